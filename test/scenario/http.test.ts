@@ -168,6 +168,52 @@ void test('paths, methods and browsers', async (t) => {
   assert.ok(answer.headers.every(([name]) => !name.toLowerCase().startsWith('access-control')));
 });
 
+void test('what a key may do is listed, told and tried without doing it', async (t) => {
+  const panel = await openPanel(t, answered);
+  const get = async (path: string): Promise<ReturnType<typeof JSON.parse>> => {
+    const head = `GET ${path} HTTP/1.1\r\nHost: gate\r\nAuthorization: ${authorizationOf.key(key)}\r\n\r\n`;
+    const answer = await askRaw(panel.tls, head);
+    assert.equal(answer.status, 200);
+    return JSON.parse(answer.body.toString());
+  };
+  const listed: { command: string; parameters: { name: string }[] }[] = await get('/doveadm/v1');
+  assert.deepEqual(
+    listed.map(({ command }) => command),
+    ['fetch', 'mailboxCreate', 'mailboxList', 'mailboxStatus', 'save'],
+  );
+  assert.ok(listed[3]?.parameters.some(({ name }) => name === 'totalSum'));
+  const rights: { what: string; value: string }[] = await get('/dovegate/v1/can');
+  assert.ok(rights.some(({ what, value }) => what === 'principal' && value === 'panel@panel'));
+  const tried = encodePost({
+    target: '/dovegate/v1/dry-run',
+    body: JSON.stringify([
+      status(),
+      ['mailboxDelete', { user: alice, mailbox: ['x'] }, 'd'],
+      ['save', { user: alice, file: 'x' }, 's'],
+    ]),
+  });
+  const [allowed, denied, saved] = JSON.parse((await askRaw(panel.unix, tried)).body.toString());
+  assert.equal(allowed[0], 'doveadmResponse');
+  assert.ok(
+    allowed[1].some(
+      ({ what, value }: { what: string; value: string }) => what === 'backend' && value === 'mail1',
+    ),
+    JSON.stringify(allowed),
+  );
+  assert.equal(denied[1].type, 'unAuthorized');
+  assert.equal(saved[0], 'doveadmResponse');
+  assert.equal(panel.backend.commands.length, 0);
+  const records = auditRecords(panel.daemon).filter(({ mode }) => mode === 'dry-run');
+  assert.deepEqual(
+    records.map(({ tag, decision }) => [tag, decision]),
+    [
+      ['t', 'allow'],
+      ['d', 'deny'],
+      ['s', 'allow'],
+    ],
+  );
+});
+
 void test('nothing of a request that ends in 400 or 413 ran', async (t) => {
   const panel = await openPanel(t, answered, 'limits: { http_body: 1MiB, http_commands: 3 }');
   const text = JSON.stringify([status(), status()]);

@@ -242,10 +242,8 @@ function oneOf<T extends string>(all: readonly T[], word: string | undefined, wh
  */
 export const ownCommands: readonly Command[] = Object.freeze([
   commandOf('dovegate can', 'server session normal none'),
-  commandOf(
-    'dovegate explain',
-    'server session normal none ordered',
-    'u/user:str?=user <command:array=sub-commands',
+  ...['dovegate explain', 'dovegate dry-run'].map((name) =>
+    commandOf(name, 'server session normal none ordered', 'u/user:str?=user <command:array=sub-commands'),
   ),
 ]);
 

@@ -97,7 +97,7 @@ sis find | flow | path!
 indexer list | table | username mailbox session_id max_recent type status
 replicator dsync-status | table | username+ type status
 replicator add, replicator remove, replicator replicate | flow | result!
-dovegate can, dovegate explain | tab | what value
+dovegate can, dovegate explain, dovegate dry-run | tab | what value
 `;
 
 const allFormats = ['table', 'flow', 'pager', 'tab', 'formatted'] as const;

@@ -48,7 +48,8 @@ export function saysWhy(reason: string | undefined): boolean {
   return (reason?.match(visible)?.length ?? 0) >= reasonVisibleMin;
 }
 
-const howToSayWhy = 'dovegate send --reason TEXT, or DOVEGATE_REASON=TEXT with dovegate as doveadm';
+const howToSayWhy =
+  'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
 
 /** Why a command is refused whose rule demands a reason. */
 export function whyNoReason(reason: string | undefined): string {

@@ -50,6 +50,8 @@ export interface AdmissionFacts {
   /** What the client calls the command, where its protocol has a name for it. */
   readonly tag?: string | undefined;
   readonly redact: (value: string) => Redacted;
+  /** It is not sent, whatever policy says. */
+  readonly isDryRun?: boolean;
 }
 
 /** What of an admission follows from the judgement alone. */
@@ -123,7 +125,7 @@ export function admissionOf(
     series: recorded.series,
     decision: recorded.decision,
     would: recorded.would,
-    mode: recorded.mode,
+    mode: facts.isDryRun ? 'dry-run' : recorded.mode,
     reason: facts.reason,
     command: judgement.command,
     user: judgement.user,

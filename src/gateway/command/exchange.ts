@@ -17,8 +17,10 @@ import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-a
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
-import { assessOwnCommand, type OwnAssessment } from './own-commands.js';
+import { answerDryRun, assessOwnCommand, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
+
+export { dryRunLine } from './own-commands.js';
 
 /** A command that runs. */
 export interface RunningNames extends ExchangeNames {
@@ -28,8 +30,14 @@ export interface RunningNames extends ExchangeNames {
 }
 
 /**
+ * What is to become of an allowed command other than to be sent. `client-gone`, `draining`: it is recorded and not begun, for that reason.
+ * `dry-run`: it is judged, counted and recorded, and answered with what would have become of it.
+ */
+export type ExchangeWish = 'client-gone' | 'draining' | 'dry-run';
+
+/**
  * One for every command; the session may cancel it. It runs up to its first wait at once. `known`: an earlier assessment of the line;
- * `key`: under which a new one may be remembered. `cutFor`: it is recorded and not begun.
+ * `key`: under which a new one may be remembered.
  */
 export class Exchange {
   /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
@@ -46,6 +54,7 @@ export class Exchange {
   readonly #abortable = new Abortable();
   /** A change goes on when its client is gone. */
   #isReading = true;
+  readonly #isDryRun: boolean;
   #judgement: Judgement | undefined = undefined;
   /** Every attempt so far, and those that run. */
   readonly #attempts: BackendAttempt[] = [];
@@ -58,14 +67,15 @@ export class Exchange {
     line: CommandLine,
     known: KnownLine | undefined,
     key: string | undefined,
-    cutFor?: 'client-gone' | 'draining',
+    wish?: ExchangeWish,
   ) {
     this.#context = context;
     this.#session = session;
     this.id = context.newId();
     this.#startMs = context.clock.now();
     this.#bytesBefore = session.writer.bytesOut;
-    if (cutFor !== undefined) this.#abortable.abort(cutFor);
+    if (wish === 'client-gone' || wish === 'draining') this.#abortable.abort(wish);
+    this.#isDryRun = wish === 'dry-run';
     this.done = this.#run(line, known, key);
   }
 
@@ -97,7 +107,8 @@ export class Exchange {
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
-      assessed = assessOwnCommand(context, session, line);
+      // A dry run is of a command for a backend.
+      assessed = this.#isDryRun ? undefined : assessOwnCommand(context, session, line);
       if (assessed === undefined) {
         const found = assessCommand(context, subject, line);
         assessed = found instanceof Promise ? await found : found;
@@ -120,6 +131,7 @@ export class Exchange {
       reason,
       tag,
       redact,
+      isDryRun: this.#isDryRun,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
     const isStrict = allowed !== undefined && strict.has(allowed.attempt.effect);
@@ -127,7 +139,7 @@ export class Exchange {
     const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly every command has none.
     const input =
-      judgement.input === 'none' && !isDuplex
+      (judgement.input === 'none' && !isDuplex) || this.#isDryRun
         ? undefined
         : new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
@@ -135,6 +147,8 @@ export class Exchange {
       const refusal = obstacle ?? refuseByLimits(allowed, session, context);
       if (refusal !== undefined) {
         ending = refusal;
+      } else if (this.#isDryRun) {
+        ending = await answerDryRun(context, session, line, () => records.admitQuestion(names.principal));
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
       } else {

@@ -1,4 +1,4 @@
-// The commands that dovegate answers itself: `dovegate can` and `dovegate explain`. It records, counts and sends nothing.
+// The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. It records, counts and sends nothing.
 // The rules: clients read their own policy only; neither a backend nor Dovecot's auth service is asked for an answer, so that it costs
 // what a refused command costs and shows nothing of users that exist; what would be a secret in the record of a command is one in the
 // record of the question about it.
@@ -78,6 +78,41 @@ export function assessOwnCommand(
       return { kind: 'answered' };
     },
   };
+}
+
+/**
+ * The line of which somebody wants to know what would become of it: `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is
+ * another line, or cannot be read.
+ */
+export function dryRunLine(line: CommandLine): CommandLine | undefined {
+  // Nearly no line is one of ours.
+  if (!line.isUtf8 || line.words[0]?.startsWith('dovegate') !== true) return undefined;
+  const own = readOwn(line);
+  if (own?.command.name !== 'dovegate dry-run' || own.read.kind !== 'parsed' || line.user !== '')
+    return undefined;
+  const { values } = own.read;
+  const [user = ''] = values.get('user') ?? [];
+  return plainLine(user, values.get('command') ?? []);
+}
+
+/** Says what would have become of an allowed command: it was counted as if it had been sent. Never rejects. */
+export async function answerDryRun(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  line: CommandLine,
+  admit: () => Promise<void> | undefined,
+): Promise<Ending> {
+  const { subject } = session;
+  const explained = explain(context, subject, line);
+  try {
+    await admit();
+  } catch (fault) {
+    return { kind: 'fault', fault, isSent: false, backend: '' };
+  }
+  // It waited for its record, and may speak of what holds no more.
+  if (session.now().policy !== subject.policy) return changedMeanwhile;
+  session.writer.addBody(encodeRows(rowsOfExplanation(explanationOf(explained))));
+  return { kind: 'answered' };
 }
 
 function encodeRows(rows: readonly AnswerRow[]): Buffer {

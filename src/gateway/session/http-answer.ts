@@ -32,6 +32,9 @@ const messageMax = 1024;
 /** What Dovecot's own HTTP says of a full mailbox. */
 const overQuotaExit = 73;
 
+const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
+const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
+
 /** How a command ended that has no rows to show. */
 interface Failure {
   readonly type: AnswerErrorType;
@@ -49,6 +52,7 @@ export class HttpAnswer implements ReplyTarget {
   readonly #request: HttpRequest;
   readonly #transport: Transport;
   readonly #head: HttpHead;
+  readonly #isBare: boolean;
   /** Not written yet: of the commands before, and of the one that runs. */
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -64,7 +68,9 @@ export class HttpAnswer implements ReplyTarget {
   #failure: Failure | undefined;
   #message: string | undefined;
 
-  constructor(request: HttpRequest, transport: Transport, head: HttpHead) {
+  /** `isBare`: the answer is the rows of its only command, without anything around them. */
+  constructor(request: HttpRequest, transport: Transport, head: HttpHead, isBare = false) {
+    this.#isBare = isBare;
     this.#request = request;
     this.#transport = transport;
     this.#head = head;
@@ -102,7 +108,9 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   addBody(bytes: Buffer): void {
-    const json = this.#encoder?.push(bytes) ?? '';
+    // What dovegate itself answers has rows of one form.
+    this.#encoder ??= createRowsEncoder(ownColumns);
+    const json = this.#encoder.push(bytes);
     if (json !== '') this.#addRows(json);
   }
 
@@ -153,7 +161,7 @@ export class HttpAnswer implements ReplyTarget {
   /** After the exchange of the command, whose id it was. */
   endCommand(tag: string, id: string | undefined): void {
     if (this.#failure === undefined && this.#isOk) {
-      this.#add(responseEnd(tag));
+      if (!this.#isBare) this.#add(responseEnd(tag));
       this.#keep();
       return;
     }
@@ -175,10 +183,24 @@ export class HttpAnswer implements ReplyTarget {
 
   /** The whole request was answered. Resolves when the client has taken it; undefined: it has. */
   finish(): Promise<void> | undefined {
+    if (this.#isBare) return this.#finishBare();
     this.#held.push(Buffer.from(this.#commands === 0 ? `${answersBegin}${answersEnd}` : answersEnd));
     if (!this.#isStreaming) return this.#request.answer(this.#head, Buffer.concat(this.#held));
     void this.#request.write(this.#takeAll())?.catch(() => undefined);
     return this.#request.end();
+  }
+
+  /** The status of the answer; known once its commands have ended. */
+  get status(): number {
+    return this.#isBare && this.#failure !== undefined ? 503 : this.#head.status;
+  }
+
+  #finishBare(): Promise<void> | undefined {
+    const { status } = this;
+    const message = this.#failure?.message ?? '';
+    const headers = this.#failure === undefined ? this.#head.headers : plain;
+    const body = this.#failure === undefined ? Buffer.concat(this.#held) : Buffer.from(message);
+    return this.#request.answer({ ...this.#head, status, headers }, body);
   }
 
   #complete(): void {
@@ -199,7 +221,8 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   #addRows(json: string): void {
-    if (this.#rowsBytes === 0 && !this.#areRowsSent) this.#add(`${this.#before}${responseBegin}`);
+    if (this.#rowsBytes === 0 && !this.#areRowsSent && !this.#isBare)
+      this.#add(`${this.#before}${responseBegin}`);
     this.#add(json);
   }
 

@@ -4,16 +4,19 @@
 // away before anything else.
 // Dovecot's own: src/doveadm/client-connection-http.c.
 
+import { listCommands } from '../../domain/answers/command-list.js';
 import { readNamedCommand } from '../../domain/commands/parse.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { readAuthorization } from '../../domain/keys/authorization.js';
+import { plainLine } from '../../domain/policy/assess.js';
+import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/request.js';
-import type { Exchange } from '../command/exchange.js';
+import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { type ClientInput, waitForPeer } from '../relay/relay.js';
 import { acceptImplicitTls, type Greeting, reportLogin, type SessionContext } from './greet-peer.js';
 import { HttpAnswer } from './http-answer.js';
@@ -39,8 +42,7 @@ export interface HttpCommand {
   readonly tag: string;
   readonly reason: string | undefined;
   readonly input: ClientInput | undefined;
-  /** It is recorded and not begun. */
-  readonly cutFor: 'client-gone' | 'draining' | undefined;
+  readonly wish: ExchangeWish | undefined;
 }
 
 /** The session, as its requests see it. */
@@ -53,6 +55,7 @@ export interface HttpHost {
   /** A request is being answered. */
   isBusy: boolean;
   isPermitted(): boolean;
+  policyNow(): Policy | undefined;
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void;
   runNamed(
     line: CommandLine,
@@ -150,8 +153,23 @@ class HttpClient {
     if (route === undefined) return this.#respond(request, 404, 'Path Not Found', plain, 'Path Not Found');
     const refused = await this.#admit(request);
     if (refused !== undefined) return refused;
-    if (route === 'entries') return this.#respond(request, 200, entries, [['Content-Type', json]]);
-    return this.#run(request);
+    switch (route) {
+      case 'entries':
+        return this.#respond(request, 200, entries, [['Content-Type', json]]);
+      case 'commands':
+        return this.#respond(request, 200, this.#commands(), [['Content-Type', json]]);
+      case 'can':
+        return this.#answer(
+          request,
+          [{ line: plainLine('', ['dovegate', 'can']), input: undefined, tag: '' }],
+          route,
+        );
+      case 'run':
+      case 'dry-run':
+        return this.#run(request, route);
+      default:
+        return route satisfies never;
+    }
   }
 
   /** Finds out who asks; why the session ends where nobody who may. */
@@ -211,13 +229,21 @@ class HttpClient {
     return 'login-failed';
   }
 
+  /** What it may ever run, as Dovecot lists all commands. */
+  #commands(): string {
+    const policy = this.#host.policyNow();
+    const { clock } = this.#greeting.context;
+    const listed = policy === undefined ? [] : listCommands(policy, clock.wallMs());
+    return `[${listed.map((command) => JSON.stringify(command)).join(',\n')}]\n`;
+  }
+
   /** POST: reads, checks, runs, answers. */
-  async #run(request: HttpRequest): Promise<CloseReason | undefined> {
+  async #run(request: HttpRequest, route: 'run' | 'dry-run'): Promise<CloseReason | undefined> {
     const body = this.#host.context.holdBody();
     try {
       const read = await this.#read(request, body);
       if ('status' in read) return await this.#end(request, read.status, read.text);
-      return await this.#answer(request, read.commands, body);
+      return await this.#answer(request, read.commands, route, body);
     } finally {
       this.#greeting.context.buffered.give(body.memoryBytes);
       body.close();
@@ -260,26 +286,28 @@ class HttpClient {
   async #answer(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    body: HeldBytes,
+    route: 'run' | 'dry-run' | 'can',
+    body?: HeldBytes,
   ): Promise<CloseReason | undefined> {
     const host = this.#host;
     const { transport, context } = host;
     const isLast = host.endsFor !== undefined;
-    const answer = new HttpAnswer(request, transport, headOf(200, [['Content-Type', json]], isLast));
+    const head = headOf(200, [['Content-Type', json]], isLast);
+    const answer = new HttpAnswer(request, transport, head, route === 'can');
     const reason = reasonOf(request);
-    let cutFor: HttpCommand['cutFor'];
+    let wish: ExchangeWish | undefined = route === 'dry-run' ? 'dry-run' : undefined;
     let closeFor: CloseReason | undefined;
     transport.onGone(() => {
       this.#isGone = true;
       host.running?.abort('client-gone');
     });
     for (const { line, input: span, tag } of commands) {
-      if (this.#isGone) cutFor ??= 'client-gone';
-      if (host.isAborted) cutFor ??= 'draining';
+      if (this.#isGone) wish = 'client-gone';
+      else if (host.isAborted) wish = 'draining';
       const { inputBytesMax, inputTimeMs } = context.limits();
-      const input = span && spanInput(body, span, inputBytesMax, inputTimeMs);
+      const input = span && body && spanInput(body, span, inputBytesMax, inputTimeMs);
       answer.startCommand();
-      const end = await host.runNamed(line, { answer, tag, reason, input, cutFor });
+      const end = await host.runNamed(line, { answer, tag, reason, input, wish });
       if (end === 'revoked') {
         transport.close('revoked', true);
         return 'revoked';
@@ -287,7 +315,7 @@ class HttpClient {
       answer.endCommand(tag, end.id);
       if (answer.isBroken) closeFor ??= 'cut-reply';
       if (end.closeFor !== undefined && end.closeFor !== 'input-limit') closeFor ??= end.closeFor;
-      if (closeFor !== undefined) cutFor ??= 'client-gone';
+      if (closeFor !== undefined) wish = 'client-gone';
     }
     if (this.#isGone) closeFor ??= 'peer-gone';
     if (closeFor !== undefined) {
@@ -296,7 +324,7 @@ class HttpClient {
       transport.close(closeFor, true);
       return closeFor;
     }
-    this.count(200);
+    this.count(answer.status);
     return this.#taken(answer.finish());
   }
 
@@ -345,9 +373,14 @@ class HttpClient {
 
 const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
 
-const routes: ReadonlyMap<string, 'entries' | 'run'> = new Map([
+type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run';
+
+const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /', 'entries'],
+  ['GET /doveadm/v1', 'commands'],
   ['POST /doveadm/v1', 'run'],
+  ['GET /dovegate/v1/can', 'can'],
+  ['POST /dovegate/v1/dry-run', 'dry-run'],
 ]);
 
 function headOf(status: number, headers: HttpHead['headers'], isLast: boolean, reason?: string): HttpHead {

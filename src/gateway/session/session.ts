@@ -16,7 +16,7 @@ import type { CloseReason, Transport } from '../../ports/transport.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { findLine, lineKey, lineScope } from '../command/assessment.js';
 import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../command/context.js';
-import { Exchange } from '../command/exchange.js';
+import { dryRunLine, Exchange } from '../command/exchange.js';
 import { appendQuietly, networkSource } from '../outcome/journal.js';
 import type { ClientInput } from '../relay/relay.js';
 import { type ReplyTarget, ReplyWriter } from '../relay/reply-writer.js';
@@ -138,12 +138,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   /** The policy of an unauthenticated peer is checked after its login. */
   isPermitted(): boolean {
-    if (this.standing === 'known') return this.#policyNow() !== undefined;
+    if (this.standing === 'known') return this.policyNow() !== undefined;
     return this.#start.context.access(this.names.listener)?.isPreauthenticated === false;
   }
 
   now(): ReturnType<ExchangeSession['now']> {
-    return { context: this.#context, policy: this.#policyNow() };
+    return { context: this.#context, policy: this.policyNow() };
   }
 
   isCurrent(context: ExchangeContext): boolean {
@@ -163,7 +163,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.#start.context.exchanges();
   }
 
-  #policyNow(): Policy | undefined {
+  policyNow(): Policy | undefined {
     return this.#start.context.policy(this.names.peer, this.#login);
   }
 
@@ -196,7 +196,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       const { login, certificate, minor } = greeted;
       this.logIn(await described, login, certificate);
       // A reload may have come while it waited.
-      if (login !== undefined && this.#policyNow() === undefined) {
+      if (login !== undefined && this.policyNow() === undefined) {
         reason = 'revoked';
         return;
       }
@@ -287,13 +287,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#clientMinor = minorOfToday;
     this.#lookPolicyUp(exchanges);
     if (this.#policy === undefined) return 'revoked';
-    const { answer, tag, reason, input, cutFor } = command;
+    const { answer, tag, reason, input, wish } = command;
     this.writer = answer;
     this.tag = tag;
     this.reason = reason;
     this.#httpInput = input;
     this.#exchanges += 1;
-    const running = new Exchange(exchanges, this, line, undefined, undefined, cutFor);
+    const running = new Exchange(exchanges, this, line, undefined, undefined, wish);
     this.running = running;
     try {
       const closeFor = await running.done;
@@ -406,12 +406,16 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     }
     if (policy === undefined) return 'revoked';
     this.#exchanges += 1;
-    this.running = new Exchange(exchanges, this, line, known, key);
+    const asked = known === undefined ? dryRunLine(line) : undefined;
+    this.running =
+      asked === undefined
+        ? new Exchange(exchanges, this, line, known, key)
+        : new Exchange(exchanges, this, asked, undefined, undefined, 'dry-run');
     return this.running;
   }
 
   #lookPolicyUp(exchanges: ExchangeContext): void {
-    const policy = this.#policyNow();
+    const policy = this.policyNow();
     this.#policyAt = exchanges;
     if (policy === this.#policy) return;
     this.#policy = policy;

@@ -76,7 +76,7 @@ for (const { series, words, why } of nothing) {
 test("our own commands are no server's, however they are spelled", () => {
   assert.deepEqual(
     ownCommands.map(({ name }) => name),
-    ['dovegate can', 'dovegate explain'],
+    ['dovegate can', 'dovegate explain', 'dovegate dry-run'],
   );
   for (const { name, words } of ownCommands) {
     for (const line of [

@@ -40,7 +40,8 @@ for (const [name, reason] of Object.entries(none)) {
 }
 
 void test('what is missing is said', () => {
-  const how = 'dovegate send --reason TEXT, or DOVEGATE_REASON=TEXT with dovegate as doveadm';
+  const how =
+    'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
   assert.equal(whyNoReason(undefined), `the client must say why: ${how}`);
   assert.equal(whyNoReason(''), `the client must say why: ${how}`);
   assert.equal(whyNoReason('\u200b'), 'the client must say why, in at least 3 visible characters');
