@@ -49,7 +49,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
-  'protocol/http-api': rule(['protocol'], { public: ['answer', 'request'] }),
+  'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
   concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
 
   'domain/identity': rule([...protocol], {

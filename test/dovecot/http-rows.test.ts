@@ -6,13 +6,8 @@ import { test } from 'node:test';
 import { commandNamed, commandsOf, listOfText, resolveCommand } from '../../src/domain/commands/catalog.js';
 import { jsonName, parseArguments } from '../../src/domain/commands/parse.js';
 import { replyShape } from '../../src/domain/meaning/columns.js';
-import {
-  createJsonEncoder,
-  createRowsEncoder,
-  responseBegin,
-  responseEnd,
-  usernameColumn,
-} from '../../src/protocol/http-api/answer.js';
+import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
+import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { jsonFormOf } from '../kit/json-form.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
@@ -257,7 +252,7 @@ function encodedAs(
     columns === undefined
       ? createJsonEncoder()
       : createRowsEncoder(isForAll ? [usernameColumn, ...columns] : columns);
-  const begin = encoder.push(body);
+  const begin = encoder.push(body).toString();
   const end = encoder.end();
   assert.ok(end !== undefined, `not whole: ${begin}`);
   return `[${responseBegin}${begin}${end}${responseEnd('t')}]`;

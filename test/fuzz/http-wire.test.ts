@@ -11,7 +11,6 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
 import { judge } from '../../src/domain/policy/judge.js';
-import { createJsonEncoder, createRowsEncoder } from '../../src/protocol/http-api/answer.js';
 import {
   type DecodedRequest,
   heldBytesMax,
@@ -19,6 +18,7 @@ import {
   SpanReader,
   stringBytesMax,
 } from '../../src/protocol/http-api/request.js';
+import { createJsonEncoder, createRowsEncoder } from '../../src/protocol/http-api/rows.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -310,7 +310,7 @@ void test('whatever a server sends, what is called whole is JSON, in every cut',
     const isRows = random() < 0.8;
     const encode = (chunks: readonly Buffer[]): string | undefined => {
       const encoder = isRows ? createRowsEncoder(columns) : createJsonEncoder();
-      const begin = chunks.map((chunk) => encoder.push(chunk)).join('');
+      const begin = Buffer.concat(chunks.map((chunk) => encoder.push(chunk))).toString();
       const end = encoder.end();
       return end === undefined ? undefined : begin + end;
     };

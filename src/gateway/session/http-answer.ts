@@ -8,19 +8,21 @@ import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import {
-  type AnswerEncoder,
   type AnswerErrorType,
   answersBegin,
   answersBetween,
   answersEnd,
-  createJsonEncoder,
-  createRowsEncoder,
   encodeError,
   exitCodeOf,
   responseBegin,
   responseEnd,
-  usernameColumn,
 } from '../../protocol/http-api/answer.js';
+import {
+  type AnswerEncoder,
+  createJsonEncoder,
+  createRowsEncoder,
+  usernameColumn,
+} from '../../protocol/http-api/rows.js';
 import type { LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
@@ -111,7 +113,7 @@ export class HttpAnswer implements ReplyTarget {
     // What dovegate itself answers has rows of one form.
     this.#encoder ??= createRowsEncoder(ownColumns);
     const json = this.#encoder.push(bytes);
-    if (json !== '') this.#addRows(json);
+    if (json.length > 0) this.#addRows(json);
   }
 
   /** Only what explains a failure is kept. */
@@ -206,7 +208,7 @@ export class HttpAnswer implements ReplyTarget {
   #complete(): void {
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
     if (rest === undefined) throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
-    this.#addRows(rest);
+    this.#addRows(Buffer.from(rest));
     this.#isOk = true;
   }
 
@@ -220,14 +222,17 @@ export class HttpAnswer implements ReplyTarget {
     return this.#commands === 1 ? answersBegin : answersBetween;
   }
 
-  #addRows(json: string): void {
+  #addRows(json: Buffer): void {
     if (this.#rowsBytes === 0 && !this.#areRowsSent && !this.#isBare)
       this.#add(`${this.#before}${responseBegin}`);
-    this.#add(json);
+    this.#addBytes(json);
   }
 
   #add(json: string): void {
-    const bytes = Buffer.from(json);
+    this.#addBytes(Buffer.from(json));
+  }
+
+  #addBytes(bytes: Buffer): void {
     this.#rows.push(bytes);
     this.#rowsBytes += bytes.length;
     this.bytesOut += bytes.length;

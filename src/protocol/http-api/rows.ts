@@ -1,0 +1,338 @@
+// The body of a reply, as it comes from a server, as the JSON of an answer: cells become objects, the JSON of `user` goes through.
+//
+//     INBOX TAB 4 TAB Archive TAB 0 TAB      [{"mailbox":"INBOX","messages":"4"},{"mailbox":"Archive","messages":"0"}]
+//
+// Defined by Dovecot in src/doveadm/doveadm-print-json.c and lib-json/json-generator.c, whose escapes these are (of 2.4: 2.3 writes hexadecimal
+// digits in lower case).
+// The rules: bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number; what was not whole upstream
+// is never made whole; what is called whole is valid JSON, whatever a server sends.
+
+import { JsonReader, type JsonSink } from './json.js';
+
+/** A column of a reply: its key in JSON, and whether its values are numbers there. */
+export interface AnswerColumn {
+  readonly key: string;
+  readonly isNumber: boolean;
+}
+
+/** Turns the body of a reply into what stands between `responseBegin` and `responseEnd`. */
+export interface AnswerEncoder {
+  /** JSON for these bytes of the body, in memory of its own; may be empty. A piece of the answer, not JSON by itself. */
+  push(body: Buffer): Buffer;
+  /**
+   * At the end of the reply: the rest of the JSON. Undefined: the reply ended within a cell or a row, or was no JSON where it should
+   * be; then the answer must not become whole.
+   */
+  end(): string | undefined;
+}
+
+/** In front of the rows of a reply for all users or for a mask of them. */
+export const usernameColumn: AnswerColumn = { key: 'username', isNumber: false };
+
+const TAB = 0x09;
+const SOH = 0x01;
+const none = Buffer.alloc(0);
+const rowEnd = Buffer.from('"}');
+const numberRowEnd = Buffer.from('}');
+const lastQuote = Buffer.from('"');
+const nextRow = Buffer.from(',');
+const listBegin = Buffer.from('[');
+const replacement = Buffer.from('\ufffd');
+const escapedLines: readonly Buffer[] = [Buffer.from('\\u2028'), Buffer.from('\\u2029')];
+
+/** What a letter after SOH stands for; any other stands for itself. */
+const unescaped: ReadonlyMap<number, number> = new Map([
+  [0x30, 0x00],
+  [0x31, SOH],
+  [0x74, TAB],
+  [0x72, 0x0d],
+  [0x6e, 0x0a],
+]);
+
+const shortEscapes: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+};
+/** How ASCII stands in a string; undefined: as it is. */
+const escapes: readonly (Buffer | undefined)[] = Array.from({ length: 0x80 }, (_, code) => {
+  const short = shortEscapes[String.fromCharCode(code)];
+  if (short !== undefined) return Buffer.from(short);
+  return code < 0x20 ? Buffer.from(`\\u${code.toString(16).toUpperCase().padStart(4, '0')}`) : undefined;
+});
+/** 1: ASCII that is written as it is. */
+const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
+  byte < 0x80 && escapes[byte] === undefined ? 1 : 0,
+);
+
+/** Longer than any number that a server prints. */
+const numberMax = 64;
+const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
+
+/** Where JSON is written before its length is known. Used within one call only. */
+let scratch = Buffer.allocUnsafeSlow(64 * 1024);
+
+/**
+ * Rows of cells, each ended by a TAB, as an array of objects. Each byte that is no UTF-8 becomes U+FFFD. A cell in a column of numbers that is
+ * none (a server may say `-`) is written as a string. Without columns there are no rows, and a reply that has a cell all the
+ * same is never whole.
+ */
+export function createRowsEncoder(columns: readonly AnswerColumn[]): AnswerEncoder {
+  return new RowsEncoder(columns);
+}
+
+class RowsEncoder implements AnswerEncoder {
+  /** In front of the value of each column: the end of the text before it, the key, and the first quote of a text. */
+  readonly #before: readonly Buffer[];
+  readonly #isNumber: readonly boolean[];
+  /** Of the row; undefined: none has begun. */
+  #column: number | undefined;
+  #hasRows = false;
+  /** The cell is a number as far as it came. */
+  #number: string | undefined;
+  /** A SOH came, and its letter did not. */
+  #isEscape = false;
+  /** The beginning of a character. */
+  #held: Buffer = none;
+  #isBroken = false;
+  /** What was written to the scratch. */
+  #length = 0;
+
+  constructor(columns: readonly AnswerColumn[]) {
+    this.#before = columns.map(({ key, isNumber }, at) => {
+      const isTextBefore = at > 0 && columns[at - 1]?.isNumber === false;
+      const begin = at === 0 ? '{' : isTextBefore ? '",' : ',';
+      return Buffer.from(`${begin}${quote(key)}:${isNumber ? '' : '"'}`);
+    });
+    this.#isNumber = columns.map(({ isNumber }) => isNumber);
+  }
+
+  push(body: Buffer): Buffer {
+    if (body.length === 0) return none;
+    if (this.#before.length === 0) {
+      this.#isBroken = true;
+      return none;
+    }
+    this.#length = 0;
+    this.#take(this.#held.length === 0 ? body : Buffer.concat([this.#held, body]));
+    return Buffer.from(scratch.subarray(0, this.#length));
+  }
+
+  end(): string | undefined {
+    if (this.#isBroken || this.#column !== undefined || this.#held.length > 0) return undefined;
+    return this.#hasRows ? ']' : '[]';
+  }
+
+  #take(bytes: Buffer): void {
+    this.#held = none;
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#column === undefined) this.#beginRow();
+      at = this.#number === undefined ? this.#readText(bytes, at) : this.#readNumber(bytes, at, this.#number);
+    }
+  }
+
+  #beginRow(): void {
+    this.#write(this.#hasRows ? nextRow : listBegin);
+    this.#hasRows = true;
+    this.#beginCell(0);
+  }
+
+  #beginCell(column: number): void {
+    this.#column = column;
+    this.#write(this.#before[column] ?? none);
+    this.#number = this.#isNumber[column] === true ? '' : undefined;
+  }
+
+  /** `isText`: the value is a string, whose last quote is still to come. */
+  #endCell(isText: boolean): void {
+    const column = this.#column ?? 0;
+    if (isText && this.#isNumber[column] === true) this.#write(lastQuote);
+    if (column + 1 < this.#before.length) {
+      this.#beginCell(column + 1);
+      return;
+    }
+    this.#write(this.#isNumber[column] === true ? numberRowEnd : rowEnd);
+    this.#column = undefined;
+    this.#number = undefined;
+  }
+
+  /** Reads on in a cell of text; up to behind its TAB, or to the end of the bytes. */
+  #readText(bytes: Buffer, start: number): number {
+    const plain = isPlain;
+    const { length } = bytes;
+    let at = start;
+    while (at < length) {
+      if (!this.#isEscape) {
+        this.#makeRoom(length - at);
+        const out = scratch;
+        let to = this.#length;
+        for (; at < length; at += 1, to += 1) {
+          const byte = bytes[at] ?? 0;
+          if (plain[byte] !== 1) break;
+          out[to] = byte;
+        }
+        this.#length = to;
+        if (at === length) break;
+      }
+      const byte = bytes[at] ?? 0;
+      const isEscape = this.#isEscape;
+      this.#isEscape = byte === SOH && !isEscape;
+      if (byte === TAB) {
+        this.#endCell(true);
+        return at + 1;
+      }
+      if (byte >= 0x80) {
+        const count = characterBytes(bytes, at);
+        if (count < 0) {
+          this.#held = Buffer.from(bytes.subarray(at));
+          return length;
+        }
+        this.#writeCharacter(bytes, at, count);
+        at += Math.max(count, 1);
+        continue;
+      }
+      if (!this.#isEscape) this.#writeAscii(isEscape ? (unescaped.get(byte) ?? byte) : byte);
+      at += 1;
+    }
+    return length;
+  }
+
+  /** Reads on in a cell that is a number as far as it came, which is `begun`. */
+  #readNumber(bytes: Buffer, start: number, begun: string): number {
+    const tab = bytes.indexOf(TAB, start);
+    const stop = tab < 0 ? bytes.length : tab;
+    const length = begun.length + stop - start;
+    const number = length > numberMax ? '' : begun + bytes.toString('latin1', start, stop);
+    if (tab >= 0 && jsonNumber.test(number)) {
+      this.#write(Buffer.from(number));
+      this.#endCell(false);
+      return tab + 1;
+    }
+    if (tab < 0 && length <= numberMax) {
+      this.#number = number;
+      return stop;
+    }
+    // It is none. What came of it is read as a text.
+    this.#number = undefined;
+    this.#write(lastQuote);
+    if (begun === '') return start;
+    this.#take(Buffer.concat([Buffer.from(begun, 'latin1'), bytes.subarray(start)]));
+    return bytes.length;
+  }
+
+  #writeAscii(code: number): void {
+    const escape = escapes[code];
+    if (escape === undefined) this.#write(Buffer.of(code));
+    else this.#write(escape);
+  }
+
+  /** `count`: 0, the byte belongs to no character. */
+  #writeCharacter(bytes: Buffer, at: number, count: number): void {
+    const isLine = count === 3 && bytes[at] === 0xe2 && bytes[at + 1] === 0x80;
+    // Lines of JavaScript end at these two, so Dovecot escapes them.
+    const escape = isLine ? escapedLines[(bytes[at + 2] ?? 0) - 0xa8] : undefined;
+    if (count === 0) this.#write(replacement);
+    else if (escape !== undefined) this.#write(escape);
+    else {
+      this.#makeRoom(count);
+      const out = scratch;
+      for (let next = 0; next < count; next += 1) out[this.#length + next] = bytes[at + next] ?? 0;
+      this.#length += count;
+    }
+  }
+
+  #write(json: Buffer): void {
+    this.#makeRoom(json.length);
+    const out = scratch;
+    let to = this.#length;
+    for (let at = 0; at < json.length; at += 1, to += 1) out[to] = json[at] ?? 0;
+    this.#length = to;
+  }
+
+  #makeRoom(bytes: number): void {
+    const needed = this.#length + bytes;
+    if (needed <= scratch.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, scratch.length * 2));
+    scratch.copy(grown, 0, 0, this.#length);
+    scratch = grown;
+  }
+}
+
+const special = /[\0-\x1f"\\\u2028\u2029]/;
+const specials = new RegExp(special, 'g');
+
+/** The text as a string of JSON; half a surrogate pair becomes U+FFFD when it is written. */
+export function quote(text: string): string {
+  const escapeOne = (one: string): string =>
+    (escapes[one.charCodeAt(0)] ?? escapedLines[one.charCodeAt(0) - 0x2028] ?? one).toString();
+  return `"${special.test(text) ? text.replace(specials, escapeOne) : text}"`;
+}
+
+/** Bytes of the character that begins there; 0: none does; -1: its rest is missing. */
+function characterBytes(bytes: Buffer, at: number): number {
+  const first = bytes[at] ?? 0;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  const count = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  for (let next = 1; next < count; next += 1) {
+    const byte = bytes[at + next];
+    if (byte === undefined) return -1;
+    const low = next > 1 ? 0x80 : first === 0xe0 ? 0xa0 : first === 0xf0 ? 0x90 : 0x80;
+    const high = next > 1 ? 0xbf : first === 0xed ? 0x9f : first === 0xf4 ? 0x8f : 0xbf;
+    if (byte < low || byte > high) return 0;
+  }
+  return count;
+}
+
+/** Depth of what servers print; a guard only. */
+const depthMax = 32;
+const nameBytesMax = 64 * 1024;
+
+/**
+ * The JSON that `user` prints instead of cells, as it comes. It is called whole only if it is one whole JSON text; each byte that is no UTF-8
+ * becomes U+FFFD.
+ */
+export function createJsonEncoder(): AnswerEncoder {
+  const reader = new JsonReader(ignored, { depthMax, stringBytesMax: nameBytesMax });
+  let held: Buffer = none;
+  return {
+    push(body) {
+      const bytes = held.length === 0 ? body : Buffer.concat([held, body]);
+      const parts: Buffer[] = [];
+      let from = 0;
+      held = none;
+      for (let at = 0; at < bytes.length; ) {
+        const count = (bytes[at] ?? 0) < 0x80 ? 1 : characterBytes(bytes, at);
+        if (count < 0) {
+          held = Buffer.from(bytes.subarray(at));
+          break;
+        }
+        if (count === 0) {
+          parts.push(bytes.subarray(from, at), replacement);
+          from = at + 1;
+        }
+        at += Math.max(count, 1);
+      }
+      parts.push(bytes.subarray(from, bytes.length - held.length));
+      const json = Buffer.concat(parts);
+      return reader.push(json) === undefined ? json : none;
+    },
+    end: () => (held.length === 0 && reader.end() === undefined ? '' : undefined),
+  };
+}
+
+const nothing = (): undefined => undefined;
+const ignored: JsonSink = {
+  open: nothing,
+  close: nothing,
+  member: nothing,
+  string: nothing,
+  place: nothing,
+  number: nothing,
+  literal: nothing,
+  takesPlace: () => true,
+};

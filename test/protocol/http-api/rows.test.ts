@@ -1,0 +1,157 @@
+// Rows: byte for byte as Dovecot prints them, in every cut of the reply; and what was not whole is never made whole.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  type AnswerColumn,
+  type AnswerEncoder,
+  createJsonEncoder,
+  createRowsEncoder,
+  quote,
+  usernameColumn,
+} from '../../../src/protocol/http-api/rows.js';
+import { escapeText } from '../../../src/protocol/lines.js';
+import { chunkings } from '../../kit/chunkings.js';
+
+function columns(...keys: readonly string[]): AnswerColumn[] {
+  return keys.map((key) => ({ key: key.replace('#', ''), isNumber: key.endsWith('#') }));
+}
+
+/** Undefined: not whole. */
+function encode(encoder: AnswerEncoder, chunks: readonly Buffer[]): string | undefined {
+  const pieces = chunks.map((chunk) => encoder.push(chunk));
+  const rest = encoder.end();
+  return rest === undefined ? undefined : Buffer.concat(pieces).toString() + rest;
+}
+
+/** The same in every cut. */
+function rows(keys: readonly AnswerColumn[], body: string | Buffer): string | undefined {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const whole = encode(createRowsEncoder(keys), [bytes]);
+  for (const { name, chunks } of chunkings(bytes))
+    assert.equal(encode(createRowsEncoder(keys), chunks), whole, name);
+  return whole;
+}
+
+void test('rows as Dovecot prints them', () => {
+  assert.equal(
+    rows(columns('mailbox', 'messages', 'vsize'), 'Archive\t0\t0\tINBOX\t4\t73164\t'),
+    '[{"mailbox":"Archive","messages":"0","vsize":"0"},{"mailbox":"INBOX","messages":"4","vsize":"73164"}]',
+  );
+  assert.equal(
+    rows(columns('uid', 'flags', 'hdr.subject', 'size.physical'), '2\t\\Recent\tgr\u00fc\u00dfe\t260\t'),
+    '[{"uid":"2","flags":"\\\\Recent","hdr.subject":"gr\u00fc\u00dfe","size.physical":"260"}]',
+  );
+  assert.equal(
+    rows(columns('sieve script'), 'require ["fileinto"];\x01nfileinto "Archive";\x01n\t'),
+    '[{"sieve script":"require [\\"fileinto\\"];\\nfileinto \\"Archive\\";\\n"}]',
+  );
+  assert.equal(
+    rows([usernameColumn, ...columns('mailbox')], 'alice@example.org\tINBOX\t'),
+    '[{"username":"alice@example.org","mailbox":"INBOX"}]',
+  );
+  assert.equal(rows(columns('mailbox'), ''), '[]');
+  assert.equal(rows([], ''), '[]');
+});
+
+void test('escapes of cells and of JSON', () => {
+  assert.equal(
+    rows(columns('a'), 'x\x010\x01t\x01r\x01n\x011\b\f"\\/\x1f\x7f\u2028\u2029\x01z\u{1f600}\t'),
+    '[{"a":"x\\u0000\\t\\r\\n\\u0001\\b\\f\\"\\\\/\\u001F\x7f\\u2028\\u2029z\u{1f600}"}]',
+  );
+  // A SOH at the end of a cell is nothing; SOH SOH is a SOH.
+  assert.equal(rows(columns('a'), 'x\x01\t\x01\x01\t'), '[{"a":"x"},{"a":"\\u0001"}]');
+  assert.equal(rows(columns('"\n'), '\t'), '[{"\\"\\n":""}]');
+});
+
+void test('each byte that is no UTF-8 becomes U+FFFD', () => {
+  const cases: readonly (readonly [bytes: readonly number[], text: string])[] = [
+    [[0xff], '\ufffd'],
+    [[0xc3], '\ufffd'],
+    [[0xe2, 0x82], '\ufffd\ufffd'],
+    [[0xe2, 0x82, 0xac], '\u20ac'],
+    [[0xf0, 0x9f, 0x98, 0x41], '\ufffd\ufffd\ufffdA'],
+    [[0xed, 0xa0, 0x80], '\ufffd\ufffd\ufffd'],
+    [[0xc0, 0x80], '\ufffd\ufffd'],
+    [[0xf4, 0x90, 0x80, 0x80], '\ufffd\ufffd\ufffd\ufffd'],
+    [[0xef, 0xbf, 0xbd], '\ufffd'],
+    [[0xef, 0xbb, 0xbf], '\ufeff'],
+  ];
+  for (const [bytes, text] of cases)
+    assert.equal(rows(columns('a', 'b'), Buffer.from([...bytes, 9, 0x41, 9])), `[{"a":"${text}","b":"A"}]`);
+});
+
+void test('numbers are written as they came, and what is none as a string', () => {
+  const cases: readonly (readonly [cell: string, json: string])[] = [
+    ['0', '0'],
+    ['-12.5e3', '-12.5e3'],
+    ['18446744073709551615', '18446744073709551615'],
+    ['-', '"-"'],
+    ['', '""'],
+    ['01', '"01"'],
+    ['1 ', '"1 "'],
+    ['nan', '"nan"'],
+    ['"', '"\\""'],
+    ['\x01n', '"\\n"'],
+    ['1'.repeat(64), '1'.repeat(64)],
+    ['1'.repeat(65), `"${'1'.repeat(65)}"`],
+    ['1'.repeat(500), `"${'1'.repeat(500)}"`],
+  ];
+  for (const [cell, json] of cases) {
+    assert.equal(rows(columns('a', 'n#'), `x\t${cell}\t`), `[{"a":"x","n":${json}}]`);
+    assert.equal(rows(columns('n#', 'a'), `${cell}\tx\t`), `[{"n":${json},"a":"x"}]`);
+  }
+});
+
+void test('a reply that ends within a cell or a row is not whole', () => {
+  for (const body of ['x', 'x\t', 'x\ty', 'x\ty\tx', 'x\ty\tx\t', '\x01', 'x\ty\t\x01', '\xc3'])
+    assert.equal(rows(columns('a', 'b'), Buffer.from(body, 'latin1')), undefined, JSON.stringify(body));
+  assert.equal(rows([], '\t'), undefined);
+});
+
+void test('whatever a server sends, what is whole is JSON with the rows that were sent', () => {
+  const cell = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('1', '-', '', '\0', '\x01', '\u2028', '"'),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(cell, cell), { maxLength: 4 }), (sent) => {
+      const body = sent.map((row) => row.map((each) => `${escapeText(each)}\t`).join('')).join('');
+      const json = encode(createRowsEncoder(columns('a', 'b#')), [Buffer.from(body)]);
+      const plain = (text: string): string => Buffer.from(text).toString();
+      const read: unknown = JSON.parse(json ?? '');
+      const expected = sent.map(([a, b]) => ({
+        a: plain(a),
+        b: /^(?:0|[1-9]\d*)$/.test(b) ? Number(b) : plain(b),
+      }));
+      assert.deepEqual(read, expected);
+    }),
+  );
+});
+
+void test('the JSON of user goes through as it is, and only whole', () => {
+  const whole = '{"alice@example.org":{"uid":"5000","home":"/srv/m\u00fc\\n"}}';
+  for (const { name, chunks } of chunkings(Buffer.from(whole)))
+    assert.equal(encode(createJsonEncoder(), chunks), whole, name);
+  assert.equal(encode(createJsonEncoder(), [Buffer.from('{"userList":["a"]}')]), '{"userList":["a"]}');
+  assert.equal(encode(createJsonEncoder(), [Buffer.from('{"a":"\xff"}', 'latin1')]), '{"a":"\ufffd"}');
+  for (const broken of [
+    '',
+    '{',
+    '{"a":',
+    '{"a":{"b":"c"}',
+    '{}{}',
+    '{"a":"\n"}',
+    'x',
+    '{"a":"\xc3',
+    'cell\t',
+  ])
+    assert.equal(encode(createJsonEncoder(), [Buffer.from(broken, 'latin1')]), undefined, broken);
+});
+
+void test('a text as a string of JSON', () => {
+  assert.equal(
+    quote('a"\\\n\x1f\x7f\u2028\u2029\u00fc\u{1f600}\\u001f'),
+    '"a\\"\\\\\\n\\u001F\x7f\\u2028\\u2029\u00fc\u{1f600}\\\\u001f"',
+  );
+});
