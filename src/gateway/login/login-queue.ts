@@ -336,6 +336,11 @@ function compare(a: LoginStanding, b: LoginStanding): number {
 
 /** How many are served before everybody else is. */
 const perTurn = 4;
+/**
+ * While peers keep arriving, those without a recent success are served this often only. A turn of the event loop accepts one connection
+ * (libuv 1.46), so whoever connects last would wait for as many turns as connected before, each as long as what is served in it.
+ */
+const arrivalPauseMs = 20;
 
 /**
  * Turns for what costs much before a login: a TLS handshake costs a processor a millisecond or more, and a thousand of them at once would
@@ -344,19 +349,28 @@ const perTurn = 4;
 export class UnauthenticatedTurns {
   readonly #rankOf: (network: string) => number;
   readonly #nextTurn: () => Promise<void>;
+  readonly #now: () => number;
   /** By network; the one that was served last stands last. None is empty. */
   readonly #waiting = new Map<string, (() => void)[]>();
   #isServing = false;
+  /** Somebody came since the last turn of the loop. */
+  #isArriving = false;
+  #servedMs = -Infinity;
 
-  /** `rankOf`: lower comes first. `nextTurn`: resolves when everybody else had a turn ({@link Clock.nextTurn}). */
-  constructor(rankOf: (network: string) => number, nextTurn: () => Promise<void>) {
+  /**
+   * `rankOf`: lower comes first, below 0 after a recent success. `nextTurn`: resolves when everybody else had a turn
+   * ({@link Clock.nextTurn}). `now`: milliseconds of a clock that never goes back.
+   */
+  constructor(rankOf: (network: string) => number, nextTurn: () => Promise<void>, now: () => number) {
     this.#rankOf = rankOf;
     this.#nextTurn = nextTurn;
+    this.#now = now;
   }
 
   /** Resolves when it is the turn of a peer from there. */
   take(network: string): Promise<void> {
     return new Promise((resolve) => {
+      this.#isArriving = true;
       const theirs = this.#waiting.get(network);
       if (theirs === undefined) this.#waiting.set(network, [resolve]);
       else theirs.push(resolve);
@@ -367,17 +381,21 @@ export class UnauthenticatedTurns {
   async #serve(): Promise<void> {
     this.#isServing = true;
     while (this.#waiting.size > 0) {
+      this.#isArriving = false;
       await this.#nextTurn();
-      for (let count = 0; count < perTurn; count += 1) this.#serveOne();
+      const nowMs = this.#now();
+      const isPaused = this.#isArriving && nowMs - this.#servedMs < arrivalPauseMs;
+      if (!isPaused) this.#servedMs = nowMs;
+      for (let count = 0; count < perTurn; count += 1) this.#serveOne(isPaused ? -1 : Infinity);
     }
     this.#isServing = false;
   }
 
-  #serveOne(): void {
+  #serveOne(rankMax: number): void {
     let first: { readonly network: string; readonly rank: number } | undefined;
     for (const network of this.#waiting.keys()) {
       const rank = this.#rankOf(network);
-      if (first === undefined || rank < first.rank) first = { network, rank };
+      if (rank <= rankMax && (first === undefined || rank < first.rank)) first = { network, rank };
     }
     if (first === undefined) return;
     const { network } = first;

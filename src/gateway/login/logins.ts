@@ -50,6 +50,7 @@ export function createLoginGuard(clock: Clock) {
     turns: new UnauthenticatedTurns(
       (network) => pace.rankOf(network, clock.now()),
       () => clock.nextTurn(),
+      () => clock.now(),
     ),
     remembered: new RememberedLogins(),
     digest: createKeyedDigest(),

@@ -9,13 +9,16 @@ import { settle } from '../../kit/fake-clock.js';
 /** Turns whose ends are made by hand; `served`: the places in the order in which they had theirs. */
 function open(ranks: Readonly<Record<string, number>> = {}) {
   const ends: (() => void)[] = [];
+  const clock = { nowMs: 1000 };
   const turns = new UnauthenticatedTurns(
     (network) => ranks[network] ?? 0,
     () => new Promise((resolve) => void ends.push(resolve)),
+    () => clock.nowMs,
   );
   const served: string[] = [];
   return {
     turns,
+    clock,
     served,
     come: (network: string, count = 1): void => {
       for (let n = 0; n < count; n += 1) void turns.take(network).then(() => served.push(network));
@@ -62,4 +65,27 @@ void test('who failed less comes before, whoever came first', async () => {
   assert.deepEqual(served, ['proven', 'proven', 'fresh', 'clumsy']);
   await turn();
   assert.deepEqual(served.slice(4), ['guesser', 'guesser', 'guesser', 'guesser']);
+});
+
+void test('while more keep coming, only those with a success are served at once, the others every 20 ms', async () => {
+  const { come, turn, served, clock } = open({ proven: -1 });
+  come('a', 10);
+  await turn();
+  assert.equal(served.length, 4);
+  for (let at = 0; at < 5; at += 1) {
+    come('b');
+    clock.nowMs += 3;
+    await turn();
+  }
+  assert.equal(served.length, 4);
+  come('proven');
+  await turn();
+  assert.deepEqual(served.slice(4), ['proven']);
+  come('b');
+  clock.nowMs += 5;
+  await turn();
+  assert.equal(served.length, 9, 'a stranger is not put off for ever');
+  // Nobody came since: there is no need to wait.
+  await turn();
+  assert.equal(served.length, 13);
 });
