@@ -42,7 +42,7 @@ const weights: readonly (readonly [weight: number, names: string])[] = [
   [1, 'batch, mailbox cryptokey list'],
 ];
 
-const commandNames = weights.flatMap(([weight, names]) =>
+export const commandNames = weights.flatMap(([weight, names]) =>
   names.split(', ').flatMap((name) => Array.from({ length: weight }, () => name)),
 );
 
@@ -366,7 +366,7 @@ function someWords(random: Random, from: readonly string[], most: number): strin
 }
 
 /** Values for a parameter: one, or several for an array. */
-function valuesFor(random: Random, command: Command, parameter: Parameter, places: Places): string[] {
+export function valuesFor(random: Random, command: Command, parameter: Parameter, places: Places): string[] {
   const { name, type } = parameter;
   // Roles that are not listed get any word: as text, so that the list need not be complete.
   const role: string = parameter.role ?? '';
@@ -883,7 +883,7 @@ function mostly<T>(random: Random, good: readonly T[], odd: readonly T[]): T {
   return random() < 0.9 ? pick(random, good) : pick(random, odd);
 }
 
-function pick<T>(random: Random, from: readonly T[]): T {
+export function pick<T>(random: Random, from: readonly T[]): T {
   const one = from[Math.floor(random() * from.length)];
   if (one === undefined) throw new Error('nothing to pick from');
   return one;

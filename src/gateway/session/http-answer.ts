@@ -126,8 +126,10 @@ export class HttpAnswer implements ReplyTarget {
     const status = line.toString('latin1');
     if (status.startsWith('+')) return this.#complete();
     const code = /^-([^\t]*)/.exec(status)?.[1] ?? '';
-    const isOverQuota = (code === '' || code === 'UNKNOWN') && /quota exceeded/i.test(lastLog);
-    this.#fail('exitCode', isOverQuota ? overQuotaExit : exitCodeOf(code), this.#message);
+    // A bare `-` says as little as UNKNOWN.
+    const exitCode = exitCodeOf(code === '' ? 'UNKNOWN' : code);
+    const isOverQuota = exitCode === -1 && /quota exceeded/i.test(lastLog);
+    this.#fail('exitCode', isOverQuota ? overQuotaExit : exitCode, this.#message);
   }
 
   addEnd(ending: Ending, verdict: Verdict, _id: string): string {

@@ -79,3 +79,17 @@ void test('commands of a request run in order, each recorded, and are answered t
     ],
   );
 });
+
+void test('a bare status, and one of a full mailbox', async () => {
+  const engine = openEngine();
+  for (const [status, exitCode] of [
+    ['-', -1],
+    ['-UNKNOWN', -1],
+    ['-NOUSER', 67],
+    ['-EXPIRED', 1003],
+  ] as const) {
+    engine.setAnswer(() => replyPacket(`\n${status}\n`));
+    const [[kind, error]] = JSON.parse((await ask(engine, post([list]))).body);
+    assert.deepEqual([kind, error.type, error.exitCode], ['error', 'exitCode', exitCode], status);
+  }
+});
