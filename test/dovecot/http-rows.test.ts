@@ -3,15 +3,11 @@
 // What must not happen: a column under another name, a number that is a string, a command that is not in the list.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandNamed, commandsOf, listOfText, resolveCommand } from '../../src/domain/commands/catalog.js';
-import { jsonName, parseArguments } from '../../src/domain/commands/parse.js';
-import { replyShape } from '../../src/domain/meaning/columns.js';
-import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
-import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
+import { commandNamed, commandsOf, listOfText } from '../../src/domain/commands/catalog.js';
+import { jsonName } from '../../src/domain/commands/parse.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { jsonFormOf } from '../kit/json-form.js';
-import { openRawClient, type RawClient } from '../kit/raw-client.js';
-import { authorizationOf, openRawHttp } from '../kit/raw-http.js';
+import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';
 import { alice, labTestMs, releasesAsked } from './real-gateway.js';
 
 interface Asked {
@@ -145,7 +141,7 @@ for (const release of releasesAsked()) {
   void test(`Dovecot ${release}: the list of commands`, { timeout: labTestMs }, async (t) => {
     const lab = await openLab(t, release);
     if ('skip' in lab) return t.skip(lab.skip);
-    const list: unknown = JSON.parse(await ask(lab, 'GET', ''));
+    const list: unknown = JSON.parse(await askOverHttp(lab, 'GET', ''));
     assert.ok(Array.isArray(list));
     const listed = new Map(
       list.map((each: { command: string; parameters: { name: string; type: string }[] }) => [
@@ -192,70 +188,12 @@ function plain(value: {
   return value.items ?? value.text ?? '';
 }
 
-async function ask(lab: Lab, method: 'GET' | 'POST', body: string): Promise<string> {
-  const client = await openRawHttp({ port: lab.httpPort, timeoutMs: 30_000 });
-  try {
-    const authorization = authorizationOf.password(lab.password);
-    const head = `${method} /doveadm/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n`;
-    await client.write(
-      `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    );
-    return (await client.readAnswer()).body.toString();
-  } catch {
-    // The process died of it.
-    return '';
-  } finally {
-    client.close();
-  }
-}
-
 function answerOf(
   lab: Lab,
   name: string,
   parameters: readonly (readonly [string, unknown])[],
 ): Promise<string> {
-  return ask(lab, 'POST', JSON.stringify([[name, Object.fromEntries(parameters), 't']]));
-}
-
-/** The body of the reply on the wire; undefined: it failed. */
-async function replyOf(
-  lab: Lab,
-  user: string,
-  words: readonly string[],
-): Promise<{ text: Buffer | undefined; serverMinor: number | undefined }> {
-  let client: RawClient | undefined;
-  try {
-    client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: 30_000 });
-    client.sendCommand({ user, fields: words });
-    const { body, status } = await client.readReply();
-    return { text: status === '+' ? body : undefined, serverMinor: client.serverMinor };
-  } catch {
-    return { text: undefined, serverMinor: undefined };
-  } finally {
-    client?.close();
-  }
-}
-
-function encodedAs(
-  lab: Lab,
-  words: readonly string[],
-  serverMinor: number | undefined,
-  body: Buffer,
-): string {
-  const resolved = resolveCommand(lab.series, words);
-  assert.ok(resolved);
-  const parsed = parseArguments(lab.series, resolved.command, resolved.args);
-  assert.ok(parsed.kind === 'parsed', JSON.stringify(parsed));
-  const columns = replyShape(parsed, serverMinor)?.columns;
-  const isForAll = parsed.values.has('all-users');
-  const encoder =
-    columns === undefined
-      ? createJsonEncoder()
-      : createRowsEncoder(isForAll ? [usernameColumn, ...columns] : columns);
-  const begin = encoder.push(body).toString();
-  const end = encoder.end();
-  assert.ok(end !== undefined, `not whole: ${begin}`);
-  return `[${responseBegin}${begin}${end}${responseEnd('t')}]`;
+  return askOverHttp(lab, 'POST', JSON.stringify([[name, Object.fromEntries(parameters), 't']]));
 }
 
 /** Keys and types of the rows, each once. */

@@ -1,0 +1,70 @@
+// The same question to a real server over HTTP and on the wire, and the wire's reply as the JSON that we make of it.
+import assert from 'node:assert/strict';
+import { resolveCommand } from '../../src/domain/commands/catalog.js';
+import { parseArguments } from '../../src/domain/commands/parse.js';
+import { replyShape } from '../../src/domain/meaning/columns.js';
+import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
+import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
+import type { Lab } from '../kit/dovecot-lab.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { authorizationOf, openRawHttp } from '../kit/raw-http.js';
+
+/** The body of the answer; empty: the connection was closed without one. */
+export async function askOverHttp(lab: Lab, method: 'GET' | 'POST', body: string | Buffer): Promise<string> {
+  const client = await openRawHttp({ port: lab.httpPort, timeoutMs: 30_000 });
+  try {
+    const authorization = authorizationOf.password(lab.password);
+    const head = `${method} /doveadm/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n`;
+    const bytes = Buffer.from(body);
+    const end = `Content-Length: ${bytes.length}\r\nConnection: close\r\n\r\n`;
+    await client.write(Buffer.concat([Buffer.from(head + end), bytes]));
+    return (await client.readAnswer()).body.toString();
+  } catch {
+    // The process died of it.
+    return '';
+  } finally {
+    client.close();
+  }
+}
+
+/** The body of the reply on the wire; undefined: it failed. */
+export async function replyOf(
+  lab: Lab,
+  user: string,
+  words: readonly string[],
+): Promise<{ text: Buffer | undefined; serverMinor: number | undefined }> {
+  let client: RawClient | undefined;
+  try {
+    client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs: 30_000 });
+    client.sendCommand({ user, fields: words });
+    const { body, status } = await client.readReply();
+    return { text: status === '+' ? body : undefined, serverMinor: client.serverMinor };
+  } catch {
+    return { text: undefined, serverMinor: undefined };
+  } finally {
+    client?.close();
+  }
+}
+
+/** The answer to a command with tag `t`. */
+export function encodedAs(
+  lab: Lab,
+  words: readonly string[],
+  serverMinor: number | undefined,
+  body: Buffer,
+): string {
+  const resolved = resolveCommand(lab.series, words);
+  assert.ok(resolved);
+  const parsed = parseArguments(lab.series, resolved.command, resolved.args);
+  assert.ok(parsed.kind === 'parsed', JSON.stringify(parsed));
+  const columns = replyShape(parsed, serverMinor)?.columns;
+  const isForAll = parsed.values.has('all-users');
+  const encoder =
+    columns === undefined
+      ? createJsonEncoder()
+      : createRowsEncoder(isForAll ? [usernameColumn, ...columns] : columns);
+  const begin = encoder.push(body).toString();
+  const end = encoder.end();
+  assert.ok(end !== undefined, `not whole: ${begin}`);
+  return `[${responseBegin}${begin}${end}${responseEnd('t')}]`;
+}
