@@ -8,7 +8,7 @@ const names = readdirSync(join(root, 'test', 'bench'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.replace(/\.ts$/, ''))
   .toSorted();
-const comparisons = ['compare', 'dovecot', 'large'];
+const comparisons = ['compare', 'dovecot', 'http', 'large'];
 const [name, ...args] = process.argv.slice(2);
 if (name !== undefined && !names.includes(name)) {
   console.error(`npm run bench -- NAME [ARG...]; NAME is one of: ${names.join(' ')}`);

@@ -327,7 +327,7 @@ function addSend(program: Command, end: End): void {
     )
     .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
     .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
-    .option('--dry-run', 'ask what would become of the command, and do not run it (with --http)')
+    .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
     .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseTimeout)
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)

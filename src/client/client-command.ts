@@ -32,7 +32,7 @@ export interface Command {
   readonly input?: CommandInput;
   /** Why this command is run, at most 512 bytes; for dovegate's audit journal, and for its rules with `reason: required`. */
   readonly reason?: string;
-  /** Asks dovegate what would become of the command, which is not run. Only over HTTP. */
+  /** Asks dovegate what would become of the command, which is not run: rows of `what` and `value`. A Dovecot refuses it. */
   readonly dryRun?: boolean;
   /** Asks for the server's debug log lines (`-D`). */
   readonly debug?: boolean;
@@ -52,8 +52,6 @@ export interface Command {
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
   checkTypes(command);
   const { user = '', name, args = [], reason, debug = false, verbose = false } = command;
-  // A server would not see that it is one, and run the command.
-  if (command.dryRun === true) throw new SessionFault('unsendable', 'a dry run is asked for over HTTP only');
   const parts: Buffer[] = [];
   if (reason !== undefined) {
     if (serverMinor === undefined || serverMinor < 3)
@@ -62,7 +60,16 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
       throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
     parts.push(encode(() => encodeOption(`dovegate-reason=${reason}`)));
   }
-  parts.push(encode(() => encodeCommandLine({ user, name, args, debug, verbose })));
+  // A command of dovegate's own, never an option: a Dovecot does not know the one, and would ignore the other and run the command.
+  const line =
+    command.dryRun === true
+      ? {
+          user: '',
+          name: 'dovegate dry-run',
+          args: [...(user === '' ? [] : ['-u', user]), '--', name, ...args],
+        }
+      : { user, name, args };
+  parts.push(encode(() => encodeCommandLine({ ...line, debug, verbose })));
   return parts;
 }
 

@@ -8,7 +8,7 @@ import {
   type Series,
   textOfList,
 } from '../domain/commands/catalog.js';
-import { type ParsedArguments, parseArguments } from '../domain/commands/parse.js';
+import { jsonName, type ParsedArguments, parseArguments } from '../domain/commands/parse.js';
 import { replyShape } from '../domain/meaning/columns.js';
 import { type Command, SessionFault } from './client-command.js';
 
@@ -23,11 +23,6 @@ export interface JsonCommand {
   readonly takesInput: boolean;
   /** The keys of a row in the order of its cells; undefined: those of the answer count. */
   readonly keys: readonly string[] | undefined;
-}
-
-/** `force-resync` as `forceResync`, `mailbox status` as `mailboxStatus`. */
-export function jsonName(name: string): string {
-  return name.replace(/[- ](\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** Throws SessionFault `unsendable` for words that no series can read, and for what JSON cannot express. */

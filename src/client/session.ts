@@ -108,7 +108,7 @@ export function createSession(
 
   async function send(
     exchange: Exchange,
-    { input }: Command,
+    { input, dryRun }: Command,
     lines: readonly Buffer[],
     previous: Promise<void>,
     before: Exchange | undefined,
@@ -116,7 +116,8 @@ export function createSession(
     await previous;
     if (mayAnswerTwice) await before?.whenEnded;
     if (!exchange.startSending()) return;
-    if (input === undefined) {
+    // A dry run takes no input: it would be read as commands.
+    if (input === undefined || dryRun === true) {
       await leave(transport.write(lines));
     } else {
       const fault = await sendInput({ transport, lines, input, timeMs: inputTimeMs }, exchange, clock);
@@ -213,7 +214,7 @@ export function createSession(
   function rowBatches(command: Command): AsyncGenerator<Row[], void> {
     const exchange = begin(command);
     return (async function* () {
-      const columns = command.columns ?? (await knownColumns(command));
+      const columns = command.dryRun === true ? 2 : (command.columns ?? (await knownColumns(command)));
       yield* rowsOf(batchesOf(exchange), columns, replyBytesMax);
     })();
   }

@@ -186,7 +186,7 @@ interface Scene {
 }
 
 /** A machine with the three folders of dovegate and the files that the pages name. */
-function openScene(owner: Owner): Scene {
+function openScene(owner: Owner, pagePath: string): Scene {
   const folders = {
     '/etc/dovegate': mkdtempSync(join(tmpdir(), 'e-')),
     '/run/dovegate': mkdtempSync(join(tmpdir(), 'r-')),
@@ -266,6 +266,12 @@ function openScene(owner: Owner): Scene {
       });
       words.set('scrypt$32768$8$1$...', hash.trim());
     }
+    if (needsDaemon(pagePath) && text.includes('0.0.0.0:8443') && !words.has('0.0.0.0:8443')) {
+      const [port = 0] = await freePorts(1);
+      words.set('gate.example.com:8443', `localhost:${port}`);
+      words.set('0.0.0.0:8443', `127.0.0.1:${port}`);
+      words.set('192.0.2.0/24', '127.0.0.0/8');
+    }
   };
   const ofThisMachine = (text: string): string =>
     here(withMemory(text))
@@ -342,7 +348,7 @@ export const needsDaemon = (path: string): boolean => /^<!-- daemon -->$/m.test(
 /** Runs a page; what is printed must be what it shows. DOVEGATE_DOCS=write puts all that is printed into the page instead. */
 export async function runPage(owner: Owner, path: string): Promise<void> {
   const page = readPage(path);
-  const scene = openScene(owner);
+  const scene = openScene(owner, path);
   let written = page;
   let moved = 0;
   for (const step of stepsOf(page, example)) {

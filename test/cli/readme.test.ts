@@ -1,13 +1,14 @@
 // Goal: what README and docs/ show of the program is what the program prints, to the letter but for dates and ids; and every
 // configuration in them is one that it takes. Pages that need a daemon run in test/scenario/docs.test.ts.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
 import { runDovegate } from '../kit/daemon.js';
+import { httpDifferences } from '../kit/http-vectors.js';
 import {
   complete,
   example,
@@ -193,6 +194,25 @@ test('the figures in README are those of docs/performance.md', () => {
   const figures = [...table.matchAll(/\d+(?:\.\d+)? (?:x|us|MiB|commands\/s|ms)/g)].map(([each]) => each);
   assert.ok(figures.length > 3);
   for (const figure of figures) assert.ok(source.includes(figure), figure);
+});
+
+test('docs/client-http.md has the reasons for which dovegate answers in another way than Dovecot', () => {
+  const { reasons } = httpDifferences();
+  const rows = Object.values(reasons).map(
+    ({ dovecot, dovegate, why }) => `| ${dovecot} | ${dovegate} | ${why} |`,
+  );
+  const table = ['| Dovecot | dovegate | Why |', '| --- | --- | --- |', ...rows].join('\n');
+  const begin = '<!-- differences -->\n';
+  const path = new URL('../../../docs/client-http.md', import.meta.url);
+  const page = read('docs/client-http.md');
+  const [before = '', rest = ''] = page.split(begin);
+  const [shown = '', after = ''] = rest.split('<!-- /differences -->');
+  if (process.env['DOVEGATE_DOCS'] === 'write') {
+    writeFileSync(path, `${before}${begin}\n${table}\n\n<!-- /differences -->${after}`);
+    return;
+  }
+  const words = (text: string): string => text.replaceAll(/-{3,}/g, '---').replaceAll(/ +/g, ' ').trim();
+  assert.equal(words(shown), words(table));
 });
 
 /** Words with hyphens that are no codes. */

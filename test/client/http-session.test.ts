@@ -273,13 +273,23 @@ void test('commands go one at a time, on one connection where the server keeps i
   await assert.rejects(session.run(quota), { code: 'closed' });
 });
 
-void test('a dry run has a path of its own, and no other way', async (t) => {
+void test('a dry run has a path of its own, and over a socket a command of its own', async (t) => {
   const rows = [{ what: 'decision', value: 'allow' }];
   const { request } = await answered(t, ok(rows), { ...quota, dryRun: true });
   assert.equal(request?.line, 'POST /dovegate/v1/dry-run HTTP/1.1');
-  const { session, peer } = openSession(0);
-  await assert.rejects(session.run({ ...quota, dryRun: true }), { code: 'unsendable' });
-  assert.equal(peer.received().length, 0);
+  // Over the doveadm protocol it is a command of dovegate's own, and no input follows it.
+  const { session, peer } = openSession(0, { serverMinor: 3 });
+  const running = session.run({
+    user: 'alice',
+    name: 'save',
+    args: ['-m', 'x'],
+    input: 'text',
+    dryRun: true,
+  });
+  await peer.receive((bytes) => bytes.includes('\n'));
+  assert.equal(peer.received().toString(), '\t\tdovegate dry-run\t-u\talice\t--\tsave\t-m\tx\n');
+  peer.send('decision\tallow\t\n+\n');
+  assert.deepEqual(await running, [['decision', 'allow']]);
 });
 
 void test('rights are asked for with GET', async (t) => {

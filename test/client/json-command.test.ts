@@ -1,7 +1,7 @@
 // Every command of the catalog as JSON: names as Dovecot spells them, values of their types, and nothing that JSON cannot say.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type JsonParameter, jsonCommandOf, jsonName } from '../../src/client/json-command.js';
+import { type JsonParameter, jsonCommandOf } from '../../src/client/json-command.js';
 
 const cases: readonly (readonly [words: string, name: string, parameters: Record<string, JsonParameter>])[] =
   [
@@ -71,13 +71,4 @@ void test('the keys of rows, where they are known', () => {
   assert.equal(jsonCommandOf({ name: 'quota get', args: ['-A'] }).keys, undefined);
   assert.equal(jsonCommandOf({ name: 'user', args: ['alice'] }).keys, undefined);
   assert.ok(jsonCommandOf({ user: 'alice', name: 'save' }).takesInput);
-});
-
-void test('names in camelCase', () => {
-  assert.deepEqual(['fs iter-dirs', 'stats dump', 'all-users', 'user'].map(jsonName), [
-    'fsIterDirs',
-    'statsDump',
-    'allUsers',
-    'user',
-  ]);
 });

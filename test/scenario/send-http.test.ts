@@ -2,9 +2,11 @@
 // What must not happen: a key on the command line, in a message or sent elsewhere; a cut answer that prints rows or ends with 0; a dry run
 // that is sent as a command.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import {
   type HttpServer,
   json,
@@ -14,7 +16,10 @@ import {
 } from '../client/http-server.js';
 import { runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openGateway } from '../kit/gateway.js';
 import type { ProgramOptions, ProgramResult } from '../kit/program.js';
+import { authority, filesOf } from '../kit/tcp-gate.js';
 
 const alice = 'alice@example.org';
 const key = 'dvg_abcdefgh_notforthelogs';
@@ -129,7 +134,7 @@ test('a text is read from stdin; one that is no UTF-8 ends with 65 and is not st
   assert.equal(server.requests.length, 1);
 });
 
-test('a dry run goes to a path of its own; without --http it is refused', async (t) => {
+test('a dry run goes to a path of its own', async (t) => {
   const { send, server } = await openHere(t, () => ok([{ what: 'decision', value: 'allow' }]));
   const result = await send(['--dry-run', '--format', 'tab', '--', 'expunge', 'mailbox', 'Trash', 'all']);
   assert.deepEqual(
@@ -141,16 +146,6 @@ test('a dry run goes to a path of its own; without --http it is refused', async 
     server.requests.map(({ line }) => line),
     ['POST /dovegate/v1/dry-run HTTP/1.1'],
   );
-  const refused = await runDovegate([
-    'send',
-    '--socket',
-    '/nonexistent/s',
-    '--dry-run',
-    '--',
-    'quota',
-    'get',
-  ]);
-  assert.deepEqual([refused.exit, refused.stderr], [64, 'dovegate: --dry-run needs --http\n']);
 });
 
 test('what does not fit together is a wrong usage, and nothing is sent', async (t) => {
@@ -195,3 +190,87 @@ test('can --http prints the rights of the key', async (t) => {
   assert.match(text, /quota get\s+read/);
   assert.equal(server.requests[0]?.line, 'GET /dovegate/v1/can HTTP/1.1');
 });
+
+test('the daemon: a key over TLS, a socket without one, rights and dry runs, as over a doveadm socket', {
+  timeout: 60_000,
+}, async (t) => {
+  const own = makeKey(randomBytes(keyBytes));
+  const [port = 0] = await freePorts(1);
+  const { daemon, backend } = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  local: { unix: local.sock, protocol: http, mode: "0600", policy: support }
+  panel:
+    tcp: "127.0.0.1:${port}"
+    protocol: http
+    tls: { mode: implicit, certificate: gate.crt, key: gate.key }
+    keys: { panel: { hash: "${hashKey(own)}", policy: support, expires: 2099-01-01 } }`,
+    policy: `
+    users: ["*@example.org"]
+    allow: [quota get, save, { command: expunge, reason: required, where: { query: { mailbox: present } } }]`,
+    files: filesOf(authority),
+    backend: {
+      script: async ({ fields }, connection) => {
+        if (fields[0] === 'save') await connection.readInput();
+        if (fields[0] === 'quota get') await connection.row('User quota', 'STORAGE', '1', '2', '50');
+        await connection.status('+');
+      },
+    },
+  });
+  const folder = openFolder(t);
+  const path = (name: string): string => join(folder, name);
+  writeFileSync(path('key'), own, { mode: 0o600 });
+  writeFileSync(path('wrong'), makeKey(randomBytes(keyBytes)), { mode: 0o600 });
+  writeFileSync(path('ca.pem'), authority.certificatePem);
+  const panel = ['--http', `https://localhost:${port}`, '--ca', path('ca.pem')];
+  const places: Readonly<Record<string, readonly string[]>> = {
+    panel: [...panel, '--key-file', path('key')],
+    local: ['--http', `unix:${daemon.path('local.sock')}`],
+    support: ['--socket', daemon.path('support.sock')],
+  };
+  const results = async (
+    name: string,
+    words: readonly string[],
+    options?: ProgramOptions,
+  ): Promise<unknown> => {
+    const send = ['send', ...(places[name] ?? []), '--user', alice, ...words];
+    const { exit, stdout, text } = await runDovegate(send, options);
+    assert.ok(!text.includes(own), text);
+    assert.notEqual(exit, 75, text);
+    return [exit, stdout.toString()];
+  };
+  const asked: readonly (readonly string[])[] = [
+    ['--', 'quota', 'get'],
+    ['--format', 'json', '--', 'quota', 'get'],
+    ['--', 'mailbox', 'list'],
+    ['--', 'expunge', 'mailbox', 'Trash', 'all'],
+    ['--reason', 'ticket 4711', '--', 'expunge', 'mailbox', 'Trash', 'all'],
+    ['--', 'save', '-m', 'Drafts'],
+    ['--dry-run', '--', 'quota', 'get'],
+    ['--dry-run', '--', 'mailbox', 'list'],
+  ];
+  for (const words of asked) {
+    const options = { stdin: 'Subject: x\n\nhello\n' };
+    const over = await results('support', words, options);
+    for (const name of ['panel', 'local']) {
+      const here = await results(name, words, options);
+      assert.equal(anybody(here), anybody(over), `${name}: ${words.join(' ')}`);
+    }
+  }
+  // Three times each: what was asked dry was not run.
+  const ran = backend.commands.map(({ fields }) => fields[0]);
+  assert.equal(ran.filter((name) => name === 'quota get').length, 6);
+  const wrong = ['send', ...panel, '--key-file', path('wrong'), '--user', alice, '--', 'quota', 'get'];
+  const refused = await runDovegate(wrong);
+  assert.equal(refused.exit, 75);
+  assert.match(refused.stderr, /the server refused the key/);
+  const rights = await runDovegate(['can', ...(places['panel'] ?? [])]);
+  assert.equal(rights.exit, 0, rights.text);
+  assert.match(rights.text, /asked by\s+panel@panel/);
+  assert.match(rights.text, /expunge\s+destroy/);
+});
+
+/** Who asked, and where, is another one each time. */
+function anybody(result: unknown): string {
+  return JSON.stringify(result).replaceAll(/[\w-]+@(?:panel|local|support)\b/g, 'WHO@WHERE');
+}

@@ -40,8 +40,6 @@ export function send(options: SendOptions, words: readonly string[]): Promise<nu
         exitCodes.usage,
         'the HTTP API has no log lines: --verbose and --debug ask for none',
       );
-    // A server that does not know dry runs would run the command.
-    if (dryRun && http === undefined) throw new CommandFault(exitCodes.usage, '--dry-run needs --http');
     const door = await findServerDoor(options.socket, process.env, options);
     return ask({
       words,
