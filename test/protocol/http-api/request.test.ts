@@ -117,6 +117,26 @@ void test('a file is a place in the body, whatever its size; its name may be esc
   assert.equal(new SpanReader().push(body.subarray(from, to)).toString(), mail);
 });
 
+void test('a file of many megabytes is not held', () => {
+  const decoder = new RequestDecoder({ commandsMax: 1 });
+  const line = 'Subject: gr\u00fc\u00dfe \\u00e9 \\ud83d\\ude00 and text\\r\\n';
+  const chunk = Buffer.from(line.repeat(1000));
+  const begin = '[["save",{"file":"';
+  decoder.push(Buffer.from(begin));
+  const held = decoder.pendingBytes;
+  for (let count = 0; count < 500; count += 1) {
+    decoder.push(chunk);
+    assert.equal(decoder.pendingBytes, held);
+  }
+  decoder.push(Buffer.from('"},"t"]]'));
+  const read = decoder.end();
+  const value = { kind: 'span', from: begin.length, to: begin.length + 500 * chunk.length };
+  assert.deepEqual(read, {
+    kind: 'request',
+    commands: [{ name: 'save', parameters: [{ name: 'file', value }], tag: 't' }],
+  });
+});
+
 void test('a file that is no UTF-8 is refused, and so is one with a NUL', () => {
   const broken = Buffer.concat([
     Buffer.from('[["save",{"file":"'),
