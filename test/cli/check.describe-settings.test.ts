@@ -25,6 +25,24 @@ void test('accounts and their proofs', () => {
   assert.ok(!text.includes('scrypt'));
 });
 
+void test('keys, with when and where they hold', () => {
+  const [one, two] = ['1', '2'].map((digit) => `sha256$${digit.repeat(64)}`);
+  const keys = `keys: { modoboa: { hash: "${one}", policy: support, expires: 2027-06-30, from: [192.0.2.0/24] },
+      graph: { hash: [{ hash: "${two}" }, { hash: "sha256$${'3'.repeat(64)}" }], policy: support } }`;
+  const text = describeSettings(
+    settingsOf(withJobs(`tls: { certificate: c, key: k }\n    protocol: http\n    ${keys}`, ['accounts'])),
+  );
+  assert.deepEqual(
+    text.split('\n').filter((line) => / key |jobs/.test(line)),
+    [
+      'listener jobs: tcp:0.0.0.0:24246 http',
+      '  policy support for key modoboa, until 2027-07-01T00:00:00.000Z, from 192.0.2.0/24',
+      '  policy support for key graph, 2 hashes',
+    ],
+  );
+  assert.ok(!text.includes('sha256'));
+});
+
 void test('where records are before a command is sent', () => {
   const records = (audit: string): string | undefined =>
     describeSettings(settingsOf(`${sound}audit: { directory: /a, memory_size: 1MiB, ${audit} }\n`))

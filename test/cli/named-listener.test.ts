@@ -13,6 +13,11 @@ const configuration = deskConfiguration.replace(
     accounts:
       migrator: { password_hash: "${hash}", policy: support }
       watcher: { certificate_name: Watcher.example.com, policy: watch }
+  panel:
+    tcp: "127.0.0.1:8443"
+    protocol: http
+    tls: { certificate: tls.crt, key: tls.key }
+    keys: { modoboa: { hash: "sha256$${'0'.repeat(64)}", policy: support, expires: 2027-06-30 } }
 mail_users:`,
 );
 
@@ -28,10 +33,20 @@ test('explain and can answer for an account, by its policy', async (t) => {
   assert.match(can.text, /policy support for account migrator; policy watch for account watcher/);
 });
 
+test('and for a key, which --account names too', async (t) => {
+  const { run } = openDesk(t, configuration);
+  const can = await run('can', '--listener', 'panel', '--account', 'modoboa');
+  assert.equal(can.exit, 0, can.text);
+  assert.match(can.text, /asked by +modoboa@panel/);
+  assert.match(can.text, /policy support for key modoboa/);
+});
+
 test('nobody in particular, somebody who is not there, or whom the kernel would have to know: 64, and what to say', async (t) => {
   const { run } = openDesk(t, configuration);
   const cases: readonly (readonly [string[], RegExp])[] = [
     [['--listener', 'jobs'], /listener jobs has accounts \(migrator, watcher\); say who asks with --account/],
+    [['--listener', 'panel'], /listener panel has keys \(modoboa\); say who asks with --account/],
+    [['--listener', 'panel', '--account', 'x'], /listener panel has no key "x"; there are: modoboa/],
     [
       ['--listener', 'jobs', '--account', 'migratr'],
       /listener jobs has no account "migratr"; did you mean migrator\?/,

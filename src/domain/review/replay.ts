@@ -78,17 +78,15 @@ const usersMax = 1_000;
 
 /**
  * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is
- * asked again, and the one for everybody if that is no longer among them. An account
+ * asked again, and the one for everybody if that is no longer among them. An account or a key
  * has one policy; one that is gone is taken for one with the policy that was asked then, or for the first.
  */
 function policyNameFor(listener: ListenerSettings, { policy, principal }: RecordedLine): string {
   const name = parsePrincipal(principal)?.name;
-  const { accounts } = listener;
-  const account =
-    accounts.find((each) => each.name === name) ??
-    accounts.find((each) => each.policy === policy) ??
-    accounts[0];
-  if (account !== undefined) return account.policy;
+  const logins = loginsOf(listener);
+  const login =
+    logins.find((each) => each.name === name) ?? logins.find((each) => each.policy === policy) ?? logins[0];
+  if (login !== undefined) return login.policy;
   const names = listener.policies.map((choice) => choice.policy);
   if (policy !== undefined && names.includes(policy)) return policy;
   return policyOfAnybody(listener) ?? names[0] ?? '';
