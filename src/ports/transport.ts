@@ -156,7 +156,7 @@ export interface HttpRequest {
   readonly headers: readonly (readonly [name: string, value: string])[];
   /**
    * The next bytes of its body; null at its end. The first call tells a client to go on that waits to be told. Rejects with a
-   * TransportFault when the client is gone or what it sends is no HTTP.
+   * TransportFault when the client is gone, with a WireFault when what it sends is no HTTP.
    */
   read(): Promise<Buffer | null>;
   /** Known at the end of the body. */
@@ -167,6 +167,8 @@ export interface HttpRequest {
   begin(head: HttpHead): void;
   /** More of it; the result is that of `answer`. */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
+  /** Bytes of answers that the kernel has not taken yet, wherever they wait. */
+  readonly unsentBytes: number;
   /** It is complete. Without this call, a client never takes it for that. */
   end(): Promise<void> | undefined;
 }

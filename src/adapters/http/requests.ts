@@ -11,7 +11,7 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import { Duplex } from 'node:stream';
-import { TransportFault } from '../../ports/faults.js';
+import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, HttpRequests, ReadHttp, Transport } from '../../ports/transport.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
@@ -25,7 +25,12 @@ const readAheadBytes = 64 * 1024;
 
 /** One server for all transports. */
 export function createReadHttp(): ReadHttp {
-  const server = createServer({ maxHeaderSize: headBytesMax, keepAliveTimeout: keptMs });
+  const server = createServer({
+    maxHeaderSize: headBytesMax,
+    keepAliveTimeout: keptMs,
+    // Whatever the process was started with.
+    insecureHTTPParser: false,
+  });
   // Node would leave out in silence what is beyond a maximum.
   server.maxHeadersCount = 0;
   Reflect.set(server, 'httpAllowHalfOpen', true);
@@ -34,6 +39,7 @@ export function createReadHttp(): ReadHttp {
   server.on('request', take);
   server.on('checkExpectation', take);
   server.on('checkContinue', (message, response) => streamOf(message).requests.take(message, response, true));
+  server.on('connect', (message) => streamOf(message).requests.refuse(400));
   server.on('clientError', (fault: NodeJS.ErrnoException, stream) => {
     // The fault of a transport is no answer's: whoever waits hears of it.
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
@@ -95,6 +101,10 @@ class TransportStream extends Duplex {
     );
   }
 
+  get unsentBytes(): number {
+    return this.writableLength + this.#transport.unsentBytes;
+  }
+
   /** Undefined: all that was written has left; else when it has. Rejects with a TransportFault when it never will. */
   room(): Promise<void> | undefined {
     if (this.destroyed) return Promise.reject(gone());
@@ -124,7 +134,7 @@ class TransportStream extends Duplex {
 
 /** A reader that waits: for a request, or for more of a body. */
 interface Reader<T> {
-  readonly resolve: (value: T) => void;
+  readonly resolve: (value: T | Promise<T>) => void;
   readonly reject: (fault: unknown) => void;
 }
 
@@ -135,7 +145,11 @@ class Requests implements HttpRequests {
   readonly #stream: TransportStream;
   readonly #waiting: Request[] = [];
   #reader: Reader<Next> | undefined;
+  /** The one whose head came last. */
+  #last: Request | undefined;
   #malformed: number | undefined;
+  /** What was malformed is no request that could be answered. */
+  #isUntold = false;
   #isOver = false;
 
   constructor(stream: TransportStream) {
@@ -149,7 +163,7 @@ class Requests implements HttpRequests {
   next(): Promise<Next> {
     const request = this.#waiting.shift();
     if (request !== undefined) return Promise.resolve(request);
-    if (this.#malformed !== undefined) return Promise.resolve({ malformed: this.#malformed });
+    if (this.#malformed !== undefined) return this.#tell(this.#malformed);
     if (this.#isOver) return this.#stream.errored === null ? Promise.resolve(null) : Promise.reject(gone());
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
@@ -158,10 +172,12 @@ class Requests implements HttpRequests {
 
   take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
     const request = new Request(this.#stream, message, response, isWaitingForUs);
+    this.#last = request;
     const status = faultOfHead(message);
     if (status !== undefined) {
       response.shouldKeepAlive = false;
-      void request.answer(plainHead(status), Buffer.from(`${STATUS_CODES[status] ?? ''}\n`));
+      const answered = request.answer(plainHead(status), Buffer.from(`${STATUS_CODES[status] ?? ''}\n`));
+      answered?.catch(() => undefined);
       this.#refused(status);
       return;
     }
@@ -175,21 +191,32 @@ class Requests implements HttpRequests {
     else reader.resolve(request);
   }
 
-  /** What Node could not read: nothing of it is known, so nobody else answers. */
+  /** Node could not read on. */
   refuse(status: number): void {
-    if (this.#malformed === undefined && this.#stream.writable && this.#waiting.length === 0) {
-      const text = `${STATUS_CODES[status] ?? ''}\n`;
-      const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\n`;
-      const type = 'Content-Type: text/plain; charset=utf-8\r\n';
-      this.#stream.write(`${head}${type}Content-Length: ${text.length}\r\n\r\n${text}`);
-    }
+    const last = this.#last;
+    if (last?.isWhole === false) last.breakOff();
+    else if (this.#malformed === undefined) this.#isUntold = true;
     this.#refused(status);
   }
 
   #refused(status: number): void {
     this.#malformed ??= status;
-    this.#reader?.resolve({ malformed: status });
+    const reader = this.#reader;
     this.#reader = undefined;
+    reader?.resolve(this.#tell(this.#malformed));
+  }
+
+  /** Behind the answers to what came before. */
+  async #tell(malformed: number): Promise<Next> {
+    await this.#last?.answered();
+    if (this.#isUntold && this.#stream.writable) {
+      this.#isUntold = false;
+      const text = `${STATUS_CODES[malformed] ?? ''}\n`;
+      const head = `HTTP/1.1 ${malformed} ${STATUS_CODES[malformed] ?? ''}\r\nConnection: close\r\n`;
+      const type = 'Content-Type: text/plain; charset=utf-8\r\n';
+      this.#stream.write(`${head}${type}Content-Length: ${text.length}\r\n\r\n${text}`);
+    }
+    return { malformed };
   }
 
   #finish(): void {
@@ -222,6 +249,10 @@ function faultOfHead({ rawHeaders, httpVersion, url = '', method }: IncomingMess
   return isPlain ? undefined : 400;
 }
 
+function noHttp(): WireFault {
+  return new WireFault('bad-frame', 'the body is no HTTP');
+}
+
 function gone(): TransportFault {
   return new TransportFault('peer-gone', 'the client is gone');
 }
@@ -237,6 +268,9 @@ class Request implements HttpRequest {
   #isWaitingForUs: boolean;
   /** It was answered while its client waited to be told to go on, so no body comes. */
   #hasNoBody = false;
+  #isBroken = false;
+  /** Has the reader that waits look again. */
+  #wake: (() => void) | undefined;
 
   constructor(
     stream: TransportStream,
@@ -271,19 +305,48 @@ class Request implements HttpRequest {
     const chunk: unknown = message.read();
     if (Buffer.isBuffer(chunk)) return Promise.resolve(chunk);
     if (message.readableEnded) return Promise.resolve(null);
+    if (this.#isBroken) return Promise.reject(noHttp());
     if (message.destroyed) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         const next: unknown = message.read();
         const isEnd = next === null && message.readableEnded;
-        if (next === null && !isEnd && !message.destroyed) return;
+        if (next === null && !isEnd && !message.destroyed && !this.#isBroken) return;
+        this.#wake = undefined;
         message.off('readable', settle).off('end', settle).off('close', settle);
         if (Buffer.isBuffer(next)) resolve(next);
         else if (isEnd) resolve(null);
-        else reject(gone());
+        else reject(this.#isBroken ? noHttp() : gone());
       };
+      this.#wake = settle;
       message.on('readable', settle).on('end', settle).on('close', settle);
     });
+  }
+
+  /** All of its body came. */
+  get isWhole(): boolean {
+    return this.#message.complete;
+  }
+
+  /** What follows is no HTTP, so its body has no end. */
+  breakOff(): void {
+    this.#isBroken = true;
+    this.#wake?.();
+  }
+
+  /** Resolves when all of its answer was written, or never will be. */
+  answered(): Promise<void> {
+    const response = this.#response;
+    const stream = this.#stream;
+    return new Promise((resolve) => {
+      if (response.writableFinished || stream.destroyed) return resolve();
+      response.once('finish', resolve);
+      stream.once('close', resolve);
+    });
+  }
+
+  get unsentBytes(): number {
+    return this.#stream.unsentBytes;
   }
 
   get hasTrailers(): boolean {

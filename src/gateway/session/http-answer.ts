@@ -150,13 +150,15 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   flush(unsentBytesMax: number): Promise<void> | undefined {
+    // Its status is known at its end.
+    if (this.#isBare) return undefined;
     if (!this.#isStreaming) {
       if (this.#heldBytes + this.#rowsBytes <= heldBytesMax) return undefined;
       this.#isStreaming = true;
       this.#request.begin(this.#head);
     }
     const drained = this.#request.write(this.#takeAll());
-    if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
+    if (drained === undefined || this.#request.unsentBytes > unsentBytesMax) return drained;
     // The transport reports a client that is gone.
     drained.catch(() => undefined);
     return undefined;
