@@ -64,7 +64,8 @@ export function holdBytes(folder: string, isMemoryFull: () => boolean): HeldByte
     close() {
       memory = Buffer.alloc(0);
       inMemory = 0;
-      void file?.close();
+      // What was written is not needed any more.
+      file?.close().catch(() => undefined);
       file = undefined;
     },
   };

@@ -11,7 +11,7 @@ import type { Peer } from '../../domain/identity/peer.js';
 import { readAuthorization } from '../../domain/keys/authorization.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
-import { TransportFault } from '../../ports/faults.js';
+import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -65,9 +65,12 @@ export interface HttpHost {
 
 /** A reason as it is recorded: cut to its limit at a character. */
 export function cutReason(stated: string): string {
-  let text = stated;
-  while (Buffer.byteLength(text) > reasonBytesMax) text = text.slice(0, -1);
-  return text;
+  if (Buffer.byteLength(stated) <= reasonBytesMax) return stated;
+  const bytes = Buffer.from(stated.slice(0, reasonBytesMax + 1));
+  let end = reasonBytesMax;
+  // Within a character.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
 }
 
 /**
@@ -189,6 +192,7 @@ class HttpClient {
     }
     const logins = host.context.access(this.#peer.listener)?.logins;
     if (asked.kind === 'none' || logins === undefined) return this.#refuse(request);
+    host.transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
     const isKnown = header === this.#authorization;
     if (asked.kind === 'malformed') {
       reportLogin(this.#greeting, 'malformed', undefined);
@@ -270,11 +274,16 @@ class HttpClient {
         const text = decoder.push(chunk);
         if (text !== undefined) return { status: 400, text };
         const before = body.memoryBytes;
-        await body.append(chunk);
-        buffered.take(body.memoryBytes - before);
+        try {
+          await body.append(chunk);
+        } finally {
+          // Also where it went to a file, which then could not be written; and whoever waits for room hears of that.
+          buffered.give(before - body.memoryBytes);
+        }
       }
     } catch (fault) {
       if (fault instanceof TransportFault) throw fault;
+      if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
       return { status: 500, text: 'The request could not be kept' };
     } finally {
       timer.cancel();
@@ -344,7 +353,7 @@ class HttpClient {
     try {
       while ((await request.read()) !== null);
     } catch (fault) {
-      if (!(fault instanceof TransportFault)) throw fault;
+      if (!(fault instanceof TransportFault || fault instanceof WireFault)) throw fault;
     } finally {
       timer.cancel();
     }

@@ -110,15 +110,20 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   drain(reason: 'draining' | 'revoked'): void {
     if (this.endsFor !== undefined) return;
     this.endsFor = reason;
-    if (this.running !== undefined || this.isBusy) return;
+    if (this.#isServing) return;
     const { clock } = this.#context;
     const isNew = reason === 'draining' && this.#exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
     // An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly.
     if (leftMs <= 0) return this.#close(reason, this.standing !== 'known');
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.running === undefined && !this.isBusy) this.#close(reason, this.standing !== 'known');
+      if (!this.#isServing) this.#close(reason, this.standing !== 'known');
     });
+  }
+
+  /** A request of a peer that is not known yet is not served: what proves who it is may wait for long. */
+  get #isServing(): boolean {
+    return this.running !== undefined || (this.isBusy && this.standing === 'known');
   }
 
   abort(): void {
@@ -270,6 +275,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#login = login;
     this.#isGreeted = true;
     this.#policyAt = undefined;
+    // The subject holds the principal, and another one may have the same policy.
+    this.#policy = undefined;
     this.#become('known');
   }
 
@@ -282,12 +289,15 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const { principal } = this.names;
     const { clock } = this.#context;
     await lineTurns.enter(this.#share, principal);
+    // A drain gave it up meanwhile, or closed the transport.
+    const { closedFor: isClosed } = this.#start.transport;
+    const wish = this.isAborted ? 'draining' : isClosed === undefined ? command.wish : 'client-gone';
     const startMs = clock.now();
     const exchanges = this.#context;
     this.#clientMinor = minorOfToday;
     this.#lookPolicyUp(exchanges);
     if (this.#policy === undefined) return 'revoked';
-    const { answer, tag, reason, input, wish } = command;
+    const { answer, tag, reason, input } = command;
     this.writer = answer;
     this.tag = tag;
     this.reason = reason;
@@ -295,13 +305,16 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#exchanges += 1;
     const running = new Exchange(exchanges, this, line, undefined, undefined, wish);
     this.running = running;
+    const startedMs = clock.now();
+    lineTurns.used(this.#share, principal, startedMs - startMs);
     try {
       const closeFor = await running.done;
       this.#isRecorded ||= running.isRecorded;
+      if (!running.isServed)
+        lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
       return { id: running.id, closeFor };
     } finally {
       this.running = undefined;
-      lineTurns.used(this.#share, principal, Math.min(clock.now() - startMs, workMsMax));
     }
   }
 

@@ -1,0 +1,241 @@
+// Sessions of HTTP whose clients, disks and backends misbehave, without sockets: what is answered, what is left behind.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
+import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
+import { kernelAccess, type ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
+import { cutReason } from '../../../src/gateway/session/http-session.js';
+import type { HeldBytes } from '../../../src/ports/machine.js';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
+
+const settings = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get, mailbox list, mailbox status, search, save, who, { command: fetch, content: true }]
+`;
+
+const keys = ['one', 'two'].map((name) => ({ name, text: makeKey(randomBytes(keyBytes)) }));
+
+function openEngine(text = settings, workMs = 0): MemoryEngine {
+  const access = (): ListenerAccess => ({ ...kernelAccess, protocol: 'http' });
+  return openMemoryEngine({ settings: text, minor: 4, access, workMs });
+}
+
+function openWithKeys(): MemoryEngine {
+  const held = keys.map(
+    ({ name, text }): Key => ({
+      name,
+      policy: 'support',
+      hashes: [{ sha256: hashKey(text).slice('sha256$'.length), untilMs: undefined }],
+      expiresMs: undefined,
+      from: [],
+    }),
+  );
+  return openMemoryEngine({
+    settings,
+    minor: 4,
+    access: (clock) => ({
+      ...kernelAccess,
+      protocol: 'http',
+      isPreauthenticated: false,
+      plainWithoutTls: true,
+      logins: new Logins('support', [], createLoginGuard(clock), held),
+    }),
+  });
+}
+
+/** A client of whom nothing but its address is known. */
+function stranger({ service, listener }: MemoryEngine): MemoryPeer {
+  const { transport, peer } = createMemoryTransport();
+  service.serve(listener, transport, { listener: 'support', address: '192.0.2.7' });
+  return peer;
+}
+
+async function turns(count = 40): Promise<void> {
+  for (let turn = 0; turn < count; turn += 1) await settle();
+}
+
+function post(commands: unknown, headers = '', target = '/doveadm/v1'): string {
+  const body = JSON.stringify(commands);
+  return `POST ${target} HTTP/1.1\r\nHost: gate\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+function answersOf(client: MemoryClient): string[] {
+  return (
+    client.peer
+      .received()
+      .toString()
+      .match(/HTTP\/1\.1 \d{3}/g) ?? []
+  );
+}
+
+const alice = 'alice@example.org';
+const list = ['mailboxList', { user: alice }, 't'];
+
+void test('another key on a kept connection is another principal, also with the same policy', async () => {
+  const engine = openWithKeys();
+  const client = stranger(engine);
+  for (const { text } of keys) {
+    client.send(`GET /dovegate/v1/can HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${text}\r\n\r\n`);
+    await turns();
+  }
+  const said = client.received().toString();
+  assert.deepEqual(said.match(/"principal","value":"[^"]*"/g), [
+    '"principal","value":"one@support"',
+    '"principal","value":"two@support"',
+  ]);
+});
+
+void test('a body that is no HTTP any more ends with 400, and its session', async () => {
+  for (const [sent, isEnded] of [
+    ['Transfer-Encoding: chunked\r\n\r\nzz\r\n', false],
+    ['Content-Length: 10\r\n\r\n[]', true],
+  ] as const) {
+    const engine = openEngine();
+    const client = await engine.client();
+    client.peer.send(`POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n${sent}`);
+    if (isEnded) client.peer.end();
+    await turns();
+    assert.deepEqual(answersOf(client), ['HTTP/1.1 400'], sent);
+    assert.equal(engine.service.sessions, 0, sent);
+    assert.equal(engine.clock.timers, 0, sent);
+  }
+});
+
+void test('a command that waits for its turn is not begun when a drain ends meanwhile', async () => {
+  const engine = openEngine(settings, 1);
+  const client = await engine.client();
+  const refused = ['mailboxList', { user: 'bob@elsewhere.org' }, 'r'];
+  client.peer.send(post([refused, refused, list]));
+  // Two are refused at once, and take 2 ms; with the third it lets others go first.
+  const ended = (): number => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+  for (let turn = 0; turn < 100_000 && ended() < 2; turn += 1)
+    await (turn % 100 === 99 ? settle() : Promise.resolve());
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  assert.equal(ended(), 2);
+  engine.service.abort();
+  await turns();
+  assert.equal(engine.service.sessions, 0);
+  assert.equal(engine.commands.length, 0);
+  assert.deepEqual(
+    engine.records.flatMap(({ record }) => (record.event === 'completion' ? [record.outcome] : [])),
+    ['denied', 'denied', 'failed'],
+  );
+});
+
+void test('what is held of bodies is given back also when they cannot be written', async () => {
+  const engine = openEngine();
+  const { buffered } = engine.context.exchanges();
+  let memoryBytes = 0;
+  const held: HeldBytes = {
+    length: 0,
+    get memoryBytes() {
+      return memoryBytes;
+    },
+    // To a file, in which there is no room.
+    append: async () => {
+      if (memoryBytes === 0) {
+        memoryBytes = 1024 * 1024;
+        return;
+      }
+      memoryBytes = 0;
+      throw new Error('ENOSPC');
+    },
+    read: () => Promise.reject(new Error('ENOSPC')),
+    close: () => undefined,
+  };
+  Reflect.set(engine.context, 'holdBody', () => held);
+  const client = await engine.client();
+  client.peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 100\r\n\r\n[');
+  await turns();
+  assert.equal(buffered.bytes, 1024 * 1024);
+  client.peer.send(' ');
+  await turns();
+  assert.deepEqual(answersOf(client), ['HTTP/1.1 500']);
+  assert.equal(buffered.bytes, 0);
+});
+
+void test('a client that leaves while its wrong key waits takes its session along', async () => {
+  const engine = openWithKeys();
+  for (let at = 0; at < 20; at += 1) {
+    const client = stranger(engine);
+    client.send(
+      `GET / HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${makeKey(randomBytes(keyBytes))}\r\n\r\n`,
+    );
+    await turns(4);
+    client.vanish();
+  }
+  await turns();
+  assert.equal(engine.service.sessions, 0);
+});
+
+void test('who is not let in yet does not hold up a drain', async () => {
+  const engine = openWithKeys();
+  for (let at = 0; at < 20; at += 1) {
+    const client = stranger(engine);
+    client.send(
+      `GET / HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${makeKey(randomBytes(keyBytes))}\r\n\r\n`,
+    );
+    await turns(4);
+  }
+  void engine.service.drain();
+  await engine.clock.advance(1_000);
+  await turns();
+  assert.equal(engine.service.sessions, 0);
+});
+
+void test('what a policy says is whole, however long it is', async () => {
+  const users = (at: number): string =>
+    JSON.stringify(Array.from({ length: 20 }, (_, user) => `${'y'.repeat(200)}-${at}-${user}@example.org`));
+  const rules = Array.from(
+    { length: 300 },
+    (_, at) => `      - { command: mailbox list, users: ${users(at)} }`,
+  );
+  const engine = openEngine(settings.replace(/allow: .*/, `allow:\n${rules.join('\n')}`));
+  const client = await engine.client();
+  client.peer.send('GET /dovegate/v1/can HTTP/1.1\r\nHost: gate\r\n\r\n');
+  await turns();
+  const [head = '', body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  assert.match(head, /^HTTP\/1\.1 200 /);
+  assert.ok(body.length > 1024 * 1024);
+  assert.ok(Array.isArray(JSON.parse(body)));
+});
+
+void test('a text that is missing is no text', async () => {
+  const engine = openEngine();
+  const client = await engine.client();
+  client.peer.send(post([['save', { user: alice, mailbox: 'INBOX' }, 's'], list]));
+  engine.setAnswer(() => replyPacket('INBOX\t\n+\n'));
+  await turns();
+  const [, body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  const answer = JSON.parse(body);
+  assert.equal(answer[0][0], 'error');
+  assert.equal(answer[1][0], 'doveadmResponse');
+  assert.equal(engine.commands.length, 1);
+});
+
+void test('a final answer to a client that waits to send its body is the last one', async () => {
+  const engine = openEngine();
+  const client = await engine.client();
+  client.peer.send(
+    'POST /nowhere HTTP/1.1\r\nHost: gate\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n',
+  );
+  await turns();
+  assert.match(client.peer.received().toString(), /^HTTP\/1\.1 404 [^]*Connection: close/);
+});
+
+void test('a reason is cut at a character, at once', () => {
+  assert.equal(cutReason('because'), 'because');
+  assert.equal(cutReason('ü'.repeat(300)), 'ü'.repeat(256));
+  assert.equal(cutReason(`a${'ü'.repeat(300)}`), `a${'ü'.repeat(255)}`);
+  assert.equal(cutReason(`ab${'\u{1f600}'.repeat(200)}`), `ab${'\u{1f600}'.repeat(127)}`);
+});
