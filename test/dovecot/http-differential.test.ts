@@ -178,33 +178,27 @@ async function ask(port: number, authorization: string, json: string): Promise<R
  * The rows as text, one each. Paths of its folder are the same in both worlds; INBOX and names of users are sent in one spelling, whatever
  * the client's was.
  */
-function comparable(command: Command, data: unknown, folder: string): readonly string[] {
+function comparable(command: Command, data: unknown): readonly string[] {
   const rows = (Array.isArray(data) ? data : [data]).map((row: unknown) =>
     JSON.stringify(row, (key, value: unknown) => (/guid|modseq|date|time|saved|id$/i.test(key) ? '-' : value))
-      .replaceAll(folder, '')
+      .replaceAll(/\/[^"]*\/dg-\w{6}/g, '')
       .replaceAll(/inbox|alice@example\.org/gi, (word) => word.toLowerCase()),
   );
   return unordered.has(command.name) ? rows.toSorted() : rows;
 }
 
 /** Why it is a contradiction; undefined: it is none. */
-function contradiction(
-  command: Command,
-  ours: Read,
-  theirs: Read,
-  folders: { readonly ours: string; readonly theirs: string },
-): string | undefined {
+function contradiction(command: Command, ours: Read, theirs: Read): string | undefined {
   const said = JSON.stringify({ ours, theirs });
   if (ours === undefined) return `no answer of ours: ${said}`;
   // It ended the process of the server, or would have: nothing to compare with.
   if (theirs === undefined) return undefined;
+  // Its parameter has two names, of which a release knows one, and we both.
+  if (command.name === 'auth cache flush' && theirs.kind === 'invalidRequest') return undefined;
   if (ours.kind === 'doveadmResponse') {
     if (theirs.kind !== 'doveadmResponse') return `only we carried it out: ${said}`;
     if (onlyKind.has(command.name)) return undefined;
-    const [one, other] = [
-      comparable(command, ours.data, folders.ours),
-      comparable(command, theirs.data, folders.theirs),
-    ];
+    const [one, other] = [comparable(command, ours.data), comparable(command, theirs.data)];
     return JSON.stringify(one) === JSON.stringify(other) ? undefined : `other rows: ${said}`;
   }
   if (ours.kind === 'exitCode' && theirs.kind === 'doveadmResponse')
@@ -255,10 +249,7 @@ for (const release of releasesAsked()) {
         else if (answer?.kind === 'doveadmResponse') tally.carriedOut += 1;
         else tally.failed += 1;
         done.push(request.json);
-        const problem = contradiction(request.command, answer, expected, {
-          ours: ours.lab.folder,
-          theirs: theirs.lab.folder,
-        });
+        const problem = contradiction(request.command, answer, expected);
         if (problem !== undefined) contradictions.push(`${request.json}\n  ${problem}`);
       }
       const difference = differenceOfFiles(twins);
