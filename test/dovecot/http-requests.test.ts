@@ -23,6 +23,7 @@ function pick<T>(random: Random, list: readonly T[]): T {
 }
 
 /** JSON texts of values that fit. */
+// Not `inbox`: it is sent as INBOX, and the server prints a name as it was asked for.
 const mailboxes = [
   '"INBOX"',
   '["INBOX"]',
@@ -30,7 +31,6 @@ const mailboxes = [
   '"*"',
   '[]',
   '"Nope"',
-  '"inbox"',
   '"\\u00dcn\\u00efcode"',
 ];
 const queries = [
@@ -139,6 +139,7 @@ function makeRequest(random: Random): { readonly text: string; readonly served: 
   return { text: cut, served: cut };
 }
 
+const isLiteral = /:(?:true|null)[,}]/;
 const isFalse = /:"?false"?$/;
 
 const { settings } = parseSettings('d.yaml', {
@@ -204,7 +205,7 @@ for (const release of releasesAsked()) {
       const { text, served } = makeRequest(random);
       const theirs = await askOverHttp(lab, 'POST', served);
       const fate = ours(lab, text);
-      const how = await compare(lab, fate, theirs);
+      const how = await compare(lab, text, fate, theirs);
       counts.set(how, (counts.get(how) ?? 0) + 1);
       if (isShown.test(how)) t.diagnostic(`${how}: ${text} ${theirs} ${JSON.stringify(fate)}`);
       if (how.startsWith('CONTRADICTION'))
@@ -219,7 +220,7 @@ for (const release of releasesAsked()) {
 const isShown = new RegExp(process.env['DOVEGATE_SHOW'] ?? '^$');
 
 /** How the two go together, in a word. */
-async function compare(lab: Lab, fate: Fate, theirs: string): Promise<string> {
+async function compare(lab: Lab, text: string, fate: Fate, theirs: string): Promise<string> {
   const error = /^\[\["error",\{"type":"(\w+)", ?"exitCode":(-?\d+)\}/.exec(theirs);
   const isRows = theirs.startsWith('[["doveadmResponse"');
   const isDead = theirs === '';
@@ -229,6 +230,8 @@ async function compare(lab: Lab, fate: Fate, theirs: string): Promise<string> {
       if (isDead || error !== null) return 'bad here, an error there';
       return theirs.trimEnd() === fate.text ? 'the same 400' : 'another 400';
     case 'error':
+      // To a server these are texts, `true` and `null`.
+      if (isRows && isLiteral.test(text)) return 'a literal for a text: an error here, ran there';
       if (isRows) return lab.series === '2.3' ? 'an error here, ran on 2.3' : 'CONTRADICTION error, ran';
       return error?.[1] === fate.type
         ? 'the same error'
@@ -241,10 +244,10 @@ async function compare(lab: Lab, fate: Fate, theirs: string): Promise<string> {
       if (!isRows && error?.[1] !== 'exitCode') {
         return isDead ? 'CONTRADICTION sent, death there' : 'CONTRADICTION sent, refused there';
       }
-      const { text, serverMinor } = await replyOf(lab, fate.user, fate.words);
-      if (text === undefined) return isRows ? 'CONTRADICTION fails on the wire only' : 'fails in both forms';
+      const { text: reply, serverMinor } = await replyOf(lab, fate.user, fate.words);
+      if (reply === undefined) return isRows ? 'CONTRADICTION fails on the wire only' : 'fails in both forms';
       if (!isRows) return 'CONTRADICTION fails over HTTP only';
-      const isSame = encodedAs(lab, fate.words, serverMinor, text) === theirs;
+      const isSame = encodedAs(lab, fate.words, serverMinor, reply) === theirs;
       return isSame ? 'the same rows' : 'CONTRADICTION other rows';
     }
     default:
