@@ -178,10 +178,10 @@ void test('an open connection ends when its key does; the next request is refuse
     return (await client.readAnswer()).status;
   };
   assert.equal(await asked(), 200);
-  const endMs = Date.now() + 1500;
+  // A reload on a busy machine takes its time, and must be over before the key is.
+  const endMs = Date.now() + 8000;
   await reload(yaml(new Date(endMs).toISOString()));
-  if (Date.now() < endMs - 500)
-    assert.equal(await asked(), 200, 'a reload that leaves the key leaves its connection');
+  assert.equal(await asked(), 200, 'a reload that leaves the key leaves its connection');
   await until(() => Date.now() > endMs, 'the end of the key');
   const served = backend.commands.length;
   assert.equal(await asked(), 401);
