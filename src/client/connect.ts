@@ -76,6 +76,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   if (isHttp(options)) {
     const { openHttpSession } = await import('./http-session.js');
     options.signal?.throwIfAborted();
+    refuseUnused(options);
     return openHttpSession(options, systemClock);
   }
   const { signal, password, certificate, connectTimeoutMs = 5_000, greetingTimeoutMs = 5_000 } = options;
@@ -134,6 +135,17 @@ export async function connect(options: ConnectOptions): Promise<Session> {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** A pin or a password that is not used would be missed by nobody. */
+function refuseUnused({ keyPins, account, password, tls, minor }: ConnectOptions): void {
+  const given = { keyPins, account, password, tls, minor };
+  const unused = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (unused.length > 0)
+    throw new SessionFault(
+      'unsendable',
+      `over HTTP there is no ${unused.join(', ')}: the URL and the key count`,
+    );
 }
 
 function isHttp(options: ConnectOptions): options is ConnectOptions & HttpAddress {

@@ -323,6 +323,8 @@ void test('what cannot be sent is refused before a connection is made', async (t
       return !fault.message.includes(key);
     });
   }
+  for (const unused of [{ keyPins: ['00'] }, { account: 'anna' }, { password: 'x' }, { tls: 'off' as const }])
+    await assert.rejects(connect({ url: 'https://mail1', ...unused }), { message: /there is no/ });
   await assert.rejects(connect({ url: 'http://192.0.2.1:8080', key }), {
     code: 'tls-failed',
     message: /use https/,
