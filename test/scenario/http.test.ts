@@ -203,7 +203,9 @@ void test('what a key may do is listed, told and tried without doing it', async 
   assert.equal(denied[1].type, 'unAuthorized');
   assert.equal(saved[0], 'doveadmResponse');
   assert.equal(panel.backend.commands.length, 0);
-  const records = auditRecords(panel.daemon).filter(({ mode }) => mode === 'dry-run');
+  const records = auditRecords(panel.daemon).filter(
+    ({ event, command }) => event === 'admission' && command === 'dovegate dry-run',
+  );
   assert.deepEqual(
     records.map(({ tag, decision }) => [tag, decision]),
     [

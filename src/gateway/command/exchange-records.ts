@@ -50,8 +50,6 @@ export interface AdmissionFacts {
   /** What the client calls the command, where its protocol has a name for it. */
   readonly tag?: string | undefined;
   readonly redact: (value: string) => Redacted;
-  /** It is not sent, whatever policy says. */
-  readonly isDryRun?: boolean;
 }
 
 /** What of an admission follows from the judgement alone. */
@@ -125,7 +123,7 @@ export function admissionOf(
     series: recorded.series,
     decision: recorded.decision,
     would: recorded.would,
-    mode: facts.isDryRun ? 'dry-run' : recorded.mode,
+    mode: recorded.mode,
     reason: facts.reason,
     command: judgement.command,
     user: judgement.user,

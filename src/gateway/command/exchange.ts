@@ -17,7 +17,7 @@ import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-a
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
-import { answerDryRun, assessOwnCommand, type OwnAssessment } from './own-commands.js';
+import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
 
 export { dryRunLine } from './own-commands.js';
@@ -117,7 +117,8 @@ export class Exchange {
       if (key !== undefined && knownLine !== undefined) context.knownLines.keep(key, knownLine);
     }
     const { judgement, destinations, aliases, obstacle } = assessed;
-    this.#judgement = judgement;
+    const shown = this.#isDryRun ? judgementOnDryRun(subject, line, judgement) : judgement;
+    this.#judgement = shown;
 
     const { clock, redact, strict } = context;
     const id = this.id;
@@ -126,15 +127,14 @@ export class Exchange {
       names,
       id,
       subject,
-      judgement,
+      judgement: shown,
       backends: destinations,
       reason,
       tag,
       redact,
-      isDryRun: this.#isDryRun,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
-    const isStrict = allowed !== undefined && strict.has(allowed.attempt.effect);
+    const isStrict = isAllowed(shown) && strict.has(shown.attempt.effect);
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
     const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly every command has none.
@@ -177,7 +177,7 @@ export class Exchange {
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
     const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
-    return this.#complete(judgement, ending, backend, progress, closeFor, records, input);
+    return this.#complete(shown, ending, backend, progress, closeFor, records, input);
   }
 
   /** Sends an allowed command, when its turn comes. */

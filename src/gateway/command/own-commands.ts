@@ -95,6 +95,27 @@ export function dryRunLine(line: CommandLine): CommandLine | undefined {
   return plainLine(user, values.get('command') ?? []);
 }
 
+const dryRun = resolveOwnCommand(['dovegate dry-run', '--', 'who']);
+
+/**
+ * The judgement on a command that was only tried, as it is recorded: a question to dovegate, with the decision on the command that was asked
+ * for. A record that named this command would read as if it had run.
+ */
+export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgement: Judgement): Judgement {
+  if (dryRun === undefined) throw new Error('dry-run is no command of ours');
+  const { command, args } = dryRun;
+  const read = parseArguments('2.4', command, args);
+  const own = judgeOwn(
+    subject,
+    plainLine('', [command.name]),
+    { command, read },
+    recordedWords(asked, judgement),
+  );
+  if (judgement.kind === 'unparsable')
+    return unparsable({ ...own, effect: command.effect }, judgement.code, judgement.message);
+  return own.kind === 'judged' ? { ...own, decision: judgement.decision, shadow: judgement.shadow } : own;
+}
+
 /** Says what would have become of an allowed command: it was counted as if it had been sent. Never rejects. */
 export async function answerDryRun(
   context: ExchangeContext,

@@ -35,16 +35,23 @@ void test('a dry run is judged, counted and recorded as the command would be, an
   assert.equal(engine.dialler.ends.length, 0);
   const admissions = engine.records.map(({ record }) => record).filter(({ event }) => event === 'admission');
   assert.deepEqual(
-    admissions.map(({ command, mode, decision, user }) => [command, mode, decision, user]),
+    admissions.map(({ command, effect, decision, user, args }) => [
+      command,
+      effect,
+      decision,
+      user,
+      args?.map(String).join(' '),
+    ]),
     [
-      ['quota get', 'dry-run', 'allow', 'alice@example.org'],
-      ['expunge', 'dry-run', 'deny', 'alice@example.org'],
-      ['mailbox delete', 'dry-run', 'allow', 'alice@example.org'],
-      ['mailbox delete', 'dry-run', 'allow', 'alice@example.org'],
-      ['save', 'dry-run', 'allow', 'alice@example.org'],
-      ['quota get', undefined, 'allow', 'alice@example.org'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- quota get --'],
+      ['dovegate dry-run', 'session', 'deny', '', '-u alice@example.org -- expunge -- mailbox x all'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- mailbox delete -- x'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- mailbox delete -- x'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- save -m INBOX --'],
+      ['quota get', 'read', 'allow', 'alice@example.org', '--'],
     ],
   );
+  assert.ok(admissions.slice(0, -1).every(({ users }) => users?.length === 0));
   const completions = engine.records
     .map(({ record }) => record)
     .filter(({ event }) => event === 'completion');
