@@ -211,6 +211,11 @@ function contradiction(command: Command, ours: Read, theirs: Read): string | und
   return ours.kind === theirs.kind && ours.status === theirs.status ? undefined : `another error: ${said}`;
 }
 
+/** INBOX is sent in capitals, and a server asked for `inbox` may fail with another code (65 for 68, 2.3.19.1). */
+function inOneSpelling(json: string): string {
+  return json.replaceAll(/"inbox(?=["/.])/gi, '"INBOX');
+}
+
 /** Refused before anything was sent, for what stands in HTTP.md: stricter than the server. */
 function isStricter(ours: Read): boolean {
   if (ours === undefined) return false;
@@ -243,7 +248,7 @@ for (const release of releasesAsked()) {
         const expected = await ask(
           theirs.lab.httpPort,
           authorizationOf.password(theirs.lab.password),
-          request.json,
+          inOneSpelling(request.json),
         );
         if (expected === undefined) tally.died += 1;
         else if (answer?.kind === 'doveadmResponse') tally.carriedOut += 1;
