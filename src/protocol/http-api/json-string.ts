@@ -1,6 +1,6 @@
 // The inside of a JSON string, byte by byte: strict UTF-8, escapes, pairs of surrogates; kept up to a limit, or only checked.
 // The texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c).
-import { decodeUtf8, Gather } from '../lines.js';
+import { Gather } from '../lines.js';
 
 export const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -17,6 +17,9 @@ export const escapedByte: ReadonlyMap<number, number> = new Map([
   [0x72, 0x0d],
   [0x74, 0x09],
 ]);
+
+/** The bytes of ASCII: most escapes are one. */
+const singles: readonly Buffer[] = Array.from({ length: 0x80 }, (_, code) => Buffer.of(code));
 
 /** The value of a hexadecimal digit, or -1. */
 export function hexDigit(byte: number): number {
@@ -88,9 +91,8 @@ export class StringReader {
 
   /** The text that was kept, at its end. */
   take(): string {
-    const text = decodeUtf8(this.#text.take());
-    if (text === undefined) throw new Error('the bytes of a string were checked');
-    return text;
+    // Its bytes were checked.
+    return this.#text.take().toString();
   }
 
   /** Reads up to the end of the string, an escape, or the end of the chunk. */
@@ -186,7 +188,7 @@ export class StringReader {
   #keep(code: number): void {
     this.#at = 'plain';
     if (!this.#isKept) return;
-    const bytes = Buffer.from(String.fromCodePoint(code));
+    const bytes = singles[code] ?? Buffer.from(String.fromCodePoint(code));
     if (this.#text.length + bytes.length > this.#bytesMax) this.error = this.#tooLong();
     else this.#text.append(bytes);
   }

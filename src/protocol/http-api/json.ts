@@ -1,7 +1,6 @@
 // JSON, byte by byte: syntax, UTF-8 and escapes are checked strictly, in memory that does not grow with the text, without recursion.
 // The texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c) where it has one.
 // The rule: every byte is looked at in order and once, so that every cut of the text gives the same values and the same error.
-import { Gather } from '../lines.js';
 import { named, QUOTE, StringReader } from './json-string.js';
 
 /** What the values of a text are handed to, in order. A string that it returns is an error and ends the text. */
@@ -63,7 +62,7 @@ export class JsonReader {
   #from = -1;
   readonly #string: StringReader;
   /** Of a number. */
-  readonly #digits = new Gather(numberBytesMax);
+  #digits = '';
   /** Of a literal: the word, and how much of it came. */
   #word: 'true' | 'false' | 'null' = 'null';
   #matched = 0;
@@ -208,7 +207,7 @@ export class JsonReader {
         }
         this.#place = 'number';
         this.#part = byte === MINUS ? 'minus' : byte === 0x30 ? 'zero' : 'digits';
-        this.#digits.append(Buffer.of(byte));
+        this.#digits += String.fromCharCode(byte);
     }
   }
 
@@ -255,13 +254,15 @@ export class JsonReader {
       return false;
     }
     this.#part = next;
-    this.#digits.append(Buffer.of(byte));
+    this.#digits += String.fromCharCode(byte);
     return true;
   }
 
   #endNumber(): void {
     if (!isWhole(this.#part)) return;
-    this.#told(this.#sink.number(this.#digits.take().toString('latin1')));
+    const text = this.#digits;
+    this.#digits = '';
+    this.#told(this.#sink.number(text));
     this.#endValue();
   }
 

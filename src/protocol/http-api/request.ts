@@ -25,7 +25,7 @@ export type DecodedRequest =
 /** Request, command, parameters, the list of one. */
 const depthMax = 4;
 export const stringBytesMax = 64 * 1024;
-/** Of all texts of a request but `file`, 64 bytes added for each of them: a body of many short words takes memory for every word. */
+/** Of all texts of a request but `file`, 64 bytes added for each value: a body of many short words takes memory and time for every word. */
 export const heldBytesMax = 4 * 1024 * 1024;
 const heldForEach = 64;
 /** The parameter whose value can be a whole mail. */
@@ -117,7 +117,7 @@ export class RequestDecoder {
   }
 
   #member(name: string): string | undefined {
-    if (this.#depth !== 3) return undefined;
+    if (this.#depth !== 3) return this.#hold('');
     this.#parameter = name;
     return this.#hold(name);
   }
@@ -150,7 +150,7 @@ export class RequestDecoder {
         }
         this.#isMixed = true;
         this.#items = [];
-        return undefined;
+        return this.#hold('');
     }
   }
 

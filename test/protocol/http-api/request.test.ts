@@ -84,6 +84,8 @@ const bad: readonly (readonly [body: string, text: string])[] = [
   [`[${'["a",{},"t"],'.repeat(3)}["a",{},"t"]]`, 'A request has at most 3 commands'],
   [`[["a",{"b":"${'x'.repeat(65_537)}"},"t"]]`, 'JSON parse error: Excessive string size (> 65536)'],
   [`[["a",{"b":[${'"",'.repeat(70_000)}""]},"t"]]`, 'The request holds too much besides its file'],
+  [`[["a",{"b":[${'1,'.repeat(70_000)}1]},"t"]]`, 'The request holds too much besides its file'],
+  [`[["a",{"b":{${'"c":1,'.repeat(35_000)}"c":1}},"t"]]`, 'The request holds too much besides its file'],
 ];
 
 void test('what Dovecot answers with 400, and our limits', () => {
