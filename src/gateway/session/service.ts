@@ -114,11 +114,13 @@ export function createService({
 
   /**
    * Whether this client is told why: the kernel says who it is, and not too many are told now. A client of TCP is a stranger up to its
-   * login, which costs TLS and a hash: it gets nothing.
+   * login, which costs TLS and a hash: it gets nothing. Neither does one of HTTP, which would wait for another greeting.
    */
   function canExplain({ name, context }: ServedListener, peer: Peer, reason: CloseReason): boolean {
     if (reason !== 'sessions-limit' || peer.address !== undefined) return false;
-    if (context.access(name)?.isPreauthenticated !== true || refusedPeers.size >= refusedMax) return false;
+    const access = context.access(name);
+    if (access?.isPreauthenticated !== true || access.protocol === 'http') return false;
+    if (refusedPeers.size >= refusedMax) return false;
     const key = keyOf(peer);
     return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
   }

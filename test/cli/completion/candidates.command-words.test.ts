@@ -36,7 +36,7 @@ void test('names by the catalog of both series', async () => {
   assert.equal(await offered('dire'), 'director');
   assert.equal(await offered('nonsense '), '');
   assert.equal(await offered('doveg'), '');
-  assert.equal(await offered('dovegate ', undefined, true), 'can explain');
+  assert.equal(await offered('dovegate ', undefined, true), 'can dry-run explain');
 });
 
 void test('names by rights: less what is never allowed, but not what is denied under conditions', async () => {

@@ -93,3 +93,14 @@ void test('a bare status, and one of a full mailbox', async () => {
     assert.deepEqual([kind, error.type, error.exitCode], ['error', 'exitCode', exitCode], status);
   }
 });
+
+void test('a client beyond the sessions that there may be is closed without a word of another protocol', async () => {
+  const engine = openMemoryEngine({
+    settings: settings.replace('policy: support }', 'policy: support, sessions: 1 }'),
+    access: () => ({ ...kernelAccess, protocol: 'http' }),
+  });
+  await engine.client();
+  const second = await engine.client();
+  assert.equal(second.peer.received().length, 0);
+  assert.ok(second.peer.isEnded);
+});
