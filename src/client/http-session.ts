@@ -96,16 +96,25 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     checkTypes(command);
     if (command.debug === true || command.verbose === true)
       throw new SessionFault('unsendable', 'the HTTP API has no log lines to ask for');
-    const { jsonCommandOf } = await import('./json-command.js');
-    const json = jsonCommandOf(command);
-    if (json.takesInput && command.input === undefined)
+    const { jsonFormsOf } = await import('./json-command.js');
+    const forms = jsonFormsOf(command);
+    if (forms.some(({ takesInput }) => takesInput) && command.input === undefined)
       throw new SessionFault('unsendable', `"${command.name}" needs its input`);
-    const mine = turn.then(() => send(command, json));
+    const mine = turn.then(() => sendForms(command, forms));
     turn = mine.catch(() => undefined);
     return mine;
   }
 
-  async function send(command: Command, json: JsonCommand): Promise<Rows> {
+  async function sendForms(command: Command, forms: readonly JsonCommand[]): Promise<Rows> {
+    for (const [at, form] of forms.entries()) {
+      const rows = await send(command, form, at < forms.length - 1);
+      if (rows !== undefined) return rows;
+    }
+    return [];
+  }
+
+  /** Undefined: the server has no parameter of such a name, and `isTried` says that there are other names. Nothing ran then. */
+  async function send(command: Command, json: JsonCommand, isTried: boolean): Promise<Rows | undefined> {
     const { signal } = command;
     if (isClosed) throw new SessionFault('closed', 'the session was closed');
     signal?.throwIfAborted();
@@ -116,6 +125,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     try {
       const body = isOwn(json) ? undefined : bodyOf(json, command.input);
       const answer = await exchange(request, body, target, options, clock);
+      if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
       return rowsOfAnswer(answer, json, (text) => onLog?.({ type: 'error', text, isCut: false }));
     } catch (fault) {
       throw signal?.aborted === true ? signal.reason : fault;

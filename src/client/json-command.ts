@@ -25,40 +25,50 @@ export interface JsonCommand {
   readonly keys: readonly string[] | undefined;
 }
 
-/** Throws SessionFault `unsendable` for words that no series can read, and for what JSON cannot express. */
-export function jsonCommandOf({ user = '', name, args = [] }: Command): JsonCommand {
+/**
+ * The forms of a command, at least one: as 2.4 names its parameters, then as 2.3 does where it has other names (`proxy kick`, `fs delete`), for
+ * a server that answers `invalidRequest` to the first. Throws SessionFault `unsendable` for words that no series can read, and for what JSON
+ * cannot express.
+ */
+export function jsonFormsOf({ user = '', name, args = [] }: Command): readonly JsonCommand[] {
   if (resolveOwnCommand([name]) !== undefined)
-    return { name, parameters: {}, takesInput: false, keys: ['what', 'value'] };
-  const parsed = read(name, args);
-  const { command } = parsed;
-  if (command.params.some(({ name: key, role }) => role === 'content-file' && parsed.values.has(key)))
+    return [{ name, parameters: {}, takesInput: false, keys: ['what', 'value'] }];
+  let problem = `there is no command "${name}"`;
+  const forms = new Map<string, JsonCommand>();
+  for (const series of ['2.4', '2.3'] satisfies Series[]) {
+    const found = resolveCommand(series, [name, ...args]);
+    if (found === undefined) continue;
+    const parsed = parseArguments(series, found.command, found.args);
+    if (parsed.kind !== 'parsed') {
+      problem = parsed.message;
+      continue;
+    }
+    const form = formOf(parsed, user);
+    // An input can be sent once.
+    if (forms.size === 0 || !form.takesInput) forms.set(JSON.stringify(form.parameters), form);
+  }
+  if (forms.size === 0) throw new SessionFault('unsendable', problem);
+  return [...forms.values()];
+}
+
+function formOf(parsed: ParsedArguments, user: string): JsonCommand {
+  const { command, values } = parsed;
+  if (command.params.some(({ name, role }) => role === 'content-file' && values.has(name)))
     throw new SessionFault(
       'unsendable',
       'over HTTP the text is the input of the command, never a file of the server',
     );
   if (command.input === 'duplex')
-    throw new SessionFault('unsendable', `"${name}" speaks both ways, which HTTP cannot`);
+    throw new SessionFault('unsendable', `"${command.name}" speaks both ways, which HTTP cannot`);
   const parameters: Record<string, JsonParameter> = {};
-  if (command.scope === 'user' && !parsed.values.has('all-users')) parameters['user'] = user;
+  if (command.scope === 'user' && !values.has('all-users')) parameters['user'] = user;
   for (const [key, value] of parametersOf(parsed)) parameters[jsonName(key)] = value;
   return {
     name: jsonName(command.name),
     parameters,
     takesInput: command.input === 'dot',
-    keys: parsed.values.has('all-users') ? undefined : replyShape(parsed, 3)?.columns.map(({ key }) => key),
+    keys: values.has('all-users') ? undefined : replyShape(parsed, 3)?.columns.map(({ key }) => key),
   };
-}
-
-function read(name: string, args: readonly string[]): ParsedArguments {
-  let problem = `there is no command "${name}"`;
-  for (const series of ['2.4', '2.3'] satisfies Series[]) {
-    const found = resolveCommand(series, [name, ...args]);
-    if (found === undefined) continue;
-    const parsed = parseArguments(series, found.command, found.args);
-    if (parsed.kind === 'parsed') return parsed;
-    problem = parsed.message;
-  }
-  throw new SessionFault('unsendable', problem);
 }
 
 function* parametersOf({ command, values }: ParsedArguments): Generator<readonly [string, JsonParameter]> {
@@ -72,7 +82,8 @@ function* parametersOf({ command, values }: ParsedArguments): Generator<readonly
     if (listOfText(command, parameter) !== undefined) continue;
     const given = values.get(parameter.name);
     if (given === undefined) continue;
-    if (parameter.name === 'source-user') yield ['source-type', 'user'];
+    const isOld = command.params.some(({ name }) => name === 'source-type');
+    if (isOld && parameter.name === 'source-user') yield ['source-type', 'user'];
     yield [
       parameter.name,
       parameter.type === 'bool' ? true : parameter.type === 'array' ? given : (given[0] ?? ''),

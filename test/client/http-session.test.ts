@@ -301,6 +301,16 @@ void test('rights are asked for with GET', async (t) => {
   assert.ok(other.fault instanceof SessionFault && other.fault.code === 'unsendable');
 });
 
+void test('a server of 2.3 is asked again by its own names of parameters, after invalidRequest only', async (t) => {
+  const old = json([['error', { type: 'invalidRequest', exitCode: 0 }, '1']]);
+  const server = await openHttpServer(t, ({ body }) => (body.includes('"user"') ? ok([]) : old));
+  const session = await sessionAt(t, server);
+  assert.deepEqual(await session.run({ name: 'proxy kick', args: ['bob'] }), []);
+  assert.equal(server.requests.length, 2);
+  await assert.rejects(session.run({ name: 'who', args: ['bob'] }), { code: 'USAGE' });
+  assert.equal(server.requests.length, 3);
+});
+
 void test('what cannot be sent is refused before a connection is made', async (t) => {
   const server = await openHttpServer(t, () => ok([]));
   const session = await sessionAt(t, server);
