@@ -95,7 +95,7 @@ export class Switch {
     access: (listener) => this.#now.doors.get(listener),
     policy: (peer, login) => this.#now.policyOf(peer, login),
     limits: () => this.#now.sessionLimits,
-    readHttp: createReadHttp(),
+    readHttp: createReadHttp({ nextTurn: () => this.#now.exchanges.clock.nextTurn() }),
     holdBody: () => holdBytes(this.#now.settings.state, () => this.#now.exchanges.buffered.isFull),
   };
 

@@ -248,7 +248,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,
-    readHttp: createReadHttp(),
+    readHttp: createReadHttp(portClock),
     holdBody: () => holdBytes(join(tmpdir(), 'dovegate-bodies'), () => exchanges.buffered.isFull),
   };
   const listener = {

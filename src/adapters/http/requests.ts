@@ -12,6 +12,7 @@ import {
 } from 'node:http';
 import { Duplex } from 'node:stream';
 import { TransportFault, WireFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import type { HttpHead, HttpRequest, HttpRequests, ReadHttp, Transport } from '../../ports/transport.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
@@ -22,9 +23,11 @@ const keptMs = 15_000;
 /** Requests that came before the answer to the one in front of them; a client that sends more is cut off. */
 const waitingMax = 32;
 const readAheadBytes = 64 * 1024;
+/** After a chunk of this size, others have a turn: 64 KiB in chunks of HTTP of one byte take 16 ms, and a socket gives up to 32 reads at once. */
+const largeBytes = 16 * 1024;
 
 /** One server for all transports. */
-export function createReadHttp(): ReadHttp {
+export function createReadHttp(clock: Pick<Clock, 'nextTurn'>): ReadHttp {
   const server = createServer({
     maxHeaderSize: headBytesMax,
     keepAliveTimeout: keptMs,
@@ -45,7 +48,7 @@ export function createReadHttp(): ReadHttp {
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
       stream.requests.refuse(statusOf(fault));
   });
-  return (transport) => new TransportStream(transport, server).requests;
+  return (transport) => new TransportStream(transport, server, clock).requests;
 }
 
 function streamOf({ socket }: IncomingMessage): TransportStream {
@@ -63,15 +66,18 @@ class TransportStream extends Duplex {
   readonly requests: Requests;
   readonly #transport: Transport;
   readonly #drained: Reader<void>[] = [];
+  readonly #clock: Pick<Clock, 'nextTurn'>;
   #isReading = false;
+  #wasLarge = false;
 
-  constructor(transport: Transport, server: Server) {
+  constructor(transport: Transport, server: Server, clock: Pick<Clock, 'nextTurn'>) {
     super({
       readableHighWaterMark: readAheadBytes,
       writableHighWaterMark: readAheadBytes,
       allowHalfOpen: true,
     });
     this.#transport = transport;
+    this.#clock = clock;
     this.requests = new Requests(this);
     // Whoever waits for a request, its body or room hears of it; the server listens for more than we do.
     this.on('error', () => undefined);
@@ -81,9 +87,11 @@ class TransportStream extends Duplex {
   override _read(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    this.#transport.read().then(
+    const read = (): Promise<Buffer | null> => this.#transport.read();
+    (this.#wasLarge ? this.#clock.nextTurn().then(read) : read()).then(
       (chunk) => {
         this.#isReading = false;
+        this.#wasLarge = (chunk?.length ?? 0) >= largeBytes;
         this.push(chunk);
       },
       (fault: unknown) => this.destroy(fault instanceof Error ? fault : undefined),

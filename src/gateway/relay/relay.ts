@@ -96,6 +96,8 @@ export type TextPiece =
  */
 export interface ClientInput {
   readonly timeMs: number;
+  /** All of it came already and is held: no client is waited for, and a piece is read when it is needed. */
+  readonly isHere: boolean;
   /**
    * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is
    * gone. Not to be called after the last piece.

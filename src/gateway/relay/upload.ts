@@ -66,13 +66,15 @@ export class UploadBuffer {
    * how it ended, if it did. Rejects with the signal's reason.
    */
   async gather(signal: AbortSignal): Promise<TextEnd | undefined> {
-    await this.#buffered.room(signal);
+    const { isHere } = this.#client;
+    // What is here is in that buffer itself, and would wait for its own end.
+    if (!isHere) await this.#buffered.room(signal);
     this.start(() => undefined);
     const onAbort = (): void => this.#wakeUp();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       while (!this.#isWhole && this.end === undefined && this.#held.length < heldBytesMax) {
-        if (this.#buffered.isFull && this.#held.length > 0) break;
+        if ((isHere || this.#buffered.isFull) && this.#held.length > 0) break;
         if (signal.aborted) throw signal.reason;
         await this.#turn();
       }

@@ -25,6 +25,7 @@ export function spanInput(
   let length = 0;
   return {
     timeMs,
+    isHere: true,
     async nextText(): Promise<TextPiece> {
       const parts: Buffer[] = [];
       if (at < to) {

@@ -27,6 +27,8 @@ const keptMs = 15_000;
 /** How long what is left of a refused request is read. */
 const lingerMs = 2_000;
 const reasonBytesMax = 512;
+/** Of a body, read at once: in words of one letter these take some 3 ms. */
+const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';
 const entries = `[
 {"method":"OPTIONS","path":"*"},
@@ -57,6 +59,8 @@ export interface HttpHost {
   isPermitted(): boolean;
   policyNow(): Policy | undefined;
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void;
+  /** Does a piece of work in the turn of this session: what reads and judges requests shares the processor with all that others send. */
+  work<T>(run: () => T): Promise<T>;
   runNamed(
     line: CommandLine,
     command: HttpCommand,
@@ -261,7 +265,8 @@ class HttpClient {
   ): Promise<
     { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string }
   > {
-    const { transport, context } = this.#host;
+    const host = this.#host;
+    const { transport, context } = host;
     const { httpBodyBytesMax, httpCommandsMax, inputTimeMs } = context.limits();
     const tooLong = { status: 413, text: `The request is longer than ${httpBodyBytesMax} bytes` };
     if (Number(fieldOf(request, 'content-length') ?? 0) > httpBodyBytesMax) return tooLong;
@@ -271,8 +276,10 @@ class HttpClient {
     try {
       for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) {
         if (body.length + chunk.length > httpBodyBytesMax) return tooLong;
-        const text = decoder.push(chunk);
-        if (text !== undefined) return { status: 400, text };
+        for (let at = 0; at < chunk.length; at += pieceBytes) {
+          const text = await host.work(() => decoder.push(chunk.subarray(at, at + pieceBytes)));
+          if (text !== undefined) return { status: 400, text };
+        }
         const before = body.memoryBytes;
         try {
           await body.append(chunk);
@@ -289,7 +296,22 @@ class HttpClient {
       timer.cancel();
     }
     if (request.hasTrailers) return { status: 400, text: 'Trailers are not taken' };
-    return commandsOf(decoder.end());
+    return this.#commandsOf(decoder.end());
+  }
+
+  async #commandsOf(
+    decoded: DecodedRequest,
+  ): Promise<
+    { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string }
+  > {
+    if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
+    const commands: ReadCommand[] = [];
+    for (const command of decoded.commands) {
+      const read = await this.#host.work(() => readNamedCommand(command));
+      if (read.kind === 'bad') return { status: 400, text: read.text };
+      commands.push({ line: read.line, input: read.input, tag: command.tag });
+    }
+    return { commands };
   }
 
   async #answer(
@@ -413,17 +435,4 @@ function reasonOf(request: HttpRequest): string | undefined {
   const field = fieldOf(request, 'dovegate-reason');
   // Fields of HTTP come as one character for each byte.
   return field === undefined ? undefined : cutReason(Buffer.from(field, 'latin1').toString());
-}
-
-function commandsOf(
-  decoded: DecodedRequest,
-): { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string } {
-  if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
-  const commands: ReadCommand[] = [];
-  for (const command of decoded.commands) {
-    const read = readNamedCommand(command);
-    if (read.kind === 'bad') return { status: 400, text: read.text };
-    commands.push({ line: read.line, input: read.input, tag: command.tag });
-  }
-  return { commands };
 }

@@ -93,6 +93,7 @@ export interface CommandInputOptions {
 /** The input of the command whose line was read last. */
 export class PeerInput implements ClientInput {
   readonly timeMs: number;
+  readonly isHere = false;
   readonly #input: SessionInput;
   readonly #options: CommandInputOptions;
   #dots: DotDecoder | undefined;

@@ -280,6 +280,19 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#become('known');
   }
 
+  async work<T>(run: () => T): Promise<T> {
+    const { lineTurns } = this.#start;
+    const { principal } = this.names;
+    const { clock } = this.#context;
+    await lineTurns.enter(this.#share, principal);
+    const startMs = clock.now();
+    try {
+      return run();
+    } finally {
+      lineTurns.used(this.#share, principal, clock.now() - startMs);
+    }
+  }
+
   /** One command of a request; the answer goes to `command.answer`. */
   async runNamed(
     line: CommandLine,

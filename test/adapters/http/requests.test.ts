@@ -3,9 +3,10 @@ import { test } from 'node:test';
 import { createReadHttp } from '../../../src/adapters/http/requests.js';
 import { TransportFault } from '../../../src/ports/faults.js';
 import type { HttpRequest } from '../../../src/ports/transport.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
 
-const readHttp = createReadHttp();
+const readHttp = createReadHttp(createFakeClock());
 const plain = [['Content-Type', 'text/plain']] as const;
 
 interface Served {

@@ -239,3 +239,12 @@ void test('a reason is cut at a character, at once', () => {
   assert.equal(cutReason(`a${'ü'.repeat(300)}`), `a${'ü'.repeat(255)}`);
   assert.equal(cutReason(`ab${'\u{1f600}'.repeat(200)}`), `ab${'\u{1f600}'.repeat(127)}`);
 });
+
+void test('a text whose body fills the memory for bodies does not wait for room there', async () => {
+  const engine = openEngine(`${settings}limits: { buffered: 64KiB }\n`);
+  engine.setAnswer(() => undefined);
+  const client = await engine.client();
+  client.peer.send(post([['save', { user: alice, mailbox: 'INBOX', file: 'x'.repeat(70_000) }, 's']]));
+  await turns();
+  assert.match(engine.commands[0]?.line ?? '', /\tsave\t/);
+});
