@@ -1,0 +1,152 @@
+// Goal: no client of HTTP costs others anything. Phases: requests that are dear to read or to judge, while another client asks; a client
+// that does not read its answer. What must not happen: memory that grows with what is sent, a client that gets no answer because of another.
+// DOVEGATE_ROUNDS=16 sends all of it.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { type Gateway, openGateway } from '../kit/gateway.js';
+import { askRaw, encodePost, openRawHttp, type RawHttpOptions } from '../kit/raw-http.js';
+import type { Script } from '../kit/script.js';
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+/** 1 with 16 rounds or more. */
+const share = Math.min(1, rounds / 16);
+const alice = 'alice@example.org';
+
+interface Panel extends Gateway {
+  readonly unix: RawHttpOptions;
+}
+
+const empty: Script = (_command, connection) => connection.status('+');
+
+async function openPanel(t: TestContext, script: Script, more = ''): Promise<Panel> {
+  const gateway = await openGateway(t, {
+    listeners:
+      '\n  local: { unix: local.sock, protocol: http, mode: "0600", policy: support, sessions: 600, sessions_per_peer: 600 }',
+    policy: `
+    users: ["*@example.org"]
+    allow: [mailbox status, mailbox list, { command: search }, save]`,
+    backend: { script },
+    more,
+  });
+  return { ...gateway, unix: { path: gateway.daemon.path('local.sock'), timeoutMs: 300_000 } };
+}
+
+const options = 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n';
+
+function json(commands: unknown): Buffer {
+  return encodePost({ body: JSON.stringify(commands) });
+}
+
+/** Of the daemon, in MiB. */
+function memoryOf({ daemon }: Panel): number {
+  const text = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]) / 1024;
+}
+
+void test('requests that are dear to read or to judge: answered, and others are answered meanwhile', {
+  timeout: 600_000,
+}, async (t) => {
+  const panel = await openPanel(t, empty);
+  const times = (count: number): number => Math.ceil(count * share);
+  const words = (word: string, count: number): string[] => Array.from({ length: count }, () => word);
+  const search = (query: unknown, tag = 't'): unknown => ['search', { user: alice, query }, tag];
+  const numbered = <T>(count: number, make: (at: number) => T): T[] =>
+    Array.from({ length: count }, (_, at) => make(at));
+  const requests: readonly (readonly [what: string, status: number, request: Buffer])[] = [
+    [
+      'tokens',
+      400,
+      encodePost({
+        body: `[["search",{"user":"${alice}","query":[${'1,'.repeat(times(8_000_000))}1]},"t"]]`,
+      }),
+    ],
+    ['blanks', 200, encodePost({ body: `[${' '.repeat(times(16_000_000))}]` })],
+    ['empty words', 200, json([search(words('', 30_000))])],
+    ['parentheses', 200, json([search(words('(', 30_000))])],
+    ['a hundred commands', 200, json(numbered(times(100), (at) => search(words('seen', 300), `${at}`)))],
+    [
+      'unknown parameters',
+      400,
+      json([['search', Object.fromEntries(numbered(40_000, (at) => [`x${at}`, 1])), 't']]),
+    ],
+    ['a name', 200, json([['x-'.repeat(30_000), {}, 't']])],
+    ['a user', 200, json([['mailboxList', { user: '*?'.repeat(30_000) }, 't']])],
+    ['masks', 200, json([['mailboxList', { user: alice, mailboxMask: words('*a*b*c*d*e*', 20_000) }, 't']])],
+    ['a reason', 200, encodePost({ body: '[]', headers: { 'Dovegate-Reason': 'ü'.repeat(7_000) } })],
+    [
+      'chunks of one byte',
+      200,
+      Buffer.concat([
+        Buffer.from('POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n'),
+        Buffer.from('1\r\n \r\n'.repeat(times(4_000_000))),
+        Buffer.from('2\r\n[]\r\n0\r\n\r\n'),
+      ]),
+    ],
+  ];
+  const other = await openRawHttp(panel.unix);
+  for (const [what, status, request] of requests) {
+    const over = new AbortController();
+    let worstMs = 0;
+    const watch = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        const startMs = performance.now();
+        await other.write(options);
+        assert.equal((await other.readAnswer()).status, 200);
+        worstMs = Math.max(worstMs, performance.now() - startMs);
+        await new Promise((resolve) => {
+          setTimeout(resolve, 3);
+        });
+      }
+    };
+    const watched = watch();
+    const startMs = performance.now();
+    const answer = await askRaw(panel.unix, request);
+    const tookMs = performance.now() - startMs;
+    over.abort();
+    await watched;
+    assert.equal(answer.status, status, `${what}: ${answer.body.toString().slice(0, 200)}`);
+    t.diagnostic(
+      `${what}: ${tookMs.toFixed(0)} ms; the other client waited at most ${worstMs.toFixed(0)} ms`,
+    );
+  }
+  other.close();
+});
+
+void test('a client that does not read its answer holds no more than its share', {
+  timeout: 600_000,
+}, async (t) => {
+  const row = Buffer.from(`INBOX\t${'4'.repeat(57)}\t`);
+  const piece = Buffer.concat(Array.from({ length: 512 }, () => row));
+  let sentBytes = 0;
+  const panel = await openPanel(t, async (_command, connection) => {
+    for (let at = 0; at < 16 * 128; at += 1) {
+      await connection.body(piece);
+      sentBytes += piece.length;
+    }
+    await connection.status('+');
+  });
+  const request = json([['mailboxStatus', { user: alice, field: ['messages'], mailboxMask: 'INBOX' }, 't']]);
+  const before = memoryOf(panel);
+  const clients = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      const client = await openRawHttp(panel.unix);
+      client.setStopped(true);
+      await client.write(request);
+      return client;
+    }),
+  );
+  // Until no more is taken from the backend, or all of it was.
+  for (let last = -1; last !== sentBytes; ) {
+    last = sentBytes;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1_000);
+    });
+  }
+  const more = memoryOf(panel) - before;
+  t.diagnostic(
+    `${more.toFixed(0)} MiB more, and ${(sentBytes / 1024 / 1024).toFixed(0)} MiB sent by the backend`,
+  );
+  assert.ok(sentBytes < 128 * 1024 * 1024, `${sentBytes} bytes were taken from the backend`);
+  for (const client of clients) client.close();
+});
