@@ -33,6 +33,7 @@ const heldBytesMax = 1024 * 1024;
 const messageMax = 1024;
 /** What Dovecot's own HTTP says of a full mailbox. */
 const overQuotaExit = 73;
+const cutRow = 'a reply that succeeded ended within a row';
 
 const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
@@ -124,7 +125,10 @@ export class HttpAnswer implements ReplyTarget {
 
   addRawStatus(line: Buffer, lastLog: string): void {
     const status = line.toString('latin1');
-    if (status.startsWith('+')) return this.#complete();
+    if (status.startsWith('+')) {
+      if (this.#complete()) return;
+      throw new WireFault('bad-frame', cutRow);
+    }
     const code = /^-([^\t]*)/.exec(status)?.[1] ?? '';
     // A bare `-` says as little as UNKNOWN.
     const exitCode = exitCodeOf(code === '' ? 'UNKNOWN' : code);
@@ -135,8 +139,10 @@ export class HttpAnswer implements ReplyTarget {
   addEnd(ending: Ending, verdict: Verdict, _id: string): string {
     const { code = 'TEMPFAIL', isTold, text } = verdict;
     if (code === '') {
-      this.#complete();
-      return '+';
+      if (this.#complete()) return '+';
+      // Of several backends, whose rows were not looked at one by one.
+      this.#fail('exitCode', exitCodeOf('TEMPFAIL'), cutRow);
+      return '-TEMPFAIL';
     }
     const message = isTold ? text : undefined;
     if (ending.kind === 'denied') this.#fail('unAuthorized', exitCodeOf('NOPERM'), message);
@@ -209,11 +215,13 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.answer({ ...this.#head, status, headers }, body);
   }
 
-  #complete(): void {
+  /** False: the rows end within one. */
+  #complete(): boolean {
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
-    if (rest === undefined) throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
+    if (rest === undefined) return false;
     this.#addRows(Buffer.from(rest));
     this.#isOk = true;
+    return true;
   }
 
   #fail(type: AnswerErrorType, exitCode: number, message: string | undefined): void {

@@ -248,3 +248,41 @@ void test('a text whose body fills the memory for bodies does not wait for room 
   await turns();
   assert.match(engine.commands[0]?.line ?? '', /\tsave\t/);
 });
+
+void test('a client above the limit of sessions hears HTTP or nothing', async () => {
+  const engine = openEngine(settings.replace('policy: support }', 'policy: support, sessions: 1 }'));
+  const first = await engine.client();
+  const second = await engine.client();
+  second.peer.send('OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n');
+  await turns();
+  assert.match(second.peer.received().toString(), /^(?:HTTP\/1\.1 503 [^]*)?$/);
+  assert.equal(second.transport.closedFor, 'sessions-limit');
+  first.peer.end();
+});
+
+void test('of several backends, one whose reply ends within a row: an error, and a completion', async () => {
+  const two = settings
+    .replace(
+      /backends: .*/,
+      `backends:
+  mail1: { address: "unix:/run/one/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] }
+  mail2: { address: "unix:/run/two/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] }`,
+    )
+    .replace(/routes: .*/, 'routes: [{ users: ["a*"], backend: mail1 }, { users: ["*"], backend: mail2 }]')
+    .replace(/allow: .*/, 'allow: [{ command: mailbox list, all_users: true }, { command: who }]')
+    .replace(/users: \["\*@example.org"\]/, 'users: ["*"]');
+  const engine = openEngine(two);
+  let asked = 0;
+  engine.setAnswer(() => {
+    asked += 1;
+    return replyPacket(asked === 1 ? 'alice\tINBOX\t\n+\n' : 'bob\t\n+\n');
+  });
+  const client = await engine.client();
+  client.peer.send(post([['mailboxList', { allUsers: true }, 't']]));
+  await turns();
+  const [, body = ''] = client.peer.received().toString().split('\r\n\r\n', 2);
+  assert.equal(asked, 2, body);
+  assert.equal(JSON.parse(body)[0][0], 'error');
+  const completions = engine.records.filter(({ record }) => record.event === 'completion');
+  assert.equal(completions.length, 1);
+});
