@@ -1,21 +1,28 @@
-// Goal: no client of HTTP costs others anything. Phases: requests that are dear to read or to judge, while another client asks; a client
-// that does not read its answer. What must not happen: memory that grows with what is sent, a client that gets no answer because of another.
-// DOVEGATE_ROUNDS=16 sends all of it.
+// Goal: no client of HTTP costs others anything. Phases: requests that are dear to read or to judge, while another client asks; a text of
+// 1 GiB; a client that does not read its answer; clients that break off everywhere. What must not happen: memory that grows with what
+// is sent, a descriptor or a session that stays, a client that gets no answer because of another one.
+// DOVEGATE_ROUNDS=32 sends all of it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { type Gateway, openGateway } from '../kit/gateway.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { askRaw, encodePost, openRawHttp, type RawHttpOptions } from '../kit/raw-http.js';
 import type { Script } from '../kit/script.js';
+import { until } from '../kit/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-/** 1 with 16 rounds or more. */
-const share = Math.min(1, rounds / 16);
+/** 1 with 32 rounds or more. */
+const share = Math.min(1, rounds / 32);
 const alice = 'alice@example.org';
 
 interface Panel extends Gateway {
   readonly unix: RawHttpOptions;
 }
+
+const taken: Script = async (_command, connection) => {
+  await connection.readInput();
+  await connection.status('+');
+};
 
 const empty: Script = (_command, connection) => connection.status('+');
 
@@ -29,7 +36,7 @@ async function openPanel(t: TestContext, script: Script, more = ''): Promise<Pan
     backend: { script },
     more,
   });
-  return { ...gateway, unix: { path: gateway.daemon.path('local.sock'), timeoutMs: 300_000 } };
+  return { ...gateway, unix: { path: gateway.daemon.path('local.sock'), timeoutMs: 60_000 } };
 }
 
 const options = 'OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n';
@@ -42,6 +49,10 @@ function json(commands: unknown): Buffer {
 function memoryOf({ daemon }: Panel): number {
   const text = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
   return Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]) / 1024;
+}
+
+function descriptorsOf({ daemon }: Panel): number {
+  return readdirSync(`/proc/${daemon.pid}/fd`).length;
 }
 
 void test('requests that are dear to read or to judge: answered, and others are answered meanwhile', {
@@ -113,6 +124,51 @@ void test('requests that are dear to read or to judge: answered, and others are 
   other.close();
 });
 
+void test('a text of 1 GiB, and many of 16 MiB at once, in constant memory', {
+  timeout: 900_000,
+}, async (t) => {
+  const panel = await openPanel(t, taken, 'limits: { http_body: 1200MiB, input: 1200MiB, input_time: 299s }');
+  const line = Buffer.from(`${'a'.repeat(76)}\\r\\n`);
+  const block = Buffer.concat(Array.from({ length: 800 }, () => line));
+  const send = async (mebibytes: number): Promise<void> => {
+    const blocks = Math.ceil((mebibytes * 1024 * 1024) / block.length);
+    const begin = Buffer.from(`[["save",{"user":"${alice}","mailbox":"INBOX","file":"`);
+    const end = Buffer.from('"},"t"]]');
+    const length = begin.length + blocks * block.length + end.length;
+    const client = await openRawHttp(panel.unix);
+    try {
+      await client.write(
+        `POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${length}\r\n\r\n`,
+      );
+      await client.write(begin);
+      for (let at = 0; at < blocks; at += 1) await client.write(block);
+      await client.write(end);
+      const answer = await client.readAnswer();
+      assert.deepEqual(JSON.parse(answer.body.toString()), [['doveadmResponse', [], 't']]);
+    } finally {
+      client.close();
+    }
+  };
+  await send(4);
+  const before = memoryOf(panel);
+  let most = before;
+  const timer = setInterval(() => {
+    most = Math.max(most, memoryOf(panel));
+  }, 20);
+  try {
+    await send(Math.ceil(1024 * share));
+    const alone = most;
+    await Promise.all(Array.from({ length: 20 }, () => send(Math.ceil(16 * share))));
+    t.diagnostic(
+      `${before.toFixed(0)} MiB before, at most ${alone.toFixed(0)} with one text, ${most.toFixed(0)} with 20`,
+    );
+    assert.ok(alone - before < 100, `${alone - before} MiB more with one text`);
+    assert.ok(most - before < 200, `${most - before} MiB more with 20`);
+  } finally {
+    clearInterval(timer);
+  }
+});
+
 void test('a client that does not read its answer holds no more than its share', {
   timeout: 600_000,
 }, async (t) => {
@@ -149,4 +205,39 @@ void test('a client that does not read its answer holds no more than its share',
   );
   assert.ok(sentBytes < 128 * 1024 * 1024, `${sentBytes} bytes were taken from the backend`);
   for (const client of clients) client.close();
+});
+
+void test('clients that break off everywhere leave neither a session nor a descriptor', {
+  timeout: 600_000,
+}, async (t) => {
+  const panel = await openPanel(t, empty, 'limits: { http_body: 4MiB }');
+  await askRaw(panel.unix, options);
+  const before = descriptorsOf(panel);
+  const text = 'x'.repeat(1_500_000);
+  const small = json([['mailboxList', { user: alice }, 't']]);
+  const large = json([['save', { user: alice, mailbox: 'INBOX', file: text }, 't']]);
+  const whole = [small, large, Buffer.concat([small, small]), Buffer.from(`${options}garbage\r\n\r\n`)];
+  const all: Promise<void>[] = [];
+  for (let at = 0; at < 200 * Math.max(1, rounds); at += 1) {
+    const request = whole[at % whole.length] ?? small;
+    const cut = Math.floor((request.length * (1 + ((at * 37) % 100))) / 100);
+    const breakOff = async (): Promise<void> => {
+      const client = await openRawHttp(panel.unix);
+      await client.write(request.subarray(0, cut)).catch(() => undefined);
+      if (at % 3 === 0) client.halfClose();
+      if (at % 3 === 1) await client.write('\r\n0\r\n\r\n').catch(() => undefined);
+      // What has ended is answered, whole or not.
+      if (at % 3 === 0 && at % 2 === 0) await client.readAnswer().catch(() => undefined);
+      client.reset();
+    };
+    all.push(breakOff());
+    if (all.length % 50 === 0) await Promise.all(all.splice(0));
+  }
+  await Promise.all(all);
+  await until(() => descriptorsOf(panel) <= before + 2, `descriptors as before: ${before}`);
+  assert.equal((await askRaw(panel.unix, options)).status, 200);
+  const allowed = auditRecords(panel.daemon).filter(
+    ({ event, decision }) => event === 'admission' && decision === 'allow',
+  );
+  assert.ok(panel.backend.commands.length <= allowed.length);
 });
