@@ -28,16 +28,16 @@ for (const release of releasesAsked()) {
       return [kind, data];
     };
     const user = alice;
+    const child = lab.series === '2.3' ? 'Parent.Child' : 'Parent/Child';
     for (const no of [false, 'false']) {
-      for (const mailbox of ['Parent', 'Parent.Child'])
-        await ask('mailboxCreate', { user, mailbox: [mailbox] });
+      for (const mailbox of ['Parent', child]) await ask('mailboxCreate', { user, mailbox: [mailbox] });
       assert.equal(
         (await ask('mailboxDelete', { user, mailbox: ['Parent'], recursive: no, unsafe: no }))[0],
         'doveadmResponse',
       );
       const [, left] = await ask('mailboxList', { user, mailboxMask: 'Parent*', allUsers: no });
-      assert.ok(left.some(({ mailbox }: { mailbox: string }) => mailbox === 'Parent.Child'));
-      assert.equal((await ask('mailboxDelete', { user, mailbox: ['Parent.Child'] }))[0], 'doveadmResponse');
+      assert.ok(left.some(({ mailbox }: { mailbox: string }) => mailbox === child));
+      assert.equal((await ask('mailboxDelete', { user, mailbox: [child] }))[0], 'doveadmResponse');
       const [kind, shown] = await ask('mailboxStatus', {
         user,
         field: ['messages'],
