@@ -95,7 +95,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#rowsBytes = 0;
   }
 
-  /** Of a command on several backends, all must have the same columns. */
+  /** Of a command on several backends, all must have the same columns, and none may go on with a row of another. */
   expect(judged: Judged, serverMinor: number): boolean {
     const { attempt } = judged;
     const isJson = attempt.command.name === 'user';
@@ -104,7 +104,7 @@ export class HttpAnswer implements ReplyTarget {
     const isOfMany = attempt.command.scope === 'user' && attempt.parsed.values.has('all-users');
     const columns = shape === undefined ? [] : [...(isOfMany ? [usernameColumn] : []), ...shape.columns];
     const key = columns.map((column) => column.key).join('\0');
-    if (this.#encoder !== undefined) return key === this.#columns;
+    if (this.#encoder !== undefined) return key === this.#columns && !this.#encoder.isWithinRow;
     this.#columns = key;
     this.#encoder = isJson ? createJsonEncoder() : createRowsEncoder(columns);
     return true;

@@ -19,6 +19,8 @@ export interface AnswerColumn {
 export interface AnswerEncoder {
   /** JSON for these bytes of the body, in memory of its own; may be empty. A piece of the answer, not JSON by itself. */
   push(body: Buffer): Buffer;
+  /** A row began, and its last cell did not end: what another server sends would be read as a part of it. */
+  readonly isWithinRow: boolean;
   /**
    * At the end of the reply: the rest of the JSON. Undefined: the reply ended within a cell or a row, or was no JSON where it should
    * be; then the answer must not become whole.
@@ -109,6 +111,10 @@ class RowsEncoder implements AnswerEncoder {
       return Buffer.from(`${begin}${quote(key)}:${isNumber ? '' : '"'}`);
     });
     this.#isNumber = columns.map(({ isNumber }) => isNumber);
+  }
+
+  get isWithinRow(): boolean {
+    return this.#column !== undefined;
   }
 
   push(body: Buffer): Buffer {
@@ -300,6 +306,7 @@ export function createJsonEncoder(): AnswerEncoder {
   const reader = new JsonReader(ignored, { depthMax, stringBytesMax: nameBytesMax });
   let held: Buffer = none;
   return {
+    isWithinRow: false,
     push(body) {
       const bytes = held.length === 0 ? body : Buffer.concat([held, body]);
       const parts: Buffer[] = [];

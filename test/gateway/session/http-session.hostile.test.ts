@@ -127,8 +127,8 @@ void test('hostile requests: an answer for each or a closed connection, and noth
       if (isGone) client.peer.vanish();
       else client.peer.end();
       for (let turn = 0; turn < 8; turn += 1) await settle();
-      await engine.untilIdle();
-      const title = JSON.stringify({ seed, sent: sent.toString('latin1').slice(0, 600) });
+      const title = JSON.stringify({ seed, isGone, sent: sent.toString('latin1').slice(0, 600) });
+      await engine.untilIdle().catch((fault: unknown) => assert.fail(`${String(fault)}: ${title}`));
       assert.equal(engine.service.sessions, 0, title);
       const said = client.peer.received().toString('latin1');
       const answers = said.match(/^HTTP\/1\.1 \d{3}|(?<=[^]{2})HTTP\/1\.1 \d{3}/g) ?? [];
