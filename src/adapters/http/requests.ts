@@ -305,6 +305,7 @@ class Request implements HttpRequest {
 
   read(): Promise<Buffer | null> {
     const message = this.#message;
+    const stream = this.#stream;
     if (this.#hasNoBody) return Promise.resolve(null);
     if (this.#isWaitingForUs) {
       this.#isWaitingForUs = false;
@@ -314,20 +315,24 @@ class Request implements HttpRequest {
     if (Buffer.isBuffer(chunk)) return Promise.resolve(chunk);
     if (message.readableEnded) return Promise.resolve(null);
     if (this.#isBroken) return Promise.reject(noHttp());
-    if (message.destroyed) return Promise.reject(gone());
+    // Of a request that was answered, Node does not end the message with its connection.
+    const isGone = (): boolean => message.destroyed || stream.destroyed;
+    if (isGone()) return Promise.reject(gone());
     return new Promise((resolve, reject) => {
       const settle = (): void => {
         const next: unknown = message.read();
         const isEnd = next === null && message.readableEnded;
-        if (next === null && !isEnd && !message.destroyed && !this.#isBroken) return;
+        if (next === null && !isEnd && !isGone() && !this.#isBroken) return;
         this.#wake = undefined;
         message.off('readable', settle).off('end', settle).off('close', settle);
+        stream.off('close', settle);
         if (Buffer.isBuffer(next)) resolve(next);
         else if (isEnd) resolve(null);
         else reject(this.#isBroken ? noHttp() : gone());
       };
       this.#wake = settle;
       message.on('readable', settle).on('end', settle).on('close', settle);
+      stream.on('close', settle);
     });
   }
 

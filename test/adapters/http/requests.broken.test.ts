@@ -131,3 +131,24 @@ void test('what was written and not taken is counted, wherever it waits', async 
   await settle();
   assert.equal(request.unsentBytes, 0);
 });
+
+void test('a client that goes when it has its answer and owes a part of its body: nobody waits for that', async () => {
+  for (const isClosedHere of [false, true]) {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(`${post}Content-Length: 10\r\n\r\nabc`);
+    const request = await nextOf(requests);
+    await request.read();
+    void request.answer({ ...head, status: 400, isLast: true }, Buffer.from('no'));
+    await settle();
+    const rest = request.read().then(
+      () => 'whole',
+      () => 'gone',
+    );
+    await settle();
+    if (isClosedHere) transport.close('aborted');
+    else peer.vanish();
+    await settle();
+    assert.equal(await Promise.race([rest, settle().then(() => 'nothing')]), 'gone');
+  }
+});
