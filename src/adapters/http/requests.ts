@@ -33,6 +33,8 @@ export function createReadHttp(clock: Pick<Clock, 'nextTurn'>): ReadHttp {
     keepAliveTimeout: keptMs,
     // Whatever the process was started with.
     insecureHTTPParser: false,
+    // Node would answer by itself, and go on with the next request.
+    requireHostHeader: false,
   });
   // Node would leave out in silence what is beyond a maximum.
   server.maxHeadersCount = 0;
@@ -179,6 +181,8 @@ class Requests implements HttpRequests {
   }
 
   take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
+    // Nothing behind a refused request is looked at.
+    if (this.#malformed !== undefined) return;
     const request = new Request(this.#stream, message, response, isWaitingForUs);
     this.#last = request;
     const status = faultOfHead(message);
@@ -250,7 +254,7 @@ function faultOfHead({ rawHeaders, httpVersion, url = '', method }: IncomingMess
     if (single.has(name) && seen.has(name)) return 400;
     seen.add(name);
   }
-  if (seen.has('trailer')) return 400;
+  if (seen.has('trailer') || (httpVersion === '1.1' && !seen.has('host'))) return 400;
   if (httpVersion !== '1.1' && (httpVersion !== '1.0' || seen.has('transfer-encoding'))) return 400;
   // An absolute target names a host beside that of the field Host.
   const isPlain = url.startsWith('/') || (url === '*' && method === 'OPTIONS');

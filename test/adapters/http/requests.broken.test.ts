@@ -152,3 +152,18 @@ void test('a client that goes when it has its answer and owes a part of its body
     assert.equal(await Promise.race([rest, settle().then(() => 'nothing')]), 'gone');
   }
 });
+
+void test('nothing behind a refused request is looked at', async () => {
+  for (const refused of [
+    'POST /doveadm/v1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
+    `${post}Host: twice\r\nContent-Length: 0\r\n\r\n`,
+    'POST http://other/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 0\r\n\r\n',
+  ]) {
+    const { peer, requests, said } = open();
+    peer.send(`${refused}${empty}`);
+    await settle();
+    assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
+    assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
+    assert.match(said(), /^HTTP\/1\.1 400 [^]*Connection: close/);
+  }
+});
