@@ -144,7 +144,9 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   const listeners = settings.listeners.length * perListener;
   const admin = adminSockets * connectionsMax;
   const kept = ourOwn + refusedMax + admin + listeners + upstreams * perUpstream;
-  const left = Math.max(1, most - kept);
+  // The body of a request may lie in a file.
+  const perSession = settings.listeners.some(({ protocol }) => protocol === 'http') ? 2 : 1;
+  const left = Math.max(1, Math.floor((most - kept) / perSession));
   const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);
   if (wanted > left) {
     const text = `the listeners may have ${wanted} sessions, and there are descriptors for ${left} (of ${most}); raise LimitNOFILE or lower sessions`;

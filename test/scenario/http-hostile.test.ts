@@ -127,7 +127,11 @@ void test('requests that are dear to read or to judge: answered, and others are 
 void test('a text of 1 GiB, and many of 16 MiB at once, in constant memory', {
   timeout: 900_000,
 }, async (t) => {
-  const panel = await openPanel(t, taken, 'limits: { http_body: 1200MiB, input: 1200MiB, input_time: 299s }');
+  const panel = await openPanel(
+    t,
+    taken,
+    'limits: { http_body: 1200MiB, input: 1200MiB, input_time: 299s, queue_timeout: 10m }',
+  );
   const line = Buffer.from(`${'a'.repeat(76)}\\r\\n`);
   const block = Buffer.concat(Array.from({ length: 800 }, () => line));
   const send = async (mebibytes: number): Promise<void> => {

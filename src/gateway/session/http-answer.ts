@@ -2,6 +2,7 @@
 // The rules: of a command that failed no row is in the answer; what is small goes out whole with its length; what is larger goes out as it
 // comes, and when it breaks off then, it gets no end, so that no client reads it as JSON.
 
+import type { ByteBudget } from '../../concurrency/limits.js';
 import { errorTypeOf } from '../../domain/commands/parse.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/assess.js';
@@ -29,6 +30,8 @@ import type { ReplyTarget } from '../relay/reply-writer.js';
 
 /** This much is held, and sent with its length. */
 const heldBytesMax = 1024 * 1024;
+/** And this much where the memory of all sessions is used up. */
+const crowdedBytesMax = 64 * 1024;
 /** Of a sentence of the log channel. */
 const messageMax = 1024;
 /** What Dovecot's own HTTP says of a full mailbox. */
@@ -55,6 +58,9 @@ export class HttpAnswer implements ReplyTarget {
   readonly #request: HttpRequest;
   readonly #transport: Transport;
   readonly #head: HttpHead;
+  readonly #buffered: ByteBudget;
+  /** So many bytes of what is held are counted there. */
+  #counted = 0;
   readonly #isBare: boolean;
   /** Not written yet: of the commands before, and of the one that runs. */
   #held: Buffer[] = [];
@@ -72,7 +78,14 @@ export class HttpAnswer implements ReplyTarget {
   #message: string | undefined;
 
   /** `isBare`: the answer is the rows of its only command, without anything around them. */
-  constructor(request: HttpRequest, transport: Transport, head: HttpHead, isBare = false) {
+  constructor(
+    request: HttpRequest,
+    transport: Transport,
+    head: HttpHead,
+    buffered: ByteBudget,
+    isBare = false,
+  ) {
+    this.#buffered = buffered;
     this.#isBare = isBare;
     this.#request = request;
     this.#transport = transport;
@@ -115,6 +128,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#encoder ??= createRowsEncoder(ownColumns);
     const json = this.#encoder.push(bytes);
     if (json.length > 0) this.#addRows(json);
+    this.#count();
   }
 
   /** Only what explains a failure is kept. */
@@ -159,11 +173,13 @@ export class HttpAnswer implements ReplyTarget {
     // Its status is known at its end.
     if (this.#isBare) return undefined;
     if (!this.#isStreaming) {
-      if (this.#heldBytes + this.#rowsBytes <= heldBytesMax) return undefined;
+      const most = this.#buffered.isFull ? crowdedBytesMax : heldBytesMax;
+      if (this.#heldBytes + this.#rowsBytes <= most) return undefined;
       this.#isStreaming = true;
       this.#request.begin(this.#head);
     }
     const drained = this.#request.write(this.#takeAll());
+    this.#count();
     if (drained === undefined || this.#request.unsentBytes > unsentBytesMax) return drained;
     // The transport reports a client that is gone.
     drained.catch(() => undefined);
@@ -202,6 +218,12 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.end();
   }
 
+  /** Nothing of it is held any more. */
+  close(): void {
+    this.#takeAll();
+    this.#count();
+  }
+
   /** The status of the answer; known once its commands have ended. */
   get status(): number {
     return this.#isBare && this.#failure !== undefined ? 503 : this.#head.status;
@@ -232,6 +254,13 @@ export class HttpAnswer implements ReplyTarget {
 
   get #before(): string {
     return this.#commands === 1 ? answersBegin : answersBetween;
+  }
+
+  #count(): void {
+    const held = this.#heldBytes + this.#rowsBytes;
+    if (held > this.#counted) this.#buffered.take(held - this.#counted);
+    else if (held < this.#counted) this.#buffered.give(this.#counted - held);
+    this.#counted = held;
   }
 
   #addRows(json: Buffer): void {

@@ -321,10 +321,27 @@ class HttpClient {
     body?: HeldBytes,
   ): Promise<CloseReason | undefined> {
     const host = this.#host;
-    const { transport, context } = host;
+    const { transport } = host;
     const isLast = host.endsFor !== undefined;
     const head = headOf(200, [['Content-Type', json]], isLast);
-    const answer = new HttpAnswer(request, transport, head, route === 'can');
+    const { buffered } = this.#greeting.context;
+    const answer = new HttpAnswer(request, transport, head, buffered, route === 'can');
+    try {
+      return await this.#runAll(request, commands, route, answer, body);
+    } finally {
+      answer.close();
+    }
+  }
+
+  async #runAll(
+    request: HttpRequest,
+    commands: readonly ReadCommand[],
+    route: 'run' | 'dry-run' | 'can',
+    answer: HttpAnswer,
+    body: HeldBytes | undefined,
+  ): Promise<CloseReason | undefined> {
+    const host = this.#host;
+    const { transport, context } = host;
     const reason = reasonOf(request);
     let wish: ExchangeWish | undefined = route === 'dry-run' ? 'dry-run' : undefined;
     let closeFor: CloseReason | undefined;

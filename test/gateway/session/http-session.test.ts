@@ -104,3 +104,17 @@ void test('a client beyond the sessions that there may be is closed without a wo
   assert.equal(second.peer.received().length, 0);
   assert.ok(second.peer.isEnded);
 });
+
+void test('while the memory of all sessions is used up, an answer goes out as it comes', async () => {
+  const engine = openEngine();
+  const row = `${'x'.repeat(99)}\t`;
+  engine.setAnswer(() => replyPacket(`${row.repeat(2_000)}\n+\n`));
+  const { buffered } = engine.context.exchanges();
+  for (const isFull of [false, true]) {
+    if (isFull) buffered.take(1024 ** 4);
+    const before = buffered.bytes;
+    const { head } = await ask(engine, post([list]));
+    assert.equal(/transfer-encoding: chunked/i.test(head), isFull, head);
+    assert.equal(buffered.bytes, before);
+  }
+});
