@@ -1,10 +1,14 @@
 // Goal: every example of the client library runs, those of examples/ and those of docs/client-node.md, as they stand there, against the
 // scripted server. What must not happen: an example that was never run, or a session that stays open.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
@@ -114,10 +118,25 @@ test('the examples of docs/client-node.md run', async (t) => {
   const page = readFileSync(join(root, 'docs/client-node.md'), 'utf8');
   const blocks = [...page.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
   assert.ok(blocks.length >= 2, 'there are examples');
+  // The API over HTTP as a panel finds it.
+  const api = createServer((_request, response) => {
+    response.end('[["doveadmResponse",[{"mailbox":"INBOX"},{"mailbox":"Archive"}],"1"]]');
+  });
+  api.listen(0, '127.0.0.1');
+  await once(api, 'listening');
+  t.after(() => void api.close());
+  const address = api.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  const key = join(here.folder, 'panel.key');
+  writeFileSync(key, `${makeKey(randomBytes(keyBytes))}\n`);
   for (const [at, code] of blocks.entries()) {
     // Inside of the package, so that it finds itself by its name.
     const file = join(root, 'build', `page-${process.pid}-${at}.mjs`);
-    writeFileSync(file, code.replaceAll('/run/dovegate/support.sock', here.socket));
+    const asHere = code
+      .replaceAll('/run/dovegate/support.sock', here.socket)
+      .replaceAll("'panel.key'", JSON.stringify(key))
+      .replaceAll('https://gate.example.com:8443', `http://127.0.0.1:${port}`);
+    writeFileSync(file, asHere);
     try {
       const { exit, text, stderr } = await here.run(file);
       assert.equal(exit, 0, `${code}\n${text}`);
