@@ -106,12 +106,12 @@ for (const release of releasesAsked()) {
     const whole: string[] = [];
     const failed: string[] = [];
     for (const one of [...prepared, ...asked]) {
-      const name = one.words.join(' ');
-      await t.test(name, async (sub) => {
-        const { user, words } = one;
-        const form = jsonFormOf(lab.series, user, words);
-        if (form === undefined || (one.isOf24 === true && lab.series === '2.3'))
-          return sub.skip(`${lab.series} has no such form`);
+      const { user, words } = one;
+      const name = words.join(' ');
+      const form = jsonFormOf(lab.series, user, words);
+      // Not every series has each of them.
+      if (form === undefined || (one.isOf24 === true && lab.series === '2.3')) continue;
+      await t.test(name, async () => {
         const fromHttp = await answerOf(
           lab,
           form.name,
