@@ -78,7 +78,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   // allowed, and refused before it was sent
   'over-limit': ['over a rate, a limit or `distinct_users` of the policy', 'wait, or raise the limit'],
   'limits-full': [
-    'there is no room for another counter of a limit, and none has expired. Commands that need a new one are refused',
+    'all counters of limits are in use. A command that needs a new one is refused',
     'find out who asks under so many names; it clears by itself',
   ],
   'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
@@ -96,7 +96,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'add a route, or ask again',
   ],
   'queue-full': [
-    '`limits.queue` commands are waiting already, and the queue takes no more',
+    'the queue is full: it holds `limits.queue` commands',
     'raise `connections`, or find out who asks so much',
   ],
   'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
@@ -307,7 +307,7 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a client could not log in. `type` is the reason, `account` the name it gave, `address` where it came from',
+    'a client could not log in. `type` says why, `account` is its name as given, `address` its address',
     'correct name, password or certificate there; many from one address: somebody guesses',
   ],
   // upstreams and backends
@@ -315,7 +315,7 @@ const listed = {
   'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
   'dial-failed': [
     ['error', 'debug'],
-    'dovegate could not connect to a backend. `type` is the code, `text` names the backend and the cause. Repeated failures have level debug',
+    'a connection to a backend failed. `type` is the code; `text` names the backend and the cause. Further failures have level debug',
     'mend certificate, password or address, or the backend itself',
   ],
   'backend-down': [
@@ -391,7 +391,7 @@ const listed = {
   'ship-connected': [['info'], 'records go to a receiver'],
   'ship-away': [
     ['error'],
-    'a receiver does not get the records. `type` is the code, `lag` is how many wait. It is logged again only when it changes, and commands go on',
+    'records cannot be sent to a receiver. `type` is the code, `lag` the number of records that wait. Commands go on. The next line comes when the code changes',
     'mend certificate, name, or the receiver itself',
   ],
   'ship-missing': [
