@@ -10,11 +10,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
 import { jsonName } from '../../src/domain/commands/parse.js';
-import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
 import { differenceOfFiles } from './compare.js';
 import { openHttpGateway } from './http-gateway.js';
-import { commandNames, type Places, pick, valuesFor } from './line-maker.js';
+import { commandNames, type Places, valuesFor } from './line-maker.js';
 import { idsOf, labTestMs, releasesAsked } from './real-gateway.js';
 import { openTwinWorlds, people, realm } from './twin-worlds.js';
 

@@ -8,19 +8,13 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { judge } from '../../src/domain/policy/judge.js';
 import { RequestDecoder } from '../../src/protocol/http-api/request.js';
-import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';
 import { alice, labTestMs, releasesAsked } from './real-gateway.js';
 
 const requests = Math.ceil(60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1));
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_260_101);
-
-function pick<T>(random: Random, list: readonly T[]): T {
-  const one = list[Math.floor(random() * list.length)];
-  if (one === undefined) throw new Error('nothing to pick from');
-  return one;
-}
 
 /** JSON texts of values that fit. */
 // Not `inbox`: it is sent as INBOX, and the server prints a name as it was asked for.

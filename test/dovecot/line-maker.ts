@@ -4,7 +4,7 @@
 // The rule: what a line can name is harmless. Lines run as root on the machine that runs the tests, so commands that execute, stop or
 // reach outside the instance are never made, and `isHarmless` looks once more.
 import { allSeries, type Command, commandsOf, type Parameter } from '../../src/domain/commands/catalog.js';
-import { type Random, randomInteger } from '../kit/chunkings.js';
+import { pick, type Random, randomInteger } from '../kit/chunkings.js';
 import { unescapeCell } from '../oracle/framing.js';
 import { markOf, realm } from './twin-worlds.js';
 
@@ -881,10 +881,4 @@ const tricks = `
 /** Seldom one of the odd ones, which are many. */
 function mostly<T>(random: Random, good: readonly T[], odd: readonly T[]): T {
   return random() < 0.9 ? pick(random, good) : pick(random, odd);
-}
-
-export function pick<T>(random: Random, from: readonly T[]): T {
-  const one = from[Math.floor(random() * from.length)];
-  if (one === undefined) throw new Error('nothing to pick from');
-  return one;
 }

@@ -19,7 +19,7 @@ import {
   stringBytesMax,
 } from '../../src/protocol/http-api/request.js';
 import { createJsonEncoder, createRowsEncoder } from '../../src/protocol/http-api/rows.js';
-import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { cutAtRandom, pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_260_101);
@@ -28,12 +28,6 @@ const commandsMax = 3;
 
 const commands = allSeries.flatMap((series) => commandsOf(series));
 const names = [...new Set(commands.map(({ name }) => name))];
-
-function pick<T>(random: Random, list: readonly T[]): T {
-  const one = list[Math.floor(random() * list.length)];
-  if (one === undefined) throw new Error('nothing to pick from');
-  return one;
-}
 
 const words = [
   'alice',

@@ -24,6 +24,13 @@ export function seededRandom(seed: number): Random {
   };
 }
 
+/** One of the list, which is not empty. */
+export function pick<T>(random: Random, list: readonly T[]): T {
+  const one = list[Math.floor(random() * list.length)];
+  if (one === undefined) throw new Error('nothing to pick from');
+  return one;
+}
+
 /** A whole number from `least` to `most`, both included. */
 export function randomInteger(random: Random, least: number, most: number): number {
   return least + Math.floor(random() * (most - least + 1));

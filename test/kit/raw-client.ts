@@ -2,7 +2,6 @@
 // It sends what it is told, also what is wrong, and reads replies exactly: frame by frame, the first raw LF ends the rows, the next
 // one the status line.
 import net from 'node:net';
-import tls from 'node:tls';
 import { type ByteReader, createByteReader } from '../oracle/byte-reader.js';
 import { escapeCell, framingBetween, type LogEntry } from '../oracle/framing.js';
 import {
@@ -12,6 +11,7 @@ import {
   type RawReply,
   type ReplyReader,
 } from '../oracle/raw-reply.js';
+import { inTime, secureSocket } from './raw-socket.js';
 
 export type { RawReply } from '../oracle/raw-reply.js';
 
@@ -104,14 +104,16 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
   let replies: ReplyReader;
   let greeting: Greeting = { goAhead: undefined, serverMinor: undefined };
   try {
-    pipe = pipeOn(options.tls === 'implicit' ? await secure(tcp, options) : tcp);
+    pipe = pipeOn(
+      options.tls === 'implicit' ? await secureSocket(tcp, { ...options, protocol: 'doveadm' }) : tcp,
+    );
     if (minor !== undefined) {
       greeting = await inTime(timeoutMs, 'greeting', greet(pipe, minor));
       if (greeting.goAhead === '-' && options.tls === 'starttls') {
         pipe.socket.write('STARTTLS\n');
         const early = pipe.reader.detach();
         if (early.length > 0) throw new Error('bytes in clear before TLS');
-        pipe = pipeOn(await inTime(timeoutMs, 'TLS', secure(tcp, options)));
+        pipe = pipeOn(await inTime(timeoutMs, 'TLS', secureSocket(tcp, { ...options, protocol: 'doveadm' })));
       }
       if (greeting.goAhead === '-') await inTime(timeoutMs, 'answer to PLAIN', login(pipe, options.auth));
       if (options.optionLogPassthrough === true) pipe.socket.write('\t\tOPTION\tlog-passthrough\n');
@@ -201,35 +203,4 @@ async function login({ socket, reader }: Pipe, auth: RawClientOptions['auth']): 
   socket.write(`PLAIN\t${Buffer.from(`\0${user}\0${password}`).toString('base64')}\n`);
   const answer = (await reader.readLine())?.toString();
   if (answer !== '+') throw new Error(`PLAIN was answered with ${answer ?? 'the end'}`);
-}
-
-async function secure(tcp: net.Socket, options: RawClientOptions): Promise<tls.TLSSocket> {
-  const { ca, certificate, host = '127.0.0.1', serverName = host } = options;
-  const socket = tls.connect({
-    socket: tcp,
-    host: serverName,
-    servername: net.isIP(serverName) === 0 ? serverName : '',
-    ALPNProtocols: ['doveadm'],
-    ...(ca !== undefined && { ca }),
-    ...(certificate && { cert: certificate.certificatePem, key: certificate.keyPem }),
-  });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('secureConnect', resolve);
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('ended in the TLS handshake')));
-  });
-  return socket;
-}
-
-/** Rejects when the work is not done within `ms`; what it would have given is lost then. */
-async function inTime<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

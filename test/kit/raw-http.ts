@@ -2,8 +2,8 @@
 // It reads answers with Content-Length, chunked, or up to the end of the connection; an answer that is cut is an error that says how far it
 // got, never an answer.
 import net from 'node:net';
-import tls from 'node:tls';
 import { type ByteReader, createByteReader } from '../oracle/byte-reader.js';
+import { inTime, secureSocket } from './raw-socket.js';
 
 export interface RawHttpOptions {
   /** Path of a UNIX socket; else TCP to `host` and `port`. */
@@ -93,7 +93,7 @@ export async function openRawHttp(options: RawHttpOptions): Promise<RawHttp> {
   tcp.on('error', () => {
     isBroken = true;
   });
-  const socket = options.tls === undefined ? tcp : await secure(tcp, host, options.tls);
+  const socket = options.tls === undefined ? tcp : await secureSocket(tcp, { host, ...options.tls });
   socket.on('error', () => {
     isBroken = true;
   });
@@ -254,38 +254,5 @@ async function readAnswer(reader: ByteReader, isHead: boolean, endOf: () => Http
     }
     if (endOf() === 'reset') throw cut();
     return { ...answer, body: Buffer.concat(parts), framing: 'close' };
-  }
-}
-
-async function secure(
-  tcp: net.Socket,
-  host: string,
-  { ca, serverName = host, certificate }: NonNullable<RawHttpOptions['tls']>,
-): Promise<tls.TLSSocket> {
-  const socket = tls.connect({
-    socket: tcp,
-    host: serverName,
-    servername: net.isIP(serverName) === 0 ? serverName : '',
-    ca,
-    ...(certificate && { cert: certificate.certificatePem, key: certificate.keyPem }),
-  });
-  await new Promise<void>((resolve, reject) => {
-    socket.once('secureConnect', resolve);
-    socket.once('error', reject);
-    socket.once('close', () => reject(new Error('ended in the TLS handshake')));
-  });
-  return socket;
-}
-
-/** Rejects when the work is not done within `ms`; what it would have given is lost then. */
-async function inTime<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
