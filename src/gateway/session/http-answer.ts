@@ -38,7 +38,8 @@ const messageMax = 1024;
 const overQuotaExit = 73;
 const cutRow = 'a reply that succeeded ended within a row';
 
-const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
+/** Of an answer that is a sentence. */
+export const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
 
 /** How a command ended that has no rows to show. */

@@ -19,7 +19,7 @@ import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/req
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { type ClientInput, waitForPeer } from '../relay/relay.js';
 import { acceptImplicitTls, type Greeting, reportLogin, type SessionContext } from './greet-peer.js';
-import { HttpAnswer } from './http-answer.js';
+import { HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 
 /** How long a connection waits for its next request. */
@@ -418,8 +418,6 @@ class HttpClient {
     return this.#taken(request.answer(headOf(status, headers, isLast, reason), Buffer.from(text)));
   }
 }
-
-const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
 
 type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run';
 
