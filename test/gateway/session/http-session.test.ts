@@ -28,6 +28,8 @@ async function ask(
   const client = await engine.client(undefined, { uid: 1000, user: 'root' });
   client.peer.send(request);
   client.peer.end();
+  // A body in a file takes as long as the disk does.
+  await client.peer.receive((bytes) => bytes.includes('\r\n\r\n'));
   for (let turn = 0; turn < 40; turn += 1) await settle();
   const text = client.peer.received().toString();
   const [head = '', body = ''] = text.split('\r\n\r\n', 2);
