@@ -155,8 +155,56 @@ export class SessionFault extends Error {
   }
 }
 
+/** What a failed command means to a program. Never renamed. */
+export type FailureKind =
+  /** Policy, or the server, does not permit it. */
+  | 'denied'
+  | 'no-such-user'
+  /** The mailbox, the script or what else the command names. */
+  | 'not-found'
+  /**
+   * What was to be made is there already. Known by a log line only: over HTTP, without log lines (minor 0 to 2, `logs: none` in the
+   * policy), and where the server writes other words, it is `invalid`.
+   */
+  | 'exists'
+  /** The server does not accept a value. */
+  | 'invalid'
+  /** The server could not parse the command. */
+  | 'usage'
+  /** Known by a log line over a socket, by its code over HTTP. */
+  | 'over-quota'
+  /** The same command may succeed later. */
+  | 'temporary'
+  /** The user is on the server that `referral` names. */
+  | 'elsewhere'
+  | 'other';
+
+const kindOfCode: ReadonlyMap<string, FailureKind> = new Map([
+  ['NOPERM', 'denied'],
+  ['NOUSER', 'no-such-user'],
+  ['NOTFOUND', 'not-found'],
+  ['DATAERR', 'invalid'],
+  ['USAGE', 'usage'],
+  ['CANTCREAT', 'over-quota'],
+  ['TEMPFAIL', 'temporary'],
+  ['REFERRAL', 'elsewhere'],
+]);
+
+/** At the end of a line only: before it stand names, which may be anything. Dovecot's words, then those of dovegate. */
+const existsAtEnd = /(?::| that name) (?:Mailbox |it )?(?:already exists|exists already)\.?$/;
+/** As existsAtEnd; in front of it stands the mailbox or the text of dovegate. */
+const overQuotaAtEnd = /: (?:Quota exceeded \(mailbox for user is full\)|over quota)$/;
+
+function kindOf(code: string, why: string | undefined): FailureKind {
+  if (why !== undefined && code === 'DATAERR' && existsAtEnd.test(why)) return 'exists';
+  if (why !== undefined && code === 'UNKNOWN' && overQuotaAtEnd.test(why)) return 'over-quota';
+  return kindOfCode.get(code) ?? 'other';
+}
+
 /** The server answered the command with a status other than `+`. Rows may have come before. */
 export class CommandFailed extends Error {
+  /** What the failure means, for programs that branch. */
+  readonly kind: FailureKind;
   /** Dovecot's word, without the dash: NOUSER, NOPERM, TEMPFAIL, USAGE, NOTFOUND, ...; UNKNOWN for a bare `-`. */
   readonly code: string;
   /** Of a REFERRAL: where the user is. */
@@ -167,6 +215,7 @@ export class CommandFailed extends Error {
     const why = logs.findLast((line) => line.type !== 'debug')?.text;
     super(why === undefined ? `the server answered ${code}` : `the server answered ${code}: ${why}`);
     this.name = 'CommandFailed';
+    this.kind = kindOf(code, why);
     this.code = code;
     this.referral = referral;
     this.logs = logs;

@@ -11,8 +11,8 @@ import { createSession, type Session, type SessionOptions } from './session.js';
 
 export type { LogLine, LogType } from '../protocol/reply/reply.js';
 export type { Command, CommandInput } from './client-command.js';
-export { CommandFailed, SessionFault, type SessionFaultCode } from './client-command.js';
-export type { CellPiece, Row } from './exchange.js';
+export { CommandFailed, type FailureKind, SessionFault, type SessionFaultCode } from './client-command.js';
+export type { CellPiece, NamedRow, Row } from './exchange.js';
 export type { Session, SessionOptions } from './session.js';
 
 /** Where Dovecot's HTTP API is. */

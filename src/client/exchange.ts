@@ -19,6 +19,14 @@ export interface CellPiece {
 /** One row: its cells as text (U+FFFD for what is no UTF-8; ask for cells to have bytes). */
 export type Row = readonly string[];
 
+/** One row by the names of its columns, as the real program's JSON has them: `{ root: 'User quota', type: 'STORAGE', ... }`. */
+export type NamedRow = Readonly<Record<string, string>>;
+
+/** The cells of a row beside its names. A column that was asked for twice is there once. */
+export function namedRow(names: readonly string[], row: Row): NamedRow {
+  return Object.fromEntries(names.map((name, at) => [name, row[at] ?? '']));
+}
+
 const TAB = 0x09;
 const SOH = 0x01;
 const logsMax = 64;

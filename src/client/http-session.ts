@@ -20,7 +20,7 @@ import {
   piecesOf,
   SessionFault,
 } from './client-command.js';
-import type { CellPiece, Row } from './exchange.js';
+import { type CellPiece, namedRow, type Row } from './exchange.js';
 import type { JsonCommand } from './json-command.js';
 import type { Session, SessionOptions } from './session.js';
 
@@ -60,7 +60,8 @@ interface Answer {
   readonly text: string;
 }
 
-type Rows = readonly Row[];
+/** Rows with their cells in order, and the names of these. */
+type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
 /** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
@@ -161,11 +162,17 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   return {
     minor: assumedMinor,
     serverMinor: assumedMinor,
-    run: async (command) => [...(await ask(command))],
-    stream: (command) => eachOf(ask(command), (row) => [row]),
+    run: async (command) => (await ask(command)).map(({ cells }) => cells),
+    named: async (command) =>
+      (await ask(command)).map(({ names, cells }) => {
+        if (names.length !== cells.length)
+          throw new SessionFault('unexpected-reply', 'the columns of this answer have no names');
+        return namedRow(names, cells);
+      }),
+    stream: (command) => eachOf(ask(command), ({ cells }) => [cells]),
     cells: (command) =>
-      eachOf(ask(command), (row) =>
-        row.map((cell): CellPiece => ({ bytes: Buffer.from(cell), endsCell: true })),
+      eachOf(ask(command), ({ cells }) =>
+        cells.map((cell): CellPiece => ({ bytes: Buffer.from(cell), endsCell: true })),
       ),
     close,
     [Symbol.asyncDispose]: close,
@@ -173,7 +180,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
 }
 
 /** What is made of each row; the command is under way before the first one is asked for. */
-function eachOf<T>(asked: Promise<Rows>, made: (row: Row) => readonly T[]): AsyncIterable<T> {
+function eachOf<T>(asked: Promise<Rows>, made: (row: Rows[number]) => readonly T[]): AsyncIterable<T> {
   asked.catch(() => undefined);
   return (async function* () {
     for (const row of await asked) yield* made(row);
@@ -373,7 +380,7 @@ function rowsOfAnswer(
 
 function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {
   // The reply of `user` is an object, which stands as JSON in one cell elsewhere too.
-  if (isObject(data)) return [[JSON.stringify(data)]];
+  if (isObject(data)) return [{ names: [], cells: [JSON.stringify(data)] }];
   if (!Array.isArray(data)) throw unreadable();
   return (data as unknown[]).map((row) => {
     if (!isObject(row)) throw unreadable();
@@ -383,7 +390,8 @@ function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {
       keys !== undefined &&
       new Set(keys).size === names.length &&
       keys.every((key) => Object.hasOwn(row, key));
-    return (isAsKnown ? keys : names).map((name) => cellOf(row[name]));
+    const used = isAsKnown ? keys : names;
+    return { names: used, cells: used.map((name) => cellOf(row[name])) };
   });
 }
 

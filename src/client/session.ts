@@ -9,8 +9,17 @@ import type { CloseReason, Transport } from '../ports/transport.js';
 import { encodeOption } from '../protocol/command.js';
 import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
-import { asSessionFault, type Command, encodeCommand, SessionFault } from './client-command.js';
-import { type CellPiece, Exchange, leave, type Row, rowsOf, sendInput } from './exchange.js';
+import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
+import {
+  type CellPiece,
+  Exchange,
+  leave,
+  type NamedRow,
+  namedRow,
+  type Row,
+  rowsOf,
+  sendInput,
+} from './exchange.js';
 
 /** A session with a doveadm server. `await using` closes it. */
 export interface Session extends AsyncDisposable {
@@ -19,6 +28,12 @@ export interface Session extends AsyncDisposable {
    * ended before it or the rows have more than `replyBytesMax`, with the signal's reason when aborted.
    */
   run(command: Command): Promise<Row[]>;
+  /**
+   * As `run`, with rows by the names of their columns: over a socket by the catalog of Dovecot's commands, over HTTP as the server names them.
+   * Over a socket it rejects with SessionFault `unsendable`, and sends nothing, where they are not known: `user`, and commands over all
+   * users. `columns` plays no part.
+   */
+  named(command: Command): Promise<NamedRow[]>;
   /**
    * Runs a command and gives its rows while they come, holding one at a time; throws as `run` rejects, at the end. The command is
    * sent at once, also before the first row is asked for. To leave the loop early ends the session.
@@ -220,8 +235,32 @@ export function createSession(
   }
 
   async function knownColumns({ name, args = [] }: Command): Promise<number> {
-    const { columnsOf } = await import('./command-columns.js');
-    return columnsOf(name, args, serverMinor) ?? 1;
+    const { columnNamesOf } = await import('./command-columns.js');
+    return columnNamesOf(name, args, serverMinor)?.length || 1;
+  }
+
+  async function run(command: Command): Promise<Row[]> {
+    const all: Row[] = [];
+    let bytes = 0;
+    for await (const rows of rowBatches(command)) {
+      for (const row of rows) {
+        for (const cell of row) bytes += cell.length;
+        all.push(row);
+      }
+      if (bytes > replyBytesMax)
+        throw new SessionFault(
+          'unexpected-reply',
+          `the rows have more than ${replyBytesMax} bytes: stream them`,
+        );
+    }
+    return all;
+  }
+
+  async function named(command: Command): Promise<NamedRow[]> {
+    checkTypes(command);
+    const names = await columnsOfCommand(command, serverMinor);
+    const rows = await run({ ...command, columns: names.length || 1 });
+    return rows.map((row) => namedRow(names, row));
   }
 
   async function close(): Promise<void> {
@@ -232,27 +271,26 @@ export function createSession(
   return {
     minor,
     serverMinor,
-    async run(command) {
-      const all: Row[] = [];
-      let bytes = 0;
-      for await (const rows of rowBatches(command)) {
-        for (const row of rows) {
-          for (const cell of row) bytes += cell.length;
-          all.push(row);
-        }
-        if (bytes > replyBytesMax)
-          throw new SessionFault(
-            'unexpected-reply',
-            `the rows have more than ${replyBytesMax} bytes: stream them`,
-          );
-      }
-      return all;
-    },
+    run,
+    named,
     stream: (command) => oneByOne(rowBatches(command)),
     cells: (command) => oneByOne(batchesOf(begin(command))),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The names of its columns. Throws SessionFault `unsendable` where they are not known. */
+async function columnsOfCommand(
+  { name, args = [], dryRun }: Command,
+  serverMinor: number | undefined,
+): Promise<readonly string[]> {
+  if (dryRun === true) return ['what', 'value'];
+  const { columnNamesOf } = await import('./command-columns.js');
+  const names = columnNamesOf(name, args, serverMinor);
+  if (names === undefined)
+    throw new SessionFault('unsendable', `the columns of "${name}" with these arguments are not known`);
+  return names;
 }
 
 async function* oneByOne<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T, void> {

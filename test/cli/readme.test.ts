@@ -222,6 +222,9 @@ const otherWords = new Set([
   'doveadm-server',
   'dsync-server',
   'hash-password',
+  'no-such-user',
+  'not-found',
+  'over-quota',
   'session-close',
   'session-open',
 ]);

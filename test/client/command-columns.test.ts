@@ -3,19 +3,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Command } from '../../src/client/client-command.js';
-import { columnsOf } from '../../src/client/command-columns.js';
+import { columnNamesOf } from '../../src/client/command-columns.js';
 import { openSession } from './opened.js';
 
-const cases: readonly (readonly [words: string, minor: number | undefined, columns: number | undefined])[] = [
-  ['quota get', 3, 5],
-  ['quota get', 2, 5],
-  ['quota get', undefined, 5],
-  ['mailbox list', 3, 1],
-  ['fetch|uid flags|mailbox|INBOX', 3, 2],
-  ['fetch|--|uid flags|mailbox|INBOX', 2, 2],
-  ['mailbox status|messages unseen|INBOX', 3, 3],
-  ['search|mailbox|INBOX', 3, 2],
-  ['save', 3, undefined],
+const cases: readonly (readonly [words: string, minor: number | undefined, columns: string | undefined])[] = [
+  ['quota get', 3, 'root type value limit percent'],
+  ['quota get', 2, 'root type value limit percent'],
+  ['quota get', undefined, 'root type value limit percent'],
+  ['mailbox list', 3, 'mailbox'],
+  ['fetch|uid flags|mailbox|INBOX', 3, 'uid flags'],
+  ['fetch|--|uid flags|mailbox|INBOX', 2, 'uid flags'],
+  ['mailbox status|messages unseen|INBOX', 3, 'mailbox messages unseen'],
+  ['search|mailbox|INBOX', 3, 'mailbox-guid uid'],
+  ['dovegate can', 3, 'what value'],
+  ['save', 3, ''],
   ['quota get|-A', 3, undefined],
   ['quota get|--bogus', 3, undefined],
   ['user|alice', 3, undefined],
@@ -23,10 +24,10 @@ const cases: readonly (readonly [words: string, minor: number | undefined, colum
   ['', 3, undefined],
 ];
 
-test('cells of a row by the catalog', () => {
+test('the columns of a row by the catalog', () => {
   for (const [words, minor, columns] of cases) {
     const [name = '', ...args] = words.split('|');
-    assert.equal(columnsOf(name, args, minor), columns, `${words} at minor ${minor}`);
+    assert.equal(columnNamesOf(name, args, minor)?.join(' '), columns, `${words} at minor ${minor}`);
   }
 });
 
@@ -72,4 +73,36 @@ test('what is not of its type is named, and nothing is sent', async () => {
     assert.throws(() => session.stream(command), { name: 'TypeError', message });
   }
   assert.equal(peer.received().length, 0);
+});
+
+test('rows by name; nothing is sent where the names are not known', async () => {
+  const { session, peer } = openSession(0, { serverMinor: 3 });
+  const running = session.named({ user: 'alice', name: 'fetch', args: ['uid flags uid', 'all'] });
+  await peer.receive((bytes) => bytes.includes('fetch'));
+  peer.send('1\tx\t1\t2\ty\t2\t\n+\n');
+  const rows = await running;
+  assert.deepEqual(
+    rows.map((row) => Object.entries(row)),
+    [
+      [
+        ['uid', '1'],
+        ['flags', 'x'],
+      ],
+      [
+        ['uid', '2'],
+        ['flags', 'y'],
+      ],
+    ],
+  );
+  for (const command of [
+    { name: 'user', args: ['alice'] },
+    { name: 'quota get', args: ['-A'] },
+    { name: 'no such command' },
+  ])
+    await assert.rejects(session.named(command), { name: 'SessionFault', code: 'unsendable' });
+  const created = session.named({ user: 'alice', name: 'mailbox create', args: ['New'] });
+  const sent = await peer.receive((bytes) => bytes.includes('mailbox create'));
+  assert.doesNotMatch(sent.toString(), /-A|\tuser\t|no such/);
+  peer.send('\n+\n');
+  assert.deepEqual(await created, []);
 });

@@ -46,6 +46,23 @@ async function answered(
   }
 }
 
+void test('rows by name: those of the answer, for all users too; an answer without names is refused', async (t) => {
+  const named = async (answer: ScriptedAnswer, command: Command) => {
+    const session = await sessionAt(t, await openHttpServer(t, () => answer));
+    return session.named(command);
+  };
+  const { limit, ...others } = quotaRow;
+  assert.deepEqual(await named(ok([quotaRow]), quota), [{ ...others, limit: String(limit) }]);
+  const all = { name: 'quota get', args: ['-A'] };
+  assert.deepEqual(await named(ok([{ username: 'alice', ...others }]), all), [
+    { username: 'alice', ...others },
+  ]);
+  await assert.rejects(named(ok({ alice: { uid: '5000' } }), { name: 'user', args: ['alice'] }), {
+    name: 'SessionFault',
+    code: 'unexpected-reply',
+  });
+});
+
 void test('a command as JSON, and rows in the order of their columns', async (t) => {
   const { percent, ...others } = quotaRow;
   const { rows, request } = await answered(t, ok([{ percent, ...others }]), {

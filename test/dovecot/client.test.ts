@@ -27,6 +27,7 @@ for (const release of releasesAsked()) {
     await t.test('long values, and texts both ways', () =>
       withSession(direct, (session) => carryTexts(session)),
     );
+    await t.test('names of columns, and what a failure means', () => meetFailures(direct));
     await t.test('a cancel in the middle', () => cancel(direct));
     await t.test('through the daemon', (sub) => throughDaemon(sub, lab));
   });
@@ -109,6 +110,30 @@ async function carryTexts(session: Session): Promise<void> {
     session.run({ user: alice, name: 'sieve put', args: ['--', 'broken'], input: 'nonsense' }),
     { name: 'CommandFailed', code: 'DATAERR' },
   );
+}
+
+/** A session for each: with 2.3 a failure ends it. */
+async function meetFailures(options: ConnectOptions): Promise<void> {
+  await withSession(options, async (session) => {
+    const [first] = await session.named({ user: alice, name: 'quota get' });
+    assert.deepEqual(Object.keys(first ?? {}), ['root', 'type', 'value', 'limit', 'percent']);
+    const args = ['--', 'messages', 'INBOX'];
+    const counts = await session.named({ user: alice, name: 'mailbox status', args });
+    assert.deepEqual(counts, [{ mailbox: 'INBOX', messages: '4' }]);
+  });
+  const failures: readonly (readonly [kind: string, name: string, ...args: string[]])[] = [
+    ['exists', 'mailbox create', 'Archive'],
+    ['not-found', 'mailbox delete', 'Nope'],
+    ['invalid', 'mailbox delete', 'INBOX'],
+    ['usage', 'mailbox create', '../x'],
+  ];
+  for (const [kind, name, ...args] of failures)
+    await withSession(options, (session) =>
+      assert.rejects(session.run({ user: alice, name, args: ['--', ...args] }), {
+        name: 'CommandFailed',
+        kind,
+      }),
+    );
 }
 
 async function cancel(options: ConnectOptions): Promise<void> {

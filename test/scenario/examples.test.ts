@@ -28,6 +28,10 @@ const answer: Script = async ({ user, fields }, connection) => {
   }
   if (user === 'nobody@example.org') return connection.status('-NOUSER');
   if (name === 'quota get') await connection.row('User quota', 'STORAGE', '12', '100', '12');
+  if (name === 'mailbox create') {
+    await connection.log('error', "cmd mailbox create: Can't create mailbox Archive: Mailbox already exists");
+    return connection.status('-DATAERR');
+  }
   if (name === 'mailbox list') for (const box of ['INBOX', 'Archive']) await connection.row(box);
   if (name === 'fetch' && args.includes('uid hdr.subject'))
     for (let uid = 1; uid <= 1_000; uid += 1) await connection.row(String(uid), `subject ${uid}`);

@@ -341,6 +341,8 @@ const sentences: ReadonlyMap<string, string> = new Map([
 export function explainFailure(status: Status, lastText: string): string {
   // A full mailbox has no code of its own: it comes as UNKNOWN.
   if (/quota exceeded/i.test(lastText)) return 'over quota';
+  // A name may stand before it, and hold anything.
+  if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return 'it exists already';
   return sentences.get(status.code) ?? 'the command failed';
 }
 

@@ -13,6 +13,12 @@ test('a failure becomes a sentence of ours, never the text of the backend', () =
   );
   assert.equal(explainFailure(status('-UNKNOWN'), '/srv/mail/alice: secret path'), 'the command failed');
   assert.equal(explainFailure(status('-'), ''), 'the command failed');
+  const create = "cmd mailbox create: Can't create mailbox Archive: ";
+  assert.equal(explainFailure(status('-DATAERR'), `${create}Mailbox already exists`), 'it exists already');
+  assert.equal(
+    explainFailure(status('-DATAERR'), `${create}x already exists: Invalid name`),
+    'it does not accept the value',
+  );
   // A status word of a backend is not text of ours: what is not known has one sentence.
   assert.equal(explainFailure(status('-constructor'), ''), 'the command failed');
 });

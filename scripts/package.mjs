@@ -1,0 +1,57 @@
+// `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
+//
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client]
+//
+//   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
+//
+// Without a name: all of them. --version is for tests of an upgrade; by default it is that of package.json.
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { packClient } from './package/client.mjs';
+import { root } from './setup.mjs';
+
+const makers = { client: packClient };
+
+function end(code, message) {
+  console.error(message);
+  process.exit(code);
+}
+
+function readArgs() {
+  const usage = `usage: npm run package -- [--output DIR] [--version X.Y.Z] [${Object.keys(makers).join('|')}]...`;
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        output: { type: 'string', default: join(root, 'dist-release') },
+        version: {
+          type: 'string',
+          default: JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version,
+        },
+      },
+    });
+    const unknown = positionals.find((name) => !Object.hasOwn(makers, name));
+    if (unknown !== undefined) end(64, `${usage}\nthere is no package "${unknown}"`);
+    if (!/^\d+\.\d+\.\d+$/.test(values.version)) end(64, `${usage}\n${values.version} is no version`);
+    return {
+      output: resolve(values.output),
+      version: values.version,
+      names: positionals.length > 0 ? positionals : Object.keys(makers),
+    };
+  } catch (error) {
+    return end(64, `${usage}\n${error.message}`);
+  }
+}
+
+const { output, version, names } = readArgs();
+if (!existsSync(join(root, 'dist', 'main.js')))
+  end(1, 'there is no dist/main.js; run npm ci && npm run build');
+mkdirSync(output, { recursive: true });
+const work = mkdtempSync(join(tmpdir(), 'dovegate-package-'));
+process.on('exit', () => rmSync(work, { recursive: true, force: true }));
+for (const name of names) {
+  const path = makers[name](output, join(work, name), version);
+  console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
+}

@@ -1,0 +1,60 @@
+// What a failed command means to a program: by the status, and where Dovecot has no status of its own for it, by the last log line.
+// What must not happen: the name of a mailbox that decides.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { z } from 'zod';
+import { CommandFailed, type FailureKind } from '../../src/client/client-command.js';
+import type { LogLine } from '../../src/protocol/reply/reply.js';
+
+const error = (text: string): LogLine => ({ type: 'error', text, isCut: false });
+const kindOf = (code: string, ...texts: string[]): FailureKind =>
+  new CommandFailed(code, undefined, texts.map(error)).kind;
+
+void test('each status has a kind', () => {
+  const kinds: readonly (readonly [code: string, kind: FailureKind])[] = [
+    ['NOPERM', 'denied'],
+    ['NOUSER', 'no-such-user'],
+    ['NOTFOUND', 'not-found'],
+    ['DATAERR', 'invalid'],
+    ['USAGE', 'usage'],
+    ['CANTCREAT', 'over-quota'],
+    ['TEMPFAIL', 'temporary'],
+    ['REFERRAL', 'elsewhere'],
+    ['UNKNOWN', 'other'],
+    ['constructor', 'other'],
+  ];
+  for (const [code, kind] of kinds) assert.equal(kindOf(code), kind, code);
+});
+
+void test('a mailbox that exists, as every release says it and as dovegate does', () => {
+  const recorded = z
+    .array(z.object({ expect: z.object({ logs: z.array(z.object({ text: z.string() })) }) }))
+    .parse(JSON.parse(readFileSync('test/vectors/dataerr.json', 'utf8')));
+  const texts = recorded.flatMap(({ expect }) => expect.logs.map(({ text }) => text));
+  assert.equal(texts.length, 5);
+  for (const text of [
+    ...texts,
+    'dovegate: the backend says: it exists already',
+    'Error: Failed to rename Sieve script: A sieve script with that name already exists.',
+  ])
+    assert.equal(kindOf('DATAERR', text), 'exists', text);
+  assert.equal(kindOf('DATAERR', ...texts, 'something else'), 'invalid');
+  assert.equal(kindOf('NOPERM', 'x: Mailbox already exists'), 'denied');
+});
+
+void test('a full mailbox, which has no status of its own', () => {
+  assert.equal(kindOf('UNKNOWN', 'save failed: Quota exceeded (mailbox for user is full)'), 'over-quota');
+  assert.equal(kindOf('UNKNOWN', 'dovegate: the backend says: over quota'), 'over-quota');
+});
+
+void test('a name within the line decides nothing', () => {
+  for (const text of [
+    "Can't create mailbox Mailbox already exists: Invalid mailbox name",
+    "Can't delete mailbox already exists",
+    'Quota exceeded (mailbox for user is full)/x: not done',
+  ]) {
+    assert.equal(kindOf('DATAERR', text), 'invalid', text);
+    assert.equal(kindOf('UNKNOWN', text), 'other', text);
+  }
+});
