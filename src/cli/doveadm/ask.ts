@@ -28,7 +28,7 @@ export interface Question {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
   readonly reason: string | undefined;
-  /** What would become of it is asked, and printed as `explain` does it; only over HTTP. */
+  /** What would become of it is asked, and the answer printed; nothing is run. */
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
@@ -82,7 +82,9 @@ export async function ask(question: Question): Promise<number> {
   async function askAll(): Promise<number> {
     let code = 0;
     let session: Session | undefined;
-    const read = typed.input && readInput(typed.input.file, (bytes) => progress.sent(bytes));
+    // A dry run takes no input.
+    const text = question.isDryRun ? undefined : typed.input;
+    const read = text && readInput(text.file, (bytes) => progress.sent(bytes));
     const input = read !== undefined && users.kind !== 'one' ? await wholeOf(read) : read;
     try {
       for await (const name of listUsers(users, door, signal)) {

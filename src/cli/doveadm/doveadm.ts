@@ -68,6 +68,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
       return exitCodes.usage;
     }
     const typed = readTypedCommand(words);
+    const isDryRun = readDryRun(environment['DOVEGATE_DRY_RUN']);
     const door = await findServerDoor(typed.socket, environment);
     return ask({
       words,
@@ -76,10 +77,17 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
       door: door ?? noDoor('-S', tempFail),
       ...shown,
       reason: environment['DOVEGATE_REASON'],
-      isDryRun: false,
+      isDryRun,
       timeoutMs: undefined,
     });
   });
+}
+
+/** Another value is refused: taken for no, it would run a command that was only to be tried. */
+function readDryRun(value = ''): boolean {
+  if (value === '1') return true;
+  if (value === '' || value === '0') return false;
+  throw new CommandFault(exitCodes.usage, `DOVEGATE_DRY_RUN is "${value}": it must be 1 or 0`);
 }
 
 async function printingFaults(prefix: string, run: () => Promise<number>): Promise<number> {

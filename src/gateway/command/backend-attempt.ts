@@ -5,6 +5,7 @@
 
 import type { Abortable } from '../../concurrency/abortable.js';
 import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
+import type { AuditRecord } from '../../domain/audit/record.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
@@ -43,6 +44,8 @@ export interface DispatchedCommand extends AllowedCommand {
   /** What follows the line, gathered; undefined: nothing. */
   readonly input: CommandInput | undefined;
   readonly records: ExchangeRecords;
+  /** Of a dry run: the admission that the command itself would have. Its mails are counted, and it is not sent. */
+  readonly tried: AuditRecord | undefined;
 }
 
 /** How far an attempt came, also while it runs. */
@@ -73,6 +76,8 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   isSent = false;
   waitMs: number | undefined = undefined;
   count: RelayCount | undefined = undefined;
+  /** Of a dry run: the mails that the command would concern there; undefined until they are counted. */
+  matches: number | undefined = undefined;
   readonly #command: DispatchedCommand;
   readonly #destination: Destination;
   readonly #target: RelayTarget;
@@ -170,7 +175,15 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     const refusal = recheck(this.#command, this.#destination, upstream.series);
     if (refusal !== undefined) return unsent(refusal);
     const most = judgement.decision.obligations?.maxMatches;
+    if (this.#command.tried !== undefined) return this.#count(upstream, most);
     return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
+  }
+
+  /** `answered`: the mails are counted, and may be as many. */
+  async #count(upstream: Upstream, most = Number.POSITIVE_INFINITY): Promise<LeaseEnd<Ending>> {
+    const { matches, end } = await countMatches(this.#command, upstream, most);
+    this.matches = matches;
+    return end ?? unsent({ kind: 'answered' });
   }
 
   async #countAndSend(upstream: Upstream, most: number): Promise<LeaseEnd<Ending>> {
@@ -280,23 +293,25 @@ export function outgoingCommand(
  * and with what the upstream rejects with.
  */
 async function countMatches(
-  { context, session, judgement, records, id: exchange }: DispatchedCommand,
+  { context, session, judgement, records, tried, id: exchange }: DispatchedCommand,
   upstream: Upstream,
   most: number,
 ): Promise<{ readonly matches?: number; readonly end?: LeaseEnd<Ending> }> {
   const { clock, journal, observe, redact } = context;
-  const search = searchOf(judgement.attempt.parsed.values.get('query'), judgement.user, upstream);
-  const twin = { id: context.newId(), for: exchange, command: 'search' } as const;
+  const search = searchOf(judgement, upstream);
+  const { user } = search;
+  const twin = { id: context.newId(), for: exchange, command: 'search', user } as const;
   const args = search.words.map((word) => (word.isSecret ? redact(word.text) : word.text));
-  const admission = { ...records.admission, ...twin, time: clock.wallMs(), args, effect: 'read' };
+  const admission = { ...(tried ?? records.admission), ...twin, time: clock.wallMs(), args, effect: 'read' };
   let status: Status | undefined;
   let cells: number | undefined;
+  let head = '';
   let isSent = false;
   try {
     await appendFirst(journal, admission, context.strict.has('read'));
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
     isSent = true;
-    ({ status, cells } = await askSearch(context, upstream, search.line));
+    ({ status, cells, head } = await askSearch(context, upstream, search.line));
   } finally {
     const { session: name, listener, principal } = session.names;
     const failed = isSent && status === undefined ? 'unknown' : 'failed';
@@ -313,7 +328,6 @@ async function countMatches(
       status: status?.raw.toString('latin1'),
       backend: upstream.backend,
       upstream: upstream.id,
-      user: judgement.user,
     } as const;
     appendQuietly(journal, observe, completion);
   }
@@ -321,23 +335,28 @@ async function countMatches(
     const reason = `the search before the command failed (${status.code})`;
     return { end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
   }
-  const matches = Math.ceil(cells / search.rowCells);
+  // Of all users, some releases put the user's name in front of the mailbox's GUID and the UID.
+  const rowCells = search.rowCells + (search.isOfAll && !/^[^\t]*\t\d{1,10}\t/.test(head) ? 1 : 0);
+  const matches = Math.ceil(cells / rowCells);
   if (matches <= most) return { matches };
   const reason = `${matches} mails match, and its rule allows at most ${most}`;
   const { name: policy } = session.subject.policy;
   return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
 }
 
-/** The same query as a search. */
-function searchOf(query: readonly string[] | undefined, user: string, upstream: Upstream) {
+/** The same query as a search: of whose mail the command takes, where that is another user (`copy`, `move`), or of all users. */
+function searchOf({ attempt: { command: asked, parsed: given }, user: named }: Judged, upstream: Upstream) {
+  const query = given.values.get('query');
   const command = commandNamed(upstream.series, 'search');
   if (query === undefined || command === undefined)
     throw new Error('a command without a query has max_matches');
-  const parsed = parseArguments(upstream.series, command, ['--', ...query]);
+  const [user = named] = (asked.name !== 'import' && given.values.get('source-user')) || [];
+  const isOfAll = given.values.has('all-users') && user === named;
+  const parsed = parseArguments(upstream.series, command, [...(isOfAll ? ['-A'] : []), '--', ...query]);
   if (parsed.kind === 'unparsable') throw new Error('a query that was read as part of a command is no query');
   const words = canonicalWords(parsed);
   const line = encodeCommandLine({ user, name: 'search', args: words.map((word) => word.text) });
-  return { words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
+  return { user, isOfAll, words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
 }
 
 /** What the backend said without being asked would be taken for the answer of the command. */
@@ -345,13 +364,17 @@ function answerAfterSearch(): WireFault {
   return new WireFault('unexpected-input', 'an answer came behind that of the search');
 }
 
-/** Sends the search and counts the cells of its reply. The upstream is closed when it takes longer than a read may. */
+/** What of a reply to a search is kept: more than a user's name, a GUID and a UID have. */
+const headBytesMax = 512;
+
+/** Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a read may. */
 async function askSearch(
   { clock, limits }: DispatchedCommand['context'],
   upstream: Upstream,
   line: Buffer,
-): Promise<{ readonly status: Status; readonly cells: number }> {
+): Promise<{ readonly status: Status; readonly cells: number; readonly head: string }> {
   let cells = 0;
+  let head = '';
   const timer = clock.setTimer(limits.deadlineMs.read, () => upstream.close('reply-timeout', true));
   try {
     upstream.write([line])?.catch(() => undefined);
@@ -362,10 +385,13 @@ async function askSearch(
         // Up to 2.3.16 a second status line follows a failure, after which nothing is sent.
         if (status?.kind === 'ok') throw answerAfterSearch();
         if (status !== undefined) continue;
-        if (event.kind === 'body') cells += countCells(event.bytes);
-        else ({ status } = event);
+        if (event.kind !== 'body') ({ status } = event);
+        else {
+          cells += countCells(event.bytes);
+          if (head.length < headBytesMax) head += event.bytes.toString('latin1', 0, headBytesMax);
+        }
       }
-      if (status !== undefined) return { status, cells };
+      if (status !== undefined) return { status, cells, head };
     }
   } finally {
     timer.cancel();

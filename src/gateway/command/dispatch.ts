@@ -62,6 +62,26 @@ export async function followUp(
   return ending.kind === 'referral' ? { ...ending, reason: 'a referral leads to a referral' } : ending;
 }
 
+/**
+ * A dry run: how many mails the command would concern now, at all its backends, found by searches that have records of their own.
+ * Undefined: it is no command that takes mails of a user by a query. Never rejects; an ending: it would not be carried out.
+ */
+export async function countMails(
+  command: DispatchedCommand,
+  attempts: BackendAttempt[],
+): Promise<number | Ending | undefined> {
+  const { parsed, command: asked } = command.judgement.attempt;
+  // The mails that `import` takes are in another store.
+  if (parsed.query === undefined || asked.scope !== 'user' || asked.name === 'import') return undefined;
+  const made = command.destinations.map(
+    (destination) => new BackendAttempt(command, destination, command.session.writer),
+  );
+  attempts.push(...made);
+  const endings = await Promise.all(made.map((attempt) => attempt.run()));
+  const failed = endings.find(({ kind }) => kind !== 'answered');
+  return failed ?? made.reduce((mails, { matches = 0 }) => mails + matches, 0);
+}
+
 async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Ending> {
   const { destinations, judgement, session } = command;
   const cells = joinableCells(judgement);

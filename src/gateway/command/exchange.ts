@@ -15,7 +15,7 @@ import type { ReplyTarget } from '../relay/reply-writer.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
-import { dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
+import { countMails, dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
@@ -147,12 +147,10 @@ export class Exchange {
       const refusal = obstacle ?? refuseByLimits(allowed, session, context);
       if (refusal !== undefined) {
         ending = refusal;
-      } else if (this.#isDryRun) {
-        ending = await answerDryRun(context, session, line, () => records.admitQuestion(names.principal));
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
       } else {
-        ending = await this.#send({
+        const command: DispatchedCommand = {
           context,
           session,
           line,
@@ -165,7 +163,9 @@ export class Exchange {
           abortable: this.#abortable,
           input,
           records,
-        });
+          tried: this.#isDryRun ? admissionOf({ ...facts, judgement }) : undefined,
+        };
+        ending = await (this.#isDryRun ? this.#try(command) : this.#send(command));
       }
     } else {
       ending = refusalOf(judgement, subject.policy.name);
@@ -178,6 +178,30 @@ export class Exchange {
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
     const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
     return this.#complete(shown, ending, backend, progress, closeFor, records, input);
+  }
+
+  /** A dry run: in its turn counts the mails that the command would concern, and says what would have become of it. */
+  async #try(command: DispatchedCommand): Promise<Ending> {
+    const { context, session, line, records, abortable } = command;
+    const { principal, policy } = session.subject;
+    let giveBack: (() => void) | undefined;
+    try {
+      const { atOnce } = policy.limits;
+      if (atOnce !== undefined) {
+        giveBack = await context.turns.take(`${principal}\0${policy.name}`, atOnce, abortable.signal);
+      }
+      const matches = await countMails(command, this.#attempts);
+      if (typeof matches === 'object') return matches;
+      records.admission = { ...records.admission, matches };
+      return await answerDryRun(context, session, line, matches, () =>
+        matches === undefined ? records.admitQuestion(principal) : records.admit(),
+      );
+    } catch (fault) {
+      if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, false);
+      return { kind: 'fault', fault, isSent: false, backend: '' };
+    } finally {
+      giveBack?.();
+    }
   }
 
   /** Sends an allowed command, when its turn comes. */

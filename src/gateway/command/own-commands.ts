@@ -9,7 +9,7 @@ import {
   explanationOf,
   rowsOfExplanation,
 } from '../../domain/answers/explanation.js';
-import { type AnswerRow, rightsOf, rowsOfRights } from '../../domain/answers/rights.js';
+import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/answers/rights.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
@@ -116,11 +116,15 @@ export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgemen
   return own.kind === 'judged' ? { ...own, decision: judgement.decision, shadow: judgement.shadow } : own;
 }
 
-/** Says what would have become of an allowed command: it was counted as if it had been sent. Never rejects. */
+/**
+ * Says what would have become of an allowed command: it was counted as if it had been sent. `mails`: that it would concern now. Never
+ * rejects.
+ */
 export async function answerDryRun(
   context: ExchangeContext,
   session: ExchangeSession,
   line: CommandLine,
+  mails: number | undefined,
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
   const { subject } = session;
@@ -132,7 +136,8 @@ export async function answerDryRun(
   }
   // It waited for its record, and may speak of what holds no more.
   if (session.now().policy !== subject.policy) return changedMeanwhile;
-  session.writer.addBody(encodeRows(rowsOfExplanation(explanationOf(explained))));
+  const rows = [...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', mails?.toString())];
+  session.writer.addBody(encodeRows(rows));
   return { kind: 'answered' };
 }
 

@@ -95,3 +95,18 @@ void test('the admission has the time of its own record, not of the line, so tha
     times.toSorted((one, other) => one - other),
   );
 });
+
+void test('where the mails are taken from another user, those of that user are counted', async () => {
+  const rule = '{ command: move, max_matches: 1, where: { source-user: any } }';
+  const engine = openMemoryEngine({ settings: memorySettings.replace('search, fetch', rule) });
+  engine.setAnswer(() => replyPacket('guid\t1\tguid\t2\t\n+\n'));
+  const client = await engine.client(1);
+  await client.line('|alice@example.org|move|Archive|user|bob@example.org|mailbox|INBOX|all');
+  assert.ok(client.said().endsWith('-NOPERM\n'));
+  assert.deepEqual(
+    engine.commands.map(({ line }) => line),
+    ['\tbob@example.org\tsearch\t--\tmailbox\tINBOX\tall'],
+  );
+  const [search] = engine.records.map(({ record }) => record).filter(({ command }) => command === 'search');
+  assert.equal(search?.user, 'bob@example.org');
+});
