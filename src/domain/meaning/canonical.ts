@@ -2,6 +2,7 @@
 // a record or a log (passwords, keys, texts of mails and attributes): options in table order, `--`, positionals
 // in table order. Nothing of the client's spelling survives. parseArguments reads it back to the same values.
 import {
+  type Command,
   commandsOf,
   listOfText,
   optionName,
@@ -97,4 +98,57 @@ function secretValues({ values, query }: ParsedArguments, { name, role }: Parame
 
 function isBatchWord(word: string): boolean {
   return commandWords.has(word) || /^-[A-Za-z0-9]$/.test(word) || searchKeyNamed(word) !== undefined;
+}
+
+/**
+ * The way back from a record: the words of its canonical arguments, options up to `--` and positionals after it. A word that is recorded
+ * as a digest becomes one that nothing was ever called, the same for equal values. `cut`: too long to be recorded whole. `hidden`: an
+ * option stands there as a digest, and which one it was cannot be told.
+ */
+export function recordedWords(command: Command, args: readonly unknown[]): string[] | 'cut' | 'hidden' {
+  const words: string[] = [];
+  let option: Parameter | undefined;
+  let isBehindOptions = false;
+  for (const arg of args) {
+    const digest = digestOf(arg);
+    if (typeof arg === 'string') words.push(arg);
+    else if (digest === undefined) return 'cut';
+    else if (option !== undefined)
+      words.push(option.role === 'auth-info' ? `${factPrefix}${digest}` : digest);
+    else if (isBehindOptions) words.push(digest);
+    // An option that is written in one word with its value; no command has one that is secret.
+    else return 'hidden';
+    if (option !== undefined) option = undefined;
+    else if (arg === '--') isBehindOptions = true;
+    else if (!isBehindOptions) option = optionWithValue(command, arg);
+  }
+  return words;
+}
+
+/** Facts about a login are KEY=VALUE; this key takes any value. */
+const factPrefix = 'service=';
+
+function optionWithValue(command: Command, word: unknown): Parameter | undefined {
+  return command.params.find(
+    ({ short, type }) => short !== undefined && type !== 'bool' && word === `-${short}`,
+  );
+}
+
+/** What stands for a value that was recorded as a digest: equal values have equal names. */
+function digestOf(arg: unknown): string | undefined {
+  if (typeof arg !== 'object' || arg === null || !('hmac' in arg) || typeof arg.hmac !== 'string')
+    return undefined;
+  return `hmac:${arg.hmac.slice(0, digestShown)}`;
+}
+
+/** Whether a recorded argument is a digest. */
+export function isDigested(arg: unknown): boolean {
+  return digestOf(arg) !== undefined;
+}
+
+const digestShown = 16;
+
+/** Whether a word of a recorded line stands for one that is known by its digest only. */
+export function isDigest(word: string): boolean {
+  return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
 }

@@ -1,6 +1,12 @@
 // What a parsed command does and whom it touches: its effect with all of its arguments, the users that it names, mailboxes of others,
 // secrets of a userdb. Says what is possible, never whether it is allowed.
-import { type Command, type Effect, type Parameter, strongerEffect } from '../commands/catalog.js';
+import {
+  type Command,
+  type Effect,
+  fetchFieldClass,
+  type Parameter,
+  strongerEffect,
+} from '../commands/catalog.js';
 import { type ParsedArguments, type Unparsable, unparsable, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -41,6 +47,28 @@ export function userdbContent({ command, values }: ParsedArguments): string | un
   if (field === undefined) return 'every field';
   return mayBeSecretField(field) ? 'a field that may be secret' : undefined;
 }
+
+/**
+ * What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. Names no value of the
+ * client: what follows a dot in a field is a header of its choice.
+ */
+export function contentAsked(parsed: ParsedArguments): readonly string[] {
+  const { query } = parsed;
+  const isFetch = parsed.command.name === 'fetch';
+  const ofUserdb = userdbContent(parsed);
+  if (ofUserdb !== undefined) return [ofUserdb];
+  if (query === undefined && !isFetch) return none;
+  const content: string[] = [];
+  for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {
+    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field.split('.')[0] ?? ''}`);
+  }
+  for (const { key } of query === undefined ? none : conditionsIn(query)) {
+    if (key.class === 'content') content.push(`key ${key.name}`);
+  }
+  return content;
+}
+
+const none: readonly never[] = [];
 
 /** A value of a parameter that names people. */
 export interface UserArgument {

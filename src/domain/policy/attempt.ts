@@ -1,23 +1,16 @@
 // What policy sees of a command: who, from where, which command, whose mailboxes, which values by name; and whom records name of it.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import {
-  type Command,
-  type Effect,
-  fetchFieldClass,
-  parameterNamed,
-  type Series,
-} from '../commands/catalog.js';
+import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, type Unparsable, unparsable } from '../commands/parse.js';
-import { conditionsIn } from '../commands/search-query.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import {
+  contentAsked,
   effectOf,
   sharedReach,
   type TouchedUsers,
   touchedUsers,
   type UserArgument,
-  userdbContent,
 } from '../meaning/reach.js';
 import { isAddress, isMask } from '../names/glob.js';
 import { doubtedNames, type MailboxNames, usualSharedPrefixes } from '../names/mailbox-names.js';
@@ -140,7 +133,7 @@ export function attemptOf(
     shared: sharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
     mailboxNames,
-    content: contentOf(given),
+    content: contentAsked(given),
     mustBeNamed,
     never,
   };
@@ -209,23 +202,6 @@ function withNames(
     );
   }
   return { ...parsed, values };
-}
-
-/** Names no value of the client: what follows a dot in a field is a header of its choice. */
-function contentOf(parsed: ParsedArguments): readonly string[] {
-  const { query } = parsed;
-  const isFetch = parsed.command.name === 'fetch';
-  const ofUserdb = userdbContent(parsed);
-  if (ofUserdb !== undefined) return [ofUserdb];
-  if (query === undefined && !isFetch) return none;
-  const content: string[] = [];
-  for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {
-    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field.split('.')[0] ?? ''}`);
-  }
-  for (const { key } of query === undefined ? none : conditionsIn(query)) {
-    if (key.class === 'content') content.push(`key ${key.name}`);
-  }
-  return content;
 }
 
 /** All users. A record that holds this holds nothing else. */

@@ -5,10 +5,10 @@
 
 import { type Effect, type Parameter, strongerEffect } from '../commands/catalog.js';
 import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';
+import { isDigest } from '../meaning/canonical.js';
 import { GlobList } from '../names/glob.js';
 import type { Attempt } from '../policy/assess.js';
 import type { Plain } from './policy-text.js';
-import { isDigest } from './recorded.js';
 
 export interface Use {
   readonly attempt: Attempt;

@@ -4,16 +4,10 @@
 // says that it holds such a word; what a record cut short is not guessed at. A record is judged as of its own time, for the series that
 // it was judged for, so that nothing but the policies makes a difference.
 
-import { isObject, parseTime } from '../audit/record.js';
-import {
-  allSeries,
-  type Command,
-  commandNamed,
-  ownCommands,
-  type Parameter,
-  type Series,
-} from '../commands/catalog.js';
+import { parseTime } from '../audit/record.js';
+import { allSeries, commandNamed, ownCommands, type Series } from '../commands/catalog.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
+import { isDigested, recordedWords } from '../meaning/canonical.js';
 import { isMask } from '../names/glob.js';
 import {
   type Answers,
@@ -104,7 +98,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
   const [first] = series;
   const known = first === undefined ? undefined : commandNamed(first, command);
   if (known === undefined) return unjudgeable('unknown-form');
-  const words = wordsOf(known, args);
+  const words = recordedWords(known, args);
   if (typeof words === 'string') return unjudgeable(words);
   const isRefused = decision === 'deny' || fields['outcome'] === 'denied';
   return {
@@ -124,7 +118,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     backend: typeof fields['backend'] === 'string' ? fields['backend'] : undefined,
     isObstructed: !isRefused && fields['sent'] === false,
     hasReason: typeof fields['reason'] === 'string' && saysWhy(fields['reason']),
-    isOpaque: args.some((word) => digestOf(word) !== undefined),
+    isOpaque: args.some(isDigested),
   };
 }
 
@@ -141,49 +135,6 @@ function unjudgeable(why: UnjudgeableWhy): Recorded {
 function seriesOf(text: unknown): readonly Series[] {
   const words = typeof text === 'string' ? text.split(' ') : [];
   return allSeries.filter((series) => words.includes(series));
-}
-
-/** The words of the canonical form, options up to `--` and positionals behind it. */
-function wordsOf(command: Command, args: readonly unknown[]): string[] | 'cut' | 'hidden' {
-  const words: string[] = [];
-  let option: Parameter | undefined;
-  let isBehindOptions = false;
-  for (const arg of args) {
-    const digest = digestOf(arg);
-    if (typeof arg === 'string') words.push(arg);
-    else if (digest === undefined) return 'cut';
-    else if (option !== undefined)
-      words.push(option.role === 'auth-info' ? `${factPrefix}${digest}` : digest);
-    else if (isBehindOptions) words.push(digest);
-    // An option that is written in one word with its value; no command has one that is secret.
-    else return 'hidden';
-    if (option !== undefined) option = undefined;
-    else if (arg === '--') isBehindOptions = true;
-    else if (!isBehindOptions) option = optionWithValue(command, arg);
-  }
-  return words;
-}
-
-/** Facts about a login are KEY=VALUE; this key takes any value. */
-const factPrefix = 'service=';
-
-function optionWithValue(command: Command, word: unknown): Parameter | undefined {
-  return command.params.find(
-    ({ short, type }) => short !== undefined && type !== 'bool' && word === `-${short}`,
-  );
-}
-
-/** What stands for a value that was recorded as a digest: equal values have equal names. */
-function digestOf(arg: unknown): string | undefined {
-  if (!isObject(arg) || typeof arg['hmac'] !== 'string') return undefined;
-  return `hmac:${arg['hmac'].slice(0, digestShown)}`;
-}
-
-const digestShown = 16;
-
-/** Whether a word of a recorded line stands for one that is known by its digest only. */
-export function isDigest(word: string): boolean {
-  return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
 }
 
 /** An assessment; `readings`: the same for each series that the line was judged for. */

@@ -1,7 +1,8 @@
 // Goal: a record becomes the line that it was made of, or says why it cannot.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isDigest, type RecordedLine, recordedLine } from '../../../src/domain/review/recorded.js';
+import { isDigest } from '../../../src/domain/meaning/canonical.js';
+import { type RecordedLine, recordedLine } from '../../../src/domain/review/recorded.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record, recordedMs, type Sent } from './recording.js';
