@@ -35,6 +35,7 @@ export const fullyTestedModules: readonly string[] = [
   'domain/answers',
   'domain/audit',
   'domain/trail',
+  'domain/report',
   'domain/config',
   'domain/review',
   'gateway/lookup',

@@ -26,6 +26,7 @@ const belowCli = [
   'domain/config',
   'domain/review',
   'domain/trail',
+  'domain/report',
   'setup',
   ...protocol,
   'ports',
@@ -73,6 +74,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['export', 'search', 'verify'],
   }),
+  'domain/report': rule(
+    ['domain/commands', 'domain/meaning', 'domain/identity/user-name', 'domain/audit', 'domain/trail'],
+    { public: ['touch', 'completeness', 'proof'], builtins: ['crypto'] },
+  ),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },

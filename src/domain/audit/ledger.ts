@@ -332,15 +332,18 @@ export function parsePublicKey(text: string): string | undefined {
 
 /** Whether a signature is right for a text under a public key in base64; false also for what is no key or signature. */
 export function isSignedBy(key: string, text: string, signature: string): boolean {
-  const bytes = Buffer.from(key, 'base64');
-  if (bytes.length !== 32) return false;
-  const spki = Buffer.concat([publicKeyHead, bytes]);
+  if (Buffer.from(key, 'base64').length !== 32) return false;
   try {
-    const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+    const publicKey = createPublicKey({ key: publicKeyDer(key), format: 'der', type: 'spki' });
     return verify(null, Buffer.from(text), publicKey, Buffer.from(signature, 'base64'));
   } catch {
     return false;
   }
+}
+
+/** A public key in base64 as DER (SubjectPublicKeyInfo). */
+export function publicKeyDer(key: string): Buffer {
+  return Buffer.concat([publicKeyHead, Buffer.from(key, 'base64')]);
 }
 
 /** What the signature of a line (text without LF) is over; undefined: the line has no signature. */

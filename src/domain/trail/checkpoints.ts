@@ -62,6 +62,8 @@ export function createCheckpointVerifier(
   /** Checkpoints beside the trail that were not met yet. */
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
   let signedSeq: number | undefined;
+  let signedTime: string | undefined;
+  let signedBy: string | undefined;
   let isSeen = false;
   let unknown: CheckpointFault | undefined;
   /** Who signed last, and the key that it named as the next one. */
@@ -75,7 +77,7 @@ export function createCheckpointVerifier(
     /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
     judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void {
       isSeen = true;
-      const { key, next_key: nextKey } = record;
+      const { key, next_key: nextKey, time } = record;
       const signed = unsignedLine(text);
       if (typeof key !== 'string' || signed === undefined) {
         if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
@@ -101,6 +103,8 @@ export function createCheckpointVerifier(
       }
       unknown = undefined;
       signedSeq = place.seq;
+      signedTime = typeof time === 'string' ? time : undefined;
+      signedBy = key;
       // What somebody is trusted for is everything before his signature.
       if (accepted.has(key)) change = undefined;
       if (trust.size > 0 && named !== undefined) trust.add(named);
@@ -119,10 +123,7 @@ export function createCheckpointVerifier(
      * At the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: everything up to here is under a signature, of a trusted
      * key, or, if none was given, of any. `keys`: in the order in which they first signed.
      */
-    finish(
-      last: Place,
-      firstSeq: number,
-    ): { readonly signedSeq: number | undefined; readonly keys: readonly string[] } {
+    finish(last: Place, firstSeq: number) {
       for (const [seq, { file, key }] of expected) {
         // Its records were retired, which a signed record explains (verify.ts looks for that), or are not looked at.
         if (seq < firstSeq && evidenceFile.test(file)) continue;
@@ -139,7 +140,7 @@ export function createCheckpointVerifier(
         const text = isSeen ? 'no checkpoint is signed by a trusted key' : 'there is no checkpoint';
         report({ kind: 'untrusted', ...last, text });
       }
-      return { signedSeq, keys: [...keys] };
+      return { signedSeq, signedTime, signedBy, keys: [...keys] };
     },
   };
 

@@ -63,6 +63,9 @@ export interface Verdict {
   readonly journal: string | undefined;
   /** Up to here a signature vouches: of a trusted key, or, if none was given, of any. Later records are chained only. */
   readonly signedSeq: number | undefined;
+  /** Time and key of that signature. */
+  readonly signedTime: string | undefined;
+  readonly signedBy: string | undefined;
   readonly keys: readonly string[];
   /** Exchanges with an admission and no completion: how they ended is not known, or they are running. */
   readonly open: readonly {
@@ -73,7 +76,7 @@ export interface Verdict {
   }[];
   readonly openCount: number;
   /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
-  readonly forgotten: readonly Omit<Required<TrailFault>, 'kind'>[];
+  readonly forgotten: readonly (Omit<Required<TrailFault>, 'kind'> & { readonly time: string })[];
   /** The last line has no end: a crash, or a record that is being written just now. */
   readonly isTorn: boolean;
   /** A later release wrote it; its new keys were not looked at. */
@@ -222,7 +225,7 @@ export function createVerifier(options: TrailOptions) {
         fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
       }
       const place = { file, line: torn === undefined ? line : line - 1, seq: last?.seq };
-      const { signedSeq, keys } = checkpoints.finish(place, firstSeq ?? 1);
+      const signed = checkpoints.finish(place, firstSeq ?? 1);
       const order = (found: TrailFault) => files.get(found.file) ?? (found.line === 0 ? -1 : Infinity);
       return {
         faults: faults.toSorted((one, other) => order(one) - order(other) || one.line - other.line),
@@ -234,8 +237,7 @@ export function createVerifier(options: TrailOptions) {
         lastTime: lastRecordTime,
         retired: [...retiredBy.values()],
         journal,
-        signedSeq,
-        keys,
+        ...signed,
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
         forgotten,
@@ -369,7 +371,8 @@ export function createVerifier(options: TrailOptions) {
       fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
     }
     const text = event === 'start' ? forgottenText(record) : undefined;
-    if (text !== undefined && forgotten.length < openShownMax) forgotten.push({ seq, file, line, text });
+    if (text !== undefined && forgotten.length < openShownMax)
+      forgotten.push({ seq, file, line, time: String(record['time']), text });
     if (typeof format === 'number' && format > journalFormat) isNewer = true;
     if (typeof id !== 'string') return;
     journal ??= id;

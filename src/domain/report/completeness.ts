@@ -1,0 +1,200 @@
+// Whether a journal holds all that happened in a time, in plain sentences: from what verifying it said, and which time was asked for.
+// Pure.
+// The rule: `isComplete` is said only where a trusted signature vouches for the whole time; every reason against it has a sentence.
+
+import { formatTime, parseTime } from '../audit/record.js';
+import type { RetiredRecords, Verdict } from '../trail/verify.js';
+import type { TouchCounts } from './touch.js';
+
+/** A closed list: scripts rely on the words. */
+export type DoubtCode =
+  /** Something is changed, missing, or signed by a key that nobody trusts. */
+  | 'fault'
+  /** No signature was checked. */
+  | 'unsigned'
+  | 'empty'
+  /** The journal, or what retention left of it, begins after the time does. */
+  | 'begins-later'
+  | 'retired'
+  /** The last record is older than the end of the time. */
+  | 'ends-earlier'
+  /** Records at the end are under no signature yet. */
+  | 'unsigned-tail'
+  /** A start did not find what the run before had in memory. */
+  | 'lost-memory'
+  /** A later release wrote it. */
+  | 'newer';
+
+export interface Doubt {
+  readonly code: DoubtCode;
+  /** A sentence for people; it holds text of the journal. */
+  readonly text: string;
+  /** With it the time is not complete. Without: a note. */
+  readonly isSerious: boolean;
+}
+
+/** The time that was asked for, in milliseconds since 1970: from, and before; undefined: as far as the journal goes. */
+export interface AskedTime {
+  readonly fromMs: number | undefined;
+  readonly toMs: number | undefined;
+  readonly nowMs: number;
+}
+
+/** What vouches. */
+export interface Vouching {
+  /** Signatures were checked against a key. */
+  readonly isChecked: boolean;
+  /** Whose key, as the end of a sentence: ` by this host's own key`. */
+  readonly whose: string;
+  /** The path of a file by the name that records use. */
+  readonly pathOf: (file: string) => string;
+}
+
+export interface Completeness {
+  readonly isComplete: boolean;
+  /** RFC 3339; empty: there is no record. */
+  readonly from: string;
+  readonly to: string;
+  /** The time of the last trusted signature, and its key. */
+  readonly signedTo: string | undefined;
+  readonly signedBy: string | undefined;
+  readonly whose: string;
+  readonly doubts: readonly Doubt[];
+}
+
+/** A checkpoint comes once a minute, and a busy disk may keep one waiting: an end that is younger than this is no doubt. */
+const tailMsMax = 300_000;
+const faultsShown = 5;
+
+export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: Vouching): Completeness {
+  const { firstTime, lastTime, signedTime, signedSeq, lastSeq } = verdict;
+  const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
+  const endMs = asked.toMs === undefined ? undefined : Math.min(asked.toMs, asked.nowMs);
+  const to = endMs === undefined ? lastTime : formatTime(endMs);
+  const doubts: Doubt[] = [];
+  const doubt = (code: DoubtCode, text: string, isSerious = true): void => {
+    doubts.push({ code, text, isSerious });
+  };
+  for (const { file, line, seq, kind, text } of verdict.faults.slice(0, faultsShown)) {
+    const place = file === '' ? '' : `${vouching.pathOf(file)}${line === 0 ? '' : `:${line}`}: `;
+    doubt('fault', `${place}${seq === undefined ? '' : `seq ${seq}: `}${kind}: ${text}`);
+  }
+  const more = verdict.faultCount - Math.min(verdict.faults.length, faultsShown);
+  if (more > 0) doubt('fault', `and ${more} more; dovegate audit verify shows them`);
+  if (!vouching.isChecked)
+    doubt('unsigned', 'no signature was checked: there is no key to check with (--key FILE)');
+  if (verdict.isNewer)
+    doubt('newer', 'a later release wrote this journal: keys that it added were not checked');
+  if (firstTime === '') {
+    doubt('empty', 'the journal holds no record');
+  } else {
+    if (firstTime > from) tellBegin(doubt, verdict, from);
+    if (endMs !== undefined && (parseTime(lastTime) ?? 0) < endMs - tailMsMax)
+      doubt('ends-earlier', `the last record is of ${lastTime}; nothing is known of the time after it`);
+    if (vouching.isChecked && signedSeq !== undefined && signedTime !== undefined && signedTime < to)
+      tellTail(doubt, signedTime, (lastSeq ?? signedSeq) - signedSeq, lastTime);
+  }
+  // What it lost was before it, and after the time has begun.
+  for (const { file, line, seq, time, text } of verdict.forgotten)
+    if (time >= from) doubt('lost-memory', `${vouching.pathOf(file)}:${line}: seq ${seq}, ${time}: ${text}`);
+  return {
+    isComplete: !doubts.some(({ isSerious }) => isSerious),
+    from,
+    to,
+    signedTo: vouching.isChecked ? signedTime : undefined,
+    signedBy: vouching.isChecked ? verdict.signedBy : undefined,
+    whose: vouching.whose,
+    doubts,
+  };
+}
+
+type Tell = (code: DoubtCode, text: string, isSerious?: boolean) => void;
+
+function tellBegin(doubt: Tell, { firstTime, retired }: Verdict, from: string): void {
+  for (const each of retired.filter(({ until }) => until === undefined || until > from))
+    doubt('retired', `${retiredText(each)}, ${segmentsText(each)}: the first record left is of ${firstTime}`);
+  if (retired.length === 0)
+    doubt('begins-later', `the journal begins at ${firstTime}; nothing is known of the time before it`);
+}
+
+function retiredText({ by, until }: RetiredRecords): string {
+  const cause = by === undefined ? '' : by === 'size' ? ' (audit.max_size)' : ' (audit.keep)';
+  return `records ${until === undefined ? 'of this time' : `before ${until}`} were retired${cause}`;
+}
+
+function segmentsText({ segments }: RetiredRecords): string {
+  return segments === 1 ? '1 segment' : `${segments} segments`;
+}
+
+function tellTail(doubt: Tell, signedTime: string, records: number, lastTime: string): void {
+  if (records === 0) return;
+  const isLong = (parseTime(lastTime) ?? 0) - (parseTime(signedTime) ?? 0) > tailMsMax;
+  const which = records === 1 ? '1 record after that is' : `${records} records after that are`;
+  const text = `signed up to ${signedTime}; ${which} chained to it and not signed yet`;
+  doubt(
+    'unsigned-tail',
+    isLong ? `${text}, for longer than any daemon waits with a signature` : text,
+    isLong,
+  );
+}
+
+const dayMs = 86_400_000;
+
+/** `2026-11-01 to 2026-11-30` for whole days, else both times, in UTC. */
+export function formatPeriod(from: string, to: string, isToAsked: boolean): string {
+  const fromMs = parseTime(from);
+  const toMs = parseTime(to);
+  if (fromMs === undefined || toMs === undefined) return 'no time at all';
+  const areDays = isToAsked && fromMs % dayMs === 0 && toMs % dayMs === 0 && toMs > fromMs;
+  if (!areDays) return `${momentText(from)} to ${momentText(to)} UTC`;
+  return `${from.slice(0, 10)} to ${formatTime(toMs - 1).slice(0, 10)}`;
+}
+
+function momentText(time: string): string {
+  return time.slice(0, 19).replace('T', ' ');
+}
+
+/** The verdict of a report: its first sentence, then one for each doubt. They hold text of the journal. */
+export function reportSentences(
+  completeness: Completeness,
+  counts: TouchCounts,
+  isToAsked: boolean,
+): readonly string[] {
+  const { isComplete, from, to, signedBy, whose, doubts } = completeness;
+  const period = formatPeriod(from, to, isToAsked);
+  const signed =
+    signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose.trim()})`}`;
+  const first = isComplete
+    ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
+    : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
+  return [
+    first,
+    ...doubts.map(({ text, isSerious }) => (isSerious ? text : `note: ${text}`)),
+    ...notes(counts),
+  ];
+}
+
+function reasonsText(doubts: readonly Doubt[]): string {
+  const count = doubts.filter(({ isSerious }) => isSerious).length;
+  return count === 1 ? 'one reason stands below' : `${count} reasons stand below`;
+}
+
+function countsText({ people, isMorePeople, commands, showed, maybeShowed }: TouchCounts): string {
+  if (commands === 0) return 'no command touched this mailbox';
+  const who =
+    people === 1 && !isMorePeople ? '1 person' : `${isMorePeople ? 'more than ' : ''}${people} people`;
+  const what = commands === 1 ? '1 command' : `${commands} commands`;
+  const maybe = maybeShowed === 0 ? '' : `, ${maybeShowed} may have shown content`;
+  return `${who}, ${what}, ${showed === 0 ? 'none' : showed} of them showed content${maybe}`;
+}
+
+function notes({ notNamed, open, unknown, stopped }: TouchCounts): string[] {
+  const many = (count: number, text: string): string[] =>
+    count === 0 ? [] : [`note: ${count === 1 ? '1 command' : `${count} commands`} ${text}`];
+  return [
+    ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
+    ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
+    ...many(unknown, 'with an unknown outcome: may have run'),
+    ...many(stopped, 'more did not reach a mail server'),
+  ];
+}

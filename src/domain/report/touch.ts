@@ -1,0 +1,342 @@
+// Who touched one mailbox, and how: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached a
+// mail server and whether it showed content; touches are counted, and gathered into groups by day, person, class and reason. Pure.
+// The rule: what a record does not tell is said as "may have", never left out and never taken for a no.
+
+import { formatJson } from '../audit/encode.js';
+import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
+import { type ParsedArguments, parseArguments } from '../commands/parse.js';
+import { recordedWords } from '../meaning/canonical.js';
+import { contentAsked } from '../meaning/reach.js';
+import { formatValue } from '../trail/export.js';
+import { createNameTest, type ExchangeRow } from '../trail/search.js';
+
+/** The most that a command of the kind does. `session`: ends or lists logins, asks dovegate. `unread`: nobody could read the line. */
+export type TouchClass = 'read' | 'content' | 'changed' | 'destroyed' | 'session' | 'unread';
+
+/** `maybe`: the record does not tell. */
+export type Certainty = 'yes' | 'maybe' | 'no';
+
+/** One command, seen from one mailbox. Texts are as they were recorded: whoever shows them makes them harmless. */
+export interface Touch {
+  /** RFC 3339, of the admission, and its day in UTC. */
+  readonly time: string;
+  readonly day: string;
+  readonly person: string;
+  readonly class: TouchClass;
+  /** What the client stated; empty: nothing. */
+  readonly reason: string;
+  /** Name and arguments, for people. */
+  readonly command: string;
+  readonly args: string;
+  readonly user: string;
+  /** `named`: the mailbox is named. `mask`: a mask or a list that was cut may mean it. `all`: the command was for all users. */
+  readonly by: 'named' | 'mask' | 'all';
+  /** Whether a byte of it went to a mail server. */
+  readonly reached: Certainty;
+  /** Whether the client got something of what mails say. */
+  readonly showed: Certainty;
+  /** A word of the closed list, or `open`. */
+  readonly outcome: string;
+  /** The exchange that this search was made for by dovegate itself; empty: a client sent it. */
+  readonly countedFor: string;
+  readonly id: string;
+  readonly session: string;
+  readonly listener: string;
+  readonly backend: string;
+  readonly seq: number | undefined;
+  readonly completedSeq: number | undefined;
+}
+
+/** Reads rows that a search for this user found. */
+export function createTouchReader(mailbox: string): (row: ExchangeRow) => Touch {
+  const isNamed = createNameTest({ user: mailbox });
+  return (row) => {
+    const { fields, admittedSeq, completedSeq } = row;
+    const text = (key: string): string => formatValue(fields[key]);
+    const time = text('time');
+    const reached = reachedOf(row);
+    const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [] } });
+    const asked = askedOf(fields, isWireUser);
+    const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
+    return {
+      time,
+      day: time.slice(0, 10),
+      person: text('principal'),
+      class: classOf(fields['effect'], asked),
+      reason: text('reason'),
+      command: text('command'),
+      args: text('args'),
+      user: text('user'),
+      by,
+      reached,
+      showed: showedOf(row, asked, by === 'named' ? reached : weaker(reached)),
+      outcome: completedSeq === undefined ? 'open' : text('outcome'),
+      countedFor: text('for'),
+      id: text('id'),
+      session: text('session'),
+      listener: text('listener'),
+      backend: text('backend'),
+      seq: admittedSeq,
+      completedSeq,
+    };
+  };
+}
+
+/** `sent` stands in the completion; without one, an allowed command may be running. */
+function reachedOf({ fields, completedSeq }: ExchangeRow): Certainty {
+  const { sent, decision } = fields;
+  if (decision === 'deny' && sent !== true) return 'no';
+  if (completedSeq === undefined || typeof sent !== 'boolean') return 'maybe';
+  return sent ? 'yes' : 'no';
+}
+
+function weaker(certainty: Certainty): Certainty {
+  return certainty === 'yes' ? 'maybe' : certainty;
+}
+
+function isForAll({ users, args }: ExchangeRow['fields']): boolean {
+  if (Array.isArray(users)) return users.includes('*');
+  return Array.isArray(args) && args.includes('-A');
+}
+
+/** Whether a command asks for content, and whether an answer without a row answers that as well, as that of a search does. */
+interface Asked {
+  readonly content: Certainty;
+  readonly isAnsweredByNone: boolean;
+}
+
+const nothing: Asked = { content: 'no', isAnsweredByNone: false };
+
+/** They hand over mails, files of mails, or the key to them. */
+const givers = new Set(
+  'backup,dsync-server,fs get,mail fs get,mailbox cryptokey export,mailbox cryptokey password,sync'.split(
+    ',',
+  ),
+);
+/** What these show depends on their arguments. */
+const dependents = new Set(['fetch', 'search', 'user']);
+
+function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireUser: boolean): Asked {
+  if (typeof name !== 'string') return nothing;
+  if (givers.has(name)) return { content: 'yes', isAnsweredByNone: true };
+  const unknown: Asked = { content: dependents.has(name) ? 'maybe' : 'no', isAnsweredByNone: true };
+  const known = seriesOf(series);
+  // Judged for several series, it shows content if it does so in one of them.
+  const readings = known.map((each) => parsedIn(each, name, args));
+  const parsed = readings.filter((one) => one !== undefined);
+  if (parsed.length === 0) return unknown;
+  const [first] = parsed;
+  if (first?.values.has('source-user') === true && !isWireUser)
+    return { content: 'yes', isAnsweredByNone: false };
+  // Its answer has no rows of mails: what changes or destroys by a content key shows none.
+  if (first?.command.effect !== 'read') return nothing;
+  const words = parsed.flatMap(contentAsked);
+  if (words.length === 0) return readings.length > parsed.length ? unknown : nothing;
+  return { content: 'yes', isAnsweredByNone: words.some((word) => !word.startsWith('field ')) };
+}
+
+/** The series that a record was judged for; a record that says none may be of any. */
+function seriesOf(text: unknown): readonly Series[] {
+  const words = typeof text === 'string' ? text.split(' ') : [];
+  const found = allSeries.filter((series) => words.includes(series));
+  return found.length === 0 ? allSeries : found;
+}
+
+function parsedIn(series: Series, name: string, args: unknown): ParsedArguments | undefined {
+  const command = commandNamed(series, name);
+  if (command === undefined || !Array.isArray(args)) return undefined;
+  const words = recordedWords(command, args);
+  if (typeof words === 'string') return undefined;
+  const parsed = parseArguments(series, command, words);
+  return parsed.kind === 'parsed' ? parsed : undefined;
+}
+
+function classOf(effect: unknown, asked: Asked): TouchClass {
+  switch (effect) {
+    case 'read':
+      return asked.content === 'no' ? 'read' : 'content';
+    case 'session':
+      return 'session';
+    case 'write':
+    case 'admin':
+      return 'changed';
+    case 'destroy':
+      return 'destroyed';
+    default:
+      return 'unread';
+  }
+}
+
+/** `reached`: whether it reached this mailbox. */
+function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: Certainty): Certainty {
+  if (asked.content === 'no' || reached === 'no') return 'no';
+  const { cells, outcome } = fields;
+  const isEnded = completedSeq !== undefined;
+  const isWithoutRows = isEnded && cells === 0;
+  if (isWithoutRows && outcome === 'failed') return 'no';
+  if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
+  if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
+  // Rows that came before a command broke off were handed on.
+  const hasRows = typeof cells === 'number' && cells > 0;
+  return hasRows || (isEnded && outcome === 'ok') ? 'yes' : 'maybe';
+}
+
+/** How much was found. */
+export interface TouchCounts {
+  /** That reached a mail server, or may have, and the people who sent them. */
+  readonly commands: number;
+  readonly people: number;
+  /** There are more people than are kept apart. */
+  readonly isMorePeople: boolean;
+  readonly showed: number;
+  readonly maybeShowed: number;
+  /** Of `commands`: through a mask, or for all users. */
+  readonly notNamed: number;
+  /** Of `commands`: no end is recorded, or it is not known how they ended. */
+  readonly open: number;
+  readonly unknown: number;
+  /** That did not reach a mail server; not among `commands`. */
+  readonly stopped: number;
+}
+
+/** Names that are kept to count people. Stops a forged journal from filling the memory. */
+const peopleMax = 10_000;
+
+export function createTouchCounter(): { take(touch: Touch): void; counts(): TouchCounts } {
+  const people = new Set<string>();
+  const counts = {
+    commands: 0,
+    isMorePeople: false,
+    showed: 0,
+    maybeShowed: 0,
+    notNamed: 0,
+    open: 0,
+    unknown: 0,
+    stopped: 0,
+  };
+  return {
+    take({ person, reached, showed, by, outcome }) {
+      if (reached === 'no') {
+        counts.stopped += 1;
+        return;
+      }
+      counts.commands += 1;
+      if (people.size < peopleMax) people.add(person);
+      else if (!people.has(person)) counts.isMorePeople = true;
+      if (showed === 'yes') counts.showed += 1;
+      if (showed === 'maybe') counts.maybeShowed += 1;
+      if (by !== 'named') counts.notNamed += 1;
+      if (outcome === 'open') counts.open += 1;
+      if (outcome === 'unknown') counts.unknown += 1;
+    },
+    counts: () => ({ ...counts, people: people.size }),
+  };
+}
+
+/** Commands of one day that are alike for who reads a report. */
+export interface TouchGroup
+  extends Pick<Touch, 'day' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed'> {
+  readonly count: number;
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** Their names, with how many there were of each; at most {@link namesMax}. */
+  readonly commands: ReadonlyMap<string, number>;
+}
+
+/** One day; `isMore`: a part of this day was given before (a command that ended days later, a clock that was set back). */
+export interface TouchDay {
+  readonly day: string;
+  readonly isMore: boolean;
+  readonly groups: readonly TouchGroup[];
+}
+
+/** Groups of a day; what comes after them is counted without its reason. Stops a client that states another reason each time. */
+const groupsMax = 2000;
+/** Two commands that overlap midnight end within the next day, nearly always. */
+const daysHeld = 2;
+const namesMax = 50;
+
+/** Stands for reasons, people and names of commands beyond those that are kept apart. */
+export const others = '(others)';
+
+const classOrder: readonly TouchClass[] = ['destroyed', 'changed', 'content', 'read', 'session', 'unread'];
+
+type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
+  readonly commands: Map<string, number>;
+};
+
+/** Gathers touches in the order in which they were found. A day comes when it is over; memory holds two days at most. */
+export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): TouchDay[] } {
+  const held = new Map<string, Map<string, OpenGroup>>();
+  let given = '';
+
+  return {
+    take(touch) {
+      let day = held.get(touch.day);
+      if (day === undefined) {
+        day = new Map();
+        held.set(touch.day, day);
+      }
+      add(day, touch);
+      return release(daysHeld);
+    },
+    finish: () => release(0),
+  };
+
+  function add(day: Map<string, OpenGroup>, touch: Touch): void {
+    const isFull = day.size >= groupsMax;
+    let key = keyOf(touch, touch.person, touch.reason);
+    let { person, reason } = touch;
+    if (isFull && !day.has(key)) {
+      reason = others;
+      key = keyOf(touch, person, reason);
+      if (day.size >= groupsMax * 2 && !day.has(key)) {
+        person = others;
+        key = keyOf(touch, person, reason);
+      }
+    }
+    const { class: kind, by, reached, showed, time } = touch;
+    let group = day.get(key);
+    if (group === undefined) {
+      group = {
+        ...{ day: touch.day, person, class: kind, reason, by, reached, showed },
+        ...{ count: 0, firstTime: time, lastTime: time, commands: new Map<string, number>() },
+      };
+      day.set(key, group);
+    }
+    group.count += 1;
+    if (time < group.firstTime) group.firstTime = time;
+    if (time > group.lastTime) group.lastTime = time;
+    const name = group.commands.size < namesMax || group.commands.has(touch.command) ? touch.command : others;
+    group.commands.set(name, (group.commands.get(name) ?? 0) + 1);
+  }
+
+  function release(kept: number): TouchDay[] {
+    const days: TouchDay[] = [];
+    while (held.size > kept) {
+      const [day = ''] = [...held.keys()].toSorted();
+      const groups = [...(held.get(day)?.values() ?? [])].toSorted(compareGroups);
+      held.delete(day);
+      days.push({ day, isMore: day <= given, groups });
+      if (day > given) given = day;
+    }
+    return days;
+  }
+}
+
+function keyOf({ class: kind, by, reached, showed }: Touch, person: string, reason: string): string {
+  return formatJson([person, kind, reason, by, reached, showed]);
+}
+
+function compareGroups(one: TouchGroup, other: TouchGroup): number {
+  return (
+    compareTexts(one.person, other.person) ||
+    classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
+    compareTexts(one.reason, other.reason) ||
+    compareTexts(one.firstTime, other.firstTime)
+  );
+}
+
+function compareTexts(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

@@ -1,0 +1,134 @@
+// Goal: the first sentence of a report says what is proved and no more: each thing that speaks against it is said, and decides.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatPeriod, judgeCompleteness, reportSentences } from '../../../src/domain/report/completeness.js';
+import { createTouchCounter } from '../../../src/domain/report/touch.js';
+import type { Verdict } from '../../../src/domain/trail/verify.js';
+import { key, makeTrail, started, verify } from '../trail/paper-trail.js';
+
+/** The paper trail is of 20 November, 08:00:58 to 08:03:05, and signed to its end. */
+const whole = verify(makeTrail());
+const fromMs = started + 60_000;
+const asked = { fromMs, toMs: started + 185_000, nowMs: started + 86_400_000 };
+const vouching = {
+  isChecked: true,
+  whose: " by this host's own key",
+  pathOf: (file: string) => `/j/${file}`,
+};
+
+function codes(verdict: Verdict, more: Partial<typeof asked> = {}, isChecked = true): string {
+  const { isComplete, doubts } = judgeCompleteness(
+    verdict,
+    { ...asked, ...more },
+    { ...vouching, isChecked },
+  );
+  return `${isComplete} ${doubts.map(({ code, isSerious }) => `${code}${isSerious ? '!' : ''}`).join(' ')}`.trim();
+}
+
+function changed(): Verdict {
+  const trail = makeTrail();
+  const lines = trail.segments[1]?.lines ?? [];
+  lines[3] = (lines[3] ?? '').replace('alice', 'alicf');
+  return verify(trail);
+}
+
+const retired = { by: 'age', segments: 2, until: '2026-11-20T08:00:58.000Z' } as const;
+const early = { fromMs: fromMs - 86_400_000 };
+
+const cases: readonly [string, string, string][] = [
+  ['all of it', codes(whole), 'true'],
+  ['as far as it goes', codes(whole, { fromMs: undefined, toMs: undefined } as never), 'true'],
+  ['a fault', codes(changed()).split(' ').slice(0, 2).join(' '), 'false fault!'],
+  ['no key', codes(whole, {}, false), 'false unsigned!'],
+  ['from before the journal', codes(whole, early), 'false begins-later!'],
+  ['from before what retention left', codes({ ...whole, retired: [retired] }, early), 'false retired!'],
+  ['retired, and nothing of that time', codes({ ...whole, retired: [retired] }), 'true'],
+  ['to long after its end', codes(whole, { toMs: started + 900_000 }), 'false ends-earlier!'],
+  [
+    'to the end of a day that is not over',
+    codes(whole, { toMs: started + 9e7, nowMs: started + 190_000 }),
+    'true',
+  ],
+  [
+    'some seconds without a signature',
+    codes({ ...whole, signedSeq: 27, signedTime: '2026-11-20T08:03:00.000Z' }),
+    'true unsigned-tail',
+  ],
+  [
+    'some minutes without a signature',
+    codes({ ...whole, signedSeq: 11, signedTime: '2026-11-20T07:56:00.000Z' }),
+    'false unsigned-tail!',
+  ],
+  [
+    'signed up to the end of the time, and not further',
+    codes({ ...whole, signedSeq: 20, signedTime: '2026-11-20T08:02:05.000Z' }, { toMs: started + 120_000 }),
+    'true',
+  ],
+  [
+    'memory that was lost in this time',
+    codes({
+      ...whole,
+      forgotten: [{ file: 'f', line: 1, seq: 9, time: '2026-11-20T08:02:00.000Z', text: 't' }],
+    }),
+    'false lost-memory!',
+  ],
+  [
+    'memory that was lost before',
+    codes({
+      ...whole,
+      forgotten: [{ file: 'f', line: 1, seq: 9, time: '2026-11-20T08:00:00.000Z', text: 't' }],
+    }),
+    'true',
+  ],
+  ['no record', codes({ ...whole, firstTime: '', lastTime: '', signedTime: undefined }), 'false empty!'],
+  ['of a later release', codes({ ...whole, isNewer: true }), 'false newer!'],
+];
+
+for (const [name, told, expected] of cases) void test(name, () => assert.equal(told, expected));
+
+const counts = { ...createTouchCounter().counts(), commands: 14, people: 3, showed: 2 };
+
+void test('the sentence of a time that is complete', () => {
+  const [first, ...rest] = reportSentences(judgeCompleteness(whole, asked, vouching), counts, true);
+  assert.equal(
+    first,
+    `complete from 2026-11-20 08:01:00 to 2026-11-20 08:03:05 UTC, signed by ${key.key} (by this host's own key), ` +
+      'nothing missing, 3 people, 14 commands, 2 of them showed content',
+  );
+  assert.deepEqual(rest, []);
+});
+
+void test('the sentences of one that is not, and notes', () => {
+  const found = {
+    ...counts,
+    people: 1,
+    commands: 1,
+    showed: 0,
+    maybeShowed: 1,
+    notNamed: 1,
+    open: 1,
+    stopped: 2,
+  };
+  const judged = judgeCompleteness(whole, { ...asked, toMs: started + 900_000 }, vouching);
+  assert.deepEqual(reportSentences(judged, found, true), [
+    'NOT proved complete from 2026-11-20 08:01:00 to 2026-11-20 08:15:00 UTC: one reason stands below; ' +
+      'what was found: 1 person, 1 command, none of them showed content, 1 may have shown content',
+    'the last record is of 2026-11-20T08:03:05.000Z; nothing is known of the time after it',
+    'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
+    'note: 1 command without a recorded end: still running, or the outcome is unknown',
+    'note: 2 commands more did not reach a mail server',
+  ]);
+});
+
+void test('a mailbox that nobody touched', () => {
+  const none = createTouchCounter().counts();
+  const [first = ''] = reportSentences(judgeCompleteness(whole, asked, vouching), none, true);
+  assert.match(first, /nothing missing, no command touched this mailbox$/);
+});
+
+void test('whole days are said as days', () => {
+  const days = ['2026-11-01T00:00:00.000Z', '2026-12-01T00:00:00.000Z'] as const;
+  assert.equal(formatPeriod(...days, true), '2026-11-01 to 2026-11-30');
+  assert.equal(formatPeriod(...days, false), '2026-11-01 00:00:00 to 2026-12-01 00:00:00 UTC');
+  assert.equal(formatPeriod('', '', false), 'no time at all');
+});
