@@ -299,8 +299,17 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
     let group = day.get(key);
     if (group === undefined) {
       group = {
-        ...{ day: touch.day, person, class: kind, reason, by, reached, showed },
-        ...{ count: 0, firstTime: time, lastTime: time, commands: new Map<string, number>() },
+        day: touch.day,
+        person,
+        class: kind,
+        reason,
+        by,
+        reached,
+        showed,
+        count: 0,
+        firstTime: time,
+        lastTime: time,
+        commands: new Map<string, number>(),
       };
       day.set(key, group);
     }

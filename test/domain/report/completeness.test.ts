@@ -1,7 +1,12 @@
 // Goal: the first sentence of a report says what is proved and no more: each thing that speaks against it is said, and decides.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatPeriod, judgeCompleteness, reportSentences } from '../../../src/domain/report/completeness.js';
+import {
+  type AskedTime,
+  formatPeriod,
+  judgeCompleteness,
+  reportSentences,
+} from '../../../src/domain/report/completeness.js';
 import { createTouchCounter } from '../../../src/domain/report/touch.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, started, verify } from '../trail/paper-trail.js';
@@ -16,7 +21,7 @@ const vouching = {
   pathOf: (file: string) => `/j/${file}`,
 };
 
-function codes(verdict: Verdict, more: Partial<typeof asked> = {}, isChecked = true): string {
+function codes(verdict: Verdict, more: Partial<AskedTime> = {}, isChecked = true): string {
   const { isComplete, doubts } = judgeCompleteness(
     verdict,
     { ...asked, ...more },
@@ -37,7 +42,7 @@ const early = { fromMs: fromMs - 86_400_000 };
 
 const cases: readonly [string, string, string][] = [
   ['all of it', codes(whole), 'true'],
-  ['as far as it goes', codes(whole, { fromMs: undefined, toMs: undefined } as never), 'true'],
+  ['as far as it goes', codes(whole, { fromMs: undefined, toMs: undefined }), 'true'],
   ['a fault', codes(changed()).split(' ').slice(0, 2).join(' '), 'false fault!'],
   ['no key', codes(whole, {}, false), 'false unsigned!'],
   ['from before the journal', codes(whole, early), 'false begins-later!'],
