@@ -3,10 +3,10 @@
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
 import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
-import type { BackendSnapshot, DaemonSnapshot } from '../adapters/admin/pages.js';
+import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../adapters/admin/pages.js';
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
-import { programVersion } from '../adapters/host/process.js';
+import { processUsage, programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
@@ -52,9 +52,13 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     runtime: process.version,
     commands: new Set(known.map((command) => command.name)),
     clock,
-    snapshot: () => ({ ...showNow(), logDropped: log.dropped }),
+    usage: processUsage,
+    snapshot: () => {
+      const now = snapshot();
+      return { ...now, isReady: judgeReadiness(now).isReady, logDropped: log.dropped };
+    },
   });
-  const snapshot = (): DaemonSnapshot => ({
+  const snapshot = (): DaemonSnapshot & Shown => ({
     version: programVersion,
     started,
     uptimeMs: clock.now() - startedMs,

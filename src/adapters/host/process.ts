@@ -3,7 +3,7 @@
 // The rules: what came in the environment is taken out of it, so that no child believes it is meant; nothing here waits or fails
 // the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText } from './files.js';
@@ -63,6 +63,28 @@ export function descriptorsMax(): number | undefined {
     const text = readFileSync('/proc/self/limits', 'utf8');
     const found = /^Max open files\s+(\d+)/m.exec(text)?.[1];
     return found === undefined ? undefined : Number(found);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What this process takes of the machine. */
+export function processUsage() {
+  const { user, system } = process.cpuUsage();
+  return {
+    cpuSeconds: (user + system) / 1e6,
+    residentBytes: process.memoryUsage.rss(),
+    startedSeconds: performance.timeOrigin / 1000,
+    openDescriptors: openDescriptors(),
+    descriptorsMax: descriptorsMax(),
+  };
+}
+
+/** Descriptors that are open; undefined: not known. */
+function openDescriptors(): number | undefined {
+  try {
+    // Linux says it from 6.2 on; to list 5,000 takes 4 ms. One more is open while the directory is read.
+    return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
   } catch {
     return undefined;
   }

@@ -5,6 +5,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { Clock, Timer } from '../../ports/machine.js';
+import { measureProcess, type ProcessUsage } from './process-metrics.js';
 import { Durations, Tally } from './tally.js';
 
 export interface MetricsOptions {
@@ -14,6 +15,8 @@ export interface MetricsOptions {
   /** Every name of the catalog: the only values of the label `command` besides `other`. */
   readonly commands: ReadonlySet<string>;
   readonly clock: Clock;
+  /** What this process takes of the machine; asked at each `render`. */
+  readonly usage: () => ProcessUsage;
   /** What is there now; asked at each `render`, must not wait. */
   readonly snapshot: () => MetricsSnapshot;
 }
@@ -119,6 +122,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     lagBuckets,
   );
   const setGauges = createGauges(registry, options);
+  const setUsage = measureProcess(registry);
   const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
   // Known from the start, so that a rate can be made of the first byte.
   relayed.add(0, 'in');
@@ -158,6 +162,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     async render() {
       setGauges(options.snapshot());
+      setUsage(options.usage());
       return `${await registry.metrics()}${histograms.map((each) => each.render()).join('')}`;
     },
     close: () => lag.end(),
@@ -170,10 +175,18 @@ export interface MetricsSnapshot {
   readonly configHash: string;
   /** Whether the last reload replaced the configuration; true where there was none. */
   readonly isReloadSuccess: boolean;
-  readonly listeners: readonly { readonly name: string; readonly sessions: number }[];
+  /** What `/readyz` says. */
+  readonly isReady: boolean;
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly sessions: number;
+    readonly sessionsMax: number;
+  }[];
   readonly backends: readonly {
     readonly name: string;
     readonly isUp: boolean;
+    /** Who took it out of service; empty: nobody. */
+    readonly drained?: readonly string[];
     readonly dialing: number;
     readonly idle: number;
     readonly leased: number;
@@ -181,6 +194,8 @@ export interface MetricsSnapshot {
   }[];
   readonly journal: {
     readonly state: 'writable' | 'failed';
+    /** `reserve`: the disk is full but for the reserve. */
+    readonly space: 'normal' | 'reserve';
     /** Records that will never reach the disk, so far. */
     readonly lost: number;
     /** How long the oldest record has waited for the disk. */
@@ -189,7 +204,13 @@ export interface MetricsSnapshot {
     readonly freeBytes: number | undefined;
   };
   /** Receivers of records, and how many records on disk were not sent to them yet. */
-  readonly sinks: readonly { readonly name: string; readonly lagRecords: number }[];
+  readonly sinks: readonly {
+    readonly name: string;
+    readonly state: 'connecting' | 'connected' | 'away';
+    readonly lagRecords: number;
+  }[];
+  /** Exchanges that run. */
+  readonly exchanges?: readonly { readonly durationMs: number }[];
   /** By what they are for and whose they are. `leftMs` below 0: it has ended. */
   readonly certificates: readonly {
     readonly role: string;
@@ -212,8 +233,13 @@ export function createGauges(
   registry: Registry,
   program: { readonly version: string; readonly runtime: string },
 ): (snapshot: MetricsSnapshot) => void {
-  const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> =>
-    new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
+  // Backends, listeners, receivers and keys that a reload took away must not stay.
+  const labelled: Gauge[] = [];
+  const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> => {
+    const made = new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
+    if (labelNames.length > 0) labelled.push(made);
+    return made;
+  };
   const total = (name: string, help: string): Counter =>
     new Counter({ name: `dovegate_${name}`, help, registers: [registry] });
 
@@ -224,7 +250,19 @@ export function createGauges(
     '1: its commands are served, as far as anybody knows. 0: it is down or drained.',
     'backend',
   );
-  const running = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
+  const backendDrained = gauge(
+    'backend_drained',
+    '1: an operator or the configuration took it out of service.',
+    'backend',
+  );
+  const ready = gauge('ready', '1: commands are served, as /readyz says. 0: /readyz says why not.');
+  const exchanges = gauge('exchanges_running', 'Commands that run, those that wait included.');
+  const oldest = gauge(
+    'exchange_oldest_seconds',
+    'How long the oldest running command has run; 0: none runs.',
+  );
+  const sessions = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
+  const sessionsMax = gauge('sessions_max', 'Sessions that a listener may have at once.', 'listener');
   const writable = gauge(
     'audit_writable',
     '1: records reach the disk in time. 0: what must be synced is refused; after an error of the disk, everything is.',
@@ -234,6 +272,11 @@ export function createGauges(
     'How long the oldest audit record has waited for the disk: so much a power cut would take.',
   );
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
+  const inReserve = gauge(
+    'audit_in_reserve',
+    '1: the disk of the records is full but for the reserve; only rules with emergency are served.',
+  );
+  const shipConnected = gauge('audit_ship_connected', '1: records can be sent to this receiver.', 'sink');
   const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
   const expiry = gauge(
     'certificate_expiry_seconds',
@@ -260,23 +303,30 @@ export function createGauges(
     'config_reload_success',
     '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
   );
-  gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node').set(
-    { version: program.version, node: program.runtime },
-    1,
-  );
+  const build = gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node');
 
   return (snapshot) => {
-    for (const each of [upstreams, waiting, backendUp, running, config, shipLag, expiry, keyExpiry, keyUsed])
-      each.reset();
-    for (const { name: backend, isUp, dialing, idle, leased, waiters } of snapshot.backends) {
+    for (const each of labelled) each.reset();
+    for (const { name: backend, isUp, drained, dialing, idle, leased, waiters } of snapshot.backends) {
       upstreams.set({ backend, state: 'dialing' }, dialing);
       upstreams.set({ backend, state: 'idle' }, idle);
       upstreams.set({ backend, state: 'leased' }, leased);
       waiting.set({ backend }, waiters);
       backendUp.set({ backend }, isUp ? 1 : 0);
+      backendDrained.set({ backend }, (drained ?? []).length > 0 ? 1 : 0);
     }
-    for (const { name: listener, sessions } of snapshot.listeners) running.set({ listener }, sessions);
-    for (const { name: sink, lagRecords } of snapshot.sinks) shipLag.set({ sink }, lagRecords);
+    for (const { name: listener, ...counts } of snapshot.listeners) {
+      sessions.set({ listener }, counts.sessions);
+      sessionsMax.set({ listener }, counts.sessionsMax);
+    }
+    for (const { name: sink, state, lagRecords } of snapshot.sinks) {
+      shipConnected.set({ sink }, state === 'connected' ? 1 : 0);
+      shipLag.set({ sink }, lagRecords);
+    }
+    ready.set(snapshot.isReady ? 1 : 0);
+    const ages = snapshot.exchanges ?? [];
+    exchanges.set(ages.length);
+    oldest.set(ages.reduce((most, { durationMs }) => Math.max(most, durationMs), 0) / 1000);
     for (const { role, name, leftMs } of snapshot.certificates) {
       if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
     }
@@ -284,10 +334,12 @@ export function createGauges(
       if (leftMs !== undefined) keyExpiry.set({ listener, key }, Math.round(leftMs / 1000));
       if (lastUsedMs !== undefined) keyUsed.set({ listener, key }, Math.round(lastUsedMs / 1000));
     }
+    build.set({ version: program.version, node: program.runtime }, 1);
     config.set({ hash: snapshot.configHash }, 1);
     reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
     const { journal } = snapshot;
     writable.set(journal.state === 'writable' ? 1 : 0);
+    inReserve.set(journal.space === 'reserve' ? 1 : 0);
     unsynced.set(journal.unsyncedMs / 1000);
     // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
     if (journal.freeBytes === undefined) freeBytes.remove();

@@ -13,20 +13,29 @@ import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 const nothing: MetricsSnapshot = {
   configHash: 'aa',
   isReloadSuccess: true,
+  isReady: true,
   listeners: [],
   backends: [],
-  journal: { state: 'writable', lost: 0, unsyncedMs: 0, freeBytes: undefined },
-  sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
+  journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 0, freeBytes: undefined },
+  sinks: [{ name: 'logs.example.com:6514', state: 'connected', lagRecords: 12 }],
   certificates: [],
   keys: [],
   logDropped: 0,
 };
 
+const usage = () => ({
+  cpuSeconds: 1,
+  residentBytes: 2,
+  startedSeconds: 3,
+  openDescriptors: 4,
+  descriptorsMax: 5,
+});
+
 const commands = new Set(['quota get', 'search', 'constructor']);
 
 function open(snapshot: () => MetricsSnapshot = () => nothing): { metrics: Metrics; clock: FakeClock } {
   const clock = createFakeClock();
-  const metrics = createMetrics({ version: '1.2.3', runtime: 'v20', commands, clock, snapshot });
+  const metrics = createMetrics({ version: '1.2.3', runtime: 'v20', commands, clock, usage, snapshot });
   return { metrics, clock };
 }
 
@@ -178,10 +187,11 @@ test('every line of the answer is of the text format, every metric has its help 
   const named = new Set<string>();
   for (const line of text.split('\n')) {
     if (line === '') continue;
-    const [, comment] = /^# (?:HELP|TYPE) (dovegate_[a-z_]+) .+$/.exec(line) ?? [];
+    const [, comment] = /^# (?:HELP|TYPE) ((?:dovegate|process)_[a-z_]+) .+$/.exec(line) ?? [];
     if (comment !== undefined) named.add(comment);
     else {
-      const [, name] = /^(dovegate_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{.*\})? [0-9.e+-]+$/.exec(line) ?? [];
+      const [, name] =
+        /^((?:dovegate|process)_[a-z_]+?)(?:_bucket|_sum|_count)?(?:\{.*\})? [0-9.e+-]+$/.exec(line) ?? [];
       assert.ok(name !== undefined && named.has(name), line);
     }
   }
@@ -190,12 +200,18 @@ test('every line of the answer is of the text format, every metric has its help 
     [...named].toSorted(),
     [
       'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total key_failures_total http_requests_total',
+      'ready exchanges_running exchange_oldest_seconds backend_drained sessions_max audit_in_reserve audit_ship_connected',
       'upstreams waiters backend_up sessions certificate_expiry_seconds key_expiry_seconds key_last_used_timestamp_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_unsynced_seconds audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]
       .join(' ')
       .split(' ')
       .map((name) => `dovegate_${name}`)
+      .concat(
+        ['cpu_seconds_total', 'resident_memory_bytes', 'start_time_seconds', 'open_fds', 'max_fds'].map(
+          (name) => `process_${name}`,
+        ),
+      )
       .toSorted(),
   );
   metrics.close();
