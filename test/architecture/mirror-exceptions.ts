@@ -36,6 +36,7 @@ export const fullyTestedModules: readonly string[] = [
   'domain/audit',
   'domain/trail',
   'domain/report',
+  'domain/views',
   'domain/config',
   'domain/review',
   'gateway/lookup',

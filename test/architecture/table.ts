@@ -27,6 +27,7 @@ const belowCli = [
   'domain/review',
   'domain/trail',
   'domain/report',
+  'domain/views',
   'setup',
   ...protocol,
   'ports',
@@ -36,6 +37,7 @@ const belowCli = [
   'adapters/journal',
   'adapters/shipping',
   'adapters/telemetry',
+  'adapters/views',
   'gateway/outcome',
 ];
 
@@ -78,6 +80,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ['domain/commands', 'domain/meaning', 'domain/identity/user-name', 'domain/audit', 'domain/trail'],
     { public: ['touch', 'completeness', 'proof'], builtins: ['crypto'] },
   ),
+  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail'], { public: ['look', 'view'] }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },
@@ -85,7 +88,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
     public: ['rights', 'explanation', 'command-list'],
   }),
-  'domain/config': rule([...protocol, ...domain], {
+  'domain/config': rule([...protocol, ...domain, 'domain/views'], {
     public: ['parse-settings', 'settings', 'problem'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
@@ -131,6 +134,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['journal', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
+  ),
+  // The journal, as people may see it who have no rights on its files; read in threads.
+  'adapters/views': rule(
+    [
+      'ports',
+      'concurrency',
+      'domain/audit',
+      'domain/trail',
+      'domain/views',
+      'adapters/journal',
+      'adapters/host/clock',
+    ],
+    { public: ['find-exchange'] },
   ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {

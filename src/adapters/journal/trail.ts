@@ -201,7 +201,7 @@ export async function verifyTrail(
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
 ): Promise<Verdict> {
   const { fromSeq, ...how } = request;
-  const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
+  const files = await filesHolding(trail.files, fromSeq);
   const isPart = files.length < trail.files.length;
   const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
   await feedVerifier(files, verifier);
@@ -258,18 +258,33 @@ export async function* searchTrail(
   look?: (file: TrailFile, piece: Piece | undefined) => void,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
-  const files = await fromLast(trail.files, filter.sinceMs, (line) => {
-    const began = readBegin(line);
-    // Where the clock was set back, records of files before this one may have later times.
-    return began && began.timeMs + Math.max(0, -began.stepsMs);
-  });
-  for (const file of files) {
+  for (const file of await filesSince(trail.files, filter.sinceMs)) {
     for await (const piece of readToDamage(file)) {
       look?.(file, piece);
       if (piece !== undefined) yield* search.take(piece.bytes);
     }
   }
   yield* search.finish();
+}
+
+/** The files that may hold records of a time or later; undefined: all. */
+export function filesSince(
+  files: readonly TrailFile[],
+  sinceMs: number | undefined,
+): Promise<readonly TrailFile[]> {
+  return fromLast(files, sinceMs, (line) => {
+    const began = readBegin(line);
+    // Where the clock was set back, records of files before this one may have later times.
+    return began && began.timeMs + Math.max(0, -began.stepsMs);
+  });
+}
+
+/** The files from the one on that holds a record; the first file where none does. */
+export function filesHolding(
+  files: readonly TrailFile[],
+  seq: number | undefined,
+): Promise<readonly TrailFile[]> {
+  return fromLast(files, seq, (line) => readClaim(line)?.seq);
 }
 
 /** When a file begins, by the wall clock, and how far that had been set until then; undefined: its first line does not tell. */

@@ -49,6 +49,8 @@ export interface TrailSearch {
   take(piece: Buffer): ExchangeRow[];
   /** The exchanges that are still open. */
   finish(): ExchangeRow[];
+  /** Between two pieces: the lines of admissions that wait for their completions. */
+  waiting(): readonly Buffer[];
 }
 
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
@@ -104,6 +106,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       before.clear();
       return rows.filter((one) => one !== undefined);
     },
+    waiting: () => [...before.values()],
   };
 
   function admit(piece: Buffer, at: number, end: number, eventAt: number): void {

@@ -1,0 +1,124 @@
+// What somebody may ask of the journal over the socket of the page, by role, and the form of these requests. Pure.
+// The rules: what is asked here reads and never changes anything; a request is taken whole or refused with a sentence.
+
+import { formatTime, isObject } from '../audit/record.js';
+import type { TrailFilter } from '../trail/search.js';
+
+/** What a person may do: see that it works; see and act (over other sockets); look at records. */
+export type PageRole = 'view' | 'operate' | 'audit';
+
+/** What can be asked for; the paths are `/trail/` and the word. */
+export const looks = ['me', 'verify', 'search', 'export', 'survey', 'show'] as const;
+export type Look = (typeof looks)[number];
+
+/** Which role may ask for what. Nothing that drains, kills or reloads is here: that needs the admin socket. */
+export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
+  // Who the daemon takes the caller for.
+  me: ['view', 'operate', 'audit'],
+  // Whether the newest part of the journal is whole: counts and times, no names.
+  verify: ['view', 'operate', 'audit'],
+  search: ['audit'],
+  export: ['audit'],
+  // What an empty search looked through.
+  survey: ['audit'],
+  show: ['audit'],
+};
+
+/** Where a search goes on. */
+export interface Cursor {
+  /** Seq of the last record that was read. */
+  readonly after: number;
+  /** Seq of the admissions before it whose completion was not read yet. */
+  readonly open: readonly number[];
+}
+
+/** A request, as it was checked. */
+export type Asked =
+  | { readonly look: 'me' | 'verify' }
+  | {
+      readonly look: 'search' | 'export' | 'survey';
+      readonly filter: TrailFilter;
+      readonly cursor: Cursor | undefined;
+    }
+  | { readonly look: 'show'; readonly wanted: string };
+
+/** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
+export const askedBytesMax = 64 * 1024;
+/** More admissions that wait are not carried from one request to the next. */
+export const openMax = 4_000;
+
+const texts = [
+  ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
+  ...(['id', 'session', 'text'] as const),
+];
+const times = ['sinceMs', 'untilMs'] as const;
+const textCharsMax = 4096;
+
+/** The path of a look. */
+export function lookPath(look: Look): string {
+  return `/trail/${look}`;
+}
+
+/** The look of a path; undefined: it is none. */
+export function lookAt(path: string): Look | undefined {
+  return looks.find((look) => lookPath(look) === path);
+}
+
+/** What a body asks for; a text: why it is no such request. */
+export function parseAsked(look: Look, body: string): Asked | string {
+  if (look === 'me' || look === 'verify') return { look };
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return 'the request is not JSON';
+  }
+  if (!isObject(value)) return 'the request is not a JSON object';
+  if (look === 'show') {
+    const { wanted } = value;
+    const isFit = typeof wanted === 'string' && isWanted(wanted);
+    return isFit ? { look, wanted } : 'wanted: must be an id or a seq';
+  }
+  const filter = parseFilter(value['filter'] ?? {});
+  if (typeof filter === 'string') return filter;
+  const cursor = value['cursor'] === undefined ? undefined : parseCursor(value['cursor']);
+  return typeof cursor === 'string' ? cursor : { look, filter, cursor };
+}
+
+/** Whether a text is an id, or the seq of a record. */
+export function isWanted(text: string): boolean {
+  return /^[0-9A-Za-z-]{1,64}$/.test(text);
+}
+
+function parseFilter(value: unknown): TrailFilter | string {
+  if (!isObject(value)) return 'filter: must be an object';
+  const filter: Record<string, string | number> = {};
+  for (const [key, each] of Object.entries(value)) {
+    if (texts.some((name) => name === key)) {
+      if (typeof each !== 'string' || each.length > textCharsMax)
+        return `filter: ${key} must be a text of at most ${textCharsMax} characters`;
+      filter[key] = each;
+    } else if (times.some((name) => name === key)) {
+      if (typeof each !== 'number' || !Number.isFinite(each)) return `filter: ${key} must be a number`;
+      filter[key] = each;
+    } else return 'filter: has a key that no filter has';
+  }
+  return filter;
+}
+
+function parseCursor(value: unknown): Cursor | string {
+  const isSeq = (each: unknown): each is number => Number.isSafeInteger(each) && Number(each) >= 0;
+  if (!isObject(value) || !isSeq(value['after'])) return 'cursor: must be one that an answer gave';
+  const { after, open } = value;
+  if (!Array.isArray(open) || open.length > openMax || !open.every(isSeq))
+    return 'cursor: must be one that an answer gave';
+  return { after, open };
+}
+
+/** A filter as words of a command line, for the record of the look. */
+export function formatFilter(filter: TrailFilter): string[] {
+  const words: string[] = [];
+  for (const key of texts) if (filter[key] !== undefined) words.push(`${key}=${filter[key]}`);
+  for (const key of times) if (filter[key] !== undefined) words.push(`${key}=${formatTime(filter[key])}`);
+  return words;
+}

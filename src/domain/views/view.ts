@@ -1,0 +1,182 @@
+// The journal as somebody may see it who answers for some mail users only: a decoder from lines as they are stored to lines as they are
+// shown. Search, show and count read what comes out of it and nothing else.
+// The rules: a record is shown if all users that it touches are covered, and else only its seq, time and event; a field is shown because a
+// list names it, never because no list hides it. No answer may depend on what is hidden, so every filter, count and order is made from the
+// lines that come out of here: a hidden record is the same line for every filter, and it has no field that a filter could ask for.
+//
+//   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission"}      a hidden record
+//
+// `prev` and `hash` are left out of shown records too: whoever has the hash of a hidden line, and guesses the line, can tell that the guess is right.
+
+import { formatJson } from '../audit/encode.js';
+import { formatTime, type JournalRecord, parseLine, parseTime, readHead } from '../audit/record.js';
+import { GlobList, isMask, isWithin } from '../names/glob.js';
+
+type Event = JournalRecord['event'];
+type Stored = Readonly<Record<string, unknown>>;
+
+/**
+ * What a view makes of an event: its record as the users of its exchange allow; always hidden, as it may name anybody (who asked, from
+ * where, a filter); or these keys, which hold no name.
+ */
+type Decision = 'by-users' | 'hidden' | readonly (keyof typeof harmless)[];
+
+/** Keys that are shown of records that touch no user, and what their values must be. */
+const harmless = {
+  program: (value: unknown) => isText(value, /^dovegate [\w.+-]{1,40}$/),
+  segment: (value: unknown) => isText(value, /^\d{8,15}\.jsonl$/),
+  until: (value: unknown) => typeof value === 'string' && parseTime(value) !== undefined,
+  by: (value: unknown) => value === 'age' || value === 'size',
+  step_ms: isNumber,
+  steps_ms: isNumber,
+  oldest_seq: isNumber,
+  recovered: isNumber,
+  lost: (value: unknown) => isNumber(value) || value === 'unknown',
+} as const;
+
+/** For every event that there is. A new one does not compile until it is decided here. */
+export const decisions: Readonly<Record<Event, Decision>> = {
+  admission: 'by-users',
+  completion: 'by-users',
+  log: 'by-users',
+  reload: 'hidden',
+  operator: 'hidden',
+  'session-open': 'hidden',
+  'session-close': 'hidden',
+  limit: 'hidden',
+  start: ['program', 'recovered', 'lost'],
+  stop: [],
+  clock: ['step_ms'],
+  checkpoint: ['oldest_seq', 'segment', 'steps_ms'],
+  retire: ['segment', 'until', 'by'],
+};
+
+/** The keys of `decisions`. */
+export const allEvents: readonly Event[] = events();
+
+function events(): Event[] {
+  const found: Event[] = [];
+  let event: Event;
+  for (event in decisions) found.push(event);
+  return found;
+}
+
+/** Every key of a record of an exchange that is shown whole; `prev` and `hash` are not among them. */
+export const shownKeys: ReadonlySet<string> = new Set(
+  [
+    'seq time event session id for protocol tag listener peer principal policy version rule series',
+    'decision would mode reason command user args input effect backend upstream backends matches',
+    'action count level text status outcome sent rows cells bytes_in bytes_out wait_ms first_byte_ms',
+    'duration_ms logs client users error',
+  ].flatMap((words) => words.split(' ')),
+);
+
+/** One reading of a trail. */
+export interface View {
+  /** Of a piece of whole lines, these lines as they are shown, in their order, each with its LF. The piece is not kept. */
+  take(piece: Buffer): Buffer;
+}
+
+/** Exchanges of a daemon that are not completed; a forged journal shall not fill the memory. */
+const openMax = 200_000;
+/** Completed exchanges of which log lines may still come. */
+const endedMax = 1_000;
+/** Time and event stand within so many bytes. */
+const headBytes = 96;
+/** A line that is none of ours: its bytes may be anything. */
+const damagedLine = '{}\n';
+
+/** Shows what touches these users only. `users`: patterns of policies, in lower case; undefined: everything, as it is stored. */
+export function createView(users: readonly string[] | undefined): View {
+  if (users === undefined) return { take: (piece) => piece };
+  const covers = createCover(users);
+  const open = new Set<string>();
+  const ended = new Set<string>();
+
+  return {
+    take(piece) {
+      let shown = '';
+      for (let at = 0; at < piece.length; ) {
+        const lf = piece.indexOf(0x0a, at);
+        const end = lf < 0 ? piece.length : lf;
+        shown += line(piece, at, end);
+        at = end + 1;
+      }
+      return Buffer.from(shown);
+    },
+  };
+
+  function line(piece: Buffer, at: number, end: number): string {
+    const head = readHead(piece.toString('latin1', at, Math.min(at + headBytes, end)));
+    const seq = /^\{"seq":(\d{1,16}),/.exec(piece.toString('latin1', at, Math.min(at + 32, end)))?.[1];
+    const timeMs = head && parseTime(head.time);
+    if (head === undefined || seq === undefined || timeMs === undefined) return damagedLine;
+    const event = eventOf(head.event);
+    const bare = `{"seq":${Number(seq)},"time":"${formatTime(timeMs)}","event":"${event ?? 'unknown'}"`;
+    const decision = event === undefined ? 'hidden' : decisions[event];
+    if (decision === 'hidden') return `${bare}}\n`;
+    const record = parseLine(piece.toString('utf8', at, end));
+    if (record === undefined) return `${bare}}\n`;
+    if (decision !== 'by-users') return `${bare}${membersOf(record, decision)}}\n`;
+    return isShown(record) ? `${formatJson(pick(record))}\n` : `${bare}}\n`;
+  }
+
+  /** Completions and log lines name nobody: they follow their admission, and one whose admission was not seen is hidden. */
+  function isShown(record: Stored): boolean {
+    const { event, id } = record;
+    if (typeof id !== 'string') return false;
+    if (event === 'admission') {
+      if (!covers(record) || open.size >= openMax) return false;
+      open.add(id);
+      return true;
+    }
+    if (!open.has(id)) return ended.has(id);
+    if (event === 'completion') {
+      open.delete(id);
+      ended.add(id);
+      if (ended.size > endedMax) for (const oldest of ended) return ended.delete(oldest);
+    }
+    return true;
+  }
+}
+
+/**
+ * Whether an admission touches these users and no others, for sure. Not covered are those that touch nobody by name (commands for a server,
+ * questions to dovegate), that were cut, that older releases wrote without `users`, and those that could not be read, which have no `args`:
+ * whom they mean is not known.
+ */
+export function createCover(users: readonly string[]): (admission: Stored) => boolean {
+  const globs = new GlobList(users);
+  const isCovered = (user: unknown): boolean =>
+    typeof user === 'string' && user !== '' && (isMask(user) ? isWithin(user, globs) : globs.matches(user));
+  return ({ user, users: touched, args }) => {
+    if (!Array.isArray(args) || !Array.isArray(touched) || touched.length === 0) return false;
+    return touched.every(isCovered) && (user === undefined || user === '' || isCovered(user));
+  };
+}
+
+/** Of an event that this release knows. */
+function eventOf(text: string): Event | undefined {
+  return allEvents.find((event) => event === text);
+}
+
+function membersOf(record: Stored, keys: readonly (keyof typeof harmless)[]): string {
+  let members = '';
+  for (const key of keys) {
+    const value = record[key];
+    if (value !== undefined && harmless[key](value)) members += `,"${key}":${JSON.stringify(value)}`;
+  }
+  return members;
+}
+
+function pick(record: Stored): Stored {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => shownKeys.has(key)));
+}
+
+function isNumber(value: unknown): boolean {
+  return typeof value === 'number';
+}
+
+function isText(value: unknown, form: RegExp): boolean {
+  return typeof value === 'string' && form.test(value);
+}

@@ -1,0 +1,79 @@
+// Requests over the socket of the page: which role may ask for what, and that a body is taken whole or refused.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  formatFilter,
+  lookAt,
+  lookPath,
+  looks,
+  mayLook,
+  openMax,
+  parseAsked,
+} from '../../../src/domain/views/look.js';
+
+void test('the roles: records are for auditors, whether the journal is whole is for all', () => {
+  const table = looks.map((look) => `${look}: ${mayLook[look].join(' ')}`);
+  assert.deepEqual(table, [
+    'me: view operate audit',
+    'verify: view operate audit',
+    'search: audit',
+    'export: audit',
+    'survey: audit',
+    'show: audit',
+  ]);
+});
+
+void test('a path is one of the looks or none, and none of them acts', () => {
+  for (const look of looks) assert.equal(lookAt(lookPath(look)), look);
+  for (const path of [
+    '/',
+    '/trail',
+    '/trail/',
+    '/trail/kill',
+    '/kill/A',
+    '/reload',
+    '/trail/search/x',
+    '/trail/constructor',
+  ])
+    assert.equal(lookAt(path), undefined, path);
+});
+
+void test('filters and cursors', () => {
+  const filter = { user: 'alice@example.com', sinceMs: 5, text: 'x' };
+  const cursor = { after: 17, open: [3, 9] };
+  assert.deepEqual(parseAsked('search', JSON.stringify({ filter, cursor })), {
+    look: 'search',
+    filter,
+    cursor,
+  });
+  assert.deepEqual(parseAsked('export', '{}'), { look: 'export', filter: {}, cursor: undefined });
+  assert.deepEqual(parseAsked('show', '{"wanted":"01ABC"}'), { look: 'show', wanted: '01ABC' });
+  assert.deepEqual(parseAsked('me', 'anything'), { look: 'me' });
+  assert.deepEqual(formatFilter({ user: 'a', sinceMs: 5, untilMs: undefined }), [
+    'user=a',
+    'sinceMs=1970-01-01T00:00:00.005Z',
+  ]);
+});
+
+void test('hostile bodies are refused with a sentence', () => {
+  const bodies = [
+    '',
+    'null',
+    '[]',
+    '{"filter":[]}',
+    '{"filter":{"toString":"x"}}',
+    '{"filter":{"__proto__":"x"}}',
+    '{"filter":{"user":{"cut":"x"}}}',
+    '{"filter":{"sinceMs":"x"}}',
+    '{"filter":{"sinceMs":1e999}}',
+    JSON.stringify({ filter: { text: 'x'.repeat(5000) } }),
+    '{"cursor":17}',
+    '{"cursor":{"after":-1,"open":[]}}',
+    '{"cursor":{"after":1.5,"open":[]}}',
+    '{"cursor":{"after":1,"open":["1"]}}',
+    JSON.stringify({ cursor: { after: 1, open: Array.from({ length: openMax + 1 }, () => 1) } }),
+  ];
+  for (const body of bodies) assert.equal(typeof parseAsked('search', body), 'string', body.slice(0, 80));
+  for (const body of ['{}', '{"wanted":5}', '{"wanted":"../x"}', '{"wanted":""}'])
+    assert.equal(typeof parseAsked('show', body), 'string', body);
+});
