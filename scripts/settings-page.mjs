@@ -159,6 +159,15 @@ const meanings = {
   'admin.mode': 'permission bits of the admin socket, in quotes',
   'admin.tcp': 'loopback address and port of the admin endpoints; default: none',
   'admin.token_file': 'file with the token for `admin.tcp`',
+  'admin.page.unix': 'path of the socket where they ask; the kernel says who connects',
+  'admin.page.mode': 'permission bits of that socket, in quotes',
+  'admin.page.owner': 'owner of that socket; default: the user of the daemon',
+  'admin.page.group': 'group of that socket; default: the group of the daemon',
+  'admin.page.people.NAME.user': 'the user of this host, by name or number',
+  'admin.page.people.NAME.role':
+    'what they may see: `audit` records; `view` and `operate` only whether the journal is whole',
+  'admin.page.people.NAME.users':
+    'patterns of the mail users whose records they may see; absent: all records',
 };
 
 /** Maps whose values are conditions, parameters or targets; a rule is listed once. */

@@ -184,13 +184,17 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
     const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
     // What is waited for is asked at each command, and receivers come and go.
-    for (const key of ['strict', 'ship']) keys.delete(key);
+    for (const key of ['strict', 'ship', 'page']) keys.delete(key);
     return [...keys]
       .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
       .map((key) => `${section}.${key}`);
   });
   const { bufferedBytesMax: old } = before.limits;
-  return old === now.limits.bufferedBytesMax ? changed : [...changed, 'limits.buffered'];
+  if (old !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
+  // Its people come and go with each reload.
+  const socketOf = ({ admin }: Settings): string | undefined => meaningOf(admin?.page?.socket);
+  if (socketOf(before) !== socketOf(now)) changed.push('admin.page');
+  return changed;
 }
 
 /** One text for equal values; places in the file are no part of what is meant. */

@@ -3,7 +3,13 @@
 
 import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
 import type { Place, Problem, Severity } from '../domain/config/problem.js';
-import type { ListenerSettings, PeersSettings, Settings } from '../domain/config/settings.js';
+import type {
+  ListenerSettings,
+  PagePerson,
+  PageSettings,
+  PeersSettings,
+  Settings,
+} from '../domain/config/settings.js';
 import { choosePolicy, demandsIdentity, isAmong, type Peer, type People } from '../domain/identity/peer.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */
@@ -40,24 +46,44 @@ function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
 }
 
 /** Every name that these settings need the number of. */
-export function namesIn({ listeners, audit }: Settings): {
+export function namesIn({ listeners, audit, admin }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
 } {
   const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
+  const { page } = admin ?? {};
   return {
-    users: listeners.flatMap((each) => [
-      ...set(ownersOf(each).owner),
-      ...peersIn(each).flatMap(({ users }) => users),
-    ]),
+    users: [
+      ...listeners.flatMap((each) => [
+        ...set(ownersOf(each).owner),
+        ...peersIn(each).flatMap(({ users }) => users),
+      ]),
+      ...set(page?.socket.owner),
+      ...(page?.people ?? []).map(({ user }) => user),
+    ],
     groups: [
       ...listeners.flatMap((each) => [
         ...set(ownersOf(each).group),
         ...peersIn(each).flatMap(({ groups }) => groups),
       ]),
       ...set(audit.group),
+      ...set(page?.socket.group),
     ],
   };
+}
+
+/** Finds who may look at the journal, by the kernel's number; undefined: nobody of this host is named. */
+export function createPersonFinder(
+  page: PageSettings | undefined,
+  numbers: NameNumbers,
+): (uid: number) => PagePerson | undefined {
+  const byUid = new Map<number, PagePerson>();
+  for (const person of page?.people ?? []) {
+    const uid = numbers.uidOf(person.user);
+    // Two names of one number were refused when the settings were read.
+    if (uid !== undefined) byUid.set(uid, person);
+  }
+  return (uid) => byUid.get(uid);
 }
 
 /** Who this daemon is. */
@@ -77,7 +103,7 @@ export function inspectAccounts(
   ourselves: Ourselves,
   numbers: NameNumbers = systemNumbers,
 ): readonly Problem[] {
-  const { listeners, audit } = settings;
+  const { listeners, audit, admin } = settings;
   const { file = '' } = listeners[0]?.place ?? {};
   const tellTop = teller({ file, line: 1, column: 1 }, 'audit');
   return [
@@ -91,6 +117,31 @@ export function inspectAccounts(
       ];
     }),
     ...(audit.group === undefined ? [] : inspectGroup(audit.group, ourselves, numbers, tellTop)),
+    ...(admin?.page === undefined ? [] : inspectPage(admin.page, ourselves, numbers)),
+  ];
+}
+
+function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
+  const { owner, group } = page.socket;
+  const tell = teller(page.place, 'admin.page');
+  const byUid = new Map<number, PagePerson>();
+  return [
+    ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
+    ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
+    ...page.people.flatMap((person): Problem[] => {
+      const { name, user, place } = person;
+      const told = (severity: Severity, message: string): Problem[] => [
+        teller(place, `admin.page.people.${name}`)('user', severity, message),
+      ];
+      const uid = numbers.uidOf(user);
+      if (uid === undefined)
+        return told('warning', `this machine has no user ${user}, so ${name} cannot ask`);
+      const other = byUid.get(uid);
+      byUid.set(uid, person);
+      return other === undefined
+        ? []
+        : told('error', `${user} is the same user as ${other.user} of ${other.name}`);
+    }),
   ];
 }
 

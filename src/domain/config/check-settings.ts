@@ -199,13 +199,21 @@ function checkListeners(
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`, 'no-effect');
     }
   }
-  const { unix, tcp } = admin ?? {};
+  const { unix, tcp, page } = admin ?? {};
   const place = tcp && formatListenerSocket({ kind: 'tcp', ...tcp });
-  for (const [key, text] of [['unix', unix && `unix:${unix}`] as const, ['tcp', place] as const]) {
+  for (const [path, text] of [
+    [['unix'], unix && `unix:${unix}`],
+    [['tcp'], place],
+    [['page', 'unix'], page && formatListenerSocket(page.socket)],
+  ] as const) {
     const taken = sockets.get(text ?? '');
     if (taken !== undefined)
-      valid.down('admin').error([key], `is the socket of listener ${taken} already`, 'defined-twice');
+      valid.down('admin').error(path, `is the socket of listener ${taken} already`, 'defined-twice');
   }
+  if (page !== undefined && written.size('admin', 'page', 'people') === 0)
+    valid.down('admin').error(['page', 'people'], 'needs at least one person', 'missing-key');
+  if (page !== undefined && page.socket.path === unix)
+    valid.down('admin').error(['page', 'unix'], 'is the socket of admin.unix already', 'defined-twice');
 }
 
 function checkPoliciesOf(

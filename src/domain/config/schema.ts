@@ -210,6 +210,22 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
+const pagePerson = strict('a person', {
+  user: word,
+  role: oneOf(['view', 'operate', 'audit']),
+  users: listOf(word, 'patterns of users, as ["*@example.com"]').optional(),
+}).meta({ description: 'somebody of this host who may look at the journal through page.unix' });
+
+const page = strict('the settings of the page', {
+  unix: file('the path of a UNIX socket'),
+  mode: fileMode('0660'),
+  owner: word.optional(),
+  group: word.optional(),
+  people: named(pagePerson, 'people'),
+}).meta({
+  description: 'where people who are named here may look at the journal without rights on its files',
+});
+
 const admin = strict('the admin endpoints', {
   unix: file('the path of a UNIX socket').optional(),
   mode: fileMode('0600'),
@@ -226,6 +242,7 @@ const admin = strict('the admin endpoints', {
     })
     .optional(),
   token_file: file('a file with a token').optional(),
+  page: page.optional(),
 });
 
 const limits = section('the limits', {
@@ -322,6 +339,7 @@ export type RawBackend = z.infer<typeof backend>;
 export type RawAudit = z.infer<typeof audit>;
 export type RawSink = z.infer<typeof sink>;
 export type RawAdmin = z.infer<typeof admin>;
+export type RawPage = z.infer<typeof page>;
 
 /** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
 export function describedSchema() {

@@ -13,6 +13,7 @@ import {
 } from '../names/mailbox-names.js';
 import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
+import type { PageRole } from '../views/look.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 
@@ -63,16 +64,19 @@ export type ListenerProtocol = 'doveadm' | 'http';
 
 /** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
 export type ListenerSocket =
-  | {
-      readonly kind: 'unix';
-      readonly path: string;
-      readonly mode: number;
-      /** Names or ids; the daemon's own when absent. */
-      readonly owner?: string;
-      readonly group?: string;
-    }
+  | UnixSocket
   | { readonly kind: 'systemd'; readonly name: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** A socket that the daemon makes. */
+export interface UnixSocket {
+  readonly kind: 'unix';
+  readonly path: string;
+  readonly mode: number;
+  /** Names or ids; the daemon's own when absent. */
+  readonly owner?: string;
+  readonly group?: string;
+}
 
 /** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`, `tcp:[::]:24246`. */
 export function formatListenerSocket(socket: ListenerSocket): string {
@@ -234,6 +238,27 @@ export interface AdminSettings {
   readonly mode: number;
   readonly tcp?: { readonly host: string; readonly port: number };
   readonly tokenFile?: string;
+  readonly page?: PageSettings;
+}
+
+/** Where people who have no rights on the files of the journal may look at it. */
+export interface PageSettings {
+  readonly socket: UnixSocket;
+  /** At least one; no two have one user. */
+  readonly people: readonly PagePerson[];
+  readonly place: Place;
+}
+
+/** Somebody of this host. */
+export interface PagePerson {
+  /** As the configuration and the records name them. */
+  readonly name: string;
+  /** The kernel's name or number. */
+  readonly user: string;
+  readonly role: PageRole;
+  /** Patterns of the mail users whose records they may see; absent: all records. */
+  readonly users?: readonly string[];
+  readonly place: Place;
 }
 
 /** For assessing command lines without a daemon. `series`: replaces that of all backends. */
