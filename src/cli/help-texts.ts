@@ -16,9 +16,9 @@ status: 0 the daemon answered, 69 no daemon there, 77 not permitted, 78 it refus
 dovegate status
 dovegate status --watch
 
-kill: 0 ended, 1 no such command, 69 no daemon there, 77 not permitted
+kill: 0 ended, 1 no such command, or not recorded, 69 no daemon there, 77 not permitted
 dovegate kill 01KAF3W2Q8T5
-dovegate kill --socket /run/dovegate/admin.sock 01KAF3W2Q8T5
+dovegate kill --older-than 5m --dry-run
 
 backend: 0 done, 1 no such backend, 69 no daemon there, 77 not permitted
 dovegate backend drain mail1

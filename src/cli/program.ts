@@ -13,6 +13,7 @@ import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';
 import { addHelpTexts } from './help-texts.js';
 import type { KeyNewOptions } from './key-new.js';
+import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { CommandFault, formatFault, stderr } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
@@ -88,10 +89,18 @@ function addDaemonCommands(program: Command, end: End): void {
       end(await (await import('./status.js')).status(options));
     });
   withDaemon(program.command('kill'))
-    .description('end one running command, by its id in status')
-    .argument('<id>')
-    .action(async (id: string, options: WhichDaemon) => {
-      end(await (await import('./operate.js')).post(options, `/kill/${encodeURIComponent(id)}`));
+    .description('end one running command, by its id in status, or all that have run longer')
+    .argument('[id]')
+    .option('--older-than <duration>', 'all commands that have run for 30s, 10m, ...', parseWait)
+    .option('--dry-run', 'print what --older-than would end', false)
+    .option('--json', 'print what --older-than ended, as JSON', false)
+    .action(async (id: string | undefined, options: KillOptions, command: Command) => {
+      const isOne = id !== undefined;
+      if (isOne === (options.olderThan !== undefined))
+        command.error("error: either an id, or '--older-than <duration>'");
+      if (isOne && (options.dryRun || options.json))
+        command.error("error: '--dry-run' and '--json' are for '--older-than <duration>'");
+      end(await (await import('./kill.js')).kill(id, options));
     });
   withDaemon(program.command('backend'))
     .description('take a backend out of service (drain), or back (enable); survives a restart')
@@ -328,7 +337,7 @@ function addSend(program: Command, end: End): void {
     .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
     .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
     .option('--dry-run', 'ask dovegate what would become of the command, which is not run')
-    .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseTimeout)
+    .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseWait)
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)
     .argument('<command...>', 'after --: the command and its arguments')
@@ -337,7 +346,7 @@ function addSend(program: Command, end: End): void {
     });
 }
 
-function parseTimeout(text: string): number {
+function parseWait(text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined)
     throw new InvalidArgumentError('It must be a duration with a unit, such as 30s or 10m.');

@@ -91,7 +91,7 @@ async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator):
   const { service, pools, served, drained, clock, reloader } = parts;
   switch (action.kind) {
     case 'kill':
-      if (service.kill(action.id)) return { kind: 'done', text: `${action.id} is given up` };
+      if (service.kill(action.id)) return { kind: 'done', text: `${action.id} is ended; it may have run` };
       return { kind: 'unknown', text: `${action.id} has ended meanwhile` };
     case 'drain':
       drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });

@@ -72,6 +72,43 @@ test('what runs is listed with its id, and can be ended; the client is told, and
   assert.equal(gone.exit, 69, gone.text);
 });
 
+test('all that has run longer than a time is ended at once, each with a record; a dry run ends nothing', async (t) => {
+  const gate = createGate();
+  t.after(() => gate.open());
+  const { client, daemon, backend } = await openGateway(t, {
+    more,
+    backend: {
+      script: async (_command, connection) => {
+        await gate.opened;
+        await connection.status('+');
+      },
+    },
+  });
+  const clients = [await client(), await client(), await client()];
+  for (const one of clients) one.sendCommand(quota);
+  await backend.waitFor((dovecot) => dovecot.commands.length === clients.length, 'the commands');
+  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+  assert.match(body, /^dovegate_exchanges_running 3$/m);
+  assert.equal((await dovegate(daemon, 'kill', '--older-than', '1d')).text, 'no command has run that long\n');
+  const dry = await dovegate(daemon, 'kill', '--older-than', '1ms', '--dry-run');
+  assert.match(dry.text, /^3 commands would be ended$/m);
+  const killed = await dovegate(daemon, 'kill', '--older-than', '1ms');
+  assert.equal(killed.exit, 0, killed.text);
+  assert.match(killed.text, /^3 commands ended$/m);
+  for (const one of clients) assert.equal((await one.readReply()).status, '-TEMPFAIL');
+  await daemon.stop();
+  const records = auditRecords(daemon);
+  const kills = records.filter(({ event, action }) => event === 'operator' && action === 'kill');
+  assert.deepEqual(
+    kills.map(({ by }) => by),
+    clients.map(() => nameOfUs()),
+  );
+  for (const { id } of kills) {
+    const completion = records.find((each) => each['event'] === 'completion' && each['id'] === id);
+    assert.equal(completion?.['error'], 'killed', String(id));
+  }
+});
+
 test('a backend that an operator drained refuses, also after a restart, until it is enabled; the file has a say of its own', async (t) => {
   const gateway = await openGateway(t, { more });
   const { daemon, client } = gateway;
