@@ -4,6 +4,10 @@ import type { Command } from 'commander';
 
 /** NAME: EXIT CODES, and an example a line; a blank line between two subcommands. */
 const texts = `
+init: 0 written, 1 given up or the disk refused, 64 an answer is missing or wrong, 77 not permitted, 78 a file exists
+dovegate init
+dovegate init --defaults --team support --members anna,%helpdesk
+
 serve: 0 stopped in order, 70 a fault of dovegate, 78 the configuration has problems
 dovegate serve
 dovegate serve --config ./dovegate.yaml

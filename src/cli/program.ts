@@ -8,6 +8,7 @@ import { costDefault, costMax, costMin } from '../domain/identity/credentials.js
 import { parseDuration } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
+import type { InitFlags } from './begin/init.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';
@@ -30,6 +31,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
     .version(programVersion, '--version')
     .showHelpAfterError('(dovegate --help lists the subcommands)')
     .exitOverride();
+  addInit(program, end);
   addDaemonCommands(program, end);
   addPolicyCommands(program, end);
   addHashPassword(program, end);
@@ -58,6 +60,41 @@ type End = (code: number) => void;
 /** Defaults to the standard place. It still counts as not given for options that conflict with it. */
 export function configOption(help = 'the configuration file'): Option {
   return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
+}
+
+function addInit(program: Command, end: End): void {
+  program
+    .command('init')
+    .description('write a configuration, a policy and its tests from five answers; overwrites nothing')
+    .option('--directory <dir>', 'where the configuration shall lie')
+    .option('--backend <where>', 'the Dovecot: local, unix:PATH or HOST:PORT')
+    .option('--team <name>', 'who may use it: the name of a team (default with --members: support)')
+    .option('--members <names>', 'its users, and groups with % in front (default: the group of its name)')
+    .option('--preset <name>', 'what they may do, docs/presets.md (default with --mail-users: support-desk)')
+    .addOption(
+      new Option('--with <name=value>', 'a parameter of the preset; may be given again').argParser(several),
+    )
+    .option(
+      '--mail-users <patterns>',
+      'in whose mailboxes (default: the domains of the local Dovecot, else *)',
+    )
+    .option('--journal <dir>', 'where the journal of all commands shall lie')
+    .option('--defaults', 'take the default of everything that is not given, and ask nothing', false)
+    .option('--run-as <user>', 'the user that the daemon runs as (default: dovegate if there is one)')
+    .addOption(
+      new Option('--tls <mode>', 'to HOST:PORT (default: starttls)').choices(['starttls', 'implicit']),
+    )
+    .option('--ca <file>', "authorities for the certificate of HOST:PORT (default: the system's)")
+    .option('--server-name <name>', 'the name in the certificate (default: the host)')
+    .option('--password-file <file>', 'the doveadm_password of HOST:PORT')
+    .option('--json', 'print JSON', false)
+    .action(async (options: InitFlags) => {
+      end(await (await import('./begin/init.js')).init(options));
+    });
+}
+
+function several(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
 }
 
 function addDaemonCommands(program: Command, end: End): void {
@@ -294,7 +331,7 @@ function addKey(program: Command, end: End): void {
       new Option(
         '--from <network>',
         'a network that it may be used from; may be given again (default: any)',
-      ).argParser((text, before: readonly string[] | undefined) => [...(before ?? []), text]),
+      ).argParser(several),
     )
     .option('--json', 'print JSON', false)
     .action(async (name: string, options: KeyNewOptions) => {

@@ -207,11 +207,16 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['completion'],
     packages: ['commander'],
   }),
-  cli: rule([...belowCli, 'cli/output', 'cli/audit', 'cli/doveadm', 'cli/completion', 'daemon/serve'], {
-    public: ['program'],
-    builtins: [...terminal, 'http'],
-    packages: ['commander', 'picocolors'],
-  }),
+  // What `init` asks, and what it writes.
+  'cli/begin': rule([...belowCli, 'cli/output'], { public: ['init'], builtins: [...terminal, 'stream'] }),
+  cli: rule(
+    [...belowCli, 'cli/output', 'cli/begin', 'cli/audit', 'cli/doveadm', 'cli/completion', 'daemon/serve'],
+    {
+      public: ['program'],
+      builtins: [...terminal, 'http'],
+      packages: ['commander', 'picocolors'],
+    },
+  ),
   main: rule(['cli', 'cli/doveadm', 'ports'], { builtins: ['process', 'path'] }),
 };
 

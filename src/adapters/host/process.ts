@@ -45,6 +45,19 @@ function shippedPreset(name: string): string | undefined {
   return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
 }
 
+/** The names of all shipped presets, sorted. */
+export function shippedPresets(): readonly string[] {
+  for (const folder of folders) {
+    try {
+      const names = readdirSync(new URL('config/presets/', folder));
+      return names.flatMap((name) => /^([a-z0-9-]+)\.yaml$/.exec(name)?.[1] ?? []).toSorted();
+    } catch {
+      // Not there: the next place.
+    }
+  }
+  return [];
+}
+
 /** How a configuration is read: its files from the disk, presets from the package. */
 export const readFromDisk = { readText, glob: listFiles, presetText: shippedPreset };
 

@@ -115,12 +115,13 @@ function parseTcp({ tcp = '' }: RawListener, at: Cursor): ListenerSocket | undef
   return undefined;
 }
 
-function parseUnix({ mode }: RawListener, at: Cursor): ListenerSocket | undefined {
+function parseUnix({ mode, peers }: RawListener, at: Cursor): ListenerSocket | undefined {
   const path = socketPath(at);
   if (path === undefined) return undefined;
   const owner = at.source('owner');
   const group = at.source('group');
-  if ((mode & 0o002) !== 0) {
+  // Where peers are named, the kernel says at the connect who it is, whatever the mode.
+  if ((mode & 0o002) !== 0 && peers === undefined) {
     const message = 'lets every user of this machine connect; say a group and "0660" unless that is meant';
     at.warning(['mode'], message, 'too-open');
   }

@@ -1,0 +1,245 @@
+// The five answers of `dovegate init`: each is one line of words, from an option or from a terminal. What cannot be meant is refused with one
+// sentence, before anything is written.
+
+import { join, resolve } from 'node:path';
+import { nearestName } from '../../domain/config/problem.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import { type Answers, type BackendAnswer, socketName } from './draft.js';
+import type { Machine } from './machine.js';
+
+/** As they were typed; undefined: not given. */
+export interface InitOptions {
+  readonly directory?: string;
+  readonly backend?: string;
+  readonly team?: string;
+  /** Users, and groups with `%` in front. */
+  readonly members?: string;
+  readonly preset?: string;
+  /** NAME=VALUE. */
+  readonly with?: readonly string[];
+  readonly mailUsers?: string;
+  readonly journal?: string;
+  readonly runAs?: string;
+  readonly tls?: 'starttls' | 'implicit';
+  readonly ca?: string;
+  readonly serverName?: string;
+  readonly passwordFile?: string;
+}
+
+/** Where a daemon of the system keeps what it has. */
+const systemPlaces = {
+  directory: '/etc/dovegate',
+  state: '/var/lib/dovegate',
+  journal: '/var/lib/dovegate/audit',
+  run: '/run/dovegate',
+} as const;
+
+/** A question with the answer that holds if a person only presses Enter; undefined: it must be answered. */
+export interface Question {
+  readonly option: 'directory' | 'backend' | 'team' | 'preset' | 'journal';
+  readonly text: string;
+  readonly help: readonly string[];
+  readonly fallback: string | undefined;
+}
+
+export const passwordFileName = 'mail1.password';
+
+const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
+const wordsOf = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
+
+/** The five, in the order in which they are asked; `directory`: the answer to the first one, if it is known. */
+export function questionsFor(machine: Machine, directory: string | undefined): readonly Question[] {
+  const { dovecot, noDovecot, isRoot, mailUsers, presets } = machine;
+  const at = directory ?? (isRoot ? systemPlaces.directory : resolve('dovegate'));
+  const version = dovecot === undefined ? '' : `Dovecot ${dovecot.version}`;
+  const whose = mailUsers.length === 0 ? '*' : mailUsers.join(' ');
+  return [
+    {
+      option: 'directory',
+      text: 'Where shall the configuration lie?',
+      help: [],
+      fallback: isRoot ? systemPlaces.directory : resolve('dovegate'),
+    },
+    {
+      option: 'backend',
+      text: 'Which Dovecot?',
+      help: [
+        dovecot === undefined
+          ? (noDovecot ?? '')
+          : `local: ${version} on this machine, over a UNIX socket, without certificate and password`,
+        'HOST:PORT: one on another machine, over TLS',
+      ],
+      fallback: dovecot === undefined ? undefined : 'local',
+    },
+    {
+      option: 'team',
+      text: 'Who may use it? The name of a team, then its users, or its groups with % in front',
+      help: ['for example: support anna bert, or: support %helpdesk'],
+      fallback: defaultTeam(machine),
+    },
+    {
+      option: 'preset',
+      text: 'What may they do, in whose mailboxes? A preset, then patterns of mail users',
+      help: presets.map(({ name, about }) => `${name.padEnd(20)} ${about}`),
+      fallback: `support-desk ${whose}`,
+    },
+    {
+      option: 'journal',
+      text: 'Where shall the journal of all commands lie?',
+      help: [],
+      fallback: at === systemPlaces.directory ? systemPlaces.journal : join(at, 'audit'),
+    },
+  ];
+}
+
+function defaultTeam({ gidOf, person }: Machine): string | undefined {
+  if (gidOf('support') !== undefined) return 'support %support';
+  return person === undefined ? undefined : `support ${person}`;
+}
+
+/** Options as lines of answers: the same text that a person would type. What stands beside a team or a preset means the usual one. */
+export function linesOf(options: InitOptions): Partial<Record<Question['option'], string>> {
+  const { directory, backend, journal, members, mailUsers } = options;
+  const parameters = options.with;
+  const team = options.team ?? (members === undefined ? undefined : 'support');
+  const preset =
+    options.preset ?? (mailUsers === undefined && parameters === undefined ? undefined : 'support-desk');
+  return {
+    ...(directory !== undefined && { directory }),
+    ...(backend !== undefined && { backend }),
+    ...(team !== undefined && { team: `${team} ${members ?? ''}`.trim() }),
+    ...(preset !== undefined && {
+      preset: [preset, ...(parameters ?? []), mailUsers ?? ''].join(' ').trim(),
+    }),
+    ...(journal !== undefined && { journal }),
+  };
+}
+
+export function parseDirectory(text: string): string {
+  const path = resolve(text.trim());
+  // Each character ends up in a shell command that is printed.
+  if (text.trim() === '' || !/^\/[\w./+@:,-]*$/.test(path))
+    throw wrong('a directory is a path of letters, digits and ._+@:,- only');
+  return path;
+}
+
+/** What is said of a Dovecot, without the password. */
+export function parseBackend(
+  text: string,
+  options: InitOptions,
+  machine: Machine,
+  daemonUser: string,
+): Exclude<BackendAnswer, { readonly kind: 'tcp' }> | Omit<TcpAnswer, 'passwordFile' | 'password'> {
+  const { dovecot } = machine;
+  const at = text.trim();
+  const [, unix] = /^unix:(\/[\w./+@:,-]+)$/.exec(at) ?? [];
+  if (at === 'local' || unix !== undefined) {
+    for (const [name, value] of Object.entries({
+      tls: options.tls,
+      ca: options.ca,
+      'server-name': options.serverName,
+      'password-file': options.passwordFile,
+    }))
+      if (value !== undefined) throw wrong(`--${name} is for a backend HOST:PORT; a UNIX socket needs none`);
+    return localBackend(unix, dovecot, daemonUser);
+  }
+  const [, bracketed, plain, digits = ''] = /^(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(at) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  if (host === undefined || port < 1 || port > 65_535)
+    throw wrong('a backend is "local", unix:PATH or HOST:PORT, as mail1.example.com:24245');
+  const { tls = 'starttls', ca, serverName = host } = options;
+  return { kind: 'tcp', host, port, tls, caFile: ca === undefined ? undefined : resolve(ca), serverName };
+}
+
+type TcpAnswer = Extract<BackendAnswer, { readonly kind: 'tcp' }>;
+
+function localBackend(
+  path: string | undefined,
+  dovecot: Machine['dovecot'],
+  daemonUser: string,
+): Extract<BackendAnswer, { readonly kind: 'unix' }> {
+  const base = dovecot?.baseDirectory ?? '/run/dovecot';
+  const sockets = dovecot?.sockets ?? [];
+  // Dovecot asks for no password on a socket of exactly this mode.
+  const ready = sockets.find(
+    (each) =>
+      (path === undefined || each.path === path) &&
+      (each.mode ?? '0600') === '0600' &&
+      (each.user === '' ? 'root' : each.user) === daemonUser,
+  );
+  const chosen = path ?? ready?.path ?? join(base, socketName);
+  return {
+    kind: 'unix',
+    path: chosen,
+    listenerName: chosen === join(base, socketName) ? socketName : chosen,
+    series: dovecot?.series,
+    sharedNamespaces: dovecot?.sharedNamespaces,
+    isReady: ready !== undefined,
+  };
+}
+
+/** NAME USER... %GROUP...; without a member the group of that name, if there is one. */
+export function parseTeam(
+  text: string,
+  machine: Machine,
+  daemonUser: string,
+): Pick<Answers, 'team' | 'users' | 'groups'> {
+  const [team = '', ...members] = wordsOf(text);
+  if (!/^[a-zA-Z0-9][\w.-]{0,63}$/.test(team))
+    throw wrong('the name of a team has 1 to 64 letters, digits, dots, dashes and underscores');
+  if (team === 'admin') throw wrong('"admin" is the socket of the operators; call the team something else');
+  const named = members.length > 0 || machine.gidOf(team) === undefined ? members : [`%${team}`];
+  if (named.length === 0)
+    throw wrong(`who is in "${team}"? Name users, or groups with % in front; there is no group "${team}"`);
+  const groups = named.flatMap((word) => (word.startsWith('%') ? [word.slice(1)] : []));
+  const users = named.filter((word) => !word.startsWith('%'));
+  for (const user of users)
+    if (machine.uidOf(user) === undefined) throw wrong(`this machine has no user "${user}"`);
+  for (const group of groups)
+    if (machine.gidOf(group) === undefined)
+      throw wrong(`this machine has no group "${group}"; make it with: groupadd NAME`);
+  // Who sets it up must be able to try it, and doctor too: as itself, and recorded as such.
+  const operator = machine.isRoot ? 'root' : daemonUser;
+  return { team, users: [...new Set([operator, ...users])], groups: [...new Set(groups)] };
+}
+
+/** PRESET NAME=VALUE... PATTERN... */
+export function parsePreset(
+  text: string,
+  { presets, mailUsers }: Pick<Machine, 'presets' | 'mailUsers'>,
+): Pick<Answers, 'preset' | 'parameters' | 'mailUsers'> {
+  // A comma stands within the values of a parameter, too.
+  const [preset = '', ...rest] = text.split(/\s+/).filter((word) => word !== '');
+  const names = presets.map(({ name }) => name);
+  if (!names.includes(preset)) {
+    const meant = nearestName(preset, names);
+    const hint = meant === undefined ? `there are: ${names.join(', ')}` : `did you mean ${meant}?`;
+    throw wrong(`there is no preset "${preset}"; ${hint}`);
+  }
+  const parameters = rest.flatMap((word) => {
+    const [, name, value] = /^([a-z_]+)=(.+)$/s.exec(word) ?? [];
+    return name === undefined || value === undefined ? [] : [[name, value.split(',')] as const];
+  });
+  const patterns = rest.filter((word) => !/^[a-z_]+=/.test(word)).flatMap(wordsOf);
+  for (const pattern of patterns)
+    if (!/^[\w.+=@*?-]+$/.test(pattern))
+      throw wrong('a pattern of mail users has letters, digits and ._+=@*?- only, as *@example.com');
+  const known = mailUsers.length === 0 ? ['*'] : mailUsers;
+  return {
+    preset,
+    parameters: new Map(parameters),
+    mailUsers: patterns.length === 0 ? known : [...new Set(patterns)],
+  };
+}
+
+/** Where everything else lies, by where the configuration does. */
+export function placesFor(directory: string): Pick<Answers, 'directory' | 'stateDirectory' | 'runDirectory'> {
+  const isSystem = directory === systemPlaces.directory;
+  return {
+    directory,
+    stateDirectory: isSystem ? systemPlaces.state : join(directory, 'state'),
+    runDirectory: isSystem ? systemPlaces.run : join(directory, 'run'),
+  };
+}

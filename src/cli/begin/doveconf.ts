@@ -1,0 +1,119 @@
+// What the output of `doveconf -n` says about a Dovecot, as far as a configuration for it needs it. Both series are read; text that is no
+// such output is refused as a whole.
+
+import type { Series } from '../../domain/commands/catalog.js';
+
+/** A UNIX socket of the service doveadm. */
+export interface DoveadmSocket {
+  readonly path: string;
+  /** Undefined: not said, so Dovecot's own default, 0600. */
+  readonly mode: string | undefined;
+  /** The user that it belongs to; empty: root. */
+  readonly user: string;
+}
+
+/** A port of the service doveadm. */
+export interface DoveadmPort {
+  readonly port: number;
+  /** TLS from the first byte. */
+  readonly isTls: boolean;
+}
+
+export interface DovecotFacts {
+  /** For example 2.3.19.1. */
+  readonly version: string;
+  readonly series: Series;
+  readonly sockets: readonly DoveadmSocket[];
+  readonly ports: readonly DoveadmPort[];
+  /** What `shared_namespaces` says; undefined: it cannot be said for sure. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  readonly defaultRealm: string | undefined;
+  /** `doveadm_port` and `doveadm_ssl` are set: then `doveadm` wants TLS on UNIX sockets, too. */
+  readonly wantsTlsOnSockets: boolean;
+  readonly baseDirectory: string;
+}
+
+/** A block with braces: its name as it is written, its settings, the blocks in it. */
+interface Block {
+  readonly name: string;
+  readonly settings: Map<string, string>;
+  readonly blocks: Block[];
+}
+
+const linesMax = 20_000;
+const depthMax = 16;
+
+/** Undefined: the text is not the output of a doveconf of 2.3 or 2.4. */
+export function parseDoveconf(text: string): DovecotFacts | undefined {
+  const [, version = '', series] = /^# ((2\.[34])\.\d+[\w.~+-]*)(?: |$)/m.exec(text) ?? [];
+  const top = parseBlocks(text);
+  if (top === undefined || (series !== '2.3' && series !== '2.4')) return undefined;
+  const baseDirectory = top.settings.get('base_dir') ?? '/run/dovecot';
+  const services = top.blocks.filter(({ name }) => name === 'service doveadm');
+  const listeners = services.flatMap(({ blocks }) => blocks);
+  const set = (name: string): string => top.settings.get(name) ?? '';
+  return {
+    version,
+    series,
+    baseDirectory,
+    sockets: listeners.flatMap((each) => socketOf(each, baseDirectory)),
+    ports: listeners.flatMap(portOf),
+    sharedNamespaces: sharedOf(top.blocks),
+    defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
+    wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
+  };
+}
+
+function parseBlocks(text: string): Block | undefined {
+  const top: Block = { name: '', settings: new Map(), blocks: [] };
+  const open = [top];
+  const lines = text.split('\n');
+  if (lines.length > linesMax) return undefined;
+  for (const line of lines.map((each) => each.trim())) {
+    const block = open.at(-1);
+    if (block === undefined) return undefined;
+    const [, begun] = /^([^#=][^=]*?) \{$/.exec(line) ?? [];
+    const [, key, value = ''] = /^([\w/.-]+) =(?: (.*))?$/.exec(line) ?? [];
+    if (begun !== undefined) {
+      const child: Block = { name: begun, settings: new Map(), blocks: [] };
+      block.blocks.push(child);
+      open.push(child);
+      if (open.length > depthMax) return undefined;
+    } else if (line === '}') {
+      open.pop();
+    } else if (key !== undefined) {
+      block.settings.set(key, unquoted(value));
+    }
+  }
+  return open.length === 1 ? top : undefined;
+}
+
+function unquoted(value: string): string {
+  return /^".*"$/.test(value) ? value.slice(1, -1).replaceAll(/\\(.)/g, '$1') : value;
+}
+
+function socketOf({ name, settings }: Block, baseDirectory: string): DoveadmSocket[] {
+  const [, path] = /^unix_listener (.+)$/.exec(name) ?? [];
+  if (path === undefined) return [];
+  const mode = settings.get('mode');
+  const whole = path.startsWith('/') ? path : `${baseDirectory}/${path}`;
+  return [{ path: unquoted(whole), mode, user: settings.get('user') ?? '' }];
+}
+
+function portOf({ name, settings }: Block): DoveadmPort[] {
+  const port = Number(settings.get('port') ?? 0);
+  // The HTTP API, which speaks another protocol.
+  if (!/^inet_listener\b/.test(name) || name.startsWith('inet_listener http') || !(port > 0)) return [];
+  return [{ port, isTls: settings.get('ssl') === 'yes' }];
+}
+
+/** A prefix ends where the owner's name begins: `%%u` in 2.3, `$user` in 2.4. */
+function sharedOf(blocks: readonly Block[]): readonly string[] | undefined {
+  const shared = blocks.filter(
+    ({ name, settings }) =>
+      /^namespace\b/.test(name) && !['private', ''].includes(settings.get('type') ?? ''),
+  );
+  const prefixes = shared.map(({ settings }) => (settings.get('prefix') ?? '').replace(/[%$].*$/, ''));
+  const isSure = prefixes.every((prefix) => /^[^\p{Cc}"\\*?]*[/.]$/u.test(prefix));
+  return isSure ? [...new Set(prefixes)] : undefined;
+}

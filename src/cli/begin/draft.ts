@@ -1,0 +1,245 @@
+// What `dovegate init` writes: the text of a configuration with a policy and tests of it, and the lines for Dovecot. Pure: from answers and
+// what is known of the Dovecot. The rule: text of an answer stands in the file in quotes of JSON, which YAML reads as they
+// are, unless it is letters, digits and `._/-` only.
+
+import { join } from 'node:path';
+import type { Series } from '../../domain/commands/catalog.js';
+import type { PolicyTest, Settings } from '../../domain/config/settings.js';
+import { runTests } from '../../domain/review/replay.js';
+
+/** The Dovecot that the daemon dials. */
+export type BackendAnswer =
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** Of the Dovecot at hand; undefined: nothing is known of it. */
+      readonly series: Series | undefined;
+      readonly sharedNamespaces: readonly string[] | undefined;
+      /** As Dovecot's configuration names the socket. */
+      readonly listenerName: string;
+      /** Dovecot listens there already, as it should. */
+      readonly isReady: boolean;
+    }
+  | {
+      readonly kind: 'tcp';
+      readonly host: string;
+      readonly port: number;
+      readonly tls: 'starttls' | 'implicit';
+      readonly caFile: string | undefined;
+      readonly serverName: string;
+      /** Relative to the configuration, or absolute. */
+      readonly passwordFile: string;
+      /** The password, if its file is to be written. */
+      readonly password: string | undefined;
+    };
+
+export interface Answers {
+  /** Where the configuration lies; absolute, like all paths here. */
+  readonly directory: string;
+  readonly backend: BackendAnswer;
+  readonly team: string;
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+  readonly preset: string;
+  /** Of the preset; one value is a text, several are a list. */
+  readonly parameters: ReadonlyMap<string, readonly string[]>;
+  /** Patterns of the mail users that the team may name. */
+  readonly mailUsers: readonly string[];
+  readonly journal: string;
+  /** What must outlive the daemon besides records. */
+  readonly stateDirectory: string;
+  /** For sockets, and for records on their way to the disk. */
+  readonly runDirectory: string;
+  /** The user that the daemon runs as. */
+  readonly daemonUser: string;
+}
+
+export const configurationName = 'dovegate.yaml';
+export const snippetName = 'dovecot-snippet.conf';
+/** Below Dovecot's base directory. */
+export const socketName = 'dovegate-doveadm';
+
+/** Words that YAML, of whatever version, takes for something else than a text. */
+const yamlWords = new Set('y n yes no on off true false null nan inf'.split(' '));
+
+/** Without quotes where nobody could take it for anything but a text. */
+function quote(text: string): string {
+  const isPlain = /^[a-zA-Z/][\w./-]*$/.test(text) && !yamlWords.has(text.toLowerCase());
+  return isPlain ? text : JSON.stringify(text).replaceAll('\u007f', '\\u007f');
+}
+
+const list = (texts: readonly string[]): string => `[${texts.map(quote).join(', ')}]`;
+
+/** The configuration; `tests`: lines that `testsFor` made. */
+export function draftConfiguration(answers: Answers, tests: readonly string[] = []): string {
+  const { team, users, groups, preset, parameters, mailUsers, journal, runDirectory } = answers;
+  const people = [
+    ...(users.length > 0 ? [`users: ${list(users)}`] : []),
+    ...(groups.length > 0 ? [`groups: ${list(groups)}`] : []),
+  ];
+  const values = [...parameters].map(
+    ([name, value]) => `${quote(name)}: ${value.length === 1 ? quote(value.join()) : list(value)}`,
+  );
+  const use = quote(`presets/${preset}`);
+  return `# Written by "dovegate init". What each key means: docs/configuration.md. After a change:
+#   dovegate check, dovegate test, dovegate reload
+version: 1
+
+# A socket for each team. The kernel says who connects; everybody but these people is refused.
+listeners:
+  ${quote(team)}:
+    unix: ${quote(teamSocket(answers))}
+    mode: "0666"
+    peers: { ${people.join(', ')} }
+    policy: ${quote(team)}
+
+# The Dovecots.
+backends:
+  mail1:
+${draftBackend(answers.backend)}
+
+# Which mail user is on which Dovecot.
+routes:
+  - { users: ["*"], backend: mail1 }
+
+policies:
+  ${quote(team)}:
+    users: ${list(mailUsers)}
+    use:
+      - ${values.length === 0 ? use : `{ preset: ${use}, with: { ${values.join(', ')} } }`}
+
+# What the policy is meant to allow and to refuse, as it was when this file was written: dovegate test
+tests:${tests.length === 0 ? ' []' : `\n${tests.join('\n')}`}
+
+state: ${quote(answers.stateDirectory)}
+audit:
+  directory: ${quote(journal)}
+  memory: ${quote(join(runDirectory, 'audit.ring'))}
+# For dovegate status, reload and doctor.
+admin:
+  unix: ${quote(adminSocket(answers))}
+`;
+}
+
+export function teamSocket({ runDirectory, team }: Answers): string {
+  return join(runDirectory, `${team}.sock`);
+}
+
+export function adminSocket({ runDirectory }: Answers): string {
+  return join(runDirectory, 'admin.sock');
+}
+
+function draftBackend(backend: BackendAnswer): string {
+  if (backend.kind === 'tcp') {
+    const { host, port, tls, caFile, serverName, passwordFile } = backend;
+    const shown = host.includes(':') ? `[${host}]` : host;
+    return [
+      `    address: ${quote(`${shown}:${port}`)}`,
+      `    tls: ${tls}`,
+      `    server_name: ${quote(serverName)}`,
+      ...(caFile === undefined ? [] : [`    ca: ${quote(caFile)}`]),
+      `    password_file: ${quote(passwordFile)}`,
+      '    # Add shared_namespaces: [] if this Dovecot has no shared mailboxes (docs/policies.md says why it matters).',
+    ].join('\n');
+  }
+  const { path, sharedNamespaces } = backend;
+  return [
+    `    address: ${quote(`unix:${path}`)}`,
+    ...(sharedNamespaces === undefined
+      ? [
+          '    # Add shared_namespaces: [] if this Dovecot has no shared mailboxes (docs/policies.md says why it matters).',
+        ]
+      : [`    shared_namespaces: ${list(sharedNamespaces)} # as doveconf says`]),
+  ].join('\n');
+}
+
+/** The lines for Dovecot, with where they belong; undefined: it has all it needs. */
+export function draftSnippet({ backend, daemonUser }: Answers): string | undefined {
+  if (backend.kind === 'tcp') return draftNetworkSnippet(backend);
+  if (backend.isReady) return undefined;
+  return `# A socket of Dovecot for dovegate alone: mode 0600 and nothing else makes it ask for no password. For Dovecot 2.3 and 2.4.
+service doveadm {
+  unix_listener ${backend.listenerName} {
+    mode = 0600
+    user = ${daemonUser}
+  }
+}
+`;
+}
+
+function draftNetworkSnippet({ port, tls }: Extract<BackendAnswer, { readonly kind: 'tcp' }>): string {
+  const ssl = tls === 'implicit' ? '\n    ssl = yes' : '';
+  const listener = (head: string): string =>
+    `service doveadm {\n  ${head} {\n    port = ${port}${ssl}\n  }\n}\nssl = yes\n`;
+  const password = `# The password of dovegate, in a file of mode 0600 that holds: doveadm_password = THE PASSWORD
+!include_try /etc/dovecot/doveadm-password.conf
+`;
+  return `# On the host of Dovecot 2.3:
+${password}${listener('inet_listener')}ssl_cert = </etc/dovecot/tls/server.crt
+ssl_key = </etc/dovecot/tls/server.key
+
+# On the host of Dovecot 2.4, which has other names:
+${password}${listener('inet_listener doveadm')}ssl_server_cert_file = /etc/dovecot/tls/server.crt
+ssl_server_key_file = /etc/dovecot/tls/server.key
+`;
+}
+
+/** A user in the place of the stars of a pattern. */
+function userOf(pattern: string): string {
+  return pattern.replaceAll(/\*+/g, (_stars, at: number) =>
+    pattern.slice(0, at).includes('@') ? 'example.com' : 'someone',
+  );
+}
+
+const candidates: readonly { readonly user: string; readonly words: readonly string[] }[] = [
+  { user: 'USER', words: ['quota', 'get'] },
+  { user: 'USER', words: ['mailbox', 'list'] },
+  { user: 'USER', words: ['mailbox', 'status', 'messages', 'INBOX'] },
+  { user: 'USER', words: ['search', 'mailbox', 'INBOX', 'all'] },
+  { user: 'USER', words: ['expunge', 'mailbox', 'Trash', 'savedbefore', '90d'] },
+  { user: 'USER', words: ['expunge', 'mailbox', 'INBOX', 'from', 'someone@example.net'] },
+  { user: 'USER', words: ['mailbox', 'create', 'Work'] },
+  { user: 'USER', words: ['dsync-server'] },
+  { user: '', words: ['user', '-f', 'home', 'USER'] },
+  { user: '', words: ['kick', 'USER'] },
+  { user: '', words: ['auth', 'cache', 'flush', 'USER'] },
+  { user: '', words: ['service', 'status'] },
+  { user: '', words: ['stats', 'dump'] },
+  {
+    user: 'USER',
+    words: ['mailbox', 'metadata', 'get', '-s', '', '/private/vendor/vendor.dovecot/http-notify'],
+  },
+  { user: 'USER', words: ['fetch', 'text', 'all'] },
+  { user: 'USER', words: ['mailbox', 'delete', 'INBOX'] },
+  { user: 'USER', words: ['mailbox', 'list', '-F', '/etc/passwd'] },
+  { user: 'someone@not-in-the-policy.invalid', words: ['quota', 'get'] },
+  { user: '', words: ['stop'] },
+];
+
+const eachMax = 4;
+
+/**
+ * Tests that say what the policy says now, some of each kind. `parse` reads the text of a configuration; it must have no errors.
+ */
+export function testsFor(
+  answers: Answers,
+  nowMs: number,
+  parse: (text: string) => Settings | undefined,
+): readonly string[] {
+  // What a role is for may be one user.
+  const [user] = answers.parameters.get('user') ?? answers.parameters.get('probe') ?? [];
+  const named = user ?? userOf(answers.mailUsers[0] ?? '*');
+  const lineOf = (each: (typeof candidates)[number], expect: PolicyTest['expect']): string => {
+    const fill = (word: string): string => (word === 'USER' ? named : word);
+    const who = each.user === '' ? '' : `user: ${quote(fill(each.user))}, `;
+    const words = list(each.words.map(fill));
+    return `  - { listener: ${quote(answers.team)}, ${who}command: ${words}, expect: ${expect} }`;
+  };
+  const passing = (expect: PolicyTest['expect']): string[] => {
+    const lines = candidates.map((each) => lineOf(each, expect));
+    const settings = parse(draftConfiguration(answers, lines));
+    const outcomes = settings === undefined ? [] : runTests(settings, nowMs);
+    return lines.filter((_line, at) => outcomes[at]?.isPassed === true);
+  };
+  return [...passing('allow').slice(0, eachMax), ...passing('deny').slice(-eachMax)];
+}

@@ -1,0 +1,86 @@
+// What this machine says before anything is asked: who runs this, which accounts there are, and the Dovecot on it, if there is one. Nothing of
+// Dovecot is changed, and a program of it that hangs or prints something else costs a few seconds and a sentence.
+
+import { gidOf, ourselves, uidOf, userNameOf } from '../../adapters/host/accounts.js';
+import { readFromDisk, shippedPresets } from '../../adapters/host/process.js';
+import { runProgram } from '../../adapters/host/programs.js';
+import { type DovecotFacts, parseDoveconf } from './doveconf.js';
+
+export interface Machine {
+  readonly isRoot: boolean;
+  /** The user who runs this; behind sudo the one who typed it. */
+  readonly person: string | undefined;
+  /** Of the user who runs this. */
+  readonly ownName: string;
+  readonly uidOf: (name: string) => number | undefined;
+  readonly gidOf: (name: string) => number | undefined;
+  /** The user that the daemon runs as, if root sets it up. */
+  readonly daemonUser: string;
+  readonly dovecot: DovecotFacts | undefined;
+  /** Why nothing is known of a Dovecot, as a sentence. */
+  readonly noDovecot: string | undefined;
+  /** Patterns of its mail users; empty: not known. */
+  readonly mailUsers: readonly string[];
+  readonly presets: readonly Preset[];
+}
+
+/** A shipped role. */
+export interface Preset {
+  readonly name: string;
+  /** The sentence of its file. */
+  readonly about: string;
+}
+
+const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
+/** With more domains than this their patterns are no default that a person would read. */
+const domainsMax = 5;
+
+export async function lookAtMachine(): Promise<Machine> {
+  const { isRoot, uid } = ourselves();
+  const ownName = userNameOf(uid) ?? String(uid);
+  const behind = process.env['SUDO_USER'];
+  const isBehindSudo = isRoot && behind !== undefined && uidOf(behind) !== undefined;
+  const asked = await askDovecot();
+  return {
+    isRoot,
+    person: isBehindSudo ? behind : isRoot ? undefined : ownName,
+    ownName,
+    uidOf,
+    gidOf,
+    daemonUser: isRoot && uidOf('dovegate') !== undefined ? 'dovegate' : ownName,
+    dovecot: typeof asked === 'string' ? undefined : asked,
+    noDovecot: typeof asked === 'string' ? asked : undefined,
+    mailUsers: typeof asked === 'string' ? [] : await askMailUsers(asked),
+    presets: shippedPresets().map((name) => ({ name, about: aboutOf(readFromDisk.presetText(name)) })),
+  };
+}
+
+async function askDovecot(): Promise<DovecotFacts | string> {
+  const ended = await runProgram('doveconf', ['-n'], askLimits);
+  if (ended.kind === 'absent') return 'no Dovecot was found here: there is no program doveconf';
+  if (ended.kind === 'failed') return `doveconf -n does not work: ${ended.why}`;
+  if (ended.exitCode !== 0) return `doveconf -n ended with exit code ${ended.exitCode}; run it to see why`;
+  return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
+}
+
+async function askMailUsers({ defaultRealm }: DovecotFacts): Promise<readonly string[]> {
+  const ended = await runProgram('doveadm', ['user', '*'], askLimits);
+  const names = ended.kind === 'ended' && ended.exitCode === 0 ? ended.stdout.split('\n') : [];
+  return patternsOf(names, defaultRealm);
+}
+
+/** `*@DOMAIN` for each domain; empty where there is none, or no few. */
+export function patternsOf(names: readonly string[], defaultRealm: string | undefined): readonly string[] {
+  const domains = new Set(
+    names.filter((name) => name !== '').map((name) => name.split('@')[1] ?? defaultRealm ?? ''),
+  );
+  if (domains.size === 0 && defaultRealm !== undefined) domains.add(defaultRealm);
+  const isPlain = [...domains].every((domain) => /^[a-z0-9.-]+$/.test(domain));
+  return isPlain && domains.size <= domainsMax ? [...domains].toSorted().map((domain) => `*@${domain}`) : [];
+}
+
+/** The second line of a preset's file; the first says what its rules cannot enforce. */
+function aboutOf(text: string | undefined): string {
+  const [, , about = ''] = /^# Not enforced: ([^\n]*)\n# ([^\n]*)/.exec(text ?? '') ?? [];
+  return about;
+}

@@ -1,0 +1,59 @@
+// The commands that a person types after `dovegate init`, in order, each whole. What is in them is checked: no word needs quotes in a shell.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Answers, snippetName, teamSocket } from './draft.js';
+
+/** What the steps depend on, besides the answers. */
+export interface Situation {
+  readonly configuration: string;
+  readonly isRoot: boolean;
+  /** Dovecot must listen for us first. */
+  readonly hasSnippet: boolean;
+  /** The team may ask for a quota, which every Dovecot answers. */
+  readonly mayQuota: boolean;
+}
+
+/** Debian's and Fedora's Dovecot read every file with this end there. */
+const dovecotFolder = '/etc/dovecot/conf.d';
+const standardFile = '/etc/dovegate/dovegate.yaml';
+const unitFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
+
+/** `exists`: whether a path is there. */
+export function nextSteps(
+  answers: Answers,
+  { configuration, isRoot, hasSnippet, mayQuota }: Situation,
+  exists: (path: string) => boolean = existsSync,
+): readonly string[] {
+  const { directory, backend, daemonUser, users, mailUsers } = answers;
+  const snippet = join(directory, snippetName);
+  const config = configuration === standardFile ? '' : ` --config ${configuration}`;
+  const isService =
+    configuration === standardFile &&
+    daemonUser === 'dovegate' &&
+    exists('/run/systemd/system') &&
+    unitFolders.some((folder) => exists(`${folder}/dovegate.service`));
+  const isHere = backend.kind === 'unix' && isRoot && exists(dovecotFolder);
+  const serve = `dovegate serve${config}`;
+  const mailUser = mailUsers[0]?.startsWith('*@') === true ? `USER${mailUsers[0].slice(1)}` : 'USER';
+  const person = users.find((name) => name !== 'root');
+  const become = person === undefined ? '' : `runuser -u ${person} -- `;
+  return [
+    ...(hasSnippet
+      ? [
+          isHere
+            ? `cp ${snippet} ${dovecotFolder}/99-dovegate.conf && doveadm reload`
+            : `put the lines of ${snippet} into the configuration of Dovecot, and run there: doveadm reload`,
+        ]
+      : []),
+    isService
+      ? 'systemctl enable --now dovegate.service'
+      : isRoot && daemonUser !== 'root'
+        ? `runuser -u ${daemonUser} -- ${serve}`
+        : serve,
+    `dovegate doctor${config}`,
+    mayQuota
+      ? `${isRoot ? become : ''}doveadm quota get -u ${mailUser} -S ${teamSocket(answers)}`
+      : `${isRoot ? become : ''}dovegate can --socket ${teamSocket(answers)}`,
+  ];
+}

@@ -1,0 +1,38 @@
+// Goal: a program ends in time whatever it does: hangs, has children that hang, prints without an end, or is not there.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runProgram } from '../../../src/adapters/host/programs.js';
+import { openFolder } from '../../kit/folder.js';
+import { isRunning } from '../../kit/program.js';
+import { until } from '../../kit/until.js';
+
+const limits = { timeoutMs: 300, bytesMax: 1000 };
+const sh = (script: string, more: Partial<typeof limits> = {}) =>
+  runProgram('sh', ['-c', script], { ...limits, timeoutMs: 10_000, ...more });
+
+void test('what it prints, and its exit code', async () => {
+  assert.deepEqual(await sh('echo hello; exit 3'), { kind: 'ended', exitCode: 3, stdout: 'hello\n' });
+  assert.deepEqual(await runProgram('no-such-program-here', [], limits), { kind: 'absent' });
+});
+
+void test('one that hangs is killed, with the child that holds its output', async (t) => {
+  const pid = join(openFolder(t), 'pid');
+  const ended = await sh(`sleep 1000 & echo $! > ${pid}; sleep 1000`, { timeoutMs: 500 });
+  assert.deepEqual(ended, { kind: 'failed', why: 'no end within 0.5 s' });
+  await until(() => !isRunning(Number(readFileSync(pid, 'utf8'))), 'its child ends');
+  const other = await sh(`sleep 1000 & echo $! > ${pid}`, { timeoutMs: 500 });
+  assert.deepEqual(other, { kind: 'failed', why: 'no end within 0.5 s' });
+  await until(() => !isRunning(Number(readFileSync(pid, 'utf8'))), 'its child ends');
+});
+
+void test('one that prints without an end is killed', async () => {
+  const ended = await sh('yes');
+  assert.deepEqual(ended, { kind: 'failed', why: 'printed more than 1000 bytes' });
+});
+
+void test('one that a signal ends', async () => {
+  const ended = await sh('kill -TERM $$');
+  assert.deepEqual(ended, { kind: 'failed', why: 'ended by SIGTERM' });
+});

@@ -1,0 +1,206 @@
+// Goal: an answer is read as it was meant, or refused with one sentence that says what to type.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  linesOf,
+  parseBackend,
+  parseDirectory,
+  parsePreset,
+  parseTeam,
+  questionsFor,
+} from '../../../src/cli/begin/answers.js';
+import { type DovecotFacts, parseDoveconf } from '../../../src/cli/begin/doveconf.js';
+import type { Machine } from '../../../src/cli/begin/machine.js';
+import { printed } from './doveconf.test.js';
+
+const uids: Readonly<Record<string, number>> = { root: 0, anna: 1000, bert: 1001, dovegate: 990 };
+const gids: Readonly<Record<string, number>> = { support: 2000, helpdesk: 2001 };
+
+function machine(more: Partial<Machine> = {}): Machine {
+  return {
+    isRoot: true,
+    person: undefined,
+    ownName: 'root',
+    uidOf: (name) => uids[name],
+    gidOf: (name) => gids[name],
+    daemonUser: 'dovegate',
+    dovecot: undefined,
+    noDovecot: 'no Dovecot was found here',
+    mailUsers: [],
+    presets: [
+      { name: 'support-desk', about: 'A person.' },
+      { name: 'monitoring', about: 'Numbers.' },
+    ],
+    ...more,
+  };
+}
+
+const refusal = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (fault) {
+    const text = fault instanceof Error ? fault.message : '';
+    assert.ok(!text.includes('\n'), text);
+    return text;
+  }
+  return assert.fail('it was taken');
+};
+
+void test('a team: users, groups with % in front, and the group of its name where nobody is named', () => {
+  const team = (text: string) => parseTeam(text, machine(), 'dovegate');
+  assert.deepEqual(team('support'), { team: 'support', users: ['root'], groups: ['support'] });
+  assert.deepEqual(team('desk anna, bert %helpdesk'), {
+    team: 'desk',
+    users: ['root', 'anna', 'bert'],
+    groups: ['helpdesk'],
+  });
+  // Without root nobody but the one who runs the daemon sets it up.
+  assert.deepEqual(parseTeam('desk bert', machine({ isRoot: false }), 'anna').users, ['anna', 'bert']);
+  assert.match(
+    refusal(() => team('desk')),
+    /who is in "desk"\?.*there is no group "desk"/,
+  );
+  assert.match(
+    refusal(() => team('desk carla')),
+    /no user "carla"/,
+  );
+  assert.match(
+    refusal(() => team('desk %admins')),
+    /no group "admins"; .*groupadd/,
+  );
+  assert.match(
+    refusal(() => team('admin anna')),
+    /operators/,
+  );
+});
+
+void test('hostile names of a team are refused: they become the name of a file', () => {
+  for (const name of ['../x', 'a/b', '.hidden', '-x', '', `a${'b'.repeat(64)}`, 'ä', 'a;b', '"', '$(id)'])
+    assert.match(
+      refusal(() => parseTeam(`${name} anna`, machine(), 'dovegate')),
+      /name of a team|no user|who is in "anna"/,
+      name,
+    );
+});
+
+void test('a directory is an absolute path in the end, and holds nothing that a shell reads', () => {
+  assert.equal(parseDirectory('/etc/dovegate/'), '/etc/dovegate');
+  assert.equal(parseDirectory('/etc/x/../dovegate'), '/etc/dovegate');
+  for (const text of ['', ' ', '/a b', '/a;b', '/$(id)', '/a\nb', '/\u202e'])
+    assert.match(
+      refusal(() => parseDirectory(text)),
+      /^a directory is/,
+      JSON.stringify(text),
+    );
+});
+
+void test('a backend: local, a socket, or a host over TLS', () => {
+  const at = (text: string, dovecot?: DovecotFacts, user = 'dovegate') =>
+    parseBackend(text, {}, machine({ dovecot }), user);
+  const nothingKnown = {
+    kind: 'unix',
+    path: '/run/dovecot/dovegate-doveadm',
+    listenerName: 'dovegate-doveadm',
+    series: undefined,
+    sharedNamespaces: undefined,
+    isReady: false,
+  };
+  assert.deepEqual(at('local'), nothingKnown);
+  assert.deepEqual(at('unix:/srv/d.sock'), {
+    ...nothingKnown,
+    path: '/srv/d.sock',
+    listenerName: '/srv/d.sock',
+  });
+  assert.deepEqual(at('mail1.example.com:24245'), {
+    kind: 'tcp',
+    host: 'mail1.example.com',
+    port: 24_245,
+    tls: 'starttls',
+    caFile: undefined,
+    serverName: 'mail1.example.com',
+  });
+  assert.equal(at('[2001:db8::1]:24245').kind, 'tcp');
+  for (const text of ['', 'mail1', 'mail1:0', 'mail1:70000', '::1:24245', 'a b:1', 'unix:x', 'unix:/a b'])
+    assert.match(
+      refusal(() => at(text)),
+      /^a backend is/,
+      text,
+    );
+  assert.match(
+    refusal(() => parseBackend('local', { ca: 'x' }, machine(), 'dovegate')),
+    /--ca is for a backend HOST:PORT/,
+  );
+});
+
+void test('a Dovecot that listens already as it should is taken as it is; with another user or mode it is not', () => {
+  const facts = (name: string): DovecotFacts => parseDoveconf(printed(name)) ?? assert.fail(name);
+  for (const name of ['2.3', '2.4']) {
+    const of = (user: string, at = 'local') => parseBackend(at, {}, machine({ dovecot: facts(name) }), user);
+    const ready = of('nobody');
+    assert.ok(ready.kind === 'unix' && ready.isReady);
+    assert.equal(ready.path, '/srv/lab/run/dovegate-doveadm');
+    const asRoot = of('root');
+    assert.ok(asRoot.kind === 'unix' && asRoot.isReady);
+    assert.equal(asRoot.path, '/srv/lab/run/doveadm-server');
+    const other = of('dovegate');
+    assert.ok(other.kind === 'unix' && !other.isReady);
+    // Mode 0666: it would ask for a password.
+    const open = of('root', 'unix:/srv/lab/run/doveadm-auth');
+    assert.ok(open.kind === 'unix' && !open.isReady);
+  }
+});
+
+void test('a role: its parameters, and patterns of mail users, by default those of the Dovecot', () => {
+  const role = (text: string, mailUsers: readonly string[] = []) => parsePreset(text, machine({ mailUsers }));
+  assert.deepEqual(role('support-desk').mailUsers, ['*']);
+  assert.deepEqual(role('support-desk', ['*@example.com']).mailUsers, ['*@example.com']);
+  assert.deepEqual(role('monitoring probe=c@example.com fields=a,b *@example.com,*@example.net'), {
+    preset: 'monitoring',
+    parameters: new Map([
+      ['probe', ['c@example.com']],
+      ['fields', ['a', 'b']],
+    ]),
+    mailUsers: ['*@example.com', '*@example.net'],
+  });
+  assert.match(
+    refusal(() => role('suport-desk')),
+    /did you mean support-desk\?/,
+  );
+  assert.match(
+    refusal(() => role('')),
+    /there are: support-desk, monitoring/,
+  );
+});
+
+void test('options are the same lines that a person types', () => {
+  const given = {
+    team: 'desk',
+    members: 'anna,%helpdesk',
+    preset: 'monitoring',
+    with: ['probe=x'],
+    mailUsers: '*',
+  };
+  assert.deepEqual(linesOf(given), { team: 'desk anna,%helpdesk', preset: 'monitoring probe=x *' });
+  assert.deepEqual(linesOf({}), {});
+  assert.deepEqual(linesOf({ members: 'anna' }), { team: 'support anna' });
+  assert.deepEqual(linesOf({ mailUsers: '*@example.com' }), { preset: 'support-desk *@example.com' });
+});
+
+void test('five questions; what cannot be guessed has no default', () => {
+  const fallbacks = (more: Partial<Machine>, directory?: string) =>
+    questionsFor(machine(more), directory).map(({ fallback }) => fallback);
+  assert.deepEqual(fallbacks({ gidOf: () => undefined }), [
+    '/etc/dovegate',
+    undefined,
+    undefined,
+    'support-desk *',
+    '/var/lib/dovegate/audit',
+  ]);
+  const dovecot = parseDoveconf(printed('2.4'));
+  assert.deepEqual(fallbacks({ dovecot, mailUsers: ['*@example.com'] }, '/srv/gate').slice(1), [
+    'local',
+    'support %support',
+    'support-desk *@example.com',
+    '/srv/gate/audit',
+  ]);
+});

@@ -1,0 +1,97 @@
+// Goal: what real Dovecots of both series print about themselves is read right; text that is something else is refused as a whole.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseDoveconf } from '../../../src/cli/begin/doveconf.js';
+
+/** Printed by `doveconf -n` of that release; the names of the machine are taken out. */
+export const printed = (name: string): string =>
+  readFileSync(new URL(`../../../../test/cli/begin/doveconf-${name}.txt`, import.meta.url), 'utf8');
+
+const sockets = [
+  { path: '/srv/lab/run/doveadm-auth', mode: '0666', user: '' },
+  { path: '/srv/lab/run/doveadm-server', mode: '0600', user: '' },
+  { path: '/srv/lab/run/dovegate-doveadm', mode: '0600', user: 'nobody' },
+];
+const common = { sharedNamespaces: ['shared/'], defaultRealm: undefined, wantsTlsOnSockets: false };
+
+void test('2.3: version, sockets, ports without the HTTP API, shared namespaces', () => {
+  const { sockets: found = [], ...rest } = parseDoveconf(printed('2.3')) ?? {};
+  assert.deepEqual(
+    found.toSorted((one, other) => one.path.localeCompare(other.path)),
+    sockets,
+  );
+  assert.deepEqual(rest, {
+    ...common,
+    version: '2.3.19.1',
+    series: '2.3',
+    ports: [
+      { port: 41241, isTls: false },
+      { port: 41242, isTls: true },
+    ],
+    baseDirectory: '/srv/lab/run',
+  });
+});
+
+void test('2.4: the same', () => {
+  const { sockets: found = [], ...rest } = parseDoveconf(printed('2.4')) ?? {};
+  assert.deepEqual(
+    found.toSorted((one, other) => one.path.localeCompare(other.path)),
+    sockets,
+  );
+  assert.deepEqual(rest, {
+    ...common,
+    version: '2.4.1-4',
+    series: '2.4',
+    ports: [
+      { port: 41251, isTls: false },
+      { port: 41252, isTls: true },
+    ],
+    baseDirectory: '/srv/lab/run',
+  });
+});
+
+void test('as Debian installs it: no socket of its own, no shared namespace, the usual directory', () => {
+  for (const series of ['2.3', '2.4']) {
+    const found = parseDoveconf(printed(`${series}-debian`));
+    assert.equal(found?.series, series);
+    assert.deepEqual(found?.sockets, []);
+    assert.deepEqual(found?.sharedNamespaces, []);
+    assert.equal(found?.baseDirectory, '/run/dovecot');
+  }
+});
+
+void test('a prefix that does not end before a separator, and one that is only a user, are not guessed at', () => {
+  const shared = (prefix: string): readonly string[] | undefined =>
+    parseDoveconf(`# 2.3.21 (x): f\nnamespace {\n  prefix = ${prefix}\n  type = public\n}\n`)
+      ?.sharedNamespaces;
+  assert.deepEqual(shared('Public/'), ['Public/']);
+  assert.deepEqual(shared('shared.%%u.'), ['shared.']);
+  assert.equal(shared('of-%%u/'), undefined);
+  assert.equal(shared('%%u/'), undefined);
+  assert.equal(shared(''), undefined);
+  assert.deepEqual(shared('"My Shared/"'), ['My Shared/']);
+});
+
+void test('doveadm_port with doveadm_ssl makes doveadm want TLS on sockets', () => {
+  const of = (more: string): boolean | undefined =>
+    parseDoveconf(`# 2.3.21 (x): f\n${more}`)?.wantsTlsOnSockets;
+  assert.equal(of('doveadm_port = 24245\ndoveadm_ssl = starttls\n'), true);
+  assert.equal(of('doveadm_port = 24245\n'), false);
+  assert.equal(of('doveadm_port = 0\ndoveadm_ssl = ssl\n'), false);
+});
+
+void test('rubbish is refused, and so is what ends in a block', () => {
+  for (const text of [
+    '',
+    'hello',
+    '# 2.2.36 (x): /etc/dovecot/dovecot.conf\n',
+    '# 3.0.0 (x): f\n',
+    '# 2.3.1 (x): f\nservice doveadm {\n',
+    '# 2.3.1 (x): f\n}\n',
+    `# 2.3.1 (x): f\n${'a {\n'.repeat(50)}${'}\n'.repeat(50)}`,
+    `# 2.3.1 (x): f\n${'a = b\n'.repeat(30_000)}`,
+    '\u0000\u0001\u0002',
+  ])
+    assert.equal(parseDoveconf(text), undefined, JSON.stringify(text.slice(0, 60)));
+});

@@ -1,0 +1,161 @@
+// Goal: whatever was answered, the text is a configuration without an error, whose tests pass and say something, and it says what was answered.
+// What must not happen: an answer that becomes another key of the file.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readFromDisk, shippedPresets } from '../../../src/adapters/host/process.js';
+import { parseDoveconf } from '../../../src/cli/begin/doveconf.js';
+import {
+  type Answers,
+  type BackendAnswer,
+  draftConfiguration,
+  draftSnippet,
+  testsFor,
+} from '../../../src/cli/begin/draft.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
+import type { Settings } from '../../../src/domain/config/settings.js';
+import { runTests } from '../../../src/domain/review/replay.js';
+import { printed } from './doveconf.test.js';
+
+const nowMs = Date.UTC(2026, 10, 21);
+const file = '/etc/dovegate/dovegate.yaml';
+
+const local: BackendAnswer = {
+  kind: 'unix',
+  path: '/run/dovecot/dovegate-doveadm',
+  listenerName: 'dovegate-doveadm',
+  series: '2.3',
+  sharedNamespaces: [],
+  isReady: false,
+};
+
+const answers: Answers = {
+  directory: '/etc/dovegate',
+  backend: local,
+  team: 'support',
+  users: ['root', 'anna'],
+  groups: [],
+  preset: 'support-desk',
+  parameters: new Map(),
+  mailUsers: ['*@example.com'],
+  journal: '/var/lib/dovegate/audit',
+  stateDirectory: '/var/lib/dovegate',
+  runDirectory: '/run/dovegate',
+  daemonUser: 'dovegate',
+};
+
+function parse(text: string): Settings {
+  const { settings, problems } = parseSettings(file, { ...readFromDisk, readText: () => text }, { nowMs });
+  assert.ok(settings, JSON.stringify(problems));
+  return settings;
+}
+
+/** The whole file, with its tests, which pass. */
+function settingsFor(given: Answers): Settings {
+  const settings = parse(draftConfiguration(given, testsFor(given, nowMs, parse)));
+  assert.deepEqual(
+    runTests(settings, nowMs).filter(({ isPassed }) => !isPassed),
+    [],
+  );
+  return settings;
+}
+
+void test('the file says what was answered', () => {
+  const settings = settingsFor({ ...answers, groups: ['helpdesk'] });
+  const [listener] = settings.listeners;
+  assert.deepEqual(listener?.socket, { kind: 'unix', path: '/run/dovegate/support.sock', mode: 0o666 });
+  assert.deepEqual(listener?.peers, { users: ['root', 'anna'], groups: ['helpdesk'] });
+  const [backend] = settings.backends;
+  assert.deepEqual(backend?.address, { kind: 'unix', path: '/run/dovecot/dovegate-doveadm' });
+  assert.deepEqual(backend?.sharedNamespaces, []);
+  assert.deepEqual(backend?.passwordFiles, []);
+  assert.equal(settings.audit.directory, '/var/lib/dovegate/audit');
+  assert.equal(settings.state, '/var/lib/dovegate');
+  assert.equal(settings.admin?.unix, '/run/dovegate/admin.sock');
+  assert.deepEqual(settings.policies.get('support')?.users.texts, ['*@example.com']);
+});
+
+/** For presets that want to be told something. */
+const values: Readonly<Record<string, Answers['parameters']>> = {
+  'gdpr-erasure': new Map([
+    ['user', ['bob@example.com']],
+    ['expires', ['2027-01-31T18:00:00Z']],
+  ]),
+  'gdpr-export': new Map([
+    ['user', ['bob@example.com']],
+    ['expires', ['2027-01-31T18:00:00Z']],
+    ['fields', ['home', 'uid']],
+  ]),
+  migration: new Map([['destination', ['tcps:new.example.com:24245']]]),
+  monitoring: new Map([['probe', ['canary@example.com']]]),
+};
+
+for (const preset of shippedPresets()) {
+  void test(`preset ${preset}: no error, and tests of both kinds`, () => {
+    const parameters = values[preset] ?? new Map();
+    for (const mailUsers of [['*@example.com'], ['*']]) {
+      const { tests } = settingsFor({ ...answers, preset, parameters, mailUsers });
+      const kinds = tests.map(({ expect }) => expect);
+      assert.ok(kinds.includes('deny'), preset);
+      assert.ok(kinds.includes('allow'), `${preset} for ${mailUsers.join(' ')}: ${JSON.stringify(tests)}`);
+    }
+  });
+}
+
+void test('there are presets', () => assert.ok(shippedPresets().length > 10));
+
+void test('real Dovecots of both series: their shared namespaces are in the file, and need no warning', () => {
+  for (const name of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
+    const facts = parseDoveconf(printed(name));
+    const { series, sharedNamespaces } = facts ?? {};
+    const settings = settingsFor({ ...answers, backend: { ...local, series, sharedNamespaces } });
+    assert.deepEqual(settings.backends[0]?.sharedNamespaces, sharedNamespaces);
+  }
+  const unknown = { ...local, series: undefined, sharedNamespaces: undefined };
+  assert.equal(settingsFor({ ...answers, backend: unknown }).backends[0]?.sharedNamespaces, undefined);
+});
+
+void test('over the network: TLS, the name of the certificate, the file of the password and never the password', () => {
+  const backend: BackendAnswer = {
+    kind: 'tcp',
+    host: '2001:db8::1',
+    port: 24_245,
+    tls: 'implicit',
+    caFile: '/etc/ssl/ours.pem',
+    serverName: 'mail1.example.com',
+    passwordFile: 'mail1.password',
+    password: 'Quail7+Tundra',
+  };
+  const text = draftConfiguration({ ...answers, backend });
+  assert.ok(!text.includes('Quail7'));
+  const [found] = parse(text).backends;
+  assert.deepEqual(found?.address, { kind: 'tcp', host: '2001:db8::1', port: 24_245 });
+  assert.equal(found?.tls, 'implicit');
+  assert.equal(found?.serverName, 'mail1.example.com');
+  assert.equal(found?.caFile, '/etc/ssl/ours.pem');
+  assert.deepEqual(found?.passwordFiles, ['/etc/dovegate/mail1.password']);
+  const snippet = draftSnippet({ ...answers, backend }) ?? '';
+  assert.ok(!snippet.includes('Quail7'));
+  // Each series by its own names.
+  assert.match(
+    snippet,
+    /ssl_cert = <[^]*inet_listener doveadm \{\n {4}port = 24245\n {4}ssl = yes[^]*ssl_server_cert_file = /,
+  );
+});
+
+void test('the lines for Dovecot name the user of the daemon; there are none where it listens already', () => {
+  assert.match(
+    draftSnippet(answers) ?? '',
+    /^service doveadm \{\n {2}unix_listener dovegate-doveadm \{\n {4}mode = 0600\n {4}user = dovegate\n {2}\}\n\}$/m,
+  );
+  assert.equal(draftSnippet({ ...answers, backend: { ...local, isReady: true } }), undefined);
+});
+
+void test('hostile texts stay texts', () => {
+  const evil = 'x"\n  admin: { tcp: 0.0.0.0:1 } # \u2028\u0085';
+  const settings = settingsFor({ ...answers, users: ['root', evil, 'yes', '~'], groups: ['null', '0x10'] });
+  assert.deepEqual(settings.listeners[0]?.peers, {
+    users: ['root', evil, 'yes', '~'],
+    groups: ['null', '0x10'],
+  });
+  assert.equal(settings.admin?.tcp, undefined);
+});

@@ -1,0 +1,207 @@
+// Goal: `dovegate init` as a program: all or nothing, on machines with a Dovecot, without one, and with one that is broken. What must not
+// happen: a file of somebody else that is changed, a half set of files, a wait without an end, a password that is printed.
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { runDovegate } from '../../kit/daemon.js';
+import { type Owner, openFolder } from '../../kit/folder.js';
+import type { ProgramResult } from '../../kit/program.js';
+
+const me = userInfo().username;
+const data = fileURLToPath(new URL('../../../../test/cli/begin/', import.meta.url));
+
+/** A machine whose `doveconf` is this script (none: there is no such program), with an empty folder to write to. */
+function openMachine(owner: Owner, doveconf: string | undefined) {
+  const folder = openFolder(owner);
+  const programs = join(folder, 'bin');
+  mkdirSync(programs);
+  const script = (name: string, text: string): void => {
+    writeFileSync(join(programs, name), `#!/bin/sh\n${text}\n`);
+    chmodSync(join(programs, name), 0o755);
+  };
+  if (doveconf !== undefined) script('doveconf', doveconf);
+  script('doveadm', 'printf "anna@example.com\\nbert@example.com\\n"');
+  // What the system's own names are asked with.
+  for (const name of ['id', 'getent', 'cat', 'sleep', 'yes'])
+    for (const at of ['/usr/bin', '/bin'])
+      try {
+        symlinkSync(join(at, name), join(programs, name));
+        break;
+      } catch {
+        // The next place.
+      }
+  const place = join(folder, 'gate');
+  return {
+    folder,
+    place,
+    init: (...args: string[]): Promise<ProgramResult> =>
+      runDovegate(['init', ...args], { cwd: folder, env: { PATH: programs, SUDO_USER: undefined } }),
+    files: (): string[] => (readdirSync(folder).includes('gate') ? readdirSync(place).toSorted() : []),
+  };
+}
+
+const team = ['--team', 'support', '--members', me, '--run-as', me];
+const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
+
+for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
+  void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
+    const { place, init, files } = openMachine(t, found(series));
+    const { text, exit } = await init('--defaults', '--directory', place, ...team);
+    assert.equal(exit, 0, text);
+    assert.match(text, /all \d tests of the policy passed/);
+    assert.match(text, /: 0 errors, 1 warning\n|: no problems\n/);
+    assert.match(text, /\nnext: .*\n(?:then: .*\n)*$/);
+    const config = join(place, 'dovegate.yaml');
+    assert.match(readFileSync(config, 'utf8'), /users: \["\*@example\.com"\]/);
+    for (const subcommand of ['check', 'test']) {
+      const ended = await runDovegate([subcommand, '--config', config]);
+      assert.equal(ended.exit, 0, ended.text);
+    }
+    assert.ok(files().includes('dovecot-snippet.conf') === text.includes('unix_listener'));
+    assert.equal(statSync(join(place, 'audit')).mode & 0o777, 0o700);
+
+    // A second run changes nothing.
+    const before = files();
+    const again = await init('--defaults', '--directory', place, ...team);
+    assert.equal(again.exit, 78);
+    assert.match(again.stderr, /^\S+dovegate\.yaml exists already, and is not overwritten/);
+    assert.deepEqual(files(), before);
+  });
+}
+
+void test('without a terminal it names every option that is missing, and waits for nothing', async (t) => {
+  const { init, files } = openMachine(t, undefined);
+  const { stderr, exit } = await init();
+  assert.equal(exit, 64);
+  for (const option of ['directory', 'backend', 'team', 'preset', 'journal'])
+    assert.match(stderr, new RegExp(`^  --${option} `, 'm'));
+  const some = await init('--directory', 'x', '--team', 'a', '--preset', 'b', '--journal', 'c');
+  assert.match(some.stderr, /missing option:\n {2}--backend .*\n$/);
+  assert.deepEqual(files(), []);
+});
+
+void test('a doveconf that is not there, hangs, fails, prints rubbish or without an end', async (t) => {
+  for (const [script, said] of [
+    [undefined, /no Dovecot was found here/],
+    ['sleep 1000', /doveconf -n does not work: no end within 5 s/],
+    ['echo broken >&2; exit 89', /doveconf -n ended with exit code 89/],
+    ['echo hello', /printed nothing of a Dovecot 2\.3 or 2\.4/],
+    ['yes', /printed more than/],
+  ] as const) {
+    const { place, init } = openMachine(t, script);
+    const refused = await init('--defaults', '--directory', place, ...team);
+    assert.equal(refused.exit, 64);
+    assert.match(refused.stderr, /^--backend has no default here/);
+    const { text, exit } = await init('--defaults', '--directory', place, ...team, '--backend', 'local');
+    assert.equal(exit, 0, text);
+    assert.match(text, said);
+    assert.match(text, /unix_listener dovegate-doveadm/);
+  }
+});
+
+void test('over the network: the password is copied to no output, and its file is needed', async (t) => {
+  const { folder, place, init, files } = openMachine(t, undefined);
+  const args = ['--defaults', '--directory', place, ...team, '--backend', '127.0.0.1:1'];
+  const refused = await init(...args);
+  assert.equal(refused.exit, 64);
+  assert.match(refused.stderr, /^--password-file is missing/);
+  const password = join(folder, 'password');
+  const unreadable = await init(...args, '--password-file', password);
+  assert.equal(unreadable.exit, 78);
+  assert.match(unreadable.stderr, /there is no such file/);
+  writeFileSync(password, 'Quail7\n', { mode: 0o644 });
+  chmodSync(password, 0o644);
+  const open = await init(...args, '--password-file', password);
+  assert.equal(open.exit, 78);
+  assert.match(open.stderr, /can be read by every user/);
+  assert.match(open.stderr, /\nnothing was written\n$/);
+  assert.deepEqual(files(), []);
+  chmodSync(password, 0o600);
+  const { text, exit } = await init(...args, '--password-file', password);
+  assert.equal(exit, 0, text);
+  assert.ok(!text.includes('Quail7'));
+});
+
+void test('a directory that is a link, that others can change, or of somebody else', async (t) => {
+  const { folder, place, init } = openMachine(t, found('2.3'));
+  mkdirSync(join(folder, 'real'));
+  symlinkSync(join(folder, 'real'), place);
+  const linked = await init('--defaults', '--directory', place, ...team);
+  assert.equal(linked.exit, 78);
+  assert.match(linked.stderr, /gate is a symbolic link; name the directory/);
+  assert.match(linked.stderr, /\nnothing was written\n$/);
+
+  const open = join(folder, 'open');
+  mkdirSync(open);
+  chmodSync(open, 0o777);
+  const changed = await init('--defaults', '--directory', open, ...team);
+  assert.equal(changed.exit, 78);
+  assert.match(changed.stderr, /can be changed by every user/);
+  assert.match(changed.stderr, /\nnothing was written\n$/);
+  assert.deepEqual(readdirSync(open), []);
+
+  const proc = await init('--defaults', '--directory', '/proc/dovegate', ...team);
+  assert.ok([77, 78].includes(proc.exit), proc.text);
+  assert.match(proc.stderr, /^\/proc\/dovegate: /);
+});
+
+void test('a file that is in the way of the journal leaves nothing behind', async (t) => {
+  const { folder, place, init } = openMachine(t, found('2.4'));
+  writeFileSync(join(folder, 'file'), 'mine');
+  const { stderr, exit } = await init(
+    '--defaults',
+    '--directory',
+    place,
+    ...team,
+    '--journal',
+    join(folder, 'file'),
+  );
+  assert.equal(exit, 78);
+  assert.match(stderr, /file is no directory\nnothing was written\n$/);
+  assert.deepEqual(readdirSync(folder).toSorted(), ['bin', 'file']);
+});
+
+void test('hostile answers', async (t) => {
+  const { place, init, files } = openMachine(t, found('2.3'));
+  const tried = async (...args: string[]): Promise<string> => {
+    const { stderr, exit } = await init('--defaults', '--directory', place, ...args);
+    assert.equal(exit, 64, stderr);
+    // Nothing that a terminal obeys.
+    // oxlint-disable-next-line no-control-regex -- that is what is looked for
+    assert.doesNotMatch(stderr.replaceAll('\n', ''), /[\u0000-\u001f\u007f\u202e]/);
+    return stderr;
+  };
+  assert.match(await tried('--team', '../../etc/x', '--members', me), /the name of a team/);
+  assert.match(await tried('--team', '\u001b[31m', '--members', me), /the name of a team/);
+  assert.match(await tried('--team', 'a', '--members', '\u001b[31m\u202e'), /no user/);
+  assert.match(await tried('--team', 'a', '--members', '$(reboot)'), /no user/);
+  assert.match(await tried(...team, '--preset', '../x'), /no preset/);
+  assert.match(await tried(...team, '--preset', 'monitoring'), /probe/);
+  assert.match(await tried(...team, '--mail-users', '\u202e'), /a pattern of mail users/);
+  assert.match(await tried(...team, '--journal', '/a;reboot'), /a directory is/);
+  assert.match(await tried(...team, '--run-as', 'no-such-user-here'), /no user/);
+  assert.deepEqual(files(), []);
+});
+
+void test('--json says what was written and what to type', async (t) => {
+  const { place, init } = openMachine(t, found('2.4'));
+  const { stdout, exit } = await init('--defaults', '--json', '--directory', place, ...team);
+  assert.equal(exit, 0);
+  const said: Record<string, unknown> = JSON.parse(stdout.toString());
+  assert.equal(said['configuration'], join(place, 'dovegate.yaml'));
+  assert.equal(said['dovecot'], '2.4.1-4');
+  assert.equal(said['socket'], join(place, 'run/support.sock'));
+  assert.ok(Array.isArray(said['made']) && said['made'].length >= 5);
+  assert.ok(Array.isArray(said['next']) && said['next'].length >= 3);
+});

@@ -1,0 +1,19 @@
+// Goal: the domains of the mail users become patterns, if they are few and plain.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { patternsOf } from '../../../src/cli/begin/machine.js';
+
+void test('a pattern for each domain; none where there are many, or where users have none', () => {
+  assert.deepEqual(patternsOf(['b@example.net', 'a@example.com', 'c@example.com', ''], undefined), [
+    '*@example.com',
+    '*@example.net',
+  ]);
+  assert.deepEqual(patternsOf(['anna', 'bert'], undefined), []);
+  assert.deepEqual(patternsOf(['anna', 'b@example.com'], undefined), []);
+  assert.deepEqual(patternsOf(['anna', 'bert'], 'example.com'), ['*@example.com']);
+  assert.deepEqual(patternsOf([], 'example.com'), ['*@example.com']);
+  assert.deepEqual(patternsOf([], undefined), []);
+  const many = Array.from({ length: 50 }, (_, at) => `a@d${at}.example`);
+  assert.deepEqual(patternsOf(many, undefined), []);
+  assert.deepEqual(patternsOf(['a@"\u001b[31m'], undefined), []);
+});

@@ -1,0 +1,62 @@
+// Goal: the commands that are left to type, each whole, for each kind of machine.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Answers } from '../../../src/cli/begin/draft.js';
+import { nextSteps } from '../../../src/cli/begin/next-steps.js';
+
+const answers: Answers = {
+  directory: '/etc/dovegate',
+  backend: {
+    kind: 'unix',
+    path: '/run/dovecot/dovegate-doveadm',
+    listenerName: 'dovegate-doveadm',
+    series: '2.3',
+    sharedNamespaces: [],
+    isReady: false,
+  },
+  team: 'support',
+  users: ['root', 'anna'],
+  groups: [],
+  preset: 'support-desk',
+  parameters: new Map(),
+  mailUsers: ['*@example.com'],
+  journal: '/var/lib/dovegate/audit',
+  stateDirectory: '/var/lib/dovegate',
+  runDirectory: '/run/dovegate',
+  daemonUser: 'dovegate',
+};
+const situation = {
+  configuration: '/etc/dovegate/dovegate.yaml',
+  isRoot: true,
+  hasSnippet: true,
+  mayQuota: true,
+};
+
+void test('on a host with Dovecot and systemd', () => {
+  assert.deepEqual(
+    nextSteps(answers, situation, () => true),
+    [
+      'cp /etc/dovegate/dovecot-snippet.conf /etc/dovecot/conf.d/99-dovegate.conf && doveadm reload',
+      'systemctl enable --now dovegate.service',
+      'dovegate doctor',
+      'runuser -u anna -- doveadm quota get -u USER@example.com -S /run/dovegate/support.sock',
+    ],
+  );
+});
+
+void test('without systemd, with a place of its own, for a Dovecot that listens already', () => {
+  const own = { ...answers, directory: '/srv/gate', runDirectory: '/srv/gate/run', users: ['root'] };
+  const more = { ...situation, configuration: '/srv/gate/dovegate.yaml', hasSnippet: false, mayQuota: false };
+  assert.deepEqual(
+    nextSteps(own, more, () => false),
+    [
+      'runuser -u dovegate -- dovegate serve --config /srv/gate/dovegate.yaml',
+      'dovegate doctor --config /srv/gate/dovegate.yaml',
+      'dovegate can --socket /srv/gate/run/support.sock',
+    ],
+  );
+  assert.equal(
+    nextSteps(own, { ...more, isRoot: false, hasSnippet: true }, () => true)[0],
+    'put the lines of /srv/gate/dovecot-snippet.conf into the configuration of Dovecot, and run there: doveadm reload',
+  );
+});
