@@ -182,5 +182,7 @@ export interface HttpRequests {
   next(): Promise<HttpRequest | { readonly malformed: number } | null>;
 }
 
-/** Reads a transport as HTTP from now on; nobody else reads or writes it any more. Its owner closes it. */
-export type ReadHttp = (transport: Transport) => HttpRequests;
+/**
+ * Reads a transport as HTTP from now on, `first` before what is still to come; nobody else reads or writes it any more. Its owner closes it.
+ */
+export type ReadHttp = (transport: Transport, first?: Buffer) => HttpRequests;

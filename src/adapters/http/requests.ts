@@ -50,7 +50,7 @@ export function createReadHttp(clock: Pick<Clock, 'nextTurn'>): ReadHttp {
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
       stream.requests.refuse(statusOf(fault));
   });
-  return (transport) => new TransportStream(transport, server, clock).requests;
+  return (transport, first) => new TransportStream(transport, server, clock, first).requests;
 }
 
 function streamOf({ socket }: IncomingMessage): TransportStream {
@@ -72,7 +72,12 @@ class TransportStream extends Duplex {
   #isReading = false;
   #wasLarge = false;
 
-  constructor(transport: Transport, server: Server, clock: Pick<Clock, 'nextTurn'>) {
+  constructor(
+    transport: Transport,
+    server: Server,
+    clock: Pick<Clock, 'nextTurn'>,
+    first: Buffer | undefined,
+  ) {
     super({
       readableHighWaterMark: readAheadBytes,
       writableHighWaterMark: readAheadBytes,
@@ -84,6 +89,7 @@ class TransportStream extends Duplex {
     // Whoever waits for a request, its body or room hears of it; the server listens for more than we do.
     this.on('error', () => undefined);
     server.emit('connection', this);
+    if (first !== undefined) this.push(first);
   }
 
   override _read(): void {
@@ -164,7 +170,11 @@ class Requests implements HttpRequests {
 
   constructor(stream: TransportStream) {
     this.#stream = stream;
-    stream.on('end', () => this.#finish());
+    stream.on('end', () => {
+      // Of a request with a field Upgrade, Node does not say that its body was cut, or is no HTTP.
+      if (this.#last?.isWhole === false) this.#last.breakOff();
+      this.#finish();
+    });
     // Also where the answer to the last request said so: Node ends the stream then.
     stream.on('finish', () => this.#finish());
     stream.on('close', () => this.#finish());
@@ -181,8 +191,8 @@ class Requests implements HttpRequests {
   }
 
   take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
-    // Nothing behind a refused request is looked at.
-    if (this.#malformed !== undefined) return;
+    // Nothing behind a refused request is looked at; nor behind one that asks for another protocol: Node loses what came with its end.
+    if (this.#malformed !== undefined || this.#last?.isLast === true) return;
     const request = new Request(this.#stream, message, response, isWaitingForUs);
     this.#last = request;
     const status = faultOfHead(message);
@@ -253,6 +263,8 @@ function faultOfHead({ rawHeaders, httpVersion, url = '', method }: IncomingMess
     const name = (rawHeaders[at] ?? '').toLowerCase();
     if (single.has(name) && seen.has(name)) return 400;
     seen.add(name);
+    // Node hands on the head before it finds that its body has no end.
+    if (name === 'transfer-encoding' && rawHeaders[at + 1]?.toLowerCase() !== 'chunked') return 400;
   }
   if (seen.has('trailer') || (httpVersion === '1.1' && !seen.has('host'))) return 400;
   if (httpVersion !== '1.1' && (httpVersion !== '1.0' || seen.has('transfer-encoding'))) return 400;
@@ -340,6 +352,11 @@ class Request implements HttpRequest {
     });
   }
 
+  /** It asks for another protocol, which it does not get. */
+  get isLast(): boolean {
+    return this.#message.headers.upgrade !== undefined;
+  }
+
   /** All of its body came. */
   get isWhole(): boolean {
     return this.#message.complete;
@@ -395,7 +412,7 @@ class Request implements HttpRequest {
   #head({ status, reason, headers, isLast }: HttpHead, more: readonly (readonly [string, string])[]): void {
     const response = this.#response;
     this.#hasNoBody = this.#isWaitingForUs;
-    if (isLast) response.shouldKeepAlive = false;
+    if (isLast || this.isLast) response.shouldKeepAlive = false;
     const fields = [...headers, ...more].flat();
     response.writeHead(status, reason ?? STATUS_CODES[status] ?? '', fields);
   }

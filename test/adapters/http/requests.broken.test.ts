@@ -31,6 +31,11 @@ void test('a body that stops being HTTP ends the wait for it, and its request ca
     ['Transfer-Encoding: chunked\r\n\r\n3\r\nabc', 'abc'],
     ['Transfer-Encoding: chunked\r\n\r\n3\r\nab', undefined],
     ['Content-Length: 10\r\n\r\nab', undefined],
+    ['Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 10\r\n\r\nab', undefined],
+    [
+      'Upgrade: h2c\r\nConnection: Upgrade\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n',
+      undefined,
+    ],
   ] as const) {
     const { peer, requests, said } = open();
     peer.send(`${post}${sent}`);
@@ -165,5 +170,25 @@ void test('nothing behind a refused request is looked at', async () => {
     assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
     assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
     assert.match(said(), /^HTTP\/1\.1 400 [^]*Connection: close/);
+  }
+});
+
+void test('what came with the end of a request that asks for another protocol is not looked at, and nothing behind it', async () => {
+  for (const [first, ...others] of [
+    [`${post}Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n[]${empty}`, empty],
+    [`${post}Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n[`, `]${empty}`, empty],
+    [`GET / HTTP/1.1\r\nHost: gate\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`, empty],
+  ]) {
+    const { peer, requests, said } = open();
+    peer.send(first ?? '');
+    const request = await nextOf(requests);
+    for (const other of others) peer.send(other);
+    while ((await request.read()) !== null);
+    await request.answer({ ...head, isLast: false }, Buffer.from('x'));
+    await settle();
+    peer.end();
+    assert.equal(await requests.next(), null, first);
+    assert.match(said(), /Connection: close\r\n\r\nx$/, first);
+    assert.equal(said().match(/HTTP\/1\.1/g)?.length, 1, first);
   }
 });

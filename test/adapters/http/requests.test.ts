@@ -84,6 +84,8 @@ void test('what two readers could read differently is refused', async () => {
     [400, 'POST http://other/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 2\r\n\r\n[]'],
     [400, 'POST /doveadm/v1 HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
     [400, 'GET / HTTP/1.1\r\n\r\n'],
+    [400, 'GET / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: identity\r\n\r\n'],
+    [400, 'GET / HTTP/1.1\r\nHost: gate\r\nTransfer-Encoding: ch\xffunked\r\n\r\n'],
     [400, `${post} folded: x\r\n\r\n`],
     [400, `${post}Content Length: 2\r\n\r\n[]`],
     [400, `${post}Content-Length: +2\r\n\r\n[]`],
