@@ -38,6 +38,20 @@ const allow = [
 const header = 'From: a@example.net\nSubject: input\nMessage-ID: <1@example.net>\n\n';
 const command = `\t${alice}\tmailbox create\tFromTheMail`;
 
+/**
+ * Runs the real client until it does not fail by its own fault: up to 2.3.21, doveadm ends with a panic when the socket has no room at the
+ * moment where its input ends, also without us (o_stream_send_istream on a finished stream). The text has no end then, and nothing is stored.
+ */
+async function untilNoPanic(
+  run: () => Promise<ProgramResult>,
+): Promise<ProgramResult & { readonly panics: number }> {
+  for (let panics = 0; ; panics += 1) {
+    const result = await run();
+    const isPanic = result.exit === 134 && result.text.includes('(!_outstream->finished)');
+    if (!isPanic || panics === 4) return { ...result, panics };
+  }
+}
+
 /** Every kind of mail, as the text that is given to a client. */
 const mails: Readonly<Record<string, string | Buffer>> = {
   plain: `${header}hello\n`,
@@ -67,12 +81,13 @@ for (const release of releasesAsked()) {
 
     await t.test('save: every kind of mail is stored as it is without us, once', async (sub) => {
       const gateway = await openRealGateway(sub, lab, { allow });
+      let panics = 0;
       for (const [name, text] of Object.entries(mails)) {
         const stdin = Buffer.from(text);
-        const own = await runAt(lab, lab.unixPreauth, ['save', '-u', bob, '-m', mailbox], undefined, {
-          stdin,
-        });
-        const through = await gateway.doveadm(['save', '-u', alice, '-m', mailbox], { stdin });
+        const args = (user: string): readonly string[] => ['save', '-u', user, '-m', mailbox];
+        const own = await untilNoPanic(() => runAt(lab, lab.unixPreauth, args(bob), undefined, { stdin }));
+        const through = await untilNoPanic(() => gateway.doveadm(args(alice), { stdin }));
+        panics += through.panics;
         assert.deepEqual([through.exit, through.text], [own.exit, own.text], name);
         assertSameMail(lab, `${name}, by doveadm`);
         // By hand, line ends are not made to CR LF before they are sent.
@@ -92,8 +107,9 @@ for (const release of releasesAsked()) {
       }
       const records = await gateway.finish();
       const done = completionsOf(records);
-      assert.equal(done.length, 2 * Object.keys(mails).length);
-      for (const record of done) assert.deepEqual([record['command'], record['outcome']], ['save', 'ok']);
+      assert.equal(done.length, 2 * Object.keys(mails).length + panics);
+      for (const record of done.filter(({ outcome }) => panics === 0 || outcome !== 'aborted'))
+        assert.deepEqual([record['command'], record['outcome']], ['save', 'ok']);
       await assertNothingWasRun(lab);
     });
 
