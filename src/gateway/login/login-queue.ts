@@ -350,8 +350,8 @@ export class UnauthenticatedTurns {
   readonly #rankOf: (network: string) => number;
   readonly #nextTurn: () => Promise<void>;
   readonly #now: () => number;
-  /** By network; the one that was served last stands last. None is empty. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  /** By rank, as it was when they came, then by network; the one that was served last stands last. None is empty. */
+  readonly #waiting = new Map<number, Map<string, (() => void)[]>>();
   #isServing = false;
   /** Somebody came since the last turn of the loop. */
   #isArriving = false;
@@ -371,8 +371,14 @@ export class UnauthenticatedTurns {
   take(network: string): Promise<void> {
     return new Promise((resolve) => {
       this.#isArriving = true;
-      const theirs = this.#waiting.get(network);
-      if (theirs === undefined) this.#waiting.set(network, [resolve]);
+      const rank = this.#rankOf(network);
+      let networks = this.#waiting.get(rank);
+      if (networks === undefined) {
+        networks = new Map();
+        this.#waiting.set(rank, networks);
+      }
+      const theirs = networks.get(network);
+      if (theirs === undefined) networks.set(network, [resolve]);
       else theirs.push(resolve);
       if (!this.#isServing) void this.#serve();
     });
@@ -392,16 +398,16 @@ export class UnauthenticatedTurns {
   }
 
   #serveOne(rankMax: number): void {
-    let first: { readonly network: string; readonly rank: number } | undefined;
-    for (const network of this.#waiting.keys()) {
-      const rank = this.#rankOf(network);
-      if (rank <= rankMax && (first === undefined || rank < first.rank)) first = { network, rank };
-    }
-    if (first === undefined) return;
-    const { network } = first;
-    const [resolve, ...others] = this.#waiting.get(network) ?? [];
-    this.#waiting.delete(network);
-    if (others.length > 0) this.#waiting.set(network, others);
+    let rank = Infinity;
+    for (const each of this.#waiting.keys()) if (each < rank) rank = each;
+    const networks = rank > rankMax ? undefined : this.#waiting.get(rank);
+    const [first] = networks ?? [];
+    if (networks === undefined || first === undefined) return;
+    const [network, theirs] = first;
+    const resolve = theirs.shift();
+    networks.delete(network);
+    if (theirs.length > 0) networks.set(network, theirs);
+    else if (networks.size === 0) this.#waiting.delete(rank);
     resolve?.();
   }
 }

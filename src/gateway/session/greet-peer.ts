@@ -193,7 +193,7 @@ export async function acceptImplicitTls(
 }
 
 /** The next bytes of an unauthenticated peer, in the turn of its network. */
-async function readInTurn({ transport, access, peer }: Greeting): Promise<Buffer | null> {
+export async function readInTurn({ transport, access, peer }: Greeting): Promise<Buffer | null> {
   const chunk = await transport.read();
   if (chunk !== null) await access.logins?.turnOf(peer.address);
   return chunk;

@@ -18,7 +18,13 @@ import type { CommandLine } from '../../protocol/command.js';
 import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/request.js';
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { type ClientInput, waitForPeer } from '../relay/relay.js';
-import { acceptImplicitTls, type Greeting, reportLogin, type SessionContext } from './greet-peer.js';
+import {
+  acceptImplicitTls,
+  type Greeting,
+  readInTurn,
+  reportLogin,
+  type SessionContext,
+} from './greet-peer.js';
 import { HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 
@@ -99,7 +105,15 @@ export async function serveRequests(
       if (typeof certified === 'string') return certified;
       client.certified = certified;
     }
-    const requests = context.readHttp(transport);
+    let first: Buffer | undefined;
+    if (access.tls !== 'implicit' && !access.isPreauthenticated) {
+      // Even to read a head costs more than to accept a connection.
+      const chunk = await readInTurn(greeting);
+      if (chunk === null) return 'peer-ended';
+      first = chunk;
+      client.isInTurn = true;
+    }
+    const requests = context.readHttp(transport, first);
     for (;;) {
       const request = await requests.next();
       timer.cancel();
@@ -131,6 +145,8 @@ interface ReadCommand {
 class HttpClient {
   /** Whose certificate it showed. */
   certified: { readonly login: Login; readonly certificate: string } | undefined;
+  /** It is the turn of its network already. */
+  isInTurn = false;
   readonly #host: HttpHost;
   readonly #greeting: Greeting;
   readonly #peer: Peer;
@@ -203,7 +219,8 @@ class HttpClient {
       return this.#refuse(request);
     }
     if (asked.kind === 'password' && isKnown && host.isPermitted()) return undefined;
-    if (!isKnown) await logins.turnOf(address);
+    if (!isKnown && !this.isInTurn) await logins.turnOf(address);
+    this.isInTurn = false;
     const tried = { address, pauseMaxMs: limits.handshakeMs / 2, signal: waiting.signal, onSuspect };
     const answer =
       asked.kind === 'key'
