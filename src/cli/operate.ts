@@ -26,7 +26,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
   // systemd gives it to ExecReload=.
   const pid = options.pid ?? process.env['MAINPID'];
   const admin = findAdmin(config, readFromDisk);
-  const canAsk = admin?.unix !== undefined || admin?.tokenFile !== undefined;
+  const canAsk = admin?.unix !== undefined || (admin?.tokenFile !== undefined && admin.tls === undefined);
   if (canAsk && pid === undefined) return post(options, '/reload');
   try {
     if (canAsk) return await post(options, '/reload');
@@ -105,7 +105,7 @@ export function findDaemon({ config, socket }: WhichDaemon): AskDaemon {
   return (method, path) => ask(admin, method, path);
 }
 
-type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tokenFile'>;
+type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile'>;
 
 function adminOf(config: string): Where {
   const loaded = loadConfiguration(config, { asksForFiles: false });
@@ -124,6 +124,10 @@ function adminOf(config: string): Where {
 }
 
 async function ask(admin: Where, method: string, path: string): Promise<AdminAnswer> {
+  if (admin.unix === undefined && admin.tls !== undefined) {
+    const text = 'admin.tcp with TLS is for other machines; for commands on this one add admin.unix: PATH';
+    throw new CommandFault(exitCodes.configuration, text);
+  }
   const where = admin.unix === undefined ? admin.tcp : { socketPath: admin.unix };
   const shown = admin.unix ?? `${admin.tcp?.host ?? ''}:${admin.tcp?.port ?? ''}`;
   try {

@@ -72,7 +72,13 @@ export async function serveClosed(
       opened = JSON.stringify(admin);
       try {
         if (admin === undefined) await endpoints.shut();
-        else await endpoints.open(admin, () => showClosed(problems(), gate.listeners()), act);
+        else
+          await endpoints.open(
+            admin,
+            () => showClosed(problems(), gate.listeners()),
+            act,
+            () => undefined,
+          );
       } catch (fault) {
         log.report({ event: 'admin-failed', level: 'error', text: messageOf(fault) });
       }

@@ -9,6 +9,7 @@ import { readSecretFile } from '../adapters/host/files.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
+import { acceptTls } from '../adapters/net/tls-accept.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
@@ -21,12 +22,14 @@ import {
   type Settings,
 } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
+import { isOfThisMachine } from '../domain/identity/peer.js';
 import { reachable } from '../domain/policy/policy.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import type { Certificates } from '../setup/certificates.js';
+import type { TlsOffer } from '../ports/transport.js';
+import { adminName, type Certificates } from '../setup/certificates.js';
 import type { KeyWatch } from './keys.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { DrainedBackends } from './operator.js';
@@ -64,6 +67,10 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     uptimeMs: clock.now() - startedMs,
     ...showNow(),
   });
+  const onRefused = (address: string): void => {
+    const text = `no token, or a wrong one, at admin.tcp, from ${address}`;
+    log.report({ event: 'login-failed', level: 'warn', listener: adminName, address, type: 'token', text });
+  };
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
 
   /** Takes the sockets away. */
@@ -76,7 +83,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   return {
     metrics,
     /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
-    async open(settings: AdminSettings, show: () => Shown, act: Act): Promise<void> {
+    async open(settings: AdminSettings, show: () => Shown, act: Act, offer: OfferOf): Promise<void> {
       await shut();
       showNow = show;
       admin = await openAdmin({
@@ -85,7 +92,8 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
         metrics: () => metrics.render(),
         act,
         onError,
-        doors: await doorsOf(settings, onError),
+        onRefused,
+        doors: await doorsOf(settings, offer, onError),
         whoIs: (socket, door) => whoIs(socket, door, findPeer),
       });
     },
@@ -99,7 +107,8 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
 }
 
 async function doorsOf(
-  { unix, mode, tcp, tokenFile }: AdminSettings,
+  { unix, mode, tcp, tls, tokenFile }: AdminSettings,
+  offer: OfferOf,
   onError: (text: string) => void,
 ): Promise<readonly AdminDoor[]> {
   const doors: AdminDoor[] = [];
@@ -108,11 +117,31 @@ async function doorsOf(
     doors.push({ door: { kind: 'unix' }, bind: (server) => bindUnix(server, place, onError) });
   }
   if (tcp !== undefined) {
+    const isRemote = !isOfThisMachine(tcp.host);
     const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
-    const door: Door = { kind: 'tcp', host: tcp.host, token };
-    doors.push({ door, bind: (server) => bindTcp(server, tcp, onError) });
+    if (isRemote && (token === undefined || tls === undefined))
+      throw new ListenFault(`${tcp.host}: other machines need TLS and a token`);
+    const door: Door = { kind: 'tcp', host: tcp.host, isRemote, hasTls: tls !== undefined, token };
+    const secure = tls && { secure: secureWith(offer) };
+    doors.push({ door, bind: (server) => bindTcp(server, tcp, onError), ...secure });
   }
   return doors;
+}
+
+/** What the endpoints show to clients that want TLS; undefined: nothing (any more). */
+type OfferOf = () => TlsOffer | undefined;
+
+/** A reload may take the setting away, which counts at the next start only: until then the last certificate is shown. */
+function secureWith(offerNow: OfferOf): NonNullable<AdminDoor['secure']> {
+  let last: TlsOffer | undefined;
+  return async (socket) => {
+    last = offerNow() ?? last;
+    if (last === undefined) {
+      socket.destroy();
+      throw new Error('no certificate');
+    }
+    return (await acceptTls(socket, last, Buffer.alloc(0))).socket;
+  };
 }
 
 /** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */

@@ -124,7 +124,7 @@ async function replaceAll(
   const context = parts.contextOf(settings, pools.byName);
   const next = createServed(settings, context, numbers, parts.doorsOf(settings));
   const certificates = parts.certificates.prepare(
-    tlsFilesOf(settings.listeners),
+    tlsFilesOf(settings),
     settings.backends.map(({ name }) => name),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);

@@ -16,7 +16,7 @@ import type { Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { createCertificates, tlsFilesOf } from '../setup/certificates.js';
+import { adminName, createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,
   type LoadedConfiguration,
@@ -231,7 +231,7 @@ async function open(
     onReplaced: () => service.reviewRights(),
   });
   opened.add('certificates', () => certificates.close());
-  certificates.prepare(tlsFilesOf(settings.listeners), []).commit();
+  certificates.prepare(tlsFilesOf(settings), []).commit();
   const pools = new Pools(
     adapters,
     (name) => drained.find(name) !== undefined,
@@ -283,7 +283,13 @@ async function open(
   const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
-  if (settings.admin !== undefined) await endpoints?.open(settings.admin, () => showRunning(running), act);
+  if (settings.admin !== undefined)
+    await endpoints?.open(
+      settings.admin,
+      () => showRunning(running),
+      act,
+      () => certificates.offerOf(adminName),
+    );
   first.commit();
   lifecycle.become('serving');
   const names = settings.listeners.map((listener) => listener.name).join(' ');

@@ -5,7 +5,7 @@
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import type { ListenerSettings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
@@ -230,11 +230,19 @@ function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
 }
 
-/** The files of the listeners that have TLS. */
-export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly NamedTlsFiles[] {
-  return listeners.flatMap(({ name, protocol, tls }) => {
+/** What the admin endpoints are called beside the listeners, none of which can have this name. */
+export const adminName = '(admin)';
+
+/** The files of the listeners that have TLS, and of the admin endpoints. */
+export function tlsFilesOf({
+  listeners,
+  admin,
+}: Pick<Settings, 'listeners' | 'admin'>): readonly NamedTlsFiles[] {
+  const ofListeners: readonly NamedTlsFiles[] = listeners.flatMap(({ name, protocol, tls }) => {
     if (tls === undefined || tls.mode === 'off') return [];
     const { certificate, key, clientCa } = tls;
     return [{ name, certificate, key, clientCa, ...(protocol === 'http' && { alpn: 'http/1.1' }) }];
   });
+  if (admin?.tls === undefined) return ofListeners;
+  return [...ofListeners, { name: adminName, ...admin.tls, clientCa: undefined, alpn: 'http/1.1' }];
 }

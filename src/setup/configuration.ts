@@ -38,6 +38,7 @@ import {
   inspectMemory,
   inspectModes,
   inspectSignKey,
+  inspectToken,
 } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
@@ -213,10 +214,11 @@ function* inspect(
   yield* inspectModes(files, settings, why);
   if (settings === undefined) return;
   yield inspectSignKey(settings, readIfThere);
+  yield inspectToken(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
-  yield* inspectCertificates(settings.listeners, systemClock.wallMs(), credentialsFolder());
+  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder());
   if (asksForAccounts) yield inspectAccounts(settings, ourselves());
 }
 

@@ -10,7 +10,8 @@ import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/le
 import { type Asking } from '../domain/config/parse-settings.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
-import { expirySentence, type NamedTlsFiles, tlsFilesOf, warnMs } from './certificates.js';
+import { isOfThisMachine } from '../domain/identity/peer.js';
+import { adminName, expirySentence, type NamedTlsFiles, tlsFilesOf, warnMs } from './certificates.js';
 import { CertificateFault, readTls } from './read-certificates.js';
 
 /** Why a file cannot be read; undefined: it can. */
@@ -93,7 +94,7 @@ export function* inspectModes(
     path: from?.path ?? '',
     file,
   }));
-  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfListeners(settings)];
+  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfTls(settings)];
   for (const { place, path, file } of [...asked, ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
     const severity = why?.isDoubtful === true ? 'warning' : 'error';
@@ -102,8 +103,14 @@ export function* inspectModes(
 }
 
 /** The files of TLS; that they can be read, and what stands in them, is judged with the certificates. */
-function filesOfListeners({ listeners }: Settings): readonly NamedFile[] {
-  return listeners.flatMap(({ name, place, tls }) => {
+function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
+  const { file = '' } = listeners[0]?.place ?? {};
+  const top: Place = { file, line: 1, column: 1 };
+  const ofAdmin = [
+    { place: top, path: 'admin.tls.certificate', file: admin?.tls?.certificate },
+    { place: top, path: 'admin.tls.key', file: admin?.tls?.key },
+  ];
+  const ofListeners = listeners.flatMap(({ name, place, tls }) => {
     if (tls === undefined || tls.mode === 'off') return [];
     return [
       { place, path: `listeners.${name}.tls.certificate`, file: tls.certificate },
@@ -111,10 +118,32 @@ function filesOfListeners({ listeners }: Settings): readonly NamedFile[] {
       { place, path: `listeners.${name}.tls.client_ca`, file: tls.clientCa },
     ];
   });
+  return [...ofListeners, ...ofAdmin];
 }
 
 /** The text of a file; undefined: there is none. Throws what else the system says. */
 type ReadIfThere = (path: string) => string | undefined;
+
+/** Of a token that other machines may try: with the pace of failures, nobody finds it by guessing. */
+const tokenBytesMin = 16;
+
+/** The problem if the token of the admin endpoints could be guessed from elsewhere; none where it cannot be seen. */
+export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere): readonly Problem[] {
+  const { tcp, tokenFile } = admin ?? {};
+  if (tcp === undefined || tokenFile === undefined || isOfThisMachine(tcp.host)) return [];
+  let token: string | undefined;
+  try {
+    token = read(tokenFile)?.replace(/\r?\n$/, '');
+  } catch {
+    // That it cannot be read is told with the other files.
+  }
+  if (token === undefined || Buffer.byteLength(token) >= tokenBytesMin) return [];
+  const { file = '' } = listeners[0]?.place ?? {};
+  const message = `${tokenFile} has fewer than ${tokenBytesMin} bytes, and other machines can try it; make one with "openssl rand -hex 32"`;
+  return [
+    { file, line: 1, column: 1, path: 'admin.token_file', message, severity: 'error', code: 'doubtful' },
+  ];
+}
 
 /** A warning where the key is gone or another one; none where that cannot be seen. */
 export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly Problem[] {
@@ -158,13 +187,13 @@ export function inspectMemory(
   return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
-/** The problems of each listener. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
+/** The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
 export function* inspectCertificates(
-  listeners: readonly ListenerSettings[],
+  settings: Pick<Settings, 'listeners' | 'admin'>,
   nowMs: number,
   credentials: string | undefined,
 ): Generator<readonly Problem[]> {
-  for (const files of tlsFilesOf(listeners)) yield inspectPair(files, listeners, nowMs, credentials);
+  for (const files of tlsFilesOf(settings)) yield inspectPair(files, settings.listeners, nowMs, credentials);
 }
 
 function inspectPair(
@@ -173,14 +202,12 @@ function inspectPair(
   nowMs: number,
   credentials: string | undefined,
 ): readonly Problem[] {
-  const place = listeners.find(({ name }) => name === files.name)?.place ?? {
-    file: '',
-    line: 1,
-    column: 1,
-  };
+  const { file = '' } = listeners[0]?.place ?? {};
+  const place = listeners.find(({ name }) => name === files.name)?.place ?? { file, line: 1, column: 1 };
+  const section = files.name === adminName ? 'admin' : `listeners.${files.name}`;
   const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
     ...place,
-    path: `listeners.${files.name}.tls.${key}`,
+    path: `${section}.tls.${key}`,
     message,
     severity,
     code: 'bad-certificate',

@@ -165,9 +165,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
-  'adapters/admin': rule(['ports', 'domain/identity', 'domain/audit', 'gateway/outcome'], {
+  'adapters/admin': rule(['ports', 'concurrency', 'domain/identity', 'domain/audit', 'gateway/outcome'], {
     public: ['access', 'admin', 'pages'],
-    builtins: ['http'],
+    builtins: ['http', 'net'],
   }),
 
   setup: rule(['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments'], {

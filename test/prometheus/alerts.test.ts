@@ -1,9 +1,10 @@
 // Goal: promtool takes every rule and every expression of the board, and each alert fires when it should and not before. What must not
 // happen: an alert that nobody tested, an alert whose text has a hole, a link to a place that is not there.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fencesOf } from '../cli/docs-page.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { type Alert, asSent, readAlerts, readBoard, root, rulesFile } from './expressions.js';
@@ -390,6 +391,24 @@ test('promtool reads every expression of the board', { timeout: 60_000 }, async 
   const checked = await check(exprs);
   assert.equal(checked.exit, 0, checked.text);
   assert.notEqual((await check([...exprs, 'sum(dovegate_ready'])).exit, 0, 'a broken one is noticed');
+});
+
+test('promtool takes the configurations of Prometheus that the page shows', async (t) => {
+  const shown = fencesOf(readFileSync(join(root, 'docs/monitoring.md'), 'utf8')).filter(({ info }) =>
+    info.startsWith('prometheus'),
+  );
+  assert.equal(shown.length, 2);
+  if (isMissing(t)) return;
+  const folder = openFolder(t);
+  for (const name of ['dovegate.token', 'ca.pem']) writeFileSync(join(folder, name), 'x');
+  copyFileSync(rulesFile, join(folder, 'dovegate-rules.yaml'));
+  for (const { text } of shown) {
+    const file = join(folder, 'prometheus.yml');
+    writeFileSync(file, text.replaceAll('/etc/prometheus', folder));
+    const checked = await runProgram(promtool, ['check', 'config', file]);
+    assert.equal(checked.exit, 0, checked.text);
+    assert.match(checked.text, /SUCCESS: \d+ rules found/);
+  }
 });
 
 test('every alert says what is wrong, what to do, and where that is written', () => {

@@ -1,4 +1,4 @@
-// Goal: a real Prometheus, the distribution's package, scrapes the daemon, and no client can make it hold more. Phases: a scrape; hostile
+// Goal: a real Prometheus, the distribution's package, scrapes the daemon over TLS with a token, and no client can make it hold more. Phases: a scrape; hostile
 // commands of a thousand names; another scrape. What must not happen: a scrape that fails, a series that a client made.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,6 +12,8 @@ import { askHttp } from '../kit/ask-http.js';
 import { openFolder } from '../kit/folder.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
+import { authority, filesOf } from '../kit/tcp-gate.js';
+import { rulesFile } from './expressions.js';
 
 const setup = fileURLToPath(new URL('../../../test/prometheus/setup', import.meta.url));
 const commands = 1_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -53,14 +55,30 @@ test('a real Prometheus scrapes it, and the number of series stays', { timeout: 
 
   const metrics = await freePort();
   const own = await freePort();
-  const { client, daemon } = await openGateway(t, { more: `admin: { tcp: "127.0.0.1:${metrics}" }` });
+  const token = 'a-token-that-nobody-guesses';
+  const secured = 'tls: { certificate: gate.crt, key: gate.key }, token_file: token';
+  const { client, daemon } = await openGateway(t, {
+    more: `admin: { tcp: "0.0.0.0:${metrics}", ${secured} }`,
+    files: { ...filesOf(authority), token },
+  });
   const folder = openFolder(t);
+  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
   mkdirSync(join(folder, 'data'));
   const file = join(folder, 'prometheus.yml');
   writeFileSync(
     file,
     `global: { scrape_interval: 1s }
-scrape_configs: [{ job_name: dovegate, static_configs: [{ targets: ["127.0.0.1:${metrics}"] }] }]
+rule_files: [${rulesFile}]
+scrape_configs:
+  - job_name: dovegate
+    scheme: https
+    authorization: { credentials_file: ${daemon.path('token')} }
+    tls_config: { ca_file: ca.pem, server_name: localhost }
+    static_configs: [{ targets: ["127.0.0.1:${metrics}"] }]
+  - job_name: stranger
+    scheme: https
+    tls_config: { ca_file: ca.pem, server_name: localhost }
+    static_configs: [{ targets: ["127.0.0.1:${metrics}"] }]
 `,
   );
   const prometheus = spawn(
@@ -99,6 +117,7 @@ scrape_configs: [{ job_name: dovegate, static_configs: [{ targets: ["127.0.0.1:$
   await ask('alice@example.org', 'mailbox delete', 'x');
   await until('scrape', async () => (await query(own, 'up{job="dovegate"}')) === 1);
   await until('exchange', async () => ((await query(own, exchanges)) ?? 0) >= 3);
+  assert.equal(await query(own, 'up{job="stranger"}'), 0, 'without the token');
   const before = await query(own, series);
   assert.equal(await query(own, 'dovegate_backend_up'), 1);
   assert.equal(await query(own, 'dovegate_audit_writable'), 1);

@@ -30,7 +30,7 @@ void test('each in its file; an end that is near is a warning', (t) => {
   writeFileSync(join(folder, 'key'), keyPem, { mode: 0o600 });
   writeFileSync(join(folder, 'ca'), authority.certificatePem);
   const told = (ca: string, nowMs = Date.now()) =>
-    inspectCertificates(settingsOf(withJobs(tls(ca))).listeners, nowMs, undefined).map((problem) =>
+    inspectCertificates(settingsOf(withJobs(tls(ca))), nowMs, undefined).map((problem) =>
       formatProblem(problem).replace(`${folder}/`, ''),
     );
   const at = '/etc/dovegate/d.yaml:4:3: ';
@@ -50,13 +50,13 @@ void test('a UNIX socket has none; a credential is not looked at before its serv
   const text = withJobs(
     'tls: { certificate: /run/credentials/s/crt, key: /run/credentials/s/key, client_ca: /run/credentials/s/ca }',
   );
-  const { listeners } = settingsOf(text);
+  const settings = settingsOf(text);
   assert.deepEqual(
-    tlsFilesOf(listeners).map(({ name }) => name),
+    tlsFilesOf(settings).map(({ name }) => name),
     ['jobs'],
   );
   const told = (credentials: string | undefined) =>
-    inspectCertificates(listeners, Date.now(), credentials).map(({ severity }) => severity);
+    inspectCertificates(settings, Date.now(), credentials).map(({ severity }) => severity);
   assert.deepEqual(told(undefined), ['warning']);
   assert.deepEqual(told('/run/credentials/s'), ['error']);
 });

@@ -1,6 +1,6 @@
 // Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path.
 // The rules: over the UNIX socket everything is permitted, since its mode says who can connect; over TCP, which every program of this machine
-// reaches, only health and metrics without the token; a web page never gets in by a name that resolves to this address. An action is a
+// reaches, only health and metrics without the token; where other machines can connect, nothing without it; a web page never gets in by a name that resolves to this address. An action is a
 // POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
@@ -12,6 +12,9 @@ export type Door =
       readonly kind: 'tcp';
       /** The name or address that it was told to listen on. */
       readonly host: string;
+      /** Other machines can connect: then all needs the token. */
+      readonly isRemote: boolean;
+      readonly hasTls: boolean;
       /** Undefined: the harmless endpoints only. */
       readonly token: Secret | undefined;
     };
@@ -39,10 +42,14 @@ export function refuseAccess(
   isHarmless: boolean,
 ): AccessRefusal | undefined {
   const { origin, host } = credentials;
-  if (origin !== undefined && origin !== `http://${host ?? ''}`) return 'wrong-origin';
+  const scheme = door.kind === 'tcp' && door.hasTls ? 'https' : 'http';
+  if (origin !== undefined && origin !== `${scheme}://${host ?? ''}`) return 'wrong-origin';
   if (door.kind === 'unix') return undefined;
-  if (host !== undefined && !isOwnHost(host, door.host)) return 'wrong-host';
-  if (isHarmless) return undefined;
+  // From elsewhere it has names that are not known here, and a page that makes one of its names point here has no token.
+  if (!door.isRemote) {
+    if (host !== undefined && !isOwnHost(host, door.host)) return 'wrong-host';
+    if (isHarmless) return undefined;
+  }
   if (door.token === undefined) return 'no-token-set';
   const given = /^Bearer +(\S+) *$/i.exec(credentials.authorization ?? '')?.[1];
   // Compared by Secret in a time that says nothing about the token.

@@ -2,7 +2,10 @@
 // The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other
 // side does; nothing that is asked here can delay a session, fail one, or end the daemon.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
+import { TokenBuckets } from '../../concurrency/limits.js';
+import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import {
@@ -25,7 +28,9 @@ interface Closable {
 export interface AdminDoor {
   readonly door: Door;
   /** Puts a server on its socket. What it returns stops accepting and takes the socket away. */
-  readonly bind: (server: Server) => Promise<Closable>;
+  readonly bind: (server: Acceptor) => Promise<Closable>;
+  /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
+  readonly secure?: (socket: Socket) => Promise<Socket>;
 }
 
 /** A connection of HTTP. */
@@ -38,10 +43,15 @@ export interface AdminOptions extends PageSources {
   readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
   /** Told of an endpoint that failed; a bug of ours. */
   readonly onError: (text: string) => void;
+  /** Told of requests without the token, or with a wrong one, at most ten at once of one address and then one a second. */
+  readonly onRefused: (address: string) => void;
 }
 
 /** Endpoints that are served; `close` ends all of it at once. */
 export type Admin = Closable;
+
+/** Requests without the right token, of one network. Above it they are not told, and answered with 429. */
+const refusals = { burst: 10, refillMs: 1_000, sourcesMax: 1_024 };
 
 /** Of the request line and all headers. */
 const headerBytesMax = 8 * 1024;
@@ -56,14 +66,15 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
       await Promise.all(open.map((each) => each.close()));
     },
   };
-  for (const { door, bind } of options.doors) {
-    const server = serverOf(door, pages, options);
+  for (const { door, bind, secure } of options.doors) {
+    const connections = new Connections(options.clock);
+    const server = serverOf(door, pages, options, connections, secure);
     try {
       const bound = await bind(server);
       open.push({
         async close() {
           await bound.close();
-          server.closeAllConnections();
+          connections.end();
         },
       });
     } catch (fault) {
@@ -74,26 +85,46 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   return admin;
 }
 
-function serverOf(door: Door, pages: ReadonlyMap<string, Page>, options: AdminOptions): Server {
-  const connections = new Connections(options.clock);
+/** Without `secure` the server of HTTP accepts by itself; else it gets what came through the handshake. */
+function serverOf(
+  door: Door,
+  pages: ReadonlyMap<string, Page>,
+  options: AdminOptions,
+  connections: Connections,
+  secure: AdminDoor['secure'],
+): Acceptor {
+  const failures = new TokenBuckets(refusals);
+  /** What TLS runs over: the connection that is counted. */
+  const below = new WeakMap<Socket, Socket>();
   // Times are watched there: Node's own would watch a request, but not a client that does not read the answer.
   const limits = { maxHeaderSize: headerBytesMax, requestTimeout: 0, headersTimeout: 0 };
   const server = createServer(limits, (request, response) => {
-    connections.become(request.socket, 'working');
+    const connection = below.get(request.socket) ?? request.socket;
+    connections.become(connection, 'working');
     const answer = (reply: Answer): void => {
       send(response, reply);
-      connections.become(request.socket, 'answered');
+      connections.become(connection, 'answered');
     };
     // Not awaited by anybody: both ways end in an answer.
-    void respond(door, pages, request, options).then(answer, (fault: unknown) => {
+    void respond(door, pages, request, options, failures).then(answer, (fault: unknown) => {
       options.onError(`${pathOf(request)}: ${messageOf(fault)}`);
       answer(plainAnswer(500, 'this failed; the log says why'));
     });
   });
   server.maxHeadersCount = headersMax;
   server.maxRequestsPerSocket = 1;
-  server.on('connection', (socket) => connections.accepted(socket));
-  return server;
+  if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket));
+  return createAcceptor((plain) => {
+    connections.accepted(plain);
+    // Strangers fail here all the time; the socket is gone then.
+    void secure(plain).then(
+      (socket) => {
+        below.set(socket, plain);
+        server.emit('connection', socket);
+      },
+      () => undefined,
+    );
+  });
 }
 
 async function respond(
@@ -101,25 +132,41 @@ async function respond(
   pages: ReadonlyMap<string, Page>,
   request: IncomingMessage,
   options: AdminOptions,
+  failures: TokenBuckets,
 ): Promise<Answer> {
   const { host, authorization, origin } = request.headers;
   const path = pathOf(request);
   const page = pages.get(path);
   const action = actionAt(path);
-  const refused = refuseAccess(
-    door,
-    { host, authorization, origin },
-    page?.isHarmless ?? action === undefined,
-  );
-  if (refused === 'wrong-host' || refused === 'wrong-origin') return refusals[refused];
+  const isHarmless = page?.isHarmless ?? action === undefined;
+  const refused = refuseAccess(door, { host, authorization, origin }, isHarmless);
+  if (refused === 'wrong-host' || refused === 'wrong-origin') return refusalAnswers[refused];
+  if (refused === 'token-needed') return refuse(request, options, failures);
   if (action !== undefined) {
     if (request.method !== 'POST') return { ...plainAnswer(405, 'POST only'), headers: { Allow: 'POST' } };
-    return refused === undefined ? change(action, door, request, options) : refusals[refused];
+    return refused === undefined ? change(action, door, request, options) : refusalAnswers[refused];
   }
   if (page === undefined) return plainAnswer(404, `there is ${[...pages.keys(), ...actionPaths].join(' ')}`);
   if (request.method !== 'GET') return { ...plainAnswer(405, 'GET only'), headers: { Allow: 'GET' } };
-  if (refused !== undefined) return refusals[refused];
+  if (refused !== undefined) return refusalAnswers[refused];
   return page.answer();
+}
+
+/** The right token never waits: whoever shares an address with somebody who guesses must still be able to scrape. */
+function refuse(
+  request: IncomingMessage,
+  { clock, onRefused }: AdminOptions,
+  failures: TokenBuckets,
+): Answer {
+  const address = request.socket.remoteAddress ?? 'an unknown address';
+  const waitMs = failures.take(networkOf(address), clock.now());
+  if (waitMs !== undefined)
+    return {
+      ...plainAnswer(429, 'too many requests without the token'),
+      headers: { 'Retry-After': String(Math.ceil(waitMs / 1_000)) },
+    };
+  onRefused(address);
+  return refusalAnswers['token-needed'];
 }
 
 async function change(
@@ -143,7 +190,7 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? '').split('?', 1).join('');
 }
 
-const refusals: Readonly<Record<AccessRefusal, Answer>> = {
+const refusalAnswers: Readonly<Record<AccessRefusal, Answer>> = {
   'wrong-host': plainAnswer(421, 'the Host is not a name of this server'),
   'wrong-origin': plainAnswer(403, 'not from a page of another origin'),
   'no-token-set': plainAnswer(403, 'only over the UNIX socket, since no token is configured'),
@@ -224,6 +271,11 @@ export class Connections {
   /** `working`: its request has come whole; `answered`: its answer was written. */
   become(connection: Connection, stage: 'working' | 'answered'): void {
     if (this.#open.has(connection)) this.#open.set(connection, stage);
+  }
+
+  /** Closes all of them. */
+  end(): void {
+    for (const connection of this.#open.keys()) connection.destroy();
   }
 
   #oldest(stage: Stage): Connection | undefined {

@@ -1,5 +1,6 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
 import { allSeries, commandNamed, commandsOf, type Series } from '../commands/catalog.js';
+import { isOfThisMachine } from '../identity/peer.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
@@ -147,8 +148,11 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
     return undefined;
   }
-  const { mode, tcp } = raw;
+  const { mode } = raw;
   const unix = socketPath(cursor);
+  const tcp = parseAdminTcp(raw, cursor);
+  const tls = raw.tls && cursor.down('tls');
+  const [certificate, key] = [tls?.file('certificate'), tls?.file('key')];
   if ((mode & 0o022) !== 0) {
     const who = (mode & 0o002) === 0 ? "its group's members" : 'every user of this machine';
     const message = `lets ${who} see and change what the daemon does; say "0600" unless that is meant`;
@@ -161,8 +165,29 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     ...(unix !== undefined && { unix }),
     ...(tokenFile !== undefined && { tokenFile }),
     ...(tcp !== undefined && { tcp }),
+    ...(certificate !== undefined && key !== undefined && { tls: { certificate, key } }),
     ...(page !== undefined && { page }),
   };
+}
+
+/** Beyond this machine, metrics and actions need TLS and the token; undefined: no socket that may be made. */
+function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
+  if (raw.tcp === undefined) {
+    if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');
+    return undefined;
+  }
+  const place = parseHostAndPort(raw.tcp);
+  if (place === undefined) {
+    cursor.error(['tcp'], 'must be ADDRESS:PORT or [IPV6]:PORT, as 127.0.0.1:9146');
+    return undefined;
+  }
+  if (isOfThisMachine(place.host)) return place;
+  const what = `${raw.tcp} can be reached from other machines, so it needs`;
+  if (raw.tls === undefined)
+    cursor.error(['tcp'], `${what} TLS: add tls: { certificate: FILE, key: FILE }`, 'missing-key');
+  if (raw.token_file === undefined)
+    cursor.error(['tcp'], `${what} a token: add token_file: FILE`, 'missing-key');
+  return place;
 }
 
 function parsePage({ mode, people }: RawPage, cursor: Cursor): PageSettings | undefined {

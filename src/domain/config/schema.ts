@@ -229,18 +229,11 @@ const page = strict('the settings of the page', {
 const admin = strict('the admin endpoints', {
   unix: file('the path of a UNIX socket').optional(),
   mode: fileMode('0600'),
-  tcp: matching(
-    /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/,
-    'must be a loopback address and a port, as 127.0.0.1:9146',
-  )
-    .transform((written) => {
-      const colon = written.lastIndexOf(':');
-      return {
-        host: written.slice(0, colon).replace(/^\[|\]$/g, ''),
-        port: Number(written.slice(colon + 1)),
-      };
-    })
-    .optional(),
+  tcp: text('ADDRESS:PORT, as 127.0.0.1:9146').optional(),
+  tls: strict('TLS of the admin endpoints', {
+    certificate: file('a file with a certificate and its chain (PEM)'),
+    key: file('a file with the key of the certificate (PEM)'),
+  }).optional(),
   token_file: file('a file with a token').optional(),
   page: page.optional(),
 });

@@ -237,6 +237,8 @@ export interface AdminSettings {
   readonly unix?: string;
   readonly mode: number;
   readonly tcp?: { readonly host: string; readonly port: number };
+  /** Of `tcp`; present where its address is beyond this machine, as is the token. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   readonly tokenFile?: string;
   readonly page?: PageSettings;
 }

@@ -126,6 +126,11 @@ export function isLoopback(host: string): boolean {
   return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
+/** Where the admin endpoints may be without TLS. `localhost` is the one name that resolvers have to answer with a loopback address. */
+export function isOfThisMachine(host: string): boolean {
+  return host === 'localhost' || isLoopback(host);
+}
+
 /** A network as `from` of a listener has it. */
 export interface Network {
   readonly address: string;

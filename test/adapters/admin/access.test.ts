@@ -6,8 +6,11 @@ import { type AccessRefusal, type Door, refuseAccess } from '../../../src/adapte
 import { Secret } from '../../../src/domain/identity/credentials.js';
 
 const unix: Door = { kind: 'unix' };
-const open: Door = { kind: 'tcp', host: '127.0.0.1', token: undefined };
-const guarded: Door = { kind: 'tcp', host: 'gate.internal', token: new Secret('correct-horse-battery') };
+const local = { isRemote: false, hasTls: false };
+const open: Door = { kind: 'tcp', host: '127.0.0.1', ...local, token: undefined };
+const token = new Secret('correct-horse-battery');
+const guarded: Door = { kind: 'tcp', host: 'gate.internal', ...local, token };
+const remote: Door = { kind: 'tcp', host: '0.0.0.0', isRemote: true, hasTls: true, token };
 
 const right = 'Bearer correct-horse-battery';
 const cases: readonly [
@@ -49,6 +52,18 @@ const cases: readonly [
   ['a user part', open, 'localhost@evil.example', undefined, true, 'wrong-host'],
   ['a port that is none', open, 'localhost:80:80', undefined, true, 'wrong-host'],
   ['an empty Host', open, '', undefined, true, 'wrong-host'],
+  [
+    'metrics from elsewhere with the token, by any name',
+    remote,
+    'mail1.example.com:9146',
+    right,
+    true,
+    undefined,
+  ],
+  ['metrics from elsewhere without it', remote, 'mail1.example.com:9146', undefined, true, 'token-needed'],
+  ['health from elsewhere without it', remote, '127.0.0.1', undefined, true, 'token-needed'],
+  ['an action from elsewhere with a wrong one', remote, 'mail1', 'Bearer x', false, 'token-needed'],
+  ['an action from elsewhere with the token', remote, 'mail1', right, false, undefined],
 ];
 
 for (const [why, door, host, authorization, isHarmless, refused] of cases) {

@@ -31,6 +31,8 @@ interface Opened {
   readonly unix: string;
   readonly port: number;
   readonly close: () => Promise<void>;
+  /** Addresses whose requests had no right token. */
+  readonly refused: readonly string[];
 }
 
 async function open(
@@ -45,7 +47,7 @@ async function open(
   const doors: AdminDoor[] = [
     { door: { kind: 'unix' }, bind: (server) => bindUnix(server, place, failOnError) },
     {
-      door: { kind: 'tcp', host: '127.0.0.1', token: new Secret('secret') },
+      door: { kind: 'tcp', host: '127.0.0.1', isRemote: false, hasTls: false, token: new Secret('secret') },
       async bind(server) {
         const bound = await bindTcp(server, { host: '127.0.0.1', port: 0 }, failOnError);
         ({ port } = bound);
@@ -64,9 +66,12 @@ async function open(
   };
   const whoIs: AdminOptions['whoIs'] = (_, door) =>
     Promise.resolve({ by: door.kind === 'unix' ? 'alice' : 'token' });
-  const admin = await openAdmin({ clock, snapshot: () => healthy, metrics, doors, act, whoIs, onError });
+  const refused: string[] = [];
+  const onRefused = (address: string): void => void refused.push(address);
+  const told = { onError, onRefused };
+  const admin = await openAdmin({ clock, snapshot: () => healthy, metrics, doors, act, whoIs, ...told });
   t.after(() => admin.close());
-  return { clock, errors, acted, unix, port, close: () => admin.close() };
+  return { clock, errors, acted, refused, unix, port, close: () => admin.close() };
 }
 
 interface Got {
@@ -110,6 +115,26 @@ async function sendRaw(to: NetConnectOpts, bytes: string): Promise<string> {
   socket.write(bytes);
   return readAll(socket);
 }
+
+test('the token: wrong ones are told ten at once and then one a second, and the right one never waits', async (t) => {
+  const { port, refused, clock } = await open(t);
+  const statuses = async (count: number, word: string): Promise<number[]> => {
+    const all: number[] = [];
+    for (let at = 0; at < count; at += 1)
+      all.push(
+        (await ask({ port }, '/status.json', { headers: { Authorization: `Bearer ${word}` } })).status,
+      );
+    return all;
+  };
+  assert.deepEqual(await statuses(12, 'secrex'), [...Array.from({ length: 10 }, () => 401), 429, 429]);
+  assert.deepEqual(await statuses(3, 'secret'), [200, 200, 200]);
+  const { headers } = await ask({ port }, '/status.json');
+  assert.equal(headers['retry-after'], '1');
+  assert.equal(refused.length, 10);
+  await clock.advance(1_000);
+  assert.deepEqual(await statuses(2, 'secrex'), [401, 429]);
+  assert.equal(refused.length, 11);
+});
 
 test('the UNIX socket has its mode and answers everything; after close it is gone', async (t) => {
   const { unix, close } = await open(t);
@@ -314,6 +339,7 @@ test('close ends connections that are open; a door that cannot be made leaves no
   const sources = { clock, snapshot: () => healthy, metrics: () => Promise.resolve('') };
   const act: Act = () => assert.fail('nobody asked');
   const whoIs = (): Promise<undefined> => Promise.resolve(undefined);
-  await assert.rejects(openAdmin({ ...sources, doors, act, whoIs, onError: failOnError }), /taken/);
+  const told = { onError: failOnError, onRefused: failOnError };
+  await assert.rejects(openAdmin({ ...sources, doors, act, whoIs, ...told }), /taken/);
   assert.equal(existsSync(unix), false);
 });
