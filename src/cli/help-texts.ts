@@ -8,6 +8,10 @@ init: 0 written, 1 given up or the disk refused, 64 an answer is missing or wron
 dovegate init
 dovegate init --defaults --team support --members anna,%helpdesk
 
+doctor: 0 nothing is bad, 1 something is, 78 the configuration has errors
+dovegate doctor
+dovegate doctor --user alice@example.com
+
 serve: 0 stopped in order, 70 a fault of dovegate, 78 the configuration has problems
 dovegate serve
 dovegate serve --config ./dovegate.yaml

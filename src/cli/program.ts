@@ -11,6 +11,7 @@ import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
+import type { DoctorOptions } from './doctor.js';
 import type { SendOptions } from './doveadm/doveadm.js';
 import { addHelpTexts } from './help-texts.js';
 import type { KeyNewOptions } from './key-new.js';
@@ -32,6 +33,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
     .showHelpAfterError('(dovegate --help lists the subcommands)')
     .exitOverride();
   addInit(program, end);
+  addDoctor(program, end);
   addDaemonCommands(program, end);
   addPolicyCommands(program, end);
   addHashPassword(program, end);
@@ -90,6 +92,23 @@ function addInit(program: Command, end: End): void {
     .option('--json', 'print JSON', false)
     .action(async (options: InitFlags) => {
       end(await (await import('./begin/init.js')).init(options));
+    });
+}
+
+function addDoctor(program: Command, end: End): void {
+  program
+    .command('doctor')
+    .description('look at the whole way as it is now: files, sockets, backends, journal, limits')
+    .addOption(configOption())
+    .addOption(
+      new Option(
+        '--user <name>',
+        'a mail user whose quota is asked for through the daemon; may be given again',
+      ).argParser(several),
+    )
+    .option('--json', 'print JSON', false)
+    .action(async (options: DoctorOptions) => {
+      end(await (await import('./doctor.js')).doctor(options));
     });
 }
 

@@ -4,10 +4,9 @@
 // the file says, and the other way round.
 
 import { randomFraction } from '../adapters/host/clock.js';
-import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
-import { Secret } from '../domain/identity/credentials.js';
-import { Pool, type PoolLimits, type PoolOptions } from '../gateway/pool/pool.js';
+import { Pool, type PoolLimits } from '../gateway/pool/pool.js';
+import { dialTargetOf } from '../setup/certificates.js';
 import type { Adapters } from './engine-parts.js';
 
 type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -33,29 +32,6 @@ const redialMaxMs = 6_000;
 const lookEveryMs = 4_000;
 
 type OnCertificate = (backend: string, validTo: string) => void;
-
-function targetOf(backend: BackendSettings, onCertificate: OnCertificate): PoolOptions['target'] {
-  const { address, caFile } = backend;
-  return {
-    name: backend.name,
-    address,
-    tls: backend.tls,
-    demand: {
-      serverName: backend.serverName,
-      ca: caFile === undefined ? undefined : readText(caFile),
-      keyPins: backend.keyPins,
-      protocols: ['doveadm'],
-      onAccepted: (validTo) => onCertificate(backend.name, validTo),
-    },
-    username: backend.username,
-    passwords: () =>
-      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
-    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
-    mayAuthenticateInClear: backend.tls === 'off',
-    connectTimeoutMs: backend.connectTimeoutMs,
-    greetingTimeoutMs: backend.greetingTimeoutMs,
-  };
-}
 
 function limitsOf(backend: BackendSettings, { limits }: Settings): Changeable<PoolLimits> {
   return {
@@ -127,7 +103,7 @@ export class Pools {
   }
 
   #slotOf(backend: BackendSettings, settings: Settings): Slot {
-    const target = targetOf(backend, this.#onCertificate);
+    const target = dialTargetOf(backend, this.#onCertificate);
     const { series } = backend;
     const key = JSON.stringify([target, backend.passwordFiles, series]);
     const known = this.#slots.get(backend.name);

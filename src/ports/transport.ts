@@ -51,6 +51,19 @@ export interface TlsDemand {
   readonly protocols?: readonly string[] | undefined;
   /** Told of each certificate that was accepted, when it ends: `Nov 20 09:05:00 2026 GMT`. */
   readonly onAccepted?: ((validTo: string) => void) | undefined;
+  /**
+   * Called with what the other end shows, whatever it is. The handshake comes to nothing then, also where all of it is as demanded: no
+   * transport is ever used whose certificate was only looked at.
+   */
+  readonly onlyLooks?: ((seen: SeenCertificate) => void) | undefined;
+}
+
+/** A certificate that nobody has judged, in the words of its owner: for people only. */
+export interface SeenCertificate {
+  /** `DNS:mail1.example.com, IP Address:192.0.2.1`; without such names the subject, one part a line. */
+  readonly names: string;
+  readonly issuer: string;
+  readonly validTo: string;
 }
 
 /** What the accepting side shows and demands. A value of its own for each state of its files. */

@@ -209,8 +209,22 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // What `init` asks, and what it writes.
   'cli/begin': rule([...belowCli, 'cli/output'], { public: ['init'], builtins: [...terminal, 'stream'] }),
+  // What `doctor` looks at: it dials as the daemon does.
+  'cli/health': rule([...belowCli, 'cli/output', 'gateway/pool', 'adapters/net'], {
+    public: ['daemon-look', 'look', 'looks'],
+    builtins: terminal,
+  }),
   cli: rule(
-    [...belowCli, 'cli/output', 'cli/begin', 'cli/audit', 'cli/doveadm', 'cli/completion', 'daemon/serve'],
+    [
+      ...belowCli,
+      'cli/output',
+      'cli/begin',
+      'cli/health',
+      'cli/audit',
+      'cli/doveadm',
+      'cli/completion',
+      'daemon/serve',
+    ],
     {
       public: ['program'],
       builtins: [...terminal, 'http'],

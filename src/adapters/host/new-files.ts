@@ -15,6 +15,7 @@ import {
   openSync,
   rmdirSync,
   rmSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -132,4 +133,16 @@ function attempt<Result>(path: string, run: () => Result): Result {
 /** Whether anything has this name, also a link that leads nowhere. Throws a NewFilesFault where that cannot be seen. */
 export function isTaken(path: string): boolean {
   return lookAt(path) !== undefined;
+}
+
+/** Whose a file is, and its permission bits; undefined: it is not there, or cannot be looked at. */
+export function modeOf(
+  path: string,
+): (Owner & { readonly mode: number; readonly isSocket: boolean }) | undefined {
+  try {
+    const found = statSync(path);
+    return { uid: found.uid, gid: found.gid, mode: found.mode & 0o7777, isSocket: found.isSocket() };
+  } catch {
+    return undefined;
+  }
 }

@@ -1,12 +1,12 @@
 // TLS on the dialling side: a handshake over a connected socket, with chain, name and key pins judged before a byte of ours is sent
 // inside.
-// The rule: nothing here can be switched off.
+// The rule: nothing here can be switched off. Who only wants to see a certificate gets no connection.
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import { UpstreamFault } from '../../ports/faults.js';
-import type { TlsDemand } from '../../ports/transport.js';
+import type { SeenCertificate, TlsDemand } from '../../ports/transport.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 
@@ -47,6 +47,11 @@ function isForAddress(certificate: PeerCertificate, address: string): boolean {
   }
 }
 
+function seenOf(certificate: PeerCertificate): SeenCertificate {
+  const { subject, subjectAltName, issuer, validTo } = certificate;
+  return { names: subjectAltName ?? subject, issuer, validTo };
+}
+
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
 /**
@@ -64,7 +69,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     // Addresses are compared below: Node 22.23 takes none of IPv6 for an address here.
     checkServerIdentity: (_host, certificate) =>
       isAddress ? undefined : checkServerIdentity(demand.serverName, certificate),
-    rejectUnauthorized: true,
+    rejectUnauthorized: demand.onlyLooks === undefined,
     minVersion: 'TLSv1.2',
   };
   if (demand.protocols !== undefined) options.ALPNProtocols = [...demand.protocols];
@@ -95,6 +100,10 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     tls.on('close', onClose);
     tls.once('secureConnect', () => {
       const certificate = tls.getPeerX509Certificate();
+      if (demand.onlyLooks !== undefined) {
+        if (certificate !== undefined) demand.onlyLooks(seenOf(certificate));
+        return refuse('the certificate was only looked at');
+      }
       if (!tls.authorized || certificate === undefined) return refuse('the certificate was not accepted');
       if (isAddress && !isForAddress(certificate, demand.serverName)) return refuse(otherName);
       if (demand.keyPins.length > 0 && !demand.keyPins.includes(keyPinOf(certificate))) {

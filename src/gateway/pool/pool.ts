@@ -19,6 +19,8 @@ import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
+export { type DialTarget, greet, seriesOfBackend } from './dial.js';
+
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;

@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectTls, keyPinOf } from '../../../src/adapters/net/tls-connect.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
-import type { TlsDemand } from '../../../src/ports/transport.js';
+import type { SeenCertificate, TlsDemand } from '../../../src/ports/transport.js';
 import { type KeyPairPem, makeAuthority } from '../../kit/certificates.js';
 import { openSockets, serveTls } from './pair.js';
 
@@ -180,4 +180,22 @@ void test('what is no TLS, and ends within the handshake', async (t) => {
 void test('a pin is the hash of the public key, whatever certificate it stands in', () => {
   assert.equal(keyPinOf(new X509Certificate(good.certificatePem)), good.spkiSha256Hex);
   assert.match(good.spkiSha256Hex, /^[0-9a-f]{64}$/);
+});
+
+test('who only looks sees every certificate, and gets no connection, not even from the right one', async (t) => {
+  for (const issued of [good, other.issue({ names: ['vm'] })]) {
+    const seen: string[] = [];
+    const onlyLooks = (certificate: SeenCertificate): void => {
+      seen.push(`${certificate.names} ${certificate.issuer}`);
+    };
+    await assert.rejects(
+      shake(t, issued, demandOf({ onlyLooks })),
+      (fault) => fault instanceof UpstreamFault && fault.code === 'tls-failed',
+    );
+    assert.equal(seen.length, 1);
+    assert.match(
+      seen[0] ?? '',
+      issued === good ? /DNS:mail\.example\.com.*CN=our authority/ : /DNS:vm CN=another authority/,
+    );
+  }
 });

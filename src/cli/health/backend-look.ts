@@ -1,0 +1,160 @@
+// A backend as a client of it sees it: dialled, greeted and logged in to, by the code that the daemon dials with, and closed again without a
+// command.
+
+import { userNameOf } from '../../adapters/host/accounts.js';
+import { modeOf } from '../../adapters/host/new-files.js';
+import { createConnect } from '../../adapters/net/dial.js';
+import type { BackendSettings } from '../../domain/config/settings.js';
+import { Secret } from '../../domain/identity/credentials.js';
+import { type DialTarget, greet, seriesOfBackend } from '../../gateway/pool/pool.js';
+import { UpstreamFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import type { SeenCertificate } from '../../ports/transport.js';
+import { dialTargetOf } from '../../setup/certificates.js';
+import { bad, type Look, ok, warning } from './look.js';
+
+/** For each step of a dial, whatever the configuration says: a person waits. */
+const stepMsMax = 5_000;
+const warnMs = 14 * 86_400_000;
+
+export interface BackendLookOptions {
+  readonly clock: Clock;
+  /** The user that the daemon runs as; undefined: not known. */
+  readonly daemonUid: number | undefined;
+  /** Types the lines for Dovecot into it, if they are there. */
+  readonly snippetCommand: string | undefined;
+}
+
+export async function lookAtBackend(backend: BackendSettings, options: BackendLookOptions): Promise<Look> {
+  const { clock } = options;
+  const name = `backend ${backend.name}`;
+  const owner =
+    backend.address.kind === 'unix' ? lookAtSocket(name, backend.address.path, options) : undefined;
+  if (owner !== undefined) return owner;
+  let endsMs: number | undefined;
+  let target: DialTarget;
+  try {
+    target = hurried(
+      dialTargetOf(backend, (_name, validTo) => {
+        endsMs = Date.parse(validTo);
+      }),
+    );
+  } catch (cause) {
+    return bad(name, `ca cannot be read: ${cause instanceof Error ? cause.message : ''}`, 'fix backends.ca');
+  }
+  const startMs = clock.now();
+  try {
+    const never = new AbortController().signal;
+    const { transport, serverMinor } = await greet(target, createConnect(clock), clock, never);
+    transport.close('probed');
+    const series = seriesOfBackend(backend.series, serverMinor);
+    const ms = Math.max(1, Math.round(clock.now() - startMs));
+    const login = target.tls === 'off' ? '' : ' over TLS';
+    const text = `Dovecot ${series} greeted in ${ms} ms${login}`;
+    const leftMs = endsMs === undefined ? Number.POSITIVE_INFINITY : endsMs - clock.wallMs();
+    if (leftMs < warnMs) {
+      const days = Math.max(0, Math.floor(leftMs / 86_400_000));
+      return warning(
+        name,
+        `${text}; its certificate ends in ${days} days`,
+        'renew it on the host of Dovecot',
+      );
+    }
+    return ok(name, text);
+  } catch (fault) {
+    if (!(fault instanceof UpstreamFault)) throw fault;
+    const seen = fault.code === 'tls-failed' ? await lookAtCertificate(target, clock) : undefined;
+    const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
+    const { todo, next } = adviceFor(fault, backend, options);
+    return bad(name, `${fault.message}${shown}`, todo, next);
+  }
+}
+
+function hurried(target: DialTarget): DialTarget {
+  return {
+    ...target,
+    connectTimeoutMs: Math.min(target.connectTimeoutMs, stepMsMax),
+    greetingTimeoutMs: Math.min(target.greetingTimeoutMs, stepMsMax),
+  };
+}
+
+/** Root reaches every socket, and the daemon only its own: a wrong owner or mode would not show in a dial. */
+function lookAtSocket(
+  name: string,
+  path: string,
+  { daemonUid, snippetCommand }: BackendLookOptions,
+): Look | undefined {
+  const found = modeOf(path);
+  const inDovecot = 'in the unix_listener of Dovecot, then doveadm reload';
+  if (found === undefined) return undefined;
+  if (
+    daemonUid !== undefined &&
+    daemonUid !== 0 &&
+    found.uid !== daemonUid &&
+    (found.mode & 0o006) !== 0o006
+  ) {
+    const whose = userNameOf(found.uid) ?? String(found.uid);
+    const daemon = userNameOf(daemonUid) ?? String(daemonUid);
+    const text = `${path} belongs to ${whose}, and the daemon runs as ${daemon}`;
+    return bad(name, text, `set user = ${daemon} ${inDovecot}`, snippetCommand);
+  }
+  return undefined;
+}
+
+function adviceFor(
+  { code, phase }: UpstreamFault,
+  { address }: BackendSettings,
+  { snippetCommand }: BackendLookOptions,
+): { readonly todo: string; readonly next?: string | undefined } {
+  switch (code) {
+    case 'dial-refused':
+      return address.kind === 'unix'
+        ? { todo: 'let Dovecot listen there, and look whether it runs', next: snippetCommand }
+        : { todo: 'look at the address, at the firewall, and whether Dovecot runs' };
+    case 'dial-timeout':
+      return phase === 'dial'
+        ? { todo: 'look at the address and the firewall' }
+        : { todo: 'Dovecot accepts and says nothing: look at its log and its process limits' };
+    case 'tls-failed':
+      return { todo: 'fix ca, server_name or the certificate' };
+    case 'auth-rejected':
+      return address.kind === 'unix'
+        ? { todo: 'the unix_listener needs mode = 0600: only then Dovecot asks for no password' }
+        : { todo: 'compare password_file with doveadm_password of that Dovecot' };
+    case 'version-unsupported':
+      return { todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4' };
+    case 'closed-early':
+    case 'reply-timeout':
+      return { todo: 'look at the log of Dovecot' };
+    default:
+      return code satisfies never;
+  }
+}
+
+/** What a server shows; undefined: it shows none in time. Nothing is sent inside, and nothing of it is believed. */
+export async function lookAtCertificate(
+  target: DialTarget,
+  clock: Clock,
+): Promise<SeenCertificate | undefined> {
+  let seen: SeenCertificate | undefined;
+  const onlyLooks = (found: SeenCertificate): void => {
+    seen = found;
+  };
+  // A server of STARTTLS wants to hear of a login first; it never comes to one.
+  const passwords = (): Promise<readonly Secret[]> => Promise.resolve([new Secret(Buffer.from('-'))]);
+  const looking = { ...hurried(target), passwords, demand: { ...target.demand, onlyLooks } };
+  if (target.tls === 'off') return undefined;
+  try {
+    const { transport } = await greet(looking, createConnect(clock), clock, new AbortController().signal);
+    transport.close('probed');
+  } catch (fault) {
+    if (!(fault instanceof UpstreamFault)) throw fault;
+  }
+  return seen;
+}
+
+/** One line. */
+export function describeCertificate({ names, issuer, validTo }: SeenCertificate): string {
+  const one = (text: string): string => text.split('\n').join(', ');
+  return `a certificate for ${one(names).replaceAll(/DNS:|IP Address:/g, '')} (issuer ${one(issuer)}, until ${validTo})`;
+}

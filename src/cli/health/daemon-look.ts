@@ -1,0 +1,102 @@
+// What a running daemon says of itself over its admin socket: that it serves this very configuration, is ready, and has descriptors left.
+
+import { descriptorsMax } from '../../adapters/host/process.js';
+import type { Settings } from '../../domain/config/settings.js';
+import { bad, type Look, ok, warning } from './look.js';
+
+export type Values = Readonly<Record<string, unknown>>;
+
+/** What was told, or why there is no answer. */
+export type Told = { readonly status: Values; readonly metrics: string } | { readonly why: string };
+
+export interface DaemonCommands {
+  /** Starts it. */
+  readonly start: string;
+  readonly reload: string;
+  readonly status: string;
+}
+
+export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCommands): readonly Look[] {
+  if (settings.admin === undefined)
+    return [
+      warning(
+        'daemon',
+        'the configuration has no admin socket, so it cannot be asked',
+        'add admin: { unix: PATH }',
+      ),
+    ];
+  if ('why' in told) return [bad('daemon', told.why, 'start it', commands.start)];
+  const { status } = told;
+  const version = `dovegate ${textOf(status['version'])}`;
+  if (status['state'] === 'closed')
+    return [
+      bad(
+        'daemon',
+        `${version} refuses all clients: its configuration had problems`,
+        'fix it',
+        commands.status,
+      ),
+    ];
+  const looks: Look[] = [];
+  if (status['config'] !== settings.hash)
+    looks.push(
+      warning(
+        'daemon',
+        `${version} serves another configuration than this file`,
+        'reload it',
+        commands.reload,
+      ),
+    );
+  const reasons = listOf(status['reasons']).map((each) => textOf(each['text']));
+  if (status['ready'] !== true)
+    looks.push(bad('daemon', `${version} is not ready: ${reasons.join('; ')}`, 'see below', commands.status));
+  if (looks.length === 0)
+    looks.push(ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}`));
+  return [...looks, ...receiversIn(status), lookAtDescriptors(told.metrics, settings)];
+}
+
+function receiversIn(status: Values): Look[] {
+  return listOf(status['shipping']).map((sink) => {
+    const name = `receiver ${textOf(sink['sink'])}`;
+    if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
+    const why = textOf(valuesOf(sink['fault'])['text']);
+    return bad(name, why === '' ? 'it is away' : why, 'look at the receiver: records wait on this disk');
+  });
+}
+
+/** Descriptors that a session or a connection does not have are no cause for alarm; all of them in use are. */
+function lookAtDescriptors(metrics: string, settings: Settings): Look {
+  const of = (name: string): number | undefined => {
+    const found = new RegExp(`^(?:dovegate_)?${name} (\\d+(?:\\.\\d+)?)$`, 'm').exec(metrics)?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const most = of('process_max_fds') ?? descriptorsMax();
+  const open = of('process_open_fds');
+  if (most === undefined) return ok('descriptors', 'their limit is not known here');
+  const sessions = settings.listeners.reduce((sum, each) => sum + each.sessions, 0);
+  const connections = settings.backends.reduce((sum, each) => sum + each.connections, 0);
+  const used = open === undefined ? '' : `, ${open} in use`;
+  const todo = 'raise LimitNOFILE= of the service (ulimit -n)';
+  if (open !== undefined && open > most * 0.9) return bad('descriptors', `${most} at most${used}`, todo);
+  // Each session and each upstream is one; files, the log and the admin endpoints need some dozens.
+  const needed = sessions + connections + 100;
+  if (needed > most)
+    return warning(
+      'descriptors',
+      `${most} at most${used}, and listeners and backends may want ${needed}`,
+      todo,
+    );
+  return ok('descriptors', `${most} at most${used}`);
+}
+
+export function valuesOf(value: unknown): Values {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+export function listOf(value: unknown): readonly Values[] {
+  return Array.isArray(value) ? value.map(valuesOf) : [];
+}
+
+export function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+}

@@ -1,0 +1,164 @@
+// The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is whole. The
+// whole journal is for `dovegate audit verify`, which takes as long as the journal is.
+
+import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { userNameOf } from '../../adapters/host/accounts.js';
+import { modeOf } from '../../adapters/host/new-files.js';
+import { findTrail, verifyTrail } from '../../adapters/journal/trail.js';
+import { parseTime } from '../../domain/audit/record.js';
+import type { Settings } from '../../domain/config/settings.js';
+import { JournalFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import type { Values } from './daemon-look.js';
+import { bad, type Look, ok, warning, within } from './look.js';
+
+/** For the last segment, which has 64 MiB where nothing else is configured. */
+const verifyMs = 10_000;
+const statMs = 3_000;
+const slowMs = 100;
+
+export interface JournalLookOptions {
+  readonly clock: Clock;
+  readonly daemonUid: number | undefined;
+  /** What the daemon says of its journal; undefined: there is none to ask. */
+  readonly told: Values | undefined;
+  /** Verifies all of it. */
+  readonly verifyCommand: string;
+}
+
+export async function lookAtJournal(
+  { audit }: Settings,
+  options: JournalLookOptions,
+): Promise<readonly Look[]> {
+  const { directory, reserveBytes } = audit;
+  const { told } = options;
+  const found = modeOf(directory);
+  if (found === undefined) {
+    const text = `${directory} is not there, or cannot be looked at`;
+    return [
+      told === undefined
+        ? warning('journal', text, 'the daemon makes it at its start')
+        : bad('journal', text),
+    ];
+  }
+  const looks = [
+    lookAtWriting(directory, found.uid, options),
+    await lookAtSpace(directory, reserveBytes, options),
+    await lookAtChain(directory, options),
+  ];
+  return looks;
+}
+
+function lookAtWriting(
+  directory: string,
+  owner: number,
+  { clock, daemonUid, told }: JournalLookOptions,
+): Look {
+  const name = 'journal';
+  if (told !== undefined && told['state'] !== 'writable') {
+    const fault = told['fault'];
+    const why = typeof fault === 'object' && fault !== null && 'text' in fault ? String(fault.text) : '';
+    return bad(name, `the daemon cannot write it: ${why}`, 'repair or free the disk; it goes on by itself');
+  }
+  if (daemonUid !== undefined && daemonUid !== owner && daemonUid !== 0) {
+    const [whose, daemon] = [owner, daemonUid].map((uid) => userNameOf(uid) ?? String(uid));
+    const text = `${directory} belongs to ${whose ?? ''}, and the daemon runs as ${daemon ?? ''}`;
+    return bad(name, text, `give it back: chown -R ${daemon ?? ''} ${directory}`);
+  }
+  const path = join(directory, `.doctor.${process.pid}`);
+  try {
+    const startMs = clock.now();
+    const file = openSync(path, 'wx', 0o600);
+    try {
+      writeSync(file, 'x'.repeat(512));
+      fdatasyncSync(file);
+    } finally {
+      closeSync(file);
+      unlinkSync(path);
+    }
+    const ms = clock.now() - startMs;
+    const text = `${directory} is writable; the disk took ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms for a record`;
+    return ms > slowMs
+      ? warning(name, text, 'commands that change something wait for it: a faster disk')
+      : ok(name, text);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    if (code === 'EACCES' || code === 'EPERM')
+      return warning(
+        name,
+        `${directory} is not for this user`,
+        'run doctor as root to see whether it takes records',
+      );
+    const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'no space is left on its disk' : code;
+    return bad(name, `${directory} takes no file: ${full}`, 'free or repair the disk');
+  }
+}
+
+async function lookAtSpace(
+  directory: string,
+  reserveBytes: number,
+  { clock }: JournalLookOptions,
+): Promise<Look> {
+  const name = 'journal space';
+  const late = (): Look =>
+    bad(name, `the file system of ${directory} does not answer`, 'look at its disk or server');
+  const look = async (): Promise<Look> => {
+    const { bavail, bsize, blocks } = await statfs(directory);
+    const free = bavail * bsize;
+    const share = blocks === 0 ? 1 : bavail / blocks;
+    const text = `${formatBytes(free)} free (${Math.round(share * 100)} %)`;
+    if (free < 2 * reserveBytes)
+      return bad(
+        name,
+        `${text}, and ${formatBytes(reserveBytes)} of it are a reserve`,
+        'free the disk, or lower audit.keep',
+      );
+    return share < 0.05 ? warning(name, text, 'free the disk, or lower audit.keep') : ok(name, text);
+  };
+  return within(statMs, clock, look(), late);
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let left = bytes;
+  let at = 0;
+  for (; left >= 1024 && at < units.length - 1; at += 1) left /= 1024;
+  return `${at === 0 || left >= 100 ? Math.round(left) : left.toFixed(1)} ${units[at] ?? ''}`;
+}
+
+async function lookAtChain(directory: string, { clock, verifyCommand }: JournalLookOptions): Promise<Look> {
+  const name = 'journal chain';
+  const late = (): Look =>
+    warning(
+      name,
+      `its last segment was not verified within ${verifyMs / 1000} s`,
+      'verify all of it',
+      verifyCommand,
+    );
+  const look = async (): Promise<Look> => {
+    const trail = findTrail([directory]);
+    if (trail.files.length === 0) return ok(name, 'empty: nothing was recorded yet');
+    // The file that begins last is the only one that is read.
+    const fromSeq = Number.MAX_SAFE_INTEGER;
+    const verdict = await verifyTrail(trail, { trustedKeys: [], fromSeq, faultsMax: 1 });
+    const [fault] = verdict.faults;
+    if (fault !== undefined)
+      return bad(name, `${fault.file}: ${fault.kind}: ${fault.text}`, 'verify all of it', verifyCommand);
+    const aheadMs = (parseTime(verdict.lastTime) ?? 0) - clock.wallMs();
+    if (aheadMs > 1_000)
+      return bad(
+        'clock',
+        `it is ${Math.round(aheadMs / 1000)} s behind the last record of the journal`,
+        'set the clock',
+      );
+    const signed = verdict.signedSeq === undefined ? '' : `, signed to ${verdict.signedSeq}`;
+    return ok(name, `whole to its end, record ${verdict.lastSeq ?? 0} of ${verdict.lastTime}${signed}`);
+  };
+  const guarded = look().catch((fault: unknown): Look => {
+    if (!(fault instanceof JournalFault)) throw fault;
+    return warning(name, fault.message, 'run doctor as root, or in the group of audit.group');
+  });
+  return within(verifyMs, clock, guarded, late);
+}

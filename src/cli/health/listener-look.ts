@@ -1,0 +1,93 @@
+// A socket of a team as its members find it: there, of the mode that the file says, and on a way that each of them can walk.
+
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { gidOf, gidsOf, uidOf, userNameOf } from '../../adapters/host/accounts.js';
+import { modeOf, type Owner } from '../../adapters/host/new-files.js';
+import { formatListenerSocket, type ListenerSettings } from '../../domain/config/settings.js';
+import { bad, type Look, ok, warning } from './look.js';
+
+/** A person, or any member of a group. */
+interface Member {
+  readonly name: string;
+  /** -1: nobody in particular. */
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
+/** More are looked at by the first ones. */
+const membersMax = 20;
+
+/** `isServing`: the daemon says that it has this listener; undefined: it was not asked. */
+export function lookAtListener(listener: ListenerSettings, isServing: boolean | undefined): Look {
+  const { socket } = listener;
+  const name = `listener ${listener.name}`;
+  const place = formatListenerSocket(socket);
+  if (isServing === false)
+    return bad(name, `the daemon does not serve ${place}`, 'reload it, or look at its log');
+  if (socket.kind !== 'unix') return ok(name, isServing === true ? `served at ${place}` : place);
+  const { path, mode } = socket;
+  const found = modeOf(path);
+  if (found === undefined)
+    return isServing === true
+      ? bad(name, `${path} is not there, or cannot be looked at`, 'somebody removed it: restart the daemon')
+      : warning(name, `${path} is not there yet`, 'the daemon makes it at its start');
+  if (!found.isSocket) return bad(name, `${path} is no socket`, 'move it away, then restart the daemon');
+  const octal = (bits: number): string => bits.toString(8).padStart(4, '0');
+  if ((found.mode & 0o777) !== mode)
+    return bad(name, `${path} has mode ${octal(found.mode)}, not ${octal(mode)}`, 'restart the daemon');
+  const blocked = membersOf(listener).flatMap((member) => {
+    const at = firstClosed(path, found, member);
+    return at === undefined ? [] : [`${member.name} cannot pass ${at}`];
+  })[0];
+  if (blocked !== undefined)
+    return bad(name, blocked, 'give the directory the mode 0711, or put the socket elsewhere');
+  return ok(name, `${path} mode ${octal(mode)}${forWhom(listener)}`);
+}
+
+function forWhom({ peers, socket }: ListenerSettings): string {
+  const all = [
+    ...(peers?.users ?? []),
+    ...(peers?.groups ?? []).map((group) => `group ${group}`),
+    ...(socket.kind === 'unix' && socket.group !== undefined ? [`group ${socket.group}`] : []),
+  ];
+  return all.length === 0 ? '' : `, for ${all.join(', ')}`;
+}
+
+function membersOf({ peers, socket }: ListenerSettings): readonly Member[] {
+  const users = (peers?.users ?? []).slice(0, membersMax).flatMap((name): Member[] => {
+    const uid = uidOf(name);
+    return uid === undefined || uid === 0 ? [] : [{ name: userNameOf(uid) ?? name, uid, gids: gidsOf(uid) }];
+  });
+  const named = [
+    ...(peers?.groups ?? []),
+    ...(socket.kind === 'unix' && socket.group !== undefined ? [socket.group] : []),
+  ];
+  const groups = named.slice(0, membersMax).flatMap((name): Member[] => {
+    const gid = gidOf(name);
+    return gid === undefined ? [] : [{ name: `group ${name}`, uid: -1, gids: [gid] }];
+  });
+  return [...users, ...groups];
+}
+
+/** What does not let a member reach a socket: the socket itself, or a directory above it. */
+function firstClosed(
+  path: string,
+  socket: Owner & { readonly mode: number },
+  member: Member,
+): string | undefined {
+  const may = ({ uid, gid, mode }: Owner & { readonly mode: number }, bit: number): boolean => {
+    const shift = uid === member.uid ? 6 : member.gids.includes(gid) ? 3 : 0;
+    return ((mode >> shift) & bit) !== 0;
+  };
+  const folders: string[] = [];
+  for (let at = dirname(path); ; at = dirname(at)) {
+    folders.unshift(at);
+    if (dirname(at) === at) break;
+  }
+  for (const folder of folders) {
+    const found = statSync(folder, { throwIfNoEntry: false });
+    if (found !== undefined && !may(found, 0o1)) return folder;
+  }
+  return may(socket, 0o2) ? undefined : path;
+}

@@ -1,0 +1,77 @@
+// All looks of `dovegate doctor`, in the order in which a person would repair things.
+
+import { ownerOf } from '../../adapters/host/files.js';
+import { runProgram } from '../../adapters/host/programs.js';
+import type { Settings } from '../../domain/config/settings.js';
+import type { Clock } from '../../ports/machine.js';
+import { lookAtBackend } from './backend-look.js';
+import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
+import { lookAtJournal } from './journal-look.js';
+import { lookAtListener } from './listener-look.js';
+import { type Look, ok, warning } from './look.js';
+import { lookAtWays } from './way-look.js';
+
+export interface LookOptions {
+  readonly clock: Clock;
+  /** What the daemon told over its admin socket, or why not. */
+  readonly told: Told;
+  /** Mail users that may be asked for. */
+  readonly users: readonly string[];
+  readonly commands: DaemonCommands & {
+    /** Doctor again, with a user. */
+    readonly again: string;
+    readonly verify: string;
+    /** Types the lines for Dovecot into it; undefined: there are none here. */
+    readonly snippet: string | undefined;
+  };
+}
+
+/** Each look ends in time; they run beside one another where they wait for others. */
+export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
+  const { clock, told, users, commands } = options;
+  const status = 'why' in told ? undefined : told.status;
+  const daemonUid =
+    (settings.admin?.unix === undefined ? undefined : ownerOf(settings.admin.unix)) ??
+    ownerOf(settings.audit.directory);
+  const served = status === undefined ? undefined : listOf(status['listeners']);
+  const [backends, ways, journal, clockLook] = await Promise.all([
+    Promise.all(
+      settings.backends.map((each) =>
+        lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
+      ),
+    ),
+    // Without a daemon there is no way, and that is said above.
+    status === undefined ? [] : lookAtWays(settings, users, clock, commands.again),
+    lookAtJournal(settings, {
+      clock,
+      daemonUid,
+      told: status === undefined ? undefined : valuesOf(status['journal']),
+      verifyCommand: commands.verify,
+    }),
+    lookAtClock(),
+  ]);
+  return [
+    ...backends,
+    ...lookAtDaemon(told, settings, commands),
+    ...settings.listeners.map((each) =>
+      lookAtListener(
+        each,
+        served?.some(({ listener }) => textOf(listener) === each.name),
+      ),
+    ),
+    ...ways,
+    ...journal,
+    clockLook,
+  ];
+}
+
+/** Whether the clock follows others, as systemd says it. */
+async function lookAtClock(): Promise<Look> {
+  const args = ['show', '--property=NTPSynchronized', '--value'];
+  const ended = await runProgram('timedatectl', args, { timeoutMs: 2_000, bytesMax: 1024 });
+  const answer = ended.kind === 'ended' && ended.exitCode === 0 ? ended.stdout.trim() : '';
+  if (answer === 'yes') return ok('clock', 'synchronized');
+  const todo = 'records and expiries need the right time: run chrony or systemd-timesyncd';
+  if (answer === 'no') return warning('clock', 'not synchronized', todo);
+  return ok('clock', 'not known here whether it is synchronized');
+}

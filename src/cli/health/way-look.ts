@@ -1,0 +1,133 @@
+// A harmless command on the whole way: through a listener of the running daemon, as whoever runs this, judged and recorded like anybody's, to
+// a backend and back. Which listener and command that can be is found by the file; the daemon decides.
+
+import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
+import { CommandFailed, connect, SessionFault } from '../../client/connect.js';
+import { type ListenerSettings, routingTableOf, type Settings } from '../../domain/config/settings.js';
+import { principalOf } from '../../domain/identity/peer.js';
+import { assess, fateOf, minorOfToday, nothingAsked, plainLine } from '../../domain/policy/assess.js';
+import type { Clock } from '../../ports/machine.js';
+import { createPolicyChooser } from '../../setup/peers.js';
+import { plural } from '../output/output.js';
+import { bad, type Look, ok, warning } from './look.js';
+
+/** Reading, and without anything that mails say; in the order of what they show of the way. */
+const ofUser: readonly (readonly string[])[] = [
+  ['quota get'],
+  ['mailbox list'],
+  ['mailbox status', 'messages', 'INBOX'],
+];
+const ofServer: readonly (readonly string[])[] = [['service status'], ['process status'], ['instance list']];
+
+const answerMs = 10_000;
+export const doctorsReason = 'dovegate doctor';
+
+interface Way {
+  readonly listener: ListenerSettings;
+  readonly path: string;
+  readonly user: string;
+  readonly words: readonly string[];
+  readonly backend: string;
+}
+
+/** One look for each backend. `users`: mail users that may be asked for. */
+export async function lookAtWays(
+  settings: Settings,
+  users: readonly string[],
+  clock: Clock,
+  againCommand: string,
+): Promise<readonly Look[]> {
+  const ways = waysIn(settings, users, clock.wallMs());
+  return Promise.all(
+    settings.backends.map(({ name }): Promise<Look> => {
+      const way = ways.get(name);
+      if (way !== undefined) return walk(way, clock);
+      const [text, todo] =
+        users.length === 0
+          ? ['no command was sent through the daemon', 'name a mail user of it, who is asked for the quota']
+          : ['no listener lets you send it a harmless command for these users', 'ask as somebody of a team'];
+      return Promise.resolve(
+        warning(`way to ${name}`, text, todo, users.length === 0 ? againCommand : undefined),
+      );
+    }),
+  );
+}
+
+/** The first way to each backend. */
+function waysIn(settings: Settings, users: readonly string[], nowMs: number): ReadonlyMap<string, Way> {
+  const { uid, gids } = ourselves();
+  const table = routingTableOf(settings);
+  const found = new Map<string, Way>();
+  const lines = [
+    ...users.flatMap((user) => ofUser.map((words) => ({ user, words }))),
+    ...ofServer.map((words) => ({ user: '', words })),
+  ];
+  for (const listener of settings.listeners) {
+    const { socket, name } = listener;
+    if (socket.kind !== 'unix' || listener.protocol !== 'doveadm') continue;
+    const groups = [...new Set([...gids, ...gidsOf(uid)])];
+    const policy = settings.policies.get(
+      createPolicyChooser(listener)({ listener: name, uid, groups }) ?? '',
+    );
+    if (policy === undefined) continue;
+    const person = userNameOf(uid);
+    const principal = principalOf({
+      listener: name,
+      uid,
+      ...(person !== undefined && { user: person }),
+    }).text;
+    const subject = { listener: name, principal, clientMinor: minorOfToday, policy };
+    for (const { user, words } of lines) {
+      const [command = '', ...args] = words;
+      const assessment = assess(
+        plainLine(user, [...command.split(' '), ...args]),
+        subject,
+        table,
+        nothingAsked,
+        nowMs,
+      );
+      const [destination, ...others] = assessment.destinations;
+      if (fateOf(assessment) !== 'allow' || destination === undefined || others.length > 0) continue;
+      if (!found.has(destination.name))
+        found.set(destination.name, { listener, path: socket.path, user, words, backend: destination.name });
+    }
+  }
+  return found;
+}
+
+async function walk({ listener, path, user, words, backend }: Way, clock: Clock): Promise<Look> {
+  const name = `way to ${backend}`;
+  const [command = '', ...args] = words;
+  const what = `${command}${user === '' ? '' : ` of ${user}`} through ${listener.name}`;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const timer = clock.setTimer(answerMs, () =>
+    controller.abort(new SessionFault('reply-timeout', `no answer within ${answerMs / 1000} s`)),
+  );
+  try {
+    await using session = await connect({ socket: path, signal });
+    const startMs = clock.now();
+    const rows = await session.run({ user, name: command, args, reason: doctorsReason, signal });
+    const ms = Math.max(1, Math.round(clock.now() - startMs));
+    return ok(name, `${what}: ${plural(rows.length, 'row')} in ${ms} ms, recorded`);
+  } catch (fault) {
+    if (fault instanceof CommandFailed) return describeFailure(name, what, fault);
+    if (fault instanceof SessionFault)
+      return bad(name, `${what}: ${fault.message}`, 'look at the daemon above, and at its log');
+    throw fault;
+  } finally {
+    timer.cancel();
+  }
+}
+
+function describeFailure(name: string, what: string, { code, message }: CommandFailed): Look {
+  if (code === 'NOUSER')
+    return warning(name, `${what}: Dovecot has no such user`, 'name another one with --user');
+  if (code === 'NOPERM')
+    return bad(
+      name,
+      `${what}: denied, though this file allows it`,
+      'reload the daemon: it has another configuration',
+    );
+  return bad(name, `${what}: ${message}`, 'look at the log of the daemon, then at that of Dovecot');
+}

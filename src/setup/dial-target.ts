@@ -1,0 +1,45 @@
+// A backend as it is dialled: with the text of its authorities, and with its passwords, which are read at each dial.
+
+import { readSecretFile, readText } from '../adapters/host/files.js';
+import type { BackendSettings } from '../domain/config/settings.js';
+import { Secret } from '../domain/identity/credentials.js';
+import type { Address, TlsDemand } from '../ports/transport.js';
+
+interface DialTarget {
+  readonly name: string;
+  readonly address: Address;
+  readonly tls: BackendSettings['tls'];
+  readonly demand: TlsDemand;
+  readonly username: string;
+  readonly passwords: () => Promise<readonly Secret[]>;
+  readonly mayAuthenticateInClear: boolean;
+  readonly connectTimeoutMs: number;
+  readonly greetingTimeoutMs: number;
+}
+
+/** `onCertificate` is told when each certificate ends that the backend shows and that is accepted. Throws where `ca` cannot be read. */
+export function dialTargetOf(
+  backend: BackendSettings,
+  onCertificate: (backend: string, validTo: string) => void,
+): DialTarget {
+  const { address, caFile } = backend;
+  return {
+    name: backend.name,
+    address,
+    tls: backend.tls,
+    demand: {
+      serverName: backend.serverName,
+      ca: caFile === undefined ? undefined : readText(caFile),
+      keyPins: backend.keyPins,
+      protocols: ['doveadm'],
+      onAccepted: (validTo) => onCertificate(backend.name, validTo),
+    },
+    username: backend.username,
+    passwords: () =>
+      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
+    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
+    mayAuthenticateInClear: backend.tls === 'off',
+    connectTimeoutMs: backend.connectTimeoutMs,
+    greetingTimeoutMs: backend.greetingTimeoutMs,
+  };
+}

@@ -1,0 +1,49 @@
+// Goal: what the daemon says of itself becomes lines: not ready, closed, without descriptors, receivers that are away.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js';
+import { settingsOf, sound } from '../../domain/config/sound.js';
+
+const settings = settingsOf(`${sound}admin: { unix: /run/a.sock }\n`);
+const commands = { start: 'START', reload: 'RELOAD', status: 'STATUS' };
+const good = { state: 'serving', version: '0.1.0', started: 'then', config: settings.hash, ready: true };
+const said = (status: Readonly<Record<string, unknown>>, metrics = ''): string[] =>
+  lookAtDaemon({ status: { ...good, ...status }, metrics }, settings, commands).map(
+    (look) => `${look.status} ${look.name}: ${look.text}`,
+  );
+
+void test('serving, closed, not ready, another configuration, none', () => {
+  assert.deepEqual(said({})[0], 'ok daemon: dovegate 0.1.0, serving since then');
+  assert.match(said({ state: 'closed' })[0] ?? '', /^bad daemon: .* refuses all clients/);
+  assert.match(
+    said({ ready: false, reasons: [{ code: 'x', text: 'no backend is up' }] })[0] ?? '',
+    /^bad daemon: .* is not ready: no backend is up/,
+  );
+  assert.match(said({ config: 'other' })[0] ?? '', /^warning daemon: .* another configuration/);
+  const none: Told = { why: 'no daemon answers' };
+  assert.deepEqual(
+    lookAtDaemon(none, settings, commands).map(({ status, next }) => [status, next]),
+    [['bad', 'START']],
+  );
+  const [unasked] = lookAtDaemon(none, settingsOf(sound), commands);
+  assert.equal(unasked?.status, 'warning');
+});
+
+void test('descriptors by the metrics of the daemon', () => {
+  const of = (open: number, most: number): string =>
+    said({}, `process_open_fds ${open}\nprocess_max_fds ${most}\n`).at(-1) ?? '';
+  assert.match(of(30, 65_536), /^ok descriptors: 65536 at most, 30 in use/);
+  assert.match(of(95, 100), /^bad descriptors/);
+  assert.match(of(30, 1024), /^warning descriptors: .* may want 1\d\d\d/);
+});
+
+void test('a receiver that is away', () => {
+  const shipping = [
+    { sink: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
+    { sink: 'more:6514', state: 'connected' },
+  ];
+  assert.deepEqual(said({ shipping }).slice(1, 3), [
+    'bad receiver logs:6514: nobody listens',
+    'ok receiver more:6514: connected',
+  ]);
+});

@@ -1,0 +1,60 @@
+// Goal: a socket that a member of the team cannot reach is told, with what stands in the way.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { lookAtListener } from '../../../src/cli/health/listener-look.js';
+import type { ListenerSettings } from '../../../src/domain/config/settings.js';
+import { openFolder } from '../../kit/folder.js';
+
+function listenerAt(path: string, more: Partial<ListenerSettings> = {}): ListenerSettings {
+  return {
+    name: 'support',
+    socket: { kind: 'unix', path, mode: 0o666 },
+    protocol: 'doveadm',
+    // A user that every machine has, and that owns nothing.
+    peers: { users: ['root', 'nobody'], groups: [] },
+    policies: [],
+    sessions: 10,
+    sessionsPerPeer: 10,
+    from: [],
+    tls: undefined,
+    accounts: [],
+    keys: [],
+    place: { file: 'f', line: 1, column: 1 },
+    ...more,
+  };
+}
+
+void test('the socket, its mode, and each directory above it', async (t) => {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const inner = join(folder, 'run');
+  mkdirSync(inner);
+  const path = join(inner, 's.sock');
+  const look = (isServing: boolean | undefined) => {
+    const { status, text } = lookAtListener(listenerAt(path), isServing);
+    return `${status}: ${text}`;
+  };
+  assert.match(look(undefined), /^warning: .* is not there yet/);
+  assert.match(look(true), /^bad: .* is not there/);
+  assert.match(look(false), /^bad: the daemon does not serve/);
+  writeFileSync(path, '');
+  assert.match(look(true), /^bad: .* is no socket/);
+  rmSync(path);
+  const server = net.createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(path, resolve);
+  });
+  t.after(() => server.close());
+  chmodSync(path, 0o600);
+  assert.match(look(true), /^bad: .* has mode 0600, not 0666/);
+  chmodSync(path, 0o666);
+  // The folder for temporary files itself may be closed to others on some machines.
+  const { status } = lookAtListener(listenerAt(path), true);
+  if (tmpdir() === '/tmp') assert.equal(status, 'ok');
+  chmodSync(inner, 0o700);
+  assert.match(look(true), new RegExp(`^bad: nobody cannot pass ${inner}$`));
+});
