@@ -101,12 +101,39 @@ function makeFolder(path, mode = 0o755) {
   chmodSync(path, mode);
 }
 
+// What a program does not need of a package: its tests and papers, the sources of its compiled part, that part for another C library.
+const strangeLibc = process.report.getReport().header.glibcVersionRuntime === undefined ? 'linux' : 'musl';
+const unusedFolders = /^(tests?|bench|benchmarks|docs?|examples?|scripts|vendor|native)$/;
+const unusedFiles =
+  /^\.|\.(md|markdown|cc|hh?|c|S|asm|inc|def|gyp|txt|ya?ml|html|png|ico|zip|sh)$|^(makefile|dockerfile)$/i;
+const papers = /^(licen[cs]e|copying|notice)/i;
+
+/** `path`: of a file or folder, within its package. */
+function isUnused(name, path, isFolder) {
+  if (papers.test(name)) return false;
+  if (!isFolder) return unusedFiles.test(name);
+  // `dist/doc` of a package is code.
+  const isOuter = path === name || path.startsWith('lib/');
+  return name.startsWith('.') || name.startsWith(`${strangeLibc}_`) || (isOuter && unusedFolders.test(name));
+}
+
+/** A package, as far as a program uses it. */
+function copyPackage(from, to, folder = '') {
+  for (const entry of readdirSync(join(from, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (/\.(map|[cm]?ts)$|^node_modules$/.test(entry.name)) continue;
+    if (isUnused(entry.name, path, entry.isDirectory())) continue;
+    if (entry.isDirectory()) copyPackage(from, to, path);
+    else copy(join(from, path), join(to, path));
+  }
+}
+
 /** A file or a tree, readable for everybody, whatever the umask of who checked it out. */
 function copy(from, to) {
   if (statSync(from).isDirectory()) {
     makeFolder(to);
-    // What describes packages to a compiler or a debugger is half of them. Packages of a package are copied by their own name.
-    const names = readdirSync(from).filter((name) => !/\.(map|[cm]?ts)$|^node_modules$/.test(name));
+    // What describes a program to a compiler or a debugger is half of it.
+    const names = readdirSync(from).filter((name) => !/\.(map|[cm]?ts)$/.test(name));
     for (const name of names) copy(join(from, name), join(to, name));
   } else {
     makeFolder(dirname(to));
@@ -224,7 +251,7 @@ async function install() {
   rmSync(at(fresh), { recursive: true, force: true });
   for (const path of [...manifestOf(root).files, 'package.json'])
     copy(join(root, path), at(`${fresh}/${path}`));
-  for (const [path, source] of packages) copy(source, at(`${fresh}/${path}`));
+  for (const [path, source] of packages) copyPackage(source, at(`${fresh}/${path}`));
   rmSync(at(program), { recursive: true, force: true });
   renameSync(at(fresh), at(program));
   chmodSync(at(main), 0o755);

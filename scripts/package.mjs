@@ -1,8 +1,9 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client] [debian]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
+//   debian    dovegate_VERSION-1_ARCH.deb: the daemon, for the architecture of this machine; needs dpkg-deb
 //
 // Without a name: all of them. --version is for tests of an upgrade; by default it is that of package.json.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -12,7 +13,11 @@ import { parseArgs } from 'node:util';
 import { packClient } from './package/client.mjs';
 import { root } from './setup.mjs';
 
-const makers = { client: packClient };
+/** Those that use the built program are imported when it is there. */
+const makers = {
+  client: packClient,
+  debian: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
+};
 
 function end(code, message) {
   console.error(message);
@@ -52,6 +57,6 @@ mkdirSync(output, { recursive: true });
 const work = mkdtempSync(join(tmpdir(), 'dovegate-package-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 for (const name of names) {
-  const path = makers[name](output, join(work, name), version);
+  const path = await makers[name](output, join(work, name), version);
   console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
 }

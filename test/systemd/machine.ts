@@ -55,10 +55,14 @@ export async function makeRoot(
 }
 
 /**
- * Boots one. Where this machine cannot: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 in the environment a rejection
+ * Boots one, with our Node as its /usr/bin/node unless it is to have what its own packages bring. Where this machine cannot: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 in the environment a rejection
  * instead. Rejects when it does not come up.
  */
-export async function openMachine(owner: Owner, release: string): Promise<Machine | NoMachine> {
+export async function openMachine(
+  owner: Owner,
+  release: string,
+  { ownNode = false }: { readonly ownNode?: boolean } = {},
+): Promise<Machine | NoMachine> {
   const why = whyNoMachine();
   if (why !== undefined) {
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
@@ -81,7 +85,7 @@ export async function openMachine(owner: Owner, release: string): Promise<Machin
       '--console=pipe',
       `--machine=dovegate-${process.pid}-${release}`,
       `--directory=${root}`,
-      `--bind-ro=${process.execPath}:/usr/bin/node`,
+      ...(ownNode ? [] : [`--bind-ro=${process.execPath}:/usr/bin/node`]),
       `--bind=${work}:/mnt/test`,
     ],
     {

@@ -1,0 +1,148 @@
+// Goal: the Debian package as dpkg-deb shows it: what is in it, whose it is, what it depends on, its manual pages; lintian finds no error.
+// What must not happen: files of another architecture, development tools, a configuration that dpkg asks about, two builds that differ.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { readManifest, root } from '../architecture/project.js';
+import { openFolder } from '../kit/folder.js';
+import { type ProgramResult, runProgram } from '../kit/program.js';
+
+const { version } = readManifest();
+/** Why there is no package on this machine. */
+const why = existsSync('/usr/bin/dpkg-deb') ? undefined : 'there is no dpkg-deb';
+const lintian = existsSync('/usr/bin/lintian');
+
+async function checked(file: string, ...args: string[]): Promise<ProgramResult> {
+  const done = await runProgram(file, args, { cwd: root, timeoutMs: 120_000, env: { LC_ALL: 'C.UTF-8' } });
+  assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
+  return done;
+}
+
+/** Makes it in a folder; its path. */
+async function packed(folder: string): Promise<string> {
+  const { text } = await checked(process.execPath, 'scripts/package.mjs', '--output', folder, 'debian');
+  return text.split(' ')[0] ?? '';
+}
+
+void test('the Debian package', { skip: why ?? false, timeout: 300_000 }, async (t) => {
+  const folder = openFolder(t);
+  const deb = await packed(folder);
+  const field = async (name: string): Promise<string> =>
+    (await checked('dpkg-deb', '--field', deb, name)).text.trim();
+  const contents = (await checked('dpkg-deb', '--contents', deb)).text
+    .trim()
+    .split('\n')
+    .map((line) => /^(\S+) (\S+) +\d+ \S+ \S+ \.(\/.*?)(?: -> (.*))?$/.exec(line)?.slice(1) ?? [line]);
+  const paths = contents.map(([, , path = '']) => path);
+  const out = join(folder, 'unpacked');
+  await checked('dpkg-deb', '--raw-extract', deb, out);
+  const architecture = (await checked('dpkg', '--print-architecture')).text.trim();
+  t.diagnostic(`${deb.split('/').at(-1)}: ${Math.round(statSync(deb).size / 1024)} KiB`);
+
+  await t.test('names, dependencies, conffiles, owners and modes', async () => {
+    assert.ok(deb.endsWith(`/dovegate_${version}-1_${architecture}.deb`));
+    assert.deepEqual([await field('Version'), await field('Architecture')], [`${version}-1`, architecture]);
+    assert.match(await field('Depends'), /^nodejs \(>= 20\.19\), libc6 \(>= 2\.\d+\), /);
+    assert.equal(readFileSync(join(out, 'DEBIAN/conffiles'), 'utf8'), '/etc/dovegate/environment\n');
+    assert.deepEqual(
+      contents.filter(([, owner]) => owner !== 'root/root'),
+      [],
+    );
+    const closed = contents.filter(([mode = '']) => !/^([d-]rw[x-]r-[x-]r-[x-]|l.*)$/.test(mode));
+    assert.deepEqual(
+      closed.map(([mode, , path]) => `${mode} ${path}`),
+      ['drwx------ /etc/dovegate/credentials/'],
+    );
+  });
+
+  await t.test('what is in it, and what is not', () => {
+    for (const path of [
+      '/usr/bin/dovegate',
+      '/usr/lib/dovegate/config/presets/support-desk.yaml',
+      '/usr/lib/systemd/system/dovegate.service',
+      '/usr/lib/systemd/system/dovegate@.socket',
+      '/usr/lib/sysusers.d/dovegate.conf',
+      '/usr/lib/tmpfiles.d/dovegate.conf',
+      '/usr/share/bash-completion/completions/dovegate',
+      '/usr/share/doc/dovegate/copyright',
+      '/usr/share/doc/dovegate/docs',
+      '/usr/share/man/man1/dovegate.1.gz',
+      '/usr/share/man/man1/doveadm-dovegate.1.gz',
+      '/usr/share/man/man5/dovegate.yaml.5.gz',
+    ])
+      assert.ok(paths.includes(path), path);
+    const places = paths.filter(
+      (path) => !/^\/(usr\/(bin|lib|share)\/|usr\/$|etc\/(dovegate\/)?$|$)/.test(path),
+    );
+    assert.deepEqual(places, ['/etc/dovegate/credentials/', '/etc/dovegate/environment']);
+    assert.deepEqual(
+      paths.filter((path) =>
+        /\/(typescript|oxlint|@biomejs|@types|fast-check)\/|\.(d\.ts|map|cc|h)$|\/scripts\//.test(path),
+      ),
+      [],
+    );
+    const compiled = paths.filter((path) => /\.(node|so|dll|dylib)$/.test(path));
+    assert.equal(compiled.length, 1);
+    assert.match(compiled[0] ?? '', new RegExp(`/linux_${process.arch}/`));
+    // Every link of the package leads into it.
+    for (const [, , path = '', target] of contents)
+      if (target !== undefined) assert.ok(existsSync(join(out, path, '..', target)), path);
+    const unit = readFileSync(join(out, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
+    assert.match(unit, /^ExecStart=\/usr\/bin\/node \/usr\/lib\/dovegate\/dist\/main\.js serve /m);
+    assert.doesNotMatch(unit, /usr\/local/);
+  });
+
+  await t.test('the program runs from it, with its foreign functions', async () => {
+    const main = join(out, 'usr/bin/dovegate');
+    assert.equal((await checked(process.execPath, main, '--version')).text, `${version}\n`);
+    const native = join(out, 'usr/lib/dovegate/dist/adapters/host/native.js');
+    const use = `import(${JSON.stringify(native)}).then((m) => m.loadNative()).then(({ lockExclusive }) => console.log(typeof lockExclusive === "function"))`;
+    assert.equal((await checked(process.execPath, '-e', use)).text, 'true\n');
+    assert.match(readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'), /^#!\/usr\/bin\/node\n/);
+  });
+
+  await t.test('manual pages have what --help and the page of settings have', async () => {
+    const page = (path: string): string =>
+      gunzipSync(readFileSync(join(out, 'usr/share/man', path)))
+        .toString()
+        .replaceAll('\\-', '-');
+    const dovegate = page('man1/dovegate.1.gz');
+    for (const words of ['serve', 'audit export', 'key new', 'send', 'completion'])
+      assert.ok(dovegate.includes(`\n.SS dovegate ${words}`), words);
+    assert.match(dovegate, /\.SS dovegate kill [^]*?\.TP\n\\fB--socket <path>\\fR\n[^]*?Exit codes: 0 ended/);
+    const settings = page('man5/dovegate.yaml.5.gz');
+    for (const [, path = ''] of readFileSync('docs/settings.md', 'utf8').matchAll(/^\| `([^`]+)`/gm))
+      assert.ok(settings.includes(`\\fB${path}\\fR`), path);
+    assert.match(page('man1/doveadm-dovegate.1.gz'), /\\fBmailbox\\fR\ncache\|\\:create\|/);
+    // No control character, and nothing of a terminal.
+    for (const text of [dovegate, settings]) assert.doesNotMatch(text, /[^\n\x20-\x7e]/);
+    if (!existsSync('/usr/bin/man') || !existsSync('/usr/bin/groff')) return;
+    for (const path of ['man1/dovegate.1', 'man1/doveadm-dovegate.1', 'man5/dovegate.yaml.5']) {
+      const file = join(out, 'usr/share/man', `${path}.gz`);
+      assert.equal(
+        (await checked('man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', file)).stderr,
+        '',
+        path,
+      );
+    }
+  });
+
+  await t.test(
+    'lintian finds no error',
+    { skip: lintian ? false : 'there is no lintian' },
+    async (nested) => {
+      const found = await runProgram('lintian', ['--fail-on', 'error', '--no-tag-display-limit', deb], {
+        timeoutMs: 120_000,
+      });
+      nested.diagnostic(`warnings: ${found.text.match(/^W: /gm)?.length ?? 0}`);
+      assert.equal(found.exit, 0, found.text);
+    },
+  );
+
+  await t.test('the same sources make the same bytes', async () => {
+    const again = await packed(openFolder(t));
+    assert.ok(readFileSync(again).equals(readFileSync(deb)));
+  });
+});

@@ -1,0 +1,270 @@
+// Goal: the Debian package in a clean root, under its systemd. Phases: refused without a Node that is new enough; installed over no
+// configuration; started; upgraded from the version before, with everything changed that an operator changes; an upgrade that refuses
+// the configuration; removed; purged. What must not happen: a daemon without a configuration, a change that is lost, a file that
+// stays, a journal that goes.
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { readAudit } from '../kit/traces.js';
+import { type Machine, openMachine } from './machine.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const password = 'correct-horse-battery';
+const service = 'dovegate.service';
+const file = '/etc/dovegate/dovegate.yaml';
+const configuration = `version: 1
+listeners:
+  support: { systemd: support, policy: support }
+backends:
+  mail1:
+    address: unix:/mnt/test/backend.sock
+    password_file: /run/credentials/dovegate.service/secret_mail1
+    shared_namespaces: []
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support: { users: ["*"], allow: [quota get] }
+state: /var/lib/dovegate
+audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
+admin: { unix: /run/dovegate/admin.sock }
+`;
+
+async function run(program: string, ...args: string[]): Promise<string> {
+  const done = await runProgram(program, args, { cwd: root, timeoutMs: 180_000 });
+  assert.equal(done.exit, 0, `${program} ${args.join(' ')}\n${done.text}`);
+  return done.text;
+}
+
+/** Makes the package of a version; its path. */
+async function packed(output: string, version: string): Promise<string> {
+  const text = await run(
+    process.execPath,
+    'scripts/package.mjs',
+    '--output',
+    output,
+    '--version',
+    version,
+    'debian',
+  );
+  return text.split(' ')[0] ?? '';
+}
+
+/** Another package of it, with what `change` does to its unpacked files. */
+async function repacked(deb: string, change: (folder: string) => void): Promise<void> {
+  const folder = `${deb}.d`;
+  await run('dpkg-deb', '--raw-extract', deb, folder);
+  change(folder);
+  await run('dpkg-deb', '--root-owner-group', '-Zgzip', '-z1', '--build', folder, deb);
+}
+
+/** A package `nodejs` of a version, with our Node in it or with nothing. */
+async function nodePackage(output: string, version: string, program?: string): Promise<string> {
+  const folder = join(output, `nodejs-${version}`);
+  mkdirSync(join(folder, 'DEBIAN'), { recursive: true });
+  mkdirSync(join(folder, 'usr/bin'), { recursive: true });
+  const text = `Package: nodejs\nVersion: ${version}\nArchitecture: all\nMaintainer: test <test@example.org>\nDescription: Node\n`;
+  writeFileSync(join(folder, 'DEBIAN/control'), text);
+  if (program !== undefined) copyFileSync(program, join(folder, 'usr/bin/node'));
+  const deb = join(output, `nodejs_${version}.deb`);
+  await run('dpkg-deb', '--root-owner-group', '-Znone', '--build', folder, deb);
+  return deb;
+}
+
+async function ask(machine: Machine, ...fields: string[]): Promise<string> {
+  const client = await openRawClient({
+    path: machine.path('/run/dovegate/support.sock'),
+    minor: 2,
+    timeoutMs: 30_000,
+  });
+  try {
+    client.sendCommand({ user: 'alice@example.org', fields });
+    return (await client.readReply()).status;
+  } finally {
+    client.close();
+  }
+}
+
+/** Every file of the machine but those that the system writes for itself. */
+async function everything(machine: Machine): Promise<string[]> {
+  const own = [
+    'proc',
+    'sys',
+    'dev',
+    'tmp',
+    'mnt',
+    'run/systemd',
+    'run/udev',
+    'run/credentials',
+    'run/dbus',
+    'run/user',
+  ]
+    .concat([
+      'var/lib/dpkg',
+      'var/lib/systemd',
+      'var/log',
+      'var/tmp',
+      'etc/passwd-',
+      'etc/group-',
+      'etc/shadow-',
+      'etc/gshadow-',
+    ])
+    .flatMap((path) => ['-path', `/${path}`, '-o']);
+  return (await machine.run('find', '/', '(', ...own.slice(0, -1), ')', '-prune', '-o', '-print'))
+    .trim()
+    .split('\n');
+}
+
+const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
+for (const release of releases) {
+  void test(`the Debian package on ${release}`, { timeout: 400_000 }, async (t) => {
+    const opened = await openMachine(t, release, { ownNode: true });
+    if ('skip' in opened) return t.skip(opened.skip);
+    const machine = opened;
+    const folder = openFolder(t);
+    const backend = await openScriptedDovecot({
+      unix: join(machine.folder, 'backend.sock'),
+      authenticate: true,
+      password,
+    });
+    t.after(() => backend.close());
+    chmodSync(join(machine.folder, 'backend.sock'), 0o666);
+    const put = (deb: string): string => {
+      copyFileSync(deb, join(machine.folder, deb.slice(deb.lastIndexOf('/') + 1)));
+      return `/mnt/test/${deb.slice(deb.lastIndexOf('/') + 1)}`;
+    };
+    const [older, newer] = [await packed(folder, '0.0.8'), await packed(folder, '0.0.9')];
+    await repacked(older, (inside) => {
+      appendFileSync(join(inside, 'etc/dovegate/environment'), '# as it was before\n');
+      writeFileSync(join(inside, 'usr/lib/dovegate/dist/gone.js'), '');
+    });
+    const dpkg = (...args: string[]) =>
+      machine.try(
+        'env',
+        'DEBIAN_FRONTEND=noninteractive',
+        'dpkg',
+        '--force-confdef',
+        '--force-confold',
+        ...args,
+      );
+    const dpkgPasses = async (...args: string[]): Promise<string> => {
+      const done = await dpkg(...args);
+      assert.equal(done.exit, 0, done.text);
+      return done.text;
+    };
+    const mainPid = (): Promise<string> => machine.property(service, 'MainPID');
+    let before: readonly string[] = [];
+
+    await t.test('without a Node that is new enough dpkg says what is missing', async (nested) => {
+      if (release === 'trixie') {
+        nested.diagnostic(`its own Node: ${(await machine.run('node', '--version')).trim()}`);
+        before = await everything(machine);
+        return;
+      }
+      // The version of bookworm's own.
+      await dpkgPasses('--install', put(await nodePackage(folder, '18.20.4+dfsg-1~deb12u1')));
+      const refused = await dpkg('--install', put(older));
+      assert.notEqual(refused.exit, 0);
+      assert.match(
+        refused.text,
+        /dovegate depends on nodejs \(>= 20\.19\); however:\s+Version of nodejs on system is 18\.20\.4/,
+      );
+      await dpkgPasses('--purge', 'dovegate');
+      await dpkgPasses('--install', put(await nodePackage(folder, process.versions.node, process.execPath)));
+      before = await everything(machine);
+    });
+
+    await t.test('installed: complete and verified, and nothing is started or enabled', async () => {
+      const said = await dpkgPasses('--install', put(older));
+      assert.match(said, /there is no \/etc\/dovegate\/dovegate\.yaml yet\. Next: dovegate init/);
+      assert.equal(await machine.run('dovegate', '--version'), '0.0.8\n');
+      assert.equal(await machine.property(service, 'ActiveState'), 'inactive');
+      assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'disabled\n');
+      const verified = await machine.try('systemd-analyze', 'verify', service, 'dovegate@support.socket');
+      assert.deepEqual([verified.exit, verified.text], [0, '']);
+      assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
+      const modes = await machine.run(
+        'stat',
+        '-c',
+        '%U %a',
+        '/run/dovegate',
+        '/etc/dovegate',
+        '/etc/dovegate/credentials',
+      );
+      assert.equal(modes, 'dovegate 755\nroot 755\nroot 700\n');
+    });
+
+    await t.test('what "dovegate init" writes is served', async () => {
+      const answers = ['--backend', 'unix:/mnt/test/backend.sock', '--team', 'support', '--members', 'root'];
+      await machine.run('dovegate', 'init', '--defaults', ...answers);
+      await machine.run('systemctl', 'start', service);
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/);
+      await machine.run('systemctl', 'stop', service);
+    });
+
+    await t.test('started, with the changes of an operator', async () => {
+      await machine.run('groupadd', 'support');
+      machine.write(file, configuration);
+      machine.write('/etc/dovegate/credentials/mail1', `${password}\n`);
+      chmodSync(machine.path('/etc/dovegate/credentials/mail1'), 0o600);
+      appendFileSync(machine.path('/etc/dovegate/environment'), 'MINE=yes\n');
+      await machine.run('systemctl', 'enable', '--now', 'dovegate@support.socket', service);
+      assert.equal(await ask(machine, 'quota', 'get'), '+');
+      assert.equal(await ask(machine, 'mailbox', 'list'), '-NOPERM');
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/);
+      assert.match(readFileSync(machine.path(`/proc/${await mainPid()}/environ`), 'utf8'), /\0MINE=yes\0/);
+    });
+
+    await t.test('upgraded: the daemon is the new one, and the changes are there', async () => {
+      const pid = await mainPid();
+      await dpkgPasses('--install', put(newer));
+      assert.notEqual(await mainPid(), pid);
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.9, serving/);
+      assert.equal(await ask(machine, 'quota', 'get'), '+');
+      assert.equal(readFileSync(machine.path(file), 'utf8'), configuration);
+      assert.match(readFileSync(machine.path('/etc/dovegate/environment'), 'utf8'), /MINE=yes\n$/);
+      assert.ok(existsSync(machine.path('/etc/dovegate/environment.dpkg-dist')));
+      assert.equal(readFileSync(machine.path('/etc/dovegate/credentials/mail1'), 'utf8'), `${password}\n`);
+      assert.ok(!existsSync(machine.path('/usr/lib/dovegate/dist/gone.js')));
+      assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'enabled\n');
+    });
+
+    await t.test('an upgrade that refuses the configuration leaves the daemon that runs', async () => {
+      const pid = await mainPid();
+      machine.write(file, configuration.replace('policy: support', 'policy: suport'));
+      const said = await dpkgPasses('--install', put(newer));
+      assert.match(said, /there is no policy "suport"[^]*the daemon was not restarted/);
+      assert.equal(await mainPid(), pid);
+      assert.equal(await ask(machine, 'quota', 'get'), '+');
+      machine.write(file, configuration);
+    });
+
+    await t.test('removed: only /etc, the journal and its user stay; purged: the journal stays', async () => {
+      await dpkgPasses('--remove', 'dovegate');
+      assert.equal((await machine.try('systemctl', 'is-active', service)).text.trim(), 'inactive');
+      const left = (await everything(machine)).filter((path) => !before.includes(path));
+      const strange = left.filter((path) => !/^\/(etc|var\/lib)\/dovegate(\/|$)/.test(path));
+      assert.deepEqual(strange, []);
+      assert.ok(left.includes(file) && left.includes('/etc/dovegate/environment'));
+      const records = readAudit(machine.path('/var/lib/dovegate/audit')).length;
+      assert.ok(records > 0);
+      assert.match(await dpkgPasses('--purge', 'dovegate'), /the audit journal stays/);
+      assert.ok(!existsSync(machine.path('/etc/dovegate')));
+      assert.equal(readAudit(machine.path('/var/lib/dovegate/audit')).length, records);
+      assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
+    });
+  });
+}
