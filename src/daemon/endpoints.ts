@@ -2,13 +2,20 @@
 // serves.
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
-import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
+import {
+  type Admin,
+  type AdminConnection,
+  type AdminDoor,
+  createPageDoor,
+  openAdmin,
+  type PageDoorOptions,
+} from '../adapters/admin/admin.js';
 import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../adapters/admin/pages.js';
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
+import { bindTcp, bindUnix, descriptorOf, ListenFault, type UnixPlace } from '../adapters/net/listen.js';
 import { acceptTls } from '../adapters/net/tls-accept.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -24,6 +31,7 @@ import {
 import { Secret } from '../domain/identity/credentials.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import { reachable } from '../domain/policy/policy.js';
+import { askedBytesMax } from '../domain/views/look.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
@@ -83,7 +91,13 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   return {
     metrics,
     /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
-    async open(settings: AdminSettings, show: () => Shown, act: Act, offer: OfferOf): Promise<void> {
+    async open(
+      settings: AdminSettings,
+      show: () => Shown,
+      act: Act,
+      offer: OfferOf,
+      page?: OpenPage,
+    ): Promise<void> {
       await shut();
       showNow = show;
       admin = await openAdmin({
@@ -93,7 +107,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
         act,
         onError,
         onRefused,
-        doors: await doorsOf(settings, offer, onError),
+        doors: [...(await doorsOf(settings, offer, onError)), ...pageDoors(page, findPeer, onError)],
         whoIs: (socket, door) => whoIs(socket, door, findPeer),
       });
     },
@@ -142,6 +156,31 @@ function secureWith(offerNow: OfferOf): NonNullable<AdminDoor['secure']> {
     }
     return (await acceptTls(socket, last, Buffer.alloc(0))).socket;
   };
+}
+
+/** The socket of the page, and what answers there. */
+export interface OpenPage {
+  readonly place: UnixPlace;
+  readonly answer: PageDoorOptions['answer'];
+}
+
+/** A search may wait for its turn, and is read at a low priority. */
+const pageConnectionMs = 20_000;
+
+function pageDoors(
+  page: OpenPage | undefined,
+  findPeer: FindPeer,
+  onError: (text: string) => void,
+): readonly AdminDoor[] {
+  if (page === undefined) return [];
+  const door: Door = { kind: 'unix' };
+  const answer = createPageDoor({
+    bodyBytesMax: askedBytesMax,
+    whoIs: (connection) => whoIs(connection, door, findPeer),
+    answer: page.answer,
+  });
+  const bind: AdminDoor['bind'] = (server) => bindUnix(server, page.place, onError);
+  return [{ door, bind, answer, connectionMs: pageConnectionMs }];
 }
 
 /** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */

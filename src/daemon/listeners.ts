@@ -15,11 +15,7 @@ import {
   type TcpPlace,
   type UnixPlace,
 } from '../adapters/net/listen.js';
-import {
-  formatListenerSocket,
-  type ListenerSettings,
-  type ListenerSocket,
-} from '../domain/config/settings.js';
+import { formatListenerSocket, type ListenerSettings, type UnixSocket } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
@@ -157,7 +153,7 @@ function wantedBy({ name, socket, tls }: ListenerSettings, numbers: NameNumbers)
   const common = { name, key, isLocalOnly: tls?.mode === 'off' };
   switch (socket.kind) {
     case 'unix':
-      return { ...common, source: { kind: 'unix', place: placeOf(name, socket, numbers) } };
+      return { ...common, source: { kind: 'unix', place: placeOf(`listener ${name}`, socket, numbers) } };
     case 'systemd':
       return { ...common, source: { ...socket, family: tls === undefined ? 'unix' : 'tcp' } };
     case 'tcp':
@@ -167,18 +163,19 @@ function wantedBy({ name, socket, tls }: ListenerSettings, numbers: NameNumbers)
   }
 }
 
-function placeOf(
-  name: string,
-  { path, mode, owner, group }: ListenerSocket & { readonly kind: 'unix' },
+/** Throws a ListenFault for an owner or a group that the system does not have; `what` has the socket. */
+export function placeOf(
+  what: string,
+  { path, mode, owner, group }: UnixSocket,
   numbers: NameNumbers,
 ): UnixPlace {
   const uid = owner === undefined ? undefined : numbers.uidOf(owner);
   const gid = group === undefined ? undefined : numbers.gidOf(group);
   if (owner !== undefined && uid === undefined) {
-    throw new ListenFault(`listener ${name}: the system has no user ${owner}`);
+    throw new ListenFault(`${what}: the system has no user ${owner}`);
   }
   if (group !== undefined && gid === undefined) {
-    throw new ListenFault(`listener ${name}: the system has no group ${group}`);
+    throw new ListenFault(`${what}: the system has no group ${group}`);
   }
   return { path, mode, uid, gid };
 }

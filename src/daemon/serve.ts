@@ -10,6 +10,7 @@ import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/metrics.js';
+import { createLooks } from '../adapters/views/looks.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
@@ -39,7 +40,7 @@ import {
   UncaughtError,
   watchFatalErrors,
 } from './lifecycle.js';
-import { createListeners, PassedSockets } from './listeners.js';
+import { createListeners, PassedSockets, placeOf } from './listeners.js';
 import {
   createLossLog,
   openAudit,
@@ -49,6 +50,7 @@ import {
   rebuildLimits,
 } from './open-audit.js';
 import { createAct, DrainedBackends } from './operator.js';
+import { createPageAnswers } from './page.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
@@ -184,9 +186,10 @@ async function open(
   // After the journal: its stop record goes out like any other.
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   let freeBytes: number | undefined;
+  const signKey = openSignKey(settings);
   const journal = await openAudit(
     settings.audit,
-    openSignKey(settings),
+    signKey,
     native,
     clock,
     log,
@@ -283,13 +286,19 @@ async function open(
   const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
-  if (settings.admin !== undefined)
-    await endpoints?.open(
-      settings.admin,
-      () => showRunning(running),
-      act,
-      () => certificates.offerOf(adminName),
-    );
+  if (settings.admin !== undefined) {
+    const { page } = settings.admin;
+    const { directory } = settings.audit;
+    const looks = createLooks(clock);
+    opened.add('looks at the journal', () => looks.close());
+    const asked = { ...parts, looks, directory, ownKey: signKey.key };
+    const people = page && {
+      place: placeOf('admin.page', page.socket, numbers),
+      answer: createPageAnswers(asked),
+    };
+    const offer = () => certificates.offerOf(adminName);
+    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, people);
+  }
   first.commit();
   lifecycle.become('serving');
   const names = settings.listeners.map((listener) => listener.name).join(' ');

@@ -15,7 +15,7 @@ import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
 import { refusedMax, type ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { createPolicyChooser } from '../setup/peers.js';
+import { createPersonFinder, createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
@@ -74,6 +74,8 @@ export function createServed(
     login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa, peer.address);
   return {
     settings,
+    /** Who may look at the journal, by the kernel's number. */
+    personOf: createPersonFinder(settings.admin?.page, numbers),
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,

@@ -146,7 +146,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/journal',
       'adapters/host/clock',
     ],
-    { public: ['find-exchange'] },
+    { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads', 'os'] },
   ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
@@ -193,7 +193,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
     public: ['audit'],
-    builtins: terminal,
+    builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
   }),
   // `send`, and the program under the name of doveadm.

@@ -18,7 +18,9 @@ import {
   type OperatorAction,
   refuseAccess,
 } from './access.js';
-import { type Answer, createPages, type Page, type PageSources, plainAnswer } from './pages.js';
+import { type Answer, createPages, type Page, type PageSources, pathOf, plainAnswer } from './pages.js';
+
+export { createPageDoor, type PageDoorOptions, type PersonalRequest } from './page-door.js';
 
 interface Closable {
   close(): Promise<void>;
@@ -31,6 +33,10 @@ export interface AdminDoor {
   readonly bind: (server: Acceptor) => Promise<Closable>;
   /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
   readonly secure?: (socket: Socket) => Promise<Socket>;
+  /** Answers here instead of the pages and actions. */
+  readonly answer?: (request: IncomingMessage) => Promise<Answer>;
+  /** From accept to the last byte of the answer, instead of what holds elsewhere. */
+  readonly connectionMs?: number;
 }
 
 /** A connection of HTTP. */
@@ -66,9 +72,10 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
       await Promise.all(open.map((each) => each.close()));
     },
   };
-  for (const { door, bind, secure } of options.doors) {
-    const connections = new Connections(options.clock);
-    const server = serverOf(door, pages, options, connections, secure);
+  for (const each of options.doors) {
+    const { bind } = each;
+    const connections = new Connections(options.clock, each.connectionMs);
+    const server = serverOf(each, pages, options, connections);
     try {
       const bound = await bind(server);
       open.push({
@@ -87,11 +94,10 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
 
 /** Without `secure` the server of HTTP accepts by itself; else it gets what came through the handshake. */
 function serverOf(
-  door: Door,
+  { door, secure, answer: own }: AdminDoor,
   pages: ReadonlyMap<string, Page>,
   options: AdminOptions,
   connections: Connections,
-  secure: AdminDoor['secure'],
 ): Acceptor {
   const failures = new TokenBuckets(refusals);
   /** What TLS runs over: the connection that is counted. */
@@ -106,10 +112,13 @@ function serverOf(
       connections.become(connection, 'answered');
     };
     // Not awaited by anybody: both ways end in an answer.
-    void respond(door, pages, request, options, failures).then(answer, (fault: unknown) => {
-      options.onError(`${pathOf(request)}: ${messageOf(fault)}`);
-      answer(plainAnswer(500, 'this failed; the log says why'));
-    });
+    void (own?.(request) ?? respond(door, pages, request, options, failures)).then(
+      answer,
+      (fault: unknown) => {
+        options.onError(`${pathOf(request)}: ${messageOf(fault)}`);
+        answer(plainAnswer(500, 'this failed; the log says why'));
+      },
+    );
   });
   server.maxHeadersCount = headersMax;
   server.maxRequestsPerSocket = 1;
@@ -186,10 +195,6 @@ async function change(
   }
 }
 
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '').split('?', 1).join('');
-}
-
 const refusalAnswers: Readonly<Record<AccessRefusal, Answer>> = {
   'wrong-host': plainAnswer(421, 'the Host is not a name of this server'),
   'wrong-origin': plainAnswer(403, 'not from a page of another origin'),
@@ -227,7 +232,7 @@ export const connectionsMax = 64;
 /** From accept to the first byte. Clients connect in order to send. */
 const firstByteMs = 1_000;
 /** From accept to the last byte of the answer: a client that is slow on purpose holds a place no longer than that. */
-const connectionMs = 10_000;
+const usualConnectionMs = 10_000;
 
 /**
  * Waiting for the request, making the answer, or waiting for the client to read it. Silent connections and half requests are one
@@ -241,11 +246,13 @@ type Stage = 'waiting' | 'working' | 'answered';
  */
 export class Connections {
   readonly #clock: Clock;
+  readonly #connectionMs: number;
   /** In the order of their accept. */
   readonly #open = new Map<Connection, Stage>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, connectionMs = usualConnectionMs) {
     this.#clock = clock;
+    this.#connectionMs = connectionMs;
   }
 
   /** The connection is closed when its time is over, and another one when there are too many. */
@@ -260,7 +267,7 @@ export class Connections {
     this.#open.set(connection, 'waiting');
     let timer = this.#clock.setTimer(firstByteMs, () => {
       if (connection.bytesRead === 0) connection.destroy();
-      else timer = this.#clock.setTimer(connectionMs - firstByteMs, () => connection.destroy());
+      else timer = this.#clock.setTimer(this.#connectionMs - firstByteMs, () => connection.destroy());
     });
     connection.once('close', () => {
       timer.cancel();

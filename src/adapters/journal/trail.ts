@@ -201,7 +201,7 @@ export async function verifyTrail(
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
 ): Promise<Verdict> {
   const { fromSeq, ...how } = request;
-  const files = await filesHolding(trail.files, fromSeq);
+  const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const isPart = files.length < trail.files.length;
   const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
   await feedVerifier(files, verifier);
@@ -235,6 +235,11 @@ async function fromLast(
     if (file !== undefined && (beginOf(await firstLineOf(file)) ?? Infinity) <= from) return files.slice(at);
   }
   return files;
+}
+
+/** Seq of the first record of a file; undefined: its first line does not tell. */
+export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
+  return readClaim(await firstLineOf(file))?.seq;
 }
 
 async function firstLineOf(file: TrailFile): Promise<Buffer> {
@@ -277,14 +282,6 @@ export function filesSince(
     // Where the clock was set back, records of files before this one may have later times.
     return began && began.timeMs + Math.max(0, -began.stepsMs);
   });
-}
-
-/** The files from the one on that holds a record; the first file where none does. */
-export function filesHolding(
-  files: readonly TrailFile[],
-  seq: number | undefined,
-): Promise<readonly TrailFile[]> {
-  return fromLast(files, seq, (line) => readClaim(line)?.seq);
 }
 
 /** When a file begins, by the wall clock, and how far that had been set until then; undefined: its first line does not tell. */

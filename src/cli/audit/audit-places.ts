@@ -17,6 +17,8 @@ import type { Screen } from '../output/screen.js';
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
+  /** `admin.page.unix` of a daemon, which is asked instead. */
+  readonly socket?: string | undefined;
 }
 
 export interface Journals {
@@ -33,7 +35,9 @@ export interface Journals {
  * problems because of which the journal or its keys cannot be found.
  */
 export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
-  const { config = standardConfig(), paths } = places;
+  const { config = standardConfig(), paths, socket } = places;
+  if (socket !== undefined)
+    throw new CommandFault(exitCodes.usage, 'give --socket PATH, or --config FILE or directories, not both');
   if (places.config !== undefined && paths.length > 0)
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   if (paths.length > 0) return { paths };

@@ -5,6 +5,7 @@ import {
   type Piece,
   searchTrail,
   surveyTrails,
+  type Trail,
   type TrailFile,
 } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
@@ -21,6 +22,7 @@ import type { RetiredRecords } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
+import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 
 /** For people, for programs, for spreadsheets. */
@@ -32,8 +34,9 @@ export async function auditSearch(
   places: Places,
   filter: TrailFilter,
   format: RowFormat,
+  look: 'search' | 'export' = 'search',
 ): Promise<number> {
-  const trails = await trailsOf(screen, places);
+  const journal = await openSource(screen, places);
   const table = createTable(exchangeColumns, screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
@@ -45,31 +48,76 @@ export async function auditSearch(
   let isFound = false;
   let isNameFound = false;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
-  for (const trail of trails) {
-    const damage = createDamageWatch();
-    const retirements = createRetirements();
-    const look = (file: TrailFile, piece: Piece | undefined): void => {
-      damage.look(file, piece);
-      if (piece !== undefined) retirements.take(piece.bytes);
-    };
-    for await (const row of searchTrail(trail, filter, look)) {
+  for (const part of journal.parts) {
+    for await (const row of part.rows(filter, look)) {
       isFound = true;
       isNameFound ||= isNamed(row);
       for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
-    reportDamage(screen, damage.notes());
-    for (const each of retirements.since(filter.sinceMs))
-      screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
+    reportDamage(screen, part.notes());
+    for (const each of part.retired()) screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
   if (isFound && isNameFound) return exitCodes.ok;
   // Commands for all users, or for a mask, are found under a misspelled name too.
-  const surveyed = await surveyTrails(trails, filter);
+  const surveyed = await journal.survey(filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
   if (text !== '') screen.complain(`dovegate: ${text}`);
   return exitCodes.ok;
+}
+
+/** One journal that is searched. */
+interface Part {
+  rows(filter: TrailFilter, look: 'search' | 'export'): AsyncGenerator<ExchangeRow>;
+  /** After the rows: what is wrong with it, and what retention removed of the time that was searched. */
+  notes(): readonly string[];
+  retired(): readonly RetiredRecords[];
+}
+
+/** Files that are read, or a daemon that is asked. */
+async function openSource(
+  screen: Screen,
+  places: Places,
+): Promise<{ readonly parts: readonly Part[]; survey(filter: TrailFilter): Promise<Surveyed> }> {
+  if (isAsked(places)) {
+    const page = await openPage(screen, places);
+    return { parts: [partOfPage(page)], survey: (filter) => page.survey(filter) };
+  }
+  const trails = await trailsOf(screen, places);
+  return { parts: trails.map(partOfTrail), survey: (filter) => surveyTrails(trails, filter) };
+}
+
+function partOfTrail(trail: Trail): Part {
+  const damage = createDamageWatch();
+  const retirements = createRetirements();
+  let sinceMs: number | undefined;
+  return {
+    rows(filter) {
+      ({ sinceMs } = filter);
+      return searchTrail(trail, filter, (file, piece) => {
+        damage.look(file, piece);
+        if (piece !== undefined) retirements.take(piece.bytes);
+      });
+    },
+    notes: () => damage.notes(),
+    retired: () => retirements.since(sinceMs),
+  };
+}
+
+function partOfPage(page: AskedPage): Part {
+  const notes = new Set<string>();
+  const retired: RetiredRecords[] = [];
+  return {
+    rows: (filter, look) =>
+      page.rows(look, filter, (end) => {
+        for (const note of end.notes ?? []) notes.add(printable(note));
+        retired.push(...(end.retired ?? []));
+      }),
+    notes: () => [...notes],
+    retired: () => retired,
+  };
 }
 
 /** What retention removed; `firstTime`: of the first record that is left, for records of releases that did not say until when. */

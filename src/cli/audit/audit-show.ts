@@ -1,7 +1,7 @@
 // `dovegate audit show`: all records of one exchange, with its log lines and its session.
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
-import { type Found, findExchange, seqOf } from '../../adapters/views/find-exchange.js';
+import { type Found, type FoundExchange, findExchange, seqOf } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { isObject } from '../../domain/audit/record.js';
 import { formatValue } from '../../domain/trail/export.js';
@@ -10,6 +10,7 @@ import { createView } from '../../domain/views/view.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { createDamageWatch, paintOfOutcome, reportDamage } from './audit-search.js';
 
@@ -28,10 +29,8 @@ export async function auditShow(
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
   let isFound = false;
-  for (const trail of await trailsOf(screen, places)) {
-    const damage = createDamageWatch();
-    const { id, all } = await findExchange(trail, wanted, createView(undefined), damage.look);
-    reportDamage(screen, damage.notes());
+  for await (const { id, all, notes } of exchangesOf(screen, places, wanted)) {
+    reportDamage(screen, notes);
     if (all.length === 0) continue;
     isFound = true;
     if (isJson) for (const { record } of all) await screen.print(formatJson(record));
@@ -40,6 +39,25 @@ export async function auditShow(
   await screen.flush();
   if (!isFound) screen.complain(`dovegate: no record of ${wanted} was found`);
   return isFound ? exitCodes.ok : exitCodes.failed;
+}
+
+/** What each journal has of it. */
+async function* exchangesOf(
+  screen: Screen,
+  places: Places,
+  wanted: string,
+): AsyncGenerator<FoundExchange & { readonly notes: readonly string[] }> {
+  if (isAsked(places)) {
+    const page = await openPage(screen, places);
+    const { found, end } = await page.show(wanted);
+    yield { id: end.id, all: found, notes: (end.notes ?? []).map((note) => printable(note)) };
+    return;
+  }
+  for (const trail of await trailsOf(screen, places)) {
+    const damage = createDamageWatch();
+    const found = await findExchange(trail, wanted, createView(undefined), damage.look);
+    yield { ...found, notes: damage.notes() };
+  }
 }
 
 /** Shown once, in the heading. */

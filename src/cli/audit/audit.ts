@@ -16,9 +16,11 @@ import type { VerifyFlags } from './audit-verify.js';
 
 interface Flags {
   readonly config?: string;
+  readonly socket?: string;
   readonly json?: boolean;
 }
 
+const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
 const placesText = 'directories of journals, or segments; instead of --config';
 
 export function registerAudit(program: Command, end: (exitCode: number) => void): void {
@@ -66,22 +68,29 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       ),
     );
 
-  const search = (paths: string[], flags: Flags & FilterOptions, format: 'table' | 'json' | 'csv') =>
+  const search = (
+    paths: string[],
+    flags: Flags & FilterOptions,
+    format: 'table' | 'json' | 'csv',
+    look: 'search' | 'export',
+  ) =>
     run(async (screen) => {
       const { auditSearch } = await import('./audit-search.js');
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format);
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format, look);
     });
 
   addFilterOptions(reader('search', 'find commands and how they ended, one row each'))
     .argument('[place...]', placesText)
+    .option('--socket <path>', socketHelp)
     .option('--json', 'one line of JSON for each command')
     .action((paths: string[], flags: Flags & FilterOptions) =>
-      search(paths, flags, flags.json === true ? 'json' : 'table'),
+      search(paths, flags, flags.json === true ? 'json' : 'table', 'search'),
     );
 
   reader('show', 'show all records of one command, with its log lines and its session')
     .argument('<id>', 'the id of the command, or the seq of one of its records')
     .argument('[place...]', placesText)
+    .option('--socket <path>', socketHelp)
     .option('--json', 'its records, one line of JSON each')
     .action((id: string, paths: string[], flags: Flags) =>
       run(async (screen) => {
@@ -109,9 +118,10 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
+    .option('--socket <path>', socketHelp)
     .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
     .action((paths: string[], flags: Flags & FilterOptions & { readonly format: 'csv' | 'json' }) =>
-      search(paths, flags, flags.format),
+      search(paths, flags, flags.format, 'export'),
     );
 
   reader('hmac', 'print what a secret value looks like in records, for search --text')
@@ -133,8 +143,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     );
 }
 
-function placesOf({ config }: Flags, paths: readonly string[] | string | undefined): Places {
-  return { config, paths: [paths ?? []].flat() };
+function placesOf({ config, socket }: Flags, paths: readonly string[] | string | undefined): Places {
+  return { config, paths: [paths ?? []].flat(), ...(socket !== undefined && { socket }) };
 }
 
 function parseSeq(text: string): number {

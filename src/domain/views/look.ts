@@ -8,7 +8,7 @@ import type { TrailFilter } from '../trail/search.js';
 export type PageRole = 'view' | 'operate' | 'audit';
 
 /** What can be asked for; the paths are `/trail/` and the word. */
-export const looks = ['me', 'verify', 'search', 'export', 'survey', 'show'] as const;
+export const looks = ['me', 'verify', 'search', 'export', 'report', 'survey', 'show'] as const;
 export type Look = (typeof looks)[number];
 
 /** Which role may ask for what. Nothing that drains, kills or reloads is here: that needs the admin socket. */
@@ -19,6 +19,8 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   verify: ['view', 'operate', 'audit'],
   search: ['audit'],
   export: ['audit'],
+  // The rows of a report, which is written by who asks.
+  report: ['audit'],
   // What an empty search looked through.
   survey: ['audit'],
   show: ['audit'],
@@ -36,7 +38,7 @@ export interface Cursor {
 export type Asked =
   | { readonly look: 'me' | 'verify' }
   | {
-      readonly look: 'search' | 'export' | 'survey';
+      readonly look: 'search' | 'export' | 'report' | 'survey';
       readonly filter: TrailFilter;
       readonly cursor: Cursor | undefined;
     }
@@ -88,6 +90,16 @@ export function parseAsked(look: Look, body: string): Asked | string {
 /** Whether a text is an id, or the seq of a record. */
 export function isWanted(text: string): boolean {
   return /^[0-9A-Za-z-]{1,64}$/.test(text);
+}
+
+/** A filter without other keys that its object may have, as a request takes it. */
+export function pickFilter(filter: TrailFilter): TrailFilter {
+  const picked: Record<string, string | number> = {};
+  for (const key of [...texts, ...times]) {
+    const value = filter[key];
+    if (value !== undefined) picked[key] = value;
+  }
+  return picked;
 }
 
 function parseFilter(value: unknown): TrailFilter | string {

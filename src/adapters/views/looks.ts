@@ -1,0 +1,149 @@
+// Requests about the journal, each answered by a thread: a few at once, the others wait for a moment.
+// The rule: whatever a request costs, it cannot slow commands down: its thread has a lower priority and bounded memory, and is ended when the
+// request takes too long or nobody waits for it any more.
+
+import { Worker } from 'node:worker_threads';
+import { KeyedSemaphore } from '../../concurrency/limits.js';
+import { JournalFault, messageOf } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { ReadTask, TrailAnswer } from './read-trail.js';
+
+/** Of all people together. */
+export const placesMax = 3;
+/** A request that got no place within so long is refused. */
+const patienceMs = 3_000;
+/** The longest that a thread reads; a search ends by itself long before. */
+const readMsMax = 10_000;
+/** Rows, bytes and time of one request, after which a search gives a cursor. */
+const limits = { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 2_000 } as const;
+/** A thread that has nothing to do is kept for so long, since people ask several times. */
+const idleMs = 30_000;
+/** Of a thread's heap, in MiB. */
+const heapMiBMax = 128;
+
+/** No answer: too many ask, or it takes too long. The message is a sentence for who asks. */
+export class LookRefused extends Error {}
+
+export interface Looks {
+  /** Ends all threads. */
+  close(): void;
+  /**
+   * The answer; `person`: one of whom has one place at a time. Rejects with a LookRefused, with a JournalFault, and with the reason of the
+   * signal, after which nothing is read any more.
+   */
+  read(task: Omit<ReadTask, 'limits'>, person: string, signal: AbortSignal): Promise<TrailAnswer>;
+}
+
+const everybody = '';
+
+export function createLooks(clock: Clock): Looks {
+  const places = new KeyedSemaphore();
+  const threads = createThreads(clock);
+  return {
+    close: () => threads.close(),
+    async read(task, person, signal) {
+      const waiting = new AbortController();
+      const giveUp = (): void => waiting.abort(signal.reason);
+      signal.addEventListener('abort', giveUp, { once: true });
+      const timer = clock.setTimer(patienceMs, () => {
+        const text = `${placesMax} searches run already, or one of yours; try again in a moment`;
+        waiting.abort(new LookRefused(text));
+      });
+      const held: (() => void)[] = [];
+      try {
+        signal.throwIfAborted();
+        // One's own first: who asks twice at once must not hold a place of the others meanwhile.
+        held.push(await places.take(`=${person}`, 1, waiting.signal));
+        held.push(await places.take(everybody, placesMax, waiting.signal));
+        timer.cancel();
+        return await threads.read({ ...task, limits }, signal);
+      } finally {
+        timer.cancel();
+        signal.removeEventListener('abort', giveUp);
+        for (const release of held) release();
+      }
+    },
+  };
+}
+
+interface Thread {
+  readonly worker: Worker;
+  idle: Timer | undefined;
+}
+
+function createThreads(clock: Clock) {
+  const idle: Thread[] = [];
+  const all = new Set<Worker>();
+
+  return {
+    read,
+    close(): void {
+      for (const worker of all) void worker.terminate();
+    },
+  };
+
+  function start(): Thread {
+    const worker = new Worker(new URL('./reading-thread.js', import.meta.url), {
+      // Whatever flags and variables the program was started with are not for this thread.
+      env: {},
+      execArgv: [],
+      name: 'looks',
+      resourceLimits: { maxOldGenerationSizeMb: heapMiBMax },
+    });
+    const thread: Thread = { worker, idle: undefined };
+    all.add(worker);
+    // One that ends while it is idle is not used again.
+    const gone = (): void => {
+      all.delete(worker);
+      thread.idle?.cancel();
+      const at = idle.indexOf(thread);
+      if (at >= 0) idle.splice(at, 1);
+    };
+    worker.on('exit', gone);
+    worker.on('error', gone);
+    return thread;
+  }
+
+  function rest(thread: Thread): void {
+    idle.push(thread);
+    thread.idle = clock.setTimer(idleMs, () => void thread.worker.terminate());
+  }
+
+  function read(task: ReadTask, signal: AbortSignal): Promise<TrailAnswer> {
+    const thread = idle.pop() ?? start();
+    thread.idle?.cancel();
+    const { worker } = thread;
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', leave);
+        worker.off('message', take).off('error', fail).off('exit', exit);
+        settle();
+      };
+      // Not awaited: a thread that hangs in the kernel ends when the kernel lets go.
+      const giveUp = (fault: unknown): void =>
+        end(() => {
+          reject(fault);
+          void worker.terminate();
+        });
+      const take = (answer: TrailAnswer): void =>
+        end(() => {
+          resolve(answer);
+          rest(thread);
+        });
+      const fail = (fault: unknown): void =>
+        giveUp(new JournalFault('unreadable', `the journal cannot be read: ${messageOf(fault)}`, fault));
+      const exit = (): void =>
+        giveUp(new JournalFault('unreadable', 'the thread that reads the journal ended'));
+      const leave = (): void => giveUp(signal.reason);
+      const timer = clock.setTimer(readMsMax, () => {
+        const text = `this took longer than ${readMsMax / 1000} s; ask for less, or read the files (dovegate audit --config)`;
+        giveUp(new LookRefused(text));
+      });
+      signal.addEventListener('abort', leave, { once: true });
+      worker.on('message', take).on('error', fail).on('exit', exit);
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage(task);
+    });
+  }
+}

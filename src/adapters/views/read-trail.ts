@@ -1,0 +1,339 @@
+// Answers one request about a journal, through the view of who asks, in bounded time and memory. A search that is not through after so many
+// rows, bytes or milliseconds gives a cursor, with which the next request goes on.
+// The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
+// for every view and every filter.
+
+import {
+  createRetirements,
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  type Surveyed,
+} from '../../domain/trail/search.js';
+import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
+import { type Asked, type Cursor, openMax } from '../../domain/views/look.js';
+import { createView, type View } from '../../domain/views/view.js';
+import type { Clock } from '../../ports/machine.js';
+import {
+  filesSince,
+  findTrail,
+  firstSeqOf,
+  type Piece,
+  readToDamage,
+  type Trail,
+  type TrailFile,
+  verifyTrail,
+} from '../journal/trail.js';
+import { type Found, findExchange } from './find-exchange.js';
+
+/** How much one request may take. */
+export interface ReadLimits {
+  readonly rowsMax: number;
+  readonly bytesMax: number;
+  readonly timeMs: number;
+}
+
+/** One request. */
+export interface ReadTask {
+  readonly directory: string;
+  readonly asked: Asked;
+  /** Patterns of the users whose records are shown; undefined: all records. */
+  readonly users: readonly string[] | undefined;
+  /** Public keys of this daemon, in base64. */
+  readonly ownKey: string;
+  readonly limits: ReadLimits;
+}
+
+/** What stands at the end of an answer; without it an answer is not whole. */
+export interface AnswerEnd {
+  /** Rows or records before it. */
+  readonly rows: number;
+  /** There is more. */
+  readonly cursor?: Cursor | undefined;
+  /** Of damage, one sentence each. */
+  readonly notes?: readonly string[] | undefined;
+  readonly retired?: readonly RetiredRecords[] | undefined;
+  readonly surveyed?: Surveyed | undefined;
+  /** The id of the exchange that was found. */
+  readonly id?: string | undefined;
+  readonly verdict?: Verdict | undefined;
+}
+
+/** A line of an answer. */
+export type AnswerLine =
+  | { readonly row: ExchangeRow }
+  | { readonly found: Found }
+  | { readonly end: AnswerEnd };
+
+/** An answer: lines of JSON, each with its LF, and their number without the last one. */
+export interface TrailAnswer {
+  readonly text: string;
+  readonly rows: number;
+}
+
+/** Rejects with a JournalFault where the journal cannot be read. */
+export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Promise<TrailAnswer> {
+  const trail = findTrail([task.directory]);
+  const { asked } = task;
+  switch (asked.look) {
+    case 'me':
+      return answer([], { rows: 0 });
+    case 'verify':
+      return answer([], { rows: 0, verdict: await verify(trail, task) });
+    case 'show':
+      return show(trail, asked.wanted, task.users);
+    case 'survey':
+      return survey(trail, task, asked, clock);
+    case 'search':
+    case 'export':
+    case 'report':
+      return search(trail, task, asked, clock);
+    default:
+      return asked satisfies never;
+  }
+}
+
+function answer(lines: readonly string[], end: AnswerEnd): TrailAnswer {
+  const last: AnswerLine = { end };
+  return { text: `${[...lines, JSON.stringify(last)].join('\n')}\n`, rows: lines.length };
+}
+
+const faultsMax = 20;
+
+/** In a limited view a fault is its kind and its place: its text may hold what a record says. */
+async function verify(trail: Trail, { users, ownKey }: ReadTask): Promise<Verdict> {
+  const how = { trustedKeys: [], ownKey, faultsMax, fromSeq: undefined };
+  const verdict = await verifyTrail(trail, how);
+  if (users === undefined) return verdict;
+  const faults = verdict.faults.map(
+    (fault): TrailFault => ({ ...fault, text: 'the record is not what it should be' }),
+  );
+  return { ...verdict, faults, open: [] };
+}
+
+async function show(trail: Trail, wanted: string, users: ReadTask['users']): Promise<TrailAnswer> {
+  const damage = createDamageCount();
+  const { id, all } = await findExchange(trail, wanted, createView(users), (file, piece) =>
+    damage.look(file, piece),
+  );
+  const lines = all.map((found) => JSON.stringify({ found } satisfies AnswerLine));
+  return answer(lines, { rows: lines.length, id, notes: damage.notes() });
+}
+
+type Search = Extract<Asked, { readonly filter: unknown }>;
+
+async function search(
+  trail: Trail,
+  task: ReadTask,
+  { filter, cursor }: Search,
+  clock: Pick<Clock, 'now'>,
+): Promise<TrailAnswer> {
+  const { rowsMax, bytesMax, timeMs } = task.limits;
+  const view = createView(task.users);
+  const found = createSearch(filter);
+  const retirements = createRetirements();
+  const lines: string[] = [];
+  let bytes = 0;
+  const add = (rows: readonly ExchangeRow[]): void => {
+    for (const row of rows) {
+      const line = JSON.stringify({ row } satisfies AnswerLine);
+      bytes += line.length;
+      lines.push(line);
+    }
+  };
+  if (cursor !== undefined) await restore(trail.files, cursor, view, (line) => found.take(line));
+  const files =
+    cursor === undefined
+      ? await filesSince(trail.files, filter.sinceMs)
+      : await filesFrom(trail.files, cursor.after + 1);
+  const reading = createReading(files, cursor?.after, view, clock);
+  for await (const shown of reading.pieces()) {
+    retirements.take(shown);
+    add(found.take(shown));
+    if (lines.length >= rowsMax || bytes >= bytesMax || reading.elapsedMs() >= timeMs) {
+      reading.stop();
+      break;
+    }
+  }
+  const notes = [...reading.notes()];
+  const retired = retirements.since(filter.sinceMs);
+  const next = reading.next();
+  if (next === undefined) {
+    add(found.finish());
+    return answer(lines, { rows: lines.length, notes, retired });
+  }
+  const open = found.waiting().flatMap((line) => seqOfLine(line) ?? []);
+  if (open.length > openMax) {
+    notes.push(`${open.length - openMax} commands without an end are left out: there are too many`);
+    open.splice(0, open.length - openMax);
+  }
+  return answer(lines, { rows: lines.length, notes, retired, cursor: { after: next, open } });
+}
+
+async function survey(
+  trail: Trail,
+  task: ReadTask,
+  { filter, cursor }: Search,
+  clock: Pick<Clock, 'now'>,
+): Promise<TrailAnswer> {
+  const view = createView(task.users);
+  const surveying = createSurvey(filter);
+  const files = cursor === undefined ? trail.files : await filesFrom(trail.files, cursor.after + 1);
+  const reading = createReading(files, cursor?.after, view, clock);
+  for await (const shown of reading.pieces()) {
+    surveying.take(shown);
+    if (reading.elapsedMs() >= task.limits.timeMs) {
+      reading.stop();
+      break;
+    }
+  }
+  const next = reading.next();
+  return answer([], {
+    rows: 0,
+    surveyed: surveying.finish(),
+    cursor: next === undefined ? undefined : { after: next, open: [] },
+  });
+}
+
+/** A piece that is searched at once: between two of them a reading can stop. */
+const stepBytes = 64 * 1024;
+
+/** Reads files from the record after a seq on, in pieces as a view shows them. */
+function createReading(
+  files: readonly TrailFile[],
+  after: number | undefined,
+  view: View,
+  clock: Pick<Clock, 'now'>,
+) {
+  const damage = createDamageCount();
+  let isSkipping = after !== undefined;
+  let lastSeq = after ?? 0;
+  let startedMs: number | undefined;
+  let isStopped = false;
+
+  return {
+    async *pieces(): AsyncGenerator<Buffer> {
+      for (const file of files) {
+        for await (const piece of readToDamage(file)) {
+          if (piece === undefined) damage.look(file, undefined);
+          else yield* steps(file, piece);
+        }
+      }
+    },
+    /** Since the first record that was not known yet. */
+    elapsedMs: (): number => (startedMs === undefined ? 0 : clock.now() - startedMs),
+    stop(): void {
+      isStopped = true;
+    },
+    notes: (): readonly string[] => damage.notes(),
+    /** The last record that was read, where the reading was stopped; undefined: it was read to its end, or cannot go on. */
+    next(): number | undefined {
+      return isStopped && lastSeq > (after ?? 0) ? lastSeq : undefined;
+    },
+  };
+
+  function* steps(file: TrailFile, { bytes, endsInLine }: Piece): Generator<Buffer> {
+    let at = isSkipping ? afterSeq(bytes, after ?? 0) : 0;
+    if (at >= bytes.length) return;
+    isSkipping = false;
+    startedMs ??= clock.now();
+    while (at < bytes.length) {
+      const lf = bytes.indexOf(0x0a, Math.min(at + stepBytes, bytes.length - 1));
+      const end = lf < 0 ? bytes.length : lf + 1;
+      const step = bytes.subarray(at, end);
+      damage.look(file, { bytes: step, endsInLine: endsInLine || end < bytes.length });
+      const lastAt = step.lastIndexOf(0x0a, step.length - 2) + 1;
+      lastSeq = Math.max(lastSeq, seqOfLine(step.subarray(lastAt)) ?? 0);
+      yield view.take(step);
+      at = end;
+    }
+  }
+}
+
+/** Where the first line after a record begins in a piece; its length: not in it. */
+function afterSeq(bytes: Buffer, seq: number): number {
+  for (let at = 0; at < bytes.length; ) {
+    if ((seqOfLine(bytes.subarray(at, at + 32)) ?? 0) > seq) return at;
+    const lf = bytes.indexOf(0x0a, at);
+    if (lf < 0) return bytes.length;
+    at = lf + 1;
+  }
+  return bytes.length;
+}
+
+function seqOfLine(line: Buffer): number | undefined {
+  const seq = /^\{"seq":(\d{1,16}),/.exec(line.toString('latin1', 0, 32))?.[1];
+  return seq === undefined ? undefined : Number(seq);
+}
+
+/** The files from the one on that holds a record, found by halves; where a file does not tell, the ones before it count too. */
+async function filesFrom(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
+  let low = 0;
+  let high = files.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    const file = files[middle];
+    const first = file === undefined ? undefined : await firstSeqOf(file);
+    if (first !== undefined && first <= seq) low = middle;
+    else high = middle - 1;
+  }
+  return files.slice(low);
+}
+
+/** Gives the admissions that waited when the request before ended to the view and to the search, from the oldest on. */
+async function restore(
+  files: readonly TrailFile[],
+  { after, open }: Cursor,
+  view: View,
+  take: (shown: Buffer) => void,
+): Promise<void> {
+  const wanted = new Set(open.filter((seq) => seq <= after));
+  while (wanted.size > 0) {
+    const oldest = Math.min(...wanted);
+    const [file] = await filesFrom(files, oldest);
+    if (file === undefined) return;
+    for await (const piece of readToDamage(file)) {
+      if (piece === undefined) break;
+      const { bytes } = piece;
+      for (let at = 0; at < bytes.length && wanted.size > 0; ) {
+        const lf = bytes.indexOf(0x0a, at);
+        const end = lf < 0 ? bytes.length : lf + 1;
+        const line = bytes.subarray(at, end);
+        const seq = seqOfLine(line);
+        if (seq !== undefined && wanted.delete(seq)) take(view.take(line));
+        at = end;
+      }
+      if (wanted.size === 0) return;
+    }
+    // Retention may have removed it since.
+    wanted.delete(oldest);
+  }
+}
+
+/** Lines that are no records, and files that cannot be read to their end. */
+function createDamageCount() {
+  const byFile = new Map<string, number>();
+  return {
+    look({ path }: TrailFile, piece: Piece | undefined): void {
+      if (piece === undefined) {
+        byFile.set(path, Infinity);
+        return;
+      }
+      const { bytes, endsInLine } = piece;
+      for (let at = 0; at < bytes.length; ) {
+        const lf = bytes.indexOf(0x0a, at);
+        const end = lf < 0 ? bytes.length : lf;
+        const isWhole = lf >= 0 || endsInLine;
+        if (isWhole && (seqOfLine(bytes.subarray(at, at + 32)) === undefined || bytes[end - 1] !== 0x7d))
+          byFile.set(path, (byFile.get(path) ?? 0) + 1);
+        at = end + 1;
+      }
+    },
+    notes: (): readonly string[] =>
+      [...byFile].map(([path, lines]) =>
+        lines === Infinity
+          ? `${path} is damaged: its end could not be read`
+          : `${path}: ${lines === 1 ? '1 line is not a record' : `${lines} lines are not records`}`,
+      ),
+  };
+}

@@ -1,0 +1,201 @@
+// Asks a daemon about its journal at `admin.page.unix`, as the user who runs this; reads no configuration and no file of the journal.
+// The rule: an answer without its last line is not whole, and is never shown as if it were.
+
+import { request } from 'node:http';
+import { whyDenied } from '../../adapters/host/accounts.js';
+import type { Found } from '../../adapters/views/find-exchange.js';
+import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
+import { printable } from '../../domain/audit/encode.js';
+import { isObject, parseLine } from '../../domain/audit/record.js';
+import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
+import type { Verdict } from '../../domain/trail/verify.js';
+import { type Cursor, type Look, lookPath, pickFilter } from '../../domain/views/look.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import type { Places } from './audit-places.js';
+
+/** A journal, seen through the socket of the page. All reject with a CommandFault (69: no daemon answers; 77: not permitted). */
+export interface AskedPage {
+  /** Who the daemon takes us for. */
+  me(): Promise<Myself>;
+  /** The rows that match, request by request; what else the answers said is told to `hear`. */
+  rows(
+    look: 'search' | 'export' | 'report',
+    filter: TrailFilter,
+    hear?: (end: AnswerEnd) => void,
+  ): AsyncGenerator<ExchangeRow>;
+  survey(filter: TrailFilter): Promise<Surveyed>;
+  show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
+  verify(): Promise<Verdict>;
+}
+
+export interface Myself {
+  readonly name: string;
+  readonly role: string;
+  /** Undefined: all records are shown. */
+  readonly users: readonly string[] | undefined;
+}
+
+/** For the whole answer: the request may wait for a place, and is read at a low priority. */
+const answerMs = 30_000;
+/** Tries of a request while other people search. */
+const triesMax = 5;
+
+export function askPage(socket: string): AskedPage {
+  return {
+    async me() {
+      const { status, body } = await ask(socket, 'me', {});
+      if (status !== 200) throw refusal(socket, status, body);
+      const { name, role, users } = parseLine(body) ?? {};
+      if (typeof name !== 'string' || typeof role !== 'string') throw notDovegate(socket);
+      return { name, role, users: Array.isArray(users) ? users.map(String) : undefined };
+    },
+    async *rows(look, filter, hear) {
+      let cursor: Cursor | undefined;
+      do {
+        const { lines, end } = await read(socket, look, { filter: pickFilter(filter), cursor });
+        for (const line of lines) if ('row' in line) yield line.row;
+        hear?.(end);
+        cursor = end.cursor;
+      } while (cursor !== undefined);
+    },
+    async survey(filter) {
+      let all: Surveyed | undefined;
+      let cursor: Cursor | undefined;
+      do {
+        const { end } = await read(socket, 'survey', { filter: pickFilter(filter), cursor });
+        if (end.surveyed === undefined) throw notDovegate(socket);
+        all = all === undefined ? end.surveyed : joined(all, end.surveyed);
+        cursor = end.cursor;
+      } while (cursor !== undefined);
+      return all;
+    },
+    async show(wanted) {
+      const { lines, end } = await read(socket, 'show', { wanted });
+      return { found: lines.flatMap((line) => ('found' in line ? [line.found] : [])), end };
+    },
+    async verify() {
+      const { end } = await read(socket, 'verify', {});
+      if (end.verdict === undefined) throw notDovegate(socket);
+      return end.verdict;
+    },
+  };
+}
+
+function joined(one: Surveyed, other: Surveyed): Surveyed {
+  return {
+    records: one.records + other.records,
+    all: one.all + other.all,
+    firstTime: one.firstTime ?? other.firstTime,
+    lastTime: other.lastTime ?? one.lastTime,
+    names: [...new Set([...one.names, ...other.names])].slice(0, 3),
+  };
+}
+
+async function read(
+  socket: string,
+  look: Look,
+  asked: object,
+): Promise<{ lines: AnswerLine[]; end: AnswerEnd }> {
+  for (let tries = 1; ; tries += 1) {
+    const { status, body } = await ask(socket, look, asked);
+    if (status === 503 && tries < triesMax) continue;
+    if (status !== 200) throw refusal(socket, status, body);
+    const lines: AnswerLine[] = [];
+    for (const text of body.split('\n').slice(0, -1)) {
+      const line = lineOf(text);
+      if (line === undefined) throw notDovegate(socket);
+      if ('end' in line) return { lines, end: line.end };
+      lines.push(line);
+    }
+    throw new CommandFault(exitCodes.unavailable, `${socket}: the answer ended too early; try again`);
+  }
+}
+
+/** Of a daemon of our own release; what is not one of its lines is refused. */
+function lineOf(text: string): AnswerLine | undefined {
+  const value = parseLine(text);
+  if (value === undefined) return undefined;
+  const { row, found, end } = value;
+  if (isObject(row) && isObject(row['fields'])) {
+    const { admittedSeq, completedSeq, completedTime } = row;
+    return {
+      row: {
+        fields: row['fields'],
+        admittedSeq: typeof admittedSeq === 'number' ? admittedSeq : undefined,
+        completedSeq: typeof completedSeq === 'number' ? completedSeq : undefined,
+        completedTime: typeof completedTime === 'string' ? completedTime : undefined,
+      },
+    };
+  }
+  if (isObject(found) && isObject(found['record'])) {
+    const { record, file, line } = found;
+    return { found: { record, file: String(file), line: Number(line) } };
+  }
+  return isObject(end) ? { end: endOf(end) } : undefined;
+}
+
+function endOf(end: Readonly<Record<string, unknown>>): AnswerEnd {
+  const whole: AnswerEnd = JSON.parse(JSON.stringify(end));
+  return whole;
+}
+
+function notDovegate(socket: string): CommandFault {
+  return new CommandFault(
+    exitCodes.unavailable,
+    `${socket}: the server there is not the page of dovegate, or of another release`,
+  );
+}
+
+function refusal(socket: string, status: number, body: string): CommandFault {
+  const text = `${socket}: ${printable(body.trimEnd())}`;
+  if (status === 403) return new CommandFault(exitCodes.notPermitted, text);
+  return new CommandFault(status === 503 ? exitCodes.unavailable : exitCodes.failed, text);
+}
+
+async function ask(socketPath: string, look: Look, asked: object): Promise<{ status: number; body: string }> {
+  const text = JSON.stringify(asked);
+  const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+  try {
+    return await new Promise((resolve, reject) => {
+      const sent = request(
+        { socketPath, method: 'POST', path: lookPath(look), headers, agent: false, timeout: answerMs },
+        (response) => {
+          let body = '';
+          response.setEncoding('utf8').on('data', (piece: string) => {
+            body += piece;
+          });
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+          response.on('error', reject);
+        },
+      );
+      sent.on('timeout', () => sent.destroy(new Error('no answer')));
+      sent.on('error', reject).end(text);
+    });
+  } catch (fault) {
+    const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
+    if (isRefused) throw new CommandFault(exitCodes.notPermitted, whyDenied(socketPath));
+    const why = fault instanceof Error ? fault.message : String(fault);
+    throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${socketPath}: ${why}`);
+  }
+}
+
+/** Whether a daemon is asked, and no file is read. */
+export function isAsked({ socket, config, paths }: Places): boolean {
+  return socket !== undefined && config === undefined && paths.length === 0;
+}
+
+/** The page at the socket that is meant; what somebody with a limited view should know is told on stderr. */
+export async function openPage(screen: Screen, { socket = '' }: Places): Promise<AskedPage> {
+  const page = askPage(socket);
+  const text = describeView(await page.me());
+  if (text !== undefined) screen.complain(`dovegate: ${text}`);
+  return page;
+}
+
+/** What somebody with a limited view should know of it; undefined: they see everything. */
+function describeView({ name, users }: Myself): string | undefined {
+  if (users === undefined) return undefined;
+  return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;
+}

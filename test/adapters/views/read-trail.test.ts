@@ -1,0 +1,190 @@
+// Requests about a journal that are answered in parts: together they give what one reading of everything gives, through any view; exchanges
+// that are open where a part ends are not lost, and damage stops nothing.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
+import type { Cursor } from '../../../src/domain/views/look.js';
+import { createView } from '../../../src/domain/views/view.js';
+import { temporaryDirectory } from '../journal/reading.js';
+
+const startMs = Date.UTC(2026, 10, 20);
+const ours = ['*@example.com'];
+
+/** Records of exchanges that overlap: each ends a few or many records after it began, every 50th never. */
+function recordsOf(count: number): AuditRecord[] {
+  const due = new Map<number, AuditRecord[]>();
+  const records: AuditRecord[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const user = at % 3 === 0 ? `bob${at}@other.org` : `alice${at % 7}@example.com`;
+    const users = at % 11 === 0 ? ['*'] : [user];
+    const time = startMs + at;
+    const id = `X${at}`;
+    records.push({
+      time,
+      event: 'admission',
+      session: 'S',
+      id,
+      command: 'fetch',
+      user,
+      users,
+      args: ['x'.repeat(200)],
+    });
+    const end = at + (at % 97 === 0 ? 700 : at % 5);
+    if (at % 50 !== 0)
+      due.set(end, [...(due.get(end) ?? []), { time, event: 'completion', id, outcome: 'ok' }]);
+    records.push(...(due.get(at) ?? []));
+    due.delete(at);
+  }
+  return [...records, ...[...due.values()].flat()];
+}
+
+/** Three segments, the first of them compressed; the text of all. */
+function writeJournal(directory: string, records: readonly AuditRecord[]): Buffer {
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const lines = records.map((record) => ledger.seal(encodeBody(record)));
+  const third = Math.ceil(lines.length / 3);
+  for (let at = 0; at < 3; at += 1) {
+    const text = lines.slice(at * third, (at + 1) * third).join('');
+    const name = join(directory, `0000000${at + 1}.jsonl`);
+    if (at === 0) writeFileSync(`${name}.gz`, gzipSync(text));
+    else writeFileSync(name, text);
+  }
+  return Buffer.from(lines.join(''));
+}
+
+function taskOf(directory: string, more: Partial<ReadTask> = {}): ReadTask {
+  return {
+    directory,
+    asked: { look: 'search', filter: {}, cursor: undefined },
+    users: ours,
+    ownKey: '',
+    limits: { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 60_000 },
+    ...more,
+  };
+}
+
+const still = { now: () => 0 };
+
+async function ask(
+  task: ReadTask,
+  clock = still,
+): Promise<{ rows: ExchangeRow[]; end: AnswerEnd; text: string }> {
+  const { text, rows: count } = await readTrail(task, clock);
+  const lines = text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+  const { end } = lines.pop();
+  assert.equal(count, lines.length);
+  return { rows: lines.map(({ row }) => row), end, text };
+}
+
+/** All parts of a search. */
+async function askAll(
+  task: ReadTask,
+  filter: TrailFilter,
+  clock?: typeof still,
+): Promise<{ rows: ExchangeRow[]; parts: number }> {
+  const rows: ExchangeRow[] = [];
+  let parts = 0;
+  let cursor: Cursor | undefined;
+  do {
+    const part = await ask({ ...task, asked: { look: 'search', filter, cursor } }, clock);
+    rows.push(...part.rows);
+    parts += 1;
+    ({ cursor } = part.end);
+  } while (cursor !== undefined);
+  return { rows, parts };
+}
+
+function opened(t: TestContext, count = 3_000): { directory: string; all: Buffer } {
+  const directory = temporaryDirectory(t);
+  return { directory, all: writeJournal(directory, recordsOf(count)) };
+}
+
+void test('a search in parts finds what a search of everything finds, in the same order', async (t) => {
+  const { directory, all } = opened(t);
+  const filters: readonly TrailFilter[] = [
+    {},
+    { user: 'alice3@example.com' },
+    { user: 'bob3@other.org' },
+    { outcome: 'open' },
+    { sinceMs: startMs + 1_000, untilMs: startMs + 2_500 },
+    { text: 'other.org' },
+  ];
+  for (const users of [ours, undefined]) {
+    for (const filter of filters) {
+      const search = createSearch(filter);
+      const shown = createView(users).take(all);
+      const expected = [...search.take(shown), ...search.finish()];
+      // A clock that says at each look that the time is over: each part reads one step.
+      let nowMs = 0;
+      const hasty = { now: () => (nowMs += 10) };
+      const task = taskOf(directory, { users, limits: { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 1 } });
+      const inSteps = await askAll(task, filter, hasty);
+      assert.ok(inSteps.parts > 5, `${inSteps.parts} parts`);
+      assert.deepEqual(inSteps.rows, JSON.parse(JSON.stringify(expected)), JSON.stringify(filter));
+      const few = taskOf(directory, { users, limits: { rowsMax: 1, bytesMax: 4 << 20, timeMs: 60_000 } });
+      assert.deepEqual((await askAll(few, filter)).rows, inSteps.rows);
+      const whole = await ask(
+        taskOf(directory, { users, asked: { look: 'search', filter, cursor: undefined } }),
+      );
+      assert.equal(whole.end.cursor, undefined);
+      assert.deepEqual(whole.rows, inSteps.rows);
+    }
+  }
+});
+
+void test('cursors that no answer gave find nothing that is hidden, and end', async (t) => {
+  const { directory } = opened(t, 500);
+  const open = Array.from({ length: 1_000 }, (_, at) => at);
+  for (const after of [0, 1, 499, 5_000, Number.MAX_SAFE_INTEGER]) {
+    const { text, end } = await ask(
+      taskOf(directory, { asked: { look: 'search', filter: {}, cursor: { after, open } } }),
+    );
+    assert.doesNotMatch(text, /other\.org|"users":\["\*"\]/);
+    assert.equal(end.cursor, undefined);
+  }
+});
+
+void test('an exchange is shown by id and by seq as the view shows it', async (t) => {
+  const { directory } = opened(t, 100);
+  const show = async (wanted: string): Promise<{ text: string; end: AnswerEnd }> =>
+    ask(taskOf(directory, { asked: { look: 'show', wanted } }));
+  assert.match((await show('X1')).text, /"event":"completion"/);
+  assert.equal((await show('X1')).end.id, 'X1');
+  // Hidden, and not there at all.
+  assert.equal((await show('X3')).text.replace('X3', 'X9999'), (await show('X9999')).text);
+  const bare = (await show('1')).text;
+  assert.match(bare, /\{"record":\{"seq":1,"time":"[^"]*","event":"admission"\},"file":"[^"]*","line":1\}/);
+  assert.doesNotMatch(bare, /other\.org/);
+});
+
+void test('what a survey counts is the same for every filter; names are of what is shown', async (t) => {
+  const { directory } = opened(t, 300);
+  const survey = async (filter: TrailFilter): Promise<AnswerEnd> =>
+    (await ask(taskOf(directory, { asked: { look: 'survey', filter, cursor: undefined } }))).end;
+  const { surveyed } = await survey({ user: 'bob3' });
+  assert.deepEqual(surveyed?.names, []);
+  assert.deepEqual(surveyed, (await survey({ user: 'nobody' })).surveyed);
+  assert.deepEqual((await survey({ user: 'alice1' })).surveyed?.names, ['alice1@example.com']);
+});
+
+void test('damage is told without its content, and does not keep a search from going on', async (t) => {
+  const { directory } = opened(t, 300);
+  writeFileSync(join(directory, '00000004.jsonl'), 'bob@other.org\n'.repeat(20_000));
+  let nowMs = 0;
+  const task = taskOf(directory, { limits: { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 1 } });
+  const { rows, parts } = await askAll(task, {}, { now: () => (nowMs += 10) });
+  assert.ok(rows.length > 100 && parts < 100);
+  const { end, text } = await ask(taskOf(directory));
+  assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20000 lines are not records`]);
+  assert.doesNotMatch(text, /other\.org/);
+});

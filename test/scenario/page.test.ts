@@ -1,0 +1,293 @@
+// Goal: people without rights on the files of the journal look at it over `admin.page.unix`, each as the role and the users allow.
+// Phases: roles by endpoint; a limited view asked for everything with hostile filters; the commands over the socket; a reload that takes
+// somebody out. What must not happen: a name of another domain in any byte of an answer, an answer that depends on what is hidden, a look
+// without a record, an action.
+
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { askPageAs, type PageAnswer, type PageRequest } from '../kit/ask-page.js';
+import { runDovegate } from '../kit/daemon.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+
+const ourUid = process.getuid?.() ?? -1;
+const skip = ourUid === 0 ? false : 'only root can be somebody else';
+
+/** Users of the host; they need no names. */
+const uids = { auditor: 41_001, everything: 41_002, viewer: 41_003, operator: 41_004, stranger: 41_005 };
+
+const policy = `
+    users: ["**"]
+    allow: [quota get, mailbox list, { command: search, masks: true }]`;
+
+const people = (users = '["*@example.org"]'): string =>
+  `admin:
+  page:
+    unix: page/page.sock
+    mode: "0666"
+    people:
+      ourselves: { user: "${ourUid}", role: audit, users: ${users} }
+      auditor: { user: "${uids.auditor}", role: audit, users: ["*@example.org"] }
+      everything: { user: "${uids.everything}", role: audit }
+      viewer: { user: "${uids.viewer}", role: view }
+      operator: { user: "${uids.operator}", role: operate }
+`;
+
+/** Not in any answer to somebody who sees example.org. */
+const hidden = /zq7|other\.test/i;
+
+async function openPage(t: TestContext): Promise<Gateway> {
+  const gateway = await openGateway(t, { policy, more: people(), files: { 'page/.keep': '' } });
+  chmodSync(gateway.daemon.folder, 0o711);
+  chmodSync(gateway.daemon.path('page'), 0o711);
+  const client = await gateway.client();
+  const commands: readonly (readonly [string, ...string[]])[] = [
+    ['alice@example.org', 'quota get'],
+    ['zq7bob@other.test', 'quota get'],
+    ['zq7carol@other.test', 'mailbox list', 'zq7secret*'],
+    ['alice@example.org', 'mailbox list', 'INBOX'],
+    // Denied, unreadable, a question, a search of somebody else's.
+    ['zq7bob@other.test', 'mailbox delete', 'zq7box'],
+    ['alice@example.org', 'zq7unknown', 'zq7bob@other.test'],
+    ['alice@example.org', 'dovegate can', 'zq7bob@other.test'],
+    ['zq7dora@other.test', 'search', 'ALL'],
+    ['', 'quota get', '-A'],
+  ];
+  for (const [user, ...fields] of commands) {
+    client.sendCommand({ user, fields });
+    await client.readReply();
+  }
+  client.close();
+  return gateway;
+}
+
+function withoutEnd(answer: PageAnswer | undefined): string {
+  return (answer?.body ?? '').replace(/"all":\d+/, '').replace(/"lastTime":"[^"]*"/, '');
+}
+
+/** What somebody may put into a filter to find out what is hidden; and the same without a meaning. */
+const hostile: readonly Record<string, unknown>[] = [
+  {},
+  { user: 'zq7bob@other.test' },
+  { user: 'zq7*' },
+  { user: '*@other.test' },
+  { user: '*' },
+  { user: 'zq7bob' },
+  { principal: '*' },
+  { command: 'mailbox' },
+  { command: 'zq7unknown' },
+  { command: 'dovegate' },
+  { text: 'other.test' },
+  { text: 'zq7' },
+  { text: '"prev"' },
+  { text: '"hash"' },
+  { text: '{' },
+  { decision: 'deny' },
+  { outcome: 'denied' },
+  { outcome: 'unparsable' },
+  { outcome: 'open' },
+  { effect: 'destroy' },
+  { backend: 'mail1' },
+  { listener: 'support' },
+  { sinceMs: 0, untilMs: 9e15 },
+  { user: 'zq7*', text: 'zq7', outcome: 'ok' },
+];
+
+function walk(seqs: readonly number[], ids: readonly string[]): PageRequest[] {
+  const requests: PageRequest[] = [];
+  const cursors = [undefined, { after: 0, open: [] }, { after: 3, open: seqs }, { after: 1e15, open: seqs }];
+  for (const look of ['search', 'export', 'report', 'survey'])
+    for (const filter of look === 'search' ? hostile : hostile.slice(0, 4))
+      for (const cursor of filter['user'] === 'zq7*' ? cursors : [undefined])
+        requests.push([`/trail/${look}`, JSON.stringify({ filter, cursor })]);
+  for (const id of ids)
+    requests.push(
+      ['/trail/search', JSON.stringify({ filter: { id } })],
+      ['/trail/search', JSON.stringify({ filter: { session: id } })],
+    );
+  for (const wanted of [...seqs.map(String), ...ids, 'zq7'])
+    requests.push(['/trail/show', JSON.stringify({ wanted })]);
+  requests.push(['/trail/me', ''], ['/trail/verify', '']);
+  // Broken requests are told so, and repeat nothing that was sent.
+  for (const body of ['zq7', '{"filter":{"zq7":1}}', '{"filter":{"user":5}}', '[]', 'x'.repeat(70_000)])
+    requests.push(['/trail/search', body], ['/trail/show', body]);
+  requests.push(['/trail/zq7', ''], ['/trail/search?user=zq7', '{}'], ['/zq7', '']);
+  return requests;
+}
+
+test('a limited view shows no name of another domain, whatever is asked, and nothing that depends on one', async (t) => {
+  const gateway = await openPage(t);
+  const { daemon } = gateway;
+  const records = auditRecords(daemon);
+  const seqs = records.map(({ seq }) => Number(seq));
+  const words = records.flatMap(({ id, session }) => [id, session]);
+  const ids = [...new Set(words.filter((word) => typeof word === 'string'))];
+  assert.ok(
+    records.some((each) => hidden.test(JSON.stringify(each))),
+    'there is something to find',
+  );
+  const hashes = records.flatMap(({ prev, hash }) => [String(prev), String(hash)]);
+  const requests = walk(seqs, ids);
+  const answers = await askPageAs(undefined, daemon.path('page/page.sock'), requests);
+  for (const [at, { status, body }] of answers.entries()) {
+    const what = `${requests[at]?.slice(0, 2).join(' ').slice(0, 200)}: ${status}`;
+    assert.ok([200, 400, 404, 413].includes(status), `${what} ${body.slice(0, 200)}`);
+    assert.doesNotMatch(body, hidden, what);
+    assert.ok(!hashes.some((each) => body.includes(each)), `${what}: a hash of the chain`);
+  }
+  const rowsOf = (filter: object): number => {
+    const at = requests.findIndex(
+      ([path, body]) => path === '/trail/search' && body === JSON.stringify({ filter }),
+    );
+    return answers[at]?.body.split('\n').length ?? 0;
+  };
+  assert.ok(rowsOf({}) > 3, 'the own records are found');
+  // What matches hidden records only is told as what matches nothing at all.
+  const asked = (filter: object): PageRequest[] => [
+    ['/trail/search', JSON.stringify({ filter })],
+    ['/trail/survey', JSON.stringify({ filter: { ...filter, untilMs: Date.parse('2026-01-01') } })],
+  ];
+  const pairs: readonly (readonly [object, object])[] = [
+    [{ user: 'zq7bob@other.test' }, { user: 'nobody@example.net' }],
+    [{ text: 'zq7secret' }, { text: 'zz9secret' }],
+    [{ command: 'zq7unknown' }, { command: 'zz9unknown' }],
+    [
+      { id: String(records.find((each) => each['user'] === 'zq7bob@other.test')?.['id']) },
+      { id: '01J00000000000000000000000' },
+    ],
+    [{ outcome: 'unparsable' }, { outcome: 'timeout' }],
+  ];
+  for (const [one, other] of pairs) {
+    const [first, second, third, fourth] = await askPageAs(undefined, daemon.path('page/page.sock'), [
+      ...asked(one),
+      ...asked(other),
+    ]);
+    // Each look adds a record itself.
+    assert.deepEqual([first, withoutEnd(second)], [third, withoutEnd(fourth)], JSON.stringify(one));
+  }
+  await daemon.stop();
+  // Each look that was answered is a record, with who and how many rows.
+  const looks = auditRecords(daemon).filter(({ event, by }) => event === 'operator' && by === 'ourselves');
+  const answered = answers.filter(
+    ({ status }, at) => status === 200 && requests[at]?.[0] !== '/trail/me',
+  ).length;
+  assert.equal(looks.length, answered + pairs.length * 4);
+  const one = looks.find(
+    ({ action, args }) => action === 'audit-search' && JSON.stringify(args).includes('"user=zq7bob'),
+  );
+  assert.deepEqual([one?.['rows'], one?.['args']], [0, ['user=zq7bob@other.test', 'view=*@example.org']]);
+  assert.equal(Object(one?.['peer']).uid, ourUid);
+});
+
+test('each role gets what the table says, and nobody acts here', { skip }, async (t) => {
+  const { daemon } = await openPage(t);
+  const socket = daemon.path('page/page.sock');
+  const paths = ['me', 'verify', 'search', 'export', 'report', 'survey', 'show'].map(
+    (look) => `/trail/${look}`,
+  );
+  const others = [
+    '/kill/X',
+    '/backend/mail1/drain',
+    '/backend/mail1/enable',
+    '/reload',
+    '/status.json',
+    '/metrics',
+    '/healthz',
+  ];
+  const requests: PageRequest[] = [...paths, ...others].map((path) => [path, '{"wanted":"1"}']);
+  const statuses = async (uid: number): Promise<string> =>
+    (await askPageAs(uid, socket, requests)).map(({ status }) => status).join(' ');
+  const none = '404 404 404 404 404 404 404';
+  assert.equal(await statuses(uids.auditor), `200 200 200 200 200 200 200 ${none}`);
+  assert.equal(await statuses(uids.everything), `200 200 200 200 200 200 200 ${none}`);
+  assert.equal(await statuses(uids.viewer), `200 200 403 403 403 403 403 ${none}`);
+  assert.equal(await statuses(uids.operator), `200 200 403 403 403 403 403 ${none}`);
+  assert.equal(await statuses(uids.stranger), requests.map(() => 403).join(' '));
+  const methods = await askPageAs(uids.auditor, socket, [
+    ['/trail/search', '', 'GET'],
+    ['/trail/search', '{}', 'PUT'],
+  ]);
+  assert.deepEqual(
+    methods.map(({ status }) => status),
+    [405, 405],
+  );
+  // Who sees everything sees the records as they are stored.
+  const [all] = await askPageAs(uids.everything, socket, [
+    ['/trail/search', '{"filter":{"user":"zq7bob@other.test"}}'],
+  ]);
+  assert.match(all?.body ?? '', /zq7bob@other\.test/);
+});
+
+test('the commands print over the socket what they print of files, as far as it is seen', async (t) => {
+  const { daemon } = await openPage(t);
+  const cwd = daemon.folder;
+  const both = async (...args: string[]): Promise<readonly [string, string]> => {
+    const [asked, read] = await Promise.all([
+      runDovegate(['audit', ...args, '--socket', 'page/page.sock'], { cwd }),
+      runDovegate(['audit', ...args, '--config', 'dovegate.yaml'], { cwd }),
+    ]);
+    assert.equal(asked.exit, read.exit, asked.text);
+    assert.match(asked.stderr, /ourselves sees the records of \*@example\.org only/);
+    return [asked.stdout.toString(), read.stdout.toString()];
+  };
+  for (const args of [
+    ['search', '--user', 'alice@example.org', '--outcome', 'ok'],
+    ['search', '--user', 'alice@example.org', '--outcome', 'ok', '--json'],
+    ['export', '--user', 'alice@example.org', '--outcome', 'ok'],
+  ]) {
+    const [asked, read] = await both(...args);
+    assert.match(asked, /alice@example\.org/);
+    // Commands for all users are found in the files as well.
+    const seen = read.split('\n').filter((line) => !/other\.test|-A/.test(line));
+    assert.deepEqual(asked.split('\n'), seen, args.join(' '));
+  }
+  const [own] = auditRecords(daemon).filter(
+    (each) => each['command'] === 'quota get' && each['user'] === 'alice@example.org',
+  );
+  const [shown, whole] = await both('show', String(own?.['id']), '--json');
+  const {
+    prev: _p,
+    hash: _h,
+    ...rest
+  } = JSON.parse(whole.split('\n').find((line) => line.includes('"admission"')) ?? '');
+  assert.deepEqual(JSON.parse(shown.split('\n')[0] ?? ''), rest);
+  const other = auditRecords(daemon).find((each) => each['user'] === 'zq7bob@other.test');
+  const gone = await runDovegate(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
+    cwd,
+  });
+  assert.equal(gone.exit, 1, gone.text);
+  const nothing = await runDovegate(['audit', 'search', '--user', 'zq7*', '--socket', 'page/page.sock'], {
+    cwd,
+  });
+  assert.match(nothing.text, /no command for "zq7\*" was found among \d+ records from/);
+  assert.doesNotMatch(nothing.text, /zq7bob|other\.test/);
+});
+
+test('who is taken out of the configuration gets no answer any more; who is narrowed sees less', async (t) => {
+  const { daemon, configuration } = await openPage(t);
+  const socket = daemon.path('page/page.sock');
+  const search: PageRequest = ['/trail/search', '{}'];
+  const ask = async (): Promise<PageAnswer | undefined> => (await askPageAs(undefined, socket, [search]))[0];
+  const reload = async (more: string): Promise<void> => {
+    const count = daemon.logs.filter(({ event }) => event === 'reloaded').length;
+    daemon.write('dovegate.yaml', configuration({ policy, more }));
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(
+      () => daemon.logs.filter(({ event }) => event === 'reloaded').length > count,
+      'reloaded',
+    );
+  };
+  assert.match((await ask())?.body ?? '', /alice@example\.org/);
+  await reload(people('["bob@example.org"]'));
+  const narrowed = await ask();
+  assert.equal(narrowed?.status, 200);
+  assert.doesNotMatch(narrowed.body, /alice/);
+  await reload(people().replace(/\n {6}ourselves: .*/, ''));
+  const out = await ask();
+  assert.equal(out?.status, 403);
+  assert.match(out.body, /is nobody in admin\.page\.people/);
+  assert.ok(
+    !daemon.logs.some(({ event }) => event === 'restart-needed'),
+    'people come and go without a restart',
+  );
+});
