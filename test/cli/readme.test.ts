@@ -85,7 +85,7 @@ test('every configuration in the pages has no problem', () => {
 /** Programs of the system that the pages call, besides dovegate. */
 const foreign = new Set(
   `apt-get cat chmod chown cp curl docker doveadm dovecot export groupadd install journalctl kubectl ln ls mkdir mv node
-  npm openssl promtool runuser scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(
+  gpasswd npm openssl promtool runuser scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(
     /\s+/,
   ),
 );

@@ -1,0 +1,158 @@
+// Goal: what docs/tasks.md tells root to type is typed, in order, on a machine of its own: a mount namespace with copies of /etc, /run,
+// /root and /var/lib, real groupadd, usermod and runuser, and a stand-in for systemctl that starts and stops the daemon as its user. Phases:
+// each section with what must be so before and after it. What must not happen: a step that fails, a member who was removed and gets in, an
+// auditor who sees secrets, a journal that is gone after the end.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { complete, example, fencesOf } from '../cli/docs-page.js';
+import { builtProgram } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const page = readFileSync(fileURLToPath(new URL('../../../docs/tasks.md', import.meta.url)), 'utf8');
+
+/** The `sh` commands and the configurations of a section, in order. */
+function section(title: string): readonly { readonly language: string; readonly text: string }[] {
+  const text = page.split(/^(?=## )/m).find((each) => each.startsWith(`## ${title}\n`));
+  assert.ok(text !== undefined, title);
+  return fencesOf(text).filter(({ language }) => language === 'sh' || language === 'yaml');
+}
+
+/** The machine: a script that makes it, up to the first step. Everything is gone with the last process of the namespace. */
+const machine = `
+set -eu
+cp -a /etc/. "$W/etc"; mount --bind "$W/etc" /etc
+mount --bind "$W/run" /run; mount --bind "$W/root" /root; mount --bind "$W/lib" /var/lib
+mkdir -p /etc/dovegate /run/dovegate /var/lib/dovegate
+rm -rf /etc/dovegate/*
+for user in dovegate anna bob carol eve; do
+  id -u $user > /dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin $user
+done
+groupadd --force support; usermod --append --groups support dovegate
+chown dovegate:dovegate /run/dovegate /var/lib/dovegate; chmod 711 /var/lib/dovegate
+export PATH=$W/bin:$PATH
+stop() { [ ! -e "$W/pid" ] || { kill "$(cat "$W/pid")"; while kill -0 "$(cat "$W/pid")" 2> /dev/null; do sleep 0.05; done; rm "$W/pid"; }; }
+start() {
+  setpriv --reuid dovegate --regid dovegate --init-groups -- ${process.execPath} ${builtProgram} serve --config /etc/dovegate/dovegate.yaml > "$W/log" 2>&1 &
+  echo $! > "$W/pid"
+  for try in $(seq 200); do dovegate status > /dev/null 2>&1 && return; sleep 0.05; done
+  cat "$W/log"; exit 9
+}
+trap 'stop' EXIT
+systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; *) echo "no systemctl $1"; exit 9;; esac; }
+# The place with a configuration that is to be: EXPECTED COMMAND
+expect() { local code=0; echo "? $2"; bash -c "$2" > "$W/out" 2>&1 || code=$?; [ "$code" = "$1" ] || { echo "ended with $code instead of $1:"; cat "$W/out"; exit 9; }; }
+`;
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+function whyNot(): string | undefined {
+  return process.getuid?.() === 0 ? undefined : 'only root can have a machine of its own';
+}
+
+/** Runs parts of the page, with conditions between them: an exit code and a command. */
+async function walk(t: TestContext, parts: readonly (string | readonly [number, string])[]): Promise<void> {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  for (const name of ['etc', 'run', 'run/dovecot', 'root', 'lib', 'bin']) mkdirSync(join(folder, name));
+  writeFileSync(join(folder, 'bin/dovegate'), `#!/bin/sh\nexec ${process.execPath} ${builtProgram} "$@"\n`, {
+    mode: 0o755,
+  });
+  const socket = join(folder, 'run/dovecot/dovegate-doveadm');
+  const dovecot = await openScriptedDovecot({
+    unix: socket,
+    script: (_, connection) => connection.status('+'),
+  });
+  t.after(() => dovecot.close());
+  chmodSync(socket, 0o666);
+  let configuration = complete(fencesOf(page)[0]?.text ?? '', example).replace(
+    /^ {2}billing: \{ unix.*\n/m,
+    '',
+  );
+  const put = (): string =>
+    `cat > /etc/dovegate/dovegate.yaml <<'END'\n${configuration.replaceAll(/^tests:\n(?: {2}.*\n)+/gm, '')}END`;
+  const lines = [machine, put(), 'start'];
+  for (const part of parts) {
+    if (typeof part !== 'string') {
+      lines.push(`expect ${part[0]} ${quoted(part[1])}`);
+      continue;
+    }
+    for (const { language, text } of section(part)) {
+      if (language === 'yaml') {
+        configuration = complete(text, configuration);
+        lines.push(put());
+      } else for (const line of text.trim().split('\n')) lines.push(`echo ${quoted(`$ ${line}`)}`, line);
+    }
+  }
+  lines.push('echo the end');
+  const script = join(folder, 'walk.sh');
+  writeFileSync(script, lines.join('\n'));
+  const done = await runProgram('unshare', ['--mount', '--propagation', 'private', 'bash', script], {
+    env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+  });
+  assert.ok(done.exit === 0 && done.text.endsWith('the end\n'), done.text);
+}
+
+const quota = (who: string): string =>
+  `runuser -u ${who} -- dovegate send --socket /run/dovegate/support.sock --user alice@example.com -- quota get`;
+
+test('a member is added, and removed', { timeout: 60_000 }, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) return t.skip(why);
+  await walk(t, [
+    [75, quota('anna')],
+    [0, 'usermod --append --groups support bob'],
+    [0, quota('bob')],
+    'Add or remove a member',
+    [75, quota('anna')],
+    [0, quota('bob')],
+    // `peers` of the page names bob and carol: membership of the group alone is not enough any more.
+    [0, 'usermod --append --groups support eve'],
+    [75, quota('eve')],
+  ]);
+});
+
+test('an auditor is let in, sees the journal and no secrets, and goes', { timeout: 60_000 }, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) return t.skip(why);
+  const asks =
+    'runuser -u eve -- dovegate audit verify --key /var/lib/dovegate/audit/key.pub /var/lib/dovegate/audit';
+  await walk(t, [
+    [0, 'usermod --append --groups support bob'],
+    [0, quota('bob')],
+    [78, asks],
+    'Let an auditor in',
+    [0, asks],
+    [
+      0,
+      `runuser -u eve -- dovegate audit search --json --user alice@example.com /var/lib/dovegate/audit | grep -q '"bob@support"'`,
+    ],
+    [1, 'runuser -u eve -- cat /var/lib/dovegate/audit-sign.key'],
+    [1, 'runuser -u eve -- cat /var/lib/dovegate/audit/hmac.key'],
+    [2, 'runuser -u eve -- sh -c "echo x >> /var/lib/dovegate/audit/key.pub"'],
+    [1, 'runuser -u bob -- cat /var/lib/dovegate/audit/key.pub'],
+    [0, 'gpasswd --delete eve auditors'],
+    [78, asks],
+  ]);
+});
+
+test('backed out: no client gets in, and the journal is whole', { timeout: 60_000 }, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) return t.skip(why);
+  await walk(t, [
+    [0, 'usermod --append --groups support bob'],
+    [0, quota('bob')],
+    'Back out',
+    [75, quota('bob')],
+    [69, 'dovegate status'],
+    [0, 'dovegate audit verify'],
+    [
+      0,
+      'mkdir /root/x && tar -C /root/x -xzf /root/dovegate-audit.tar.gz && dovegate audit verify --unsigned /root/x/audit',
+    ],
+  ]);
+});
