@@ -1,11 +1,13 @@
 // `npm run package`: makes what is handed out of this tree, in dist-release/; publishes nothing.
 //
-//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client] [debian]
+//   node scripts/package.mjs [--output DIR] [--version X.Y.Z] [client] [debian] [rpm]
 //
 //   client    dovegate-client-VERSION.tgz: the client library by itself, @dovegate/client
 //   debian    dovegate_VERSION-1_ARCH.deb: the daemon, for the architecture of this machine; needs dpkg-deb
+//   rpm       dovegate-VERSION-1.ARCH.rpm: the same; needs rpmbuild
 //
-// Without a name: all of them. --version is for tests of an upgrade; by default it is that of package.json.
+// Without a name: all of them whose tool is there. --version is for tests of an upgrade; by default it is that of package.json.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -17,7 +19,16 @@ import { root } from './setup.mjs';
 const makers = {
   client: packClient,
   debian: async (...args) => (await import('./package/debian.mjs')).packDebian(...args),
+  rpm: async (...args) => (await import('./package/rpm.mjs')).packRpm(...args),
 };
+
+const tools = { debian: 'dpkg-deb', rpm: 'rpmbuild' };
+
+/** Whether the tool that makes it is there. */
+function canMake(name) {
+  const tool = tools[name];
+  return tool === undefined || spawnSync(tool, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
 
 function end(code, message) {
   console.error(message);
@@ -44,19 +55,27 @@ function readArgs() {
       output: resolve(values.output),
       version: values.version,
       names: positionals.length > 0 ? positionals : Object.keys(makers),
+      asked: positionals.length > 0,
     };
   } catch (error) {
     return end(64, `${usage}\n${error.message}`);
   }
 }
 
-const { output, version, names } = readArgs();
+const { output, version, names, asked } = readArgs();
 if (!existsSync(join(root, 'dist', 'main.js')))
   end(1, 'there is no dist/main.js; run npm ci && npm run build');
+// Folders of the packages are for everybody, whatever the umask of who makes them.
+process.umask(0o022);
 mkdirSync(output, { recursive: true });
 const work = mkdtempSync(join(tmpdir(), 'dovegate-package-'));
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 for (const name of names) {
+  if (!canMake(name)) {
+    if (asked) end(1, `there is no ${tools[name]}, which makes it: ${name}`);
+    console.error(`left out: ${name}; there is no ${tools[name]}`);
+    continue;
+  }
   const path = await makers[name](output, join(work, name), version);
   console.log(`${path}  ${(statSync(path).size / 1024).toFixed(0)} KiB`);
 }

@@ -11,7 +11,7 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 # A program in PATH or a path pattern, and the package that has it.
 needs() {
 	case $1 in
-	package) echo "git git"; echo "lintian lintian";;
+	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm";;
 	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
 	dovecot)

@@ -127,4 +127,5 @@ released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, 
 Next, by hand:
   git push origin HEAD ${tag}
   npm publish ./dist-release/${tarball}
-  attach both files of dist-release/ to the release of ${tag}; its text is the changelog's section`);
+  npm run package        (the Debian package and @dovegate/client, into dist-release/ too)
+  attach the files of dist-release/ to the release of ${tag}; its text is the changelog's section`);

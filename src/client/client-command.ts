@@ -163,8 +163,8 @@ export type FailureKind =
   /** The mailbox, the script or what else the command names. */
   | 'not-found'
   /**
-   * What was to be made is there already. Known by a log line only: over HTTP, without log lines (minor 0 to 2, `logs: none` in the
-   * policy), and where the server writes other words, it is `invalid`.
+   * What was to be made is there already. Known by a log line only: without one (minor 0 to 2, `logs: none` in the policy, Dovecot's own
+   * HTTP), and where the server writes other words, it is `invalid`.
    */
   | 'exists'
   /** The server does not accept a value. */

@@ -36,6 +36,8 @@ void test('a mailbox that exists, as every release says it and as dovegate does'
   for (const text of [
     ...texts,
     'dovegate: the backend says: it exists already',
+    // Over HTTP.
+    'the backend says: it exists already',
     'Error: Failed to rename Sieve script: A sieve script with that name already exists.',
   ])
     assert.equal(kindOf('DATAERR', text), 'exists', text);
