@@ -32,6 +32,11 @@ export interface Command {
   readonly input?: CommandInput;
   /** Why this command is run, at most 512 bytes; for dovegate's audit journal, and for its rules with `reason: required`. */
   readonly reason?: string;
+  /**
+   * What dovegate's journal calls this command, so that its record can be found without an answer (`audit search --text TAG`): 1 to 64
+   * letters, digits, `_`, `-`, `.` or `:`. Servers that are not dovegate ignore it.
+   */
+  readonly tag?: string;
   /** Asks dovegate what would become of the command, which is not run: rows of `what` and `value`. A Dovecot refuses it. */
   readonly dryRun?: boolean;
   /** Asks for the server's debug log lines (`-D`). */
@@ -60,6 +65,8 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
       throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
     parts.push(encode(() => encodeOption(`dovegate-reason=${reason}`)));
   }
+  if (command.tag !== undefined && (serverMinor ?? 0) >= 3)
+    parts.push(encode(() => encodeOption(`dovegate-tag=${command.tag}`)));
   // A command of dovegate's own, never an option: a Dovecot does not know the one, and would ignore the other and run the command.
   const line =
     command.dryRun === true
@@ -80,6 +87,7 @@ export function checkTypes({
   args,
   columns,
   reason,
+  tag,
 }: { readonly [Key in keyof Command]?: unknown }): void {
   const check = (what: string, isRight: boolean, wanted: string, value: unknown): void => {
     if (isRight) return;
@@ -91,6 +99,8 @@ export function checkTypes({
   check('name', isText(name), 'a string', name);
   check('user', user === undefined || isText(user), 'a string', user);
   check('reason', reason === undefined || isText(reason), 'a string', reason);
+  const isTag = typeof tag === 'string' && /^[\w.:-]{1,64}$/.test(tag);
+  check('tag', tag === undefined || isTag, '1 to 64 letters, digits, _, -, . or :', tag);
   const isCount = typeof columns === 'number' && Number.isInteger(columns) && columns > 0;
   check('columns', columns === undefined || isCount, 'a whole number above 0', columns);
   if (args === undefined) return;
@@ -211,7 +221,9 @@ export class CommandFailed extends Error {
   readonly referral: { readonly user: string; readonly host: string } | undefined;
   /** The first log lines that came while the command ran; they show why. */
   readonly logs: readonly LogLine[];
-  constructor(code: string, referral: CommandFailed['referral'], logs: readonly LogLine[]) {
+  /** Of the exchange in dovegate's journal, where dovegate itself says why. */
+  readonly id: string | undefined;
+  constructor(code: string, referral: CommandFailed['referral'], logs: readonly LogLine[], id?: string) {
     const why = logs.findLast((line) => line.type !== 'debug')?.text;
     super(why === undefined ? `the server answered ${code}` : `the server answered ${code}: ${why}`);
     this.name = 'CommandFailed';
@@ -219,6 +231,7 @@ export class CommandFailed extends Error {
     this.code = code;
     this.referral = referral;
     this.logs = logs;
+    this.id = id ?? /^dovegate: [^]*, id ([0-9A-Z]{26})$/.exec(why ?? '')?.[1];
   }
 }
 

@@ -124,7 +124,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     const onAbort = (): void => void request.destroy(new SessionFault('closed', 'canceled'));
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      const body = isOwn(json) ? undefined : bodyOf(json, command.input);
+      const body = isOwn(json) ? undefined : bodyOf(json, command);
       const answer = await exchange(request, body, target, options, clock);
       if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
       return rowsOfAnswer(answer, json, (text) => onLog?.({ type: 'error', text, isCut: false }));
@@ -199,12 +199,12 @@ function reasonHeader(reason: string): string {
   return bytes.toString('latin1');
 }
 
-function bodyOf({ name, parameters, takesInput }: JsonCommand, input: CommandInput | undefined): RequestBody {
+function bodyOf({ name, parameters, takesInput }: JsonCommand, { input, tag = '1' }: Command): RequestBody {
   const start = `[[${JSON.stringify(name)},`;
   const json = JSON.stringify(parameters);
-  if (!takesInput) return { head: `${start}${json},"1"]]`, input: undefined, tail: '' };
+  if (!takesInput) return { head: `${start}${json},"${tag}"]]`, input: undefined, tail: '' };
   const comma = json === '{}' ? '' : ',';
-  return { head: `${start}${json.slice(0, -1)}${comma}"file":"`, input, tail: '"},"1"]]' };
+  return { head: `${start}${json.slice(0, -1)}${comma}"file":"`, input, tail: `"},"${tag}"]]` };
 }
 
 /** Sends a request and reads its whole answer. Rejects with a SessionFault. */
@@ -336,12 +336,13 @@ function rowsOfAnswer(
   json: JsonCommand,
   showLog: (text: string) => void,
 ): Rows {
-  const failed = (code: string, why: string | undefined): CommandFailed => {
+  const failed = (code: string, why: string | undefined, id?: string): CommandFailed => {
     if (why !== undefined) showLog(why);
     return new CommandFailed(
       code,
       undefined,
       why === undefined ? [] : [{ type: 'error', text: why, isCut: false }],
+      id,
     );
   };
   const said = text.trim().slice(0, 200) || reason;
@@ -366,7 +367,7 @@ function rowsOfAnswer(
   const [type, data] = element as unknown[];
   if (type === 'doveadmResponse') return rowsOfData(data, json);
   if (type !== 'error' || !isObject(data)) throw unreadable();
-  const { type: kind, exitCode, message } = data;
+  const { type: kind, exitCode, message, id } = data;
   const word =
     kind === 'unAuthorized' ? 'NOPERM' : kind === 'exitCode' ? wordOfExitCode[Number(exitCode)] : 'USAGE';
   const why =
@@ -375,7 +376,7 @@ function rowsOfAnswer(
       : kind === 'exitCode'
         ? undefined
         : `the server answered ${String(kind)}`;
-  throw failed(word ?? 'UNKNOWN', why);
+  throw failed(word ?? 'UNKNOWN', why, typeof id === 'string' ? id : undefined);
 }
 
 function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {

@@ -294,6 +294,8 @@ void test('a dry run has a path of its own, and over a socket a command of its o
   const rows = [{ what: 'decision', value: 'allow' }];
   const { request } = await answered(t, ok(rows), { ...quota, dryRun: true });
   assert.equal(request?.line, 'POST /dovegate/v1/dry-run HTTP/1.1');
+  const tagged = await answered(t, ok(rows), { ...quota, tag: 'bulk-1' });
+  assert.match(tagged.request?.body.toString() ?? '', /,"bulk-1"\]\]$/);
   // Over the doveadm protocol it is a command of dovegate's own, and no input follows it.
   const { session, peer } = openSession(0, { serverMinor: 3 });
   const running = session.run({

@@ -242,3 +242,16 @@ void test('a listener that throws ends the session', async () => {
   await assert.rejects(rows, /mine/);
   assert.equal(closedFor(), 'internal');
 });
+
+void test('a tag goes before its command, is checked, and not sent to a server that would answer it', async () => {
+  const { session, peer } = openSession(0, { serverMinor: 3 });
+  void session.run({ ...quota, tag: 'bulk-0a.1:2' }).catch(() => undefined);
+  await settle();
+  assert.equal(peer.received().toString(), '\t\tOPTION\tdovegate-tag=bulk-0a.1:2\n\talice\tquota get\n');
+  for (const tag of ['', 'a b', 'x'.repeat(65), 'a\tb', '"'])
+    assert.throws(() => session.stream({ ...quota, tag }), TypeError, tag);
+  const old = openSession(0, { serverMinor: 2 });
+  void old.session.run({ ...quota, tag: 'x' }).catch(() => undefined);
+  await settle();
+  assert.equal(old.peer.received().toString(), '\talice\tquota get\n');
+});

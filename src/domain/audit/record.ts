@@ -89,7 +89,7 @@ export interface AuditRecord {
   readonly for?: string | undefined;
   /** What the client speaks; absent: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
-  /** What a client of HTTP called the command. */
+  /** What the client called the command: the tag of HTTP, `dovegate-tag` over a socket. */
   readonly tag?: string | undefined;
   readonly listener?: string | undefined;
   readonly peer?: RecordedPeer | undefined;

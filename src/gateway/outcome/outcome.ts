@@ -274,6 +274,21 @@ export function judgeEnding(ending: Ending): Verdict {
   }
 }
 
+/** Sentences of above that end so are of commands of which nothing was sent. */
+const tryAgain =
+  /(?:; try again(?: in (\d+) s| when it is back in service)?|^backend \S+ is not reachable \([\w-]+\)|^more than \d+ sessions(?: of .*)? at once)$/s;
+
+/**
+ * For a client that got `-TEMPFAIL` with this sentence, as it came: the same command may be sent again, a change too, since nothing of it
+ * was sent. `afterMs`: when it may succeed. Undefined: nobody can tell, or it would fail again.
+ */
+export function readTryAgain(said: string): { readonly afterMs: number | undefined } | undefined {
+  const text = said.replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
+  const found = tryAgain.exec(text);
+  if (found === null) return undefined;
+  return { afterMs: found[1] === undefined ? undefined : Number(found[1]) * 1000 };
+}
+
 function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
   const outcome = isSent ? 'unknown' : 'failed';
   if (fault instanceof JournalFault) {

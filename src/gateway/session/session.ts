@@ -377,6 +377,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       } finally {
         this.running = undefined;
         this.reason = undefined;
+        this.tag = undefined;
       }
     }
   }
@@ -425,7 +426,10 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       const read = parseCommandLine(bytes, context.limits());
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') this.#lineWriter?.passLogs();
-        else this.reason = statedReason(read.name) ?? this.reason;
+        else {
+          this.reason = statedReason(read.name) ?? this.reason;
+          this.tag = statedTag(read.name) ?? this.tag;
+        }
         return 'option';
       }
       line = read.command;
@@ -478,4 +482,14 @@ const reasonOption = 'dovegate-reason=';
 function statedReason(name: string): string | undefined {
   if (!name.startsWith(reasonOption)) return undefined;
   return cutReason(name.slice(reasonOption.length));
+}
+
+const tagStated = /^dovegate-tag=([\w.:-]{1,64})$/;
+
+/**
+ * What a client calls its next command, so that it can find the record without an answer: `TAB TAB OPTION TAB dovegate-tag=TAG`.
+ * Undefined: it is another option, or no tag.
+ */
+function statedTag(name: string): string | undefined {
+  return tagStated.exec(name)?.[1];
 }

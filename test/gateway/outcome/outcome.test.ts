@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
+import { type Ending, judgeEnding, readTryAgain } from '../../../src/gateway/outcome/outcome.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
@@ -161,4 +161,57 @@ for (const [name, ending, code, outcome, error, isTold] of table) {
 test('the log has a line at its usual level for all but what simply went well', () => {
   const quiet = table.filter(([, ending]) => judgeEnding(ending).level === 'debug').map(([name]) => name);
   assert.deepEqual(quiet, ['success', 'joined, all well']);
+});
+
+const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
+
+void test('a sentence that permits another attempt is of a command of which nothing was sent', () => {
+  const limited: Ending = { kind: 'limited', policy: 'p', retryAfterMs: 4_200 };
+  const changed: Ending = {
+    kind: 'unroutable',
+    reason: 'the configuration changed while the command waited; try again',
+  };
+  const full: Ending = { kind: 'limited', policy: undefined, retryAfterMs: undefined };
+  const named = table.map(([name, ending]) => [name, ending] as const);
+  const permitted: string[] = [];
+  for (const [name, ending] of [
+    ...named,
+    ['limited', limited],
+    ['tables full', full],
+    ['changed', changed],
+  ] as const) {
+    const { text = '', outcome } = judgeEnding(ending);
+    // Over a socket and over HTTP.
+    const said = readTryAgain(`dovegate: ${text}, id ${id}`);
+    assert.deepEqual(readTryAgain(text), said, name);
+    if (said === undefined) continue;
+    permitted.push(name);
+    assert.ok(outcome === 'failed' || outcome === 'limited', name);
+    if ('isSent' in ending) assert.equal(ending.isSent, false, name);
+    assert.equal(said.afterMs, name === 'limited' ? 5_000 : undefined, name);
+  }
+  assert.deepEqual(permitted, [
+    'queue full',
+    'queue timeout',
+    'drained',
+    'draining',
+    'not dialled',
+    'cut off before sending',
+    'unresolved',
+    'limited',
+    'tables full',
+    'changed',
+  ]);
+});
+
+void test('other sentences permit none, whatever they hold', () => {
+  assert.deepEqual(readTryAgain('dovegate: more than 3 sessions of anna at once'), { afterMs: undefined });
+  for (const text of [
+    '',
+    'try again',
+    'x; try again later',
+    'backend mail1 is not reachable (x) any more',
+    '; try again in  s',
+  ])
+    assert.equal(readTryAgain(text), undefined, text);
 });

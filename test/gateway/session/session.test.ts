@@ -466,3 +466,26 @@ void test('a bug in the evaluation of one line ends that session only, and says 
   client.peer.end();
   await assertEnds(engine);
 });
+
+void test('a tag is recorded with the next command only, and what is no tag is ignored', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  const quota = '|alice@example.org|quota get';
+  for (const line of [
+    '||OPTION|dovegate-tag=bulk-1.2',
+    quota,
+    quota,
+    '||OPTION|dovegate-tag=a b',
+    quota,
+    `||OPTION|dovegate-tag=${'x'.repeat(65)}`,
+    quota,
+    '||OPTION|dovegate-tag=of:a-dry-run',
+    '||dovegate dry-run|-u|alice@example.org|--|quota get',
+  ])
+    await client.line(line);
+  const tags = engine.records
+    .map(({ record }) => record)
+    .filter(({ event }) => event === 'admission')
+    .map(({ tag }) => tag);
+  assert.deepEqual(tags, ['bulk-1.2', undefined, undefined, undefined, 'of:a-dry-run']);
+});
