@@ -88,8 +88,9 @@ audit keygen: 0 made, 78 the file exists, or cannot be written
 dovegate audit keygen
 dovegate audit keygen --out /etc/dovegate/sign.key
 
-send: 0 done, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
+send: 0 done, 1 with --users: not for all, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
+dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox create Archive
 dovegate send --http https://mail1:8443 --key-file ./key --format json -- who
 
 completion: 0 printed

@@ -9,6 +9,8 @@ import { parseDuration } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
+import type { BulkOptions } from './bulk/bulk.js';
+import { parsePace } from './bulk/pace.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { DoctorOptions } from './doctor.js';
@@ -373,6 +375,13 @@ function addSend(program: Command, end: End): void {
       'the socket of dovegate or Dovecot: a path or HOST:PORT (default: DOVEADM_SOCKET, else client.yaml)',
     )
     .option('--user <name>', 'the mailbox user')
+    .option(
+      '--users <list>',
+      'a command for each user of a file, of stdin (-), or of a mask such as *@example.com',
+    )
+    .option('--rate <pace>', 'with --users: commands at most, as 10/s, 100/m or 500/h', readPace)
+    .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', readJobs)
+    .option('--resume <file>', 'with --users: notes there how far it is, and goes on from there')
     .option('--reason <text>', 'why, for the audit journal')
     .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
     .option('--account <name>', 'the account to log in with, over TCP')
@@ -397,9 +406,29 @@ function addSend(program: Command, end: End): void {
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)
     .argument('<command...>', 'after --: the command and its arguments')
-    .action(async (words: string[], options: SendOptions) => {
-      end(await (await import('./doveadm/doveadm.js')).send(options, words));
+    .action(async (words: string[], options: SendOptions & Partial<BulkOptions>) => {
+      const { users, rate, jobs, resume } = options;
+      if (users === undefined) {
+        if ([rate, jobs, resume].some((option) => option !== undefined))
+          throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');
+        return end(await (await import('./doveadm/doveadm.js')).send(options, words));
+      }
+      if (options.user !== undefined || options.verbose || options.debug)
+        throw new CommandFault(exitCodes.usage, '--users goes without --user, --verbose and --debug');
+      end(await (await import('./bulk/bulk.js')).bulk({ ...options, users }, words));
     });
+}
+
+function readPace(text: string): number {
+  const pace = parsePace(text);
+  if (pace === undefined) throw new InvalidArgumentError('It must be a pace such as 10/s, 100/m or 500/h.');
+  return pace;
+}
+
+function readJobs(text: string): number {
+  const jobs = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (jobs < 1 || jobs > 64) throw new InvalidArgumentError('It must be a number from 1 to 64.');
+  return jobs;
 }
 
 function parseWait(text: string): number {

@@ -198,9 +198,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
-    public: ['doveadm', 'server-door'],
+    public: ['doveadm', 'server-door', 'ask'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],
+  }),
+  // One command for many users.
+  'cli/bulk': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
+    public: ['bulk', 'pace'],
+    builtins: ['crypto', 'fs', 'path', 'readline'],
   }),
   // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
   'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
@@ -221,6 +226,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'cli/begin',
       'cli/health',
       'cli/audit',
+      'cli/bulk',
       'cli/doveadm',
       'cli/completion',
       'daemon/serve',

@@ -13,6 +13,8 @@ import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import { exitCodeOf, type ServerDoor, tempFail } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 
+export { readTypedCommand, type TypedCommand } from './typed-command.js';
+
 /** Where the names of users come from. */
 export type UserSource =
   | { readonly kind: 'one'; readonly user: string }
@@ -202,7 +204,12 @@ async function* listUsers(source: UserSource, door: ServerDoor, signal: AbortSig
   }
 }
 
-async function askUsers(mask: string, door: ServerDoor, signal: AbortSignal): Promise<readonly string[]> {
+/** The users that the server knows by a mask. Rejects with a CommandFault. */
+export async function askUsers(
+  mask: string,
+  door: ServerDoor,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   const why = 'the users cannot be listed';
   try {
     await using session = await door.open(() => undefined, signal);
@@ -224,6 +231,11 @@ const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
 /** More than one user needs the text more than once. */
 const keptBytesMax = 256 * 1024 * 1024;
+
+/** The text of a command, from a file or (undefined) stdin, whole. Rejects with a CommandFault. */
+export function readWholeInput(file: string | undefined): Promise<Buffer> {
+  return wholeOf(readInput(file, () => undefined));
+}
 
 async function wholeOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];

@@ -283,10 +283,22 @@ const tryAgain =
  * was sent. `afterMs`: when it may succeed. Undefined: nobody can tell, or it would fail again.
  */
 export function readTryAgain(said: string): { readonly afterMs: number | undefined } | undefined {
-  const text = said.replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
-  const found = tryAgain.exec(text);
+  const found = tryAgain.exec(withoutFrame(said));
   if (found === null) return undefined;
   return { afterMs: found[1] === undefined ? undefined : Number(found[1]) * 1000 };
+}
+
+const mayHaveRun =
+  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate)$/s;
+
+/** For a client that got `-TEMPFAIL` with this sentence, as it came: the command may have run, wholly or in part. */
+export function saysMayHaveRun(said: string): boolean {
+  return mayHaveRun.test(withoutFrame(said));
+}
+
+/** A sentence without what the client's log channel has around it. */
+function withoutFrame(said: string): string {
+  return said.replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
 }
 
 function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Ending, judgeEnding, readTryAgain } from '../../../src/gateway/outcome/outcome.js';
+import {
+  type Ending,
+  judgeEnding,
+  readTryAgain,
+  saysMayHaveRun,
+} from '../../../src/gateway/outcome/outcome.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
@@ -184,7 +189,10 @@ void test('a sentence that permits another attempt is of a command of which noth
     // Over a socket and over HTTP.
     const said = readTryAgain(`dovegate: ${text}, id ${id}`);
     assert.deepEqual(readTryAgain(text), said, name);
+    const isOpen = outcome === 'unknown' || outcome === 'timeout';
+    if (isOpen) assert.ok(saysMayHaveRun(`dovegate: ${text}, id ${id}`), name);
     if (said === undefined) continue;
+    assert.ok(!saysMayHaveRun(text), name);
     permitted.push(name);
     assert.ok(outcome === 'failed' || outcome === 'limited', name);
     if ('isSent' in ending) assert.equal(ending.isSent, false, name);

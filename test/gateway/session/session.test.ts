@@ -470,7 +470,6 @@ void test('a bug in the evaluation of one line ends that session only, and says 
 void test('a tag is recorded with the next command only, and what is no tag is ignored', async () => {
   const engine = openMemoryEngine();
   const client = await engine.client(2);
-  const quota = '|alice@example.org|quota get';
   for (const line of [
     '||OPTION|dovegate-tag=bulk-1.2',
     quota,

@@ -1,0 +1,261 @@
+// `dovegate send --users`: one command for each user of a list, one exchange each. What the command is, whom it is for, where it is noted
+// how far it came, and what is said at the end; run.ts sends it.
+
+import { createHash } from 'node:crypto';
+import { randomBytes, systemClock } from '../../adapters/host/clock.js';
+import { holdProcess, onSignal } from '../../adapters/host/process.js';
+import { CommandFailed, SessionFault } from '../../client/connect.js';
+import { exitCodes } from '../../ports/machine.js';
+import { askUsers, readTypedCommand, readWholeInput } from '../doveadm/ask.js';
+import { type DoorOptions, findServerDoor, type ServerDoor } from '../doveadm/server-door.js';
+import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
+import { openScreen } from '../output/screen.js';
+import { createPace } from './pace.js';
+import {
+  type BulkFormat,
+  type Counts,
+  createBulkProgress,
+  describeCounts,
+  formatResult,
+  tableHead,
+} from './results.js';
+import { runForUsers } from './run.js';
+import { forgetfulState, openRunState, type RunState, sysexits } from './run-state.js';
+import { type BulkCommand, createUserSender, isHarmless, type UserResult } from './send-user.js';
+import { bareNameAmongOthers, linesOf, listSourceOf, makeUserList, type UserList } from './user-list.js';
+
+export interface BulkOptions extends DoorOptions {
+  readonly socket?: string;
+  /** A file, `-` or a mask. */
+  readonly users: string;
+  /** Commands a second. */
+  readonly rate?: number;
+  readonly jobs?: number;
+  readonly resume?: string;
+  readonly reason?: string;
+  readonly format?: string;
+  readonly timeout?: number;
+  readonly dryRun?: boolean;
+}
+
+/** What runs when it is stopped has so long to end. */
+const graceMs = 30_000;
+
+/** Resolves to the exit code: 0 all ok, 1 some not, else of <sysexits.h>. */
+export async function bulk(options: BulkOptions, words: readonly string[]): Promise<number> {
+  const letGo = holdProcess();
+  try {
+    return await run(options, words);
+  } catch (fault) {
+    if (!(fault instanceof CommandFault)) throw fault;
+    stderr(`dovegate: ${formatFault(fault)}`);
+    return fault.exitCode;
+  } finally {
+    letGo();
+  }
+}
+
+async function run(options: BulkOptions, words: readonly string[]): Promise<number> {
+  const { resume, jobs = 1, rate } = options;
+  const format = formatOf(options.format);
+  const command = await readCommand(options, words);
+  const stop = new AbortController();
+  const cancel = new AbortController();
+  const stopAfter = (why: string): void => {
+    if (stop.signal.aborted) return cancel.abort(new CommandFault(sysexits.tempFail, why));
+    stop.abort(new CommandFault(sysexits.tempFail, why));
+    systemClock.setTimer(graceMs, () => cancel.abort(new CommandFault(sysexits.tempFail, why)));
+    progress?.clear();
+    stderr(`dovegate: ${why}: waits for what runs; again, and it ends at once`);
+  };
+  let progress: ReturnType<typeof createBulkProgress> | undefined;
+  const offSignals = onSignal(['SIGINT', 'SIGTERM'], () => stopAfter('stopped'));
+  const timer =
+    options.timeout === undefined
+      ? undefined
+      : systemClock.setTimer(options.timeout, () => stopAfter('the time of --timeout is over'));
+  let state: RunState | undefined;
+  try {
+    state = resume === undefined ? forgetfulState() : await openRunState(resume, !isHarmless(command));
+    const { read } = state;
+    const { list, header } = await readList(options, command, state, stop.signal);
+    await state.adopt(header);
+    const counts: Counts = { ok: 0, failed: 0, unknown: 0 };
+    const screen = openScreen();
+    // Of users that the list has no more, nothing is said.
+    const isOfList = (name: string): boolean => list.users.has(name);
+    for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
+    if (format === 'table') await screen.print(tableHead());
+    const lost = new Set<string>();
+    for (const [number, name] of read.open) {
+      lost.add(name);
+      // Sent twice it does no harm.
+      if (isHarmless(command)) {
+        lost.delete(name);
+        state.end(number, 'released');
+        continue;
+      }
+      state.end(number, 'unknown');
+      if (!isOfList(name)) continue;
+      const message = 'it was being sent when the run before ended';
+      await show(list.users.get(name) ?? name, `${header.id}-${number}`, {
+        kind: 'unknown',
+        message,
+        id: undefined,
+      });
+    }
+    const isDone = (name: string): boolean => read.ended.has(name) || lost.has(name);
+    let done = 0;
+    for (const name of list.users.keys()) if (isDone(name)) done += 1;
+    if (read.header !== undefined)
+      stderr(`dovegate: goes on with ${header.id}: ${done} of ${list.users.size} users have a result`);
+    const terminal = process.stderr.isTTY ? (text: string) => process.stderr.write(text) : undefined;
+    progress = createBulkProgress(systemClock, screen, terminal, list.users.size, done);
+    await screen.flush();
+
+    const { fault, left } = await runForUsers({
+      clock: systemClock,
+      state,
+      id: header.id,
+      users: list.users,
+      isDone,
+      isHarmless: isHarmless(command),
+      jobs,
+      pace: createPace(systemClock, rate),
+      createSender: () => createUserSender(command),
+      onResult: show,
+      onWait: (ms, why) => progress?.waits(ms, why),
+      stop: stop.signal,
+      cancel: cancel.signal,
+    });
+    progress.clear();
+    await state.close();
+    state = undefined;
+    await screen.flush();
+    if (fault !== undefined && fault !== stop.signal.reason) stderr(`dovegate: ${formatFault(fault)}`);
+    stderr(`dovegate: ${describeCounts(counts)}${repeatedIn(list)}`);
+    if (counts.unknown > 0)
+      stderr(
+        `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
+      );
+    if (left > 0) stderr(plain(`dovegate: ${left} users are left; ${howToGoOn(resume)}`));
+    if (fault !== undefined && fault.exitCode !== sysexits.tempFail) return fault.exitCode;
+    if (left > 0) return sysexits.tempFail;
+    return counts.failed + counts.unknown > 0 ? exitCodes.failed : exitCodes.ok;
+
+    async function show(user: string, tag: string | undefined, result: UserResult): Promise<void> {
+      counts[result.kind] += 1;
+      progress?.clear();
+      await screen.print(formatResult(format, user, tag, result, screen.columns));
+      await screen.flush();
+      progress?.draw(counts.ok + counts.failed + counts.unknown, counts);
+      // Nobody reads the results: what is sent from now on would be seen by nobody.
+      if (screen.isGone && !stop.signal.aborted) stopAfter('the reader of the results is gone');
+    }
+  } finally {
+    timer?.cancel();
+    offSignals();
+    await state?.close().catch(() => undefined);
+  }
+}
+
+function howToGoOn(resume: string | undefined): string {
+  return resume === undefined
+    ? 'without --resume FILE there is nothing to go on with'
+    : `go on with the same command and --resume ${resume}`;
+}
+
+function repeatedIn({ repeated }: UserList): string {
+  return repeated === 0 ? '' : ` (${repeated} lines of the list named a user again)`;
+}
+
+function formatOf(format: string | undefined): BulkFormat {
+  if (format === undefined || format === 'table' || format === 'json') return format ?? 'table';
+  throw new CommandFault(
+    exitCodes.usage,
+    'with --users the format is table, or json for one line of JSON a user',
+  );
+}
+
+async function readCommand(options: BulkOptions, words: readonly string[]): Promise<BulkCommand> {
+  const typed = readTypedCommand(words);
+  if (
+    typed.command.scope !== 'user' ||
+    typed.isAllUsers ||
+    typed.userFile !== undefined ||
+    typed.user !== undefined ||
+    typed.socket !== undefined
+  )
+    throw new CommandFault(
+      exitCodes.usage,
+      '--users is for a command for one mailbox user, without -u, -A, -F and -S',
+    );
+  const isDryRun = options.dryRun === true;
+  const text = isDryRun ? undefined : typed.input;
+  if (text !== undefined && text.file === undefined && options.users === '-')
+    throw new CommandFault(
+      exitCodes.usage,
+      'stdin cannot be the list and the text of the command: give the text as a file',
+    );
+  const door = await findServerDoor(options.socket, process.env, options);
+  if (door === undefined) throw new CommandFault(exitCodes.usage, 'no socket: give one with --socket');
+  const input = text === undefined ? undefined : await readWholeInput(text.file);
+  return {
+    words,
+    typed,
+    isDryRun,
+    reason: options.reason,
+    input,
+    door,
+  };
+}
+
+/** The list, and the run that it makes: that of the state, or a new one. */
+async function readList(
+  { users }: BulkOptions,
+  command: BulkCommand,
+  { read }: RunState,
+  signal: AbortSignal,
+) {
+  const source = listSourceOf(users);
+  const names: string[] = [];
+  if (source.kind === 'mask') names.push(...(await askUsers(source.mask, command.door, signal)));
+  else for await (const name of linesOf(source.path, signal)) names.push(name);
+  const bare = bareNameAmongOthers(names);
+  const realm = read.header?.realm ?? (bare === undefined ? '' : await askRealm(bare, command, signal));
+  const list = makeUserList(names, realm);
+  if (list.users.size === 0) throw new CommandFault(sysexits.dataErr, `no user in ${users}`);
+  const { typed, isDryRun, input, door } = command;
+  const hash = createHash('sha256');
+  const inputHash = input === undefined ? '' : createHash('sha256').update(input).digest('hex');
+  // A mask may stand for other users tomorrow, which changes nothing of who had a turn.
+  const whom = source.kind === 'mask' ? `mask ${source.mask}` : list.hash;
+  const parts = [door.name, isDryRun ? 'dry-run' : 'run', typed.command.name, ...typed.args, inputHash, whom];
+  hash.update(JSON.stringify(parts));
+  const id = read.header?.id ?? `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
+  return { list, header: { id, hash: hash.digest('hex'), realm } };
+}
+
+/** Which domain the server appends to a name without one; empty: none. Rejects with a CommandFault where it does not say. */
+async function askRealm(
+  bare: string,
+  { door, typed }: { readonly door: ServerDoor; readonly typed: BulkCommand['typed'] },
+  signal: AbortSignal,
+): Promise<string> {
+  let concerns: string | undefined;
+  try {
+    await using session = await door.open(() => undefined, signal);
+    const args = ['-u', bare, '--', typed.command.name, ...typed.args];
+    const rows = await session.run({ name: 'dovegate explain', args, columns: 2, signal });
+    [, concerns] = rows.find(([what]) => what === 'concerns') ?? [];
+  } catch (fault) {
+    if (!(fault instanceof CommandFailed || fault instanceof SessionFault)) throw fault;
+  }
+  const named = concerns?.split(',')[0] ?? '';
+  const folded = bare.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  if (named === folded) return '';
+  const realm = named.startsWith(`${folded}@`) ? named.slice(folded.length + 1) : '';
+  if (realm !== '' && /^[^\s@]+$/.test(realm)) return realm;
+  const text = `the list has names with a domain and names without one ("${plain(bare)}"), and the server does not say what it makes of these`;
+  throw new CommandFault(sysexits.dataErr, `${text}; write all of them alike`);
+}

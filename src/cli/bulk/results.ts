@@ -1,0 +1,144 @@
+// What a bulk run prints: one line for each user on stdout, as a table or as JSON; how far it is, on a terminal; and at the end a sentence.
+// The rule: text of servers and lists is made harmless before it is printed.
+
+import { harmlessJson } from '../../domain/audit/encode.js';
+import type { Clock } from '../../ports/machine.js';
+import { plain, plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import type { BulkRow, UserResult } from './send-user.js';
+
+export type BulkFormat = 'table' | 'json';
+
+/** How users ended. */
+export interface Counts {
+  ok: number;
+  failed: number;
+  unknown: number;
+}
+
+/** One line, without LF. */
+export function formatResult(
+  format: BulkFormat,
+  user: string,
+  tag: string | undefined,
+  result: UserResult,
+  width: number | undefined,
+): string {
+  if (format === 'json') return formatJsonResult(user, tag, result);
+  const head = `${plain(user).padEnd(userWidth)}  ${result.kind.padEnd(kindWidth)}  `;
+  const line = `${head}${plain(detailOf(result))}`.trimEnd();
+  if (width === undefined || line.length <= width) return line;
+  return `${line.slice(0, Math.max(head.length, width - 1))}…`;
+}
+
+const userWidth = 30;
+const kindWidth = 'unknown'.length;
+
+export function tableHead(): string {
+  return `${'USER'.padEnd(userWidth)}  ${'RESULT'.padEnd(kindWidth)}  DETAIL`;
+}
+
+function formatJsonResult(user: string, tag: string | undefined, result: UserResult): string {
+  const about = { user, result: result.kind };
+  const detail =
+    result.kind === 'ok'
+      ? { rows: result.isCut ? undefined : result.rows, rows_dropped: result.isCut ? true : undefined }
+      : {
+          code: result.kind === 'failed' ? result.code : undefined,
+          message: result.message,
+          id: result.id,
+        };
+  return harmlessJson(JSON.stringify({ ...about, ...detail, tag }));
+}
+
+/** Of a table: the cells of the rows, or why it failed. */
+function detailOf(result: UserResult): string {
+  if (result.kind === 'ok')
+    return result.isCut ? 'more rows than are kept; use send for this user' : formatRows(result.rows);
+  const code = result.kind === 'failed' ? `${result.code}: ` : '';
+  const id = result.id === undefined ? '' : `, id ${result.id}`;
+  return `${code}${result.message}${id}`;
+}
+
+/** A line for people needs no more. */
+const rowsShown = 20;
+
+function formatRows(rows: readonly BulkRow[]): string {
+  const shown = rows.slice(0, rowsShown).map((row) => Object.values<string>(row).join(' '));
+  return [...shown, ...(rows.length > rowsShown ? [`(${rows.length} rows)`] : [])].join('; ');
+}
+
+export function describeCounts({ ok, failed, unknown }: Counts): string {
+  const parts = [`${number(ok)} ok`, `${number(failed)} failed`, `${number(unknown)} unknown`];
+  return `${plural(ok + failed + unknown, 'user').replace(/^\d+/, (digits) => number(Number(digits)))}: ${parts.join(', ')}`;
+}
+
+/** A line on a terminal that is drawn again and again. */
+export interface BulkProgress {
+  /** Users that are done, of all of them. */
+  draw(done: number, counts: Counts): void;
+  /** Nothing is sent for so long. */
+  waits(ms: number, why: string): void;
+  /** Erases the line; call it before other output. */
+  clear(): void;
+}
+
+const everyMs = 200;
+/** A shorter wait is not worth a line in a file. */
+const toldMsMin = 10_000;
+
+/** `screen`: where waits are told; `write`: the terminal; undefined: there is none. `begun`: users that were done before. */
+export function createBulkProgress(
+  clock: Clock,
+  screen: Pick<Screen, 'complain'>,
+  write: ((text: string) => void) | undefined,
+  all: number,
+  begun: number,
+): BulkProgress {
+  const startMs = clock.now();
+  let drawnMs = -Infinity;
+  let isShown = false;
+  let toldMs = -Infinity;
+  const show = (text: string): void => {
+    write?.(`\r\x1b[K${plain(text)}`);
+    isShown = true;
+  };
+  const clear = (): void => {
+    if (isShown) write?.('\r\x1b[K');
+    isShown = false;
+  };
+  return {
+    clear,
+    draw(done, { failed, unknown }) {
+      const nowMs = clock.now();
+      if (write === undefined || nowMs - drawnMs < everyMs) return;
+      drawnMs = nowMs;
+      const perSecond = ((done - begun) * 1000) / Math.max(1, nowMs - startMs);
+      const rest = perSecond > 0 ? `, ${describeSpan(((all - done) / perSecond) * 1000)} left` : '';
+      const bad = failed + unknown === 0 ? '' : ` (${number(failed + unknown)} not ok)`;
+      show(
+        `${number(done)} of ${number(all)} users${bad}, ${perSecond.toFixed(perSecond < 10 ? 1 : 0)}/s${rest}`,
+      );
+    },
+    waits(ms, why) {
+      const untilMs = clock.now() + ms;
+      if (write !== undefined) return show(`waits ${describeSpan(ms)}: ${why}`);
+      if (ms < toldMsMin || untilMs <= toldMs + toldMsMin) return;
+      toldMs = untilMs;
+      screen.complain(plain(`dovegate: waits ${describeSpan(ms)}: ${why}`));
+    },
+  };
+}
+
+/** `1,234`. */
+function number(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
+}
+
+/** `1 h 2 min`, `3 min 4 s`, `5 s`. */
+export function describeSpan(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours > 0) return `${number(hours)} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}

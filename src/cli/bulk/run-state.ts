@@ -1,0 +1,282 @@
+// The file of a bulk run that can be gone on with: which users were begun, and how each of them ended.
+//
+//     dovegate-bulk 1 bulk-8f3a0c1d2e4b5a69 SHA-256 REALM|-      the run, its command and list, the domain of names without one
+//     > 1 alice@example.com                                      about to be sent; on disk before that, where it changes something
+//     + 1                                                        the server said yes
+//     > 2 bob@example.com
+//     - 2 NOUSER                                                 the server said no
+//     ? 3                                                        nobody knows whether it ran
+//     = 4                                                        nothing was sent; it will be begun again
+//
+// The rules: a user whose begin has no end may have been sent, and is never sent again; only lines behind the last whole one are dropped,
+// so a file that was changed otherwise is refused; the file is locked while a run has it.
+
+import { constants } from 'node:fs';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { loadNative } from '../../adapters/host/native.js';
+import { CommandFault } from '../output/output.js';
+
+/** Exit codes of <sysexits.h> for what is wrong with files. */
+export const sysexits = { dataErr: 65, cantCreat: 73, ioErr: 74, tempFail: 75 } as const;
+
+/** What makes a run this run. */
+export interface RunHeader {
+  readonly id: string;
+  /** Of server, command, text and list. */
+  readonly hash: string;
+  /** The domain that the server appends to names without one; empty: none. */
+  readonly realm: string;
+}
+
+export type UserEnd = 'ok' | 'failed' | 'unknown';
+
+/** What a state file says. */
+export interface ReadState {
+  readonly header: RunHeader | undefined;
+  /** How the users ended, by normal name. */
+  readonly ended: ReadonlyMap<string, UserEnd>;
+  /** Begun and never ended, by number. */
+  readonly open: ReadonlyMap<number, string>;
+  /** Numbers that were given. */
+  readonly count: number;
+  /** Bytes of whole lines; what follows is dropped. */
+  readonly bytes: number;
+}
+
+const headerLine = /^dovegate-bulk 1 (bulk-[0-9a-f]{16}) ([0-9a-f]{64}) (\S+)$/;
+const stateLine =
+  /^(?:> (\d{1,15}) ([^\p{Cc}\p{Zl}\p{Zp}]+)|([+?=]) (\d{1,15})|- (\d{1,15}) ([A-Z]{1,32}))$/u;
+
+/** Throws a CommandFault for a file that is no state file, or one that was changed. */
+export function readState(text: string, path: string): ReadState {
+  const ended = new Map<string, UserEnd>();
+  const open = new Map<number, string>();
+  const nothing = { header: undefined, ended, open, count: 0, bytes: 0 };
+  const firstEnd = text.indexOf('\n');
+  const found = headerLine.exec(text.slice(0, firstEnd < 0 ? undefined : firstEnd));
+  if (firstEnd < 0 || found === null) {
+    // Of a run that ended before its first line was whole; whatever else stands there is somebody's.
+    if (firstEnd < 0 && (text === '' || isBeginOfHeader(text))) return nothing;
+    throw new CommandFault(sysexits.dataErr, `${path} is not the state of a bulk run; it is left as it is`);
+  }
+  const [, id = '', hash = '', realm = ''] = found;
+  const known = new Set<string>();
+  let count = 0;
+  let at = firstEnd + 1;
+  let number = 1;
+  for (let end = text.indexOf('\n', at); end >= 0; end = text.indexOf('\n', at)) {
+    number += 1;
+    if (!take(text.slice(at, end))) {
+      // A power cut leaves anything behind the last line that was synced, but no line that is right again.
+      const rest = text
+        .slice(end + 1)
+        .split('\n')
+        .slice(0, -1);
+      if (rest.some((line) => stateLine.test(line)))
+        throw new CommandFault(sysexits.dataErr, `${path}:${number}: damaged; nothing is sent`);
+      break;
+    }
+    at = end + 1;
+  }
+  const header = { id, hash, realm: realm === '-' ? '' : realm };
+  return { header, ended, open, count, bytes: Buffer.byteLength(text.slice(0, at)) };
+
+  function take(line: string): boolean {
+    const [, begun, name = '', mark, marked, failed] = stateLine.exec(line) ?? [];
+    if (begun !== undefined) {
+      if (Number(begun) !== count + 1 || known.has(name)) return false;
+      count += 1;
+      known.add(name);
+      open.set(count, name);
+      return true;
+    }
+    const which = Number(marked ?? failed);
+    const user = open.get(which);
+    if (user === undefined) return false;
+    open.delete(which);
+    if (mark === '=') known.delete(user);
+    else ended.set(user, mark === '+' ? 'ok' : mark === '?' ? 'unknown' : 'failed');
+    return true;
+  }
+}
+
+/** NUL bytes too: a file whose length was on disk before its text was. */
+function isBeginOfHeader(text: string): boolean {
+  return (
+    text.length < 256 &&
+    ('dovegate-bulk 1 '.startsWith(text) || /^(?:dovegate-bulk 1 \S{0,21}|\0+$)/.test(text))
+  );
+}
+
+/** The state of a run, kept in a file or (without one) nowhere. */
+export interface RunState {
+  readonly read: ReadState;
+  /** Of a new file: written, and on disk. Otherwise it must be the same; rejects with a CommandFault where it is not. */
+  adopt(header: RunHeader): Promise<void>;
+  /** The user may be sent when this resolves. Gives its number. Rejects with a CommandFault where it cannot be written. */
+  begin(name: string): Promise<number>;
+  /** `released`: nothing was sent. `code`: of a failure. */
+  end(number: number, how: UserEnd | 'released', code?: string): void;
+  /** All of it is written; rejects with a CommandFault where that failed. */
+  close(): Promise<void>;
+}
+
+/** A run that nobody can go on with. */
+export function forgetfulState(): RunState {
+  let count = 0;
+  return {
+    read: { header: undefined, ended: new Map(), open: new Map(), count: 0, bytes: 0 },
+    adopt: () => Promise.resolve(),
+    begin() {
+      count += 1;
+      return Promise.resolve(count);
+    },
+    end() {},
+    close: () => Promise.resolve(),
+  };
+}
+
+const stateBytesMax = 512 * 1024 * 1024;
+
+/**
+ * Opens the file, or makes it (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that a power cut tells
+ * the truth too. Rejects with a CommandFault.
+ */
+export async function openRunState(path: string, isSynced: boolean): Promise<RunState> {
+  const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
+  let file: FileHandle;
+  try {
+    file = await openFile(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  } catch (cause) {
+    throw new CommandFault(sysexits.cantCreat, `the state file ${path} cannot be opened`, cause);
+  }
+  try {
+    const found = await file.stat();
+    if (!found.isFile() || (found.mode & 0o022) !== 0 || found.nlink > 1)
+      throw new CommandFault(
+        sysexits.cantCreat,
+        `${path} must be a plain file with one name that only its owner can change`,
+      );
+    const native = await loadNative();
+    if (!native.lockExclusive(file.fd))
+      throw new CommandFault(sysexits.tempFail, `another run has the state file ${path}`);
+    if (found.size > stateBytesMax) throw new CommandFault(sysexits.dataErr, `${path} is too long`);
+    const read = readState(await file.readFile('utf8'), path);
+    return new FileState(path, file, read, isSynced);
+  } catch (cause) {
+    await file.close();
+    if (cause instanceof CommandFault) throw cause;
+    throw new CommandFault(sysexits.ioErr, `the state file ${path} cannot be read or locked`, cause);
+  }
+}
+
+class FileState implements RunState {
+  readonly read: ReadState;
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #isSynced: boolean;
+  #count: number;
+  #pending = '';
+  /** Of the begins in `#pending`. */
+  #waiting: { resolve: () => void; reject: (fault: unknown) => void }[] = [];
+  #writing: Promise<void> | undefined;
+  #fault: CommandFault | undefined;
+
+  constructor(path: string, file: FileHandle, read: ReadState, isSynced: boolean) {
+    this.#path = path;
+    this.#file = file;
+    this.read = read;
+    this.#count = read.count;
+    this.#isSynced = isSynced;
+  }
+
+  async adopt({ id, hash, realm }: RunHeader): Promise<void> {
+    const { header } = this.read;
+    if (header !== undefined) {
+      if (header.hash === hash && header.id === id && header.realm === realm) {
+        await this.#file.truncate(this.read.bytes);
+        return;
+      }
+      const other = 'is of a run with another command, list or server';
+      throw new CommandFault(
+        sysexits.dataErr,
+        `${this.#path} ${other}; name another file to begin a new one`,
+      );
+    }
+    try {
+      await this.#file.truncate(0);
+      await this.#file.appendFile(`dovegate-bulk 1 ${id} ${hash} ${realm === '' ? '-' : realm}\n`);
+      await this.#file.sync();
+      const folder = await openFile(dirname(this.#path), constants.O_RDONLY);
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    } catch (cause) {
+      throw this.#failed(cause);
+    }
+  }
+
+  async begin(name: string): Promise<number> {
+    if (this.#fault !== undefined) throw this.#fault;
+    this.#count += 1;
+    const number = this.#count;
+    this.#pending += `> ${number} ${name}\n`;
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      this.#write();
+    });
+    return number;
+  }
+
+  end(number: number, how: UserEnd | 'released', code = 'UNKNOWN'): void {
+    if (this.#fault !== undefined) return;
+    const marks = { ok: '+', unknown: '?', released: '=' } as const;
+    const word = /^[A-Z]{1,32}$/.test(code) ? code : 'UNKNOWN';
+    this.#pending += how === 'failed' ? `- ${number} ${word}\n` : `${marks[how]} ${number}\n`;
+    this.#write();
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    try {
+      if (this.#fault === undefined) await this.#file.sync();
+    } catch (cause) {
+      this.#failed(cause);
+    } finally {
+      await this.#file.close();
+    }
+    if (this.#fault !== undefined) throw this.#fault;
+  }
+
+  /** One write and one sync for all that came meanwhile. */
+  #write(): void {
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#pending !== '' && this.#fault === undefined) {
+      const text = this.#pending;
+      const waiting = this.#waiting;
+      this.#pending = '';
+      this.#waiting = [];
+      try {
+        await this.#file.appendFile(text);
+        if (this.#isSynced && waiting.length > 0) await this.#file.datasync();
+        for (const { resolve } of waiting) resolve();
+      } catch (cause) {
+        const fault = this.#failed(cause);
+        for (const { reject } of [...waiting, ...this.#waiting]) reject(fault);
+      }
+    }
+  }
+
+  #failed(cause: unknown): CommandFault {
+    this.#fault ??= new CommandFault(sysexits.ioErr, `the state file ${this.#path} cannot be written`, cause);
+    return this.#fault;
+  }
+}

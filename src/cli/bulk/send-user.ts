@@ -1,0 +1,184 @@
+// One command for one user of a bulk run: sends it once, and says what came of it.
+// The rules: a change goes out on a connection of its own, since the end of an idle one would leave open whether it ran; nothing is
+// called unsent that may have run.
+
+import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
+import { replyShape } from '../../domain/meaning/columns.js';
+import { effectOf } from '../../domain/meaning/reach.js';
+import { readTryAgain, saysMayHaveRun } from '../../gateway/outcome/outcome.js';
+import { readTypedCommand, type TypedCommand } from '../doveadm/ask.js';
+import type { ServerDoor } from '../doveadm/server-door.js';
+import { CommandFault } from '../output/output.js';
+import { sysexits } from './run-state.js';
+
+/** A row by the names of its columns, or its cells where nobody knows these. */
+export type BulkRow = Readonly<Record<string, string>> | readonly string[];
+
+/** What came of a command for one user. */
+export type UserResult =
+  | { readonly kind: 'ok'; readonly rows: readonly BulkRow[]; readonly isCut: boolean }
+  /** `code`: Dovecot's word; `id`: of the exchange in dovegate's journal. */
+  | {
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly id: string | undefined;
+    }
+  | { readonly kind: 'unknown'; readonly message: string; readonly id: string | undefined };
+
+/** An attempt of which nothing ran: it may be made again. */
+export interface TryAgain {
+  readonly kind: 'again';
+  /**
+   * `limited`: everybody who asks has to wait; `away`: the server cannot be reached; `busy`: what this user needs is not there now; `broken`:
+   * a read that broke off.
+   */
+  readonly why: 'limited' | 'away' | 'busy' | 'broken';
+  readonly afterMs: number | undefined;
+  readonly message: string;
+  /** If it is not made again. */
+  readonly code: string;
+  readonly id: string | undefined;
+}
+
+export interface BulkCommand {
+  readonly words: readonly string[];
+  readonly typed: TypedCommand;
+  readonly isDryRun: boolean;
+  readonly reason: string | undefined;
+  readonly input: Buffer | undefined;
+  readonly door: ServerDoor;
+}
+
+/** Sends the commands of one worker of a run, one at a time. */
+export interface UserSender {
+  /**
+   * `begin`: called when the command is about to be sent; gives its tag. Rejects with a CommandFault where the whole run must end, and
+   * with the signal's reason.
+   */
+  send(user: string, begin: () => Promise<string>, signal: AbortSignal): Promise<UserResult | TryAgain>;
+  close(): Promise<void>;
+}
+
+/** Whether it may be sent twice without harm. */
+export function isHarmless({ typed, isDryRun }: Pick<BulkCommand, 'typed' | 'isDryRun'>): boolean {
+  return isDryRun || effectOf(typed.parsed) === 'read';
+}
+
+/** Of the rows of one user that are held for its result. */
+const rowsCharsMax = 16 * 1024 * 1024;
+
+/** No other attempt helps against these. */
+const lasting: ReadonlySet<string> = new Set([
+  'auth-rejected',
+  'tls-failed',
+  'version-unsupported',
+  'wire-fault',
+  'unsendable',
+  'input-command-like',
+  'input-not-utf8',
+  'input-failed',
+]);
+
+export function createUserSender(command: BulkCommand): UserSender {
+  const { door, typed, words, isDryRun, reason, input } = command;
+  const isAlone = !isHarmless(command);
+  let session: Session | undefined;
+
+  async function close(): Promise<void> {
+    const closing = session;
+    session = undefined;
+    await closing?.close();
+  }
+
+  async function opened(signal: AbortSignal): Promise<Session | TryAgain> {
+    if (session !== undefined) return session;
+    try {
+      session = await door.open(() => undefined, signal);
+      return session;
+    } catch (fault) {
+      if (!(fault instanceof SessionFault)) throw fault;
+      return unsent(fault);
+    }
+  }
+
+  /** Of a fault that came before anything was sent. */
+  async function unsent(fault: SessionFault): Promise<TryAgain> {
+    await close();
+    if (lasting.has(fault.code)) throw new CommandFault(sysexits.tempFail, `${door.name}: ${fault.message}`);
+    return again('away', fault.message);
+  }
+
+  return {
+    close,
+    async send(user, begin, signal) {
+      const open = await opened(signal);
+      if ('kind' in open) return open;
+      const tag = await begin();
+      try {
+        return await ask(open, user, tag, signal);
+      } catch (fault) {
+        await close();
+        if (fault instanceof CommandFailed) return judgeFailure(fault, !isAlone);
+        if (!(fault instanceof SessionFault)) throw fault;
+        if (!fault.mayHaveRun) return await unsent(fault);
+        if (!isAlone) return again('broken', fault.message);
+        return { kind: 'unknown', message: fault.message, id: undefined };
+      } finally {
+        if (isAlone) await close();
+      }
+    },
+  };
+
+  async function ask(open: Session, user: string, tag: string, signal: AbortSignal): Promise<UserResult> {
+    const { serverMinor } = open;
+    // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
+    const isOld = serverMinor !== undefined && serverMinor < 3;
+    const { command: named, args, parsed } = isOld ? readTypedCommand(words, '2.3') : typed;
+    const keys = isDryRun
+      ? ['what', 'value']
+      : replyShape(parsed, serverMinor ?? 3)?.columns.map(({ key }) => key);
+    const takesReasons = (serverMinor ?? 0) >= 3;
+    const stream = open.stream({
+      user,
+      name: named.name,
+      args,
+      tag,
+      signal,
+      ...(keys !== undefined && keys.length > 0 && { columns: keys.length }),
+      ...(reason !== undefined && takesReasons && { reason }),
+      ...(input !== undefined && { input }),
+      ...(isDryRun && { dryRun: true }),
+    });
+    const rows: BulkRow[] = [];
+    let chars = 0;
+    for await (const cells of stream) {
+      if (chars > rowsCharsMax) continue;
+      for (const cell of cells) chars += cell.length;
+      const isNamed = keys !== undefined && keys.length === cells.length && !isDryRun;
+      rows.push(isNamed ? Object.fromEntries(keys.map((key, at) => [key, cells[at] ?? ''])) : cells);
+    }
+    const isCut = chars > rowsCharsMax;
+    return { kind: 'ok', rows: isCut ? [] : rows, isCut };
+  }
+}
+
+function again(why: TryAgain['why'], message: string, afterMs?: number): TryAgain {
+  return { kind: 'again', why, afterMs, message, code: 'TEMPFAIL', id: undefined };
+}
+
+/** `isHarmless`: it may be sent again whether it ran or not. */
+export function judgeFailure(failure: CommandFailed, isHarmlessOne: boolean): UserResult | TryAgain {
+  const { code, id, logs } = failure;
+  const said = logs.findLast(({ type }) => type !== 'debug')?.text;
+  const message = (said ?? failure.message).replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
+  if (code !== 'TEMPFAIL') return { kind: 'failed', code, message, id };
+  const permitted = said === undefined ? undefined : readTryAgain(said);
+  if (permitted !== undefined) {
+    const why = permitted.afterMs !== undefined || message.startsWith('over ') ? 'limited' : 'busy';
+    return { ...again(why, message, permitted.afterMs), id };
+  }
+  if (isHarmlessOne) return { ...again('broken', message), id };
+  if (said !== undefined && saysMayHaveRun(said)) return { kind: 'unknown', message, id };
+  return { kind: 'failed', code, message, id };
+}

@@ -1,0 +1,77 @@
+// Whom a bulk run is for: names from a file, from stdin or from the server, each of them once. Two spellings that dovegate takes for one
+// user (capital letters, a missing domain) are one user here too; the first one is sent.
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { CommandFault } from '../output/output.js';
+import { sysexits } from './run-state.js';
+
+export interface UserList {
+  /** By normal name: as it was written first. */
+  readonly users: ReadonlyMap<string, string>;
+  /** Lines that named somebody again. */
+  readonly repeated: number;
+  /** Of the normal names in their order. */
+  readonly hash: string;
+}
+
+export type ListSource =
+  | { readonly kind: 'mask'; readonly mask: string }
+  /** `-`: stdin. */
+  | { readonly kind: 'file'; readonly path: string };
+
+/** A mask has `*` or `?` and no slash. */
+export function listSourceOf(text: string): ListSource {
+  return /[*?]/.test(text) && !text.includes('/')
+    ? { kind: 'mask', mask: text }
+    : { kind: 'file', path: text };
+}
+
+/** One name a line; empty lines, and lines that begin with `#`, are left out. Rejects with a CommandFault. */
+export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
+  const input = path === '-' ? process.stdin : createReadStream(path);
+  try {
+    for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY, signal })) {
+      const name = line.trim();
+      if (name !== '' && !name.startsWith('#')) yield name;
+    }
+  } catch (cause) {
+    throw new CommandFault(sysexits.dataErr, `the list of users ${path} cannot be read`, cause);
+  }
+  // An interface that was ended so looks like the end of the list.
+  signal.throwIfAborted();
+}
+
+/** Whether a list has names with a domain and names without one, of which two may be one user; `bare`: a name without. */
+export function bareNameAmongOthers(names: readonly string[]): string | undefined {
+  if (!names.some((name) => name.includes('@'))) return undefined;
+  return names.find((name) => !name.includes('@') && whyNoName(name) === undefined);
+}
+
+const usersMax = 5_000_000;
+const nameBytesMax = 320;
+
+/** `realm`: what the server appends to names without a domain; empty: nothing. */
+export function makeUserList(names: readonly string[], realm: string): UserList {
+  if (names.length > usersMax)
+    throw new CommandFault(sysexits.dataErr, `the list has more than ${usersMax} lines: use several`);
+  const users = new Map<string, string>();
+  const hash = createHash('sha256');
+  for (const name of names) {
+    const folded = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+    const normal = realm === '' || folded.includes('@') ? folded : `${folded}@${realm}`;
+    if (users.has(normal)) continue;
+    users.set(normal, name);
+    hash.update(`${normal}\n`);
+  }
+  return { users, repeated: names.length - users.size, hash: hash.digest('hex') };
+}
+
+/** Why a text can be no user's name; undefined: it may be one. Such a name is sent nowhere. */
+export function whyNoName(name: string): string | undefined {
+  if (Buffer.byteLength(name) > nameBytesMax) return `the name is longer than ${nameBytesMax} bytes`;
+  if (name !== name.trim() || name === '') return 'the name begins or ends with a blank';
+  // U+FFFD stands for bytes that are no UTF-8.
+  return /[\p{Cc}\p{Zl}\p{Zp}\ufffd]/u.test(name) ? 'the name holds a character that no name has' : undefined;
+}
