@@ -7,7 +7,7 @@
 //   PREFIX/lib/dovegate/             the files of the package, and the packages that it needs; PREFIX/bin/dovegate leads there
 //   PREFIX/lib/systemd/system/ ...   the units, sysusers.d, tmpfiles.d (below /usr/local/lib where PREFIX is not /usr)
 //   PREFIX/share/ ...                completion of dovegate for bash, zsh and fish
-//   /etc/dovegate/                   dovegate.yaml, if there is none, and credentials/ (0700)
+//   /etc/dovegate/                   credentials/ (0700); with --destdir also an example of dovegate.yaml, if there is none
 //
 // --prefix DIR     default /usr/local
 // --destdir DIR    put in front of every path, for packages
@@ -15,7 +15,8 @@
 // --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
 // Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. It runs from a checkout that was built, and from
-// an unpacked package. Dependencies are copied from where they are installed: nothing is downloaded.
+// an unpacked package; without --destdir it makes the user dovegate too. Dependencies are copied from where they are installed: nothing is downloaded.
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -269,11 +270,28 @@ async function install() {
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
   const file = at(`${configuration}/dovegate.yaml`);
-  if (!existsSync(file)) copy(join(root, 'config', 'systemd.example.yaml'), file);
+  // On this machine `dovegate init` writes it.
+  if (destdir !== '' && !existsSync(file)) copy(join(root, 'config', 'systemd.example.yaml'), file);
   console.log(`dovegate is in ${at(program)}, its configuration in ${at(configuration)}/dovegate.yaml`);
-  if (destdir === '')
-    console.log(`next: systemd-sysusers dovegate.conf && systemd-tmpfiles --create dovegate.conf && systemctl daemon-reload
-then, when the configuration is yours: systemctl enable --now dovegate@TEAM.socket dovegate.service`);
+  if (destdir !== '') return;
+  prepareSystem();
+  console.log(
+    existsSync(file)
+      ? 'next: dovegate doctor'
+      : 'next: dovegate init (it asks five questions, and writes the configuration)',
+  );
+}
+
+/** The user dovegate and the folder of its sockets; systemd reads the units. What does not work is named, with what to type. */
+function prepareSystem() {
+  const hasUser = () => spawnSync('id', ['dovegate'], { stdio: 'ignore' }).status === 0;
+  const works = (name, ...args) => spawnSync(name, args, { stdio: 'inherit' }).status === 0;
+  if (!works('systemd-sysusers', 'dovegate.conf') && !hasUser())
+    works('useradd', '--system', '--no-create-home', '--home-dir', '/var/lib/dovegate', 'dovegate');
+  if (!hasUser()) console.log('make the user that the daemon runs as: useradd --system dovegate');
+  if (!works('systemd-tmpfiles', '--create', 'dovegate.conf'))
+    console.log('make its folder after each start of the machine: install -d -o dovegate /run/dovegate');
+  if (existsSync('/run/systemd/system')) works('systemctl', 'daemon-reload');
 }
 
 function uninstall() {

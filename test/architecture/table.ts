@@ -213,10 +213,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['commander'],
   }),
   // What `init` asks, and what it writes.
-  'cli/begin': rule([...belowCli, 'cli/output'], { public: ['init'], builtins: [...terminal, 'stream'] }),
+  'cli/begin': rule([...belowCli, 'cli/output', 'cli/health'], {
+    public: ['init'],
+    builtins: [...terminal, 'stream'],
+  }),
   // What `doctor` looks at: it dials as the daemon does.
   'cli/health': rule([...belowCli, 'cli/output', 'gateway/pool', 'adapters/net'], {
-    public: ['daemon-look', 'look', 'looks'],
+    public: ['backend-look', 'look', 'looks'],
     builtins: terminal,
   }),
   cli: rule(

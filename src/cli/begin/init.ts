@@ -9,10 +9,11 @@ import { isTaken, NewFiles, NewFilesFault, type Owner } from '../../adapters/hos
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import type { Settings } from '../../domain/config/settings.js';
+import type { BackendSettings, Settings } from '../../domain/config/settings.js';
 import { runTests } from '../../domain/review/replay.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration, summarise } from '../../setup/configuration.js';
+import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { CommandFault, formatJson, plain, stderr, stdout } from '../output/output.js';
 import {
   type InitOptions,
@@ -54,7 +55,8 @@ export async function init(flags: InitFlags): Promise<number> {
     const machine = await lookAtMachine();
     const answers = await gather(flags, machine, interview);
     interview?.close();
-    report(answers, write(answers, machine), machine, flags.json);
+    const written = write(answers, machine);
+    report(answers, written, machine, await certificateOf(written.backend), flags.json);
     return exitCodes.ok;
   } finally {
     interview?.close();
@@ -195,7 +197,17 @@ function parseDraft(text: string, directory: string): Settings {
   throw new CommandFault(exitCodes.usage, ['these answers make no configuration:', ...lines].join('\n'));
 }
 
+/** What the server over the network shows, in words; undefined: there is none to ask. */
+async function certificateOf(backend: BackendSettings | undefined): Promise<string | undefined> {
+  if (backend === undefined || backend.tls === 'off') return undefined;
+  const seen = await lookAtCertificate(backend, systemClock);
+  const { host, port } = backend.address.kind === 'tcp' ? backend.address : { host: '', port: 0 };
+  if (seen === undefined) return `${host}:${port} shows no certificate now: dovegate doctor says why`;
+  return `${host}:${port} shows ${describeCertificate(seen)}; dovegate wants one for ${backend.serverName}`;
+}
+
 interface Written {
+  readonly backend: BackendSettings | undefined;
   readonly configuration: string;
   readonly made: readonly string[];
   readonly warnings: readonly string[];
@@ -238,6 +250,7 @@ function write(answers: Answers, machine: Machine): Written {
     if (failed > 0) throw new CommandFault(exitCodes.failed, `${failed} of the policy tests failed`);
     return {
       configuration,
+      backend: settings.backends[0],
       made: files.made,
       warnings: loaded.problems,
       verdict: summarise(configuration, loaded),
@@ -285,7 +298,13 @@ function daemonOf(name: string, machine: Machine): Owner | undefined {
   return { uid, gid: gidsOf(uid)[0] ?? uid };
 }
 
-function report(answers: Answers, written: Written, machine: Machine, isJson: boolean): void {
+function report(
+  answers: Answers,
+  written: Written,
+  machine: Machine,
+  certificate: string | undefined,
+  isJson: boolean,
+): void {
   const { configuration, made, warnings, verdict, tests, snippet } = written;
   const next = nextSteps(answers, {
     configuration,
@@ -300,6 +319,7 @@ function report(answers: Answers, written: Written, machine: Machine, isJson: bo
         made,
         socket: teamSocket(answers),
         dovecot: machine.dovecot === undefined ? null : machine.dovecot.version,
+        certificate: certificate ?? null,
         warnings,
         tests: tests.length,
         snippet: snippet ?? null,
@@ -315,6 +335,7 @@ function report(answers: Answers, written: Written, machine: Machine, isJson: bo
   const note = machine.dovecot?.wantsTlsOnSockets === true ? wantsTls : undefined;
   const lines = [
     plain(dovecot ?? ''),
+    ...(certificate === undefined ? [] : [plain(certificate)]),
     '',
     'written:',
     ...made.map((path) => `  ${path}`),

@@ -63,7 +63,7 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     return ok(name, text);
   } catch (fault) {
     if (!(fault instanceof UpstreamFault)) throw fault;
-    const seen = fault.code === 'tls-failed' ? await lookAtCertificate(target, clock) : undefined;
+    const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
     return bad(name, `${fault.message}${shown}`, todo, next);
@@ -133,17 +133,19 @@ function adviceFor(
 
 /** What a server shows; undefined: it shows none in time. Nothing is sent inside, and nothing of it is believed. */
 export async function lookAtCertificate(
-  target: DialTarget,
+  backend: BackendSettings,
   clock: Clock,
 ): Promise<SeenCertificate | undefined> {
+  if (backend.tls === 'off') return undefined;
   let seen: SeenCertificate | undefined;
   const onlyLooks = (found: SeenCertificate): void => {
     seen = found;
   };
   // A server of STARTTLS wants to hear of a login first; it never comes to one.
   const passwords = (): Promise<readonly Secret[]> => Promise.resolve([new Secret(Buffer.from('-'))]);
-  const looking = { ...hurried(target), passwords, demand: { ...target.demand, onlyLooks } };
-  if (target.tls === 'off') return undefined;
+  // Whatever `ca` holds: nothing is judged.
+  const target = hurried(dialTargetOf({ ...backend, passwordFiles: [] }, () => undefined));
+  const looking = { ...target, passwords, demand: { ...target.demand, onlyLooks } };
   try {
     const { transport } = await greet(looking, createConnect(clock), clock, new AbortController().signal);
     transport.close('probed');

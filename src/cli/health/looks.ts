@@ -11,6 +11,8 @@ import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
 import { lookAtWays } from './way-look.js';
 
+export type { Told } from './daemon-look.js';
+
 export interface LookOptions {
   readonly clock: Clock;
   /** What the daemon told over its admin socket, or why not. */
