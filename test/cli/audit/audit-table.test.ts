@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type Column, cellsOf, createTable, cutTo } from '../../../src/cli/audit/audit-search.js';
+import { type Column, cellsOf, createTable, cutTo } from '../../../src/cli/audit/audit-table.js';
 import { keepScreen } from './shown.js';
 
 type Row = readonly string[];
