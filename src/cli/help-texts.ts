@@ -76,9 +76,13 @@ audit tail: 0 shown, 78 no journal there
 dovegate audit tail --follow
 dovegate audit tail --lines 100 --json
 
-audit export: 0 written, 78 no journal there
+audit report: 0 the time is complete, 1 it is not proved complete, 64 wrong usage, 78 no journal there
+dovegate audit report --mailbox alice@example.com --from 2026-11-01 --to 2026-11-30
+dovegate audit report --mailbox alice@example.com --from 30d --content --html > alice.html
+
+audit export: 0 written, 1 not all of it can be proved (--with-proof), 78 no journal there
 dovegate audit export --since 7d > week.csv
-dovegate audit export --user alice@example.com --format json
+dovegate audit export --user alice@example.com --since 7d --with-proof > proof.txt
 
 audit hmac: 0 printed, 78 no key there
 dovegate audit hmac -

@@ -54,6 +54,7 @@ test('the pages show explain, can, check, test, suggest and the other subcommand
     'audit show',
     'audit tail',
     'audit export',
+    'audit report',
     'audit keygen',
   ])
     assert.ok(
@@ -84,8 +85,8 @@ test('every configuration in the pages has no problem', () => {
 
 /** Programs of the system that the pages call, besides dovegate. */
 const foreign = new Set(
-  `apt-get cat chmod chown cp curl docker doveadm dovecot export groupadd install journalctl kubectl ln ls mkdir mv node
-  gpasswd npm openssl promtool runuser scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(
+  `apt-get base64 cat chmod chown cp curl docker doveadm dovecot export grep groupadd install journalctl kubectl ln ls mkdir mv node
+  gpasswd npm openssl promtool python3 runuser scp sed source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(
     /\s+/,
   ),
 );

@@ -24,7 +24,7 @@ import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
-import { type Column, createTable } from './audit-table.js';
+import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 
 /** For people, for programs, for spreadsheets. */
 export type RowFormat = 'table' | 'json' | 'csv';
@@ -38,7 +38,8 @@ export async function auditSearch(
   look: 'search' | 'export' = 'search',
 ): Promise<number> {
   const journal = await openSource(screen, places);
-  const table = createTable(exchangeColumns, screen);
+  const columns = showsLocalTime(screen) ? withLocalTime : exchangeColumns;
+  const table = createTable(columns, screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
     json: (row) => [formatJsonRow(row)],
@@ -61,6 +62,7 @@ export async function auditSearch(
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
+  reportHidden(screen, table.hidden());
   if (isFound && isNameFound) return exitCodes.ok;
   // Commands for all users, or for a mask, are found under a misspelled name too.
   const surveyed = await journal.survey(filter);
@@ -174,6 +176,12 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'MS', isNumber: true, text: durationOf, goes: 2 },
   { name: 'ID', text: cell('id'), goes: 4 },
 ];
+
+const withLocalTime: readonly Column<ExchangeRow>[] = exchangeColumns.flatMap((column) =>
+  column.name === 'TIME (UTC)'
+    ? [column, { name: 'LOCAL TIME', text: ({ fields }) => formatLocal(fields['time']), goes: 5 }]
+    : column,
+);
 
 function cell(key: string): (row: ExchangeRow) => string {
   return ({ fields }) => printable(formatValue(fields[key]));

@@ -13,6 +13,7 @@ import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { createDamageWatch, paintOfOutcome, reportDamage } from './audit-search.js';
+import { formatLocal, showsLocalTime } from './audit-table.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
@@ -75,10 +76,12 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
     const title = `exchange ${printable(id)}: ${what}${what === '' ? '' : ', '}`;
     lines.push(screen.paint('title', title) + screen.paint(paintOfOutcome(outcome), outcome));
   }
+  const isLocal = showsLocalTime(screen);
   const shown = new Map<string, string>();
   for (const found of all) {
     const { record, file, line } = found;
-    const heading = `${textOf(record['time'])}  ${textOf(record['event'])}`;
+    const local = isLocal ? ` (${formatLocal(record['time'])})` : '';
+    const heading = `${textOf(record['time'])}${local}  ${textOf(record['event'])}`;
     const place = screen.paint('faint', `  seq ${seqOf(found)}, ${printable(file)}:${line}`);
     if (record['event'] === 'log') {
       lines.push(`${heading} ${textOf(record['level'])}: ${textOf(record['text'])}${place}`);

@@ -1,6 +1,7 @@
 // Rows below one another, as wide as the terminal: values are cut, then columns are left out. Without a terminal nothing is cut.
 // The rule: memory holds the first rows only.
 
+import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { Paint, Screen } from '../output/screen.js';
 
 /** One column, in its place from left to right. */
@@ -33,7 +34,12 @@ interface FittedColumn<Row> {
 export function createTable<Row>(
   columns: readonly Column<Row>[],
   screen: Screen,
-): { readonly add: (row: Row) => string[]; readonly finish: () => string[] } {
+): {
+  readonly add: (row: Row) => string[];
+  readonly finish: () => string[];
+  /** Names of columns that were left out for lack of room, once `finish` has been called. */
+  readonly hidden: () => string[];
+} {
   let waiting: Row[] | undefined = [];
   let fitted: readonly FittedColumn<Row>[] = [];
 
@@ -44,6 +50,10 @@ export function createTable<Row>(
       return waiting.length < measuredRowsMax ? [] : release();
     },
     finish: release,
+    hidden: () =>
+      fitted.length === 0
+        ? []
+        : columns.filter((one) => !fitted.some(({ column }) => column === one)).map(({ name }) => name),
   };
 
   function release(): string[] {
@@ -134,4 +144,32 @@ export function cutTo(text: string, cells: number): string {
     start += character;
   }
   return `${start}…`;
+}
+
+/** Says on stderr which columns a terminal had no room for, and how to see them. */
+export function reportHidden(screen: Screen, hidden: readonly string[]): void {
+  if (hidden.length === 0) return;
+  const names = hidden.length === 1 ? `column ${hidden[0]}` : `columns ${hidden.join(', ')}`;
+  const text = `this terminal has no room for the ${names}: make it wider, or use --json, or | less -S`;
+  screen.complain(`dovegate: ${text}`);
+}
+
+/** Whether local times are worth showing: to a person at a terminal, whose zone is another than UTC. */
+export function showsLocalTime({ columns }: Screen): boolean {
+  return columns !== undefined && [january, july].some((ms) => new Date(ms).getTimezoneOffset() !== 0);
+}
+
+/** Between them, every change to summer time lies. */
+const january = Date.UTC(2026, 0, 1);
+const july = Date.UTC(2026, 6, 1);
+
+/** `2026-11-20 09:22:34 +01:00`: a recorded time in the zone of this process; empty: it is no time. */
+export function formatLocal(time: unknown): string {
+  const ms = typeof time === 'string' ? parseTime(time) : undefined;
+  if (ms === undefined) return '';
+  const aheadMin = -new Date(ms).getTimezoneOffset();
+  const digits = (value: number): string => String(Math.trunc(Math.abs(value))).padStart(2, '0');
+  const zone = `${aheadMin < 0 ? '-' : '+'}${digits(aheadMin / 60)}:${digits(aheadMin % 60)}`;
+  const local = formatTime(ms + aheadMin * 60_000);
+  return `${local.slice(0, 19).replace('T', ' ')} ${zone}`;
 }

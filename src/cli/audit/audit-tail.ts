@@ -17,6 +17,7 @@ import type { Screen } from '../output/screen.js';
 import { journalsOf, type Places, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
+import { formatLocal, showsLocalTime } from './audit-table.js';
 
 /** The options of the command line. */
 export interface TailFlags {
@@ -159,7 +160,8 @@ function formatLine(screen: Screen, text: string, isJson: boolean): string {
   const name = printable(formatDetail(event)).padEnd(10);
   const paint =
     event === 'completion' ? paintOfOutcome(outcome) : decision === 'deny' ? 'bad' : ('title' as const);
-  const head = `${printable(formatDetail(time))} ${printable(formatDetail(seq))}`;
+  const local = showsLocalTime(screen) ? ` (${formatLocal(time)})` : '';
+  const head = `${printable(formatDetail(time))}${local} ${printable(formatDetail(seq))}`;
   return `${screen.paint('faint', head)} ${screen.paint(paint, name)} ${parts.join(' ')}`;
 }
 

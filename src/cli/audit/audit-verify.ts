@@ -6,7 +6,7 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfig } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
-import { findTrail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
+import { findTrail, type Trail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
@@ -111,6 +111,45 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
+/** One journal, checked as `audit verify` checks it. */
+export interface CheckedJournal {
+  readonly trail: Trail;
+  readonly verdict: Verdict;
+  /** Whether there was a key to check signatures with. */
+  readonly isChecked: boolean;
+  /** Public keys that were trusted; none: see `isChecked`. */
+  readonly keys: readonly string[];
+  /** Whose key that is, as a note; empty where `--key` was given. */
+  readonly whose: string;
+  readonly pathOf: (file: string) => string;
+}
+
+/** Checks the whole journal of one directory for another subcommand. Throws what readers throw. */
+export async function checkJournal(
+  screen: Screen,
+  places: Places,
+  key: readonly string[],
+): Promise<CheckedJournal> {
+  const { paths, signKeyFile } = await journalsOf(screen, places);
+  const [directory = ''] = paths;
+  if (paths.length > 1 || !isDirectory(directory))
+    throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
+  const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
+  const trust = trustOf(screen, { key }, config, directory, signKeyFile);
+  const trail = trailAt(directory);
+  const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq: undefined, faultsMax };
+  const verdict = comparedWithSecret(await verifyTrail(trail, request), trust, directory);
+  const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
+  return {
+    trail,
+    verdict,
+    isChecked: isChecked(trust),
+    keys: trust.own === undefined ? trust.keys : [...trust.keys, trust.own],
+    whose: trust.text.replace(/^ by /, ''),
+    pathOf: (file) => byName.get(file) ?? join(directory, file),
+  };
+}
+
 /** Throws a CommandFault if it is not there. */
 function isDirectory(path: string): boolean {
   try {
@@ -123,7 +162,7 @@ function isDirectory(path: string): boolean {
 /** The keys of the command line, else those accepted for this configuration, else the host's own. Throws a CommandFault. */
 function trustOf(
   screen: Screen,
-  { key: keys, acceptKey: isAccepting = false }: VerifyFlags,
+  { key: keys, acceptKey: isAccepting = false }: Pick<VerifyFlags, 'key' | 'acceptKey'>,
   config: string | undefined,
   directory: string,
   signKeyFile: string | undefined,

@@ -11,6 +11,8 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
+import type { ProofFlags } from './audit-proof.js';
+import type { ReportFlags } from './audit-report.js';
 import type { TailFlags } from './audit-tail.js';
 import type { VerifyFlags } from './audit-verify.js';
 
@@ -21,6 +23,11 @@ interface Flags {
 }
 
 const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on files';
+
+type ExportFlags = Flags &
+  FilterOptions &
+  ProofFlags & { readonly format: 'csv' | 'json'; readonly withProof?: boolean };
+
 const placesText = 'directories of journals, or segments; instead of --config';
 
 export function registerAudit(program: Command, end: (exitCode: number) => void): void {
@@ -50,12 +57,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     'check that nothing in a journal was changed or is missing; print each fault with its place',
   )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
-    .option(
-      '--key <file>',
-      'a trusted key, public or private: signatures of others are faults; may be repeated',
-      (path: string, before: readonly string[]) => [...before, path],
-      [],
-    )
+    .option('--key <file>', keyHelp, addText, [])
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
     .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
@@ -116,13 +118,44 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       }),
     );
 
+  reader('report', 'who touched a mailbox, and whether the journal is complete for that time')
+    .argument('[place]', 'directory of a journal, instead of --config')
+    .requiredOption('--mailbox <name>', 'the mailbox user')
+    .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--content', 'list only commands that showed content, or may have')
+    .option('--key <file>', keyHelp, addText, [])
+    .addOption(new Option('--csv', 'CSV, one row for each command').conflicts(['html', 'json']))
+    .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
+    .option('--json', 'one line of JSON for the verdict, then one for each command')
+    .action((path: string | undefined, flags: Flags & ReportFlags) =>
+      run(async (screen) =>
+        (await import('./audit-report.js')).auditReport(screen, placesOf(flags, path), flags),
+      ),
+    );
+
   addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
-    .action((paths: string[], flags: Flags & FilterOptions & { readonly format: 'csv' | 'json' }) =>
-      search(paths, flags, flags.format, 'export'),
-    );
+    .addOption(
+      new Option(
+        '--with-proof',
+        'the records themselves, and the chain to a signature: to be checked with the public key alone',
+      ).conflicts(['format', 'socket']),
+    )
+    .option('--whole', 'with --with-proof: all lines of the time, to prove that nothing is left out')
+    .option('--key <file>', `with --with-proof: ${keyHelp}`, addText, [])
+    .action((paths: string[], flags: ExportFlags, command: Command) => {
+      if (flags.withProof === true)
+        return run(async (screen) => {
+          const { auditProof } = await import('./audit-proof.js');
+          return auditProof(screen, placesOf(flags, paths), filterOf(flags), flags);
+        });
+      if (flags.whole === true || flags.key.length > 0)
+        command.error("error: '--whole' and '--key' are for '--with-proof'");
+      return search(paths, flags, flags.format, 'export');
+    });
 
   reader('hmac', 'print what a secret value looks like in records, for search --text')
     .argument('<value>', 'the value; -: read from standard input, so that no list of processes shows it')
@@ -141,6 +174,12 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .action((flags: { readonly out?: string }) =>
       run(async (screen) => (await import('./audit-keys.js')).auditKeygen(screen, flags.out)),
     );
+}
+
+const keyHelp = 'a trusted key, public or private: signatures of others are faults; may be repeated';
+
+function addText(text: string, before: readonly string[]): readonly string[] {
+  return [...before, text];
 }
 
 function placesOf({ config, socket }: Flags, paths: readonly string[] | string | undefined): Places {

@@ -44,7 +44,7 @@ export interface AskedTime {
 export interface Vouching {
   /** Signatures were checked against a key. */
   readonly isChecked: boolean;
-  /** Whose key, as the end of a sentence: ` by this host's own key`. */
+  /** Whose key it is: `this host's own key`; empty: nobody said. */
   readonly whose: string;
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
@@ -162,8 +162,7 @@ export function reportSentences(
 ): readonly string[] {
   const { isComplete, from, to, signedBy, whose, doubts } = completeness;
   const period = formatPeriod(from, to, isToAsked);
-  const signed =
-    signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose.trim()})`}`;
+  const signed = signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose})`}`;
   const first = isComplete
     ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
     : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
@@ -189,12 +188,12 @@ function countsText({ people, isMorePeople, commands, showed, maybeShowed }: Tou
 }
 
 function notes({ notNamed, open, unknown, stopped }: TouchCounts): string[] {
-  const many = (count: number, text: string): string[] =>
-    count === 0 ? [] : [`note: ${count === 1 ? '1 command' : `${count} commands`} ${text}`];
+  const many = (count: number, text: string, more = ''): string[] =>
+    count === 0 ? [] : [`note: ${count}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
   return [
     ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
-    ...many(stopped, 'more did not reach a mail server'),
+    ...many(stopped, 'did not reach a mail server', ' more'),
   ];
 }

@@ -127,7 +127,7 @@ function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireU
   if (parsed.length === 0) return unknown;
   const [first] = parsed;
   if (first?.values.has('source-user') === true && !isWireUser)
-    return { content: 'yes', isAnsweredByNone: false };
+    return { content: 'yes', isAnsweredByNone: true };
   // Its answer has no rows of mails: what changes or destroys by a content key shows none.
   if (first?.command.effect !== 'read') return nothing;
   const words = parsed.flatMap(contentAsked);

@@ -49,10 +49,14 @@ function cellOf(row: ExchangeRow, column: (typeof exportColumns)[number]): unkno
   return row.fields[column];
 }
 
-function formatCell(value: unknown): string {
+/** One cell of CSV (RFC 4180) that no spreadsheet takes for a formula, a line end or two cells. */
+export function formatCell(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const text = printable(formatValue(value));
-  // What a spreadsheet would take for a formula, also behind blanks and in its full-width forms, begins with a quote.
-  const safe = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20|%]/.test(text) ? `'${text}` : text;
-  return /[",']/.test(safe) || safe !== safe.trim() ? `"${safe.replaceAll('"', '""')}"` : safe;
+  // What a spreadsheet would take for a formula, also after blanks and in its full-width forms, begins with a quote. Where lists are
+  // separated by semicolons, a spreadsheet begins a cell after each of them, quoted or not.
+  const safe = text.replace(formulas, "$1'");
+  return /[",;']/.test(safe) || safe !== safe.trim() ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
+
+const formulas = /(^|;)(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20|%])/g;

@@ -17,7 +17,7 @@ const fromMs = started + 60_000;
 const asked = { fromMs, toMs: started + 185_000, nowMs: started + 86_400_000 };
 const vouching = {
   isChecked: true,
-  whose: " by this host's own key",
+  whose: "this host's own key",
   pathOf: (file: string) => `/j/${file}`,
 };
 
@@ -97,7 +97,7 @@ void test('the sentence of a time that is complete', () => {
   const [first, ...rest] = reportSentences(judgeCompleteness(whole, asked, vouching), counts, true);
   assert.equal(
     first,
-    `complete from 2026-11-20 08:01:00 to 2026-11-20 08:03:05 UTC, signed by ${key.key} (by this host's own key), ` +
+    `complete from 2026-11-20 08:01:00 to 2026-11-20 08:03:05 UTC, signed by ${key.key} (this host's own key), ` +
       'nothing missing, 3 people, 14 commands, 2 of them showed content',
   );
   assert.deepEqual(rest, []);
@@ -121,7 +121,7 @@ void test('the sentences of one that is not, and notes', () => {
     'the last record is of 2026-11-20T08:03:05.000Z; nothing is known of the time after it',
     'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
     'note: 1 command without a recorded end: still running, or the outcome is unknown',
-    'note: 2 commands more did not reach a mail server',
+    'note: 2 more commands did not reach a mail server',
   ]);
 });
 

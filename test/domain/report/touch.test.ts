@@ -63,7 +63,11 @@ const commands: readonly [string, ExchangeRow, string][] = [
   ['a record of an older release', row('quota get', { sent: undefined }), 'read named maybe no'],
   [
     'copied from here into another mailbox',
-    row('copy Stolen user bob@example.com all', { users: ['eve@example.com', bob] }, 'eve@example.com'),
+    row(
+      'copy Stolen user bob@example.com all',
+      { users: ['eve@example.com', bob], cells: 0 },
+      'eve@example.com',
+    ),
     'changed named yes yes',
   ],
   ['copied here from another mailbox', row('copy In user eve@example.com all'), 'changed named yes no'],

@@ -54,9 +54,21 @@ void test('no cell is a formula in a spreadsheet', () => {
   for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '|calc', '%0a']) {
     assert.match(cell('user', text), /^'/, JSON.stringify(text));
   }
+  // Excel with a German or French zone splits at semicolons and gives quotes within a line no meaning.
+  for (const text of ['a;=1+1', 'a; -1', 'a;;@b', 'a;"=1"', "a;'=1", 'a;=1;+2']) {
+    for (const part of cell('user', text).split(';').slice(1)) assert.match(part, /^(?:$|')/, text);
+  }
+  assert.equal(cell('user', 'a; b'), 'a; b');
   assert.equal(cell('user', '\t=1'), '\\t=1', 'a TAB that is seen is not one');
   assert.equal(cell('duration_ms', -1), '-1', 'a number is a number');
   assert.equal(cell('user', 'alice@example.com'), 'alice@example.com');
+});
+
+void test('a hostile value costs no more than its length', () => {
+  for (const part of [';', ' ', '"', "'", '; ', '=;']) {
+    const text = part.repeat(200_000 / part.length);
+    assert.ok(cell('user', text).length >= text.length);
+  }
 });
 
 void test('a row is one line of text, whatever is in it', () => {

@@ -1,0 +1,147 @@
+// `dovegate audit export --with-proof`: the records of the commands that were found, and the lines that a stranger needs to prove them
+// with the public key (domain/report/proof.ts has the form of the file). The journal is checked first: nothing is proved from one with
+// faults. It is read three times, so that memory holds one bit for each record found and no line.
+
+import { eachLine, readToDamage, searchTrail } from '../../adapters/journal/trail.js';
+import { printable } from '../../domain/audit/encode.js';
+import { readClaim } from '../../domain/audit/ledger.js';
+import { formatTime, readHead } from '../../domain/audit/record.js';
+import { createProofWriter, createSeqSet, formatProofTitle, type SeqSet } from '../../domain/report/proof.js';
+import type { TrailFilter } from '../../domain/trail/search.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault, plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import type { Places } from './audit-places.js';
+import { type CheckedJournal, checkJournal } from './audit-verify.js';
+
+export interface ProofFlags {
+  /** Files with public or private keys. */
+  readonly key: readonly string[];
+  /** Every line of the time, so that nothing can be left out between. */
+  readonly whole?: boolean;
+}
+
+/** Exit code 0; 1: there are records that cannot be proved yet, or the chain broke. Throws what readers throw. */
+export async function auditProof(
+  screen: Screen,
+  places: Places,
+  filter: TrailFilter,
+  { key, whole: isWhole = false }: ProofFlags,
+): Promise<number> {
+  const journal = await checkJournal(screen, places, key);
+  const { verdict, isChecked } = journal;
+  const { signedSeq, signedBy } = verdict;
+  if (verdict.faultCount > 0) {
+    const text = `this journal has ${plural(verdict.faultCount, 'fault')}, so nothing is proved from it: see dovegate audit verify`;
+    throw new CommandFault(exitCodes.failed, text);
+  }
+  if (signedSeq === undefined || signedBy === undefined)
+    throw new CommandFault(
+      exitCodes.failed,
+      'no signature covers this journal, so nothing can be proved from it',
+    );
+  if (!isChecked)
+    screen.complain('dovegate: warning: no --key was given, so the signatures were not checked');
+
+  const { chosen, unsigned } = await choose(journal, filter, signedSeq);
+  const whole = isWhole ? await rangeOf(journal, filter, signedSeq) : undefined;
+  const keys = isChecked ? [...new Set([...journal.keys, signedBy])] : [];
+  const title = { journal: verdict.journal, keys: keys.length > 0 ? keys : verdict.keys };
+  for (const line of formatProofTitle({ ...title, question: describeFilter(filter), isWhole }))
+    await screen.print(printable(line));
+  const writer = createProofWriter({ chosen, keys, signedSeq, whole });
+  for (const file of journal.trail.files) {
+    for await (const piece of readToDamage(file)) {
+      const lines: string[] = [];
+      if (piece === undefined) continue;
+      eachLine(piece, (line, isEnded) => {
+        const text = isEnded ? writer.take(line) : undefined;
+        if (text !== undefined) lines.push(text);
+      });
+      for (const line of lines) await screen.print(line);
+      if (screen.isGone) return exitCodes.ok;
+    }
+  }
+  const end = writer.finish();
+  if (end !== undefined) await screen.print(end);
+  await screen.flush();
+  if (end === undefined) {
+    const { seq = 0, text = '' } = writer.fault ?? {};
+    throw new CommandFault(exitCodes.failed, `this is no proof: seq ${seq}: ${text}; start again`);
+  }
+  if (writer.records < chosen.size)
+    throw new CommandFault(
+      exitCodes.failed,
+      'this is no proof: records that were found are gone; start again',
+    );
+  screen.complain(
+    `dovegate: ${plural(writer.records, 'record')} with proof, signed by ${keys.join(', ') || signedBy}`,
+  );
+  if (unsigned === 0) return exitCodes.ok;
+  const later = `${plural(unsigned, 'record')} after seq ${signedSeq} cannot be proved before the next signature: ask again in a minute`;
+  screen.complain(`dovegate: ${later}`);
+  return exitCodes.failed;
+}
+
+/** The records of all commands that are found. `unsigned`: those that no signature covers yet. */
+async function choose(
+  { trail }: CheckedJournal,
+  filter: TrailFilter,
+  signedSeq: number,
+): Promise<{ readonly chosen: SeqSet; readonly unsigned: number }> {
+  const chosen = createSeqSet();
+  let unsigned = 0;
+  for await (const { admittedSeq, completedSeq } of searchTrail(trail, filter)) {
+    for (const seq of [admittedSeq, completedSeq]) {
+      if (seq === undefined) continue;
+      if (seq > signedSeq) unsigned += 1;
+      else chosen.add(seq);
+    }
+  }
+  return { chosen, unsigned };
+}
+
+/** The records of the time that was asked for, with a neighbor on either side. */
+async function rangeOf(
+  { trail, verdict }: CheckedJournal,
+  { sinceMs, untilMs }: TrailFilter,
+  signedSeq: number,
+): Promise<{ readonly fromSeq: number; readonly toSeq: number }> {
+  const { firstSeq = 1 } = verdict;
+  const since = sinceMs === undefined ? '' : formatTime(sinceMs);
+  const until = untilMs === undefined ? '~' : formatTime(untilMs);
+  let first: number | undefined;
+  let last = firstSeq;
+  for (const file of trail.files) {
+    for await (const piece of readToDamage(file)) {
+      if (piece === undefined) continue;
+      eachLine(piece, (line) => {
+        const time = readHead(line.toString('latin1', 0, headBytes))?.time ?? '';
+        if (time < since || time >= until) return;
+        const seq = readClaim(line)?.seq;
+        first ??= seq;
+        last = seq ?? last;
+      });
+    }
+  }
+  const fromSeq = Math.max(firstSeq, (first ?? signedSeq) - 1);
+  return { fromSeq, toSeq: Math.max(fromSeq, Math.min(signedSeq, last + 1)) };
+}
+
+/** Time and event stand within so many bytes. */
+const headBytes = 96;
+
+const filterKeys = [
+  ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect'] as const),
+  ...(['outcome', 'session', 'text'] as const),
+];
+
+/** As it could be typed, with times in UTC. */
+function describeFilter(filter: TrailFilter): string {
+  const { sinceMs, untilMs } = filter;
+  const words = filterKeys.map((key) => ({ key: String(key), value: filter[key] }));
+  if (sinceMs !== undefined) words.push({ key: 'since', value: formatTime(sinceMs) });
+  if (untilMs !== undefined) words.push({ key: 'until', value: formatTime(untilMs) });
+  const given = words.filter(({ value }) => value !== undefined);
+  return given.map(({ key, value }) => `--${key} ${JSON.stringify(value)}`).join(' ') || 'all';
+}

@@ -1,0 +1,81 @@
+// What all forms of a report have in common: what each is given, and the lines that people read. Text of records is made harmless here.
+
+import { printable } from '../../domain/audit/encode.js';
+import type { Completeness } from '../../domain/report/completeness.js';
+import type { Touch, TouchCounts, TouchDay } from '../../domain/report/touch.js';
+
+/** What a report begins with. */
+export interface ReportHead {
+  readonly mailbox: string;
+  readonly period: string;
+  readonly isComplete: boolean;
+  /** Harmless for a terminal; the first is the verdict. */
+  readonly sentences: readonly string[];
+  readonly isContentOnly: boolean;
+  readonly madeAt: string;
+}
+
+/** One form of a report. Gives lines, or several in one text; `finish` the last ones. */
+export interface ReportForm {
+  begin(head: ReportHead, completeness: Completeness, counts: TouchCounts): string[];
+  take(touch: Touch): string[];
+  finish(): string[];
+}
+
+const classTexts: Readonly<Record<Touch['class'], string>> = {
+  read: 'read',
+  content: 'content read',
+  changed: 'changed',
+  destroyed: 'destroyed',
+  session: 'session',
+  unread: 'not understood',
+};
+
+/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
+export interface ReportLine {
+  readonly day: string;
+  readonly person: string;
+  readonly what: string;
+  readonly count: number;
+  /** One time, or the first and the last. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  readonly reason: string;
+  readonly commands: string;
+  readonly note: string;
+}
+
+/** The lines of a day. */
+export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
+  return groups.map((group) => {
+    const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
+    const notes = [
+      ...(group.by === 'all' ? ['may have touched it: was for all users'] : []),
+      ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
+      ...(group.reached === 'no' ? ['did not reach a mail server'] : []),
+      ...(group.reached === 'maybe' ? ['no end is recorded'] : []),
+      ...(group.showed === 'yes' && group.class !== 'content' ? ['showed content'] : []),
+      ...(group.showed === 'maybe' ? ['may have shown content'] : []),
+      ...(group.class === 'content' && group.showed === 'no' && group.reached !== 'no'
+        ? ['no content came']
+        : []),
+    ];
+    return {
+      day: isMore ? `${printable(day)} (more)` : printable(day),
+      person: printable(group.person),
+      what: classTexts[group.class],
+      count: group.count,
+      firstTime: group.firstTime,
+      lastTime: group.lastTime,
+      reason: printable(group.reason),
+      commands: printable(names.join(', ')),
+      note: notes.join('; '),
+    };
+  });
+}
+
+/** `08:22:34`, or `08:22:34 to 09:01:02`. */
+export function formatSpan({ firstTime, lastTime }: ReportLine): string {
+  const [first, last] = [firstTime, lastTime].map((time) => printable(time.slice(11, 19)));
+  return first === last ? `${first}` : `${first} to ${last}`;
+}

@@ -1,0 +1,78 @@
+// Proofs from real journals on the disk: which lines they hold, and when there is none.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { auditProof, type ProofFlags } from '../../../src/cli/audit/audit-proof.js';
+import type { TrailFilter } from '../../../src/domain/trail/search.js';
+import { keepScreen, seqOf, signKey, tamper, writeJournal } from './shown.js';
+import { keyFile } from './verifying.js';
+
+async function prove(
+  t: TestContext,
+  directory: string,
+  filter: TrailFilter,
+  flags: Partial<ProofFlags> = {},
+): Promise<{ code: number; lines: string[]; complaints: string }> {
+  const screen = keepScreen();
+  const places = { config: undefined, paths: [directory] };
+  const code = await auditProof(screen, places, filter, { key: [keyFile(t)], ...flags });
+  return { code, lines: screen.lines(), complaints: screen.complaints() };
+}
+
+/** The lines of a journal by their seq. */
+function journalLines(directory: string): Map<number, string> {
+  const names = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+  const lines = names.flatMap((name) => readFileSync(join(directory, name), 'utf8').trimEnd().split('\n'));
+  return new Map(lines.map((line) => [seqOf(line), line]));
+}
+
+void test('both records of a command, and the lines up to a signature, as they stand in the journal', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const { code, lines, complaints } = await prove(t, directory, { text: 'E7' });
+  assert.equal(code, 0, complaints);
+  assert.match(complaints, /^dovegate: 2 records with proof, signed by /);
+  const body = lines.filter((line) => !line.startsWith('#'));
+  const journal = journalLines(directory);
+  for (const line of body.slice(0, -1)) assert.equal(line.slice(2), journal.get(seqOf(line.slice(2))));
+  const chosen = body.filter((line) => line.startsWith('* '));
+  assert.deepEqual(
+    chosen.map((line) => [JSON.parse(line.slice(2)).id, JSON.parse(line.slice(2)).event]),
+    [
+      ['E7', 'admission'],
+      ['E7', 'completion'],
+    ],
+  );
+  assert.match(body.at(-2) ?? '', /^= .*"signature":"/);
+  assert.match(body.at(-1) ?? '', /^% 2 records, \d+ lines, 1 runs$/);
+  const title = lines.filter((line) => line.startsWith('#')).join('\n');
+  assert.ok(title.includes(signKey.key) && title.includes('--text "E7"'));
+});
+
+void test('whole: from the first line of the time to the last, in one run', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const { lines } = await prove(t, directory, { text: 'E7' }, { whole: true });
+  const body = lines.filter((line) => !line.startsWith('#')).slice(0, -1);
+  assert.deepEqual(
+    body.map((line) => line.slice(2)),
+    [...journalLines(directory).values()],
+  );
+  assert.equal(body.filter((line) => line.startsWith('= ')).length, 1);
+  assert.match(lines.at(-1) ?? '', /^% 2 records, \d+ lines, 1 runs$/);
+});
+
+void test('nothing is proved from a journal with a fault, without a signature, or of another key', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const changed = tamper(t, directory, ({ segments }) => {
+    const lines = segments[0]?.lines ?? [];
+    lines[3] = (lines[3] ?? '').replace('"time":"2', '"time":"3');
+  });
+  await assert.rejects(prove(t, changed, {}), /this journal has 1 fault/);
+  const { complaints } = await prove(t, directory, { text: 'E7' }, { key: [] });
+  assert.match(complaints, /no --key was given/);
+});
+
+void test('nothing found is a proof of nothing, and says so', async (t) => {
+  const { code, lines } = await prove(t, await writeJournal(t, 4), { user: 'nobody@example.com' });
+  assert.deepEqual([code, lines.at(-1)], [0, '% 0 records, 0 lines, 0 runs']);
+});

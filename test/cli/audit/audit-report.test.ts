@@ -1,0 +1,182 @@
+// Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { auditReport, type ReportFlags } from '../../../src/cli/audit/audit-report.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { keepScreen, signKey, tamper, writeJournal } from './shown.js';
+import { keyFile } from './verifying.js';
+
+const alice = 'alice@example.com';
+
+async function report(
+  t: TestContext,
+  directory: string,
+  flags: Partial<ReportFlags> = {},
+  columns?: number,
+): Promise<{ code: number; lines: string[]; complaints: string }> {
+  const screen = keepScreen(columns);
+  const places = { config: undefined, paths: [directory] };
+  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], ...flags });
+  return { code, lines: screen.lines(), complaints: screen.complaints() };
+}
+
+const hostile = '</td><script>alert(1)</script>"\'\u001b[2J\u202e=1+1;=2';
+
+/** E0 to E5: a quota, a text with a reason, a refused one, a mask, one for all users, one that has no end. */
+function varied(record: AuditRecord, count: number): AuditRecord {
+  const base = { ...record, effect: 'read' as const };
+  if (record.event === 'admission') {
+    if (count === 1)
+      return {
+        ...base,
+        principal: 'carol@support',
+        command: 'fetch',
+        args: ['--', 'text', 'all'],
+        reason: hostile,
+      };
+    if (count === 2) return { ...base, decision: 'deny', command: 'fetch', args: ['--', 'text', 'all'] };
+    if (count === 3) return { ...base, user: undefined, command: 'who', args: ['--', 'al*'], users: ['al*'] };
+    if (count === 4) return { ...base, user: undefined, command: 'log errors', args: ['--'], users: ['*'] };
+    return base;
+  }
+  if (count === 2) return { ...record, outcome: 'denied', sent: false };
+  if (count === 5) return { ...record, event: 'log', text: 'instead of a completion' };
+  return { ...record, sent: true, cells: 2, outcome: 'ok' };
+}
+
+void test('first the verdict, then groups by day, person, class and reason', async (t) => {
+  const { code, lines, complaints } = await report(t, await writeJournal(t, 6, varied));
+  assert.equal(code, 0, lines.join('\n'));
+  assert.equal(complaints, '');
+  assert.equal(lines[0], `who touched ${alice}`);
+  assert.match(
+    lines[1] ?? '',
+    /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 people, 5 commands, 1 of them showed content$/,
+  );
+  assert.ok(lines[1]?.includes(signKey.key));
+  assert.deepEqual(lines.slice(2, 6), [
+    '  note: 2 commands may have touched it: for all users, or by a mask or a list that was cut',
+    '  note: 1 command without a recorded end: still running, or the outcome is unknown',
+    '  note: 1 more command did not reach a mail server',
+    '',
+  ]);
+  const rows = lines.slice(6).join('\n');
+  assert.match(rows, /^DAY +PERSON +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
+  assert.match(rows, /\d bob@support|bob@support +content read +1 .* fetch +did not reach a mail server/);
+  assert.match(rows, /who +may have touched it: by a mask/);
+  assert.match(rows, /log errors +may have touched it: was for all users/);
+  assert.match(
+    rows,
+    /carol@support +content read +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
+  );
+});
+
+void test('content only, for somebody else, and for nobody', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const { lines } = await report(t, directory, { content: true, json: true });
+  assert.deepEqual(
+    lines.slice(1).map((line) => JSON.parse(line).id),
+    ['E1'],
+  );
+  const other = await report(t, directory, { mailbox: 'zoe@example.com', json: true });
+  assert.deepEqual(
+    other.lines.slice(1).map((line) => [JSON.parse(line).id, JSON.parse(line).touched_by]),
+    [['E4', 'all']],
+  );
+  const short = await report(t, directory, { mailbox: 'alice' });
+  assert.match(short.lines.join('\n'), /note: no record names "alice": did you mean alice@example\.com\?/);
+  for (const mailbox of ['', '*', 'al*'])
+    await assert.rejects(report(t, directory, { mailbox }), /name of one user/);
+  await assert.rejects(report(t, directory, { from: 2, to: 2 }), /--from must be before --to/);
+});
+
+void test('JSON: the verdict, then one line for each command', async (t) => {
+  const { code, lines } = await report(t, await writeJournal(t, 6, varied), { json: true });
+  const [head, ...rows] = lines.map((line) => JSON.parse(line));
+  assert.equal(code, 0);
+  const {
+    complete,
+    commands,
+    people,
+    showed_content: showed,
+    not_reached: stopped,
+    signed_by: by,
+  } = head.verdict;
+  assert.deepEqual([complete, commands, people, showed, stopped, by], [true, 5, 2, 1, 1, signKey.key]);
+  assert.deepEqual(
+    rows.map(({ id, class: kind, touched_by, reached, showed_content, outcome }) =>
+      [id, kind, touched_by, reached, showed_content, outcome].join(' '),
+    ),
+    [
+      'E0 read named yes no ok',
+      'E1 content named yes yes ok',
+      'E2 content named no no denied',
+      'E3 read mask yes no ok',
+      'E4 read all yes no ok',
+      'E5 read named maybe no open',
+    ],
+  );
+  assert.equal(rows[1].reason, hostile);
+});
+
+void test('CSV: rows that a spreadsheet opens, the verdict on stderr', async (t) => {
+  const { lines, complaints } = await report(t, await writeJournal(t, 6, varied), { csv: true });
+  assert.match(complaints, /^dovegate: complete from /);
+  assert.equal(lines.length, 7);
+  assert.ok(lines.every((line) => line.endsWith('\r') && !/[\u0000-\u0008\u202e]/.test(line)));
+  assert.match(lines[0] ?? '', /^time,person,class,reason,command,args,/);
+  assert.match(lines[2] ?? '', /=1\+1;'=2/);
+});
+
+void test('HTML: one page without script, all text escaped', async (t) => {
+  const { lines } = await report(t, await writeJournal(t, 6, varied), { html: true });
+  const page = lines.join('\n');
+  assert.match(page, /^<!DOCTYPE html>[^]*<p class="verdict complete">complete from [^]*<\/html>$/);
+  assert.ok(
+    page.includes('&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;\\x1b[2J\\u{202e}=1+1;=2'),
+  );
+  assert.doesNotMatch(page, /<script|\u001b|\u202e|src=|href=/);
+  const opened = [...page.matchAll(/<(table|tr|td|th|ul|li|p)\b/g)].length;
+  const closed = [...page.matchAll(/<\/(table|tr|td|th|ul|li|p)>/g)].length;
+  assert.equal(opened, closed);
+});
+
+void test('a fault, a missing signature, an earlier beginning: said, and exit code 1', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const changed = tamper(t, directory, ({ segments }) => {
+    const lines = segments[0]?.lines ?? [];
+    lines[3] = (lines[3] ?? '').replace('"time":"2', '"time":"3');
+  });
+  const first = await report(t, changed);
+  assert.equal(first.code, 1);
+  assert.match(
+    first.lines[1] ?? '',
+    /^NOT proved complete from .*: one reason stands below; what was found: /,
+  );
+  assert.match(first.lines[2] ?? '', /:4: seq 4: changed: the record is not what its hash says$/);
+
+  const unsigned = await report(t, directory, { key: [] });
+  assert.equal(unsigned.code, 1);
+  assert.match(unsigned.lines[2] ?? '', /no signature was checked/);
+
+  const early = await report(t, directory, { from: 0 });
+  assert.equal(early.code, 1);
+  assert.match(early.lines[2] ?? '', /^ {2}the journal begins at /);
+
+  const cut = tamper(t, directory, ({ segments }) => void segments.splice(1, 1));
+  const gap = await report(t, cut);
+  assert.equal(gap.code, 1);
+  assert.match(gap.lines[2] ?? '', /segment-missing/);
+});
+
+void test('on a narrow terminal no line is wider than it, and the columns that went are named', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const narrow = await report(t, directory, {}, 90);
+  const rows = narrow.lines.slice(6).map((line) => line.replaceAll(/<\w+:([^>]*)>/g, '$1'));
+  for (const line of rows) assert.ok(line.length <= 90 + '</td><script>'.length, line);
+  assert.match(
+    narrow.complaints,
+    /no room for the column.* (?:TIME \(UTC\)|REASON).*: make it wider, or use --json/,
+  );
+  assert.equal((await report(t, directory, {}, 400)).complaints, '');
+});

@@ -1,0 +1,171 @@
+// Goal: "who read alice's mail between two dates, and is the log complete?", answered by three commands from a journal that a daemon wrote,
+// with a proof that a stranger checks by the program and the commands of docs/audit-guide.md as they are written there. Phases: a day of
+// commands, a stop; report, verify, export; the stranger. What must not happen: a command that reached alice's mailbox and is not in the
+// report, a verdict that hides what is missing, a proof that passes with a byte or a line changed.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fencesOf, readPage } from '../cli/docs-page.js';
+import { runDovegate } from '../kit/daemon.js';
+import { makeFolder, removeAfter } from '../kit/folder.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { runProgram } from '../kit/program.js';
+
+const alice = 'alice@example.org';
+const bob = 'bob@example.org';
+
+const policy = `
+    users: ["*"]
+    allow:
+      - quota get
+      - { command: search, content: true }
+      - { command: fetch, content: true }
+      - { command: expunge, where: { query: { mailbox: [Trash] } } }
+      - { command: copy, where: { destination-mailbox: any, source-user: any, query: any } }
+      - { command: who, masks: true }`;
+
+/** What came, and whether alice is touched and shown: user, then the line. */
+const day: readonly (readonly [string, readonly string[], boolean])[] = [
+  [alice, ['quota get'], true],
+  [bob, ['quota get'], false],
+  [alice, ['fetch', 'text', 'mailbox', 'INBOX', 'all'], true],
+  [alice, ['fetch', 'uid', 'mailbox', 'INBOX', 'all'], true],
+  [bob, ['fetch', 'text', 'all'], false],
+  [alice, ['search', 'body', 'salary'], true],
+  [alice, ['expunge', 'mailbox', 'Trash', 'savedbefore', '30d'], true],
+  // Denied: the policy knows no such command.
+  [alice, ['mailbox delete', 'Work'], true],
+  [bob, ['copy', 'Taken', 'user', alice, 'mailbox', 'INBOX', 'all'], true],
+  ['', ['who', 'al*'], true],
+  ['', ['who'], true],
+];
+
+/** The Python program of the page, and its commands by hand. */
+function programsOfThePage(): { readonly python: string; readonly byHand: string } {
+  const fences = fencesOf(readPage('docs/audit-guide.md'));
+  const [python] = fences.filter(({ language }) => language === 'python');
+  const [byHand] = fences.filter(({ language, text }) => language === 'sh' && text.includes('pkeyutl'));
+  assert.ok(python !== undefined && byHand !== undefined, 'the page has both');
+  const lines = python.text.split('\n').filter((line) => line.trim() !== '');
+  assert.ok(lines.length <= 32, `${lines.length} lines`);
+  return { python: python.text, byHand: byHand.text };
+}
+
+/** A folder with nothing but the file, the public key and the programs. */
+function openStranger(t: TestContext, proof: string, publicPem: string) {
+  const folder = makeFolder();
+  removeAfter(t, folder);
+  const { python, byHand } = programsOfThePage();
+  writeFileSync(join(folder, 'check-proof.py'), python);
+  writeFileSync(join(folder, 'key.pub'), publicPem);
+  const write = (text: string): void => writeFileSync(join(folder, 'proof.txt'), text);
+  write(proof);
+  return {
+    write,
+    check: () => runProgram('python3', ['check-proof.py', 'proof.txt', 'key.pub'], { cwd: folder }),
+    byHand: () => runProgram('bash', ['-euc', byHand], { cwd: folder }),
+  };
+}
+
+const hasPython = spawnSync('python3', ['--version']).status === 0;
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+
+test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }, async (t) => {
+  const { daemon, client } = await openGateway(t, {
+    policy,
+    backend: {
+      script: async ({ fields }, connection) => {
+        if (fields[0] === 'fetch') await connection.row('Dear Alice');
+        if (fields[0] === 'search') await connection.row('guid', '1');
+        await connection.status('+');
+      },
+    },
+  });
+  const one = await client();
+  for (const [user, fields] of day) {
+    one.sendCommand({ user, fields: [...fields] });
+    await one.readReply();
+  }
+  one.halfClose();
+  await one.readEnd();
+  await daemon.stop();
+  const records = auditRecords(daemon);
+  const admissions = records.filter(({ event }) => event === 'admission');
+  assert.equal(admissions.length, day.length);
+  const touching = admissions.filter((_, at) => day[at]?.[2]).map(({ id }) => String(id));
+
+  // A journal has no earlier record than its first, so the time begins there.
+  const from = String(records[0]?.['time']);
+  const audit = (...args: string[]) => runDovegate(['audit', ...args, '--config', daemon.configFile]);
+
+  const text = await audit('report', '--mailbox', alice, '--from', from);
+  assert.equal(text.exit, 0, text.text);
+  const [, verdict = '', ...rest] = text.text.split('\n');
+  assert.match(
+    verdict,
+    /^complete from .* UTC, signed by \S+= \(this host's own key\), nothing missing, 1 person, \d+ commands, 3 of them showed content$/,
+  );
+  assert.match(rest.join('\n'), /note: 2 commands may have touched it/);
+  assert.match(rest.join('\n'), /note: 1 more command did not reach a mail server/);
+  assert.match(rest.join('\n'), /content read +2 .* fetch, search/);
+  assert.match(rest.join('\n'), /changed +1 .* copy +showed content/);
+  assert.match(rest.join('\n'), /destroyed +1 .* expunge/);
+
+  const json = await audit('report', '--mailbox', alice, '--from', from, '--json');
+  const rows = json.text.trimEnd().split('\n').slice(1);
+  assert.deepEqual(rows.map((line) => String(JSON.parse(line).id)).toSorted(), touching.toSorted());
+
+  const early = await audit('report', '--mailbox', alice, '--from', '2020-01-01', '--to', 'today');
+  assert.equal(early.exit, 1);
+  assert.match(early.text, /NOT proved complete from 2020-01-01 [^]*the journal begins at /);
+
+  const verified = await audit('verify');
+  assert.equal(verified.exit, 0, verified.text);
+
+  const exported = await runDovegate([
+    ...['audit', 'export', '--config', daemon.configFile, '--user', alice],
+    ...['--since', from, '--with-proof', '--whole'],
+  ]);
+  assert.equal(exported.exit, 0, exported.text);
+  const proof = exported.text.replace(/^dovegate: .*\n/m, '');
+  assert.match(proof, new RegExp(`^% ${touching.length * 2} records, \\d+ lines, 1 runs$`, 'm'));
+
+  if (!hasPython || !hasOpenssl) {
+    t.diagnostic('no python3 or no openssl here: the program of the page was not run');
+    return;
+  }
+  const publicPem = readFileSync(join(daemon.path('audit'), 'key.pub'), 'utf8');
+  const stranger = openStranger(t, proof, publicPem);
+  const proved = await stranger.check();
+  assert.deepEqual([proved.text, proved.exit], [`proved: ${touching.length * 2} records\n`, 0]);
+  const byHand = await stranger.byHand();
+  assert.equal(byHand.exit, 0, byHand.text);
+  const signed = proof.split('\n').findLast((line) => line.startsWith('= ')) ?? '';
+  assert.ok(byHand.text.includes(/"hash":"(\w+)"\}$/.exec(signed)?.[1] ?? 'none'), byHand.text);
+  assert.match(byHand.text, /Signature Verified Successfully/);
+
+  // The program of the page takes some 0.3 s, so a sample: every byte and line is tried in test/domain/report/proof.test.ts.
+  const lines = proof.trimEnd().split('\n');
+  const first = lines.findIndex((line) => !line.startsWith('#'));
+  const chosen = lines.findIndex((line) => line.startsWith('* '));
+  const middle = Math.floor((first + lines.length) / 2);
+  const change = (at: number, from_: RegExp, to: string): string[] =>
+    lines.with(at, (lines[at] ?? '').replace(from_, to));
+  const seal = lines.length - 2;
+  const mutants: readonly [string, readonly string[]][] = [
+    ['a byte of a record', change(chosen, /"time":"2/, '"time":"3')],
+    ['a byte of a line between', change(middle, /"time":"2/, '"time":"3')],
+    ['a byte of the checkpoint', change(seal, /"time":"2/, '"time":"3')],
+    ['a line left out', lines.toSpliced(middle, 1)],
+    ['the checkpoint left out', lines.toSpliced(seal, 1)],
+    ['the end left out', lines.slice(0, -1)],
+  ];
+  for (const [what, mutant] of mutants) {
+    assert.ok(mutant.join('\n') !== lines.join('\n'), what);
+    stranger.write(`${mutant.join('\n')}\n`);
+    const { exit, text: said } = await stranger.check();
+    assert.deepEqual([exit, said.startsWith('NOT PROVED: ')], [1, true], `${what}: ${said}`);
+  }
+});
