@@ -124,10 +124,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }
   const verified = await audit('verify');
   assert.equal(verified.exit, 0, verified.text);
 
-  const exported = await runDovegate([
-    ...['audit', 'export', '--config', daemon.configFile, '--user', alice],
-    ...['--since', from, '--with-proof', '--whole'],
-  ]);
+  const exported = await audit('export', '--user', alice, '--since', from, '--with-proof', '--whole');
   assert.equal(exported.exit, 0, exported.text);
   const proof = exported.text.replace(/^dovegate: .*\n/m, '');
   assert.match(proof, new RegExp(`^% ${touching.length * 2} records, \\d+ lines, 1 runs$`, 'm'));

@@ -139,9 +139,10 @@ const filterKeys = [
 /** As it could be typed, with times in UTC. */
 function describeFilter(filter: TrailFilter): string {
   const { sinceMs, untilMs } = filter;
-  const words = filterKeys.map((key) => ({ key: String(key), value: filter[key] }));
-  if (sinceMs !== undefined) words.push({ key: 'since', value: formatTime(sinceMs) });
-  if (untilMs !== undefined) words.push({ key: 'until', value: formatTime(untilMs) });
-  const given = words.filter(({ value }) => value !== undefined);
-  return given.map(({ key, value }) => `--${key} ${JSON.stringify(value)}`).join(' ') || 'all';
+  const words = filterKeys.flatMap((key) =>
+    filter[key] === undefined ? [] : [`--${key} ${JSON.stringify(filter[key])}`],
+  );
+  if (sinceMs !== undefined) words.push(`--since ${formatTime(sinceMs)}`);
+  if (untilMs !== undefined) words.push(`--until ${formatTime(untilMs)}`);
+  return words.join(' ') || 'all';
 }
