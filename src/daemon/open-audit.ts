@@ -283,7 +283,9 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
     throw new Error(text, { cause });
   }
   try {
-    return { pem, key: parseSignKey(pem).key, path, isNew };
+    const signer = parseSignKey(pem);
+    const sign = (text: string): string => signer.sign(text);
+    return { pem, key: signer.key, sign, path, isNew };
   } catch (cause) {
     const setting = signKeyFile === undefined ? 'state' : 'audit.sign_key';
     throw new Error(`${setting}: ${path}: ${messageOf(cause)}`, { cause });

@@ -8,7 +8,9 @@ import { type Answer, plainAnswer } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { LookRefused, type Looks } from '../adapters/views/looks.js';
+import type { TrailAnswer } from '../adapters/views/read-trail.js';
 import type { PagePerson } from '../domain/config/settings.js';
+import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import {
   type Asked,
   looks as allLooks,
@@ -21,19 +23,21 @@ import {
 } from '../domain/views/look.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import type { Switch } from './served.js';
+import type { Served } from './served.js';
 
 /** What looks work on. */
 export interface PageParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
-  readonly served: Pick<Switch, 'now'>;
+  readonly served: { readonly now: Pick<Served, 'personOf'> };
   readonly looks: Looks;
   /** Of the journal, as the daemon writes it. */
   readonly directory: string;
   /** The public key that signs it, in base64. */
   readonly ownKey: string;
+  /** Base64 signature of a text by that key. */
+  readonly sign: (text: string) => string;
 }
 
 /** Answers a request at the socket of the page. Rejects only with a bug of ours. */
@@ -98,7 +102,21 @@ async function answerLook(
     false,
     true,
   );
-  return { ...rows, body: found.text };
+  return { ...rows, body: `${found.text}${signedLine(parts, asked, person, found)}` };
+}
+
+/** After the end of the answer; empty for what is not signed. */
+function signedLine(
+  { clock, ownKey: key, sign }: PageParts,
+  asked: Asked,
+  { name: by, users }: PagePerson,
+  { rows: count, extract }: TrailAnswer,
+): string {
+  if (asked.look !== 'extract' || extract === undefined) return '';
+  const filter = formatFilter(asked.filter);
+  const head = formatExtractHead({ ...extract, timeMs: clock.wallMs(), by, users, filter, rows: count, key });
+  const signed: SignedExtract = { head, signature: sign(head) };
+  return `${JSON.stringify({ signed })}\n`;
 }
 
 const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;
@@ -109,6 +127,7 @@ const actions: Readonly<Record<Look, string>> = {
   verify: 'audit-verify',
   search: 'audit-search',
   export: 'audit-export',
+  extract: 'audit-extract',
   report: 'audit-report',
   survey: 'audit-survey',
   show: 'audit-show',

@@ -291,7 +291,7 @@ async function open(
     const { directory } = settings.audit;
     const looks = createLooks(clock);
     opened.add('looks at the journal', () => looks.close());
-    const asked = { ...parts, looks, directory, ownKey: signKey.key };
+    const asked = { ...parts, looks, directory, ownKey: signKey.key, sign: signKey.sign };
     const people = page && {
       place: placeOf('admin.page', page.socket, numbers),
       answer: createPageAnswers(asked),

@@ -80,7 +80,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ['domain/commands', 'domain/meaning', 'domain/identity/user-name', 'domain/audit', 'domain/trail'],
     { public: ['touch', 'completeness', 'proof'], builtins: ['crypto'] },
   ),
-  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail'], { public: ['look', 'view'] }),
+  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail'], {
+    public: ['extract', 'look', 'view'],
+    builtins: ['crypto'],
+  }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },

@@ -96,7 +96,7 @@ const hostile: readonly Record<string, unknown>[] = [
 function walk(seqs: readonly number[], ids: readonly string[]): PageRequest[] {
   const requests: PageRequest[] = [];
   const cursors = [undefined, { after: 0, open: [] }, { after: 3, open: seqs }, { after: 1e15, open: seqs }];
-  for (const look of ['search', 'export', 'report', 'survey'])
+  for (const look of ['search', 'export', 'extract', 'report', 'survey'])
     for (const filter of look === 'search' ? hostile : hostile.slice(0, 4))
       for (const cursor of filter['user'] === 'zq7*' ? cursors : [undefined])
         requests.push([`/trail/${look}`, JSON.stringify({ filter, cursor })]);
@@ -182,7 +182,7 @@ test('a limited view shows no name of another domain, whatever is asked, and not
 test('each role gets what the table says, and nobody acts here', { skip }, async (t) => {
   const { daemon } = await openPage(t);
   const socket = daemon.path('page/page.sock');
-  const paths = ['me', 'verify', 'search', 'export', 'report', 'survey', 'show'].map(
+  const paths = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'].map(
     (look) => `/trail/${look}`,
   );
   const others = [
@@ -198,10 +198,10 @@ test('each role gets what the table says, and nobody acts here', { skip }, async
   const statuses = async (uid: number): Promise<string> =>
     (await askPageAs(uid, socket, requests)).map(({ status }) => status).join(' ');
   const none = '404 404 404 404 404 404 404';
-  assert.equal(await statuses(uids.auditor), `200 200 200 200 200 200 200 ${none}`);
-  assert.equal(await statuses(uids.everything), `200 200 200 200 200 200 200 ${none}`);
-  assert.equal(await statuses(uids.viewer), `200 200 403 403 403 403 403 ${none}`);
-  assert.equal(await statuses(uids.operator), `200 200 403 403 403 403 403 ${none}`);
+  assert.equal(await statuses(uids.auditor), `200 200 200 200 200 200 200 200 ${none}`);
+  assert.equal(await statuses(uids.everything), `200 200 200 200 200 200 200 200 ${none}`);
+  assert.equal(await statuses(uids.viewer), `200 200 403 403 403 403 403 403 ${none}`);
+  assert.equal(await statuses(uids.operator), `200 200 403 403 403 403 403 403 ${none}`);
   assert.equal(await statuses(uids.stranger), requests.map(() => 403).join(' '));
   const methods = await askPageAs(uids.auditor, socket, [
     ['/trail/search', '', 'GET'],

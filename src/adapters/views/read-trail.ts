@@ -11,6 +11,7 @@ import {
   type Surveyed,
 } from '../../domain/trail/search.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
+import { createExtractDigest, type ExtractFacts } from '../../domain/views/extract.js';
 import { type Asked, type Cursor, openMax } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
@@ -57,6 +58,8 @@ export interface AnswerEnd {
   /** The id of the exchange that was found. */
   readonly id?: string | undefined;
   readonly verdict?: Verdict | undefined;
+  /** The last record that was read. */
+  readonly readTo?: number | undefined;
 }
 
 /** A line of an answer. */
@@ -69,6 +72,8 @@ export type AnswerLine =
 export interface TrailAnswer {
   readonly text: string;
   readonly rows: number;
+  /** Of an extract. */
+  readonly extract?: ExtractFacts;
 }
 
 /** Rejects with a JournalFault where the journal cannot be read. */
@@ -86,6 +91,7 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
       return survey(trail, task, asked, clock);
     case 'search':
     case 'export':
+    case 'extract':
     case 'report':
       return search(trail, task, asked, clock);
     default:
@@ -132,6 +138,7 @@ async function search(
   const view = createView(task.users);
   const found = createSearch(filter);
   const retirements = createRetirements();
+  const digest = task.asked.look === 'extract' ? createExtractDigest() : undefined;
   const lines: string[] = [];
   let bytes = 0;
   const add = (rows: readonly ExchangeRow[]): void => {
@@ -139,6 +146,7 @@ async function search(
       const line = JSON.stringify({ row } satisfies AnswerLine);
       bytes += line.length;
       lines.push(line);
+      digest?.take(row);
     }
   };
   if (cursor !== undefined) await restore(trail.files, cursor, view, (line) => found.take(line));
@@ -158,16 +166,24 @@ async function search(
   const notes = [...reading.notes()];
   const retired = retirements.since(filter.sinceMs);
   const next = reading.next();
+  const readTo = reading.lastSeq();
   if (next === undefined) {
     add(found.finish());
-    return answer(lines, { rows: lines.length, notes, retired });
+    return finish({ notes, retired, readTo });
   }
   const open = found.waiting().flatMap((line) => seqOfLine(line) ?? []);
   if (open.length > openMax) {
     notes.push(`${open.length - openMax} commands without an end are left out: there are too many`);
     open.splice(0, open.length - openMax);
   }
-  return answer(lines, { rows: lines.length, notes, retired, cursor: { after: next, open } });
+  return finish({ notes, retired, readTo, cursor: { after: next, open } });
+
+  function finish(end: Omit<AnswerEnd, 'rows'>): TrailAnswer {
+    const answered = answer(lines, { rows: lines.length, ...end });
+    if (digest === undefined) return answered;
+    const facts = { fromSeq: (cursor?.after ?? 0) + 1, toSeq: readTo, sha256: digest.finish() };
+    return { ...answered, extract: facts };
+  }
 }
 
 async function survey(
@@ -226,6 +242,7 @@ function createReading(
       isStopped = true;
     },
     notes: (): readonly string[] => damage.notes(),
+    lastSeq: (): number => lastSeq,
     /** The last record that was read, where the reading was stopped; undefined: it was read to its end, or cannot go on. */
     next(): number | undefined {
       return isStopped && lastSeq > (after ?? 0) ? lastSeq : undefined;

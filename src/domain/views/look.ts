@@ -8,7 +8,7 @@ import type { TrailFilter } from '../trail/search.js';
 export type PageRole = 'view' | 'operate' | 'audit';
 
 /** What can be asked for; the paths are `/trail/` and the word. */
-export const looks = ['me', 'verify', 'search', 'export', 'report', 'survey', 'show'] as const;
+export const looks = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'] as const;
 export type Look = (typeof looks)[number];
 
 /** Which role may ask for what. Nothing that drains, kills or reloads is here: that needs the admin socket. */
@@ -19,6 +19,8 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   verify: ['view', 'operate', 'audit'],
   search: ['audit'],
   export: ['audit'],
+  // As an export, signed.
+  extract: ['audit'],
   // The rows of a report, which is written by who asks.
   report: ['audit'],
   // What an empty search looked through.
@@ -38,7 +40,7 @@ export interface Cursor {
 export type Asked =
   | { readonly look: 'me' | 'verify' }
   | {
-      readonly look: 'search' | 'export' | 'report' | 'survey';
+      readonly look: 'search' | 'export' | 'extract' | 'report' | 'survey';
       readonly filter: TrailFilter;
       readonly cursor: Cursor | undefined;
     }

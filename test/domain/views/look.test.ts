@@ -18,6 +18,7 @@ void test('the roles: records are for auditors, whether the journal is whole is 
     'verify: view operate audit',
     'search: audit',
     'export: audit',
+    'extract: audit',
     'report: audit',
     'survey: audit',
     'show: audit',

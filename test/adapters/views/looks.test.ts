@@ -1,0 +1,97 @@
+// Threads that read the journal for requests: a few at once, one of each person, and an end for what nobody waits for.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { createLooks, LookRefused, type Looks, placesMax } from '../../../src/adapters/views/looks.js';
+import type { ReadTask } from '../../../src/adapters/views/read-trail.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
+import { JournalFault } from '../../../src/ports/faults.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+import { temporaryDirectory } from '../journal/reading.js';
+
+function journalOf(t: TestContext, count = 10): string {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  let text = '';
+  for (let at = 0; at < count; at += 1)
+    text += ledger.seal(encodeBody({ time: at, event: 'admission', id: `X${at}`, users: ['a@b'], args: [] }));
+  writeFileSync(join(directory, '00000001.jsonl'), text);
+  return directory;
+}
+
+function taskOf(
+  directory: string,
+  asked: ReadTask['asked'] = { look: 'search', filter: {}, cursor: undefined },
+) {
+  return { directory, asked, users: ['*@b'], ownKey: '' };
+}
+
+function openLooks(t: TestContext, clock = systemClock): Looks {
+  const looks = createLooks(clock);
+  t.after(() => looks.close());
+  return looks;
+}
+
+const never = new AbortController().signal;
+
+void test('an answer of a thread, at a lower priority than ours; a thread is used again', async (t) => {
+  const looks = openLooks(t);
+  const directory = journalOf(t);
+  const first = await looks.read(taskOf(directory), 'a', never);
+  assert.equal(first.rows, 10);
+  const nices = (): string[] =>
+    readdirSync('/proc/self/task').map((id) =>
+      String(readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]),
+    );
+  const lowered = nices().filter((each) => each === '10').length;
+  assert.equal(lowered, 1);
+  assert.deepEqual(await looks.read(taskOf(directory), 'b', never), first);
+  assert.equal(nices().filter((each) => each === '10').length, 1);
+});
+
+void test('a journal that cannot be read is a fault, and the next request is answered', async (t) => {
+  const looks = openLooks(t);
+  await assert.rejects(looks.read(taskOf('/nowhere/at/all'), 'a', never), JournalFault);
+  assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never)).rows, 10);
+});
+
+void test('one place for a person, and few for all; who waits too long is told so, who leaves takes none', async (t) => {
+  const clock = createFakeClock();
+  const looks = openLooks(t, clock);
+  const directory = journalOf(t);
+  // Not settled before a turn of the event loop, so all of these are asked at once.
+  const running = Array.from({ length: placesMax }, (_, at) =>
+    looks.read(taskOf(directory), `p${at}`, never),
+  );
+  const own = looks.read(taskOf(directory), 'p0', never);
+  const late = looks.read(taskOf(directory), 'late', never);
+  const leaving = new AbortController();
+  const left = looks.read(taskOf(directory), 'left', leaving.signal);
+  leaving.abort(new Error('gone'));
+  await assert.rejects(left, /gone/);
+  clock.advanceNow(3_000);
+  await assert.rejects(own, LookRefused);
+  await assert.rejects(late, /3 searches run already/);
+  for (const each of await Promise.all(running)) assert.equal(each.rows, 10);
+  assert.equal((await looks.read(taskOf(directory), 'p0', never)).rows, 10);
+});
+
+void test('who leaves ends the thread that reads for him, and what takes too long is ended', async (t) => {
+  const clock = createFakeClock();
+  const looks = openLooks(t, clock);
+  // Large enough that it is not answered at once.
+  const directory = journalOf(t, 20_000);
+  const leaving = new AbortController();
+  const left = looks.read(taskOf(directory), 'a', leaving.signal);
+  await systemClock.nextTurn();
+  leaving.abort(new Error('gone'));
+  await assert.rejects(left, /gone/);
+  const slow = looks.read(taskOf(directory), 'a', never);
+  await systemClock.nextTurn();
+  clock.advanceNow(10_000);
+  await assert.rejects(slow, /longer than 10 s/);
+  assert.match((await looks.read(taskOf(directory), 'a', never)).text, /"end":/);
+});
