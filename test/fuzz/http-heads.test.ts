@@ -195,12 +195,17 @@ function readStrictly(bytes: Buffer): { readonly whole: readonly Told[]; readonl
       at = read.end;
       continue;
     }
-    if (length !== undefined && !/^\d{1,15}$/.test(length)) return { whole, cut: undefined };
+    if (length !== undefined && !isLength(length)) return { whole, cut: undefined };
     const body = text.slice(at, at + Number(length ?? 0));
     if (body.length < Number(length ?? 0)) return { whole, cut: { head, body } };
     whole.push({ head, body });
     at += body.length;
   }
+}
+
+/** Digits, and no more than 64 bits hold. */
+function isLength(text: string): boolean {
+  return /^\d{1,20}$/.test(text) && BigInt(text) < 2n ** 64n;
 }
 
 /** `end`: undefined where the chunks stop before theirs. */
