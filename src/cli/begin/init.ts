@@ -152,8 +152,7 @@ async function answerTo<Value>(
 
 /** Nothing is asked, and nothing written, where a file is in the way. Throws a CommandFault. */
 function refuseTaken(directory: string): void {
-  for (const name of [configurationName, snippetName, passwordFileName]) {
-    const path = join(directory, name);
+  for (const path of [configurationName, snippetName].map((name) => join(directory, name))) {
     if (attempt(() => isTaken(path)))
       throw new CommandFault(
         exitCodes.configuration,
