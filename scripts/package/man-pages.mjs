@@ -28,11 +28,15 @@ async function printed(call) {
   return text;
 }
 
-/** Text as roff shows it: no requests, no escapes, and hyphens that can be copied into a shell. */
+/** Text as roff shows it: no requests, no escapes, ASCII, and hyphens that can be copied into a shell. */
 function roff(text) {
   return text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
+    .replaceAll(
+      /[^\n\x20-\x7e]/gu,
+      (one) => `\\[u${one.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}]`,
+    )
     .replaceAll(/^(?=[.'])/gm, '\\&');
 }
 

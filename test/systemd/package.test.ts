@@ -239,6 +239,7 @@ for (const release of releases) {
       assert.ok(existsSync(machine.path('/etc/dovegate/environment.dpkg-dist')));
       assert.equal(readFileSync(machine.path('/etc/dovegate/credentials/mail1'), 'utf8'), `${password}\n`);
       assert.ok(!existsSync(machine.path('/usr/lib/dovegate/dist/gone.js')));
+      await machine.run('dovegate', 'audit', 'verify', '/var/lib/dovegate/audit', '--unsigned');
       assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'enabled\n');
     });
 
