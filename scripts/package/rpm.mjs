@@ -53,6 +53,7 @@ cp -a ${stage}/. %{buildroot}/
 /usr/bin/dovegate
 /usr/lib/dovegate
 /usr/lib/systemd/system/dovegate*
+/usr/lib/systemd/system-preset/90-dovegate.preset
 /usr/lib/sysusers.d/dovegate.conf
 /usr/lib/tmpfiles.d/dovegate.conf
 /usr/share/bash-completion/completions/dovegate

@@ -1,5 +1,5 @@
 // The files of the daemon's packages, Debian's and the rpm: what install.mjs puts below /usr, manual pages and licences, below a folder.
-// Maintainer scripts and the conffile are in maintainer/ beside this file.
+// Maintainer scripts, the conffile and the preset of systemd are in maintainer/ beside this file.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -96,6 +96,7 @@ export async function fillStage(stage, upstream, seconds) {
   rmSync(join(stage, 'etc/dovegate/dovegate.yaml'));
   rmSync(join(stage, 'usr/lib/dovegate/scripts'), { recursive: true });
   write(join(stage, 'etc/dovegate/environment'), maintainerFile('environment'));
+  write(join(stage, 'usr/lib/systemd/system-preset/90-dovegate.preset'), maintainerFile('preset'));
   const manifest = join(stage, 'usr/lib/dovegate/package.json');
   write(manifest, readFileSync(manifest, 'utf8').replace(/"version": "[^"]+"/, `"version": "${upstream}"`));
   const main = join(stage, 'usr/lib/dovegate/dist/main.js');

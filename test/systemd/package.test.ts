@@ -192,7 +192,9 @@ for (const release of releases) {
       assert.match(said, /there is no \/etc\/dovegate\/dovegate\.yaml yet\. Next: dovegate init/);
       assert.equal(await machine.run('dovegate', '--version'), '0.0.8\n');
       assert.equal(await machine.property(service, 'ActiveState'), 'inactive');
-      assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'disabled\n');
+      await machine.run('systemctl', 'preset', service, 'dovegate@support.socket');
+      for (const unit of [service, 'dovegate@support.socket'])
+        assert.equal((await machine.try('systemctl', 'is-enabled', unit)).text, 'disabled\n', unit);
       const verified = await machine.try('systemd-analyze', 'verify', service, 'dovegate@support.socket');
       assert.deepEqual([verified.exit, verified.text], [0, '']);
       assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
