@@ -44,12 +44,12 @@ export async function auditProof(
     screen.complain('dovegate: warning: no --key was given, so the signatures were not checked');
 
   const { chosen, unsigned } = await choose(journal, filter, signedSeq);
-  const whole = isWhole ? await rangeOf(journal, filter, signedSeq) : undefined;
+  const range = isWhole ? await rangeOf(journal, filter, signedSeq) : undefined;
   const keys = isChecked ? [...new Set([...journal.keys, signedBy])] : [];
   const title = { journal: verdict.journal, keys: keys.length > 0 ? keys : verdict.keys };
   for (const line of formatProofTitle({ ...title, question: describeFilter(filter), isWhole }))
     await screen.print(printable(line));
-  const writer = createProofWriter({ chosen, keys, signedSeq, whole });
+  const writer = createProofWriter({ chosen, keys, signedSeq, whole: range });
   for (const file of journal.trail.files) {
     for await (const piece of readToDamage(file)) {
       const lines: string[] = [];
@@ -77,23 +77,25 @@ export async function auditProof(
   screen.complain(
     `dovegate: ${plural(writer.records, 'record')} with proof, signed by ${keys.join(', ') || signedBy}`,
   );
-  if (unsigned === 0) return exitCodes.ok;
-  const later = `${plural(unsigned, 'record')} after seq ${signedSeq} cannot be proved before the next signature: ask again in a minute`;
-  screen.complain(`dovegate: ${later}`);
-  return exitCodes.failed;
+  const later = `after seq ${signedSeq} cannot be proved before the next signature: ask again in a minute`;
+  if (unsigned > 0) screen.complain(`dovegate: ${plural(unsigned, 'record')} ${later}`);
+  const isCut = range !== undefined && range.lastSeq > signedSeq;
+  if (isCut) screen.complain(`dovegate: the end of the time, seq ${range.lastSeq}, ${later}`);
+  return unsigned > 0 || isCut ? exitCodes.failed : exitCodes.ok;
 }
 
 /** The records of all commands that are found. `unsigned`: those that no signature covers yet. */
 async function choose(
-  { trail }: CheckedJournal,
+  { trail, verdict }: CheckedJournal,
   filter: TrailFilter,
   signedSeq: number,
 ): Promise<{ readonly chosen: SeqSet; readonly unsigned: number }> {
+  const { lastSeq = signedSeq } = verdict;
   const chosen = createSeqSet();
   let unsigned = 0;
   for await (const { admittedSeq, completedSeq } of searchTrail(trail, filter)) {
     for (const seq of [admittedSeq, completedSeq]) {
-      if (seq === undefined) continue;
+      if (seq === undefined || seq > lastSeq) continue;
       if (seq > signedSeq) unsigned += 1;
       else chosen.add(seq);
     }
@@ -101,13 +103,20 @@ async function choose(
   return { chosen, unsigned };
 }
 
-/** The records of the time that was asked for, with a neighbor on either side. */
+interface Range {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** The last record of the time, signed or not. */
+  readonly lastSeq: number;
+}
+
+/** The records of the time that was asked for, with a neighbor on either side, as far as they are signed. */
 async function rangeOf(
   { trail, verdict }: CheckedJournal,
   { sinceMs, untilMs }: TrailFilter,
   signedSeq: number,
-): Promise<{ readonly fromSeq: number; readonly toSeq: number }> {
-  const { firstSeq = 1 } = verdict;
+): Promise<Range> {
+  const { firstSeq = 1, lastSeq = signedSeq } = verdict;
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   let first: number | undefined;
@@ -119,13 +128,15 @@ async function rangeOf(
         const time = readHead(line.toString('latin1', 0, headBytes))?.time ?? '';
         if (time < since || time >= until) return;
         const seq = readClaim(line)?.seq;
+        // What was written since the check is not asked for.
+        if (seq === undefined || seq > lastSeq) return;
         first ??= seq;
-        last = seq ?? last;
+        last = seq;
       });
     }
   }
   const fromSeq = Math.max(firstSeq, (first ?? signedSeq) - 1);
-  return { fromSeq, toSeq: Math.max(fromSeq, Math.min(signedSeq, last + 1)) };
+  return { fromSeq, toSeq: Math.max(fromSeq, Math.min(signedSeq, last + 1)), lastSeq: last };
 }
 
 /** Time and event stand within so many bytes. */

@@ -50,7 +50,8 @@ export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
   return groups.map((group) => {
     const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
     const notes = [
-      ...(group.by === 'all' ? ['may have touched it: was for all users'] : []),
+      ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
+      ...(group.isCount ? ['a count that dovegate made for a command'] : []),
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
       ...(group.reached === 'no' ? ['did not reach a mail server'] : []),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),

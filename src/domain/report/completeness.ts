@@ -70,7 +70,9 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
   const { firstTime, lastTime, signedTime, signedSeq, lastSeq } = verdict;
   const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
   const endMs = asked.toMs === undefined ? undefined : Math.min(asked.toMs, asked.nowMs);
-  const to = endMs === undefined ? lastTime : formatTime(endMs);
+  const end = endMs === undefined ? lastTime : formatTime(endMs);
+  // Of a time that has not begun, nothing is known.
+  const to = end < from ? from : end;
   const doubts: Doubt[] = [];
   const doubt = (code: DoubtCode, text: string, isSerious = true): void => {
     doubts.push({ code, text, isSerious });
@@ -89,7 +91,9 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
     doubt('empty', 'the journal holds no record');
   } else {
     if (firstTime > from) tellBegin(doubt, verdict, from);
-    if (endMs !== undefined && (parseTime(lastTime) ?? 0) < endMs - tailMsMax)
+    const isBehind =
+      from > lastTime || (endMs !== undefined && (parseTime(lastTime) ?? 0) < endMs - tailMsMax);
+    if (isBehind)
       doubt('ends-earlier', `the last record is of ${lastTime}; nothing is known of the time after it`);
     if (vouching.isChecked && signedSeq !== undefined && signedTime !== undefined && signedTime < to)
       tellTail(doubt, signedTime, (lastSeq ?? signedSeq) - signedSeq, lastTime);

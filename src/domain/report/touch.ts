@@ -236,6 +236,8 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 /** Commands of one day that are alike for who reads a report. */
 export interface TouchGroup
   extends Pick<Touch, 'day' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed'> {
+  /** Searches that dovegate made by itself, to count mails for a command. */
+  readonly isCount: boolean;
   readonly count: number;
   readonly firstTime: string;
   readonly lastTime: string;
@@ -306,6 +308,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         by,
         reached,
         showed,
+        isCount: touch.countedFor !== '',
         count: 0,
         firstTime: time,
         lastTime: time,
@@ -333,8 +336,9 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
   }
 }
 
-function keyOf({ class: kind, by, reached, showed }: Touch, person: string, reason: string): string {
-  return formatJson([person, kind, reason, by, reached, showed]);
+function keyOf(touch: Touch, person: string, reason: string): string {
+  const { class: kind, by, reached, showed, countedFor } = touch;
+  return formatJson([person, kind, reason, by, reached, showed, countedFor !== '']);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditProof, type ProofFlags } from '../../../src/cli/audit/audit-proof.js';
 import type { TrailFilter } from '../../../src/domain/trail/search.js';
+import { admission, completion, openFor } from '../../adapters/journal/opening.js';
+import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { keepScreen, seqOf, signKey, tamper, writeJournal } from './shown.js';
 import { keyFile } from './verifying.js';
 
@@ -75,4 +77,22 @@ void test('nothing is proved from a journal with a fault, without a signature, o
 void test('nothing found is a proof of nothing, and says so', async (t) => {
   const { code, lines } = await prove(t, await writeJournal(t, 4), { user: 'nobody@example.com' });
   assert.deepEqual([code, lines.at(-1)], [0, '% 0 records, 0 lines, 0 runs']);
+});
+
+void test('records that no signature covers yet are counted, and the exit code says so', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal } = await openFor(t, directory, { signKey: signKey.secretPem });
+  for (const id of ['E0', 'E1']) {
+    await journal.appendDurable(admission(id), false);
+    journal.append(completion(id));
+  }
+  await journal.appendDurable(admission('E2'), true);
+  const { code, lines, complaints } = await prove(t, directory, {}, { whole: true });
+  assert.equal(code, 1);
+  assert.match(
+    complaints,
+    /5 records after seq \d+ cannot be proved before the next signature: ask again in a minute/,
+  );
+  assert.match(complaints, /the end of the time, seq \d+, after seq/);
+  assert.match(lines.at(-1) ?? '', /^% 0 records, /);
 });

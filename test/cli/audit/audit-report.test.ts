@@ -64,7 +64,7 @@ void test('first the verdict, then groups by day, person, class and reason', asy
   assert.match(rows, /^DAY +PERSON +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
   assert.match(rows, /\d bob@support|bob@support +content read +1 .* fetch +did not reach a mail server/);
   assert.match(rows, /who +may have touched it: by a mask/);
-  assert.match(rows, /log errors +may have touched it: was for all users/);
+  assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
   assert.match(
     rows,
     /carol@support +content read +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
@@ -88,6 +88,16 @@ void test('content only, for somebody else, and for nobody', async (t) => {
   for (const mailbox of ['', '*', 'al*'])
     await assert.rejects(report(t, directory, { mailbox }), /name of one user/);
   await assert.rejects(report(t, directory, { from: 2, to: 2 }), /--from must be before --to/);
+});
+
+void test('a time that has not begun, and one after the end of the journal, are not complete', async (t) => {
+  const directory = await writeJournal(t, 4);
+  for (const times of [{ from: 2e12 }, { from: 2e12, to: 3e12 }]) {
+    const { code, lines } = await report(t, directory, times);
+    assert.equal(code, 1);
+    assert.match(lines[1] ?? '', /^NOT proved complete from 2033-05-18 03:33:20 to 2033-05-18 03:33:20 UTC/);
+    assert.match(lines[2] ?? '', /the last record is of /);
+  }
 });
 
 void test('JSON: the verdict, then one line for each command', async (t) => {

@@ -54,6 +54,12 @@ const cases: readonly [string, string, string][] = [
     codes(whole, { toMs: started + 9e7, nowMs: started + 190_000 }),
     'true',
   ],
+  ['after its end', codes(whole, { fromMs: started + 600_000, toMs: undefined }), 'false ends-earlier!'],
+  [
+    'of tomorrow',
+    codes(whole, { fromMs: started + 9e7, toMs: started + 9.5e7, nowMs: started + 190_000 }),
+    'false ends-earlier!',
+  ],
   [
     'some seconds without a signature',
     codes({ ...whole, signedSeq: 27, signedTime: '2026-11-20T08:03:00.000Z' }),

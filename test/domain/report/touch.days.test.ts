@@ -50,6 +50,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
     at('2026-11-20T10:00:00.000Z', { person: 'anna@support' }),
     at('2026-11-20T10:00:00.000Z', { reached: 'no' }),
     at('2026-11-20T10:00:00.000Z', { by: 'all' }),
+    at('2026-11-20T10:00:00.000Z', { countedFor: 'F', command: 'search' }),
   ]);
   assert.deepEqual(rest, []);
   assert.deepEqual(
@@ -61,6 +62,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
       ['carol@support', 'read', '', 3, 'quota get,1 mailbox list,2'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
+      ['carol@support', 'read', '', 1, 'search,1'],
     ],
   );
   const group = day?.groups[3];
