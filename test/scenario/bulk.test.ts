@@ -3,12 +3,16 @@
 // What must not happen: a user that is sent twice, or that has neither a result nor a place among the unknown; one failure that stops the rest.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { builtProgram, type Daemon, runDovegate } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { ProgramOptions } from '../kit/program.js';
+import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 
 const policy = `
@@ -293,4 +297,57 @@ test('a mask is listed by the server; a list of both kinds of names is read as t
   await daemon.stop();
   const gone = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], { stdin: 'u1@x.org\n' });
   assert.deepEqual([gone.exit, /cannot be reached/.test(gone.stderr)], [75, true], gone.stderr);
+});
+
+test('over TLS with an account, and over HTTP with a key', async (t) => {
+  const [tcp = 0, http = 0] = await freePorts(2);
+  const key = makeKey(randomBytes(keyBytes));
+  const tls = '{ mode: implicit, certificate: gate.crt, key: gate.key }';
+  const { daemon, backend } = await openGateway(t, {
+    policy: `${policy}\n    limits: { rate: 10/second }`,
+    listeners: `
+  desk: { tcp: "127.0.0.1:${tcp}", tls: ${tls}, accounts: { anna: { password_hash: "${hash}", policy: support } } }
+  panel: { tcp: "127.0.0.1:${http}", protocol: http, tls: ${tls}, keys: { panel: { hash: "${hashKey(key)}", policy: support } } }`,
+    files: filesOf(authority),
+    backend: {
+      script: ({ user }, connection) => connection.status(user === userOf(1) ? '-NOUSER' : '+'),
+    },
+  });
+  const fileOf = (name: string, text: string): string => {
+    writeFileSync(daemon.path(name), text, { mode: 0o600 });
+    return daemon.path(name);
+  };
+  const list = fileOf('list', listOf(12));
+  const ca = fileOf('authority.pem', authority.certificatePem);
+  const account = ['--account', 'anna', '--password-file', fileOf('pw', password), '--tls', 'implicit'];
+  for (const [at, where] of [
+    ['--socket', `localhost:${tcp}`, ...account],
+    ['--http', `https://localhost:${http}`, '--key-file', fileOf('panel.key', key)],
+  ].entries()) {
+    const asked = [
+      '--ca',
+      ca,
+      '--users',
+      list,
+      '--jobs',
+      '3',
+      '--format',
+      'json',
+      '--',
+      'mailbox',
+      'create',
+      'New',
+    ];
+    const { exit, stdout, stderr } = await runDovegate(['send', ...where, ...asked]);
+    assert.equal(exit, 1, stderr);
+    const lines = linesOf(stdout.toString());
+    assert.equal(lines.filter(({ result }) => result === 'ok').length, 11, stderr);
+    assert.equal(lines.find(({ user }) => user === userOf(1))?.['code'], 'NOUSER');
+    assert.equal(backend.commands.length, 12 * (at + 1), 'nobody twice, although ten a second are all');
+  }
+  await daemon.stop();
+  const records = auditRecords(daemon).filter(
+    ({ event, decision }) => event === 'admission' && decision === 'allow',
+  );
+  assert.ok(records.every(({ tag }) => /^bulk-[0-9a-f]{16}-\d+$/.test(String(tag))));
 });

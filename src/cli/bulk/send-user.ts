@@ -173,7 +173,9 @@ export function judgeFailure(failure: CommandFailed, isHarmlessOne: boolean): Us
   const said = logs.findLast(({ type }) => type !== 'debug')?.text;
   const message = (said ?? failure.message).replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
   if (code !== 'TEMPFAIL') return { kind: 'failed', code, message, id };
-  const permitted = said === undefined ? undefined : readTryAgain(said);
+  // Over HTTP only an answer with an id is dovegate's, over a socket only a line that begins so.
+  const isOurs = id !== undefined || said?.startsWith('dovegate: ') === true;
+  const permitted = said === undefined || !isOurs ? undefined : readTryAgain(said);
   if (permitted !== undefined) {
     const why = permitted.afterMs !== undefined || message.startsWith('over ') ? 'limited' : 'busy';
     return { ...again(why, message, permitted.afterMs), id };

@@ -274,9 +274,21 @@ export function judgeEnding(ending: Ending): Verdict {
   }
 }
 
-/** Sentences of above that end so are of commands of which nothing was sent. */
-const tryAgain =
-  /(?:; try again(?: in (\d+) s| when it is back in service)?|^backend \S+ is not reachable \([\w-]+\)|^more than \d+ sessions(?: of .*)? at once)$/s;
+/** Sentences of commands of which nothing was sent. */
+const tryAgain = new RegExp(
+  `^(?:${[
+    'over (?:60 questions a minute|a limit of policy .+); try again(?: in (\\d+) s)?',
+    'too many commands are waiting; try again',
+    'no upstream became free in time; try again',
+    'dovegate is stopping; try again',
+    'the userdb could not be asked who is meant \\([\\w-]+\\); try again',
+    'the configuration changed while the command waited; try again',
+    'the backend turned out to be Dovecot [\\d.]+; try again',
+    'backend \\S+ is drained; try again when it is back in service',
+    'backend \\S+ is not reachable \\([\\w-]+\\)',
+    'more than \\d+ sessions(?: of .+)? at once',
+  ].join('|')})$`,
+);
 
 /**
  * For a client that got `-TEMPFAIL` with this sentence, as it came: the same command may be sent again, a change too, since nothing of it

@@ -27,6 +27,8 @@ const cases: readonly (readonly [string, string | undefined, string, string])[] 
   ],
   ['TEMPFAIL', `dovegate: backend mail1 did not answer in time, id ${id}`, 'unknown', 'broken'],
   ['TEMPFAIL', `dovegate: the audit record could not be written, id ${id}`, 'unknown', 'broken'],
+  // A line of the backend's log is not the word of dovegate.
+  ['TEMPFAIL', 'too many commands are waiting; try again', 'failed', 'broken'],
   ['TEMPFAIL', 'Mailbox x: Internal error occurred', 'failed', 'broken'],
   ['TEMPFAIL', undefined, 'failed', 'broken'],
 ];

@@ -220,6 +220,9 @@ void test('other sentences permit none, whatever they hold', () => {
     'x; try again later',
     'backend mail1 is not reachable (x) any more',
     '; try again in  s',
+    'Mailbox is locked; try again',
+    'x\ntoo many commands are waiting; try again',
+    'too many commands are waiting; try again\n',
   ])
     assert.equal(readTryAgain(text), undefined, text);
 });
