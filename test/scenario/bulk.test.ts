@@ -216,20 +216,9 @@ test('another command, list or server does not go on with a state, nor do two ru
     assert.deepEqual([exit, /another command, list or server/.test(stderr)], [65, true], stderr);
   }
   const mine = daemon.path('mine.txt');
-  for (const text of ['my notes\n', 'my notes', 'dovegate-bulk 2 x\n']) {
-    writeFileSync(mine, text);
-    const { exit } = await bulk(daemon, [
-      '--users',
-      list,
-      '--resume',
-      mine,
-      '--',
-      'mailbox',
-      'create',
-      'New',
-    ]);
-    assert.deepEqual([exit, readFileSync(mine, 'utf8')], [65, text]);
-  }
+  writeFileSync(mine, 'my notes\n');
+  const notes = await bulk(daemon, ['--users', list, '--resume', mine, '--', 'mailbox', 'create', 'New']);
+  assert.deepEqual([notes.exit, readFileSync(mine, 'utf8')], [65, 'my notes\n']);
   assert.equal(readFileSync(state, 'utf8'), before);
 });
 
