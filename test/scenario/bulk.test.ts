@@ -248,7 +248,7 @@ test('a run waits where a limit says so, and Ctrl-C ends it with what runs', asy
   assert.equal(child.exitCode, 75, said.err);
   assert.match(
     said.err,
-    /20 users: 20 ok, 0 failed, 0 unknown\n.*10 users are left; go on with the same command and --resume/,
+    /20 users: 20 ok, 0 failed, 0 unknown\n.*10 users left; go on with the same command and --resume/,
   );
   assert.equal(backend.commands.length, 20);
   assert.doesNotMatch(readFileSync(state, 'utf8'), /^\?/m);

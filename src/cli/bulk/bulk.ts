@@ -16,7 +16,9 @@ import {
   type Counts,
   createBulkProgress,
   describeCounts,
+  formatCount,
   formatResult,
+  formatUsers,
   tableHead,
 } from './results.js';
 import { runForUsers } from './run.js';
@@ -108,7 +110,9 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     let done = 0;
     for (const name of list.users.keys()) if (isDone(name)) done += 1;
     if (read.header !== undefined)
-      stderr(`dovegate: goes on with ${header.id}: ${done} of ${list.users.size} users have a result`);
+      stderr(
+        `dovegate: goes on with ${header.id}: ${formatCount(done)} of ${formatUsers(list.users.size)} have a result`,
+      );
     const terminal = process.stderr.isTTY ? (text: string) => process.stderr.write(text) : undefined;
     progress = createBulkProgress(systemClock, screen, terminal, list.users.size, done);
     await screen.flush();
@@ -138,7 +142,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
       stderr(
         `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
       );
-    if (left > 0) stderr(plain(`dovegate: ${left} users are left; ${howToGoOn(resume)}`));
+    if (left > 0) stderr(plain(`dovegate: ${formatUsers(left)} left; ${howToGoOn(resume)}`));
     if (fault !== undefined && fault.exitCode !== sysexits.tempFail) return fault.exitCode;
     if (left > 0) return sysexits.tempFail;
     return counts.failed + counts.unknown > 0 ? exitCodes.failed : exitCodes.ok;

@@ -69,8 +69,13 @@ function formatRows(rows: readonly BulkRow[]): string {
 }
 
 export function describeCounts({ ok, failed, unknown }: Counts): string {
-  const parts = [`${number(ok)} ok`, `${number(failed)} failed`, `${number(unknown)} unknown`];
-  return `${plural(ok + failed + unknown, 'user').replace(/^\d+/, (digits) => number(Number(digits)))}: ${parts.join(', ')}`;
+  const parts = [`${formatCount(ok)} ok`, `${formatCount(failed)} failed`, `${formatCount(unknown)} unknown`];
+  return `${formatUsers(ok + failed + unknown)}: ${parts.join(', ')}`;
+}
+
+/** `1 user`, `1,234 users`. */
+export function formatUsers(count: number): string {
+  return plural(count, 'user').replace(/^\d+/, (digits) => formatCount(Number(digits)));
 }
 
 /** A line on a terminal that is drawn again and again. */
@@ -115,9 +120,9 @@ export function createBulkProgress(
       drawnMs = nowMs;
       const perSecond = ((done - begun) * 1000) / Math.max(1, nowMs - startMs);
       const rest = perSecond > 0 ? `, ${describeSpan(((all - done) / perSecond) * 1000)} left` : '';
-      const bad = failed + unknown === 0 ? '' : ` (${number(failed + unknown)} not ok)`;
+      const bad = failed + unknown === 0 ? '' : ` (${formatCount(failed + unknown)} not ok)`;
       show(
-        `${number(done)} of ${number(all)} users${bad}, ${perSecond.toFixed(perSecond < 10 ? 1 : 0)}/s${rest}`,
+        `${formatCount(done)} of ${formatCount(all)} users${bad}, ${perSecond.toFixed(perSecond < 10 ? 1 : 0)}/s${rest}`,
       );
     },
     waits(ms, why) {
@@ -131,7 +136,7 @@ export function createBulkProgress(
 }
 
 /** `1,234`. */
-function number(count: number): string {
+export function formatCount(count: number): string {
   return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
@@ -139,6 +144,6 @@ function number(count: number): string {
 export function describeSpan(ms: number): string {
   const seconds = Math.ceil(ms / 1000);
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  if (hours > 0) return `${number(hours)} h ${minutes} min`;
+  if (hours > 0) return `${formatCount(hours)} h ${minutes} min`;
   return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
