@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { askRaw, encodePost } from '../kit/raw-http.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { readAudit } from '../kit/traces.js';
 import { type Machine, openMachine } from './machine.js';
@@ -311,10 +312,12 @@ for (const release of releases) {
 
     await t.test('a socket of its own for a group, with the drop-in for it', async () => {
       const pid = await mainPid();
-      const own = configuration.replace(
-        'listeners:',
-        'listeners:\n  own: { unix: /run/dovegate/own.sock, group: support, policy: support }',
-      );
+      const own = configuration
+        .replace(
+          'listeners:',
+          'listeners:\n  own: { unix: /run/dovegate/own.sock, group: support, policy: support }',
+        )
+        .replace('systemd: billing,', 'systemd: billing, protocol: http,');
       machine.write('/etc/dovegate/dovegate.yaml', own);
       const dropIn = '/usr/local/lib/dovegate/systemd/examples/own-sockets.conf';
       await machine.run('cp', dropIn, `/etc/systemd/system/${service}.d/`);
@@ -325,6 +328,16 @@ for (const release of releases) {
       const made = await machine.run('stat', '-c', '%U %G %a', '/run/dovegate/own.sock');
       assert.equal(made.trim(), 'dovegate support 660');
       assert.equal(await ask(machine, 'own', 'mailbox', 'list'), '+');
+      // Over HTTP, at a socket of systemd; the second one is too large to be held in memory.
+      for (const filled of ['', ' '.repeat(2 * 1024 * 1024)]) {
+        const body = `[["quotaGet",{"user":"alice@example.org"},"t"]${filled}]`;
+        const answer = await askRaw(
+          { path: machine.path('/run/dovegate/billing.sock') },
+          encodePost({ body }),
+        );
+        assert.equal(answer.status, 200);
+        assert.match(answer.body.toString(), /^\[\["doveadmResponse",\[\{"root":"User quota",.*\],"t"\]\]$/);
+      }
     });
 
     await t.test(
