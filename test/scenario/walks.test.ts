@@ -3,16 +3,19 @@
 // each section with what must be so before and after it. What must not happen: a step that fails, a member who was removed and gets in, an
 // auditor who sees secrets, a journal that is gone after the end.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { complete, example, fencesOf } from '../cli/docs-page.js';
+import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
+import type { ScriptedConnection } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 
+const oldPassword = 'correct-horse-battery';
 const page = readFileSync(fileURLToPath(new URL('../../../docs/tasks.md', import.meta.url)), 'utf8');
 
 /** The `sh` commands and the configurations of a section, in order. */
@@ -43,6 +46,8 @@ start() {
   cat "$W/log"; exit 9
 }
 trap 'stop' EXIT
+# What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections.
+doveadm() { [ "$*" = reload ]; touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done; }
 systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; *) echo "no systemctl $1"; exit 9;; esac; }
 # The place with a configuration that is to be: EXPECTED COMMAND
 expect() { local code=0; echo "? $2"; bash -c "$2" > "$W/out" 2>&1 || code=$?; [ "$code" = "$1" ] || { echo "ended with $code instead of $1:"; cat "$W/out"; exit 9; }; }
@@ -62,19 +67,25 @@ async function walk(t: TestContext, parts: readonly (string | readonly [number, 
   writeFileSync(join(folder, 'bin/dovegate'), `#!/bin/sh\nexec ${process.execPath} ${builtProgram} "$@"\n`, {
     mode: 0o755,
   });
+  const script = (_: unknown, connection: ScriptedConnection): Promise<void> => connection.status('+');
   const socket = join(folder, 'run/dovecot/dovegate-doveadm');
-  const dovecot = await openScriptedDovecot({
-    unix: socket,
-    script: (_, connection) => connection.status('+'),
-  });
+  const dovecot = await openScriptedDovecot({ unix: socket, script });
   t.after(() => dovecot.close());
+  const authority = makeAuthority({ name: 'example authority' });
+  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
+  writeFileSync(join(folder, 'mail1.password'), `${oldPassword}\n`);
+  const certificate = authority.issue({ names: ['localhost'] });
+  const far = await openScriptedDovecot({ tls: 'starttls', certificate, password: oldPassword, script });
+  t.after(() => far.close());
   chmodSync(socket, 0o666);
   let configuration = complete(fencesOf(page)[0]?.text ?? '', example).replace(
     /^ {2}billing: \{ unix.*\n/m,
     '',
   );
-  const put = (): string =>
-    `cat > /etc/dovegate/dovegate.yaml <<'END'\n${configuration.replaceAll(/^tests:\n(?: {2}.*\n)+/gm, '')}END`;
+  const put = (): string => {
+    const here = configuration.replace('mail1.example.com:24245', `localhost:${far.port}`);
+    return `cat > /etc/dovegate/dovegate.yaml <<'END'\n${here.replaceAll(/^tests:\n(?: {2}.*\n)+/gm, '')}END`;
+  };
   const lines = [machine, put(), 'start'];
   for (const part of parts) {
     if (typeof part !== 'string') {
@@ -89,11 +100,16 @@ async function walk(t: TestContext, parts: readonly (string | readonly [number, 
     }
   }
   lines.push('echo the end');
-  const script = join(folder, 'walk.sh');
-  writeFileSync(script, lines.join('\n'));
-  const done = await runProgram('unshare', ['--mount', '--propagation', 'private', 'bash', script], {
-    env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' },
-  });
+  writeFileSync(join(folder, 'walk.sh'), lines.join('\n'));
+  const reloads = setInterval(() => {
+    if (!existsSync(join(folder, 'reload'))) return;
+    far.change({ password: readFileSync(join(folder, 'etc/dovegate/mail1.next'), 'utf8').trim() });
+    for (const connection of far.live) connection.end();
+    rmSync(join(folder, 'reload'));
+  }, 20);
+  t.after(() => clearInterval(reloads));
+  const args = ['--mount', '--propagation', 'private', 'bash', join(folder, 'walk.sh')];
+  const done = await runProgram('unshare', args, { env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' } });
   assert.ok(done.exit === 0 && done.text.endsWith('the end\n'), done.text);
 }
 
@@ -154,5 +170,30 @@ test('backed out: no client gets in, and the journal is whole', { timeout: 60_00
       0,
       'mkdir /root/x && tar -C /root/x -xzf /root/dovegate-audit.tar.gz && dovegate audit verify --unsigned /root/x/audit',
     ],
+  ]);
+});
+
+test('a password is changed, and neither the old nor the new one is refused on the way', {
+  timeout: 60_000,
+}, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) return t.skip(why);
+  const given =
+    'cp "$W/ca.pem" "$W/mail1.password" /etc/dovegate; chown dovegate /etc/dovegate/mail1.password; chmod 0600 /etc/dovegate/mail1.password';
+  const file = (name: string): string => `$(cat /etc/dovegate/mail1.${name})`;
+  await walk(t, [
+    [0, 'usermod --append --groups support bob'],
+    [0, given],
+    'Change the password of a backend',
+    [0, quota('bob')],
+    [
+      0,
+      `[ "${file('next')}" = "${file('password')}" ] && [ "${file('next')}" != "$(cat "$W/mail1.password")" ]`,
+    ],
+    [
+      0,
+      '[ "$(stat -c "%U %a" /etc/dovegate/mail1.next /etc/dovegate/mail1.password | uniq)" = "dovegate 600" ]',
+    ],
+    [0, quota('bob')],
   ]);
 });
