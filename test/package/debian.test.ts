@@ -15,7 +15,7 @@ const why = existsSync('/usr/bin/dpkg-deb') ? undefined : 'there is no dpkg-deb'
 const lintian = existsSync('/usr/bin/lintian');
 
 async function checked(file: string, ...args: string[]): Promise<ProgramResult> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 120_000, env: { LC_ALL: 'C.UTF-8' } });
+  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env: { LC_ALL: 'C.UTF-8' } });
   assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
   return done;
 }
@@ -26,7 +26,7 @@ async function packed(folder: string): Promise<string> {
   return text.split(' ')[0] ?? '';
 }
 
-void test('the Debian package', { skip: why ?? false, timeout: 300_000 }, async (t) => {
+void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
   const deb = await packed(folder);
   const field = async (name: string): Promise<string> =>
@@ -135,7 +135,7 @@ void test('the Debian package', { skip: why ?? false, timeout: 300_000 }, async 
     { skip: lintian ? false : 'there is no lintian' },
     async (nested) => {
       const found = await runProgram('lintian', ['--fail-on', 'error', '--no-tag-display-limit', deb], {
-        timeoutMs: 120_000,
+        timeoutMs: 300_000,
       });
       nested.diagnostic(`warnings: ${found.text.match(/^W: /gm)?.length ?? 0}`);
       assert.equal(found.exit, 0, found.text);

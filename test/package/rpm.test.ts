@@ -12,12 +12,12 @@ const { version } = readManifest();
 const why = existsSync('/usr/bin/rpmbuild') ? undefined : 'there is no rpmbuild';
 
 async function checked(file: string, ...args: string[]): Promise<string> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 120_000, env: { LC_ALL: 'C.UTF-8' } });
+  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env: { LC_ALL: 'C.UTF-8' } });
   assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
   return done.stdout.toString();
 }
 
-void test('the rpm', { skip: why ?? false, timeout: 300_000 }, async (t) => {
+void test('the rpm', { skip: why ?? false, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
   const made = await checked(process.execPath, 'scripts/package.mjs', '--output', folder, 'rpm');
   const file = made.split(' ')[0] ?? '';
