@@ -10,7 +10,7 @@
 //   % 1 records, 4 lines, 1 runs
 
 import { hash } from 'node:crypto';
-import { isSignedBy, type Link, publicKeyDer, readLink, unsignedLine } from '../audit/ledger.js';
+import { isSignedBy, type Link, publicKeyDer, readClaim, readLink, unsignedLine } from '../audit/ledger.js';
 import { readHead, readWord } from '../audit/record.js';
 
 /** Numbers of records, in 8 KiB for every 65,536 numbers among which one was added: what is found may be many. */
@@ -86,13 +86,15 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
 
   return {
     take(line) {
-      const link = readLink(line);
-      if (link === undefined || fault !== undefined) return undefined;
-      const { seq } = link;
+      const claim = readClaim(line);
+      if (claim === undefined || fault !== undefined) return undefined;
+      const { seq } = claim;
       const isWhole = whole !== undefined && seq >= whole.fromSeq && seq <= whole.toSeq;
       const isChosen = chosen.has(seq);
       if (seq > signedSeq || (!isRunning && !isChosen && !isWhole)) return undefined;
-      if (!link.isIntact || (isRunning && (link.prev !== before?.hash || seq !== before.seq + 1))) {
+      // Hashing costs most of the time, and most lines are in no run.
+      const link = readLink(line);
+      if (link?.isIntact !== true || (isRunning && (link.prev !== before?.hash || seq !== before.seq + 1))) {
         fault = { seq, text: 'the record does not follow the one before it' };
         return undefined;
       }

@@ -1,8 +1,9 @@
 // Proofs from real journals on the disk: which lines they hold, and when there is none.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { auditProof, type ProofFlags } from '../../../src/cli/audit/audit-proof.js';
 import type { TrailFilter } from '../../../src/domain/trail/search.js';
 import { admission, completion, openFor } from '../../adapters/journal/opening.js';
@@ -61,6 +62,16 @@ void test('whole: from the first line of the time to the last, in one run', asyn
   );
   assert.equal(body.filter((line) => line.startsWith('= ')).length, 1);
   assert.match(lines.at(-1) ?? '', /^% 2 records, \d+ lines, 1 runs$/);
+});
+
+void test('compressed segments give the same proof', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const before = await prove(t, directory, { text: 'E7' }, { whole: true });
+  const name = join(directory, '00000001.jsonl');
+  writeFileSync(`${name}.gz`, gzipSync(readFileSync(name)));
+  rmSync(name);
+  const after = await prove(t, directory, { text: 'E7' }, { whole: true });
+  assert.deepEqual(after.lines, before.lines);
 });
 
 void test('nothing is proved from a journal with a fault, without a signature, or of another key', async (t) => {
