@@ -62,7 +62,7 @@ async function openPage(t: TestContext): Promise<Gateway> {
 }
 
 function withoutEnd(answer: PageAnswer | undefined): string {
-  return (answer?.body ?? '').replace(/"all":\d+/, '').replace(/"lastTime":"[^"]*"/, '');
+  return (answer?.body ?? '').replace(/"(?:all|readTo)":\d+/, '').replace(/"lastTime":"[^"]*"/, '');
 }
 
 /** What somebody may put into a filter to find out what is hidden; and the same without a meaning. */
@@ -132,7 +132,8 @@ test('a limited view shows no name of another domain, whatever is asked, and not
   for (const [at, { status, body }] of answers.entries()) {
     const what = `${requests[at]?.slice(0, 2).join(' ').slice(0, 200)}: ${status}`;
     assert.ok([200, 400, 404, 413].includes(status), `${what} ${body.slice(0, 200)}`);
-    assert.doesNotMatch(body, hidden, what);
+    // An extract repeats the question that it answers.
+    assert.doesNotMatch(body.replace(/\\"filter\\":\[.*?\],/, ''), hidden, what);
     assert.ok(!hashes.some((each) => body.includes(each)), `${what}: a hash of the chain`);
   }
   const rowsOf = (filter: object): number => {
@@ -163,7 +164,11 @@ test('a limited view shows no name of another domain, whatever is asked, and not
       ...asked(other),
     ]);
     // Each look adds a record itself.
-    assert.deepEqual([first, withoutEnd(second)], [third, withoutEnd(fourth)], JSON.stringify(one));
+    assert.deepEqual(
+      [withoutEnd(first), withoutEnd(second)],
+      [withoutEnd(third), withoutEnd(fourth)],
+      JSON.stringify(one),
+    );
   }
   await daemon.stop();
   // Each look that was answered is a record, with who and how many rows.
@@ -251,6 +256,20 @@ test('the commands print over the socket what they print of files, as far as it 
     ...rest
   } = JSON.parse(whole.split('\n').find((line) => line.includes('"admission"')) ?? '');
   assert.deepEqual(JSON.parse(shown.split('\n')[0] ?? ''), rest);
+  const asked = (...args: string[]) => runDovegate(['audit', ...args, '--socket', 'page/page.sock'], { cwd });
+  const report = await asked('report', '--mailbox', 'alice@example.org');
+  assert.equal(report.exit, 1, report.text);
+  assert.match(report.text, /NOT proved complete [^]*\n  ourselves sees the records of \*@example\.org only/);
+  assert.match(report.text, /1 person, 2 commands, none of them showed content/);
+  assert.doesNotMatch(report.text, hidden);
+  const extract = await asked('export', '--user', 'alice@example.org', '--with-proof');
+  assert.equal(extract.exit, 0, extract.text);
+  assert.match(extract.text, /2 commands in an extract signed by \S+; it is no proof by the chain/);
+  assert.equal(extract.stdout.toString().match(/^\* \{/gm)?.length, 2);
+  assert.doesNotMatch(extract.text, hidden);
+  for (const more of [['--whole'], ['--key', 'x']])
+    assert.equal((await asked('export', '--with-proof', ...more)).exit, 64);
+  assert.equal((await asked('search', '--config', 'dovegate.yaml')).exit, 64);
   const other = auditRecords(daemon).find((each) => each['user'] === 'zq7bob@other.test');
   const gone = await runDovegate(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
     cwd,

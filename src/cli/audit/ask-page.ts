@@ -9,6 +9,7 @@ import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
 import type { Verdict } from '../../domain/trail/verify.js';
+import type { SignedExtract } from '../../domain/views/extract.js';
 import { type Cursor, type Look, lookPath, pickFilter } from '../../domain/views/look.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -26,6 +27,10 @@ export interface AskedPage {
     hear?: (end: AnswerEnd) => void,
   ): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
+  /** Signed extracts, one for each part of the answer. */
+  extracts(
+    filter: TrailFilter,
+  ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
 }
@@ -57,6 +62,15 @@ export function askPage(socket: string): AskedPage {
         const { lines, end } = await read(socket, look, { filter: pickFilter(filter), cursor });
         for (const line of lines) if ('row' in line) yield line.row;
         hear?.(end);
+        cursor = end.cursor;
+      } while (cursor !== undefined);
+    },
+    async *extracts(filter) {
+      let cursor: Cursor | undefined;
+      do {
+        const { lines, end, signed } = await read(socket, 'extract', { filter: pickFilter(filter), cursor });
+        if (signed === undefined) throw notDovegate(socket);
+        yield { rows: lines.flatMap((line) => ('row' in line ? [line.row] : [])), signed };
         cursor = end.cursor;
       } while (cursor !== undefined);
     },
@@ -93,24 +107,34 @@ function joined(one: Surveyed, other: Surveyed): Surveyed {
   };
 }
 
-async function read(
-  socket: string,
-  look: Look,
-  asked: object,
-): Promise<{ lines: AnswerLine[]; end: AnswerEnd }> {
+interface WholeAnswer {
+  readonly lines: readonly AnswerLine[];
+  readonly end: AnswerEnd;
+  readonly signed: SignedExtract | undefined;
+}
+
+async function read(socket: string, look: Look, asked: object): Promise<WholeAnswer> {
   for (let tries = 1; ; tries += 1) {
     const { status, body } = await ask(socket, look, asked);
     if (status === 503 && tries < triesMax) continue;
     if (status !== 200) throw refusal(socket, status, body);
+    const texts = body.split('\n').slice(0, -1);
     const lines: AnswerLine[] = [];
-    for (const text of body.split('\n').slice(0, -1)) {
+    for (const [at, text] of texts.entries()) {
       const line = lineOf(text);
       if (line === undefined) throw notDovegate(socket);
-      if ('end' in line) return { lines, end: line.end };
+      if ('end' in line) return { lines, end: line.end, signed: signedOf(texts[at + 1]) };
       lines.push(line);
     }
     throw new CommandFault(exitCodes.unavailable, `${socket}: the answer ended too early; try again`);
   }
+}
+
+function signedOf(text = ''): SignedExtract | undefined {
+  const signed = parseLine(text)?.['signed'];
+  if (!isObject(signed)) return undefined;
+  const { head, signature } = signed;
+  return typeof head === 'string' && typeof signature === 'string' ? { head, signature } : undefined;
 }
 
 /** Of a daemon of our own release; what is not one of its lines is refused. */
@@ -195,7 +219,7 @@ export async function openPage(screen: Screen, { socket = '' }: Places): Promise
 }
 
 /** What somebody with a limited view should know of it; undefined: they see everything. */
-function describeView({ name, users }: Myself): string | undefined {
+export function describeView({ name, users }: Myself): string | undefined {
   if (users === undefined) return undefined;
   return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;
 }

@@ -6,7 +6,13 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { formatPeriod, judgeCompleteness, reportSentences } from '../../domain/report/completeness.js';
+import {
+  type Completeness,
+  formatPeriod,
+  judgeCompleteness,
+  reportSentences,
+  type Vouching,
+} from '../../domain/report/completeness.js';
 import {
   createDayBook,
   createTouchCounter,
@@ -15,13 +21,15 @@ import {
   type TouchDay,
 } from '../../domain/report/touch.js';
 import { formatCell } from '../../domain/trail/export.js';
-import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
+import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
+import type { Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { describeView, isAsked, openPage } from './ask-page.js';
 import type { Places } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
-import { type CheckedJournal, checkJournal } from './audit-verify.js';
+import { checkJournal } from './audit-verify.js';
 import { createHtmlReport } from './report-html.js';
 import { formatSpan, linesOf, type ReportForm, type ReportHead, type ReportLine } from './report-lines.js';
 
@@ -47,7 +55,7 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
   if (fromMs !== undefined && toMs !== undefined && fromMs >= toMs)
     throw new CommandFault(exitCodes.usage, '--from must be before --to');
   const nowMs = systemClock.wallMs();
-  const journal = await checkJournal(screen, places, flags.key);
+  const journal = await openReported(screen, places, flags.key);
   const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
   const counter = createTouchCounter();
   let isNamed = false;
@@ -56,9 +64,10 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
     isNamed ||= touch.by === 'named';
   }
   const counts = counter.counts();
-  const completeness = judgeCompleteness(journal.verdict, { fromMs, toMs, nowMs }, journal);
+  const judged = judgeCompleteness(journal.verdict, { fromMs, toMs, nowMs }, journal);
+  const completeness = journal.limits === undefined ? judged : withDoubt(judged, journal.limits);
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
-  const similar = isNamed ? [] : (await surveyTrails([journal.trail], filter)).names;
+  const similar = isNamed ? [] : (await journal.survey(filter)).names;
   const meant =
     similar.length === 0 ? [] : [`note: no record names "${mailbox}": did you mean ${similar.join(' or ')}?`];
   const head: ReportHead = {
@@ -81,14 +90,54 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
   return completeness.isComplete ? exitCodes.ok : exitCodes.failed;
 }
 
+/** The journal that a report is of, and what vouches for it. */
+interface Reported extends Vouching {
+  readonly verdict: Verdict;
+  rows(filter: TrailFilter): AsyncGenerator<ExchangeRow>;
+  survey(filter: TrailFilter): Promise<Surveyed>;
+  /** What somebody with a limited view does not see; undefined: they see everything. */
+  readonly limits?: string | undefined;
+}
+
+/** Files that are read and checked here, or a daemon that checks and reads them. */
+async function openReported(screen: Screen, places: Places, key: readonly string[]): Promise<Reported> {
+  if (!isAsked(places)) {
+    const checked = await checkJournal(screen, places, key);
+    const { trail } = checked;
+    return {
+      ...checked,
+      rows: (filter) => searchTrail(trail, filter),
+      survey: (filter) => surveyTrails([trail], filter),
+    };
+  }
+  if (key.length > 0)
+    throw new CommandFault(
+      exitCodes.usage,
+      '--key is for files; with --socket the daemon checks with its own key',
+    );
+  const page = await openPage(screen, places);
+  return {
+    verdict: await page.verify(),
+    isChecked: true,
+    whose: 'the key of the daemon, as it says itself',
+    pathOf: (file) => file,
+    rows: (filter) => page.rows('report', filter),
+    survey: (filter) => page.survey(filter),
+    limits: describeView(await page.me()),
+  };
+}
+
+/** Of a mailbox that commands may have touched which are hidden here, nothing is complete. */
+function withDoubt(completeness: Completeness, text: string): Completeness {
+  const doubts = [...completeness.doubts, { code: 'limited-view', text, isSerious: true } as const];
+  return { ...completeness, isComplete: false, doubts };
+}
+
 /** As of the check: a daemon that is running goes on writing. */
-async function* touches(
-  { trail, verdict: { lastSeq = 0 } }: CheckedJournal,
-  filter: TrailFilter,
-  mailbox: string,
-): AsyncGenerator<Touch> {
+async function* touches(journal: Reported, filter: TrailFilter, mailbox: string): AsyncGenerator<Touch> {
   const read = createTouchReader(mailbox);
-  for await (const row of searchTrail(trail, filter)) {
+  const { lastSeq = 0 } = journal.verdict;
+  for await (const row of journal.rows(filter)) {
     if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);
   }
 }

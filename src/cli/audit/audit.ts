@@ -120,6 +120,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   reader('report', 'who touched a mailbox, and whether the journal is complete for that time')
     .argument('[place]', 'directory of a journal, instead of --config')
+    .option('--socket <path>', socketHelp)
     .requiredOption('--mailbox <name>', 'the mailbox user')
     .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
@@ -141,19 +142,26 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .addOption(
       new Option(
         '--with-proof',
-        'the records themselves, and the chain to a signature: to be checked with the public key alone',
-      ).conflicts(['format', 'socket']),
+        'the records themselves, and the chain to a signature: to be checked with the public key alone; with --socket an extract that dovegate signs',
+      ).conflicts('format'),
     )
     .option('--whole', 'with --with-proof: all lines of the time, to prove that nothing is left out')
     .option('--key <file>', `with --with-proof: ${keyHelp}`, addText, [])
     .action((paths: string[], flags: ExportFlags, command: Command) => {
+      const isOfFiles = flags.whole === true || flags.key.length > 0;
+      if (flags.withProof === true && flags.socket !== undefined) {
+        if (isOfFiles) command.error("error: '--whole' and '--key' are for files, not for '--socket'");
+        return run(async (screen) => {
+          const { auditExtract } = await import('./audit-extract.js');
+          return auditExtract(screen, placesOf(flags, paths), filterOf(flags));
+        });
+      }
       if (flags.withProof === true)
         return run(async (screen) => {
           const { auditProof } = await import('./audit-proof.js');
           return auditProof(screen, placesOf(flags, paths), filterOf(flags), flags);
         });
-      if (flags.whole === true || flags.key.length > 0)
-        command.error("error: '--whole' and '--key' are for '--with-proof'");
+      if (isOfFiles) command.error("error: '--whole' and '--key' are for '--with-proof'");
       return search(paths, flags, flags.format, 'export');
     });
 

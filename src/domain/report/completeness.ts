@@ -23,7 +23,9 @@ export type DoubtCode =
   /** A start did not find what the run before had in memory. */
   | 'lost-memory'
   /** A later release wrote it. */
-  | 'newer';
+  | 'newer'
+  /** Who asked sees a part of the records only. */
+  | 'limited-view';
 
 export interface Doubt {
   readonly code: DoubtCode;

@@ -1,0 +1,36 @@
+// `dovegate audit export --with-proof --socket`: an extract that the daemon signs with the key of the journal, for people who see a part of
+// the journal: the lines that a proof by the chain needs would name others (domain/views/extract.ts has the form of the file).
+
+import { parseLine } from '../../domain/audit/record.js';
+import type { TrailFilter } from '../../domain/trail/search.js';
+import { formatExtract } from '../../domain/views/extract.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault, plain, plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { isAsked, openPage } from './ask-page.js';
+import { journalsOf, type Places } from './audit-places.js';
+
+/** Exit code 0. Rejects with a CommandFault where the signature is not right: then the output must not be used. */
+export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
+  // It throws: files are named, too.
+  if (!isAsked(places)) await journalsOf(screen, places);
+  const page = await openPage(screen, places);
+  let count = 0;
+  let key = '';
+  for await (const { rows, signed } of page.extracts(filter)) {
+    const lines = formatExtract(signed, rows);
+    if (lines === undefined)
+      throw new CommandFault(
+        exitCodes.failed,
+        'the signature of the extract is not right; do not use this output',
+      );
+    for (const line of lines) await screen.print(line);
+    count += rows.length;
+    key = String(parseLine(signed.head)?.['key']);
+    if (screen.isGone) return exitCodes.ok;
+  }
+  await screen.flush();
+  const what = `${plural(count, 'command')} in an extract signed by ${plain(key)}`;
+  screen.complain(`dovegate: ${what}; it is no proof by the chain`);
+  return exitCodes.ok;
+}
