@@ -105,7 +105,7 @@ function addDoctor(program: Command, end: End): void {
     .addOption(
       new Option(
         '--user <name>',
-        'a mail user whose quota is asked for through the daemon; may be given again',
+        'a mail user whose mailboxes are counted through the daemon; may be given again',
       ).argParser(several),
     )
     .option('--json', 'print JSON', false)

@@ -71,10 +71,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
 
   // Without a user nothing is sent; over the daemon's old configuration that is said.
   const config = readFileSync(daemon.configFile, 'utf8');
-  writeFileSync(
-    daemon.configFile,
-    config.replace('[{ command: quota get', '[mailbox list, { command: quota get'),
-  );
+  writeFileSync(daemon.configFile, config.replace('[{ command: quota get', '[purge, { command: quota get'));
   const changed = await doctor();
   assert.equal(changed.exit, 0, changed.text);
   assert.match(

@@ -131,7 +131,7 @@ for (const release of releasesAsked()) {
       );
     assert.deepEqual(asked, [
       [`${member}@support`, 'quota get'],
-      ['root@support', 'quota get'],
+      ['root@support', 'mailbox list'],
     ]);
     rmSync(gate, { recursive: true });
   });

@@ -137,7 +137,8 @@ async function answerTo<Value>(
     return parse(chosen);
   }
   const indent = help.map((each) => `          ${plain(each)}\n`).join('');
-  const prompt = `\n${count}    ${text}\n${indent}          ${fallback === undefined ? '' : `[${plain(fallback)}] `}`;
+  const again = `          ${fallback === undefined ? '' : `[${plain(fallback)}] `}`;
+  let prompt = `\n${count}    ${text}\n${indent}${again}`;
   for (;;) {
     const typed = await interview.ask(prompt);
     try {
@@ -145,7 +146,13 @@ async function answerTo<Value>(
       return parse(typed === '' ? (fallback ?? '') : typed);
     } catch (fault) {
       if (!(fault instanceof CommandFault)) throw fault;
-      stderr(`          ${plain(fault.message)}`);
+      stderr(
+        fault.message
+          .split('\n')
+          .map((each) => `          ${plain(each)}`)
+          .join('\n'),
+      );
+      prompt = again;
     }
   }
 }
@@ -309,7 +316,7 @@ function report(
     configuration,
     isRoot: machine.isRoot,
     hasSnippet: snippet !== undefined,
-    mayQuota: tests.some(({ words, expect }) => words.join(' ') === 'quota get' && expect === 'allow'),
+    mayList: tests.some(({ words, expect }) => words.join(' ') === 'mailbox list' && expect === 'allow'),
   });
   if (isJson) {
     stdout(
@@ -342,6 +349,7 @@ function report(
     verdict,
     `all ${tests.length} tests of the policy passed`,
     ...(note === undefined ? [] : ['', note]),
+    ...(answers.daemonUser === 'root' ? ['', asRoot] : []),
     ...(snippet === undefined
       ? ['', 'Dovecot listens as it should: nothing is to be changed there.']
       : [
@@ -355,6 +363,8 @@ function report(
   ];
   stdout(lines.join('\n'));
 }
+
+const asRoot = `warning: the daemon would run as root; "npm run install:system" makes the user dovegate for it, or give --run-as USER`;
 
 const wantsTls = `warning: doveadm_port and doveadm_ssl are set in Dovecot, so doveadm wants TLS on UNIX sockets, too;
 take them out, or call doveadm with -o doveadm_ssl=no`;

@@ -27,7 +27,7 @@ export interface Machine {
 /** A shipped role. */
 export interface Preset {
   readonly name: string;
-  /** The sentence of its file. */
+  /** What it is for, in some words. */
   readonly about: string;
 }
 
@@ -79,8 +79,8 @@ export function patternsOf(names: readonly string[], defaultRealm: string | unde
   return isPlain && domains.size <= domainsMax ? [...domains].toSorted().map((domain) => `*@${domain}`) : [];
 }
 
-/** The second line of a preset's file; the first says what its rules cannot enforce. */
+/** What the second line of a preset's file begins with; the first line says what its rules cannot enforce. */
 function aboutOf(text: string | undefined): string {
-  const [, , about = ''] = /^# Not enforced: ([^\n]*)\n# ([^\n]*)/.exec(text ?? '') ?? [];
+  const [, about = ''] = /^# Not enforced: [^\n]*\n# ([^\n.:;]*)/.exec(text ?? '') ?? [];
   return about;
 }

@@ -10,8 +10,8 @@ export interface Situation {
   readonly isRoot: boolean;
   /** Dovecot must listen for us first. */
   readonly hasSnippet: boolean;
-  /** The team may ask for a quota, which every Dovecot answers. */
-  readonly mayQuota: boolean;
+  /** The team may list mailboxes, which every Dovecot can. */
+  readonly mayList: boolean;
 }
 
 /** Debian's and Fedora's Dovecot read every file with this end there. */
@@ -22,7 +22,7 @@ const unitFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system',
 /** `exists`: whether a path is there. */
 export function nextSteps(
   answers: Answers,
-  { configuration, isRoot, hasSnippet, mayQuota }: Situation,
+  { configuration, isRoot, hasSnippet, mayList }: Situation,
   exists: (path: string) => boolean = existsSync,
 ): readonly string[] {
   const { directory, backend, daemonUser, users, mailUsers } = answers;
@@ -52,8 +52,8 @@ export function nextSteps(
         ? `runuser -u ${daemonUser} -- ${serve}`
         : serve,
     `dovegate doctor${config}`,
-    mayQuota
-      ? `${isRoot ? become : ''}doveadm quota get -u ${mailUser} -S ${teamSocket(answers)}`
+    mayList
+      ? `${isRoot ? become : ''}doveadm mailbox list -u ${mailUser} -S ${teamSocket(answers)}`
       : `${isRoot ? become : ''}dovegate can --socket ${teamSocket(answers)}`,
   ];
 }

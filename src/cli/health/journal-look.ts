@@ -72,11 +72,12 @@ function lookAtWriting(
     const startMs = clock.now();
     const file = openSync(path, 'wx', 0o600);
     try {
+      // At once: whoever ends this process leaves nothing in the journal's directory.
+      unlinkSync(path);
       writeSync(file, 'x'.repeat(512));
       fdatasyncSync(file);
     } finally {
       closeSync(file);
-      unlinkSync(path);
     }
     const ms = clock.now() - startMs;
     const text = `${directory} is writable; the disk took ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms for a record`;

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { gidOf, gidsOf, uidOf, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf, type Owner } from '../../adapters/host/new-files.js';
 import { formatListenerSocket, type ListenerSettings } from '../../domain/config/settings.js';
+import type { Clock } from '../../ports/machine.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** A person, or any member of a group. */
@@ -15,11 +16,15 @@ interface Member {
   readonly gids: readonly number[];
 }
 
-/** More are looked at by the first ones. */
-const membersMax = 20;
+/** A directory service that does not answer takes seconds for each name: the first members stand for all then. */
+const membersMs = 3_000;
 
 /** `isServing`: the daemon says that it has this listener; undefined: it was not asked. */
-export function lookAtListener(listener: ListenerSettings, isServing: boolean | undefined): Look {
+export function lookAtListener(
+  listener: ListenerSettings,
+  isServing: boolean | undefined,
+  clock: Clock,
+): Look {
   const { socket } = listener;
   const name = `listener ${listener.name}`;
   const place = formatListenerSocket(socket);
@@ -36,12 +41,17 @@ export function lookAtListener(listener: ListenerSettings, isServing: boolean | 
   const octal = (bits: number): string => bits.toString(8).padStart(4, '0');
   if ((found.mode & 0o777) !== mode)
     return bad(name, `${path} has mode ${octal(found.mode)}, not ${octal(mode)}`, 'restart the daemon');
-  const blocked = membersOf(listener).flatMap((member) => {
+  const untilMs = clock.now() + membersMs;
+  for (const member of membersOf(listener)) {
     const at = firstClosed(path, found, member);
-    return at === undefined ? [] : [`${member.name} cannot pass ${at}`];
-  })[0];
-  if (blocked !== undefined)
-    return bad(name, blocked, 'give the directory the mode 0711, or put the socket elsewhere');
+    if (at !== undefined)
+      return bad(
+        name,
+        `${member.name} cannot pass ${at}`,
+        'give the directory the mode 0711, or put the socket elsewhere',
+      );
+    if (clock.now() > untilMs) break;
+  }
   return ok(name, `${path} mode ${octal(mode)}${forWhom(listener)}`);
 }
 
@@ -54,20 +64,16 @@ function forWhom({ peers, socket }: ListenerSettings): string {
   return all.length === 0 ? '' : `, for ${all.join(', ')}`;
 }
 
-function membersOf({ peers, socket }: ListenerSettings): readonly Member[] {
-  const users = (peers?.users ?? []).slice(0, membersMax).flatMap((name): Member[] => {
+function* membersOf({ peers, socket }: ListenerSettings): Generator<Member> {
+  for (const name of peers?.users ?? []) {
     const uid = uidOf(name);
-    return uid === undefined || uid === 0 ? [] : [{ name: userNameOf(uid) ?? name, uid, gids: gidsOf(uid) }];
-  });
-  const named = [
-    ...(peers?.groups ?? []),
-    ...(socket.kind === 'unix' && socket.group !== undefined ? [socket.group] : []),
-  ];
-  const groups = named.slice(0, membersMax).flatMap((name): Member[] => {
+    if (uid !== undefined && uid !== 0) yield { name: userNameOf(uid) ?? name, uid, gids: gidsOf(uid) };
+  }
+  const group = socket.kind === 'unix' ? socket.group : undefined;
+  for (const name of [...(peers?.groups ?? []), ...(group === undefined ? [] : [group])]) {
     const gid = gidOf(name);
-    return gid === undefined ? [] : [{ name: `group ${name}`, uid: -1, gids: [gid] }];
-  });
-  return [...users, ...groups];
+    if (gid !== undefined) yield { name: `group ${name}`, uid: -1, gids: [gid] };
+  }
 }
 
 /** What does not let a member reach a socket: the socket itself, or a directory above it. */

@@ -59,6 +59,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
       lookAtListener(
         each,
         served?.some(({ listener }) => textOf(listener) === each.name),
+        clock,
       ),
     ),
     ...ways,

@@ -13,9 +13,10 @@ import { bad, type Look, ok, warning } from './look.js';
 
 /** Reading, and without anything that mails say; in the order of what they show of the way. */
 const ofUser: readonly (readonly string[])[] = [
-  ['quota get'],
   ['mailbox list'],
   ['mailbox status', 'messages', 'INBOX'],
+  // Only where Dovecot has the plugin.
+  ['quota get'],
 ];
 const ofServer: readonly (readonly string[])[] = [['service status'], ['process status'], ['instance list']];
 
@@ -44,7 +45,7 @@ export async function lookAtWays(
       if (way !== undefined) return walk(way, clock);
       const [text, todo] =
         users.length === 0
-          ? ['no command was sent through the daemon', 'name a mail user of it, who is asked for the quota']
+          ? ['no command was sent through the daemon', 'name a mail user of it, whose mailboxes are counted']
           : ['no listener lets you send it a harmless command for these users', 'ask as somebody of a team'];
       return Promise.resolve(
         warning(`way to ${name}`, text, todo, users.length === 0 ? againCommand : undefined),

@@ -29,7 +29,7 @@ const situation = {
   configuration: '/etc/dovegate/dovegate.yaml',
   isRoot: true,
   hasSnippet: true,
-  mayQuota: true,
+  mayList: true,
 };
 
 void test('on a host with Dovecot and systemd', () => {
@@ -39,14 +39,14 @@ void test('on a host with Dovecot and systemd', () => {
       'cp /etc/dovegate/dovecot-snippet.conf /etc/dovecot/conf.d/99-dovegate.conf && doveadm reload',
       'systemctl enable --now dovegate.service',
       'dovegate doctor',
-      'runuser -u anna -- doveadm quota get -u USER@example.com -S /run/dovegate/support.sock',
+      'runuser -u anna -- doveadm mailbox list -u USER@example.com -S /run/dovegate/support.sock',
     ],
   );
 });
 
 void test('without systemd, with a place of its own, for a Dovecot that listens already', () => {
   const own = { ...answers, directory: '/srv/gate', runDirectory: '/srv/gate/run', users: ['root'] };
-  const more = { ...situation, configuration: '/srv/gate/dovegate.yaml', hasSnippet: false, mayQuota: false };
+  const more = { ...situation, configuration: '/srv/gate/dovegate.yaml', hasSnippet: false, mayList: false };
   assert.deepEqual(
     nextSteps(own, more, () => false),
     [

@@ -5,6 +5,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemClock } from '../../../src/adapters/host/clock.js';
 import { lookAtListener } from '../../../src/cli/health/listener-look.js';
 import type { ListenerSettings } from '../../../src/domain/config/settings.js';
 import { openFolder } from '../../kit/folder.js';
@@ -35,7 +36,7 @@ void test('the socket, its mode, and each directory above it', async (t) => {
   mkdirSync(inner);
   const path = join(inner, 's.sock');
   const look = (isServing: boolean | undefined) => {
-    const { status, text } = lookAtListener(listenerAt(path), isServing);
+    const { status, text } = lookAtListener(listenerAt(path), isServing, systemClock);
     return `${status}: ${text}`;
   };
   assert.match(look(undefined), /^warning: .* is not there yet/);
@@ -53,7 +54,7 @@ void test('the socket, its mode, and each directory above it', async (t) => {
   assert.match(look(true), /^bad: .* has mode 0600, not 0666/);
   chmodSync(path, 0o666);
   // The folder for temporary files itself may be closed to others on some machines.
-  const { status } = lookAtListener(listenerAt(path), true);
+  const { status } = lookAtListener(listenerAt(path), true, systemClock);
   if (tmpdir() === '/tmp') assert.equal(status, 'ok');
   chmodSync(inner, 0o700);
   assert.match(look(true), new RegExp(`^bad: nobody cannot pass ${inner}$`));
