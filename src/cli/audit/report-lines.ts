@@ -2,7 +2,7 @@
 
 import { printable } from '../../domain/audit/encode.js';
 import type { Completeness } from '../../domain/report/completeness.js';
-import type { Touch, TouchCounts, TouchDay } from '../../domain/report/touch.js';
+import type { Touch, TouchCounts, TouchDay, TouchGroup } from '../../domain/report/touch.js';
 
 /** What a report begins with. */
 export interface ReportHead {
@@ -53,7 +53,9 @@ export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
       ...(group.isCount ? ['a count that dovegate made for a command'] : []),
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
-      ...(group.reached === 'no' ? ['did not reach a mail server'] : []),
+      ...(group.reached === 'no'
+        ? [`did not reach a mail server (${printable(group.outcome)})`]
+        : endingOf(group)),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),
       ...(group.showed === 'yes' && group.class !== 'content' ? ['showed content'] : []),
       ...(group.showed === 'maybe' ? ['may have shown content'] : []),
@@ -73,6 +75,12 @@ export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
       note: notes.join('; '),
     };
   });
+}
+
+function endingOf({ outcome }: TouchGroup): string[] {
+  if (outcome === 'failed') return ['failed'];
+  const isBroken = outcome === 'unknown' || outcome === 'timeout' || outcome === 'aborted';
+  return isBroken ? [`broken off (${outcome}): may have run`] : [];
 }
 
 /** `08:22:34`, or `08:22:34 to 09:01:02`. */

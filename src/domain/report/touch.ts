@@ -235,7 +235,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 
 /** Commands of one day that are alike for who reads a report. */
 export interface TouchGroup
-  extends Pick<Touch, 'day' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed'> {
+  extends Pick<Touch, 'day' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'> {
   /** Searches that dovegate made by itself, to count mails for a command. */
   readonly isCount: boolean;
   readonly count: number;
@@ -308,6 +308,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         by,
         reached,
         showed,
+        outcome: touch.outcome,
         isCount: touch.countedFor !== '',
         count: 0,
         firstTime: time,
@@ -337,8 +338,8 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
 }
 
 function keyOf(touch: Touch, person: string, reason: string): string {
-  const { class: kind, by, reached, showed, countedFor } = touch;
-  return formatJson([person, kind, reason, by, reached, showed, countedFor !== '']);
+  const { class: kind, by, reached, showed, outcome, countedFor } = touch;
+  return formatJson([person, kind, reason, by, reached, showed, outcome, countedFor !== '']);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {

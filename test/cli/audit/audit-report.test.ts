@@ -62,7 +62,10 @@ void test('first the verdict, then groups by day, person, class and reason', asy
   ]);
   const rows = lines.slice(6).join('\n');
   assert.match(rows, /^DAY +PERSON +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
-  assert.match(rows, /\d bob@support|bob@support +content read +1 .* fetch +did not reach a mail server/);
+  assert.match(
+    rows,
+    /\d bob@support|bob@support +content read +1 .* fetch +did not reach a mail server \(denied\)/,
+  );
   assert.match(rows, /who +may have touched it: by a mask/);
   assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
   assert.match(

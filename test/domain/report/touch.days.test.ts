@@ -50,6 +50,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
     at('2026-11-20T10:00:00.000Z', { person: 'anna@support' }),
     at('2026-11-20T10:00:00.000Z', { reached: 'no' }),
     at('2026-11-20T10:00:00.000Z', { by: 'all' }),
+    at('2026-11-20T10:00:00.000Z', { outcome: 'timeout' }),
     at('2026-11-20T10:00:00.000Z', { countedFor: 'F', command: 'search' }),
   ]);
   assert.deepEqual(rest, []);
@@ -60,6 +61,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
       ['carol@support', 'destroyed', 'ticket 5', 1, 'expunge,1'],
       ['carol@support', 'content', '', 1, 'fetch,1'],
       ['carol@support', 'read', '', 3, 'quota get,1 mailbox list,2'],
+      ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'search,1'],

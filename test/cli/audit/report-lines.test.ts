@@ -1,0 +1,53 @@
+// Goal: the note of a line says what the other columns do not: how sure it is, what it showed, how it ended.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatSpan, linesOf } from '../../../src/cli/audit/report-lines.js';
+import type { TouchGroup } from '../../../src/domain/report/touch.js';
+
+const plain: TouchGroup = {
+  day: '2026-11-20',
+  person: 'carol@support',
+  class: 'read',
+  reason: '',
+  by: 'named',
+  reached: 'yes',
+  showed: 'no',
+  outcome: 'ok',
+  isCount: false,
+  count: 3,
+  firstTime: '2026-11-20T08:00:00.000Z',
+  lastTime: '2026-11-20T09:00:00.000Z',
+  commands: new Map([
+    ['quota get', 2],
+    ['mailbox\u202e list', 1],
+  ]),
+};
+
+const notes: readonly [Partial<TouchGroup>, string][] = [
+  [{}, ''],
+  [{ class: 'content', showed: 'yes' }, ''],
+  [{ class: 'content' }, 'no content came'],
+  [{ class: 'content', reached: 'no', outcome: 'denied' }, 'did not reach a mail server (denied)'],
+  [{ class: 'changed', showed: 'yes' }, 'showed content'],
+  [{ outcome: 'failed' }, 'failed'],
+  [{ outcome: 'timeout' }, 'broken off (timeout): may have run'],
+  [{ outcome: 'unknown', showed: 'maybe' }, 'broken off (unknown): may have run; may have shown content'],
+  [{ outcome: 'open', reached: 'maybe' }, 'no end is recorded'],
+  [{ by: 'all' }, 'may have touched it: all users, or nobody can tell whose'],
+  [{ by: 'mask' }, 'may have touched it: by a mask, or a list that was cut'],
+  [{ isCount: true }, 'a count that dovegate made for a command'],
+];
+
+for (const [more, note] of notes) {
+  void test(`${JSON.stringify(more)}: ${note}`, () => {
+    const [line] = linesOf({ day: plain.day, isMore: false, groups: [{ ...plain, ...more }] });
+    assert.equal(line?.note.split('; ').toSorted().join('; '), note.split('; ').toSorted().join('; '));
+  });
+}
+
+void test('names of commands with their number, harmless, and both ends of the time', () => {
+  const [line = assert.fail('no line')] = linesOf({ day: plain.day, isMore: true, groups: [plain] });
+  assert.equal(line.commands, 'quota get (2), mailbox\\u{202e} list');
+  assert.equal(line.day, '2026-11-20 (more)');
+  assert.equal(formatSpan(line), '08:00:00 to 09:00:00');
+});
