@@ -3,6 +3,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';
 import { exitCodes } from '../ports/machine.js';
+import { type Column, createTable } from './audit/audit-table.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
 import { CommandFault, formatColumns, plain } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
@@ -45,7 +46,7 @@ async function show(
   const answer = await daemon('GET', '/status.json');
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
   const told: unknown = JSON.parse(answer.body);
-  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told)));
+  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told, screen)));
   await screen.flush();
   return isClosed(told) ? exitCodes.configuration : exitCodes.ok;
 }
@@ -53,55 +54,104 @@ async function show(
 type Values = Readonly<Record<string, unknown>>;
 
 /** Several lines, without the last LF. */
-export function formatStatus(told: unknown): string {
+export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'paint'>): string {
   const values = valuesOf(told);
   const journal = valuesOf(values['journal']);
   const isServing = !isClosed(told);
+  const isReady = values['ready'] === true;
   const head = [
     ['dovegate', `${text(values['version'])}, ${text(values['state'])} since ${text(values['started'])}`],
     ...(isServing
-      ? [['configuration', `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']))}`]]
-      : []),
-    ['ready', values['ready'] === true ? 'yes' : `no: ${reasonsOf(values['reasons'])}`],
-    ...(isServing
       ? [
-          ['journal', `${text(journal['state'])}, space ${text(journal['space'])}${unsyncedOf(journal)}`],
-          ...memoryOf(journal),
+          [
+            'configuration',
+            `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']), screen)}`,
+          ],
         ]
       : []),
+    [
+      'ready',
+      isReady ? screen.paint('good', 'yes') : screen.paint('bad', `no: ${reasonsOf(values['reasons'])}`),
+    ],
+    ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
   ];
-  return [
+  const hidden: string[] = [];
+  const table = <Of extends Values>(
+    columns: readonly Column<Of>[],
+    rows: readonly Of[],
+  ): readonly string[] => {
+    const made = createTable(columns, screen);
+    const lines = [...rows.flatMap(made.add), ...made.finish()];
+    hidden.push(...made.hidden().map((name) => `${columns[0]?.name ?? ''} ${name}`));
+    return lines.length === 0 ? [] : ['', ...lines];
+  };
+  const lines = [
     formatColumns(head),
     ...problemsOf(values['problems']),
-    ...table('LISTENER SESSIONS ADDRESS', listOf(values['listeners']), (each) => [
-      text(each['listener']),
-      `${text(each['sessions'])}/${text(each['sessions_max'])}`,
-      text(each['address']),
-    ]),
-    ...table('BACKEND STATE UPSTREAMS WAITING ADDRESS', listOf(values['backends']), (each) => [
-      text(each['backend']),
-      stateOf(each),
-      `${number(each['leased'])} in use, ${number(each['idle'])} idle of ${text(each['connections'])}`,
-      text(each['waiters']),
-      text(each['address']),
-    ]),
-    ...table('KEY POLICY EXPIRES LAST-USED REFUSED', listOf(values['keys']), (each) => [
-      `${text(each['key'])}@${text(each['listener'])}`,
-      text(each['policy']),
-      text(each['expires']).slice(0, 10) || 'never',
-      text(each['last_used']) || '-',
-      text(each['failures']),
-    ]),
-    ...table('ID PRINCIPAL USER COMMAND BACKEND SECONDS', listOf(values['exchanges']), (each) => [
-      text(each['id']),
-      text(each['principal']),
-      text(each['user']) || '-',
-      text(each['command']) || '-',
-      text(each['backend']) || '-',
-      (number(each['duration_ms']) / 1000).toFixed(1),
-    ]),
-  ].join('\n');
+    ...table(listenerColumns, listOf(values['listeners'])),
+    ...table(backendColumns, listOf(values['backends'])),
+    ...table(keyColumns, listOf(values['keys'])),
+    ...table(exchangeColumns, listOf(values['exchanges'])),
+  ];
+  if (hidden.length > 0)
+    lines.push('', `no room for ${hidden.join(', ')}: make the terminal wider, or use --json`);
+  return lines.join('\n');
 }
+
+const named =
+  (key: string, none = '') =>
+  (row: Values): string =>
+    text(row[key]) || none;
+
+/** The colors repeat what a word or a number says. */
+const listenerColumns: readonly Column<Values>[] = [
+  { name: 'LISTENER', text: named('listener') },
+  {
+    name: 'SESSIONS',
+    text: (row) => `${text(row['sessions'])}/${text(row['sessions_max'])}`,
+    paint: (row) => (number(row['sessions']) >= 0.9 * number(row['sessions_max']) ? 'doubtful' : undefined),
+  },
+  { name: 'ADDRESS', text: named('address'), cellsMin: 12, goes: 1 },
+];
+
+const backendColumns: readonly Column<Values>[] = [
+  { name: 'BACKEND', text: named('backend') },
+  {
+    name: 'STATE',
+    text: stateOf,
+    cellsMin: 8,
+    paint: (row) => (isDrained(row) ? 'doubtful' : row['up'] === true ? 'good' : 'bad'),
+  },
+  {
+    name: 'UPSTREAMS',
+    text: (row) =>
+      `${number(row['leased'])} in use, ${number(row['idle'])} idle of ${text(row['connections'])}`,
+    goes: 1,
+  },
+  {
+    name: 'WAITING',
+    text: named('waiters'),
+    paint: (row) => (number(row['waiters']) > 0 ? 'doubtful' : undefined),
+  },
+  { name: 'ADDRESS', text: named('address'), cellsMin: 12, goes: 2 },
+];
+
+const keyColumns: readonly Column<Values>[] = [
+  { name: 'KEY', text: (row) => `${text(row['key'])}@${text(row['listener'])}` },
+  { name: 'POLICY', text: named('policy'), goes: 1 },
+  { name: 'EXPIRES', text: (row) => text(row['expires']).slice(0, 10) || 'never' },
+  { name: 'LAST-USED', text: named('last_used', '-'), goes: 2 },
+  { name: 'REFUSED', text: named('failures') },
+];
+
+const exchangeColumns: readonly Column<Values>[] = [
+  { name: 'ID', text: named('id') },
+  { name: 'PRINCIPAL', text: named('principal'), cellsMin: 10, goes: 1 },
+  { name: 'USER', text: named('user', '-'), cellsMin: 10, goes: 2 },
+  { name: 'COMMAND', text: named('command', '-'), cellsMin: 10 },
+  { name: 'BACKEND', text: named('backend', '-'), goes: 3 },
+  { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },
+];
 
 /** Whether the daemon refuses all clients because its configuration had problems at the start. */
 export function isClosed(told: unknown): boolean {
@@ -113,18 +163,33 @@ function problemsOf(problems: unknown): string[] {
   return ['', ...problems.flatMap((each) => String(each).split('\n').map(plain))];
 }
 
+function isDrained({ drained }: Values): boolean {
+  return Array.isArray(drained) && drained.length > 0;
+}
+
 function stateOf(backend: Values): string {
-  const drained = backend['drained'];
-  if (Array.isArray(drained) && drained.length > 0) return `drained (${drained.map(text).join('; ')})`;
+  const { drained } = backend;
+  if (isDrained(backend) && Array.isArray(drained)) return `drained (${drained.map(text).join('; ')})`;
   return backend['up'] === true ? 'up' : `down (${text(backend['text'])})`;
 }
 
-function reloadOf(reload: Values): string {
+function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
   if (reload['time'] === undefined) return '';
   const restart = reload['restart_needed'];
   const waiting =
     Array.isArray(restart) && restart.length > 0 ? `; after a restart: ${restart.map(text).join(' ')}` : '';
-  return `, ${reload['success'] === true ? 'reloaded' : 'RELOAD FAILED'} ${text(reload['time'])}${waiting}`;
+  const result = reload['success'] === true ? 'reloaded' : paint('bad', 'RELOAD FAILED');
+  return `, ${result} ${text(reload['time'])}${waiting}`;
+}
+
+function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
+  const { state, space } = journal;
+  const unsynced = unsyncedOf(journal);
+  return [
+    paint(state === 'writable' ? 'good' : 'bad', text(state)),
+    `, space ${space === 'reserve' ? paint('bad', text(space)) : text(space)}`,
+    unsynced === '' ? '' : paint('doubtful', unsynced),
+  ].join('');
 }
 
 /** A disk in order takes milliseconds. */
@@ -134,10 +199,12 @@ function unsyncedOf(journal: Values): string {
 }
 
 /** Where records survive a crash of the daemon before they are on disk. */
-function memoryOf(journal: Values): readonly string[][] {
+function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly string[][] {
   const fault = text(journal['memory_fault']);
   const shown =
-    fault === '' ? text(journal['memory']) : `none, so every command waits for the disk: ${fault}`;
+    fault === ''
+      ? text(journal['memory'])
+      : paint('doubtful', `none, so every command waits for the disk: ${fault}`);
   return shown === '' ? [] : [['memory', shown]];
 }
 
@@ -145,14 +212,6 @@ function reasonsOf(reasons: unknown): string {
   return listOf(reasons)
     .map((each) => text(each['text']))
     .join('; ');
-}
-
-function table(
-  head: string,
-  rows: readonly Values[],
-  cellsOf: (row: Values) => readonly string[],
-): readonly string[] {
-  return rows.length === 0 ? [] : ['', formatColumns([head.split(' '), ...rows.map(cellsOf)])];
 }
 
 function valuesOf(value: unknown): Values {

@@ -195,7 +195,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['util'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
-    public: ['audit'],
+    public: ['audit', 'audit-table'],
     builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
   }),

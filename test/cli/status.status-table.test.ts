@@ -1,54 +1,65 @@
 // Goal: the status is shown whole, and what another version says more or less never fails.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Paint } from '../../src/cli/output/screen.js';
 import { formatStatus, isClosed } from '../../src/cli/status.js';
 
+/** A pipe: no width, no colors. */
+const pipe = { columns: undefined, paint: (_: Paint, text: string): string => text };
+/** A terminal, whose colors are words. */
+const terminal = (columns: number) => ({
+  columns,
+  paint: (paint: Paint, text: string): string => `<${paint}>${text}</>`,
+});
+
+const full = {
+  version: '1.2.3',
+  state: 'serving',
+  started: '2026-01-01T00:00:00.000Z',
+  config: 'abcdef0123456789abcdef',
+  ready: false,
+  reasons: [{ code: 'backends-down', text: 'no backend is up' }],
+  journal: { state: 'writable', space: 'normal', unsynced_ms: 999, memory: '/run/dovegate/audit.ring' },
+  reload: { time: '2026-01-02T00:00:00.000Z', success: false, restart_needed: ['admin.unix'] },
+  listeners: [{ listener: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
+  backends: [
+    {
+      backend: 'mail1',
+      up: true,
+      leased: 1,
+      idle: 2,
+      connections: 4,
+      waiters: 0,
+      address: 'a:1',
+      drained: [],
+    },
+    { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
+    { backend: 'mail3', up: false, drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'] },
+  ],
+  keys: [
+    {
+      key: 'modoboa',
+      listener: 'panel',
+      policy: 'support',
+      expires: '2027-07-01T00:00:00.000Z',
+      last_used: '2026-01-01T00:00:00.000Z',
+      failures: 3,
+    },
+    { key: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
+  ],
+  exchanges: [
+    {
+      id: '01A',
+      principal: 'alice@support',
+      user: 'bob\u001b[2J',
+      command: 'quota get',
+      duration_ms: 1234,
+    },
+  ],
+};
+
 void test('listeners, backends and what runs', () => {
-  const shown = formatStatus({
-    version: '1.2.3',
-    state: 'serving',
-    started: '2026-01-01T00:00:00.000Z',
-    config: 'abcdef0123456789abcdef',
-    ready: false,
-    reasons: [{ code: 'backends-down', text: 'no backend is up' }],
-    journal: { state: 'writable', space: 'normal', unsynced_ms: 999, memory: '/run/dovegate/audit.ring' },
-    reload: { time: '2026-01-02T00:00:00.000Z', success: false, restart_needed: ['admin.unix'] },
-    listeners: [{ listener: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
-    backends: [
-      {
-        backend: 'mail1',
-        up: true,
-        leased: 1,
-        idle: 2,
-        connections: 4,
-        waiters: 0,
-        address: 'a:1',
-        drained: [],
-      },
-      { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
-      { backend: 'mail3', up: false, drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'] },
-    ],
-    keys: [
-      {
-        key: 'modoboa',
-        listener: 'panel',
-        policy: 'support',
-        expires: '2027-07-01T00:00:00.000Z',
-        last_used: '2026-01-01T00:00:00.000Z',
-        failures: 3,
-      },
-      { key: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
-    ],
-    exchanges: [
-      {
-        id: '01A',
-        principal: 'alice@support',
-        user: 'bob\u001b[2J',
-        command: 'quota get',
-        duration_ms: 1234,
-      },
-    ],
-  });
+  const shown = formatStatus(full, pipe);
   assert.equal(
     shown,
     `dovegate       1.2.3, serving since 2026-01-01T00:00:00.000Z
@@ -81,14 +92,14 @@ void test('a slow disk, and records without crash-proof memory, show at once', (
     unsynced_ms: 3_210,
     memory_fault: 'audit.memory is off',
   };
-  const shown = formatStatus({ state: 'serving', journal });
+  const shown = formatStatus({ state: 'serving', journal }, pipe);
   assert.match(shown, /\njournal +failed, space normal, oldest record not on disk for 3\.2 s\n/);
   assert.match(shown, /\nmemory +none, so every command waits for the disk: audit\.memory is off$/);
 });
 
 void test('a daemon that says something else', () => {
   for (const status of [{}, null, 'x', [], { backends: 7, exchanges: [null], listeners: [{}] }]) {
-    assert.match(formatStatus(status), /^dovegate/);
+    assert.match(formatStatus(status, pipe), /^dovegate/);
   }
 });
 
@@ -104,7 +115,7 @@ void test('a daemon that is not configured: its problems, and nothing that it do
     journal: { state: 'failed', space: 'normal' },
     listeners: [{ listener: 'support', sessions: 1, sessions_max: 1000, address: 'systemd:support' }],
   };
-  const shown = formatStatus(status);
+  const shown = formatStatus(status, pipe);
   assert.match(shown, /closed since .*\nready +no: dovegate is not configured: dovegate\.yaml:3:1/);
   assert.match(shown, /\ndovegate\.yaml:3:1: no such key\n {4}supp\S+rt: 1\n {4}\^\n/);
   assert.ok(!shown.includes('\u001b') && !shown.includes('journal'));
@@ -112,4 +123,57 @@ void test('a daemon that is not configured: its problems, and nothing that it do
     [isClosed(status), isClosed({ state: 'serving' }), isClosed(undefined)],
     [true, false, false],
   );
+});
+
+void test('on a terminal each color stands on a word that says the same', () => {
+  const shown = formatStatus(full, terminal(200));
+  for (const painted of [
+    '<bad>no: no backend is up</>',
+    '<good>writable</>',
+    '<bad>RELOAD FAILED</>',
+    '<title>BACKEND  STATE',
+  ])
+    assert.ok(shown.includes(painted), painted);
+  assert.match(shown, /^mail1 {4}<good>up +<\/>/m);
+  assert.match(shown, /^mail2 {4}<bad>down \(dial-refused\) +<\/>/m);
+  assert.match(shown, /^mail3 {4}<doubtful>drained \(configuration; alice/m);
+  const plainText = shown.replaceAll(/<\/?[a-z]*>/g, '').replaceAll(/ +$/gm, '');
+  assert.equal(plainText, formatStatus(full, pipe), 'nothing is said by a color alone');
+  const failing = {
+    state: 'failed',
+    space: 'reserve',
+    unsynced_ms: 3_210,
+    memory_fault: 'audit.memory is off',
+  };
+  const told = formatStatus({ state: 'serving', ready: true, journal: failing }, terminal(200));
+  assert.match(told, /<good>yes<\/>\njournal +<bad>failed<\/>, space <bad>reserve<\/><doubtful>, oldest/);
+  assert.match(told, /memory +<doubtful>none, so every command/);
+});
+
+void test('a narrow terminal: values are cut, columns go with a word, and no line is too wide', () => {
+  for (const columns of [60, 80, 100, 120]) {
+    const shown = formatStatus(full, { ...pipe, columns });
+    const tables = shown.slice(shown.indexOf('LISTENER')).split('\n');
+    for (const line of tables)
+      assert.ok(line.length <= columns || line.startsWith('no room'), `${columns}: ${line}`);
+    const [, said = ''] = /^no room for (.*): make the terminal wider, or use --json$/m.exec(shown) ?? [];
+    const heads = ['LISTENER', 'BACKEND', 'KEY', 'ID'].map(
+      (name) => tables.find((line) => line.startsWith(`${name} `)) ?? '',
+    );
+    for (const name of [
+      'SESSIONS',
+      'STATE',
+      'WAITING',
+      'UPSTREAMS',
+      'EXPIRES',
+      'COMMAND',
+      'SECONDS',
+      'PRINCIPAL',
+      'USER',
+    ])
+      assert.ok(heads.some((head) => head.includes(name)) || said.includes(name), `${columns}: ${name}`);
+    for (const word of ['up', 'down', 'drained'])
+      assert.match(shown, new RegExp(`^mail\\d +${word}`, 'm'), word);
+  }
+  assert.ok(!formatStatus(full, { ...pipe, columns: 200 }).includes('no room'));
 });

@@ -110,9 +110,11 @@ async function walk(t: TestContext, parts: readonly (string | readonly [number, 
   t.after(() => clearInterval(reloads));
   const args = ['--mount', '--propagation', 'private', 'bash', join(folder, 'walk.sh')];
   const done = await runProgram('unshare', args, { env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' } });
-  assert.ok(done.exit === 0 && done.text.endsWith('the end\n'), done.text);
+  assert.ok(done.exit === 0 && done.stdout.toString().endsWith('the end\n'), done.text);
 }
 
+const overSocket = (who: string): string =>
+  `runuser -u ${who} -- dovegate audit search --socket /run/dovegate/page.sock --json --user alice@example.com`;
 const quota = (who: string): string =>
   `runuser -u ${who} -- dovegate send --socket /run/dovegate/support.sock --user alice@example.com -- quota get`;
 
@@ -153,6 +155,9 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [1, 'runuser -u bob -- cat /var/lib/dovegate/audit/key.pub'],
     [0, 'gpasswd --delete eve auditors'],
     [78, asks],
+    // Over the socket eve needs no group; anna, who is not named, gets nothing.
+    [0, `${overSocket('eve')} | grep -q '"bob@support"'`],
+    [0, `! ${overSocket('anna')}`],
   ]);
 });
 

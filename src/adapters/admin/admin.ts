@@ -125,6 +125,8 @@ function serverOf(
   if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket));
   return createAcceptor((plain) => {
     connections.accepted(plain);
+    // Unheard, an error would end the process; what TLS makes of it is told above.
+    plain.on('error', () => undefined);
     // Strangers fail here all the time; the socket is gone then.
     void secure(plain).then(
       (socket) => {

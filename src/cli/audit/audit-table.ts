@@ -33,7 +33,7 @@ interface FittedColumn<Row> {
  */
 export function createTable<Row>(
   columns: readonly Column<Row>[],
-  screen: Screen,
+  screen: Pick<Screen, 'columns' | 'paint'>,
 ): {
   readonly add: (row: Row) => string[];
   readonly finish: () => string[];
