@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
-import { builtProgram, type Daemon, runDovegate } from '../kit/daemon.js';
+import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { ProgramOptions } from '../kit/program.js';
@@ -62,7 +62,7 @@ test('each user has one result, whatever comes of the others', async (t) => {
     backend: {
       script: async ({ user }, connection) => {
         if (user === userOf(1)) return connection.status('-NOUSER');
-        if (user === userOf(2)) return connection.end();
+        if (user === userOf(2)) return connection.status('-NOTFOUND');
         await connection.row('User quota', 'STORAGE', '1', '2', '\x1b[31m');
         await connection.status('+');
       },
@@ -91,8 +91,7 @@ test('each user has one result, whatever comes of the others', async (t) => {
       ['boss@secr', 'failed', 'NOPERM'],
       ['u0@exampl', 'ok', undefined],
       ['u1@exampl', 'failed', 'NOUSER'],
-      // A read that breaks off is tried again, and at last has failed.
-      ['u2@exampl', 'failed', 'TEMPFAIL'],
+      ['u2@exampl', 'failed', 'NOTFOUND'],
       ['u3@exampl', 'ok', undefined],
       ['xxxxxxxxx', 'failed', 'DATAERR'],
     ],
@@ -252,6 +251,30 @@ test('a run waits where a limit says so, and Ctrl-C ends it with what runs', asy
   );
   assert.equal(backend.commands.length, 20);
   assert.doesNotMatch(readFileSync(state, 'utf8'), /^\?/m);
+});
+
+test('a daemon that is restarted meanwhile costs nobody anything', async (t) => {
+  const { daemon, backend, configuration } = await openGateway(t, {
+    policy,
+    backend: {
+      script: async (_command, connection) => {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 10);
+        });
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(80));
+  const { said, ended } = begin(daemon, ['--users', list, '--jobs', '3', '--', 'mailbox', 'create', 'New']);
+  await until(() => backend.commands.length > 20, 'the first users');
+  await daemon.stop();
+  await startDaemon(t, { folder: daemon.folder, config: configuration({}) });
+  await ended;
+  assert.match(said.err, /80 users: \d+ ok, 0 failed, \d unknown/);
+  const sent = backend.commands.map(({ user }) => user);
+  assert.deepEqual([sent.length, new Set(sent).size], [80, 80]);
 });
 
 test('a mask is listed by the server; a list of both kinds of names is read as the server reads it', async (t) => {

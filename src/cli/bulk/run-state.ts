@@ -180,7 +180,8 @@ class FileState implements RunState {
   #pending = '';
   /** Of the begins in `#pending`. */
   #waiting: { resolve: () => void; reject: (fault: unknown) => void }[] = [];
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  #written = Promise.resolve();
   #fault: CommandFault | undefined;
 
   constructor(path: string, file: FileHandle, read: ReadState, isSynced: boolean) {
@@ -240,8 +241,8 @@ class FileState implements RunState {
   }
 
   async close(): Promise<void> {
-    await this.#writing;
     try {
+      await this.#written;
       if (this.#fault === undefined) await this.#file.sync();
     } catch (cause) {
       this.#failed(cause);
@@ -253,9 +254,9 @@ class FileState implements RunState {
 
   /** One write and one sync for all that came meanwhile. */
   #write(): void {
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#written = this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -271,8 +272,11 @@ class FileState implements RunState {
       } catch (cause) {
         const fault = this.#failed(cause);
         for (const { reject } of [...waiting, ...this.#waiting]) reject(fault);
+        this.#waiting = [];
       }
     }
+    // At once: what comes in the next moment begins a write of its own.
+    this.#isWriting = false;
   }
 
   #failed(cause: unknown): CommandFault {

@@ -122,6 +122,27 @@ void test('a file is made for its owner, goes on where it was, and is locked', a
   assert.equal(readFileSync(path, 'utf8'), before);
 });
 
+void test('begins and ends of many workers at once are all written', { timeout: 60_000 }, async (t) => {
+  const path = join(openFolder(t), 'run');
+  for (const isSynced of [true, false]) {
+    const state = await openRunState(`${path}${isSynced}`, isSynced);
+    await state.adopt(header);
+    await Promise.all(
+      Array.from({ length: 16 }, async (_, worker) => {
+        for (let turn = 0; turn < 40; turn += 1) {
+          const number = await state.begin(`u${worker}.${turn}`);
+          // Different numbers of turns of the queue of promises, so that some come just when a write is over.
+          for (let wait = 0; wait < (worker + turn) % 5; wait += 1) await Promise.resolve();
+          state.end(number, 'ok');
+        }
+      }),
+    );
+    await state.close();
+    const { ended, open, count } = readState(readFileSync(`${path}${isSynced}`, 'utf8'), path);
+    assert.deepEqual([ended.size, open.size, count], [640, 0, 640]);
+  }
+});
+
 void test('a link, a file that others may change or that has two names, and a folder are refused', async (t) => {
   const folder = openFolder(t);
   const target = join(folder, 'target');

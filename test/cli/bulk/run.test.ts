@@ -130,6 +130,14 @@ void test('what one user needs and is not there holds nobody else, and is given 
   assert.equal(run.log.at(-1), 'released 10');
 });
 
+void test('a read that broke off is sent twice more', async () => {
+  const run = open(2, (user) => (user === 'U0' ? again('broken') : ok));
+  await run.pass(100_000);
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(run.results, ['U1 ok', 'U0 failed']);
+  assert.equal(run.sentAt.filter(([user]) => user === 'U0').length, 3);
+});
+
 void test('a server that is not there at the beginning ends the run; later it is waited for', async () => {
   const gone = open(2, () => again('away'));
   const { fault, left } = await gone.ended;

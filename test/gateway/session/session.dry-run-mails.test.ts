@@ -187,3 +187,16 @@ void test('a search that cannot be recorded is not sent', async () => {
   assert.match(client.said(), /-TEMPFAIL\n$/);
   assert.deepEqual(sent(engine), []);
 });
+
+void test('a query by the content of mails needs what the command needs: denied, nothing is counted', async () => {
+  for (const [rule, isAllowed] of [
+    ['{ command: expunge, where: { query: any } }', false],
+    ['{ command: expunge, where: { query: any }, content: true }', true],
+  ] as const) {
+    const engine = openMemoryEngine({ settings: settingsOf(rule), minor: 3 });
+    const client = await engine.client(2);
+    await client.line('||dovegate dry-run|-u|alice@example.org|--|expunge|mailbox|x|text|secret');
+    assert.match(client.said(), isAllowed ? /\tmails\t0\t\n\+\n$/ : /\n-NOPERM\n$/);
+    assert.equal(sent(engine).length, isAllowed ? 1 : 0);
+  }
+});
