@@ -89,22 +89,18 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
     if (format === 'table') await screen.print(tableHead());
     const lost = new Set<string>();
+    const message = 'it was being sent when the run before ended';
     for (const [number, name] of read.open) {
-      lost.add(name);
-      // Sent twice it does no harm.
+      // Sent twice a read does no harm.
       if (isHarmless(command)) {
-        lost.delete(name);
         state.end(number, 'released');
         continue;
       }
+      lost.add(name);
+      const user = list.users.get(name);
+      if (user !== undefined)
+        await show(user, `${header.id}-${number}`, { kind: 'unknown', message, id: undefined });
       state.end(number, 'unknown');
-      if (!isOfList(name)) continue;
-      const message = 'it was being sent when the run before ended';
-      await show(list.users.get(name) ?? name, `${header.id}-${number}`, {
-        kind: 'unknown',
-        message,
-        id: undefined,
-      });
     }
     const isDone = (name: string): boolean => read.ended.has(name) || lost.has(name);
     let done = 0;
@@ -117,7 +113,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     progress = createBulkProgress(systemClock, screen, terminal, list.users.size, done);
     await screen.flush();
 
-    const { fault, left } = await runForUsers({
+    const ended = await runForUsers({
       clock: systemClock,
       state,
       id: header.id,
@@ -133,8 +129,17 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
       cancel: cancel.signal,
     });
     progress.clear();
-    await state.close();
+    const closing = state.close();
     state = undefined;
+    // What could not be noted at the end is no reason to say nothing of the rest.
+    const unnoted = await closing.then(
+      () => undefined,
+      (cause: unknown) => {
+        if (cause instanceof CommandFault) return cause;
+        throw cause;
+      },
+    );
+    const { left, fault = unnoted } = ended;
     await screen.flush();
     if (fault !== undefined && fault !== stop.signal.reason) stderr(`dovegate: ${formatFault(fault)}`);
     stderr(`dovegate: ${describeCounts(counts)}${repeatedIn(list)}`);

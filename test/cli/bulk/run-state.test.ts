@@ -1,12 +1,21 @@
 // Goal: the state of a bulk run tells the truth after a crash at any instant: every cut of it is read, a user that may have been sent is never
 // free again, and a file that is something else is refused and left alone.
 import assert from 'node:assert/strict';
-import { chmodSync, linkSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  linkSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openRunState, type RunHeader, readState } from '../../../src/cli/bulk/run-state.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { openFolder } from '../../kit/folder.js';
+import { withSmallDisk } from '../../kit/small-disk.js';
 
 const header: RunHeader = { id: `bulk-${'0a'.repeat(8)}`, hash: 'ab'.repeat(32), realm: 'example.org' };
 const first = `dovegate-bulk 1 ${header.id} ${header.hash} ${header.realm}`;
@@ -156,8 +165,29 @@ void test('a link, a file that others may change or that has two names, and a fo
     await assert.rejects(openRunState(path, true), code(73), path);
 });
 
-void test('where the disk refuses, nothing may be sent any more', async () => {
-  // Takes no byte.
-  const state = await openRunState('/dev/full', true).catch((fault: unknown) => fault);
-  assert.ok(code(73)(state), 'a device is no state');
+void test('a device is no state', async () => {
+  await assert.rejects(openRunState('/dev/full', true), code(73));
+});
+
+void test('where the disk is full, no begin is promised any more, and what was written stays', async (t) => {
+  const isMounted = await withSmallDisk('tmpfs', async (place) => {
+    const path = join(place, 'run');
+    const state = await openRunState(path, true);
+    await state.adopt(header);
+    assert.equal(await state.begin('first'), 1);
+    writeFileSync(join(place, 'rest'), Buffer.alloc(4096));
+    assert.throws(() => appendFileSync(join(place, 'rest'), Buffer.alloc(4 << 20)), { code: 'ENOSPC' });
+    // The last page of the file has some room.
+    const names = Array.from({ length: 400 }, (_, at) => `${'x'.repeat(100)}${at}`);
+    const begun = await Promise.allSettled(names.map((name) => state.begin(name)));
+    assert.ok(begun.some(({ status }) => status === 'rejected'));
+    state.end(1, 'ok');
+    await assert.rejects(state.begin('late'), code(74));
+    await assert.rejects(state.close(), code(74));
+    const { open } = readState(readFileSync(path, 'utf8'), path);
+    assert.equal(open.get(1), 'first');
+    for (const [at, { status }] of begun.entries())
+      if (status === 'fulfilled') assert.ok([...open.values()].includes(names[at] ?? ''));
+  });
+  if (!isMounted) t.skip('no file system can be mounted here');
 });
