@@ -122,6 +122,17 @@ void test('the journal is read as the person may see it, and the record says who
   ]);
 });
 
+void test('whoever is no auditor sees no word of a record in a verification either', async () => {
+  for (const role of ['view', 'operate'] as const) {
+    const { ask, asked } = desk({ person: { role } });
+    await ask('/trail/verify');
+    assert.deepEqual(Object(asked[0]).users, []);
+  }
+  const { ask, asked } = desk();
+  await ask('/trail/verify');
+  assert.equal(Object(asked[0]).users, undefined);
+});
+
 void test('an extract is signed with its view and its question', async () => {
   const { ask } = desk({ person: { users: ['*@example.com'] } });
   const { body } = await ask('/trail/extract', '{"filter":{"user":"a@example.com"}}');

@@ -3,7 +3,7 @@
 // request takes too long or nobody waits for it any more.
 
 import { Worker } from 'node:worker_threads';
-import { KeyedSemaphore } from '../../concurrency/limits.js';
+import { KeyedSemaphore, TokenBuckets } from '../../concurrency/limits.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { ReadTask, TrailAnswer } from './read-trail.js';
@@ -12,6 +12,8 @@ import type { ReadTask, TrailAnswer } from './read-trail.js';
 export const placesMax = 3;
 /** A request that got no place within so long is refused. */
 const patienceMs = 3_000;
+/** Each request is a record: somebody who asks in a loop must not fill the journal. 5 a second, after a burst. */
+const pace = { burst: 300, refillMs: 200, sourcesMax: 1_000 } as const;
 /** The longest that a thread reads; a search ends by itself long before. */
 const readMsMax = 10_000;
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
@@ -39,9 +41,17 @@ const everybody = '';
 export function createLooks(clock: Clock): Looks {
   const places = new KeyedSemaphore();
   const threads = createThreads(clock);
+  const asked = new TokenBuckets(pace);
+  let isClosed = false;
   return {
-    close: () => threads.close(),
+    close() {
+      isClosed = true;
+      threads.close();
+    },
     async read(task, person, signal) {
+      if (isClosed) throw new LookRefused('dovegate is stopping');
+      const waitMs = asked.take(person, clock.now());
+      if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
       const waiting = new AbortController();
       const giveUp = (): void => waiting.abort(signal.reason);
       signal.addEventListener('abort', giveUp, { once: true });

@@ -95,3 +95,15 @@ void test('who leaves ends the thread that reads for him, and what takes too lon
   await assert.rejects(slow, /longer than 10 s/);
   assert.match((await looks.read(taskOf(directory), 'a', never)).text, /"end":/);
 });
+
+void test('who asks in a loop is told to wait, and after the end nothing is read', async (t) => {
+  const looks = openLooks(t, createFakeClock());
+  const directory = journalOf(t, 1);
+  const gone = AbortSignal.abort(new Error('gone'));
+  for (let count = 0; count < 300; count += 1)
+    await assert.rejects(looks.read(taskOf(directory), 'a', gone), /gone/);
+  await assert.rejects(looks.read(taskOf(directory), 'a', never), /^Error: a asks too often; wait 200 ms$/);
+  assert.equal((await looks.read(taskOf(directory), 'b', never)).rows, 1);
+  looks.close();
+  await assert.rejects(looks.read(taskOf(directory), 'c', never), LookRefused);
+});
