@@ -61,6 +61,9 @@ function formOf(parsed: ParsedArguments, user: string): JsonCommand {
   if (command.input === 'duplex')
     throw new SessionFault('unsendable', `"${command.name}" speaks both ways, which HTTP cannot`);
   const parameters: Record<string, JsonParameter> = {};
+  // JSON has no other way to say a name, and there a mask is none: `*` would be everybody.
+  if (command.scope === 'user' && /[*?]/.test(user))
+    throw new SessionFault('unsendable', 'over HTTP a mask is no user: name one, or all with -A');
   if (command.scope === 'user' && !values.has('all-users')) parameters['user'] = user;
   for (const [key, value] of parametersOf(parsed)) parameters[jsonName(key)] = value;
   return {

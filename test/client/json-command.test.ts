@@ -68,6 +68,15 @@ void test('commands by name and parameters', () => {
   }
 });
 
+void test('a mask is no user: the server would take it for everybody', () => {
+  for (const user of ['*', '*@example.org', 'a?'])
+    assert.throws(
+      () => jsonFormsOf({ user, name: 'expunge', args: ['all'] }),
+      (fault) => fault instanceof SessionFault && fault.code === 'unsendable',
+    );
+  assert.deepEqual(jsonFormsOf({ name: 'quota get', args: ['-A'] })[0]?.parameters, { allUsers: true });
+});
+
 void test('the keys of rows, where they are known', () => {
   assert.deepEqual(jsonFormsOf({ user: 'alice', name: 'quota get' })[0]?.keys, [
     'root',
