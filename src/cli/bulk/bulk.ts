@@ -24,7 +24,14 @@ import {
 import { runForUsers } from './run.js';
 import { forgetfulState, openRunState, type RunState, sysexits } from './run-state.js';
 import { type BulkCommand, createUserSender, isHarmless, type UserResult } from './send-user.js';
-import { bareNameAmongOthers, linesOf, listSourceOf, makeUserList, type UserList } from './user-list.js';
+import {
+  bareNameAmongOthers,
+  linesOf,
+  listSourceOf,
+  makeUserList,
+  readNames,
+  type UserList,
+} from './user-list.js';
 
 export interface BulkOptions extends DoorOptions {
   readonly socket?: string;
@@ -227,9 +234,11 @@ async function readList(
   signal: AbortSignal,
 ) {
   const source = listSourceOf(users);
-  const names: string[] = [];
-  if (source.kind === 'mask') names.push(...(await askUsers(source.mask, command.door, signal)));
-  else for await (const name of linesOf(source.path, signal)) names.push(name);
+  // Never spread: a server may know more users than a call takes arguments.
+  const names =
+    source.kind === 'mask'
+      ? await askUsers(source.mask, command.door, signal)
+      : await readNames(linesOf(source.path, signal));
   const bare = bareNameAmongOthers(names);
   const realm = read.header?.realm ?? (bare === undefined ? '' : await askRealm(bare, command, signal));
   const list = makeUserList(names, realm);

@@ -46,7 +46,7 @@ export interface ReadState {
 
 const headerLine = /^dovegate-bulk 1 (bulk-[0-9a-f]{16}) ([0-9a-f]{64}) (\S+)$/;
 const stateLine =
-  /^(?:> (\d{1,15}) ([^\p{Cc}\p{Zl}\p{Zp}]+)|([+?=]) (\d{1,15})|- (\d{1,15}) ([A-Z]{1,32}))$/u;
+  /^(?:> (\d{1,15}) ([^\p{Cc}\p{Zl}\p{Zp}\ufffd]+)|([+?=]) (\d{1,15})|- (\d{1,15}) ([A-Z]{1,32}))$/u;
 
 /** Throws a CommandFault for a file that is no state file, or one that was changed. */
 export function readState(text: string, path: string): ReadState {

@@ -31,6 +31,13 @@ export function listSourceOf(text: string): ListSource {
 /** One name a line; empty lines, and lines that begin with `#`, are left out. Rejects with a CommandFault. */
 export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
   const input = path === '-' ? process.stdin : createReadStream(path);
+  let lineBytes = 0;
+  input.on('data', (piece: Buffer | string) => {
+    const end = piece.lastIndexOf('\n');
+    lineBytes = end < 0 ? lineBytes + piece.length : piece.length - end - 1;
+    // Else a device, or a file that is no list, would be kept whole.
+    if (lineBytes > lineBytesMax) input.destroy(new Error(`a line has more than ${lineBytesMax} bytes`));
+  });
   try {
     for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY, signal })) {
       const name = line.trim();
@@ -51,11 +58,24 @@ export function bareNameAmongOthers(names: readonly string[]): string | undefine
 
 const usersMax = 5_000_000;
 const nameBytesMax = 320;
+const lineBytesMax = 1024 * 1024;
+
+/** All lines of a list. Rejects with a CommandFault for one that is too long, before it is read to its end. */
+export async function readNames(lines: AsyncIterable<string>, linesMax = usersMax): Promise<string[]> {
+  const names: string[] = [];
+  for await (const name of lines) {
+    if (names.push(name) > linesMax) throw tooMany(linesMax);
+  }
+  return names;
+}
+
+function tooMany(linesMax: number): CommandFault {
+  return new CommandFault(sysexits.dataErr, `the list has more than ${linesMax} lines: use several`);
+}
 
 /** `realm`: what the server appends to names without a domain; empty: nothing. */
 export function makeUserList(names: readonly string[], realm: string): UserList {
-  if (names.length > usersMax)
-    throw new CommandFault(sysexits.dataErr, `the list has more than ${usersMax} lines: use several`);
+  if (names.length > usersMax) throw tooMany(usersMax);
   const users = new Map<string, string>();
   const hash = createHash('sha256');
   for (const name of names) {
@@ -72,6 +92,9 @@ export function makeUserList(names: readonly string[], realm: string): UserList 
 export function whyNoName(name: string): string | undefined {
   if (Buffer.byteLength(name) > nameBytesMax) return `the name is longer than ${nameBytesMax} bytes`;
   if (name !== name.trim() || name === '') return 'the name begins or ends with a blank';
-  // U+FFFD stands for bytes that are no UTF-8.
-  return /[\p{Cc}\p{Zl}\p{Zp}\ufffd]/u.test(name) ? 'the name holds a character that no name has' : undefined;
+  // Over HTTP `*` would be everybody, and other masks are nobody's name.
+  if (/[*?]/.test(name)) return 'it is a mask, not the name of a user';
+  // U+FFFD stands for bytes that are no UTF-8; half of a pair (Cs) would become it on its way, and be another name.
+  const isText = !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\ufffd]/u.test(name);
+  return isText ? undefined : 'the name holds a character that no name has';
 }

@@ -84,6 +84,8 @@ void test('a file that was changed is refused, and so is one that is something e
     text.replace('> 1 alice@example.org\n', ''),
     text.replace('+ 1', 'x'),
     text.replace('+ 1', '\0'),
+    // A byte that is no UTF-8: another name than the one that was sent, which would be free.
+    text.replace('1 alice', '1 al\ufffdce'),
     'notes\n',
     'notes',
     '\n',
@@ -190,4 +192,24 @@ void test('where the disk is full, no begin is promised any more, and what was w
       if (status === 'fulfilled') assert.ok([...open.values()].includes(names[at] ?? ''));
   });
   if (!isMounted) t.skip('no file system can be mounted here');
+});
+
+void test('a disk that is full in the middle: whoever may be sent stands in the file, and nobody else may', async () => {
+  await withSmallDisk('tmpfs', async (place) => {
+    const path = join(place, 'run');
+    const state = await openRunState(path, true);
+    await state.adopt(header);
+    const sent: string[] = [];
+    const names = Array.from({ length: 20_000 }, (_none, at) => `${'x'.repeat(250)}${at}@example.org`);
+    for (let at = 0; at < names.length; at += 100) {
+      const some = names.slice(at, at + 100);
+      const begun = await Promise.allSettled(some.map((name) => state.begin(name)));
+      sent.push(...some.filter((_name, which) => begun[which]?.status === 'fulfilled'));
+    }
+    assert.ok(sent.length > 0 && sent.length < names.length);
+    await assert.rejects(state.begin('late@example.org'), code(74));
+    await assert.rejects(state.close(), code(74));
+    const known = new Set(readState(readFileSync(path, 'utf8'), path).open.values());
+    assert.ok(sent.every((name) => known.has(name)));
+  });
 });

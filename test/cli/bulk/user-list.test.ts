@@ -8,6 +8,7 @@ import {
   linesOf,
   listSourceOf,
   makeUserList,
+  readNames,
   whyNoName,
 } from '../../../src/cli/bulk/user-list.js';
 import { openFolder } from '../../kit/folder.js';
@@ -84,8 +85,23 @@ void test('what can be no name', () => {
     'a\ufffd',
     'x'.repeat(321),
     'é'.repeat(161),
+    'a\ud800',
+    '*',
+    '*@x',
+    'a?',
   ])
     assert.notEqual(whyNoName(name), undefined, JSON.stringify(name));
   for (const name of ['a', 'a b', 'x'.repeat(320), 'ü@x', "o'neil@x"])
     assert.equal(whyNoName(name), undefined, name);
+});
+
+void test('a list that never ends, and a line that never ends, are given up', async () => {
+  const { signal } = new AbortController();
+  let given = 0;
+  async function* forever(): AsyncGenerator<string> {
+    for (;;) yield await Promise.resolve(`user${(given += 1)}`);
+  }
+  await assert.rejects(readNames(forever(), 3), /more than 3 lines/);
+  assert.equal(given, 4);
+  await assert.rejects(readNames(linesOf('/dev/zero', signal)), /cannot be read/);
 });
