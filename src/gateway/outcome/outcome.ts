@@ -301,7 +301,7 @@ export function readTryAgain(said: string): { readonly afterMs: number | undefin
 }
 
 const mayHaveRun =
-  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate)$/s;
+  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate|the reply was read slower than .*)$/s;
 
 /** For a client that got `-TEMPFAIL` with this sentence, as it came: the command may have run, wholly or in part. */
 export function saysMayHaveRun(said: string): boolean {
