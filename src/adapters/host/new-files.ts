@@ -2,12 +2,11 @@
 // whatever was made can be taken away again. A file has its name only when it is whole and on disk.
 
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
   linkSync,
   lstatSync,
@@ -53,8 +52,17 @@ export class NewFiles {
     attempt(path, () => mkdirSync(path, { mode: 0o700 }));
     this.#made.push({ path, isFolder: true });
     attempt(path, () => {
-      if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
-      chmodSync(path, mode);
+      // Of the folder that was made: whoever may write above it could put a link, or another folder, in its place.
+      const made = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+      try {
+        const found = fstatSync(made);
+        if (found.uid !== process.geteuid?.() || (found.mode & 0o077) !== 0)
+          throw new NewFilesFault(`${path} is not the folder that was just made`);
+        if (owner !== undefined) fchownSync(made, owner.uid, owner.gid);
+        fchmodSync(made, mode);
+      } finally {
+        closeSync(made);
+      }
     });
   }
 

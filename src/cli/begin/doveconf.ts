@@ -58,7 +58,8 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     baseDirectory,
     sockets: listeners.flatMap((each) => socketOf(each, baseDirectory)),
     ports: listeners.flatMap(portOf),
-    sharedNamespaces: sharedOf(top.blocks),
+    // One that holds for a protocol or some clients only may have another type or prefix there.
+    sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
     wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
   };
@@ -105,6 +106,10 @@ function portOf({ name, settings }: Block): DoveadmPort[] {
   // The HTTP API, which speaks another protocol.
   if (!/^inet_listener\b/.test(name) || name.startsWith('inet_listener http') || !(port > 0)) return [];
   return [{ port, isTls: settings.get('ssl') === 'yes' }];
+}
+
+function hasNamespaceWithin({ blocks }: Block): boolean {
+  return blocks.some((each) => /^namespace\b/.test(each.name) || hasNamespaceWithin(each));
 }
 
 /** A prefix ends where the owner's name begins: `%%u` in 2.3, `$user` in 2.4. */

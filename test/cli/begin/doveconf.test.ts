@@ -71,6 +71,13 @@ void test('a prefix that does not end before a separator, and one that is only a
   assert.equal(shared('%%u/'), undefined);
   assert.equal(shared(''), undefined);
   assert.deepEqual(shared('"My Shared/"'), ['My Shared/']);
+  // A shared one for a protocol only: "none" would let names of mailboxes lead into mailboxes of others.
+  for (const within of ['namespace x {\ntype = shared\nprefix = S/\n}', 'namespace x {\nprefix = S/\n}'])
+    for (const outer of [
+      `protocol doveadm {\n${within}\n}`,
+      `local 10.0.0.1 {\nprotocol doveadm {\n${within}\n}\n}`,
+    ])
+      assert.equal(parseDoveconf(`# 2.4.1 (x): f\n${outer}\n`)?.sharedNamespaces, undefined, outer);
 });
 
 void test('doveadm_port with doveadm_ssl makes doveadm want TLS on sockets', () => {
