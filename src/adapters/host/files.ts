@@ -72,11 +72,12 @@ export async function readSecretFile(path: string): Promise<Buffer> {
 /** Why a file cannot be read, in the system's words; undefined: it can. */
 export function whyUnreadable(path: string): string | undefined {
   try {
-    const file = openSync(path, 'r');
+    // Else a pipe that nobody writes to would be waited for without end, here and where it is read.
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     // A directory can be opened, and nobody can read from it.
-    const isDirectory = fstatSync(file).isDirectory();
+    const found = fstatSync(file);
     closeSync(file);
-    return isDirectory ? 'it is a directory' : undefined;
+    return found.isDirectory() ? 'it is a directory' : found.isFIFO() ? 'it is a pipe' : undefined;
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
     if (code === 'ENOENT') return 'there is no such file';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -98,6 +99,8 @@ void test('why a file cannot be read, before anybody needs it', (t) => {
   assert.equal(whyUnreadable(join(folder, 'none')), 'there is no such file');
   assert.equal(whyUnreadable(join(folder, 'there', 'below')), 'ENOTDIR');
   assert.equal(whyUnreadable(join(folder, 'sub')), 'it is a directory');
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  assert.equal(whyUnreadable(join(folder, 'pipe')), 'it is a pipe');
 });
 
 void test('a file is made once, for its owner only, and read from then on', (t) => {
