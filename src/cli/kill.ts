@@ -68,7 +68,12 @@ function sentenceOf({ command, principal, user, backend, duration_ms: ms }: Runn
 async function readRunning(daemon: AskDaemon): Promise<readonly Running[]> {
   const answer = await daemon('GET', '/status.json');
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
-  const told: unknown = JSON.parse(answer.body);
+  let told: unknown;
+  try {
+    told = JSON.parse(answer.body);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.unavailable, 'what answers there is not dovegate', cause);
+  }
   const all = typeof told === 'object' && told !== null && 'exchanges' in told ? told.exchanges : undefined;
   if (!Array.isArray(all)) return [];
   return all.flatMap((each: unknown) => {

@@ -1,7 +1,7 @@
 // Goal: doctor says what is true of the whole way, each thing in one line with what to do, and its command goes through the daemon like
 // anybody's. What must not happen: a wait without an end, a password that is printed, a bad thing that is called ok.
 import assert from 'node:assert/strict';
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -82,6 +82,10 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.match(looksIn(changed).get('warning way to mail1') ?? '', /name a mail user/);
   assert.equal(dovecot.commands.length, 1);
 
+  rmSync(daemon.path('shm/audit.ring'));
+  const forgetful = looksIn(await doctor()).get('bad journal memory');
+  assert.match(forgetful ?? '', /audit\.ring is not there: .*; somebody removed it: restart the daemon$/);
+
   const json = await doctor('--json', '--user', 'alice@example.com');
   const said: { looks: { status: string; look: string }[]; next: string } = JSON.parse(
     json.stdout.toString(),
@@ -113,6 +117,11 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.match(looksIn(gone).get('bad daemon') ?? '', /^no daemon answers at \S+: .*; start it$/);
   assert.match(looksIn(gone).get('bad journal chain') ?? '', /changed: /);
   assert.match(gone.text, /\nnext: dovegate serve --config \S+\n$/);
+  // Root could write there, and the daemon that is to be started cannot.
+  chmodSync(daemon.path('audit'), 0o500);
+  const closed = looksIn(await doctor());
+  chmodSync(daemon.path('audit'), 0o700);
+  assert.match(closed.get('bad journal') ?? '', /is closed to its own owner; open it/);
 });
 
 void test('backends that refuse, are silent, show another name or want another password: one line each', async (t) => {

@@ -104,3 +104,15 @@ test('either an id or a time, and a time with a unit', async (t) => {
     assert.equal((await run(...args)).exit, 64, args.join(' '));
   assert.deepEqual(asked, []);
 });
+
+test('an answer that is none of dovegate ends nothing, and is no bug of this program', async (t) => {
+  const socket = join(openFolder(t), 'other.sock');
+  const server = createServer((_request, response) => response.end('<html>'));
+  await new Promise<void>((resolve) => {
+    server.listen(socket, resolve);
+  });
+  t.after(() => void server.close());
+  const done = await runDovegate(['kill', '--socket', socket, '--older-than', '5m']);
+  assert.equal(done.exit, 69, done.text);
+  assert.match(done.text, /what answers there is not dovegate/);
+});

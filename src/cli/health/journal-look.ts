@@ -1,7 +1,7 @@
 // The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is whole. The
 // whole journal is for `dovegate audit verify`, which takes as long as the journal is.
 
-import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, openSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { userNameOf } from '../../adapters/host/accounts.js';
@@ -11,7 +11,7 @@ import { parseTime } from '../../domain/audit/record.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
-import type { Values } from './daemon-look.js';
+import { textOf, type Values } from './daemon-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
 /** For the last segment, which has 64 MiB where nothing else is configured. */
@@ -44,7 +44,8 @@ export async function lookAtJournal(
     ];
   }
   const looks = [
-    lookAtWriting(directory, found.uid, options),
+    lookAtWriting(directory, found, options),
+    ...lookAtMemory(audit.memoryFile !== undefined, told),
     await lookAtSpace(directory, reserveBytes, options),
     await lookAtChain(directory, options),
   ];
@@ -53,7 +54,7 @@ export async function lookAtJournal(
 
 function lookAtWriting(
   directory: string,
-  owner: number,
+  { uid: owner, mode }: { readonly uid: number; readonly mode: number },
   { clock, daemonUid, told }: JournalLookOptions,
 ): Look {
   const name = 'journal';
@@ -67,6 +68,9 @@ function lookAtWriting(
     const text = `${directory} belongs to ${whose ?? ''}, and the daemon runs as ${daemon ?? ''}`;
     return bad(name, text, `give it back: chown -R ${daemon ?? ''} ${directory}`);
   }
+  // Root may write where the daemon may not.
+  if ((mode & 0o300) !== 0o300)
+    return bad(name, `${directory} is closed to its own owner`, `open it: chmod 0700 ${directory}`);
   const path = join(directory, `.doctor.${process.pid}`);
   try {
     const startMs = clock.now();
@@ -95,6 +99,23 @@ function lookAtWriting(
     const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'no space is left on its disk' : code;
     return bad(name, `${directory} takes no file: ${full}`, 'free or repair the disk');
   }
+}
+
+/** A daemon keeps the file that it has open, but the next one finds records only in one that has its name. */
+function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Look[] {
+  if (!isWanted || told === undefined) return [];
+  const name = 'journal memory';
+  const [path, fault] = [textOf(told['memory']), textOf(told['memory_fault'])];
+  if (fault !== '')
+    return [warning(name, `none, so every command waits for the disk: ${fault}`, 'see audit.memory')];
+  try {
+    if (path === '' || statSync(path, { throwIfNoEntry: false }) !== undefined) return [];
+  } catch {
+    // It is not for this user to see.
+    return [];
+  }
+  const text = `${path} is not there: records that are not on disk yet would not outlive a crash`;
+  return [bad(name, text, 'somebody removed it: restart the daemon')];
 }
 
 async function lookAtSpace(
