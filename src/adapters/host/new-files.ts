@@ -55,8 +55,8 @@ export class NewFiles {
       // Of the folder that was made: whoever may write above it could put a link, or another folder, in its place.
       const made = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       try {
-        const found = fstatSync(made);
-        if (found.uid !== process.geteuid?.() || (found.mode & 0o077) !== 0)
+        const now = fstatSync(made);
+        if (now.uid !== process.geteuid?.() || (now.mode & 0o077) !== 0)
           throw new NewFilesFault(`${path} is not the folder that was just made`);
         if (owner !== undefined) fchownSync(made, owner.uid, owner.gid);
         fchmodSync(made, mode);
