@@ -33,8 +33,8 @@ export interface AdminDoor {
   readonly bind: (server: Acceptor) => Promise<Closable>;
   /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
   readonly secure?: (socket: Socket) => Promise<Socket>;
-  /** Answers here instead of the pages and actions. */
-  readonly answer?: (request: IncomingMessage) => Promise<Answer>;
+  /** Answers here instead of the pages and actions; tells when it has read the body. */
+  readonly answer?: (request: IncomingMessage, onWhole: () => void) => Promise<Answer>;
   /** From accept to the last byte of the answer, instead of what holds elsewhere. */
   readonly connectionMs?: number;
 }
@@ -106,13 +106,15 @@ function serverOf(
   const limits = { maxHeaderSize: headerBytesMax, requestTimeout: 0, headersTimeout: 0 };
   const server = createServer(limits, (request, response) => {
     const connection = below.get(request.socket) ?? request.socket;
-    connections.become(connection, 'working');
+    const onWhole = (): void => connections.become(connection, 'working');
+    // The pages and actions look at no body.
+    if (own === undefined) onWhole();
     const answer = (reply: Answer): void => {
       send(response, reply);
       connections.become(connection, 'answered');
     };
     // Not awaited by anybody: both ways end in an answer.
-    void (own?.(request) ?? respond(door, pages, request, options, failures)).then(
+    void (own?.(request, onWhole) ?? respond(door, pages, request, options, failures)).then(
       answer,
       (fault: unknown) => {
         options.onError(`${pathOf(request)}: ${messageOf(fault)}`);

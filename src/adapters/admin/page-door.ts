@@ -22,7 +22,7 @@ export interface PageDoorOptions {
 
 /** Answers requests; for a door of `openAdmin`. */
 export function createPageDoor({ bodyBytesMax, whoIs, answer }: PageDoorOptions) {
-  return async (request: IncomingMessage): Promise<Answer> => {
+  return async (request: IncomingMessage, onWhole: () => void): Promise<Answer> => {
     const { host, authorization, origin } = request.headers;
     if (refuseAccess({ kind: 'unix' }, { host, authorization, origin }, false) !== undefined)
       return plainAnswer(403, 'not from a page of another origin');
@@ -31,7 +31,13 @@ export function createPageDoor({ bodyBytesMax, whoIs, answer }: PageDoorOptions)
     request.socket.once('close', () => gone.abort(new Error('the client has gone')));
     const who = await whoIs(request.socket);
     if (who === undefined) return plainAnswer(403, 'the kernel does not say who asks');
-    const body = await readBody(request, bodyBytesMax);
+    const body = await readBody(request, bodyBytesMax).catch((fault: unknown) => {
+      if (!gone.signal.aborted) throw fault;
+      return undefined;
+    });
+    // Nobody is there to be answered.
+    if (gone.signal.aborted) return plainAnswer(400, 'the request ended too early');
+    onWhole();
     if (body === undefined) return plainAnswer(413, `a request has at most ${bodyBytesMax} bytes`);
     return answer({ path: pathOf(request), body, who, signal: gone.signal });
   };

@@ -14,6 +14,8 @@ export const placesMax = 3;
 const patienceMs = 3_000;
 /** Each request is a record: somebody who asks in a loop must not fill the journal. 5 a second, after a burst. */
 const pace = { burst: 300, refillMs: 200, sourcesMax: 1_000 } as const;
+/** Requests of one person at once, from the first byte to the last of the answer: an answer that nobody reads takes memory. */
+const askingMax = 4;
 /** The longest that a thread reads; a search ends by itself long before. */
 const readMsMax = 10_000;
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
@@ -30,7 +32,7 @@ export interface Looks {
   /** Ends all threads. */
   close(): void;
   /**
-   * The answer; `person`: one of whom has one place at a time. Rejects with a LookRefused, with a JournalFault, and with the reason of the
+   * The answer; `person`: one of whom has one place at a time. The signal is aborted when the answer was taken, too. Rejects with a LookRefused, with a JournalFault, and with the reason of the
    * signal, after which nothing is read any more.
    */
   read(task: Omit<ReadTask, 'limits'>, person: string, signal: AbortSignal): Promise<TrailAnswer>;
@@ -43,6 +45,23 @@ export function createLooks(clock: Clock): Looks {
   const threads = createThreads(clock);
   const asked = new TokenBuckets(pace);
   let isClosed = false;
+  /** By person: requests, until the client has taken the answer or has gone. */
+  const asking = new Map<string, number>();
+
+  function enter(person: string, signal: AbortSignal): void {
+    signal.throwIfAborted();
+    const count = asking.get(person) ?? 0;
+    if (count >= askingMax)
+      throw new LookRefused(`${count} requests of yours are not over; try again in a moment`);
+    asking.set(person, count + 1);
+    const leave = (): void => {
+      const left = (asking.get(person) ?? 1) - 1;
+      if (left > 0) asking.set(person, left);
+      else asking.delete(person);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+  }
+
   return {
     close() {
       isClosed = true;
@@ -52,6 +71,7 @@ export function createLooks(clock: Clock): Looks {
       if (isClosed) throw new LookRefused('dovegate is stopping');
       const waitMs = asked.take(person, clock.now());
       if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
+      enter(person, signal);
       const waiting = new AbortController();
       const giveUp = (): void => waiting.abort(signal.reason);
       signal.addEventListener('abort', giveUp, { once: true });
@@ -61,7 +81,6 @@ export function createLooks(clock: Clock): Looks {
       });
       const held: (() => void)[] = [];
       try {
-        signal.throwIfAborted();
         // One's own first: who asks twice at once must not hold a place of the others meanwhile.
         held.push(await places.take(`=${person}`, 1, waiting.signal));
         held.push(await places.take(everybody, placesMax, waiting.signal));

@@ -1,4 +1,5 @@
-// Threads that read the journal for requests: a few at once, one of each person, and an end for what nobody waits for.
+// Threads that read the journal for requests: a few at once, one of each person, an end for what nobody waits for, and a bound for answers that
+// nobody takes.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,12 +36,12 @@ function openLooks(t: TestContext, clock = systemClock): Looks {
   return looks;
 }
 
-const never = new AbortController().signal;
+const never = (): AbortSignal => new AbortController().signal;
 
 void test('an answer of a thread, at a lower priority than ours; a thread is used again', async (t) => {
   const looks = openLooks(t);
   const directory = journalOf(t);
-  const first = await looks.read(taskOf(directory), 'a', never);
+  const first = await looks.read(taskOf(directory), 'a', never());
   assert.equal(first.rows, 10);
   const nices = (): string[] =>
     readdirSync('/proc/self/task').map((id) =>
@@ -48,14 +49,14 @@ void test('an answer of a thread, at a lower priority than ours; a thread is use
     );
   const lowered = nices().filter((each) => each === '10').length;
   assert.equal(lowered, 1);
-  assert.deepEqual(await looks.read(taskOf(directory), 'b', never), first);
+  assert.deepEqual(await looks.read(taskOf(directory), 'b', never()), first);
   assert.equal(nices().filter((each) => each === '10').length, 1);
 });
 
 void test('a journal that cannot be read is a fault, and the next request is answered', async (t) => {
   const looks = openLooks(t);
-  await assert.rejects(looks.read(taskOf('/nowhere/at/all'), 'a', never), JournalFault);
-  assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never)).rows, 10);
+  await assert.rejects(looks.read(taskOf('/nowhere/at/all'), 'a', never()), JournalFault);
+  assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never())).rows, 10);
 });
 
 void test('one place for a person, and few for all; who waits too long is told so, who leaves takes none', async (t) => {
@@ -64,10 +65,10 @@ void test('one place for a person, and few for all; who waits too long is told s
   const directory = journalOf(t);
   // Not settled before a turn of the event loop, so all of these are asked at once.
   const running = Array.from({ length: placesMax }, (_, at) =>
-    looks.read(taskOf(directory), `p${at}`, never),
+    looks.read(taskOf(directory), `p${at}`, never()),
   );
-  const own = looks.read(taskOf(directory), 'p0', never);
-  const late = looks.read(taskOf(directory), 'late', never);
+  const own = looks.read(taskOf(directory), 'p0', never());
+  const late = looks.read(taskOf(directory), 'late', never());
   const leaving = new AbortController();
   const left = looks.read(taskOf(directory), 'left', leaving.signal);
   leaving.abort(new Error('gone'));
@@ -76,7 +77,7 @@ void test('one place for a person, and few for all; who waits too long is told s
   await assert.rejects(own, LookRefused);
   await assert.rejects(late, /3 searches run already/);
   for (const each of await Promise.all(running)) assert.equal(each.rows, 10);
-  assert.equal((await looks.read(taskOf(directory), 'p0', never)).rows, 10);
+  assert.equal((await looks.read(taskOf(directory), 'p0', never())).rows, 10);
 });
 
 void test('who leaves ends the thread that reads for him, and what takes too long is ended', async (t) => {
@@ -89,11 +90,22 @@ void test('who leaves ends the thread that reads for him, and what takes too lon
   await systemClock.nextTurn();
   leaving.abort(new Error('gone'));
   await assert.rejects(left, /gone/);
-  const slow = looks.read(taskOf(directory), 'a', never);
+  const slow = looks.read(taskOf(directory), 'a', never());
   await systemClock.nextTurn();
   clock.advanceNow(10_000);
   await assert.rejects(slow, /longer than 10 s/);
-  assert.match((await looks.read(taskOf(directory), 'a', never)).text, /"end":/);
+  assert.match((await looks.read(taskOf(directory), 'a', never())).text, /"end":/);
+});
+
+void test('answers that nobody takes are few for each person', async (t) => {
+  const looks = openLooks(t);
+  const directory = journalOf(t);
+  const reading = Array.from({ length: 4 }, () => new AbortController());
+  for (const { signal } of reading) assert.equal((await looks.read(taskOf(directory), 'a', signal)).rows, 10);
+  await assert.rejects(looks.read(taskOf(directory), 'a', never()), /4 requests of yours are not over/);
+  assert.equal((await looks.read(taskOf(directory), 'b', never())).rows, 10);
+  reading[0]?.abort(new Error('taken'));
+  assert.equal((await looks.read(taskOf(directory), 'a', never())).rows, 10);
 });
 
 void test('who asks in a loop is told to wait, and after the end nothing is read', async (t) => {
@@ -102,8 +114,8 @@ void test('who asks in a loop is told to wait, and after the end nothing is read
   const gone = AbortSignal.abort(new Error('gone'));
   for (let count = 0; count < 300; count += 1)
     await assert.rejects(looks.read(taskOf(directory), 'a', gone), /gone/);
-  await assert.rejects(looks.read(taskOf(directory), 'a', never), /^Error: a asks too often; wait 200 ms$/);
-  assert.equal((await looks.read(taskOf(directory), 'b', never)).rows, 1);
+  await assert.rejects(looks.read(taskOf(directory), 'a', never()), /^Error: a asks too often; wait 200 ms$/);
+  assert.equal((await looks.read(taskOf(directory), 'b', never())).rows, 1);
   looks.close();
-  await assert.rejects(looks.read(taskOf(directory), 'c', never), LookRefused);
+  await assert.rejects(looks.read(taskOf(directory), 'c', never()), LookRefused);
 });
