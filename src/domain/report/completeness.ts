@@ -22,6 +22,8 @@ export type DoubtCode =
   | 'unsigned-tail'
   /** A start did not find what the run before had in memory. */
   | 'lost-memory'
+  /** The clock was set in this time: records bear times at which they were not made. */
+  | 'clock'
   /** A later release wrote it. */
   | 'newer'
   /** Who asked sees a part of the records only. */
@@ -103,6 +105,7 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
   // What it lost was before it, and after the time has begun.
   for (const { file, line, seq, time, text } of verdict.forgotten)
     if (time >= from) doubt('lost-memory', `${vouching.pathOf(file)}:${line}: seq ${seq}, ${time}: ${text}`);
+  tellSteps(doubt, verdict, from, to);
   return {
     isComplete: !doubts.some(({ isSerious }) => isSerious),
     from,
@@ -142,6 +145,25 @@ function tellTail(doubt: Tell, signedTime: string, records: number, lastTime: st
     isLong ? `${text}, for longer than any daemon waits with a signature` : text,
     isLong,
   );
+}
+
+const stepsShown = 5;
+
+/** Of steps that reach into the time. Nobody can tell a long stop from a clock that was set ahead, so that alone is no serious doubt. */
+function tellSteps(doubt: Tell, { steps }: Verdict, from: string, to: string): void {
+  const near = steps.filter((step) => {
+    const isAhead = step.from < step.to;
+    return (isAhead ? step.to : step.from) >= from && (isAhead ? step.from : step.to) <= to;
+  });
+  for (const step of near.slice(0, stepsShown)) {
+    const isStop = step.isAtStart && step.from < step.to;
+    const text = isStop
+      ? `dovegate did not run from ${step.from} to ${step.to}, or the clock was set ahead meanwhile`
+      : `the clock was set from ${step.from} to ${step.to} (seq ${step.seq}), so records of this time may bear times outside of it: look there, too`;
+    doubt('clock', text, !isStop);
+  }
+  if (near.length > stepsShown)
+    doubt('clock', `and the clock was set ${near.length - stepsShown} times more in this time`);
 }
 
 const dayMs = 86_400_000;

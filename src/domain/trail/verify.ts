@@ -3,7 +3,7 @@
 // The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
 
 import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
-import { parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import { formatTime, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
@@ -48,6 +48,15 @@ export interface RetiredRecords {
   readonly until: string | undefined;
 }
 
+/** The wall clock leapt from one time to another (RFC 3339). */
+export interface ClockStep {
+  readonly from: string;
+  readonly to: string;
+  readonly seq: number;
+  /** Found at a start: ahead, it may be a long stop instead. */
+  readonly isAtStart: boolean;
+}
+
 /** What verifying a trail tells. No faults: it is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
@@ -77,6 +86,8 @@ export interface Verdict {
   readonly openCount: number;
   /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
   readonly forgotten: readonly (Omit<Required<TrailFault>, 'kind'> & { readonly time: string })[];
+  /** Steps of the wall clock by a minute and more: times around them may be wrong. */
+  readonly steps: readonly ClockStep[];
   /** The last line has no end: a crash, or a record that is being written just now. */
   readonly isTorn: boolean;
   /** A later release wrote it; its new keys were not looked at. */
@@ -103,6 +114,9 @@ export interface TrailOptions {
 const clockBackMsMax = 1000;
 /** Of each kind of warning. */
 const openShownMax = 20;
+const stepMsMin = 60_000;
+/** A forged journal shall not fill the memory. */
+const stepsMax = 10_000;
 /** Where time, event and the ids of a record stand. */
 const headBytes = 320;
 
@@ -146,6 +160,9 @@ export function createVerifier(options: TrailOptions) {
   const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
   const forgotten: Verdict['forgotten'][number][] = [];
+  const steps: ClockStep[] = [];
+  /** Only ends of exchanges came after the last one. */
+  let isStepNew = false;
   const retired = new Map<string, unknown>();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** In which order they came. */
@@ -205,6 +222,7 @@ export function createVerifier(options: TrailOptions) {
       const record = text === '' ? undefined : (parseLine(text) ?? {});
       const isNext = follow(link, record);
       if (record !== undefined) look(event, text, record, link);
+      followStep(event);
       if (!isNext) return;
       checkpoints.compare(link.seq, link.hash, file, line);
       tellTime(event, time, link.seq);
@@ -241,6 +259,7 @@ export function createVerifier(options: TrailOptions) {
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
         forgotten,
+        steps,
         isTorn: torn !== undefined,
         isNewer,
       };
@@ -373,10 +392,27 @@ export function createVerifier(options: TrailOptions) {
     const text = event === 'start' ? forgottenText(record) : undefined;
     if (text !== undefined && forgotten.length < openShownMax)
       forgotten.push({ seq, file, line, time: String(record['time']), text });
+    if (event === 'clock') noteStep(record, seq);
     if (typeof format === 'number' && format > journalFormat) isNewer = true;
     if (typeof id !== 'string') return;
     journal ??= id;
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
+  }
+
+  function noteStep({ time, step_ms: stepMs }: Readonly<Record<string, unknown>>, seq: number): void {
+    const toMs = typeof time === 'string' ? parseTime(time) : undefined;
+    if (toMs === undefined || typeof stepMs !== 'number' || Math.abs(stepMs) < stepMsMin) return;
+    if (steps.length >= stepsMax) return;
+    steps.push({ from: formatTime(toMs - stepMs), to: formatTime(toMs), seq, isAtStart: false });
+    isStepNew = true;
+  }
+
+  /** A start writes its step first, then the ends of what was open, then itself. */
+  function followStep(event: string): void {
+    if (!isStepNew || event === 'clock' || event === 'completion') return;
+    const step = steps.pop();
+    if (step !== undefined) steps.push({ ...step, isAtStart: event === 'start' });
+    isStepNew = false;
   }
 
   function tellTime(event: string, time: string, seq: number): void {

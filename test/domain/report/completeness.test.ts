@@ -40,6 +40,11 @@ function changed(): Verdict {
 const retired = { by: 'age', segments: 2, until: '2026-11-20T08:00:58.000Z' } as const;
 const early = { fromMs: fromMs - 86_400_000 };
 
+function withStep(from: string, to: string, isAtStart = false): Verdict {
+  const at = (time: string): string => `2026-11-20T${time}.000Z`;
+  return { ...whole, steps: [{ from: at(from), to: at(to), seq: 9, isAtStart }] };
+}
+
 const cases: readonly [string, string, string][] = [
   ['all of it', codes(whole), 'true'],
   ['as far as it goes', codes(whole, { fromMs: undefined, toMs: undefined }), 'true'],
@@ -91,6 +96,13 @@ const cases: readonly [string, string, string][] = [
     }),
     'true',
   ],
+  ['a clock that was set back in this time', codes(withStep('08:02:30', '08:01:30')), 'false clock!'],
+  ['a clock that was set back over this time', codes(withStep('09:00:00', '07:00:00')), 'false clock!'],
+  ['a clock that was years behind until then', codes(withStep('00:00:00', '08:01:30')), 'false clock!'],
+  ['a clock that was set before', codes(withStep('07:50:00', '07:55:00')), 'true'],
+  ['a clock that was set afterwards', codes(withStep('08:10:00', '08:04:00')), 'true'],
+  ['a long stop', codes(withStep('08:01:10', '08:02:30', true)), 'true clock'],
+  ['set back while it was stopped', codes(withStep('08:02:30', '08:01:10', true)), 'false clock!'],
   ['no record', codes({ ...whole, firstTime: '', lastTime: '', signedTime: undefined }), 'false empty!'],
   ['of a later release', codes({ ...whole, isNewer: true }), 'false newer!'],
 ];
