@@ -41,7 +41,7 @@ function desk(
       close: () => undefined,
       read: async (...task: Parameters<PageParts['looks']['read']>) => {
         asked.push(task[0]);
-        const facts = { fromSeq: 1, toSeq: 4, sha256: 'ab' };
+        const facts = { fromSeq: 1, toSeq: 4, isDamaged: false, sha256: 'ab' };
         return (await more.read?.(...task)) ?? { text: '{"end":{"rows":3}}\n', rows: 3, extract: facts };
       },
     },

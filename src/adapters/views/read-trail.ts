@@ -181,7 +181,8 @@ async function search(
   function finish(end: Omit<AnswerEnd, 'rows'>): TrailAnswer {
     const answered = answer(lines, { rows: lines.length, ...end });
     if (digest === undefined) return answered;
-    const facts = { fromSeq: (cursor?.after ?? 0) + 1, toSeq: readTo, sha256: digest.finish() };
+    const isDamaged = notes.length > 0;
+    const facts = { fromSeq: reading.firstSeq(), toSeq: readTo, isDamaged, sha256: digest.finish() };
     return { ...answered, extract: facts };
   }
 }
@@ -223,6 +224,7 @@ function createReading(
 ) {
   const damage = createDamageCount();
   let isSkipping = after !== undefined;
+  let firstSeq: number | undefined;
   let lastSeq = after ?? 0;
   let startedMs: number | undefined;
   let isStopped = false;
@@ -242,6 +244,8 @@ function createReading(
       isStopped = true;
     },
     notes: (): readonly string[] => damage.notes(),
+    /** After `lastSeq`: no record was read. */
+    firstSeq: (): number => firstSeq ?? lastSeq + 1,
     lastSeq: (): number => lastSeq,
     /** The last record that was read, where the reading was stopped; undefined: it was read to its end, or cannot go on. */
     next(): number | undefined {
@@ -259,6 +263,7 @@ function createReading(
       const end = lf < 0 ? bytes.length : lf + 1;
       const step = bytes.subarray(at, end);
       damage.look(file, { bytes: step, endsInLine: endsInLine || end < bytes.length });
+      firstSeq ??= seqOfLine(step);
       const lastAt = step.lastIndexOf(0x0a, step.length - 2) + 1;
       lastSeq = Math.max(lastSeq, seqOfLine(step.subarray(lastAt)) ?? 0);
       yield view.take(step);

@@ -16,8 +16,11 @@ import type { ExchangeRow } from '../trail/search.js';
 
 /** What the reading of the journal says of an extract. */
 export interface ExtractFacts {
+  /** The records that were looked at; `fromSeq` after `toSeq`: none. */
   readonly fromSeq: number;
   readonly toSeq: number;
+  /** Lines between could not be read, so rows may be missing. */
+  readonly isDamaged: boolean;
   /** Of the rows, as `formatJsonRow` gives them, each with an LF; hex. */
   readonly sha256: string;
 }
@@ -43,7 +46,7 @@ export interface ExtractTitle extends ExtractFacts {
 
 /** The text that is signed. */
 export function formatExtractHead(title: ExtractTitle): string {
-  const { timeMs, by, users, filter, rows, fromSeq, toSeq, sha256, key } = title;
+  const { timeMs, by, users, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
   const view = users ?? 'all records';
   return JSON.stringify({
     extract: 1,
@@ -53,6 +56,7 @@ export function formatExtractHead(title: ExtractTitle): string {
     filter,
     from_seq: fromSeq,
     to_seq: toSeq,
+    damaged: isDamaged,
     rows,
     sha256,
     key,

@@ -164,8 +164,11 @@ export function createView(users: readonly string[] | undefined): View {
  */
 export function createCover(users: readonly string[]): (admission: Stored) => boolean {
   const globs = new GlobList(users);
+  // A mask with two @ finds nobody, and may name anybody before the second one.
+  const isMaskCovered = (mask: string): boolean =>
+    mask.indexOf('@') === mask.lastIndexOf('@') && isWithin(mask, globs);
   const isCovered = (user: unknown): boolean =>
-    typeof user === 'string' && user !== '' && (isMask(user) ? isWithin(user, globs) : globs.matches(user));
+    typeof user === 'string' && user !== '' && (isMask(user) ? isMaskCovered(user) : globs.matches(user));
   return ({ user, users: touched, args }) => {
     if (!Array.isArray(args) || !Array.isArray(touched) || touched.length === 0) return false;
     return touched.every(isCovered) && (user === undefined || user === '' || isCovered(user));

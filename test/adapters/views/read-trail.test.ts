@@ -1,7 +1,7 @@
 // Requests about a journal that are answered in parts: together they give what one reading of everything gives, through any view; exchanges
 // that are open where a part ends are not lost, and damage stops nothing.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -187,4 +187,24 @@ void test('damage is told without its content, and does not keep a search from g
   const { end, text } = await ask(taskOf(directory));
   assert.deepEqual(end.notes, [`${join(directory, '00000004.jsonl')}: 20000 lines are not records`]);
   assert.doesNotMatch(text, /other\.org/);
+});
+
+void test('what is signed of an extract is what was read, and whether it was damaged', async (t) => {
+  const { directory } = opened(t, 300);
+  const extract = async (cursor?: Cursor): Promise<unknown> => {
+    const asked = { look: 'extract', filter: { user: 'nobody' }, cursor } as const;
+    const { extract: facts } = await readTrail(taskOf(directory, { asked }), still);
+    const { sha256: _, ...said } = facts ?? assert.fail();
+    return said;
+  };
+  assert.deepEqual(await extract(), { fromSeq: 1, toSeq: 594, isDamaged: false });
+  assert.deepEqual(await extract({ after: 7, open: [] }), { fromSeq: 8, toSeq: 594, isDamaged: false });
+  const beyond = await extract({ after: 1_000, open: [] });
+  assert.deepEqual(beyond, { fromSeq: 1_001, toSeq: 1_000, isDamaged: false });
+  // Retention removed the first segment; the second one has a line that is none.
+  rmSync(join(directory, '00000001.jsonl.gz'));
+  assert.deepEqual(await extract(), { fromSeq: 199, toSeq: 594, isDamaged: false });
+  const path = join(directory, '00000002.jsonl');
+  writeFileSync(path, readFileSync(path, 'utf8').replace('{"seq":250,', '{"sec":250,'));
+  assert.deepEqual(await extract(), { fromSeq: 199, toSeq: 594, isDamaged: true });
 });

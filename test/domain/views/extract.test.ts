@@ -19,7 +19,7 @@ const signer = parseSignKey(makeSignKey().secretPem);
 function signed(of: readonly ExchangeRow[], key = signer.key): { head: string; signature: string } {
   const digest = createExtractDigest();
   for (const row of of) digest.take(row);
-  const facts = { fromSeq: 1, toSeq: 9, sha256: digest.finish() };
+  const facts = { fromSeq: 1, toSeq: 9, isDamaged: false, sha256: digest.finish() };
   const filter = ['user=alice@example.com'];
   const users = ['*@example.com'];
   const head = formatExtractHead({ ...facts, timeMs: 0, by: 'alice', users, filter, rows: of.length, key });
@@ -45,6 +45,7 @@ void test('a stranger can check the file line by line', () => {
     filter: ['user=alice@example.com'],
     from_seq: 1,
     to_seq: 9,
+    damaged: false,
     rows: 2,
   });
   // oxlint-disable-next-line no-control-regex -- nothing in it commands a terminal

@@ -179,6 +179,7 @@ void test('which admissions are covered for sure', () => {
     { users: ['alice@example.co?'] },
     { users: ['alice@example.com@other.org'] },
     { users: ['bob@other.org@example.com'] },
+    { users: ['bob@other.org*@example.com'] },
     { users: [] },
     { users: undefined },
     { users: 'alice@example.com' },
