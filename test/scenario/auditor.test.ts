@@ -136,7 +136,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }
   const publicPem = readFileSync(join(daemon.path('audit'), 'key.pub'), 'utf8');
   const stranger = openStranger(t, proof, publicPem);
   const proved = await stranger.check();
-  assert.deepEqual([proved.text, proved.exit], [`proved: ${touching.length * 2} records\n`, 0]);
+  assert.deepEqual([proved.text, proved.exit], [`proved: ${touching.length * 2} records, 1 runs\n`, 0]);
   const byHand = await stranger.byHand();
   assert.equal(byHand.exit, 0, byHand.text);
   const signed = proof.split('\n').findLast((line) => line.startsWith('= ')) ?? '';
@@ -151,6 +151,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }
   const change = (at: number, from_: RegExp, to: string): string[] =>
     lines.with(at, (lines[at] ?? '').replace(from_, to));
   const seal = lines.length - 2;
+  const twice = (lines.at(-1) ?? '').replace(/\d+/g, (count) => String(Number(count) * 2));
   const mutants: readonly [string, readonly string[]][] = [
     ['a byte of a record', change(chosen, /"time":"2/, '"time":"3')],
     ['a byte of a line between', change(middle, /"time":"2/, '"time":"3')],
@@ -158,6 +159,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }
     ['a line left out', lines.toSpliced(middle, 1)],
     ['the checkpoint left out', lines.toSpliced(seal, 1)],
     ['the end left out', lines.slice(0, -1)],
+    ['all of it twice', [...lines.slice(0, -1), ...lines.slice(first, -1), twice]],
   ];
   for (const [what, mutant] of mutants) {
     assert.ok(mutant.join('\n') !== lines.join('\n'), what);
