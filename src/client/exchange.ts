@@ -144,8 +144,7 @@ export async function* rowsOf(
     const rows: Row[] = [];
     for (const { bytes, endsCell } of pieces) {
       rowBytes += bytes.length;
-      if (rowBytes > rowBytesMax)
-        throw new SessionFault('unexpected-reply', `a row has more than ${rowBytesMax} bytes`);
+      if (rowBytes > rowBytesMax) throw unexpectedReply(`a row has more than ${rowBytesMax} bytes`);
       if (!endsCell) {
         held.push(bytes);
         continue;
@@ -159,8 +158,12 @@ export async function* rowsOf(
     }
     yield rows;
   }
-  if (row.length > 0)
-    throw new SessionFault('unexpected-reply', `the last row has ${row.length} of ${columns} cells`);
+  if (row.length > 0) throw unexpectedReply(`the last row has ${row.length} of ${columns} cells`);
+}
+
+/** It is an answer all the same: the command ran, wholly or in part. */
+function unexpectedReply(text: string): SessionFault {
+  return new SessionFault('unexpected-reply', text, undefined, true);
 }
 
 /** Waits until it was written, or until the transport is gone: data that the server sent before may still be unread, and the read reports the end. */

@@ -216,24 +216,30 @@ function exchange(
   clock: Clock,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const progress = { mayHaveRun: false, isAnswered: false };
+    const progress = { isConnected: false, isSent: false, isAnswered: false };
+    /** The command, or a part of it that is enough, was written to a server. */
+    const mayHaveRun = (): boolean => progress.isConnected && progress.isSent;
     let timer: Timer | undefined;
     const expect = (ms: number, code: 'dial-timeout' | 'reply-timeout', text: string): void => {
       timer?.cancel();
       timer = clock.setTimer(ms, () =>
-        request.destroy(new SessionFault(code, text, undefined, progress.mayHaveRun)),
+        request.destroy(new SessionFault(code, text, undefined, mayHaveRun())),
       );
     };
     const onBytes = (): void =>
       expect(replyIdleMs, 'reply-timeout', `no data from the server for ${replyIdleMs} ms`);
     const fail = (cause: unknown): void => {
       timer?.cancel();
-      reject(faultOf(cause, progress.mayHaveRun));
+      reject(faultOf(cause, progress.isConnected, mayHaveRun()));
     };
     expect(connectTimeoutMs, 'dial-timeout', `no connection within ${connectTimeoutMs} ms`);
     request.once('socket', (socket) => {
-      if (request.reusedSocket) onBytes();
-      else socket.once(isTls ? 'secureConnect' : 'connect', onBytes);
+      const onConnected = (): void => {
+        progress.isConnected = true;
+        onBytes();
+      };
+      if (request.reusedSocket) onConnected();
+      else socket.once(isTls ? 'secureConnect' : 'connect', onConnected);
     });
     request.on('error', fail);
     request.once('response', (response) => {
@@ -257,7 +263,7 @@ function exchange(
 
 interface Progress {
   /** Servers run nothing before they have read a request to its end. */
-  mayHaveRun: boolean;
+  isSent: boolean;
   isAnswered: boolean;
 }
 
@@ -268,7 +274,7 @@ async function sendBody(
   onBytes: () => void,
 ): Promise<void> {
   if (body?.input === undefined) {
-    progress.mayHaveRun = true;
+    progress.isSent = true;
     // As bytes: Node would write a text and the headers in one encoding.
     request.end(body === undefined ? undefined : Buffer.from(body.head));
     return;
@@ -292,7 +298,7 @@ async function sendBody(
     isFull = !request.write(JSON.stringify(decode(piece)).slice(1, -1));
   }
   const rest = decode();
-  progress.mayHaveRun = true;
+  progress.isSent = true;
   request.end(rest + body.tail);
 }
 
@@ -358,7 +364,13 @@ function rowsOfAnswer(
     case 404:
       throw new SessionFault('version-unsupported', 'the server has no doveadm HTTP API at this URL (404)');
     default:
-      throw new SessionFault('version-unsupported', `the server answered ${status} ${reason}`);
+      // A server between passes a request on and gives up later (502, 504). 503 is of one that has nobody to pass it to.
+      throw new SessionFault(
+        'version-unsupported',
+        `the server answered ${status} ${reason}`,
+        undefined,
+        status >= 500 && status !== 503,
+      );
   }
   const value = parseJson(text);
   if (isOwn(json)) return rowsOfData(value, json);
@@ -427,13 +439,22 @@ const notReached = new Set([
   'EAI_AGAIN',
 ]);
 
+/** TLS 1.3 tells a client so after it has written its request, which is not read then. */
+const certificateRefused = /_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
+
 /** What Node threw, in the words of this library. */
-function faultOf(cause: unknown, mayHaveRun: boolean): SessionFault {
+function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): SessionFault {
   if (cause instanceof SessionFault) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (notReached.has(code)) return new SessionFault('dial-refused', `cannot connect: ${code}`, cause);
+  if (!isConnected && notReached.has(code))
+    return new SessionFault('dial-refused', `cannot connect: ${code}`, cause);
   if (/^(?:ERR_TLS|ERR_SSL|CERT_|EPROTO|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
-    return new SessionFault('tls-failed', `TLS failed: ${messageOf(cause)}`, cause);
+    return new SessionFault(
+      'tls-failed',
+      `TLS failed: ${messageOf(cause)}`,
+      cause,
+      mayHaveRun && !certificateRefused.test(code),
+    );
   const text = mayHaveRun
     ? 'the server broke off before its answer was complete'
     : 'the server ended the connection';

@@ -251,6 +251,8 @@ export function createSession(
         throw new SessionFault(
           'unexpected-reply',
           `the rows have more than ${replyBytesMax} bytes: stream them`,
+          undefined,
+          true,
         );
     }
     return all;

@@ -1,8 +1,10 @@
 // The library over HTTP: what it sends, byte for byte where it matters, and what becomes of every answer, whole, refused or cut.
 // What must not happen: a cut answer that gives rows; a key in a message, or in clear to another machine; a dry run that runs.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import tls from 'node:tls';
 import {
   type Command,
   CommandFailed,
@@ -11,6 +13,7 @@ import {
   SessionFault,
 } from '../../src/client/connect.js';
 import type { HttpOptions } from '../../src/client/http-session.js';
+import { makeAuthority } from '../kit/certificates.js';
 import {
   type HttpServer,
   json,
@@ -165,6 +168,7 @@ void test('a refusal of the whole request says what to do, and never shows the k
     ],
     ['403 Forbidden', '', 'SessionFault', 'version-unsupported', /answered 403 Forbidden/],
     ['503 Service Unavailable', '', 'SessionFault', 'version-unsupported', /answered 503/],
+    ['504 Gateway Timeout', '', 'SessionFault', 'version-unsupported', /answered 504/],
     [
       '400 Bad Request',
       "Parameter `user' is duplicated\r\n",
@@ -179,6 +183,8 @@ void test('a refusal of the whole request says what to do, and never shows the k
     assert.ok(fault instanceof CommandFailed || fault instanceof SessionFault, status);
     assert.deepEqual([fault.name, fault.code], [name, code], status);
     assert.match(fault.message, message);
+    // Whoever passed it on does not know what became of it.
+    if (fault instanceof SessionFault) assert.equal(fault.mayHaveRun, status.startsWith('504'), status);
     assert.ok(!JSON.stringify([fault.message, fault.stack]).includes(key));
   }
 });
@@ -382,3 +388,54 @@ void test('a server that is not there, is silent, or is left', async (t) => {
   const small = await sessionAt(t, many, { replyBytesMax: 100 });
   await assert.rejects(small.run(quota), { code: 'unexpected-reply' });
 });
+
+void test('only what a connected server was sent may have run, and that also where TLS breaks afterwards', async (t) => {
+  const change = { user: 'alice', name: 'mailbox create', args: ['x'] };
+  // Accepts and never shakes hands; ends the handshake at once; is no server of TLS.
+  for (const greet of [
+    () => undefined,
+    (socket: net.Socket) => socket.destroy(),
+    (socket: net.Socket) => socket.end('x'),
+  ]) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      greet(socket);
+    });
+    const session = await connect({
+      url: `https://localhost:${await listen(t, server)}`,
+      connectTimeoutMs: 200,
+    });
+    const fault: unknown = await session.run(change).catch((cause: unknown) => cause);
+    assert.ok(fault instanceof SessionFault && !fault.mayHaveRun, String(fault));
+    await session.close();
+  }
+  const authority = makeAuthority({ name: 'test' });
+  const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
+  const plain = new Set<net.Socket>();
+  const server = tls.createServer({ cert: certificatePem, key: keyPem }, (socket) => {
+    socket.on('error', () => undefined);
+    // The request is here; what follows is not of TLS.
+    socket.once('data', () => plain.forEach((each) => each.write('HTTP/1.1 408 Request Timeout\r\n\r\n')));
+  });
+  server.on('connection', (socket: net.Socket) => plain.add(socket));
+  const session = await connect({
+    url: `https://localhost:${await listen(t, server)}`,
+    ca: authority.certificatePem,
+  });
+  t.after(() => session.close());
+  await assert.rejects(session.run(change), { code: 'tls-failed', mayHaveRun: true });
+});
+
+async function listen(t: TestContext, server: net.Server): Promise<number> {
+  const open = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => open.add(socket));
+  await new Promise<void>((resolve) => {
+    server.listen(0, 'localhost', resolve);
+  });
+  t.after(() => {
+    for (const socket of open) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}

@@ -175,11 +175,11 @@ void test('rows that lack cells, and rows above the limit, are refused', async (
   const short = openSession(2);
   const rows = short.session.run(quota);
   short.peer.send(replyPacket('a\tb\t\n+\n'));
-  await assert.rejects(rows, isFault('unexpected-reply'));
+  await assert.rejects(rows, { code: 'unexpected-reply', mayHaveRun: true });
   const long = openSession(2, { replyBytesMax: 10 });
   const more = long.session.run({ user: 'alice', name: 'mailbox list' });
   long.peer.send(replyPacket('123456\t123456\t'));
-  await assert.rejects(more, isFault('unexpected-reply'));
+  await assert.rejects(more, { code: 'unexpected-reply', mayHaveRun: true });
   assert.equal(long.closedFor(), 'aborted');
 });
 
