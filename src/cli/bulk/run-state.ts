@@ -153,10 +153,12 @@ export async function openRunState(path: string, isSynced: boolean): Promise<Run
   }
   try {
     const found = await file.stat();
-    if (!found.isFile() || (found.mode & 0o022) !== 0 || found.nlink > 1)
+    // Its owner could take out lines, and whom they name would be sent twice.
+    const isOurs = found.uid === process.geteuid?.();
+    if (!found.isFile() || !isOurs || (found.mode & 0o022) !== 0 || found.nlink > 1)
       throw new CommandFault(
         sysexits.cantCreat,
-        `${path} must be a plain file with one name that only its owner can change`,
+        `${path} must be a plain file of yours with one name that nobody else can change`,
       );
     const native = await loadNative();
     if (!native.lockExclusive(file.fd))

@@ -147,7 +147,10 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
     }
     if (came.kind !== 'again') {
       noteReached();
-      return end(user, number, came);
+      await end(user, number, came);
+      if (came.kind === 'unknown' && came.endsRun === true)
+        throw new CommandFault(sysexits.tempFail, `nobody else is sent: ${came.message}`);
+      return;
     }
     if (number !== undefined) state.end(number, 'released');
     await comeAgain(turn, number, came);

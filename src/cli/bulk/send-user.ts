@@ -24,7 +24,13 @@ export type UserResult =
       readonly message: string;
       readonly id: string | undefined;
     }
-  | { readonly kind: 'unknown'; readonly message: string; readonly id: string | undefined };
+  | {
+      readonly kind: 'unknown';
+      readonly message: string;
+      readonly id: string | undefined;
+      /** It would be the same with everybody: the run ends, so that they do not become unknown too. */
+      readonly endsRun?: boolean;
+    };
 
 /** An attempt of which nothing ran: it may be made again. */
 export interface TryAgain {
@@ -123,7 +129,7 @@ export function createUserSender(command: BulkCommand): UserSender {
         if (!(fault instanceof SessionFault)) throw fault;
         if (!fault.mayHaveRun) return await unsent(fault);
         if (!isAlone) return again('broken', fault.message);
-        return { kind: 'unknown', message: fault.message, id: undefined };
+        return { kind: 'unknown', message: fault.message, id: undefined, endsRun: lasting.has(fault.code) };
       } finally {
         if (isAlone) await close();
       }

@@ -1,9 +1,11 @@
 // Goal: the state of a bulk run tells the truth after a crash at any instant: every cut of it is read, a user that may have been sent is never
 // free again, and a file that is something else is refused and left alone.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   linkSync,
   readFileSync,
   statSync,
@@ -163,7 +165,13 @@ void test('a link, a file that others may change or that has two names, and a fo
   const open = join(folder, 'open');
   writeFileSync(open, '');
   chmodSync(open, 0o620);
-  for (const path of ['link', 'twin', 'open', '.', 'none/x'].map((name) => join(folder, name)))
+  const foreign = join(folder, 'foreign');
+  writeFileSync(foreign, '');
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) chownSync(foreign, 1, 1);
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  const names = ['link', 'twin', 'open', '.', 'none/x', 'pipe', ...(isRoot ? ['foreign'] : [])];
+  for (const path of names.map((name) => join(folder, name)))
     await assert.rejects(openRunState(path, true), code(73), path);
 });
 

@@ -107,6 +107,19 @@ void test('one user after the other, each with its end; those that are done are 
   assert.deepEqual(run.log, ['> 1 u0', 'ok 1', '> 2 u2', 'ok 2']);
 });
 
+void test('what would make everybody unknown ends the run, with that user unknown and the others not begun', async () => {
+  const run = open(3, () => ({
+    kind: 'unknown',
+    message: 'the server answered 504',
+    id: undefined,
+    endsRun: true,
+  }));
+  await run.pass(1_000);
+  const { fault, left } = await run.ended;
+  assert.deepEqual([fault?.message, left], ['nobody else is sent: the server answered 504', 2]);
+  assert.deepEqual(run.log, ['> 1 u0', 'unknown 1']);
+});
+
 void test('a limit holds everybody for the time that it says, and is no failure', async () => {
   const run = open(3, (user, attempt) => (user === 'U1' && attempt < 4 ? again('limited', 60_000) : ok));
   await run.pass(200_000);
