@@ -156,6 +156,8 @@ function addDaemonCommands(program: Command, end: End): void {
       const isOne = id !== undefined;
       if (isOne === (options.olderThan !== undefined))
         command.error("error: either an id, or '--older-than <duration>'");
+      if (options.olderThan === 0)
+        command.error("error: '--older-than' is more than 0: what has just begun is ended by its id");
       if (isOne && (options.dryRun || options.json))
         command.error("error: '--dry-run' and '--json' are for '--older-than <duration>'");
       end(await (await import('./kill.js')).kill(id, options));

@@ -116,3 +116,10 @@ test('an answer that is none of dovegate ends nothing, and is no bug of this pro
   assert.equal(done.exit, 69, done.text);
   assert.match(done.text, /what answers there is not dovegate/);
 });
+
+test('no time at all would end everything, and is refused before anything is asked', async (t) => {
+  const { asked, run } = await openDaemon(t, () => 200);
+  for (const time of ['0s', '0m', '-5m', '5', ''])
+    assert.equal((await run('--older-than', time)).exit, 64, time);
+  assert.deepEqual(asked, []);
+});
