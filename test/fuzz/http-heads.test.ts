@@ -161,8 +161,8 @@ function readStrictly(bytes: Buffer): { readonly whole: readonly Told[]; readonl
   const whole: Told[] = [];
   let at = 0;
   for (;;) {
-    // Empty lines in front of a request are to be skipped (RFC 9112, 2.2).
-    while (text.startsWith('\r\n', at)) at += 2;
+    // Empty lines in front of a request are to be skipped (RFC 9112, 2.2); Node skips each of their bytes.
+    while (text[at] === '\r' || text[at] === '\n') at += 1;
     const end = text.indexOf('\r\n\r\n', at);
     if (end < 0) return { whole, cut: undefined };
     const [start = '', ...lines] = text.slice(at, end).split('\r\n');
