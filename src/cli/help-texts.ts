@@ -95,7 +95,6 @@ dovegate audit keygen --out /etc/dovegate/sign.key
 send: 0 done, 1 with --users: not for all, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
 dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox create Archive
-dovegate send --http https://mail1:8443 --key-file ./key --format json -- who
 
 completion: 0 printed
 dovegate completion bash > /usr/share/bash-completion/completions/dovegate

@@ -44,7 +44,7 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
   /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
   let isFirst = false;
   /** What was told is not told again when the same records are gone through again. */
-  let toldSeq = 0;
+  let toldMissing = { from: 0, to: 0 };
   let toldDamageSeq = 0;
 
   return {
@@ -176,7 +176,10 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
 
   function tellMissing(seq: number): void {
     const from = position.seq + 1;
-    if (position.hash !== '' && seq > from && seq > toldSeq) tell({ kind: 'missing', from, to: seq - 1 });
-    toldSeq = Math.max(toldSeq, seq);
+    const to = seq - 1;
+    const isTold = from >= toldMissing.from && to <= toldMissing.to;
+    if (position.hash === '' || seq <= from || isTold) return;
+    toldMissing = { from, to };
+    tell({ kind: 'missing', from, to });
   }
 }
