@@ -1,8 +1,8 @@
 // The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is whole. The
 // whole journal is for `dovegate audit verify`, which takes as long as the journal is.
 
-import { closeSync, fdatasyncSync, openSync, statSync, unlinkSync, writeSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
@@ -17,6 +17,7 @@ import { bad, type Look, ok, warning, within } from './look.js';
 /** For the last segment, which has 64 MiB where nothing else is configured. */
 const verifyMs = 10_000;
 const statMs = 3_000;
+const writeMs = 5_000;
 const slowMs = 100;
 
 export interface JournalLookOptions {
@@ -29,7 +30,7 @@ export interface JournalLookOptions {
 }
 
 export async function lookAtJournal(
-  { audit }: Settings,
+  { audit }: { readonly audit: Pick<Settings['audit'], 'directory' | 'reserveBytes' | 'memoryFile'> },
   options: JournalLookOptions,
 ): Promise<readonly Look[]> {
   const { directory, reserveBytes } = audit;
@@ -44,7 +45,7 @@ export async function lookAtJournal(
     ];
   }
   const looks = [
-    lookAtWriting(directory, found, options),
+    await lookAtWriting(directory, found, options),
     ...lookAtMemory(audit.memoryFile !== undefined, told),
     await lookAtSpace(directory, reserveBytes, options),
     await lookAtChain(directory, options),
@@ -52,11 +53,11 @@ export async function lookAtJournal(
   return looks;
 }
 
-function lookAtWriting(
+async function lookAtWriting(
   directory: string,
   { uid: owner, mode }: { readonly uid: number; readonly mode: number },
   { clock, daemonUid, told }: JournalLookOptions,
-): Look {
+): Promise<Look> {
   const name = 'journal';
   if (told !== undefined && told['state'] !== 'writable') {
     const fault = told['fault'];
@@ -71,17 +72,23 @@ function lookAtWriting(
   // Root may write where the daemon may not.
   if ((mode & 0o300) !== 0o300)
     return bad(name, `${directory} is closed to its own owner`, `open it: chmod 0700 ${directory}`);
+  const late = (): Look =>
+    bad(name, `${directory} took no record within ${writeMs / 1000} s`, 'look at its disk or server');
+  return within(writeMs, clock, tryWriting(name, directory, clock), late);
+}
+
+/** Not in the main thread: a disk that stands still would hold up everything that doctor has to say. */
+async function tryWriting(name: string, directory: string, clock: Clock): Promise<Look> {
   const path = join(directory, `.doctor.${process.pid}`);
   try {
     const startMs = clock.now();
-    const file = openSync(path, 'wx', 0o600);
+    const file = await open(path, 'wx', 0o600);
     try {
-      // At once: whoever ends this process leaves nothing in the journal's directory.
-      unlinkSync(path);
-      writeSync(file, 'x'.repeat(512));
-      fdatasyncSync(file);
+      await unlink(path);
+      await file.write('x'.repeat(512));
+      await file.datasync();
     } finally {
-      closeSync(file);
+      await file.close();
     }
     const ms = clock.now() - startMs;
     const text = `${directory} is writable; the disk took ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms for a record`;

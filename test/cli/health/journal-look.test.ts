@@ -1,7 +1,11 @@
-// Goal: sizes as people read them.
+// Goal: what is said of a journal is true where the disk stands still or is full, and is said in time; sizes as people read them.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
-import { formatBytes } from '../../../src/cli/health/journal-look.js';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { formatBytes, lookAtJournal } from '../../../src/cli/health/journal-look.js';
+import { withSmallDisk } from '../../kit/small-disk.js';
 
 void test('bytes with a unit', () => {
   assert.deepEqual([0, 1023, 1024, 1536, 200 * 1024, 5 * 2 ** 30, 3 * 2 ** 50].map(formatBytes), [
@@ -13,4 +17,23 @@ void test('bytes with a unit', () => {
     '5.0 GiB',
     '3072 TiB',
   ]);
+});
+
+void test('a disk that stands still is called bad in time, and nothing is left there', async () => {
+  await withSmallDisk('ext4', async (directory) => {
+    const audit = { directory, reserveBytes: 0 };
+    const clock = {
+      ...systemClock,
+      setTimer: (ms: number, run: () => void) => systemClock.setTimer(ms / 10, run),
+    };
+    const options = { clock, daemonUid: undefined, told: undefined, verifyCommand: 'x' };
+    const [good] = await lookAtJournal({ audit }, options);
+    assert.match(good?.text ?? '', /is writable/);
+    assert.equal(spawnSync('fsfreeze', ['-f', directory]).status, 0);
+    const [still] = await lookAtJournal({ audit }, options);
+    assert.equal(spawnSync('fsfreeze', ['-u', directory]).status, 0);
+    assert.deepEqual([still?.status, /took no record within 5 s/.test(still?.text ?? '')], ['bad', true]);
+    while (readdirSync(directory).some((name) => name.includes('doctor')))
+      await new Promise((resolve) => setTimeout(resolve, 10));
+  });
 });
