@@ -8,6 +8,7 @@ import { formatJson, printable } from '../../domain/audit/encode.js';
 import { formatTime } from '../../domain/audit/record.js';
 import {
   type Completeness,
+  type Doubt,
   formatPeriod,
   judgeCompleteness,
   reportSentences,
@@ -65,7 +66,7 @@ export async function auditReport(screen: Screen, places: Places, flags: ReportF
   }
   const counts = counter.counts();
   const judged = judgeCompleteness(journal.verdict, { fromMs, toMs, nowMs }, journal);
-  const completeness = journal.limits === undefined ? judged : withDoubt(judged, journal.limits);
+  const completeness = withDoubts(judged, journal.doubts());
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
   const similar = isNamed ? [] : (await journal.survey(filter)).names;
   const meant =
@@ -95,8 +96,8 @@ interface Reported extends Vouching {
   readonly verdict: Verdict;
   rows(filter: TrailFilter): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
-  /** What somebody with a limited view does not see; undefined: they see everything. */
-  readonly limits?: string | undefined;
+  /** After the rows: why some may not be among them. */
+  doubts(): readonly Doubt[];
 }
 
 /** Files that are read and checked here, or a daemon that checks and reads them. */
@@ -108,6 +109,7 @@ async function openReported(screen: Screen, places: Places, key: readonly string
       ...checked,
       rows: (filter) => searchTrail(trail, filter),
       survey: (filter) => surveyTrails([trail], filter),
+      doubts: () => [],
     };
   }
   if (key.length > 0)
@@ -116,21 +118,29 @@ async function openReported(screen: Screen, places: Places, key: readonly string
       '--key is for files; with --socket the daemon checks with its own key',
     );
   const page = await openPage(screen, places);
+  const limits = describeView(await page.me());
+  const notes = new Set<string>();
   return {
     verdict: await page.verify(),
     isChecked: true,
     whose: 'the key of the daemon, as it says itself',
     pathOf: (file) => file,
-    rows: (filter) => page.rows('report', filter),
+    rows: (filter) =>
+      page.rows('report', filter, (end) => {
+        for (const note of end.notes ?? []) notes.add(note);
+      }),
     survey: (filter) => page.survey(filter),
-    limits: describeView(await page.me()),
+    // Of a mailbox that commands may have touched which are hidden here, nothing is complete.
+    doubts: () => [
+      ...(limits === undefined ? [] : [{ code: 'limited-view', text: limits, isSerious: true } as const]),
+      ...[...notes].map((text) => ({ code: 'left-out', text, isSerious: true }) as const),
+    ],
   };
 }
 
-/** Of a mailbox that commands may have touched which are hidden here, nothing is complete. */
-function withDoubt(completeness: Completeness, text: string): Completeness {
-  const doubts = [...completeness.doubts, { code: 'limited-view', text, isSerious: true } as const];
-  return { ...completeness, isComplete: false, doubts };
+function withDoubts(completeness: Completeness, more: readonly Doubt[]): Completeness {
+  if (more.length === 0) return completeness;
+  return { ...completeness, isComplete: false, doubts: [...completeness.doubts, ...more] };
 }
 
 /** As of the check: a daemon that is running goes on writing. */

@@ -27,7 +27,9 @@ export type DoubtCode =
   /** A later release wrote it. */
   | 'newer'
   /** Who asked sees a part of the records only. */
-  | 'limited-view';
+  | 'limited-view'
+  /** The daemon that was asked could not give all rows. */
+  | 'left-out';
 
 export interface Doubt {
   readonly code: DoubtCode;

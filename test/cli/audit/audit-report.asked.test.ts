@@ -1,0 +1,55 @@
+// A report over the socket of the page: what the daemon says that it left out speaks against the report.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { runDovegate } from '../../kit/daemon.js';
+import { openFolder } from '../../kit/folder.js';
+
+const time = '2026-11-20T08:00:00.000Z';
+const verdict = {
+  faults: [],
+  faultCount: 0,
+  records: 9,
+  firstSeq: 1,
+  lastSeq: 9,
+  firstTime: time,
+  lastTime: time,
+  retired: [],
+  journal: 'J',
+  signedSeq: 9,
+  signedTime: time,
+  signedBy: 'K',
+  keys: ['K'],
+  open: [],
+  openCount: 0,
+  forgotten: [],
+  steps: [],
+  isTorn: false,
+  isNewer: false,
+};
+
+async function report(t: TestContext, notes: readonly string[]) {
+  const path = join(openFolder(t), 'page.sock');
+  const answers = new Map<string | undefined, unknown>([
+    ['/trail/me', { name: 'eve', role: 'audit' }],
+    ['/trail/verify', { end: { rows: 0, verdict } }],
+    ['/trail/report', { end: { rows: 0, notes } }],
+    ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [] } } }],
+  ]);
+  const server = createServer((request, response) => {
+    response.end(`${JSON.stringify(answers.get(request.url))}\n`);
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  t.after(() => server.close());
+  return runDovegate(['audit', 'report', '--mailbox', 'alice@example.com', '--socket', path]);
+}
+
+test('an answer that says what it left out is not complete', async (t) => {
+  const whole = await report(t, []);
+  assert.match(whole.text, /^complete from /m);
+  assert.equal(whole.exit, 0);
+  const { text, exit } = await report(t, ['7 commands without an end are left out: there are too many']);
+  assert.match(text, /NOT proved complete[^]*7 commands without an end are left out/);
+  assert.equal(exit, 1);
+});
