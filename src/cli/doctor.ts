@@ -12,7 +12,7 @@ import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, type Told } from './health/looks.js';
 import { findDaemon } from './operate.js';
-import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
+import { CommandFault, formatJson, formatWords, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
@@ -76,7 +76,7 @@ async function askAll(config: string, settings: Settings): Promise<Told> {
 
 /** With what it takes to type it on this machine. */
 function commandFor(subcommand: string, config: string): string {
-  return `dovegate ${subcommand}${config === '/etc/dovegate/dovegate.yaml' ? '' : ` --config ${config}`}`;
+  return `dovegate ${subcommand}${config === '/etc/dovegate/dovegate.yaml' ? '' : ` --config ${formatWords([config])}`}`;
 }
 
 function commandsFor(config: string, settings: Settings): LookOptions['commands'] {
@@ -92,14 +92,14 @@ function commandsFor(config: string, settings: Settings): LookOptions['commands'
       ? 'systemctl enable --now dovegate.service'
       : daemon === undefined
         ? serve
-        : `runuser -u ${daemon} -- ${serve}`,
+        : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
     status: commandFor('status', config),
     again: `${commandFor('doctor', config)} --user USER`,
     verify: commandFor('audit verify', config),
     snippet:
       existsSync(snippet) && existsSync(folder) && !existsSync(`${folder}/99-dovegate.conf`)
-        ? `cp ${snippet} ${folder}/99-dovegate.conf && doveadm reload`
+        ? `cp ${formatWords([snippet])} ${folder}/99-dovegate.conf && doveadm reload`
         : undefined,
   };
 }

@@ -1,7 +1,8 @@
-// The commands that a person types after `dovegate init`, in order, each whole. What is in them is checked: no word needs quotes in a shell.
+// The commands that a person types after `dovegate init`, in order, each whole. Paths were checked: they need no quotes in a shell.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { formatWords } from '../output/output.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
 /** What the steps depend on, besides the answers. */
@@ -37,7 +38,7 @@ export function nextSteps(
   const serve = `dovegate serve${config}`;
   const mailUser = mailUsers[0]?.startsWith('*@') === true ? `USER${mailUsers[0].slice(1)}` : 'USER';
   const person = users.find((name) => name !== 'root');
-  const become = person === undefined ? '' : `runuser -u ${person} -- `;
+  const become = person === undefined ? '' : `runuser -u ${formatWords([person])} -- `;
   return [
     ...(hasSnippet
       ? [
@@ -49,7 +50,7 @@ export function nextSteps(
     isService
       ? 'systemctl enable --now dovegate.service'
       : isRoot && daemonUser !== 'root'
-        ? `runuser -u ${daemonUser} -- ${serve}`
+        ? `runuser -u ${formatWords([daemonUser])} -- ${serve}`
         : serve,
     `dovegate doctor${config}`,
     mayList

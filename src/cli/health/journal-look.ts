@@ -11,6 +11,7 @@ import { parseTime } from '../../domain/audit/record.js';
 import type { Settings } from '../../domain/config/settings.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
+import { formatWords } from '../output/output.js';
 import { textOf, type Values } from './daemon-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
@@ -67,11 +68,15 @@ async function lookAtWriting(
   if (daemonUid !== undefined && daemonUid !== owner && daemonUid !== 0) {
     const [whose, daemon] = [owner, daemonUid].map((uid) => userNameOf(uid) ?? String(uid));
     const text = `${directory} belongs to ${whose ?? ''}, and the daemon runs as ${daemon ?? ''}`;
-    return bad(name, text, `give it back: chown -R ${daemon ?? ''} ${directory}`);
+    return bad(name, text, `give it back: ${formatWords(['chown', '-R', daemon ?? '', directory])}`);
   }
   // Root may write where the daemon may not.
   if ((mode & 0o300) !== 0o300)
-    return bad(name, `${directory} is closed to its own owner`, `open it: chmod 0700 ${directory}`);
+    return bad(
+      name,
+      `${directory} is closed to its own owner`,
+      `open it: ${formatWords(['chmod', '0700', directory])}`,
+    );
   const late = (): Look =>
     bad(name, `${directory} took no record within ${writeMs / 1000} s`, 'look at its disk or server');
   return within(writeMs, clock, tryWriting(name, directory, clock), late);

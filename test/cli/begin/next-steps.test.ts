@@ -60,3 +60,16 @@ void test('without systemd, with a place of its own, for a Dovecot that listens 
     'put the lines of /srv/gate/dovecot-snippet.conf into the configuration of Dovecot, and run there: doveadm reload',
   );
 });
+
+void test('names of a directory service stand as they would be typed', () => {
+  const named = { ...answers, users: ['root', 'CORP\\anna'], daemonUser: 'CORP\\gate' };
+  const steps = nextSteps(named, situation, () => false);
+  assert.ok(
+    steps.some((step) => step.startsWith("runuser -u 'CORP\\gate' -- dovegate serve")),
+    steps.join('\n'),
+  );
+  assert.ok(
+    steps.some((step) => step.startsWith("runuser -u 'CORP\\anna' -- doveadm ")),
+    steps.join('\n'),
+  );
+});
