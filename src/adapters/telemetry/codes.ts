@@ -307,7 +307,7 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a client could not log in. `type` says why, `account` is its name as given, `address` its address',
+    'a login failed. `type`: why; `account`: the name that was given; `address`: where the client came from',
     'correct name, password or certificate there; many from one address: somebody guesses',
   ],
   // upstreams and backends
@@ -315,7 +315,7 @@ const listed = {
   'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
   'dial-failed': [
     ['error', 'debug'],
-    'a connection to a backend failed. `type` is the code; `text` names the backend and the cause. Further failures have level debug',
+    'a connection to a backend could not be made: `text` says to which one and why, `type` is the code. Later failures have level debug',
     'mend certificate, password or address, or the backend itself',
   ],
   'backend-down': [
