@@ -4,13 +4,13 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
 import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
-import { createGate } from '../kit/script.js';
+import { createGate, type Script } from '../kit/script.js';
 
 const more = 'admin: { unix: admin.sock }';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -32,18 +32,19 @@ async function metric(daemon: Daemon, name: string): Promise<number> {
 
 const nameOfUs = (): string => (process.getuid?.() === 0 ? 'root' : (process.env['USER'] ?? ''));
 
-test('what runs is listed with its id, and can be ended; the client is told, and the record says who', async (t) => {
+/** Its backend answers when the test is over, and not before. */
+function openHeld(t: TestContext): Promise<Gateway> {
   const gate = createGate();
   t.after(() => gate.open());
-  const { client, daemon, backend } = await openGateway(t, {
-    more,
-    backend: {
-      script: async (_command, connection) => {
-        await gate.opened;
-        await connection.status('+');
-      },
-    },
-  });
+  const script: Script = async (_command, connection) => {
+    await gate.opened;
+    await connection.status('+');
+  };
+  return openGateway(t, { more, backend: { script } });
+}
+
+test('what runs is listed with its id, and can be ended; the client is told, and the record says who', async (t) => {
+  const { client, daemon, backend } = await openHeld(t);
   const one = await client();
   one.sendCommand(quota);
   await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
@@ -73,17 +74,7 @@ test('what runs is listed with its id, and can be ended; the client is told, and
 });
 
 test('all that has run longer than a time is ended at once, each with a record; a dry run ends nothing', async (t) => {
-  const gate = createGate();
-  t.after(() => gate.open());
-  const { client, daemon, backend } = await openGateway(t, {
-    more,
-    backend: {
-      script: async (_command, connection) => {
-        await gate.opened;
-        await connection.status('+');
-      },
-    },
-  });
+  const { client, daemon, backend } = await openHeld(t);
   const clients = [await client(), await client(), await client()];
   for (const one of clients) one.sendCommand(quota);
   await backend.waitFor((dovecot) => dovecot.commands.length === clients.length, 'the commands');

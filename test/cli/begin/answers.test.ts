@@ -11,7 +11,7 @@ import {
 } from '../../../src/cli/begin/answers.js';
 import { type DovecotFacts, parseDoveconf } from '../../../src/cli/begin/doveconf.js';
 import type { Machine } from '../../../src/cli/begin/machine.js';
-import { printed } from './doveconf.test.js';
+import { printed } from './examples.js';
 
 const uids: Readonly<Record<string, number>> = { root: 0, anna: 1000, bert: 1001, dovegate: 990 };
 const gids: Readonly<Record<string, number>> = { support: 2000, helpdesk: 2001 };

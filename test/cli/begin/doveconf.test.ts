@@ -1,12 +1,8 @@
 // Goal: what real Dovecots of both series print about themselves is read right; text that is something else is refused as a whole.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseDoveconf } from '../../../src/cli/begin/doveconf.js';
-
-/** Printed by `doveconf -n` of that release; the names of the machine are taken out. */
-export const printed = (name: string): string =>
-  readFileSync(new URL(`../../../../test/cli/begin/doveconf-${name}.txt`, import.meta.url), 'utf8');
+import { printed } from './examples.js';
 
 const sockets = [
   { path: '/srv/lab/run/doveadm-auth', mode: '0666', user: '' },

@@ -14,34 +14,10 @@ import {
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { runTests } from '../../../src/domain/review/replay.js';
-import { printed } from './doveconf.test.js';
+import { answers, local, printed } from './examples.js';
 
 const nowMs = Date.UTC(2026, 10, 21);
 const file = '/etc/dovegate/dovegate.yaml';
-
-const local: BackendAnswer = {
-  kind: 'unix',
-  path: '/run/dovecot/dovegate-doveadm',
-  listenerName: 'dovegate-doveadm',
-  series: '2.3',
-  sharedNamespaces: [],
-  isReady: false,
-};
-
-const answers: Answers = {
-  directory: '/etc/dovegate',
-  backend: local,
-  team: 'support',
-  users: ['root', 'anna'],
-  groups: [],
-  preset: 'support-desk',
-  parameters: new Map(),
-  mailUsers: ['*@example.com'],
-  journal: '/var/lib/dovegate/audit',
-  stateDirectory: '/var/lib/dovegate',
-  runDirectory: '/run/dovegate',
-  daemonUser: 'dovegate',
-};
 
 function parse(text: string): Settings {
   const { settings, problems } = parseSettings(file, { ...readFromDisk, readText: () => text }, { nowMs });

@@ -1,30 +1,9 @@
 // Goal: the commands that are left to type, each whole, for each kind of machine.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Answers } from '../../../src/cli/begin/draft.js';
 import { nextSteps } from '../../../src/cli/begin/next-steps.js';
+import { answers } from './examples.js';
 
-const answers: Answers = {
-  directory: '/etc/dovegate',
-  backend: {
-    kind: 'unix',
-    path: '/run/dovecot/dovegate-doveadm',
-    listenerName: 'dovegate-doveadm',
-    series: '2.3',
-    sharedNamespaces: [],
-    isReady: false,
-  },
-  team: 'support',
-  users: ['root', 'anna'],
-  groups: [],
-  preset: 'support-desk',
-  parameters: new Map(),
-  mailUsers: ['*@example.com'],
-  journal: '/var/lib/dovegate/audit',
-  stateDirectory: '/var/lib/dovegate',
-  runDirectory: '/run/dovegate',
-  daemonUser: 'dovegate',
-};
 const situation = {
   configuration: '/etc/dovegate/dovegate.yaml',
   isRoot: true,

@@ -1,0 +1,31 @@
+// What the tests of `init` begin with: what a Dovecot prints of itself, and a whole set of answers.
+import { readFileSync } from 'node:fs';
+import type { Answers, BackendAnswer } from '../../../src/cli/begin/draft.js';
+
+/** Printed by `doveconf -n` of that release; the names of the machine are taken out. */
+export const printed = (name: string): string =>
+  readFileSync(new URL(`../../../../test/cli/begin/doveconf-${name}.txt`, import.meta.url), 'utf8');
+
+export const local = {
+  kind: 'unix',
+  path: '/run/dovecot/dovegate-doveadm',
+  listenerName: 'dovegate-doveadm',
+  series: '2.3',
+  sharedNamespaces: [],
+  isReady: false,
+} as const satisfies BackendAnswer;
+
+export const answers: Answers = {
+  directory: '/etc/dovegate',
+  backend: local,
+  team: 'support',
+  users: ['root', 'anna'],
+  groups: [],
+  preset: 'support-desk',
+  parameters: new Map(),
+  mailUsers: ['*@example.com'],
+  journal: '/var/lib/dovegate/audit',
+  stateDirectory: '/var/lib/dovegate',
+  runDirectory: '/run/dovegate',
+  daemonUser: 'dovegate',
+};
