@@ -14,6 +14,9 @@ needs() {
 	package) echo "git git"; echo "lintian lintian"; echo "rpmbuild rpm";;
 	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
+	page)
+		echo "setpriv util-linux"; echo "/usr/bin/chromium chromium"
+		echo "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core";;
 	dovecot)
 		echo "/usr/sbin/dovecot dovecot-core"
 		echo "/usr/lib/dovecot/modules/doveadm/*doveadm_sieve_plugin.so dovecot-sieve";;

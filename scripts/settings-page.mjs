@@ -161,13 +161,22 @@ const meanings = {
   'admin.tls.certificate': 'file with the certificate of `admin.tcp` and its chain (PEM)',
   'admin.tls.key': 'file with the key of that certificate (PEM)',
   'admin.token_file': 'file with the token for `admin.tcp`',
-  'admin.page.unix': 'path of the socket where they ask; the kernel says who connects',
+  'admin.page.tcp':
+    'address and port of the page for browsers; beyond loopback with `tls` only; default: none',
+  'admin.page.tls.certificate': 'file with the certificate of the page and its chain (PEM)',
+  'admin.page.tls.key': 'file with the key of that certificate (PEM)',
+  'admin.page.tls.client_ca': 'file with the authorities of certificates of people (PEM)',
+  'admin.page.unix': 'path of the socket where people of this host ask; the kernel says who connects',
   'admin.page.mode': 'permission bits of that socket, in quotes',
   'admin.page.owner': 'owner of that socket; default: the user of the daemon',
   'admin.page.group': 'group of that socket; default: the group of the daemon',
-  'admin.page.people.NAME.user': 'the user of this host, by name or number',
+  'admin.page.people.NAME.user': 'the user of this host, by name or number; needs `unix`',
+  'admin.page.people.NAME.certificate_name':
+    'a name in their client certificate; needs `tcp` and `tls.client_ca`',
+  'admin.page.people.NAME.password_hash':
+    'hash of their password, from `dovegate hash-password`; needs `tcp`',
   'admin.page.people.NAME.role':
-    'what they may see: `audit` records; `view` and `operate` only whether the journal is whole',
+    '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records',
   'admin.page.people.NAME.users':
     'patterns of the mail users whose records they may see; absent: all records',
 };

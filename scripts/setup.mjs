@@ -55,5 +55,8 @@ export function build() {
     process.exit(1);
   }
   run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
+  run(process.execPath, [tsc, '-p', 'tsconfig.web.json']);
   run(process.execPath, [tsc, '-p', 'tsconfig.json']);
+  run(process.execPath, [tsc, '-p', 'tsconfig.web.json', '--outDir', 'build/src']);
+  run(process.execPath, ['scripts/copy-web.mjs', 'dist/web', 'build/src/web']);
 }

@@ -3,7 +3,7 @@
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario fuzz dovecot audit systemd container
+//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario page fuzz dovecot audit systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
@@ -18,6 +18,7 @@ import { build, install, installPackages, root, run } from './setup.mjs';
 const stageFolders = {
   package: ['package'],
   scenario: ['scenario', 'shells'],
+  page: ['page'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
   audit: ['rsyslog', 'prometheus'],
@@ -140,7 +141,7 @@ if (asked[0] === 'file') {
 
 const stages =
   asked.length === 0
-    ? ['lint', 'unit', 'package', 'fuzz', 'scenario', 'dovecot', 'audit', 'systemd', 'container']
+    ? ['lint', 'unit', 'package', 'fuzz', 'scenario', 'page', 'dovecot', 'audit', 'systemd', 'container']
     : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
 // Two boots, where one is enough to notice a broken unit.
 if (asked.length === 0) process.env.DOVEGATE_SYSTEMD ??= 'bookworm';

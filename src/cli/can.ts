@@ -11,8 +11,8 @@ import {
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
+import { formatPeers } from '../setup/peers.js';
 import { askDaemon } from './ask-daemon.js';
-import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
@@ -115,9 +115,9 @@ function whoMayConnect({ socket, peers, policies, accounts, keys, from }: Listen
   const others = policies.filter((choice) => choice.peers !== undefined);
   const parts = [
     `(${socket.kind === 'unix' ? socket.path : formatListenerSocket(socket)})`,
-    ...(peers === undefined ? [] : [`, only${peersOf(peers)}`]),
+    ...(peers === undefined ? [] : [`, only${formatPeers(peers)}`]),
     ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
-    ...others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`),
+    ...others.map((choice) => `; policy ${choice.policy} for${formatPeers(choice.peers)}`),
     ...accounts.map(({ name, policy }) => `; policy ${policy} for account ${name}`),
     ...keys.map(({ name, policy }) => `; policy ${policy} for key ${name}`),
   ];

@@ -8,12 +8,12 @@ import {
   formatListenerSocket,
   type KeySettings,
   type ListenerSocket,
-  type PeersSettings,
   type Settings,
 } from '../domain/config/settings.js';
 import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { formatPeers } from '../setup/peers.js';
 import { stdout } from './output/output.js';
 
 /** What to look at, and how to tell it. */
@@ -44,9 +44,9 @@ export function describeSettings(settings: Settings): string {
   for (const listener of settings.listeners) {
     const protocol = listener.protocol === 'doveadm' ? '' : ` ${listener.protocol}`;
     const socket = `${describeSocket(listener.socket)}${protocol}`;
-    lines.push(`listener ${listener.name}: ${socket}${peersOf(listener.peers)}`);
+    lines.push(`listener ${listener.name}: ${socket}${formatPeers(listener.peers)}`);
     for (const { peers, policy } of listener.policies) {
-      lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : peersOf(peers).trim()}`);
+      lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : formatPeers(peers).trim()}`);
     }
     for (const account of listener.accounts) {
       lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
@@ -113,12 +113,4 @@ function termsOf({ expiresMs, hashes, from }: KeySettings): string {
     ...(hashes.length === 1 ? [] : [`, ${hashes.length} hashes`]),
     ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
   ].join('');
-}
-
-/** ` users alice 1001 groups support`; empty where everybody is let in. */
-export function peersOf(peers: PeersSettings | undefined): string {
-  const { users = [], groups = [] } = peers ?? {};
-  const named = (what: string, names: readonly string[]): string =>
-    names.length === 0 ? '' : ` ${what} ${names.join(' ')}`;
-  return `${named('users', users)}${named('groups', groups)}`;
 }

@@ -8,10 +8,11 @@ import {
   explainLine,
   explanationOf,
   explanationOfRows,
+  sayExplanation,
 } from '../domain/answers/explanation.js';
 import type { RuleInWords } from '../domain/answers/rights.js';
-import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
-import { nearestName } from '../domain/config/problem.js';
+import type { Series } from '../domain/commands/catalog.js';
+import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import type { Judgement, Subject } from '../domain/policy/assess.js';
 import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
@@ -175,7 +176,8 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
     ...(terms.length === 0 ? [] : [['on terms', plain(terms.join('; '))]]),
     ...later.map((text) => ['not yet', plain(text)]),
   ];
-  const parts = [headlineOf(explanation, places.rule, words), formatColumns(rows, '  ')];
+  const headline = plain(sayExplanation(explanation, places.rule, commandMeant(words)));
+  const parts = [headline, formatColumns(rows, '  ')];
   // A reader who is given the line can look the rule up.
   if (rule !== undefined && places.rule === undefined) parts.push(`the rule:\n${sayRule(rule)}`);
   if (nearest !== undefined) {
@@ -185,30 +187,6 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   }
   if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
   return parts.join('\n\n');
-}
-
-function headlineOf(explanation: Explanation, place: string | undefined, words: readonly string[]): string {
-  const { decision, reason, would, policy, obstacle, noBackend } = explanation;
-  const by = place === undefined ? '' : ` by ${place}`;
-  if (decision === 'unparsable') {
-    const meant = explanation.command === undefined ? nearestCommand(words) : undefined;
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
-    return plain(`refused, it cannot be read: ${reason}${hint}`);
-  }
-  if (decision === 'deny') return `denied${by}: ${plain(reason)}`;
-  if (obstacle !== undefined)
-    return `allowed${by}, and it cannot be carried out: ${plain(noBackend ?? obstacle)}`;
-  if (would !== undefined)
-    return `allowed, since ${plain(reason)}; enforced, it would be denied: ${plain(would)}`;
-  const rule = explanation.rule === undefined ? plain(reason) : `a rule of policy ${plain(policy)}`;
-  return by === '' ? `allowed: ${rule}` : `allowed${by}, ${rule}`;
-}
-
-/** The command whose name the first words nearly are. */
-function nearestCommand(words: readonly string[]): string | undefined {
-  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
-  const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
-  return written.map((text) => nearestName(text, names)).find((name) => name !== undefined);
 }
 
 function sayRule({ command, says }: RuleInWords): string {

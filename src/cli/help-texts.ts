@@ -36,6 +36,10 @@ reload: 0 reloaded, 69 no daemon there, 77 not permitted, 78 problems; the old c
 dovegate reload
 dovegate reload --pid 4711
 
+page open: 0 printed, 1 there is no page for browsers, 69 no daemon there, 77 not permitted, 78 no socket is named
+dovegate page open
+dovegate page open --socket /run/dovegate/page.sock
+
 explain: 0 allowed, 64 it cannot be read, 75 allowed but not carried out, 77 denied, 78 the configuration
 dovegate explain --listener support --user bob@example.com -- quota get
 dovegate explain --socket /run/dovegate/support.sock --user bob@example.com -- mailbox delete Old

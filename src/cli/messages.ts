@@ -7,6 +7,7 @@ import {
   decisionCodes,
   type EventMeaning,
   errorCodes,
+  foundCodes,
   journalCodes,
   logCodes,
   lookupCodes,
@@ -72,6 +73,10 @@ ${table(
     ['`reason` of a session or an upstream', '[why it ended](#why-a-session-or-an-upstream-ended-reason)'],
     ['`type` of `audit-failed`', '[the journal](#the-journal-type-of-audit-failed)'],
     ['`type` of `ship-away`', '[receivers of records](#receivers-of-records-type-of-ship-away)'],
+    [
+      '`problems` of `status --json`',
+      '[what is wrong now](#what-is-wrong-now-problems-of-dovegate-status---json)',
+    ],
     ['`check --json`', '[problems](#problems-of-a-configuration-code-of-dovegate-check---json)'],
     ['the exit code of a program', '[exit codes](#exit-codes)'],
   ],
@@ -110,6 +115,12 @@ ${codes(journalCodes)}
 ## Receivers of records: \`type\` of \`ship-away\`
 
 ${codes(shipCodes)}
+
+## What is wrong now: \`problems\` of \`dovegate status --json\`
+
+Worst first. The page shows them too; the first one is its red sentence.
+
+${codes(foundCodes)}
 
 ## Problems of a configuration: \`code\` of \`dovegate check --json\`
 

@@ -3,20 +3,13 @@
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
 import { meantBy } from '../domain/config/problem.js';
-import { type ListenerSettings, loginsOf, type Settings } from '../domain/config/settings.js';
-import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
+import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import { type Principal, principalOf } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
-import { createPolicyChooser } from '../setup/peers.js';
-import { peersOf } from './check.js';
+import { type Asker, createPolicyChooser, policyFor } from '../setup/peers.js';
 import { CommandFault, formatPlace } from './output/output.js';
-
-/** The client of a listener; without `uid` and `account` nobody in particular. */
-interface Asker {
-  readonly uid?: number | undefined;
-  readonly account?: string | undefined;
-}
 
 export interface ListenerChoice extends Asker {
   readonly config: string;
@@ -51,41 +44,14 @@ export function openListener(choice: ListenerChoice): {
 }
 
 /** The name of the policy for this client. Throws a CommandFault. */
-function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string {
-  const { name, policies } = listener;
-  const accounts = loginsOf(listener);
-  const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, `listener ${name} ${text}`);
-  if (accounts.length > 0) {
-    const names = accounts.map((each) => each.name);
-    if (account === undefined)
-      throw wrong(`has ${wordsOf(listener)} (${names.join(', ')}); say who asks with --account`);
-    const policy = accounts.find((each) => each.name === account)?.policy;
-    if (policy === undefined) throw wrong(`has no ${wordOf(listener)} "${account}"${hintOf(account, names)}`);
-    return policy;
-  }
-  if (account !== undefined)
-    throw wrong('has no accounts: the kernel says who asks there; say it with --uid');
+function policyNameFor(listener: ListenerSettings, asker: Asker): string {
   // As the daemon would choose it, with the groups that this user has now.
-  const chosen =
-    uid === undefined
-      ? policyOfAnybody(listener)
-      : createPolicyChooser(listener)({ listener: name, uid, groups: gidsOf(uid) });
-  if (chosen !== undefined) return chosen;
-  if (uid !== undefined) {
-    const text = `listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`;
-    throw new CommandFault(exitCodes.notPermitted, text);
-  }
-  const choices = policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
-  throw wrong(`has a policy for some only: ${choices.join('; ')}; say who asks with --uid`);
-}
-
-/** Those that a client may log in as here: an account, or a key, which `--account` names as well. */
-function wordOf({ accounts, keys }: ListenerSettings): string {
-  return keys.length === 0 ? 'account' : accounts.length === 0 ? 'key' : 'account or key';
-}
-
-function wordsOf({ accounts, keys }: ListenerSettings): string {
-  return keys.length === 0 ? 'accounts' : accounts.length === 0 ? 'keys' : 'accounts and keys';
+  const found = policyFor(listener, asker, (uid) =>
+    createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) }),
+  );
+  if ('policy' in found) return found.policy;
+  if ('wrong' in found) throw new CommandFault(exitCodes.usage, found.wrong);
+  throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(listener.place)})`);
 }
 
 function hintOf(name: string, names: readonly string[]): string {

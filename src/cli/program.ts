@@ -21,6 +21,7 @@ import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { CommandFault, formatFault, stderr } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
+import type { PageOpenOptions } from './page-open.js';
 import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name call for, and resolves to the exit code. */
@@ -40,6 +41,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
   addPolicyCommands(program, end);
   addHashPassword(program, end);
   addKey(program, end);
+  addPage(program, end);
   registerAudit(program, end);
   addSend(program, end);
   addCompletion(program, end);
@@ -359,6 +361,19 @@ function addKey(program: Command, end: End): void {
     .option('--json', 'print JSON', false)
     .action(async (name: string, options: KeyNewOptions) => {
       end((await import('./key-new.js')).keyNew(name, options));
+    });
+}
+
+function addPage(program: Command, end: End): void {
+  program
+    .command('page')
+    .description('the page in the browser')
+    .command('open')
+    .description('print a link that opens the page: once, within a minute, for the user who runs this')
+    .addOption(configOption('the configuration file, which names admin.page.unix'))
+    .option('--socket <path>', 'admin.page.unix itself; no file is read then')
+    .action(async (options: PageOpenOptions) => {
+      end(await (await import('./page-open.js')).openLink(options));
     });
 }
 

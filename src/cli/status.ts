@@ -86,6 +86,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
     return lines.length === 0 ? [] : ['', ...lines];
   };
   const lines = [
+    ...foundOf(values['problems'], screen),
     formatColumns(head),
     ...problemsOf(values['problems']),
     ...table(listenerColumns, listOf(values['listeners'])),
@@ -158,9 +159,19 @@ export function isClosed(told: unknown): boolean {
   return valuesOf(told)['state'] === 'closed';
 }
 
+/** What is wrong, worst first, and what to try. */
+function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
+  const found = listOf(problems).flatMap(({ text: what, try: hint }) => {
+    if (typeof what !== 'string') return [];
+    return [paint('bad', text(what)), ...(hint === undefined ? [] : [`  try: ${text(hint)}`])];
+  });
+  return found.length === 0 ? [] : [...found, ''];
+}
+
+/** Of a daemon that is closed: as `check` prints them. */
 function problemsOf(problems: unknown): string[] {
-  if (!Array.isArray(problems)) return [];
-  return ['', ...problems.flatMap((each) => String(each).split('\n').map(plain))];
+  const lines = Array.isArray(problems) ? problems.filter((each) => typeof each === 'string') : [];
+  return lines.length === 0 ? [] : ['', ...lines.flatMap((each) => each.split('\n').map(plain))];
 }
 
 function isDrained({ drained }: Values): boolean {

@@ -51,3 +51,25 @@ export class Abortable {
     else this.#others = this.#others?.filter((other) => other !== listener);
   }
 }
+
+/**
+ * The value, or undefined as soon as the signal is aborted; rejects as the promise does. Nothing is left on the signal: a race against one
+ * promise that stands for the abort would keep something of each wait until the abort, which for a stream is hours away.
+ */
+export function unlessAborted<T>(wait: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve(undefined);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    wait.then(
+      (value) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(value);
+      },
+      (fault: unknown) => {
+        signal.removeEventListener('abort', onAbort);
+        reject(fault);
+      },
+    );
+  });
+}

@@ -14,36 +14,25 @@ import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../ad
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
-import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, descriptorOf, ListenFault, type UnixPlace } from '../adapters/net/listen.js';
 import { acceptTls } from '../adapters/net/tls-accept.js';
-import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
 import { formatTime } from '../domain/audit/record.js';
 import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.js';
-import {
-  type AdminSettings,
-  type BackendAddress,
-  formatListenerSocket,
-  type Settings,
-} from '../domain/config/settings.js';
+import { type AdminSettings, type BackendAddress, formatListenerSocket } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
+import { findProblems } from '../domain/now/problems.js';
 import { reachable } from '../domain/policy/policy.js';
 import { askedBytesMax } from '../domain/views/look.js';
-import type { Pool } from '../gateway/pool/pool.js';
-import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { adminName, type Certificates } from '../setup/certificates.js';
-import type { KeyWatch } from './keys.js';
-import type { Lifecycle } from './lifecycle.js';
+import { adminName } from '../setup/certificates.js';
+import { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
-import type { Pools } from './pools.js';
-import type { Reloader } from './reload.js';
-import type { Switch } from './served.js';
+import { gatherFacts, type LookedAt, lookAtPools, type Running } from './running.js';
 
 /** The daemon at one moment, but for what holds for all of its life. */
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
@@ -69,6 +58,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
       return { ...now, isReady: judgeReadiness(now).isReady, logDropped: log.dropped };
     },
   });
+  const watch = new NowWatch(clock);
   const snapshot = (): DaemonSnapshot & Shown => ({
     version: programVersion,
     started,
@@ -90,6 +80,8 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
 
   return {
     metrics,
+    watch,
+    started,
     /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
     async open(
       settings: AdminSettings,
@@ -116,6 +108,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     async close(): Promise<void> {
       await shut();
       metrics.close();
+      watch.end();
     },
   };
 }
@@ -136,7 +129,8 @@ async function doorsOf(
     if (isRemote && (token === undefined || tls === undefined))
       throw new ListenFault(`${tcp.host}: other machines need TLS and a token`);
     const door: Door = { kind: 'tcp', host: tcp.host, isRemote, hasTls: tls !== undefined, token };
-    const secure = tls && { secure: secureWith(offer) };
+    const accept = tls && acceptWith(offer);
+    const secure = accept && { secure: async (socket: AdminConnection) => (await accept(socket)).socket };
     doors.push({ door, bind: (server) => bindTcp(server, tcp, onError), ...secure });
   }
   return doors;
@@ -146,7 +140,7 @@ async function doorsOf(
 type OfferOf = () => TlsOffer | undefined;
 
 /** A reload may take the setting away, which counts at the next start only: until then the last certificate is shown. */
-function secureWith(offerNow: OfferOf): NonNullable<AdminDoor['secure']> {
+export function acceptWith(offerNow: OfferOf): (plain: AdminConnection) => ReturnType<typeof acceptTls> {
   let last: TlsOffer | undefined;
   return async (socket) => {
     last = offerNow() ?? last;
@@ -154,7 +148,7 @@ function secureWith(offerNow: OfferOf): NonNullable<AdminDoor['secure']> {
       socket.destroy();
       throw new Error('no certificate');
     }
-    return (await acceptTls(socket, last, Buffer.alloc(0))).socket;
+    return acceptTls(socket, last, Buffer.alloc(0));
   };
 }
 
@@ -198,28 +192,8 @@ async function readToken(path: string): Promise<Secret> {
   }
 }
 
-/** A daemon that serves. */
-export interface Running {
-  readonly lifecycle: Lifecycle;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly journal: OpenJournal;
-  /** Of the journal's file system; undefined: not known yet. */
-  readonly freeBytes: () => number | undefined;
-  /** `audit.memory` as it was at the start. */
-  readonly memoryFile: string | undefined;
-  readonly pools: Pools;
-  readonly service: Service;
-  readonly served: Switch;
-  readonly drained: DrainedBackends;
-  readonly reloader: Reloader;
-  readonly shipping: Shipping;
-  readonly certificates: Certificates;
-  readonly keys: KeyWatch;
-}
-
-export function showRunning(running: Running): Shown {
-  const { lifecycle, journal, pools, service, shipping, served, drained, certificates } = running;
+export function showRunning(running: Running, looked: readonly LookedAt[] = lookAtPools(running)): Shown {
+  const { lifecycle, journal, service, shipping, served, drained, certificates } = running;
   const { settings } = served.now;
   const { last: reload } = running.reloader;
   const { state, fault, lost, space, unsyncedMs, whyNotCrashProof: whyNoMemory } = journal;
@@ -234,10 +208,8 @@ export function showRunning(running: Running): Shown {
       sessions: sessions.get(name) ?? 0,
       sessionsMax,
     })),
-    backends: settings.backends.flatMap((backend) => {
-      const pool = pools.byName.get(backend.name);
-      return pool === undefined ? [] : [showBackend(backend, pool, drained)];
-    }),
+    found: running.watch && findProblems(gatherFacts(running, running.watch, looked)),
+    backends: looked.map((each) => showBackend(each, drained)),
     routes: settings.routes.map((route) => ({
       place: `${route.place.file}:${route.place.line}`,
       backends: reachable([route], backendNames),
@@ -265,20 +237,17 @@ export function showRunning(running: Running): Shown {
   };
 }
 
-function showBackend(
-  backend: Settings['backends'][number],
-  pool: Pool,
-  byOperators: DrainedBackends,
-): BackendSnapshot {
+function showBackend({ backend, pool, series }: LookedAt, byOperators: DrainedBackends): BackendSnapshot {
   const { name, address, connections } = backend;
   const byOperator = byOperators.find(name);
   const drained = [
     ...(backend.drained ? ['configuration'] : []),
     ...(byOperator === undefined ? [] : [`${byOperator.by}, ${byOperator.since}`]),
   ];
-  const { text, health, ...counts } = pool.snapshot();
-  const shown = { name, address: formatAddress(address), series: pool.series, connections, drained };
-  return { ...shown, isUp: text === undefined, health, text, ...counts };
+  const { text, health, fault, changedMs, ...counts } = pool;
+  const shown = { name, address: formatAddress(address), series, connections, drained };
+  const since = formatTime(changedMs);
+  return { ...shown, isUp: text === undefined, health, text, since, code: fault?.code, ...counts };
 }
 
 function formatAddress(address: BackendAddress): string {

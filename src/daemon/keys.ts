@@ -5,7 +5,7 @@ import type { KeyShown } from '../adapters/admin/pages.js';
 import type { DaemonEvent } from '../adapters/telemetry/log.js';
 import type { ListenerSettings } from '../domain/config/settings.js';
 import { describeEnd, keyWarnMs } from '../domain/keys/key.js';
-import type { KeyUses } from '../gateway/login/key-uses.js';
+import type { KeyUsage, KeyUses } from '../gateway/login/key-uses.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
 export interface KeyParts {
@@ -19,6 +19,8 @@ export interface KeyParts {
 export interface KeyWatch {
   /** Every key that is served now. */
   shown(): readonly KeyShown[];
+  /** How an account or a key was used. */
+  usage(listener: string, name: string): KeyUsage;
   end(): void;
 }
 
@@ -39,7 +41,8 @@ export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatc
         policy,
         expiresMs,
         leftMs: expiresMs === undefined ? undefined : expiresMs - clock.wallMs(),
-        ...uses.of(listener, name),
+        lastUsedMs: uses.of(listener, name).lastUsedMs,
+        failures: uses.of(listener, name).failures,
       })),
     );
   }
@@ -67,5 +70,5 @@ export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatc
   }
 
   look();
-  return { shown, end: () => timer?.cancel() };
+  return { shown, usage: (listener, name) => uses.of(listener, name), end: () => timer?.cancel() };
 }

@@ -13,6 +13,7 @@ import {
   listenTcp,
   listenUnix,
   type TcpPlace,
+  type Turn,
   type UnixPlace,
 } from '../adapters/net/listen.js';
 import { formatListenerSocket, type ListenerSettings, type UnixSocket } from '../domain/config/settings.js';
@@ -51,12 +52,16 @@ interface Socket {
 
 export type Listeners = ReturnType<typeof createListeners>;
 
-/** All sockets of listeners; none yet. `take` gets what a listener accepted; `onError` is told of errors of a listening socket. */
+/**
+ * All sockets of listeners; none yet. `take` gets what a listener accepted, over TCP when `turnOf` says so; `onError` is told of errors of
+ * a listening socket.
+ */
 export function createListeners(
   clock: Clock,
   native: Native,
   passed: PassedSockets,
   take: (listener: string, ...accepted: Parameters<Accept>) => void,
+  turnOf: (listener: string, ...asked: Parameters<Turn>) => ReturnType<Turn>,
   onError: (listener: string, text: string) => void,
 ) {
   /** By where they come from. */
@@ -66,15 +71,16 @@ export function createListeners(
     const named = { name };
     const accept: Accept = (...accepted) => take(named.name, ...accepted);
     const fail = (text: string): void => onError(named.name, text);
-    const common = [clock, accept, fail, native] as const;
     if (source.kind === 'unix') {
       const { place } = source;
-      return { named, key, place, bound: await listenUnix(place, ...common) };
+      return { named, key, place, bound: await listenUnix(place, clock, accept, fail, native) };
     }
-    if (source.kind === 'tcp') return { named, key, bound: await listenTcp(source, ...common) };
+    const turn: Turn = (address) => turnOf(named.name, address);
+    if (source.kind === 'tcp')
+      return { named, key, bound: await listenTcp(source, clock, accept, fail, native, turn) };
     const { family } = source;
     const inherited = { name: source.name, descriptor: passed.take(source.name, family) };
-    const bound = await listenInherited(inherited, ...common);
+    const bound = await listenInherited(inherited, clock, accept, fail, native, turn);
     return { named, key, bound, family, address: bound.address };
   }
 

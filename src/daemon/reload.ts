@@ -191,9 +191,12 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
   });
   const { bufferedBytesMax: old } = before.limits;
   if (old !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
-  // Its people come and go with each reload.
-  const socketOf = ({ admin }: Settings): string | undefined => meaningOf(admin?.page?.socket);
-  if (socketOf(before) !== socketOf(now)) changed.push('admin.page');
+  // Its people and certificates come and go with each reload.
+  const socketsOf = ({ admin }: Settings): string | undefined => {
+    const { socket, tcp, tls } = admin?.page ?? {};
+    return meaningOf([socket, tcp, tls !== undefined]);
+  };
+  if (socketsOf(before) !== socketsOf(now)) changed.push('admin.page');
   return changed;
 }
 

@@ -4,10 +4,11 @@
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
-import { onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import { hostName, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
+import { createPageFiles } from '../adapters/page/page-files.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/metrics.js';
 import { createLooks } from '../adapters/views/looks.js';
@@ -17,7 +18,7 @@ import type { Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { adminName, createCertificates, tlsFilesOf } from '../setup/certificates.js';
+import { adminName, createCertificates, pageName, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,
   type LoadedConfiguration,
@@ -27,7 +28,7 @@ import {
 } from '../setup/configuration.js';
 import { namesIn } from '../setup/peers.js';
 import { serveClosed } from './closed.js';
-import { createEndpoints, type Running, showRunning } from './endpoints.js';
+import { createEndpoints, showRunning } from './endpoints.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
 import { watchKeys } from './keys.js';
 import {
@@ -49,10 +50,15 @@ import {
   openSignKey,
   rebuildLimits,
 } from './open-audit.js';
+import { openPage } from './open-page.js';
 import { createAct, DrainedBackends } from './operator.js';
-import { createPageAnswers } from './page.js';
+import { createPageAnswers, createTrailHandlers } from './page.js';
+import { createAccessHandlers } from './page-access.js';
+import { createNowHandlers } from './page-now.js';
+import { createProofHandlers } from './page-proof.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
+import type { Running } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
@@ -169,7 +175,9 @@ async function open(
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
-    if (lagMs >= stallMs) reportStall(log, lagMs);
+    if (lagMs < stallMs) return;
+    reportStall(log, lagMs);
+    endpoints?.watch.stalled(lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
   const observe: Observe = (event) => {
@@ -177,6 +185,7 @@ async function open(
     if (event.kind === 'audit-failed') losses.failed(event.text);
     else log.observe(event);
     endpoints?.metrics.observe(event);
+    endpoints?.watch.observe(event);
   };
   const orphans = watchOrphans(native, clock);
   opened.add('the watch of orphans', () => orphans.end());
@@ -268,33 +277,60 @@ async function open(
       const { peer, describe } = findPeer(name, descriptor, address);
       service.serve(listener, transport, peer, describe);
     },
+    (name, address) => {
+      const listener = served.listener(name);
+      return listener && service.turnOf(listener, address);
+    },
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
   );
   opened.add('listeners', () => listeners.close());
   const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates, keys };
+  let browsers: Awaited<ReturnType<typeof openPage>> | undefined;
   const reloader = new Reloader({
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
     listeners,
     onReloading: () => manager.reloading(),
-    onReloaded: ({ isSuccess }) =>
-      manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
+    onReloaded: ({ isSuccess }) => {
+      browsers?.review();
+      manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`);
+    },
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
   });
   const { memoryFile } = settings.audit;
-  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile };
+  const { watch } = endpoints ?? {};
+  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile, watch };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) {
     const { page } = settings.admin;
     const { directory } = settings.audit;
-    const looks = createLooks(clock);
+    const looks = createLooks(clock, new URL('./review-thread.js', import.meta.url));
     opened.add('looks at the journal', () => looks.close());
     const asked = { ...parts, looks, directory, ownKey: signKey.key, sign: signKey.sign };
-    const people = page && {
+    const proof = createProofHandlers({ ...asked, host: hostName() });
+    const opening = {
+      ...parts,
+      floods: lasting.floods,
+      guard,
+      offer: () => certificates.offerOf(pageName),
+      act,
+      // One line for each part of the daemon that answers endpoints of the page.
+      handlers: {
+        ...createTrailHandlers(asked),
+        ...createAccessHandlers({ ...asked, config }),
+        ...proof,
+        ...(endpoints && createNowHandlers({ running, watch: endpoints.watch, started: endpoints.started })),
+      },
+      host: hostName(),
+      version: programVersion,
+    };
+    browsers = page?.tcp && (await openPage(page.tcp, page.tls !== undefined, createPageFiles(), opening));
+    opened.add('the page', () => browsers?.close());
+    const people = page?.socket && {
       place: placeOf('admin.page', page.socket, numbers),
-      answer: createPageAnswers(asked),
+      answer: createPageAnswers({ ...asked, verify: proof.verify, link: browsers?.link }),
     };
     const offer = () => certificates.offerOf(adminName);
     await endpoints?.open(settings.admin, () => showRunning(running), act, offer, people);

@@ -6,6 +6,7 @@ import type { NameNumbers } from '../adapters/host/accounts.js';
 import { holdBytes } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
 import { createReadHttp } from '../adapters/http/requests.js';
+import { pageConnectionsMax } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
@@ -144,7 +145,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   if (most === undefined) return Number.POSITIVE_INFINITY;
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
   const listeners = settings.listeners.length * perListener;
-  const admin = adminSockets * connectionsMax;
+  const page = settings.admin?.page?.tcp === undefined ? 0 : pageConnectionsMax;
+  const admin = adminSockets * connectionsMax + page;
   const kept = ourOwn + refusedMax + admin + listeners + upstreams * perUpstream;
   // The body of a request may lie in a file.
   const perSession = settings.listeners.some(({ protocol }) => protocol === 'http') ? 2 : 1;

@@ -235,7 +235,10 @@ function codeOf(cause: unknown): string {
 /** What the admin endpoints are called beside the listeners, none of which can have this name. */
 export const adminName = '(admin)';
 
-/** The files of the listeners that have TLS, and of the admin endpoints. */
+/** What the page is called beside them. */
+export const pageName = '(page)';
+
+/** The files of the listeners that have TLS, of the admin endpoints, and of the page. */
 export function tlsFilesOf({
   listeners,
   admin,
@@ -245,6 +248,9 @@ export function tlsFilesOf({
     const { certificate, key, clientCa } = tls;
     return [{ name, certificate, key, clientCa, ...(protocol === 'http' && { alpn: 'http/1.1' }) }];
   });
-  if (admin?.tls === undefined) return ofListeners;
-  return [...ofListeners, { name: adminName, ...admin.tls, clientCa: undefined, alpn: 'http/1.1' }];
+  const { tls, page } = admin ?? {};
+  const others: NamedTlsFiles[] = [];
+  if (tls !== undefined) others.push({ name: adminName, ...tls, clientCa: undefined, alpn: 'http/1.1' });
+  if (page?.tls !== undefined) others.push({ name: pageName, ...page.tls, alpn: 'http/1.1' });
+  return [...ofListeners, ...others];
 }

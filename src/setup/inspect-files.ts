@@ -11,7 +11,14 @@ import { type Asking } from '../domain/config/parse-settings.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
-import { adminName, expirySentence, type NamedTlsFiles, tlsFilesOf, warnMs } from './certificates.js';
+import {
+  adminName,
+  expirySentence,
+  type NamedTlsFiles,
+  pageName,
+  tlsFilesOf,
+  warnMs,
+} from './certificates.js';
 import { CertificateFault, readTls } from './read-certificates.js';
 
 /** Why a file cannot be read; undefined: it can. */
@@ -187,6 +194,11 @@ export function inspectMemory(
   return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
+const sections: ReadonlyMap<string, string> = new Map([
+  [adminName, 'admin'],
+  [pageName, 'admin.page'],
+]);
+
 /** The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
 export function* inspectCertificates(
   settings: Pick<Settings, 'listeners' | 'admin'>,
@@ -204,7 +216,7 @@ function inspectPair(
 ): readonly Problem[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const place = listeners.find(({ name }) => name === files.name)?.place ?? { file, line: 1, column: 1 };
-  const section = files.name === adminName ? 'admin' : `listeners.${files.name}`;
+  const section = sections.get(files.name) ?? `listeners.${files.name}`;
   const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
     ...place,
     path: `${section}.tls.${key}`,

@@ -2,15 +2,23 @@
 // The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
 import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
-import type { Place, Problem, Severity } from '../domain/config/problem.js';
-import type {
-  ListenerSettings,
-  PagePerson,
-  PageSettings,
-  PeersSettings,
-  Settings,
+import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
+import {
+  type ListenerSettings,
+  loginsOf,
+  type PagePerson,
+  type PageSettings,
+  type PeersSettings,
+  type Settings,
 } from '../domain/config/settings.js';
-import { choosePolicy, demandsIdentity, isAmong, type Peer, type People } from '../domain/identity/peer.js';
+import {
+  choosePolicy,
+  demandsIdentity,
+  isAmong,
+  type Peer,
+  type People,
+  policyOfAnybody,
+} from '../domain/identity/peer.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
@@ -40,6 +48,62 @@ export function createPolicyChooser(
   };
 }
 
+/** Who asks at a listener; without `uid` and `account` nobody in particular. */
+export interface Asker {
+  readonly uid?: number | undefined;
+  readonly account?: string | undefined;
+}
+
+/** The name of a policy; or why there is none: the question is wrong (`wrong`), or nobody is let in as that (`refused`). */
+export type PolicyFor =
+  | { readonly policy: string }
+  | { readonly wrong: string }
+  | { readonly refused: string };
+
+/** The policy for who asks. `byUid`: as the listener chooses it for that uid now. */
+export function policyFor(
+  listener: ListenerSettings,
+  { uid, account }: Asker,
+  byUid: (uid: number) => string | undefined,
+): PolicyFor {
+  const { name, policies } = listener;
+  const logins = loginsOf(listener);
+  const wrong = (text: string): PolicyFor => ({ wrong: `listener ${name} ${text}` });
+  if (logins.length > 0) {
+    const names = logins.map((each) => each.name);
+    if (account === undefined)
+      return wrong(`has ${loginWords(listener)} (${names.join(', ')}); say who asks with --account`);
+    const policy = logins.find((each) => each.name === account)?.policy;
+    if (policy !== undefined) return { policy };
+    const others = `; there are: ${names.join(', ')}`;
+    return wrong(`has no ${loginWord(listener)} "${account}"${meantBy(account, names, others)}`);
+  }
+  if (account !== undefined)
+    return wrong('has no accounts: the kernel says who asks there; say it with --uid');
+  const chosen = uid === undefined ? policyOfAnybody(listener) : byUid(uid);
+  if (chosen !== undefined) return { policy: chosen };
+  if (uid !== undefined) return { refused: `listener ${name} does not let uid ${uid} in` };
+  const choices = policies.map(({ peers, policy }) => `${policy} for${formatPeers(peers)}`);
+  return wrong(`has a policy for some only: ${choices.join('; ')}; say who asks with --uid`);
+}
+
+/** ` users alice 1001 groups support`; empty where everybody is let in. */
+export function formatPeers(peers: PeersSettings | undefined): string {
+  const { users = [], groups = [] } = peers ?? {};
+  const named = (what: string, names: readonly string[]): string =>
+    names.length === 0 ? '' : ` ${what} ${names.join(' ')}`;
+  return `${named('users', users)}${named('groups', groups)}`;
+}
+
+/** Those that a client may log in as here: an account, or a key, which `--account` names as well. */
+function loginWord({ accounts, keys }: ListenerSettings): string {
+  return keys.length === 0 ? 'account' : accounts.length === 0 ? 'key' : 'account or key';
+}
+
+function loginWords({ accounts, keys }: ListenerSettings): string {
+  return keys.length === 0 ? 'accounts' : accounts.length === 0 ? 'keys' : 'accounts and keys';
+}
+
 /** Every list of persons that a listener has. */
 function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
   return [peers, ...policies.map((choice) => choice.peers)].filter((each) => each !== undefined);
@@ -58,8 +122,8 @@ export function namesIn({ listeners, audit, admin }: Settings): {
         ...set(ownersOf(each).owner),
         ...peersIn(each).flatMap(({ users }) => users),
       ]),
-      ...set(page?.socket.owner),
-      ...(page?.people ?? []).map(({ user }) => user),
+      ...set(page?.socket?.owner),
+      ...(page?.people ?? []).flatMap(({ user }) => set(user)),
     ],
     groups: [
       ...listeners.flatMap((each) => [
@@ -67,7 +131,7 @@ export function namesIn({ listeners, audit, admin }: Settings): {
         ...peersIn(each).flatMap(({ groups }) => groups),
       ]),
       ...set(audit.group),
-      ...set(page?.socket.group),
+      ...set(page?.socket?.group),
     ],
   };
 }
@@ -79,7 +143,7 @@ export function createPersonFinder(
 ): (uid: number) => PagePerson | undefined {
   const byUid = new Map<number, PagePerson>();
   for (const person of page?.people ?? []) {
-    const uid = numbers.uidOf(person.user);
+    const uid = person.user === undefined ? undefined : numbers.uidOf(person.user);
     // Two names of one number were refused when the settings were read.
     if (uid !== undefined) byUid.set(uid, person);
   }
@@ -122,7 +186,7 @@ export function inspectAccounts(
 }
 
 function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
-  const { owner, group } = page.socket;
+  const { owner, group } = page.socket ?? {};
   const tell = teller(page.place, 'admin.page');
   const byUid = new Map<number, PagePerson>();
   return [
@@ -130,6 +194,7 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
     ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
     ...page.people.flatMap((person): Problem[] => {
       const { name, user, place } = person;
+      if (user === undefined) return [];
       const told = (severity: Severity, message: string): Problem[] => [
         teller(place, `admin.page.people.${name}`)('user', severity, message),
       ];
@@ -140,7 +205,7 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
       byUid.set(uid, person);
       return other === undefined
         ? []
-        : told('error', `${user} is the same user as ${other.user} of ${other.name}`);
+        : told('error', `${user} is the same user as ${other.user ?? ''} of ${other.name}`);
     }),
   ];
 }

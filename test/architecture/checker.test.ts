@@ -138,6 +138,7 @@ void describe('imports between folders', () => {
       'new URL(name, import.meta.url);',
       "createThing(import.meta.url, './x.js');",
       'import.meta.resolve(name);',
+      "import.meta.resolve('@/adapters/net/di\\x61l.js');",
       '/// <reference path="@/adapters/net/dial.ts" />',
     ];
     for (const form of unclear)

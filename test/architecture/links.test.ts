@@ -10,7 +10,9 @@ const pages = [
   'CONTRIBUTING.md',
   'CHANGELOG.md',
   'src/README.md',
-  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
 ];
 
 /** The anchors of a page, as GitHub makes them of its headings. */

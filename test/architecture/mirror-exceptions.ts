@@ -13,6 +13,7 @@ export const otherTestFolders: readonly string[] = [
   'kit-self',
   'oracle',
   'package',
+  'page',
   'prometheus',
   'rsyslog',
   'scenario',

@@ -23,9 +23,11 @@ export function textOf(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
 
-/** All of src/ by path, but for its README. */
+/** All of src/ by path, but for its README and what only a browser reads (test/architecture/web.test.ts looks at that). */
 export function readSources(): Map<string, string> {
-  const paths = filesBelow('src').filter((path) => path !== 'src/README.md');
+  const paths = filesBelow('src').filter(
+    (path) => path !== 'src/README.md' && !/^src\/web\/.*\.(?:tsx|css|html|svg|md)$/.test(path),
+  );
   return new Map(paths.map((path) => [path, textOf(path)]));
 }
 

@@ -78,7 +78,19 @@ function readImport(tokens: readonly Token[], i: number, references: Reference[]
       isPair(tokens, i - 5, 'new', 'URL') && isText(tokens[i - 3], '(') && isText(tokens[i - 1], ',');
     if (isUrl && isPair(tokens, i + 2, 'meta', '.') && isPair(tokens, i + 4, 'url', ')'))
       references.push({ kind: 'url', specifier: plainText(tokens[i - 2]), line, names: [] });
-    else unclear.push({ line, message: "import.meta, other than in new URL('...', import.meta.url)" });
+    else if (
+      isPair(tokens, i + 2, 'meta', '.') &&
+      isPair(tokens, i + 4, 'resolve', '(') &&
+      isText(tokens[i + 7], ')') &&
+      tokens[i + 6]?.kind === 'string'
+    )
+      // The address of a file of a package, which is read and not run.
+      addReference(tokens[i + 6], { kind: 'value', line, names: [] }, references, unclear);
+    else
+      unclear.push({
+        line,
+        message: "import.meta, other than in new URL('...', import.meta.url) and import.meta.resolve('...')",
+      });
   } else if (next?.kind === 'string') {
     addReference(next, { kind: 'value', line, names: [] }, references, unclear);
   } else if (!isText(next, ':')) {

@@ -28,6 +28,7 @@ const belowCli = [
   'domain/trail',
   'domain/report',
   'domain/views',
+  'domain/page',
   'setup',
   ...protocol,
   'ports',
@@ -77,10 +78,23 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['export', 'search', 'verify'],
   }),
   'domain/report': rule(
-    ['domain/commands', 'domain/meaning', 'domain/identity/user-name', 'domain/audit', 'domain/trail'],
-    { public: ['touch', 'completeness', 'proof'], builtins: ['crypto'] },
+    [
+      'domain/commands',
+      'domain/meaning',
+      'domain/identity/user-name',
+      'domain/audit',
+      'domain/trail',
+      'domain/page',
+    ],
+    { public: ['report', 'findings', 'proof'], builtins: ['crypto'] },
   ),
-  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail'], {
+  // What the page in the browser and the daemon say to each other. The page imports types from it.
+  'domain/page': rule([], { public: ['api', 'trail'] }),
+  // What is wrong now, and how the last minutes went, for people who look at it.
+  'domain/now': rule(['domain/keys/key', 'domain/page'], {
+    public: ['history', 'problems', 'refused-logins'],
+  }),
+  'domain/views': rule(['domain/names', 'domain/audit', 'domain/trail', 'domain/page'], {
     public: ['extract', 'look', 'view'],
     builtins: ['crypto'],
   }),
@@ -91,7 +105,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
     public: ['rights', 'explanation', 'command-list'],
   }),
-  'domain/config': rule([...protocol, ...domain, 'domain/views'], {
+  'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/page'], {
     public: ['parse-settings', 'settings', 'problem'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
@@ -145,11 +159,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/audit',
       'domain/trail',
+      'domain/report',
+      'domain/page',
       'domain/views',
       'adapters/journal',
       'adapters/host/clock',
+      'adapters/host/process',
     ],
-    { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads', 'os'] },
+    { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads'] },
   ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
@@ -162,16 +179,27 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'concurrency',
       'domain/audit',
       'domain/keys/key',
+      'domain/now/problems',
       'domain/policy/assess',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
     ],
     { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
-  'adapters/admin': rule(['ports', 'concurrency', 'domain/identity', 'domain/audit', 'gateway/outcome'], {
-    public: ['access', 'admin', 'pages'],
-    builtins: ['http', 'net'],
+  'adapters/admin': rule(
+    ['ports', 'concurrency', 'domain/identity', 'domain/audit', 'domain/now/problems', 'gateway/outcome'],
+    { public: ['access', 'admin', 'pages'], builtins: ['http', 'net'] },
+  ),
+
+  // HTTP for the page: its files, who has a session, and requests of people.
+  'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page'], {
+    public: ['page-request', 'page-files', 'page-server'],
+    builtins: ['http', 'net', 'fs', 'path', 'crypto', 'url', 'zlib'],
+    // Its files are read, and handed to browsers; nothing of it runs here.
+    packages: ['preact'],
   }),
+  // The page itself, in the browser.
+  web: rule(['domain/page'], { packages: ['preact'] }),
 
   setup: rule(['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments'], {
     public: ['configuration', 'certificates', 'peers'],
@@ -187,7 +215,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     public: ['serve'],
-    builtins: ['process'],
+    // worker_threads: the entry of the threads that review policies, where domain/review meets adapters/journal.
+    builtins: ['process', 'worker_threads'],
   }),
 
   'cli/output': rule(['ports', ...domain], {

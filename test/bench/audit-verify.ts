@@ -4,126 +4,14 @@
 // whether memory is flat.
 
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { findTrail, verifyTrail } from '../../src/adapters/journal/trail.js';
-import { createUlidSource } from '../../src/daemon/ulid.js';
-import { encodeBody } from '../../src/domain/audit/encode.js';
-import { Ledger, makeSignKey } from '../../src/domain/audit/ledger.js';
-import { type AuditRecord, formatTime } from '../../src/domain/audit/record.js';
+import { formatTime } from '../../src/domain/audit/record.js';
 import { builtProgram } from '../kit/daemon.js';
-
-const segmentBytes = 64 << 20;
-const checkpointEvery = 20_000;
-const users = 5000;
-const started = Date.UTC(2026, 10, 20);
-const key = makeSignKey();
-
-interface Made {
-  readonly directory: string;
-  readonly keyFile: string;
-  readonly records: number;
-  readonly bytes: number;
-  readonly segments: number;
-}
-
-/** A journal like that of a busy gate: pairs of records, some refusals, a log line now and then. */
-function makeJournal(folder: string, records: number): Made {
-  const directory = mkdtempSync(join(folder, 'journal-'));
-  const keyFile = join(folder, 'key.pem');
-  writeFileSync(keyFile, key.publicPem);
-  const ledger = new Ledger('dovegate bench', key.secretPem, 'be'.repeat(16));
-  const names = { journal: 'be'.repeat(16), format: 1, program: 'dovegate bench' };
-  let segments = 0;
-  let descriptor = -1;
-  let bytes = 0;
-  let inSegment = Infinity;
-  let held: string[] = [];
-  let line = '';
-  const flush = (): void => {
-    if (descriptor >= 0) writeSync(descriptor, held.join(''));
-    held = [];
-  };
-  const put = (text: string): void => {
-    line = text;
-    held.push(text);
-    bytes += Buffer.byteLength(text);
-    inSegment += Buffer.byteLength(text);
-    if (held.length >= 1000) flush();
-  };
-  const rotate = (at: number): void => {
-    flush();
-    if (descriptor >= 0) closeSync(descriptor);
-    const before = `${String(segments).padStart(8, '0')}.jsonl`;
-    segments += 1;
-    descriptor = openSync(join(directory, `${String(segments).padStart(8, '0')}.jsonl`), 'wx', 0o600);
-    inSegment = 0;
-    if (segments === 1) put(ledger.seal(encodeBody({ time: at, event: 'start', ...names })));
-    else put(ledger.sealSigned({ ...ledger.checkpoint(at), segment: before, segment_hash: ledger.hash }));
-  };
-  const nextId = createUlidSource();
-  for (let count = 0; ledger.seq < records - 1; count += 1) {
-    const at = started + count * 2;
-    if (inSegment >= segmentBytes) rotate(at);
-    for (const record of exchange(count, at, nextId(at, randomBytes(10))))
-      put(ledger.seal(encodeBody(record)));
-    if (count % (checkpointEvery / 2) === 0) put(ledger.sealSigned(ledger.checkpoint(at)));
-  }
-  put(ledger.sealSigned(ledger.checkpoint(started + records)));
-  flush();
-  closeSync(descriptor);
-  writeFileSync(join(directory, 'checkpoint.json'), line);
-  return { directory, keyFile, records: ledger.seq, bytes, segments };
-}
-
-/** Admission and completion as the daemon writes them, one in twenty refused. */
-function exchange(count: number, time: number, id: string): AuditRecord[] {
-  const isDenied = count % 20 === 7;
-  const command = isDenied ? 'mailbox delete' : (['quota get', 'mailbox status', 'search'][count % 3] ?? '');
-  const user = `user${count % users}@example.org`;
-  const asked = { session: id.slice(0, 20), id, listener: 'support' };
-  const principal = `agent${count % 40}@support`;
-  const admission: AuditRecord = {
-    time,
-    event: 'admission',
-    ...asked,
-    peer: { uid: 1000 + (count % 40), gid: 1000, pid: 4000 + (count % 30_000), user: `agent${count % 40}` },
-    principal,
-    policy: 'support',
-    version: 'ab'.repeat(32),
-    rule: isDenied ? undefined : 'dovegate.yaml:24',
-    series: '2.3',
-    decision: isDenied ? 'deny' : 'allow',
-    command,
-    user,
-    args: command === 'quota get' ? ['--'] : ['--', 'mailbox', 'INBOX', 'savedbefore', '30d'],
-    effect: 'read',
-    backend: 'mail1',
-    text: isDenied ? 'no rule allows "mailbox delete"' : undefined,
-  };
-  const ended: AuditRecord = {
-    time: time + 1,
-    event: 'completion',
-    ...asked,
-    principal,
-    command,
-    user,
-    backend: 'mail1',
-    upstream: isDenied ? undefined : `mail1-${count % 4}`,
-    status: isDenied ? '-NOPERM' : '+',
-    outcome: isDenied ? 'denied' : 'ok',
-    sent: !isDenied,
-    cells: isDenied ? undefined : 10,
-    bytes_in: isDenied ? undefined : 70,
-    bytes_out: isDenied ? 9 : 80,
-    wait_ms: 0.05,
-    duration_ms: 1.234,
-  };
-  return [admission, ended];
-}
+import { journalStartedMs, type Made, makeJournal } from './load/journal.js';
 
 interface Ran {
   readonly seconds: number;
@@ -185,7 +73,9 @@ function say(what: string, figures: string): void {
 }
 
 async function measure(made: Made): Promise<void> {
-  const { directory, keyFile, records, bytes } = made;
+  const { directory, key, records, bytes } = made;
+  const keyFile = join(folder, 'key.pem');
+  writeFileSync(keyFile, key.publicPem);
   const gib = bytes / 1024 ** 3;
   const mib = (bytes / 1024 ** 2).toFixed(0);
   say('journal', `${records} records, ${mib} MiB, ${made.segments} segments, signed`);
@@ -203,7 +93,7 @@ async function measure(made: Made): Promise<void> {
   );
   const verified = await runAudit(['verify', '--key', keyFile, directory]);
   say('dovegate audit verify --key', `${perSecond(records / verified.seconds)}, ${describe(verified, gib)}`);
-  const early = formatTime(started + Math.floor(records * 0.9));
+  const early = formatTime(journalStartedMs + Math.floor(records * 0.9));
   const searches: readonly (readonly string[])[] = [
     ['search', '--user', 'user4321@example.org'],
     ['search', '--user', 'user4321@*'],
@@ -258,4 +148,5 @@ say(
   'start of the program',
   `${start.seconds.toFixed(2)} s (${start.workSeconds.toFixed(2)} of processor time)`,
 );
-for (const count of [records / 10, records]) await measure(makeJournal(folder, count));
+for (const count of [records / 10, records])
+  await measure(makeJournal(mkdtempSync(join(folder, 'journal-')), { records: count }));

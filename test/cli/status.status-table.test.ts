@@ -177,3 +177,28 @@ void test('a narrow terminal: values are cut, columns go with a word, and no lin
   }
   assert.ok(!formatStatus(full, { ...pipe, columns: 200 }).includes('no room'));
 });
+
+void test('what is wrong stands on top, worst first, with what to try', () => {
+  const problems = [
+    {
+      code: 'backend-down',
+      text: 'mail1 is down since T: connection\u001b[2J refused.',
+      try: 'systemctl status dovecot',
+    },
+    { code: 'key-expires', text: 'The key "graph" expires.' },
+    // Of another version.
+    { code: 'later' },
+    7,
+  ];
+  const shown = formatStatus({ ...full, problems }, terminal(200));
+  assert.ok(
+    shown.startsWith(`<bad>mail1 is down since T: connection\\x1b[2J refused.</>
+  try: systemctl status dovecot
+<bad>The key "graph" expires.</>
+
+dovegate `),
+    shown.slice(0, 200),
+  );
+  assert.ok(!shown.includes('undefined'));
+  assert.equal(formatStatus({ ...full, problems: [] }, pipe), formatStatus(full, pipe));
+});

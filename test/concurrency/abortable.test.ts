@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { Abortable } from '../../src/concurrency/abortable.js';
+import { Abortable, unlessAborted } from '../../src/concurrency/abortable.js';
 
 test('the first reason counts, for a signal made before and one made after', () => {
   const early = new Abortable();
@@ -43,4 +44,22 @@ test('who listens is told once; who has left, and who comes after it, is not', (
   abortable.listen(first);
   abortable.abort('again');
   assert.deepEqual(told, ['b gone', 'd gone']);
+});
+
+test('a wait that an abort ends, and one of many that leaves nothing on the signal', async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  for (let at = 0; at < 1_000; at += 1) assert.equal(await unlessAborted(Promise.resolve(at), signal), at);
+  await assert.rejects(unlessAborted(Promise.reject(new Error('broken')), signal), /broken/);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  let refuse: (fault: Error) => void = () => undefined;
+  const late = new Promise<number>((_, reject) => {
+    refuse = reject;
+  });
+  const waiting = unlessAborted(late, signal);
+  controller.abort();
+  assert.equal(await waiting, undefined);
+  // Nobody is left to hear of it, and it must not end the process.
+  refuse(new Error('too late'));
+  assert.equal(await unlessAborted(new Promise<number>(() => undefined), signal), undefined);
 });

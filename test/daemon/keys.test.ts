@@ -49,7 +49,7 @@ void test('what is shown', () => {
     `a: { hash: "${hash('a')}", policy: support, expires: 2026-06-30 }, b: { hash: "${hash('b')}", policy: support }`,
   );
   const watch = watchKeys({ clock, report: () => undefined, listeners: () => listeners, uses });
-  uses.used('panel', 'b', 5000);
+  uses.used('panel', 'b', 5000, '192.0.2.7');
   uses.refused('panel', 'b');
   const common = { listener: 'panel', policy: 'support' };
   const expiresMs = Date.UTC(2026, 6, 1);

@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Operator } from '../../src/adapters/admin/access.js';
 import type { Answer } from '../../src/adapters/admin/pages.js';
+import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
 import { LookRefused } from '../../src/adapters/views/looks.js';
-import { createPageAnswers, type PageParts } from '../../src/daemon/page.js';
+import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/daemon/page.js';
 import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../src/domain/audit/record.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
-import { lookPath, looks, type PageRole } from '../../src/domain/views/look.js';
+import type { Endpoint, PageRole } from '../../src/domain/page/api.js';
+import { lookPath, looks } from '../../src/domain/views/look.js';
 import { JournalFault } from '../../src/ports/faults.js';
 
 const place = { file: 'd.yaml', line: 1, column: 1 };
@@ -21,11 +23,13 @@ function desk(
     person?: Partial<PagePerson>;
     read?: PageParts['looks']['read'];
     append?: () => Promise<void>;
+    refuse?: string;
   } = {},
 ) {
   const records: AuditRecord[] = [];
   const logged: string[] = [];
   const asked: unknown[] = [];
+  const checks: PageRequest[] = [];
   let person: PagePerson | undefined = { name: 'alice', user: 'alice', role: 'audit', place, ...more.person };
   const parts: PageParts = {
     clock: { wallMs: () => 17 },
@@ -45,14 +49,48 @@ function desk(
         return (await more.read?.(...task)) ?? { text: '{"end":{"rows":3}}\n', rows: 3, extract: facts };
       },
     },
+    verify: (request) => {
+      checks.push(request);
+      const reply = more.refuse === undefined ? undefined : refusedReply(503, more.refuse);
+      return Promise.resolve(reply ?? { status: 200, type: 'text/event-stream', pieces: checked() });
+    },
     directory: '/audit',
     ownKey: signer.key,
     sign: (text: string): string => signer.sign(text),
   };
   const answer = createPageAnswers(parts);
+  const handlers = createTrailHandlers(parts);
+  let isStill = true;
+  const askPage = async (endpoint: Endpoint, body: string, caller: Partial<PageCaller> = {}) => {
+    const reply = await handlers[endpoint]?.({
+      endpoint,
+      params: [],
+      body,
+      who: { name: 'carol', role: 'audit', users: undefined, address: '192.0.2.7', ...caller },
+      isStill: () => isStill,
+      signal: new AbortController().signal,
+    });
+    assert.ok(reply !== undefined && 'body' in reply);
+    return reply;
+  };
   const ask = (path: string, body = '{"wanted":"X"}', from = who): Promise<Answer> =>
     answer({ path, body, who: from, signal: new AbortController().signal });
-  return { ask, records, logged, asked, replace: (next: PagePerson | undefined) => (person = next) };
+  const leave = (): boolean => (isStill = false);
+  return {
+    ask,
+    askPage,
+    leave,
+    records,
+    logged,
+    asked,
+    checks,
+    replace: (next: PagePerson | undefined) => (person = next),
+  };
+}
+
+// oxlint-disable-next-line typescript/require-await -- pieces of a check come one by one
+async function* checked(): AsyncGenerator<string> {
+  yield 'event: result\ndata: {}\n\n';
 }
 
 void test('role by endpoint', async () => {
@@ -180,6 +218,14 @@ void test('who is taken out or narrowed while a search runs gets nothing of it',
     assert.equal(status, 403);
     assert.doesNotMatch(body, /secret/);
     assert.deepEqual(found.records, []);
+    const late = desk({
+      append: () => {
+        late.replace(next);
+        return Promise.resolve();
+      },
+      read: () => Promise.resolve({ text: 'secret', rows: 1 }),
+    });
+    assert.doesNotMatch((await late.ask('/trail/search', '{}')).body, /secret/);
   }
   // The same people in a new configuration are no change.
   const same = desk({
@@ -200,4 +246,77 @@ void test('what cannot be read is told in a sentence, and what takes too long as
   assert.deepEqual([status, body, busy.logged], [503, '3 searches run already\n', []]);
   const bad = await busy.ask('/trail/search', 'zq7');
   assert.deepEqual([bad.status, bad.body], [400, 'the request is not JSON\n']);
+});
+
+void test('the page in the browser gets the same, with a record of who asked from where', async () => {
+  const { askPage, records, asked } = desk();
+  const filter = { user: 'bob@other.org' };
+  const users = ['*@example.com'];
+  const { status, body } = await askPage(
+    'search',
+    JSON.stringify({ filter, newest: { before: 90, rows: 50 } }),
+    { users },
+  );
+  assert.deepEqual([status, body], [200, '{"end":{"rows":3}}\n']);
+  assert.deepEqual(Object(asked[0]).users, users);
+  assert.deepEqual(records, [
+    {
+      time: 17,
+      event: 'operator',
+      peer: { address: '192.0.2.7' },
+      action: 'audit-search',
+      by: 'carol',
+      args: ['user=bob@other.org', 'before=90', 'view=*@example.com'],
+      rows: 3,
+    },
+  ]);
+  const extract = await askPage('extract', '{"as":"json"}');
+  const { signed, notes } = JSON.parse(extract.body.split('\n')[1] ?? '');
+  assert.ok(isSignedBy(signer.key, signed.head, signed.signature));
+  assert.match(notes.join('\n'), /^# dovegate audit extract 1/);
+});
+
+void test('the page refuses in sentences: a role, a broken request, a session that ended, a journal without room', async () => {
+  const { askPage, leave, records, asked } = desk();
+  const textOf = ({ status, body }: { status: number; body: string }): string =>
+    `${status} ${JSON.parse(body).text}`;
+  for (const role of ['view', 'operate'] as const)
+    for (const endpoint of ['search', 'export', 'extract', 'survey', 'show'] as const)
+      assert.equal(
+        textOf(await askPage(endpoint, '{"wanted":"X"}', { role })),
+        `403 your role may not ask for ${endpoint}`,
+      );
+  assert.equal(textOf(await askPage('search', 'zq7')), '400 the request is not JSON');
+  assert.deepEqual([records, asked], [[], []]);
+  leave();
+  assert.match(textOf(await askPage('search', '{}')), /^403 the configuration was changed meanwhile/);
+  assert.deepEqual(records, []);
+  const fails = desk({ append: () => Promise.reject(new JournalFault('deadline', 'the disk is full')) });
+  const full = await fails.askPage('search', '{}');
+  assert.match(textOf(full), /^503 the journal could not be read, or the look could not be recorded/);
+  assert.doesNotMatch(full.body, /rows/);
+});
+
+void test('every role may have the whole journal checked, as who the kernel says', async () => {
+  const { ask, checks, replace } = desk({ person: { role: 'view', users: ['*@example.com'] } });
+  const { status, pieces } = await ask('/page/verify');
+  assert.equal(status, 200);
+  assert.ok(pieces !== undefined);
+  const [request] = checks;
+  assert.deepEqual(request?.who, {
+    name: 'alice',
+    role: 'view',
+    users: ['*@example.com'],
+    address: undefined,
+    peer: { uid: 5, gid: 6, pid: 7, user: 'root' },
+  });
+  assert.equal(request.isStill(), true);
+  replace(undefined);
+  assert.equal(request.isStill(), false);
+  const busy = desk({ refuse: 'a check of the whole journal is being made for bob' });
+  const refused = await busy.ask('/page/verify');
+  assert.deepEqual(
+    [refused.status, refused.body, refused.pieces],
+    [503, 'a check of the whole journal is being made for bob\n', undefined],
+  );
 });

@@ -101,6 +101,9 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
     const native = join(out, 'usr/lib/dovegate/dist/adapters/host/native.js');
     const use = `import(${JSON.stringify(native)}).then((m) => m.loadNative()).then(({ lockExclusive }) => console.log(typeof lockExclusive === "function"))`;
     assert.equal((await checked(process.execPath, '-e', use)).text, 'true\n');
+    const files = join(out, 'usr/lib/dovegate/dist/adapters/page/page-files.js');
+    const page = `import(${JSON.stringify(files)}).then((m) => console.log(m.createPageFiles().find("/").body.length > 500))`;
+    assert.equal((await checked(process.execPath, '-e', page)).text, 'true\n');
     assert.match(readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'), /^#!\/usr\/bin\/node\n/);
   });
 

@@ -71,6 +71,8 @@ for (const prefix of ['/usr', '/opt/gate']) {
       (path) => !lstatSync(at(path)).isSymbolicLink() && (statSync(at(path)).mode & 0o044) !== 0o044,
     );
     assert.deepEqual(closed, []);
+    for (const path of ['dist/web/index.html', 'dist/web/style.css', 'node_modules/preact/dist/preact.mjs'])
+      assert.ok(existsSync(at(`${prefix}/lib/dovegate/${path}`)), path);
     assert.equal(statSync(at('/etc/dovegate/credentials')).mode & 0o777, 0o700);
     assert.equal(statSync(at(`${prefix}/lib/dovegate/dist`)).mode & 0o777, 0o755);
   });

@@ -63,8 +63,9 @@ const packed = z
   .flatMap(({ files }) => files.map(({ path }) => path));
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
-  for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md', 'docs/messages.md'])
-    assert.ok(packed.includes(path), path);
+  const wanted = ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md', 'docs/messages.md'];
+  const ofPage = ['index.html', 'style.css', 'icon.svg', 'main.js'].map((name) => `dist/web/${name}`);
+  for (const path of [...wanted, ...ofPage]) assert.ok(packed.includes(path), path);
   const single = new Set([
     'README.md',
     'CHANGELOG.md',

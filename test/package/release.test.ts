@@ -20,7 +20,7 @@ import { test } from 'node:test';
 import { root } from '../architecture/project.js';
 
 const copied =
-  'package.json package-lock.json tsconfig.json tsconfig.build.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/release.mjs';
+  'package.json package-lock.json tsconfig.json tsconfig.build.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/release.mjs';
 const env = {
   ...process.env,
   GIT_CONFIG_GLOBAL: '/dev/null',
@@ -55,12 +55,12 @@ function withProject(use: (project: Project) => void): void {
     return output;
   };
   try {
-    for (const folder of ['scripts', 'src']) mkdirSync(join(at, folder));
+    for (const folder of ['scripts', 'src', 'src/web']) mkdirSync(join(at, folder));
     for (const name of copied.split(' ')) cpSync(join(root, name), join(at, name));
     setVersion(join(at, 'package.json'), '0.1.0', 1);
     setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
     writeFileSync(join(at, 'CHANGELOG.md'), changelog);
-    writeFileSync(join(at, 'src/main.ts'), 'export {};\n');
+    for (const name of ['src/main.ts', 'src/web/main.tsx']) writeFileSync(join(at, name), 'export {};\n');
     writeFileSync(
       join(at, 'scripts/test.mjs'),
       "import { writeFileSync } from 'node:fs';\nwriteFileSync('.git/asked', `${process.argv.slice(2)}|${process.env.DOVEGATE_NO_SKIP}`);\nprocess.exit(process.env.FAIL ? 1 : 0);\n",

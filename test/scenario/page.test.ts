@@ -6,9 +6,12 @@
 import assert from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { askPageAs, type PageAnswer, type PageRequest } from '../kit/ask-page.js';
 import { runDovegate } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { askPageAt, signIn } from '../kit/page-client.js';
 
 const ourUid = process.getuid?.() ?? -1;
 const skip = ourUid === 0 ? false : 'only root can be somebody else';
@@ -36,8 +39,8 @@ const people = (users = '["*@example.org"]'): string =>
 /** Not in any answer to somebody who sees example.org. */
 const hidden = /zq7|other\.test/i;
 
-async function openPage(t: TestContext): Promise<Gateway> {
-  const gateway = await openGateway(t, { policy, more: people(), files: { 'page/.keep': '' } });
+async function openPage(t: TestContext, more = people()): Promise<Gateway> {
+  const gateway = await openGateway(t, { policy, more, files: { 'page/.keep': '' } });
   chmodSync(gateway.daemon.folder, 0o711);
   chmodSync(gateway.daemon.path('page'), 0o711);
   const client = await gateway.client();
@@ -182,6 +185,78 @@ test('a limited view shows no name of another domain, whatever is asked, and not
   );
   assert.deepEqual([one?.['rows'], one?.['args']], [0, ['user=zq7bob@other.test', 'view=*@example.org']]);
   assert.equal(Object(one?.['peer']).uid, ourUid);
+});
+
+/** The same questions to the page in the browser, and those that only it asks. */
+function walkOfBrowser(seqs: readonly number[], ids: readonly string[]): [path: string, body: unknown][] {
+  const asked: [string, unknown][] = [];
+  for (const filter of hostile) {
+    asked.push(['search', { filter, newest: { rows: 50 } }]);
+    for (const before of seqs.slice(0, 6)) asked.push(['search', { filter, newest: { before, rows: 1 } }]);
+  }
+  for (const filter of hostile.slice(0, 4))
+    asked.push(
+      ['search', { filter }],
+      ['export', { filter, as: 'csv' }],
+      ['export', { filter, as: 'json' }],
+      ['extract', { filter, as: 'json' }],
+      ['survey', { filter }],
+    );
+  for (const id of ids) asked.push(['search', { filter: { id }, newest: { rows: 50 } }]);
+  for (const wanted of [...seqs.map(String), ...ids]) asked.push(['show', { wanted }]);
+  asked.push(
+    ['search', { newest: { rows: 50, before: 'zq7' } }],
+    ['show', { wanted: 'zq7 ' }],
+    ['export', 'zq7'],
+  );
+  return asked;
+}
+
+test('a limited view shows no other domain over TCP either, by any address', async (t) => {
+  const [port = 0] = await freePorts(1);
+  const hash = await hashPassword(Buffer.from('open sesame'));
+  const { daemon } = await openPage(
+    t,
+    `${people().replace('  page:\n', `  page:\n    tcp: 127.0.0.1:${port}\n`)}      carol: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }\n`,
+  );
+  const token = await signIn(port, 'carol', 'open sesame');
+  const records = auditRecords(daemon);
+  const seqs = records.map(({ seq }) => Number(seq));
+  const ids = [
+    ...new Set(records.flatMap(({ id, session }) => [id, session]).filter((id) => typeof id === 'string')),
+  ];
+  const hashes = records.flatMap(({ prev, hash: own }) => [String(prev), String(own)]);
+  const asked = walkOfBrowser(seqs, ids);
+  let answered = 0;
+  let found = 0;
+  for (const [look, body] of asked) {
+    const answer = await askPageAt(port, 'POST', `/api/trail/${look}`, { token, body });
+    const what = `${look} ${JSON.stringify(body)}: ${answer.status}`;
+    assert.ok([200, 400].includes(answer.status), `${what} ${answer.body.slice(0, 200)}`);
+    // An extract repeats the question that it answers.
+    assert.doesNotMatch(answer.body.replace(/\\"filter\\":\[.*?\],/, ''), hidden, what);
+    assert.ok(!hashes.some((each) => answer.body.includes(each)), `${what}: a hash of the chain`);
+    if (answer.status === 200) answered += 1;
+    found += answer.body.split('alice@example.org').length - 1;
+  }
+  assert.ok(found > 20, 'the own records are found');
+  // What a page looked through does not depend on what is hidden.
+  const lookedThrough = async (filter: object): Promise<unknown> => {
+    const body = { filter, newest: { rows: 50, before: Math.max(...seqs) } };
+    return JSON.parse((await askPageAt(port, 'POST', '/api/trail/search', { token, body })).body);
+  };
+  assert.deepEqual(
+    await lookedThrough({ user: 'zq7bob@other.test' }),
+    await lookedThrough({ user: 'nobody@example.net' }),
+  );
+  const stranger = await askPageAt(port, 'POST', '/api/trail/search', { body: {} });
+  assert.equal(stranger.status, 401);
+  await daemon.stop();
+  const looks = auditRecords(daemon).filter(({ event, by, action }) => {
+    return event === 'operator' && by === 'carol' && String(action).startsWith('audit-');
+  });
+  assert.equal(looks.length, answered + 2);
+  assert.ok(looks.every(({ peer }) => Object(peer).address === '127.0.0.1'));
 });
 
 test('each role gets what the table says, and nobody acts here', { skip }, async (t) => {

@@ -213,7 +213,7 @@ for (const release of releases) {
       const answers = ['--backend', 'unix:/mnt/test/backend.sock', '--team', 'support', '--members', 'root'];
       await machine.run('dovegate', 'init', '--defaults', ...answers);
       await machine.run('systemctl', 'start', service);
-      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/);
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/m);
       await machine.run('systemctl', 'stop', service);
     });
 
@@ -226,7 +226,7 @@ for (const release of releases) {
       await machine.run('systemctl', 'enable', '--now', 'dovegate@support.socket', service);
       assert.equal(await ask(machine, 'quota', 'get'), '+');
       assert.equal(await ask(machine, 'mailbox', 'list'), '-NOPERM');
-      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/);
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/m);
       assert.match(readFileSync(machine.path(`/proc/${await mainPid()}/environ`), 'utf8'), /\0MINE=yes\0/);
     });
 
@@ -234,7 +234,7 @@ for (const release of releases) {
       const pid = await mainPid();
       await dpkgPasses('--install', put(newer));
       assert.notEqual(await mainPid(), pid);
-      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.9, serving/);
+      assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.9, serving/m);
       assert.equal(await ask(machine, 'quota', 'get'), '+');
       assert.equal(readFileSync(machine.path(file), 'utf8'), configuration);
       assert.match(readFileSync(machine.path('/etc/dovegate/environment'), 'utf8'), /MINE=yes\n$/);

@@ -110,7 +110,14 @@ function serverOf(
     // The pages and actions look at no body.
     if (own === undefined) onWhole();
     const answer = (reply: Answer): void => {
-      send(response, reply);
+      if (reply.pieces === undefined) send(response, reply);
+      else {
+        connections.prolong(connection);
+        void sendPieces(response, reply, reply.pieces, options).catch((fault: unknown) => {
+          options.onError(`${pathOf(request)}: ${messageOf(fault)}`);
+          response.destroy();
+        });
+      }
       connections.become(connection, 'answered');
     };
     // Not awaited by anybody: both ways end in an answer.
@@ -224,6 +231,39 @@ function send(response: ServerResponse, reply: Answer): void {
   response.end(body);
 }
 
+/** A client that takes nothing for so long gets no more. */
+const unreadMs = 30_000;
+
+/** Without the last piece the answer has no end, so it never looks whole. */
+async function sendPieces(
+  response: ServerResponse,
+  { status, type, body }: Answer,
+  pieces: AsyncIterable<string>,
+  { clock }: AdminOptions,
+): Promise<void> {
+  const closed = new Promise<false>((resolve) => {
+    response.once('close', () => resolve(false));
+  });
+  response.writeHead(status, {
+    'Content-Type': type,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    Connection: 'close',
+  });
+  response.write(body);
+  for await (const piece of pieces) {
+    if (response.write(piece)) continue;
+    const timer = clock.setTimer(unreadMs, () => response.destroy());
+    const drained = new Promise<true>((resolve) => {
+      response.once('drain', () => resolve(true));
+    });
+    const goesOn = await Promise.race([drained, closed]);
+    timer.cancel();
+    if (!goesOn) break;
+  }
+  response.end();
+}
+
 /** What is needed of a connection; a socket of Node has it. */
 export interface Connection {
   readonly bytesRead: number;
@@ -253,6 +293,8 @@ export class Connections {
   readonly #connectionMs: number;
   /** In the order of their accept. */
   readonly #open = new Map<Connection, Stage>();
+  /** What they are sent takes as long as it takes. */
+  readonly #long = new WeakSet<Connection>();
 
   constructor(clock: Clock, connectionMs = usualConnectionMs) {
     this.#clock = clock;
@@ -271,12 +313,20 @@ export class Connections {
     this.#open.set(connection, 'waiting');
     let timer = this.#clock.setTimer(firstByteMs, () => {
       if (connection.bytesRead === 0) connection.destroy();
-      else timer = this.#clock.setTimer(this.#connectionMs - firstByteMs, () => connection.destroy());
+      else
+        timer = this.#clock.setTimer(this.#connectionMs - firstByteMs, () => {
+          if (!this.#long.has(connection)) connection.destroy();
+        });
     });
     connection.once('close', () => {
       timer.cancel();
       this.#open.delete(connection);
     });
+  }
+
+  /** Its time is no longer bounded here; when there are too many, it may be closed for a new one all the same. */
+  prolong(connection: Connection): void {
+    this.#long.add(connection);
   }
 
   /** `working`: its request has come whole; `answered`: its answer was written. */

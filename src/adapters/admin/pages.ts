@@ -2,6 +2,7 @@
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
 import { formatTime } from '../../domain/audit/record.js';
+import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/machine.js';
 
@@ -14,6 +15,8 @@ export interface DaemonSnapshot {
   readonly state: 'serving' | 'draining' | 'closed';
   /** Of a daemon that is `closed`: why, as `check` prints it. */
   readonly problems?: readonly string[];
+  /** Of a daemon that serves: what is wrong, worst first. */
+  readonly found?: readonly FoundProblem[] | undefined;
   /** Hash of the configuration that is served. */
   readonly configHash: string;
   readonly listeners: readonly {
@@ -58,7 +61,11 @@ export interface DaemonSnapshot {
   /** Exchanges that run. */
   readonly exchanges?: readonly (ExchangeNames & {
     readonly backend: string | undefined;
+    /** For an upstream. */
+    readonly isWaiting?: boolean;
     readonly durationMs: number;
+    /** When it is given up; undefined: its reply has begun, or it is not known yet. */
+    readonly deadlineMs?: number | undefined;
   })[];
   /** The last reload. */
   readonly reload?:
@@ -104,6 +111,12 @@ export interface BackendSnapshot {
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+  /** How long the first of them has waited; 0: none waits. */
+  readonly oldestWaitMs?: number;
+  /** Since when its health is up, or down; RFC 3339. */
+  readonly since?: string;
+  /** Of the fault, while it is down. */
+  readonly code?: string | undefined;
   /** Who took it out of service: the configuration, an operator (with name and time), both, or nobody. */
   readonly drained?: readonly string[];
   /** Failures so far, by the step that failed: dial, tls, greeting, authentication, reply. */
@@ -115,6 +128,8 @@ export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  /** After the body, each when the one before it has left. Such a connection ends when they do, when the client has gone or stands still. */
+  readonly pieces?: AsyncIterable<string>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -198,7 +213,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
     program: 'dovegate',
     version: snapshot.version,
     state: snapshot.state,
-    problems: snapshot.problems,
+    problems: snapshot.problems ?? snapshot.found?.map(problemOf),
     started: snapshot.started,
     uptime_ms: Math.round(snapshot.uptimeMs),
     config: snapshot.configHash,
@@ -210,7 +225,12 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       sessions,
       sessions_max: sessionsMax,
     })),
-    backends: snapshot.backends.map(({ name, isUp, ...rest }) => ({ backend: name, up: isUp, ...rest })),
+    backends: snapshot.backends.map(({ name, isUp, oldestWaitMs, ...rest }) => ({
+      backend: name,
+      up: isUp,
+      ...rest,
+      oldest_wait_ms: oldestWaitMs === undefined ? undefined : Math.round(oldestWaitMs),
+    })),
     routes: routesOf(readiness),
     journal: {
       state: journal.state,
@@ -243,11 +263,17 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       problems: reload.problems,
       restart_needed: reload.restart,
     },
-    exchanges: exchanges?.map(({ durationMs, ...names }) => ({
+    exchanges: exchanges?.map(({ isWaiting, durationMs, deadlineMs, ...names }) => ({
       ...names,
+      waiting: isWaiting === true ? true : undefined,
       duration_ms: Math.round(durationMs),
+      deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
     })),
   };
+}
+
+function problemOf({ code, text, try: hint, backend }: FoundProblem): unknown {
+  return { code, text: text.replaceAll(/\{([^{}]*)\}/g, '$1'), try: hint, backend };
 }
 
 function routesOf(readiness: Readiness): unknown {

@@ -116,6 +116,21 @@ export function gidsOf(uid: number): readonly number[] {
   return words.filter((word) => /^\d+$/.test(word)).map(Number);
 }
 
+/** The name of a uid, and the groups that it would have now, asked for beside everything else that runs. Never rejects. */
+export async function lookUpUser(
+  uid: number,
+): Promise<{ readonly name: string | undefined; readonly gids: readonly number[] }> {
+  const name = localUserName(uid) ?? nameIn(await askLater('passwd', String(uid)), uid);
+  if (name === undefined) return { name, gids: [] };
+  const words = await new Promise<string>((resolve) => {
+    execFile('id', ['-G', '--', name], { timeout: askTimeoutMs }, (fault, stdout) =>
+      resolve(fault === null ? stdout : ''),
+    );
+  });
+  const gids = words.split(/\s+/).filter((word) => /^\d+$/.test(word));
+  return { name, gids: gids.map(Number) };
+}
+
 /** Who this process is; `gids`: all of its groups. */
 export function ourselves(): {
   readonly isRoot: boolean;

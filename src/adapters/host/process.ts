@@ -4,7 +4,7 @@
 // the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, setPriority } from 'node:os';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText } from './files.js';
 
@@ -353,4 +353,17 @@ export function createServiceManager(
       retry?.cancel();
     },
   };
+}
+
+/** The system's nice value of threads that must not slow commands down. */
+const niceValue = 10;
+
+/** Of the thread that calls it, for good. */
+export function lowerPriority(): void {
+  try {
+    // To Linux 0 is this thread alone.
+    setPriority(0, niceValue);
+  } catch {
+    // A system that does not permit it works all the same.
+  }
 }

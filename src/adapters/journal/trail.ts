@@ -2,7 +2,7 @@
 // whatever lies there.
 
 import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { readClaim } from '../../domain/audit/ledger.js';
@@ -22,7 +22,7 @@ import {
   type Verifier,
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
-import { fileName, listSegments } from './segments.js';
+import { fileName, listSegments, readIn } from './segments.js';
 
 const chunkBytes = 1 << 20;
 /** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
@@ -110,6 +110,53 @@ export function findTrail(paths: readonly string[]): Trail {
   return { files, kept };
 }
 
+/** What lies there, as far as it is known without reading it. */
+export interface TrailSize {
+  readonly segments: number;
+  readonly bytes: number;
+  readonly oldestSeq: number | undefined;
+  /** The newest checkpoint beside the segments, which nobody has checked. */
+  readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
+}
+
+/** Of the journal in a directory; the first line of the oldest segment is read. Rejects with a JournalFault. */
+export async function measureTrail(directory: string): Promise<TrailSize> {
+  const { files, kept } = findTrail([directory]);
+  const [oldest] = files;
+  const checkpoints = kept.flatMap(({ text }) => {
+    const record = parseLine(text.trimEnd());
+    const { seq, time, key } = record ?? {};
+    if (!Number.isSafeInteger(seq) || typeof time !== 'string' || parseTime(time) === undefined) return [];
+    return [{ seq: Number(seq), at: time, ...(typeof key === 'string' && { key }) }];
+  });
+  return {
+    segments: files.length,
+    bytes: (await sizesOf(files)).reduce((sum, bytes) => sum + bytes, 0),
+    oldestSeq: oldest === undefined ? undefined : await firstSeqOf(oldest),
+    checkpoint: checkpoints.toSorted((one, other) => other.seq - one.seq)[0],
+  };
+}
+
+/** Bytes of the files as they lie there; 0: it is gone, or has another name since. */
+export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
+  const sizes: number[] = [];
+  for (const { path } of files) {
+    const found = await stat(path).catch(() => stat(`${path}.gz`).catch(() => undefined));
+    sizes.push(found?.size ?? 0);
+  }
+  return sizes;
+}
+
+/** A longer text of a policy is not read. */
+const policyBytesMax = 1 << 20;
+
+/** The text of a policy with this hash, as the journal keeps it; undefined: it does not, or the hash is none. */
+export function readPolicyText(directory: string, version: string): string | undefined {
+  if (!/^[0-9a-f]{16,128}$/.test(version)) return undefined;
+  const text = readIn(join(directory, 'policies'), `${version}.yaml`);
+  return text === undefined || text.length > policyBytesMax ? undefined : text;
+}
+
 /** A piece of a file. */
 export interface Piece {
   /** Valid only until the next piece is asked for. */
@@ -131,6 +178,84 @@ export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | und
     if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
     yield undefined;
   }
+}
+
+/** At most so much text of a compressed file is held; a longer one is inflated once for each. */
+const windowBytes = 32 << 20;
+
+/**
+ * The file in pieces of whole lines, the last ones first. Each is at least a line, and about as long as `bytesOf` says when it is asked for; it
+ * stays valid. Undefined: the end of a compressed file is damaged. Throws a JournalFault.
+ */
+export async function* readPiecesBack(
+  file: TrailFile,
+  bytesOf: () => number,
+): AsyncGenerator<Piece | undefined> {
+  const handle = file.isCompressed
+    ? undefined
+    : await openPlain(file.path).catch((error: unknown) => {
+        throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+      });
+  if (handle === undefined) {
+    yield* inflatedBack(file.isCompressed ? file.path : `${file.path}.gz`, bytesOf);
+    return;
+  }
+  try {
+    // What is appended meanwhile is not read.
+    for (let end = (await handle.stat()).size; end > 0; ) {
+      const begin = Math.max(0, end - Math.max(bytesOf(), keptBytesMax));
+      const bytes = Buffer.allocUnsafe(end - begin);
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, begin);
+      if (bytesRead < bytes.length) throw new Error('it has become shorter');
+      const piece = lastLines(bytes, bytes.length, begin === 0);
+      end -= piece.bytes.length;
+      yield piece;
+    }
+  } catch (error) {
+    if (error instanceof JournalFault) throw error;
+    throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
+  for (let end = Infinity; end > 0; ) {
+    const held: Buffer[] = [];
+    let heldBytes = 0;
+    let total = 0;
+    try {
+      for await (const chunk of inflated(path)) {
+        held.push(chunk);
+        heldBytes += chunk.length;
+        total += chunk.length;
+        while (heldBytes - (held[0]?.length ?? 0) >= windowBytes) heldBytes -= held.shift()?.length ?? 0;
+        if (total >= end) break;
+      }
+    } catch {
+      yield undefined;
+    }
+    const begin = total - heldBytes;
+    const text = Buffer.concat(held).subarray(0, Math.min(total, end) - begin);
+    let left = text.length;
+    while (left > 0) {
+      const from = Math.max(0, left - Math.max(bytesOf(), keptBytesMax));
+      const piece = lastLines(text.subarray(from, left), left - from, begin + from === 0);
+      // The line that the window cuts is read with the next one.
+      if (from === 0 && begin > 0 && piece.bytes.length === left && left < text.length) break;
+      left -= piece.bytes.length;
+      yield piece;
+    }
+    // Nothing was left: without this, a file that became shorter would be read for ever.
+    end = begin + left < end ? begin + left : 0;
+  }
+}
+
+/** Of bytes that may begin within a line: the whole lines. Without a line end in them, all: that is no line of ours. */
+function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {
+  const start = isStart ? 0 : bytes.indexOf(0x0a) + 1;
+  const whole = start < length ? bytes.subarray(start, length) : bytes;
+  return { bytes: whole, endsInLine: whole[whole.length - 1] === 0x0a };
 }
 
 /** Calls `take` with each line of a piece, without its LF. */
@@ -167,11 +292,16 @@ export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (filled > 0) yield { bytes: buffer.subarray(0, filled), endsInLine: false };
 }
 
-async function* plain(path: string): AsyncGenerator<Buffer> {
-  // A daemon that runs compresses what it has closed: since the directory was read it may have another name.
-  const file = await open(path, 'r').catch((error: unknown) => {
+/** Undefined: a daemon that runs has compressed it since the directory was read. */
+function openPlain(path: string): Promise<FileHandle | undefined> {
+  return open(path, 'r').catch((error: unknown) => {
     if (!existsSync(`${path}.gz`)) throw error;
+    return undefined;
   });
+}
+
+async function* plain(path: string): AsyncGenerator<Buffer> {
+  const file = await openPlain(path);
   if (file === undefined) {
     yield* inflated(`${path}.gz`);
     return;
@@ -195,16 +325,20 @@ async function* inflated(path: string): AsyncGenerator<Buffer> {
   yield* source.pipe(gunzip);
 }
 
-/** Follows the whole trail, or from the segment on that holds `fromSeq`. Rejects with a JournalFault when a file cannot be read at all. */
+/**
+ * Follows the whole trail, or from the segment on that holds `fromSeq`; `hear` is told of every piece when it was followed. Rejects with a
+ * JournalFault when a file cannot be read at all.
+ */
 export async function verifyTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
+  hear?: (file: TrailFile, piece: Piece) => void,
 ): Promise<Verdict> {
   const { fromSeq, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const isPart = files.length < trail.files.length;
   const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
-  await feedVerifier(files, verifier);
+  await feedVerifier(files, verifier, undefined, hear);
   return verifier.finish();
 }
 
@@ -213,12 +347,15 @@ export async function feedVerifier(
   files: readonly TrailFile[],
   verifier: Verifier,
   take: Verifier['takeLine'] = (line, isWhole) => verifier.takeLine(line, isWhole),
+  hear?: (file: TrailFile, piece: Piece) => void,
 ): Promise<void> {
   for (const file of files) {
     verifier.beginSegment(file.name);
     for await (const piece of readToDamage(file)) {
-      if (piece !== undefined) eachLine(piece, take);
-      else verifier.breakOff('the compressed file is damaged: nothing after this can be read');
+      if (piece !== undefined) {
+        eachLine(piece, take);
+        hear?.(file, piece);
+      } else verifier.breakOff('the compressed file is damaged: nothing after this can be read');
     }
   }
 }
@@ -282,6 +419,31 @@ export function filesSince(
     // Where the clock was set back, records of files before this one may have later times.
     return began && began.timeMs + Math.max(0, -began.stepsMs);
   });
+}
+
+/** Somebody who sets the clock back and forth within one file does it by less. */
+const clockDoubtMs = 3_600_000;
+
+/** The files without those at the end that hold only records of later times; undefined: all. Found by halves. */
+export async function filesUntil(
+  files: readonly TrailFile[],
+  untilMs: number | undefined,
+): Promise<readonly TrailFile[]> {
+  if (untilMs === undefined) return files;
+  const beginOf = async (file: TrailFile | undefined) =>
+    file === undefined ? undefined : readBegin(await firstLineOf(file));
+  const stepsAtEnd = (await beginOf(files.at(-1)))?.stepsMs ?? 0;
+  let low = 0;
+  let high = files.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const began = await beginOf(files[middle]);
+    const isLater =
+      began !== undefined && began.timeMs + Math.min(0, stepsAtEnd - began.stepsMs) - clockDoubtMs > untilMs;
+    if (isLater) high = middle;
+    else low = middle + 1;
+  }
+  return files.slice(0, low);
 }
 
 /** When a file begins, by the wall clock, and how far that had been set until then; undefined: its first line does not tell. */

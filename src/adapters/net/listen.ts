@@ -57,17 +57,44 @@ export type Accept = (
 /** How a server of transports accepts: a peer may end its side first, and one that vanishes is noticed within two minutes. */
 const acceptOptions = {
   allowHalfOpen: true,
-  pauseOnConnect: false,
+  pauseOnConnect: true,
   noDelay: true,
   keepAlive: true,
   keepAliveInitialDelay: 60_000,
 } as const;
 
+/**
+ * When a peer at this address is to be taken; undefined: at once. Until then nothing is read, and all that it costs is the socket: of a
+ * thousand that connect at once, the last one waits for what the others cost before they are taken.
+ */
+export type Turn = (address: string | undefined) => Promise<void> | undefined;
+
 /** A server that does not listen yet and hands what it accepts to `accept`. What is no TCP socket has no use for its options. */
-export function createAcceptor(clock: Clock, accept: Accept, kernel: SocketQuestions | undefined): Server {
-  return createServer(acceptOptions, (socket) =>
-    accept(wrapAccepted(socket, clock, kernel), descriptorOf(socket), addressOf(socket)),
-  );
+export function createAcceptor(
+  clock: Clock,
+  accept: Accept,
+  kernel: SocketQuestions | undefined,
+  turnOf: Turn = () => undefined,
+): Server {
+  return createServer(acceptOptions, (socket) => {
+    const address = addressOf(socket);
+    const take = (): void => {
+      accept(wrapAccepted(socket, clock, kernel), descriptorOf(socket), address);
+      socket.resume();
+    };
+    const turn = turnOf(address);
+    if (turn === undefined) return take();
+    // Unheard, an error would end the process.
+    socket.on('error', ignore);
+    return void turn.then(() => {
+      socket.off('error', ignore);
+      if (!socket.destroyed) take();
+    });
+  });
+}
+
+function ignore(): void {
+  // The transport tells of it, or nobody waits for this peer any more.
 }
 
 /** Of a peer, without the clothes that an IPv4 address has on a socket for both. */
@@ -173,15 +200,16 @@ export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }
 
-/** Binds `place` and hands what it accepts to `accept`. The rest is as with `listenUnix`. */
+/** Binds `place` and hands what it accepts to `accept`, in its turn. The rest is as with `listenUnix`. */
 export function listenTcp(
   place: TcpPlace,
   clock: Clock,
   accept: Accept,
   onError: (text: string) => void,
   kernel?: SocketQuestions,
+  turnOf?: Turn,
 ): Promise<BoundTcp> {
-  return bindTcp(createAcceptor(clock, accept, kernel), place, onError);
+  return bindTcp(createAcceptor(clock, accept, kernel, turnOf), place, onError);
 }
 
 /** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */
@@ -232,16 +260,17 @@ export interface InheritedListener extends Pick<BoundListener, 'close'> {
   readonly address: string | undefined;
 }
 
-/** Hands what it accepts to `accept`; the rest is as with `listenUnix`. */
+/** Hands what it accepts to `accept`, in its turn; the rest is as with `listenUnix`. */
 export async function listenInherited(
   socket: InheritedSocket,
   clock: Clock,
   accept: Accept,
   onError: (text: string) => void,
   kernel?: SocketQuestions,
+  turnOf?: Turn,
 ): Promise<InheritedListener> {
   const { name, descriptor } = socket;
-  const server = createAcceptor(clock, accept, kernel);
+  const server = createAcceptor(clock, accept, kernel, turnOf);
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void =>
       reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));

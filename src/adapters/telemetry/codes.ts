@@ -3,6 +3,7 @@
 // The rules: a code is never renamed or used for something else. Every code of a closed list stands here; the compiler refuses a list
 // with one that does not.
 
+import type { FoundCode } from '../../domain/now/problems.js';
 import type { DecisionCode } from '../../domain/policy/assess.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
@@ -256,6 +257,39 @@ export const decisionCodes: Table<DecisionCode> = {
   'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
 };
 
+/** The key `code` of what is wrong now, worst first. */
+export const foundCodes: Table<FoundCode> = {
+  'audit-failed': ['records do not reach the disk; the state on the page is "blind"', 'as for the event'],
+  'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
+  'audit-reserve': ['the disk of the records is full but for its reserve', 'as for the event'],
+  'backend-down': ['a backend is down', 'as `try` says'],
+  'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
+  'lookup-failing': ["Dovecot's auth service does not answer", 'as for the event'],
+  'key-stolen': [
+    'a key of an HTTP listener was used three times or more from where it is not permitted, within ten minutes',
+    'replace or remove the key; if the network is yours, add it to `from`',
+  ],
+  'audit-unsynced': ['the oldest record has waited 2 s or longer for the disk', 'look at the disk'],
+  'queue-grows': [
+    'a command has waited 5 s or longer for a connection, or the queue is half full',
+    'look at what runs there for long, or raise `connections`',
+  ],
+  'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
+  'key-expires': ['the same of a key of an HTTP listener', 'as for the event'],
+  'ship-away': ['a receiver gets no records', 'as for the event'],
+  'audit-lost': ['records never reached the disk since the start', 'as for the event'],
+  'loop-stalled': [
+    'nothing was served for half a second or longer, within the last minute',
+    'as for the event',
+  ],
+  'login-failed': ['30 logins or more failed within a minute', 'find out who; name networks in `from`'],
+  'key-refused': [
+    'a key that has expired or was replaced is still used, or one is used with the name of another',
+    'give that program the key that holds now',
+  ],
+  'reload-failed': ['the last reload failed, so the configuration from before is served', 'as for the event'],
+};
+
 /** What the engine tells under its own name. */
 type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'>;
 
@@ -307,8 +341,13 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a login failed. `type`: why; `account`: the name that was given; `address`: where the client came from',
+    'a login failed. `type` says why, `account` which name was given, `address` where the client is',
     'correct name, password or certificate there; many from one address: somebody guesses',
+  ],
+  'page-refused': [
+    ['warn'],
+    'a request to the page was refused. `type` says why, `address` where it came from, `text` who asked, if that is known',
+    'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   // upstreams and backends
   'upstream-opened': [['info'], 'a backend was dialled and greeted us'],

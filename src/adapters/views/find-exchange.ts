@@ -2,7 +2,8 @@
 
 import { parseLine } from '../../domain/audit/record.js';
 import type { View } from '../../domain/views/view.js';
-import { type Piece, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
+import { filesSince, type Piece, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
+import { filesFrom } from './reading.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
@@ -17,8 +18,31 @@ export interface Found {
 interface Wanted {
   readonly isWanted?: (record: Stored) => boolean;
   /** Sees every piece that is read, and undefined where a compressed file cannot be read further. */
-  readonly look?: (file: TrailFile, piece: Piece | undefined) => void;
+  readonly look?: ((file: TrailFile, piece: Piece | undefined) => void) | undefined;
   readonly most?: number;
+  /** From the record on for which it is true, so many more bytes are read. */
+  readonly last?: { readonly isLast: (record: Stored) => boolean; readonly bytesAfter: number } | undefined;
+}
+
+/** How to read. */
+export interface FindOptions {
+  readonly look?: Wanted['look'];
+  /**
+   * Reads only what is near, by the times in ids, and so many bytes after the end of the command; undefined: the whole trail, since somebody else may
+   * have made the ids.
+   */
+  readonly nearBytes?: number | undefined;
+  /** Whether sessions, neighbors and the chain are shown, which a limited view has not. */
+  readonly isWhole: boolean;
+}
+
+/** What a command stands among. Records as they are stored. */
+export interface Surroundings {
+  /** The commands before and after it in its session. */
+  readonly before?: Stored | undefined;
+  readonly after?: Stored | undefined;
+  /** The first checkpoint after its last record. */
+  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
 }
 
 /** More records of one exchange are not shown. */
@@ -30,6 +54,7 @@ export interface FoundExchange {
   readonly id: string | undefined;
   /** Empty: there is no such record. */
   readonly all: readonly Found[];
+  readonly around: Surroundings;
 }
 
 /**
@@ -40,17 +65,50 @@ export async function findExchange(
   trail: Trail,
   wanted: string,
   view: View,
-  look?: Wanted['look'],
+  { look, nearBytes, isWhole }: FindOptions,
 ): Promise<FoundExchange> {
-  const seqNeedles = /^\d{1,15}$/.test(wanted) ? [Buffer.from(`{"seq":${Number(wanted)},`)] : [];
-  const bySeq = seqNeedles.length === 0 ? [] : await findAll(trail, seqNeedles, { most: 1 });
+  const isSeq = /^\d{1,15}$/.test(wanted);
+  const bySeq = isSeq ? await findSeq(trail, Number(wanted), nearBytes !== undefined) : [];
   const [alone] = bySeq;
   const id = alone === undefined ? wanted : wordOf(alone, 'id');
+  const near = nearBytes === undefined || id === undefined ? trail : await trailNear(trail, id);
+  const isLast = (record: Stored): boolean => record['event'] === 'completion' && record['id'] === id;
+  const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
-  const byId = seenIn(view, await findAll(trail, needles, look === undefined ? {} : { look }));
-  if (byId.length === 0) return { id: undefined, all: seenIn(view, bySeq, true) };
-  const all = [...byId, ...seenIn(view, await findAround(trail, byId, id))];
-  return { id, all: all.toSorted((one, other) => seqOf(one) - seqOf(other)) };
+  const byId = seenIn(view, await findAll(near, needles, { look, last }));
+  if (byId.length === 0) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
+  if (!isWhole) {
+    const twins = await findAll(near, twinNeedles(byId, id), { last });
+    return { id, all: inOrder([...byId, ...seenIn(view, newOf(twins, byId))]), around: {} };
+  }
+  const { found, around } = await findAround(trail, near, byId, id, last);
+  return { id, all: inOrder([...byId, ...seenIn(view, newOf(found, byId))]), around };
+}
+
+function inOrder(found: readonly Found[]): Found[] {
+  return found.toSorted((one, other) => seqOf(one) - seqOf(other));
+}
+
+function newOf(found: readonly Found[], known: readonly Found[]): Found[] {
+  const seqs = new Set(known.map(seqOf));
+  return found.filter((one) => !seqs.has(seqOf(one)));
+}
+
+async function findSeq(trail: Trail, seq: number, isNear: boolean): Promise<Found[]> {
+  const files = isNear ? (await filesFrom(trail.files, seq)).slice(0, 2) : trail.files;
+  return findAll({ ...trail, files }, [Buffer.from(`{"seq":${seq},`)], { most: 1 });
+}
+
+/** An id is taken before its record is written; clocks of one host differ by less. */
+const idDoubtMs = 60_000;
+const idDigits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** The files that may hold records of this id, by the time that it begins with. */
+async function trailNear(trail: Trail, id: string): Promise<Trail> {
+  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(id)) return trail;
+  let timeMs = 0;
+  for (const digit of id.slice(0, 10)) timeMs = timeMs * 32 + idDigits.indexOf(digit);
+  return { ...trail, files: await filesSince(trail.files, timeMs - idDoubtMs) };
 }
 
 /** As the view shows them. `withHidden`: records of which only the head is shown, too. */
@@ -63,24 +121,69 @@ function seenIn(view: View, found: readonly Found[], withHidden = false): Found[
   });
 }
 
-/** The end of its search twins, and the session that it came in. */
-async function findAround(
-  trail: Trail,
-  found: readonly Found[],
-  id: string | undefined,
-): Promise<readonly Found[]> {
-  const session = found.map((one) => wordOf(one, 'session')).find((one) => one !== undefined);
-  const known = new Set(found.map(seqOf));
-  const twins = found.flatMap((one) =>
+/** The ends of its search twins. */
+function twinNeedles(found: readonly Found[], id: string | undefined): Buffer[] {
+  const twins = twinsOf(found, id);
+  // Its own id ends the reading.
+  return twins.length === 0 ? [] : [...twins, id ?? ''].map((each) => named('id', each));
+}
+
+function twinsOf(found: readonly Found[], id: string | undefined): string[] {
+  return found.flatMap((one) =>
     id !== undefined && wordOf(one, 'for') === id ? (wordOf(one, 'id') ?? []) : [],
   );
-  const needles = twins.map((twin) => named('id', twin));
+}
+
+const checkpointText = Buffer.from('"event":"checkpoint"');
+
+/** Its twins, the session that it came in, its neighbors there, and the signature after it. */
+async function findAround(
+  trail: Trail,
+  near: Trail,
+  found: readonly Found[],
+  id: string | undefined,
+  last: Wanted['last'],
+): Promise<{ readonly found: readonly Found[]; readonly around: Surroundings }> {
+  const session = found.map((one) => wordOf(one, 'session')).find((one) => one !== undefined);
+  const twins = twinsOf(found, id);
+  const first = Math.min(...found.map(seqOf));
+  const end = Math.max(...found.map(seqOf));
+  let before: Stored | undefined;
+  let after: Stored | undefined;
+  let checkpoint: Surroundings['checkpoint'];
+  const isWanted = (record: Stored): boolean => {
+    const { event, id: own, seq, time } = record;
+    if (typeof seq !== 'number') return false;
+    if (event === 'checkpoint') {
+      if (seq > end && typeof time === 'string') checkpoint ??= { seq, time };
+      return false;
+    }
+    if (event === 'session-open' || event === 'session-close') return record['session'] === session;
+    if (event === 'admission' && record['session'] === session && record['for'] === undefined) {
+      if (seq < first) before = record;
+      if (seq > first && own !== id) after ??= record;
+    }
+    return twins.some((twin) => twin === own);
+  };
+  // Its own id ends the reading.
+  const needles = [checkpointText, ...[...twins, id ?? ''].map((each) => named('id', each))];
   if (session !== undefined) needles.push(named('session', session));
-  const around = await findAll(trail, needles, {
-    isWanted: ({ event, id: own }) =>
-      event === 'session-open' || event === 'session-close' || twins.some((twin) => twin === own),
-  });
-  return around.filter((one) => !known.has(seqOf(one)));
+  const around = await findAll(near, needles, { isWanted, last });
+  // A session may have begun long before.
+  const isOpenKnown = around.some(({ record }) => record['event'] === 'session-open');
+  if (last !== undefined && session !== undefined && !isOpenKnown) {
+    const isOpen = (record: Stored): boolean => record['event'] === 'session-open';
+    const old = await trailNear(trail, session);
+    const [file] = old.files;
+    if (file !== undefined && file.path !== near.files[0]?.path)
+      around.push(
+        ...(await findAll({ ...old, files: old.files.slice(0, 2) }, [named('session', session)], {
+          isWanted: isOpen,
+          most: 1,
+        })),
+      );
+  }
+  return { found: around, around: { before, after, checkpoint } };
 }
 
 function named(key: string, value: string): Buffer {
@@ -101,17 +204,22 @@ export function seqOf({ record: { seq } }: Found): number {
 async function findAll(
   trail: Trail,
   needles: readonly Buffer[],
-  { isWanted, look, most = foundMax }: Wanted,
+  { isWanted, look, most = foundMax, last }: Wanted,
 ): Promise<Found[]> {
   const all: Found[] = [];
+  if (needles.length === 0 && look === undefined) return all;
+  let bytesLeft = Infinity;
   for (const file of trail.files) {
     let line = 1;
     for await (const piece of readToDamage(file)) {
       look?.(file, piece);
       if (piece === undefined) continue;
+      if (bytesLeft <= 0) return all;
       const { bytes } = piece;
+      bytesLeft -= bytes.length;
       let counted = 0;
-      for (let at = nextHit(bytes, needles, 0); at >= 0; ) {
+      const hits = needles.map(() => -1);
+      for (let at = nextHit(bytes, needles, hits, 0); at >= 0; ) {
         const start = bytes.lastIndexOf(LF, at) + 1;
         const lf = bytes.indexOf(LF, at);
         const end = lf < 0 ? bytes.length : lf;
@@ -119,8 +227,10 @@ async function findAll(
         counted = start;
         const record = parseLine(bytes.toString('utf8', start, end));
         if (record !== undefined && isWanted?.(record) !== false) all.push({ record, file: file.path, line });
+        if (record !== undefined && last?.isLast(record) === true)
+          bytesLeft = Math.min(bytesLeft, last.bytesAfter);
         if (all.length >= most) return all;
-        at = lf < 0 ? -1 : nextHit(bytes, needles, end + 1);
+        at = lf < 0 ? -1 : nextHit(bytes, needles, hits, end + 1);
       }
       line += countLines(bytes, counted, bytes.length);
     }
@@ -130,9 +240,19 @@ async function findAll(
 
 const LF = 0x0a;
 
-function nextHit(bytes: Buffer, needles: readonly Buffer[], from: number): number {
-  const hits = needles.map((needle) => bytes.indexOf(needle, from)).filter((at) => at >= 0);
-  return hits.length === 0 ? -1 : Math.min(...hits);
+/** `hits`: where each needle was found last; Infinity: nowhere further. */
+function nextHit(bytes: Buffer, needles: readonly Buffer[], hits: number[], from: number): number {
+  let first = Infinity;
+  for (const [index, needle] of needles.entries()) {
+    let hit = hits[index] ?? -1;
+    if (hit < from) {
+      const next = bytes.indexOf(needle, from);
+      hit = next < 0 ? Infinity : next;
+      hits[index] = hit;
+    }
+    if (hit < first) first = hit;
+  }
+  return first === Infinity ? -1 : first;
 }
 
 function countLines(bytes: Buffer, from: number, to: number): number {

@@ -6,7 +6,11 @@ import { Worker } from 'node:worker_threads';
 import { KeyedSemaphore, TokenBuckets } from '../../concurrency/limits.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
+import { readParts } from './long-looks.js';
+import type { LongPart, LongTask } from './read-long.js';
 import type { ReadTask, TrailAnswer } from './read-trail.js';
+
+export type { LongPart, LongTask };
 
 /** Of all people together. */
 export const placesMax = 3;
@@ -24,6 +28,10 @@ const limits = { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 2_000 } as const;
 const idleMs = 30_000;
 /** Of a thread's heap, in MiB. */
 const heapMiBMax = 128;
+/** A review holds each kind of command that it saw, and tries rules out after it has read. */
+const reviewLimits = { timeMsMax: 15_000, heapMiBMax: 384 } as const;
+/** Checks of the whole journal at once, and reports, which check it too. */
+const longMax = { verify: 1, report: 2 } as const;
 
 /** No answer: too many ask, or it takes too long. The message is a sentence for who asks. */
 export class LookRefused extends Error {}
@@ -36,13 +44,56 @@ export interface Looks {
    * signal, after which nothing is read any more.
    */
   read(task: Omit<ReadTask, 'limits'>, person: string, signal: AbortSignal): Promise<TrailAnswer>;
+  /**
+   * Reads the whole journal, in parts. Throws a LookRefused at once where there is no place; the parts end with a JournalFault, or with the
+   * reason of the signal, which must be aborted when who asked has gone.
+   */
+  readLong(task: LongTask, person: string, signal: AbortSignal): AsyncGenerator<LongPart, void, undefined>;
+  /** The answer of a thread that reviews policies by the journal; in turn with the others, and rejected like them. */
+  review(task: ReviewMessage, person: string, signal: AbortSignal): Promise<ReviewMessage>;
 }
 
 const everybody = '';
 
-export function createLooks(clock: Clock): Looks {
+/** One reading of the whole journal. */
+interface LongPlace {
+  readonly person: string;
+}
+
+/** What a thread that reviews is asked, and what it answers; other fields are for who asks and the thread alone. */
+export interface ReviewMessage {
+  readonly kind: string;
+}
+
+/** A thread's file, how long it may take, its heap in MiB, and what it answers. */
+interface ThreadKind<Answered> {
+  readonly entry: URL;
+  readonly timeMsMax: number;
+  readonly heapMiBMax: number;
+  readonly isAnswer: (message: unknown) => message is Answered;
+}
+
+function isTrailAnswer(message: unknown): message is TrailAnswer {
+  return typeof message === 'object' && message !== null && 'text' in message && 'rows' in message;
+}
+
+function isReviewMessage(message: unknown): message is ReviewMessage {
+  return typeof message === 'object' && message !== null && 'kind' in message;
+}
+
+/** `reviewEntry`: the file of the threads that review; undefined: nothing is reviewed. */
+export function createLooks(clock: Clock, reviewEntry?: URL): Looks {
   const places = new KeyedSemaphore();
-  const threads = createThreads(clock);
+  const threads = createThreads(clock, {
+    entry: new URL('./reading-thread.js', import.meta.url),
+    timeMsMax: readMsMax,
+    heapMiBMax,
+    isAnswer: isTrailAnswer,
+  });
+  const reviews =
+    reviewEntry === undefined
+      ? undefined
+      : createThreads(clock, { entry: reviewEntry, ...reviewLimits, isAnswer: isReviewMessage });
   const asked = new TokenBuckets(pace);
   let isClosed = false;
   /** By person: requests, until the client has taken the answer or has gone. */
@@ -62,37 +113,83 @@ export function createLooks(clock: Clock): Looks {
     signal.addEventListener('abort', leave, { once: true });
   }
 
+  const long = { verify: new Set<LongPlace>(), report: new Set<LongPlace>() };
+  const stopping = new AbortController();
+
+  /** From the first part that is asked for to the last. */
+  async function* readInPlace(task: LongTask, leave: () => void, signal: AbortSignal) {
+    try {
+      yield* readParts(task, clock, AbortSignal.any([signal, stopping.signal]));
+    } finally {
+      leave();
+    }
+  }
+
   return {
     close() {
       isClosed = true;
       threads.close();
+      reviews?.close();
+      stopping.abort(new LookRefused('dovegate is stopping'));
     },
-    async read(task, person, signal) {
+    readLong(task, person, signal) {
       if (isClosed) throw new LookRefused('dovegate is stopping');
       const waitMs = asked.take(person, clock.now());
       if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
-      enter(person, signal);
-      const waiting = new AbortController();
-      const giveUp = (): void => waiting.abort(signal.reason);
-      signal.addEventListener('abort', giveUp, { once: true });
-      const timer = clock.setTimer(patienceMs, () => {
-        const text = `${placesMax} searches run already, or one of yours; try again in a moment`;
-        waiting.abort(new LookRefused(text));
-      });
-      const held: (() => void)[] = [];
-      try {
-        // One's own first: who asks twice at once must not hold a place of the others meanwhile.
-        held.push(await places.take(`=${person}`, 1, waiting.signal));
-        held.push(await places.take(everybody, placesMax, waiting.signal));
-        timer.cancel();
-        return await threads.read({ ...task, limits }, signal);
-      } finally {
-        timer.cancel();
-        signal.removeEventListener('abort', giveUp);
-        for (const release of held) release();
-      }
+      signal.throwIfAborted();
+      const taken = long[task.long];
+      const people = [...taken].map((each) => each.person);
+      const what = task.long === 'verify' ? 'check of the whole journal' : 'report';
+      if (people.includes(person))
+        throw new LookRefused(`a ${what} of yours is being made; wait until it is over`);
+      if (people.length >= longMax[task.long])
+        throw new LookRefused(
+          `a ${what} is being made for ${people.join(' and ')}; try again when it is over`,
+        );
+      const place: LongPlace = { person };
+      taken.add(place);
+      const leave = (): void => void taken.delete(place);
+      // Perhaps nobody asks for the first part; then there is no last one either.
+      signal.addEventListener('abort', leave, { once: true });
+      return readInPlace(task, leave, signal);
     },
+    read: (task, person, signal) => inTurn(person, signal, () => threads.read({ ...task, limits }, signal)),
+    review: (task, person, signal) =>
+      inTurn(person, signal, () => {
+        if (reviews === undefined) throw new LookRefused('nothing is reviewed here');
+        return reviews.read(task, signal);
+      }),
   };
+
+  async function inTurn<Found>(
+    person: string,
+    signal: AbortSignal,
+    use: () => Promise<Found>,
+  ): Promise<Found> {
+    if (isClosed) throw new LookRefused('dovegate is stopping');
+    const waitMs = asked.take(person, clock.now());
+    if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
+    enter(person, signal);
+    const waiting = new AbortController();
+    const giveUp = (): void => waiting.abort(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    const timer = clock.setTimer(patienceMs, () => {
+      const text = `${placesMax} searches run already, or one of yours; try again in a moment`;
+      waiting.abort(new LookRefused(text));
+    });
+    const held: (() => void)[] = [];
+    try {
+      // One's own first: who asks twice at once must not hold a place of the others meanwhile.
+      held.push(await places.take(`=${person}`, 1, waiting.signal));
+      held.push(await places.take(everybody, placesMax, waiting.signal));
+      timer.cancel();
+      return await use();
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', giveUp);
+      for (const release of held) release();
+    }
+  }
 }
 
 interface Thread {
@@ -100,7 +197,10 @@ interface Thread {
   idle: Timer | undefined;
 }
 
-function createThreads(clock: Clock) {
+function createThreads<Answered>(
+  clock: Clock,
+  { entry, timeMsMax, heapMiBMax: heap, isAnswer }: ThreadKind<Answered>,
+) {
   const idle: Thread[] = [];
   const all = new Set<Worker>();
 
@@ -112,12 +212,12 @@ function createThreads(clock: Clock) {
   };
 
   function start(): Thread {
-    const worker = new Worker(new URL('./reading-thread.js', import.meta.url), {
+    const worker = new Worker(entry, {
       // Whatever flags and variables the program was started with are not for this thread.
       env: {},
       execArgv: [],
       name: 'looks',
-      resourceLimits: { maxOldGenerationSizeMb: heapMiBMax },
+      resourceLimits: { maxOldGenerationSizeMb: heap },
     });
     const thread: Thread = { worker, idle: undefined };
     all.add(worker);
@@ -138,7 +238,7 @@ function createThreads(clock: Clock) {
     thread.idle = clock.setTimer(idleMs, () => void thread.worker.terminate());
   }
 
-  function read(task: ReadTask, signal: AbortSignal): Promise<TrailAnswer> {
+  function read(task: object, signal: AbortSignal): Promise<Answered> {
     const thread = idle.pop() ?? start();
     thread.idle?.cancel();
     const { worker } = thread;
@@ -155,18 +255,20 @@ function createThreads(clock: Clock) {
           reject(fault);
           void worker.terminate();
         });
-      const take = (answer: TrailAnswer): void =>
+      const take = (answer: unknown): void => {
+        if (!isAnswer(answer)) return fail('its answer is none');
         end(() => {
           resolve(answer);
           rest(thread);
         });
+      };
       const fail = (fault: unknown): void =>
         giveUp(new JournalFault('unreadable', `the journal cannot be read: ${messageOf(fault)}`, fault));
       const exit = (): void =>
         giveUp(new JournalFault('unreadable', 'the thread that reads the journal ended'));
       const leave = (): void => giveUp(signal.reason);
-      const timer = clock.setTimer(readMsMax, () => {
-        const text = `this took longer than ${readMsMax / 1000} s; ask for less, or read the files (dovegate audit --config)`;
+      const timer = clock.setTimer(timeMsMax, () => {
+        const text = `this took longer than ${timeMsMax / 1000} s; ask for less, or read the files (dovegate audit --config)`;
         giveUp(new LookRefused(text));
       });
       signal.addEventListener('abort', leave, { once: true });

@@ -3,6 +3,7 @@
 // The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
 // for every view and every filter.
 
+import { formatCsvRow, formatJsonRow } from '../../domain/trail/export.js';
 import {
   createRetirements,
   createSearch,
@@ -12,20 +13,28 @@ import {
 } from '../../domain/trail/search.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { createExtractDigest, type ExtractFacts } from '../../domain/views/extract.js';
-import { type Asked, type Cursor, openMax } from '../../domain/views/look.js';
+import {
+  type Asked,
+  type Cursor,
+  type FileForm,
+  type NewestAsked,
+  openMax,
+} from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import {
   filesSince,
   findTrail,
-  firstSeqOf,
   type Piece,
+  readPolicyText,
   readToDamage,
   type Trail,
   type TrailFile,
   verifyTrail,
 } from '../journal/trail.js';
 import { type Found, findExchange } from './find-exchange.js';
+import { type LookedThrough, readNewest } from './newest-first.js';
+import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 
 /** How much one request may take. */
 export interface ReadLimits {
@@ -45,18 +54,30 @@ export interface ReadTask {
   readonly limits: ReadLimits;
 }
 
+/** Another command, as its admission says. */
+export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user', unknown>>;
+
 /** What stands at the end of an answer; without it an answer is not whole. */
 export interface AnswerEnd {
   /** Rows or records before it. */
   readonly rows: number;
   /** There is more. */
   readonly cursor?: Cursor | undefined;
+  /** Of a page of the newest commands: what the next one is asked with as `before`; absent: this is the last page. */
+  readonly before?: number | undefined;
+  readonly looked?: LookedThrough | undefined;
   /** Of damage, one sentence each. */
   readonly notes?: readonly string[] | undefined;
   readonly retired?: readonly RetiredRecords[] | undefined;
   readonly surveyed?: Surveyed | undefined;
   /** The id of the exchange that was found. */
   readonly id?: string | undefined;
+  /** With it, in a whole view: its neighbors in the session, the checkpoint after it, the policy as it was. */
+  readonly around?:
+    | { readonly before?: Neighbor | undefined; readonly after?: Neighbor | undefined }
+    | undefined;
+  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
+  readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
   readonly verdict?: Verdict | undefined;
   /** The last record that was read. */
   readonly readTo?: number | undefined;
@@ -65,6 +86,8 @@ export interface AnswerEnd {
 /** A line of an answer. */
 export type AnswerLine =
   | { readonly row: ExchangeRow }
+  /** A line of a file, without its end. */
+  | { readonly line: string }
   | { readonly found: Found }
   | { readonly end: AnswerEnd };
 
@@ -86,10 +109,13 @@ export async function readTrail(task: ReadTask, clock: Pick<Clock, 'now'>): Prom
     case 'verify':
       return answer([], { rows: 0, verdict: await verify(trail, task) });
     case 'show':
-      return show(trail, asked.wanted, task.users);
+      return show(trail, asked.wanted, task);
     case 'survey':
       return survey(trail, task, asked, clock);
     case 'search':
+      if (asked.newest !== undefined)
+        return newestFirst(trail, task, { ...asked, newest: asked.newest }, clock);
+      return search(trail, task, asked, clock);
     case 'export':
     case 'extract':
     case 'report':
@@ -117,21 +143,68 @@ async function verify(trail: Trail, { users, ownKey }: ReadTask): Promise<Verdic
   return { ...verdict, faults, open: [] };
 }
 
-async function show(trail: Trail, wanted: string, users: ReadTask['users']): Promise<TrailAnswer> {
+/** So much is looked through after the end of a command, for what stands around it. */
+const nearBytes = 64 << 20;
+
+async function show(trail: Trail, wanted: string, { users, directory }: ReadTask): Promise<TrailAnswer> {
   const damage = createDamageCount();
-  const { id, all } = await findExchange(trail, wanted, createView(users), (file, piece) =>
-    damage.look(file, piece),
-  );
+  const isWhole = users === undefined;
+  const { id, all, around } = await findExchange(trail, wanted, createView(users), {
+    look: (file, piece) => damage.look(file, piece),
+    nearBytes,
+    isWhole,
+  });
   const lines = all.map((found) => JSON.stringify({ found } satisfies AnswerLine));
-  return answer(lines, { rows: lines.length, id, notes: damage.notes() });
+  const { before, after, checkpoint } = around;
+  // Rules name users of others, too.
+  const version = isWhole ? versionOf(all, id) : undefined;
+  return answer(lines, {
+    rows: lines.length,
+    id,
+    notes: damage.notes(),
+    around: isWhole ? { before: before && neighborOf(before), after: after && neighborOf(after) } : undefined,
+    checkpoint,
+    policy: version === undefined ? undefined : { version, text: readPolicyText(directory, version) },
+  });
+}
+
+function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, unknown>>): Neighbor {
+  return { id, seq, time, command, user };
+}
+
+/** The hash of the policy that judged it. */
+function versionOf(all: readonly Found[], id: string | undefined): string | undefined {
+  const own = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
+  const version = own?.record['version'];
+  return typeof version === 'string' ? version : undefined;
 }
 
 type Search = Extract<Asked, { readonly filter: unknown }>;
 
+async function newestFirst(
+  trail: Trail,
+  { users, limits }: ReadTask,
+  asked: Search & { readonly newest: NewestAsked },
+  clock: Pick<Clock, 'now'>,
+): Promise<TrailAnswer> {
+  const page = await readNewest(trail, asked, users, limits, clock, (row) =>
+    JSON.stringify({ row } satisfies AnswerLine),
+  );
+  const { rows, ...end } = page;
+  return answer(rows, { rows: rows.length, ...end });
+}
+
+/** A row as a line of an answer. */
+function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
+  const line: AnswerLine =
+    as === undefined ? { row } : { line: as === 'csv' ? formatCsvRow(row) : formatJsonRow(row) };
+  return JSON.stringify(line);
+}
+
 async function search(
   trail: Trail,
   task: ReadTask,
-  { filter, cursor }: Search,
+  { filter, cursor, as }: Search,
   clock: Pick<Clock, 'now'>,
 ): Promise<TrailAnswer> {
   const { rowsMax, bytesMax, timeMs } = task.limits;
@@ -143,7 +216,7 @@ async function search(
   let bytes = 0;
   const add = (rows: readonly ExchangeRow[]): void => {
     for (const row of rows) {
-      const line = JSON.stringify({ row } satisfies AnswerLine);
+      const line = formatRow(row, as);
       bytes += line.length;
       lines.push(line);
       digest?.take(row);
@@ -272,36 +345,6 @@ function createReading(
   }
 }
 
-/** Where the first line after a record begins in a piece; its length: not in it. */
-function afterSeq(bytes: Buffer, seq: number): number {
-  for (let at = 0; at < bytes.length; ) {
-    if ((seqOfLine(bytes.subarray(at, at + 32)) ?? 0) > seq) return at;
-    const lf = bytes.indexOf(0x0a, at);
-    if (lf < 0) return bytes.length;
-    at = lf + 1;
-  }
-  return bytes.length;
-}
-
-function seqOfLine(line: Buffer): number | undefined {
-  const seq = /^\{"seq":(\d{1,16}),/.exec(line.toString('latin1', 0, 32))?.[1];
-  return seq === undefined ? undefined : Number(seq);
-}
-
-/** The files from the one on that holds a record, found by halves; where a file does not tell, the ones before it count too. */
-async function filesFrom(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
-  let low = 0;
-  let high = files.length - 1;
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const file = files[middle];
-    const first = file === undefined ? undefined : await firstSeqOf(file);
-    if (first !== undefined && first <= seq) low = middle;
-    else high = middle - 1;
-  }
-  return files.slice(low);
-}
-
 /** Gives the admissions that waited when the request before ended to the view and to the search, from the oldest on. */
 async function restore(
   files: readonly TrailFile[],
@@ -330,32 +373,4 @@ async function restore(
     // Retention may have removed it since.
     wanted.delete(oldest);
   }
-}
-
-/** Lines that are no records, and files that cannot be read to their end. */
-function createDamageCount() {
-  const byFile = new Map<string, number>();
-  return {
-    look({ path }: TrailFile, piece: Piece | undefined): void {
-      if (piece === undefined) {
-        byFile.set(path, Infinity);
-        return;
-      }
-      const { bytes, endsInLine } = piece;
-      for (let at = 0; at < bytes.length; ) {
-        const lf = bytes.indexOf(0x0a, at);
-        const end = lf < 0 ? bytes.length : lf;
-        const isWhole = lf >= 0 || endsInLine;
-        if (isWhole && (seqOfLine(bytes.subarray(at, at + 32)) === undefined || bytes[end - 1] !== 0x7d))
-          byFile.set(path, (byFile.get(path) ?? 0) + 1);
-        at = end + 1;
-      }
-    },
-    notes: (): readonly string[] =>
-      [...byFile].map(([path, lines]) =>
-        lines === Infinity
-          ? `${path} is damaged: its end could not be read`
-          : `${path}: ${lines === 1 ? '1 line is not a record' : `${lines} lines are not records`}`,
-      ),
-  };
 }

@@ -7,6 +7,7 @@ import type { Found } from '../../adapters/views/find-exchange.js';
 import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
+import type { Verified, VerifyProgress } from '../../domain/page/api.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
 import type { Verdict } from '../../domain/trail/verify.js';
 import type { SignedExtract } from '../../domain/views/extract.js';
@@ -33,6 +34,8 @@ export interface AskedPage {
   ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
+  /** The whole journal, however long that takes. */
+  check(hear: (progress: VerifyProgress) => void): Promise<Verified>;
 }
 
 export interface Myself {
@@ -93,6 +96,30 @@ export function askPage(socket: string): AskedPage {
       const { end } = await read(socket, 'verify', {});
       if (end.verdict === undefined) throw notDovegate(socket);
       return end.verdict;
+    },
+    async check(hear) {
+      let found: Verified | undefined;
+      let fault: string | undefined;
+      let rest = '';
+      const take = (piece: string): void => {
+        const events = (rest + piece).split('\n\n');
+        rest = events.pop() ?? '';
+        for (const event of events) {
+          const [, name, data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(event) ?? [];
+          if (name === 'progress') {
+            const progress: VerifyProgress = JSON.parse(data);
+            hear(progress);
+          } else if (name === 'result') {
+            const result: Verified = JSON.parse(data);
+            found = result;
+          } else if (name === 'failed') fault = String(parseLine(data)?.['text']);
+        }
+      };
+      const { status, body } = await askAt(socket, '/page/verify', {}, take);
+      if (status !== 200) throw refusal(socket, status, body);
+      if (fault !== undefined) throw refusal(socket, 503, fault);
+      if (found === undefined || !Array.isArray(found.findings)) throw notDovegate(socket);
+      return found;
     },
   };
 }
@@ -178,17 +205,33 @@ function refusal(socket: string, status: number, body: string): CommandFault {
   return new CommandFault(status === 503 ? exitCodes.unavailable : exitCodes.failed, text);
 }
 
-async function ask(socketPath: string, look: Look, asked: object): Promise<{ status: number; body: string }> {
+function ask(socketPath: string, look: Look, asked: object): Promise<Answered> {
+  return askAt(socketPath, lookPath(look), asked);
+}
+
+interface Answered {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** `take`: gets the pieces of a good answer, which is not kept. */
+async function askAt(
+  socketPath: string,
+  path: string,
+  asked: object,
+  take?: (piece: string) => void,
+): Promise<Answered> {
   const text = JSON.stringify(asked);
   const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
   try {
     return await new Promise((resolve, reject) => {
       const sent = request(
-        { socketPath, method: 'POST', path: lookPath(look), headers, agent: false, timeout: answerMs },
+        { socketPath, method: 'POST', path, headers, agent: false, timeout: answerMs },
         (response) => {
           let body = '';
           response.setEncoding('utf8').on('data', (piece: string) => {
-            body += piece;
+            if (take === undefined || response.statusCode !== 200) body += piece;
+            else take(piece);
           });
           response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
           response.on('error', reject);

@@ -1,7 +1,13 @@
 // `dovegate audit show`: all records of one exchange, with its log lines and its session.
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
-import { type Found, type FoundExchange, findExchange, seqOf } from '../../adapters/views/find-exchange.js';
+import {
+  type Found,
+  type FoundExchange,
+  findExchange,
+  type Surroundings,
+  seqOf,
+} from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { isObject } from '../../domain/audit/record.js';
 import { formatValue } from '../../domain/trail/export.js';
@@ -30,12 +36,15 @@ export async function auditShow(
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
   let isFound = false;
-  for await (const { id, all, notes } of exchangesOf(screen, places, wanted)) {
+  for await (const { id, all, around, notes } of exchangesOf(screen, places, wanted)) {
     reportDamage(screen, notes);
     if (all.length === 0) continue;
     isFound = true;
     if (isJson) for (const { record } of all) await screen.print(formatJson(record));
-    else for (const line of describe(screen, all, id)) await screen.print(line);
+    else {
+      for (const line of describe(screen, all, id)) await screen.print(line);
+      for (const line of describeAround(screen, around)) await screen.print(line);
+    }
   }
   await screen.flush();
   if (!isFound) screen.complain(`dovegate: no record of ${wanted} was found`);
@@ -51,12 +60,14 @@ async function* exchangesOf(
   if (isAsked(places)) {
     const page = await openPage(screen, places);
     const { found, end } = await page.show(wanted);
-    yield { id: end.id, all: found, notes: (end.notes ?? []).map((note) => printable(note)) };
+    const around = { ...end.around, checkpoint: end.checkpoint };
+    yield { id: end.id, all: found, around, notes: (end.notes ?? []).map((note) => printable(note)) };
     return;
   }
   for (const trail of await trailsOf(screen, places)) {
     const damage = createDamageWatch();
-    const found = await findExchange(trail, wanted, createView(undefined), damage.look);
+    const options = { look: damage.look, isWhole: true };
+    const found = await findExchange(trail, wanted, createView(undefined), options);
     yield { ...found, notes: damage.notes() };
   }
 }
@@ -99,6 +110,22 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
     }
   }
   return lines;
+}
+
+/** Its neighbors, and what signs it; nothing in a limited view. */
+function describeAround(screen: Screen, { before, after, checkpoint }: Surroundings): string[] {
+  const neighbor = (what: string, record: Stored | undefined): string[] =>
+    record === undefined
+      ? []
+      : [
+          `${what} in this session: ${textOf(record['command'])} ${textOf(record['user'])}`.trimEnd() +
+            screen.paint('faint', `  ${textOf(record['id'])}`),
+        ];
+  const signed =
+    checkpoint === undefined
+      ? []
+      : [`signed by the checkpoint of seq ${checkpoint.seq}, ${printable(checkpoint.time)}`];
+  return [...neighbor('before it', before), ...neighbor('after it', after), ...signed];
 }
 
 function textOf(value: unknown): string {

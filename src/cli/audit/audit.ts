@@ -58,6 +58,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
     .option('--key <file>', keyHelp, addText, [])
+    .option('--socket <path>', `${socketHelp}; it checks with its own key`)
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
     .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
@@ -65,9 +66,12 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--unsigned', 'pass even if signatures were not checked')
     .option('--json', 'one line of JSON for each journal')
     .action((paths: string[], flags: Flags & VerifyFlags) =>
-      run(async (screen) =>
-        (await import('./audit-verify.js')).auditVerify(screen, placesOf(flags, paths), flags),
-      ),
+      run(async (screen) => {
+        const places = placesOf(flags, paths);
+        if (flags.socket !== undefined && flags.config === undefined && paths.length === 0)
+          return (await import('./verify-asked.js')).auditVerifyAsked(screen, places, flags, systemClock);
+        return (await import('./audit-verify.js')).auditVerify(screen, places, flags);
+      }),
     );
 
   const search = (

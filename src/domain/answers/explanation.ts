@@ -145,6 +145,21 @@ export function explanationOf(explained: Explained): Explanation {
   };
 }
 
+/** The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: the command that an unknown one was nearly. */
+export function sayExplanation(explanation: Explanation, place?: string, meant?: string): string {
+  const { decision, reason, would, policy, obstacle, noBackend, command, rule } = explanation;
+  const by = place === undefined ? '' : ` by ${place}`;
+  if (decision === 'unparsable') {
+    const hint = command !== undefined || meant === undefined ? '' : `; did you mean "${meant}"?`;
+    return `refused, it cannot be read: ${reason}${hint}`;
+  }
+  if (decision === 'deny') return `denied${by}: ${reason}`;
+  if (obstacle !== undefined) return `allowed${by}, and it cannot be carried out: ${noBackend ?? obstacle}`;
+  if (would !== undefined) return `allowed, since ${reason}; enforced, it would be denied: ${would}`;
+  const what = rule === undefined ? reason : `a rule of policy ${policy}`;
+  return by === '' ? `allowed: ${what}` : `allowed${by}, ${what}`;
+}
+
 /** As the completion of such a command records it under `error`. */
 function codeOf(obstacle: Obstacle): string {
   if (obstacle.kind === 'unroutable') return 'no-route';

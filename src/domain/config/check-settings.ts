@@ -201,10 +201,12 @@ function checkListeners(
   }
   const { unix, tcp, page } = admin ?? {};
   const place = tcp && formatListenerSocket({ kind: 'tcp', ...tcp });
+  const pagePlace = page?.tcp && formatListenerSocket({ kind: 'tcp', ...page.tcp });
   for (const [path, text] of [
     [['unix'], unix && `unix:${unix}`],
     [['tcp'], place],
-    [['page', 'unix'], page && formatListenerSocket(page.socket)],
+    [['page', 'unix'], page?.socket && formatListenerSocket(page.socket)],
+    [['page', 'tcp'], pagePlace],
   ] as const) {
     const taken = sockets.get(text ?? '');
     if (taken !== undefined)
@@ -212,7 +214,9 @@ function checkListeners(
   }
   if (page !== undefined && written.size('admin', 'page', 'people') === 0)
     valid.down('admin').error(['page', 'people'], 'needs at least one person', 'missing-key');
-  if (page !== undefined && page.socket.path === unix)
+  if (place !== undefined && place === pagePlace)
+    valid.down('admin').error(['page', 'tcp'], 'is the socket of admin.tcp already', 'defined-twice');
+  if (page?.socket !== undefined && page.socket.path === unix)
     valid.down('admin').error(['page', 'unix'], 'is the socket of admin.unix already', 'defined-twice');
 }
 

@@ -227,8 +227,7 @@ function parseAccount(
   }
   if (passwordHash === undefined && certificate === undefined && pins === undefined)
     at.error([], 'could never log in; add password_hash (see dovegate hash-password), or certificate_name');
-  if (certificate !== undefined && /[\s\p{Cc}*]/u.test(certificate))
-    at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');
+  if (certificate !== undefined) checkCertificateName(certificate, at);
   return {
     name,
     policy,
@@ -242,12 +241,19 @@ function parseAccount(
 /** Work below which guesses against a stolen file are cheap, in units of N * r * p. */
 const workMin = 2 ** 14 * 8;
 
-function checkHash(text: string, at: Cursor): void {
+/** Reports what is wrong with `password_hash`. */
+export function checkHash(text: string, at: Cursor): void {
   const hash = parsePasswordHash(text);
   if (typeof hash === 'string') return at.error(['password_hash'], hash);
   const { n, r, p } = hash.cost;
   if (n * r * p >= workMin) return;
   at.warning(['password_hash'], 'is cheap to guess against; make a new one with dovegate hash-password');
+}
+
+/** Reports what is wrong with `certificate_name`. */
+export function checkCertificateName(name: string, at: Cursor): void {
+  if (/[\s\p{Cc}*]/u.test(name))
+    at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');
 }
 
 /** A certificate must be of one account at most. Conflicts that only a certificate itself would show are found at the login. */

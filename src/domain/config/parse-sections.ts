@@ -5,16 +5,15 @@ import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } fr
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
+import { parsePage } from './parse-page.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy } from './problem.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawPage, RawSink } from './schema.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type {
   AdminSettings,
   AuditSettings,
   MailUserSettings,
-  PagePerson,
-  PageSettings,
   PolicyTest,
   RouteSettings,
   SinkSettings,
@@ -188,37 +187,6 @@ function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
   if (raw.token_file === undefined)
     cursor.error(['tcp'], `${what} a token: add token_file: FILE`, 'missing-key');
   return place;
-}
-
-function parsePage({ mode, people }: RawPage, cursor: Cursor): PageSettings | undefined {
-  const path = socketPath(cursor);
-  const owner = cursor.source('owner');
-  const group = cursor.source('group');
-  // Connecting needs the permission to write. Who connects is checked by name, so an open mode is no problem.
-  if ((mode & 0o022) === 0 && owner === undefined) {
-    const message = 'lets only root and the user of the daemon connect; say a group and "0660"';
-    cursor.warning(['mode'], message, 'no-effect');
-  }
-  const byUser = new Map<string, string>();
-  const parsed = Object.entries(people).map(([name, { role }]): PagePerson => {
-    const at = cursor.down('people', name);
-    const user = at.source('user') ?? '';
-    const other = byUser.get(user);
-    if (other !== undefined)
-      at.error(['user'], `${user} is "${other}" already; a user of this host is one person`, 'defined-twice');
-    byUser.set(user, name);
-    const place = at.place();
-    if (!at.has('users')) return { name, user, role, place };
-    if (role !== 'audit')
-      at.error(['users'], `is for role audit: "${role}" shows no records`, 'key-conflict');
-    const users = userPatterns(at, 'users');
-    if (at.size('users') === 0)
-      at.error(['users'], 'an empty list shows nothing; take it out to show the records of all users');
-    return { name, user, role, users, place };
-  });
-  if (path === undefined) return undefined;
-  const accounts = { ...(owner !== undefined && { owner }), ...(group !== undefined && { group }) };
-  return { socket: { kind: 'unix', path, mode, ...accounts }, people: parsed, place: cursor.place() };
 }
 
 /** Every receiver that could be read; what is wrong with the others is reported. `cursor` is at the list. */

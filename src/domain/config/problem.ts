@@ -2,6 +2,7 @@
 // holds a secret (secrets are in files of their own).
 import { printable } from '../audit/encode.js';
 import { withoutKeys } from '../audit/record.js';
+import { allSeries, commandsOf } from '../commands/catalog.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';
@@ -122,6 +123,13 @@ function editDistance(a: string, b: string): number {
 export function meantBy(name: string, names: Iterable<string>, otherwise = ''): string {
   const nearest = nearestName(name, names);
   return nearest === undefined ? otherwise : `; did you mean ${nearest}?`;
+}
+
+/** The command whose name the first words nearly are. */
+export function commandMeant(words: readonly string[]): string | undefined {
+  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
+  const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
+  return written.map((text) => nearestName(text, names)).find((name) => name !== undefined);
 }
 
 /** The sentence for a name that is not defined, with the one that was probably meant, or all that there are. */

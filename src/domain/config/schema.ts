@@ -211,19 +211,27 @@ function parseSizeMax(written: string): SizeMax {
 }
 
 const pagePerson = strict('a person', {
-  user: word,
+  user: word.optional(),
+  certificate_name: text('a name in the certificate').optional(),
+  password_hash: text('a hash that dovegate hash-password printed').optional(),
   role: oneOf(['view', 'operate', 'audit']),
   users: listOf(word, 'patterns of users, as ["*@example.com"]').optional(),
-}).meta({ description: 'somebody of this host who may look at the journal through page.unix' });
+}).meta({ description: 'somebody who may sign in to the page, by one or more of three proofs' });
 
 const page = strict('the settings of the page', {
-  unix: file('the path of a UNIX socket'),
+  tcp: text('ADDRESS:PORT, as 127.0.0.1:9147').optional(),
+  tls: strict('TLS of the page', {
+    certificate: file('a file with a certificate and its chain (PEM)'),
+    key: file('a file with the key of the certificate (PEM)'),
+    client_ca: file('a file of CA certificates (PEM)').optional(),
+  }).optional(),
+  unix: file('the path of a UNIX socket').optional(),
   mode: fileMode('0660'),
   owner: word.optional(),
   group: word.optional(),
   people: named(pagePerson, 'people'),
 }).meta({
-  description: 'where people who are named here may look at the journal without rights on its files',
+  description: 'the page in the browser, and the socket where people of this host may look at the journal',
 });
 
 const admin = strict('the admin endpoints', {

@@ -11,9 +11,9 @@ import {
   type Namespace,
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
+import type { PageRole } from '../page/api.js';
 import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
-import type { PageRole } from '../views/look.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 
@@ -243,20 +243,35 @@ export interface AdminSettings {
   readonly page?: PageSettings;
 }
 
-/** Where people who have no rights on the files of the journal may look at it. */
+/** The page, and who may come to it. One of `socket` and `tcp` is there at least. */
 export interface PageSettings {
-  readonly socket: UnixSocket;
-  /** At least one; no two have one user. */
+  /** Where the kernel says who asks; absent: nobody has a `user`. */
+  readonly socket?: UnixSocket;
+  /** Where browsers connect. */
+  readonly tcp?: { readonly host: string; readonly port: number };
+  /** Of `tcp`; present where its address is beyond this machine. */
+  readonly tls?: PageTls;
+  /** At least one; no two have one user, or one certificate. */
   readonly people: readonly PagePerson[];
   readonly place: Place;
 }
 
-/** Somebody of this host. */
+/** Files: the certificate with its chain, its key, and the authorities of clients' certificates. */
+export interface PageTls {
+  readonly certificate: string;
+  readonly key: string;
+  readonly clientCa: string | undefined;
+}
+
+/** Somebody who may look, with at least one proof: a user of this host, a client certificate, a password. */
 export interface PagePerson {
   /** As the configuration and the records name them. */
   readonly name: string;
   /** The kernel's name or number. */
-  readonly user: string;
+  readonly user?: string;
+  /** A name that their certificate carries. */
+  readonly certificateName?: string;
+  readonly passwordHash?: string;
   readonly role: PageRole;
   /** Patterns of the mail users whose records they may see; absent: all records. */
   readonly users?: readonly string[];

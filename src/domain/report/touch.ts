@@ -243,6 +243,8 @@ export interface TouchGroup
   readonly lastTime: string;
   /** Their names, with how many there were of each; at most {@link namesMax}. */
   readonly commands: ReadonlyMap<string, number>;
+  /** Of the exchanges, in their order; at most {@link idsMax}. */
+  readonly ids: readonly string[];
 }
 
 /** One day; `isMore`: a part of this day was given before (a command that ended days later, a clock that was set back). */
@@ -257,6 +259,7 @@ const groupsMax = 2000;
 /** Two commands that overlap midnight end within the next day, nearly always. */
 const daysHeld = 2;
 const namesMax = 50;
+const idsMax = 20;
 
 /** Stands for reasons, people and names of commands beyond those that are kept apart. */
 export const others = '(others)';
@@ -265,6 +268,7 @@ const classOrder: readonly TouchClass[] = ['destroyed', 'changed', 'content', 'r
 
 type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
   readonly commands: Map<string, number>;
+  readonly ids: string[];
 };
 
 /** Gathers touches in the order in which they were found. A day comes when it is over; memory holds two days at most. */
@@ -314,10 +318,12 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         firstTime: time,
         lastTime: time,
         commands: new Map<string, number>(),
+        ids: [],
       };
       day.set(key, group);
     }
     group.count += 1;
+    if (group.ids.length < idsMax && touch.id !== '') group.ids.push(touch.id);
     if (time < group.firstTime) group.firstTime = time;
     if (time > group.lastTime) group.lastTime = time;
     const name = group.commands.size < namesMax || group.commands.has(touch.command) ? touch.command : others;

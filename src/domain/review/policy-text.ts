@@ -3,6 +3,7 @@
 // end a line, a quote or a comment.
 
 import { printable } from '../audit/encode.js';
+import type { PolicyTest } from '../config/settings.js';
 
 export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
@@ -38,7 +39,12 @@ export function formatPolicy(policy: WrittenPolicy): string {
   ].join('\n');
 }
 
-function formatRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
+function formatRule(written: WrittenRule): string[] {
+  return linesOfRule(written).map((line) => `      ${line}`);
+}
+
+/** A rule with its comments, without indentation. */
+export function linesOfRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
   const [[, command] = ['', ''], ...more] = Object.entries(rule);
   const lines =
     more.length === 0
@@ -47,13 +53,31 @@ function formatRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
           `- command: ${formatValue(command)}`,
           ...more.map(([key, value]) => `  ${key}: ${formatValue(value)}`),
         ];
-  return [...comments.map(formatComment), ...lines.map((line) => (isCommentedOut ? `# ${line}` : line))].map(
-    (line) => `      ${line}`,
-  );
+  return [...comments.map(formatComment), ...lines.map((line) => (isCommentedOut ? `# ${line}` : line))];
 }
 
-function formatComment(text: string): string {
+/** A comment of one line. */
+export function formatComment(text: string): string {
   return `# ${printable(text)}`;
+}
+
+/** A case for the list `tests` of a configuration, ending in LF. */
+export function formatTest({ listener, as, user, words, expect }: Omit<PolicyTest, 'place'>): string {
+  const { name, account, groups = [] } = as ?? {};
+  const who: { readonly [key: string]: Plain } = {
+    ...(name === undefined ? {} : { user: name }),
+    ...(groups.length === 0 ? {} : { groups }),
+    ...(account === undefined ? {} : { account }),
+  };
+  const rows: readonly (readonly [string, Plain])[] = [
+    ['listener', listener],
+    ...(as === undefined ? [] : [['as', who] as const]),
+    ...(user === '' ? [] : [['user', user] as const]),
+    ['command', words],
+    ['expect', expect],
+  ];
+  const lines = rows.map(([key, value], at) => `  ${at === 0 ? '- ' : '  '}${key}: ${formatValue(value)}`);
+  return ['tests:', ...lines, ''].join('\n');
 }
 
 /** A value in the flow style of YAML, on one line. */

@@ -195,16 +195,27 @@ export interface SeenLine {
 const linesMax = 200_000;
 const principalsMax = 100;
 
-/** What one listener was seen doing. Memory holds kinds of lines, not records; beyond a bound it says so instead of forgetting. */
+/** Of whom the lines are; all that is given must hold. */
+export interface SightingsOf {
+  readonly listener?: string;
+  /** The policy that they were judged by. */
+  readonly policy?: string;
+}
+
+/** What a listener, or everybody under a policy, was seen doing. Memory holds kinds of lines, not records; beyond a bound it says so instead of forgetting. */
 export class Sightings {
   /** Rows that say nothing here, by why. */
   readonly passedOver = new Map<UnjudgeableWhy, number>();
-  readonly #listener: string;
+  /** Rows that were taken. */
+  taken = 0;
+  readonly #of: SightingsOf;
+  readonly #linesMax: number;
   readonly #lines = new Map<string, SeenLine>();
   #isOverfull = false;
 
-  constructor(listener: string) {
-    this.#listener = listener;
+  constructor(of: SightingsOf, kindsMax: number = linesMax) {
+    this.#of = of;
+    this.#linesMax = kindsMax;
   }
 
   take(row: ExchangeRow): void {
@@ -214,12 +225,15 @@ export class Sightings {
       this.passedOver.set(line.why, (this.passedOver.get(line.why) ?? 0) + 1);
       return;
     }
-    if (line.listener !== this.#listener) return;
+    const { listener, policy } = this.#of;
+    if (listener !== undefined && line.listener !== listener) return;
+    if (policy !== undefined && line.policy !== policy) return;
+    this.taken += 1;
     const key = JSON.stringify([line.decision, line.series, line.user, line.words, line.touched]);
     const { timeMs } = line;
     let seen = this.#lines.get(key);
     if (seen === undefined) {
-      if (this.#lines.size >= linesMax) {
+      if (this.#lines.size >= this.#linesMax) {
         this.#isOverfull = true;
         return;
       }

@@ -35,6 +35,8 @@ import {
   type UnjudgeableWhy,
 } from './recorded.js';
 
+export { formatTest } from './policy-text.js';
+
 /** Records of one kind whose decision would be another one. */
 export interface ReplayChange {
   readonly from: 'allow' | 'deny';
@@ -264,7 +266,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
   };
   return settings.tests.map((test) => {
     const listener = settings.listeners.find((each) => each.name === test.listener);
-    const choice = listener === undefined ? undefined : policyOf(listener, test.as);
+    const choice = listener === undefined ? undefined : policyOfPerson(listener, test.as);
     const policy = choice === undefined ? undefined : settings.policies.get(choice);
     if (policy === undefined) {
       const isPassed = test.expect === 'deny';
@@ -288,7 +290,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
 }
 
 /** As the listener would choose it, by the names in the test. */
-function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
+export function policyOfPerson(listener: ListenerSettings, person: Person | undefined): string | undefined {
   const logins = loginsOf(listener);
   if (logins.length > 0) return logins.find(({ name }) => name === person?.account)?.policy;
   if (person === undefined) return policyOfAnybody(listener);

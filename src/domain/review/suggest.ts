@@ -7,7 +7,7 @@ import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
 import { formatRate, type Policy, type RulePlace } from '../policy/policy.js';
 import { effectOf } from './generalise.js';
-import { formatPolicy, type Plain, type WrittenRule } from './policy-text.js';
+import { formatComment, formatPolicy, formatValue, type Plain, type WrittenRule } from './policy-text.js';
 import { RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
   decidingRule,
@@ -20,15 +20,32 @@ import {
   usesOf,
 } from './suggested-rule.js';
 
+export { isDigest } from '../meaning/canonical.js';
+export { effectOf } from './generalise.js';
+export { formatValue, linesOfRule } from './policy-text.js';
 export { Sightings } from './recorded.js';
+export { patternsOf, type Sight, usesOf } from './suggested-rule.js';
 
 /** By what it is made. */
 export interface SuggestRequest {
   readonly settings: Settings;
   /** The policy of the listener today: its exceptions, denials and limits stay. */
   readonly policy: Policy;
-  readonly listener: string;
+  /** Whose lines were seen; undefined: everybody's under that policy. */
+  readonly listener: string | undefined;
   readonly nowMs: number;
+}
+
+/** Commands of one kind, and the rule that allows them. */
+export interface SuggestedKind {
+  /** `root`, `everybody`: never granted without a second look; `refused`: somebody wrote that it is denied, or no rule would do. */
+  readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
+  readonly command: string;
+  /** With its comments; undefined for `refused`. */
+  readonly written: WrittenRule | undefined;
+  /** Why it is not suggested. */
+  readonly why: string | undefined;
+  readonly sights: readonly Sight[];
 }
 
 export interface Suggestion {
@@ -53,35 +70,86 @@ interface Refused {
 }
 
 export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
+  const { policy } = request;
+  const { kinds, users, remarks } = findKinds(sightings, request);
+  const rules = kinds.filter(({ kind }) => kind === 'rule');
+  const allowed = rules.reduce((sum, { sights }) => sum + countOf(sights), 0);
+  const text = formatPolicy({
+    name: policy.name,
+    comments: headOf(sightings, request, allowed),
+    traits: traitsOf(policy, users),
+    allow: kinds.flatMap(({ written }) => written ?? []),
+    remarks: [...refusedRemarks(kinds), ...remarks],
+  });
+  return { text, rules: rules.length, allowed };
+}
+
+/** The parts of a suggestion, for somebody who chooses among them. */
+export interface SuggestedParts {
+  /** The rules first, the harmless before the grave; then what is not suggested. */
+  readonly kinds: readonly SuggestedKind[];
+  /** The lines up to the users of the policy, those from there up to its rules, and those after them. */
+  readonly before: readonly string[];
+  readonly between: readonly string[];
+  readonly after: readonly string[];
+}
+
+export function suggestParts(sightings: Sightings, request: SuggestRequest): SuggestedParts {
+  const { policy } = request;
+  const { kinds, remarks } = findKinds(sightings, request);
+  const { mode, users: _, ...traits } = traitsOf(policy, []);
+  const lines = Object.entries(traits).map(([key, value]) => `    ${key}: ${formatValue(value)}`);
+  return {
+    kinds,
+    before: ['policies:', `  ${formatValue(policy.name)}:`, `    mode: ${formatValue(mode ?? 'enforce')}`],
+    between: lines,
+    after: remarks.map((text) => `    ${formatComment(text)}`),
+  };
+}
+
+function findKinds(
+  sightings: Sightings,
+  request: SuggestRequest,
+): {
+  readonly kinds: readonly SuggestedKind[];
+  readonly users: readonly string[];
+  readonly remarks: readonly string[];
+} {
   const { policy, settings, nowMs } = request;
   const sorted = sortOut(sightings, request);
   const users = patternsOf([...sorted.wanted.values()].flat());
   const trial: Trial = { policy, mailUsers: settings.mailUsers, users, nowMs };
-  const allow: WrittenRule[] = [];
+  const rules: SuggestedKind[] = [];
   const refused = [...sorted.refused];
-  let allowed = 0;
   for (const sights of byEffect(sorted.wanted)) {
     const found = findRule(sights, trial);
     if (found.kind === 'none') {
       refused.push(...sights.map((sight) => ({ sight, why: found.why })));
       continue;
     }
-    allowed += countOf(sights);
     const comments = [seenComment(sights), ...notesOf(sights, found.rule, policy)];
-    allow.push({ comments, rule: found.rule, isCommentedOut: false });
+    const written = { comments, rule: found.rule, isCommentedOut: false };
+    rules.push({ kind: 'rule', command: nameOf(sights), written, why: undefined, sights });
   }
-  const text = formatPolicy({
-    name: policy.name,
-    comments: headOf(sightings, request, allowed),
-    traits: traitsOf(policy, users),
-    allow: [
-      ...allow,
-      ...[...sorted.root.values()].map((sights) => warnedRule(sights, trial, 'root_equivalent')),
-      ...[...sorted.everybody.values()].map((sights) => warnedRule(sights, trial, 'all_users')),
+  const grave = (kind: 'root' | 'everybody', sights: readonly Sight[]): SuggestedKind => {
+    const grant = kind === 'root' ? 'root_equivalent' : 'all_users';
+    const written = warnedRule(sights, trial, grant);
+    return { kind, command: nameOf(sights), written, why: whyWarned[grant], sights };
+  };
+  return {
+    kinds: [
+      ...rules,
+      ...[...sorted.root.values()].map((sights) => grave('root', sights)),
+      ...[...sorted.everybody.values()].map((sights) => grave('everybody', sights)),
+      ...kindsOfRefused(refused),
     ],
-    remarks: [...refusedRemarks(refused), ...gapRemarks(sorted.unreadable, sightings)],
-  });
-  return { text, rules: allow.length, allowed };
+    users,
+    remarks: gapRemarks(sorted.unreadable, sightings),
+  };
+}
+
+function nameOf([first]: readonly Sight[]): string {
+  return first?.attempts[0]?.command.name ?? '';
 }
 
 function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
@@ -116,7 +184,7 @@ function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: 
 }
 
 function add(map: Map<string, Sight[]>, sight: Sight): void {
-  const name = sight.attempts[0]?.command.name ?? '';
+  const name = nameOf([sight]);
   const list = map.get(name);
   if (list === undefined) map.set(name, [sight]);
   else list.push(sight);
@@ -128,7 +196,7 @@ function byEffect(wanted: ReadonlyMap<string, Sight[]>): Sight[][] {
   return [...wanted.values()].toSorted((a, b) => rank(a) - rank(b) || countOf(b) - countOf(a));
 }
 
-function countOf(sights: readonly Sight[]): number {
+export function countOf(sights: readonly Sight[]): number {
   return sights.reduce((sum, { seen }) => sum + seen.count, 0);
 }
 
@@ -166,12 +234,18 @@ function warnedRule(
   trial: Trial,
   grant: 'root_equivalent' | 'all_users',
 ): WrittenRule {
-  const why = {
-    root_equivalent: 'it amounts to root on the mail server',
-    all_users: 'it concerns all users at once, and needs a policy with users: ["*"] and no except',
-  }[grant];
-  const comments = [`WARNING, not granted: ${why}.`, seenComment(sights)];
+  const comments = [`WARNING, not granted: ${whyWarned[grant]}.`, seenComment(sights)];
   return { comments, rule: graveRule(sights, trial, grant), isCommentedOut: true };
+}
+
+const whyWarned = {
+  root_equivalent: 'it amounts to root on the mail server',
+  all_users: 'it concerns all users at once, and needs a policy with users: ["*"] and no except',
+} as const;
+
+/** When the last of them came. */
+export function lastOf(sights: readonly Sight[]): number {
+  return sights.reduce((last, { seen }) => Math.max(last, seen.lastMs), 0);
 }
 
 /** How often, for how many, and when last. */
@@ -179,7 +253,7 @@ function seenComment(sights: readonly Sight[]): string {
   const count = countOf(sights);
   const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
   const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
-  const lastMs = Math.max(...sights.map(({ seen }) => seen.lastMs));
+  const lastMs = lastOf(sights);
   const times = count === 1 ? 'once' : `${count} times`;
   const [only] = principals;
   const by = principals.size === 1 ? (only ?? '') : `${principals.size} principals`;
@@ -223,7 +297,7 @@ function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allo
   const span = all === 0 ? '' : ` from ${minuteOf(first)} to ${minuteOf(last)}`;
   const place = `${policy.place.file}:${policy.place.line}`;
   return [
-    `Suggested by what listener ${listener} did${span}: ${all} records, of which this allows ${allowed}.`,
+    `Suggested by what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${all} records, of which this allows ${allowed}.`,
     `Read it before it takes the place of policy ${policy.name} (${place}).`,
     ...(sightings.isOverfull
       ? ['WARNING: there were more kinds of lines than are looked at; use a shorter --since.']
@@ -232,22 +306,32 @@ function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allo
 }
 
 /** What is left out, by command and reason. */
-function refusedRemarks(refused: readonly Refused[]): string[] {
-  const kinds = new Map<string, { count: number; lastMs: number }>();
+function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
+  const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
   for (const { sight, why } of refused) {
-    const { seen, attempts } = sight;
-    const key = `"${attempts[0]?.command.name ?? ''}": ${why}`;
-    const kind = kinds.get(key) ?? { count: 0, lastMs: 0 };
-    kind.count += seen.count;
-    kind.lastMs = Math.max(kind.lastMs, seen.lastMs);
+    const command = nameOf([sight]);
+    const key = `${command}\0${why}`;
+    const kind = kinds.get(key) ?? { command, why, sights: [] };
+    kind.sights.push(sight);
     kinds.set(key, kind);
   }
-  if (kinds.size === 0) return [];
-  const rows = [...kinds].map(
-    ([key, { count, lastMs }]) =>
-      `  ${count === 1 ? 'once' : `${count} times`}, last ${minuteOf(lastMs)}, ${key}`,
-  );
-  return ['Seen and not suggested:', ...rows];
+  return [...kinds.values()].map(({ command, why, sights }) => ({
+    kind: 'refused',
+    command,
+    written: undefined,
+    why,
+    sights,
+  }));
+}
+
+function refusedRemarks(kinds: readonly SuggestedKind[]): string[] {
+  const rows = kinds.flatMap(({ kind, command, why, sights }) => {
+    if (kind !== 'refused') return [];
+    const count = countOf(sights);
+    const last = minuteOf(lastOf(sights));
+    return [`  ${count === 1 ? 'once' : `${count} times`}, last ${last}, "${command}": ${why ?? ''}`];
+  });
+  return rows.length === 0 ? [] : ['Seen and not suggested:', ...rows];
 }
 
 function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {

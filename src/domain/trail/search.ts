@@ -18,6 +18,8 @@ export interface TrailFilter {
   readonly command?: string | undefined;
   readonly listener?: string | undefined;
   readonly backend?: string | undefined;
+  /** The policy that it was judged by. */
+  readonly policy?: string | undefined;
   readonly decision?: string | undefined;
   /** What the command could do at most, a word of the catalog's list. */
   readonly effect?: string | undefined;
@@ -47,6 +49,11 @@ export interface ExchangeRow {
 export interface TrailSearch {
   /** A piece of whole lines; rows come when their completion does. */
   take(piece: Buffer): ExchangeRow[];
+  /**
+   * A piece of later records, of which only completions of waiting admissions count; `show` gives such a line as it is shown. For who reads the
+   * trail from its end.
+   */
+  takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[];
   /** The exchanges that are still open. */
   finish(): ExchangeRow[];
   /** Between two pieces: the lines of admissions that wait for their completions. */
@@ -101,6 +108,17 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       here.clear();
       return rows;
     },
+    takeEnds(piece, show) {
+      const rows: ExchangeRow[] = [];
+      for (let at = 0; at < piece.length && before.size > 0; ) {
+        const end = from(piece.indexOf(0x0a, at), piece.length);
+        const eventAt = eventPlace(piece, at);
+        if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
+          complete(piece, at, end, eventAt, rows, show);
+        at = end + 1;
+      }
+      return rows;
+    },
     finish() {
       const rows = [...before.values()].map((line) => row(line, undefined));
       before.clear();
@@ -123,7 +141,14 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (id !== undefined) here.set(id, at);
   }
 
-  function complete(piece: Buffer, at: number, end: number, eventAt: number, rows: ExchangeRow[]): void {
+  function complete(
+    piece: Buffer,
+    at: number,
+    end: number,
+    eventAt: number,
+    rows: ExchangeRow[],
+    show?: (line: Buffer) => Buffer,
+  ): void {
     if (here.size + before.size === 0) return;
     const id = idAfter(piece, eventAt, end) ?? '';
     const place = here.get(id);
@@ -131,7 +156,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (admission === undefined) return;
     if (place === undefined) before.delete(id);
     else here.delete(id);
-    const found = row(admission, piece.subarray(at, end));
+    const line = piece.subarray(at, end);
+    const found = row(admission, show === undefined ? line : show(line));
     if (found !== undefined) rows.push(found);
   }
 
@@ -161,7 +187,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   function isAdmissionWanted(record: Stored): boolean {
     if (user?.isWanted(record) === false) return false;
     if (principal !== undefined && !isFitting(shown(record['principal']), principal)) return false;
-    for (const key of ['listener', 'decision', 'effect', 'id', 'session'] as const) {
+    for (const key of ['listener', 'policy', 'decision', 'effect', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
     const { command } = filter;
@@ -185,7 +211,16 @@ function memberOf(key: string, value: string | undefined): Buffer | undefined {
 /** What is most particular comes first: the search goes from one to the next. */
 function needlesOf(filter: TrailFilter): Buffer[] {
   const needles: Buffer[] = [];
-  for (const key of ['id', 'session', 'principal', 'command', 'listener', 'decision', 'effect'] as const) {
+  for (const key of [
+    'id',
+    'session',
+    'principal',
+    'command',
+    'listener',
+    'policy',
+    'decision',
+    'effect',
+  ] as const) {
     const value = filter[key];
     if (value === undefined) continue;
     if (key === 'command') needles.push(Buffer.from(`,"command":${quote(value).slice(0, -1)}`));

@@ -72,6 +72,14 @@ export function createExtractDigest(): { take(row: ExchangeRow): void; finish():
   };
 }
 
+/** The lines for people. */
+export const extractNotes: readonly string[] = [
+  '# dovegate audit extract 1: rows that dovegate showed for this question, signed by the key of the journal.',
+  '# It is no proof by the chain: that the rows stand in the journal, and that there are no others, is said by dovegate and its signature.',
+  '# sha256 is over the lines with *, without these two characters; the signature (!) is over the line with @, without them and its end.',
+  '# Check it as docs/auditor-access.md says. Lines with # are not signed and prove nothing.',
+];
+
 /** The lines of a file, without their ends. Undefined: the signature or the digest is not right, and the file must not be used. */
 export function formatExtract(
   { head, signature }: SignedExtract,
@@ -82,13 +90,5 @@ export function formatExtract(
   const { sha256, key } = parseLine(head) ?? {};
   if (sha256 !== digest.finish() || typeof key !== 'string' || !isSignedBy(key, head, signature))
     return undefined;
-  return [
-    '# dovegate audit extract 1: rows that dovegate showed for this question, signed by the key of the journal.',
-    '# It is no proof by the chain: that the rows stand in the journal, and that there are no others, is said by dovegate and its signature.',
-    '# sha256 is over the lines with *, without these two characters; the signature (!) is over the line with @, without them and its end.',
-    '# Check it as docs/auditor-access.md says. Lines with # are not signed and prove nothing.',
-    `@ ${head}`,
-    ...rows.map((row) => `* ${formatJsonRow(row)}`),
-    `! ${signature}`,
-  ];
+  return [...extractNotes, `@ ${head}`, ...rows.map((row) => `* ${formatJsonRow(row)}`), `! ${signature}`];
 }

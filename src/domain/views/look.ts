@@ -2,10 +2,8 @@
 // The rules: what is asked here reads and never changes anything; a request is taken whole or refused with a sentence.
 
 import { formatTime, isObject } from '../audit/record.js';
+import type { PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
-
-/** What a person may do: see that it works; see and act (over other sockets); look at records. */
-export type PageRole = 'view' | 'operate' | 'audit';
 
 /** What can be asked for; the paths are `/trail/` and the word. */
 export const looks = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'] as const;
@@ -36,6 +34,13 @@ export interface Cursor {
   readonly open: readonly number[];
 }
 
+/** A page of a search that begins with the newest commands. */
+export interface NewestAsked {
+  /** Only commands whose admission has a lower seq. */
+  readonly before: number | undefined;
+  readonly rows: number;
+}
+
 /** A request, as it was checked. */
 export type Asked =
   | { readonly look: 'me' | 'verify' }
@@ -43,8 +48,18 @@ export type Asked =
       readonly look: 'search' | 'export' | 'extract' | 'report' | 'survey';
       readonly filter: TrailFilter;
       readonly cursor: Cursor | undefined;
+      /** Of a search. */
+      readonly newest?: NewestAsked;
+      /** Of an export and an extract: each row as the line of a file, which who asks can write as it is. */
+      readonly as?: FileForm;
     }
   | { readonly look: 'show'; readonly wanted: string };
+
+/** The lines of a file with rows: as `audit export` and `audit export --json` write them. */
+export type FileForm = 'csv' | 'json';
+
+/** Rows of one page. */
+export const newestRowsMax = 1_000;
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
 export const askedBytesMax = 64 * 1024;
@@ -86,7 +101,34 @@ export function parseAsked(look: Look, body: string): Asked | string {
   const filter = parseFilter(value['filter'] ?? {});
   if (typeof filter === 'string') return filter;
   const cursor = value['cursor'] === undefined ? undefined : parseCursor(value['cursor']);
-  return typeof cursor === 'string' ? cursor : { look, filter, cursor };
+  if (typeof cursor === 'string') return cursor;
+  const { newest: newestText, as } = value;
+  const newest = newestText === undefined ? undefined : parseNewest(newestText);
+  if (typeof newest === 'string') return newest;
+  if (newest !== undefined && (look !== 'search' || cursor !== undefined))
+    return 'newest: only for a search, and without a cursor';
+  if (as !== undefined && as !== 'json' && !(as === 'csv' && look === 'export'))
+    return 'as: must be "csv" (for an export) or "json"';
+  if (as !== undefined && look !== 'export' && look !== 'extract')
+    return 'as: only for an export or an extract';
+  return {
+    look,
+    filter,
+    cursor,
+    ...(newest === undefined ? {} : { newest }),
+    ...(as === undefined ? {} : { as }),
+  };
+}
+
+function parseNewest(value: unknown): NewestAsked | string {
+  const text = `newest: must be { before: a seq, rows: 1 to ${newestRowsMax} }`;
+  if (!isObject(value)) return text;
+  const { before, rows } = value;
+  if (typeof rows !== 'number' || !Number.isSafeInteger(rows) || rows < 1 || rows > newestRowsMax)
+    return text;
+  if (before !== undefined && (typeof before !== 'number' || !Number.isSafeInteger(before) || before < 1))
+    return text;
+  return { before, rows };
 }
 
 /** Whether a text is an id, or the seq of a record. */

@@ -74,7 +74,7 @@ export function recordedJudgement(
     decision: decision.kind,
     would: (decision.would ?? shadow)?.kind,
     mode: decision.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,
-    args: recordedWords(judgement.args, redact),
+    args: redactedWords(judgement.args, redact),
     effect: judgement.attempt.effect,
     text: sayWhy(judgement),
     users: usersTouchedBy(judgement.attempt),
@@ -85,7 +85,7 @@ export function recordedJudgement(
 const digestsMax = 128;
 
 /** From the 129th secret word of a line on, each has the digest of all the rest, joined by NUL: a line of 4,000 would take 10 ms. */
-function recordedWords(
+export function redactedWords(
   words: readonly CanonicalWord[],
   redact: (value: string) => Redacted,
 ): (string | Redacted)[] {
@@ -151,6 +151,7 @@ export interface CompletionFacts {
   readonly time: number;
   readonly names: SessionNames;
   readonly id: string;
+  readonly policy: string;
   readonly judgement: Judgement;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
@@ -242,13 +243,18 @@ function withoutSecrets({ line, judgement }: LogFacts): string {
 /** `isTold` false: it is one of a flood, and only counted. */
 export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded {
   const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
+  const decision = judgement.kind === 'judged' ? judgement.decision : undefined;
+  const denial = decision?.kind === 'deny' ? decision : undefined;
   return {
     kind: 'exchange-ended',
     isTold,
     exchange: exchangeNamesOf(facts.names, facts.id, judgement),
     backend,
     upstream,
-    decision: judgement.kind === 'judged' ? judgement.decision.kind : 'deny',
+    decision: decision?.kind ?? 'deny',
+    policy: facts.policy,
+    denial: denial?.code,
+    rule: denial?.rule ?? denial?.nearest?.rule,
     outcome: verdict.outcome,
     status,
     level: verdict.level,

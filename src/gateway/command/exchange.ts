@@ -20,13 +20,17 @@ import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-record
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
 
-export { dryRunLine } from './own-commands.js';
+export { dryRunLine, explainQuestion, recordedQuestion } from './own-commands.js';
 
 /** A command that runs. */
 export interface RunningNames extends ExchangeNames {
+  /** For an upstream: nothing of it runs at a backend yet. */
+  readonly isWaiting: boolean;
   /** Undefined: it has not got that far. */
   readonly backend: string | undefined;
   readonly durationMs: number;
+  /** When it is given up, counted like `durationMs`; undefined: its reply has begun, or it is not known yet. */
+  readonly deadlineMs: number | undefined;
 }
 
 /**
@@ -93,7 +97,25 @@ export class Exchange {
   describe(): RunningNames {
     const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
-    return { ...names, backend: this.#attempts.at(-1)?.backend, durationMs };
+    const backend = this.#attempts.at(-1)?.backend;
+    return { ...names, backend, isWaiting: this.#isWaiting, durationMs, deadlineMs: this.#deadlineMs };
+  }
+
+  /** It has no upstream at the moment, and had none at the backend where it is now. */
+  get #isWaiting(): boolean {
+    const running = this.#attempts.filter(({ ending }) => ending === undefined);
+    return running.length > 0 && running.every(({ waitMs }) => waitMs === undefined);
+  }
+
+  get #deadlineMs(): number | undefined {
+    const attempt = this.#attempts.at(-1);
+    const judgement = this.#judgement;
+    if (attempt === undefined || judgement?.kind !== 'judged') return undefined;
+    if (attempt.count?.firstByteMs !== undefined) return undefined;
+    const { queueTimeoutMs, deadlineMs } = this.#context.limits;
+    const { waitMs } = attempt;
+    const leftMs = waitMs === undefined ? queueTimeoutMs : waitMs + deadlineMs[judgement.attempt.effect];
+    return this.#turnMs + leftMs;
   }
 
   async #run(
@@ -269,6 +291,7 @@ export class Exchange {
       time: clock.wallMs(),
       names,
       id: this.id,
+      policy: this.#session.subject.policy.name,
       judgement,
       backend,
       upstream,

@@ -10,17 +10,26 @@ import {
   rowsOfExplanation,
 } from '../../domain/answers/explanation.js';
 import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/answers/rights.js';
+import type { RecordedArgument } from '../../domain/audit/record.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { doubtedNames } from '../../domain/names/mailbox-names.js';
-import { type Judgement, plainLine, type Subject, unparsable } from '../../domain/policy/assess.js';
+import {
+  type Judgement,
+  plainLine,
+  type RoutingTable,
+  type Subject,
+  unparsable,
+} from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
+import type { Clock } from '../../ports/machine.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
+import { redactedWords } from './exchange-records.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
@@ -58,7 +67,7 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
-    const explained = explain(context, subject, asked);
+    const explained = explainQuestion(context, subject, asked);
     words = recordedWords(asked, explained.judgement);
     reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }
@@ -128,7 +137,7 @@ export async function answerDryRun(
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
   const { subject } = session;
-  const explained = explain(context, subject, line);
+  const explained = explainQuestion(context, subject, line);
   try {
     await admit();
   } catch (fault) {
@@ -223,8 +232,24 @@ function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[
   return [...user, ...around('--'), ...name, ...args];
 }
 
-/** As the daemon would judge it for this session, as far as nobody is asked. */
-function explain({ router, clock }: ExchangeContext, subject: Subject, line: CommandLine): Explained {
+/** A question as it is recorded, with secrets as digests. */
+export function recordedQuestion(
+  asked: CommandLine,
+  judgement: Judgement,
+  redact: ExchangeContext['redact'],
+): readonly RecordedArgument[] {
+  return redactedWords(recordedWords(asked, judgement), redact);
+}
+
+/** As the daemon would judge it for this subject, as far as nobody is asked. */
+export function explainQuestion(
+  {
+    router,
+    clock,
+  }: { readonly router: { readonly table: RoutingTable }; readonly clock: Pick<Clock, 'wallMs'> },
+  subject: Subject,
+  line: CommandLine,
+): Explained {
   const own = readOwn(line);
   if (own === undefined) return explainLine(line, subject, router.table, clock.wallMs());
   // What it asks in turn is not looked at, however deep it goes.

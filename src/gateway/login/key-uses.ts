@@ -1,36 +1,43 @@
-// When each key was last used, since the start of the daemon: who replaces or revokes one looks here first. It outlives a reload.
+// When each key and each account was last used, since the start of the daemon: whoever replaces or revokes one looks here first. It outlives
+// a reload.
 
-/** What is known of a key; times of the wall clock. */
+/** What is known of a key or an account; times of the wall clock. */
 export interface KeyUsage {
   /** Undefined: not since the start. */
   readonly lastUsedMs: number | undefined;
-  /** How often it was refused: expired, replaced, or from the wrong place. */
+  /** The network that it was last used from. */
+  readonly lastFrom: string | undefined;
+  /** How often it was refused: a key that is expired, replaced, or from the wrong place; an account with a wrong password. */
   readonly failures: number;
 }
 
-const unused: KeyUsage = { lastUsedMs: undefined, failures: 0 };
+const unused: KeyUsage = { lastUsedMs: undefined, lastFrom: undefined, failures: 0 };
 
-/** Of all listeners. It holds names of the configuration only, so nobody else can make it grow. */
+type Writable = { -readonly [Key in keyof KeyUsage]: KeyUsage[Key] };
+
+/** Of all listeners, where no account has the name of a key. It holds names of the configuration only, so nobody else can make it grow. */
 export class KeyUses {
-  readonly #byKey = new Map<string, { lastUsedMs: number | undefined; failures: number }>();
+  readonly #byKey = new Map<string, Writable>();
 
   of(listener: string, key: string): KeyUsage {
     return this.#byKey.get(idOf(listener, key)) ?? unused;
   }
 
-  used(listener: string, key: string, nowMs: number): void {
-    this.#usageOf(listener, key).lastUsedMs = nowMs;
+  used(listener: string, key: string, nowMs: number, from: string): void {
+    const usage = this.#usageOf(listener, key);
+    usage.lastUsedMs = nowMs;
+    usage.lastFrom = from;
   }
 
   refused(listener: string, key: string): void {
     this.#usageOf(listener, key).failures += 1;
   }
 
-  #usageOf(listener: string, key: string) {
+  #usageOf(listener: string, key: string): Writable {
     const id = idOf(listener, key);
     let usage = this.#byKey.get(id);
     if (usage === undefined) {
-      usage = { lastUsedMs: undefined, failures: 0 };
+      usage = { ...unused };
       this.#byKey.set(id, usage);
     }
     return usage;

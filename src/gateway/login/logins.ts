@@ -147,11 +147,13 @@ export class Logins {
 
   /** Whose certificate it is. An account's proves as much of the network that it comes from as a password does. */
   byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner {
-    const { clock, pace } = this.#guard;
+    const { clock, pace, keyUses } = this.#guard;
     const [owner, ...others] = this.#accounts.filter((account) => isCertificateOf(account, certificate));
     if (owner === undefined) return { kind: 'nobody' };
     if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
-    pace.succeeded({ network: placeOf(address), name: `${owner.name}@${this.#listener}` }, clock.now());
+    const network = placeOf(address);
+    pace.succeeded({ network, name: `${owner.name}@${this.#listener}` }, clock.now());
+    keyUses.used(this.#listener, owner.name, clock.wallMs(), network);
     const { authorities, keyPin } = certificate;
     const login = { account: owner.name, stamp: stampOf(owner), authorities };
     return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
@@ -183,7 +185,7 @@ export class Logins {
     if (found.kind !== 'right') return this.#refuse(said, network, found);
     const { key, stamp } = found;
     pace.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
-    keyUses.used(this.#listener, key.name, nowMs);
+    keyUses.used(this.#listener, key.name, nowMs, network);
     return { result: 'ok', login: { account: key.name, stamp, authorities: undefined } };
   }
 
@@ -239,7 +241,7 @@ export class Logins {
     signal,
     onSuspect,
   }: PasswordTry): Promise<LoginAnswer> {
-    const { clock, queue, remembered, digest } = this.#guard;
+    const { clock, queue, remembered, digest, keyUses } = this.#guard;
     const listener = this.#listener;
     if (certified?.account === user) return { result: 'certificate', login: certified };
     const found = this.#byName.get(user);
@@ -248,8 +250,10 @@ export class Logins {
     const hash = real ?? this.#decoyFor(user);
     const known = { listener, network, account: user, password, hash: hash?.text ?? '' };
     const isRemembered = remembered.has(known, clock.now());
-    if (isRemembered && real !== undefined && found !== undefined)
+    if (isRemembered && real !== undefined && found !== undefined) {
+      keyUses.used(listener, user, clock.wallMs(), network);
       return { result: 'remembered', login: found.login };
+    }
     // An equal try of another peer is checked with this one, and may still wait when this one is gone: so a copy is checked.
     const judged = Buffer.from(password);
     const pending = queue.add({
@@ -262,8 +266,12 @@ export class Logins {
     if (pending.isSuspect) onSuspect();
     const answer = await unlessAborted(pending, signal);
     if (answer === 'crowded' || answer === 'gone') return { result: answer };
-    if (answer === 'wrong' || found === undefined) return { result: 'failed' };
+    if (answer === 'wrong' || found === undefined) {
+      if (found !== undefined) keyUses.refused(listener, user);
+      return { result: 'failed' };
+    }
     remembered.remember(known, clock.now());
+    keyUses.used(listener, user, clock.wallMs(), network);
     return { result: 'ok', login: found.login };
   }
 

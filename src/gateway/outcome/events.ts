@@ -3,6 +3,8 @@
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
+import type { DecisionCode } from '../../domain/policy/assess.js';
+import type { RulePlace } from '../../domain/policy/policy.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { LogType } from '../../protocol/reply/reply.js';
@@ -42,6 +44,11 @@ export interface ExchangeEnded {
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
+  /** By which it was judged. */
+  readonly policy: string;
+  /** Why it was denied, and the rule that denies it or came nearest to allowing it. */
+  readonly denial: DecisionCode | undefined;
+  readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */
   readonly status: string;

@@ -205,12 +205,14 @@ export class Health {
   #state: HealthState = { at: 'up', timer: undefined };
   #isWatched = false;
   #aliveMs: number;
+  #changedMs: number;
   /** Failures before the last successful dial, and when that was. */
   #before = { failures: 0, upMs: 0 };
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
     this.#aliveMs = parts.clock.now();
+    this.#changedMs = parts.clock.wallMs();
   }
 
   get state(): HealthState {
@@ -221,6 +223,11 @@ export class Health {
   get fault(): UpstreamFault | undefined {
     const state = this.#state;
     return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
+  }
+
+  /** Since when it is up, or down: what the wall clock said then, so that it is the same however often it is asked. */
+  get changedMs(): number {
+    return this.#changedMs;
   }
 
   /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */
@@ -286,6 +293,7 @@ export class Health {
     }
     const isNew = was.at !== 'down' && was.at !== 'probing';
     const sinceMs = isNew ? clock.now() : was.sinceMs;
+    if (isNew) this.#changedMs = clock.wallMs();
     const timer = clock.setTimer(pauseMs, () => {
       this.#become({ at: 'probing', fault, failures, sinceMs });
       retry();
@@ -320,6 +328,7 @@ export class Health {
   }
 
   #becomeUp(): void {
+    if (this.fault !== undefined) this.#changedMs = this.#parts.clock.wallMs();
     this.#become({ at: 'up', timer: this.#isWatched ? this.#lookLater() : undefined });
   }
 

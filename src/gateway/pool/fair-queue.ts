@@ -62,6 +62,15 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return this.#promisedFresh;
   }
 
+  /** The waiter that came first, promised or not; undefined: none waits. */
+  get oldest(): W | undefined {
+    let oldest: W | undefined;
+    for (const waiter of this.promised) oldest = firstOf(oldest, waiter);
+    for (const { any, fresh } of this.#lines.values())
+      oldest = firstOf(oldest, firstOf(any.first, fresh.first));
+    return oldest;
+  }
+
   add(waiter: W): void {
     setOf(this.#line(waiter), waiter).add(waiter);
     this.#count(waiter, 1);

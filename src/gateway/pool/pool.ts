@@ -94,13 +94,18 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   snapshot(): PoolSnapshot {
-    const { state, fault, failed } = this.#dials.health;
+    const { state, fault, failed, changedMs } = this.#dials.health;
     const { idle, leased } = this.#open;
+    const nowMs = this.#options.clock.now();
+    const oldest = this.#queue.oldest;
     const counts = {
       dialing: this.#dials.count,
       idle: idle.length,
       leased: leased.length,
       waiters: this.#queue.size,
+      oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
+      changedMs,
+      fault,
     };
     if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
     return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
@@ -404,6 +409,12 @@ export interface PoolSnapshot {
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+  /** How long the first of them has waited; 0: none waits. */
+  readonly oldestWaitMs: number;
+  /** Since when its health is up, or down, on the wall clock. */
+  readonly changedMs: number;
+  /** Why it is down. */
+  readonly fault: UpstreamFault | undefined;
   /** `drained`: an operator took it out of service; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';
   /** Why it does not serve, as a sentence; undefined: it does, as far as anybody knows. */

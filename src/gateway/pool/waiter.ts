@@ -40,6 +40,8 @@ export class Waiter implements AbortListener {
   readonly weight: number;
   readonly isFresh: boolean;
   readonly arrival: number;
+  /** When it began to wait. */
+  readonly sinceMs: number;
   /** The queue's. */
   place: Place<Waiter> | undefined;
   /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
@@ -59,7 +61,8 @@ export class Waiter implements AbortListener {
     this.place = undefined;
     this.#asked = asked;
     this.#room = room;
-    this.#endMs = room.clock.now() + timeoutMs;
+    this.sinceMs = room.clock.now();
+    this.#endMs = this.sinceMs + timeoutMs;
     this.upstream = new Promise<Upstream>((resolve, reject) => {
       this.#take = resolve;
       this.#refuse = reject;

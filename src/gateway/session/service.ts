@@ -34,6 +34,8 @@ const refusedInputBytesMax = 16 * 1024 * 1024;
 
 /** All sessions. */
 export interface Service {
+  /** When a peer that must log in, and comes from there, is to be served; undefined: at once. */
+  turnOf(listener: ServedListener, address: string | undefined): Promise<void> | undefined;
   /**
    * Serves a transport until it ends; never rejects. `describe` is called once the peer is let in, and gives what takes
    * longer to know of it than the accept may take; it never rejects.
@@ -69,6 +71,8 @@ export function createService({
   const roster = new Roster();
   /** Transports of clients that are told why they get no session -> whose they are. */
   const refusedPeers = new Map<Transport, string>();
+  /** Peers that wait for their turn; each has a descriptor. */
+  let arriving = 0;
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
@@ -153,6 +157,16 @@ export function createService({
   }
 
   return {
+    turnOf({ name, context }, address) {
+      const logins = context.access(name)?.logins;
+      if (address === undefined || logins === undefined || isDraining) return undefined;
+      // Without room, those who come are refused, or others give way to them.
+      if (roster.size + arriving >= sessionsMax) return undefined;
+      arriving += 1;
+      return logins.turnOf(address).then(() => {
+        arriving -= 1;
+      });
+    },
     serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
       if (isDraining) return transport.close('draining');
       const refused = refusal(listener, peer);

@@ -168,3 +168,25 @@ test('metrics are made at most ten times a second, and a failure is not kept', a
   isBroken = false;
   assert.equal((await ask('/metrics')).body, 'm 3\n');
 });
+
+test('status.json: what is wrong, with plain times', async () => {
+  const found = [
+    {
+      code: 'backend-down',
+      text: 'mail1 is down since {2026-01-02T03:04:05.000Z}: connection refused.',
+      try: 'systemctl status dovecot',
+      backend: 'mail1',
+      isDegrading: true,
+      sinceMs: 1,
+    },
+  ] as const;
+  const told = parsed(await open({ ...healthy, found }).ask('/status.json'));
+  assert.deepEqual(Reflect.get(Object(told), 'problems'), [
+    {
+      code: 'backend-down',
+      text: 'mail1 is down since 2026-01-02T03:04:05.000Z: connection refused.',
+      try: 'systemctl status dovecot',
+      backend: 'mail1',
+    },
+  ]);
+});

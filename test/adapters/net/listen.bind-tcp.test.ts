@@ -5,7 +5,13 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import { bindTcp, ListenFault, listenInherited, listenTcp } from '../../../src/adapters/net/listen.js';
+import {
+  bindTcp,
+  ListenFault,
+  listenInherited,
+  listenTcp,
+  type Turn,
+} from '../../../src/adapters/net/listen.js';
 import type { Transport } from '../../../src/ports/transport.js';
 import { createEventWait } from '../../kit/event-wait.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
@@ -40,7 +46,7 @@ test('an address that is not ours is refused', async () => {
 });
 
 /** A listener with what it accepted. */
-async function openListener(t: TestContext, host: string) {
+async function openListener(t: TestContext, host: string, turnOf?: Turn) {
   const accepted: { transport: Transport; descriptor: number | undefined; address: string | undefined }[] =
     [];
   const wait = createEventWait();
@@ -53,6 +59,7 @@ async function openListener(t: TestContext, host: string) {
     },
     (text) => assert.fail(text),
     { hasHungUp: () => false, queuedBytes: () => undefined },
+    turnOf,
   );
   t.after(async () => {
     for (const { transport } of accepted) transport.close('draining', true);
@@ -75,6 +82,44 @@ void test('clients become transports, with the address that they come from', asy
   assert.equal(first?.address, '127.0.0.2');
   assert.ok((first.descriptor ?? 0) > 2);
   assert.equal(String(await first.transport.read()), 'x');
+});
+
+void test('who waits for a turn is taken then, with all that was sent; who left meanwhile is not taken, and harms nobody', async (t) => {
+  const turns: (() => void)[] = [];
+  const wait = createEventWait();
+  const { bound, accepted, until } = await openListener(t, '127.0.0.1', (address) => {
+    if (address === '127.0.0.4') return undefined;
+    return new Promise((resolve) => {
+      turns.push(resolve);
+      wait.wake();
+    });
+  });
+  const open = async (localAddress: string) => {
+    const socket = connect({ host: '127.0.0.1', port: bound.port, localAddress });
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    return socket;
+  };
+  const first = await open('127.0.0.2');
+  await wait.until(() => turns.length === 1, 'the first one');
+  first.write('hello');
+  const reset = await open('127.0.0.3');
+  await wait.until(() => turns.length === 2, 'the second one');
+  reset.resetAndDestroy();
+  // In the same order on the way: whoever comes behind has been seen after the reset.
+  await open('127.0.0.4');
+  await until(1);
+  assert.deepEqual(
+    accepted.map(({ address }) => address),
+    ['127.0.0.4'],
+  );
+  for (const go of turns) go();
+  await until(2);
+  const taken = accepted.find(({ address }) => address === '127.0.0.2');
+  assert.equal(String(await taken?.transport.read()), 'hello');
+  const gone = accepted.find(({ address }) => address === '127.0.0.3');
+  // Unread, a reset is not noticed before its turn.
+  if (gone !== undefined) await assert.rejects(gone.transport.read(), /the other side is gone/);
 });
 
 void test('a socket for both gives IPv4 addresses as such', async (t) => {

@@ -82,6 +82,9 @@ export interface BenchDaemonOptions {
   /** More of `listeners` and `policies`, as YAML. */
   readonly listeners?: string;
   readonly policies?: string;
+  /** More of `audit` and of `admin`, as YAML on the line: `, sign_key: key.pem`. */
+  readonly audit?: string;
+  readonly admin?: string;
   /** Whose users have upstreams of their own, to the same backend. */
   readonly otherUsers?: string;
   readonly nodeArgs?: readonly string[];
@@ -257,6 +260,8 @@ async function startDaemon(
     synced = false,
     listeners = '',
     policies = '',
+    audit = '',
+    admin = '',
     otherUsers,
     nodeArgs = [],
   }: BenchDaemonOptions,
@@ -287,8 +292,8 @@ policies:
     allow: [mailbox list, mailbox status, quota get, { command: fetch, content: true }]
 ${policies}
 state: ${name}-state
-audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring} }
-admin: { unix: ${name}-admin.sock }
+audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring}${audit} }
+admin: { unix: ${name}-admin.sock${admin} }
 `,
   );
   const log = openSync(path('log'), 'a');

@@ -14,7 +14,7 @@ const settings = settingsOf(
 const bob = 'bob@example.com';
 
 void test('the same words for the same user, however they were spelled, are one kind', () => {
-  const sightings = new Sightings('support');
+  const sightings = new Sightings({ listener: 'support' });
   const send = (user: string, words: string[], atMs: number, principal = 'carol@support'): void =>
     sightings.take(record(settings, 'support', { user, words, atMs, principal }));
   send(bob, ['mailbox list', 'INBOX', '-s'], recordedMs + 7);
@@ -41,7 +41,7 @@ void test('the same words for the same user, however they were spelled, are one 
 void test('a line is understood as its server would, with what enforce says of it today', () => {
   const policy = settings.policies.get('support') ?? assert.fail();
   const codeOf = (words: string[]): string | undefined => {
-    const sightings = new Sightings('support');
+    const sightings = new Sightings({ listener: 'support' });
     sightings.take(record(settings, 'support', { user: bob, words }));
     const [seen] = sightings.lines;
     const understood = understand(new RecordedAssessor(settings), policy, seen ?? assert.fail());
@@ -57,7 +57,7 @@ void test('a line is understood as its server would, with what enforce says of i
 });
 
 void test('a line that this version cannot read any more is none', () => {
-  const sightings = new Sightings('support');
+  const sightings = new Sightings({ listener: 'support' });
   const row = record(settings, 'support', { user: bob, words: ['mailbox list', 'A'] });
   sightings.take({ ...row, fields: { ...row.fields, args: ['--unknown', '--', 'A'] } });
   const policy = settings.policies.get('support') ?? assert.fail();

@@ -104,7 +104,7 @@ void test('random days of work, of every command of the catalog', () => {
   const allowed = new Set<string>();
   let lines = 0;
   for (let round = 0; round < rounds; round += 1) {
-    const sightings = new Sightings('p');
+    const sightings = new Sightings({ listener: 'p' });
     const count = 1 + Math.floor(random() * 4);
     for (let at = 0; at < count; at += 1) {
       const name = round < names.length && at === 0 ? (names[round] ?? '') : pick(random, names);

@@ -12,7 +12,7 @@ function suggestion(policy: string, ...lines: string[]): Suggestion {
   const settings = settingsOf(
     `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
   );
-  const sightings = new Sightings('support');
+  const sightings = new Sightings({ listener: 'support' });
   for (const [at, line] of lines.entries()) {
     const [user = '', words = ''] = line.split(': ');
     const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';

@@ -22,7 +22,7 @@ const observing = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode
 
 /** `USER: WORDS` each, as they were seen under the policy of the settings. */
 function see(settings: Settings, ...lines: string[]): Sight[] {
-  const sightings = new Sightings('support');
+  const sightings = new Sightings({ listener: 'support' });
   for (const line of lines) {
     const [user = '', words = ''] = line.split(': ');
     sightings.take(record(settings, 'support', { user, words: wordsOf(words), reason: 'x' }));

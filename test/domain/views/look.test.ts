@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   formatFilter,
+  type Look,
   lookAt,
   lookPath,
   looks,
@@ -78,4 +79,26 @@ void test('hostile bodies are refused with a sentence', () => {
   for (const body of bodies) assert.equal(typeof parseAsked('search', body), 'string', body.slice(0, 80));
   for (const body of ['{}', '{"wanted":5}', '{"wanted":"../x"}', '{"wanted":""}'])
     assert.equal(typeof parseAsked('show', body), 'string', body);
+});
+
+void test('a page of the newest, and rows as lines of a file', () => {
+  const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
+  const newest = { before: 9, rows: 50 };
+  assert.deepEqual(asked('search', { newest }), { look: 'search', filter: {}, cursor: undefined, newest });
+  for (const wrong of [{}, { rows: 0 }, { rows: 1_001 }, { rows: 1.5 }, { rows: 5, before: 0 }, [], 7])
+    assert.match(String(asked('search', { newest: wrong })), /^newest: must be/);
+  assert.match(String(asked('export', { newest })), /^newest: only for a search/);
+  assert.match(
+    String(asked('search', { newest, cursor: { after: 1, open: [] } })),
+    /^newest: only for a search/,
+  );
+  assert.deepEqual(asked('export', { as: 'csv' }), {
+    look: 'export',
+    filter: {},
+    cursor: undefined,
+    as: 'csv',
+  });
+  assert.match(String(asked('extract', { as: 'csv' })), /^as: must be/);
+  assert.match(String(asked('export', { as: 'xml' })), /^as: must be/);
+  assert.match(String(asked('search', { as: 'json' })), /^as: only for/);
 });

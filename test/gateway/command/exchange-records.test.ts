@@ -112,6 +112,7 @@ function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
     time: 2,
     names,
     id: 'I',
+    policy: 'support',
     judgement: judged('|alice@example.org|quota get'),
     backend: 'mail1',
     upstream: 'mail1-1',

@@ -65,7 +65,11 @@ void test('what failed is told by the name of the key where there is one, by the
   assert.equal(guard.keyUses.of('panel', 'modoboa').failures, 2);
   await clock.advance(60_000);
   assert.deepEqual(await failed(trying(right)), ['failed', 'modoboa', 'expired']);
-  assert.deepEqual(guard.keyUses.of('panel', 'modoboa'), { lastUsedMs: undefined, failures: 3 });
+  assert.deepEqual(guard.keyUses.of('panel', 'modoboa'), {
+    lastUsedMs: undefined,
+    lastFrom: undefined,
+    failures: 3,
+  });
 });
 
 void test('a login ends with its key: gone, another hash, another policy, expired', async () => {

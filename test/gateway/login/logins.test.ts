@@ -239,3 +239,24 @@ void test('a certificate that fits several accounts proves none of them, nor any
     }
   }
 });
+
+void test('of an account is known when it was used last and from where, and how often it was refused', async () => {
+  const guard = createLoginGuard(clock);
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);
+  const used = () => guard.keyUses.of('jobs', 'migrator');
+  await resultOf(logins, trying('migrator', 'wrong'));
+  await resultOf(logins, trying('nobody', 'wrong'));
+  assert.deepEqual(used(), { lastUsedMs: undefined, lastFrom: undefined, failures: 1 });
+  assert.equal(guard.keyUses.of('jobs', 'nobody').failures, 0);
+  for (const [address, result] of [
+    ['192.0.2.1', 'ok'],
+    ['192.0.2.1', 'remembered'],
+    ['2001:db8::7', 'ok'],
+  ] as const) {
+    const nowMs = clock.wallMs();
+    const { result: found } = await logins.byPassword(trying('migrator', 'secret', { address }));
+    assert.equal(found, result);
+    assert.deepEqual(used(), { lastUsedMs: nowMs, lastFrom: networkOf(address), failures: 1 });
+    await clock.advance(10_000);
+  }
+});

@@ -251,3 +251,19 @@ void test('nobody is passed over for one that may take nothing, or was promised 
   assert.equal(queue.take(anything, sated)?.name, 'c1');
   assert.equal(queue.take(anything, sated)?.name, 'a2');
 });
+
+void test('the oldest waiter, wherever it stands', () => {
+  const { queue, add } = open();
+  const oldest = (): string | undefined => queue.oldest?.name;
+  assert.equal(oldest(), undefined);
+  add('a');
+  add('b', true);
+  add('a', true);
+  const first = queue.take(anyOnly, hungry);
+  assert.deepEqual([first?.name, oldest()], ['a1', 'b1']);
+  // Promised waiters are out of the order, and wait all the same.
+  if (first !== undefined) queue.promise(first);
+  assert.equal(oldest(), 'a1');
+  queue.clear();
+  assert.equal(oldest(), undefined);
+});

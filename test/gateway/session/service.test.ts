@@ -149,6 +149,33 @@ void test('silent strangers of many addresses do not keep out who logged in from
   await settle();
 });
 
+void test('who must log in is served in the turn of its network, as long as there are descriptors for those who wait', async () => {
+  const guard = createLoginGuard(createFakeClock());
+  const logins = new Logins('support', [], guard);
+  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ access: () => access });
+  const { service, listener } = engine;
+  const served: string[] = [];
+  const arrive = (address: string): boolean => {
+    const turn = service.turnOf(listener, address);
+    void turn?.then(() => served.push(address));
+    return turn !== undefined;
+  };
+  for (let n = 0; n < 999; n += 1) assert.ok(arrive('192.0.2.1'));
+  assert.ok(arrive('198.51.100.7'));
+  assert.equal(arrive('192.0.2.1'), false, 'a thousand wait');
+  for (let turns = 0; !served.includes('198.51.100.7'); turns += 1) {
+    assert.ok(turns < 100);
+    await settle();
+  }
+  assert.ok(served.length <= 8, `${served.length} before it`);
+  while (served.length < 1000) await settle();
+  assert.ok(arrive('192.0.2.1'));
+  await service.drain();
+  assert.equal(arrive('192.0.2.1'), false);
+  assert.equal(service.turnOf({ ...listener, context: engine.context }, undefined), undefined);
+});
+
 void test('whom no policy takes gets no session; a flood of them is one record', async () => {
   const engine = openMemoryEngine();
   const { context } = engine;

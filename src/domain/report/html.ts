@@ -1,8 +1,8 @@
 // A report of one mailbox as one page of HTML to print or to send: no script, no link, nothing that is loaded.
 // The rule: every text goes through `escape`.
 
-import { createDayBook, type TouchDay } from '../../domain/report/touch.js';
-import { formatSpan, linesOf, type ReportForm } from './report-lines.js';
+import { formatSpan, linesOf, type ReportForm } from './lines.js';
+import { createDayBook, type TouchDay } from './touch.js';
 
 const style = `
 body { font: 11pt/1.4 sans-serif; margin: 2em; color: #000; background: #fff }
@@ -19,7 +19,7 @@ export function createHtmlReport(): ReportForm {
   const book = createDayBook();
   let isEmpty = true;
   return {
-    begin({ mailbox, period, isComplete, isContentOnly, sentences: [first = '', ...rest], madeAt }) {
+    begin({ mailbox, period, isComplete, isContentOnly, sentences: [first = '', ...rest], madeAt, madeBy }) {
       const title = escape(`Who touched ${mailbox}, ${period}`);
       const box = isComplete ? 'complete' : 'doubtful';
       return [
@@ -31,7 +31,7 @@ export function createHtmlReport(): ReportForm {
         `<p class="verdict ${box}">${escape(first)}</p>`,
         ...(rest.length === 0 ? [] : ['<ul>', ...rest.map((text) => `<li>${escape(text)}</li>`), '</ul>']),
         ...(isContentOnly ? ['<p>Only commands that showed content, or may have, are listed.</p>'] : []),
-        `<p>Made by dovegate at ${escape(madeAt)}. Days and times are UTC.</p>`,
+        `<p>Made by dovegate at ${escape(madeAt)}${madeBy === undefined ? '' : `, for ${escape(madeBy)}`}. Days and times are UTC.</p>`,
       ];
     },
     take: (touch) => tables(book.take(touch)),

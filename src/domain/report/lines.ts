@@ -1,8 +1,9 @@
 // What all forms of a report have in common: what each is given, and the lines that people read. Text of records is made harmless here.
 
-import { printable } from '../../domain/audit/encode.js';
-import type { Completeness } from '../../domain/report/completeness.js';
-import type { Touch, TouchCounts, TouchDay, TouchGroup } from '../../domain/report/touch.js';
+import { printable } from '../audit/encode.js';
+import type { MailboxLine } from '../page/api.js';
+import type { Completeness } from './completeness.js';
+import type { Touch, TouchCounts, TouchDay, TouchGroup } from './touch.js';
 
 /** What a report begins with. */
 export interface ReportHead {
@@ -13,6 +14,8 @@ export interface ReportHead {
   readonly sentences: readonly string[];
   readonly isContentOnly: boolean;
   readonly madeAt: string;
+  /** `eve on mx1`, where a daemon made it; harmless. */
+  readonly madeBy?: string | undefined;
 }
 
 /** One form of a report. Gives lines, or several in one text; `finish` the last ones. */
@@ -31,22 +34,8 @@ const classTexts: Readonly<Record<Touch['class'], string>> = {
   unread: 'not understood',
 };
 
-/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
-export interface ReportLine {
-  readonly day: string;
-  readonly person: string;
-  readonly what: string;
-  readonly count: number;
-  /** One time, or the first and the last. */
-  readonly firstTime: string;
-  readonly lastTime: string;
-  readonly reason: string;
-  readonly commands: string;
-  readonly note: string;
-}
-
 /** The lines of a day. */
-export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
+export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
     const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
     const notes = [
@@ -66,6 +55,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
     return {
       day: isMore ? `${printable(day)} (more)` : printable(day),
       person: printable(group.person),
+      class: group.class,
       what: classTexts[group.class],
       count: group.count,
       firstTime: group.firstTime,
@@ -73,6 +63,8 @@ export function linesOf({ day, isMore, groups }: TouchDay): ReportLine[] {
       reason: printable(group.reason),
       commands: printable(names.join(', ')),
       note: notes.join('; '),
+      isStopped: group.reached === 'no',
+      ids: group.ids,
     };
   });
 }
@@ -84,7 +76,7 @@ function endingOf({ outcome }: TouchGroup): string[] {
 }
 
 /** `08:22:34`, or `08:22:34 to 09:01:02`. */
-export function formatSpan({ firstTime, lastTime }: ReportLine): string {
+export function formatSpan({ firstTime, lastTime }: MailboxLine): string {
   const [first, last] = [firstTime, lastTime].map((time) => printable(time.slice(11, 19)));
   return first === last ? `${first}` : `${first} to ${last}`;
 }

@@ -1,7 +1,7 @@
 // Goal: the note of a line says what the other columns do not: how sure it is, what it showed, how it ended.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatSpan, linesOf } from '../../../src/cli/audit/report-lines.js';
+import { formatSpan, linesOf } from '../../../src/domain/report/lines.js';
 import type { TouchGroup } from '../../../src/domain/report/touch.js';
 
 const plain: TouchGroup = {
@@ -17,6 +17,7 @@ const plain: TouchGroup = {
   count: 3,
   firstTime: '2026-11-20T08:00:00.000Z',
   lastTime: '2026-11-20T09:00:00.000Z',
+  ids: [],
   commands: new Map([
     ['quota get', 2],
     ['mailbox\u202e list', 1],

@@ -1,0 +1,76 @@
+// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in the daemon.
+
+import { unlessAborted } from '../../concurrency/abortable.js';
+import type { Endpoint, PageRole } from '../../domain/page/api.js';
+
+/** Who asks. */
+export interface PageCaller {
+  /** The person's name in the configuration. */
+  readonly name: string;
+  readonly role: PageRole;
+  /** Patterns of mail users; undefined: all. */
+  readonly users: readonly string[] | undefined;
+  /** Of the connection, for records. */
+  readonly address: string | undefined;
+  /** At the socket of the page: who the kernel says it is, for records. */
+  readonly peer?: {
+    readonly uid?: number | undefined;
+    readonly gid?: number | undefined;
+    readonly pid?: number | undefined;
+    readonly user?: string | undefined;
+  };
+}
+
+export interface PageRequest {
+  readonly endpoint: Endpoint;
+  /** The parts of the path for `:word`, decoded. */
+  readonly params: readonly string[];
+  /** At most `askedBytesMax` bytes; empty for a GET. */
+  readonly body: string;
+  readonly who: PageCaller;
+  /** Whether this person is still there with the same role and view; asked again before something is told. */
+  readonly isStill: () => boolean;
+  /** Aborted when who asked has gone, and when the session ends. */
+  readonly signal: AbortSignal;
+}
+
+/** A whole answer, or one in pieces that end when the request's signal is aborted. */
+export type PageReply =
+  | {
+      readonly status: number;
+      readonly type: string;
+      readonly body: string;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
+  | { readonly status: 200; readonly type: string; readonly pieces: AsyncIterable<string> };
+
+/** Answers one endpoint. Rejects only with a bug of ours. */
+export type PageHandler = (request: PageRequest) => Promise<PageReply>;
+
+/** As JSON. */
+export function jsonReply(status: number, value: unknown): PageReply {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
+}
+
+/** A refusal with its sentence. */
+export function refusedReply(status: number, text: string): PageReply {
+  return jsonReply(status, { text });
+}
+
+/** The pieces until the signal is aborted, whatever makes them. */
+export async function* piecesUntil(
+  signal: AbortSignal,
+  pieces: AsyncIterable<string>,
+): AsyncGenerator<string> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await unlessAborted(iterator.next(), signal);
+      if (next === undefined || next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    // It may be in the middle of something; its end is its own matter.
+    void iterator.return?.().catch(() => undefined);
+  }
+}

@@ -1,0 +1,250 @@
+// Who is signed in to the page: links that open a session once, and sessions by a token. Nothing here is written to a disk, so a restart
+// ends all of them.
+// The rules: of links and tokens only a hash is kept; a link opens one session; a session holds only as long as the person is in the
+// configuration with the same role, view and proofs.
+
+import { randomBytes } from 'node:crypto';
+import { sha256Hex } from '../../domain/identity/credentials.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+
+/** A person signed in. */
+export interface PageSession {
+  /** The person's name in the configuration. */
+  readonly name: string;
+  /** Of the sign-in, for records. */
+  readonly address: string | undefined;
+  /** Milliseconds of the wall clock. */
+  readonly endsMs: number;
+}
+
+/**
+ * What came of a link or of a sign-in. `used`: it opened a session before, which has ended now; `own`: it opened the session of the very
+ * request, which goes on.
+ */
+export type Entered =
+  | { readonly kind: 'entered'; readonly token: string; readonly session: PageSession }
+  | { readonly kind: 'crowded' }
+  | { readonly kind: 'used' | 'own' | 'late'; readonly name: string }
+  | { readonly kind: 'unknown' };
+
+/** What is known of a token. */
+export type Found =
+  | { readonly kind: 'live'; readonly session: PageSession }
+  | { readonly kind: 'crowded'; readonly name: string }
+  /** It was ended by a reload, by its age or by a sign-out. */
+  | { readonly kind: 'ended'; readonly name: string }
+  | { readonly kind: 'unknown' };
+
+/** Where a session comes from. */
+export interface SignIn {
+  readonly name: string;
+  readonly address: string | undefined;
+  /** False once the person is gone or is not the same any more, or the proof does not count any more. */
+  readonly isStill: () => boolean;
+}
+
+export interface PageSessionParts {
+  readonly clock: Clock;
+  /** So many random bytes. */
+  readonly random?: (bytes: number) => Buffer;
+}
+
+export const linkMs = 60_000;
+export const sessionMs = 8 * 3_600_000;
+/** People who use the page at once. */
+export const peopleMax = 20;
+/** Sessions of one person; a further one ends the one that was used least lately. */
+export const sessionsPerPersonMax = 8;
+/** Links of one person that were not used yet; a further one takes the place of the oldest. */
+export const linksPerPersonMax = 4;
+/** A page asks more often than that, and has a stream of events open. */
+const activeMs = 60_000;
+/** Ended sessions and old links that are told apart from guesses. */
+const endedMax = 256;
+const tokenBytes = 32;
+
+interface Link {
+  readonly name: string;
+  readonly untilMs: number;
+  readonly isStill: () => boolean;
+}
+
+interface Session extends PageSession {
+  readonly hash: string;
+  /** Hash of the link that opened it. */
+  readonly link: string | undefined;
+  readonly isStill: () => boolean;
+  readonly timer: Timer;
+  usedMs: number;
+  /** Of each request that runs: to be called when the session ends. */
+  readonly running: Set<() => void>;
+}
+
+export type PageSessions = ReturnType<typeof createPageSessions>;
+
+export function createPageSessions({ clock, random = randomBytes }: PageSessionParts) {
+  /** By hash; of one person oldest first. */
+  const links = new Map<string, Link>();
+  const sessions = new Map<string, Session>();
+  /** Of sessions and links by hash: whose it was. */
+  const ended = new Map<string, string>();
+
+  function newToken(): { readonly token: string; readonly hash: string } {
+    const token = random(tokenBytes).toString('base64url');
+    return { token, hash: sha256Hex(token) };
+  }
+
+  function remember(hash: string, name: string): void {
+    ended.set(hash, name);
+    const [oldest] = ended.keys();
+    if (ended.size > endedMax && oldest !== undefined) ended.delete(oldest);
+  }
+
+  function end(session: Session): void {
+    if (!sessions.delete(session.hash)) return;
+    session.timer.cancel();
+    remember(session.hash, session.name);
+    if (session.link !== undefined) remember(session.link, session.name);
+    for (const onEnd of session.running) onEnd();
+  }
+
+  function isActive({ running, usedMs }: Session): boolean {
+    return running.size > 0 || clock.now() - usedMs < activeMs;
+  }
+
+  /** Whether others take all places. */
+  function isCrowdedFor(name: string): boolean {
+    const people = new Set([...sessions.values()].filter(isActive).map((each) => each.name));
+    return !people.has(name) && people.size >= peopleMax;
+  }
+
+  function open({ name, address, isStill }: SignIn, link?: string): Entered {
+    if (isCrowdedFor(name)) return { kind: 'crowded' };
+    const own = [...sessions.values()].filter((each) => each.name === name);
+    const [leastLately] = own.toSorted((one, other) => one.usedMs - other.usedMs);
+    if (own.length >= sessionsPerPersonMax && leastLately !== undefined) end(leastLately);
+    const { token, hash } = newToken();
+    const session: Session = {
+      name,
+      address,
+      endsMs: clock.wallMs() + sessionMs,
+      hash,
+      link,
+      isStill,
+      timer: clock.setTimer(sessionMs, () => end(session)),
+      usedMs: clock.now(),
+      running: new Set(),
+    };
+    sessions.set(hash, session);
+    return { kind: 'entered', token, session };
+  }
+
+  function dropLateLinks(): void {
+    for (const [hash, { name, untilMs }] of links) {
+      if (untilMs > clock.now()) continue;
+      links.delete(hash);
+      remember(hash, name);
+    }
+  }
+
+  return {
+    /** A new link of a person: what stands behind `#`. */
+    link(name: string, isStill: () => boolean): string {
+      dropLateLinks();
+      const own = [...links].filter(([, each]) => each.name === name);
+      const [oldest] = own;
+      if (own.length >= linksPerPersonMax && oldest !== undefined) {
+        links.delete(oldest[0]);
+        remember(oldest[0], name);
+      }
+      const { token, hash } = newToken();
+      links.set(hash, { name, untilMs: clock.now() + linkMs, isStill });
+      return token;
+    },
+
+    /**
+     * Opens the session of a link. A link that comes a second time is in two hands: the session that it opened ends, since nobody can tell
+     * whose that is. `token`: of the request, if it has one.
+     */
+    redeem(text: string, address: string | undefined, token?: string): Entered {
+      const hash = sha256Hex(text);
+      dropLateLinks();
+      const link = links.get(hash);
+      if (link !== undefined) {
+        if (!link.isStill()) {
+          links.delete(hash);
+          remember(hash, link.name);
+          return { kind: 'late', name: link.name };
+        }
+        const entered = open({ name: link.name, address, isStill: link.isStill }, hash);
+        // Where there was no room it can be tried again.
+        if (entered.kind === 'entered') links.delete(hash);
+        return entered;
+      }
+      const opened = [...sessions.values()].find((each) => each.link === hash);
+      if (opened !== undefined) {
+        if (token !== undefined && sha256Hex(token) === opened.hash)
+          return { kind: 'own', name: opened.name };
+        end(opened);
+        return { kind: 'used', name: opened.name };
+      }
+      const name = ended.get(hash);
+      return name === undefined ? { kind: 'unknown' } : { kind: 'late', name };
+    },
+
+    /** Opens a session for a person who proved who they are. */
+    enter(signIn: SignIn): Entered {
+      return open(signIn);
+    },
+
+    /** Whose token it is. The hash is looked up, so the time says nothing about the token. */
+    find(token: string): Found {
+      const hash = sha256Hex(token);
+      const session = sessions.get(hash);
+      if (session === undefined) {
+        const name = ended.get(hash);
+        return name === undefined ? { kind: 'unknown' } : { kind: 'ended', name };
+      }
+      if (!session.isStill()) {
+        end(session);
+        return { kind: 'ended', name: session.name };
+      }
+      if (!isActive(session) && isCrowdedFor(session.name)) return { kind: 'crowded', name: session.name };
+      session.usedMs = clock.now();
+      return { kind: 'live', session };
+    },
+
+    /** Whether it goes on: asked again before something is told. */
+    isLive(session: PageSession): boolean {
+      for (const each of sessions.values()) if (each === session) return each.isStill();
+      return false;
+    },
+
+    /** A request begins; undefined: too many run. What it returns ends it; `onEnd` is called if the session ends before. */
+    begin(session: PageSession, most: number, onEnd: () => void): (() => void) | undefined {
+      const found = [...sessions.values()].find((each) => each === session);
+      if (found === undefined || found.running.size >= most) return undefined;
+      found.running.add(onEnd);
+      return () => {
+        found.running.delete(onEnd);
+        found.usedMs = clock.now();
+      };
+    },
+
+    /** Signs out. */
+    leave(session: PageSession): void {
+      for (const each of sessions.values()) if (each === session) end(each);
+    },
+
+    /** Ends the sessions that do not hold any more: after a reload. */
+    review(): void {
+      for (const each of sessions.values()) if (!each.isStill()) end(each);
+    },
+
+    /** Ends all. */
+    close(): void {
+      links.clear();
+      for (const each of sessions.values()) end(each);
+    },
+  };
+}

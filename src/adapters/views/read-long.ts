@@ -1,0 +1,197 @@
+// Readings that take as long as the journal is: all of it is checked, and a report is made. They tell how far they are, and give what they
+// found in parts, each when the one before was taken.
+// The rule: memory does not grow with the journal, nor with what is found; in a limited view every row comes through it.
+
+import type { MailboxEnd, VerifyProgress, VerifyResult } from '../../domain/page/api.js';
+import { findingsOf } from '../../domain/report/findings.js';
+import {
+  createCsvReport,
+  createHtmlReport,
+  createJsonReport,
+  createPageReport,
+  type Doubt,
+  makeReport,
+  type ReportAsked,
+  type Reported,
+  type ReportForm,
+} from '../../domain/report/report.js';
+import { createSearch, createSurvey, type ExchangeRow, type TrailFilter } from '../../domain/trail/search.js';
+import type { Verdict } from '../../domain/trail/verify.js';
+import { createCover, createView } from '../../domain/views/view.js';
+import type { Clock } from '../../ports/machine.js';
+import {
+  filesSince,
+  findTrail,
+  type Piece,
+  readToDamage,
+  sizesOf,
+  type Trail,
+  type TrailFile,
+  verifyTrail,
+} from '../journal/trail.js';
+
+/** What is read. */
+export type LongTask = { readonly directory: string; readonly ownKey: string } & (
+  | { readonly long: 'verify' }
+  | {
+      readonly long: 'report';
+      readonly report: ReportAsked;
+      readonly form: 'page' | 'csv' | 'html' | 'json';
+      /** Patterns of the users whose records are shown; undefined: all records. */
+      readonly users: readonly string[] | undefined;
+      /** Why it is not complete, in a limited view. */
+      readonly limits: string | undefined;
+    }
+);
+
+/** A part of what comes out of it. */
+export type LongPart =
+  /** Not waited for, and replaced by a later one. */
+  | { readonly part: 'progress'; readonly progress: VerifyProgress }
+  | { readonly part: 'verified'; readonly result: VerifyResult }
+  /** Commands of the report that follows. */
+  | { readonly part: 'counted'; readonly commands: number }
+  /** An event of the endpoint `report`: its data as JSON. */
+  | { readonly part: 'event'; readonly event: string; readonly data: string };
+
+/** Resolves when the part was taken. */
+export type TellPart = (part: LongPart) => Promise<void>;
+
+const faultsMax = 100;
+const ownFiles = /^(\d{8,15}\.jsonl|checkpoint(-\d{1,15})?\.json)?$/;
+const progressMs = 200;
+/** Texts of a file go out together. */
+const textChars = 64 * 1024;
+
+/** Rejects with a JournalFault where the journal cannot be read. */
+export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: TellPart): Promise<void> {
+  const trail = findTrail([task.directory]);
+  const verdict = await verify(trail, task.ownKey, clock, tell);
+  if (task.long === 'verify') return tell({ part: 'verified', result: findingsOf(verdict) });
+  const { report, form: name, users, limits } = task;
+  const reported = reportedOf(trail, verdict, users, limits);
+  const form = formOf(name);
+  const { counts, texts } = await makeReport(reported, report, form);
+  const commands = counts.commands + counts.stopped;
+  await tell({ part: 'counted', commands });
+  if (name === 'page') {
+    let event = 'head';
+    for await (const data of texts) {
+      await tell({ part: 'event', event, data });
+      event = 'day';
+    }
+  } else {
+    let text = '';
+    for await (const line of texts) {
+      text += `${line}\n`;
+      if (text.length < textChars) continue;
+      await tell({ part: 'event', event: 'text', data: JSON.stringify(text) });
+      text = '';
+    }
+    await tell({ part: 'event', event: 'text', data: JSON.stringify(text) });
+  }
+  return tell({ part: 'event', event: 'end', data: JSON.stringify({ commands } satisfies MailboxEnd) });
+}
+
+function formOf(name: Extract<LongTask, { long: 'report' }>['form']): ReportForm {
+  switch (name) {
+    case 'page':
+      return createPageReport();
+    case 'csv':
+      return createCsvReport(() => undefined);
+    case 'html':
+      return createHtmlReport();
+    case 'json':
+      return createJsonReport();
+    default:
+      return name satisfies never;
+  }
+}
+
+/** In a limited view a fault is its kind and its place: its text may hold what a record says. */
+function reportedOf(
+  trail: Trail,
+  verdict: Verdict,
+  users: readonly string[] | undefined,
+  limits: string | undefined,
+): Reported {
+  const faults =
+    users === undefined
+      ? verdict.faults
+      : verdict.faults.map((fault) => ({ ...fault, text: 'the record is not what it should be' }));
+  const doubts: Doubt[] =
+    limits === undefined ? [] : [{ code: 'limited-view', text: limits, isSerious: true }];
+  return {
+    verdict: { ...verdict, faults },
+    isChecked: true,
+    whose: 'the key of the daemon, as it says itself',
+    // A forged record may name any file.
+    pathOf: (file) => (ownFiles.test(file) ? file : 'a file of the journal'),
+    rows: (filter) => rowsOf(trail, filter, users),
+    async survey(filter) {
+      const survey = createSurvey(filter);
+      const view = createView(users);
+      for (const file of trail.files)
+        for await (const piece of readToDamage(file))
+          if (piece !== undefined) survey.take(view.take(piece.bytes));
+      return survey.finish();
+    },
+    doubts: () => doubts,
+  };
+}
+
+/**
+ * The exchanges that match and that the view shows. To look at those that match alone is ten times faster than to show all lines first, and
+ * the same: a row bears what its admission says of the users that it touches. Lines that are no records are faults of the verdict already.
+ */
+async function* rowsOf(
+  trail: Trail,
+  filter: TrailFilter,
+  users: readonly string[] | undefined,
+): AsyncGenerator<ExchangeRow> {
+  const search = createSearch(filter);
+  const covers = users === undefined ? () => true : createCover(users);
+  const shown = (rows: readonly ExchangeRow[]) => rows.filter(({ fields }) => covers(fields));
+  for (const file of await filesSince(trail.files, filter.sinceMs))
+    for await (const piece of readToDamage(file))
+      if (piece !== undefined) yield* shown(search.take(piece.bytes));
+  yield* shown(search.finish());
+}
+
+async function verify(
+  trail: Trail,
+  ownKey: string,
+  clock: Pick<Clock, 'now'>,
+  tell: TellPart,
+): Promise<Verdict> {
+  const sizes = await sizesOf(trail.files);
+  const sizeOf = new Map(trail.files.map((file, at) => [file, sizes[at] ?? 0]));
+  const ofBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  let before = 0;
+  let current: TrailFile | undefined;
+  let within = 0;
+  let toldMs = clock.now();
+  const hear = (file: TrailFile, { bytes }: Piece): void => {
+    if (file !== current) {
+      before += current === undefined ? 0 : (sizeOf.get(current) ?? 0);
+      current = file;
+      within = 0;
+    }
+    within += bytes.length;
+    if (clock.now() - toldMs < progressMs) return;
+    toldMs = clock.now();
+    const size = sizeOf.get(file) ?? 0;
+    // Of a compressed file nobody knows how much there is to come; it counts when it was read.
+    const read = before + (file.isCompressed ? 0 : Math.min(within, size));
+    const seq = seqOf(bytes);
+    void tell({ part: 'progress', progress: { bytes: Math.min(read, ofBytes), ofBytes, seq } });
+  };
+  void tell({ part: 'progress', progress: { bytes: 0, ofBytes, seq: 0 } });
+  return verifyTrail(trail, { trustedKeys: [], ownKey, faultsMax, fromSeq: undefined }, hear);
+}
+
+/** Of the last record of a piece, if it tells. */
+function seqOf(piece: Buffer): number {
+  const at = piece.lastIndexOf(0x0a, piece.length - 2) + 1;
+  return Number(/^\{"seq":(\d{1,15}),/.exec(piece.toString('latin1', at, at + 32))?.[1] ?? 0);
+}

@@ -1,0 +1,47 @@
+// `dovegate page open`: asks the daemon for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
+
+import { readFromDisk } from '../adapters/host/process.js';
+import { findAdmin } from '../domain/config/parse-settings.js';
+import { exitCodes } from '../ports/machine.js';
+import { exitCodeOf, findDaemon } from './operate.js';
+import { CommandFault, plain, stderr, stdout } from './output/output.js';
+
+export interface PageOpenOptions {
+  /** The configuration, which names `admin.page.unix`; people of the page need not be able to read it. */
+  readonly config: string;
+  /** The socket itself. */
+  readonly socket?: string;
+}
+
+/** Where the packages put it. */
+const standardSocket = '/run/dovegate/page.sock';
+
+/** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */
+export async function openLink(options: PageOpenOptions): Promise<number> {
+  const socket = options.socket ?? socketOf(options.config);
+  const { status, body } = await findDaemon({ config: options.config, socket })('POST', '/page/open');
+  const text = body.trimEnd();
+  if (status !== 200) {
+    stderr(`${socket}: ${plain(text)}`);
+    return exitCodeOf(status);
+  }
+  if (!/^https?:\/\/[!-~]+$/.test(text)) {
+    const message = `${socket}: the server there is not the page of dovegate, or of another release`;
+    throw new CommandFault(exitCodes.unavailable, message);
+  }
+  stdout(text);
+  stderr('opens the page once, within a minute, for you; do not pass it on');
+  return exitCodes.ok;
+}
+
+function socketOf(config: string): string {
+  const admin = findAdmin(config, readFromDisk);
+  // People of the page need not be able to read the configuration.
+  if (admin === undefined) return standardSocket;
+  const { socket } = admin.page ?? {};
+  if (socket !== undefined) return socket.path;
+  throw new CommandFault(
+    exitCodes.configuration,
+    `${config} has no admin.page.unix, where links are given out; add it, or give --socket PATH`,
+  );
+}

@@ -1,0 +1,88 @@
+// Who may do what, from the settings: a row for each listener, account and key, and their policies with the rules in words. Pure.
+
+import { describeRule, effectOfName, rightsOf } from '../domain/answers/rights.js';
+import { allEffects, allSeries, commandsOf, type Effect } from '../domain/commands/catalog.js';
+import type { Settings } from '../domain/config/settings.js';
+import type { AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
+import type { Policy, Rule } from '../domain/policy/policy.js';
+import { formatPeers } from '../setup/peers.js';
+
+type Row = AccessTable['rows'][number];
+
+/** `nowMs`: a rule that has ended counts no more. */
+export function accessTable({ listeners, policies }: Settings, nowMs: number): AccessTable {
+  return {
+    effects: allEffects.map((name) => ({ name, commands: commandsByEffect.get(name) ?? 0 })),
+    rows: listeners.flatMap((listener): Row[] => {
+      const { name, peers, accounts, keys } = listener;
+      return [
+        ...listener.policies.map((choice): Row => {
+          const people = formatPeers(choice.peers ?? peers).trim();
+          const row = { kind: 'listener', listener: name, name, policy: choice.policy } as const;
+          return people === '' ? row : { ...row, people };
+        }),
+        ...accounts.map((each): Row => {
+          return { kind: 'account', listener: name, name: each.name, policy: each.policy };
+        }),
+        ...keys.map((each): Row => {
+          return { kind: 'key', listener: name, name: each.name, policy: each.policy };
+        }),
+      ];
+    }),
+    policies: [...policies.values()].map((policy) => policyShown(policy, nowMs)),
+  };
+}
+
+const commandsByEffect: ReadonlyMap<Effect, number> = countCommands();
+
+function countCommands(): Map<Effect, number> {
+  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
+  const counts = new Map<Effect, number>();
+  for (const name of names) {
+    const effect = effectOfName(name);
+    counts.set(effect, (counts.get(effect) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function policyShown(policy: Policy, nowMs: number): AccessPolicy {
+  const { users, except, limits, isObserving } = rightsOf(policy, '', undefined);
+  const shown = (rule: Rule): RuleOfPolicy => ({
+    command: rule.command,
+    effect: effectOfName(rule.command),
+    says: describeRule(rule),
+    place: placeOf(rule),
+  });
+  const isDenied = (command: string): boolean =>
+    policy.denyByCommand
+      .get(command)
+      ?.some(
+        ({ where, query, users: some }) =>
+          (where === undefined || where.length === 0) && query === undefined && some === undefined,
+      ) === true;
+  const holding = policy.allow.filter(
+    ({ command, expiresMs }) => (expiresMs === undefined || nowMs < expiresMs) && !isDenied(command),
+  );
+  return {
+    name: policy.name,
+    place: placeOf(policy),
+    isObserving,
+    ...(policy.shadow === undefined ? {} : { shadow: placeOf(policy.shadow) }),
+    users,
+    except,
+    limits,
+    cells: allEffects.map((effect) => {
+      const rules = holding.filter(({ command }) => effectOfName(command) === effect);
+      return {
+        commands: [...new Set(rules.map(({ command }) => command))],
+        mayAll: rules.some(({ allUsers }) => allUsers),
+      };
+    }),
+    allow: policy.allow.map(shown),
+    deny: policy.deny.map(shown),
+  };
+}
+
+function placeOf({ place: { file, line } }: Pick<Policy | Rule, 'place'>): string {
+  return `${file}:${line}`;
+}

@@ -1,0 +1,346 @@
+// What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
+// failed logins, auth services that do not answer, stalls.
+// The rules: `observe` runs for every command and allocates nothing there; the memory is the same after a year; no text of a client or a
+// backend is shown, only codes and names of the configuration.
+
+import { decisionCodes, errorCodes, lookupCodes } from '../adapters/telemetry/codes.js';
+import { formatTime } from '../domain/audit/record.js';
+import { networkOf } from '../domain/identity/peer.js';
+import { type CountedAs, History } from '../domain/now/history.js';
+import { type NowFacts, Standing } from '../domain/now/problems.js';
+import { RefusedLogins } from '../domain/now/refused-logins.js';
+import type { Trouble } from '../domain/page/api.js';
+import type { EngineEvent, ExchangeEnded, LoginResult } from '../gateway/outcome/events.js';
+import type { Clock, Timer } from '../ports/machine.js';
+
+type Troubling = Extract<EngineEvent, { kind: 'exchange-ended' | 'login' | 'session-refused' }>;
+
+/** A row, and the mail user whom its command named, whom not everybody may see. */
+export interface TroubleRow {
+  readonly row: Trouble;
+  readonly user: string;
+}
+
+/** The last of those that are the same, when the first and the last were, and how many there are. */
+interface Kept {
+  event: Troubling;
+  firstMs: number;
+  lastMs: number;
+  count: number;
+}
+
+const troublesMax = 20;
+/** How long a stall is shown. */
+const stallShownMs = 60_000;
+/** Auth services are named by the configuration; reloads may name others. */
+const lookupsMax = 16;
+/** Several things change at once when a host goes down. */
+const changedMs = 50;
+
+export class NowWatch {
+  readonly history: History;
+  readonly standing: Standing;
+  readonly #clock: Clock;
+  readonly #logins = new RefusedLogins();
+  /** The oldest first; those that are the same stand together. */
+  readonly #troubles: Kept[] = [];
+  readonly #lookups = new Map<string, { readonly sinceMs: number; readonly code: string }>();
+  #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
+  #timer: Timer | undefined;
+  #isChanged = true;
+  /** Called soon after the daemon got better or worse. */
+  onTurn: () => void = () => undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.history = new History(clock.now());
+    this.standing = new Standing(clock.wallMs());
+  }
+
+  observe(event: EngineEvent): void {
+    switch (event.kind) {
+      case 'exchange-ended': {
+        this.#isChanged = true;
+        const as = countedAs[event.outcome];
+        this.history.ended(this.#clock.now(), as);
+        if (as !== 'other') this.#add(event);
+        return;
+      }
+      case 'login':
+        if (!failures.has(event.result)) return;
+        this.#loginFailed(event);
+        return this.#add(event);
+      case 'session-refused':
+        return this.#add(event);
+      case 'lookup-failing':
+        if (this.#lookups.size < lookupsMax)
+          this.#lookups.set(event.socket, { sinceMs: this.#clock.wallMs(), code: event.code });
+        return this.#turned();
+      case 'lookup-working':
+        this.#lookups.delete(event.socket);
+        return this.#turned();
+      case 'backend-down':
+      case 'backend-up':
+      case 'ship-away':
+      case 'ship-connected':
+      case 'audit-failed':
+        return this.#turned();
+      case 'backend-log':
+      case 'dial-failed':
+      case 'flood':
+      case 'http-request':
+      case 'session-opened':
+      case 'session-closed':
+      case 'upstream-opened':
+      case 'upstream-closed':
+      case 'ship-damaged':
+      case 'ship-missing':
+      case 'ship-restarted':
+      case 'ship-position-failed':
+        return;
+      default:
+        return event satisfies never;
+    }
+  }
+
+  /** Nothing was served for so long, up to now. */
+  stalled(durationMs: number): void {
+    const atMs = this.#clock.wallMs();
+    const isOver = this.#stall === undefined || atMs - this.#stall.atMs > stallShownMs;
+    if (isOver || durationMs >= (this.#stall?.durationMs ?? 0)) this.#stall = { atMs, durationMs };
+    this.#turned();
+  }
+
+  /** Whether something that is shown has happened since the last call. */
+  takeChanged(): boolean {
+    const isChanged = this.#isChanged;
+    this.#isChanged = false;
+    return isChanged;
+  }
+
+  /** Newest first. */
+  troubles(): readonly TroubleRow[] {
+    const rows: TroubleRow[] = [];
+    for (const { event, lastMs, firstMs, count } of this.#troubles) {
+      const { row, user } = rowOf(event, lastMs);
+      rows.push({ row: count === 1 ? row : { ...row, count, since: formatTime(firstMs) }, user });
+    }
+    return rows.toReversed();
+  }
+
+  /** What it knows of what is wrong. */
+  facts(): Pick<NowFacts, 'refusedKeys' | 'failedLogins' | 'lookups' | 'stall'> {
+    const nowMs = this.#clock.now();
+    const wallMs = this.#clock.wallMs();
+    const atWall = (ms: number): number => Math.round(wallMs - (nowMs - ms));
+    const isStallShown = this.#stall !== undefined && wallMs - this.#stall.atMs <= stallShownMs;
+    return {
+      refusedKeys: this.#logins
+        .keys(nowMs)
+        .map((key) => ({ ...key, firstMs: atWall(key.firstMs), lastMs: atWall(key.lastMs) })),
+      failedLogins: this.#logins.logins(nowMs),
+      lookups: [...this.#lookups].map(([socket, { sinceMs, code }]) => ({
+        socket,
+        sinceMs,
+        why: meaningIn(lookupCodes, code),
+      })),
+      stall: isStallShown ? this.#stall : undefined,
+    };
+  }
+
+  end(): void {
+    this.#timer?.cancel();
+  }
+
+  #add(event: Troubling): void {
+    this.#isChanged = true;
+    const kept = this.#troubles;
+    const nowMs = this.#clock.wallMs();
+    let same: Kept | undefined;
+    for (const each of kept) if (isSame(each.event, event)) same = each;
+    if (same === undefined) {
+      if (kept.length === troublesMax) kept.shift();
+      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1 });
+      return;
+    }
+    // It is the newest again.
+    kept.splice(kept.indexOf(same), 1);
+    kept.push(same);
+    same.event = event;
+    same.lastMs = nowMs;
+    same.count += 1;
+  }
+
+  #loginFailed({ listener, address, account, keyRefusal }: Extract<EngineEvent, { kind: 'login' }>): void {
+    const nowMs = this.#clock.now();
+    const network = networkOf(address ?? '-');
+    this.#logins.failed(nowMs, listener, network);
+    // Only then is the name one of the configuration, and no text of a client.
+    if (keyRefusal !== undefined && account !== undefined)
+      this.#logins.refused(nowMs, listener, account, keyRefusal, network);
+  }
+
+  #turned(): void {
+    this.#isChanged = true;
+    this.#timer ??= this.#clock.setTimer(changedMs, () => {
+      this.#timer = undefined;
+      this.onTurn();
+    });
+  }
+}
+
+const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
+  ok: 'other',
+  // The client left.
+  aborted: 'other',
+  denied: 'denied',
+  unparsable: 'denied',
+  limited: 'denied',
+  failed: 'failed',
+  timeout: 'failed',
+  unknown: 'failed',
+};
+
+const failures: ReadonlySet<LoginResult> = new Set([
+  'failed',
+  'crowded',
+  'malformed',
+  'ambiguous',
+  'tls-failed',
+]);
+
+const loginSentences: Readonly<Record<LoginResult, string>> = {
+  ok: '',
+  remembered: '',
+  certificate: '',
+  gone: '',
+  failed: 'The name, the password or the key is wrong.',
+  crowded: 'Too many logins at once: it was not checked.',
+  malformed: 'No name and password where, or in the form in which, they are permitted.',
+  ambiguous: 'The certificate is one of several accounts.',
+  'tls-failed': 'The TLS handshake failed.',
+};
+
+const keySentences = {
+  expired: 'has expired',
+  replaced: 'was replaced',
+  address: 'may not be used from there',
+  name: 'was said together with the name of another key',
+} as const;
+
+/** Whether their rows would differ in their time, id and user only. */
+function isSame(one: Troubling, other: Troubling): boolean {
+  if (one.kind === 'exchange-ended') {
+    if (other.kind !== 'exchange-ended') return false;
+    return (
+      one.error === other.error &&
+      one.outcome === other.outcome &&
+      one.denial === other.denial &&
+      one.exchange.principal === other.exchange.principal &&
+      one.exchange.command === other.exchange.command &&
+      one.exchange.listener === other.exchange.listener &&
+      one.status === other.status &&
+      one.policy === other.policy &&
+      one.rule?.line === other.rule?.line &&
+      one.rule?.file === other.rule?.file &&
+      placeOf(one) === placeOf(other)
+    );
+  }
+  if (other.kind === 'exchange-ended' || one.listener !== other.listener) return false;
+  if (one.kind === 'session-refused') return other.kind === one.kind && one.principal === other.principal;
+  return (
+    other.kind === 'login' &&
+    one.result === other.result &&
+    one.keyRefusal === other.keyRefusal &&
+    (one.keyRefusal === undefined || one.account === other.account) &&
+    networkOf(one.address ?? '-') === networkOf(other.address ?? '-')
+  );
+}
+
+/** Nothing was sent anywhere when its record could not be written. */
+function placeOf({ backend, error }: ExchangeEnded): string | undefined {
+  return error === 'audit-failed' || error === 'audit-reserve' ? undefined : backend;
+}
+
+function rowOf(event: Troubling, atMs: number): TroubleRow {
+  const at = formatTime(atMs);
+  const { listener } = event.kind === 'exchange-ended' ? event.exchange : event;
+  if (event.kind === 'login') {
+    const { account, address, keyRefusal, result } = event;
+    const isKey = keyRefusal !== undefined && account !== undefined;
+    const from = networkOf(address ?? '-');
+    const text = isKey ? `The key ${keySentences[keyRefusal]} (${from}).` : loginSentences[result];
+    return { row: { at, kind: 'login', principal: isKey ? account : from, listener, text }, user: '' };
+  }
+  if (event.kind === 'session-refused') {
+    const principal = event.principal ?? '-';
+    const text = 'No session: not among its peers or networks, or a limit of sessions is reached.';
+    return { row: { at, kind: 'denied', principal, listener, text }, user: '' };
+  }
+  const { exchange, outcome } = event;
+  const backend = placeOf(event);
+  const { id, principal, command, user } = exchange;
+  const kind = countedAs[outcome] === 'denied' ? 'denied' : 'failed';
+  const where = {
+    listener,
+    ...(command === undefined ? {} : { command }),
+    ...(backend === undefined ? {} : { backend }),
+  };
+  return { row: { at, id, kind, principal, ...where, text: sentenceOf(event) }, user };
+}
+
+/** Of a command that was refused or failed. */
+function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: ExchangeEnded): string {
+  if (denial !== undefined && error === undefined) {
+    const place =
+      rule === undefined ? '' : ` (${rule.file.slice(rule.file.lastIndexOf('/') + 1)}:${rule.line})`;
+    return `Policy "${policy}" refuses it: ${plain(decisionCodes[denial][0])}${place}.`;
+  }
+  if (error !== undefined) return `${capital(errorMeaning(error)[0])}.`;
+  if (outcome === 'denied')
+    return `Policy "${policy}" refuses it: it asks for a reason, or the peer is not served any more.`;
+  if (denial === undefined && status.startsWith('-')) {
+    const word = /^-([A-Z]{1,12})(?:\t|$)/.exec(status)?.[1] ?? '';
+    return `${backend ?? 'The backend'} answered: ${statusWords[word] ?? 'it failed'}.`;
+  }
+  return 'It failed.';
+}
+
+/** What a backend says with a status; another one could be any word. */
+const statusWords: Readonly<Record<string, string>> = {
+  NOUSER: 'no such user (NOUSER)',
+  NOTFOUND: 'not found (NOTFOUND)',
+  DATAERR: 'it does not accept the value (DATAERR)',
+  USAGE: 'it does not accept the arguments (USAGE)',
+  TEMPFAIL: 'temporary failure (TEMPFAIL)',
+  NOPERM: 'permission denied (NOPERM)',
+  EXPIRED: 'expired (EXPIRED)',
+  CHANGED: 'changed meanwhile (CHANGED)',
+  PROTOCOL: 'protocol error (PROTOCOL)',
+  UNKNOWN: 'it failed without saying why (UNKNOWN)',
+};
+
+function errorMeaning(code: string): readonly [string, string?] {
+  const lookup = 'lookup-';
+  return code.startsWith(lookup)
+    ? meaningIn(lookupCodes, code.slice(lookup.length))
+    : meaningIn(errorCodes, code);
+}
+
+/** A code that no table has is not shown: it could be anybody's word. */
+export function meaningIn(
+  table: Readonly<Record<string, readonly [string, string?]>>,
+  code: string,
+): readonly [string, string?] {
+  const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
+  return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];
+}
+
+/** The tables are written for Markdown. */
+function plain(text: string): string {
+  return text.replaceAll('`', '');
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,262 @@
+// Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one mailbox,
+// which begins with such a check.
+// The rules: no record, no answer; what somebody without a right to names may ask for has none; a report in a limited view is never complete.
+
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import { measureTrail, type TrailSize } from '../adapters/journal/trail.js';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageRequest,
+  refusedReply,
+} from '../adapters/page/page-request.js';
+import type { Shipping } from '../adapters/shipping/shipping.js';
+import { shipCodes } from '../adapters/telemetry/codes.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
+import { TokenBuckets } from '../concurrency/limits.js';
+import { formatTime, isObject } from '../domain/audit/record.js';
+import { GlobList } from '../domain/names/glob.js';
+import type { AskReport, Proof, Verified, VerifyProgress } from '../domain/page/api.js';
+import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { meaningIn } from './now-watch.js';
+
+/** What the answers are made from. */
+export interface ProofParts {
+  readonly clock: Pick<Clock, 'now' | 'wallMs'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly journal: Pick<OpenJournal, 'appendDurable' | 'seq'> & {
+    readonly found: Pick<OpenJournal['found'], 'journal'>;
+  };
+  readonly shipping: Pick<Shipping, 'sinks'>;
+  readonly looks: Pick<Looks, 'readLong'>;
+  /** Of the journal. */
+  readonly directory: string;
+  /** The public key that signs it, in base64. */
+  readonly ownKey: string;
+  /** Of this machine, for a report. */
+  readonly host: string;
+}
+
+/** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
+const measuredMs = 1_000;
+/** Refused reports of one person: each is a record. 20 at once, then one a second. */
+const refusalRate = { burst: 20, refillMs: 1_000, sourcesMax: 1_000 } as const;
+
+/** Handlers of `proof`, `verify` and `report`. */
+export function createProofHandlers(
+  parts: ProofParts,
+): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
+  const { clock, log, journal, shipping, looks, directory, ownKey, host } = parts;
+  const started = formatTime(clock.wallMs());
+  const refusals = new TokenBuckets(refusalRate);
+  let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
+  let last: Verified | undefined;
+  let running: (NonNullable<Proof['running']> & { readonly signal: AbortSignal }) | undefined;
+
+  return { proof: answering(proof), verify: answering(verify), report: answering(report) };
+
+  function answering(answer: PageHandler): PageHandler {
+    return async (request) => {
+      try {
+        return await answer(request);
+      } catch (fault) {
+        if (fault instanceof LookRefused) return refusedReply(503, fault.message);
+        return refusedReply(503, told(request, fault));
+      }
+    };
+  }
+
+  async function proof(): ReturnType<PageHandler> {
+    const nowMs = clock.now();
+    if (measured === undefined || nowMs - measured.atMs >= measuredMs)
+      measured = { atMs: nowMs, size: measureTrail(directory) };
+    const size = await measured.size;
+    const { signal, ...now } = running ?? {};
+    const shown: Proof = {
+      at: formatTime(clock.wallMs()),
+      journal: journal.found.journal,
+      seq: journal.seq,
+      key: ownKey,
+      ...size,
+      last,
+      ...(signal?.aborted === false && 'by' in now && { running: now }),
+      started,
+      receivers: shipping.sinks.map(({ name, state, lagRecords, safeSeq }) => ({
+        name,
+        state: state.at,
+        // Its own words may be those of a receiver.
+        ...(state.at === 'away' && { text: meaningIn(shipCodes, state.code)[0] }),
+        lagRecords,
+        safeSeq,
+      })),
+    };
+    return jsonReply(200, shown);
+  }
+
+  function verify(request: PageRequest): ReturnType<PageHandler> {
+    const { who, signal } = request;
+    const read = looks.readLong({ long: 'verify', directory, ownKey }, who.name, signal);
+    const mine = { by: who.name, since: formatTime(clock.wallMs()), signal };
+    const show = (progress: VerifyProgress): void => {
+      running = { ...mine, ...progress };
+    };
+    const leave = (): void => {
+      if (running?.signal === signal) running = undefined;
+    };
+    show({ bytes: 0, ofBytes: 0, seq: 0 });
+    return eventReply(request, steps(), leave);
+
+    async function* steps(): AsyncGenerator<string> {
+      for await (const part of read) {
+        if (part.part === 'progress') {
+          show(part.progress);
+          yield eventText('progress', part.progress);
+        } else if (part.part === 'verified') {
+          const { result } = part;
+          const state = result.isWhole ? 'whole' : `faults=${result.faultCount}`;
+          await record(request, 'audit-verify', [state, `to=${result.toSeq ?? 0}`], 0);
+          last = { ...result, at: formatTime(clock.wallMs()), by: who.name };
+          yield eventText('result', last);
+        }
+      }
+    }
+  }
+
+  function report(request: PageRequest): ReturnType<PageHandler> {
+    const asked = parseReport(request.body);
+    if (typeof asked === 'string') return Promise.resolve(refusedReply(400, asked));
+    const { who, signal } = request;
+    const { mailbox, fromMs, toMs, content = false, form } = asked;
+    const { name, users } = who;
+    const question = [
+      `user=${mailbox}`,
+      ...(fromMs === undefined ? [] : [`since=${formatTime(fromMs)}`]),
+      ...(toMs === undefined ? [] : [`until=${formatTime(toMs)}`]),
+      ...(content ? ['content'] : []),
+      ...(users === undefined ? [] : [`view=${users.join(' ')}`]),
+    ];
+    if (users !== undefined && !new GlobList(users).matches(mailbox.toLowerCase())) {
+      const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
+      const waitMs = refusals.take(name, clock.now());
+      if (waitMs !== undefined)
+        return Promise.resolve(refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`));
+      return record(request, 'audit-report', ['refused', ...question], 0).then(() => refusedReply(403, text));
+    }
+    const nowMs = clock.wallMs();
+    const madeBy = `${name} on ${host}`;
+    const full: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly: content, madeBy };
+    const limits =
+      users === undefined
+        ? undefined
+        : `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`;
+    const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
+    const read = looks.readLong(task, name, signal);
+    return eventReply(request, steps(read), () => undefined);
+
+    async function* steps(read_: AsyncIterable<LongPart>): AsyncGenerator<string> {
+      for await (const part of read_) {
+        if (part.part === 'progress') yield eventText('progress', part.progress);
+        else if (part.part === 'counted') await record(request, 'audit-report', question, part.commands);
+        else if (part.part === 'event') yield `event: ${part.event}\ndata: ${part.data}\n\n`;
+      }
+    }
+  }
+
+  /** Events, and at the end `failed` with a sentence where they broke off. The first of them is waited for: until then it can be refused. */
+  async function eventReply(
+    request: PageRequest,
+    steps: AsyncGenerator<string>,
+    leave: () => void,
+  ): ReturnType<PageHandler> {
+    request.signal.addEventListener('abort', leave, { once: true });
+    const first = await steps.next().catch((fault: unknown) => {
+      leave();
+      throw fault;
+    });
+    return { status: 200, type: 'text/event-stream', pieces: pieces() };
+
+    async function* pieces(): AsyncGenerator<string> {
+      try {
+        for (let next = first; next.done !== true; next = await steps.next()) {
+          if (!request.isStill()) {
+            yield eventText('failed', { text: 'the configuration was changed meanwhile; ask again' });
+            break;
+          }
+          yield next.value;
+        }
+      } catch (fault) {
+        if (!request.signal.aborted) yield eventText('failed', { text: told(request, fault) });
+      } finally {
+        leave();
+        // Nobody may have asked for more than the first one.
+        await steps.return(undefined);
+      }
+    }
+  }
+
+  function record(
+    { who }: PageRequest,
+    action: string,
+    args: readonly string[],
+    rows: number,
+  ): Promise<void> {
+    const { name: by, address } = who;
+    const peer = who.peer ?? (address === undefined ? {} : { address });
+    const time = clock.wallMs();
+    return journal.appendDurable({ time, event: 'operator', peer, action, by, args, rows }, false, true);
+  }
+
+  /** What somebody is told of a fault; its own words may name files and more, and are logged. */
+  function told({ endpoint, signal }: PageRequest, fault: unknown): string {
+    if (fault instanceof LookRefused) return fault.message;
+    if (!signal.aborted)
+      log.report({ event: 'admin-failed', level: 'error', text: `${endpoint}: ${messageOf(fault)}` });
+    return 'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate';
+  }
+}
+
+function eventText(event: string, data: unknown): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+const mailboxCharsMax = 4096;
+const forms = ['page', 'csv', 'html', 'json'] as const;
+
+/** A text: why it is no such request. */
+function parseReport(body: string): AskReport | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return 'the request is not JSON';
+  }
+  if (!isObject(value)) return 'the request is not a JSON object';
+  const { mailbox, fromMs, toMs, content, form: wanted } = value;
+  const form = forms.find((each) => each === wanted);
+  if (typeof mailbox !== 'string' || mailbox.length > mailboxCharsMax)
+    return `mailbox: must be a text of at most ${mailboxCharsMax} characters`;
+  if (!isTime(fromMs) || !isTime(toMs)) return 'fromMs, toMs: must be a time in milliseconds since 1970';
+  if (content !== undefined && typeof content !== 'boolean') return 'content: must be true or false';
+  if (form === undefined) return `form: must be one of ${forms.join(' ')}`;
+  const why = whyNoReport({ mailbox, fromMs, toMs });
+  if (why === 'mailbox') return 'name one mailbox, without *';
+  if (why === 'time') return 'the time must begin before it ends';
+  return {
+    mailbox,
+    form,
+    ...(fromMs !== undefined && { fromMs }),
+    ...(toMs !== undefined && { toMs }),
+    ...(content !== undefined && { content }),
+  };
+}
+
+/** Until the year 9999, which is as far as times of records go. */
+function isTime(value: unknown): value is number | undefined {
+  return (
+    value === undefined ||
+    (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 253_402_300_800_000)
+  );
+}

@@ -1,0 +1,138 @@
+// The parts of a daemon that serves, and what they say at one moment for the search for problems: numbers, codes and names of the
+// configuration. The sentences of faults are left behind: they may hold what a backend said.
+
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import type { Shipping } from '../adapters/shipping/shipping.js';
+import { errorCodes, journalCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import type { Series } from '../domain/commands/catalog.js';
+import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import { isOfThisMachine } from '../domain/identity/peer.js';
+import type { DownFacts, NowFacts } from '../domain/now/problems.js';
+import { reachable } from '../domain/policy/policy.js';
+import type { PoolSnapshot } from '../gateway/pool/pool.js';
+import type { Service } from '../gateway/session/service.js';
+import type { UpstreamFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
+import type { KeyWatch } from './keys.js';
+import type { Lifecycle } from './lifecycle.js';
+import { meaningIn, type NowWatch } from './now-watch.js';
+import type { DrainedBackends } from './operator.js';
+import type { Pools } from './pools.js';
+import type { Reloader } from './reload.js';
+import type { Switch } from './served.js';
+
+/** A backend and its pool as it is now. */
+export interface LookedAt {
+  readonly backend: BackendSettings;
+  readonly pool: PoolSnapshot;
+  /** Undefined: not known yet. */
+  readonly series: Series | undefined;
+}
+
+/** A daemon that serves. */
+export interface Running {
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: OpenJournal;
+  /** Of the journal's file system; undefined: not known yet. */
+  readonly freeBytes: () => number | undefined;
+  /** `audit.memory` as it was at the start. */
+  readonly memoryFile: string | undefined;
+  readonly pools: Pools;
+  readonly service: Service;
+  readonly served: Switch;
+  readonly drained: DrainedBackends;
+  readonly reloader: Reloader;
+  readonly shipping: Shipping;
+  readonly certificates: Certificates;
+  readonly keys: KeyWatch;
+  /** Of the last minutes; undefined: nobody can ask. */
+  readonly watch: NowWatch | undefined;
+}
+
+/** The pools of all backends that are served. */
+export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
+  return served.now.settings.backends.flatMap((backend) => {
+    const pool = pools.byName.get(backend.name);
+    return pool === undefined ? [] : [{ backend, pool: pool.snapshot(), series: pool.series }];
+  });
+}
+
+export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {
+  const { clock, journal, served, shipping, certificates, keys, reloader } = running;
+  const { settings } = served.now;
+  const nowMs = clock.wallMs();
+  const names = settings.backends.map(({ name }) => name);
+  const { last } = reloader;
+  return {
+    nowMs,
+    backends: pools.map((each) => backendFacts(each, settings)),
+    routes: settings.routes.map((route) => ({
+      place: `${route.place.file}:${route.place.line}`,
+      backends: reachable([route], names),
+    })),
+    journal: {
+      failed: journal.state === 'failed' ? meaningIn(journalCodes, journal.fault?.code ?? '') : undefined,
+      isReserve: journal.space === 'reserve',
+      unsyncedMs: journal.unsyncedMs,
+      freeBytes: running.freeBytes(),
+      lost: journal.lost,
+      directory: settings.audit.directory,
+    },
+    sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({
+      name,
+      lagRecords,
+      away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
+    })),
+    failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems.length } : undefined,
+    certificates: expiriesOf(certificates, settings),
+    keys: keys.shown(),
+    ...watch.facts(),
+  };
+}
+
+function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFacts['backends'][number] {
+  const { name, address, connections, passwordFiles, caFile } = backend;
+  const { health, fault, changedMs, waiters, oldestWaitMs, leased } = pool;
+  const isDrained = health === 'drained';
+  return {
+    name,
+    host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
+    isDrained,
+    down: fault === undefined || isDrained ? undefined : downFacts(fault, changedMs),
+    waiting: waiters,
+    oldestWaitMs,
+    leased,
+    connections,
+    queue: limits.queue,
+    passwordFiles,
+    caFile,
+  };
+}
+
+export function downFacts(fault: UpstreamFault, sinceMs: number): DownFacts {
+  const { code } = fault;
+  return { code, system: systemCode(fault), sinceMs, why: meaningIn(errorCodes, code) };
+}
+
+/** What the system called it, as ECONNREFUSED; undefined: it was no error of the system. */
+function systemCode(fault: Error): string | undefined {
+  let cause: unknown = fault;
+  for (let depth = 0; depth < 4 && cause instanceof Error; depth += 1) {
+    if ('code' in cause && typeof cause.code === 'string' && /^E[A-Z_]{2,20}$/.test(cause.code))
+      return cause.code;
+    cause = cause.cause;
+  }
+  return undefined;
+}
+
+function expiriesOf(certificates: Certificates, settings: Settings): NowFacts['certificates'] {
+  const files = tlsFilesOf(settings);
+  return certificates.expiries().map(({ role, name, leftMs }) => {
+    const own = role === 'backend' ? undefined : files.find((each) => each.name === name);
+    return { role, name, leftMs, file: role === 'client-ca' ? own?.clientCa : own?.certificate };
+  });
+}

@@ -1,0 +1,135 @@
+// Reads `admin.page`: where people come to, and who may come as what. What could let in the wrong person, or nobody, is an error: a proof
+// that nothing checks, one that two people share, a person without one.
+import { isOfThisMachine } from '../identity/peer.js';
+import { foldAscii } from '../identity/user-name.js';
+import { type Cursor, socketPath, userPatterns } from './cursor.js';
+import { checkCertificateName, checkHash } from './parse-listeners.js';
+import type { RawPage } from './schema.js';
+import { parseHostAndPort } from './schema-parts.js';
+import type { PagePerson, PageSettings, PageTls, UnixSocket } from './settings.js';
+
+/** Undefined: there is no socket that may be made, which is reported. */
+export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefined {
+  const socket = parseSocket(raw, cursor);
+  const tcp = parseTcp(raw, cursor);
+  const tls = parseTls(cursor.down('tls'));
+  const people = Object.keys(raw.people).map((name) => parsePerson(name, raw, cursor.down('people', name)));
+  checkProofs(raw, cursor);
+  if (raw.unix === undefined && raw.tcp === undefined)
+    cursor.error([], 'needs unix, tcp, or both', 'missing-key');
+  if (socket === undefined && tcp === undefined) return undefined;
+  return {
+    ...(socket !== undefined && { socket }),
+    ...(tcp !== undefined && { tcp }),
+    ...(tls !== undefined && { tls }),
+    people,
+    place: cursor.place(),
+  };
+}
+
+function parseSocket({ unix, mode, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
+  if (unix === undefined) {
+    for (const key of ['mode', 'owner', 'group'] as const)
+      if (cursor.has(key)) cursor.error([key], 'is for unix, which is not there', 'key-conflict');
+    return undefined;
+  }
+  const path = socketPath(cursor);
+  const owner = cursor.source('owner');
+  const group = cursor.source('group');
+  // Connecting needs the permission to write. Who connects is checked by name, so an open mode is no problem.
+  if ((mode & 0o022) === 0 && owner === undefined) {
+    const message = 'lets only root and the user of the daemon connect; say a group and "0660"';
+    cursor.warning(['mode'], message, 'no-effect');
+  }
+  const all = Object.values(people);
+  if (all.length > 0 && !all.some(({ user }) => user !== undefined))
+    cursor.warning(['unix'], 'lets nobody in: no person has a user', 'no-effect');
+  if (path === undefined) return undefined;
+  const accounts = { ...(owner !== undefined && { owner }), ...(group !== undefined && { group }) };
+  return { kind: 'unix', path, mode, ...accounts };
+}
+
+function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
+  if (raw.tcp === undefined) {
+    if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');
+    return undefined;
+  }
+  const place = parseHostAndPort(raw.tcp);
+  if (place === undefined) {
+    cursor.error(['tcp'], 'must be ADDRESS:PORT or [IPV6]:PORT, as 127.0.0.1:9147');
+    return undefined;
+  }
+  if (raw.tls === undefined && !isOfThisMachine(place.host)) {
+    const message = `${raw.tcp} can be reached from other machines, so it needs TLS: add tls: { certificate: FILE, key: FILE }`;
+    cursor.error(['tcp'], message, 'missing-key');
+  }
+  return place;
+}
+
+function parseTls(at: Cursor): PageTls | undefined {
+  const [certificate, key] = [at.file('certificate'), at.file('key')];
+  if (certificate === undefined || key === undefined) return undefined;
+  return { certificate, key, clientCa: at.file('client_ca') };
+}
+
+function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
+  const { role = 'view', certificate_name: certificate, password_hash: hash } = raw.people[name] ?? {};
+  const user = at.source('user');
+  if (user === undefined && certificate === undefined && hash === undefined) {
+    const message =
+      'could never sign in; add user (of this host), certificate_name, or password_hash (see dovegate hash-password)';
+    at.error([], message, 'missing-key');
+  }
+  if (user !== undefined && raw.unix === undefined)
+    at.error(['user'], 'needs admin.page.unix: only there the kernel says who asks', 'missing-key');
+  for (const key of ['certificate_name', 'password_hash'] as const)
+    if (raw.people[name]?.[key] !== undefined && raw.tcp === undefined)
+      at.error([key], 'needs admin.page.tcp: it is shown by a browser', 'missing-key');
+  if (certificate !== undefined) {
+    checkCertificateName(certificate, at);
+    if (raw.tcp !== undefined && raw.tls?.client_ca === undefined) {
+      const message = 'needs admin.page.tls.client_ca: the authority whose client certificates count';
+      at.error(['certificate_name'], message, 'missing-key');
+    }
+  }
+  if (hash !== undefined) checkHash(hash, at);
+  return {
+    name,
+    ...(user !== undefined && { user }),
+    ...(certificate !== undefined && { certificateName: foldAscii(certificate) }),
+    ...(hash !== undefined && { passwordHash: hash }),
+    role,
+    ...(at.has('users') && { users: viewOf(role, at) }),
+    place: at.place(),
+  };
+}
+
+function viewOf(role: PagePerson['role'], at: Cursor): readonly string[] {
+  if (role !== 'audit') at.error(['users'], `is for role audit: "${role}" shows no records`, 'key-conflict');
+  const users = userPatterns(at, 'users');
+  if (at.size('users') === 0)
+    at.error(['users'], 'an empty list shows nothing; take it out to show the records of all users');
+  return users;
+}
+
+/** A user of this host, or a certificate, is one person. */
+function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
+  const owners = new Map<string, string>();
+  for (const name of Object.keys(people)) {
+    const at = cursor.down('people', name);
+    const [user, certificate] = [at.source('user'), people[name]?.certificate_name];
+    for (const [key, proof, what] of [
+      ['user', user, 'a user of this host'],
+      ['certificate_name', certificate && foldAscii(certificate), 'a certificate'],
+    ] as const) {
+      if (proof === undefined) continue;
+      const other = owners.get(`${key} ${proof}`);
+      if (other !== undefined)
+        at.error([key], `${proof} is "${other}" already; ${what} is one person`, 'defined-twice');
+      owners.set(`${key} ${proof}`, name);
+    }
+  }
+  const needsCa = Object.values(people).some((each) => each.certificate_name !== undefined);
+  if (tls?.client_ca !== undefined && !needsCa)
+    cursor.warning(['tls', 'client_ca'], 'has no effect: no person has a certificate_name', 'no-effect');
+}

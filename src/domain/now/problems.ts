@@ -1,0 +1,558 @@
+// What is wrong now, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
+// The rules: a sentence is made of codes, numbers and names of the configuration, so no client and no backend can put a word into it,
+// and no mail user is named; a code is never renamed.
+
+import type { NowHead } from '../page/api.js';
+import type { RefusedKey } from './refused-logins.js';
+
+export type NowState = NowHead['state'];
+
+export interface FoundProblem {
+  /** Of readiness, or of a line of the log where there is one. */
+  readonly code: FoundCode;
+  /** Times in it are marked: `{2026-11-21T02:14:00.000Z}`. */
+  readonly text: string;
+  readonly try?: string;
+  readonly backend?: string;
+  /** Commands suffer from it. */
+  readonly isDegrading: boolean;
+  /** Since when, in Unix milliseconds; undefined: not known. */
+  readonly sinceMs?: number;
+}
+
+/** Worst first. */
+export type FoundCode =
+  | 'audit-failed' // records do not reach the disk
+  | 'backends-down' // no backend is up
+  | 'audit-reserve' // the disk is full but for its reserve
+  | 'backend-down' // one backend is down
+  | 'route-down' // all backends of a route are down, and others are up
+  | 'lookup-failing' // Dovecot's auth service does not answer
+  | 'key-stolen' // a key is used from where it may not be used
+  | 'audit-unsynced' // the oldest record waits for the disk for long
+  | 'queue-grows' // commands wait for long, or the queue is half full
+  | 'ship-away' // a receiver gets no records
+  | 'audit-lost' // records never reached the disk
+  | 'loop-stalled' // nothing was served for a moment
+  | 'login-failed' // many logins fail
+  | 'key-refused' // an old key is still used
+  | 'reload-failed' // the configuration of before is served
+  | 'certificate-expires' // within days, or has; then it comes before what only delays
+  | 'key-expires'; // the same
+
+/** What it means and what to do: texts of the tables of codes. */
+export type Meaning = readonly [means: string, ask?: string];
+
+/** The daemon at one moment; times of the wall clock, in milliseconds. */
+export interface NowFacts {
+  readonly nowMs: number;
+  readonly backends: readonly BackendFacts[];
+  /** `name`: the place where it was written. */
+  readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
+  readonly journal: JournalFacts;
+  readonly sinks: readonly {
+    readonly name: string;
+    /** Why it is away; undefined: it is not. */
+    readonly away: Meaning | undefined;
+    readonly lagRecords: number;
+  }[];
+  /** The last reload, if it failed. */
+  readonly failedReload: { readonly atMs: number; readonly problems: number } | undefined;
+  readonly certificates: readonly {
+    readonly role: 'listener' | 'client-ca' | 'backend';
+    readonly name: string;
+    readonly leftMs: number;
+    /** Undefined: it is not ours. */
+    readonly file: string | undefined;
+  }[];
+  readonly keys: readonly {
+    readonly listener: string;
+    readonly name: string;
+    readonly leftMs: number | undefined;
+  }[];
+  /** Times of `RefusedKey` are of the wall clock here. */
+  readonly refusedKeys: readonly RefusedKey[];
+  readonly failedLogins: {
+    readonly count: number;
+    readonly most:
+      | { readonly network: string; readonly listener: string; readonly count: number }
+      | undefined;
+  };
+  /** Auth services that do not answer. */
+  readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
+  /** The longest of the last minute. */
+  readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
+}
+
+export interface BackendFacts {
+  readonly name: string;
+  /** Undefined: this host. */
+  readonly host: string | undefined;
+  /** Somebody took it out of service: that is no fault. */
+  readonly isDrained: boolean;
+  readonly down: DownFacts | undefined;
+  readonly waiting: number;
+  readonly oldestWaitMs: number;
+  readonly leased: number;
+  readonly connections: number;
+  /** Commands that may wait. */
+  readonly queue: number;
+  readonly passwordFiles: readonly string[];
+  readonly caFile: string | undefined;
+}
+
+export interface DownFacts {
+  /** Of the fault. */
+  readonly code: string;
+  /** What the system called it, as `ECONNREFUSED`. */
+  readonly system: string | undefined;
+  readonly sinceMs: number;
+  readonly why: Meaning;
+}
+
+export interface JournalFacts {
+  /** Why records do not reach the disk; undefined: they do. */
+  readonly failed: Meaning | undefined;
+  readonly isReserve: boolean;
+  readonly unsyncedMs: number;
+  readonly freeBytes: number | undefined;
+  readonly lost: number;
+  readonly directory: string;
+}
+
+const dayMs = 86_400_000;
+/** With less free than this, the disk is what is full. */
+const diskFullBytes = 1024 ** 3;
+/** A disk in order takes milliseconds. */
+const unsyncedMsMax = 2_000;
+/** As long as a client waits before it is told so. */
+const waitMsMax = 5_000;
+const endsWithinMs = 7 * dayMs;
+/** A key that its own program says wrong once or twice is no theft. */
+const refusalsMin = 3;
+/** In a minute. A team that mistypes has fewer. */
+const failedLoginsMin = 30;
+
+/** Worst first; empty: nothing is wrong. */
+export function findProblems(facts: NowFacts): readonly FoundProblem[] {
+  const { backends, routes } = facts;
+  const served = backends.filter(({ isDrained }) => !isDrained);
+  const down = served.filter((backend) => backend.down !== undefined);
+  return [
+    ...journalFailure(facts.journal),
+    ...(served.length === 0 || (down.length === served.length && down.length > 1) ? [allDown(served)] : []),
+    ...journalReserve(facts.journal),
+    ...down.flatMap(backendDown),
+    ...(down.length === served.length ? [] : routes.flatMap((route) => routeDown(route, backends))),
+    ...facts.lookups.map(lookupFailing),
+    ...facts.refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
+    ...unsynced(facts.journal),
+    ...served.flatMap(queueGrows),
+    ...ends(facts, true),
+    ...facts.sinks.flatMap(sinkAway),
+    ...lostRecords(facts.journal),
+    ...stalled(facts.stall),
+    ...manyLogins(facts.failedLogins),
+    ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
+    ...failedReload(facts.failedReload),
+    ...ends(facts, false),
+  ];
+}
+
+/** In one word. `blind`: nothing can be recorded, so nobody would know what was done. */
+export function stateOf(isDraining: boolean, problems: readonly FoundProblem[]): NowState {
+  if (isDraining) return 'draining';
+  if (problems.some(({ code }) => code === 'audit-failed')) return 'blind';
+  return problems.some(({ isDegrading }) => isDegrading) ? 'degraded' : 'serving';
+}
+
+/** The state and since when, kept over looks at it. */
+export class Standing {
+  #state: NowState = 'serving';
+  #sinceMs: number;
+  #judgedMs: number;
+
+  constructor(nowMs: number) {
+    this.#sinceMs = nowMs;
+    this.#judgedMs = nowMs;
+  }
+
+  get state(): NowState {
+    return this.#state;
+  }
+
+  get sinceMs(): number {
+    return this.#sinceMs;
+  }
+
+  judge(state: NowState, problems: readonly FoundProblem[], nowMs: number): void {
+    if (state !== this.#state) {
+      // It is not looked at all the time: a backend that is down says since when it is.
+      const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
+      const isWorse = state === 'degraded' && this.#state === 'serving';
+      const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
+      this.#sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
+      this.#state = state;
+    }
+    this.#judgedMs = nowMs;
+  }
+}
+
+function journalFailure({ failed, freeBytes, directory }: JournalFacts): FoundProblem[] {
+  if (failed === undefined) return [];
+  const [why, ask] = failed;
+  return [
+    {
+      code: 'audit-failed',
+      text: `Audit records do not reach the disk: ${why}${freeOf(freeBytes)}. What must be recorded first is refused.`,
+      try: `${ask === undefined ? '' : `${ask}; `}df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function journalReserve({ failed, isReserve, freeBytes, directory }: JournalFacts): FoundProblem[] {
+  if (!isReserve || failed !== undefined) return [];
+  return [
+    {
+      code: 'audit-reserve',
+      text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
+      // The reserve is small: with more than a few of it free, it is the records that have reached their size.
+      try:
+        freeBytes === undefined || freeBytes < diskFullBytes
+          ? `free the disk: df -h ${directory}`
+          : `the records have reached audit.max_size: raise it; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem[] {
+  if (failed !== undefined || unsyncedMs < unsyncedMsMax) return [];
+  return [
+    {
+      code: 'audit-unsynced',
+      text: `The oldest audit record has waited ${durationOf(unsyncedMs)} for the disk. A power cut would lose it.`,
+      try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
+      isDegrading: true,
+    },
+  ];
+}
+
+function lostRecords({ lost }: JournalFacts): FoundProblem[] {
+  if (lost === 0) return [];
+  return [
+    {
+      code: 'audit-lost',
+      text: `${plural(lost, 'audit record')} never reached the disk since the start.`,
+      try: 'dovegate audit verify; the log line audit-lost says when',
+      isDegrading: false,
+    },
+  ];
+}
+
+function allDown(served: readonly BackendFacts[]): FoundProblem {
+  const names = served.map(({ name }) => name).join(', ');
+  const isNone = served.length === 0;
+  const sinceMs = Math.max(...served.map(({ down }) => down?.sinceMs ?? 0));
+  return {
+    code: 'backends-down',
+    text: isNone
+      ? 'All backends are taken out of service. All commands for them are refused.'
+      : `No backend is up since ${timeOf(sinceMs)}: ${names}. All commands for them are refused.`,
+    try: isNone ? 'dovegate backend enable NAME' : 'look at what they share: network, certificate, password',
+    isDegrading: true,
+    ...(isNone ? {} : { sinceMs }),
+  };
+}
+
+function backendDown(backend: BackendFacts): FoundProblem[] {
+  const { name, down, waiting } = backend;
+  if (down === undefined) return [];
+  const why = whyDown(down);
+  const effect =
+    waiting === 0 ? 'Its commands are refused.' : `${plural(waiting, 'command waits', 'commands wait')}.`;
+  return [
+    {
+      code: 'backend-down',
+      text: `${name} is down since ${timeOf(down.sinceMs)}: ${why}. ${effect}`,
+      try: tryAt(backend, down),
+      backend: name,
+      isDegrading: true,
+      sinceMs: down.sinceMs,
+    },
+  ];
+}
+
+/** The end of a sentence about a backend. */
+export function whyDown({ code, system = '', why: [why] }: DownFacts): string {
+  // The error of another fault is about something else, as a file that could not be read.
+  if (code === 'dial-refused') return systemWords[system] ?? why;
+  if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
+    return `the file of its password cannot be read (${system})`;
+  // It is no command that failed, so there was no status to come.
+  if (code === 'closed-early') return 'it ended the connection before it greeted';
+  return why;
+}
+
+/** Errors of the system in the words that operators look for. */
+const systemWords: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'connection timed out',
+  ENOENT: 'its socket does not exist',
+  EACCES: 'permission denied for its socket',
+  ENOTFOUND: 'its host name cannot be resolved',
+  EAI_AGAIN: 'its host name cannot be resolved',
+  EHOSTUNREACH: 'no route to its host',
+  ENETUNREACH: 'no route to its host',
+};
+
+function tryAt({ name, host, passwordFiles, caFile }: BackendFacts, { code, system }: DownFacts): string {
+  const there = host === undefined ? '' : ` on ${host}`;
+  const status = `systemctl status dovecot${there}`;
+  switch (code) {
+    case 'dial-refused':
+      if (system === 'ENOTFOUND' || system === 'EAI_AGAIN')
+        return `getent hosts ${host ?? name}; correct backends.${name}.address`;
+      if (system === 'EHOSTUNREACH' || system === 'ENETUNREACH') return `ping ${host ?? name}`;
+      if (system === 'EACCES') return `give dovegate the right to open the socket (backends.${name}.address)`;
+      return status;
+    case 'dial-timeout':
+      return `ping ${host ?? 'localhost'}; ${status}; raise process_limit of service doveadm if it is reached`;
+    case 'auth-rejected': {
+      const files = passwordFiles.length === 0 ? '' : ` (${passwordFiles.join(', ')})`;
+      return `compare backends.${name}.password_file${files} with doveadm_password${there}`;
+    }
+    case 'tls-failed': {
+      const ca = caFile === undefined ? '' : ` (${caFile})`;
+      return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
+    }
+    case 'version-unsupported':
+      return `correct backends.${name}.address: what answers there is no doveadm server that is known`;
+    default:
+      return `journalctl -u dovecot${there}`;
+  }
+}
+
+function routeDown(
+  { place, backends: names }: NowFacts['routes'][number],
+  backends: readonly BackendFacts[],
+): FoundProblem[] {
+  const all = backends.filter(({ name }) => names.includes(name));
+  // One alone has its own sentence.
+  if (all.length < 2 || all.some(({ down, isDrained }) => down === undefined && !isDrained)) return [];
+  return [
+    {
+      code: 'route-down',
+      text: `Every backend of the route at ${fileOf(place)} is down or drained: ${names.join(', ')}. Its users are not served.`,
+      try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
+      isDegrading: true,
+    },
+  ];
+}
+
+function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups'][number]): FoundProblem {
+  return {
+    code: 'lookup-failing',
+    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it are refused.`,
+    try: ask ?? 'systemctl status dovecot',
+    isDegrading: true,
+    sinceMs,
+  };
+}
+
+function queueGrows(backend: BackendFacts): FoundProblem[] {
+  const { name, down, waiting, oldestWaitMs, queue, leased, connections } = backend;
+  if (down !== undefined || waiting === 0) return [];
+  if (oldestWaitMs < waitMsMax && waiting < queue / 2) return [];
+  return [
+    {
+      code: 'queue-grows',
+      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationOf(oldestWaitMs)}. ${leased} of ${connections} connections are in use.`,
+      try: `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
+      backend: name,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkAway({ name, away, lagRecords }: NowFacts['sinks'][number]): FoundProblem[] {
+  if (away === undefined) return [];
+  const [why, ask] = away;
+  return [
+    {
+      code: 'ship-away',
+      text: `The receiver ${name} gets no records: ${why}. ${plural(lagRecords, 'record waits', 'records wait')} for it.`,
+      ...(ask === undefined ? {} : { try: ask }),
+      isDegrading: true,
+    },
+  ];
+}
+
+function refusedKey({
+  listener,
+  key,
+  why,
+  network,
+  isFromSeveral,
+  count,
+  firstMs,
+}: RefusedKey): FoundProblem[] {
+  if (count < refusalsMin) return [];
+  const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
+  const times = `${count} times since ${timeOf(firstMs)}, from ${from}`;
+  const which = `The key "${key}" of listener "${listener}"`;
+  if (why === 'address') {
+    return [
+      {
+        code: 'key-stolen',
+        text: `${which} was used ${times}, where it is not permitted, and refused: it may be stolen.`,
+        try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
+        isDegrading: false,
+        sinceMs: firstMs,
+      },
+    ];
+  }
+  return [
+    {
+      code: 'key-refused',
+      text: `${which} was refused ${times}: ${oldKeys[why]}.`,
+      try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
+      isDegrading: false,
+      sinceMs: firstMs,
+    },
+  ];
+}
+
+const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> = {
+  expired: 'it has expired',
+  replaced: 'it was replaced',
+  name: 'it was said together with the name of another key',
+};
+
+function manyLogins({ count, most }: NowFacts['failedLogins']): FoundProblem[] {
+  if (count < failedLoginsMin || most === undefined) return [];
+  return [
+    {
+      code: 'login-failed',
+      text: `${count} logins failed in the last minute, ${most.count} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+      try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
+      isDegrading: false,
+    },
+  ];
+}
+
+function stalled(stall: NowFacts['stall']): FoundProblem[] {
+  if (stall === undefined) return [];
+  return [
+    {
+      code: 'loop-stalled',
+      text: `Nothing was served for ${durationOf(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
+      try: 'look whether the machine is overloaded: uptime; vmstat 1',
+      isDegrading: true,
+      sinceMs: stall.atMs,
+    },
+  ];
+}
+
+function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
+  if (failed === undefined) return [];
+  const count = failed.problems === 0 ? '' : ` (${plural(failed.problems, 'problem')})`;
+  return [
+    {
+      code: 'reload-failed',
+      text: `The configuration was not reloaded at ${timeOf(failed.atMs)}${count}. The one from before is served.`,
+      try: 'dovegate check; then dovegate reload',
+      isDegrading: false,
+      sinceMs: failed.atMs,
+    },
+  ];
+}
+
+/** Certificates and keys that have expired, or will within days; the first to end comes first. */
+function ends({ nowMs, certificates, keys }: NowFacts, isOver: boolean): FoundProblem[] {
+  const isMeant = (leftMs: number): boolean => (isOver ? leftMs <= 0 : leftMs > 0 && leftMs <= endsWithinMs);
+  const found: (readonly [leftMs: number, problem: FoundProblem])[] = [];
+  for (const { role, name, leftMs, file } of certificates) {
+    if (!isMeant(leftMs)) continue;
+    const what = certificateNames[role](name);
+    found.push([
+      leftMs,
+      {
+        code: 'certificate-expires',
+        text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(nowMs, leftMs)}.`,
+        try:
+          role === 'backend'
+            ? `renew the certificate of Dovecot on ${name}`
+            : 'renew it: new files are taken within seconds, without a reload',
+        ...(role === 'backend' ? { backend: name } : {}),
+        isDegrading: isOver,
+      },
+    ]);
+  }
+  for (const { listener, name, leftMs } of keys) {
+    if (leftMs === undefined || !isMeant(leftMs)) continue;
+    found.push([
+      leftMs,
+      {
+        code: 'key-expires',
+        text: `The key "${name}" of listener "${listener}" ${endOf(nowMs, leftMs)}.`,
+        try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
+        isDegrading: false,
+      },
+    ]);
+  }
+  return found.toSorted(([one], [other]) => one - other).map(([, problem]) => problem);
+}
+
+const certificateNames: Readonly<Record<'listener' | 'client-ca' | 'backend', (name: string) => string>> = {
+  listener: (name) =>
+    name.startsWith('(')
+      ? `The certificate of ${name.slice(1, -1)}`
+      : `The certificate of listener "${name}"`,
+  'client-ca': (name) => `An authority of client certificates of listener "${name}"`,
+  backend: (name) => `The certificate that ${name} shows`,
+};
+
+function endOf(nowMs: number, leftMs: number): string {
+  const at = timeOf(nowMs + leftMs);
+  if (leftMs <= 0) return `has expired at ${at}`;
+  const days = Math.floor(leftMs / dayMs);
+  return `expires ${days === 0 ? 'in less than a day' : `in ${plural(days, 'day')}`}, at ${at}`;
+}
+
+function freeOf(freeBytes: number | undefined): string {
+  return freeBytes === undefined ? '' : ` (${bytesOf(freeBytes)} free)`;
+}
+
+function bytesOf(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
+function durationOf(ms: number): string {
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
+  return `${Math.round(ms / 60_000)} min`;
+}
+
+/** Who shows the sentence puts the time in the reader's own form there. */
+function timeOf(ms: number): string {
+  return `{${new Date(ms).toISOString()}}`;
+}
+
+function plural(count: number, word: string, words = `${word}s`): string {
+  return `${count} ${count === 1 ? word : words}`;
+}
+
+/** Of `DIRECTORY/FILE:LINE`. */
+function fileOf(place: string): string {
+  return place.slice(place.lastIndexOf('/') + 1);
+}

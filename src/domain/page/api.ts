@@ -1,0 +1,586 @@
+// What the page in the browser and the daemon say to each other: every endpoint, which role may ask for it, and the shapes of the answers.
+// The page imports only types from here. The rules: an endpoint that is not in this table does not exist; what changes something is a POST;
+// a name of a mail user is only in what `audit` may ask for.
+
+/** What a person may do: see that it works; see and act; look at records. */
+export type PageRole = 'view' | 'operate' | 'audit';
+
+/** Every endpoint, as `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
+export const endpoints = {
+  /** With a link of `dovegate page open`: Redeem -> Entered. */
+  redeem: 'POST /api/redeem',
+  /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
+  login: 'POST /api/login',
+  logout: 'POST /api/logout',
+  /** -> Me. */
+  me: 'GET /api/me',
+  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, at most 5 and at least 1 a second. */
+  now: 'GET /api/now',
+  /** The backends as CSV. */
+  'backends-csv': 'GET /api/backends.csv',
+  /** -> Done. */
+  drain: 'POST /api/backend/:name/drain',
+  enable: 'POST /api/backend/:name/enable',
+  kill: 'POST /api/kill/:id',
+  /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
+  search: 'POST /api/trail/search',
+  export: 'POST /api/trail/export',
+  extract: 'POST /api/trail/extract',
+  /** AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`; or `failed` with a Refused. */
+  report: 'POST /api/trail/report',
+  survey: 'POST /api/trail/survey',
+  /** AskExchange -> lines of TrailLine. */
+  show: 'POST /api/trail/show',
+  /** Explain -> Explained. */
+  explain: 'POST /api/explain',
+  /** Suggest -> Suggested. */
+  suggest: 'POST /api/suggest',
+  /** Check -> Checked: the text of a policy is parsed; nothing is read from the journal and nothing is written. */
+  check: 'POST /api/check',
+  /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
+  replay: 'POST /api/replay',
+  /** -> AccessTable. */
+  access: 'GET /api/access',
+  /** -> Proof: what is known without reading the journal. */
+  proof: 'GET /api/proof',
+  /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
+  verify: 'POST /api/verify',
+  /** -> KeysTable. */
+  keys: 'GET /api/keys',
+} as const;
+export type Endpoint = keyof typeof endpoints;
+
+const everybody = ['view', 'operate', 'audit'] as const;
+
+/** Which role may ask for what. `nobody-yet`: before a session. */
+export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
+  redeem: 'nobody-yet',
+  login: 'nobody-yet',
+  logout: everybody,
+  me: everybody,
+  now: everybody,
+  'backends-csv': everybody,
+  drain: ['operate'],
+  enable: ['operate'],
+  kill: ['operate'],
+  search: ['audit'],
+  export: ['audit'],
+  extract: ['audit'],
+  report: ['audit'],
+  survey: ['audit'],
+  show: ['audit'],
+  // Rules and the records behind them name mail users: somebody with a limited view gets 403 for these five.
+  explain: ['audit'],
+  suggest: ['audit'],
+  check: ['audit'],
+  replay: ['audit'],
+  access: ['audit'],
+  proof: everybody,
+  verify: everybody,
+  // Programs and teams, no mail users. An auditor with a limited view gets 403.
+  keys: ['operate', 'audit'],
+};
+
+/** The body of every answer that is not 200. */
+export interface Refused {
+  /** A sentence: what, and what to do. */
+  readonly text: string;
+}
+
+export interface Redeem {
+  /** What stands behind `#` in the link. */
+  readonly link: string;
+}
+
+/** Empty: by the certificate of the connection. */
+export interface Login {
+  readonly name?: string;
+  readonly password?: string;
+}
+
+/** A session has begun; `Authorization: Bearer TOKEN` from now on. */
+export interface Entered {
+  readonly token: string;
+  /** RFC 3339. */
+  readonly ends: string;
+}
+
+export interface Me {
+  readonly name: string;
+  readonly role: PageRole;
+  /** Patterns of mail users; absent: all. */
+  readonly users?: readonly string[];
+  /** When the session ends; RFC 3339. */
+  readonly ends: string;
+  readonly host: string;
+  readonly version: string;
+}
+
+export interface Done {
+  readonly text: string;
+}
+
+/** What the bar and the screens "now" and "backends" show. Times are RFC 3339, durations milliseconds. */
+export interface Now {
+  /** When this was made. */
+  readonly at: string;
+  readonly head: NowHead;
+  readonly tiles: NowTiles;
+  /** Oldest first, at most 200; `runningCount` has them all. */
+  readonly running: readonly RunningCommand[];
+  /** Those that wait are among them. */
+  readonly runningCount: number;
+  readonly waitingCount: number;
+  /** Newest first, at most 20. */
+  readonly troubles: readonly Trouble[];
+  readonly backends: readonly BackendNow[];
+}
+
+/** The parts that differ; each stands for the whole part. */
+export type NowChange = Pick<Now, 'at'> & Partial<Now>;
+
+export interface NowHead {
+  readonly host: string;
+  readonly version: string;
+  /** `blind`: nothing can be recorded, or nothing is known. */
+  readonly state: 'serving' | 'degraded' | 'draining' | 'blind';
+  /** Since when it is in this state. */
+  readonly since: string;
+  readonly started: string;
+  readonly configHash: string;
+  /** What is wrong, worst first; empty: nothing. The first one is the red sentence. */
+  readonly problems: readonly Problem[];
+}
+
+export interface Problem {
+  /** Never renamed: the code of readiness or of a log event. */
+  readonly code: string;
+  /** "mail1 is down since 02:14: connection refused. 3 commands wait." Times in it are marked: {2026-11-21T02:14:00Z}. */
+  readonly text: string;
+  /** "systemctl status dovecot on mail1" */
+  readonly try?: string;
+  readonly backend?: string;
+}
+
+export interface NowTiles {
+  /** Commands that ended in the last 5 s, a second. */
+  readonly perSecond: number;
+  /** The same of ten minutes, one for each 5 s, oldest first: at most 120. */
+  readonly history: readonly number[];
+  /** Of the last ten minutes. */
+  readonly failed: number;
+  readonly denied: number;
+  /** Commands that wait for an upstream, and how long the oldest of them has. */
+  readonly waiting: number;
+  readonly oldestWaitMs: number;
+  readonly journal: JournalNow;
+}
+
+export interface JournalNow {
+  readonly state: 'writable' | 'reserve' | 'failed';
+  /** The newest record. */
+  readonly seq: number;
+  readonly unsyncedMs: number;
+  readonly freeBytes?: number;
+  readonly receivers: readonly ReceiverNow[];
+}
+
+export interface ReceiverNow {
+  readonly name: string;
+  readonly state: 'connecting' | 'connected' | 'away';
+  readonly text?: string;
+  readonly lagRecords: number;
+  readonly safeSeq: number;
+}
+
+export interface RunningCommand {
+  readonly id: string;
+  readonly principal: string;
+  readonly listener: string;
+  /** The command's name, as `expunge`. */
+  readonly command: string;
+  /** Only for `audit`, and only if the view covers it. */
+  readonly user?: string;
+  readonly backend?: string;
+  /** For an upstream of its backend: nothing of it runs there yet. */
+  readonly isWaiting?: true;
+  readonly durationMs: number;
+  /** When it is given up; absent: never. */
+  readonly deadlineMs?: number;
+}
+
+/** A refusal or a failure. */
+export interface Trouble {
+  /** Of several that are the same: of the last one, as are the id and the user. */
+  readonly at: string;
+  /** How many are the same; absent: it is one. */
+  readonly count?: number;
+  /** When the first of several was. */
+  readonly since?: string;
+  readonly id?: string;
+  readonly kind: 'denied' | 'failed' | 'login';
+  readonly principal: string;
+  readonly listener?: string;
+  readonly command?: string;
+  readonly user?: string;
+  readonly backend?: string;
+  /** The rule or the error, as a sentence; without names of mail users and arguments. */
+  readonly text: string;
+}
+
+export interface BackendNow {
+  readonly name: string;
+  readonly address: string;
+  readonly series?: string;
+  readonly isUp: boolean;
+  readonly health: string;
+  /** Why it is not up, as a sentence. */
+  readonly text?: string;
+  /** Since when it is up, or not. */
+  readonly since?: string;
+  readonly connections: number;
+  readonly dialing: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiting: number;
+  readonly oldestWaitMs: number;
+  readonly failed: Readonly<Record<string, number>>;
+  /** The last day of its certificate. */
+  readonly certificateEnds?: string;
+  /** Who took it out of service, in words; empty: nobody. */
+  readonly drained: readonly string[];
+}
+
+/** What would become of a command. `words` or `json`; `uid` or `account`, as `dovegate explain` has them. */
+export interface Explain {
+  readonly listener: string;
+  /** The words of the command line, as a shell would split them. */
+  readonly words?: readonly string[];
+  /** Or the body of a request of HTTP, with one command: [[command, parameters, tag]]. */
+  readonly json?: string;
+  readonly user?: string;
+  /** Of the listener: an account or a key. */
+  readonly account?: string;
+  readonly uid?: number;
+  readonly reason?: string;
+}
+
+/** A rule in words, and where it was written. */
+export interface RuleShown {
+  readonly command: string;
+  /** What must hold for it, a sentence each. */
+  readonly says: readonly string[];
+  /** FILE:LINE. */
+  readonly place?: string;
+}
+
+export interface Explained {
+  /** `obstacle`: policy allows it, and it could not be carried out. The words of `expect` in policy tests. */
+  readonly decision: 'allow' | 'deny' | 'unparsable' | 'obstacle';
+  /** Why, as a sentence. */
+  readonly text: string;
+  readonly principal: string;
+  readonly policy: string;
+  readonly rule?: RuleShown;
+  /** The rule that comes nearest to allowing it, and what keeps it from that. */
+  readonly nearest?: RuleShown & { readonly missing: readonly string[] };
+  /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
+  readonly sent: readonly string[];
+  readonly concerns?: string;
+  readonly effect?: string;
+  readonly backends: readonly string[];
+  readonly noBackend?: string;
+  readonly series: readonly string[];
+  /** What an allowed command must meet besides. */
+  readonly terms: readonly string[];
+  /** What is asked only when the command comes. */
+  readonly later: readonly string[];
+  /** Where the answer depends on the series: a sentence for each. */
+  readonly differs: readonly string[];
+  /** A case for `dovegate test`, as YAML; absent: a test cannot say it. */
+  readonly test?: string;
+}
+
+export interface Suggest {
+  readonly policy: string;
+  readonly sinceMs?: number;
+}
+
+/** One kind of command that was seen. */
+export interface SuggestedGroup {
+  /** `rule`: may be ticked; `root`, `everybody`: too much to be granted by a tick; `refused`: somebody wrote that it is denied. */
+  readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
+  readonly command: string;
+  /** The rule as lines of YAML with its comments, without indentation; empty for `refused`. */
+  readonly yaml: readonly string[];
+  /** Patterns of users that the policy needs for it, as they stand in YAML. */
+  readonly users: readonly string[];
+  readonly effect: string;
+  readonly seen: number;
+  /** At most 20 principals, and how many there are. */
+  readonly byWhom: readonly string[];
+  readonly byCount: number;
+  readonly usersCount: number;
+  /** RFC 3339. */
+  readonly last: string;
+  /** The words of the command that was seen last. */
+  readonly example: readonly string[];
+  readonly exampleUser?: string;
+  /** Why it is not suggested. */
+  readonly why?: string;
+}
+
+/** How much of the journal was read. */
+export interface LookedThrough {
+  /** Commands under this policy that were read. */
+  readonly records: number;
+  /** RFC 3339; `to`: the last record that was read. */
+  readonly from?: string;
+  readonly to?: string;
+  /** False: time or room ran out, and newer records were not read. */
+  readonly isAll: boolean;
+  /** Damage, and records that cannot be judged, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+export interface Suggested {
+  readonly policy: string;
+  readonly place: string;
+  /** False: the file was changed since it was loaded, and this was made from the file. */
+  readonly isServed: boolean;
+  readonly looked: LookedThrough;
+  /** The text around the rules: up to `users`, from there to `allow`, and what follows. */
+  readonly before: readonly string[];
+  readonly between: readonly string[];
+  readonly after: readonly string[];
+  readonly groups: readonly SuggestedGroup[];
+}
+
+export interface Check {
+  readonly policy: string;
+  /** A file with this policy, as the page put it together. */
+  readonly yaml: string;
+}
+
+export interface Checked {
+  readonly problems: readonly {
+    readonly severity: 'error' | 'warning';
+    readonly line: number;
+    readonly column: number;
+    readonly text: string;
+  }[];
+}
+
+export interface Replay extends Check {
+  readonly sinceMs?: number;
+}
+
+export interface Replayed extends Checked {
+  /** Absent: the text has errors. */
+  readonly result?: {
+    readonly looked: LookedThrough;
+    readonly allowToDeny: number;
+    readonly denyToAllow: number;
+    /** The most frequent first, at most 50. */
+    readonly changes: readonly {
+      readonly from: 'allow' | 'deny';
+      readonly to: 'allow' | 'deny' | 'obstacle';
+      readonly words: readonly string[];
+      readonly count: number;
+      readonly users: number;
+      readonly by: string;
+      readonly last: string;
+      readonly reason: string;
+    }[];
+  };
+}
+
+/** Rows: listeners, accounts and keys; columns: classes of effect; the cells are those of the row's policy. */
+export interface AccessTable {
+  /** The columns, and how many commands each has. */
+  readonly effects: readonly { readonly name: string; readonly commands: number }[];
+  readonly rows: readonly {
+    readonly kind: 'listener' | 'account' | 'key';
+    readonly listener: string;
+    /** Of the listener, the account or the key. */
+    readonly name: string;
+    /** Of a listener: for whom of this host the policy is; absent: everybody who may connect. */
+    readonly people?: string;
+    readonly policy: string;
+  }[];
+  readonly policies: readonly AccessPolicy[];
+}
+
+export interface AccessPolicy {
+  readonly name: string;
+  readonly place: string;
+  /** Other ordinary commands are allowed too, and recorded. */
+  readonly isObserving: boolean;
+  /** FILE:LINE of a candidate beside it, that is judged and recorded only. */
+  readonly shadow?: string;
+  readonly users: readonly string[];
+  readonly except: readonly string[];
+  readonly limits: readonly string[];
+  /** One for each effect. `mayAll`: one of them also for all users at once. */
+  readonly cells: readonly { readonly commands: readonly string[]; readonly mayAll: boolean }[];
+  readonly allow: readonly RuleOfPolicy[];
+  readonly deny: readonly RuleOfPolicy[];
+}
+
+export interface RuleOfPolicy extends RuleShown {
+  readonly effect: string;
+}
+
+/** Who touched one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
+export interface AskReport {
+  readonly mailbox: string;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** Only what showed content, or may have. */
+  readonly content?: boolean;
+  /**
+   * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a string,
+   * which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
+   */
+  readonly form: 'page' | 'csv' | 'html' | 'json';
+}
+
+/** The verdict of a report. Its texts are harmless for a terminal: control and bidi characters are made visible. */
+export interface MailboxHead {
+  readonly mailbox: string;
+  /** `2026-11-01 to 2026-11-30`, in UTC. */
+  readonly period: string;
+  /** RFC 3339; empty: there is no record. */
+  readonly from: string;
+  readonly to: string;
+  readonly isComplete: boolean;
+  /** The first is the verdict. */
+  readonly sentences: readonly string[];
+  readonly doubts: readonly { readonly code: string; readonly text: string; readonly isSerious: boolean }[];
+  readonly signedBy?: string | undefined;
+  readonly signedTo?: string | undefined;
+  readonly isContentOnly: boolean;
+  readonly madeAt: string;
+  /** `eve on mx1`. */
+  readonly madeBy?: string | undefined;
+  readonly counts: MailboxCounts;
+}
+
+export interface MailboxCounts {
+  /** That reached a mail server, or may have, and the people who sent them. */
+  readonly commands: number;
+  readonly people: number;
+  readonly showed: number;
+  readonly maybeShowed: number;
+  /** Did not reach a mail server; not among `commands`. */
+  readonly stopped: number;
+}
+
+/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
+export interface MailboxLine {
+  /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
+  readonly day: string;
+  readonly person: string;
+  readonly class: 'read' | 'content' | 'changed' | 'destroyed' | 'session' | 'unread';
+  /** The class in words. */
+  readonly what: string;
+  readonly count: number;
+  /** One time, or the first and the last. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  readonly reason: string;
+  readonly commands: string;
+  readonly note: string;
+  /** It was refused, or for another reason no mail server got it. */
+  readonly isStopped: boolean;
+  /** Of the first 20 exchanges, for `show`. */
+  readonly ids: readonly string[];
+}
+
+export interface MailboxDay {
+  readonly day: string;
+  readonly lines: readonly MailboxLine[];
+}
+
+export interface MailboxEnd {
+  /** Commands that were counted, also those that reached no mail server. */
+  readonly commands: number;
+}
+
+export interface Proof {
+  /** When this was made. */
+  readonly at: string;
+  readonly journal: string;
+  readonly seq: number;
+  /** The public key that signs, in base64. */
+  readonly key: string;
+  /** The newest checkpoint that lies beside the journal; not checked. */
+  readonly checkpoint?: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
+  /** The last verification that somebody asked for here since the start of the daemon, which is `started`. */
+  readonly last?: Verified | undefined;
+  /** One that runs now. */
+  readonly running?: { readonly by: string; readonly since: string } & VerifyProgress;
+  readonly started: string;
+  readonly oldestSeq?: number | undefined;
+  readonly segments: number;
+  readonly bytes: number;
+  readonly receivers: readonly ReceiverNow[];
+}
+
+export interface Verified extends VerifyResult {
+  readonly at: string;
+  readonly by: string;
+}
+
+export interface VerifyProgress {
+  readonly bytes: number;
+  readonly ofBytes: number;
+  readonly seq: number;
+}
+
+/** What checking the whole journal found. No text of a record is in it, so that everybody may see it. */
+export interface VerifyResult {
+  /** Nothing is changed or missing, and the key of this daemon signed it. */
+  readonly isWhole: boolean;
+  readonly fromSeq?: number | undefined;
+  readonly toSeq?: number | undefined;
+  /** RFC 3339, of the first and the last record. */
+  readonly fromTime?: string | undefined;
+  readonly toTime?: string | undefined;
+  /** The last record under a signature of the key of this daemon, the time of that, and the key in base64. */
+  readonly signedSeq?: number | undefined;
+  readonly signedTime?: string | undefined;
+  readonly signedBy?: string | undefined;
+  readonly records: number;
+  readonly faultCount: number;
+  /** Sentences: gaps, retired segments, torn ends, keys. Of many faults the first ones. */
+  readonly findings: readonly Finding[];
+}
+
+export interface Finding {
+  readonly kind: 'fault' | 'note';
+  readonly text: string;
+}
+
+export interface KeysTable {
+  /** Since when uses are known: the start of the daemon. */
+  readonly since: string;
+  /** What ends first comes first; what never ends comes last. */
+  readonly rows: readonly {
+    readonly kind: 'account' | 'key' | 'certificate';
+    /** Of a certificate: the listener or the backend that shows it. */
+    readonly name: string;
+    readonly listener?: string;
+    readonly policy?: string;
+    /** How it is proved, or what the certificate is for; empty: nothing to say. */
+    readonly what: string;
+    /** RFC 3339; absent: it does not end, or that is not known. */
+    readonly ends?: string;
+    readonly lastUsed?: string;
+    /** The network that it was used from, as 192.0.2.7/32. */
+    readonly lastFrom?: string;
+    readonly failures?: number;
+    /** Not since the start of the daemon, or not for 90 days. */
+    readonly isUnused: boolean;
+  }[];
+}

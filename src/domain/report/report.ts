@@ -1,0 +1,228 @@
+// A report of one mailbox: who touched it, and whether the journal is complete for that time. Whoever reads the journal hands in the rows; they
+// are read twice: once to count, so that the verdict comes first, and once to be listed. Pure.
+// The rule: memory does not grow with the journal, and what was written after the journal was checked is not in the report.
+
+import { formatJson, printable } from '../audit/encode.js';
+import { formatTime } from '../audit/record.js';
+import type { MailboxDay, MailboxHead } from '../page/api.js';
+import { formatCell } from '../trail/export.js';
+import type { ExchangeRow, Surveyed, TrailFilter } from '../trail/search.js';
+import type { Verdict } from '../trail/verify.js';
+import {
+  type Completeness,
+  type Doubt,
+  formatPeriod,
+  judgeCompleteness,
+  reportSentences,
+  type Vouching,
+} from './completeness.js';
+import { linesOf, type ReportForm, type ReportHead } from './lines.js';
+import {
+  createDayBook,
+  createTouchCounter,
+  createTouchReader,
+  type Touch,
+  type TouchCounts,
+  type TouchDay,
+} from './touch.js';
+
+export { createHtmlReport } from './html.js';
+export { formatSpan, linesOf, type ReportForm, type ReportHead } from './lines.js';
+export { createDayBook, type Doubt, type TouchDay, type Vouching };
+
+/** The journal that a report is of, and what vouches for it. */
+export interface Reported extends Vouching {
+  readonly verdict: Verdict;
+  /** Those that match; called twice. */
+  rows(filter: TrailFilter): AsyncGenerator<ExchangeRow>;
+  survey(filter: TrailFilter): Promise<Surveyed>;
+  /** After the rows: why some may not be among them. */
+  doubts(): readonly Doubt[];
+}
+
+/** What a report is asked for; times in Unix milliseconds. */
+export interface ReportAsked {
+  /** One user, without `*`. */
+  readonly mailbox: string;
+  readonly fromMs: number | undefined;
+  readonly toMs: number | undefined;
+  readonly nowMs: number;
+  /** List only what showed content, or may have. */
+  readonly isContentOnly: boolean;
+  readonly madeBy?: string | undefined;
+}
+
+/** What is wrong with what a report is asked for; undefined: nothing. */
+export function whyNoReport({
+  mailbox,
+  fromMs,
+  toMs,
+}: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): 'mailbox' | 'time' | undefined {
+  if (mailbox === '' || mailbox.includes('*')) return 'mailbox';
+  return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
+}
+
+/** What is known when all is counted, and the texts of the form, which are made when they are asked for. */
+export interface CountedReport {
+  readonly counts: TouchCounts;
+  readonly isComplete: boolean;
+  readonly texts: AsyncGenerator<string>;
+}
+
+/** Counts, then gives the report in a form. */
+export async function makeReport(
+  journal: Reported,
+  asked: ReportAsked,
+  form: ReportForm,
+): Promise<CountedReport> {
+  const { mailbox, fromMs, toMs, nowMs, isContentOnly, madeBy } = asked;
+  const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
+  const counter = createTouchCounter();
+  let isNamed = false;
+  for await (const touch of touches(journal, filter, mailbox)) {
+    counter.take(touch);
+    isNamed ||= touch.by === 'named';
+  }
+  const counts = counter.counts();
+  const judged = judgeCompleteness(journal.verdict, { fromMs, toMs, nowMs }, journal);
+  const completeness = withDoubts(judged, journal.doubts());
+  const { isComplete } = completeness;
+  const sentences = reportSentences(completeness, counts, toMs !== undefined);
+  const similar = isNamed ? [] : (await journal.survey(filter)).names;
+  const meant =
+    similar.length === 0 ? [] : [`note: no record names "${mailbox}": did you mean ${similar.join(' or ')}?`];
+  const head: ReportHead = {
+    mailbox: printable(mailbox),
+    period: formatPeriod(completeness.from, completeness.to, toMs !== undefined),
+    isComplete,
+    sentences: [...sentences, ...meant].map(printable),
+    isContentOnly,
+    madeAt: formatTime(nowMs),
+    madeBy: madeBy === undefined ? undefined : printable(madeBy),
+  };
+  return { counts, isComplete, texts: texts() };
+
+  async function* texts(): AsyncGenerator<string> {
+    yield* form.begin(head, completeness, counts);
+    for await (const touch of touches(journal, filter, mailbox))
+      if (!isContentOnly || touch.showed !== 'no') yield* form.take(touch);
+    yield* form.finish();
+  }
+}
+
+function withDoubts(completeness: Completeness, more: readonly Doubt[]): Completeness {
+  if (more.length === 0) return completeness;
+  return { ...completeness, isComplete: false, doubts: [...completeness.doubts, ...more] };
+}
+
+/** As of the check: a daemon that is running goes on writing. */
+async function* touches(journal: Reported, filter: TrailFilter, mailbox: string): AsyncGenerator<Touch> {
+  const read = createTouchReader(mailbox);
+  const { lastSeq = 0 } = journal.verdict;
+  for await (const row of journal.rows(filter)) {
+    if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);
+  }
+}
+
+/** A command that ended after the check was open at the check. */
+function opened({ fields, admittedSeq }: ExchangeRow): ExchangeRow {
+  const { outcome: _, sent: _s, cells: _c, ...before } = fields;
+  return { fields: before, admittedSeq, completedSeq: undefined, completedTime: undefined };
+}
+
+/** What a program is told of one command, in this order. */
+const cells = {
+  time: (touch: Touch) => touch.time,
+  person: (touch: Touch) => touch.person,
+  class: (touch: Touch) => touch.class,
+  reason: (touch: Touch) => touch.reason,
+  command: (touch: Touch) => touch.command,
+  args: (touch: Touch) => touch.args,
+  user: (touch: Touch) => touch.user,
+  touched_by: (touch: Touch) => touch.by,
+  reached: (touch: Touch) => touch.reached,
+  showed_content: (touch: Touch) => touch.showed,
+  outcome: (touch: Touch) => touch.outcome,
+  for: (touch: Touch) => touch.countedFor,
+  id: (touch: Touch) => touch.id,
+  session: (touch: Touch) => touch.session,
+  listener: (touch: Touch) => touch.listener,
+  backend: (touch: Touch) => touch.backend,
+  seq: (touch: Touch) => touch.seq,
+  completed_seq: (touch: Touch) => touch.completedSeq,
+} as const;
+
+/** One line of JSON for the verdict, then one for each command. */
+export function createJsonReport(): ReportForm {
+  return {
+    begin(head, { from, to, signedTo, signedBy, doubts }, counts) {
+      const verdict = {
+        mailbox: head.mailbox,
+        complete: head.isComplete,
+        from,
+        to,
+        signed_by: signedBy,
+        signed_to: signedTo,
+        commands: counts.commands,
+        people: counts.people,
+        showed_content: counts.showed,
+        may_have_shown_content: counts.maybeShowed,
+        not_named: counts.notNamed,
+        open: counts.open,
+        unknown: counts.unknown,
+        not_reached: counts.stopped,
+        doubts: doubts.map(({ code, text, isSerious }) => ({ code, text, serious: isSerious })),
+        sentences: head.sentences,
+        made_at: head.madeAt,
+      };
+      return [formatJson({ verdict })];
+    },
+    take: (touch) => [
+      formatJson(Object.fromEntries(Object.entries(cells).map(([name, of]) => [name, of(touch)]))),
+    ],
+    finish: () => [],
+  };
+}
+
+/** Rows alone, so that a spreadsheet shows them; `tell` is given the sentences of the verdict. */
+export function createCsvReport(tell: (sentence: string) => void): ReportForm {
+  return {
+    begin({ sentences }) {
+      for (const text of sentences) tell(text);
+      return [`${Object.keys(cells).join(',')}\r`];
+    },
+    take: (touch) => [
+      `${Object.values(cells)
+        .map((of) => formatCell(of(touch)))
+        .join(',')}\r`,
+    ],
+    finish: () => [],
+  };
+}
+
+/** For the page in the browser: JSON of a MailboxHead, then of each MailboxDay. */
+export function createPageReport(): ReportForm {
+  const book = createDayBook();
+  const days = (over: readonly TouchDay[]): string[] =>
+    over.map((day) => {
+      const lines = linesOf(day);
+      return JSON.stringify({ day: lines[0]?.day ?? '', lines } satisfies MailboxDay);
+    });
+  return {
+    begin({ mailbox, ...head }, { from, to, signedBy, signedTo, doubts }, counts) {
+      const told: MailboxHead = {
+        mailbox,
+        ...head,
+        from,
+        to,
+        signedBy: signedBy === undefined ? undefined : printable(signedBy),
+        signedTo,
+        counts,
+        doubts: doubts.map(({ code, text, isSerious }) => ({ code, text: printable(text), isSerious })),
+      };
+      return [JSON.stringify(told)];
+    },
+    take: (touch) => days(book.take(touch)),
+    finish: () => days(book.finish()),
+  };
+}

@@ -1,0 +1,234 @@
+// Screen "access": who may do what, the rules in words, and a playground for single commands.
+
+import { useEffect, useRef } from 'preact/hooks';
+import type { AccessPolicy, AccessTable } from '../domain/page/api.js';
+import { useAnswer } from './asked.js';
+import { AsCommand, Button, Empty, Name, Sentence, Sign } from './kit.js';
+import { useLive } from './live.js';
+import { go, Link } from './location.js';
+import { Playground, Rule } from './playground.js';
+import { pathOf } from './route.js';
+import type { ScreenProps } from './screens.js';
+import { useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { countWords, plural } from './wording.js';
+
+type Row = AccessTable['rows'][number];
+
+export function AccessScreen({ query }: ScreenProps) {
+  const { api } = useSession();
+  const { now } = useLive();
+  // Anew when another configuration is served.
+  const { value: table, fault } = useAnswer(`access ${now?.head.configHash}`, (signal) =>
+    api.json<AccessTable>('GET /api/access', { signal }),
+  );
+  if (fault !== undefined)
+    return (
+      <Empty>
+        <Sentence text={fault} />
+      </Empty>
+    );
+  if (table === undefined) return <Empty>Reading the policies …</Empty>;
+  const shown = table.policies.find(({ name }) => name === query.get('policy'));
+  return (
+    <>
+      <Playground rows={table.rows} query={query} />
+      <section aria-label="Who may do what">
+        <h2>
+          Who may do what <span class="count">{countWords(table.rows.length)}</span>
+        </h2>
+        <Matrix table={table} />
+        <p class="faint">
+          A number is how many commands of that kind a policy allows, of all that there are; its rules say for
+          which users and with which options. Enter or a click on a row shows them.
+        </p>
+      </section>
+      {shown !== undefined && <PolicyInWords key={shown.name} policy={shown} />}
+      <AsCommand>dovegate can --listener NAME</AsCommand>
+    </>
+  );
+}
+
+const words: Readonly<Record<string, string>> = {
+  read: 'read',
+  session: 'sessions',
+  write: 'change',
+  admin: 'administer',
+  destroy: 'destroy',
+};
+
+function Matrix({ table }: { readonly table: AccessTable }) {
+  const { rows, policies, effects } = table;
+  const byName = new Map(policies.map((policy) => [policy.name, policy]));
+  const columns: Column<Row>[] = [
+    { title: 'who', cell: (row) => <Who row={row} /> },
+    {
+      title: 'policy',
+      cell: (row) => (
+        <>
+          <Link to={`/access?policy=${encodeURIComponent(row.policy)}`}>
+            <Name value={row.policy} />
+          </Link>
+          {byName.get(row.policy)?.isObserving === true && (
+            <p class="why">
+              <Sign tone="warn">observes only</Sign>
+            </p>
+          )}
+        </>
+      ),
+    },
+    ...effects.map(
+      ({ name, commands }, at): Column<Row> => ({
+        title: words[name] ?? name,
+        cell: (row) => <Cell policy={byName.get(row.policy)} at={at} ofCommands={commands} />,
+      }),
+    ),
+  ];
+  return (
+    <Table
+      label="Who may do what"
+      rows={rows}
+      columns={columns}
+      keyOf={({ kind, listener, name, policy }) => `${kind} ${listener} ${name} ${policy}`}
+      onOpen={(row) => go(`/access?policy=${encodeURIComponent(row.policy)}`)}
+      empty={<Empty>The configuration has no listeners, so nobody may do anything.</Empty>}
+    />
+  );
+}
+
+function Who({ row }: { readonly row: Row }) {
+  const { kind, name, listener, people } = row;
+  return (
+    <>
+      <strong>
+        <Name value={name} />
+      </strong>
+      <br />
+      <span class="faint">
+        {kind === 'listener' ? (
+          people === undefined ? (
+            'listener, everybody who may connect'
+          ) : (
+            <>
+              listener, only <Name value={people} max={80} />
+            </>
+          )
+        ) : (
+          <>
+            {kind} of <Name value={listener} />
+          </>
+        )}
+      </span>
+    </>
+  );
+}
+
+interface CellProps {
+  readonly policy: AccessPolicy | undefined;
+  readonly at: number;
+  readonly ofCommands: number;
+}
+
+function Cell({ policy, at, ofCommands }: CellProps) {
+  const cell = policy?.cells[at];
+  if (policy === undefined || cell === undefined) return null;
+  if (policy.isObserving)
+    return (
+      <span>
+        all, recorded
+        <br />
+        <span class="faint number">{countWords(cell.commands.length)} by rules</span>
+      </span>
+    );
+  if (cell.commands.length === 0) return <span class="faint">none</span>;
+  return (
+    <span title={cell.commands.join(', ')}>
+      <strong class="number">{countWords(cell.commands.length)}</strong>{' '}
+      <span class="faint number">of {countWords(ofCommands)}</span>
+      {cell.mayAll && (
+        <>
+          <br />
+          <Sign tone="warn">all users at once</Sign>
+        </>
+      )}
+    </span>
+  );
+}
+
+function PolicyInWords({ policy }: { readonly policy: AccessPolicy }) {
+  const { name, place, users, except, limits, allow, deny, isObserving, shadow } = policy;
+  const shownAt = useRef<HTMLElement>(null);
+  // It stands below the table, out of sight where that is long.
+  useEffect(() => shownAt.current?.focus(), []);
+  return (
+    <section ref={shownAt} tabIndex={-1} aria-label={`Policy ${name}`} class="policy">
+      <div class="heading">
+        <h2>
+          Policy <Name value={name} />{' '}
+          <span class="count">
+            <Name value={place} max={80} />
+          </span>
+        </h2>
+        <div class="buttons">
+          <Button onClick={() => go(pathOf('/learn/:policy', name))}>What was seen under it</Button>
+          <Button onClick={() => go('/access')}>Close</Button>
+        </div>
+      </div>
+      {isObserving && (
+        <p>
+          <Sign tone="warn">
+            It observes: ordinary commands without a rule are allowed, too, and recorded.
+          </Sign>
+        </p>
+      )}
+      <dl class="facts">
+        <Fact name="for users" texts={users} />
+        {except.length > 0 && <Fact name="but not" texts={except} />}
+        {limits.length > 0 && <Fact name="at most" texts={limits} />}
+        {shadow !== undefined && <Fact name="candidate beside it" texts={[shadow]} />}
+      </dl>
+      <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
+      {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
+    </section>
+  );
+}
+
+function Fact({ name, texts }: { readonly name: string; readonly texts: readonly string[] }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>
+        {texts.map((text) => (
+          <span key={text} class="step">
+            <Name value={text} max={120} />
+          </span>
+        ))}
+      </dd>
+    </div>
+  );
+}
+
+interface RulesProps {
+  readonly title: string;
+  readonly rules: AccessPolicy['allow'];
+  readonly empty: string;
+}
+
+function Rules({ title, rules, empty }: RulesProps) {
+  if (rules.length === 0) return <Empty>{empty}</Empty>;
+  return (
+    <>
+      <h3>
+        {title} <span class="count">{plural(rules.length, 'rule', 'rules')}</span>
+      </h3>
+      <ul class="rules">
+        {rules.map((rule, at) => (
+          <li key={at} data-row tabIndex={-1}>
+            <Rule rule={rule} />
+            <p class="faint">{words[rule.effect] ?? rule.effect}</p>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

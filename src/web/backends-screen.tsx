@@ -1,0 +1,230 @@
+// Screen "backends": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
+
+import { useState } from 'preact/hooks';
+import type { BackendNow, Done } from '../domain/page/api.js';
+import { AskFault } from './api.js';
+import { Confirm } from './dialog.js';
+import { Ago, AsCommand, Button, Duration, Empty, Name, Sentence, Sign, saveFile, Time } from './kit.js';
+import { useLive } from './live.js';
+import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
+import { mayDo, useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { countWords, plural } from './wording.js';
+
+interface Asked {
+  readonly backend: BackendNow;
+  readonly what: 'drain' | 'enable';
+}
+
+export function BackendsScreen() {
+  const { now } = useLive();
+  const session = useSession();
+  const [asked, setAsked] = useState<Asked | undefined>();
+  const [said, setSaid] = useState('');
+  if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  const mayChange = mayDo(session, 'operate');
+  const columns: Column<BackendNow>[] = [
+    {
+      title: 'backend',
+      cell: (row) => (
+        <>
+          <strong>
+            <Name value={row.name} />
+          </strong>
+          <br />
+          <span class="faint">
+            <Name value={row.address} max={40} />
+          </span>
+        </>
+      ),
+    },
+    { title: 'state', cell: (row) => <State backend={row} /> },
+    { title: 'upstreams', cell: (row) => <Boxes backend={row} /> },
+    {
+      title: 'queue',
+      cell: (row) =>
+        row.waiting === 0 ? (
+          <span class="faint">empty</span>
+        ) : (
+          <Sign tone="warn">
+            {plural(row.waiting, 'command waits', 'commands wait')}, the oldest for{' '}
+            <Duration ms={row.oldestWaitMs} />
+          </Sign>
+        ),
+    },
+    { title: 'failed dials', cell: (row) => <Failed backend={row} /> },
+    { title: 'series', cell: (row) => <Name value={row.series} /> },
+    { title: 'certificate', cell: (row) => <Certificate backend={row} now={now.at} /> },
+    ...(mayChange
+      ? [
+          {
+            title: 'drain or enable',
+            kind: 'action' as const,
+            cell: (row: BackendNow) => <Change backend={row} onAsk={setAsked} />,
+          },
+        ]
+      : []),
+  ];
+  return (
+    <>
+      <div class="heading">
+        <h2>
+          Backends <span class="count">{countWords(now.backends.length)}</span>
+        </h2>
+        <Button
+          onClick={() => {
+            setSaid('');
+            session.api
+              .blob('GET /api/backends.csv')
+              .then((file) => saveFile(file, 'backends.csv'))
+              .catch((error: unknown) => setSaid(error instanceof AskFault ? error.message : String(error)));
+          }}
+        >
+          Save as CSV
+        </Button>
+      </div>
+      <p role="status" class={said === '' ? 'unseen' : 'said bad'}>
+        {said}
+      </p>
+      <Table
+        label="Backends"
+        rows={now.backends}
+        columns={columns}
+        keyOf={(row) => row.name}
+        toneOf={(row) => `tone-${backendState(row).tone}`}
+        empty={
+          <Empty>The configuration has no backends. They stand under "backends", one for each Dovecot.</Empty>
+        }
+      />
+      <p class="legend" aria-hidden="true">
+        <BoxPicture boxes={['leased']} /> busy <BoxPicture boxes={['idle']} /> idle{' '}
+        <BoxPicture boxes={['dialing']} /> dialing <BoxPicture boxes={['free']} /> not open
+      </p>
+      <AsCommand>dovegate status</AsCommand>
+      {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
+    </>
+  );
+}
+
+function State({ backend }: { readonly backend: BackendNow }) {
+  const { tone, word } = backendState(backend);
+  return (
+    <>
+      <Sign tone={tone}>
+        <strong>{word}</strong>
+      </Sign>
+      {backend.since !== undefined && (
+        <p class="why faint">
+          {backend.isUp ? 'up' : 'down'} for <Ago at={backend.since} />, since <Time at={backend.since} />
+        </p>
+      )}
+      {backend.text !== undefined && (
+        <p class="why">
+          <Sentence text={backend.text} />
+        </p>
+      )}
+      {backend.drained.map((by) => (
+        <p class="why" key={by}>
+          by <Sentence text={by} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+const boxesMax = 128;
+
+function Boxes({ backend }: { readonly backend: BackendNow }) {
+  const boxes = boxesOf(backend, boxesMax);
+  return (
+    <>
+      {boxes !== undefined && <BoxPicture boxes={boxes} />}
+      <span class="faint number boxes-words">{boxesWords(backend)}</span>
+    </>
+  );
+}
+
+/** Many of them are drawn smaller, in longer rows. */
+function BoxPicture({ boxes }: { readonly boxes: readonly Box[] }) {
+  const [inRow, side] = boxes.length > 32 ? [32, 6] : [16, 12];
+  const width = Math.min(boxes.length, inRow) * side;
+  const height = Math.ceil(boxes.length / inRow) * side;
+  return (
+    <svg class="boxes" viewBox={`0 0 ${width} ${height}`} width={width} height={height} aria-hidden="true">
+      {boxes.map((box, at) => {
+        const x = (at % inRow) * side + 1;
+        const y = Math.floor(at / inRow) * side + 1;
+        return (
+          <g key={at} class={box}>
+            <rect x={x} y={y} width={side - 3} height={side - 3} rx="1" />
+            {box === 'dialing' && <path d={`M${x} ${y + side - 3}l${side - 3}-${side - 3}`} />}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+function Failed({ backend }: { readonly backend: BackendNow }) {
+  const failed = failedDials(backend);
+  if (failed.length === 0) return <span class="faint">none</span>;
+  return (
+    <>
+      {failed.map(({ step, count }) => (
+        <span class="step" key={step}>
+          <span class="number">{countWords(count)}</span> at {step}
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Certificate({ backend, now }: { readonly backend: BackendNow; readonly now: string }) {
+  if (backend.certificateEnds === undefined) return <span class="faint nothing">–</span>;
+  const { tone, words } = certificateLeft(backend.certificateEnds, now);
+  return tone === 'quiet' ? <span class="faint">{words}</span> : <Sign tone={tone}>{words}</Sign>;
+}
+
+interface ChangeProps {
+  readonly backend: BackendNow;
+  readonly onAsk: (asked: Asked) => void;
+}
+
+function Change({ backend, onAsk }: ChangeProps) {
+  const what = backend.drained.length > 0 ? 'enable' : 'drain';
+  return (
+    <Button kind="small" onClick={() => onAsk({ backend, what })} label={`${what} ${backend.name}`}>
+      {what}
+    </Button>
+  );
+}
+
+function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () => void }) {
+  const { api } = useSession();
+  const { backend, what } = asked;
+  const { name } = backend;
+  return (
+    <Confirm
+      title={what === 'drain' ? 'Take this backend out of service?' : 'Put this backend back into service?'}
+      doit={what}
+      isDanger={what === 'drain'}
+      onDo={async () => {
+        const ask = what === 'drain' ? 'POST /api/backend/:name/drain' : 'POST /api/backend/:name/enable';
+        return (await api.json<Done>(ask, { params: [name] })).text;
+      }}
+      onClose={onClose}
+    >
+      <p class="repeated">
+        <Name value={name} max={500} /> at <Name value={backend.address} max={500} />:{' '}
+        {backendState(backend).word}, {boxesWords(backend)}
+        {backend.waiting > 0 && `, ${plural(backend.waiting, 'command waits', 'commands wait')}`}
+      </p>
+      <p>
+        {what === 'drain'
+          ? 'Commands that run there end by themselves. New ones for it are refused with the reason, until it is enabled.'
+          : 'New commands go there again.'}{' '}
+        The journal records who asked. In a terminal: <code>{`dovegate backend ${what} ${name}`}</code>
+      </p>
+    </Confirm>
+  );
+}

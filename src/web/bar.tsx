@@ -1,0 +1,154 @@
+// What stands above every screen: the red sentence when something is wrong, and the bar with the state of the daemon.
+
+import { useEffect, useState } from 'preact/hooks';
+import type { NowHead, Problem } from '../domain/page/api.js';
+import { Ago, Button, Name, Sentence, Sign, Time, type Tone } from './kit.js';
+import { steadyMs, useLive } from './live.js';
+import { tryPieces } from './running.js';
+import { useSession } from './session.js';
+import { visible } from './visible.js';
+import { durationWords, localTime, marked } from './wording.js';
+
+const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
+  serving: 'good',
+  degraded: 'warn',
+  draining: 'warn',
+  blind: 'bad',
+};
+
+export function Bar() {
+  const { me, signOut } = useSession();
+  const { now } = useLive();
+  const head = now?.head;
+  return (
+    <header class="bar">
+      <strong class="host">
+        <Name value={head?.host ?? me.host} />
+      </strong>
+      {head !== undefined && (
+        <span class="state">
+          <Sign tone={head.problems.length > 0 && head.state === 'serving' ? 'warn' : toneOf[head.state]}>
+            {head.state}
+          </Sign>{' '}
+          <span class="faint">
+            for <Ago at={head.since} />, since <Time at={head.since} />
+          </span>
+        </span>
+      )}
+      <span class="faint">
+        dovegate <Name value={head?.version ?? me.version} />
+      </span>
+      {head !== undefined && (
+        <span class="faint" title={`hash of the configuration: ${visible(head.configHash)}`}>
+          config <code>{visible(head.configHash.slice(0, 8))}</code>
+        </span>
+      )}
+      <span class="who">
+        <Name value={me.name} max={24} /> <span class="faint">({me.role})</span>
+        <Button kind="small" onClick={signOut}>
+          Sign out
+        </Button>
+      </span>
+    </header>
+  );
+}
+
+/** The first problem in red, others behind it. Nothing is drawn when nothing is wrong. */
+export function Problems() {
+  const { now, isStale } = useLive();
+  const [isOpen, setOpen] = useState(false);
+  const problems = now?.head.problems ?? [];
+  const [first, ...others] = problems;
+  return (
+    <>
+      {!isStale && <Announcer problem={first} />}
+      {first !== undefined && (
+        <section class="problems" aria-label="What is wrong">
+          <div class="first">
+            <OneProblem problem={first} />
+            {others.length > 0 && (
+              <Button kind="small" isOpen={isOpen} onClick={() => setOpen(!isOpen)}>
+                {isOpen ? 'Only the first' : `and ${others.length} more`}
+              </Button>
+            )}
+          </div>
+          {isOpen && others.map((problem, at) => <OneProblem key={at} problem={problem} />)}
+        </section>
+      )}
+    </>
+  );
+}
+
+function OneProblem({ problem }: { readonly problem: Problem }) {
+  return (
+    <p class="problem">
+      <svg viewBox="0 0 16 16" width="20" height="20" aria-hidden="true">
+        <path d="M8 1.5l7 13H1zM8 6v4.5M8 12v1.2" class="stroke" />
+      </svg>
+      <span>
+        <Sentence text={problem.text} />
+        {problem.try !== undefined && (
+          <>
+            {' '}
+            Try:{' '}
+            {tryPieces(problem.try).map(({ text, isCommand }, at) =>
+              isCommand ? (
+                <code key={at} class="try">
+                  {visible(text)}
+                </code>
+              ) : (
+                visible(text)
+              ),
+            )}
+          </>
+        )}
+      </span>
+    </p>
+  );
+}
+
+/** Read aloud when another thing goes wrong, and not each time a number in the sentence changes. */
+function Announcer({ problem }: { readonly problem: Problem | undefined }) {
+  const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;
+  const [said, setSaid] = useState('');
+  useEffect(() => {
+    setSaid(problem === undefined ? '' : spoken(problem));
+  }, [id]);
+  return (
+    <div class="unseen" role="alert">
+      {said}
+    </div>
+  );
+}
+
+function spoken({ text, try: what }: Problem): string {
+  const now = new Date().toISOString();
+  const words = marked(text).map((part) => ('time' in part ? localTime(part.time, now) : visible(part.text)));
+  return what === undefined ? words.join('') : `${words.join('')} Try: ${visible(what)}`;
+}
+
+/** Says that what is shown is old. */
+export function StaleNotice() {
+  const { heardMs, isStale, now, trouble } = useLive();
+  const age = heardMs === undefined ? 0 : steadyMs() - heardMs;
+  return (
+    <div role="alert">
+      {isStale && now !== undefined && (
+        <p class="stale">
+          <Sign tone="bad">
+            No news from dovegate since <Time at={now.at} isExact />
+            <span aria-hidden="true"> ({durationWords(Math.round(age / 1000) * 1000)})</span>.
+          </Sign>{' '}
+          What is below is old. {trouble !== undefined && <Sentence text={trouble} />} This page tries again
+          by itself.
+        </p>
+      )}
+      {now === undefined && trouble !== undefined && (
+        <p class="stale">
+          <Sign tone="bad">Nothing is known yet.</Sign> <Sentence text={trouble} /> This page tries again by
+          itself.
+        </p>
+      )}
+    </div>
+  );
+}

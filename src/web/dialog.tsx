@@ -1,0 +1,95 @@
+// A dialog of the browser's own kind: the focus stays in it, Escape closes it, and what is behind it cannot be used.
+
+import type { ComponentChildren } from 'preact';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { AskFault } from './api.js';
+import { Button } from './kit.js';
+
+interface DialogProps {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ComponentChildren;
+}
+
+export function Dialog({ title, onClose, children }: DialogProps) {
+  const place = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  // Within the drawing, so that no key between it and the next frame goes to nobody.
+  useLayoutEffect(() => {
+    const before = document.activeElement;
+    const dialog = place.current;
+    dialog?.showModal();
+    return () => {
+      // What is behind an open one cannot have the focus.
+      dialog?.close();
+      // A row that is drawn anew is another element: then there is nothing to go back to.
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return (
+    <dialog
+      ref={place}
+      aria-labelledby={id}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
+      <h2 id={id}>{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+interface ConfirmProps {
+  readonly title: string;
+  /** What it is done to, repeated. */
+  readonly children: ComponentChildren;
+  /** The word on the button: "drain mail1". */
+  readonly doit: string;
+  readonly isDanger?: boolean;
+  /** Why it cannot be done any more. */
+  readonly obstacle?: string | undefined;
+  /** Resolves to the sentence that says what was done. */
+  readonly onDo: () => Promise<string>;
+  readonly onClose: () => void;
+}
+
+/** Asks before something is done, and says what came of it. */
+export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClose }: ConfirmProps) {
+  const [state, setState] = useState<
+    'asking' | 'doing' | { readonly text: string; readonly isDone: boolean }
+  >('asking');
+  const run = async (): Promise<void> => {
+    setState('doing');
+    try {
+      setState({ text: await onDo(), isDone: true });
+    } catch (error) {
+      setState({ text: error instanceof AskFault ? error.message : String(error), isDone: false });
+    }
+  };
+  const isOver = typeof state === 'object';
+  // While it is being done, what it is done to may be gone: by that, and not by itself.
+  const said =
+    typeof state === 'object' ? state : { text: state === 'asking' ? obstacle : undefined, isDone: false };
+  return (
+    <Dialog title={title} onClose={onClose}>
+      {children}
+      <p role="status" class={said.isDone ? 'said good' : 'said bad'}>
+        {said.text ?? ''}
+      </p>
+      <div class="buttons">
+        <Button onClick={onClose}>{isOver ? 'Close' : 'Cancel'}</Button>
+        {!isOver && (
+          <Button
+            kind={isDanger ? 'danger' : 'main'}
+            isOff={state === 'doing' || obstacle !== undefined}
+            onClick={() => void run()}
+          >
+            {state === 'doing' ? 'Working …' : doit}
+          </Button>
+        )}
+      </div>
+    </Dialog>
+  );
+}

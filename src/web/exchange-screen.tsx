@@ -1,0 +1,384 @@
+// One command: the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { TrailEnd, TrailLine } from '../domain/page/trail.js';
+import { AskFault } from './api.js';
+import {
+  argumentsOf,
+  chainOf,
+  type Exchange,
+  exchangeOf,
+  type Fact,
+  type LifeStep,
+  lifeOf,
+  type StoredRecord,
+  whatOf,
+  whoOf,
+  whyOf,
+} from './exchange.js';
+import { AsCommand, Button, Empty, Name, Sign, Time } from './kit.js';
+import { Link } from './location.js';
+import { pathOf } from './route.js';
+import type { ScreenProps } from './screens.js';
+import { useSession } from './session.js';
+import { shellQuoted, trailPath } from './trail-query.js';
+import { outcomeTone, valueText } from './trail-rows.js';
+import { durationWords } from './wording.js';
+
+type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
+
+interface Answer {
+  readonly found: readonly Found[];
+  readonly end: TrailEnd;
+}
+
+export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
+  const { api, me } = useSession();
+  const [answer, setAnswer] = useState<Answer>();
+  const [fault, setFault] = useState<string>();
+  const [tries, setTries] = useState(0);
+  useEffect(() => {
+    const own = new AbortController();
+    setAnswer(undefined);
+    setFault(undefined);
+    const read = async (): Promise<void> => {
+      const found: Found[] = [];
+      let end: TrailEnd | undefined;
+      const asked = { body: { wanted }, signal: own.signal };
+      for await (const line of api.lines<TrailLine>('POST /api/trail/show', asked)) {
+        if ('found' in line) found.push(line.found);
+        else if ('end' in line) ({ end } = line);
+      }
+      if (end === undefined) throw new AskFault(0, 'The answer ended too early.');
+      if (!own.signal.aborted) setAnswer({ found, end });
+    };
+    read().catch((error: unknown) => {
+      if (!own.signal.aborted) setFault(error instanceof AskFault ? error.message : String(error));
+    });
+    return () => own.abort();
+  }, [wanted, tries]);
+
+  if (fault !== undefined)
+    return (
+      <>
+        <p role="alert" class="said bad">
+          {fault}
+        </p>
+        <Button onClick={() => setTries(tries + 1)}>Try again</Button>
+      </>
+    );
+  if (answer === undefined) return <p role="status">Reading the records of this command …</p>;
+  const exchange = exchangeOf(answer.found, answer.end.id);
+  return (
+    <>
+      <p>
+        <Link to="/trail">Trail</Link>
+      </p>
+      {exchange === undefined ? (
+        <Other answer={answer} wanted={wanted} isLimited={me.users !== undefined} />
+      ) : (
+        <Shown exchange={exchange} end={answer.end} isLimited={me.users !== undefined} />
+      )}
+      <AsCommand>{`dovegate audit show ${shellQuoted(wanted)}`}</AsCommand>
+    </>
+  );
+}
+
+interface OtherProps {
+  readonly answer: Answer;
+  readonly wanted: string;
+  readonly isLimited: boolean;
+}
+
+/** No command: another record, or none. */
+function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
+  if (found.length === 0)
+    return (
+      <Empty>
+        No record of <Name value={wanted} isCode /> was found.{' '}
+        {isLimited
+          ? 'It may touch users that you do not see.'
+          : 'It may be older than what is kept (audit.keep, audit.max_size).'}
+      </Empty>
+    );
+  return (
+    <>
+      <h2>A record that belongs to no command</h2>
+      {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
+      {found.map(({ record }) => (
+        <Raw key={valueText(record['seq'])} record={record} />
+      ))}
+    </>
+  );
+}
+
+interface ShownProps {
+  readonly exchange: Exchange;
+  readonly end: TrailEnd;
+  readonly isLimited: boolean;
+}
+
+function Shown({ exchange, end, isLimited }: ShownProps) {
+  const { admission, completion, logs, all } = exchange;
+  const outcome = completion === undefined ? 'open' : valueText(completion['outcome']);
+  const time = valueText((admission ?? completion)?.['time']);
+  return (
+    <>
+      <header class="exchange-head">
+        <h2>
+          <Name value={valueText((admission ?? completion)?.['command'])} isCode />
+        </h2>
+        <Sign tone={outcomeTone(outcome)}>
+          <Name value={outcome} />
+        </Sign>
+        <Time at={time} isExact />
+        <Name value={exchange.id} isCode />
+      </header>
+      <Life steps={lifeOf(exchange)} />
+      <div class="exchange-parts">
+        <Part title="Who">
+          <Facts facts={whoOf(exchange)} />
+        </Part>
+        <Part title="What">
+          <Facts facts={whatOf(exchange)} />
+          <Arguments exchange={exchange} />
+          <Mailbox user={(admission ?? completion)?.['user']} />
+        </Part>
+        <Part title="Why">
+          <Facts facts={whyOf(exchange)} />
+          {end.policy?.text !== undefined && (
+            <details>
+              <summary>The policy as it was then</summary>
+              <pre tabIndex={0}>
+                {end.policy.text.split('\n').map((line, at) => (
+                  <span key={at} class="policy-line">
+                    <Name value={line} max={2000} isCode />
+                    {'\n'}
+                  </span>
+                ))}
+              </pre>
+            </details>
+          )}
+        </Part>
+        <Part title="Log of the backend">
+          {logs.length === 0 ? (
+            <Empty>The backend logged nothing for this command.</Empty>
+          ) : (
+            <ul class="log">
+              {logs.map((record) => (
+                <li key={valueText(record['seq'])}>
+                  <Time at={valueText(record['time'])} isExact /> <b>{valueText(record['level'])}</b>{' '}
+                  <Name value={valueText(record['text'])} max={400} isCode />
+                </li>
+              ))}
+            </ul>
+          )}
+        </Part>
+        <Session exchange={exchange} end={end} isLimited={isLimited} />
+        <Chain exchange={exchange} end={end} isLimited={isLimited} />
+      </div>
+      {end.notes !== undefined && end.notes.length > 0 && (
+        <div class="said bad">
+          {end.notes.slice(0, 10).map((note) => (
+            <p key={note}>
+              <Name value={note} max={300} />
+            </p>
+          ))}
+        </div>
+      )}
+      <details>
+        <summary>All records as they are stored ({all.length})</summary>
+        {all.map((record) => (
+          <Raw key={valueText(record['seq'])} record={record} />
+        ))}
+      </details>
+    </>
+  );
+}
+
+/** To everything else that touched it. */
+function Mailbox({ user }: { readonly user: unknown }) {
+  // A name that was cut, and a mask, are no one mailbox.
+  if (typeof user !== 'string' || user === '' || user.includes('*')) return null;
+  return (
+    <p>
+      <Link to={pathOf('/mailbox/:user', user)}>Who touched this mailbox</Link>
+    </p>
+  );
+}
+
+function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
+  return (
+    <section aria-label={title}>
+      <h3>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+/** One row for each step: a bar to where it was, and the milliseconds. */
+function Life({ steps }: { readonly steps: readonly LifeStep[] }) {
+  const last = Math.max(0.001, ...steps.map(({ ms }) => ms ?? 0));
+  return (
+    <ol class="life" aria-label="The life of this command">
+      {steps.map(({ what, ms, about }, at) => {
+        const from = steps.slice(0, at).reduce((known, step) => step.ms ?? known, 0);
+        const x = (value: number): number => (value / last) * 100;
+        return (
+          <li key={what}>
+            <b>{what}</b>
+            <span class="number">{ms === undefined ? '–' : durationOf(ms)}</span>
+            <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+              <line x1="0" y1="4" x2="100" y2="4" class="ground" />
+              {ms !== undefined && (
+                <rect x={x(from)} y="1" width={Math.max(x(ms) - x(from), 0.6)} height="6" />
+              )}
+            </svg>
+            <span class="faint">
+              <Name value={about} max={120} />
+            </span>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}
+
+/** Below a second with what the records have of it. */
+function durationOf(ms: number): string {
+  return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
+}
+
+function Facts({ facts }: { readonly facts: readonly Fact[] }) {
+  if (facts.length === 0) return <Empty>No record says it.</Empty>;
+  return (
+    <dl class="told">
+      {facts.map(({ what, value }) => (
+        <div key={what}>
+          <dt>{what}</dt>
+          <dd>
+            <Name value={value} max={160} />
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Arguments({ exchange }: { readonly exchange: Exchange }) {
+  const args = argumentsOf(exchange);
+  const isHidden = args.some(({ hmac }) => hmac !== undefined);
+  if (args.length === 0) return null;
+  return (
+    <>
+      <h4>Arguments, as the policy saw them</h4>
+      <ol class="arguments">
+        {args.map(({ text, hmac }, at) => (
+          <li key={at}>
+            <Name value={hmac === undefined ? text : `hmac:${hmac}`} max={160} isCode />
+          </li>
+        ))}
+      </ol>
+      {isHidden && (
+        <p class="hint">
+          A secret is recorded as its HMAC only. To find out whether it was a value that you know, compare
+          with what this prints: <code>dovegate audit hmac -</code> (it reads the value, so that no list of
+          processes shows it).
+        </p>
+      )}
+    </>
+  );
+}
+
+function Session({ exchange, end, isLimited }: ShownProps) {
+  const { opened, closed } = exchange.session;
+  const session = valueText((exchange.admission ?? exchange.completion)?.['session']);
+  const { before, after } = end.around ?? {};
+  return (
+    <Part title="In this session">
+      {isLimited && <p class="hint">Sessions are shown to people who see the whole journal.</p>}
+      <ul class="log">
+        {opened !== undefined && <Moment record={opened} text="the session began" />}
+        {before !== undefined && <Neighbour record={before} text="before it" />}
+        {after !== undefined && <Neighbour record={after} text="after it" />}
+        {closed !== undefined && <Moment record={closed} text="the session ended" />}
+      </ul>
+      {session !== '' && (
+        <p>
+          <Link to={trailPath({ session })}>All commands of this session</Link>
+        </p>
+      )}
+    </Part>
+  );
+}
+
+function Moment({ record, text }: { readonly record: StoredRecord; readonly text: string }) {
+  const reason = valueText(record['reason'] ?? record['text']);
+  return (
+    <li>
+      <Time at={valueText(record['time'])} isExact /> {text}{' '}
+      {reason !== '' && <Name value={reason} max={160} />}
+    </li>
+  );
+}
+
+function Neighbour({ record, text }: { readonly record: StoredRecord; readonly text: string }) {
+  return (
+    <li>
+      <Time at={valueText(record['time'])} isExact /> {text}:{' '}
+      <Link to={pathOf('/trail/:id', valueText(record['id']))}>
+        <Name value={valueText(record['command'])} isCode />
+      </Link>{' '}
+      <Name value={valueText(record['user'])} />
+    </li>
+  );
+}
+
+function Chain({ exchange, end, isLimited }: ShownProps) {
+  const chain = chainOf(exchange);
+  return (
+    <Part title="Chain">
+      {isLimited || chain.length === 0 ? (
+        <Empty>Hashes of the chain are shown to people who see the whole journal.</Empty>
+      ) : (
+        <>
+          <ul class="log">
+            {chain.map(({ seq, event, hash }) => (
+              <li key={seq}>
+                seq {seq}, <Name value={event} />: <Name value={hash} max={24} isCode />
+              </li>
+            ))}
+          </ul>
+          <p>
+            {end.checkpoint === undefined ? (
+              'No checkpoint after them was found yet: nothing is signed that vouches for them.'
+            ) : (
+              <>
+                The checkpoint of seq {end.checkpoint.seq} (<Time at={end.checkpoint.time} isExact />) vouches
+                for them. <Link to="/proof">Proof</Link> says whether the chain up to there is whole.
+              </>
+            )}
+          </p>
+        </>
+      )}
+    </Part>
+  );
+}
+
+function Raw({ record }: { readonly record: StoredRecord }) {
+  return (
+    <dl class="told raw">
+      {Object.entries(record).map(([key, value]) => (
+        <div key={key}>
+          <dt>
+            <Name value={key} />
+          </dt>
+          <dd>
+            <Name value={valueText(value)} max={200} isCode />
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

@@ -1,0 +1,209 @@
+// One command as its records tell it: when it came, was recorded, sent, answered and ended; who asked, for what, and why it was allowed or not.
+
+import type { TrailLine } from '../domain/page/trail.js';
+import { valueText } from './trail-rows.js';
+import { durationWords } from './wording.js';
+
+export type StoredRecord = Readonly<Record<string, unknown>>;
+type FoundLine = Extract<TrailLine, { readonly found: unknown }>['found'];
+
+/** A moment in the life of a command. */
+export interface LifeStep {
+  readonly what: 'came' | 'recorded' | 'sent' | 'first byte' | 'ended' | 'not ended';
+  /** After it came; undefined: no record says it. */
+  readonly ms: number | undefined;
+  /** Where it took its time, or why it did not get so far. */
+  readonly about: string;
+}
+
+export interface Exchange {
+  readonly id: string;
+  readonly admission: StoredRecord | undefined;
+  readonly completion: StoredRecord | undefined;
+  /** Of the backend, in their order. */
+  readonly logs: readonly StoredRecord[];
+  readonly session: { readonly opened: StoredRecord | undefined; readonly closed: StoredRecord | undefined };
+  /** Searches that dovegate made for it, as to count mails. */
+  readonly twins: readonly StoredRecord[];
+  /** Every record, for who wants to see them as they are. */
+  readonly all: readonly StoredRecord[];
+}
+
+/** `id` undefined: the record that was found belongs to no command. */
+export function exchangeOf(found: readonly FoundLine[], id: string | undefined): Exchange | undefined {
+  if (id === undefined) return undefined;
+  const all = found.map(({ record }) => record);
+  const find = (event: string, isOwn = true): StoredRecord | undefined =>
+    all.find((record) => record['event'] === event && (!isOwn || record['id'] === id));
+  return {
+    id,
+    admission: find('admission'),
+    completion: find('completion'),
+    logs: all.filter((record) => record['event'] === 'log' && record['id'] === id),
+    session: { opened: find('session-open', false), closed: find('session-close', false) },
+    twins: all.filter((record) => record['event'] === 'admission' && record['for'] === id),
+    all,
+  };
+}
+
+/** Milliseconds since 1970; undefined: it is no time. */
+function timeOf(record: StoredRecord | undefined): number | undefined {
+  const time = record?.['time'];
+  const ms = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+function numberOf(record: StoredRecord | undefined, key: string): number | undefined {
+  const value = record?.[key];
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */
+export function lifeOf({ admission, completion }: Exchange): LifeStep[] {
+  const admittedMs = timeOf(admission);
+  const endedMs = timeOf(completion);
+  const durationMs = numberOf(completion, 'duration_ms');
+  const waitMs = numberOf(completion, 'wait_ms');
+  const firstMs = numberOf(completion, 'first_byte_ms');
+  const cameMs = endedMs !== undefined && durationMs !== undefined ? endedMs - durationMs : admittedMs;
+  const isSent = completion?.['sent'] === true;
+  const within = (ms: number | undefined): number | undefined =>
+    ms === undefined ? undefined : Math.min(Math.max(ms, 0), durationMs ?? Infinity);
+  const recorded = within(admittedMs === undefined || cameMs === undefined ? undefined : admittedMs - cameMs);
+  const sent = within(recorded === undefined || waitMs === undefined ? undefined : recorded + waitMs);
+  const first = within(sent === undefined || firstMs === undefined ? undefined : sent + firstMs);
+  const decision = valueText(admission?.['decision']);
+  const steps: LifeStep[] = [
+    { what: 'came', ms: 0, about: 'the last byte of its line was read' },
+    {
+      what: 'recorded',
+      ms: recorded,
+      about: decision === '' ? 'with no decision' : `the policy had said ${decision}`,
+    },
+  ];
+  const isOpen = completion === undefined;
+  const notSent = isOpen ? 'not known yet' : 'no byte of it went to a backend';
+  const waited = waitMs === undefined ? '' : `after ${durationWords(waitMs)} of waiting for a connection`;
+  steps.push({ what: 'sent', ms: isSent ? sent : undefined, about: isSent ? waited : notSent });
+  if (isSent)
+    steps.push({
+      what: 'first byte',
+      ms: first,
+      about:
+        firstMs === undefined ? 'no byte of an answer came' : `${durationWords(firstMs)} after it was sent`,
+    });
+  steps.push(
+    isOpen
+      ? { what: 'not ended', ms: undefined, about: 'it runs still, or its end was not recorded' }
+      : { what: 'ended', ms: durationMs, about: endText(completion) },
+  );
+  return steps;
+}
+
+function endText(completion: StoredRecord): string {
+  const status = valueText(completion['status']);
+  const outcome = valueText(completion['outcome']);
+  return status === '' ? outcome : `${outcome}, answered with ${status}`;
+}
+
+/** A fact of a list: what, and its value as a record has it. */
+export interface Fact {
+  readonly what: string;
+  readonly value: string;
+}
+
+function facts(record: StoredRecord | undefined, keys: readonly (readonly [string, string])[]): Fact[] {
+  return keys.flatMap(([key, what]) => {
+    const value = valueText(record?.[key]);
+    return value === '' ? [] : [{ what, value }];
+  });
+}
+
+/** Who asked, as far as the kernel or TLS told. */
+export function whoOf({ admission, completion, session: { opened } }: Exchange): Fact[] {
+  const peer = admission?.['peer'] ?? opened?.['peer'] ?? completion?.['peer'];
+  const of: StoredRecord = typeof peer === 'object' && peer !== null ? { ...peer } : {};
+  return [
+    ...facts(admission ?? completion, [
+      ['principal', 'Account'],
+      ['listener', 'Listener'],
+      ['protocol', 'Protocol'],
+    ]),
+    ...facts(of, [
+      ['user', 'User of the host'],
+      ['uid', 'uid'],
+      ['login_uid', 'uid of the login'],
+      ['exe', 'Program'],
+      ['unit', 'Unit'],
+      ['pid', 'Process'],
+      ['address', 'Address'],
+      ['certificate', 'Certificate'],
+    ]),
+    ...facts(admission, [['reason', 'Reason given']]),
+  ];
+}
+
+/** What was asked for. */
+export function whatOf({ admission, completion }: Exchange): Fact[] {
+  return [
+    ...facts(admission ?? completion, [
+      ['command', 'Command'],
+      ['user', 'Mail user'],
+      ['users', 'All users it touches'],
+      ['effect', 'The most it can do'],
+      ['tag', "The client's name for it"],
+    ]),
+    ...facts(completion, [
+      ['input', 'Input'],
+      ['backend', 'Backend'],
+      ['upstream', 'Connection'],
+      ['backends', 'Backends'],
+      ['cells', 'Cells of the answer'],
+      ['bytes_in', 'Bytes from the backend'],
+      ['bytes_out', 'Bytes to the client'],
+      ['error', 'Error'],
+    ]),
+  ];
+}
+
+/** One argument of the canonical form. */
+export interface Argument {
+  readonly text: string;
+  /** The digest of a value that is not recorded. */
+  readonly hmac?: string;
+}
+
+export function argumentsOf({ admission }: Exchange): Argument[] {
+  const args = admission?.['args'];
+  if (!Array.isArray(args)) return [];
+  return args.map((arg: unknown): Argument => {
+    const hmac: unknown = typeof arg === 'object' && arg !== null ? Reflect.get(arg, 'hmac') : undefined;
+    return typeof hmac === 'string' ? { text: '(not recorded)', hmac } : { text: valueText(arg) };
+  });
+}
+
+/** Why it was allowed or not. */
+export function whyOf({ admission }: Exchange): Fact[] {
+  return facts(admission, [
+    ['decision', 'Decision'],
+    ['policy', 'Policy'],
+    ['rule', 'Rule'],
+    ['text', 'In words'],
+    ['mode', 'Mode'],
+    ['would', 'Would have been'],
+    ['series', 'Read as Dovecot'],
+    ['version', 'Hash of the policy'],
+  ]);
+}
+
+/** Where its records stand in the chain; a limited view has no hashes. */
+export function chainOf({
+  all,
+}: Exchange): readonly { readonly seq: number; readonly event: string; readonly hash: string }[] {
+  return all.flatMap((record) => {
+    const { seq, event, hash } = record;
+    return typeof seq === 'number' && typeof hash === 'string'
+      ? [{ seq, event: valueText(event), hash }]
+      : [];
+  });
+}

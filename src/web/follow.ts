@@ -1,0 +1,111 @@
+// Follows /api/now: one stream for the whole page, taken up again when it breaks, with what is known and how old that is.
+
+import type { Now, NowChange } from '../domain/page/api.js';
+import { type Api, AskFault } from './api.js';
+
+/** What is older is shown in grey. */
+export const staleMs = 5000;
+
+export interface Live {
+  readonly now: Now | undefined;
+  /** When something was last received; undefined: never. */
+  readonly heardMs: number | undefined;
+  /** Why nothing comes, as a sentence; undefined: it does. */
+  readonly trouble: string | undefined;
+}
+
+/** Milliseconds that never step back, and go on while a computer sleeps: `wallMs` is set back by people, `runMs` rests in sleep. */
+export function createSteadyClock(wallMs: () => number, runMs: () => number): () => number {
+  let [wall, run] = [wallMs(), runMs()];
+  let steady = wall;
+  return () => {
+    const [nextWall, nextRun] = [wallMs(), runMs()];
+    steady += Math.max(nextWall - wall, nextRun - run, 0);
+    [wall, run] = [nextWall, nextRun];
+    return steady;
+  };
+}
+
+export interface FollowOptions {
+  readonly api: Pick<Api, 'events'>;
+  readonly signal: AbortSignal;
+  /** Of a steady clock. */
+  readonly nowMs: () => number;
+  /** Resolves after so long, earlier if there is a reason to try at once, and when `signal` is aborted. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** 0 to 1, by chance, so that many pages do not come back in step. */
+  readonly random: () => number;
+  readonly onChange: (live: Live) => void;
+}
+
+/** Until the signal is aborted, or the session is over (401). */
+export async function follow(options: FollowOptions): Promise<void> {
+  const { api, signal, nowMs, onChange } = options;
+  let live: Live = { now: undefined, heardMs: undefined, trouble: undefined };
+  const become = (next: Live): void => {
+    live = next;
+    if (!signal.aborted) onChange(next);
+  };
+  for (let failures = 0; !signal.aborted; failures += 1) {
+    const own = new AbortController();
+    const onEnd = (): void => own.abort();
+    signal.addEventListener('abort', onEnd);
+    const startedMs = nowMs();
+    let wasHeard = false;
+    const watch = watchSilence(options, own, () => (wasHeard ? (live.heardMs ?? startedMs) : startedMs));
+    try {
+      for await (const event of api.events('GET /api/now', { signal: own.signal })) {
+        const now = applied(live.now, event.name, event.data);
+        if (now === undefined) continue;
+        wasHeard = true;
+        failures = 0;
+        become({ now, heardMs: nowMs(), trouble: undefined });
+      }
+      become({ ...live, trouble: 'The daemon ended the stream.' });
+    } catch (error) {
+      if (error instanceof AskFault && error.status === 401) return;
+      const silent = 'Nothing has come from the daemon for 5 s.';
+      become({ ...live, trouble: error instanceof AskFault ? error.message : silent });
+    } finally {
+      own.abort();
+      signal.removeEventListener('abort', onEnd);
+    }
+    await watch;
+    if (!signal.aborted) await options.pause(pauseMs(failures, options.random()), signal);
+  }
+}
+
+/** Ends an attempt on which nothing came for so long: a connection can be dead without a word. */
+async function watchSilence(
+  { nowMs, pause }: FollowOptions,
+  own: AbortController,
+  heardMs: () => number,
+): Promise<void> {
+  while (!own.signal.aborted) {
+    await pause(1000, own.signal);
+    if (nowMs() - heardMs() > staleMs) own.abort();
+  }
+}
+
+/** What is known after an event; undefined: nothing new. */
+export function applied(known: Now | undefined, name: string, data: string): Now | undefined {
+  if (name === 'snapshot') {
+    const now: Now = JSON.parse(data);
+    return now;
+  }
+  // A change without a snapshot has nothing to change.
+  if (name !== 'change' || known === undefined) return undefined;
+  const change: NowChange = JSON.parse(data);
+  return { ...known, ...change };
+}
+
+/** 0.25 s, then twice as long each time up to 4 s; half of it is chance. */
+export function pauseMs(failures: number, random: number): number {
+  const whole = Math.min(4000, 250 * 2 ** Math.min(failures, 10));
+  return whole / 2 + (whole / 2) * random;
+}
+
+/** Whether what is shown is too old to be shown as true. */
+export function isStale(live: Live, nowMs: number): boolean {
+  return live.heardMs !== undefined && nowMs - live.heardMs > staleMs;
+}

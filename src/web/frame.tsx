@@ -1,0 +1,176 @@
+// The frame around every screen: bar, menu, keys, help; and which screen the address means.
+
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Bar, Problems, StaleNotice } from './bar.js';
+import { Dialog } from './dialog.js';
+import { createKeyReader } from './keys.js';
+import { Button, Empty, Name } from './kit.js';
+import { LiveContext, useFollowing } from './live.js';
+import { go, Link, type Place, usePlace } from './location.js';
+import { matchPath } from './route.js';
+import { type Screen, screens } from './screens.js';
+import { mayDo, type Session, SessionContext } from './session.js';
+import { walkRows } from './table.js';
+
+export function Frame({ session }: { readonly session: Session }) {
+  const live = useFollowing(session);
+  const place = usePlace();
+  const [isHelp, setHelp] = useState(false);
+  const seen = screens.filter(({ roles }) => mayDo(session, ...roles));
+  const found = findScreen(seen, place.path);
+  useKeys(seen, () => setHelp(true));
+  const main = useRef<HTMLElement>(null);
+  const shownPath = useRef(place.path);
+  useEffect(() => {
+    if (shownPath.current === place.path) return;
+    shownPath.current = place.path;
+    // Another screen: what is read aloud and walked by Tab begins there, unless it has put the focus somewhere itself.
+    if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
+  }, [place.path]);
+  useTitle(found?.screen.title, live.now?.head.host ?? session.me.host, live.now?.head.problems.length ?? 0);
+  return (
+    <SessionContext.Provider value={session}>
+      <LiveContext.Provider value={live}>
+        <a class="skip" href="#main">
+          To the screen
+        </a>
+        <StaleNotice />
+        <div class={live.isStale ? 'all old' : 'all'}>
+          <Problems />
+          <Bar />
+          <nav class="menu" aria-label="Screens">
+            {seen
+              .filter(({ key }) => key !== undefined)
+              .map(({ path, title, key }) => (
+                <Link key={path} to={path} isHere={found?.screen.title === title} title={`keys: g ${key}`}>
+                  {title}
+                </Link>
+              ))}
+            <Button kind="small" onClick={() => setHelp(true)} label="Help: keys of this page">
+              ?
+            </Button>
+          </nav>
+          <main id="main" ref={main} tabIndex={-1}>
+            <Shown found={found} place={place} />
+          </main>
+        </div>
+        {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
+      </LiveContext.Provider>
+    </SessionContext.Provider>
+  );
+}
+
+interface Found {
+  readonly screen: Screen;
+  readonly params: readonly string[];
+}
+
+function findScreen(seen: readonly Screen[], path: string): Found | undefined {
+  for (const screen of seen) {
+    const params = matchPath(screen.path, path);
+    if (params !== undefined) return { screen, params };
+  }
+  return undefined;
+}
+
+function Shown({ found, place }: { readonly found: Found | undefined; readonly place: Place }) {
+  if (found === undefined) {
+    const isHidden = screens.some(({ path }) => matchPath(path, place.path) !== undefined);
+    return (
+      <>
+        <h1>{isHidden ? 'Not for this role' : 'No such screen'}</h1>
+        <Empty>
+          {isHidden
+            ? 'Your role does not include this screen. admin.page.people in the configuration says who may see it.'
+            : 'This page has nothing at '}
+          {!isHidden && <Name value={place.path} />}
+        </Empty>
+      </>
+    );
+  }
+  const { component: Component, title } = found.screen;
+  return (
+    <>
+      <h1 class="unseen">{title}</h1>
+      <Component key={found.screen.path} params={found.params} query={place.query} />
+    </>
+  );
+}
+
+/** The title of the tab begins with what is wrong: tabs are narrow. */
+function useTitle(title: string | undefined, host: string, problems: number): void {
+  useEffect(() => {
+    document.title = `${problems > 0 ? `(${problems}) ` : ''}${title ?? 'No such screen'} – ${host} – dovegate`;
+  }, [title, host, problems]);
+}
+
+function useKeys(seen: readonly Screen[], onHelp: () => void): void {
+  // What is drawn last decides; the listener stays.
+  const latest = useRef({ seen, onHelp });
+  latest.current = { seen, onHelp };
+  useEffect(() => {
+    const reader = createKeyReader();
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (document.querySelector('dialog[open]') !== null || isWriting(event.target)) return;
+      const meaning = reader.press(event.key, event.timeStamp);
+      if (meaning.do === 'nothing' || meaning.do === 'wait') return;
+      event.preventDefault();
+      const { seen: known, onHelp: help } = latest.current;
+      if (meaning.do === 'help') help();
+      else if (meaning.do === 'search') search(known);
+      else if (meaning.do === 'go') {
+        const to = known.find(({ key }) => key === meaning.key);
+        if (to !== undefined) go(to.path);
+      } else walkRows(meaning.do === 'next' ? 1 : -1);
+    };
+    document.addEventListener('keydown', onKey);
+    return () => document.removeEventListener('keydown', onKey);
+  }, []);
+}
+
+function isWriting(target: EventTarget | null): boolean {
+  return target instanceof HTMLElement && target.matches('input, textarea, select, [contenteditable]');
+}
+
+/** To the search line of this screen, else to the screen that searches. */
+function search(seen: readonly Screen[]): void {
+  const line = document.querySelector<HTMLElement>('main input[type=search], main [data-search]');
+  if (line !== null) line.focus();
+  else if (seen.some(({ path }) => path === '/trail')) go('/trail');
+}
+
+function Help({
+  screens: seen,
+  onClose,
+}: {
+  readonly screens: readonly Screen[];
+  readonly onClose: () => void;
+}) {
+  const keys: [string, string][] = [
+    ...seen.flatMap(({ key, title }): [string, string][] => (key === undefined ? [] : [[`g ${key}`, title]])),
+    ['/', 'to the search line'],
+    ['j, k', 'next row, previous row'],
+    ['Enter', 'opens a row'],
+    ['K', 'on a running command: ends it, after a question (role operate)'],
+    ['?', 'this help'],
+    ['Escape', 'closes a dialog'],
+  ];
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <dl class="keys">
+        {keys.map(([key, what]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <div class="buttons">
+        <Button onClick={onClose}>Close</Button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,152 @@
+// Screen "keys and certificates": every account, key and certificate, what ends first on top; what nobody uses is marked.
+
+import type { KeysTable } from '../domain/page/api.js';
+import { useAnswer } from './asked.js';
+import { AsCommand, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { useLive } from './live.js';
+import { certificateLeft } from './running.js';
+import { useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { countWords, plural } from './wording.js';
+
+type Row = KeysTable['rows'][number];
+
+export function KeysScreen() {
+  const { api } = useSession();
+  const { now } = useLive();
+  // Anew with each minute: "last used" is true when it was asked for.
+  const { value, fault } = useAnswer(`keys ${now?.head.configHash} ${now?.at.slice(0, 16)}`, (signal) =>
+    api.json<KeysTable>('GET /api/keys', { signal }),
+  );
+  if (fault !== undefined)
+    return (
+      <Empty>
+        <Sentence text={fault} />
+      </Empty>
+    );
+  if (value === undefined) return <Empty>Reading the keys …</Empty>;
+  const at = now?.at ?? value.since;
+  const columns: Column<Row>[] = [
+    { title: 'what', cell: (row) => <What row={row} /> },
+    { title: 'policy', cell: (row) => <Name value={row.policy} /> },
+    { title: 'ends', cell: (row) => <Ends row={row} now={at} /> },
+    { title: 'last used', cell: (row) => <Used row={row} since={value.since} now={at} /> },
+    {
+      title: 'refused',
+      cell: (row) =>
+        row.failures === undefined ? (
+          <span class="faint nothing">–</span>
+        ) : row.failures === 0 ? (
+          <span class="faint">never</span>
+        ) : (
+          <Sign tone="warn">{plural(row.failures, 'time', 'times')}</Sign>
+        ),
+    },
+  ];
+  return (
+    <>
+      <h2>
+        Accounts, keys and certificates <span class="count">{countWords(value.rows.length)}</span>
+      </h2>
+      <Table
+        label="Accounts, keys and certificates"
+        rows={value.rows}
+        columns={columns}
+        keyOf={({ kind, listener = '', name, what }) => `${kind} ${listener} ${name} ${what}`}
+        toneOf={(row) => rowTone(row, at)}
+        empty={
+          <Empty>
+            There are none: every listener is a UNIX socket, where the kernel says who asks. Accounts and keys
+            stand under a listener with "tcp".
+          </Empty>
+        }
+      />
+      <p class="faint">
+        Uses and refusals are counted since <Time at={value.since} />, the start of dovegate. Before that, the
+        trail knows: search it for the name.
+      </p>
+      <AsCommand>dovegate status</AsCommand>
+    </>
+  );
+}
+
+/** Refused as often as this it is no mistake. */
+const refusalsMin = 3;
+
+function rowTone({ ends, failures = 0 }: Row, now: string): string | undefined {
+  const tone = ends === undefined ? 'quiet' : certificateLeft(ends, now).tone;
+  if (tone !== 'quiet') return `tone-${tone}`;
+  return failures >= refusalsMin ? 'tone-warn' : undefined;
+}
+
+function What({ row }: { readonly row: Row }) {
+  const { kind, name, listener, what } = row;
+  return (
+    <>
+      <strong>
+        <Name value={name} />
+      </strong>
+      <br />
+      <span class="faint">
+        {kind}
+        {listener !== undefined && (
+          <>
+            {' '}
+            of <Name value={listener} />
+          </>
+        )}
+        {what !== '' && (
+          <>
+            , <Name value={what} max={100} />
+          </>
+        )}
+      </span>
+    </>
+  );
+}
+
+function Ends({ row, now }: { readonly row: Row; readonly now: string }) {
+  if (row.ends === undefined)
+    return <span class="faint">{row.kind === 'certificate' ? 'not known' : 'no end'}</span>;
+  const { tone, words } = certificateLeft(row.ends, now);
+  return tone === 'quiet' ? <span>{words}</span> : <Sign tone={tone}>{words}</Sign>;
+}
+
+interface UsedProps {
+  readonly row: Row;
+  readonly since: string;
+  readonly now: string;
+}
+
+const unusedMs = 90 * 86_400_000;
+
+/** A daemon that started lately says nothing of what is unused. */
+function Used({ row, since, now }: UsedProps) {
+  if (row.kind === 'certificate') return <span class="faint nothing">–</span>;
+  if (row.lastUsed === undefined)
+    return Date.parse(now) - Date.parse(since) > unusedMs ? (
+      <Sign tone="warn">
+        not since <Time at={since} />
+      </Sign>
+    ) : (
+      <span class="faint">
+        not since <Time at={since} />
+      </span>
+    );
+  return (
+    <>
+      {row.isUnused ? (
+        <Sign tone="warn">
+          unused for 90 days: <Time at={row.lastUsed} />
+        </Sign>
+      ) : (
+        <Time at={row.lastUsed} />
+      )}
+      {row.lastFrom !== undefined && (
+        <p class="why faint">
+          from <Name value={row.lastFrom} />
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,301 @@
+// The parts that every screen is made of: names and lines of others, times, durations, tiles, signs, buttons, fields.
+
+import { type ComponentChildren, Fragment, type JSX, type TargetedInputEvent } from 'preact';
+import { useId, useState } from 'preact/hooks';
+import { useLive } from './live.js';
+import { cut, pieces, visible } from './visible.js';
+import { agoWords, durationWords, localTime, marked, utcTime } from './wording.js';
+
+interface NameProps {
+  /** Undefined: nothing is drawn but a dash. */
+  readonly value: string | undefined;
+  /** Characters that are shown at once. */
+  readonly max?: number;
+  /** In the type of code: commands, ids, paths. */
+  readonly isCode?: boolean;
+}
+
+/** A name or a text that somebody else chose: never markup, never able to reorder what stands beside it. */
+export function Name({ value, max = 48, isCode }: NameProps) {
+  const [isWhole, setWhole] = useState(false);
+  if (value === undefined) return <span class="faint nothing">–</span>;
+  // A link or a cell with nothing to see would be taken for a fault of the page.
+  if (value.trim() === '') return <span class="faint">{value === '' ? '(empty)' : '(blanks)'}</span>;
+  const short = cut(value, max);
+  const shown = short === undefined || isWhole ? value : short;
+  return (
+    <bdi class={isCode ? 'name code' : 'name'} title={short === undefined ? undefined : visible(value)}>
+      {pieces(shown).map((piece, at) =>
+        piece.isOdd ? (
+          <span class="odd" key={at}>
+            {piece.text}
+          </span>
+        ) : (
+          <Breakable key={at} text={piece.text} />
+        ),
+      )}
+      {short !== undefined && (
+        <button
+          type="button"
+          class="more"
+          aria-expanded={isWhole}
+          onClick={(event) => {
+            event.stopPropagation();
+            setWhole(!isWhole);
+          }}
+        >
+          {isWhole ? 'less' : `all ${value.length}`}
+        </button>
+      )}
+    </bdi>
+  );
+}
+
+/** May be broken behind the @ of an address and between the parts of a path, before it is broken anywhere else. */
+function Breakable({ text }: { readonly text: string }) {
+  return (
+    <>
+      {text.split(/(?<=[@/])(?=.)/s).map((part, at) => (
+        <Fragment key={at}>
+          {at > 0 && <wbr />}
+          {part}
+        </Fragment>
+      ))}
+    </>
+  );
+}
+
+/** A sentence of the daemon, with its times in local time. */
+export function Sentence({ text }: { readonly text: string }) {
+  return (
+    <>
+      {marked(text).map((part, at) =>
+        'time' in part ? <Time key={at} at={part.time} /> : <Name key={at} value={part.text} max={1000} />,
+      )}
+    </>
+  );
+}
+
+interface TimeProps {
+  /** RFC 3339. */
+  readonly at: string;
+  /** With seconds. */
+  readonly isExact?: boolean;
+}
+
+/** Local, UTC on hover. */
+export function Time({ at, isExact }: TimeProps) {
+  const { now } = useLive();
+  return (
+    <time dateTime={at} title={utcTime(at)} class="number">
+      {localTime(at, now?.at ?? new Date().toISOString(), isExact)}
+    </time>
+  );
+}
+
+export function Duration({ ms }: { readonly ms: number }) {
+  return <span class="number">{durationWords(ms)}</span>;
+}
+
+/** How long ago, by the clock of the daemon. */
+export function Ago({ at }: { readonly at: string }) {
+  const { now } = useLive();
+  if (now === undefined) return <Time at={at} />;
+  return (
+    <span class="number" title={utcTime(at)}>
+      {agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at)))}
+    </span>
+  );
+}
+
+export type Tone = 'good' | 'warn' | 'bad' | 'quiet';
+
+const shapes: Readonly<Record<Tone, JSX.Element>> = {
+  good: <path d="M3 8.5l3.2 3.2L13 5" class="stroke" />,
+  warn: <path d="M8 2l6.5 12h-13zM8 6.5v3.5M8 11.6v1" class="stroke" />,
+  bad: <path d="M4 4l8 8M12 4l-8 8" class="stroke" />,
+  quiet: <circle cx="8" cy="8" r="4.5" class="stroke" />,
+};
+
+/** A state: a shape and a word, and only then a colour. */
+export function Sign({ tone, children }: { readonly tone: Tone; readonly children: ComponentChildren }) {
+  return (
+    <span class={`sign ${tone}`}>
+      <svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+        {shapes[tone]}
+      </svg>
+      <span>{children}</span>
+    </span>
+  );
+}
+
+interface TileProps {
+  readonly title: string;
+  readonly value: ComponentChildren;
+  readonly tone?: Tone;
+  readonly children?: ComponentChildren;
+}
+
+export function Tile({ title, value, tone = 'quiet', children }: TileProps) {
+  return (
+    <section class={`tile ${tone}`} aria-label={title}>
+      <h2>{title}</h2>
+      <p class="value">{tone === 'quiet' || tone === 'good' ? value : <Sign tone={tone}>{value}</Sign>}</p>
+      {children !== undefined && <div class="about">{children}</div>}
+    </section>
+  );
+}
+
+interface SparklineProps {
+  /** Oldest first. */
+  readonly values: readonly number[];
+  /** How many there will be when it is full: newer ones stand at the right. */
+  readonly length: number;
+  /** What it shows, in words, for people who do not see it. */
+  readonly label: string;
+}
+
+export function Sparkline({ values, length, label }: SparklineProps) {
+  const shown = values.slice(-length);
+  const max = Math.max(1, ...shown);
+  const x = (at: number): number => length - shown.length + at + 0.5;
+  const y = (value: number): number => 31 - (value / max) * 29;
+  const line = shown.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+  return (
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${length} 32`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
+      {shown.length > 1 && (
+        <>
+          <polygon points={`${x(0)},32 ${line} ${x(shown.length - 1)},32`} class="area" />
+          <polyline points={line} class="line" />
+        </>
+      )}
+      <line x1="0" y1="31.5" x2={length} y2="31.5" class="ground" />
+    </svg>
+  );
+}
+
+/** Where there is nothing to show: why, and where it would come from. */
+export function Empty({ children }: { readonly children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}
+
+interface ButtonProps {
+  readonly children: ComponentChildren;
+  readonly onClick?: () => void;
+  readonly kind?: 'plain' | 'main' | 'danger' | 'small';
+  readonly type?: 'button' | 'submit';
+  readonly isOff?: boolean;
+  readonly title?: string;
+  /** Of a button that shows and hides something. */
+  readonly isOpen?: boolean;
+  /** Where the children do not say it all: "drain mail1". */
+  readonly label?: string;
+}
+
+export function Button({
+  children,
+  onClick,
+  kind = 'plain',
+  type = 'button',
+  isOff,
+  isOpen,
+  title,
+  label,
+}: ButtonProps) {
+  return (
+    <button
+      type={type}
+      class={`button ${kind}`}
+      disabled={isOff === true}
+      title={title}
+      aria-label={label}
+      aria-expanded={isOpen}
+      onClick={(event) => {
+        event.stopPropagation();
+        onClick?.();
+      }}
+    >
+      {children}
+    </button>
+  );
+}
+
+interface FieldProps {
+  readonly label: string;
+  readonly value: string;
+  readonly onInput: (value: string) => void;
+  readonly type?: 'text' | 'password' | 'search' | 'date' | 'number';
+  readonly hint?: string;
+  readonly autocomplete?: string;
+  readonly isNeeded?: boolean;
+  readonly placeholder?: string;
+}
+
+export function Field({
+  label,
+  value,
+  onInput,
+  type = 'text',
+  hint,
+  autocomplete,
+  isNeeded,
+  placeholder,
+}: FieldProps) {
+  const id = useId();
+  const own = {
+    id,
+    value,
+    required: isNeeded === true,
+    spellcheck: false,
+    autocapitalize: 'none' as const,
+    'aria-describedby': hint === undefined ? undefined : `${id}-hint`,
+    onInput: (event: TargetedInputEvent<HTMLInputElement>) => onInput(event.currentTarget.value),
+    autocomplete,
+    placeholder,
+  };
+  // The role that a type has is in the types of Preact, so each is written out.
+  const inputs = {
+    text: () => <input type="text" {...own} />,
+    password: () => <input type="password" {...own} />,
+    search: () => <input type="search" {...own} />,
+    date: () => <input type="date" {...own} />,
+    number: () => <input type="number" {...own} />,
+  };
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      {inputs[type]()}
+      {hint !== undefined && (
+        <p class="hint" id={`${id}-hint`}>
+          {hint}
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** The command that shows the same in a terminal. */
+export function AsCommand({ children }: { readonly children: string }) {
+  return (
+    <p class="as-command">
+      In a terminal: <code>{children}</code>
+    </p>
+  );
+}
+
+/** Has the browser save a file under this name. */
+export function saveFile(file: Blob, name: string): void {
+  const address = URL.createObjectURL(file);
+  const link = document.createElement('a');
+  link.href = address;
+  link.download = name;
+  link.click();
+  // Some browsers read it after the click.
+  window.setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

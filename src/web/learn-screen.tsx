@@ -1,0 +1,427 @@
+// Screen "learn": what was seen under a policy, in groups to tick, and the policy that comes of it, checked and tried out on the past.
+
+import { useState } from 'preact/hooks';
+import type {
+  AccessTable,
+  Checked,
+  LookedThrough,
+  Replayed,
+  Suggested,
+  SuggestedGroup,
+} from '../domain/page/api.js';
+import { useAnswer } from './asked.js';
+import { Choice, TakeAlong } from './fields.js';
+import { AsCommand, Button, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { byWords, composePolicy, fileNameOf, mayTick, withEffect } from './learn.js';
+import { useDaemonMs } from './live.js';
+import { go, Link } from './location.js';
+import { pathOf } from './route.js';
+import type { ScreenProps } from './screens.js';
+import { useSession } from './session.js';
+import { countWords, plural } from './wording.js';
+import { formatCommand } from './words.js';
+
+const dayMs = 86_400_000;
+const spans = [
+  { value: '1', text: 'the last day' },
+  { value: '7', text: 'the last week' },
+  { value: '30', text: 'the last 30 days' },
+  { value: '90', text: 'the last 90 days' },
+];
+
+export function LearnScreen({ params, query }: ScreenProps) {
+  const [policy] = params;
+  const wanted = query.get('days');
+  const days = spans.find(({ value }) => value === wanted)?.value ?? '7';
+  // Ticks count the groups of one answer.
+  return policy === undefined ? (
+    <Policies />
+  ) : (
+    <Learn key={`${policy} ${days}`} policy={policy} days={days} />
+  );
+}
+
+/** Those that wait for a decision first. */
+function Policies() {
+  const { api } = useSession();
+  const { value: table, fault } = useAnswer('access', (signal) =>
+    api.json<AccessTable>('GET /api/access', { signal }),
+  );
+  if (fault !== undefined)
+    return (
+      <Empty>
+        <Sentence text={fault} />
+      </Empty>
+    );
+  if (table === undefined) return <Empty>Reading the policies …</Empty>;
+  const learning = table.policies.filter(({ isObserving, shadow }) => isObserving || shadow !== undefined);
+  const others = table.policies.filter((each) => !learning.includes(each));
+  return (
+    <>
+      <section aria-label="Policies to learn from">
+        <h2>Policies that observe, or have a candidate beside them</h2>
+        {learning.length === 0 ? (
+          <Empty>
+            No policy observes. Give a new policy "mode: observe": it allows and records, and what was seen
+            stands here, ready to become rules.
+          </Empty>
+        ) : (
+          <PolicyList policies={learning} />
+        )}
+      </section>
+      <section aria-label="Other policies">
+        <h2>Policies that decide</h2>
+        <PolicyList policies={others} />
+      </section>
+      <AsCommand>dovegate suggest --listener NAME --since 7d</AsCommand>
+    </>
+  );
+}
+
+function PolicyList({ policies }: { readonly policies: AccessTable['policies'] }) {
+  return (
+    <ul class="rules">
+      {policies.map(({ name, isObserving, shadow }) => (
+        <li key={name} data-row tabIndex={-1}>
+          <Link to={pathOf('/learn/:policy', name)}>
+            <Name value={name} />
+          </Link>{' '}
+          {isObserving && <Sign tone="warn">observes</Sign>}
+          {shadow !== undefined && (
+            <span class="faint">
+              candidate: <Name value={shadow} max={80} />
+            </span>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Learn({ policy, days }: { readonly policy: string; readonly days: string }) {
+  const { api } = useSession();
+  const [ticked, setTicked] = useState<ReadonlySet<number>>(new Set());
+  const clock = useDaemonMs();
+  const sinceMs = (clock?.() ?? 0) - Number(days) * dayMs;
+  const { value, fault, isBusy } = useAnswer(clock && `${policy} ${days}`, (signal) =>
+    api.json<Suggested>('POST /api/suggest', { body: { policy, sinceMs }, signal }),
+  );
+  const tick = (groups: readonly number[], isOn: boolean): void => {
+    const next = new Set(ticked);
+    for (const at of groups) {
+      if (isOn) next.add(at);
+      else next.delete(at);
+    }
+    setTicked(next);
+  };
+  return (
+    <>
+      <div class="heading">
+        <h2>
+          Seen under <Name value={policy} />
+        </h2>
+        <Choice
+          label="in"
+          value={days}
+          options={spans}
+          onInput={(next) => go(`${pathOf('/learn/:policy', policy)}?days=${next}`, true)}
+        />
+      </div>
+      {fault !== undefined && (
+        <Empty>
+          <Sentence text={fault} />
+        </Empty>
+      )}
+      {fault === undefined && (value === undefined || isBusy) && <Empty>Reading the journal …</Empty>}
+      {value !== undefined && !isBusy && (
+        <Seen suggested={value} ticked={ticked} onTick={tick} sinceMs={sinceMs} />
+      )}
+      <AsCommand>{`dovegate suggest --listener NAME --since ${days}d`}</AsCommand>
+    </>
+  );
+}
+
+interface SeenProps {
+  readonly suggested: Suggested;
+  readonly ticked: ReadonlySet<number>;
+  readonly onTick: (groups: readonly number[], isOn: boolean) => void;
+  readonly sinceMs: number;
+}
+
+function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
+  const { groups, looked, isServed, place } = suggested;
+  const reads = withEffect(suggested, 'read');
+  const rest = groups.filter((group) => !mayTick(group));
+  return (
+    <>
+      <Looked looked={looked} />
+      {!isServed && (
+        <p>
+          <Sign tone="warn">
+            The file of the configuration is not what is served: this is made from the file. Reload, or read
+            it with that in mind.
+          </Sign>
+        </p>
+      )}
+      {groups.length === 0 ? (
+        <Empty>
+          Nothing was seen under this policy in that time. Choose a longer one, or see in "Trail" whether its
+          clients came at all.
+        </Empty>
+      ) : (
+        <div class="learn">
+          <section aria-label="What was seen">
+            <div class="heading">
+              <h3>Tick what is to be allowed</h3>
+              {reads.length > 0 && (
+                <Button kind="small" onClick={() => onTick(reads, !reads.every((at) => ticked.has(at)))}>
+                  {reads.every((at) => ticked.has(at)) ? 'No reads' : 'All that reads'}
+                </Button>
+              )}
+            </div>
+            <ul class="groups">
+              {groups.map((group, at) =>
+                mayTick(group) ? (
+                  <li key={at}>
+                    <label class="tick">
+                      <input
+                        type="checkbox"
+                        checked={ticked.has(at)}
+                        onInput={() => onTick([at], !ticked.has(at))}
+                      />
+                      <Head group={group} />
+                    </label>
+                    <Group group={group} />
+                  </li>
+                ) : null,
+              )}
+            </ul>
+            {rest.length > 0 && (
+              <>
+                <h3>Seen, and not to be ticked</h3>
+                <ul class="groups">
+                  {rest.map((group, at) => (
+                    <li key={at}>
+                      <p class="tick">
+                        <Head group={group} />
+                      </p>
+                      <p>
+                        <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
+                          <Name value={group.why ?? ''} max={300} />
+                        </Sign>
+                      </p>
+                      <Group group={group} />
+                    </li>
+                  ))}
+                </ul>
+              </>
+            )}
+          </section>
+          <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
+        </div>
+      )}
+    </>
+  );
+}
+
+function Head({ group }: { readonly group: SuggestedGroup }) {
+  return (
+    <span>
+      <strong>
+        <Name value={group.command} isCode />
+      </strong>{' '}
+      <span class="faint">
+        {group.effect}, {plural(group.seen, 'time', 'times')}
+      </span>
+    </span>
+  );
+}
+
+function Group({ group }: { readonly group: SuggestedGroup }) {
+  const { usersCount, last, example, exampleUser } = group;
+  return (
+    <div class="about">
+      <p>
+        by <Name value={byWords(group)} max={80} />
+        {usersCount > 0 && `, for ${plural(usersCount, 'user', 'users')}`}, last <Time at={last} />
+      </p>
+      <p class="faint">
+        as <Name value={formatCommand(example)} max={160} isCode />
+        {exampleUser !== undefined && (
+          <>
+            {' '}
+            for <Name value={exampleUser} max={80} />
+          </>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function Looked({ looked }: { readonly looked: LookedThrough }) {
+  const { records, from, to, isAll, notes } = looked;
+  return (
+    <>
+      <p>
+        Looked through {plural(records, 'command', 'commands')}
+        {from !== undefined && to !== undefined && (
+          <>
+            {' '}
+            from <Time at={from} /> to <Time at={to} />
+          </>
+        )}
+        .
+      </p>
+      {!isAll && (
+        <p>
+          <Sign tone="warn">
+            Time ran out: newer commands were not read. Choose a shorter time, or use the command, which reads
+            all of it.
+          </Sign>
+        </p>
+      )}
+      {notes.map((note) => (
+        <p key={note} class="faint">
+          <Sentence text={note} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+interface WrittenProps {
+  readonly suggested: Suggested;
+  readonly ticked: ReadonlySet<number>;
+  readonly sinceMs: number;
+  readonly place: string;
+}
+
+function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
+  const { api } = useSession();
+  const { policy } = suggested;
+  const yaml = composePolicy(suggested, ticked);
+  const { value, fault, isBusy } = useAnswer(
+    yaml,
+    (signal) => api.json<Checked>('POST /api/check', { body: { policy, yaml }, signal }),
+    400,
+  );
+  if (yaml === undefined)
+    return (
+      <section aria-label="The policy">
+        <h3>The policy</h3>
+        <Empty>
+          It grows here with each tick, and is checked at once. The page never writes the configuration.
+        </Empty>
+      </section>
+    );
+  // Of this text, and not of the one before the last tick.
+  const checked = isBusy ? undefined : value;
+  const problems = checked?.problems ?? [];
+  return (
+    <section aria-label="The policy">
+      <h3>The policy</h3>
+      <TakeAlong
+        label="The policy as YAML"
+        text={yaml}
+        fileName={fileNameOf(policy)}
+        marked={new Set(problems.map(({ line }) => line))}
+      />
+      <p class="faint">
+        To take the place of <Name value={place} max={80} />. Then: <code>dovegate check</code>,{' '}
+        <code>dovegate reload</code>.
+      </p>
+      <div aria-live="polite">
+        {isBusy && <p class="faint">Checking …</p>}
+        {fault !== undefined && !isBusy && (
+          <p class="said bad">
+            <Sentence text={fault} />
+          </p>
+        )}
+        {checked !== undefined && problems.length === 0 && (
+          <p>
+            <Sign tone="good">no problems</Sign>
+          </p>
+        )}
+        <ul>
+          {problems.map(({ severity, line, text }, at) => (
+            <li key={at}>
+              <Sign tone={severity === 'error' ? 'bad' : 'warn'}>
+                {severity}, line {line}: <Name value={text} max={400} />
+              </Sign>
+            </li>
+          ))}
+        </ul>
+      </div>
+      <Past key={yaml} policy={policy} yaml={yaml} sinceMs={sinceMs} />
+    </section>
+  );
+}
+
+interface PastProps {
+  readonly policy: string;
+  readonly yaml: string;
+  readonly sinceMs: number;
+}
+
+/** By a button: each look at the journal is a record. */
+function Past({ policy, yaml, sinceMs }: PastProps) {
+  const { api } = useSession();
+  const [isAsked, setIsAsked] = useState(false);
+  const { value, fault, isBusy } = useAnswer(isAsked ? yaml : undefined, (signal) =>
+    api.json<Replayed>('POST /api/replay', { body: { policy, yaml, sinceMs }, signal }),
+  );
+  return (
+    <>
+      <h3>What it would have refused</h3>
+      {!isAsked && (
+        <Button onClick={() => setIsAsked(true)}>Try it out on what was recorded in that time</Button>
+      )}
+      {isBusy && <Empty>Judging past commands …</Empty>}
+      {fault !== undefined && (
+        <p class="said bad">
+          <Sentence text={fault} />
+        </p>
+      )}
+      {value !== undefined && !isBusy && value.result === undefined && (
+        <p class="said bad">The policy has errors, so nothing can be judged by it.</p>
+      )}
+      {value?.result !== undefined && !isBusy && <Result result={value.result} />}
+    </>
+  );
+}
+
+function Result({ result }: { readonly result: NonNullable<Replayed['result']> }) {
+  const { looked, allowToDeny, denyToAllow, changes } = result;
+  return (
+    <>
+      <p>
+        {allowToDeny === 0 ? (
+          <Sign tone="good">Nothing that was allowed would have been refused.</Sign>
+        ) : (
+          <Sign tone="warn">
+            {plural(allowToDeny, 'command that was allowed', 'commands that were allowed')} would have been
+            refused.
+          </Sign>
+        )}{' '}
+        {denyToAllow > 0 && `${countWords(denyToAllow)} that were refused would have been allowed.`}
+      </p>
+      <Looked looked={looked} />
+      <ul class="groups">
+        {changes.map((change, at) => (
+          <li key={at}>
+            <p>
+              <Sign tone={change.to === 'allow' ? 'good' : 'bad'}>
+                {change.to === 'obstacle' ? 'not carried out' : change.to === 'deny' ? 'refused' : 'allowed'}
+              </Sign>{' '}
+              <Name value={formatCommand(change.words)} max={160} isCode />
+            </p>
+            <p class="faint">
+              {plural(change.count, 'time', 'times')}, by <Name value={change.by} />, last{' '}
+              <Time at={change.last} />: <Name value={change.reason} max={300} />
+            </p>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}

@@ -1,0 +1,61 @@
+// Where the page is: path and query of the address bar, which is the only state that a screen has beyond a reload.
+
+import type { ComponentChildren, TargetedMouseEvent } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+
+export interface Place {
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+const changed = 'dovegate-place';
+
+function here(): Place {
+  return { path: window.location.pathname, query: new URLSearchParams(window.location.search) };
+}
+
+/** The place; what uses it is drawn anew when it changes. */
+export function usePlace(): Place {
+  const [place, setPlace] = useState(here);
+  useEffect(() => {
+    const onChange = (): void => setPlace(here());
+    window.addEventListener('popstate', onChange);
+    window.addEventListener(changed, onChange);
+    return () => {
+      window.removeEventListener('popstate', onChange);
+      window.removeEventListener(changed, onChange);
+    };
+  }, []);
+  return place;
+}
+
+/** To a path of this page, with its query. `isReplacing`: without a step for "back", as while somebody types. */
+export function go(to: string, isReplacing = false): void {
+  const before = window.location.pathname;
+  if (isReplacing) window.history.replaceState(null, '', to);
+  else window.history.pushState(null, '', to);
+  if (before !== window.location.pathname) window.scrollTo(0, 0);
+  window.dispatchEvent(new Event(changed));
+}
+
+interface LinkProps {
+  readonly to: string;
+  readonly children: ComponentChildren;
+  readonly class?: string;
+  readonly isHere?: boolean;
+  readonly title?: string;
+}
+
+/** A link within the page; opened elsewhere (middle button, Control) it is one as any other. */
+export function Link({ to, children, isHere, ...rest }: LinkProps) {
+  const onClick = (event: TargetedMouseEvent<HTMLAnchorElement>): void => {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(to);
+  };
+  return (
+    <a href={to} onClick={onClick} aria-current={isHere ? 'page' : undefined} {...rest}>
+      {children}
+    </a>
+  );
+}

@@ -1,0 +1,433 @@
+// Screen "mailbox": who touched one mailbox, and whether that is all. It can be printed, for the owner of the mailbox or for a data protection
+// officer.
+
+import type { TargetedSubmitEvent } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { AskReport, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/api.js';
+import { AskFault } from './api.js';
+import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile, type Tone } from './kit.js';
+import { go, Link } from './location.js';
+import {
+  askOf,
+  commandOf,
+  type FileReport,
+  fileNameOf,
+  linesMax,
+  noReport,
+  type PersonSum,
+  type Question,
+  queryOf,
+  questionOf,
+  type Report,
+  spanWords,
+  sumByPerson,
+  withEvent,
+  withFileEvent,
+} from './mailbox.js';
+import { progressWords } from './proof.js';
+import { pathOf } from './route.js';
+import type { ScreenProps } from './screens.js';
+import { type Session, useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { trailPath } from './trail-query.js';
+import { countWords, plural, utcTime } from './wording.js';
+
+export function MailboxScreen({ params: [user = ''], query }: ScreenProps) {
+  const question = questionOf(user, query);
+  return (
+    <>
+      <Ask key={`${user}${queryOf(question)}`} question={question} />
+      {user === '' ? <Nothing /> : <Shown question={question} />}
+    </>
+  );
+}
+
+function Nothing() {
+  const { users } = useSession().me;
+  return (
+    <Empty>
+      Name a mailbox: the report says who touched it, on which day, how (read, content read, changed,
+      destroyed) and with which reason, and whether the journal is complete for that time.
+      {users !== undefined && (
+        <>
+          {' '}
+          You see the records of <Name value={users.join(' ')} max={300} /> only.
+        </>
+      )}
+    </Empty>
+  );
+}
+
+function Ask({ question }: { readonly question: Question }) {
+  const [user, setUser] = useState(question.user);
+  const [from, setFrom] = useState(question.from);
+  const [to, setTo] = useState(question.to);
+  const [isContentOnly, setContentOnly] = useState(question.isContentOnly);
+  const onSubmit = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
+    event.preventDefault();
+    if (user.trim() !== '')
+      go(pathOf('/mailbox/:user', user.trim()) + queryOf({ user, from, to, isContentOnly }));
+  };
+  return (
+    <form class="asking" onSubmit={onSubmit}>
+      <Field
+        label="Mailbox"
+        type="search"
+        value={user}
+        onInput={setUser}
+        placeholder="alice@example.com"
+        isNeeded
+      />
+      <Field label="From (day in UTC)" type="date" value={from} onInput={setFrom} />
+      <Field label="To (its end)" type="date" value={to} onInput={setTo} />
+      <label class="choice">
+        <input
+          type="checkbox"
+          checked={isContentOnly}
+          onInput={(event) => setContentOnly(event.currentTarget.checked)}
+        />{' '}
+        only what showed content
+      </label>
+      <Button type="submit" kind="main">
+        Make the report
+      </Button>
+    </form>
+  );
+}
+
+/** So that "back" from an exchange shows the report that was read, without another look at the journal. */
+const kept = new WeakMap<Session['me'], { readonly asked: string; readonly report: Report }>();
+
+function useReport(question: Question) {
+  const { api, me } = useSession();
+  const asked = JSON.stringify(askOf(question, 'page'));
+  const [report, setReport] = useState<Report>(noReport);
+  const [fault, setFault] = useState('');
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    const before = kept.get(me);
+    setFault('');
+    if (round === 0 && before?.asked === asked) {
+      setReport(before.report);
+      return undefined;
+    }
+    const leaving = new AbortController();
+    setReport(noReport);
+    const read = async (): Promise<void> => {
+      let found = noReport;
+      const body: AskReport = JSON.parse(asked);
+      try {
+        for await (const event of api.events('POST /api/trail/report', { body, signal: leaving.signal })) {
+          found = withEvent(found, event);
+          setReport(found);
+        }
+        if (found.isWhole) kept.set(me, { asked, report: found });
+        else setFault(found.fault ?? 'The report broke off: the connection ended. Make it again.');
+      } catch (error) {
+        if (!leaving.signal.aborted) setFault(error instanceof AskFault ? error.message : String(error));
+      }
+    };
+    void read();
+    return () => leaving.abort();
+  }, [api, me, asked, round]);
+  return { report, fault, again: () => setRound((one) => one + 1) };
+}
+
+function Shown({ question }: { readonly question: Question }) {
+  const { report, fault, again } = useReport(question);
+  const { head, progress } = report;
+  return (
+    <>
+      <p class={fault === '' ? 'unseen' : 'said bad'} role="status">
+        {fault !== '' && <Sentence text={fault} />}
+      </p>
+      {head === undefined && fault === '' && (
+        <div class="checking">
+          <p>
+            First the whole journal is checked, so that the report can say whether it is complete:{' '}
+            {progress !== undefined && <span class="number">{progressWords(progress)}</span>}
+          </p>
+          <progress
+            value={progress === undefined || progress.ofBytes === 0 ? undefined : progress.bytes}
+            max={progress === undefined || progress.ofBytes === 0 ? undefined : progress.ofBytes}
+            aria-label="Read of the journal"
+          />
+        </div>
+      )}
+      {head !== undefined && (
+        <>
+          <Saving question={question} head={head} report={report} onAgain={again} />
+          <Paper user={question.user} head={head} report={report} isBroken={fault !== ''} />
+        </>
+      )}
+      <AsCommand>{commandOf(question)}</AsCommand>
+    </>
+  );
+}
+
+interface SavingProps {
+  readonly question: Question;
+  readonly head: MailboxHead;
+  readonly report: Report;
+  readonly onAgain: () => void;
+}
+
+function Saving({ question, head, report, onAgain }: SavingProps) {
+  const { api } = useSession();
+  const [said, setSaid] = useState('');
+  const [isBusy, setBusy] = useState(false);
+  const running = useRef<AbortController | undefined>(undefined);
+  useEffect(() => () => running.current?.abort(), []);
+  const save = async (form: 'csv' | 'html'): Promise<void> => {
+    const own = new AbortController();
+    running.current = own;
+    setBusy(true);
+    let file: FileReport = { texts: [] };
+    try {
+      const body = askOf(question, form);
+      for await (const event of api.events('POST /api/trail/report', { body, signal: own.signal })) {
+        file = withFileEvent(file, event);
+        if (file.progress !== undefined && file.texts.length === 0)
+          setSaid(`Made anew for the file: ${progressWords(file.progress)}`);
+      }
+      if (file.end === undefined)
+        setSaid(file.fault ?? 'The report broke off, and nothing was saved. Try again.');
+      else {
+        saveFile(
+          new Blob([...file.texts], { type: `${form === 'csv' ? 'text/csv' : 'text/html'};charset=utf-8` }),
+          fileNameOf(question, head.madeAt, form),
+        );
+        setSaid(
+          form === 'csv'
+            ? 'Saved. The rows do not hold the verdict: keep this page or the HTML, too.'
+            : 'Saved.',
+        );
+      }
+    } catch (error) {
+      if (!own.signal.aborted) setSaid(error instanceof AskFault ? error.message : String(error));
+    }
+    setBusy(false);
+  };
+  return (
+    <div class="saving">
+      <Button onClick={() => window.print()} isOff={!report.isWhole}>
+        Print
+      </Button>
+      <Button onClick={() => void save('html')} isOff={isBusy}>
+        Save as HTML
+      </Button>
+      <Button onClick={() => void save('csv')} isOff={isBusy}>
+        Save as CSV
+      </Button>
+      <Button onClick={onAgain}>Make it again</Button>
+      <span role="status">{said}</span>
+    </div>
+  );
+}
+
+interface PaperProps {
+  readonly user: string;
+  readonly head: MailboxHead;
+  readonly report: Report;
+  readonly isBroken: boolean;
+}
+
+/** What is printed. */
+function Paper({ user, head, report, isBroken }: PaperProps) {
+  const { me } = useSession();
+  const [first = '', ...rest] = head.sentences;
+  const { days, left, isWhole } = report;
+  const doubts = new Set(head.doubts.filter(({ isSerious }) => isSerious).map(({ text }) => text));
+  const tone: Tone = head.isComplete ? 'good' : 'bad';
+  return (
+    <article class="paper">
+      <h2>
+        Who touched <Name value={head.mailbox} max={300} />
+      </h2>
+      <p>{head.period}</p>
+      <section class={`verdict ${tone}`} aria-label="Verdict">
+        <p>
+          <Sign tone={tone}>
+            <strong>
+              <Name value={sentence(first)} max={1000} />
+            </strong>
+          </Sign>
+        </p>
+        {rest.length > 0 && (
+          <ul class="findings">
+            {rest.map((text) => (
+              <li key={text}>
+                <Sign tone={doubts.has(text) ? 'bad' : 'quiet'}>
+                  {doubts.has(text) && 'Not complete: '}
+                  <Name value={sentence(text)} max={1000} />
+                </Sign>
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+      {head.isContentOnly && <p>Only commands that showed content, or may have, are listed.</p>}
+      <People days={days} isAll={left === 0 && isWhole} />
+      {days.length === 0 && isWhole && (
+        <Empty>
+          No command is listed: nobody touched this mailbox in this time, as far as the journal goes.
+        </Empty>
+      )}
+      {days.map((day, at) => (
+        // Parts of one day may come apart.
+        <Day key={at} day={day} user={user} />
+      ))}
+      {left > 0 && (
+        <p class="said bad">
+          {plural(left, 'more line is', 'more lines are')} not shown: a browser page holds{' '}
+          {countWords(linesMax)}. The files have all of them.
+        </p>
+      )}
+      {(isBroken || !isWhole) && (
+        <p class="said bad">{isBroken ? 'This report broke off: there is more.' : 'More is coming …'}</p>
+      )}
+      <p class="made">
+        Made by dovegate {me.version}
+        {head.madeBy !== undefined && (
+          <>
+            {' '}
+            for <Name value={head.madeBy} max={200} />
+          </>
+        )}{' '}
+        at {utcTime(head.madeAt)}. Days and times are UTC.
+      </p>
+    </article>
+  );
+}
+
+/** Notes of a report begin with a small letter. */
+function sentence(text: string): string {
+  return /^[a-z]/.test(text) ? `${text.slice(0, 1).toUpperCase()}${text.slice(1)}` : text;
+}
+
+const classes = [
+  ['destroyed', 'destroyed'],
+  ['changed', 'changed'],
+  ['content', 'content read'],
+  ['read', 'read'],
+  ['other', 'other'],
+] as const;
+
+interface PeopleProps {
+  readonly days: readonly MailboxDay[];
+  /** Otherwise lines are missing here, which are counted by nobody. */
+  readonly isAll: boolean;
+}
+
+function People({ days, isAll }: PeopleProps) {
+  const sums = sumByPerson(days);
+  if (sums.length === 0) return null;
+  const columns: Column<PersonSum>[] = [
+    { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
+    ...classes.map(
+      ([key, title]): Column<PersonSum> => ({
+        title,
+        kind: 'number',
+        cell: (row) =>
+          row[key] === 0 ? <span class="faint">–</span> : <strong>{countWords(row[key])}</strong>,
+      }),
+    ),
+    { title: 'first (UTC)', cell: ({ firstTime }) => minuteOf(firstTime) },
+    { title: 'last (UTC)', cell: ({ lastTime }) => minuteOf(lastTime) },
+  ];
+  return (
+    <section>
+      <h3>People, and how many commands of each kind</h3>
+      {!isAll && <p class="said bad">Only the lines that stand below are counted here: there are more.</p>}
+      <Table label="People" rows={sums} columns={columns} keyOf={({ person }) => person} empty={null} />
+    </section>
+  );
+}
+
+function minuteOf(time: string): string {
+  return time.slice(0, 16).replace('T', ' ');
+}
+
+const tones: Readonly<Record<MailboxLine['class'], Tone>> = {
+  destroyed: 'bad',
+  changed: 'warn',
+  content: 'warn',
+  read: 'quiet',
+  session: 'quiet',
+  unread: 'quiet',
+};
+
+const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
+  { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
+  {
+    title: 'what',
+    cell: ({ what, isStopped, ...line }) => (
+      <Sign tone={isStopped ? 'quiet' : tones[line.class]}>{isStopped ? `${what}: stopped` : what}</Sign>
+    ),
+  },
+  { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
+  { title: 'time (UTC)', cell: (line) => <span class="number">{spanWords(line)}</span> },
+  {
+    title: 'reason',
+    kind: 'wide',
+    cell: ({ reason }) =>
+      reason === '' ? <span class="faint">none stated</span> : <Name value={reason} max={1000} />,
+  },
+  { title: 'commands', cell: (line) => <Commands line={line} user={user} /> },
+  {
+    title: 'note',
+    cell: ({ note }) => (note === '' ? <span class="faint">–</span> : <Name value={note} max={200} />),
+  },
+];
+
+function Day({ day: { day, lines }, user }: { readonly day: MailboxDay; readonly user: string }) {
+  return (
+    <section class="day">
+      <h3>{day}</h3>
+      <Table
+        label={`Commands of ${day}`}
+        rows={lines}
+        columns={lineColumns(user)}
+        keyOf={(line) =>
+          JSON.stringify([line.person, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
+        }
+        empty={null}
+      />
+    </section>
+  );
+}
+
+interface CommandsProps {
+  readonly line: MailboxLine;
+  readonly user: string;
+}
+
+function Commands({ line: { commands, ids, count, person, day }, user }: CommandsProps) {
+  const [only] = ids;
+  const shown = commands === '' ? 'could not be read' : <Name value={commands} isCode max={160} />;
+  if (only === undefined) return shown;
+  if (ids.length === 1 && count === 1) return <Link to={pathOf('/trail/:id', only)}>{shown}</Link>;
+  const date = day.slice(0, 10);
+  return (
+    <>
+      {shown}
+      <details class="exchanges">
+        <summary>{count > ids.length ? `the first ${ids.length} of them` : 'each of them'}</summary>
+        <ul>
+          {ids.map((id) => (
+            <li key={id}>
+              <Link to={pathOf('/trail/:id', id)}>
+                <Name value={id} isCode />
+              </Link>
+            </li>
+          ))}
+        </ul>
+        {count > ids.length && (
+          <Link to={trailPath({ user, principal: person, since: date, until: date })}>
+            all of this person on this day
+          </Link>
+        )}
+      </details>
+    </>
+  );
+}

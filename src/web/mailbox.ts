@@ -1,0 +1,210 @@
+// The report of one mailbox, as it comes in events; which time it is asked for; and how it is summed up.
+
+import type {
+  AskReport,
+  MailboxDay,
+  MailboxEnd,
+  MailboxHead,
+  MailboxLine,
+  Refused,
+  VerifyProgress,
+} from '../domain/page/api.js';
+import type { StreamEvent } from './lines.js';
+import { shellQuoted } from './trail-query.js';
+
+/** What is asked for, as the address bar has it. */
+export interface Question {
+  readonly user: string;
+  /** `2026-11-01`, in UTC; empty: as far as the journal goes. */
+  readonly from: string;
+  readonly to: string;
+  readonly isContentOnly: boolean;
+}
+
+export function questionOf(user: string, query: { get(name: string): string | null }): Question {
+  const day = (name: string): string => {
+    const text = query.get(name) ?? '';
+    return dayStart(text) === undefined ? '' : text;
+  };
+  return { user, from: day('from'), to: day('to'), isContentOnly: query.get('content') === '1' };
+}
+
+/** Behind `?`; empty: nothing. */
+export function queryOf({ from, to, isContentOnly }: Question): string {
+  const parts = [
+    ...(from === '' ? [] : [`from=${from}`]),
+    ...(to === '' ? [] : [`to=${to}`]),
+    ...(isContentOnly ? ['content=1'] : []),
+  ];
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
+}
+
+const dayMs = 86_400_000;
+
+function dayStart(text: string): number | undefined {
+  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return undefined;
+  const ms = Date.parse(`${text}T00:00:00Z`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+/** Days in UTC, as the command line takes them; the last one counts to its end. */
+export function askOf({ user, from, to, isContentOnly }: Question, form: AskReport['form']): AskReport {
+  const fromMs = dayStart(from);
+  const toMs = dayStart(to);
+  return {
+    mailbox: user,
+    form,
+    ...(fromMs !== undefined && { fromMs }),
+    ...(toMs !== undefined && { toMs: toMs + dayMs }),
+    ...(isContentOnly && { content: true }),
+  };
+}
+
+/** The same question at a terminal. */
+export function commandOf({ user, from, to, isContentOnly }: Question): string {
+  return [
+    `dovegate audit report --mailbox ${shellQuoted(user)}`,
+    ...(from === '' ? [] : [`--from ${from}`]),
+    ...(to === '' ? [] : [`--to ${to}`]),
+    ...(isContentOnly ? ['--content'] : []),
+  ].join(' ');
+}
+
+/** A report on its way. It is whole only with an `end`. */
+export interface Report {
+  readonly progress?: VerifyProgress;
+  readonly head?: MailboxHead;
+  readonly days: readonly MailboxDay[];
+  readonly lines: number;
+  /** Lines that came and are not kept. */
+  readonly left: number;
+  readonly isWhole: boolean;
+  /** Why it broke off. */
+  readonly fault?: string;
+}
+
+export const noReport: Report = { days: [], lines: 0, left: 0, isWhole: false };
+
+/** More lines than a browser draws in a second, and than anybody reads. */
+export const linesMax = 3_000;
+
+/** With an event more. */
+export function withEvent(report: Report, { name, data }: StreamEvent): Report {
+  switch (name) {
+    case 'progress': {
+      const progress: VerifyProgress = JSON.parse(data);
+      return { ...report, progress };
+    }
+    case 'head': {
+      const head: MailboxHead = JSON.parse(data);
+      return { ...report, head };
+    }
+    case 'day': {
+      const day: MailboxDay = JSON.parse(data);
+      const { length } = day.lines;
+      // What is left out is the end, and no piece of the middle.
+      if (report.left > 0 || (report.lines + length > linesMax && report.lines > 0))
+        return { ...report, left: report.left + length };
+      return { ...report, days: [...report.days, day], lines: report.lines + length };
+    }
+    case 'end':
+      return { ...report, isWhole: true };
+    case 'failed': {
+      const { text }: Refused = JSON.parse(data);
+      return { ...report, fault: text };
+    }
+    default:
+      return report;
+  }
+}
+
+/** A file on its way: its texts, and what to say where it is not whole. */
+export interface FileReport {
+  readonly texts: readonly string[];
+  readonly end?: MailboxEnd;
+  readonly fault?: string;
+  readonly progress?: VerifyProgress;
+}
+
+export function withFileEvent(file: FileReport, { name, data }: StreamEvent): FileReport {
+  if (name === 'text') {
+    const text: string = JSON.parse(data);
+    return { ...file, texts: [...file.texts, text] };
+  }
+  if (name === 'end') {
+    const end: MailboxEnd = JSON.parse(data);
+    return { ...file, end };
+  }
+  if (name === 'failed') {
+    const { text }: Refused = JSON.parse(data);
+    return { ...file, fault: text };
+  }
+  if (name === 'progress') {
+    const progress: VerifyProgress = JSON.parse(data);
+    return { ...file, progress };
+  }
+  return file;
+}
+
+/** `mailbox-alice@example.com-2026-11-21.csv`: of any name, one that every file system takes. */
+export function fileNameOf({ user }: Question, madeAt: string, form: string): string {
+  const name = user.replace(/[^\w@.+-]+/g, '_').slice(0, 80);
+  return `mailbox-${name}-${madeAt.slice(0, 10)}.${form}`;
+}
+
+/** One person, and how many commands of each class; what did not reach a mail server is not counted. */
+export interface PersonSum {
+  readonly person: string;
+  readonly destroyed: number;
+  readonly changed: number;
+  readonly content: number;
+  readonly read: number;
+  readonly other: number;
+  readonly firstTime: string;
+  readonly lastTime: string;
+}
+
+/** Of the lines that are kept; those with the gravest commands first. */
+export function sumByPerson(days: readonly MailboxDay[]): PersonSum[] {
+  const sums = new Map<string, PersonSum>();
+  for (const line of days.flatMap(({ lines }) => lines)) {
+    const { person, firstTime, lastTime } = line;
+    const before = sums.get(person) ?? { ...nobody, person, firstTime, lastTime };
+    const key = line.class === 'session' || line.class === 'unread' ? 'other' : line.class;
+    sums.set(person, {
+      ...before,
+      [key]: before[key] + (line.isStopped ? 0 : line.count),
+      firstTime: firstTime < before.firstTime ? firstTime : before.firstTime,
+      lastTime: lastTime > before.lastTime ? lastTime : before.lastTime,
+    });
+  }
+  const weightOf = ({ destroyed, changed, content, read }: PersonSum): readonly number[] => [
+    destroyed,
+    changed,
+    content,
+    read,
+  ];
+  return [...sums.values()].toSorted((one, other) => {
+    const [mine, theirs] = [weightOf(one), weightOf(other)];
+    const at = mine.findIndex((count, each) => count !== theirs[each]);
+    return at < 0 ? one.person.localeCompare(other.person) : (theirs[at] ?? 0) - (mine[at] ?? 0);
+  });
+}
+
+const nobody = {
+  person: '',
+  destroyed: 0,
+  changed: 0,
+  content: 0,
+  read: 0,
+  other: 0,
+  firstTime: '',
+  lastTime: '',
+};
+
+/** `08:22:34`, or `08:22:34 to 09:01:02`, in UTC. */
+export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime' | 'lastTime'>): string {
+  const first = firstTime.slice(11, 19);
+  const last = lastTime.slice(11, 19);
+  return first === last ? first : `${first} to ${last}`;
+}

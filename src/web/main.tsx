@@ -1,0 +1,135 @@
+// The page: starts in the browser, on the element that index.html has for it. Who has no session signs in; who has one gets the frame.
+
+import { render } from 'preact';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { Entered, Me } from '../domain/page/api.js';
+import { type Api, AskFault, createApi } from './api.js';
+import { Frame } from './frame.js';
+import { Button } from './kit.js';
+import { token } from './session.js';
+import { SignIn } from './sign-in.js';
+
+type State =
+  | { readonly at: 'starting' }
+  | { readonly at: 'outside'; readonly text: string | undefined }
+  | { readonly at: 'inside'; readonly me: Me }
+  /** There is a session, and no answer. */
+  | { readonly at: 'unknown'; readonly text: string };
+
+function Page({ link }: { readonly link: string }) {
+  const [state, setState] = useState<State>({ at: 'starting' });
+  const api = useMemo(
+    () =>
+      createApi({
+        request: (...asked) => window.fetch(...asked),
+        token: token.read,
+        onSignedOut: (text) => {
+          token.forget();
+          setState({ at: 'outside', text });
+        },
+      }),
+    [],
+  );
+  const enter = async ({ token: value }: Entered): Promise<void> => {
+    token.keep(value);
+    setState(await whoAmI(api));
+  };
+  const start = async (): Promise<void> => {
+    if (link !== '') {
+      try {
+        await enter(await api.json<Entered>('POST /api/redeem', { body: { link } }));
+        return;
+      } catch (error) {
+        // A link that was used already, opened again in a tab that has its session.
+        if (token.read() === undefined) {
+          setState({ at: 'outside', text: textOf(error) });
+          return;
+        }
+      }
+    }
+    setState(token.read() === undefined ? { at: 'outside', text: undefined } : await whoAmI(api));
+  };
+  useEffect(() => void start(), []);
+  const signOut = (): void => {
+    const say = (text: string): void =>
+      setState((before) =>
+        token.read() === undefined && before.at === 'outside' ? { at: 'outside', text } : before,
+      );
+    // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
+    const asked = api.json('POST /api/logout');
+    token.forget();
+    setState({ at: 'outside', text: signingOut });
+    asked.then(
+      () => say('You are signed out.'),
+      (error: unknown) => say(`${textOf(error)} ${signingOut}`),
+    );
+  };
+  const session = useMemo(
+    () => (state.at === 'inside' ? { me: state.me, api, signOut } : undefined),
+    [state],
+  );
+  if (session !== undefined) return <Frame session={session} />;
+  if (state.at === 'outside')
+    return <SignIn api={api} text={state.text} onEntered={(entered) => void enter(entered)} />;
+  if (state.at === 'unknown')
+    return (
+      <main class="sign-in">
+        <h1>dovegate</h1>
+        <p role="alert" class="said bad">
+          {state.text}
+        </p>
+        <Button kind="main" onClick={() => void start()}>
+          Try again
+        </Button>
+      </main>
+    );
+  return <main class="sign-in" aria-busy="true" />;
+}
+
+const signingOut =
+  'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';
+
+/** Of the daemon that these scripts came from. */
+let ownVersion: string | undefined;
+
+/** Inside, if the token is good. */
+async function whoAmI(api: Api): Promise<State> {
+  try {
+    const me = await api.json<Me>('GET /api/me');
+    ownVersion ??= me.version;
+    // A newer daemon has newer scripts. The token is kept over the reload.
+    if (me.version !== ownVersion) window.location.reload();
+    return { at: 'inside', me };
+  } catch (error) {
+    if (error instanceof AskFault && error.status === 401) return { at: 'outside', text: error.message };
+    return { at: 'unknown', text: textOf(error) };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof AskFault ? error.message : String(error);
+}
+
+/** What stands behind `#`, which is gone from the address bar and the history before anything is asked. */
+function takeLink(): string {
+  const link = window.location.hash.slice(1);
+  // A target within the page is no link.
+  if (link === '' || link === 'main') return '';
+  window.history.replaceState(null, '', window.location.pathname + window.location.search);
+  return link;
+}
+
+const place = document.getElementById('page');
+if (place !== null) {
+  const link = takeLink();
+  place.textContent = '';
+  render(<Page link={link} />, place);
+  // A link that is opened where the page is already open changes the fragment only.
+  window.addEventListener('hashchange', () => {
+    const next = takeLink();
+    if (next !== '') {
+      render(null, place);
+      render(<Page link={next} />, place);
+    }
+  });
+}

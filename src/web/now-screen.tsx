@@ -1,0 +1,309 @@
+// Screen "now": what runs, what fails, what waits, for somebody who was woken up.
+
+import { useState } from 'preact/hooks';
+import type { Done, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
+import { Confirm } from './dialog.js';
+import {
+  Ago,
+  AsCommand,
+  Button,
+  Duration,
+  Empty,
+  Name,
+  Sentence,
+  Sign,
+  Sparkline,
+  Tile,
+  Time,
+} from './kit.js';
+import { useLive } from './live.js';
+import { go, Link } from './location.js';
+import { pathOf } from './route.js';
+import {
+  deadlineShare,
+  failedTone,
+  journalTone,
+  journalWords,
+  runningLine,
+  waitingTone,
+  whoAsked,
+} from './running.js';
+import { mayDo, useSession } from './session.js';
+import { type Column, Table } from './table.js';
+import { bytesWords, countWords, durationWords, plural, rateWords } from './wording.js';
+
+export function NowScreen() {
+  const { now } = useLive();
+  const [killing, setKilling] = useState<RunningCommand | undefined>();
+  if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  return (
+    <>
+      <Tiles tiles={now.tiles} />
+      <section>
+        <h2>
+          Running now{' '}
+          <span class="count">
+            {countWords(now.runningCount - now.waitingCount)}
+            {now.waitingCount > 0 && `, waiting ${countWords(now.waitingCount)}`}
+          </span>
+        </h2>
+        <Running rows={now.running} onKill={setKilling} />
+        {now.runningCount > now.running.length && (
+          <p class="faint">
+            {now.running.length} of {countWords(now.runningCount)}: those that run, then those that wait, the
+            oldest first.
+          </p>
+        )}
+      </section>
+      <section>
+        <h2>Refused and failed</h2>
+        <Troubles rows={now.troubles} />
+      </section>
+      <AsCommand>dovegate status</AsCommand>
+      {killing !== undefined && (
+        <Kill
+          command={killing}
+          isRunning={now.running.some(({ id }) => id === killing.id)}
+          onClose={() => setKilling(undefined)}
+        />
+      )}
+    </>
+  );
+}
+
+function Tiles({ tiles }: { readonly tiles: NowTiles }) {
+  const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
+  const most = Math.max(perSecond, ...history);
+  return (
+    <div class="tiles">
+      <Tile title="Commands a second" value={rateWords(perSecond)}>
+        <Sparkline
+          values={history}
+          length={120}
+          label={`Commands a second of the last ten minutes: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
+        />
+        <p>ten minutes, at most {rateWords(most)}</p>
+      </Tile>
+      <Tile title="Failed, in ten minutes" tone={failedTone(tiles)} value={countWords(failed)}>
+        <p>and {plural(denied, 'was', 'were')} refused by policy</p>
+      </Tile>
+      <Tile title="Waiting" tone={waitingTone(tiles)} value={countWords(waiting)}>
+        <p>
+          {waiting > 0 ? `the oldest for ${durationWords(oldestWaitMs)}` : 'no command waits for a backend'}
+        </p>
+      </Tile>
+      <JournalTile journal={journal} />
+    </div>
+  );
+}
+
+function JournalTile({ journal }: { readonly journal: JournalNow }) {
+  const { state, seq, unsyncedMs, freeBytes, receivers } = journal;
+  return (
+    <Tile title="Journal" tone={journalTone(state)} value={journalWords[state]}>
+      <p>
+        record {countWords(seq)}
+        {unsyncedMs > 1000 && `, on disk ${durationWords(unsyncedMs)} late`}
+        {freeBytes !== undefined && `, ${bytesWords(freeBytes)} free`}
+      </p>
+      {receivers.map((receiver) => (
+        <p key={receiver.name}>
+          <Sign tone={receiver.state === 'connected' ? 'good' : 'warn'}>
+            <Name value={receiver.name} max={24} /> {receiver.state}
+            {receiver.lagRecords > 0 && `, ${plural(receiver.lagRecords, 'record', 'records')} behind`}
+          </Sign>
+        </p>
+      ))}
+    </Tile>
+  );
+}
+
+interface RunningProps {
+  readonly rows: readonly RunningCommand[];
+  readonly onKill: (command: RunningCommand) => void;
+}
+
+function Running({ rows, onKill }: RunningProps) {
+  const session = useSession();
+  const mayKill = mayDo(session, 'operate');
+  const seesUsers = mayDo(session, 'audit');
+  const columns: Column<RunningCommand>[] = [
+    { title: 'who', cell: (row) => <Name value={whoAsked(row)} max={36} /> },
+    { title: 'command', kind: 'short', cell: (row) => <Name value={row.command} max={32} isCode /> },
+    ...(seesUsers ? [{ title: 'user', cell: (row: RunningCommand) => <Name value={row.user} /> }] : []),
+    {
+      title: 'backend',
+      cell: (row) =>
+        row.backend === undefined ? (
+          <span class="faint">waits for one</span>
+        ) : row.isWaiting === true ? (
+          <span class="faint">
+            waits for <Name value={row.backend} />
+          </span>
+        ) : (
+          <Name value={row.backend} />
+        ),
+    },
+    { title: 'for', kind: 'number', cell: (row) => <Duration ms={row.durationMs} /> },
+    { title: 'of its time', kind: 'wide', cell: (row) => <Deadline command={row} /> },
+    ...(mayKill
+      ? [
+          {
+            title: 'kill',
+            kind: 'action' as const,
+            cell: (row: RunningCommand) => (
+              <Button
+                kind="small"
+                onClick={() => onKill(row)}
+                label={`kill ${runningLine(row)}`}
+                title="key: K"
+              >
+                kill
+              </Button>
+            ),
+          },
+        ]
+      : []),
+  ];
+  return (
+    <Table
+      label="Commands that run now, oldest first, then those that wait"
+      rows={rows}
+      columns={columns}
+      keyOf={(row) => row.id}
+      empty={
+        <Empty>
+          No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
+        </Empty>
+      }
+      onKey={(key, row) => {
+        if (key !== 'K' || !mayKill) return false;
+        onKill(row);
+        return true;
+      }}
+    />
+  );
+}
+
+function Deadline({ command }: { readonly command: RunningCommand }) {
+  const share = deadlineShare(command);
+  if (share === undefined) return <span class="faint">no deadline</span>;
+  const tone = share > 0.9 ? 'bad' : share > 0.6 ? 'warn' : '';
+  const words = `${Math.round(share * 100)} % of ${durationWords(command.deadlineMs ?? 0)}`;
+  return (
+    <span class="deadline">
+      <svg class={`meter ${tone}`} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+        <rect width="100" height="8" class="ground" />
+        <rect width={Math.round(share * 100)} height="8" class="filled" />
+      </svg>
+      <span class="faint number">{words}</span>
+    </span>
+  );
+}
+
+interface KillProps {
+  readonly command: RunningCommand;
+  readonly isRunning: boolean;
+  readonly onClose: () => void;
+}
+
+function Kill({ command, isRunning, onClose }: KillProps) {
+  const { api } = useSession();
+  return (
+    <Confirm
+      title="End this command?"
+      doit="End it"
+      isDanger
+      obstacle={isRunning ? undefined : 'It has ended by itself.'}
+      onDo={async () => (await api.json<Done>('POST /api/kill/:id', { params: [command.id] })).text}
+      onClose={onClose}
+    >
+      <p class="repeated">
+        <Name value={runningLine(command)} max={2000} />
+      </p>
+      <p>
+        Its client gets an error. What the backend did already stays done. The journal records who ended it.
+        In a terminal: <code>dovegate kill {command.id}</code>
+      </p>
+    </Confirm>
+  );
+}
+
+/** Several that are the same may have concerned several users. */
+function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
+  return (
+    <>
+      {count !== undefined && user !== undefined && <span class="faint">last </span>}
+      <Name value={user} />
+    </>
+  );
+}
+
+const troubleWords: Readonly<Record<Trouble['kind'], string>> = {
+  denied: 'refused',
+  failed: 'failed',
+  login: 'no login',
+};
+
+function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
+  const session = useSession();
+  const isAuditor = mayDo(session, 'audit');
+  const columns: Column<Trouble>[] = [
+    {
+      title: 'when',
+      cell: (row) => (
+        <>
+          <Time at={row.at} isExact />{' '}
+          <span class="faint ago">
+            <Ago at={row.at} /> ago
+          </span>
+          {row.count !== undefined && row.since !== undefined && (
+            <p class="why faint">
+              {countWords(row.count)} times since <Time at={row.since} />
+            </p>
+          )}
+        </>
+      ),
+    },
+    {
+      title: 'what',
+      cell: (row) => <Sign tone={row.kind === 'failed' ? 'bad' : 'warn'}>{troubleWords[row.kind]}</Sign>,
+    },
+    {
+      title: 'who',
+      cell: (row) => <Name value={whoAsked(row)} />,
+    },
+    { title: 'command', kind: 'short', cell: (row) => <Name value={row.command} max={32} isCode /> },
+    ...(isAuditor ? [{ title: 'user', cell: (row: Trouble) => <TroubledUser row={row} /> }] : []),
+    { title: 'backend', cell: (row) => <Name value={row.backend} /> },
+    { title: 'why', kind: 'wide', cell: (row) => <Sentence text={row.text} /> },
+    ...(isAuditor
+      ? [
+          {
+            title: 'exchange',
+            kind: 'action' as const,
+            cell: (row: Trouble) =>
+              row.id === undefined ? null : <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>,
+          },
+        ]
+      : []),
+  ];
+  return (
+    <Table
+      label="The last refusals and failures, newest first"
+      rows={rows}
+      columns={columns}
+      keyOf={(row) =>
+        `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
+      }
+      empty={
+        <Empty>
+          Nothing was refused and nothing failed lately. Here the last 20 would stand, each with its reason.
+        </Empty>
+      }
+      {...(isAuditor
+        ? { onOpen: (row: Trouble) => (row.id === undefined ? undefined : go(pathOf('/trail/:id', row.id))) }
+        : {})}
+    />
+  );
+}

@@ -1,0 +1,133 @@
+// What the screens "now" and "backends" say of what runs and of what went wrong, in words.
+
+import type { BackendNow, JournalNow, NowTiles, RunningCommand, Trouble } from '../domain/page/api.js';
+import { dayWords, durationWords, plural } from './wording.js';
+
+/** Who asked, at which listener: a principal has the listener in its name, who has not signed in has none. */
+export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
+  if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
+  return `${principal}@${listener}`;
+}
+
+/** One command in a line, as a confirmation repeats it. */
+export function runningLine(command: RunningCommand): string {
+  const { user, backend, durationMs } = command;
+  const whom = user === undefined ? '' : ` for ${user}`;
+  const where =
+    backend === undefined
+      ? ', not yet at a backend'
+      : command.isWaiting === true
+        ? `, waiting for ${backend}`
+        : ` at ${backend}`;
+  return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}`;
+}
+
+/** 0 to 1: how much of its time is over; undefined: it has no deadline. */
+export function deadlineShare({ durationMs, deadlineMs }: RunningCommand): number | undefined {
+  if (deadlineMs === undefined || deadlineMs <= 0) return undefined;
+  return Math.min(1, Math.max(0, durationMs / deadlineMs));
+}
+
+/** A wait below this is the work of a pool that is in use. */
+const waitMsMin = 1000;
+
+export function waitingTone({ waiting, oldestWaitMs }: NowTiles): 'good' | 'warn' {
+  return waiting > 0 && oldestWaitMs > waitMsMin ? 'warn' : 'good';
+}
+
+/** Some always fail, as for a user that does not exist: red are several, and a share of all. */
+const failuresMin = 5;
+const failuresShareMin = 0.01;
+/** One rate stands for so long. */
+const stepSeconds = 5;
+
+export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
+  const ended = history.reduce((sum, perSecond) => sum + perSecond * stepSeconds, 0);
+  return failed >= failuresMin && failed >= ended * failuresShareMin ? 'bad' : 'good';
+}
+
+/** What to try, with the commands in it told apart from the prose. */
+export function tryPieces(text: string): { readonly text: string; readonly isCommand: boolean }[] {
+  return text
+    .split(commandInProse)
+    .map((piece, at) => ({ text: piece, isCommand: at % 2 === 1 }))
+    .filter((piece) => piece.text !== '');
+}
+
+/** Up to the end of its part of the sentence. */
+const commandInProse =
+  /(?<![\w-])((?:dovegate (?:check|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
+
+/** How bad the state of the journal is. */
+export function journalTone(state: JournalNow['state']): 'good' | 'warn' | 'bad' {
+  if (state === 'writable') return 'good';
+  return state === 'reserve' ? 'warn' : 'bad';
+}
+
+export const journalWords: Readonly<Record<JournalNow['state'], string>> = {
+  writable: 'written',
+  reserve: 'on its reserve',
+  failed: 'cannot be written',
+};
+
+/** The state of a backend in a word, and how bad that is. */
+export function backendState(backend: BackendNow): {
+  readonly tone: 'good' | 'warn' | 'bad' | 'quiet';
+  readonly word: string;
+} {
+  if (backend.drained.length > 0) return { tone: 'warn', word: 'drained' };
+  if (!backend.isUp) return { tone: 'bad', word: 'down' };
+  if (backend.waiting > 0) return { tone: 'warn', word: 'up, full' };
+  return { tone: 'good', word: 'up' };
+}
+
+/** What each box of a backend's upstreams stands for, in the order in which they are drawn. */
+export type Box = 'leased' | 'idle' | 'dialing' | 'free';
+
+/** At most `max` boxes; undefined: there are more, and the words alone have to do. */
+export function boxesOf({ connections, leased, idle, dialing }: BackendNow, max: number): Box[] | undefined {
+  const open = leased + idle + dialing;
+  const whole = Math.max(connections, open);
+  if (whole > max) return undefined;
+  const of = (box: Box, count: number): Box[] => Array<Box>(Math.max(0, count)).fill(box);
+  return [
+    ...of('leased', leased),
+    ...of('idle', idle),
+    ...of('dialing', dialing),
+    ...of('free', whole - open),
+  ];
+}
+
+export function boxesWords({ connections, leased, idle, dialing }: BackendNow): string {
+  const parts = [`${leased} busy`, `${idle} idle`, ...(dialing > 0 ? [`${dialing} dialing`] : [])];
+  return `${parts.join(', ')}, of ${connections}`;
+}
+
+const stepWords: Readonly<Record<string, string>> = {
+  dial: 'connecting',
+  tls: 'TLS',
+  greeting: 'greeting',
+  authentication: 'password',
+  reply: 'reply',
+};
+
+/** Failed dials by step, the most first; empty: none failed. */
+export function failedDials({ failed }: BackendNow): { readonly step: string; readonly count: number }[] {
+  return Object.entries(failed)
+    .filter(([, count]) => count > 0)
+    .map(([step, count]) => ({ step: stepWords[step] ?? step, count }))
+    .toSorted((one, other) => other.count - one.count);
+}
+
+/** What is left of a certificate, and whether that is little. Both are RFC 3339. */
+export function certificateLeft(
+  ends: string,
+  now: string,
+): { readonly tone: 'quiet' | 'warn' | 'bad'; readonly words: string } {
+  const leftMs = Date.parse(ends) - Date.parse(now);
+  if (Number.isNaN(leftMs)) return { tone: 'quiet', words: ends };
+  if (leftMs < 0) return { tone: 'bad', words: `ended on ${dayWords(ends)}` };
+  const days = Math.floor(leftMs / 86_400_000);
+  const words = `${days === 0 ? 'less than a day' : plural(days, 'day', 'days')} left, until ${dayWords(ends)}`;
+  return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', words };
+}

@@ -1,0 +1,46 @@
+// The table of screens. One line each: its path, its title, the letter behind `g`, who may see it, and what draws it.
+
+import type { ComponentType } from 'preact';
+import type { PageRole } from '../domain/page/api.js';
+import { AccessScreen } from './access-screen.js';
+import { BackendsScreen } from './backends-screen.js';
+import { ExchangeScreen } from './exchange-screen.js';
+import { KeysScreen } from './keys-screen.js';
+import { LearnScreen } from './learn-screen.js';
+import { MailboxScreen } from './mailbox-screen.js';
+import { NowScreen } from './now-screen.js';
+import { ProofScreen } from './proof-screen.js';
+import { TrailScreen } from './trail-screen.js';
+
+export interface ScreenProps {
+  /** The parts of the path for `:word`. */
+  readonly params: readonly string[];
+  /** Behind `?` in the address bar; `go` changes it. */
+  readonly query: URLSearchParams;
+}
+
+export interface Screen {
+  /** With `:word` for one part. */
+  readonly path: string;
+  readonly title: string;
+  /** The letter behind `g`; without one it is not in the menu either, and is reached from another screen. */
+  readonly key?: string;
+  readonly roles: readonly PageRole[];
+  readonly component: ComponentType<ScreenProps>;
+}
+
+const everybody: readonly PageRole[] = ['view', 'operate', 'audit'];
+
+export const screens: readonly Screen[] = [
+  { path: '/', title: 'Now', key: 'n', roles: everybody, component: NowScreen },
+  { path: '/backends', title: 'Backends', key: 'b', roles: everybody, component: BackendsScreen },
+  { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], component: TrailScreen },
+  { path: '/trail/:id', title: 'One command', roles: ['audit'], component: ExchangeScreen },
+  { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], component: MailboxScreen },
+  { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], component: MailboxScreen },
+  { path: '/proof', title: 'Proof', key: 'p', roles: everybody, component: ProofScreen },
+  { path: '/access', title: 'Access', key: 'a', roles: ['audit'], component: AccessScreen },
+  { path: '/learn', title: 'Learn', key: 'l', roles: ['audit'], component: LearnScreen },
+  { path: '/learn/:policy', title: 'Learn', roles: ['audit'], component: LearnScreen },
+  { path: '/keys', title: 'Keys', key: 'k', roles: ['operate', 'audit'], component: KeysScreen },
+];

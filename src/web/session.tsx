@@ -1,0 +1,34 @@
+// Who is signed in: the token, in this tab only, and what the daemon says of its person.
+
+import { createContext } from 'preact';
+import { useContext } from 'preact/hooks';
+import type { Me, PageRole } from '../domain/page/api.js';
+import type { Api } from './api.js';
+
+const tokenName = 'dovegate-session';
+
+/** Not a cookie: those go to every port of this host. */
+export const token = {
+  read: (): string | undefined => window.sessionStorage.getItem(tokenName) ?? undefined,
+  keep: (value: string): void => window.sessionStorage.setItem(tokenName, value),
+  forget: (): void => window.sessionStorage.removeItem(tokenName),
+};
+
+export interface Session {
+  readonly me: Me;
+  readonly api: Api;
+  readonly signOut: () => void;
+}
+
+export const SessionContext = createContext<Session | undefined>(undefined);
+
+/** Of the person who is signed in; only within the frame. */
+export function useSession(): Session {
+  const session = useContext(SessionContext);
+  if (session === undefined) throw new Error('there is no session around this');
+  return session;
+}
+
+export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean {
+  return roles.includes(session.me.role);
+}

@@ -1,0 +1,94 @@
+// A table whose rows are walked with j and k. On a phone each row is a card, whose cells bear the titles of their columns.
+
+import type { ComponentChildren, TargetedKeyboardEvent } from 'preact';
+
+export interface Column<T> {
+  readonly title: string;
+  readonly cell: (row: T) => ComponentChildren;
+  /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
+  readonly kind?: 'number' | 'short' | 'wide' | 'action';
+}
+
+interface TableProps<T> {
+  /** What it shows, for people who do not see it. */
+  readonly label: string;
+  readonly rows: readonly T[];
+  readonly columns: readonly Column<T>[];
+  readonly keyOf: (row: T) => string;
+  /** Instead of a table without rows. */
+  readonly empty: ComponentChildren;
+  /** By Enter or a click on the row. */
+  readonly onOpen?: (row: T) => void;
+  /** A key on a row that has the focus: true if it meant something. */
+  readonly onKey?: (key: string, row: T) => boolean;
+  readonly toneOf?: (row: T) => string | undefined;
+}
+
+export function Table<T>({ label, rows, columns, keyOf, empty, onOpen, onKey, toneOf }: TableProps<T>) {
+  if (rows.length === 0) return <>{empty}</>;
+  const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableRowElement>, row: T): void => {
+    // Of a button within the row.
+    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+    const isOpened = event.key === 'Enter' && onOpen !== undefined;
+    if (isOpened) onOpen(row);
+    if (isOpened || onKey?.(event.key, row) === true) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  };
+  return (
+    <div class="table" role="region" aria-label={label} tabIndex={0}>
+      <table role="table" aria-label={label}>
+        <thead role="rowgroup">
+          <tr role="row">
+            {columns.map(({ title, kind }) => (
+              <th key={title} role="columnheader" scope="col" class={kind}>
+                {kind === 'action' ? <span class="unseen">{title}</span> : title}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody role="rowgroup">
+          {rows.map((row) => (
+            <tr
+              key={keyOf(row)}
+              role="row"
+              data-row
+              tabIndex={-1}
+              class={`${toneOf?.(row) ?? ''} ${onOpen === undefined ? '' : 'opens'}`}
+              onKeyDown={(event) => onKeyDown(event, row)}
+              onClick={onOpen === undefined ? undefined : () => hasNoSelection() && onOpen(row)}
+            >
+              {columns.map(({ title, kind, cell }) => (
+                <td key={title} role="cell" class={kind} data-title={kind === 'action' ? undefined : title}>
+                  <div class="cell">{cell(row)}</div>
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** A click that ends the marking of a text opens nothing. */
+function hasNoSelection(): boolean {
+  return (window.getSelection()?.toString() ?? '') === '';
+}
+
+/** Where the focus was last, on which screen. */
+let last = { path: '', at: -1 };
+
+/** Moves the focus to the next or previous row of the screen. */
+export function walkRows(step: 1 | -1): void {
+  const rows = [...document.querySelectorAll<HTMLElement>('main [data-row]')];
+  const at = rows.findIndex((row) => row === document.activeElement || row.contains(document.activeElement));
+  const path = window.location.pathname;
+  // A row that had the focus may be gone: its successor has its place.
+  const gone = last.path === path ? last.at : 0;
+  const to = Math.max(0, Math.min(rows.length - 1, at >= 0 ? at + step : gone));
+  last = { path, at: to };
+  rows[to]?.focus();
+  rows[to]?.scrollIntoView({ block: 'nearest' });
+}

@@ -1,0 +1,248 @@
+// The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a filter,
+// as fields, as completion, and as the command that finds the same.
+
+import type { AskTrail } from '../domain/page/trail.js';
+import { encoded } from './route.js';
+
+export type QueryKey =
+  | 'user'
+  | 'command'
+  | 'principal'
+  | 'outcome'
+  | 'since'
+  | 'until'
+  | 'listener'
+  | 'backend'
+  | 'decision'
+  | 'effect'
+  | 'session'
+  | 'text';
+
+interface KeyFacts {
+  readonly key: QueryKey;
+  /** Of its field. */
+  readonly label: string;
+  readonly hint: string;
+  /** A closed list. */
+  readonly values?: readonly string[];
+}
+
+const moments =
+  'a time ago (90m, 12h, 7d), today, yesterday, a day (2026-11-20), all of UTC, or a time with its zone';
+
+/** In the order of the fields. */
+export const queryKeys: readonly KeyFacts[] = [
+  { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
+  { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },
+  { key: 'principal', label: 'Sent by', hint: 'a name, or NAME@LISTENER; * stands for any characters' },
+  {
+    key: 'outcome',
+    label: 'Outcome',
+    hint: 'how it ended; open: it has no end yet',
+    values: ['ok', 'failed', 'denied', 'unparsable', 'limited', 'unknown', 'aborted', 'timeout', 'open'],
+  },
+  { key: 'since', label: 'Since', hint: moments },
+  { key: 'until', label: 'Until', hint: moments },
+  { key: 'listener', label: 'Listener', hint: 'the listener that took it' },
+  { key: 'backend', label: 'Backend', hint: 'the backend it went to' },
+  { key: 'decision', label: 'Decision', hint: 'of the policy', values: ['allow', 'deny'] },
+  {
+    key: 'effect',
+    label: 'Effect',
+    hint: 'the most that commands of this kind can do',
+    values: ['read', 'session', 'write', 'admin', 'destroy'],
+  },
+  { key: 'session', label: 'Session', hint: 'the id of a session' },
+  { key: 'text', label: 'Text', hint: 'anywhere in its records' },
+];
+
+export type Terms = Readonly<Partial<Record<QueryKey, string>>>;
+
+export type ParsedQuery =
+  | { readonly terms: Terms; readonly filter: AskTrail['filter'] }
+  /** A sentence: what is wrong, and what would be right. */
+  | { readonly problem: string };
+
+/** `nowMs`: the wall clock, for times that are counted from now. */
+export function parseQuery(text: string, nowMs: number): ParsedQuery {
+  const terms: Partial<Record<QueryKey, string>> = {};
+  for (const word of wordsOf(text)) {
+    if (!word.isClosed) return { problem: 'A quote is not closed: write the value as user:"a name".' };
+    const colon = word.keyEnd;
+    if (colon < 0)
+      return { problem: `"${word.text}" has no key. Write for example user:${quoted(word.text)}` };
+    const name = word.text.slice(0, colon);
+    const key = queryKeys.find((each) => each.key === name)?.key;
+    if (key === undefined)
+      return {
+        problem: `There is no key "${name}". The keys are ${queryKeys.map((each) => each.key).join(', ')}.`,
+      };
+    const value = word.text.slice(colon + 1);
+    if (value === '') return { problem: `${key}: has no value.` };
+    if (terms[key] !== undefined)
+      return { problem: `${key}: stands there twice; a search takes each key once.` };
+    terms[key] = value;
+  }
+  return withFilter(terms, nowMs);
+}
+
+/** What fields say. */
+export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
+  const filter: { -readonly [Key in keyof AskTrail['filter']]: AskTrail['filter'][Key] } = {};
+  for (const { key, values } of queryKeys) {
+    const value = terms[key];
+    if (value === undefined || value === '') continue;
+    if (values !== undefined && !values.includes(value))
+      return { problem: `${key}: is one of ${values.join(', ')}; "${value}" is not.` };
+    if (key === 'since' || key === 'until') {
+      const atMs = parseMoment(value, key === 'since' ? 'start' : 'end', nowMs);
+      if (atMs === undefined) return { problem: `${key}: is ${moments}; "${value}" is none of these.` };
+      filter[key === 'since' ? 'sinceMs' : 'untilMs'] = atMs;
+    } else if (key === 'principal') filter.principal = /[@*]/.test(value) ? value : `${value}@*`;
+    else filter[key] = value;
+  }
+  if (filter.sinceMs !== undefined && filter.untilMs !== undefined && filter.sinceMs >= filter.untilMs)
+    return { problem: 'since: is not before until:, so nothing can be found.' };
+  return { terms, filter };
+}
+
+const dayMs = 86_400_000;
+const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: dayMs };
+
+/** As the command line reads it: days are those of UTC; `edge`: which end of a day is meant. */
+function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
+  const [, count, unit = ''] = /^(\d{1,6})(s|m|h|d)$/.exec(text) ?? [];
+  if (count !== undefined) return nowMs - Number(count) * (unitMs[unit] ?? 0);
+  const today = nowMs - (nowMs % dayMs);
+  const named = new Map([
+    ['today', today],
+    ['yesterday', today - dayMs],
+  ]);
+  const day = named.get(text) ?? (/^\d{4}-\d\d-\d\d$/.test(text) ? parseDay(text) : undefined);
+  if (day !== undefined) return edge === 'start' ? day : day + dayMs;
+  const isInstant = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,3})?)?([Zz]|[+-]\d\d:\d\d)$/.test(text);
+  const atMs = isInstant ? Date.parse(text.replace(' ', 'T').toUpperCase()) : Number.NaN;
+  return Number.isNaN(atMs) ? undefined : atMs;
+}
+
+/** Undefined: there is no such day. */
+function parseDay(text: string): number | undefined {
+  const atMs = Date.parse(`${text}T00:00:00Z`);
+  return Number.isNaN(atMs) || new Date(atMs).toISOString().slice(0, 10) !== text ? undefined : atMs;
+}
+
+interface Word {
+  /** Without its quotes. */
+  readonly text: string;
+  /** Of the colon after the key in `text`; -1: none. */
+  readonly keyEnd: number;
+  /** Where it begins in the line. */
+  readonly at: number;
+  readonly isClosed: boolean;
+}
+
+function wordsOf(line: string): Word[] {
+  const words: Word[] = [];
+  let word: { text: string; keyEnd: number; at: number; isQuoted: boolean } | undefined;
+  for (let at = 0; at < line.length; at += 1) {
+    const character = line.charAt(at);
+    if (word?.isQuoted !== true && /\s/.test(character)) {
+      if (word !== undefined) words.push({ ...word, isClosed: true });
+      word = undefined;
+      continue;
+    }
+    word ??= { text: '', keyEnd: -1, at, isQuoted: false };
+    if (character === '"') word.isQuoted = !word.isQuoted;
+    else if (word.isQuoted && character === '\\' && /["\\]/.test(line.charAt(at + 1))) {
+      at += 1;
+      word.text += line.charAt(at);
+    } else {
+      if (character === ':' && word.keyEnd < 0 && !word.isQuoted) word.keyEnd = word.text.length;
+      word.text += character;
+    }
+  }
+  if (word !== undefined) words.push({ ...word, isClosed: !word.isQuoted });
+  return words;
+}
+
+function quoted(value: string): string {
+  return /[\s"\\]/.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : value;
+}
+
+/** The line that means these terms. */
+export function formatQuery(terms: Terms): string {
+  return queryKeys
+    .flatMap(({ key }) => {
+      const value = terms[key];
+      return value === undefined || value === '' ? [] : [`${key}:${quoted(value)}`];
+    })
+    .join(' ');
+}
+
+/** The address of a search. */
+export function trailPath(terms: Terms): string {
+  const line = formatQuery(terms);
+  return line === '' ? '/trail' : `/trail?q=${encoded(line)}`;
+}
+
+/** The command that finds the same; `until` and `since` as they were written. */
+export function commandOf(terms: Terms): string {
+  const options = queryKeys.flatMap(({ key }) => {
+    const value = terms[key];
+    return value === undefined || value === '' ? [] : [`--${key} ${shellQuoted(value)}`];
+  });
+  return ['dovegate audit search', ...options].join(' ');
+}
+
+/** One word for a shell, in which nothing commands the terminal that it is pasted into. */
+export function shellQuoted(value: string): string {
+  if (/^[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./-]*$/.test(value)) return value;
+  if (!/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]/u.test(value)) return `'${value.replaceAll("'", "'\\''")}'`;
+  const escaped = value.replace(/[\\']|[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]/gu, (character) => {
+    if (character === '\\' || character === "'") return `\\${character}`;
+    const code = character.codePointAt(0) ?? 0;
+    return code < 0x80
+      ? `\\x${code.toString(16).padStart(2, '0')}`
+      : `\\U${code.toString(16).padStart(8, '0')}`;
+  });
+  return `$'${escaped}'`;
+}
+
+export interface Completion {
+  /** What is offered, as it is shown. */
+  readonly text: string;
+  /** The whole line with it. */
+  readonly line: string;
+}
+
+const completionsMax = 8;
+
+/** What may stand at the end of the line; `known`: values that were seen in rows. */
+export function completeQuery(
+  line: string,
+  known: Partial<Record<QueryKey, readonly string[]>>,
+): Completion[] {
+  const last = wordsOf(line).at(-1);
+  // A blank ends a word, but not within quotes.
+  const word = last?.isClosed === true && /\s$/.test(line) ? undefined : last;
+  const before = word === undefined ? line : line.slice(0, word.at);
+  const used = wordsOf(before).map(({ text, keyEnd }) => text.slice(0, Math.max(keyEnd, 0)));
+  if (word === undefined || word.keyEnd < 0) {
+    const start = word?.text ?? '';
+    return queryKeys
+      .filter(({ key }) => key.startsWith(start) && !used.includes(key))
+      .slice(0, completionsMax)
+      .map(({ key }) => ({ text: `${key}:`, line: `${before}${key}:` }));
+  }
+  const facts = queryKeys.find(({ key }) => key === word.text.slice(0, word.keyEnd));
+  if (facts === undefined) return [];
+  const start = word.text.slice(word.keyEnd + 1).toLowerCase();
+  return [...new Set(facts.values ?? known[facts.key] ?? momentsOf(facts.key))]
+    .filter((value) => value.toLowerCase().startsWith(start) && value !== word.text.slice(word.keyEnd + 1))
+    .slice(0, completionsMax)
+    .map((value) => ({ text: value, line: `${before}${facts.key}:${quoted(value)} ` }));
+}
+
+function momentsOf(key: QueryKey): readonly string[] {
+  return key === 'since' || key === 'until' ? ['1h', '24h', '7d', '30d', 'today', 'yesterday'] : [];
+}

@@ -1,0 +1,148 @@
+// Rows of the trail as a screen shows them: columns, values of records as people read them, and what was looked through.
+
+import type { TrailEnd, TrailRow } from '../domain/page/trail.js';
+import type { QueryKey } from './trail-query.js';
+import { countWords, plural } from './wording.js';
+
+/** A value of a record as people read it: a list, a cut one, a hidden one. */
+export function valueText(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (Array.isArray(value)) return value.map(valueText).join(' ');
+  const { hmac, more, cut, bytes, ...rest }: Readonly<Record<string, unknown>> = { ...value };
+  if (typeof hmac === 'string') return `hmac:${hmac}`;
+  if (typeof more === 'number') return `(${more} more)`;
+  if (typeof cut === 'string') return `${cut}(${valueText(bytes)} bytes)`;
+  const all = bytes === undefined ? rest : { bytes, ...rest };
+  return Object.entries(all)
+    .map(([key, part]) => `${key}=${valueText(part)}`)
+    .join(' ');
+}
+
+/** `open`: it has no end. */
+export function outcomeOf({ fields, completedSeq }: TrailRow): string {
+  return completedSeq === undefined ? 'open' : valueText(fields['outcome']);
+}
+
+export type OutcomeTone = 'good' | 'warn' | 'bad' | 'quiet';
+
+export function outcomeTone(outcome: string): OutcomeTone {
+  if (outcome === 'ok') return 'good';
+  if (outcome === 'open') return 'quiet';
+  return outcome === 'denied' || outcome === 'unparsable' ? 'bad' : 'warn';
+}
+
+/** What a shadow or an observed policy would have said; empty: nothing else. */
+export function wouldText({ fields: { would, mode } }: TrailRow): string {
+  if (would === undefined) return '';
+  if (mode === 'shadow') return `the shadow would ${would === 'deny' ? 'deny' : 'allow'}`;
+  return would === 'deny' ? 'would be denied' : '';
+}
+
+export interface TrailColumn {
+  readonly id: string;
+  readonly title: string;
+  readonly kind: 'time' | 'outcome' | 'command' | 'text' | 'number';
+  readonly key?: string;
+}
+
+/** All that can be chosen. */
+export const trailColumns: readonly TrailColumn[] = [
+  { id: 'time', title: 'Time', kind: 'time' },
+  { id: 'principal', title: 'Sent by', kind: 'text', key: 'principal' },
+  { id: 'user', title: 'User', kind: 'text', key: 'user' },
+  { id: 'command', title: 'Command', kind: 'command' },
+  { id: 'outcome', title: 'Outcome', kind: 'outcome' },
+  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend' },
+  { id: 'ms', title: 'ms', kind: 'number', key: 'duration_ms' },
+  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener' },
+  { id: 'peer', title: 'Peer', kind: 'text', key: 'peer' },
+  { id: 'reason', title: 'Reason', kind: 'text', key: 'reason' },
+  { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
+  { id: 'rule', title: 'Rule', kind: 'text', key: 'rule' },
+  { id: 'text', title: 'Why', kind: 'text', key: 'text' },
+  { id: 'effect', title: 'Effect', kind: 'text', key: 'effect' },
+  { id: 'status', title: 'Status', kind: 'text', key: 'status' },
+  { id: 'error', title: 'Error', kind: 'text', key: 'error' },
+  { id: 'users', title: 'All users', kind: 'text', key: 'users' },
+  { id: 'session', title: 'Session', kind: 'text', key: 'session' },
+  { id: 'id', title: 'Id', kind: 'text', key: 'id' },
+];
+
+const usual = ['time', 'principal', 'user', 'command', 'outcome', 'backend', 'ms'];
+
+/** Of the address: names with commas; what is no column is left out. */
+export function columnsOf(text: string | null): readonly TrailColumn[] {
+  const wanted = text === null ? usual : text.split(',');
+  const chosen = trailColumns.filter(({ id }) => wanted.includes(id));
+  return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => usual.includes(id));
+}
+
+/** For the address; null: the usual ones. */
+export function columnsText(columns: readonly TrailColumn[]): string | null {
+  const text = columns.map(({ id }) => id).join(',');
+  return text === usual.join(',') ? null : text;
+}
+
+/** Command and arguments. */
+export function commandText({ fields }: TrailRow): string {
+  return [fields['command'], fields['args']].map(valueText).join(' ').trim();
+}
+
+/** What a screen opens for a row; undefined: nothing says which command it is. */
+export function wantedOf({ fields: { id }, admittedSeq }: TrailRow): string | undefined {
+  if (typeof id === 'string' && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
+  return admittedSeq === undefined ? undefined : String(admittedSeq);
+}
+
+/** Which values rows have had, for completion. */
+export function knownValues(rows: readonly TrailRow[]): Partial<Record<QueryKey, readonly string[]>> {
+  const known: Partial<Record<QueryKey, readonly string[]>> = {};
+  for (const key of ['user', 'command', 'principal', 'listener', 'backend', 'session'] as const) {
+    const values = rows.flatMap(({ fields }) => {
+      const value = fields[key];
+      return typeof value === 'string' && value !== '' && value.length < 200 ? [value] : [];
+    });
+    known[key] = [...new Set(values)].toSorted();
+  }
+  return known;
+}
+
+/** What all pages together looked through. */
+export interface Looked {
+  readonly records: number;
+  readonly fromTime: string | undefined;
+  readonly toTime: string | undefined;
+}
+
+/** `before`: of the pages so far. */
+export function lookedWith(before: Looked | undefined, { looked }: TrailEnd): Looked | undefined {
+  if (looked === undefined) return before;
+  const records = Math.max(0, looked.toSeq - looked.fromSeq + 1);
+  return {
+    records: (before?.records ?? 0) + records,
+    fromTime: looked.fromTime ?? before?.fromTime,
+    toTime: before?.toTime ?? looked.toTime,
+  };
+}
+
+/** `Looked through 1,234 records from {...} to {...}.` Times are marked. */
+export function lookedText(looked: Looked | undefined, isThrough: boolean): string {
+  if (looked === undefined) return 'The journal holds no records of that time.';
+  const { records, fromTime, toTime } = looked;
+  const range = fromTime === undefined || toTime === undefined ? '' : ` from {${fromTime}} to {${toTime}}`;
+  const end = isThrough ? '; nothing older is left' : '';
+  return `Looked through ${plural(records, 'record', 'records')}${range}${end}.`;
+}
+
+/** What retention removed, a sentence each. */
+export function retiredTexts(retired: NonNullable<TrailEnd['retired']>): string[] {
+  const texts = retired.map(({ segments, until, by }) => {
+    const cause =
+      by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
+    const when = until === undefined ? 'Older records' : `Records before {${until}}`;
+    return `${when} were removed${cause}: ${countWords(segments)} ${segments === 1 ? 'segment' : 'segments'}.`;
+  });
+  return [...new Set(texts)];
+}

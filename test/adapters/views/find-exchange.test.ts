@@ -1,0 +1,104 @@
+// One command in a large journal: found near the time in its id, with its session, its neighbors and the checkpoint after it; a limited view
+// has none of these.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { findTrail } from '../../../src/adapters/journal/trail.js';
+import { findExchange, seqOf } from '../../../src/adapters/views/find-exchange.js';
+import { createUlidSource } from '../../../src/daemon/ulid.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { createView } from '../../../src/domain/views/view.js';
+import { temporaryDirectory } from '../journal/reading.js';
+
+const startMs = Date.UTC(2026, 10, 20);
+const hourMs = 3_600_000;
+// A source each, since one never goes back in time.
+const idAt = (timeMs: number): string => createUlidSource()(timeMs, randomBytes(10));
+
+/** Three segments, an hour each: the session begins in the first, its commands are in the second, the third has a checkpoint. */
+function opened(t: TestContext) {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const write = (name: string, records: readonly JournalRecord[]): void =>
+    writeFileSync(join(directory, name), records.map((each) => ledger.seal(encodeBody(each))).join(''));
+  const session = idAt(startMs);
+  const time = startMs + hourMs + 120_000;
+  const ids = [1, 2, 3].map((count) => idAt(time + count));
+  write('00000001.jsonl', [
+    { time: startMs, event: 'session-open', session },
+    { time: startMs + 1, event: 'checkpoint', head: 'x' },
+  ]);
+  const user = 'alice@example.org';
+  write('00000002.jsonl', [
+    { time: startMs + hourMs, event: 'stop' },
+    ...ids.flatMap((id): JournalRecord[] => [
+      {
+        time: time + 5,
+        event: 'admission',
+        session,
+        id,
+        command: 'quota get',
+        user,
+        users: [user],
+        args: [],
+      },
+      { time: time + 6, event: 'completion', session, id, outcome: 'ok' },
+    ]),
+  ]);
+  write('00000003.jsonl', [
+    { time: startMs + 2 * hourMs, event: 'checkpoint', head: 'x' },
+    { time: startMs + 2 * hourMs, event: 'checkpoint', head: 'x' },
+  ]);
+  return { directory, trail: findTrail([directory]), ids };
+}
+
+void test('what is near an id is what reading everything finds', async (t) => {
+  const { directory, trail, ids } = opened(t);
+  const wanted = ids[1] ?? '';
+  for (const nearBytes of [undefined, 1]) {
+    const read = new Set<string>();
+    const look = ({ path }: { readonly path: string }): void =>
+      void read.add(path.slice(directory.length + 1));
+    const found = await findExchange(trail, wanted, createView(undefined), {
+      look,
+      nearBytes,
+      isWhole: true,
+    });
+    assert.equal(found.id, wanted);
+    assert.deepEqual(found.all.map(seqOf), [1, 6, 7]);
+    const { before, after, checkpoint } = found.around;
+    assert.deepEqual([before?.['id'], after?.['id'], checkpoint?.seq], [ids[0], ids[2], 10]);
+    assert.equal(read.has('00000001.jsonl'), nearBytes === undefined);
+    // By the seq of its end, too.
+    const bySeq = await findExchange(trail, '7', createView(undefined), { nearBytes, isWhole: true });
+    assert.deepEqual(bySeq, found);
+  }
+});
+
+void test('the first and the last command of a session have one neighbor; one that is not there has nothing', async (t) => {
+  const { trail, ids } = opened(t);
+  const options = { nearBytes: 1 << 20, isWhole: true };
+  const first = await findExchange(trail, ids[0] ?? '', createView(undefined), options);
+  assert.deepEqual([first.around.before, first.around.after?.['id']], [undefined, ids[1]]);
+  const last = await findExchange(trail, ids[2] ?? '', createView(undefined), options);
+  assert.deepEqual([last.around.before?.['id'], last.around.after], [ids[1], undefined]);
+  for (const wanted of [idAt(startMs + hourMs), idAt(0), idAt(startMs * 2), 'X', '999'])
+    assert.deepEqual(await findExchange(trail, wanted, createView(undefined), options), {
+      id: undefined,
+      all: [],
+      around: {},
+    });
+});
+
+void test('a limited view has the records of the command and nothing around them', async (t) => {
+  const { trail, ids } = opened(t);
+  const options = { nearBytes: 1 << 20, isWhole: false };
+  const seen = await findExchange(trail, ids[1] ?? '', createView(['*@example.org']), options);
+  assert.deepEqual([seen.all.map(seqOf), seen.around], [[6, 7], {}]);
+  const hidden = await findExchange(trail, ids[1] ?? '', createView(['*@example.com']), options);
+  assert.deepEqual(hidden, { id: undefined, all: [], around: {} });
+});

@@ -1,0 +1,52 @@
+// A journal with exchanges that overlap, of users of two domains, in three segments.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+
+export const startMs = Date.UTC(2026, 10, 20);
+export const ours = ['*@example.com'];
+
+/** Records of exchanges that overlap: each ends a few or many records after it began, every 50th never. */
+export function recordsOf(count: number): AuditRecord[] {
+  const due = new Map<number, AuditRecord[]>();
+  const records: AuditRecord[] = [];
+  for (let at = 0; at < count; at += 1) {
+    const user = at % 3 === 0 ? `bob${at}@other.org` : `alice${at % 7}@example.com`;
+    const users = at % 11 === 0 ? ['*'] : [user];
+    const time = startMs + at;
+    const id = `X${at}`;
+    records.push({
+      time,
+      event: 'admission',
+      session: 'S',
+      id,
+      command: 'fetch',
+      user,
+      users,
+      args: ['x'.repeat(200)],
+    });
+    const end = at + (at % 97 === 0 ? 700 : at % 5);
+    if (at % 50 !== 0)
+      due.set(end, [...(due.get(end) ?? []), { time, event: 'completion', id, outcome: 'ok' }]);
+    records.push(...(due.get(at) ?? []));
+    due.delete(at);
+  }
+  return [...records, ...[...due.values()].flat()];
+}
+
+/** Three segments, the first of them compressed; the text of all. */
+export function writeJournal(directory: string, records: readonly AuditRecord[]): Buffer {
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const lines = records.map((record) => ledger.seal(encodeBody(record)));
+  const third = Math.ceil(lines.length / 3);
+  for (let at = 0; at < 3; at += 1) {
+    const text = lines.slice(at * third, (at + 1) * third).join('');
+    const name = join(directory, `0000000${at + 1}.jsonl`);
+    if (at === 0) writeFileSync(`${name}.gz`, gzipSync(text));
+    else writeFileSync(name, text);
+  }
+  return Buffer.from(lines.join(''));
+}

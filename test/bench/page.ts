@@ -1,0 +1,173 @@
+// `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
+// time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, against p99
+// without, taken in turns in one run; the processor time that 20 people who watch cost, with 100 commands a second and without any.
+// Needs so much room below the temporary folder, and gives it back.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { freePorts } from '../kit/free-ports.js';
+import { signIn, watchNow } from '../kit/page-client.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
+import { withBench } from './load/bench-processes.js';
+import { journalStartedMs, makeJournal } from './load/journal.js';
+import { spreadOf } from './load/rounds.js';
+
+const [gib = 5, rounds = 5] = process.argv.slice(2).map(Number);
+const peopleMax = 20;
+const password = 'bench';
+
+const say = (what: string, figures: string): void => console.log(`${what.padEnd(58)} ${figures}`);
+const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
+const sleep = (time: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, time);
+  });
+
+interface Asked {
+  readonly status: number;
+  /** Undefined: there was none. */
+  readonly firstRowMs: number | undefined;
+  readonly endMs: number;
+  readonly rows: number;
+}
+
+/** A page of the newest 50, as the browser asks for it. */
+function search(port: number, token: string, filter: object): Promise<Asked> {
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port, method: 'POST', path: '/api/trail/search', agent: false };
+    const asked = request({ ...options, headers: { Authorization: `Bearer ${token}` } }, (response) => {
+      let firstRowMs: number | undefined;
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+        if (text.startsWith('{"row"')) firstRowMs ??= performance.now() - startMs;
+      });
+      response.on('end', () => {
+        const endMs = performance.now() - startMs;
+        const rows = text.split('\n').filter((line) => line.startsWith('{"row"')).length;
+        resolve({ status: response.statusCode ?? 0, firstRowMs, endMs, rows });
+      });
+    });
+    asked.on('error', reject);
+    asked.end(JSON.stringify({ filter, newest: { rows: 50 } }));
+  });
+}
+
+const middle = journalStartedMs + 3_600_000;
+const searches: readonly (readonly [string, object])[] = [
+  ['everything', {}],
+  ['one user', { user: 'user4321@example.org' }],
+  ['users of a pattern', { user: 'user432*@example.org' }],
+  ['one person and a command', { principal: 'agent7', command: 'mailbox' }],
+  ['refused', { outcome: 'denied' }],
+  ['an hour in the middle', { sinceMs: middle - 3_600_000, untilMs: middle }],
+  ['nobody, all of it', { user: 'nobody@example.net' }],
+];
+
+await withBench(async (bench) => {
+  const directory = bench.path('page-audit');
+  mkdirSync(directory, { mode: 0o700 });
+  const began = performance.now();
+  const made = makeJournal(directory, { bytes: gib * 2 ** 30 });
+  writeFileSync(bench.path('sign.pem'), made.key.secretPem, { mode: 0o600 });
+  const size = `${(made.bytes / 2 ** 30).toFixed(2)} GiB, ${made.records} records, ${made.segments} segments`;
+  say('journal', `${size}, made in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  const backend = await bench.startBackend();
+  const [port = 0] = await freePorts(1);
+  const hash = await hashPassword(Buffer.from(password), 12);
+  const names = Array.from({ length: peopleMax }, (_, at) => `person${at}`);
+  const people = names.map((name) => `${name}: { role: audit, password_hash: "${hash}" }`).join(', ');
+  const daemon = await bench.startDaemon({
+    name: 'page',
+    backend: `    address: localhost:${backend.tls}\n    tls: implicit\n    ca: ca.pem`,
+    password: 'secret',
+    audit: ', sign_key: sign.pem',
+    admin: `, page: { tcp: "127.0.0.1:${port}", people: { ${people} } }`,
+  });
+  // The page is opened after the listeners.
+  await until(() => signIn(port, 'person0', password).then(Boolean, () => false), 'the page');
+  const token = await signIn(port, 'person0', password);
+
+  for (const [name, filter] of searches) {
+    const asked: Asked[] = [];
+    for (let n = 0; n < rounds; n += 1) asked.push(await search(port, token, filter));
+    const wrong = asked.find(({ status }) => status !== 200);
+    if (wrong !== undefined) throw new Error(`${name}: status ${wrong.status}`);
+    const first = spreadOf(asked.map(({ firstRowMs }) => firstRowMs ?? Number.NaN));
+    const row = `first row ${ms(first.median)} (${ms(first.from)} to ${ms(first.to)})`;
+    const end = spreadOf(asked.map(({ endMs }) => endMs)).median;
+    const had = Number.isNaN(first.median) ? 'no row' : row;
+    say(`search: ${name}`, `${had}, end ${ms(end)}, ${asked[0]?.rows ?? 0} rows`);
+  }
+
+  const load = { clients: 16, line: '\talice@example.org\tquota get', seconds: 3, target: daemon.socket };
+  await bench.load({ ...load, seconds: 8 });
+  const p99: { readonly without: number; readonly beside: number }[] = [];
+  let searched = 0;
+  for (let n = 0; n < rounds; n += 1) {
+    const without = await bench.load(load);
+    const over = new AbortController();
+    const searching = (async () => {
+      for (let at = 0; !over.signal.aborted; at += 1) {
+        const { status } = await search(port, token, searches[at % searches.length]?.[1] ?? {});
+        if (status === 200) searched += 1;
+        // Asked too often: somebody who reads what comes is not so fast.
+        else await sleep(200);
+      }
+    })();
+    const beside = await bench.load(load);
+    over.abort();
+    await searching;
+    p99.push({ without: without.p99, beside: beside.p99 });
+  }
+  const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
+  const [without, beside] = [
+    spreadOf(p99.map((each) => each.without)),
+    spreadOf(p99.map((each) => each.beside)),
+  ];
+  say(
+    'p99 of 16 clients without, and beside one who searches',
+    `${without.median} us, ${beside.median} us: ${ratio.median.toFixed(2)} x (${ratio.from.toFixed(2)} to ${ratio.to.toFixed(2)}), ${searched} searches`,
+  );
+
+  const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
+  /** Of the daemon, in cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
+  const usage = async (seconds: number): Promise<number> => {
+    const ticks = (): number => {
+      const stat = readFileSync(`/proc/${daemon.pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return Number(fields[11]) + Number(fields[12]);
+    };
+    const [before, startMs] = [ticks(), performance.now()];
+    await sleep(seconds * 1000);
+    return ((ticks() - before) * 10) / (performance.now() - startMs);
+  };
+  const idle = await usage(10);
+  const client = await openRawClient({ path: daemon.socket, minor: 2 });
+  const over = new AbortController();
+  const asking = (async () => {
+    while (!over.signal.aborted) {
+      client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      await client.readReply();
+      await sleep(9);
+    }
+  })();
+  const busy = await usage(10);
+  const watchers = [];
+  for (const name of names) watchers.push(await watchNow(owner, port, await signIn(port, name, password)));
+  const busyWatched = await usage(10);
+  over.abort();
+  await asking;
+  client.close();
+  const idleWatched = await usage(10);
+  const changes = watchers.reduce((sum, watcher) => sum + watcher.changes, 0) / 20;
+  if (watchers.some(({ hasEnded }) => hasEnded)) throw new Error('a stream ended');
+  for (const watcher of watchers) watcher.close();
+  say(
+    `${peopleMax} people watch: processors that they cost`,
+    `${(idleWatched - idle).toFixed(3)} with nothing to do, ${(busyWatched - busy).toFixed(3)} beside 100 commands a second; ${Math.round(changes / peopleMax)} changes a second each`,
+  );
+});

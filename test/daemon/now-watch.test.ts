@@ -1,0 +1,234 @@
+// Goal: the last refusals and failures as sentences of our own, in constant memory, without a word of a client or a backend.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NowWatch } from '../../src/daemon/now-watch.js';
+import type { EngineEvent, ExchangeEnded } from '../../src/gateway/outcome/events.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+
+const ended: ExchangeEnded = {
+  kind: 'exchange-ended',
+  isTold: true,
+  exchange: {
+    listener: 'support',
+    session: 'S1',
+    id: 'E1',
+    principal: 'job@support',
+    user: 'zq7@example.org',
+    command: 'quota get',
+  },
+  backend: 'mail1',
+  upstream: 'mail1-1',
+  decision: 'allow',
+  policy: 'support',
+  denial: undefined,
+  rule: undefined,
+  outcome: 'ok',
+  status: '+',
+  level: 'info',
+  error: undefined,
+  text: 'zq7 in a sentence',
+  bytesIn: 1,
+  bytesOut: 1,
+  bytesUp: 0,
+  waitMs: 1,
+  durationMs: 1,
+};
+
+function textOf(more: Partial<ExchangeEnded>): string | undefined {
+  const watch = new NowWatch(createFakeClock());
+  watch.observe({ ...ended, ...more });
+  const [row] = watch.troubles();
+  assert.doesNotMatch(JSON.stringify(row?.row ?? ''), /zq7/);
+  return row?.row.text;
+}
+
+const rule = { file: '/etc/dovegate/policies/support.yaml', line: 14, column: 3 };
+const failed = { outcome: 'failed', decision: 'allow' } as const;
+const denied = { outcome: 'denied', decision: 'deny', status: '-NOPERM' } as const;
+
+const sentences: readonly (readonly [
+  what: string,
+  more: Partial<ExchangeEnded>,
+  text: string | undefined,
+])[] = [
+  ['went well', {}, undefined],
+  ['the client left', { outcome: 'aborted', error: 'client-gone' }, undefined],
+  [
+    'denied by a rule',
+    { ...denied, denial: 'deny-rule', rule },
+    'Policy "support" refuses it: a line of deny (support.yaml:14).',
+  ],
+  ['no rule', { ...denied, denial: 'no-rule' }, 'Policy "support" refuses it: no rule names the command.'],
+  [
+    'without a reason',
+    denied,
+    'Policy "support" refuses it: it asks for a reason, or the peer is not served any more.',
+  ],
+  [
+    'not read',
+    { outcome: 'unparsable', decision: 'deny', error: 'unknown-option', status: '-USAGE' },
+    'An option that the command does not have.',
+  ],
+  [
+    'over a limit',
+    { outcome: 'limited', error: 'over-limit' },
+    'Over a rate, a limit or distinct_users of the policy.',
+  ],
+  ['backend away', { ...failed, error: 'dial-refused' }, 'Nobody listens there, no route, or no such name.'],
+  ['lookup', { ...failed, error: 'lookup-reply-timeout' }, 'No answer in time.'],
+  ['a code of nobody', { ...failed, error: 'lookup-zq7' }, 'It failed.'],
+  ['the prototype', { ...failed, error: 'lookup-constructor' }, 'It failed.'],
+  ['status of the backend', { ...failed, status: '-NOUSER' }, 'mail1 answered: no such user (NOUSER).'],
+  ['a word of the backend', { ...failed, status: '-ZQ7' }, 'mail1 answered: it failed.'],
+  ['a name in the status', { ...failed, status: '-NOUSER zq7@example.org' }, 'mail1 answered: it failed.'],
+  ['a referral', { ...failed, status: '-REFERRAL\tzq7@host' }, 'mail1 answered: it failed.'],
+];
+for (const [what, more, text] of sentences) {
+  void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
+}
+
+const login: Extract<EngineEvent, { kind: 'login' }> = {
+  kind: 'login',
+  listener: 'panel',
+  result: 'failed',
+  address: '203.0.113.9',
+  account: 'zq7@example.org',
+  isTold: true,
+  text: 'zq7',
+};
+
+void test('logins: what the peer called itself is not shown, the name of a key is', () => {
+  const watch = new NowWatch(createFakeClock());
+  watch.observe({ ...login, result: 'ok' });
+  watch.observe({ ...login, result: 'gone' });
+  assert.deepEqual(watch.troubles(), []);
+  watch.observe(login);
+  watch.observe({ ...login, result: 'tls-failed', address: undefined });
+  watch.observe({ ...login, account: 'webmail', keyRefusal: 'address' });
+  watch.observe({ kind: 'session-refused', listener: 'support', principal: 'uid:1000', text: 'zq7' });
+  assert.doesNotMatch(JSON.stringify(watch.troubles()), /zq7/);
+  assert.deepEqual(
+    watch.troubles().map(({ row: { kind, principal, listener, text } }) => [kind, principal, listener, text]),
+    [
+      [
+        'denied',
+        'uid:1000',
+        'support',
+        'No session: not among its peers or networks, or a limit of sessions is reached.',
+      ],
+      ['login', 'webmail', 'panel', 'The key may not be used from there (203.0.113.9).'],
+      ['login', '-', 'panel', 'The TLS handshake failed.'],
+      ['login', '203.0.113.9', 'panel', 'The name, the password or the key is wrong.'],
+    ],
+  );
+  assert.deepEqual([watch.facts().failedLogins.count, watch.facts().refusedKeys[0]?.key], [3, 'webmail']);
+});
+
+void test('the last 20 of a million, newest first, with the users beside them', () => {
+  const clock = createFakeClock();
+  const watch = new NowWatch(clock);
+  for (let at = 0; at < 45; at += 1) {
+    watch.observe({ ...ended, ...failed, exchange: { ...ended.exchange, id: `E${at}`, command: `c${at}` } });
+    clock.advanceNow(1_000);
+  }
+  const rows = watch.troubles();
+  assert.deepEqual(
+    rows.map(({ row }) => row.id),
+    Array.from({ length: 20 }, (_, back) => `E${44 - back}`),
+  );
+  assert.equal(rows[0]?.row.at, '2026-01-02T03:04:49.000Z');
+  assert.ok(rows.every(({ user }) => user === 'zq7@example.org'));
+  assert.deepEqual(
+    [watch.history.rates(clock.now()).failed, watch.history.rates(clock.now()).perSecond],
+    [45, 1],
+  );
+});
+
+void test('those that are the same are one row, also with others in between: the last of them, and since when', () => {
+  const clock = createFakeClock();
+  const watch = new NowWatch(clock);
+  const other = { ...ended, ...denied, denial: 'no-rule' } as const;
+  watch.observe(other);
+  for (let at = 0; at < 300; at += 1) {
+    clock.advanceNow(1_000);
+    for (const command of ['fetch', 'search'])
+      watch.observe({ ...ended, ...failed, exchange: { ...ended.exchange, id: `${command}${at}`, command } });
+  }
+  const seen = watch.troubles().map(({ row: { id, count, since, at } }) => [id, count, since, at]);
+  const [first, last] = ['2026-01-02T03:04:06.000Z', '2026-01-02T03:09:05.000Z'];
+  assert.deepEqual(seen, [
+    ['search299', 300, first, last],
+    ['fetch299', 300, first, last],
+    ['E1', undefined, undefined, '2026-01-02T03:04:05.000Z'],
+  ]);
+  // One that comes again is the newest again.
+  watch.observe(other);
+  assert.deepEqual(
+    watch.troubles().map(({ row }) => row.count),
+    [2, 300, 300],
+  );
+  for (const more of [
+    { backend: 'mail2' },
+    { error: 'dial-refused' },
+    { exchange: { ...ended.exchange, principal: 'anna@support' } },
+    { status: '-NOUSER' },
+  ] as const)
+    watch.observe({ ...other, ...more });
+  watch.observe(login);
+  watch.observe({ ...login, account: 'another' });
+  watch.observe({ ...login, address: '198.51.100.1' });
+  assert.deepEqual(
+    watch.troubles().map(({ row }) => row.count),
+    [undefined, 2, undefined, undefined, undefined, undefined, 2, 300, 300],
+  );
+});
+
+void test('a record that could not be written: nothing was sent to any backend', () => {
+  const watch = new NowWatch(createFakeClock());
+  for (const backend of ['mail1', 'mail2'])
+    watch.observe({ ...ended, ...failed, backend, error: 'audit-reserve' });
+  const [{ row } = {}, ...others] = watch.troubles();
+  assert.deepEqual([row?.backend, row?.count, others], [undefined, 2, []]);
+  assert.doesNotMatch(row?.text ?? '', /`/);
+});
+
+void test('auth services that do not answer, and one stall, the longest of its minute', () => {
+  const clock = createFakeClock();
+  const watch = new NowWatch(clock);
+  const wallMs = clock.wallMs();
+  for (let at = 0; at < 100; at += 1)
+    watch.observe({ kind: 'lookup-failing', socket: `/run/${at}`, code: 'reply-timeout' });
+  assert.equal(watch.facts().lookups.length, 16);
+  assert.deepEqual(watch.facts().lookups[0]?.sinceMs, wallMs);
+  for (let at = 0; at < 100; at += 1) watch.observe({ kind: 'lookup-working', socket: `/run/${at}` });
+  assert.deepEqual(watch.facts().lookups, []);
+  watch.stalled(900);
+  clock.advanceNow(10_000);
+  watch.stalled(600);
+  assert.deepEqual(watch.facts().stall, { atMs: wallMs, durationMs: 900 });
+  clock.advanceNow(50_001);
+  assert.equal(watch.facts().stall, undefined);
+  watch.stalled(600);
+  assert.equal(watch.facts().stall?.durationMs, 600);
+  watch.end();
+});
+
+void test('better or worse: told once, soon; a command that ended is only noted', async () => {
+  const clock = createFakeClock();
+  const watch = new NowWatch(clock);
+  let turns = 0;
+  watch.onTurn = () => {
+    turns += 1;
+  };
+  assert.deepEqual([watch.takeChanged(), watch.takeChanged()], [true, false]);
+  watch.observe(ended);
+  assert.deepEqual([watch.takeChanged(), clock.timers], [true, 0]);
+  for (const backend of ['mail1', 'mail2'])
+    watch.observe({ kind: 'backend-down', backend, code: 'dial-refused', text: '' });
+  await clock.advance(100);
+  assert.deepEqual([turns, clock.timers, watch.takeChanged()], [1, 0, true]);
+  watch.observe({ kind: 'backend-up', backend: 'mail1', downMs: 1 });
+  watch.end();
+  await clock.advance(100);
+  assert.deepEqual([turns, clock.timers], [1, 0]);
+});

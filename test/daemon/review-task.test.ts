@@ -1,0 +1,163 @@
+// Goal: what was seen under a policy, in groups whose text put together is a policy that allows it; a text is checked alone; what it would have
+// refused is told; reading ends in time and says so.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type ReviewTask, review } from '../../src/daemon/review-task.js';
+import type { ReadFiles } from '../../src/domain/config/parse-settings.js';
+import type { Suggested } from '../../src/domain/page/api.js';
+import { writeJournal } from '../cli/desk.js';
+import { recordedMs } from '../domain/review/recording.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+import { openFolder } from '../kit/folder.js';
+
+const configuration = `version: 1
+listeners: { audit: { unix: audit.sock, policy: watch }, other: { unix: other.sock, policy: strict } }
+mail_users: { default_realm: example.com }
+backends: { mail1: { address: "127.0.0.1:24245", tls: off, password_file: p, shared_namespaces: [] } }
+routes: [{ users: ["*@example.com"], backend: mail1 }]
+policies:
+  watch: { mode: observe, users: ["*@example.com"], allow: [quota get] }
+  strict: { users: ["*@example.com"], allow: [quota get] }
+`;
+const read: ReadFiles = { readText: () => configuration, glob: () => [] };
+const names = { characters: 'abcdefghijklmnopqrstuvwxyz@.', defaultRealm: 'example.com' };
+
+function taskIn(
+  folder: string,
+  {
+    kind = 'suggest',
+    policy = 'watch',
+    yaml = '',
+  }: { kind?: ReviewTask['kind']; policy?: string; yaml?: string } = {},
+): ReviewTask {
+  const directory = join(folder, 'audit');
+  return { kind, served: '', names, yaml, config: 'd.yaml', directory, policy, sinceMs: 0 };
+}
+
+/** As the page puts it together. */
+function textOf({ before, between, after, groups }: Suggested, ticked: readonly string[]): string {
+  const chosen = groups.filter(({ kind, command }) => kind === 'rule' && ticked.includes(command));
+  const users = [...new Set(chosen.flatMap((group) => group.users))];
+  return [
+    ...before,
+    `    users: [${users.join(', ')}]`,
+    ...between,
+    '    allow:',
+    ...chosen.flatMap(({ yaml }) => yaml.map((line) => `      ${line}`)),
+    ...after,
+    '',
+  ].join('\n');
+}
+
+void test('groups of what was seen; the ticked ones are a policy; what it would have refused', async (t) => {
+  const folder = openFolder(t);
+  const seen = { listener: 'audit', user: 'bob@example.com' };
+  writeJournal(
+    folder,
+    [
+      { ...seen, words: ['mailbox', 'list'], atMs: recordedMs },
+      { ...seen, words: ['mailbox', 'list'], atMs: recordedMs + 1000, principal: 'dora@audit' },
+      { ...seen, words: ['expunge', 'mailbox', 'Trash', 'all'], atMs: recordedMs + 2000 },
+      { listener: 'other', user: 'eve@example.com', words: ['quota', 'get'], atMs: recordedMs },
+    ],
+    configuration,
+  );
+  const clock = createFakeClock();
+  const found = await review(taskIn(folder), read, clock);
+  assert.ok(found.kind === 'suggested', JSON.stringify(found));
+  const { groups, looked, place, isServed } = found.value;
+  assert.equal(place, 'd.yaml:7');
+  assert.equal(isServed, false);
+  assert.deepEqual(looked, {
+    records: 3,
+    from: new Date(recordedMs).toISOString(),
+    to: new Date(recordedMs + 2000).toISOString(),
+    isAll: true,
+    notes: [],
+  });
+  assert.deepEqual(
+    groups.map(({ kind, command, seen: count, byCount, effect }) => [kind, command, count, byCount, effect]),
+    [
+      ['rule', 'mailbox list', 2, 2, 'read'],
+      ['rule', 'expunge', 1, 1, 'destroy'],
+    ],
+  );
+  assert.deepEqual(groups[0]?.users, ['"*@example.com"']);
+  assert.deepEqual(groups[0]?.byWhom, ['carol@audit', 'dora@audit']);
+  const yaml = textOf(found.value, ['mailbox list']);
+  assert.deepEqual(await review(taskIn(folder, { kind: 'check', yaml }), read, clock), {
+    kind: 'checked',
+    value: { problems: [] },
+  });
+  const replayed = await review(taskIn(folder, { kind: 'replay', yaml }), read, clock);
+  assert.ok(replayed.kind === 'replayed', JSON.stringify(replayed));
+  const { result } = replayed.value;
+  assert.equal(result?.looked.records, 3);
+  assert.equal(result?.allowToDeny, 1);
+  assert.deepEqual(result?.changes[0]?.words.slice(0, 1), ['expunge']);
+  assert.match(result?.changes[0]?.reason ?? '', /^no rule allows "expunge"/);
+  const all = textOf(found.value, ['mailbox list', 'expunge']);
+  const none = await review(taskIn(folder, { kind: 'replay', yaml: all }), read, clock);
+  assert.equal(none.kind === 'replayed' && none.value.result?.allowToDeny, 0);
+});
+
+void test('a text with errors is not replayed; their lines are those of the text; no file is read', async (t) => {
+  const folder = openFolder(t);
+  const problemsOf = async (yaml: string) => {
+    const found = await review(taskIn(folder, { kind: 'replay', yaml }), read, createFakeClock());
+    assert.ok(found.kind === 'replayed', JSON.stringify(found));
+    return found.value.problems.map(({ severity, line, text }) => `${severity} ${line} ${text}`);
+  };
+  const [unknown] = await problemsOf('policies:\n  watch:\n    users: ["*"]\n    allow: [quota gett]\n');
+  assert.match(unknown ?? '', /^error 4 .*did you mean/);
+  for (const yaml of [
+    'policies:\n  watch: { users: ["*"], allow: [], shadow: /etc/passwd }\n',
+    'policies:\n  watch: { users: ["*"], use: { preset: support-desk } }\n',
+    'include: [/etc/passwd]\npolicies: { watch: { users: ["*"], allow: [] } }\n',
+    'listeners: {}\n',
+    'policies: { other: { users: ["*"], allow: [] } }\n',
+    '\0',
+    'a: &a [*a]\n',
+    '[[[[',
+    '- '.repeat(5000),
+    `x: "${'y'.repeat(40_000)}`,
+  ]) {
+    const problems = await problemsOf(yaml);
+    assert.ok(
+      problems.some((each) => each.startsWith('error ')),
+      yaml.slice(0, 40),
+    );
+    assert.ok(!problems.join('').includes('root:'), yaml.slice(0, 40));
+  }
+});
+
+void test('reading ends in time, and says how far it came', async (t) => {
+  const folder = openFolder(t);
+  const sent = { listener: 'audit', user: 'bob@example.com', words: ['mailbox', 'list'] };
+  writeJournal(
+    folder,
+    Array.from({ length: 4 }, (_, at) => ({ ...sent, atMs: recordedMs + at * 1000 })),
+    configuration,
+  );
+  let nowMs = 0;
+  // Each look at the clock takes three seconds.
+  const clock = { wallMs: () => recordedMs, now: () => (nowMs += 3000) };
+  const found = await review(taskIn(folder), read, clock);
+  assert.ok(found.kind === 'suggested');
+  const { looked } = found.value;
+  assert.equal(looked.isAll, false);
+  assert.ok(looked.records > 0 && looked.records < 4, String(looked.records));
+});
+
+void test('a configuration that was changed', async (t) => {
+  const folder = openFolder(t);
+  const broken = { ...read, readText: () => 'version: 2\n' };
+  const found = await review(taskIn(folder), broken, createFakeClock());
+  assert.deepEqual(found, {
+    kind: 'refused',
+    text: 'd.yaml was changed and has errors now: dovegate check says which',
+  });
+  const gone = await review(taskIn(folder, { policy: 'support' }), read, createFakeClock());
+  assert.deepEqual(gone, { kind: 'refused', text: 'd.yaml has no policy "support"' });
+});

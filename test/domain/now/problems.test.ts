@@ -1,0 +1,374 @@
+// Goal: each thing that is wrong has its sentence, right and with something to do; the worst is first; nobody outside can put a word in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type BackendFacts,
+  type FoundProblem,
+  findProblems,
+  type JournalFacts,
+  type NowFacts,
+  Standing,
+  stateOf,
+} from '../../../src/domain/now/problems.js';
+
+const nowMs = Date.UTC(2026, 10, 21, 2, 30);
+const downMs = Date.UTC(2026, 10, 21, 2, 14);
+const dayMs = 86_400_000;
+
+const journal: JournalFacts = {
+  failed: undefined,
+  isReserve: false,
+  unsyncedMs: 1,
+  freeBytes: 3 * 1024 ** 3,
+  lost: 0,
+  directory: '/var/lib/dovegate/audit',
+};
+
+const nothing: NowFacts = {
+  nowMs,
+  backends: [],
+  routes: [],
+  journal,
+  sinks: [],
+  failedReload: undefined,
+  certificates: [],
+  keys: [],
+  refusedKeys: [],
+  failedLogins: { count: 0, most: undefined },
+  lookups: [],
+  stall: undefined,
+};
+
+function backend(name: string, more: Partial<BackendFacts> = {}): BackendFacts {
+  return {
+    name,
+    host: `${name}.example.com`,
+    isDrained: false,
+    down: undefined,
+    waiting: 0,
+    oldestWaitMs: 0,
+    leased: 0,
+    connections: 10,
+    queue: 1000,
+    passwordFiles: ['/etc/dovegate/mail.password'],
+    caFile: '/etc/dovegate/ca.pem',
+    ...more,
+  };
+}
+
+function down(
+  name: string,
+  code = 'dial-refused',
+  system?: string,
+  more: Partial<BackendFacts> = {},
+): BackendFacts {
+  return backend(name, {
+    down: { code, system, sinceMs: downMs, why: ['what the table says', 'ask'] },
+    ...more,
+  });
+}
+
+function find(more: Partial<NowFacts>): readonly FoundProblem[] {
+  const some = more.backends ?? [backend('mail1')];
+  return findProblems({ ...nothing, ...more, backends: some });
+}
+
+function first(more: Partial<NowFacts>): readonly (string | undefined)[] {
+  const [problem] = find(more);
+  return [problem?.code, problem?.text, problem?.try];
+}
+
+void test('nothing is wrong', () => {
+  assert.deepEqual(find({}), []);
+  assert.equal(stateOf(false, []), 'serving');
+  assert.equal(stateOf(true, []), 'draining');
+});
+
+void test('a backend is down: since when, why, who waits, what to try', () => {
+  assert.deepEqual(first({ backends: [down('mail1', 'dial-refused', 'ECONNREFUSED', { waiting: 3 })] }), [
+    'backend-down',
+    'mail1 is down since {2026-11-21T02:14:00.000Z}: connection refused. 3 commands wait.',
+    'systemctl status dovecot on mail1.example.com',
+  ]);
+  const one = down('mail1', 'dial-refused', 'ENOENT', { host: undefined, waiting: 1 });
+  assert.deepEqual(first({ backends: [one] }).slice(1), [
+    'mail1 is down since {2026-11-21T02:14:00.000Z}: its socket does not exist. 1 command waits.',
+    'systemctl status dovecot',
+  ]);
+});
+
+const advice: readonly (readonly [code: string, system: string | undefined, why: RegExp, hint: RegExp])[] = [
+  [
+    'dial-refused',
+    'ENOTFOUND',
+    /: its host name cannot be resolved\./,
+    /^getent hosts mail1\.example\.com; correct backends\.mail1\.address$/,
+  ],
+  ['dial-refused', 'EHOSTUNREACH', /: no route to its host\./, /^ping mail1\.example\.com$/],
+  ['dial-refused', 'EACCES', /: permission denied for its socket\./, /right to open the socket/],
+  ['dial-refused', 'ESOMETHING', /: what the table says\./, /^systemctl status dovecot on/],
+  ['dial-timeout', undefined, /: what the table says\./, /^ping .*systemctl status dovecot.*process_limit/],
+  [
+    'auth-rejected',
+    undefined,
+    /: what the table says\./,
+    /backends\.mail1\.password_file \(\/etc\/dovegate\/mail\.password\) with doveadm_password on mail1/,
+  ],
+  // The error of a file is none of the backend's socket.
+  ['auth-rejected', 'ENOENT', /: the file of its password cannot be read \(ENOENT\)\./, /password_file/],
+  [
+    'tls-failed',
+    'ERR_TLS_CERT_ALTNAME_INVALID',
+    /: what the table says\./,
+    /ca \(\/etc\/dovegate\/ca\.pem\), server_name and key_pins of backends\.mail1/,
+  ],
+  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address/],
+  [
+    'closed-early',
+    'ECONNRESET',
+    /: it ended the connection before it greeted\./,
+    /^journalctl -u dovecot on mail1/,
+  ],
+  ['reply-timeout', undefined, /./, /^journalctl -u dovecot/],
+];
+for (const [code, system, why, hint] of advice) {
+  void test(`a backend is down: ${code} ${system ?? ''}`, () => {
+    const [, text = '', tried = ''] = first({ backends: [down('mail1', code, system)] });
+    assert.match(text, why);
+    assert.match(tried, hint);
+  });
+}
+
+void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
+  const drained = backend('mail1', { isDrained: true });
+  assert.deepEqual(find({ backends: [drained, backend('mail2')] }), []);
+  const [problem] = find({ backends: [drained] });
+  assert.deepEqual([problem?.code, problem?.try], ['backends-down', 'dovegate backend enable NAME']);
+});
+
+void test('no backend is up: one sentence for all of them, then each', () => {
+  const later = down('mail2', 'dial-timeout');
+  const codes = find({ backends: [down('mail1'), later] }).map(({ code }) => code);
+  assert.deepEqual(codes, ['backends-down', 'backend-down', 'backend-down']);
+  const [, text] = first({ backends: [down('mail1'), later] });
+  assert.equal(
+    text,
+    'No backend is up since {2026-11-21T02:14:00.000Z}: mail1, mail2. All commands for them are refused.',
+  );
+});
+
+void test('every backend of a route is down or drained, and others are up', () => {
+  const backends = [down('mail1'), backend('mail2', { isDrained: true }), backend('mail3')];
+  const routes = [
+    { place: '/etc/dovegate/dovegate.yaml:12', backends: ['mail1', 'mail2'] },
+    { place: '/etc/dovegate/dovegate.yaml:13', backends: ['mail1', 'mail3'] },
+    // Its backend has a sentence of its own.
+    { place: '/etc/dovegate/dovegate.yaml:14', backends: ['mail1'] },
+  ];
+  const found = find({ backends, routes });
+  assert.deepEqual(
+    found.map(({ code }) => code),
+    ['backend-down', 'route-down'],
+  );
+  assert.match(
+    found[1]?.text ?? '',
+    /^Every backend of the route at dovegate\.yaml:12 is down or drained: mail1, mail2\./,
+  );
+});
+
+void test('the journal: failed is blind, in reserve, slow, with losses', () => {
+  const failed = {
+    ...journal,
+    failed: ['the disk refused a write or a sync', 'free the disk'] as const,
+    freeBytes: 0,
+  };
+  assert.deepEqual(first({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }), [
+    'audit-failed',
+    'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). What must be recorded first is refused.',
+    'free the disk; df -h /var/lib/dovegate/audit',
+  ]);
+  // One cause, one sentence.
+  assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
+  assert.equal(stateOf(false, find({ journal: failed })), 'blind');
+  assert.equal(stateOf(true, find({ journal: failed })), 'draining');
+  const [code, text, hint] = first({ journal: { ...journal, isReserve: true, freeBytes: 64 * 1024 ** 2 } });
+  assert.equal(hint, 'free the disk: df -h /var/lib/dovegate/audit');
+  assert.match(
+    first({ journal: { ...journal, isReserve: true, freeBytes: 40 * 1024 ** 3 } })[2] ?? '',
+    /reached audit\.max_size: raise it/,
+  );
+  assert.equal(code, 'audit-reserve');
+  assert.match(text ?? '', /full but for its reserve \(64\.0 MiB free\)\. Only rules with emergency: true/);
+  assert.deepEqual(find({ journal: { ...journal, unsyncedMs: 1_999 } }), []);
+  assert.match(
+    first({ journal: { ...journal, unsyncedMs: 12_345 } })[1] ?? '',
+    /has waited 12 s for the disk/,
+  );
+  const lost = find({ journal: { ...journal, lost: 1, freeBytes: undefined } });
+  assert.match(lost[0]?.text ?? '', /^1 audit record never reached/);
+  assert.equal(stateOf(false, lost), 'serving');
+});
+
+void test('a queue grows: by its wait, or by half of its places; not that of a backend that is down', () => {
+  const waiting = { leased: 10, waiting: 12 };
+  assert.deepEqual(find({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 4_999 })] }), []);
+  const [code, text, hint] = first({ backends: [backend('mail1', { ...waiting, oldestWaitMs: 8_000 })] });
+  assert.deepEqual(
+    [code, text],
+    ['queue-grows', '12 commands wait for mail1, the first for 8.0 s. 10 of 10 connections are in use.'],
+  );
+  assert.match(hint ?? '', /dovegate kill ID/);
+  assert.equal(first({ backends: [backend('mail1', { waiting: 500 })] })[0], 'queue-grows');
+  const both = find({
+    backends: [down('mail1', 'dial-timeout', undefined, { waiting: 12, oldestWaitMs: 8_000 })],
+  });
+  assert.deepEqual(
+    both.map((each) => each.code),
+    ['backend-down'],
+  );
+});
+
+void test('a receiver is away, with what waits for it', () => {
+  const sinks = [
+    { name: 'log1:6514', away: ['nobody listens there', 'mend the receiver'] as const, lagRecords: 1234 },
+    { name: 'log2:6514', away: undefined, lagRecords: 5 },
+  ];
+  assert.deepEqual(first({ sinks }), [
+    'ship-away',
+    'The receiver log1:6514 gets no records: nobody listens there. 1234 records wait for it.',
+    'mend the receiver',
+  ]);
+  assert.equal(find({ sinks }).length, 1);
+});
+
+void test('certificates and keys: within days, the first to end comes first; expired ones before what only may happen', () => {
+  const certificates = [
+    { role: 'listener', name: 'panel', leftMs: 3.5 * dayMs, file: '/etc/dovegate/panel.crt' },
+    { role: 'client-ca', name: 'panel', leftMs: 8 * dayMs, file: '/etc/dovegate/ca.pem' },
+    { role: 'backend', name: 'mail1', leftMs: 1.5 * dayMs, file: undefined },
+    { role: 'listener', name: '(page)', leftMs: 1_000, file: '/etc/dovegate/page.crt' },
+  ] as const;
+  const keys = [
+    { listener: 'panel', name: 'webmail', leftMs: 2 * dayMs },
+    { listener: 'panel', name: 'graph', leftMs: undefined },
+    { listener: 'panel', name: 'old', leftMs: -1 },
+  ];
+  const failedReload = { atMs: downMs, problems: 2 };
+  assert.deepEqual(
+    find({ certificates, keys, failedReload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
+    [
+      'The key "old" of listener "panel" has expired at T.',
+      'The configuration was not reloaded at T (2 problems). The one from before is served.',
+      'The certificate of page (/etc/dovegate/page.crt) expires in less than a day, at T.',
+      'The certificate that mail1 shows expires in 1 day, at T.',
+      'The key "webmail" of listener "panel" expires in 2 days, at T.',
+      'The certificate of listener "panel" (/etc/dovegate/panel.crt) expires in 3 days, at T.',
+    ],
+  );
+  assert.equal(stateOf(false, find({ certificates, keys })), 'serving');
+  const over = { role: 'listener', name: 'panel', leftMs: -1, file: '/etc/dovegate/panel.crt' } as const;
+  assert.equal(stateOf(false, find({ certificates: [over] })), 'degraded');
+});
+
+void test('a key that is used from elsewhere is not one that is old', () => {
+  const key = {
+    listener: 'panel',
+    key: 'webmail',
+    why: 'address',
+    network: '203.0.113.9',
+    isFromSeveral: false,
+    count: 3,
+    firstMs: downMs,
+    lastMs: nowMs,
+  } as const;
+  assert.deepEqual(find({ refusedKeys: [{ ...key, count: 2 }] }), []);
+  const [code, text, hint] = first({ refusedKeys: [key] });
+  assert.deepEqual(
+    [code, text],
+    [
+      'key-stolen',
+      'The key "webmail" of listener "panel" was used 3 times since {2026-11-21T02:14:00.000Z}, from 203.0.113.9, where it is not permitted, and refused: it may be stolen.',
+    ],
+  );
+  assert.match(
+    hint ?? '',
+    /or remove it from listeners\.panel\.keys, or add 203\.0\.113\.9 to its "from" if that is you$/,
+  );
+  const old = { ...key, why: 'replaced', isFromSeveral: true } as const;
+  assert.deepEqual(
+    find({ refusedKeys: [old, key] }).map((each) => each.code),
+    ['key-stolen', 'key-refused'],
+  );
+  assert.match(
+    first({ refusedKeys: [old] })[1] ?? '',
+    /from 203\.0\.113\.9 and elsewhere: it was replaced\.$/,
+  );
+});
+
+void test('many logins fail, an auth service, a stall', () => {
+  const most = { network: '203.0.113.9', listener: 'panel', count: 28 };
+  assert.deepEqual(find({ failedLogins: { count: 29, most } }), []);
+  const [code, text] = first({ failedLogins: { count: 30, most } });
+  assert.equal(code, 'login-failed');
+  assert.match(
+    text ?? '',
+    /^30 logins failed in the last minute, 28 of them from 203\.0\.113\.9 at listener "panel"/,
+  );
+  const lookups = [
+    { socket: '/run/dovecot/auth-userdb', sinceMs: downMs, why: ['no answer in time'] as const },
+  ];
+  assert.match(
+    first({ lookups })[1] ?? '',
+    /at \/run\/dovecot\/auth-userdb does not answer since \{2026.*\}: no answer in time\./,
+  );
+  assert.match(
+    first({ stall: { atMs: nowMs, durationMs: 1_234 } })[1] ?? '',
+    /^Nothing was served for 1\.2 s at \{/,
+  );
+});
+
+void test('worst first, whatever comes together', () => {
+  const all = find({
+    backends: [down('mail1'), down('mail2'), backend('mail3', { waiting: 9, oldestWaitMs: 9_000 })],
+    routes: [{ place: 'a:1', backends: ['mail1', 'mail2'] }],
+    journal: { ...journal, isReserve: true, unsyncedMs: 9_000, lost: 2 },
+    sinks: [{ name: 'log1:6514', away: ['stalled'], lagRecords: 1 }],
+    failedReload: { atMs: downMs, problems: 0 },
+    keys: [{ listener: 'panel', name: 'webmail', leftMs: 1 }],
+    stall: { atMs: nowMs, durationMs: 600 },
+  });
+  assert.deepEqual(
+    all.map(({ code }) => code),
+    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows ship-away audit-lost loop-stalled reload-failed key-expires'.split(
+      ' ',
+    ),
+  );
+  assert.ok(all.every(({ text, try: hint = '' }) => !`${text}${hint}`.includes('undefined')));
+});
+
+void test('the state keeps since when it is; a change that nobody looked at begins when its cause did, but not before the last look', () => {
+  const standing = new Standing(1_000);
+  const problem = (sinceMs?: number): FoundProblem => ({
+    code: 'backend-down',
+    text: '',
+    isDegrading: true,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+  });
+  assert.deepEqual([standing.state, standing.sinceMs], ['serving', 1_000]);
+  standing.judge('serving', [], 5_000);
+  standing.judge('degraded', [problem(7_000), problem(6_000)], 9_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['degraded', 6_000]);
+  standing.judge('degraded', [problem(9_500)], 10_000);
+  assert.equal(standing.sinceMs, 6_000);
+  standing.judge('serving', [], 11_000);
+  assert.equal(standing.sinceMs, 11_000);
+  standing.judge('degraded', [problem(2_000)], 12_000);
+  assert.equal(standing.sinceMs, 11_000);
+  standing.judge('blind', [problem(2_000)], 13_000);
+  assert.equal(standing.sinceMs, 13_000);
+  standing.judge('draining', [], 14_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['draining', 14_000]);
+  // A wall clock that was set back.
+  standing.judge('serving', [], 3_000);
+  assert.equal(standing.sinceMs, 3_000);
+});

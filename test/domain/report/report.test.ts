@@ -1,0 +1,159 @@
+// Goal: a report begins with its verdict, counts what the rows are, lists nothing that was written after the check, and has the same rows in
+// every form; where the rows are not all, it is never complete.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { MailboxDay, MailboxHead } from '../../../src/domain/page/api.js';
+import {
+  createCsvReport,
+  createJsonReport,
+  createPageReport,
+  makeReport,
+  type ReportAsked,
+  type Reported,
+  type ReportForm,
+  whyNoReport,
+} from '../../../src/domain/report/report.js';
+import type { ExchangeRow } from '../../../src/domain/trail/search.js';
+import { makeTrail, started, verify } from '../trail/paper-trail.js';
+
+const asked: ReportAsked = {
+  mailbox: 'alice@example.com',
+  fromMs: undefined,
+  toMs: undefined,
+  nowMs: started + 300_000,
+  isContentOnly: false,
+  madeBy: 'eve on \u202emx1',
+};
+
+function row(admittedSeq: number, more: Readonly<Record<string, unknown>> = {}): ExchangeRow {
+  const fields = {
+    time: '2026-11-20T08:01:00.000Z',
+    id: `E${admittedSeq}`,
+    principal: 'carol@support',
+    command: 'quota get',
+    args: ['--'],
+    user: 'alice@example.com',
+    users: ['alice@example.com'],
+    effect: 'read',
+    decision: 'allow',
+    outcome: 'ok',
+    sent: true,
+    cells: 2,
+    ...more,
+  };
+  return { fields, admittedSeq, completedSeq: admittedSeq + 1, completedTime: fields.time };
+}
+
+async function report(
+  rows: readonly ExchangeRow[],
+  form: ReportForm,
+  more: Partial<Reported & ReportAsked> = {},
+) {
+  const verdict = verify(makeTrail());
+  const journal: Reported = {
+    verdict,
+    isChecked: true,
+    whose: '',
+    pathOf: (file) => file,
+    // oxlint-disable-next-line typescript/require-await -- rows of a file come one by one
+    async *rows() {
+      yield* rows;
+    },
+    survey: () =>
+      Promise.resolve({ records: 0, all: 0, firstTime: undefined, lastTime: undefined, names: [] }),
+    doubts: () => [],
+    ...more,
+  };
+  const { counts, texts, isComplete } = await makeReport(journal, { ...asked, ...more }, form);
+  const lines: string[] = [];
+  for await (const text of texts) lines.push(text);
+  return { counts, lines, isComplete };
+}
+
+void test('for the page: a head, then days with lines that name their exchanges', async () => {
+  const rows = [
+    row(2),
+    row(4),
+    row(6, { effect: 'destroy', command: 'expunge', time: '2026-11-21T00:00:00.000Z' }),
+  ];
+  const { lines, counts, isComplete } = await report(rows, createPageReport());
+  const [head, ...days]: [MailboxHead, ...MailboxDay[]] = JSON.parse(`[${lines.join(',')}]`);
+  assert.equal(isComplete, true);
+  assert.equal(head.isComplete, true);
+  assert.match(
+    head.sentences[0] ?? '',
+    /^complete from .*, 1 person, 3 commands, none of them showed content$/,
+  );
+  assert.equal(head.madeBy, 'eve on \\u{202e}mx1');
+  assert.deepEqual(head.counts, counts);
+  assert.deepEqual(
+    days.map(({ day, lines: all }) => [day, all.map(({ what, count, ids }) => [what, count, ids])]),
+    [
+      ['2026-11-20', [['read', 2, ['E2', 'E4']]]],
+      ['2026-11-21', [['destroyed', 1, ['E6']]]],
+    ],
+  );
+});
+
+void test('the exchanges of a line are few, whatever their number is', async () => {
+  const rows = Array.from({ length: 50 }, () => row(2));
+  const { lines } = await report(rows, createPageReport());
+  const { lines: all }: MailboxDay = JSON.parse(lines[1] ?? '');
+  assert.deepEqual([all[0]?.count, all[0]?.ids.length], [50, 20]);
+});
+
+void test('what was written after the check is not in it, and what ended after it is open', async () => {
+  const { lastSeq = 0 } = verify(makeTrail());
+  const { lines, counts } = await report([row(2), row(lastSeq), row(lastSeq + 1)], createJsonReport());
+  assert.equal(counts.commands, 2);
+  assert.deepEqual(
+    lines.slice(1).map((line) => JSON.parse(line).outcome),
+    ['ok', 'open'],
+  );
+});
+
+void test('content only', async () => {
+  const shown = row(4, { command: 'fetch', args: ['text', 'all'] });
+  const { lines, counts } = await report(
+    [row(2), shown],
+    createCsvReport(() => undefined),
+    { isContentOnly: true },
+  );
+  assert.equal(counts.commands, 2);
+  assert.equal(lines.length, 2);
+  assert.match(lines[1] ?? '', /fetch/);
+});
+
+void test('what speaks against it makes it incomplete', async () => {
+  const told: string[] = [];
+  const doubts = () => [{ code: 'limited-view', text: 'eve sees a part', isSerious: true }] as const;
+  const { isComplete } = await report(
+    [row(2)],
+    createCsvReport((text) => told.push(text)),
+    { doubts },
+  );
+  assert.equal(isComplete, false);
+  assert.match(told[0] ?? '', /^NOT proved complete/);
+  assert.equal(told[1], 'eve sees a part');
+});
+
+void test('a name that nobody has, and one that others have', async () => {
+  const survey = () =>
+    Promise.resolve({
+      records: 9,
+      all: 9,
+      firstTime: undefined,
+      lastTime: undefined,
+      names: ['alice@example.com'],
+    });
+  const { lines } = await report([], createJsonReport(), { survey, mailbox: 'alice' });
+  assert.match(lines[0] ?? '', /no record names \\"alice\\": did you mean alice@example\.com\?/);
+});
+
+void test('what no report can be made of', () => {
+  const time = { fromMs: undefined, toMs: undefined };
+  assert.equal(whyNoReport({ ...time, mailbox: '' }), 'mailbox');
+  assert.equal(whyNoReport({ ...time, mailbox: '*@example.com' }), 'mailbox');
+  assert.equal(whyNoReport({ mailbox: 'a', fromMs: 2, toMs: 2 }), 'time');
+  assert.equal(whyNoReport({ mailbox: 'a', fromMs: 1, toMs: 2 }), undefined);
+});

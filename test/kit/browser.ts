@@ -1,0 +1,151 @@
+// The distribution's Chromium, driven by playwright-core. Every page that is opened here is watched: errors of the console and of scripts,
+// violations of the content policy, dialogs, popups, requests that failed or went to another host. A test asks for the list and wants it empty.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Owner } from './folder.js';
+
+/** Debian's; scripts/packages.sh installs it for the stage `page`. Nothing is ever downloaded by playwright-core. */
+export const chromiumPath = '/usr/bin/chromium';
+
+/** For `test(..., { skip })`: why there is no browser, or false. */
+export const noBrowser: string | false = existsSync(chromiumPath)
+  ? false
+  : `${chromiumPath} is missing: scripts/packages.sh page installs it as root`;
+
+/** One for all tests of a file: a start takes a third of a second of a processor. */
+export async function openBrowser(owner: Owner): Promise<Browser> {
+  const browser = await chromium.launch({
+    executablePath: chromiumPath,
+    // The sandbox of Chromium refuses to run as root.
+    args: [...(process.getuid?.() === 0 ? ['--no-sandbox'] : []), '--disable-gpu', '--disable-dev-shm-usage'],
+  });
+  owner.after(() => browser.close());
+  return browser;
+}
+
+export const phone = { width: 390, height: 844 } as const;
+export const desktop = { width: 1280, height: 800 } as const;
+export const sizes = { phone, desktop } as const;
+export const schemes = ['light', 'dark'] as const;
+
+export interface WatchedPage {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** What must not happen and did, as sentences, oldest first. */
+  readonly faults: readonly string[];
+  /** Forgets the faults that `isExpected` accepts: a test that stops a daemon causes failed requests. */
+  forget(isExpected: (fault: string) => boolean): void;
+  /** Every request that was sent: method and address. */
+  readonly requests: readonly string[];
+}
+
+export interface WatchOptions {
+  readonly size?: { readonly width: number; readonly height: number };
+  readonly scheme?: 'light' | 'dark';
+  /** Requests to other origins than this are faults. */
+  readonly origin?: string;
+}
+
+/** Reports violations of the policy on the console, where the page is watched; those of frames too. */
+const reportViolations = `addEventListener('securitypolicyviolation', (event) => {
+  console.error('CSP: ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sourceFile + ':' + event.lineNumber);
+}, true);`;
+
+/** A page in a context of its own: it shares no storage with another. */
+export async function openWatched(browser: Browser, options: WatchOptions = {}): Promise<WatchedPage> {
+  const context = await browser.newContext({
+    viewport: options.size ?? desktop,
+    colorScheme: options.scheme ?? 'light',
+    // One zone for everybody: times on the page are local.
+    timezoneId: 'Europe/Berlin',
+    locale: 'en-GB',
+    serviceWorkers: 'block',
+    reducedMotion: 'reduce',
+  });
+  await context.addInitScript(reportViolations);
+  const page = await context.newPage();
+  const faults: string[] = [];
+  const requests: string[] = [];
+  page.on('console', (message) => {
+    const type = message.type();
+    if (type === 'error' || type === 'warning' || type === 'assert')
+      faults.push(`console ${type}: ${message.text()} (${message.location().url})`);
+  });
+  page.on('pageerror', (error) => faults.push(`error of a script: ${error.stack ?? error.message}`));
+  page.on('crash', () => faults.push('the page crashed'));
+  page.on('dialog', (dialog) => {
+    faults.push(`dialog ${dialog.type()}: ${dialog.message()}`);
+    void dialog.dismiss().catch(() => undefined);
+  });
+  page.on('popup', (popup) => faults.push(`popup: ${popup.url()}`));
+  page.on('request', (request) => {
+    requests.push(`${request.method()} ${request.url()}`);
+    const { origin } = new URL(request.url());
+    if (options.origin !== undefined && origin !== options.origin && origin !== 'null')
+      faults.push(`request to another origin: ${request.url()}`);
+  });
+  page.on('requestfailed', (request) => {
+    const text = request.failure()?.errorText ?? '';
+    // A stream that is read with fetch is aborted when its screen goes.
+    if (text !== 'net::ERR_ABORTED') faults.push(`request failed: ${request.url()} ${text}`);
+  });
+  return {
+    page,
+    context,
+    faults,
+    requests,
+    forget(isExpected) {
+      const kept = faults.filter((fault) => !isExpected(fault));
+      faults.splice(0, faults.length, ...kept);
+    },
+  };
+}
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface AxeResult {
+  readonly violations: readonly {
+    readonly id: string;
+    readonly impact: string | null;
+    readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
+  }[];
+}
+
+/** Serious and critical findings of axe-core about what is shown now, one line for each element; `rules`: only these. */
+export async function findBarriers(page: Page, rules?: readonly string[]): Promise<string[]> {
+  // The debugger evaluates it: the page's own policy stays as it is.
+  const isThere = await page.evaluate<boolean>('"axe" in globalThis');
+  if (!isThere) await page.evaluate(axeSource);
+  const options = { resultTypes: ['violations'], ...(rules !== undefined && { runOnly: rules }) };
+  const { violations } = await page.evaluate<AxeResult>(`axe.run(${JSON.stringify(options)})`);
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, impact, nodes }) =>
+      nodes.map(
+        ({ html, failureSummary = '' }) =>
+          `${id} (${impact}): ${html.slice(0, 200)} ${failureSummary.replace(/\s+/g, ' ').slice(0, 200)}`,
+      ),
+    );
+}
+
+/** Elements that reach beyond the window to the right, outside of what scrolls by itself; empty when the page does not scroll sideways. */
+export async function findOverflow(page: Page): Promise<string[]> {
+  return page.evaluate<string[]>(`(() => {
+    const width = document.documentElement.clientWidth;
+    if (document.scrollingElement.scrollWidth <= width) return [];
+    const scrolls = (element) => {
+      for (let at = element.parentElement; at !== null && at !== document.body; at = at.parentElement)
+        if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(at).overflowX)) return true;
+      return false;
+    };
+    const found = [...document.body.querySelectorAll('*')]
+      .filter((each) => {
+        const { left, right } = each.getBoundingClientRect();
+        return Math.max(right, left + each.scrollWidth) > width + 0.5 && !scrolls(each);
+      })
+      .map((each) => each.outerHTML.slice(0, 160));
+    return ['the page is ' + document.scrollingElement.scrollWidth + ' wide, the window ' + width, ...found.slice(0, 8)];
+  })()`);
+}

@@ -1,0 +1,341 @@
+// The built daemon with its page on, two scripted backends behind it, one person of each role, and traffic for every screen to show:
+// ordinary commands, commands that wait, refusals, failures, and names that try to be markup in every column that a client or a backend fills.
+
+import { createServer, type Server } from 'node:http';
+import type { Page } from 'playwright-core';
+import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { type Authority, makeAuthority } from './certificates.js';
+import { type Daemon, runDovegate, startDaemon } from './daemon.js';
+import type { Owner } from './folder.js';
+import { freePorts } from './free-ports.js';
+import { openRawClient, type RawClient } from './raw-client.js';
+import { createGate, type Gate, type Script } from './script.js';
+import { openScriptedDovecot, type ScriptedDovecot } from './scripted-dovecot.js';
+
+/** Texts that try to be something else: markup, a break out of an attribute, a template, other directions, nothing visible, no end. */
+export const hostileTexts: readonly string[] = [
+  '<img src=x onerror=alert(1)>',
+  '"><script>alert(2)</script><p x="',
+  `'";\`\${7*7}{{7*7}}<%= 7 %>&lt;b&gt;&#x41;<!-- -->`,
+  'javascript:alert(3)//<svg/onload=alert(4)>',
+  '\u202Egnp.exe\u2066\u2069 \u05E9\u05DC\u05D5\u05DD \u0645\u0631\u062D\u0628\u0627',
+  'a\u200Bb\u200Dc\uFEFFd\u00ADe\u2028f',
+  'bell\u0007 escape\u001B[31m newline\n<x-made>second line</x-made>\r\nthird',
+  `\u{1F468}\u200D\u{1F469}\u200D\u{1F467} \u{1F1E9}\u{1F1EA} z${'\u0301'.repeat(40)}`,
+  'W'.repeat(4096),
+  `${'<x-made>'.repeat(120)} and words ${'w '.repeat(300)}`,
+  '__proto__',
+  '',
+];
+
+/** A selector of what hostile texts would make of a page that takes one for markup. */
+export const hostileElements =
+  'img:not([src^="data:"]):not([src^="/"]), script:not([src]):not([type="importmap"]), [onerror], [onload], svg[onload], x-made, iframe, object, embed';
+
+export const pagePassword = 'only-for-the-page';
+
+/** One person of each role; `ourselves` comes by a link, the others by the password. */
+export const people = {
+  viewer: { role: 'view' },
+  oncall: { role: 'operate' },
+  auditor: { role: 'audit' },
+  limited: { role: 'audit', users: ['*@example.org'] },
+} as const;
+export type PersonName = keyof typeof people;
+
+export interface PageDaemon {
+  readonly daemon: Daemon;
+  /** The page's, without a slash at the end. */
+  readonly origin: string;
+  readonly mail1: ScriptedDovecot;
+  /** The text of its configuration. */
+  readonly config: string;
+  /** Commands with this as their first argument wait here. */
+  readonly held: Gate;
+  readonly client: () => Promise<RawClient>;
+  /** At the listener with TLS and accounts, which have the password of the page. */
+  readonly accountClient: (account: string) => Promise<RawClient>;
+  /** A link of `dovegate page open` for ourselves; it works once. */
+  readonly link: () => Promise<string>;
+  /** Ends mail1, so that nobody listens there; resolves to what starts it again at the same address. */
+  readonly stopMail1: () => Promise<() => Promise<void>>;
+  /** SIGKILL; resolves to what starts it again in the same folder with the same ports. */
+  readonly killDaemon: () => Promise<() => Promise<void>>;
+}
+
+export interface PageDaemonOptions {
+  /** More YAML at the top. */
+  readonly more?: string;
+  readonly script?: Script;
+  /** Instead of the usual one, in which names are hostile. */
+  readonly configuration?: (parts: ConfigurationParts) => string;
+  /** The name of the host, for those who are root. */
+  readonly host?: string;
+}
+
+const backendPassword = 'correct-horse-battery';
+
+const answered =
+  (held: Gate): Script =>
+  async (command, connection) => {
+    if (command.fields.some((field) => field.startsWith('held'))) await held.opened;
+    if (command.fields.some((field) => field.startsWith('broken'))) {
+      for (const text of hostileTexts) if (text !== '') await connection.log('error', text);
+      await connection.status('-NOTFOUND');
+      return;
+    }
+    await connection.row('INBOX', '4');
+    await connection.status('+');
+  };
+
+export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = {}): Promise<PageDaemon> {
+  const authority = makeAuthority({ name: 'page authority' });
+  const held = createGate();
+  owner.after(() => held.open());
+  const script = options.script ?? answered(held);
+  let mail1 = await openBackend(authority, script, 0);
+  const mail2 = await openBackend(authority, script, 0);
+  const { port: mail1Port } = mail1;
+  const [port = 0, panelPort = 0, jobsPort = 0] = await freePorts(3);
+  const hash = await hashPassword(Buffer.from(pagePassword), 12);
+  const { configuration = configurationOf, more = '' } = options;
+  const config = configuration({ mail1, mail2, port, panelPort, jobsPort, hash, more });
+  const tls = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const files = {
+    'ca.pem': authority.certificatePem,
+    'mail.password': `${backendPassword}\n`,
+    'tls.crt': tls.certificatePem,
+    'tls.key': tls.keyPem,
+  };
+  const named = ['unshare', '--uts', 'sh', '-c', `hostname ${options.host}; exec "$@"`, 'sh'];
+  const launcher = options.host === undefined || process.getuid?.() !== 0 ? {} : { launcher: named };
+  let daemon = await startDaemon(owner, { config, files, ...launcher });
+  owner.after(async () => {
+    await Promise.all([mail1.close(), mail2.close()]);
+  });
+  return {
+    get daemon() {
+      return daemon;
+    },
+    get mail1() {
+      return mail1;
+    },
+    origin: `http://127.0.0.1:${port}`,
+    config,
+    held,
+    async client() {
+      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 3 });
+      owner.after(() => client.close());
+      return client;
+    },
+    async accountClient(user) {
+      const auth = { user, password: pagePassword };
+      const secured = { tls: 'starttls', ca: authority.certificatePem, serverName: 'localhost' } as const;
+      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured });
+      owner.after(() => client.close());
+      return client;
+    },
+    async link() {
+      const { stdout, stderr, exit } = await runDovegate(['page', 'open', '--socket', 'page.sock'], {
+        cwd: daemon.folder,
+      });
+      const [found] = /http\S+#\S+/.exec(stdout.toString()) ?? [];
+      if (exit !== 0 || found === undefined)
+        throw new Error(`no link: ${exit} ${stdout.toString()} ${stderr}`);
+      return found;
+    },
+    async stopMail1() {
+      await mail1.close();
+      return async () => {
+        mail1 = await openBackend(authority, script, mail1Port);
+      };
+    },
+    async killDaemon() {
+      await daemon.kill();
+      return async () => {
+        daemon = await startDaemon(owner, { config, files, folder: daemon.folder });
+      };
+    },
+  };
+}
+
+function openBackend(authority: Authority, script: Script, port: number): Promise<ScriptedDovecot> {
+  return openScriptedDovecot({
+    tls: 'starttls',
+    certificate: authority.issue({ names: ['localhost', '127.0.0.1'] }),
+    password: backendPassword,
+    script,
+    port,
+  });
+}
+
+export interface ConfigurationParts {
+  readonly mail1: ScriptedDovecot;
+  readonly mail2: ScriptedDovecot;
+  readonly port: number;
+  readonly panelPort: number;
+  readonly jobsPort: number;
+  readonly hash: string;
+  readonly more: string;
+}
+
+function configurationOf({
+  mail1,
+  mail2,
+  port,
+  panelPort,
+  jobsPort,
+  hash,
+  more,
+}: ConfigurationParts): string {
+  const backend = (address: string): string => `{
+    address: "${address}", tls: starttls, ca: ca.pem, server_name: localhost, password_file: mail.password,
+    shared_namespaces: [], connections: 4 }`;
+  const named = Object.entries(people)
+    .map(
+      ([name, person]) =>
+        `      ${name}: { password_hash: "${hash}", role: ${person.role}${'users' in person ? `, users: ${JSON.stringify(person.users)}` : ''} }`,
+    )
+    .join('\n');
+  return `version: 1
+listeners:
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel:
+    tcp: "127.0.0.1:${panelPort}"
+    protocol: http
+    tls: { mode: off }
+    keys:
+      modoboa: { hash: "sha256$${'0'.repeat(64)}", policy: support, expires: 2126-12-31 }
+  jobs:
+    tcp: "127.0.0.1:${jobsPort}"
+    tls: { mode: starttls, certificate: tls.crt, key: tls.key }
+    accounts:
+      migrator: { password_hash: "${hash}", policy: migration }
+mail_users: { characters: "A-Za-z0-9._+=@<>()/-" }
+backends:
+  mail1: ${backend(mail1.address)}
+  mail2: ${backend(mail2.address)}
+routes:
+  - { users: ["*@other.test"], backend: mail2 }
+  - { users: ["*"], backend: mail1 }
+policies:
+  support:
+    users: ["**"]
+    except: ["ceo@example.org"]
+    allow:
+      - quota get
+      - mailbox list
+      - mailbox status
+      - { command: fetch, content: true }
+      - { command: search, content: true }
+      - { command: expunge, where: { query: { mailbox: [Trash, Junk] } } }
+  migration:
+    mode: observe
+    users: ["*@example.org"]
+    allow: [mailbox list]
+state: state
+audit: { directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s }
+admin:
+  unix: admin.sock
+  page:
+    tcp: "127.0.0.1:${port}"
+    unix: page.sock
+    people:
+      ourselves: { user: "${process.getuid?.() ?? 0}", role: audit }
+${named}
+${more}`;
+}
+
+/** What a client can put into columns: users, names of commands and mailboxes, arguments, reasons, tags. */
+export async function sendHostile(client: RawClient): Promise<void> {
+  for (const text of hostileTexts) {
+    const commands: readonly (readonly [string, ...string[]])[] = [
+      ['alice@example.org', 'mailbox status', 'messages', text],
+      ['alice@example.org', 'mailbox status', 'messages', `broken${text}`],
+      ['alice@example.org', 'mailbox delete', text],
+      ['alice@example.org', text, text],
+      [`${text}@example.org`, 'quota get'],
+      [text, 'quota get'],
+      ['zq7bob@other.test', 'mailbox status', 'messages', text],
+      ['alice@example.org', 'search', 'mailbox', 'INBOX', 'subject', text],
+      ['', 'mailbox list', '-A', text],
+    ];
+    for (const [user, ...fields] of commands) {
+      client.send(`\t\tOPTION\tdovegate-reason=ticket ${text.replace(/[\t\n\r\0]/g, ' ').slice(0, 900)}`);
+      client.sendCommand({ user, fields });
+      await client.readReply();
+    }
+  }
+}
+
+/** Opens the page and signs in as somebody, by the password; until the menu is there. */
+export async function signIn(page: Page, origin: string, name: string, path = '/'): Promise<void> {
+  await page.goto(`${origin}${path}`);
+  await page.getByLabel('Name', { exact: true }).fill(name);
+  await page.getByLabel('Password', { exact: true }).fill(pagePassword);
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await page.getByRole('navigation', { name: 'Screens' }).waitFor();
+}
+
+export interface ShownScreen {
+  readonly path: string;
+  readonly title: string;
+  readonly key?: string;
+  readonly roles: readonly string[];
+}
+
+/** The table of screens, as the browser has it: a new screen is in every test that walks it. */
+export function screensOf(page: Page): Promise<ShownScreen[]> {
+  return page.evaluate<ShownScreen[]>(`import(
+    [...document.querySelectorAll('link[rel=modulepreload]')].map((link) => link.href).find((href) => href.endsWith('/screens.js'))
+  ).then(({ screens }) => screens.map(({ path, title, key, roles }) => ({ path, title, key, roles })))`);
+}
+
+/** A path with its `:word`s filled in; throws where it has a word that there is no example of. */
+export function examplePath(pattern: string, examples: Readonly<Record<string, string>>): string {
+  return pattern.replace(/:([a-z]+)/g, (_all, word: string) => {
+    const value = examples[word];
+    if (value === undefined)
+      throw new Error(`${pattern}: what is an example of ":${word}"? Add it to the test`);
+    return encodeURIComponent(value);
+  });
+}
+
+/** Goes to another screen as a click on a link does, without loading the page anew. */
+export async function visit(page: Page, path: string): Promise<void> {
+  await page.evaluate(
+    `(() => { history.pushState(null, '', ${JSON.stringify(path)}); dispatchEvent(new PopStateEvent('popstate')); })()`,
+  );
+}
+
+/** Until nothing was drawn anew for a moment, and nothing is asked for but the stream. */
+export async function settled(page: Page): Promise<void> {
+  await page.locator('#page').waitFor();
+  await page.locator('main progress, main [aria-busy=true]').first().waitFor({ state: 'detached' });
+  await page.evaluate(`new Promise((resolve) => {
+    let timer = setTimeout(resolve, 400);
+    const end = setTimeout(resolve, 3000);
+    new MutationObserver((changes) => {
+      if (changes.every(({ target }) => target.closest?.('.number, time, .bar') ?? true)) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => { clearTimeout(end); resolve(); }, 400);
+    }).observe(document.querySelector('main') ?? document.body, { childList: true, subtree: true });
+  })`);
+}
+
+/** A server of somebody else on the same loopback, with the given page; its origin. */
+export async function openStranger(owner: Owner, html: string): Promise<string> {
+  const server: Server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+    response.end(html);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  owner.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+}

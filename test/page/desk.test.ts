@@ -1,0 +1,85 @@
+// Goal: a desk that several people use. Phases: a link that is no good is opened by somebody who is signed in; the same search again;
+// signing out while the daemon does not answer. What must not happen: a stranger's link that ends a session, rows of before that look
+// like those of now, rows that stay on the screen for whoever sits down next, rights that
+// are no longer served.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Route } from 'playwright-core';
+import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
+import { openPageDaemon, signIn } from '../kit/page-daemon.js';
+
+test('what the next person at the desk sees', { skip: noBrowser }, async (t) => {
+  const daemon = await openPageDaemon(t);
+  const client = await daemon.client();
+  const ask = async (user: string): Promise<void> => {
+    client.sendCommand({ user, fields: ['quota get'] });
+    await client.readReply();
+  };
+  await ask('alice@example.org');
+  const browser = await openBrowser(t);
+  const { page } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'auditor', '/trail?q=user%3Aalice%2A');
+  const menu = page.getByRole('navigation', { name: 'Screens' });
+  const rows = page.locator('[data-row]');
+  await page.getByText('nothing older is left').waitFor();
+  assert.equal(await rows.count(), 1);
+
+  await ask('alice.smith@example.org');
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  await page.getByText('alice.smith@').first().waitFor({ timeout: 5000 });
+  assert.equal(await rows.count(), 2);
+
+  // Stopped before an answer comes, it must not say that there is nothing.
+  await page.route('**/api/trail/search', () => undefined);
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  await page.getByRole('button', { name: 'Stop', exact: true }).click();
+  await page.getByText('Stopped before an answer came.').waitFor();
+  assert.doesNotMatch(await page.locator('main').innerText(), /No command matches|no records/);
+  await page.unroute('**/api/trail/search');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('nothing older is left').waitFor();
+
+  const refused = page.waitForResponse(/\/api\/redeem$/);
+  await page.evaluate(`location.hash = '${'x'.repeat(43)}'`);
+  assert.equal((await refused).status(), 401);
+  await menu.waitFor({ timeout: 5000 });
+  await page.getByText('alice.smith@').first().waitFor();
+
+  // No answer comes for long.
+  const asked: Route[] = [];
+  await page.route('**/api/logout', (route) => void asked.push(route));
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Name', { exact: true }).waitFor({ timeout: 5000 });
+  assert.equal(await page.evaluate('sessionStorage.length'), 0);
+  assert.doesNotMatch(await page.locator('body').innerText(), /alice/);
+  assert.doesNotMatch(await page.locator('body').innerText(), /You are signed out\./);
+  // Who signs in meanwhile is not disturbed by the answer.
+  await page.getByLabel('Name', { exact: true }).fill('somebody');
+  await asked[0]?.abort();
+  await page.getByText(/No answer from dovegate.*ends by itself/s).waitFor();
+  assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'somebody');
+  await page.goBack();
+  assert.doesNotMatch(await page.locator('body').innerText(), /alice/);
+});
+
+test('an hour ago, and the rights of now, are those of the daemon', { skip: noBrowser }, async (t) => {
+  const daemon = await openPageDaemon(t);
+  const browser = await openBrowser(t);
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+  const aheadMs = 5 * 3_600_000;
+  await context.addInitScript(`{ const now = Date.now; Date.now = () => now() + ${aheadMs}; }`);
+  const asking = page.waitForRequest(/\/api\/trail\/search$/);
+  await signIn(page, daemon.origin, 'auditor', '/trail?q=since%3A1h');
+  const { filter }: { readonly filter: { readonly sinceMs: number } } = (await asking).postDataJSON();
+  const awayMs = Date.now() - filter.sinceMs;
+  assert.ok(awayMs > 3_500_000 && awayMs < 3_700_000, `it looks ${awayMs} ms back`);
+
+  // Rights are those that are served, also after a reload.
+  await page.getByRole('link', { name: 'Access', exact: true }).click();
+  const rights = page.getByRole('table', { name: 'Who may do what' });
+  await rights.filter({ hasText: 'migrator' }).waitFor();
+  daemon.daemon.write('dovegate.yaml', daemon.config.replaceAll('migrator:', 'mover:'));
+  daemon.daemon.signal('SIGHUP');
+  await rights.filter({ hasText: 'mover' }).waitFor({ timeout: 5000 });
+});

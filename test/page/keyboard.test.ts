@@ -1,0 +1,185 @@
+// Goal: everything by keyboard. Phases: Tab reaches each control of each screen, and shows where it is; the keys of the help; a dialog that
+// keeps the focus and closes by Escape, with the focus where it was. What must not happen: a control without a visible focus, a trap.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
+import type { Owner } from '../kit/folder.js';
+import { auditRecords } from '../kit/gateway.js';
+import {
+  examplePath,
+  openPageDaemon,
+  type PageDaemon,
+  screensOf,
+  settled,
+  signIn,
+  visit,
+} from '../kit/page-daemon.js';
+
+const ends: (() => void | Promise<void>)[] = [];
+const owner: Owner = { after: (run) => void ends.push(run) };
+let daemon: PageDaemon;
+let browser: Browser;
+
+if (noBrowser === false) {
+  before(async () => {
+    daemon = await openPageDaemon(owner);
+    const client = await daemon.client();
+    for (const fields of [['quota get'], ['mailbox delete', 'INBOX'], ['mailbox list']]) {
+      client.sendCommand({ user: 'alice@example.org', fields });
+      await client.readReply();
+    }
+    for (const name of ['held1', 'held2']) {
+      const waiting = await daemon.client();
+      waiting.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', name] });
+    }
+    browser = await openBrowser(owner);
+  });
+  after(async () => {
+    daemon.held.open();
+    for (const end of ends) await end();
+  });
+}
+
+/** Marks what can have the focus, and returns how many there are. */
+const markControls = `(() => {
+  let count = 0;
+  for (const each of document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')) {
+    if (each.disabled || each.closest('[inert], dialog:not([open])') !== null) continue;
+    if (each.checkVisibility({ checkOpacity: false, checkVisibilityCSS: true }) === false) continue;
+    if (each.type === 'radio' && !each.checked) continue;
+    each.dataset.control = String(count++);
+  }
+  return count;
+})()`;
+
+/** What has the focus: its mark, what it is, and whether it is shown. */
+const focused = `(() => {
+  const each = document.activeElement;
+  if (each === null || each === document.body) return null;
+  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
+  const isShown = (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none';
+  const { width, height } = each.getBoundingClientRect();
+  return { mark: each.dataset.control ?? '', what: each.outerHTML.slice(0, 120), isShown: isShown && width > 0 && height > 0 };
+})()`;
+
+interface Focused {
+  readonly mark: string;
+  readonly what: string;
+  readonly isShown: boolean;
+}
+
+async function tabThrough(page: Page): Promise<string[]> {
+  const count = await page.evaluate<number>(markControls);
+  const seen = new Set<string>();
+  const faults: string[] = [];
+  await page.evaluate('document.activeElement?.blur()');
+  for (let n = 0; n < count + 10 && seen.size < count; n += 1) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate<Focused | null>(focused);
+    if (at === null) continue;
+    if (!at.isShown && !seen.has(at.mark)) faults.push(`no visible focus: ${at.what}`);
+    if (at.mark !== '') seen.add(at.mark);
+  }
+  const missed = await page.evaluate<string[]>(
+    `[...document.querySelectorAll('[data-control]')].filter((each) => !${JSON.stringify([...seen])}.includes(each.dataset.control)).map((each) => each.outerHTML.slice(0, 120))`,
+  );
+  return [...faults, ...missed.map((what) => `Tab does not reach ${what}`)];
+}
+
+for (const name of ['oncall', 'auditor'] as const)
+  test(`Tab reaches every control of every screen of ${name}, and shows where it is`, {
+    skip: noBrowser,
+  }, async () => {
+    const { page, context } = await openWatched(browser, { origin: daemon.origin });
+    await signIn(page, daemon.origin, name);
+    const id = String(auditRecords(daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
+    const found: string[] = [];
+    for (const { path, roles } of await screensOf(page)) {
+      if (!roles.includes(name === 'oncall' ? 'operate' : 'audit')) continue;
+      await visit(page, examplePath(path, { id, user: 'alice@example.org', policy: 'migration' }));
+      await settled(page);
+      found.push(...(await tabThrough(page)).map((fault) => `${path}: ${fault}`));
+    }
+    await context.close();
+    assert.deepEqual(found, []);
+  });
+
+test('keys go to screens, to the search line, along rows, and to the help', { skip: noBrowser }, async () => {
+  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'auditor');
+  const { keyboard } = page;
+  for (const { path, key, title, roles } of await screensOf(page)) {
+    if (key === undefined || !roles.includes('audit')) continue;
+    await keyboard.press('g');
+    await keyboard.press(key);
+    await page.locator('main h1', { hasText: title }).first().waitFor({ state: 'attached' });
+    // A policy, for one, is chosen on the screen before.
+    if (!path.includes(':')) assert.equal(new URL(page.url()).pathname, path);
+  }
+  await visit(page, '/');
+  await settled(page);
+  await keyboard.press('j');
+  const row = (): Promise<number> =>
+    page.evaluate<number>(
+      `[...document.querySelectorAll('main [data-row]')].indexOf(document.activeElement)`,
+    );
+  assert.equal(await row(), 0);
+  await keyboard.press('j');
+  assert.equal(await row(), 1);
+  await keyboard.press('k');
+  assert.equal(await row(), 0);
+  await keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+  await keyboard.press('g');
+  await keyboard.press('b');
+  assert.equal(new URL(page.url()).pathname, '/', 'keys of the page rest while a dialog is open');
+  await keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  assert.equal(await row(), 0, 'the focus is where it was');
+  await keyboard.press('/');
+  await page.locator('input[type=search]').first().waitFor();
+  assert.equal(new URL(page.url()).pathname, '/trail');
+  await keyboard.press('/');
+  assert.equal(await page.evaluate('document.activeElement?.matches("input")'), true);
+  await keyboard.type('user:g b');
+  assert.equal(new URL(page.url()).pathname, '/trail', 'what is typed into a field is no key');
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a command is ended by the keyboard alone, after a question that keeps the focus', {
+  skip: noBrowser,
+}, async () => {
+  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'oncall');
+  const rows = page.getByRole('region', { name: 'Commands that run now' }).locator('[data-row]');
+  await rows.nth(1).waitFor();
+  await page.keyboard.press('j');
+  await page.keyboard.press('K');
+  const dialog = page.getByRole('dialog');
+  await dialog.waitFor();
+  assert.match(await dialog.innerText(), /mailbox status/);
+  for (let n = 0; n < 7; n += 1) {
+    await page.keyboard.press(n === 3 ? 'Shift+Tab' : 'Tab');
+    const isWithin = await page.evaluate<boolean>(
+      `document.activeElement === document.body || document.activeElement.closest('dialog') !== null`,
+    );
+    assert.ok(isWithin, 'the focus left the dialog');
+  }
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await rows.count(), 2, 'nothing was ended');
+  await page.keyboard.press('K');
+  await dialog.waitFor();
+  while (!(await page.evaluate<boolean>(`document.activeElement.textContent === 'End it'`)))
+    await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await dialog.getByRole('status').filter({ hasText: /\w/ }).waitFor();
+  await page.keyboard.press('Escape');
+  await rows.nth(1).waitFor({ state: 'detached' });
+  assert.ok(auditRecords(daemon.daemon).some(({ action, by }) => action === 'kill' && by === 'oncall'));
+  assert.deepEqual(faults, []);
+  await context.close();
+});

@@ -1,0 +1,101 @@
+// Goal: every screen of the router's table, for each role, at the widths of a phone and a desktop, light and dark, over a journal whose every
+// column was filled by somebody who wants to break it. What must not happen: an error in the console, a violation of the page's policy, a
+// request elsewhere, a dialog, an element that a name made, a barrier for people who do not see or point, a page that scrolls sideways.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Browser } from 'playwright-core';
+import { findBarriers, findOverflow, noBrowser, openBrowser, openWatched, sizes } from '../kit/browser.js';
+import type { Owner } from '../kit/folder.js';
+import { auditRecords } from '../kit/gateway.js';
+import {
+  examplePath,
+  hostileElements,
+  openPageDaemon,
+  type PageDaemon,
+  type PersonName,
+  people,
+  screensOf,
+  sendHostile,
+  settled,
+  signIn,
+  visit,
+} from '../kit/page-daemon.js';
+
+const ends: (() => void | Promise<void>)[] = [];
+const owner: Owner = { after: (run) => void ends.push(run) };
+let page: PageDaemon;
+let browser: Browser;
+let examples: Readonly<Record<string, string>>;
+
+if (noBrowser === false) {
+  before(async () => {
+    page = await openPageDaemon(owner);
+    const client = await page.client();
+    await sendHostile(client);
+    // Some that run while the screens are looked at: the daemon sends each at once, the backend does not answer.
+    const held = await Promise.all(
+      ['<img src=x onerror=alert(5)>', '\u202Eheld', 'W'.repeat(2000)].map(() => page.client()),
+    );
+    held.forEach((each, at) => {
+      each.sendCommand({
+        user: 'alice@example.org',
+        fields: ['mailbox status', 'messages', `held${at}<img src=x onerror=alert(5)>`],
+      });
+    });
+    const records = auditRecords(page.daemon);
+    const one = records.find(
+      ({ event, decision, user }) =>
+        event === 'admission' && decision === 'allow' && user === 'alice@example.org',
+    );
+    examples = { id: String(one?.['id']), user: 'alice@example.org', policy: 'migration' };
+    browser = await openBrowser(owner);
+  });
+  after(async () => {
+    page.held.open();
+    for (const end of ends) await end();
+  });
+}
+
+/** Every role on one width, the one that sees most on both. */
+const kinds: readonly (readonly [PersonName, keyof typeof sizes])[] = [
+  ['viewer', 'desktop'],
+  ['oncall', 'phone'],
+  ['limited', 'phone'],
+  ['auditor', 'desktop'],
+  ['auditor', 'phone'],
+];
+
+for (const [name, size] of kinds)
+  test(`every screen of ${name}, ${size}, light and dark`, { skip: noBrowser }, async () => {
+    const watched = await openWatched(browser, { size: sizes[size], origin: page.origin });
+    const { page: tab } = watched;
+    await signIn(tab, page.origin, name);
+    const { role } = people[name];
+    const screens = (await screensOf(tab)).filter(({ roles }) => roles.includes(role));
+    assert.ok(screens.length >= 3, 'the table of screens was read');
+    const found: string[] = [];
+    for (const { path } of screens) {
+      await visit(tab, examplePath(path, examples));
+      await settled(tab);
+      const here = [...(await findBarriers(tab)), ...(await findOverflow(tab))];
+      await tab.emulateMedia({ colorScheme: 'dark' });
+      const inTheDark = await findBarriers(tab, ['color-contrast']);
+      here.push(...inTheDark.map((fault) => `dark: ${fault}`));
+      await tab.emulateMedia({ colorScheme: 'light' });
+      // Long names in full.
+      for (const more of (await tab.locator('main .more').all()).slice(0, 3)) await more.click();
+      here.push(...(await findOverflow(tab)));
+      const made = await tab.locator(hostileElements).count();
+      if (made > 0) here.push(`${made} elements that a name made`);
+      const heading = await tab.locator('main h1').first().textContent();
+      if (heading === 'No such screen' || heading === 'Not for this role') here.push(heading);
+      // The browser logs each refusal; these screens say what it was.
+      if (name === 'limited')
+        watched.forget((fault) => /status of 403 .*\/api\/(access|keys|suggest)\b/.test(fault));
+      found.push(...[...watched.faults, ...here].map((fault) => `${path}: ${fault}`));
+      watched.forget(() => true);
+    }
+    await watched.context.close();
+    assert.deepEqual(found, []);
+  });

@@ -1,0 +1,246 @@
+// Goal: what the page shows live is right, at once, and names mail users only to those who answer for them.
+// Phases: a backend is stopped and comes back; a command runs, is ended by somebody at the page; views of four people over commands with
+// hostile names; the 21st stream; a person who is taken out. What must not happen: a user's name in any byte of a stream or of the CSV of
+// `view`, `operate` or an auditor of another domain; a sentence that stays after its cause is gone.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { runDovegate } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { backendPassword, type Gateway, type GatewayOptions, openGateway } from '../kit/gateway.js';
+import { askPageAt, type NowWatcher, signIn, watchNow } from '../kit/page-client.js';
+import { cannedScript, createGate } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { hash, password } from '../kit/tcp-gate.js';
+
+const people = (withViewer = true): string => `
+      ${withViewer ? `viewer: { password_hash: "${hash}", role: view }` : ''}
+      oncall: { password_hash: "${hash}", role: operate }
+      auditor: { password_hash: "${hash}", role: audit, users: ["*@example.org"] }
+      everything: { password_hash: "${hash}", role: audit }`;
+
+interface Page extends Gateway {
+  readonly port: number;
+  readonly watch: (name: string) => Promise<NowWatcher>;
+  readonly more: (withViewer: boolean) => string;
+}
+
+async function openPage(t: TestContext, options: GatewayOptions = {}): Promise<Page> {
+  const [port = 0] = await freePorts(1);
+  const more = (withViewer: boolean): string =>
+    `admin:\n  unix: admin.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${people(withViewer)}\n`;
+  const gateway = await openGateway(t, { more: more(true), ...options });
+  const watch = async (name: string): Promise<NowWatcher> =>
+    watchNow(t, port, await signIn(port, name, password));
+  return { ...gateway, port, watch, more };
+}
+
+test('a backend that stops: one sentence says so, what to try, and since when; it is gone when the backend is back', async (t) => {
+  const page = await openPage(t, { mail1: { idle: '2' } });
+  const { daemon, backend, authority } = page;
+  const viewer = await page.watch('viewer');
+  await viewer.waitFor(({ backends }) => (backends[0]?.idle ?? 0) > 0, 'a connection that is ready');
+  assert.equal(viewer.now.head.problems.length, 0);
+  assert.equal(viewer.now.head.state, 'serving');
+  const before = Date.now();
+  await backend.close();
+  const shownMs = await viewer.waitFor(({ head }) => head.problems.length > 0, 'the sentence');
+  t.diagnostic(`shown after ${shownMs.toFixed(0)} ms`);
+  assert.equal(viewer.now.head.state, 'degraded');
+  assert.match(
+    viewer.now.head.problems[0]?.text ?? '',
+    /: (connection refused|it ended the connection before it greeted)\. Its/,
+  );
+  // A dial that was under way ends otherwise than the next one.
+  await viewer.waitFor(({ head }) => head.problems[0]?.text.includes('connection refused') === true, 'why');
+  const { head, backends } = viewer.now;
+  const [problem] = head.problems;
+  assert.deepEqual([problem?.code, problem?.backend], ['backend-down', 'mail1']);
+  const said = /^mail1 is down since \{([^}]+)\}: connection refused\. Its commands are refused\.$/.exec(
+    problem?.text ?? '',
+  );
+  assert.ok(said, problem?.text);
+  const sinceMs = Date.parse(said[1] ?? '');
+  assert.ok(sinceMs >= before - 50 && sinceMs <= Date.now(), said[1]);
+  assert.ok(Math.abs(Date.parse(head.since) - sinceMs) < 1_000, `${head.since} ${said[1]}`);
+  assert.equal(problem?.try, 'systemctl status dovecot');
+  assert.deepEqual([backends[0]?.isUp, backends[0]?.text], [false, 'connection refused']);
+  // The command says the same.
+  const status = await runDovegate(['status', '--config', daemon.configFile]);
+  const [first = ''] = status.stdout.toString().split('\n');
+  assert.match(first, /^mail1 is down since [\dT:.Z-]+: connection refused\. Its commands are refused\.$/);
+  const { problems } = JSON.parse(
+    (await runDovegate(['status', '--json', '--config', daemon.configFile])).stdout.toString(),
+  );
+  assert.deepEqual(problems, [
+    { code: 'backend-down', text: first, try: 'systemctl status dovecot', backend: 'mail1' },
+  ]);
+  const again = await openScriptedDovecot({
+    tls: 'starttls',
+    certificate: authority.issue({ names: ['localhost', '127.0.0.1'] }),
+    password: backendPassword,
+    port: backend.port,
+  });
+  t.after(() => again.close());
+  await viewer.waitFor(
+    ({ head: now }) => now.problems.length === 0 && now.state === 'serving',
+    'no sentence',
+    15_000,
+  );
+  assert.equal(viewer.now.backends[0]?.isUp, true);
+});
+
+test('a command that runs is shown, and ended by somebody at the page', async (t) => {
+  const gate = createGate();
+  t.after(() => gate.open());
+  const canned = cannedScript();
+  const page = await openPage(t, {
+    backend: {
+      async script(command, connection) {
+        if (command.fields[0] === 'search') await Promise.race([gate.opened, connection.closed]);
+        await canned(command, connection);
+      },
+    },
+  });
+  const oncall = await page.watch('oncall');
+  const auditor = await page.watch('auditor');
+  const client = await page.client();
+  client.sendCommand({ user: 'alice@example.org', fields: ['search', 'ALL'] });
+  await oncall.waitFor(({ running }) => running.some(({ backend }) => backend === 'mail1'), 'the command');
+  await auditor.waitFor(({ running }) => running[0]?.user === 'alice@example.org', 'its user');
+  const [row] = oncall.now.running;
+  assert.deepEqual(
+    [row?.command, row?.listener, row?.user, oncall.now.runningCount],
+    ['search', 'support', undefined, 1],
+  );
+  assert.ok((row?.deadlineMs ?? 0) > (row?.durationMs ?? 0));
+  const token = await signIn(page.port, 'oncall', password);
+  const killed = await askPageAt(page.port, 'POST', `/api/kill/${row?.id}`, { token, body: {} });
+  assert.equal(killed.status, 200, killed.body);
+  await client.readReply();
+  await oncall.waitFor(({ running, troubles }) => running.length === 0 && troubles.length === 1, 'its end');
+  const [trouble] = oncall.now.troubles;
+  assert.deepEqual(
+    [trouble?.kind, trouble?.id, trouble?.command, trouble?.backend, trouble?.text],
+    ['failed', row?.id, 'search', 'mail1', 'An operator ended it (dovegate kill).'],
+  );
+  assert.equal(oncall.now.tiles.failed, 1);
+});
+
+/** In no byte of what somebody sees who does not answer for that domain. */
+const hidden = /zq7|other\.test/i;
+
+test('no name of a mail user reaches whom it does not concern, whatever names and answers are', async (t) => {
+  const gate = createGate();
+  t.after(() => gate.open());
+  const page = await openPage(t, {
+    policy: `
+    users: ["**"]
+    except: ["zq7chef@other.test"]
+    allow: [quota get, { command: search, masks: true }, mailbox list, mailbox status]`,
+    backend: {
+      async script({ user, fields }, connection) {
+        if (fields[0] === 'search' && user.includes('zq7held'))
+          await Promise.race([gate.opened, connection.closed]);
+        if (fields[0] === 'quota get') await connection.status('+');
+        // A backend repeats names where it can.
+        await connection.log('error', `doveadm(${user}): no zq7box of ${user}`);
+        await connection.status(fields[0] === 'mailbox list' ? '-ZQ7NAME' : '-NOTFOUND');
+      },
+    },
+  });
+  const names = ['viewer', 'oncall', 'auditor', 'everything'] as const;
+  const watchers = await Promise.all(names.map((name) => page.watch(name)));
+  const held = await page.client();
+  held.sendCommand({ user: 'zq7held@other.test', fields: ['search', 'ALL'] });
+  const client = await page.client();
+  const commands: readonly (readonly [string, ...string[]])[] = [
+    ['zq7bob@other.test', 'mailbox status', 'messages', 'zq7box'],
+    // The same failure: the row is that of the last one.
+    ['alice@example.org', 'mailbox status', 'messages', 'INBOX'],
+    ['zq7bob@other.test', 'mailbox list', 'zq7*'],
+    ['ZQ7Bob@Other.Test', 'mailbox list'],
+    ['zq7chef@other.test', 'quota get'],
+    ['zq7bob@other.test', 'mailbox delete', 'zq7box'],
+    ['zq7bob@other.test', 'zq7unknown', 'zq7bob@other.test'],
+    ['zq7<img src=x onerror=alert(1)>@other.test', 'quota get'],
+    ['zq7\u202e@other.test', 'quota get'],
+    [`zq7${'x'.repeat(4096)}@other.test`, 'quota get'],
+    ['zq7bob@other.test@example.org', 'mailbox delete', 'INBOX'],
+    ['*@example.org', 'search', 'ALL'],
+    ['*@other.test', 'search', 'ALL'],
+    ['zq7*', 'search', 'ALL'],
+    ['*', 'mailbox delete', 'zq7box'],
+    ['', 'mailbox delete', '-u', 'zq7bob@other.test', 'INBOX'],
+  ];
+  for (const [user, ...fields] of commands) {
+    client.sendCommand({ user, fields });
+    await client.readReply();
+  }
+  const last = ({ troubles, running }: NowWatcher['now']): boolean =>
+    troubles.reduce((all, { count = 1 }) => all + count, 0) >= 12 && running.length === 1;
+  for (const watcher of watchers) await watcher.waitFor(last, 'all of it');
+  const tokens = await Promise.all(names.map((name) => signIn(page.port, name, password)));
+  const sheets = await Promise.all(
+    tokens.map((token) => askPageAt(page.port, 'GET', '/api/backends.csv', { token })),
+  );
+  const [viewer, oncall, auditor, everything] = watchers;
+  assert.ok(viewer && oncall && auditor && everything);
+  for (const [at, watcher] of [viewer, oncall, auditor].entries())
+    assert.doesNotMatch(`${watcher.bytes()}${sheets[at]?.body}`, hidden, names[at]);
+  for (const watcher of [viewer, oncall]) assert.doesNotMatch(watcher.bytes(), /"user"|alice|example\.org/);
+  // The filter is what hides them, not an empty stream.
+  assert.match(auditor.bytes(), /"user":"alice@example\.org"/);
+  assert.match(everything.bytes(), /"user":"zq7held@other\.test"/);
+  assert.match(everything.bytes(), /"user":"zq7bob@other\.test"/);
+  assert.deepEqual(
+    viewer.now.troubles.map(({ text }) => text),
+    everything.now.troubles.map(({ text }) => text),
+  );
+  // The CSV has one line for each backend, and its head.
+  const [sheet] = sheets;
+  assert.equal(sheet?.type, 'text/csv; charset=utf-8');
+  assert.match(sheet?.body ?? '', /^backend,address,[^\r\n]*\r\nmail1,127\.0\.0\.1:\d+,[^\r\n]*\r\n$/);
+});
+
+test('four windows of one person, no fifth; a person who is taken out sees no more', async (t) => {
+  const page = await openPage(t);
+  const token = await signIn(page.port, 'viewer', password);
+  const windows: NowWatcher[] = [];
+  for (let at = 0; at < 4; at += 1) windows.push(await watchNow(t, page.port, token));
+  const fifth = await askPageAt(page.port, 'GET', '/api/now', { token });
+  assert.deepEqual(
+    [fifth.status, JSON.parse(fifth.body).text],
+    [503, 'you watch in 4 windows already; close one of them'],
+  );
+  windows[0]?.close();
+  // It is told within its next state that the window is gone.
+  const oncall = await page.watch('oncall');
+  const changes = oncall.changes;
+  await oncall.waitFor(() => oncall.changes > changes + 1, 'more states');
+  windows.push(await watchNow(t, page.port, token));
+  page.daemon.write('dovegate.yaml', page.configuration({ more: page.more(false) }));
+  page.daemon.signal('SIGHUP');
+  for (const window of windows.slice(1)) await waitForEnd(window);
+  assert.equal((await askPageAt(page.port, 'GET', '/api/now', { token })).status, 401);
+  assert.equal(oncall.hasEnded, false);
+});
+
+async function waitForEnd(window: NowWatcher): Promise<void> {
+  await window.waitFor(() => window.hasEnded, 'the end of the stream');
+}
+
+test('windows of others take no window of somebody who has none', async (t) => {
+  const names = ['one', 'two', 'three', 'four', 'five', 'oncall'];
+  const [port = 0] = await freePorts(1);
+  const lines = names.map((name) => `\n      ${name}: { password_hash: "${hash}", role: view }`).join('');
+  await openGateway(t, {
+    more: `admin:\n  unix: admin.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${lines}\n`,
+  });
+  const tokens = await Promise.all(names.map((name) => signIn(port, name, password)));
+  for (const token of tokens.slice(0, 5)) for (let at = 0; at < 4; at += 1) await watchNow(t, port, token);
+  const oncall = await watchNow(t, port, tokens[5] ?? '');
+  assert.equal(oncall.now.head.state, 'serving');
+  const second = await askPageAt(port, 'GET', '/api/now', { token: tokens[5] ?? '' });
+  assert.equal(second.status, 503);
+});

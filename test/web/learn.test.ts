@@ -1,0 +1,67 @@
+// The policy that is put together from ticks: the users of what is ticked and no others; what may not be ticked never gets in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Suggested, SuggestedGroup } from '../../src/domain/page/api.js';
+import { byWords, composePolicy, fileNameOf, withEffect } from '../../src/web/learn.js';
+
+function group(command: string, more: Partial<SuggestedGroup> = {}): SuggestedGroup {
+  return {
+    kind: 'rule',
+    command,
+    yaml: ['# 3 times', `- ${command}`],
+    users: ['"*@example.com"'],
+    effect: 'read',
+    seen: 3,
+    byWhom: ['carol@support'],
+    byCount: 1,
+    usersCount: 1,
+    last: '2026-11-20T12:00:00.000Z',
+    example: [command],
+    ...more,
+  };
+}
+
+const suggested: Suggested = {
+  policy: 'support',
+  place: 'd.yaml:7',
+  isServed: true,
+  looked: { records: 9, isAll: true, notes: [] },
+  before: ['policies:', '  support:', '    mode: enforce'],
+  between: ['    deny: ["mailbox delete"]'],
+  after: ['    # Left out: 1'],
+  groups: [
+    group('quota get'),
+    group('expunge', { effect: 'destroy', users: ['"*@example.net"', '"*@example.com"'] }),
+    group('dsync', { kind: 'root' }),
+    group('who', { kind: 'refused', yaml: [] }),
+  ],
+};
+
+void test('only what is ticked, with its users', () => {
+  assert.equal(composePolicy(suggested, new Set()), undefined);
+  assert.equal(composePolicy(suggested, new Set([2, 3, 17])), undefined);
+  assert.equal(
+    composePolicy(suggested, new Set([0, 2, 3])),
+    [
+      'policies:',
+      '  support:',
+      '    mode: enforce',
+      '    users: ["*@example.com"]',
+      '    deny: ["mailbox delete"]',
+      '    allow:',
+      '      # 3 times',
+      '      - quota get',
+      '    # Left out: 1',
+      '',
+    ].join('\n'),
+  );
+  assert.match(composePolicy(suggested, new Set([1])) ?? '', /users: \["\*@example.com", "\*@example.net"\]/);
+});
+
+void test('groups of one effect, who it was, and a file name without tricks', () => {
+  assert.deepEqual(withEffect(suggested, 'read'), [0]);
+  assert.equal(byWords(group('x')), 'carol@support');
+  assert.equal(byWords(group('x', { byCount: 1200 })), 'carol@support and 1199 more');
+  assert.equal(fileNameOf('../../etc/passwd'), '-etc-passwd.yaml');
+  assert.equal(fileNameOf(''), 'policy.yaml');
+});

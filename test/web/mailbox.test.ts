@@ -1,0 +1,148 @@
+// Goal: a report is whole only with its end, the address bar holds the question, and sums count what reached a mail server.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { MailboxDay, MailboxLine } from '../../src/domain/page/api.js';
+import {
+  askOf,
+  commandOf,
+  type FileReport,
+  fileNameOf,
+  linesMax,
+  noReport,
+  queryOf,
+  questionOf,
+  spanWords,
+  sumByPerson,
+  withEvent,
+  withFileEvent,
+} from '../../src/web/mailbox.js';
+
+const line: MailboxLine = {
+  day: '2026-11-20',
+  person: 'carol@support',
+  class: 'read',
+  what: 'read',
+  count: 2,
+  firstTime: '2026-11-20T08:00:00.000Z',
+  lastTime: '2026-11-20T09:00:00.000Z',
+  reason: '',
+  commands: 'quota get (2)',
+  note: '',
+  isStopped: false,
+  ids: ['A', 'B'],
+};
+
+function dayOf(lines: readonly MailboxLine[]): MailboxDay {
+  return { day: '2026-11-20', lines };
+}
+
+void test('the address bar is the question', () => {
+  const query = new URLSearchParams('from=2026-11-01&to=2026-11-30&content=1');
+  const question = questionOf('alice@example.com', query);
+  assert.equal(queryOf(question), '?from=2026-11-01&to=2026-11-30&content=1');
+  assert.deepEqual(askOf(question, 'page'), {
+    mailbox: 'alice@example.com',
+    form: 'page',
+    fromMs: Date.UTC(2026, 10, 1),
+    toMs: Date.UTC(2026, 11, 1),
+    content: true,
+  });
+  assert.equal(
+    commandOf(question),
+    'dovegate audit report --mailbox alice@example.com --from 2026-11-01 --to 2026-11-30 --content',
+  );
+  const odd = questionOf("a'; rm", new URLSearchParams('from=2026-13-99&to=x&content=2'));
+  assert.deepEqual([queryOf(odd), askOf(odd, 'csv')], ['', { mailbox: "a'; rm", form: 'csv' }]);
+  assert.equal(commandOf(odd), "dovegate audit report --mailbox 'a'\\''; rm'");
+  // Nothing in it commands a terminal, or turns around what stands beside it on the screen.
+  const bidi = questionOf('a\u202e\u001b[2J', new URLSearchParams());
+  assert.equal(commandOf(bidi), "dovegate audit report --mailbox $'a\\U0000202e\\x1b[2J'");
+});
+
+void test('a report comes in events, and is whole with its end only', () => {
+  const events = [
+    { name: 'progress', data: '{"bytes":1,"ofBytes":2,"seq":3}' },
+    { name: 'head', data: '{"mailbox":"alice"}' },
+    { name: 'day', data: JSON.stringify(dayOf([line])) },
+    { name: 'of a later release', data: '{' },
+  ];
+  const report = events.reduce(withEvent, noReport);
+  assert.deepEqual(
+    [report.progress?.bytes, report.head?.mailbox, report.days, report.lines, report.isWhole],
+    [1, 'alice', [dayOf([line])], 1, false],
+  );
+  assert.equal(withEvent(report, { name: 'end', data: '{"commands":2}' }).isWhole, true);
+  assert.equal(withEvent(report, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
+});
+
+void test('more lines than a page holds are counted, not kept', () => {
+  const day = { name: 'day', data: JSON.stringify(dayOf(Array.from({ length: 2000 }, () => line))) };
+  const report = [day, day, day].reduce(withEvent, noReport);
+  assert.deepEqual([report.days.length, report.lines, report.left], [1, 2000, 4000]);
+  const small = { name: 'day', data: JSON.stringify(dayOf([line])) };
+  const gapless = withEvent(report, small);
+  assert.deepEqual([gapless.days.length, gapless.left], [1, 4001], 'nothing stands behind what was left out');
+  const large = {
+    name: 'day',
+    data: JSON.stringify(dayOf(Array.from({ length: linesMax + 5 }, () => line))),
+  };
+  assert.equal(withEvent(noReport, large).lines, linesMax + 5);
+});
+
+void test('a file is its texts, and without its end none', () => {
+  const empty: FileReport = { texts: [] };
+  const half = [
+    { name: 'progress', data: '{"bytes":1,"ofBytes":2,"seq":3}' },
+    { name: 'text', data: '"a\\n"' },
+    { name: 'text', data: '"b"' },
+    { name: 'unknown', data: '' },
+  ].reduce(withFileEvent, empty);
+  assert.deepEqual([half.texts, half.end, half.progress?.seq], [['a\n', 'b'], undefined, 3]);
+  assert.deepEqual(withFileEvent(half, { name: 'end', data: '{"commands":2}' }).end, { commands: 2 });
+  assert.equal(withFileEvent(half, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
+});
+
+void test('the name of a file holds nothing that a file system or a shell takes for more', () => {
+  const question = questionOf('../../etc/<script>\u202e a@b', new URLSearchParams());
+  assert.equal(
+    fileNameOf(question, '2026-11-21T08:00:00.000Z', 'csv'),
+    'mailbox-.._.._etc_script_a@b-2026-11-21.csv',
+  );
+});
+
+void test('people, the gravest first; what was stopped is not counted', () => {
+  const sums = sumByPerson([
+    dayOf([
+      line,
+      { ...line, person: 'anna@support', class: 'content', count: 5 },
+      { ...line, person: 'bob@support', class: 'destroyed', count: 1, lastTime: '2026-11-21T00:00:00.000Z' },
+      { ...line, person: 'bob@support', class: 'destroyed', count: 9, isStopped: true },
+      { ...line, person: 'bob@support', class: 'session', count: 3, firstTime: '2026-11-19T00:00:00.000Z' },
+    ]),
+    dayOf([{ ...line, count: 1 }]),
+  ]);
+  assert.deepEqual(
+    sums.map(({ person, destroyed, changed, content, read, other }) => [
+      person,
+      destroyed,
+      changed,
+      content,
+      read,
+      other,
+    ]),
+    [
+      ['bob@support', 1, 0, 0, 0, 3],
+      ['anna@support', 0, 0, 5, 0, 0],
+      ['carol@support', 0, 0, 0, 3, 0],
+    ],
+  );
+  assert.deepEqual(
+    [sums[0]?.firstTime, sums[0]?.lastTime],
+    ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z'],
+  );
+});
+
+void test('one time, or two', () => {
+  assert.equal(spanWords(line), '08:00:00 to 09:00:00');
+  assert.equal(spanWords({ ...line, lastTime: line.firstTime }), '08:00:00');
+});
