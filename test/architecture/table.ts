@@ -77,6 +77,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['export', 'search', 'verify'],
   }),
+  // Many journals in one stream: how they travel, and what whoever reads all of them finds.
+  'domain/fleet': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail'], {
+    public: ['block', 'fleet', 'shapes'],
+    builtins: ['crypto'],
+  }),
   'domain/report': rule(
     [
       'domain/commands',
@@ -169,10 +174,16 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads'] },
   ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
-  'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
-    public: ['shipping'],
-    builtins: ['fs', 'path'],
+  // The one user of the NATS library, which is an optional package: loaded when a link is opened.
+  'adapters/nats': rule(['ports', 'domain/fleet'], {
+    public: ['link'],
+    builtins: ['fs'],
+    packages: ['@nats-io/transport-node', '@nats-io/jetstream'],
   }),
+  'adapters/shipping': rule(
+    ['ports', 'domain/audit', 'domain/fleet', 'gateway/outcome', 'adapters/journal', 'adapters/nats'],
+    { public: ['shipping'], builtins: ['fs', 'path'] },
+  ),
   'adapters/telemetry': rule(
     [
       'ports',

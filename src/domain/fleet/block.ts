@@ -1,0 +1,110 @@
+// How a journal travels to a central stream: one subject for each chain, blocks of whole lines, and the headers that say which. Written by
+// gates, read by them again after each doubt, and by whoever verifies all of them.
+// The rule: the body of a block is lines of the journal with their LFs, byte for byte as they lie in its segments.
+//
+//   dovegate.audit.mail-gate-3.2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11
+//   Nats-Msg-Id: 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11:4001
+//   Dovegate-Seq: 4001-4112
+//   Dovegate-Head: 9a0f...
+//
+// A mark is a message without lines: a gate whose journal is not the one that the stream holds leaves one and stops. It makes the
+// expected sequence of every other writer of that subject wrong, so that all of them look, and stop too.
+//
+//   Dovegate-Forked: 4112
+//   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none
+//   Dovegate-Text: this journal ends with record 4090
+
+/** Subjects of all chains. */
+export const auditSubjects = 'dovegate.audit.>';
+/** Where whoever verifies keeps what was there. */
+export const checkpointSubject = 'dovegate.fleet.checkpoint';
+export const defaultStream = 'DOVEGATE_AUDIT';
+
+export const headerNames = {
+  id: 'Nats-Msg-Id',
+  seq: 'Dovegate-Seq',
+  head: 'Dovegate-Head',
+  forked: 'Dovegate-Forked',
+  text: 'Dovegate-Text',
+} as const;
+
+const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
+const journalPattern = /^[0-9a-f]{32}$/;
+const hashPattern = /^[0-9a-f]{64}$/;
+
+/** One word of a subject: no dot, no wildcard. */
+export function isHostWord(text: string): boolean {
+  return hostPattern.test(text);
+}
+
+/** The word for a machine's name: `mail1.example.com` is `mail1_example_com`. */
+export function hostWordOf(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
+}
+
+export function subjectOf(host: string, journal: string): string {
+  return `dovegate.audit.${host}.${journal}`;
+}
+
+/** Undefined: no subject of a chain. */
+export function readSubject(
+  subject: string,
+): { readonly host: string; readonly journal: string } | undefined {
+  const [first, second, host = '', journal = '', ...rest] = subject.split('.');
+  if (first !== 'dovegate' || second !== 'audit' || rest.length > 0) return undefined;
+  return isHostWord(host) && journalPattern.test(journal) ? { host, journal } : undefined;
+}
+
+export type BlockHead =
+  | {
+      readonly kind: 'block';
+      readonly first: number;
+      readonly last: number;
+      /** Hash of the last line. */
+      readonly head: string;
+    }
+  | {
+      readonly kind: 'mark';
+      readonly seq: number;
+      /** Undefined: the journal of the gate that left it has no such record. */
+      readonly head: string | undefined;
+      readonly text: string;
+    };
+
+/** Names and values, for the message. */
+export function formatHead(journal: string, head: BlockHead): readonly (readonly [string, string])[] {
+  if (head.kind === 'block') {
+    return [
+      [headerNames.id, `${journal}:${head.first}`],
+      [headerNames.seq, `${head.first}-${head.last}`],
+      [headerNames.head, head.head],
+    ];
+  }
+  return [
+    [headerNames.forked, String(head.seq)],
+    [headerNames.head, head.head ?? '-'],
+    [headerNames.text, head.text.replaceAll(/[^ -~]/g, ' ').slice(0, 300)],
+  ];
+}
+
+/** `header`: gives a value, or an empty text. Undefined: these are not the headers of ours. */
+export function readHeadOf(header: (name: string) => string): BlockHead | undefined {
+  const head = header(headerNames.head);
+  const forked = header(headerNames.forked);
+  if (forked !== '') {
+    const seq = readCount(forked);
+    if (seq === undefined || !(head === '-' || hashPattern.test(head))) return undefined;
+    return { kind: 'mark', seq, head: head === '-' ? undefined : head, text: header(headerNames.text) };
+  }
+  const [from = '', to = '', ...rest] = header(headerNames.seq).split('-');
+  const first = readCount(from);
+  const last = readCount(to);
+  if (first === undefined || last === undefined || rest.length > 0) return undefined;
+  if (first < 1 || last < first || !hashPattern.test(head)) return undefined;
+  return { kind: 'block', first, last, head };
+}
+
+function readCount(text: string): number | undefined {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  return Number.isSafeInteger(value) ? value : undefined;
+}

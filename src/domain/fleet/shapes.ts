@@ -1,0 +1,111 @@
+// What whoever verifies many gates reads, remembers and says.
+
+/** One message of the stream, as it was stored. */
+export interface FleetMessage {
+  /** The stream's own number of it. */
+  readonly streamSeq: number;
+  /** Milliseconds since 1970 by the server's clock, when it was stored. */
+  readonly storedMs: number;
+  readonly subject: string;
+  /** The value of a header, or an empty text. */
+  readonly header: (name: string) => string;
+  /** Valid until the next message is asked for. */
+  readonly bytes: Buffer;
+}
+
+/** What can be wrong. A closed list: scripts rely on the words. */
+export type FleetFindingKind =
+  /** A line is not what its hash says. */
+  | 'changed'
+  /** A message or a line has not the form of ours. */
+  | 'malformed'
+  /** Records are gone from between two others. */
+  | 'missing'
+  /** Records come a second time, or behind later ones; their lines are the same. */
+  | 'repeated'
+  /** `prev` is not the hash of the record before. */
+  | 'unlinked'
+  /** The host's records do not go on behind what the stream has: its own end was cut off, or put back from a copy. */
+  | 'cut-at-host'
+  /** What was read earlier is not in the stream any more. */
+  | 'cut-in-stream'
+  /** The stream was removed and made anew. */
+  | 'stream-replaced'
+  /** Two different records with one seq and one journal; or the same journal under two hosts; or a gate left a mark. */
+  | 'forked'
+  /** Neither record nor checkpoint for longer than `silent_after`. */
+  | 'silent'
+  /** A host that is listed has never sent anything. */
+  | 'never-seen'
+  /** It is not listed. */
+  | 'unknown-host'
+  /** A known host has another journal than before. */
+  | 'new-journal'
+  /** A signature is not right for its record. */
+  | 'bad-signature'
+  /** A checkpoint without signature, or by a key that is not the listed one and was not named by it. */
+  | 'untrusted'
+  /** Exchanges whose end never came. */
+  | 'open'
+  /** A policy, the catalog or the release is another one than at most other hosts. */
+  | 'differs'
+  /** The host's clock and the server's are apart. */
+  | 'clock-apart';
+
+/** One thing that is wrong, and where. */
+export interface FleetFinding {
+  readonly kind: FleetFindingKind;
+  readonly host: string;
+  readonly journal?: string | undefined;
+  /** Of the record. */
+  readonly seq?: number | undefined;
+  /** RFC 3339: of the record, or of what was last heard. */
+  readonly time?: string | undefined;
+  /** A sentence for people: what, and what to do. */
+  readonly text: string;
+}
+
+/** Who must be there, and by when. */
+export interface ExpectedHost {
+  /** The public key that signs its checkpoints, in base64; undefined: signatures are only tested to be right. */
+  readonly key: string | undefined;
+  readonly silentMs: number;
+}
+
+/** A gate as `fleet status` and the page show it. Plain data. */
+export interface GateRow {
+  readonly host: string;
+  /** Undefined: nothing came from it yet. */
+  readonly journal?: string | undefined;
+  readonly seq?: number | undefined;
+  readonly hash?: string | undefined;
+  /** Seq up to which a trusted signature vouches. */
+  readonly signedSeq?: number | undefined;
+  /** RFC 3339, by the server's clock: its last message. */
+  readonly lastSeen?: string | undefined;
+  /** Record time against the server's, of the last message, in milliseconds; positive: the host's clock is ahead. */
+  readonly driftMs?: number | undefined;
+  readonly program?: string | undefined;
+  readonly catalog?: string | undefined;
+  /** Version of each policy by its name, as its newest admission has it. */
+  readonly policies: Readonly<Record<string, string>>;
+  readonly open: number;
+  /** How many findings stand for it. */
+  readonly findings: number;
+  /** Words of what differs from most others: `catalog`, `program`, `policy NAME`. */
+  readonly differs: readonly string[];
+}
+
+/** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */
+export interface FleetStatus {
+  /** RFC 3339: when it was written. */
+  readonly at: string;
+  readonly stream: string;
+  /** The last message that was read. */
+  readonly streamSeq: number;
+  readonly records: number;
+  readonly gates: readonly GateRow[];
+  readonly findings: readonly FleetFinding[];
+  /** The last line that was signed. */
+  readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
+}
