@@ -424,7 +424,10 @@ export function filesSince(
 /** Somebody who sets the clock back and forth within one file does it by less. */
 const clockDoubtMs = 3_600_000;
 
-/** The files without those at the end that hold only records of later times; undefined: all. Found by halves. */
+/**
+ * The files without those that hold only records of later times; undefined: all. Found by halves, up to an hour after the time; a file of that
+ * hour goes if the one after it says that all its records are later.
+ */
 export async function filesUntil(
   files: readonly TrailFile[],
   untilMs: number | undefined,
@@ -443,15 +446,39 @@ export async function filesUntil(
     if (isLater) high = middle;
     else low = middle + 1;
   }
-  return files.slice(0, low);
+  const chosen = files.slice(0, low);
+  let next = await beginOf(files[low]);
+  for (let at = low - 1; at >= 0; at -= 1) {
+    const began = await beginOf(files[at]);
+    if (began !== undefined && began.timeMs < untilMs) break;
+    if (next?.before === files[at]?.name && (next?.earliestMs ?? 0) >= untilMs) chosen.splice(at, 1);
+    next = began;
+  }
+  return chosen;
 }
 
-/** When a file begins, by the wall clock, and how far that had been set until then; undefined: its first line does not tell. */
-function readBegin(line: Buffer): { readonly timeMs: number; readonly stepsMs: number } | undefined {
+/** What the first line of a file tells. */
+interface Begin {
+  /** By the wall clock. */
+  readonly timeMs: number;
+  /** How far the wall clock had been set until then. */
+  readonly stepsMs: number;
+  /** The file before, and the earliest time in it; undefined: not known, as in files of older releases. */
+  readonly before: unknown;
+  readonly earliestMs: number | undefined;
+}
+
+function readBegin(line: Buffer): Begin | undefined {
   const text = line.toString('utf8');
   const timeMs = parseTime(readHead(text)?.time ?? '');
-  const stepsMs = parseLine(text)?.['steps_ms'];
-  return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof stepsMs === 'number' ? stepsMs : 0 };
+  if (timeMs === undefined) return undefined;
+  const { steps_ms: stepsMs, segment: before, earliest } = parseLine(text) ?? {};
+  return {
+    timeMs,
+    stepsMs: typeof stepsMs === 'number' ? stepsMs : 0,
+    before,
+    earliestMs: typeof earliest === 'string' ? parseTime(earliest) : undefined,
+  };
 }
 
 /** What there is in the trails, and users like the one that is asked for; what cannot be read is left out. */

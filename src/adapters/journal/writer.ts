@@ -425,9 +425,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     out.open(number, 0);
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;
-    const place = { segment: before, segment_hash: ledger.hash };
-    const restart = { open_seq: ledger.openSeq, steps_ms: ledger.stepsMs };
-    checkpoint(wallMs, { ...place, ...restart, ...more });
+    checkpoint(wallMs, { ...ledger.beginSegment(before), ...more });
   }
 
   function heal(order: Order & { readonly do: 'heal' }): Report {

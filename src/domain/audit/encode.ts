@@ -172,7 +172,7 @@ function attempt(r: JournalRecord, budget: Budget): string {
   body += command.users;
   if (own !== undefined) {
     body += encodeMembers(
-      ['next_key', 'open_seq', 'step_ms', 'steps_ms', 'recovered', 'ring', 'lost'],
+      ['next_key', 'open_seq', 'step_ms', 'steps_ms', 'earliest', 'recovered', 'ring', 'lost'],
       own,
       max,
     );

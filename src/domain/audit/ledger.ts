@@ -163,6 +163,9 @@ export function noteExchange(
   return head;
 }
 
+/** Sorts after every time. */
+const noTime = '~';
+
 /** Where a chain stands. */
 export interface LedgerState {
   readonly journal: string;
@@ -191,6 +194,8 @@ export class Ledger implements LedgerState {
   #resumedMs = 0;
   /** As text: it is needed far less often than it changes. */
   #lastTime = '';
+  /** Of the segment under way; `noTime`: nothing is in it, empty: another run wrote some of it. */
+  #earliest = noTime;
   /** Completed since it was settled: if the ledger is set back, they are not. */
   readonly #ended: OpenExchanges = new Map();
 
@@ -220,6 +225,7 @@ export class Ledger implements LedgerState {
     this.oldestSeq = oldestSeq;
     this.#resumedMs = timeMs;
     this.#lastTime = '';
+    this.#earliest = '';
     this.#ended.clear();
   }
 
@@ -263,11 +269,20 @@ export class Ledger implements LedgerState {
     return { time: wallMs, event: 'checkpoint', ...names, head: this.hash, oldest_seq: this.oldestSeq };
   }
 
+  /** What the first record of a segment says beside its checkpoint, and no later one. `before`: the segment that ends here. */
+  beginSegment(before: string | undefined): Partial<OwnRecord> {
+    const place = { segment: before, segment_hash: this.hash };
+    const restart = { open_seq: this.openSeq, steps_ms: this.stepsMs, earliest: this.#earliest || undefined };
+    this.#earliest = noTime;
+    return { ...place, ...restart };
+  }
+
   #note(line: string, head: string): void {
     this.seq += 1;
     this.hash = head;
     const { time, event } = noteExchange(this.open, this.seq, line, this.#ended) ?? {};
     this.#lastTime = time ?? '';
+    if (this.#lastTime < this.#earliest) this.#earliest = this.#lastTime;
     const step = event === 'clock' ? parseLine(line)?.['step_ms'] : undefined;
     if (typeof step === 'number') this.stepsMs += step;
   }

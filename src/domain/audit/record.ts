@@ -166,6 +166,8 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly step_ms?: number | undefined;
   /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
   readonly steps_ms?: number | undefined;
+  /** The earliest time (RFC 3339) in the segment before, in a segment's first record; absent if one run did not write all of that segment. */
+  readonly earliest?: string | undefined;
   /** Records that the memory of the run before held and the segments did not, in a start record. */
   readonly recovered?: number | undefined;
   /** What was wrong with that memory: `missing`, `damaged`, `foreign`. */

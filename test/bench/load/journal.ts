@@ -58,7 +58,7 @@ export function makeJournal(directory: string, until: { records: number } | { by
     descriptor = openSync(join(directory, `${String(segments).padStart(8, '0')}.jsonl`), 'wx', 0o600);
     inSegment = 0;
     if (segments === 1) put(ledger.seal(encodeBody({ time: at, event: 'start', ...names })));
-    else put(ledger.sealSigned({ ...ledger.checkpoint(at), segment: before, segment_hash: ledger.hash }));
+    else put(ledger.sealSigned({ ...ledger.checkpoint(at), ...ledger.beginSegment(before) }));
   };
   const nextId = createUlidSource();
   const isFull = (): boolean => ledger.seq >= recordsMax - 1 || bytes >= bytesMax;

@@ -21,13 +21,16 @@ const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
   would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
   head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
-  first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms lost torn until error`.split(/\s+/);
+  first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms earliest lost torn until error`.split(
+    /\s+/,
+  );
 
 const everything: JournalRecord = {
   error: 'poison',
   until: '2026-11-13T08:22:34.123Z',
   torn: { sha256: 'cc', bytes: 3, file: '00000001.jsonl.torn' },
   lost: 1,
+  earliest: '2026-11-12T08:22:34.123Z',
   steps_ms: -5,
   step_ms: 5,
   open_seq: 4,
