@@ -35,6 +35,7 @@ const manifestShape = z.object({
   version: z.string(),
   license: z.string(),
   files: z.array(z.string()),
+  optionalDependencies: z.record(z.string(), z.string()),
   dependencies: z.record(z.string(), z.string()),
   devDependencies: z.record(z.string(), z.string()),
 });

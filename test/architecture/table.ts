@@ -173,13 +173,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads'] },
   ),
-  // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
-  'adapters/nats': rule(['ports', 'domain/fleet'], {
+  'adapters/nats': rule(['ports', 'domain/audit/record', 'domain/fleet', 'adapters/host/clock'], {
     public: ['link'],
-    builtins: ['fs'],
-    packages: ['@nats-io/transport-node', '@nats-io/jetstream'],
+    // net: a look at a server before the library dials it. crypto: addresses in its certificate.
+    builtins: ['fs', 'net', 'tls', 'crypto'],
+    packages: ['@nats-io/transport-node'],
   }),
+  // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(
     ['ports', 'domain/audit', 'domain/fleet', 'gateway/outcome', 'adapters/journal', 'adapters/nats'],
     { public: ['shipping'], builtins: ['fs', 'path'] },

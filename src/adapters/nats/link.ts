@@ -2,44 +2,16 @@
 // The rules: TLS always; nothing is sent again in silence: a connection that is lost stays lost, and its user opens another one and looks
 // where it stands. The library is loaded when the first link is opened, because it is an optional package.
 
+import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import { systemClock } from '../host/clock.js';
+import { dial, loadLibrary, type NatsLibrary, type NatsSettings, placeOf, readFiles } from './dial.js';
+import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
+import { messageOfDirect, type ReadDoor, readStream } from './read.js';
+import { configOf, warningsOf } from './stream.js';
 
-/** Where, and as whom. Files are read at each opening, so that new ones are found. */
-export interface NatsSettings {
-  /** At least one; tried in their order. */
-  readonly servers: readonly { readonly host: string; readonly port: number }[];
-  /** The system's roots when absent. */
-  readonly caFile?: string | undefined;
-  /** A `.creds` file: a JWT and the seed of its key. */
-  readonly credentialsFile?: string | undefined;
-  /** Both or none. */
-  readonly client?: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** Shown by the server's own tools. */
-  readonly name: string;
-}
-
-export type NatsFaultCode =
-  | 'library-missing' // the optional packages are not installed
-  | 'dial-refused' // nobody listens, no route, no such name
-  | 'dial-timeout' // no connection, no handshake, or no answer in time
-  | 'tls-failed' // certificate, name, no TLS where it is demanded, or a file of ours
-  | 'auth-rejected' // the server does not know us
-  | 'no-rights' // this user may not do that
-  | 'no-stream' // there is no such stream, or no JetStream
-  | 'stream-full' // it takes no more
-  | 'wrong-sequence' // somebody else, or a lost answer of ours, wrote meanwhile
-  | 'closed-early' // the connection ended
-  | 'refused'; // any other error of the server; the message has its words
-
-/** `message`: a sentence for operators. */
-export class NatsFault extends Error {
-  override readonly name = 'NatsFault';
-  readonly code: NatsFaultCode;
-  constructor(code: NatsFaultCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.code = code;
-  }
-}
+export { NatsFault, type NatsFaultCode, type NatsSettings };
 
 /** What is known of a stream. */
 export interface StreamInfo {
@@ -55,6 +27,8 @@ export interface StreamInfo {
 
 /** Every promise rejects with a NatsFault, within a time limit. */
 export interface NatsLink {
+  /** `HOST:PORT` of the server that took us. */
+  readonly place: string;
   /** Resolves when the connection has ended, with why; undefined: `close` did it. */
   readonly ended: Promise<NatsFault | undefined>;
   /** By `$JS.API.DIRECT.GET.STREAM.SUBJECT`, which rights can be given for by subject. Undefined: there is none. */
@@ -73,7 +47,7 @@ export interface NatsLink {
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
   /**
    * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader; goes on when new ones
-   * come, until the signal is aborted, or, with `untilSeq`, ends behind that one. Rejects when the connection ends.
+   * come, until the signal is aborted, or, with `untilSeq`, ends behind that one or when nothing is left. Rejects when the connection ends.
    */
   read(
     stream: string,
@@ -90,4 +64,201 @@ export interface NatsLink {
     settings: { readonly replicas: number; readonly maxAgeMs: number; readonly maxBytes: number | undefined },
   ): Promise<void>;
   close(): Promise<void>;
+}
+
+/** For each answer. */
+const answerMs = 5_000;
+/** Another stream has this name, with other settings. */
+const streamExists = 10_058;
+const noMessage = 404;
+
+/** Tries the servers in their order. Rejects with a NatsFault, or with the signal's reason. */
+export async function openNats(settings: NatsSettings, signal?: AbortSignal): Promise<NatsLink> {
+  const library = await loadLibrary();
+  const files = readFiles(settings);
+  const faults: NatsFault[] = [];
+  for (const server of settings.servers) {
+    try {
+      const connection = await dial(library, server, settings, files, signal ?? new AbortController().signal);
+      return linkOf(library, connection, placeOf(server), settings.inbox ?? '_INBOX');
+    } catch (thrown) {
+      if (!(thrown instanceof NatsFault)) throw thrown;
+      faults.push(thrown);
+    }
+  }
+  // A server that is there and refuses us is worth more than one that is away.
+  const told = faults.find((fault) => !fault.code.startsWith('dial-')) ?? faults[0];
+  throw new NatsFault(
+    told?.code ?? 'dial-refused',
+    faults.map((fault) => fault.message).join('; ') || 'no server is named',
+    told?.cause,
+  );
+}
+
+function linkOf(library: NatsLibrary, connection: NatsConnection, place: string, inbox: string): NatsLink {
+  let isClosing = false;
+  const ended = connection.closed().then((thrown) => {
+    if (isClosing) return undefined;
+    if (thrown instanceof Error && /^(?:UserAuthenticationExpired|Authorization)Error$/.test(thrown.name)) {
+      return new NatsFault('auth-rejected', `${place} ended our login: ${thrown.message}`, thrown);
+    }
+    const words = thrown instanceof Error ? `: ${thrown.message}` : '';
+    return new NatsFault('closed-early', `${place} ended the connection${words}`, thrown);
+  });
+
+  const refusals: ReadDoor['refusals'] = new Set();
+  void (async () => {
+    for await (const status of connection.status()) {
+      if (status.type !== 'error' || status.error.name !== 'PermissionViolationError') continue;
+      for (const tell of refusals) tell(status.error);
+    }
+  })();
+
+  const request = async (
+    subject: string,
+    doing: string,
+    payload?: Uint8Array | string,
+    headers?: MsgHdrs,
+  ): Promise<Msg> => {
+    try {
+      return await connection.request(subject, payload, {
+        timeout: answerMs,
+        ...(headers !== undefined && { headers }),
+      });
+    } catch (thrown) {
+      throw faultOfRequest(thrown, doing);
+    }
+  };
+  const readAnswer = (answer: Msg, doing: string): Readonly<Record<string, unknown>> => {
+    let value: unknown;
+    try {
+      value = JSON.parse(answer.string());
+    } catch {
+      value = undefined;
+    }
+    if (!isObject(value)) throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
+    const { error } = value;
+    if (isObject(error)) {
+      const { description } = error;
+      const words = typeof description === 'string' ? description : 'no reason given';
+      throw faultOfAnswer(Number(error['err_code'] ?? error['code']), words, doing);
+    }
+    return value;
+  };
+  const ask: ReadDoor['ask'] = async (subject, body, doing) => {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    return readAnswer(await request(`$JS.API.${subject}`, doing, payload), doing);
+  };
+  /** A stream that does not take direct questions leaves them without an answer, as one that is not there does. */
+  const direct = async (
+    stream: string,
+    subject: string,
+    doing: string,
+    payload?: string,
+  ): Promise<FleetMessage | undefined> => {
+    let answer: Msg;
+    try {
+      answer = await request(`$JS.API.DIRECT.GET.${subject}`, doing, payload);
+    } catch (thrown) {
+      if (!(thrown instanceof NatsFault) || !/^(?:dial-timeout|no-stream)$/.test(thrown.code)) throw thrown;
+      if (thrown.code === 'dial-timeout' && !(await isAlive(connection))) throw thrown;
+      const why = `no stream "${stream}" answers there: make it (\`dovegate audit fleet init\`), or switch its allow_direct on`;
+      throw new NatsFault('no-stream', `cannot ${doing}: ${why}`, thrown);
+    }
+    const code = answer.headers?.code ?? 0;
+    if (code === noMessage) return undefined;
+    const message = code === 0 ? messageOfDirect(answer) : undefined;
+    if (message !== undefined) return message;
+    const words = answer.headers?.description ?? 'the answer is not of JetStream';
+    throw new NatsFault('refused', `cannot ${doing}: ${words} (${code})`);
+  };
+  const door: ReadDoor = {
+    connection,
+    place,
+    inbox,
+    payloadMax: connection.info?.max_payload ?? 1 << 20,
+    ended,
+    refusals,
+    ask,
+  };
+
+  return {
+    place,
+    ended,
+    lastOf: (stream, subject) =>
+      direct(stream, `${stream}.${subject}`, `ask ${place} for the last message of ${subject}`),
+    messageAt: (stream, streamSeq) =>
+      direct(
+        stream,
+        stream,
+        `ask ${place} for message ${streamSeq} of ${stream}`,
+        JSON.stringify({ seq: streamSeq }),
+      ),
+    async publish(subject, headers, bytes, expected) {
+      const doing = `publish to ${subject} at ${place}`;
+      const all = library.headers();
+      for (const [name, value] of headers) all.append(name, value);
+      all.set('Nats-Expected-Last-Subject-Sequence', String(expected));
+      const answer = readAnswer(await request(subject, doing, bytes, all), doing);
+      const streamSeq = Number(answer['seq']);
+      if (!Number.isSafeInteger(streamSeq) || streamSeq < 1) {
+        throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
+      }
+      return { streamSeq, isDuplicate: answer['duplicate'] === true };
+    },
+    async info(stream) {
+      const { created, state, config } = await ask(
+        `STREAM.INFO.${stream}`,
+        undefined,
+        `look at stream ${stream} at ${place}`,
+      );
+      const now = isObject(state) ? state : {};
+      return {
+        created: String(created),
+        firstSeq: Number(now['first_seq']),
+        lastSeq: Number(now['last_seq']),
+        messages: Number(now['messages']),
+        bytes: Number(now['bytes']),
+        warnings: warningsOf(stream, isObject(config) ? config : {}),
+      };
+    },
+    read: (stream, from, options) =>
+      readStream(door, {
+        stream,
+        from,
+        subject: options.subject,
+        untilSeq: options.untilSeq,
+        signal: options.signal,
+      }),
+    async createStream(stream, wanted) {
+      const doing = `make stream ${stream} at ${place}`;
+      const body = configOf(stream, wanted);
+      const answer = await request(`$JS.API.STREAM.CREATE.${stream}`, doing, JSON.stringify(body));
+      try {
+        readAnswer(answer, doing);
+      } catch (thrown) {
+        const exists = thrown instanceof NatsFault && thrown.message.endsWith(`(${streamExists})`);
+        if (!exists) throw thrown;
+      }
+    },
+    async close() {
+      isClosing = true;
+      await connection.close();
+    },
+  };
+}
+
+/** Whether the server answers at all. */
+function isAlive(connection: NatsConnection): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = systemClock.setTimer(answerMs, () => resolve(false));
+    const settle = (isThere: boolean): void => {
+      timer.cancel();
+      resolve(isThere);
+    };
+    connection.rtt().then(
+      () => settle(true),
+      () => settle(false),
+    );
+  });
 }

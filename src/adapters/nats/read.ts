@@ -1,0 +1,254 @@
+// Reads messages of a stream in their order, by a pull consumer of our own: the library's goes on by itself behind a loss, and has no bound
+// in bytes.
+// The rules: at most a few MiB are asked for ahead of the reader; the numbers of the deliveries have no gap; silence of the server ends
+// it. Nothing is acknowledged: where it stands is known to the reader only, and the consumer goes when nobody asks it.
+
+import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { Timer } from '../../ports/machine.js';
+import { systemClock } from '../host/clock.js';
+import { NatsFault } from './fault.js';
+
+/** Of one pull; two are on their way, so that the server need not wait for us. */
+const pull = { messages: 256, bytesMin: 2 << 20, expiresMs: 30_000, heartbeatMs: 2_000 } as const;
+/** Nothing within so long, neither message nor heartbeat: the pull may have ended without a word, or the server is gone. */
+const silenceMs = 2.5 * pull.heartbeatMs;
+const watchMs = 500;
+/** A consumer that nobody asks is removed by the server: it must outlive a slow reader. */
+const inactiveMs = 10 * 60_000;
+
+export interface ReadTask {
+  readonly stream: string;
+  readonly from: { readonly streamSeq: number } | { readonly storedMs: number };
+  readonly subject: string;
+  readonly untilSeq: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What a read needs of its link. */
+export interface ReadDoor {
+  readonly connection: NatsConnection;
+  readonly place: string;
+  readonly inbox: string;
+  /** Of one message, by the server. */
+  readonly payloadMax: number;
+  readonly ended: Promise<NatsFault | undefined>;
+  /** Called with the server's words when it refuses something that no request stands behind. */
+  readonly refusals: Set<(thrown: Error) => void>;
+  /** One question to JetStream's API; rejects with a NatsFault. */
+  readonly ask: (subject: string, body: unknown, doing: string) => Promise<Readonly<Record<string, unknown>>>;
+}
+
+export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerator<FleetMessage, void, void> {
+  const { connection, place } = door;
+  const { stream, signal, untilSeq } = task;
+  if (signal.aborted) return;
+  const doing = `read ${stream} at ${place}`;
+  const consumer = `dovegate-${crypto.randomUUID()}`;
+  const made = await door.ask(
+    `CONSUMER.CREATE.${stream}.${consumer}.${task.subject}`,
+    { stream_name: stream, config: configOf(consumer, task) },
+    doing,
+  );
+  const remove = (): void => {
+    if (connection.isClosed()) return;
+    connection.publish(`$JS.API.CONSUMER.DELETE.${stream}.${consumer}`);
+  };
+  // A read with an end, and nothing up to it.
+  if (untilSeq !== undefined && made['num_pending'] === 0) {
+    remove();
+    return;
+  }
+
+  const inbox = `${door.inbox}.${crypto.randomUUID()}`;
+  const bytesMax = Math.max(pull.bytesMin, door.payloadMax + (64 << 10));
+  const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
+  let queuedBytes = 0;
+  /** Messages that the server may still send without being asked again. */
+  let asked = 0;
+  let pulls = 0;
+  let delivered = 0;
+  let fault: NatsFault | undefined;
+  let isOver = false;
+  let wake: (() => void) | undefined;
+  let silence: Timer | undefined;
+  let silences = 0;
+  let heardMs = systemClock.now();
+
+  const end = (why?: NatsFault): void => {
+    fault ??= why;
+    isOver = true;
+    wake?.();
+  };
+  /** Looks whether the server still speaks, as long as the reader waits for it. */
+  const watch = (): void => {
+    silence = systemClock.setTimer(watchMs, () => {
+      if (queuedBytes >= bytesMax) heardMs = systemClock.now();
+      else if (systemClock.now() - heardMs > silenceMs) {
+        // A pull whose bytes were used up exactly ends without a word: asked again once.
+        silences += 1;
+        if (silences > 1) {
+          const what = `nothing came for ${(silenceMs * 2) / 1000} s`;
+          return end(new NatsFault('closed-early', `cannot ${doing}: ${what}`));
+        }
+        asked = 0;
+        heardMs = systemClock.now();
+        askMore();
+      }
+      watch();
+    });
+  };
+  const askMore = (): void => {
+    if (isOver || queuedBytes >= bytesMax) return;
+    while (asked <= pull.messages) {
+      pulls += 1;
+      asked += pull.messages;
+      const request = {
+        batch: pull.messages,
+        max_bytes: bytesMax,
+        expires: pull.expiresMs * 1_000_000,
+        idle_heartbeat: pull.heartbeatMs * 1_000_000,
+      };
+      connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, JSON.stringify(request), {
+        reply: `${inbox}.${pulls}`,
+      });
+    }
+  };
+  const onStatus = (message: Msg): void => {
+    const { code = 0, description = '' } = message.headers ?? {};
+    if (code === 100) return;
+    const words = description.toLowerCase();
+    if (code === 408 || (code === 409 && words.includes('maxbytes'))) {
+      asked = Math.max(0, asked - Number(message.headers?.get('Nats-Pending-Messages') ?? 0));
+      return askMore();
+    }
+    end(new NatsFault('closed-early', `cannot ${doing}: the server ended it: ${description} (${code})`));
+  };
+  const subscription = connection.subscribe(`${inbox}.*`, {
+    callback: (thrown, message) => {
+      if (isOver) return;
+      if (thrown !== null) {
+        const code = thrown.name === 'PermissionViolationError' ? 'no-rights' : 'closed-early';
+        return end(new NatsFault(code, `cannot ${doing}: ${thrown.message}`, thrown));
+      }
+      silences = 0;
+      heardMs = systemClock.now();
+      const at = readDelivery(message.reply ?? '');
+      if (at === undefined) return onStatus(message);
+      asked -= 1;
+      delivered += 1;
+      if (at.delivery !== delivered) {
+        return end(new NatsFault('closed-early', `cannot ${doing}: a message was lost on its way`));
+      }
+      queue.push({ message, place: at });
+      queuedBytes += message.data.length;
+      wake?.();
+      askMore();
+    },
+  });
+  const onRefusal = (thrown: Error): void => {
+    if (!thrown.message.includes(consumer)) return;
+    end(new NatsFault('no-rights', `cannot ${doing}: the server says: ${thrown.message}`, thrown));
+  };
+  door.refusals.add(onRefusal);
+  const onAbort = (): void => end();
+  signal.addEventListener('abort', onAbort);
+  void door.ended.then((why) =>
+    end(why ?? new NatsFault('closed-early', `cannot ${doing}: the connection was closed here`)),
+  );
+  try {
+    askMore();
+    watch();
+    for (;;) {
+      if (signal.aborted) return;
+      const next = queue.shift();
+      if (next === undefined) {
+        if (fault !== undefined) throw fault;
+        if (isOver) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = undefined;
+        continue;
+      }
+      queuedBytes -= next.message.data.length;
+      const { streamSeq, pending } = next.place;
+      if (untilSeq !== undefined && streamSeq > untilSeq) return;
+      yield messageOf(next.message, next.place);
+      if (untilSeq !== undefined && (streamSeq === untilSeq || pending === 0)) return;
+      if (asked <= pull.messages) askMore();
+    }
+  } finally {
+    isOver = true;
+    silence?.cancel();
+    signal.removeEventListener('abort', onAbort);
+    door.refusals.delete(onRefusal);
+    if (!connection.isClosed()) {
+      subscription.unsubscribe();
+      remove();
+    }
+  }
+}
+
+function configOf(name: string, { from, subject }: ReadTask): Readonly<Record<string, unknown>> {
+  const start =
+    'streamSeq' in from
+      ? { deliver_policy: 'by_start_sequence', opt_start_seq: Math.max(1, from.streamSeq) }
+      : { deliver_policy: 'by_start_time', opt_start_time: new Date(from.storedMs).toISOString() };
+  return {
+    name,
+    ...start,
+    filter_subject: subject,
+    ack_policy: 'none',
+    replay_policy: 'instant',
+    max_deliver: 1,
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: inactiveMs * 1_000_000,
+  };
+}
+
+interface Delivery {
+  readonly streamSeq: number;
+  readonly delivery: number;
+  readonly storedMs: number;
+  readonly pending: number;
+}
+
+/** The reply subject of a message of a consumer: `$JS.ACK.[DOMAIN.ACCOUNT.]STREAM.CONSUMER.TRIES.SEQ.DELIVERY.NANOSECONDS.PENDING[.TOKEN]`. */
+function readDelivery(reply: string): Delivery | undefined {
+  if (!reply.startsWith('$JS.ACK.')) return undefined;
+  const words = reply.split('.');
+  const [seq = '', delivery = '', nanoseconds = '', pending = ''] = words.slice(words.length >= 11 ? 7 : 5);
+  return {
+    streamSeq: Number(seq),
+    delivery: Number(delivery),
+    storedMs: Number(nanoseconds.slice(0, -6)),
+    pending: Number(pending),
+  };
+}
+
+function messageOf(message: Msg, { streamSeq, storedMs }: Delivery): FleetMessage {
+  const { data } = message;
+  return {
+    streamSeq,
+    storedMs,
+    subject: message.subject,
+    header: (name) => message.headers?.get(name) ?? '',
+    bytes: Buffer.from(data.buffer, data.byteOffset, data.length),
+  };
+}
+
+/** Of an answer to DIRECT.GET. Undefined: it is none. */
+export function messageOfDirect(message: Msg): FleetMessage | undefined {
+  const { data, headers } = message;
+  const streamSeq = Number(headers?.get('Nats-Sequence'));
+  if (headers === undefined || !Number.isSafeInteger(streamSeq) || streamSeq < 1) return undefined;
+  return {
+    streamSeq,
+    storedMs: Date.parse(headers.get('Nats-Time-Stamp')),
+    subject: headers.get('Nats-Subject'),
+    header: (name) => headers.get(name),
+    bytes: Buffer.from(data.buffer, data.byteOffset, data.length),
+  };
+}
