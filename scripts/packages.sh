@@ -23,6 +23,7 @@ needs() {
 	audit)
 		echo "/usr/sbin/rsyslogd rsyslog"; echo "/usr/lib/*/rsyslog/lmnsd_gtls.so rsyslog-gnutls"
 		echo "/usr/bin/prometheus prometheus";;
+	fleet) echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2";;
 	debian) echo "debootstrap debootstrap";;
 	systemd) needs debian; echo "systemd-nspawn systemd-container";;
 	container) needs systemd; echo "buildah buildah"; echo "crun crun";;

@@ -3,11 +3,12 @@
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario page fuzz dovecot audit systemd container
+//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario page fuzz dovecot audit fleet systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
+// DOVEGATE_NATS="native trixie"    the releases whose nats-server is tested (default native)
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,6 +23,7 @@ const stageFolders = {
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
   audit: ['rsyslog', 'prometheus'],
+  fleet: ['fleet'],
   systemd: ['systemd'],
   container: ['container'],
 };
@@ -141,7 +143,19 @@ if (asked[0] === 'file') {
 
 const stages =
   asked.length === 0
-    ? ['lint', 'unit', 'package', 'fuzz', 'scenario', 'page', 'dovecot', 'audit', 'systemd', 'container']
+    ? [
+        'lint',
+        'unit',
+        'package',
+        'fuzz',
+        'scenario',
+        'page',
+        'dovecot',
+        'audit',
+        'fleet',
+        'systemd',
+        'container',
+      ]
     : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
 // Two boots, where one is enough to notice a broken unit.
 if (asked.length === 0) process.env.DOVEGATE_SYSTEMD ??= 'bookworm';

@@ -8,6 +8,7 @@ export const otherTestFolders: readonly string[] = [
   'bench',
   'container',
   'dovecot',
+  'fleet',
   'fuzz',
   'kit',
   'kit-self',

@@ -1,0 +1,226 @@
+// A real nats-server for a test, as docs/audit-fleet has it: TLS, a user for each certificate with rights for its own subject only, and a
+// store that can be killed, copied and put back. It runs in the foreground as a child of the test. test/fleet/setup installs it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { NatsSettings } from '../../src/adapters/nats/link.js';
+import { type Authority, makeAuthority } from './certificates.js';
+import { endBefore, type Owner, openFolder } from './folder.js';
+import { freePorts } from './free-ports.js';
+import { makeTrust } from './nats-trust.js';
+import { runProgram } from './program.js';
+import { until } from './until.js';
+
+export interface Nats {
+  /** For example 2.9.10. */
+  readonly version: string;
+  readonly port: number;
+  /** Of the server and of all users. */
+  readonly authority: Authority;
+  /** Holds certificates, keys and credentials of users as files. */
+  readonly folder: string;
+  /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
+  settingsOf(user: string): NatsSettings;
+  /** What it said of itself. */
+  output(): string;
+  /** Resolves when it takes connections. */
+  start(): Promise<void>;
+  /** An orderly end, awaited. */
+  stop(): Promise<void>;
+  /** SIGKILL, awaited. */
+  kill(): Promise<void>;
+  /** SIGSTOP: it takes connections, by the kernel, and says nothing. */
+  freeze(): void;
+  thaw(): void;
+  /** Of a server that is stopped: a copy of its store under a name, and back. */
+  copyStore(name: string): void;
+  restoreStore(name: string): void;
+}
+
+export interface NatsOptions {
+  /** Hosts of gates; each has a user. */
+  readonly gates: readonly string[];
+  /** Users prove themselves by certificates, or by a JWT in a file of credentials. */
+  readonly users?: 'certificates' | 'credentials';
+  /** Acknowledged means synced; 2.10 and later only. */
+  readonly syncAlways?: boolean;
+  readonly stream?: string;
+  /** More of its configuration. */
+  readonly more?: string;
+  /** Default: {@link natsReleases}. */
+  readonly release?: string;
+}
+
+/** It cannot be had here, and why. */
+export interface NoNats {
+  readonly skip: string;
+}
+
+/** Debian releases whose server is tested; `native` is this machine's. */
+export const natsReleases: readonly string[] = (process.env['DOVEGATE_NATS'] ?? 'native').split(' ');
+
+const setup = fileURLToPath(new URL('../../../test/fleet/setup', import.meta.url));
+
+function whyNot(release: string): string | undefined {
+  if (process.platform !== 'linux') return 'a real nats-server is tested on Linux only';
+  if (release === 'native' && existsSync('/usr/sbin/nats-server')) return undefined;
+  if (process.getuid?.() !== 0) return 'installing nats-server needs root';
+  if (!existsSync('/usr/bin/apt-get')) return 'this machine has no apt to install nats-server with';
+  return undefined;
+}
+
+/**
+ * Installs what is missing and starts it; it ends with the test. Where this machine cannot have one: the reason, for `t.skip`; with
+ * DOVEGATE_NO_SKIP=1 in the environment a rejection instead.
+ */
+export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
+  const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
+  const why = whyNot(release);
+  if (why !== undefined) {
+    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no nats-server: ${why}`);
+    return { skip: why };
+  }
+  const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
+  const installed = await runProgram('bash', [setup, release], { env, timeoutMs: 10 * 60_000 });
+  if (installed.exit !== 0) throw new Error(installed.text);
+  const said = new Map(
+    installed.stdout
+      .toString()
+      .split('\n')
+      .map((line) => splitOnce(line)),
+  );
+  const [program = '', ...words] = said.get('program')?.split(' ') ?? [];
+
+  const folder = openFolder(owner);
+  const [port = 0] = await freePorts(1);
+  const authority = makeAuthority({ name: 'authority of the fleet' });
+  const file = (name: string, text: string): void => writeFileSync(join(folder, name), text);
+  const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  file('ca.pem', authority.certificatePem);
+  file('server.pem', certificatePem);
+  file('server.key', keyPem);
+  const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
+  const byCertificate = options.users !== 'credentials';
+  let access: string;
+  if (byCertificate) {
+    for (const name of users.keys()) {
+      const own = authority.issue({ names: [`${name}.fleet.test`], client: true });
+      file(`${name}.pem`, own.certificatePem);
+      file(`${name}.key`, own.keyPem);
+    }
+    const all = [...users].map(([name, permissions]) => ({ user: `${name}.fleet.test`, permissions }));
+    access = `authorization: ${JSON.stringify({ users: all })}`;
+  } else {
+    const trust = makeTrust(users);
+    for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
+    access = trust.configuration;
+  }
+  const store = join(folder, 'store');
+  file(
+    'nats.conf',
+    `server_name: fleet
+listen: "127.0.0.1:${port}"
+jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${options.syncAlways === true ? ', sync_interval: always' : ''} }
+tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
+  ${byCertificate ? `ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true` : ''} }
+${access}
+${options.more ?? ''}
+`,
+  );
+
+  let child: ChildProcess | undefined;
+  let output = '';
+  const end = (signal: NodeJS.Signals): Promise<void> => {
+    const own = child;
+    child = undefined;
+    if (own === undefined || own.exitCode !== null || own.signalCode !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      own.once('exit', () => resolve());
+      own.kill(signal);
+    });
+  };
+  const nats: Nats = {
+    version: said.get('version') ?? '',
+    port,
+    authority,
+    folder,
+    settingsOf: (user) => ({
+      servers: [{ host: '127.0.0.1', port }],
+      caFile: join(folder, 'ca.pem'),
+      name: `test ${user}`,
+      inbox: `_INBOX.${user}`,
+      ...(byCertificate
+        ? { client: { certificateFile: join(folder, `${user}.pem`), keyFile: join(folder, `${user}.key`) } }
+        : { credentialsFile: join(folder, `${user}.creds`) }),
+    }),
+    output: () => output,
+    async start() {
+      const own = spawn(program, [...words, '-c', join(folder, 'nats.conf')], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      child = own;
+      let isReady = false;
+      own.stderr.on('data', (chunk: Buffer) => {
+        output += chunk.toString();
+        if (chunk.includes('Server is ready')) isReady = true;
+      });
+      await until(() => isReady || own.exitCode !== null, 'nats-server is ready');
+      if (own.exitCode !== null) throw new Error(`nats-server did not start:\n${output}`);
+      await until(() => isListening(port), 'nats-server listens');
+    },
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
+    copyStore: (name) => cpSync(store, join(folder, `store-${name}`), { recursive: true }),
+    restoreStore(name) {
+      rmSync(store, { recursive: true, force: true });
+      cpSync(join(folder, `store-${name}`), store, { recursive: true });
+    },
+  };
+  endBefore(folder, () => end('SIGKILL'));
+  mkdirSync(store);
+  await nats.start();
+  return nats;
+}
+
+export interface Rights {
+  readonly publish?: { readonly allow: readonly string[] };
+  readonly subscribe?: { readonly allow: readonly string[] };
+}
+
+/** As the documentation gives them. */
+function rightsOf(user: string, stream: string): Rights {
+  const api = '$JS.API';
+  if (user === 'admin') return {};
+  const subscribe = { allow: [`_INBOX.${user}.>`] };
+  if (user !== 'verifier') {
+    const own = `dovegate.audit.${user}.*`;
+    return { publish: { allow: [own, `${api}.DIRECT.GET.${stream}.${own}`] }, subscribe };
+  }
+  const asked = [
+    `STREAM.INFO.${stream}`,
+    `DIRECT.GET.${stream}`,
+    `DIRECT.GET.${stream}.>`,
+    `CONSUMER.CREATE.${stream}.>`,
+    `CONSUMER.MSG.NEXT.${stream}.>`,
+    `CONSUMER.DELETE.${stream}.>`,
+  ].map((subject) => `${api}.${subject}`);
+  return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };
+}
+
+function splitOnce(line: string): [string, string] {
+  const at = line.indexOf('=');
+  return [line.slice(0, at), line.slice(at + 1)];
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
