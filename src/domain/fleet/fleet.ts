@@ -1,8 +1,22 @@
 // Follows the chains of many gates, as they come out of one stream, and says what is wrong with them, and where.
 // The rules: constant memory for each chain; what is remembered can be saved and gone on with; a fault of the trail is told once, stands
 // until a person accepts it, and the chain is followed on from there. What is wrong only now (silent, apart, open, differs) is asked anew.
+//
+// A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the
+// stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`.
 
+import { genesisHash } from '../audit/ledger.js';
+import { formatTime } from '../audit/record.js';
+import { checkpointSubject, readHeadOf, readSubject } from './block.js';
+import { type Awaited, awaitRecord, Chain, type HostKeys, newChain } from './chain.js';
+import { type ExpectedHead, type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
+import { Findings, noHost } from './findings.js';
+import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
+import { type FleetState, type LogState, readState, stateFormat } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
+
+export { type ExpectedHead, type FleetCheckpoint, readCheckpoint, signCheckpoint } from './checkpoint.js';
+export { noHost } from './findings.js';
 
 export interface FleetOptions {
   readonly stream: string;
@@ -12,22 +26,8 @@ export interface FleetOptions {
   readonly openMs: number;
   /** Clocks further apart are a finding. */
   readonly driftMs: number;
-}
-
-/** One line of the chain of what was seen: signed, and kept in a file and in the stream. */
-export interface FleetCheckpoint {
-  readonly line: string;
-  readonly seq: number;
-  /** SHA-256 over the list of hosts in the line. */
-  readonly root: string;
-}
-
-/** Where each chain must still be: for a stream that was put back, or a line that somebody kept elsewhere. */
-export interface ExpectedHead {
-  readonly host: string;
-  readonly journal: string;
-  readonly seq: number;
-  readonly hash: string;
+  /** The public key that signs checkpoints of the fleet, in base64; undefined: that of the first one that is read. */
+  readonly checkpointKey?: string | undefined;
 }
 
 export interface Fleet {
@@ -37,20 +37,423 @@ export interface Fleet {
   readonly streamSeq: number;
   /** Lines that were verified, in this and earlier runs. */
   readonly records: number;
-  /** The heads of all chains, as far as they were read. */
+  /** The heads of all chains, as far as they were read; in the order of host and journal. */
   heads(): readonly ExpectedHead[];
   /**
+   * The last lines of the file of checkpoints, without a gap: they must be one chain, and the one that the stream has. What is new is
+   * returned.
+   */
+  takeLog(lines: readonly string[]): readonly FleetFinding[];
+  /**
    * The stream is not the one that was read, or a kept line is to be compared: everything is read anew from its first message, and each head
-   * must be met again. What is not met is found by `judge`.
+   * that is known, or is given here, must be met again. What is not met is found by `judge`.
    */
   rewind(expected: readonly ExpectedHead[]): void;
   /** Everything up to the stream's end was taken: all that is wrong, what stands in the trail and what is wrong at this moment. */
   judge(nowMs: number): readonly FleetFinding[];
-  /** A finding of the outside: the stream was replaced. */
+  /** A finding of the outside: the stream was replaced. Where it has no host, it has `noHost`. */
   note(finding: FleetFinding): void;
   /** All findings that stand in the trail are known to a person from now on; how many they were. */
   accept(nowMs: number): number;
   /** For the file of the state; JSON. */
   save(): unknown;
   status(nowMs: number): FleetStatus;
+}
+
+/** A host that is made anew at each start has a journal for each; of more, the one that was silent longest is forgotten. */
+const chainsPerHostMax = 32;
+/** Journals of hosts that are not listed: a stranger with rights to publish must not fill the memory. */
+const strangersMax = 100;
+const awaitedChainsMax = 8192;
+const logRecentMax = 64;
+
+/** `saved`: what `save` gave; throws a TypeError with a sentence where it is not exactly that. */
+export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
+  const state = saved === undefined ? undefined : readState(saved, options.stream);
+  return new Verifier(options, state);
+}
+
+class Verifier implements Fleet {
+  streamSeq: number;
+  records: number;
+  readonly #options: FleetOptions;
+  readonly #findings = new Findings();
+  readonly #chains = new Map<string, Chain[]>();
+  readonly #keys = new Map<string, HostKeys>();
+  readonly #awaited = new Map<string, Map<number, Awaited>>();
+  #firstSeq: number;
+  #firstMs: number;
+  #log: LogState;
+  #news: FleetFinding[] = [];
+
+  constructor(options: FleetOptions, state: FleetState | undefined) {
+    this.#options = options;
+    this.streamSeq = state?.streamSeq ?? 0;
+    this.records = state?.records ?? 0;
+    this.#firstSeq = state?.firstSeq ?? 0;
+    this.#firstMs = state?.firstMs ?? 0;
+    this.#log = { seq: 0, hash: genesisHash, recent: [], ...state?.log };
+    this.#log.key = options.checkpointKey ?? this.#log.key;
+    this.#findings.load(state?.findings ?? [], state?.more ?? []);
+    this.#findings.isReread = state?.isReread ?? false;
+    for (const [host, named] of state?.keys ?? []) this.#keysOf(host).named.push(...named);
+    for (const { host, journal, seq, ...awaited } of state?.awaited ?? [])
+      this.#awaitedOf(host, journal).set(seq, awaited);
+    for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
+  }
+
+  take(message: FleetMessage): readonly FleetFinding[] {
+    // Taken already.
+    if (message.streamSeq <= this.streamSeq) return [];
+    this.streamSeq = message.streamSeq;
+    if (this.#firstSeq === 0) {
+      this.#firstSeq = message.streamSeq;
+      this.#firstMs = message.storedMs;
+    }
+    this.#news = [];
+    if (message.subject === checkpointSubject) this.#takeCheckpoint(message);
+    else this.#takeOfGate(message);
+    return this.#news;
+  }
+
+  heads(): readonly ExpectedHead[] {
+    const heads = [...this.#chains.values()].flat().map(({ state }) => {
+      const { host, journal, seq, hash, storedMs } = state;
+      return { host, journal, seq, hash, storedMs };
+    });
+    const order = (head: ExpectedHead) => `${head.host} ${head.journal}`;
+    return heads.filter(({ seq }) => seq > 0).toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
+  }
+
+  takeLog(lines: readonly string[]): readonly FleetFinding[] {
+    this.#news = [];
+    let before: ReadCheckpoint | undefined;
+    for (const line of lines) {
+      const read = readCheckpoint(line);
+      if (read === undefined) {
+        this.#tell('changed', 'a line of the file of checkpoints is not what was signed', before?.seq);
+        before = undefined;
+        continue;
+      }
+      const { seq, hash } = read;
+      const key = (this.#log.key ??= read.key);
+      if (read.key !== key)
+        this.#tell('untrusted', `another key signed line ${seq} of the file of checkpoints`, seq);
+      if (before !== undefined && (seq !== before.seq + 1 || read.prev !== before.hash))
+        this.#tell(
+          'unlinked',
+          `line ${seq} of the file of checkpoints does not go on behind line ${before.seq}`,
+          seq,
+        );
+      const known = this.#log.recent.find(([one]) => one === seq)?.[1];
+      if (known !== undefined && known !== hash)
+        this.#tell(
+          'forked',
+          `checkpoint ${seq} of the fleet is another one in the file than in the stream`,
+          seq,
+        );
+      before = read;
+      this.#noteLast(read);
+    }
+    const end = before?.seq ?? 0;
+    if (end < this.#log.seq) {
+      const text = `the file of checkpoints ends with line ${end}, and the stream has ${this.#log.seq} of them: the file was cut or put back from a copy`;
+      this.#tell('cut-at-host', text, end + 1);
+    }
+    return this.#news;
+  }
+
+  rewind(expected: readonly ExpectedHead[]): void {
+    const known = this.heads();
+    this.#chains.clear();
+    for (const head of [...known, ...expected]) this.#await(head);
+    this.#log = { ...this.#log, seq: 0, hash: genesisHash, recent: [] };
+    this.#findings.isReread = true;
+    this.streamSeq = 0;
+    this.#firstSeq = 0;
+    this.#firstMs = 0;
+  }
+
+  judge(nowMs: number): readonly FleetFinding[] {
+    this.#findings.isReread = false;
+    return this.#judge(nowMs);
+  }
+
+  note(finding: FleetFinding): void {
+    this.#findings.add(finding);
+  }
+
+  accept(nowMs: number): number {
+    const trails = this.#judgeTrails(nowMs);
+    const count = this.#findings.accept(nowMs) + trails.length;
+    for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
+    for (const awaited of this.#awaited.values()) awaited.clear();
+    for (const chains of this.#chains.values()) {
+      const current = currentOf(chains);
+      for (const chain of chains) chain.accept(chain === current);
+    }
+    return count;
+  }
+
+  save(): unknown {
+    const { kept, more } = this.#findings.save();
+    const awaited = [...this.#awaited].flatMap(([key, ofChain]) => {
+      const [host = '', journal = ''] = key.split(' ');
+      return [...ofChain].map(([seq, one]) => ({ host, journal, seq, ...one }));
+    });
+    const state: FleetState = {
+      format: stateFormat,
+      stream: this.#options.stream,
+      streamSeq: this.streamSeq,
+      records: this.records,
+      firstSeq: this.#firstSeq,
+      firstMs: this.#firstMs,
+      isReread: this.#findings.isReread,
+      chains: [...this.#chains.values()].flat().map((chain) => chain.save()),
+      keys: [...this.#keys]
+        .filter(([, { named }]) => named.length > 0)
+        .map(([host, { named }]) => [host, named]),
+      awaited,
+      findings: kept,
+      more,
+      log: this.#log,
+    };
+    return structuredClone(state);
+  }
+
+  status(nowMs: number): FleetStatus {
+    const findings = this.#judge(nowMs);
+    return {
+      at: formatTime(nowMs),
+      stream: this.#options.stream,
+      streamSeq: this.streamSeq,
+      records: this.records,
+      gates: rowsOf(this.#gates(), findings),
+      findings,
+      checkpoint: this.#log.last,
+    };
+  }
+
+  #takeOfGate(message: FleetMessage): void {
+    const named = readSubject(message.subject);
+    if (named === undefined) {
+      this.#tell(
+        'malformed',
+        `the message at ${message.streamSeq} has a subject of no gate; look who may publish it`,
+      );
+      return;
+    }
+    const chain = this.#chainOf(named.host, named.journal);
+    if (chain === undefined) return;
+    const head = readHeadOf(message.header);
+    if (head?.kind === 'mark') chain.takeMark(head);
+    if (head?.kind !== 'mark' || message.bytes.length > 0)
+      this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
+  }
+
+  /** Undefined, and told: it is one too many. */
+  #chainOf(host: string, journal: string): Chain | undefined {
+    const chains = this.#chains.get(host) ?? [];
+    const known = chains.find(({ state }) => state.journal === journal);
+    if (known !== undefined) return known;
+    const isListed = this.#options.hosts.has(host);
+    if (!isListed && this.#strangers() >= strangersMax) {
+      const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may publish, or put the hosts into "hosts"`;
+      this.#report({ kind: 'unknown-host', host: noHost, text }, true);
+      return undefined;
+    }
+    if (!isListed) {
+      const text = 'it is not listed: put it into "hosts", or take its rights away';
+      this.#report({ kind: 'unknown-host', host, text }, true);
+    }
+    const before = currentOf(chains);
+    if (before !== undefined) {
+      const { seq, hash } = before.state;
+      const text = `a new journal; the one before, ${before.state.journal}, ended with record ${seq} (${hash}): look there who moved or removed it`;
+      this.#report({ kind: 'new-journal', host, journal, text }, true);
+    }
+    for (const [other, others] of this.#chains) {
+      if (other === host || !others.some(({ state }) => state.journal === journal)) continue;
+      const text = `this is the journal of host ${other}: one machine was copied, or somebody publishes under a wrong name`;
+      this.#report({ kind: 'forked', host, journal, text }, true);
+    }
+    if (chains.length >= chainsPerHostMax) {
+      const oldest = chains.toSorted((one, other) => one.state.storedMs - other.state.storedMs)[0];
+      if (oldest !== undefined) this.#forget(chains, oldest);
+    }
+    const state = newChain(host, journal);
+    const chain = new Chain(state, this.#contextOf(state));
+    this.#add(host, chain);
+    return chain;
+  }
+
+  #forget(chains: Chain[], chain: Chain): void {
+    chains.splice(chains.indexOf(chain), 1);
+    const key = `${chain.state.host} ${chain.state.journal}`;
+    if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
+  }
+
+  #strangers(): number {
+    let count = 0;
+    for (const [host, chains] of this.#chains) if (!this.#options.hosts.has(host)) count += chains.length;
+    return count;
+  }
+
+  #add(host: string, chain: Chain): void {
+    const chains = this.#chains.get(host);
+    if (chains === undefined) this.#chains.set(host, [chain]);
+    else chains.push(chain);
+  }
+
+  #contextOf({ host, journal }: { readonly host: string; readonly journal: string }) {
+    return {
+      keys: this.#keysOf(host),
+      awaited: this.#awaitedOf(host, journal),
+      isPruned: () => this.#firstSeq > 1,
+      report: (finding: FleetFinding) => this.#report(finding),
+      isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
+    };
+  }
+
+  #keysOf(host: string): HostKeys {
+    const known = this.#keys.get(host);
+    if (known !== undefined) return known;
+    const keys = { listed: this.#options.hosts.get(host)?.key, named: [] };
+    this.#keys.set(host, keys);
+    return keys;
+  }
+
+  #awaitedOf(host: string, journal: string): Map<number, Awaited> {
+    const key = `${host} ${journal}`;
+    const known = this.#awaited.get(key);
+    if (known !== undefined) return known;
+    const awaited = new Map<number, Awaited>();
+    this.#awaited.set(key, awaited);
+    return awaited;
+  }
+
+  /** A record that must be there. */
+  #await({ host, journal, seq, hash, storedMs }: ExpectedHead): void {
+    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+    if (chain !== undefined) {
+      chain.expect(seq, { hash, storedMs });
+      return;
+    }
+    if (this.#awaited.size >= awaitedChainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
+    awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });
+  }
+
+  #takeCheckpoint({ bytes, streamSeq }: FleetMessage): void {
+    const read = readCheckpoint(bytes);
+    if (read === undefined) {
+      this.#tell(
+        'malformed',
+        `the message at ${streamSeq} is no checkpoint of the fleet; look who may publish it`,
+      );
+      return;
+    }
+    const log = this.#log;
+    const { seq, hash, prev } = read;
+    const key = (log.key ??= read.key);
+    if (read.key !== key) {
+      this.#tell(
+        'untrusted',
+        `another key signed checkpoint ${seq} of the fleet; look who may publish it`,
+        seq,
+      );
+      return;
+    }
+    if (log.seq > 0 && seq <= log.seq) {
+      const known = log.recent.find(([one]) => one === seq)?.[1];
+      // One that could not be published at its time comes later, and twice does no harm.
+      if (known !== hash)
+        this.#tell(
+          'forked',
+          `checkpoint ${seq} of the fleet comes again, behind ${log.seq}, and is not the same`,
+          seq,
+        );
+      return;
+    }
+    if (log.seq > 0 && seq > log.seq + 1)
+      this.#tell(
+        'missing',
+        `checkpoints ${log.seq + 1} to ${seq - 1} of the fleet are not in the stream`,
+        log.seq + 1,
+      );
+    else if (log.seq > 0 && prev !== log.hash)
+      this.#tell('unlinked', `checkpoint ${seq} of the fleet does not go on behind the one before`, seq);
+    log.seq = seq;
+    log.hash = hash;
+    log.recent.push([seq, hash]);
+    if (log.recent.length > logRecentMax) log.recent.shift();
+    this.#noteLast(read);
+    for (const head of read.heads) this.#await(head);
+  }
+
+  #noteLast({ seq, time, root }: ReadCheckpoint): void {
+    if (seq >= (this.#log.last?.seq ?? 0)) this.#log.last = { seq, at: time, root };
+  }
+
+  #judge(nowMs: number): readonly FleetFinding[] {
+    const isListed = (host: string) => this.#options.hosts.has(host);
+    const standing = this.#findings
+      .standing()
+      .filter(({ kind, host }) => kind !== 'unknown-host' || !isListed(host));
+    return [...standing, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs)];
+  }
+
+  /** What stands in the trail, and goes when something later explains it. */
+  #judgeTrails(nowMs: number): readonly FleetFinding[] {
+    const findings: FleetFinding[] = [];
+    for (const [host, chains] of this.#chains) {
+      for (const chain of chains) {
+        const unsigned = unsignedOf(chain, this.#options.hosts.get(host), nowMs);
+        if (unsigned !== undefined) findings.push(unsigned);
+        const late = chain.judgeBeginning();
+        if (late !== undefined) findings.push(late);
+      }
+    }
+    for (const [key, awaited] of this.#awaited) {
+      const [host = '', journal = ''] = key.split(' ');
+      const finding = this.#judgeAwaited(host, journal, awaited);
+      if (finding !== undefined) findings.push(finding);
+    }
+    return findings.filter((finding) => !this.#findings.isAccepted(finding));
+  }
+
+  #judgeAwaited(
+    host: string,
+    journal: string,
+    awaited: ReadonlyMap<number, Awaited>,
+  ): FleetFinding | undefined {
+    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
+    const isPruned = this.#firstSeq > 1;
+    let seq = 0;
+    for (const [one, { storedMs }] of awaited) {
+      // What is older than the stream is gone by its own retention.
+      const isBefore = state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < this.#firstMs;
+      if (!(isPruned && isBefore)) seq = Math.max(seq, one);
+    }
+    if (seq === 0) return undefined;
+    const last = state?.seq ?? 0;
+    const what = last === 0 ? 'has nothing of this journal' : `ends with record ${last}`;
+    const where = last > seq ? 'does not have it' : what;
+    const text = `record ${seq} was here before, and the stream ${where}: the server lost it or was put back from a copy; a gate that still has it sends it again`;
+    return { kind: 'cut-in-stream', host, journal, seq, text };
+  }
+
+  #gates(): Gates {
+    const { hosts, openMs, driftMs } = this.#options;
+    return { hosts, chains: this.#chains, openMs, driftMs };
+  }
+
+  #tell(kind: FleetFinding['kind'], text: string, seq?: number): void {
+    this.#report({ kind, host: noHost, ...(seq === undefined ? {} : { seq }), text });
+  }
+
+  /** `isOnce`: what is known is not told again. */
+  #report(finding: FleetFinding, isOnce = false): void {
+    if (isOnce && this.#findings.isKnown(finding)) return;
+    if (this.#findings.add(finding)) this.#news.push(finding);
+  }
 }

@@ -14,43 +14,46 @@ export interface FleetMessage {
 }
 
 /** What can be wrong. A closed list: scripts rely on the words. */
-export type FleetFindingKind =
+export const findingKinds = [
   /** A line is not what its hash says. */
-  | 'changed'
+  'changed',
   /** A message or a line has not the form of ours. */
-  | 'malformed'
+  'malformed',
   /** Records are gone from between two others. */
-  | 'missing'
+  'missing',
   /** Records come a second time, or behind later ones; their lines are the same. */
-  | 'repeated'
+  'repeated',
   /** `prev` is not the hash of the record before. */
-  | 'unlinked'
+  'unlinked',
   /** The host's records do not go on behind what the stream has: its own end was cut off, or put back from a copy. */
-  | 'cut-at-host'
+  'cut-at-host',
   /** What was read earlier is not in the stream any more. */
-  | 'cut-in-stream'
+  'cut-in-stream',
   /** The stream was removed and made anew. */
-  | 'stream-replaced'
+  'stream-replaced',
   /** Two different records with one seq and one journal; or the same journal under two hosts; or a gate left a mark. */
-  | 'forked'
+  'forked',
   /** Neither record nor checkpoint for longer than `silent_after`. */
-  | 'silent'
+  'silent',
   /** A host that is listed has never sent anything. */
-  | 'never-seen'
+  'never-seen',
   /** It is not listed. */
-  | 'unknown-host'
+  'unknown-host',
   /** A known host has another journal than before. */
-  | 'new-journal'
+  'new-journal',
   /** A signature is not right for its record. */
-  | 'bad-signature'
+  'bad-signature',
   /** A checkpoint without signature, or by a key that is not the listed one and was not named by it. */
-  | 'untrusted'
+  'untrusted',
   /** Exchanges whose end never came. */
-  | 'open'
+  'open',
   /** A policy, the catalog or the release is another one than at most other hosts. */
-  | 'differs'
+  'differs',
   /** The host's clock and the server's are apart. */
-  | 'clock-apart';
+  'clock-apart',
+] as const;
+
+export type FleetFindingKind = (typeof findingKinds)[number];
 
 /** One thing that is wrong, and where. */
 export interface FleetFinding {

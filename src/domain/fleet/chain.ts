@@ -1,0 +1,498 @@
+// One journal as it comes out of the stream: its chain, its signatures, its open exchanges, what its records say of the gate.
+// The rules: `seq` and `hash` are always those of a record whose own hash is right; a fault is told once, at the first line that shows it,
+// and the chain is followed on from there; nothing grows with the number of records.
+
+import { printable } from '../audit/encode.js';
+import {
+  genesisHash,
+  isSignedBy,
+  type Link,
+  parsePublicKey,
+  readLink,
+  unsignedLine,
+} from '../audit/ledger.js';
+import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import type { BlockHead } from './block.js';
+import type { ChainState } from './saved.js';
+import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
+
+/** Keys that vouch for a host: the listed one, and those that it named, and those that they named. */
+export interface HostKeys {
+  /** Undefined: signatures are only tested to be right. */
+  listed: string | undefined;
+  readonly named: string[];
+}
+
+/** A record that must be met, because it was there before. */
+export interface Awaited {
+  readonly hash: string;
+  /** When its message was stored; milliseconds since 1970 by the server's clock. */
+  readonly storedMs: number;
+}
+
+/** Of one chain; each vouches for all before it. */
+const awaitedMax = 16;
+
+export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
+  const [oldest] = all.keys();
+  if (all.size >= awaitedMax && oldest !== undefined && !all.has(seq)) all.delete(oldest);
+  all.set(seq, awaited);
+}
+
+/** What a chain needs of whoever reads the stream. */
+export interface ChainContext {
+  readonly keys: HostKeys;
+  /** Records that must be met, by seq. */
+  readonly awaited: Map<number, Awaited>;
+  /** The stream's own retention removed what came first. */
+  readonly isPruned: () => boolean;
+  readonly report: (finding: FleetFinding) => void;
+  readonly isAccepted: (finding: FleetFinding) => boolean;
+}
+
+/** Lines of gates have at most 7 KiB; what is far longer is not hashed, let alone parsed. */
+const lineBytesMax = 64 << 10;
+/** Admissions without completion that are remembered; no gate has as many at once. */
+export const openMax = 10_000;
+const policiesMax = 1000;
+const namedKeysMax = 32;
+/** Hashes of the last records, to compare with what comes a second time: more than a block holds. */
+const recentMax = 512;
+/** A quarter of a hash cannot be met by chance. */
+const recentChars = 32;
+/** Clocks are compared by the best of the last messages: those of a gate that catches up are late, and its clock may be right. */
+const driftWindowMs = 600_000;
+/** Where time, event and ids of a record stand, and where an admission's policy does. */
+const headBytes = 320;
+const admissionBytes = 2048;
+const wordCharsMax = 200;
+
+/** What a start record says of the end that it found, by its key `error`. */
+const damageTexts: ReadonlyMap<unknown, string> = new Map([
+  ['journal-cut', 'records that its last checkpoint named were missing'],
+  ['journal-rewritten', 'the record that its last checkpoint named was another one'],
+  ['journal-unvouched', 'no checkpoint lay beside its segments, so records may be missing'],
+]);
+
+const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
+
+export class Chain {
+  readonly state: ChainState;
+  readonly #context: ChainContext;
+  readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
+  readonly #policies: Map<string, string>;
+  readonly #recentSeqs = new Float64Array(recentMax);
+  readonly #recentHashes: string[] = Array.from({ length: recentMax }, () => '');
+  /** Policy and version as the last admission has them: the next one has nearly always the same. */
+  #policyText = '';
+  /** Of the message that is read. */
+  #storedMs = 0;
+  #isFirstLine = false;
+  #records = 0;
+
+  /** `state` is the chain's own from now on. */
+  constructor(state: ChainState, context: ChainContext) {
+    this.state = state;
+    this.#context = context;
+    this.#open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
+    this.#policies = new Map(state.policies);
+    for (const [seq, hash] of state.recent) this.#remember(seq, hash);
+    state.open = [];
+    state.policies = [];
+    state.recent = [];
+  }
+
+  save(): ChainState {
+    const recent: [number, string][] = [];
+    for (let seq = Math.max(1, this.state.seq - recentMax + 1); seq <= this.state.seq; seq += 1) {
+      const hash = this.#recent(seq);
+      if (hash !== undefined) recent.push([seq, hash.slice(0, recentChars)]);
+    }
+    const open = [...this.#open].map(([id, { seq, storedMs }]): [string, number, number] => [
+      id,
+      seq,
+      storedMs,
+    ]);
+    return { ...this.state, open, policies: [...this.#policies], recent };
+  }
+
+  get policies(): ReadonlyMap<string, string> {
+    return this.#policies;
+  }
+
+  get open(): ReadonlyMap<string, { readonly seq: number; readonly storedMs: number }> {
+    return this.#open;
+  }
+
+  /** Record time against the server's: the best of the last messages. Undefined: there is none. */
+  get driftMs(): number | undefined {
+    const { driftMs, driftBeforeMs } = this.state;
+    return driftMs === undefined ? undefined : Math.max(driftMs, driftBeforeMs ?? driftMs);
+  }
+
+  /** A person knows what stands here. `isCurrent`: it is the host's journal; else nothing more will come. */
+  accept(isCurrent: boolean): void {
+    const { state } = this;
+    state.untrusted = undefined;
+    state.unsignedMs = undefined;
+    state.isLate = false;
+    if (isCurrent) return;
+    this.#open.clear();
+    state.unfollowed = 0;
+  }
+
+  /** Undefined: it begins with record 1, or something explains where it begins. */
+  judgeBeginning(): FleetFinding | undefined {
+    const { isLate, firstSeq } = this.state;
+    if (!isLate) return undefined;
+    const text = `records 1 to ${firstSeq - 1} never came; fetch them from the host's own journal or its copies`;
+    return this.#finding('missing', 1, text);
+  }
+
+  /** A mark that a gate left. */
+  takeMark(head: BlockHead & { readonly kind: 'mark' }): void {
+    const said = head.text === '' ? '' : ` ("${printable(head.text.slice(0, wordCharsMax))}")`;
+    const next =
+      'find out which machine has the right journal, and give the other one a directory for a new journal';
+    if (head.head === undefined) {
+      const text = `a gate stopped shipping: its journal ends before record ${head.seq}, which the stream has${said}; its end was cut off or put back from a copy: ${next}`;
+      this.#tell('cut-at-host', head.seq, text);
+      return;
+    }
+    const text = `a gate stopped shipping: its record ${head.seq} is not the one that the stream has${said}; two machines write one journal: ${next}`;
+    this.#tell('forked', head.seq, text);
+  }
+
+  /** How many records went on behind those before. `head`: undefined: the headers are not ours, which is told. */
+  takeBlock(message: FleetMessage, head: (BlockHead & { readonly kind: 'block' }) | undefined): number {
+    const { bytes } = message;
+    this.#storedMs = message.storedMs;
+    this.#records = 0;
+    let first: number | undefined;
+    let last: Link | undefined;
+    for (let at = 0; at < bytes.length; ) {
+      const end = bytes.indexOf(0x0a, at);
+      this.#isFirstLine = at === 0;
+      last = undefined;
+      if (end < 0) {
+        this.#garble('malformed', `the message at ${message.streamSeq} ends within a line`);
+        break;
+      }
+      last = this.#takeLine(bytes.subarray(at, end));
+      if (at === 0) first = last?.seq;
+      at = end + 1;
+    }
+    this.#checkHead(head, first, last, message.streamSeq);
+    this.#noteDrift();
+    return this.#records;
+  }
+
+  #checkHead(
+    head: (BlockHead & { readonly kind: 'block' }) | undefined,
+    first: number | undefined,
+    last: Link | undefined,
+    streamSeq: number,
+  ): void {
+    const isRight = head?.first === first && head?.last === last?.seq && head?.head === last?.hash;
+    if (head !== undefined && isRight) return;
+    const what =
+      head === undefined ? 'has not the headers of a block' : 'holds other records than its headers say';
+    const text = `the message at ${streamSeq} ${what}; ${compare}, and take the rights away from whoever published it`;
+    this.#tell('malformed', first ?? this.state.seq + 1, text);
+  }
+
+  /** Undefined: it is no record. */
+  #takeLine(line: Buffer): Link | undefined {
+    const link = line.length > lineBytesMax ? undefined : readLink(line);
+    if (link === undefined || link.seq < 1 || !Number.isSafeInteger(link.seq)) {
+      this.#garble('malformed', 'this is not a record');
+      return undefined;
+    }
+    if (!link.isIntact) {
+      this.#garble('changed', 'the record is not what its hash says');
+      return undefined;
+    }
+    const head = readHead(line.toString('latin1', 0, headBytes));
+    if (!this.#follow(link, head)) return link;
+    this.#records += 1;
+    if (head === undefined) this.#tell('malformed', link.seq, `the record has no time and event; ${compare}`);
+    else this.#note(line, link, head);
+    return link;
+  }
+
+  /** A line that stands for nobody knows which record. */
+  #garble(kind: 'malformed' | 'changed', text: string): void {
+    const { state } = this;
+    state.garbage += 1;
+    this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
+  }
+
+  /** Whether a record goes on behind those before; if not, says why. */
+  #follow(link: Link, head: LineHead | undefined): boolean {
+    const { state } = this;
+    const { seq } = link;
+    const nextMin = state.seq + 1;
+    const nextMax = nextMin + state.garbage;
+    if (seq <= state.seq) {
+      this.#tellBehind(link, head);
+      return false;
+    }
+    if (seq === nextMin) {
+      if (link.prev !== state.hash) this.#tellUnlinked(seq, head);
+    } else if (state.seq === 0) {
+      state.isLate = !this.#context.isPruned();
+    } else if (seq > nextMax) {
+      state.gapFrom = nextMax;
+      state.gapTo = seq - 1;
+      const which = nextMax === seq - 1 ? `record ${nextMax} is` : `records ${nextMax} to ${seq - 1} are`;
+      this.#tell('missing', nextMax, `${which} missing before record ${seq}; ${compare}`, head);
+    }
+    if (state.firstSeq === 0) state.firstSeq = seq;
+    state.garbage = 0;
+    state.behindKind = undefined;
+    state.seq = seq;
+    state.hash = link.hash;
+    state.storedMs = this.#storedMs;
+    state.unsignedMs ??= this.#storedMs;
+    if (head !== undefined) state.time = head.time;
+    this.#remember(seq, link.hash);
+    if (this.#context.awaited.size > 0) this.#meet(link, head);
+    return true;
+  }
+
+  #tellUnlinked(seq: number, head: LineHead | undefined): void {
+    // Blocks are cut out of one file: between two of them the host may have got another one.
+    if (this.#isFirstLine && this.state.garbage === 0 && seq > 1) {
+      const text = `record ${seq} does not go on behind record ${seq - 1} of the stream: the host's own end was cut off or put back from a copy; ${compare}`;
+      this.#tell('cut-at-host', seq, text, head);
+      return;
+    }
+    this.#tell('unlinked', seq, `prev is not the hash of the record before; ${compare}`, head);
+  }
+
+  #tellBehind({ seq, hash }: Link, head: LineHead | undefined): void {
+    const { state } = this;
+    const known = this.#recent(seq);
+    const isLate = known === undefined && seq >= state.gapFrom && seq <= state.gapTo;
+    const isSame = isLate || (known !== undefined && hash.startsWith(known));
+    const kind = isSame ? 'repeated' : 'forked';
+    const isRun = state.behindKind === kind && seq === state.behindSeq + 1;
+    state.behindKind = kind;
+    state.behindSeq = seq;
+    if (isRun) return;
+    const behind = `behind record ${state.seq}`;
+    if (isLate) this.#tell(kind, seq, `record ${seq} and those after it come late, ${behind}`, head);
+    else if (isSame) this.#tell(kind, seq, `record ${seq} and those after it come again, ${behind}`, head);
+    else {
+      const what = known === undefined ? 'it is too old to be compared' : 'it is another one';
+      const text = `record ${seq} comes again, ${behind}, and ${what}: two machines write this journal, or somebody else publishes as this host`;
+      this.#tell(kind, seq, text, head);
+    }
+  }
+
+  #meet({ seq, hash }: Link, head: LineHead | undefined): void {
+    const awaited = this.#context.awaited.get(seq);
+    if (awaited === undefined) return;
+    this.#context.awaited.delete(seq);
+    if (awaited.hash === hash) return;
+    const text = `record ${seq} is not the one that was read here before: the stream was written anew, or two machines write this journal; ${compare}`;
+    this.#tell('forked', seq, text, head);
+  }
+
+  /** A record that was there before, and must be here too; it was read already, or will be. */
+  expect(seq: number, awaited: Awaited): void {
+    const known = this.#recent(seq);
+    if (known !== undefined && awaited.hash.startsWith(known)) return;
+    if (known !== undefined) {
+      const text = `record ${seq} is not the one that was signed for: the stream was written anew; ${compare}`;
+      this.#tell('forked', seq, text);
+    } else if (seq > this.state.seq) awaitRecord(this.#context.awaited, seq, awaited);
+  }
+
+  #note(line: Buffer, link: Link, head: LineHead): void {
+    const { state } = this;
+    const { event } = head;
+    state.isStopped = event === 'stop';
+    switch (event) {
+      case 'admission':
+        this.#noteAdmission(line.toString('latin1', 0, admissionBytes), link.seq);
+        break;
+      case 'completion':
+        this.#noteCompletion(line.toString('latin1', 0, headBytes));
+        break;
+      case 'start':
+      case 'checkpoint':
+      case 'retire':
+      case 'reload':
+        this.#noteOwn(line.toString('utf8'), link, head);
+        break;
+    }
+  }
+
+  #noteAdmission(text: string, seq: number): void {
+    const id = readWord(text, 'id');
+    if (id !== undefined && id.length <= wordCharsMax) {
+      if (this.#open.size < openMax) this.#open.set(id, { seq, storedMs: this.#storedMs });
+      else this.state.unfollowed += 1;
+    }
+    const at = text.indexOf(',"policy":"');
+    if (at < 0 || (this.#policyText !== '' && text.startsWith(this.#policyText, at))) return;
+    const policy = readWord(text, 'policy');
+    const version = readWord(text, 'version');
+    if (policy === undefined || version === undefined) return;
+    if (policy.length > wordCharsMax || version.length > wordCharsMax) return;
+    this.#policyText = `,"policy":"${policy}","version":"${version}"`;
+    const name = shown(Buffer.from(policy, 'latin1').toString('utf8'));
+    if (this.#policies.size < policiesMax || this.#policies.has(name))
+      this.#policies.set(name, shown(version));
+  }
+
+  #noteCompletion(text: string): void {
+    const id = readWord(text, 'id');
+    if (id === undefined || this.#open.delete(id) || this.state.unfollowed === 0) return;
+    this.state.unfollowed -= 1;
+  }
+
+  /** What the journal says of itself. */
+  #noteOwn(text: string, link: Link, head: LineHead): void {
+    const { state } = this;
+    const record = parseLine(text);
+    if (record === undefined) {
+      this.#tell('malformed', link.seq, `the record is not JSON; ${compare}`, head);
+      return;
+    }
+    const { event } = head;
+    const { journal, program, catalog, error, segment, segment_hash: hash } = record;
+    if (typeof journal === 'string' && journal !== state.journal) {
+      const other = `the record belongs to journal ${shown(journal)}; ${compare}`;
+      this.#tell('malformed', link.seq, other, head);
+    }
+    if (event === 'start' || event === 'reload') {
+      // What nobody is judged by any more is never recorded again.
+      this.#policies.clear();
+      this.#policyText = '';
+    }
+    if (typeof program === 'string') state.program = shown(program);
+    if (typeof catalog === 'string') state.catalog = shown(catalog);
+    const damage = event === 'start' ? damageTexts.get(error) : undefined;
+    if (damage !== undefined) {
+      this.#tell('cut-at-host', link.seq, `at this start of the gate ${damage}; ${compare}`, head);
+    }
+    if (state.isLate && typeof segment === 'string' && typeof hash === 'string') {
+      // Where the host's own retention removed the beginning, the first record names the segment before, and a later one its end.
+      if (link.seq === state.firstSeq) state.before = { segment: shown(segment), hash: shown(hash) };
+      else if (event === 'retire' && segment === state.before?.segment && hash === state.before.hash)
+        state.isLate = false;
+    }
+    if (event !== 'checkpoint' && event !== 'retire') return;
+    if (event === 'checkpoint' && record['head'] !== link.prev) {
+      this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
+    }
+    this.#judgeSignature(text, record, link.seq, head);
+  }
+
+  #judgeSignature(
+    text: string,
+    { key, next_key: nextKey }: Readonly<Record<string, unknown>>,
+    seq: number,
+    head: LineHead,
+  ): void {
+    const { state } = this;
+    const { listed, named } = this.#context.keys;
+    const signed = unsignedLine(text);
+    if (typeof key !== 'string' || signed === undefined) {
+      if (listed !== undefined) this.#distrust(seq, head, 'this record is not signed');
+      return;
+    }
+    if (!isSignedBy(key, signed.text, signed.signature)) {
+      const wrong = `the signature of key ${shown(key)} is not right; ${compare}`;
+      this.#tell('bad-signature', seq, wrong, head);
+      return;
+    }
+    if (listed !== undefined && key !== listed && !named.includes(key)) {
+      const other = `key ${shown(key)} signed this record, and it is neither the listed one nor one that it named`;
+      this.#distrust(seq, head, other);
+      return;
+    }
+    state.signedSeq = seq;
+    state.unsignedMs = undefined;
+    state.untrusted = undefined;
+    if (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey || named.includes(nextKey)) return;
+    if (named.length >= namedKeysMax) named.shift();
+    named.push(nextKey);
+  }
+
+  /** Until a trusted key signs: a signature holds for everything before it. */
+  #distrust(seq: number, head: LineHead, what: string): void {
+    const { state } = this;
+    if (state.untrusted !== undefined) return;
+    const text = `${what}; put its key into "hosts", or look who runs this gate`;
+    const finding = this.#finding('untrusted', seq, text, head);
+    if (!this.#context.isAccepted(finding)) state.untrusted = finding;
+  }
+
+  #noteDrift(): void {
+    const { state } = this;
+    const timeMs = this.#records === 0 ? undefined : parseTime(state.time);
+    if (timeMs === undefined) return;
+    const driftMs = timeMs - this.#storedMs;
+    if (state.driftMs === undefined || this.#storedMs - state.driftSinceMs >= driftWindowMs) {
+      state.driftBeforeMs = state.driftMs;
+      state.driftSinceMs = this.#storedMs;
+      state.driftMs = driftMs;
+    } else state.driftMs = Math.max(state.driftMs, driftMs);
+  }
+
+  #remember(seq: number, hash: string): void {
+    const at = seq % recentMax;
+    this.#recentSeqs[at] = seq;
+    this.#recentHashes[at] = hash;
+  }
+
+  /** The hash of one of the last records, or its first characters. */
+  #recent(seq: number): string | undefined {
+    const at = seq % recentMax;
+    const isKept = this.#recentSeqs[at] === seq && seq > this.state.seq - recentMax;
+    return isKept ? this.#recentHashes[at] : undefined;
+  }
+
+  #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {
+    this.#context.report(this.#finding(kind, seq, text, head));
+  }
+
+  #finding(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): FleetFinding {
+    const { host, journal } = this.state;
+    const time = head !== undefined && parseTime(head.time) !== undefined ? { time: head.time } : {};
+    return { kind, host, journal, seq, ...time, text };
+  }
+}
+
+/** A chain of which nothing was read yet. */
+export function newChain(host: string, journal: string): ChainState {
+  return {
+    host,
+    journal,
+    seq: 0,
+    hash: genesisHash,
+    firstSeq: 0,
+    isLate: false,
+    garbage: 0,
+    gapFrom: 0,
+    gapTo: 0,
+    behindSeq: 0,
+    time: '',
+    storedMs: 0,
+    isStopped: false,
+    driftSinceMs: 0,
+    signedSeq: 0,
+    unfollowed: 0,
+    open: [],
+    policies: [],
+    recent: [],
+  };
+}
+
+/** What a gate chose, for people. */
+function shown(text: string): string {
+  return printable(text.slice(0, wordCharsMax));
+}

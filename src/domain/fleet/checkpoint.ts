@@ -1,0 +1,100 @@
+// What was there, signed: lines of a chain of their own, each with the head of every journal. Kept in a file and in the stream, and by
+// whoever wants to be able to prove it later.
+//
+//   {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
+//    "findings":0,"root":"<SHA-256 of the list>","key":"...","signature":"...","prev":"...","hash":"..."}
+
+import { hash } from 'node:crypto';
+import { genesisHash, isSignedBy, parseSignKey, readLink, sealLine, unsignedLine } from '../audit/ledger.js';
+import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
+import { isHostWord, readSubject, subjectOf } from './block.js';
+
+/** Where a chain must still be: for a stream that was put back, or a line that somebody kept elsewhere. */
+export interface ExpectedHead {
+  readonly host: string;
+  readonly journal: string;
+  readonly seq: number;
+  readonly hash: string;
+  /** When the record's message was stored; milliseconds since 1970 by the server's clock. What is older than the stream may be gone. */
+  readonly storedMs: number;
+}
+
+/** One line of the chain of what was seen. */
+export interface FleetCheckpoint {
+  /** Without LF. */
+  readonly line: string;
+  readonly seq: number;
+  /** SHA-256 over the list of hosts in the line. */
+  readonly root: string;
+}
+
+/** A line as it was read; its hash, its root and its signature are right. */
+export interface ReadCheckpoint extends FleetCheckpoint {
+  /** RFC 3339: when it was signed. */
+  readonly time: string;
+  readonly heads: readonly ExpectedHead[];
+  readonly findings: number;
+  /** Public key in base64; whether it is one to be trusted is for the reader to say. */
+  readonly key: string;
+  readonly prev: string;
+  readonly hash: string;
+}
+
+/** No fleet needs more. */
+const lineBytesMax = 8 << 20;
+
+/** The line behind another one; throws a TypeError where the key is no Ed25519 key in PEM. */
+export function signCheckpoint(
+  seen: { readonly heads: readonly ExpectedHead[]; readonly findings: number },
+  /** Undefined: this is the first one. */
+  before: { readonly seq: number; readonly hash: string } | undefined,
+  secretPem: string,
+  nowMs: number,
+): FleetCheckpoint {
+  const signer = parseSignKey(secretPem);
+  const hosts = JSON.stringify(
+    seen.heads.map(({ host, journal, seq, hash: head, storedMs }) => ({
+      host,
+      journal,
+      seq,
+      hash: head,
+      stored: formatTime(storedMs),
+    })),
+  );
+  const seq = (before?.seq ?? 0) + 1;
+  const prev = before?.hash ?? genesisHash;
+  const root = hash('sha256', hosts, 'hex');
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"root":"${root}","key":"${signer.key}"`;
+  const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
+  const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
+  return { line: line.trimEnd(), seq, root };
+}
+
+/** `line`: with LF or without. Undefined: it is none, or it was changed. */
+export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefined {
+  if (line.length > lineBytesMax) return undefined;
+  const text = line.toString().trimEnd();
+  const link = readLink(Buffer.from(text));
+  const record = link?.isIntact === true ? parseLine(text) : undefined;
+  const signed = unsignedLine(text);
+  if (link === undefined || record === undefined || signed === undefined) return undefined;
+  const { seq, time, event, hosts, findings, root, key } = record;
+  if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))
+    return undefined;
+  if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;
+  if (typeof findings !== 'number' || typeof root !== 'string' || typeof key !== 'string') return undefined;
+  if (hash('sha256', JSON.stringify(hosts), 'hex') !== root) return undefined;
+  const heads = hosts.map((one) => readHead(one)).filter((one) => one !== undefined);
+  if (heads.length !== hosts.length || !isSignedBy(key, signed.text, signed.signature)) return undefined;
+  return { line: text, seq: link.seq, root, time, heads, findings, key, prev: link.prev, hash: link.hash };
+}
+
+function readHead(value: unknown): ExpectedHead | undefined {
+  if (!isObject(value)) return undefined;
+  const { host, journal, seq, hash: head, stored } = value;
+  const storedMs = typeof stored === 'string' ? parseTime(stored) : undefined;
+  if (typeof host !== 'string' || typeof journal !== 'string' || typeof head !== 'string') return undefined;
+  if (typeof seq !== 'number' || !Number.isSafeInteger(seq) || storedMs === undefined) return undefined;
+  if (!isHostWord(host) || readSubject(subjectOf(host, journal)) === undefined) return undefined;
+  return { host, journal, seq, hash: head, storedMs };
+}

@@ -1,0 +1,120 @@
+// What was found wrong with the trails, until a person accepts it. Bounded: whoever may publish must not fill the memory, nor drown one
+// finding in others of another kind.
+
+import type { FleetFinding, FleetFindingKind } from './shapes.js';
+
+/** Findings that concern no host. */
+export const noHost = '-';
+
+/** Of each kind and host; all are counted. */
+const keptMax = 20;
+
+/** As it is saved. */
+export interface KeptFinding extends FleetFinding {
+  /** When a person accepted it; milliseconds since 1970. */
+  readonly acceptedMs?: number | undefined;
+}
+
+/** How many of a kind and host were found beyond those that are kept. */
+export interface MoreFindings {
+  readonly host: string;
+  readonly kind: FleetFindingKind;
+  readonly count: number;
+}
+
+interface OfKind {
+  readonly host: string;
+  readonly kind: FleetFindingKind;
+  kept: KeptFinding[];
+  more: number;
+}
+
+export class Findings {
+  /** By host and kind. */
+  readonly #all = new Map<string, OfKind>();
+  /** The stream is read a second time: what was found there before is known. */
+  isReread = false;
+
+  load(kept: readonly KeptFinding[], more: readonly MoreFindings[]): void {
+    for (const finding of kept) this.#of(finding.host, finding.kind).kept.push(finding);
+    for (const { host, kind, count } of more) this.#of(host, kind).more = count;
+  }
+
+  save(): { readonly kept: readonly KeptFinding[]; readonly more: readonly MoreFindings[] } {
+    const more: MoreFindings[] = [];
+    for (const { host, kind, more: count } of this.#all.values())
+      if (count > 0) more.push({ host, kind, count });
+    return { kept: [...this.#all.values()].flatMap(({ kept }) => kept), more };
+  }
+
+  /** False: it is known, or only counted. */
+  add(finding: FleetFinding): boolean {
+    const of = this.#of(finding.host, finding.kind);
+    if (this.isReread && of.kept.some((one) => isSame(one, finding))) return false;
+    if (of.kept.length >= keptMax) {
+      const known = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
+      if (known < 0) {
+        of.more += 1;
+        return false;
+      }
+      of.kept.splice(known, 1);
+    }
+    of.kept.push(finding);
+    return true;
+  }
+
+  /** Whether it stands here, accepted or not. */
+  isKnown(finding: FleetFinding): boolean {
+    return (
+      this.#all.get(`${finding.host} ${finding.kind}`)?.kept.some((one) => isSame(one, finding)) ?? false
+    );
+  }
+
+  /** Whether a person knows of it. */
+  isAccepted(finding: FleetFinding): boolean {
+    const kept = this.#all.get(`${finding.host} ${finding.kind}`)?.kept ?? [];
+    return kept.some((one) => one.acceptedMs !== undefined && isSame(one, finding));
+  }
+
+  /** What nobody has accepted. */
+  standing(): readonly FleetFinding[] {
+    const standing: FleetFinding[] = [];
+    for (const { host, kind, kept, more } of this.#all.values()) {
+      for (const { acceptedMs, ...finding } of kept) if (acceptedMs === undefined) standing.push(finding);
+      const last = standing.at(-1);
+      if (more > 0 && last?.host === host && last.kind === kind) {
+        standing[standing.length - 1] = { ...last, text: `${last.text} (and ${more} more of this kind)` };
+      }
+    }
+    return standing;
+  }
+
+  /** How many there were. */
+  accept(nowMs: number): number {
+    let count = 0;
+    for (const of of this.#all.values()) {
+      count += of.more + of.kept.filter(({ acceptedMs }) => acceptedMs === undefined).length;
+      of.more = 0;
+      of.kept = of.kept.map((one) => (one.acceptedMs === undefined ? { ...one, acceptedMs: nowMs } : one));
+    }
+    return count;
+  }
+
+  /** One that never stood here, but was judged anew each time: it is known from now on. */
+  addAccepted(finding: FleetFinding, nowMs: number): void {
+    const of = this.#of(finding.host, finding.kind);
+    if (of.kept.length >= keptMax) of.kept.shift();
+    of.kept.push({ ...finding, acceptedMs: nowMs });
+  }
+
+  #of(host: string, kind: FleetFindingKind): OfKind {
+    const key = `${host} ${kind}`;
+    let of = this.#all.get(key);
+    if (of === undefined) this.#all.set(key, (of = { host, kind, kept: [], more: 0 }));
+    return of;
+  }
+}
+
+function isSame(one: FleetFinding, other: FleetFinding): boolean {
+  return one.journal === other.journal && one.seq === other.seq;
+}

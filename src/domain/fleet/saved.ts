@@ -1,0 +1,198 @@
+// What is remembered between two runs, as JSON, and how a file that is not exactly that is refused.
+
+import { isObject } from '../audit/record.js';
+import type { ExpectedHead } from './checkpoint.js';
+import type { KeptFinding, MoreFindings } from './findings.js';
+import { type FleetFinding, findingKinds } from './shapes.js';
+
+export const stateFormat = 1;
+
+/** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
+export interface ChainState {
+  readonly host: string;
+  readonly journal: string;
+  /** The last record that goes on behind those before; 0: none yet. */
+  seq: number;
+  hash: string;
+  firstSeq: number;
+  /** It begins above 1, and nothing explains it yet. */
+  isLate: boolean;
+  /** The segment before the first record, as that names it. */
+  before?: { readonly segment: string; readonly hash: string } | undefined;
+  /** Lines since that record which are none. */
+  garbage: number;
+  /** The last records that were told to be missing: they may come late. */
+  gapFrom: number;
+  gapTo: number;
+  /** The last record that came a second time, and what it was told as; a run of them is told once. */
+  behindKind?: 'repeated' | 'forked' | undefined;
+  behindSeq: number;
+  time: string;
+  storedMs: number;
+  /** Its last record says that the gate was stopped. */
+  isStopped: boolean;
+  driftMs?: number | undefined;
+  driftBeforeMs?: number | undefined;
+  driftSinceMs: number;
+  program?: string | undefined;
+  catalog?: string | undefined;
+  signedSeq: number;
+  /** When the first record came that no trusted signature vouches for. */
+  unsignedMs?: number | undefined;
+  /** The first checkpoint after it that no trusted key signed. */
+  untrusted?: FleetFinding | undefined;
+  /** Admissions that are not among `open` because there were too many. */
+  unfollowed: number;
+  /** Admissions without completion: id, seq, when they came. */
+  open: [string, number, number][];
+  /** Name and version. */
+  policies: [string, string][];
+  /** Seq and first characters of the hash of the last records. */
+  recent: [number, string][];
+}
+
+/** The fleet's own checkpoints, as the stream has them. */
+export interface LogState {
+  /** The key that signs them. */
+  key?: string | undefined;
+  /** The last one in the stream; 0: none yet. */
+  seq: number;
+  hash: string;
+  recent: [number, string][];
+  /** The last one of stream and file. */
+  last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
+}
+
+export interface FleetState {
+  readonly format: number;
+  readonly stream: string;
+  readonly streamSeq: number;
+  readonly records: number;
+  /** The first message that was read, and when it was stored; 0: none yet. */
+  readonly firstSeq: number;
+  readonly firstMs: number;
+  readonly isReread: boolean;
+  readonly chains: readonly ChainState[];
+  /** Keys that keys of a host named, by host. */
+  readonly keys: readonly (readonly [string, readonly string[]])[];
+  readonly awaited: readonly ExpectedHead[];
+  readonly findings: readonly KeptFinding[];
+  readonly more: readonly MoreFindings[];
+  readonly log: LogState;
+}
+
+type Guard<T> = (value: unknown) => value is T;
+
+const isText: Guard<string> = (value) => typeof value === 'string';
+const isFlag: Guard<boolean> = (value) => typeof value === 'boolean';
+const isNumber: Guard<number> = (value): value is number => Number.isFinite(value);
+const isCount: Guard<number> = (value): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
+
+function maybe<T>(guard: Guard<T>): Guard<T | undefined> {
+  return (value): value is T | undefined => value === undefined || guard(value);
+}
+
+function listOf<T>(guard: Guard<T>): Guard<T[]> {
+  return (value): value is T[] => Array.isArray(value) && value.every((one) => guard(one));
+}
+
+function tuple<T extends readonly unknown[]>(guards: { readonly [At in keyof T]: Guard<T[At]> }): Guard<T> {
+  return (value): value is T =>
+    Array.isArray(value) && value.length === guards.length && guards.every((guard, at) => guard(value[at]));
+}
+
+/** These keys, and no other. */
+function shape<T>(guards: { readonly [Key in keyof T]-?: Guard<T[Key]> }): Guard<T> {
+  const all = new Map<string, Guard<unknown>>(Object.entries(guards));
+  return (value): value is T =>
+    isObject(value) &&
+    Object.keys(value).every((key) => all.has(key)) &&
+    [...all].every(([key, guard]) => guard(value[key]));
+}
+
+const kinds: ReadonlySet<unknown> = new Set(findingKinds);
+const isKind: Guard<FleetFinding['kind']> = (value): value is FleetFinding['kind'] => kinds.has(value);
+const findingGuards = {
+  kind: isKind,
+  host: isText,
+  journal: maybe(isText),
+  seq: maybe(isCount),
+  time: maybe(isText),
+  text: isText,
+};
+const isFinding = shape<FleetFinding>(findingGuards);
+
+const isChain = shape<ChainState>({
+  host: isText,
+  journal: isText,
+  seq: isCount,
+  hash: isText,
+  firstSeq: isCount,
+  isLate: isFlag,
+  before: maybe(shape({ segment: isText, hash: isText })),
+  garbage: isCount,
+  gapFrom: isCount,
+  gapTo: isCount,
+  behindKind: (value): value is 'repeated' | 'forked' | undefined =>
+    value === undefined || value === 'repeated' || value === 'forked',
+  behindSeq: isCount,
+  time: isText,
+  storedMs: isNumber,
+  isStopped: isFlag,
+  driftMs: maybe(isNumber),
+  driftBeforeMs: maybe(isNumber),
+  driftSinceMs: isNumber,
+  program: maybe(isText),
+  catalog: maybe(isText),
+  signedSeq: isCount,
+  unsignedMs: maybe(isNumber),
+  untrusted: maybe(isFinding),
+  unfollowed: isCount,
+  open: listOf(tuple<[string, number, number]>([isText, isCount, isNumber])),
+  policies: listOf(tuple<[string, string]>([isText, isText])),
+  recent: listOf(tuple<[number, string]>([isCount, isText])),
+});
+
+const isState = shape<FleetState>({
+  format: isCount,
+  stream: isText,
+  streamSeq: isCount,
+  records: isCount,
+  firstSeq: isCount,
+  firstMs: isNumber,
+  isReread: isFlag,
+  chains: listOf(isChain),
+  keys: listOf(tuple<[string, string[]]>([isText, listOf(isText)])),
+  awaited: listOf(
+    shape<ExpectedHead>({ host: isText, journal: isText, seq: isCount, hash: isText, storedMs: isNumber }),
+  ),
+  findings: listOf(shape<KeptFinding>({ ...findingGuards, acceptedMs: maybe(isNumber) })),
+  more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
+  log: shape<LogState>({
+    key: maybe(isText),
+    seq: isCount,
+    hash: isText,
+    recent: listOf(tuple<[number, string]>([isCount, isText])),
+    last: maybe(shape({ seq: isCount, at: isText, root: isText })),
+  }),
+});
+
+/** A copy; throws a TypeError with a sentence for what was not saved by us, for this stream. */
+export function readState(saved: unknown, stream: string): FleetState {
+  if (isObject(saved) && typeof saved['format'] === 'number' && saved['format'] > stateFormat) {
+    throw new TypeError(
+      `the state has format ${saved['format']}, and this program knows ${stateFormat}: use the newer program`,
+    );
+  }
+  if (!isState(saved) || saved.format !== stateFormat) {
+    throw new TypeError(
+      'the state is not what was saved: it was changed or damaged; move it away, and everything is verified again',
+    );
+  }
+  if (saved.stream !== stream) {
+    throw new TypeError(
+      `the state is of stream "${saved.stream}", not of "${stream}": set "state" to another directory`,
+    );
+  }
+  return structuredClone(saved);
+}
