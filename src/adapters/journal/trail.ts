@@ -4,7 +4,7 @@
 import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { createGunzip } from 'node:zlib';
+import { createGunzip, gunzipSync, constants as zlib } from 'node:zlib';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import {
@@ -379,15 +379,31 @@ export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }
 
+/** A line of ours has at most 7 KiB, and so many bytes of a compressed file hold it all the more. */
+const headBytes = 8192;
+
 async function firstLineOf(file: TrailFile): Promise<Buffer> {
   try {
-    for await (const { bytes } of readPieces(file)) {
-      return Buffer.from(bytes.subarray(0, Math.max(bytes.indexOf(0x0a), 0)));
-    }
+    const head = await readStart(file);
+    return head.subarray(0, Math.max(head.indexOf(0x0a), 0));
   } catch {
     // Damage is told when the file is read for good; here it only cannot say where it begins.
+    return Buffer.alloc(0);
   }
-  return Buffer.alloc(0);
+}
+
+/** The start of what lies at its path. A journal has many files, so it is as little as holds the first line. */
+async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
+  const plainFile = isCompressed ? undefined : await openPlain(path);
+  const handle = plainFile ?? (await open(isCompressed ? path : `${path}.gz`, 'r'));
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(headBytes), 0, headBytes, 0);
+    const bytes = buffer.subarray(0, bytesRead);
+    // Told that more will come, the decoder does not mind the missing end.
+    return plainFile === undefined ? gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH }) : bytes;
+  } finally {
+    await handle.close();
+  }
 }
 
 /**
