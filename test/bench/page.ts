@@ -3,14 +3,14 @@
 // without, taken in turns in one run; the processor time that 20 people who watch cost, with 100 commands a second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { freePorts } from '../kit/free-ports.js';
 import { signIn, watchNow } from '../kit/page-client.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
-import { withBench } from './load/bench-processes.js';
+import { type Load, withBench } from './load/bench-processes.js';
 import { journalStartedMs, makeJournal } from './load/journal.js';
 import { spreadOf } from './load/rounds.js';
 
@@ -61,7 +61,7 @@ const searches: readonly (readonly [string, object])[] = [
   ['everything', {}],
   ['one user', { user: 'user4321@example.org' }],
   ['users of a pattern', { user: 'user432*@example.org' }],
-  ['one person and a command', { principal: 'agent7', command: 'mailbox' }],
+  ['one person and a command', { principal: 'agent7@support', command: 'mailbox' }],
   ['refused', { outcome: 'denied' }],
   ['an hour in the middle', { sinceMs: middle - 3_600_000, untilMs: middle }],
   ['nobody, all of it', { user: 'nobody@example.net' }],
@@ -90,6 +90,9 @@ await withBench(async (bench) => {
   // The page is opened after the listeners.
   await until(() => signIn(port, 'person0', password).then(Boolean, () => false), 'the page');
   const token = await signIn(port, 'person0', password);
+  // A journal of this size is compressed but for its newest segment; the daemon does so, and takes a processor for it meanwhile.
+  const plainLeft = (): number => readdirSync(directory).filter((file) => file.endsWith('.jsonl')).length;
+  await until(() => plainLeft() === 1, 'the segments to be compressed', 20 * 60_000);
 
   for (const [name, filter] of searches) {
     const asked: Asked[] = [];
@@ -107,8 +110,7 @@ await withBench(async (bench) => {
   await bench.load({ ...load, seconds: 8 });
   const p99: { readonly without: number; readonly beside: number }[] = [];
   let searched = 0;
-  for (let n = 0; n < rounds; n += 1) {
-    const without = await bench.load(load);
+  const besideSearches = async (): Promise<Load> => {
     const over = new AbortController();
     const searching = (async () => {
       for (let at = 0; !over.signal.aborted; at += 1) {
@@ -121,7 +123,14 @@ await withBench(async (bench) => {
     const beside = await bench.load(load);
     over.abort();
     await searching;
-    p99.push({ without: without.p99, beside: beside.p99 });
+    return beside;
+  };
+  for (let n = 0; n < rounds; n += 1) {
+    // In turns, since a machine may get slower by the minute.
+    const first = n % 2 === 0 ? await bench.load(load) : undefined;
+    const { p99: beside } = await besideSearches();
+    const { p99: without } = first ?? (await bench.load(load));
+    p99.push({ without, beside });
   }
   const ratio = spreadOf(p99.map(({ without, beside }) => beside / without));
   const [without, beside] = [
