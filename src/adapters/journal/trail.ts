@@ -1,10 +1,9 @@
 // Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded
 // whatever lies there.
 
-import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { createGunzip, gunzipSync, constants as zlib } from 'node:zlib';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import {
@@ -22,11 +21,12 @@ import {
   type Verifier,
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
+import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
 import { fileName, listSegments, readIn } from './segments.js';
 
+export type { Piece };
+
 const chunkBytes = 1 << 20;
-/** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
-const keptBytesMax = 65_536;
 
 /** One line of a plain segment. */
 export interface RawLine {
@@ -157,14 +157,6 @@ export function readPolicyText(directory: string, version: string): string | und
   return text === undefined || text.length > policyBytesMax ? undefined : text;
 }
 
-/** A piece of a file. */
-export interface Piece {
-  /** Valid only until the next piece is asked for. */
-  readonly bytes: Buffer;
-  /** False: the last line has no LF, because the file ends or because it is too long to be a line of ours. */
-  readonly endsInLine: boolean;
-}
-
 /** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
 export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
   return cutPieces(file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path)));
@@ -179,9 +171,6 @@ export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | und
     yield undefined;
   }
 }
-
-/** At most so much text of a compressed file is held; a longer one is inflated once for each. */
-const windowBytes = 32 << 20;
 
 /**
  * The file in pieces of whole lines, the last ones first. Each is at least a line, and about as long as `bytesOf` says when it is asked for; it
@@ -217,45 +206,6 @@ export async function* readPiecesBack(
   } finally {
     await handle.close();
   }
-}
-
-async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
-  for (let end = Infinity; end > 0; ) {
-    const held: Buffer[] = [];
-    let heldBytes = 0;
-    let total = 0;
-    try {
-      for await (const chunk of inflated(path)) {
-        held.push(chunk);
-        heldBytes += chunk.length;
-        total += chunk.length;
-        while (heldBytes - (held[0]?.length ?? 0) >= windowBytes) heldBytes -= held.shift()?.length ?? 0;
-        if (total >= end) break;
-      }
-    } catch {
-      yield undefined;
-    }
-    const begin = total - heldBytes;
-    const text = Buffer.concat(held).subarray(0, Math.min(total, end) - begin);
-    let left = text.length;
-    while (left > 0) {
-      const from = Math.max(0, left - Math.max(bytesOf(), keptBytesMax));
-      const piece = lastLines(text.subarray(from, left), left - from, begin + from === 0);
-      // The line that the window cuts is read with the next one.
-      if (from === 0 && begin > 0 && piece.bytes.length === left && left < text.length) break;
-      left -= piece.bytes.length;
-      yield piece;
-    }
-    // Nothing was left: without this, a file that became shorter would be read for ever.
-    end = begin + left < end ? begin + left : 0;
-  }
-}
-
-/** Of bytes that may begin within a line: the whole lines. Without a line end in them, all: that is no line of ours. */
-function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {
-  const start = isStart ? 0 : bytes.indexOf(0x0a) + 1;
-  const whole = start < length ? bytes.subarray(start, length) : bytes;
-  return { bytes: whole, endsInLine: whole[whole.length - 1] === 0x0a };
 }
 
 /** Calls `take` with each line of a piece, without its LF. */
@@ -316,13 +266,6 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
   } finally {
     await file.close();
   }
-}
-
-async function* inflated(path: string): AsyncGenerator<Buffer> {
-  const source = createReadStream(path);
-  const gunzip = createGunzip({ chunkSize: chunkBytes });
-  source.on('error', (error) => gunzip.destroy(error));
-  yield* source.pipe(gunzip);
 }
 
 /**
@@ -399,8 +342,7 @@ async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(headBytes), 0, headBytes, 0);
     const bytes = buffer.subarray(0, bytesRead);
-    // Told that more will come, the decoder does not mind the missing end.
-    return plainFile === undefined ? gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH }) : bytes;
+    return plainFile === undefined ? inflateStart(bytes) : bytes;
   } finally {
     await handle.close();
   }

@@ -1,0 +1,127 @@
+// Compressed segments: as a stream from their start, and from their end without inflating what is before.
+
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { createGunzip, gunzipSync, constants as zlib } from 'node:zlib';
+
+/** A piece of a file. */
+export interface Piece {
+  /** Valid only until the next piece is asked for. */
+  readonly bytes: Buffer;
+  /** False: the last line has no LF, because the file ends or because it is too long to be a line of ours. */
+  readonly endsInLine: boolean;
+}
+
+const chunkBytes = 1 << 20;
+/** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
+export const keptBytesMax = 65_536;
+/** How a member of a gzip file begins: the journal makes one of each MiB. That a member contains it is no harm but for speed. */
+const memberStart = Buffer.from('1f8b080000000000', 'hex');
+/** A larger file is not one of ours, and is not held whole. */
+const compressedBytesMax = 64 << 20;
+/** At most so much text of a compressed file is held; a longer one is inflated once for each. */
+const windowBytes = 32 << 20;
+
+/** Of bytes that may begin within a line: the whole lines. Without a line end in them, all: that is no line of ours. */
+export function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {
+  const start = isStart ? 0 : bytes.indexOf(0x0a) + 1;
+  const whole = start < length ? bytes.subarray(start, length) : bytes;
+  return { bytes: whole, endsInLine: whole[whole.length - 1] === 0x0a };
+}
+
+/** What can be had of a gzip file of which only the start was read. */
+export function inflateStart(bytes: Buffer): Buffer {
+  // Told that more will come, the decoder does not mind the missing end.
+  return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH });
+}
+
+/** The text of the file, or of what is before a place in it. */
+export async function* inflated(path: string, place = Infinity): AsyncGenerator<Buffer> {
+  const source = createReadStream(path, { end: place - 1 });
+  const gunzip = createGunzip({ chunkSize: chunkBytes });
+  source.on('error', (error) => gunzip.destroy(error));
+  yield* source.pipe(gunzip);
+}
+
+/**
+ * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. Member by member in the thread that asks: what a stream inflates
+ * runs in threads that have no lower priority.
+ */
+export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
+  const size = (await stat(path).catch(() => undefined))?.size ?? Infinity;
+  const bytes = size > compressedBytesMax ? empty : await readFile(path).catch(() => empty);
+  let end = bytes.length;
+  /** The end of a line that begins in the member before. */
+  let tail = empty;
+  while (end > 0) {
+    const start = bytes.lastIndexOf(memberStart, end - 1);
+    const member = start < 0 ? undefined : inflateMember(bytes.subarray(start, end));
+    if (member === undefined) break;
+    const text = Buffer.concat([member, tail]);
+    let left = text.length;
+    while (left > 0) {
+      const from = Math.max(0, left - Math.max(bytesOf(), keptBytesMax));
+      const piece = lastLines(text.subarray(from, left), left - from, start === 0 && from === 0);
+      if (from === 0 && start > 0 && piece.bytes.length === left && left <= keptBytesMax) break;
+      left -= piece.bytes.length;
+      yield piece;
+    }
+    tail = text.subarray(0, left);
+    end = start;
+  }
+  if (end > 0 || bytes.length === 0) yield* inflatedForward(path, end || Infinity, tail, bytesOf);
+}
+
+/** Undefined: it is damaged, longer than ours, or no member. */
+function inflateMember(bytes: Buffer): Buffer | undefined {
+  try {
+    return gunzipSync(bytes, { maxOutputLength: windowBytes });
+  } catch {
+    return undefined;
+  }
+}
+
+const empty = Buffer.alloc(0);
+
+async function* inflatedTo(path: string, place: number, tail: Buffer): AsyncGenerator<Buffer> {
+  yield* inflated(path, place);
+  yield tail;
+}
+
+/** The text before a place of the file, and what follows that text in its last line: inflated from the start, once for each window. */
+async function* inflatedForward(
+  path: string,
+  place: number,
+  tail: Buffer,
+  bytesOf: () => number,
+): AsyncGenerator<Piece | undefined> {
+  for (let end = Infinity; end > 0; ) {
+    const held: Buffer[] = [];
+    let heldBytes = 0;
+    let total = 0;
+    try {
+      for await (const chunk of inflatedTo(path, place, tail)) {
+        held.push(chunk);
+        heldBytes += chunk.length;
+        total += chunk.length;
+        while (heldBytes - (held[0]?.length ?? 0) >= windowBytes) heldBytes -= held.shift()?.length ?? 0;
+        if (total >= end) break;
+      }
+    } catch {
+      yield undefined;
+    }
+    const begin = total - heldBytes;
+    const text = Buffer.concat(held).subarray(0, Math.min(total, end) - begin);
+    let left = text.length;
+    while (left > 0) {
+      const from = Math.max(0, left - Math.max(bytesOf(), keptBytesMax));
+      const piece = lastLines(text.subarray(from, left), left - from, begin + from === 0);
+      // The line that the window cuts is read with the next one.
+      if (from === 0 && begin > 0 && piece.bytes.length === left && left < text.length) break;
+      left -= piece.bytes.length;
+      yield piece;
+    }
+    // Nothing was left: without this, a file that became shorter would be read for ever.
+    end = begin + left < end ? begin + left : 0;
+  }
+}

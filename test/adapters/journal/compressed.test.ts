@@ -1,0 +1,96 @@
+// Compressed segments from their end: the same lines as from their start, however the file was compressed, and what can be had of a damaged one.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { readPiecesBack } from '../../../src/adapters/journal/trail.js';
+import { temporaryDirectory } from './reading.js';
+
+const MiB = 1 << 20;
+
+/** Lines of different lengths, with what compresses badly. */
+function linesOf(bytes: number): Buffer {
+  const lines: string[] = [];
+  for (let at = 0, length = 0; length < bytes; at += 1) {
+    const line = `{"seq":${at},"text":"${Buffer.from(String(Math.sin(at)))
+      .toString('hex')
+      .repeat(at % 23)}"}\n`;
+    lines.push(line);
+    length += line.length;
+  }
+  return Buffer.from(lines.join(''));
+}
+
+/** As the journal compresses: a member of each so many bytes. */
+function inMembers(text: Buffer, memberBytes = MiB, level = 6): Buffer[] {
+  const members: Buffer[] = [];
+  for (let at = 0; at < text.length; at += memberBytes)
+    members.push(gzipSync(text.subarray(at, at + memberBytes), { level }));
+  return members;
+}
+
+interface Back {
+  readonly text: Buffer;
+  readonly damaged: number;
+}
+
+async function readBack(t: TestContext, compressed: Buffer, pieceBytes = 200_000): Promise<Back> {
+  const path = join(temporaryDirectory(t), '00000001.jsonl.gz');
+  writeFileSync(path, compressed);
+  const pieces: Buffer[] = [];
+  let damaged = 0;
+  for await (const piece of readPiecesBack(
+    { path, name: '00000001.jsonl', isCompressed: true },
+    () => pieceBytes,
+  )) {
+    if (piece === undefined) damaged += 1;
+    else pieces.unshift(Buffer.from(piece.bytes));
+  }
+  return { text: Buffer.concat(pieces), damaged };
+}
+
+void test('all lines once, whatever the members and the pieces', async (t) => {
+  const text = linesOf(3.3 * MiB);
+  const afterLine = text.lastIndexOf(0x0a, MiB) + 1;
+  const files = [
+    Buffer.concat(inMembers(text)),
+    Buffer.concat(inMembers(text, afterLine)),
+    Buffer.concat(inMembers(text, 5_000)),
+    Buffer.concat(inMembers(text, MiB, 9)),
+    gzipSync(text),
+  ];
+  for (const [at, file] of files.entries()) {
+    for (const pieceBytes of [1, 100_000, 4 * MiB]) {
+      const { text: found, damaged } = await readBack(t, file, pieceBytes);
+      assert.ok(found.equals(text), `file ${at} by ${pieceBytes}`);
+      assert.equal(damaged, 0);
+    }
+  }
+});
+
+void test('a line of more than a member, and text that ends within a line', async (t) => {
+  const text = Buffer.concat([linesOf(MiB), Buffer.alloc(3 * MiB, 'x'), Buffer.from('\n'), linesOf(MiB)]);
+  const { text: found } = await readBack(t, Buffer.concat(inMembers(text, MiB / 2)));
+  assert.ok(found.equals(text));
+  const cut = linesOf(2 * MiB).subarray(0, -5);
+  assert.ok((await readBack(t, Buffer.concat(inMembers(cut)))).text.equals(cut));
+});
+
+void test('the start of a member within a member changes nothing', async (t) => {
+  const text = Buffer.concat([linesOf(MiB), Buffer.from('1f8b080000000000', 'hex'), linesOf(MiB)]);
+  // Stored, not compressed: the bytes stand in the file as they are.
+  const { text: found, damaged } = await readBack(t, Buffer.concat(inMembers(text, MiB, 0)));
+  assert.ok(found.equals(text));
+  assert.equal(damaged, 0);
+});
+
+void test('of a file that is damaged in the middle: what is before and after', async (t) => {
+  const text = linesOf(5 * MiB);
+  const members = inMembers(text);
+  members[2]?.fill(0x55, 1000, 2000);
+  const { text: found, damaged } = await readBack(t, Buffer.concat(members));
+  assert.ok(damaged > 0);
+  assert.ok(found.subarray(0, MiB).equals(text.subarray(0, MiB)));
+  assert.ok(found.subarray(-MiB).equals(text.subarray(-MiB)));
+});
