@@ -110,7 +110,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
     public: ['rights', 'explanation', 'command-list'],
   }),
-  'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/page'], {
+  'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page'], {
     public: ['parse-settings', 'settings', 'problem'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
@@ -236,9 +236,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['util'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
-    public: ['audit', 'audit-table'],
+    public: ['audit', 'audit-search', 'audit-table'],
     builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
+  }),
+  // The trail of many gates: read from the stream where it meets.
+  'cli/fleet': rule([...belowCli, 'domain/fleet', 'adapters/nats', 'cli/output', 'cli/audit'], {
+    public: ['fleet'],
+    builtins: ['fs', 'path', 'http'],
+    packages: ['commander', 'prom-client'],
   }),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
@@ -273,6 +279,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'cli/begin',
       'cli/health',
       'cli/audit',
+      'cli/fleet',
       'cli/bulk',
       'cli/doveadm',
       'cli/completion',

@@ -19,6 +19,8 @@ export const auditSubjects = 'dovegate.audit.>';
 /** Where whoever verifies keeps what was there. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
 export const defaultStream = 'DOVEGATE_AUDIT';
+/** The user who reads all of them. No host has this name: its answers would come where the verifier's do. */
+export const verifierName = 'verifier';
 
 export const headerNames = {
   id: 'Nats-Msg-Id',

@@ -1,0 +1,217 @@
+// fleet.yaml: which stream, which gates must be in it, and where what was seen is kept. The settings of `dovegate audit fleet`.
+// The rule: all problems at once, each with its place, those of the files that it names too.
+
+import { z } from 'zod';
+import { parsePublicKey } from '../audit/ledger.js';
+import { defaultStream, isHostWord, verifierName } from '../fleet/block.js';
+import type { ExpectedHost } from '../fleet/shapes.js';
+import { isOfThisMachine } from '../identity/peer.js';
+import { type Cursor, validate } from './cursor.js';
+import { parseYaml } from './parse-yaml.js';
+import { type Problem, ProblemList } from './problem.js';
+import {
+  count,
+  duration,
+  file,
+  matching,
+  parseHostAndPort,
+  parseSize,
+  strict,
+  text,
+  timer,
+} from './schema-parts.js';
+
+const host = strict('a host', {
+  key: text('a public key in base64, or the file that holds it').optional(),
+  silent_after: timer('5m'),
+});
+
+const fleetSchema = strict('the settings of a fleet', {
+  nats: text('servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222'),
+  stream: matching(
+    /^[A-Za-z0-9_-]{1,64}$/,
+    'must be the name of a stream: letters, digits, dashes and underscores',
+  ).prefault(defaultStream),
+  ca: file('a file of CA certificates (PEM)').optional(),
+  credentials: file('a .creds file').optional(),
+  certificate: file('a file with the certificate that is shown to the servers (PEM)').optional(),
+  key: file('a file with the private key of that certificate (PEM)').optional(),
+  hosts: z.record(z.string(), z.union([host, z.null()]), {
+    error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
+  }),
+  state: file('a directory').prefault('/var/lib/dovegate-fleet'),
+  open_after: duration('2h'),
+  drift: duration('5s'),
+  checkpoint_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
+  metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
+    '127.0.0.1:9148',
+  ),
+  replicas: count(1, 5).prefault(1),
+  keep: duration('400d'),
+  max_size: text('a size, as 100GiB').optional(),
+});
+
+/** Files are absolute paths. */
+export interface FleetSettings {
+  readonly servers: readonly { readonly host: string; readonly port: number }[];
+  readonly caFile: string | undefined;
+  readonly credentialsFile: string | undefined;
+  readonly client: { readonly certificateFile: string; readonly keyFile: string } | undefined;
+  readonly stream: string;
+  /** By the word of the host, in the order of the file. */
+  readonly hosts: ReadonlyMap<string, ExpectedHost>;
+  /** The directory of what was seen. */
+  readonly state: string;
+  readonly openMs: number;
+  readonly driftMs: number;
+  /** Undefined: one is made in `state`. */
+  readonly checkpointKeyFile: string | undefined;
+  /** An address of loopback; undefined: none. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  readonly replicas: number;
+  readonly keepMs: number;
+  readonly maxBytes: number | undefined;
+}
+
+/** What must be known of files. */
+export interface FleetFiles {
+  /** Throws what the system says. */
+  readText(path: string): string;
+  /** Undefined: it can be read. */
+  whyUnreadable(path: string): string | undefined;
+  /** Undefined: nobody else can change it, nor, where it is secret, read it. */
+  whyUnsafe(
+    path: string,
+    isSecret: boolean,
+  ): { readonly text: string; readonly isDoubtful: boolean } | undefined;
+}
+
+/** Reads the text of `path`; where a problem is an error, there are no settings. */
+export function parseFleetSettings(
+  path: string,
+  content: string,
+  files: FleetFiles,
+): { readonly settings: FleetSettings | undefined; readonly problems: readonly Problem[] } {
+  const list = new ProblemList();
+  const own = files.whyUnsafe(path, false);
+  if (own !== undefined) list.error({ file: path, line: 1, column: 1 }, '', own.text, 'unsafe-file');
+  const root = parseYaml(path, content, list);
+  const valid = root && validate(fleetSchema, root, list);
+  const settings = valid && settingsOf(valid.value, valid.cursor, files);
+  return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
+}
+
+function settingsOf(
+  raw: z.infer<typeof fleetSchema>,
+  cursor: Cursor,
+  files: FleetFiles,
+): FleetSettings | undefined {
+  const named = (key: 'ca' | 'credentials' | 'certificate' | 'key' | 'checkpoint_key', isSecret: boolean) =>
+    fileAt(cursor, [key], cursor.file(key), files, isSecret);
+  const caFile = named('ca', false);
+  const credentialsFile = named('credentials', true);
+  const certificateFile = named('certificate', false);
+  const keyFile = named('key', true);
+  if ((certificateFile === undefined) !== (keyFile === undefined)) {
+    const [is, lacks] =
+      keyFile === undefined ? (['certificate', 'key'] as const) : (['key', 'certificate'] as const);
+    cursor.error([is], `needs ${lacks} too`, 'key-conflict');
+  }
+  if (credentialsFile !== undefined && certificateFile !== undefined)
+    cursor.error(['credentials'], 'there is a certificate too; take one of them out', 'key-conflict');
+  const hosts = new Map<string, ExpectedHost>();
+  for (const [name, value] of Object.entries(raw.hosts)) {
+    if (!isHostWord(name))
+      cursor.error(
+        ['hosts', name],
+        'a host is one word: letters, digits, dashes and underscores, at most 63',
+      );
+    if (name === verifierName)
+      cursor.error(
+        ['hosts', name],
+        `"${verifierName}" is the name of whoever reads the stream; give the host another`,
+      );
+    const { silent_after: silentMs } = value ?? host.parse({});
+    hosts.set(name, { key: keyAt(cursor.down('hosts', name), files), silentMs });
+  }
+  if (hosts.size === 0)
+    cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
+  return {
+    servers: serversAt(raw.nats, cursor),
+    caFile,
+    credentialsFile,
+    client: certificateFile && keyFile ? { certificateFile, keyFile } : undefined,
+    stream: raw.stream,
+    hosts,
+    state: cursor.file('state') ?? raw.state,
+    openMs: raw.open_after,
+    driftMs: raw.drift,
+    checkpointKeyFile: named('checkpoint_key', true),
+    metrics: metricsAt(raw.metrics, cursor),
+    replicas: raw.replicas,
+    keepMs: raw.keep,
+    maxBytes: maxSizeAt(raw.max_size, cursor),
+  };
+}
+
+/** A file that is named, and a problem where it cannot be read or is not safe. */
+function fileAt(
+  cursor: Cursor,
+  at: readonly string[],
+  path: string | undefined,
+  files: FleetFiles,
+  isSecret: boolean,
+): string | undefined {
+  if (path === undefined) return undefined;
+  const why = files.whyUnreadable(path);
+  const unsafe = why === undefined ? files.whyUnsafe(path, isSecret) : undefined;
+  if (why !== undefined) cursor.error(at, `${path} cannot be read: ${why}`, 'unreadable-file');
+  else if (unsafe?.isDoubtful === true) cursor.warning(at, unsafe.text, 'unsafe-file');
+  else if (unsafe !== undefined) cursor.error(at, unsafe.text, 'unsafe-file');
+  return path;
+}
+
+/** `cursor`: at a host. The key itself, or a file that holds it. */
+function keyAt(cursor: Cursor, files: FleetFiles): string | undefined {
+  const written = cursor.source('key');
+  if (written === undefined) return undefined;
+  // 32 bytes in base64 are no path that somebody would write.
+  if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return parsePublicKey(written);
+  const path = fileAt(cursor, ['key'], cursor.file('key'), files, false);
+  if (path === undefined || files.whyUnreadable(path) !== undefined) return undefined;
+  const key = parsePublicKey(files.readText(path));
+  if (key === undefined)
+    cursor.error(
+      ['key'],
+      `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
+    );
+  return key;
+}
+
+function serversAt(written: string, cursor: Cursor): FleetSettings['servers'] {
+  return written.split(',').flatMap((each) => {
+    const [, at = ''] = /^tls:\/\/(.+)$/.exec(each.trim()) ?? [];
+    const server = parseHostAndPort(at);
+    if (server !== undefined) return [server];
+    cursor.error(
+      ['nats'],
+      `"${each.trim()}" is no server; write tls://HOST:PORT, with commas between several`,
+    );
+    return [];
+  });
+}
+
+function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {
+  if (written === 'off') return undefined;
+  const at = parseHostAndPort(written);
+  if (at === undefined || !isOfThisMachine(at.host))
+    cursor.error(['metrics'], 'must be off, or an address of this machine with a port, as 127.0.0.1:9148');
+  return at;
+}
+
+function maxSizeAt(written: string | undefined, cursor: Cursor): number | undefined {
+  if (written === undefined) return undefined;
+  const bytes = parseSize(written);
+  if (bytes === undefined || bytes < 1) cursor.error(['max_size'], 'must be a size with its unit, as 100GiB');
+  return bytes;
+}

@@ -1,0 +1,128 @@
+// Goal: fleet.yaml says what it means, with its defaults; everything that is wrong with it or with its files is told with its place, at once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-settings.js';
+
+const { key, publicPem } = makeSignKey();
+
+const files: FleetFiles = {
+  readText: (path) => (path.endsWith('.pub') ? publicPem : 'no key'),
+  whyUnreadable: (path) => (path.includes('gone') ? 'there is no such file' : undefined),
+  whyUnsafe: (path, isSecret) =>
+    isSecret && path.includes('open')
+      ? { text: `${path} can be read by every user`, isDoubtful: false }
+      : undefined,
+};
+
+const path = '/etc/dovegate/fleet.yaml';
+const parse = (text: string, from = files) => parseFleetSettings(path, text, from);
+
+void test('the least that can be said, and what is taken for the rest', () => {
+  const { settings, problems } = parse('nats: tls://nats1.example.com:4222\nhosts: { mail-gate-3: }\n');
+  assert.deepEqual(problems, []);
+  assert.deepEqual(settings, {
+    servers: [{ host: 'nats1.example.com', port: 4222 }],
+    caFile: undefined,
+    credentialsFile: undefined,
+    client: undefined,
+    stream: 'DOVEGATE_AUDIT',
+    hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 300_000 }]]),
+    state: '/var/lib/dovegate-fleet',
+    openMs: 7_200_000,
+    driftMs: 5_000,
+    checkpointKeyFile: undefined,
+    metrics: { host: '127.0.0.1', port: 9148 },
+    replicas: 1,
+    keepMs: 400 * 86_400_000,
+    maxBytes: undefined,
+  });
+});
+
+void test('all that can be said; files are meant from where fleet.yaml lies', () => {
+  const { settings, problems } = parse(
+    [
+      'nats: tls://nats1.example.com:4222, tls://[2001:db8::1]:4222',
+      'stream: AUDIT',
+      'ca: ca.pem',
+      'certificate: own.pem',
+      'key: credentials/own.key',
+      'hosts:',
+      '  gate1: { key: keys/gate1.pub, silent_after: 90s }',
+      `  gate2: { key: ${key} }`,
+      'state: /srv/fleet',
+      'open_after: 1h',
+      'drift: 2s',
+      'checkpoint_key: /run/sign.key',
+      'metrics: off',
+      'replicas: 3',
+      'keep: 30d',
+      'max_size: 100GiB',
+    ].join('\n'),
+  );
+  assert.deepEqual(problems, []);
+  assert.deepEqual(settings?.servers, [
+    { host: 'nats1.example.com', port: 4222 },
+    { host: '2001:db8::1', port: 4222 },
+  ]);
+  assert.deepEqual(settings?.client, {
+    certificateFile: '/etc/dovegate/own.pem',
+    keyFile: '/etc/dovegate/credentials/own.key',
+  });
+  assert.deepEqual(settings?.hosts.get('gate1'), { key, silentMs: 90_000 });
+  assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 300_000 });
+  assert.equal(settings?.metrics, undefined);
+  assert.equal(settings?.maxBytes, 100 * 1024 ** 3);
+});
+
+void test('every problem at once, each at its place', () => {
+  const { settings, problems } = parse(
+    [
+      'nats: nats://nats1.example.com:4222',
+      'hosts:',
+      '  mail.example.com: {}',
+      '  gate1: { key: gone.pub, silent_after: 5 }',
+      '  gate2: { key: README.md, silnt_after: 5m }',
+      'credentials: open.creds',
+      'certificate: own.pem',
+      'checkpoint_key: open.key',
+      'metrics: 0.0.0.0:9148',
+      'max_size: much',
+      'replicas: 9',
+    ].join('\n'),
+  );
+  assert.equal(settings, undefined);
+  assert.deepEqual(
+    problems.map(({ line, column, path: at, message }) => `${line}:${column} ${at}: ${message}`),
+    [
+      '1:1 nats: "nats://nats1.example.com:4222" is no server; write tls://HOST:PORT, with commas between several',
+      '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63',
+      '4:12 hosts.gate1.key: /etc/dovegate/gone.pub cannot be read: there is no such file',
+      '4:27 hosts.gate1.silent_after: must be a duration with its unit, as 500ms, 5s, 10m or 7d',
+      '5:12 hosts.gate2.key: /etc/dovegate/README.md holds no Ed25519 key; write the base64 of a public key, or name such a file',
+      '5:28 hosts.gate2.silnt_after: "silnt_after" is not a key here; did you mean silent_after?',
+      '6:1 credentials: /etc/dovegate/open.creds can be read by every user',
+      '6:1 credentials: there is a certificate too; take one of them out',
+      '7:1 certificate: needs key too',
+      '8:1 checkpoint_key: /etc/dovegate/open.key can be read by every user',
+      '9:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
+      '10:1 max_size: must be a size with its unit, as 100GiB',
+      '11:1 replicas: must be a whole number from 1 to 5',
+    ],
+  );
+});
+
+void test('no host, no file of settings that others can change, no YAML', () => {
+  const texts = (text: string, from?: FleetFiles): string[] =>
+    parse(text, from).problems.map(({ line, message }) => `${line} ${message}`);
+  assert.deepEqual(texts('nats: tls://a:4222\nhosts: {}\n'), [
+    '2 must list at least one host; its gates send under this name',
+  ]);
+  assert.match(texts('nats: tls://a:4222\n').join(), /is missing; it must be a map from hosts/);
+  assert.match(texts('nats: [\n').join(), /not valid YAML/);
+  const open: FleetFiles = {
+    ...files,
+    whyUnsafe: (file) => ({ text: `${file} can be changed`, isDoubtful: false }),
+  };
+  assert.deepEqual(texts('nats: tls://a:4222\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
+});
