@@ -76,6 +76,7 @@ const main = `${program}/dist/main.js`;
 const configuration = '/etc/dovegate';
 const units = [
   ['dovegate.service', `${unitsLib}/systemd/system/dovegate.service`],
+  ['dovegate-fleet.service', `${unitsLib}/systemd/system/dovegate-fleet.service`],
   ['dovegate@.socket', `${unitsLib}/systemd/system/dovegate@.socket`],
   ['sysusers.conf', `${unitsLib}/sysusers.d/dovegate.conf`],
   ['tmpfiles.conf', `${unitsLib}/tmpfiles.d/dovegate.conf`],

@@ -96,6 +96,30 @@ audit keygen: 0 made, 78 the file exists, or cannot be written
 dovegate audit keygen
 dovegate audit keygen --out /etc/dovegate/sign.key
 
+audit fleet init: 0 the stream is there, 1 it differs, 69 no server, 77 not permitted, 78 the settings
+dovegate audit fleet init --print
+dovegate audit fleet init --config ./fleet.yaml
+
+audit fleet verify: 0 passed, 1 findings, 69 no server, 75 another one has the state, 77 not permitted, 78 the settings
+dovegate audit fleet verify
+dovegate audit fleet verify --checkpoint kept.jsonl --json
+
+audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the settings
+dovegate audit fleet watch
+dovegate audit fleet watch --config ./fleet.yaml
+
+audit fleet search: 0 searched, also if nothing was found, 69 no server, 77 not permitted, 78 the settings
+dovegate audit fleet search --user alice@example.com --since yesterday
+dovegate audit fleet search --host mail-gate-3 --decision deny --json
+
+audit fleet fetch: 0 written, 1 it has holes, 64 which journal?, 69 no server, 77 not permitted, 78 the settings, or the directory
+dovegate audit fleet fetch mail-gate-3 --to ./copy
+dovegate audit fleet fetch mail-gate-3 --journal 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11 --to ./copy --holes
+
+audit fleet status: 0 nothing is wrong, 1 something is, 69 there is no status yet, 78 the settings
+dovegate audit fleet status
+dovegate audit fleet status --json
+
 send: 0 done, 1 with --users: not for all, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
 dovegate send --users all.txt --resume all.state --rate 20/s --jobs 4 -- mailbox create Archive

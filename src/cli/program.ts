@@ -15,6 +15,7 @@ import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { DoctorOptions } from './doctor.js';
 import type { SendOptions } from './doveadm/doveadm.js';
+import { registerFleet } from './fleet/fleet.js';
 import { addHelpTexts } from './help-texts.js';
 import type { KeyNewOptions } from './key-new.js';
 import type { KillOptions } from './kill.js';
@@ -42,7 +43,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
   addHashPassword(program, end);
   addKey(program, end);
   addPage(program, end);
-  registerAudit(program, end);
+  registerFleet(registerAudit(program, end), end);
   addSend(program, end);
   addCompletion(program, end);
   addHelpTexts(program);

@@ -113,7 +113,7 @@ test('every command of a sh block is one that there is, with options that it has
       if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
       if (word === 'docker') continue;
       for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| |$|\)|;)/g)) {
-        const name = /^(?:(?:audit|key) )?[a-z-]+/.exec(rest)?.[0] ?? '';
+        const name = /^(?:audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
         if (!help.has(name)) help.set(name, (await runDovegate([...name.split(' '), '--help'])).text);
         const text = help.get(name) ?? '';

@@ -52,6 +52,7 @@ for (const prefix of ['/usr', '/opt/gate']) {
     );
     for (const path of [
       'systemd/system/dovegate@.socket',
+      'systemd/system/dovegate-fleet.service',
       'sysusers.d/dovegate.conf',
       'tmpfiles.d/dovegate.conf',
     ])

@@ -17,6 +17,7 @@ import { type Machine, openMachine } from './machine.js';
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const password = 'correct-horse-battery';
 const service = 'dovegate.service';
+const fleet = 'dovegate-fleet.service';
 const teams = ['support', 'billing'] as const;
 
 const configuration = `version: 1
@@ -92,7 +93,13 @@ for (const release of releases) {
         '[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\n',
       );
       await machine.run('systemctl', 'daemon-reload');
-      const verified = await machine.try('systemd-analyze', 'verify', service, 'dovegate@support.socket');
+      const verified = await machine.try(
+        'systemd-analyze',
+        'verify',
+        service,
+        fleet,
+        'dovegate@support.socket',
+      );
       assert.deepEqual([verified.exit, verified.text], [0, '']);
       const rated = await machine.try('systemd-analyze', 'security', '--no-pager', '--threshold=15', service);
       t.diagnostic(/Overall exposure.*$/m.exec(rated.text)?.[0] ?? rated.text);

@@ -38,8 +38,7 @@ export async function auditSearch(
   look: 'search' | 'export' = 'search',
 ): Promise<number> {
   const journal = await openSource(screen, places);
-  const columns = showsLocalTime(screen) ? withLocalTime : exchangeColumns;
-  const table = createTable(columns, screen);
+  const table = createTable(exchangeColumnsFor(screen), screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
     table: table.add,
     json: (row) => [formatJsonRow(row)],
@@ -176,6 +175,11 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'MS', isNumber: true, text: durationOf, goes: 2 },
   { name: 'ID', text: cell('id'), goes: 4 },
 ];
+
+/** Of a row of a search; with local times where somebody wants them. */
+export function exchangeColumnsFor(screen: Screen): readonly Column<ExchangeRow>[] {
+  return showsLocalTime(screen) ? withLocalTime : exchangeColumns;
+}
 
 const withLocalTime: readonly Column<ExchangeRow>[] = exchangeColumns.flatMap((column) =>
   column.name === 'TIME (UTC)'

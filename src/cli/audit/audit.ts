@@ -30,7 +30,8 @@ type ExportFlags = Flags &
 
 const placesText = 'directories of journals, or segments; instead of --config';
 
-export function registerAudit(program: Command, end: (exitCode: number) => void): void {
+/** The command, for those whose subcommands are elsewhere. */
+export function registerAudit(program: Command, end: (exitCode: number) => void): Command {
   const audit = program
     .command('audit')
     .description('verify, search and show the audit journal; make keys for it');
@@ -186,6 +187,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .action((flags: { readonly out?: string }) =>
       run(async (screen) => (await import('./audit-keys.js')).auditKeygen(screen, flags.out)),
     );
+  return audit;
 }
 
 const keyHelp = 'a trusted key, public or private: signatures of others are faults; may be repeated';
@@ -209,7 +211,7 @@ function parseCount(text: string): number {
 }
 
 /** Options of commander; times in Unix milliseconds. */
-type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
+export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
   readonly since?: number;
   readonly until?: number;
 };

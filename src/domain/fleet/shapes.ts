@@ -109,6 +109,8 @@ export interface FleetStatus {
   readonly records: number;
   readonly gates: readonly GateRow[];
   readonly findings: readonly FleetFinding[];
+  /** Absent: the stream can be read. Else since when (RFC 3339) it cannot, and why. */
+  readonly away?: { readonly since: string; readonly text: string } | undefined;
   /** The last line that was signed. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
 }

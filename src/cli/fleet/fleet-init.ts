@@ -1,0 +1,113 @@
+// `dovegate audit fleet init`: makes the stream, or says what differs of the one that is there, and prints the rights of each host and of
+// the verifier in the language of the server's configuration.
+
+import { NatsFault, openNats } from '../../adapters/nats/link.js';
+import { printable } from '../../domain/audit/encode.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import { auditSubjects, checkpointSubject, verifierName } from '../../domain/fleet/block.js';
+import { formatDuration } from '../../domain/policy/policy.js';
+import { exitCodes } from '../../ports/machine.js';
+import type { Screen } from '../output/screen.js';
+import { natsOf, readFleetSettings, verifierInbox } from './open-settings.js';
+
+export interface InitFlags {
+  readonly print: boolean;
+}
+
+/** Exit code 0; 1: the stream is there and differs. Throws a CommandFault or a NatsFault. */
+export async function fleetInit(screen: Screen, config: string, { print }: InitFlags): Promise<number> {
+  const settings = readFleetSettings(config, screen);
+  if (print) {
+    await screen.print(
+      ['# The stream; without --print, "fleet init" makes it.', formatCommand(settings), ''].join('\n'),
+    );
+    await screen.print(formatRights(settings));
+    await screen.flush();
+    return exitCodes.ok;
+  }
+  const { stream, replicas, keepMs, maxBytes } = settings;
+  const link = await openNats(natsOf(settings, 'init'));
+  try {
+    let refused: NatsFault | undefined;
+    try {
+      await link.createStream(stream, { replicas, maxAgeMs: keepMs, maxBytes });
+    } catch (fault) {
+      // It may be there already, made by somebody who is permitted to.
+      if (!(fault instanceof NatsFault) || fault.code !== 'no-rights') throw fault;
+      refused = fault;
+    }
+    const { created, messages, warnings } = await link.info(stream).catch((fault: unknown) => {
+      throw refused === undefined
+        ? fault
+        : new NatsFault(
+            'no-rights',
+            `${refused.message}; somebody who may make it: dovegate audit fleet init --print`,
+          );
+    });
+    await screen.print(`the stream ${stream} is there: made at ${printable(created)}, ${messages} messages`);
+    for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
+    await screen.print(`\n${formatRights(settings)}`);
+    await screen.flush();
+    return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    await link.close();
+  }
+}
+
+/** For people who have the tool `nats`, and rights that we have not. */
+function formatCommand({ stream, replicas, keepMs, maxBytes }: FleetSettings): string {
+  const options = [
+    `--subjects '${auditSubjects}'`,
+    `--subjects ${checkpointSubject}`,
+    '--storage file',
+    '--retention limits',
+    '--discard new',
+    `--max-age ${keepMs === 0 ? '-1' : formatDuration(keepMs)}`,
+    `--max-bytes ${maxBytes ?? -1}`,
+    '--max-msgs -1 --max-msgs-per-subject -1 --max-msg-size -1',
+    '--dupe-window 2m',
+    `--replicas ${replicas}`,
+    '--deny-delete --deny-purge --allow-direct --no-allow-rollup',
+    '--defaults',
+  ];
+  return [`nats stream add ${stream}`, ...options].join(' \\\n  ');
+}
+
+/** What each user of the server may do, and nothing else: a gate writes its own chains, and the verifier reads all of them. */
+function formatRights({ stream, hosts }: FleetSettings): string {
+  const user = (name: string, publish: readonly string[], subscribe: readonly string[]): string =>
+    [
+      `    { user: ${JSON.stringify(name)}, permissions: {`,
+      `        publish: [${publish.map((each) => JSON.stringify(each)).join(',\n          ')}]`,
+      `        subscribe: [${subscribe.map((each) => JSON.stringify(each)).join(', ')}] } }`,
+    ].join('\n');
+  const gates = [...hosts.keys()].map((host) =>
+    user(
+      host,
+      [`dovegate.audit.${host}.*`, `$JS.API.DIRECT.GET.${stream}.dovegate.audit.${host}.*`],
+      [`_INBOX.${host}.>`],
+    ),
+  );
+  const verifier = user(
+    verifierName,
+    [
+      checkpointSubject,
+      `$JS.API.STREAM.INFO.${stream}`,
+      `$JS.API.DIRECT.GET.${stream}`,
+      `$JS.API.DIRECT.GET.${stream}.>`,
+      `$JS.API.CONSUMER.CREATE.${stream}.>`,
+      `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`,
+      `$JS.API.CONSUMER.DELETE.${stream}.>`,
+    ],
+    [`${verifierInbox}.>`],
+  );
+  return [
+    '# Users of the server; each needs its password, nkey, or the name in its certificate (tls: verify_and_map).',
+    'authorization {',
+    '  users = [',
+    ...gates,
+    verifier,
+    '  ]',
+    '}',
+  ].join('\n');
+}

@@ -1,0 +1,93 @@
+// `dovegate audit fleet search`: exchanges of all hosts, one row each, as the stream has them. Nothing is verified.
+
+import { holdProcess } from '../../adapters/host/process.js';
+import { openNats } from '../../adapters/nats/link.js';
+import { formatTime } from '../../domain/audit/record.js';
+import { auditSubjects, readHeadOf, readSubject } from '../../domain/fleet/block.js';
+import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
+import {
+  createSearch,
+  type ExchangeRow,
+  type TrailFilter,
+  type TrailSearch,
+} from '../../domain/trail/search.js';
+import { exitCodes } from '../../ports/machine.js';
+import { exchangeColumnsFor } from '../audit/audit-search.js';
+import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
+import { plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { natsOf, readFleetSettings } from './open-settings.js';
+
+export interface SearchRequest {
+  /** Undefined: all. */
+  readonly host: string | undefined;
+  readonly json: boolean;
+  readonly filter: TrailFilter;
+}
+
+/** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
+const doubtMs = 3_600_000;
+
+const hostColumn: Column<ExchangeRow> = {
+  name: 'HOST',
+  text: ({ fields }) => formatValue(fields['host']),
+  cellsMin: 8,
+};
+
+/** Always 0: that nothing was found is an answer too. Throws a CommandFault or a NatsFault. */
+export async function fleetSearch(screen: Screen, config: string, request: SearchRequest): Promise<number> {
+  const settings = readFleetSettings(config, screen);
+  const { stream } = settings;
+  const { host: wanted, json, filter } = request;
+  const table = createTable([hostColumn, ...exchangeColumnsFor(screen)], screen);
+  const searches = new Map<string, { readonly search: TrailSearch; readonly host: string }>();
+  let rows = 0;
+  const show = async (host: string, found: readonly ExchangeRow[]): Promise<void> => {
+    for (const each of found) {
+      const row = { ...each, fields: { host, ...each.fields } };
+      rows += 1;
+      for (const line of json ? [formatJsonRow(row)] : table.add(row)) await screen.print(line);
+    }
+  };
+  const release = holdProcess();
+  const stop = new AbortController();
+  const link = await openNats(natsOf(settings, 'search'), stop.signal);
+  try {
+    const { lastSeq } = await link.info(stream);
+    const from =
+      filter.sinceMs === undefined ? { streamSeq: 1 } : { storedMs: Math.max(0, filter.sinceMs - doubtMs) };
+    const subject = wanted === undefined ? auditSubjects : `dovegate.audit.${wanted}.*`;
+    if (lastSeq > 0) {
+      for await (const message of link.read(stream, from, {
+        subject,
+        untilSeq: lastSeq,
+        signal: stop.signal,
+      })) {
+        const chain = readSubject(message.subject);
+        if (chain === undefined || readHeadOf(message.header)?.kind !== 'block') continue;
+        const { host } = chain;
+        const known = searches.get(message.subject) ?? { search: createSearch(filter), host };
+        searches.set(message.subject, known);
+        await show(host, known.search.take(message.bytes));
+        if (screen.isGone) return exitCodes.ok;
+      }
+    }
+    for (const { search, host } of searches.values()) await show(host, search.finish());
+    for (const line of table.finish()) await screen.print(line);
+    await screen.flush();
+    reportHidden(screen, table.hidden());
+    if (rows === 0) screen.complain(`dovegate: ${describeNothing(filter, wanted, searches.size)}`);
+    return exitCodes.ok;
+  } finally {
+    await link.close();
+    release();
+  }
+}
+
+function describeNothing({ sinceMs, user }: TrailFilter, host: string | undefined, journals: number): string {
+  const since = sinceMs === undefined ? '' : ` since ${formatTime(Math.floor(sinceMs))}`;
+  const of = host === undefined ? '' : ` of ${host}`;
+  if (journals === 0) return `the stream has nothing${of}${since}`;
+  const whose = user === undefined ? '' : ` for "${user}"`;
+  return `no command${whose} was found in ${plural(journals, 'journal')}${of}${since}`;
+}

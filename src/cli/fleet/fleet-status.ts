@@ -1,0 +1,49 @@
+// `dovegate audit fleet status`: the gates as the verifier saw them last, from the file that it left.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { printable } from '../../domain/audit/encode.js';
+import { parseTime } from '../../domain/audit/record.js';
+import { formatDuration } from '../../domain/policy/policy.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault, formatJson } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { describeVerdict, printGates } from './gate-table.js';
+import { readFleetSettings } from './open-settings.js';
+import { readStatus } from './state-folder.js';
+
+/** `watch` writes at least twice as often. */
+const oldMs = 60_000;
+
+/** Exit code 0; 1: something is wrong. Throws a CommandFault where there is no status. */
+export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
+  const { state } = readFleetSettings(config, screen);
+  const status = readStatus(state);
+  if (status === undefined)
+    throw new CommandFault(
+      exitCodes.unavailable,
+      `there is no status in ${state}; "fleet verify" and "fleet watch" write it`,
+    );
+  const ageMs = Math.max(0, systemClock.wallMs() - (parseTime(status.at) ?? 0));
+  if (isJson) {
+    await screen.print(formatJson(status));
+  } else {
+    const verdict = describeVerdict(status, status.findings);
+    await screen.print(screen.paint(status.findings.length === 0 ? 'good' : 'bad', verdict));
+    const age = `as of ${status.at}, ${formatDuration(ageMs - (ageMs % 1000))} ago`;
+    const isOld = ageMs > oldMs;
+    await screen.print(
+      screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),
+    );
+    if (status.away !== undefined)
+      await screen.print(
+        screen.paint(
+          'bad',
+          printable(`the stream cannot be read since ${status.away.since}: ${status.away.text}`),
+        ),
+      );
+    await screen.print('');
+    await printGates(screen, status);
+  }
+  await screen.flush();
+  return status.findings.length === 0 && status.away === undefined ? exitCodes.ok : exitCodes.failed;
+}

@@ -1,0 +1,123 @@
+// `dovegate audit fleet verify`: from where the last run stopped to the end that the stream has now, and then what is wrong.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { holdProcess, onSignal } from '../../adapters/host/process.js';
+import { type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { printable } from '../../domain/audit/encode.js';
+import type { ExpectedHead } from '../../domain/fleet/fleet.js';
+import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault, formatJson, plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import {
+  checkpointKeyOf,
+  compareCheckpoints,
+  describeCheckpoint,
+  readKeptHeads,
+  sealCheckpoint,
+} from './checkpoints.js';
+import { describeVerdict, printGates } from './gate-table.js';
+import { natsOf, openFleet, readFleetSettings } from './open-settings.js';
+import { createProgress } from './progress.js';
+import { openStateFolder } from './state-folder.js';
+import { createStreamReader } from './stream-reader.js';
+
+export interface VerifyFlags {
+  readonly whole: boolean;
+  /** A file with a line that was kept elsewhere. */
+  readonly checkpoint?: string;
+  readonly accept: boolean;
+  readonly json: boolean;
+}
+
+/** Exit code 0; 1: something is wrong. Throws a CommandFault or a NatsFault; what was read before is kept. */
+export async function fleetVerify(screen: Screen, config: string, flags: VerifyFlags): Promise<number> {
+  const settings = readFleetSettings(config, screen);
+  const { stream } = settings;
+  const folder = await openStateFolder(settings);
+  const release = holdProcess();
+  const stop = new AbortController();
+  const offSignal = onSignal(['SIGTERM', 'SIGINT'], () => stop.abort());
+  let opened: NatsLink | undefined;
+  try {
+    const saved = folder.load();
+    const checkpointKey = checkpointKeyOf(folder);
+    const fleet = openFleet(settings, checkpointKey, saved?.fleet);
+    const reader = createStreamReader(fleet, stream, saved, folder, () => saved?.told ?? []);
+    const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
+    const heads = keptHeads(flags, checkpointKey);
+    const recordsBefore = fleet.records;
+    const startMs = systemClock.now();
+    const link = await openNats(natsOf(settings, 'verify'), stop.signal);
+    opened = link;
+    const { info } = await reader.inspect(link, systemClock.wallMs());
+    if (heads !== undefined) fleet.rewind(heads);
+    const isShown = screen.columns !== undefined && !flags.json;
+    const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));
+    await reader.read(link, { untilSeq: info.lastSeq, signal: stop.signal }, () =>
+      progress.show(reader.messages, fleet.records - recordsBefore),
+    );
+    progress.clear();
+    const nowMs = systemClock.wallMs();
+    if (stop.signal.aborted) {
+      reader.save();
+      throw new CommandFault(
+        exitCodes.notCarriedOut,
+        'stopped before the end; the next run goes on from there',
+      );
+    }
+    compareCheckpoints(folder, fleet);
+    const findings = fleet.judge(nowMs);
+    const read = fleet.records - recordsBefore;
+    if (read > 0)
+      await sealCheckpoint(link, folder, stream, fleet, findings, nowMs, (text) =>
+        screen.complain(`dovegate: ${printable(text)}`),
+      );
+    reader.save();
+    const status: FleetStatus = { ...fleet.status(nowMs), findings, checkpoint: describeCheckpoint(folder) };
+    folder.writeStatus(status);
+    const tookMs = systemClock.now() - startMs;
+    if (flags.json) await screen.print(formatJson({ passed: findings.length === 0, ...status }));
+    else await printReport(screen, status, { findings, accepted, read, tookMs });
+    await screen.flush();
+    return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
+  } finally {
+    offSignal();
+    await opened?.close();
+    folder.close();
+    release();
+  }
+}
+
+/** What must be met besides what is remembered, when everything is read anew; undefined: only what is new is read. */
+function keptHeads({ whole, checkpoint }: VerifyFlags, key: string): readonly ExpectedHead[] | undefined {
+  if (checkpoint !== undefined) return readKeptHeads(checkpoint, key);
+  return whole ? [] : undefined;
+}
+
+async function printReport(
+  screen: Screen,
+  status: FleetStatus,
+  run: {
+    readonly findings: readonly FleetFinding[];
+    readonly accepted: number;
+    readonly read: number;
+    readonly tookMs: number;
+  },
+): Promise<void> {
+  const { findings, accepted, read, tookMs } = run;
+  await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status, findings)));
+  const seconds = Math.max(tookMs, 1) / 1000;
+  const pace = read === 0 ? '' : ` in ${seconds.toFixed(1)} s (${Math.round(read / seconds)} a second)`;
+  await screen.print(`${plural(read, 'new record')}${pace}; ${plural(status.records, 'record')} in all`);
+  if (accepted > 0) await screen.print(`${plural(accepted, 'finding')} of earlier runs accepted`);
+  const { checkpoint } = status;
+  if (checkpoint !== undefined)
+    await screen.print(
+      printable(
+        `signed: line ${checkpoint.seq} of checkpoints.jsonl, at ${checkpoint.at}, root ${checkpoint.root}`,
+      ),
+    );
+  await screen.print('');
+  await printGates(screen, status);
+}

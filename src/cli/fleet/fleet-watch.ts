@@ -1,0 +1,360 @@
+// `dovegate audit fleet watch`: reads the stream for ever, tells what is wrong when it begins and when it ends, and leaves metrics and a
+// status for others.
+// The rules: a server that is away is told, and not taken for the silence of hosts; what was read is saved; it ends within seconds of SIGTERM.
+
+import { randomFraction, systemClock } from '../../adapters/host/clock.js';
+import { loadNative } from '../../adapters/host/native.js';
+import {
+  createServiceManager,
+  holdProcess,
+  onSignal,
+  takeServiceEnvironment,
+} from '../../adapters/host/process.js';
+import { NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { formatTime, parseTime } from '../../domain/audit/record.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
+import { exitCodes, type Timer } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { checkpointKeyOf, compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
+import { natsOf, openFleet, readFleetSettings } from './open-settings.js';
+import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
+import { createStreamReader, type StreamReader } from './stream-reader.js';
+import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
+import { serveWatchMetrics } from './watch-metrics.js';
+
+const tickMs = 1_000;
+/** Between two questions whether everything was read. */
+const confirmMs = 2_000;
+/** Between two looks whether what was read is still there; the state is saved then, too. */
+const compareMs = 60_000;
+const statusMinMs = 2_000;
+const statusMaxMs = 30_000;
+const checkpointMs = 3_600_000;
+const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
+/** For the end of a connection, when we are told to stop. */
+const closeMs = 1_000;
+
+/** Exit code 0, after SIGTERM or SIGINT. Throws a CommandFault. */
+export async function fleetWatch(screen: Screen, config: string): Promise<number> {
+  const settings = readFleetSettings(config, screen);
+  const folder = await openStateFolder(settings);
+  const environment = takeServiceEnvironment(process.env, process.pid);
+  const manager = createServiceManager(environment, await loadNative(), systemClock);
+  const release = holdProcess();
+  const watch = new Watch(screen, config, settings, folder);
+  const offStop = onSignal(['SIGTERM', 'SIGINT'], () => watch.stop());
+  const offReload = onSignal(['SIGHUP'], () => watch.reload());
+  const metrics = settings.metrics && (await serveWatchMetrics(settings.metrics, () => watch.numbers()));
+  try {
+    manager.ready(`watches ${settings.stream}`);
+    manager.watch(() => true);
+    await watch.run();
+    manager.stopping('stopped', 0);
+    return exitCodes.ok;
+  } finally {
+    metrics?.close();
+    offStop();
+    offReload();
+    manager.close();
+    folder.close();
+    release();
+    await screen.flush();
+  }
+}
+
+class Watch {
+  readonly #screen: Screen;
+  readonly #config: string;
+  readonly #folder: StateFolder;
+  readonly #stop = new AbortController();
+  readonly #knowledge = createKnowledge();
+  readonly #book: ReturnType<typeof createFindingBook>;
+  #settings: FleetSettings;
+  #reader: StreamReader;
+  /** Ends the connection that there is, for another one. */
+  #session = new AbortController();
+  /** Read again at SIGHUP; taken when the connection has ended. */
+  #next: FleetSettings | undefined;
+  #link: NatsLink | undefined;
+  #away: FleetStatus['away'];
+  #awayCode = '';
+  #lag: number | undefined;
+  /** On this connection everything was read once: only then can be said what is missing. */
+  #isWhole = false;
+  #findings: readonly FleetFinding[] = [];
+  #status: FleetStatus;
+  #writtenMs = -Infinity;
+  #writtenText = '';
+  #sealedMs: number;
+  #sealedRecords: number;
+  #tick: Timer | undefined;
+  #fault: unknown;
+
+  constructor(screen: Screen, config: string, settings: FleetSettings, folder: StateFolder) {
+    this.#screen = screen;
+    this.#config = config;
+    this.#settings = settings;
+    this.#folder = folder;
+    const saved = folder.load();
+    this.#book = createFindingBook(saved?.told ?? []);
+    this.#reader = this.#open(settings, saved);
+    const { fleet } = this.#reader;
+    this.#status = fleet.status(systemClock.wallMs());
+    this.#sealedMs = parseTime(describeCheckpoint(folder)?.at ?? '') ?? 0;
+    this.#sealedRecords = fleet.records;
+  }
+
+  #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
+    const fleet = openFleet(settings, checkpointKeyOf(this.#folder), saved?.fleet);
+    return createStreamReader(fleet, settings.stream, saved, this.#folder, () => this.#book.names());
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#session.abort();
+  }
+
+  /** Takes the settings as they are in the file now, or tells why not. */
+  reload(): void {
+    const refuse = (text: string): void => this.#tell('reload-refused', { text });
+    try {
+      const next = readFleetSettings(this.#config, this.#screen);
+      const fixed = (['state', 'stream', 'metrics', 'checkpointKeyFile'] as const).filter(
+        (key) => JSON.stringify(next[key]) !== JSON.stringify(this.#settings[key]),
+      );
+      if (fixed.length > 0) return refuse(`a restart is needed for another ${fixed.join(', ')}`);
+      this.#next = next;
+      this.#session.abort();
+    } catch (fault) {
+      if (!(fault instanceof CommandFault)) throw fault;
+      refuse(fault.message);
+    }
+  }
+
+  numbers() {
+    return {
+      status: this.#status,
+      findings: this.#findings,
+      hosts: new Set(this.#settings.hosts.keys()),
+      isUp: this.#link !== undefined && this.#away === undefined,
+      lag: this.#lag,
+    };
+  }
+
+  /** Until it is told to stop. Rejects with a CommandFault where the state cannot be kept. */
+  async run(): Promise<void> {
+    this.#tell('started', { stream: this.#settings.stream, streamSeq: this.#reader.fleet.streamSeq });
+    this.#look();
+    let failures = 0;
+    try {
+      while (!this.#stop.signal.aborted) {
+        this.#session = new AbortController();
+        this.#adopt();
+        try {
+          await this.#follow(() => {
+            failures = 0;
+          });
+        } catch (fault) {
+          if (this.#fault !== undefined) throw this.#fault;
+          if (this.#session.signal.aborted) continue;
+          if (!(fault instanceof NatsFault)) throw fault;
+          this.#lost(fault);
+          failures += 1;
+          const waitMs = Math.min(retry.mostMs, retry.firstMs * 2 ** (failures - 1));
+          await this.#wait(waitMs * (0.5 + randomFraction() / 2));
+        }
+      }
+    } finally {
+      this.#tick?.cancel();
+    }
+    this.#reader.save();
+    this.#judge();
+    this.#writeStatus(systemClock.wallMs());
+    this.#tell('stopped', { streamSeq: this.#reader.fleet.streamSeq });
+  }
+
+  #adopt(): void {
+    const next = this.#next;
+    if (next === undefined) return;
+    this.#next = undefined;
+    this.#reader.save();
+    this.#settings = next;
+    this.#reader = this.#open(next, this.#folder.load());
+    this.#tell('reloaded', { hosts: next.hosts.size });
+  }
+
+  /** One connection, to its end. Rejects with a NatsFault. */
+  async #follow(onInspected: () => void): Promise<void> {
+    const session = this.#session;
+    const { signal } = session;
+    const reader = this.#reader;
+    const link = await openNats(natsOf(this.#settings, 'watch'), signal);
+    this.#link = link;
+    let timer: Timer | undefined;
+    try {
+      await reader.inspect(link, systemClock.wallMs());
+      onInspected();
+      if (this.#away !== undefined) this.#tell('stream-back', {});
+      this.#away = undefined;
+      this.#awayCode = '';
+      const confirm = (comparedMs: number): void => {
+        timer = systemClock.setTimer(confirmMs, () => {
+          const isDue = systemClock.now() - comparedMs >= compareMs;
+          const done = (): void => confirm(isDue ? systemClock.now() : comparedMs);
+          // Where it fails, the read fails too; where the stream is another one, the next connection inspects it.
+          void this.#confirm(link, reader, isDue).then(
+            (isSame) => (isSame ? done() : session.abort()),
+            () => done(),
+          );
+        });
+      };
+      await this.#confirm(link, reader, false);
+      confirm(systemClock.now());
+      await reader.read(link, { signal }, (findings) => {
+        this.#knowledge.heard(reader.storedMs);
+        for (const finding of findings) this.#begin(finding);
+      });
+      if (!signal.aborted) throw new NatsFault('closed-early', 'the server ended the read');
+    } finally {
+      timer?.cancel();
+      this.#link = undefined;
+      this.#isWhole = false;
+      const closed = link.close().catch(() => undefined);
+      await Promise.race([
+        closed,
+        new Promise<void>((resolve) => void systemClock.setTimer(closeMs, resolve)),
+      ]);
+    }
+  }
+
+  /** Whether the stream is the one that is read; and how far behind we are. Rejects with a NatsFault. */
+  async #confirm(link: NatsLink, reader: StreamReader, isCompared: boolean): Promise<boolean> {
+    const askedMs = systemClock.wallMs();
+    const { lastSeq, isSame } = await reader.compare(link, isCompared);
+    if (this.#link !== link || !isSame) return isSame;
+    this.#lag = Math.max(0, lastSeq - reader.fleet.streamSeq);
+    if (this.#lag === 0) {
+      this.#knowledge.confirmed(askedMs);
+      if (!this.#isWhole) compareCheckpoints(this.#folder, reader.fleet);
+      this.#isWhole = true;
+    }
+    if (isCompared) this.#attempt(() => reader.save());
+    return true;
+  }
+
+  #lost(fault: NatsFault): void {
+    const nowMs = systemClock.wallMs();
+    this.#knowledge.lost(nowMs);
+    this.#lag = undefined;
+    this.#away ??= { since: formatTime(nowMs), text: fault.message };
+    if (fault.code !== this.#awayCode) this.#tell('stream-away', { code: fault.code, text: fault.message });
+    this.#awayCode = fault.code;
+    this.#away = { since: this.#away.since, text: fault.message };
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = systemClock.setTimer(ms, resolve);
+      this.#session.signal.addEventListener('abort', () => {
+        timer.cancel();
+        resolve();
+      });
+      if (this.#session.signal.aborted) resolve();
+    });
+  }
+
+  /** Every second: what is wrong, the status, the checkpoint of the hour. */
+  #look(): void {
+    this.#tick = systemClock.setTimer(tickMs, () => {
+      this.#attempt(() => {
+        this.#judge();
+        const nowMs = systemClock.wallMs();
+        const age = systemClock.now() - this.#writtenMs;
+        if (age >= statusMaxMs || (age >= statusMinMs && this.#textOfStatus() !== this.#writtenText))
+          this.#writeStatus(nowMs);
+        if (nowMs - this.#sealedMs >= checkpointMs) this.#seal(nowMs);
+      });
+      this.#look();
+    });
+  }
+
+  /** A fault of the disk ends the service: systemd starts it again. */
+  #attempt(run: () => void): void {
+    try {
+      run();
+    } catch (fault) {
+      this.#fault ??= fault;
+      this.stop();
+    }
+  }
+
+  #judge(): void {
+    const { fleet } = this.#reader;
+    const { hosts } = this.#settings;
+    const { knownMs } = this.#knowledge;
+    if (!this.#isWhole) return;
+    this.#findings = fleet.judge(knownMs).filter((finding) => {
+      const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
+      return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs);
+    });
+    for (const line of this.#book.update(this.#findings, systemClock.wallMs())) this.#print(line);
+    this.#status = {
+      ...fleet.status(knownMs),
+      findings: this.#findings,
+      checkpoint: this.#status.checkpoint,
+      away: this.#away,
+    };
+  }
+
+  /** Told at once, while much is still to be read. */
+  #begin(finding: FleetFinding): void {
+    const line = this.#book.begin(finding, systemClock.wallMs());
+    if (line !== undefined) this.#print(line);
+  }
+
+  #textOfStatus(): string {
+    const { at: _, ...rest } = this.#status;
+    return JSON.stringify(rest);
+  }
+
+  #writeStatus(nowMs: number): void {
+    this.#status = {
+      ...this.#status,
+      at: formatTime(nowMs),
+      checkpoint: describeCheckpoint(this.#folder),
+      away: this.#away,
+    };
+    this.#folder.writeStatus(this.#status);
+    this.#writtenMs = systemClock.now();
+    this.#writtenText = this.#textOfStatus();
+  }
+
+  /** Once everything is read, and something is new. */
+  #seal(nowMs: number): void {
+    const link = this.#link;
+    const { fleet } = this.#reader;
+    if (link === undefined || this.#lag !== 0 || fleet.records === this.#sealedRecords) return;
+    this.#sealedMs = nowMs;
+    this.#sealedRecords = fleet.records;
+    const { stream } = this.#settings;
+    const warn = (text: string): void => this.#tell('checkpoint-not-sent', { text });
+    sealCheckpoint(link, this.#folder, stream, fleet, this.#findings, nowMs, warn).catch((fault: unknown) => {
+      this.#fault ??= fault;
+      this.stop();
+    });
+  }
+
+  #tell(event: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#print(formatEvent(systemClock.wallMs(), event, fields));
+  }
+
+  #print(line: string): void {
+    // What cannot be written is lost: a log that is away must not stop the watch.
+    void this.#screen.print(line).then(
+      () => this.#screen.flush(),
+      () => undefined,
+    );
+  }
+}

@@ -1,0 +1,108 @@
+// The subcommands of `dovegate audit fleet` and their options. What a subcommand does is imported when it is called.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { NatsFault, type NatsFaultCode } from '../../adapters/nats/link.js';
+import { isHostWord } from '../../domain/fleet/block.js';
+import { exitCodes } from '../../ports/machine.js';
+import { addFilterOptions, type FilterOptions, filterOf } from '../audit/audit.js';
+import { CommandFault, formatFault } from '../output/output.js';
+import { openScreen, type Screen } from '../output/screen.js';
+import type { FetchFlags } from './fleet-fetch.js';
+import type { InitFlags } from './fleet-init.js';
+import type { VerifyFlags } from './fleet-verify.js';
+import { standardFleet } from './open-settings.js';
+
+interface Flags {
+  readonly config: string;
+  readonly json?: boolean;
+}
+
+/** What the fault of a connection means to a script. */
+const codes: Readonly<Record<NatsFaultCode, number>> = {
+  'library-missing': exitCodes.configuration,
+  'dial-refused': exitCodes.unavailable,
+  'dial-timeout': exitCodes.unavailable,
+  'closed-early': exitCodes.unavailable,
+  'tls-failed': exitCodes.configuration,
+  'no-stream': exitCodes.configuration,
+  'auth-rejected': exitCodes.notPermitted,
+  'no-rights': exitCodes.notPermitted,
+  'stream-full': exitCodes.notCarriedOut,
+  'wrong-sequence': exitCodes.notCarriedOut,
+  refused: exitCodes.notCarriedOut,
+};
+
+/** `audit`: the command that it becomes a subcommand of. */
+export function registerFleet(audit: Command, end: (exitCode: number) => void): void {
+  const fleet = audit
+    .command('fleet')
+    .description('the journals of many gates, in one stream: verify, watch, search, fetch');
+  const add = (name: string, summary: string): Command =>
+    fleet
+      .command(name)
+      .description(summary)
+      .addOption(new Option('--config <file>', 'the settings of the fleet').default(standardFleet));
+
+  const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
+    const screen = openScreen();
+    try {
+      end(await work(screen));
+    } catch (fault) {
+      if (!(fault instanceof CommandFault) && !(fault instanceof NatsFault)) throw fault;
+      screen.complain(`dovegate: ${formatFault(fault)}`);
+      end(fault instanceof CommandFault ? fault.exitCode : codes[fault.code]);
+    }
+  };
+
+  add('init', 'make the stream, and print the rights that each host and the verifier need')
+    .option('--print', 'print the command that makes the stream; connect to no server', false)
+    .action((flags: Flags & InitFlags) =>
+      run(async (screen) => (await import('./fleet-init.js')).fleetInit(screen, flags.config, flags)),
+    );
+
+  add('verify', 'read what is new in the stream, and say whether anything is missing or was changed')
+    .option('--whole', 'read everything again; findings that were accepted stay accepted', false)
+    .option('--checkpoint <file>', 'a line that was kept elsewhere: its heads must be there; implies --whole')
+    .option('--accept', 'from now on, do not report what earlier runs found in the trail', false)
+    .option('--json', 'one JSON document', false)
+    .action((flags: Flags & VerifyFlags) =>
+      run(async (screen) => (await import('./fleet-verify.js')).fleetVerify(screen, flags.config, flags)),
+    );
+
+  add('watch', 'verify for ever: findings as JSON lines, metrics, and a status for others').action(
+    (flags: Flags) =>
+      run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
+  );
+
+  addFilterOptions(add('search', 'find commands of all hosts and how they ended, one row each'))
+    .option('--host <name>', 'of this host only', readHost)
+    .option('--json', 'one line of JSON for each command', false)
+    .action(({ config, host, json = false, ...filter }: Flags & FilterOptions & { readonly host?: string }) =>
+      run(async (screen) => {
+        const { fleetSearch } = await import('./fleet-search.js');
+        return fleetSearch(screen, config, { host, json, filter: filterOf(filter) });
+      }),
+    );
+
+  add('fetch', 'write the segments of a host again, for audit verify')
+    .argument('<host>', 'the host', readHost)
+    .requiredOption('--to <dir>', 'an empty or new directory')
+    .option('--journal <id>', 'which of its journals, if it has had several')
+    .option('--holes', 'write what there is of a journal with holes, and name them', false)
+    .action((host: string, flags: Flags & FetchFlags) =>
+      run(async (screen) => (await import('./fleet-fetch.js')).fleetFetch(screen, flags.config, host, flags)),
+    );
+
+  add('status', 'print the gates as verify or watch saw them last, and what differs')
+    .option('--json', 'the status as it was written', false)
+    .action((flags: Flags) =>
+      run(async (screen) =>
+        (await import('./fleet-status.js')).fleetStatus(screen, flags.config, flags.json === true),
+      ),
+    );
+}
+
+function readHost(text: string): string {
+  if (isHostWord(text)) return text;
+  throw new InvalidArgumentError('It must be one word: letters, digits, dashes and underscores.');
+}

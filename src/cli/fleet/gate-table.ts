@@ -1,0 +1,58 @@
+// The table of gates, and findings in lines, for people: what `fleet verify` and `fleet status` print.
+
+import { printable } from '../../domain/audit/encode.js';
+import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
+import { formatMoment } from '../audit/audit-search.js';
+import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
+import { plural } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+
+const columns: readonly Column<GateRow>[] = [
+  {
+    name: 'HOST',
+    text: ({ host }) => printable(host),
+    cellsMin: 10,
+    paint: ({ findings }) => (findings > 0 ? 'bad' : undefined),
+  },
+  { name: 'SEQ', isNumber: true, text: ({ seq }) => String(seq ?? '-') },
+  { name: 'SIGNED', isNumber: true, text: ({ signedSeq }) => String(signedSeq ?? '-'), goes: 3 },
+  {
+    name: 'LAST MESSAGE (UTC)',
+    text: ({ lastSeen }) => (lastSeen === undefined ? 'never' : formatMoment(lastSeen)),
+  },
+  { name: 'DRIFT', isNumber: true, text: ({ driftMs }) => formatDrift(driftMs), goes: 4 },
+  { name: 'PROGRAM', text: ({ program }) => printable(program ?? '-'), cellsMin: 8, goes: 2 },
+  { name: 'OPEN', isNumber: true, text: ({ open }) => String(open), goes: 5 },
+  { name: 'FINDINGS', isNumber: true, text: ({ findings }) => String(findings) },
+  { name: 'DIFFERS', text: ({ differs }) => printable(differs.join(', ')), cellsMin: 10, goes: 1 },
+  { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 6 },
+];
+
+function formatDrift(driftMs: number | undefined): string {
+  return driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`;
+}
+
+/** A row for each gate, then all findings that are kept. */
+export async function printGates(screen: Screen, { gates, findings }: FleetStatus): Promise<void> {
+  const table = createTable(columns, screen);
+  for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
+  for (const line of table.finish()) await screen.print(line);
+  if (findings.length > 0) await screen.print('');
+  for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
+  reportHidden(screen, table.hidden());
+}
+
+/** One line: where, which kind, and the sentence. */
+export function formatFinding({ kind, host, seq, text }: FleetFinding): string {
+  const place = [host, ...(seq === undefined ? [] : [`seq ${seq}`])].filter((part) => part !== '').join(' ');
+  return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);
+}
+
+/** `50 hosts, nothing is missing or changed`, or how much is wrong, and where. */
+export function describeVerdict({ gates, stream }: FleetStatus, findings: readonly FleetFinding[]): string {
+  const hosts = new Set(gates.map(({ host }) => host)).size;
+  if (findings.length === 0)
+    return `passed: ${stream}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;
+  const bad = new Set(findings.map(({ host }) => host)).size;
+  return `failed: ${stream}, ${plural(findings.length, 'finding')}, at ${bad} of ${plural(hosts, 'host')}`;
+}

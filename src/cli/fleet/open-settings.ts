@@ -1,0 +1,61 @@
+// The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
+
+import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
+import type { NatsSettings } from '../../adapters/nats/link.js';
+import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
+import { formatProblem } from '../../domain/config/problem.js';
+import { verifierName } from '../../domain/fleet/block.js';
+import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+
+/** The file where no option names one. */
+export const standardFleet = '/etc/dovegate/fleet.yaml';
+
+/** Warnings are complaints. Throws a CommandFault with all problems. */
+export function readFleetSettings(path: string, screen: Pick<Screen, 'complain'>): FleetSettings {
+  let content: string;
+  try {
+    content = readText(path);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+  }
+  const trusted = trustedByUs();
+  const { settings, problems } = parseFleetSettings(path, content, {
+    readText,
+    whyUnreadable,
+    whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, trusted),
+  });
+  const lines = problems.map((problem) => formatProblem(problem, content));
+  if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  for (const line of lines) screen.complain(line);
+  return settings;
+}
+
+/** Where answers come: the rights that `init` prints name it. */
+export const verifierInbox = `_INBOX.${verifierName}`;
+
+/** `what`: the subcommand, for the server's own lists of connections. */
+export function natsOf(settings: FleetSettings, what: string): NatsSettings {
+  const { servers, caFile, credentialsFile, client } = settings;
+  return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
+}
+
+/**
+ * The fleet as it was saved; `checkpointKey`: the public key that signs its checkpoints. Throws a CommandFault where what was saved is none
+ * of ours.
+ */
+export function openFleet(
+  { stream, hosts, openMs, driftMs, state }: FleetSettings,
+  checkpointKey: string,
+  saved: unknown,
+): Fleet {
+  try {
+    return createFleet({ stream, hosts, openMs, driftMs, checkpointKey }, saved);
+  } catch (fault) {
+    if (!(fault instanceof TypeError)) throw fault;
+    const text = `the state in ${state}: ${fault.message}; put state.json away, and everything is verified again`;
+    throw new CommandFault(exitCodes.configuration, text);
+  }
+}

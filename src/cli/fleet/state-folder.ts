@@ -1,0 +1,167 @@
+// The state directory of whoever verifies a fleet: how far the stream was read and what was found, the lines that were signed, the status
+// for others. One process at a time has it, by the kernel's lock of a file.
+// The rule: a file is whole or the one before, also after a power cut.
+//
+//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)
+
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeFolder, readIfThere, readOrMakeFile, writeAtomically } from '../../adapters/host/files.js';
+import { loadNative } from '../../adapters/host/native.js';
+import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
+import { isObject, parseLine } from '../../domain/audit/record.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import type { FleetStatus } from '../../domain/fleet/shapes.js';
+import { messageOf } from '../../ports/faults.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+
+/** Where a reader of the stream was. */
+export interface SavedState {
+  /** Of the stream, RFC 3339 as the server says it; undefined: never seen. */
+  readonly created: string | undefined;
+  /** Of the last message that was read, in `Dovegate-Head` and its subject; undefined: none yet. */
+  readonly last: { readonly streamSeq: number; readonly subject: string; readonly head: string } | undefined;
+  /** What `Fleet.save` gave. */
+  readonly fleet: unknown;
+  /** What `watch` has told: names of findings that have not ended yet. */
+  readonly told: readonly string[];
+}
+
+const stateFormat = 1;
+const statusName = 'status.json';
+
+export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
+
+/** Makes the directory where it is not there. Rejects with a CommandFault, also while another process has it. */
+export async function openStateFolder({ state: folder, stream, checkpointKeyFile }: FleetSettings) {
+  const at = (name: string): string => join(folder, name);
+  const attempt = <Result>(what: string, run: () => Result): Result => {
+    try {
+      return run();
+    } catch (cause) {
+      if (cause instanceof CommandFault) throw cause;
+      throw new CommandFault(exitCodes.configuration, `the state in ${folder}: ${what}: ${messageOf(cause)}`);
+    }
+  };
+  const lock = attempt('it cannot be opened', () => {
+    makeFolder(folder);
+    return openSync(at('lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  });
+  const native = await loadNative();
+  if (!attempt('it cannot be locked', () => native.lockExclusive(lock))) {
+    closeSync(lock);
+    throw new CommandFault(
+      exitCodes.notCarriedOut,
+      `another "fleet verify" or "fleet watch" has the state in ${folder}; ask it (fleet status), or name another "state"`,
+    );
+  }
+  return {
+    /** Undefined: nothing was saved yet. Throws a CommandFault for what is not ours. */
+    load(): SavedState | undefined {
+      const text = attempt('state.json cannot be read', () => readIfThere(at('state.json')));
+      if (text === undefined) return undefined;
+      const saved = parseLine(text);
+      if (saved?.['format'] !== stateFormat || saved['stream'] !== stream)
+        throw new CommandFault(
+          exitCodes.configuration,
+          `${at('state.json')} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
+        );
+      const { created, last, fleet, told } = saved;
+      return {
+        created: typeof created === 'string' ? created : undefined,
+        last: isLast(last) ? last : undefined,
+        fleet,
+        told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
+      };
+    },
+    /** On disk when it returns. */
+    save(state: SavedState): void {
+      const text = `${JSON.stringify({ format: stateFormat, stream, ...state })}\n`;
+      attempt('state.json cannot be written', () => writeAtomically(at('state.json'), text));
+    },
+    writeStatus(status: FleetStatus): void {
+      const text = `${JSON.stringify(status)}\n`;
+      attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text));
+    },
+    /** The private key of checkpoints, in PEM; made where none is named and there is none yet. */
+    signKey(): string {
+      const path = checkpointKeyFile ?? at('checkpoint.key');
+      return attempt(`${path}, the key of checkpoints`, () => {
+        const pem = readOrMakeKey(checkpointKeyFile, path);
+        parseSignKey(pem);
+        return pem;
+      });
+    },
+    /** The last lines that were signed, without their LFs. */
+    lastCheckpoints(count: number): readonly string[] {
+      return attempt('checkpoints.jsonl cannot be read', () =>
+        lastLinesOf(at('checkpoints.jsonl')).slice(-count),
+      );
+    },
+    /** Adds a line; on disk when it returns. */
+    addCheckpoint(line: string): void {
+      attempt('checkpoints.jsonl cannot be written', () => {
+        const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
+        const file = openSync(at('checkpoints.jsonl'), flags, 0o600);
+        try {
+          writeSync(file, `${isTorn(file) ? '\n' : ''}${line.trimEnd()}\n`);
+          fsyncSync(file);
+        } finally {
+          closeSync(file);
+        }
+      });
+    },
+    close(): void {
+      closeSync(lock);
+    },
+  };
+}
+
+/** Longer than any line of a fleet. */
+const tailBytesMax = 8 << 20;
+
+/** The last whole lines of a file, without their LFs, as far as they are short enough. */
+function lastLinesOf(path: string): readonly string[] {
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes === 0) return [];
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const tail = Buffer.alloc(Math.min(bytes, tailBytesMax));
+    readSync(file, tail, 0, tail.length, bytes - tail.length);
+    // What has no LF did not reach the disk whole.
+    const lines = tail.toString('utf8', 0, tail.lastIndexOf(0x0a) + 1).split('\n');
+    return lines.slice(bytes > tail.length ? 1 : 0).filter((line) => line !== '');
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Whether a file ends in a part of a line, as a power cut leaves it. */
+function isTorn(file: number): boolean {
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  return size > 0 && readSync(file, last, 0, 1, size - 1) === 1 && last[0] !== 0x0a;
+}
+
+function readOrMakeKey(named: string | undefined, path: string): string {
+  if (named === undefined) return readOrMakeFile(path, () => makeSignKey().secretPem);
+  const pem = readIfThere(path);
+  if (pem === undefined) throw new Error('there is no such file');
+  return pem;
+}
+
+function isLast(value: unknown): value is NonNullable<SavedState['last']> {
+  return isObject(value) && Number.isSafeInteger(value['streamSeq']) && typeof value['subject'] === 'string';
+}
+
+/** What a verifier wrote last into a state directory; undefined: nothing yet. Throws a CommandFault. */
+export function readStatus(folder: string): FleetStatus | undefined {
+  const path = join(folder, statusName);
+  try {
+    const text = readIfThere(path);
+    return text === undefined ? undefined : JSON.parse(text);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+  }
+}

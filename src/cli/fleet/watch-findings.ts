@@ -1,0 +1,111 @@
+// What `fleet watch` tells of findings, and when: each once when it begins and once when it ends; and up to which moment the stream is known,
+// so that no host is called silent for what the absence of the server hides.
+
+import { formatJson } from '../../domain/audit/encode.js';
+import { formatTime, parseTime } from '../../domain/audit/record.js';
+import type { FleetFinding } from '../../domain/fleet/shapes.js';
+
+/** What makes a finding the same one the next time it is judged; its sentence may count the time. */
+function nameOf({ kind, host, journal = '', seq, text }: FleetFinding): string {
+  return [kind, host, journal, seq ?? '', kind === 'differs' ? text : ''].join(' ');
+}
+
+/** `told`: the names of what was told before, and has not ended as far as is known. */
+export function createFindingBook(told: readonly string[]) {
+  const open = new Map<string, FleetFinding | undefined>(told.map((name) => [name, undefined]));
+  return {
+    has: (finding: FleetFinding): boolean => open.has(nameOf(finding)),
+    /** One that was just met in the trail; undefined: it was told. */
+    begin(finding: FleetFinding, nowMs: number): string | undefined {
+      const name = nameOf(finding);
+      if (open.has(name)) return undefined;
+      open.set(name, finding);
+      return formatEvent(nowMs, 'finding', fieldsOf(finding));
+    },
+    /** All that is wrong now; gives a line of JSON for each that begins or ends. */
+    update(findings: readonly FleetFinding[], nowMs: number): string[] {
+      const now = new Map(findings.map((finding) => [nameOf(finding), finding]));
+      const lines: string[] = [];
+      for (const [name, finding] of now) {
+        if (!open.has(name)) lines.push(formatEvent(nowMs, 'finding', fieldsOf(finding)));
+        open.set(name, finding);
+      }
+      for (const [name, finding] of open) {
+        if (now.has(name)) continue;
+        open.delete(name);
+        const [kind, host, journal, seq] = name.split(' ');
+        const known = { kind, host, journal: journal || undefined, seq: seq ? Number(seq) : undefined };
+        lines.push(formatEvent(nowMs, 'finding-ended', finding === undefined ? known : fieldsOf(finding)));
+      }
+      return lines;
+    },
+    names: (): readonly string[] => [...open.keys()],
+  };
+}
+
+function fieldsOf({
+  kind,
+  host,
+  journal,
+  seq,
+  time: at,
+  text,
+}: FleetFinding): Readonly<Record<string, unknown>> {
+  return { kind, host, journal, seq, at, text };
+}
+
+/** One line of the log, without LF. */
+export function formatEvent(nowMs: number, event: string, fields: Readonly<Record<string, unknown>>): string {
+  return formatJson({ time: formatTime(nowMs), event, ...fields });
+}
+
+/** The stream stood still if nothing of it is known for longer: confirmations come every few seconds. */
+const absenceMs = 10_000;
+const absencesMax = 100;
+
+/**
+ * Up to when everything that was stored is known. Where that leaps, the server was away, and silence meanwhile is nobody's fault. What was
+ * stored while only we were away is read later, and leaves no leap.
+ */
+export function createKnowledge() {
+  let knownMs = 0;
+  let isLive = false;
+  const absences: { readonly fromMs: number; readonly toMs: number }[] = [];
+  const advance = (ms: number): void => {
+    if (ms <= knownMs) return;
+    if (isLive && ms - knownMs > absenceMs) {
+      absences.push({ fromMs: knownMs, toMs: ms });
+      if (absences.length > absencesMax) absences.shift();
+    }
+    knownMs = ms;
+  };
+  return {
+    /** Milliseconds since 1970; 0: nothing is known. */
+    get knownMs() {
+      return knownMs;
+    },
+    /** A message that was stored at this time was read: so was everything before it. */
+    heard: advance,
+    /** At this time the server said that everything had been read. */
+    confirmed(ms: number): void {
+      advance(ms);
+      isLive = true;
+    },
+    /** The server cannot be reached. */
+    lost(nowMs: number): void {
+      if (isLive) return;
+      knownMs = Math.max(knownMs, nowMs);
+      isLive = true;
+    },
+    /** A finding that only the server's absence explains. `silentMs`: of its host. */
+    isExcused({ kind, time = '' }: FleetFinding, silentMs: number): boolean {
+      const fromMs = parseTime(time);
+      if (kind !== 'silent' || fromMs === undefined) return false;
+      const absentMs = absences.reduce(
+        (sum, gap) => sum + Math.max(0, Math.min(gap.toMs, knownMs) - Math.max(gap.fromMs, fromMs)),
+        0,
+      );
+      return knownMs - fromMs - absentMs <= silentMs;
+    },
+  };
+}

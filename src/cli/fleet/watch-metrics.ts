@@ -1,0 +1,94 @@
+// The numbers of `fleet watch` for Prometheus, over HTTP on loopback.
+// The rule: labels are hosts of the settings and kinds of a closed list; what else publishes counts as the host "other".
+
+import { createServer, type Server } from 'node:http';
+import { Counter, Gauge, Registry } from 'prom-client';
+import { parseTime } from '../../domain/audit/record.js';
+import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+
+/** What there is now. */
+export interface WatchNumbers {
+  readonly status: FleetStatus;
+  readonly findings: readonly FleetFinding[];
+  readonly hosts: ReadonlySet<string>;
+  readonly isUp: boolean;
+  /** Messages of the stream that were not read yet; undefined: not known. */
+  readonly lag: number | undefined;
+}
+
+const otherHost = 'other';
+const requestMs = 5_000;
+const connectionsMax = 16;
+
+/** Serves /metrics; rejects with a CommandFault where the address cannot be had. `now`: must not wait. */
+export async function serveWatchMetrics(
+  at: { readonly host: string; readonly port: number },
+  now: () => WatchNumbers,
+): Promise<{ close(): void }> {
+  const registry = new Registry();
+  const name = (short: string): string => `dovegate_fleet_${short}`;
+  const gauge = <const Labels extends string>(short: string, help: string, ...labelNames: Labels[]) =>
+    new Gauge({ name: name(short), help, labelNames, registers: [registry] });
+  const up = gauge('up', '1: the stream can be read.');
+  const seen = gauge('last_message_timestamp_seconds', 'When the last message of a host was stored.', 'host');
+  const seq = gauge('seq', 'The last record of a host that was verified.', 'host');
+  const found = gauge('findings', 'What is wrong, and was not accepted.', 'host', 'kind');
+  const lag = gauge('lag_messages', 'Messages of the stream that were not read yet.');
+  const records = new Counter({
+    name: name('records_total'),
+    help: 'Records that were verified, in all runs.',
+    registers: [registry],
+  });
+
+  const render = (): Promise<string> => {
+    const { status, findings, hosts, isUp, lag: behind } = now();
+    registry.resetMetrics();
+    const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
+    up.set(isUp ? 1 : 0);
+    for (const { host, lastSeen, seq: last } of status.gates) {
+      const label = { host: hostOf(host) };
+      const seenMs = lastSeen === undefined ? undefined : parseTime(lastSeen);
+      if (seenMs !== undefined) seen.set(label, seenMs / 1000);
+      if (last !== undefined) seq.set(label, last);
+    }
+    for (const { host, kind } of findings) found.inc({ host: hostOf(host), kind });
+    if (behind === undefined) lag.remove();
+    else lag.set(behind);
+    records.inc(status.records);
+    return registry.metrics();
+  };
+
+  const server = createServer(
+    { requestTimeout: requestMs, headersTimeout: requestMs },
+    (request, response) => {
+      response.setHeader('Connection', 'close');
+      if (request.method !== 'GET' || request.url !== '/metrics') {
+        response.writeHead(404, { 'Content-Type': 'text/plain' }).end('there is /metrics\n');
+        return;
+      }
+      render().then(
+        (text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text),
+        () => response.writeHead(500).end(),
+      );
+    },
+  );
+  server.maxConnections = connectionsMax;
+  await listen(server, at.host, at.port);
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new CommandFault(exitCodes.configuration, `metrics: ${host}:${port} cannot be had`, cause)),
+    );
+    server.listen(port, host, resolve);
+  });
+}
