@@ -1,11 +1,12 @@
 // A real nats-server for a test, as docs/audit-fleet has it: TLS, a user for each certificate with rights for its own subject only, and a
 // store that can be killed, copied and put back. It runs in the foreground as a child of the test. test/fleet/setup installs it.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect as connectNats, credsAuthenticator } from '@nats-io/transport-node';
 import type { NatsSettings } from '../../src/adapters/nats/link.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
@@ -24,6 +25,8 @@ export interface Nats {
   readonly folder: string;
   /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
   settingsOf(user: string): NatsSettings;
+  /** A question of an administrator: to `$JS.API.` and this subject; the answer as it is. */
+  api(subject: string, body?: unknown): Promise<Readonly<Record<string, unknown>>>;
   /** What it said of itself. */
   output(): string;
   /** Resolves when it takes connections. */
@@ -32,8 +35,8 @@ export interface Nats {
   stop(): Promise<void>;
   /** SIGKILL, awaited. */
   kill(): Promise<void>;
-  /** SIGSTOP: it takes connections, by the kernel, and says nothing. */
-  freeze(): void;
+  /** SIGSTOP, awaited: the kernel takes connections for it, and it says nothing. */
+  freeze(): Promise<void>;
   thaw(): void;
   /** Of a server that is stopped: a copy of its store under a name, and back. */
   copyStore(name: string): void;
@@ -45,6 +48,10 @@ export interface NatsOptions {
   readonly gates: readonly string[];
   /** Users prove themselves by certificates, or by a JWT in a file of credentials. */
   readonly users?: 'certificates' | 'credentials';
+  /** Names in its certificate; default: localhost and 127.0.0.1. */
+  readonly names?: readonly string[];
+  /** More users. */
+  readonly others?: Readonly<Record<string, Rights>>;
   /** Acknowledged means synced; 2.10 and later only. */
   readonly syncAlways?: boolean;
   readonly stream?: string;
@@ -98,11 +105,14 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const [port = 0] = await freePorts(1);
   const authority = makeAuthority({ name: 'authority of the fleet' });
   const file = (name: string, text: string): void => writeFileSync(join(folder, name), text);
-  const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const { certificatePem, keyPem } = authority.issue({
+    names: options.names ?? ['localhost', '127.0.0.1'],
+  });
   file('ca.pem', authority.certificatePem);
   file('server.pem', certificatePem);
   file('server.key', keyPem);
   const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
+  for (const [name, rights] of Object.entries(options.others ?? {})) users.set(name, rights);
   const byCertificate = options.users !== 'credentials';
   let access: string;
   if (byCertificate) {
@@ -156,6 +166,20 @@ ${options.more ?? ''}
         ? { client: { certificateFile: join(folder, `${user}.pem`), keyFile: join(folder, `${user}.key`) } }
         : { credentialsFile: join(folder, `${user}.creds`) }),
     }),
+    async api(subject, body) {
+      const tls = { ca: readFileSync(join(folder, 'ca.pem'), 'utf8') };
+      const connection = await connectNats({
+        servers: [`localhost:${port}`],
+        reconnect: false,
+        ...(byCertificate
+          ? { tls: { ...tls, certFile: join(folder, 'admin.pem'), keyFile: join(folder, 'admin.key') } }
+          : { tls, authenticator: credsAuthenticator(readFileSync(join(folder, 'admin.creds'))) }),
+      });
+      const payload = body === undefined ? undefined : JSON.stringify(body);
+      const answer = await connection.request(`$JS.API.${subject}`, payload, { timeout: 10_000 });
+      await connection.close();
+      return answer.json();
+    },
     output: () => output,
     async start() {
       const own = spawn(program, [...words, '-c', join(folder, 'nats.conf')], {
@@ -173,7 +197,11 @@ ${options.more ?? ''}
     },
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    freeze: () => void child?.kill('SIGSTOP'),
+    async freeze() {
+      child?.kill('SIGSTOP');
+      const status = `/proc/${child?.pid}/status`;
+      await until(() => /^State:\s+T/m.test(readFileSync(status, 'utf8')), 'nats-server stands still');
+    },
     thaw: () => void child?.kill('SIGCONT'),
     copyStore: (name) => cpSync(store, join(folder, `store-${name}`), { recursive: true }),
     restoreStore(name) {

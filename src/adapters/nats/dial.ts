@@ -117,6 +117,8 @@ const refusals: ReadonlyMap<string, string> = new Map([
   ['ENETUNREACH', 'no route'],
   ['ECONNRESET', 'it ended the connection'],
 ]);
+/** The alert that says why may be lost when the server closes. */
+const ended = 'it ended the handshake, as a server does that does not accept our client certificate';
 
 function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
@@ -248,10 +250,10 @@ function faultOfDial(thrown: unknown, place: string): NatsFault {
   if (messageOf(thrown).includes('parse credentials')) {
     return new NatsFault('tls-failed', '`credentials` is not a file with a JWT and a seed', thrown);
   }
-  const refusal = refusals.get(code);
-  if (refusal !== undefined) {
-    return new NatsFault('dial-refused', `cannot connect to ${place}: ${refusal}`, thrown);
+  if (code === 'ECONNREFUSED') {
+    return new NatsFault('dial-refused', `cannot connect to ${place}: nobody listens there`, thrown);
   }
-  const why = causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
+  const isEnd = code === '' || code === 'ECONNRESET' || code === 'EPIPE';
+  const why = isEnd ? ended : (causes.get(code) ?? `the handshake failed (${code})`);
   return new NatsFault('tls-failed', `no TLS with ${place}: ${why}`, thrown);
 }

@@ -68,6 +68,8 @@ export interface NatsLink {
 
 /** For each answer. */
 const answerMs = 5_000;
+/** For the server to show that it answers at all. */
+const aliveMs = 1_000;
 /** Another stream has this name, with other settings. */
 const streamExists = 10_058;
 const noMessage = 404;
@@ -251,7 +253,7 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
 /** Whether the server answers at all. */
 function isAlive(connection: NatsConnection): Promise<boolean> {
   return new Promise((resolve) => {
-    const timer = systemClock.setTimer(answerMs, () => resolve(false));
+    const timer = systemClock.setTimer(aliveMs, () => resolve(false));
     const settle = (isThere: boolean): void => {
       timer.cancel();
       resolve(isThere);

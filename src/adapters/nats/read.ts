@@ -118,7 +118,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     const { code = 0, description = '' } = message.headers ?? {};
     if (code === 100) return;
     const words = description.toLowerCase();
-    if (code === 408 || (code === 409 && words.includes('maxbytes'))) {
+    if (code === 408 || (code === 409 && /maxbytes|batch completed/.test(words))) {
       asked = Math.max(0, asked - Number(message.headers?.get('Nats-Pending-Messages') ?? 0));
       return askMore();
     }

@@ -1,0 +1,516 @@
+// Goal: whatever a real nats-server does, its user gets what was asked for, or a fault with the right code, soon. Phases: opening; rights;
+// publishing and looking; reading; a server that ends, stands still, or comes back with another store. What must not happen: plain text
+// on the wire, a wrong name that is taken, a message that is lost or doubled in silence, more in memory than was asked for.
+import assert from 'node:assert/strict';
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { NatsFault, type NatsLink, type NatsSettings, openNats } from '../../src/adapters/nats/link.js';
+import type { FleetMessage } from '../../src/domain/fleet/shapes.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { openFolder } from '../kit/folder.js';
+import { type Nats, type NatsOptions, natsReleases, openNatsServer } from '../kit/nats.js';
+import { until } from '../kit/until.js';
+
+const stream = 'DOVEGATE_AUDIT';
+const journal = 'a'.repeat(32);
+const subject = `dovegate.audit.gate1.${journal}`;
+const asItIsMade = { replicas: 1, maxAgeMs: 0, maxBytes: undefined };
+const never = new AbortController().signal;
+
+/** A link that ends with the test. */
+async function open(t: TestContext, settings: NatsSettings): Promise<NatsLink> {
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  return link;
+}
+
+/** That it is this fault, and, if nothing else is said, sooner than an answer is waited for. */
+async function fails(what: Promise<unknown>, code: string, words = /./, withinMs = 4_900): Promise<void> {
+  const startMs = performance.now();
+  const thrown: unknown = await what.then(
+    () => assert.fail(`no fault; ${code} was expected`),
+    (fault: unknown) => fault,
+  );
+  if (!(thrown instanceof NatsFault)) throw thrown;
+  assert.equal(thrown.code, code, thrown.message);
+  assert.match(thrown.message, words);
+  assert.doesNotMatch(thrown.message, /BEGIN|subject=|issuer=/);
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs < withinMs, `${code} after ${tookMs} ms`);
+}
+
+async function readAll(messages: AsyncIterable<FleetMessage>): Promise<number[]> {
+  const seqs: number[] = [];
+  for await (const { streamSeq } of messages) seqs.push(streamSeq);
+  return seqs;
+}
+
+/** Blocks of one subject, one after the other; the number of the last. */
+async function fill(link: NatsLink, count: number, bytes: number, of = subject): Promise<number> {
+  let last = (await link.lastOf(stream, of))?.streamSeq ?? 0;
+  for (let at = 0; at < count; at += 1) {
+    const body = Buffer.alloc(bytes, String(at % 10));
+    last = (await link.publish(of, [['Dovegate-Seq', `${at}-${at}`]], body, last)).streamSeq;
+  }
+  return last;
+}
+
+/** For each release that is asked for: the server, with two gates and a verifier. */
+function onEach(
+  name: string,
+  options: Partial<NatsOptions>,
+  run: (t: TestContext, nats: Nats) => Promise<void>,
+): void {
+  for (const release of natsReleases) {
+    test(`${name} (${release})`, { timeout: 120_000 }, async (t) => {
+      const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], release, ...options });
+      if ('skip' in nats) return t.skip(nats.skip);
+      await run(t, nats);
+    });
+  }
+}
+
+onEach('a server is taken only with its certificate, and takes only whom it knows', {}, async (t, nats) => {
+  const good = nats.settingsOf('gate1');
+  const folder = openFolder(t);
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const stranger = makeAuthority({ name: 'another authority' });
+  const [server] = good.servers;
+  assert.ok(server !== undefined);
+
+  await fails(openNats({ ...good, caFile: undefined }), 'tls-failed', /authority that is not in `ca`/);
+  const otherCa = file('other.pem', stranger.certificatePem);
+  await fails(openNats({ ...good, caFile: otherCa }), 'tls-failed', /authority that is not in `ca`/);
+  await fails(openNats({ ...good, caFile: '/nowhere/ca.pem' }), 'tls-failed', /\/nowhere\/ca\.pem/);
+  await fails(openNats({ ...good, caFile: file('empty.pem', 'nothing') }), 'tls-failed');
+  await fails(openNats({ ...good, client: undefined }), 'tls-failed', /client certificate/);
+  const own = stranger.issue({ names: ['gate1.fleet.test'], client: true });
+  const forged = { certificateFile: file('a.pem', own.certificatePem), keyFile: file('a.key', own.keyPem) };
+  await fails(openNats({ ...good, client: forged }), 'tls-failed', /our client certificate/);
+  const nobody = nats.authority.issue({ names: ['nobody.fleet.test'], client: true });
+  const unknown = {
+    certificateFile: file('n.pem', nobody.certificatePem),
+    keyFile: file('n.key', nobody.keyPem),
+  };
+  await fails(openNats({ ...good, client: unknown }), 'auth-rejected', /does not know us/);
+
+  // Files are read at each opening.
+  copyFileSync(join(nats.folder, 'ca.pem'), otherCa);
+  const link = await open(t, { ...good, caFile: otherCa });
+  assert.equal(link.place, `127.0.0.1:${nats.port}`);
+
+  // One server that is away costs nothing but its time; all faults are named.
+  const away = { host: '127.0.0.1', port: 1 };
+  const second = await open(t, { ...good, servers: [away, server] });
+  assert.equal(second.place, `127.0.0.1:${nats.port}`);
+  await fails(openNats({ ...good, servers: [away] }), 'dial-refused', /127\.0\.0\.1:1: nobody listens/);
+  await fails(
+    openNats({ ...good, servers: [away, server], client: undefined }),
+    'tls-failed',
+    /127\.0\.0\.1:1: nobody listens there; no TLS with/,
+  );
+});
+
+onEach('a certificate for a name is none for an address', { names: ['localhost'] }, async (t, nats) => {
+  const good = nats.settingsOf('gate1');
+  await fails(openNats(good), 'tls-failed', /127\.0\.0\.1:\d+: its certificate is for another name/);
+  await open(t, { ...good, servers: [{ host: 'localhost', port: nats.port }] });
+});
+
+onEach('a name is compared too', { names: ['nats1.example.com', '127.0.0.1'] }, async (t, nats) => {
+  const good = nats.settingsOf('gate1');
+  await open(t, good);
+  const named = { ...good, servers: [{ host: 'localhost', port: nats.port }] };
+  await fails(openNats(named), 'tls-failed', /its certificate is for another name/);
+});
+
+test('nothing is said to a server without TLS, nor to one that is none', async (t) => {
+  const folder = openFolder(t);
+  const credentialsFile = join(folder, 'a.creds');
+  writeFileSync(credentialsFile, 'a secret');
+  for (const [greeting, code, words] of [
+    [
+      'INFO {"server_id":"A","version":"2.9.10","max_payload":1048576,"headers":true}\r\n',
+      'tls-failed',
+      /no TLS/,
+    ],
+    ['HTTP/1.1 400 Bad Request\r\n\r\n', 'dial-refused', /not a NATS server/],
+    ['INFO {"tls_required":true\r\n', 'dial-refused', /not a NATS server/],
+  ] as const) {
+    let received = 0;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk) => {
+        received += chunk.length;
+      });
+      socket.write(greeting);
+    });
+    t.after(() => server.close());
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+    const settings = { servers: [{ host: '127.0.0.1', port }], name: 'test', credentialsFile };
+    await fails(openNats(settings), code, words);
+    assert.equal(received, 0);
+  }
+});
+
+onEach('a user by credentials has its rights', { users: 'credentials' }, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  const gate = await open(t, nats.settingsOf('gate1'));
+  assert.deepEqual(await gate.publish(subject, [], Buffer.from('one\n'), 0), {
+    streamSeq: 1,
+    isDuplicate: false,
+  });
+  await fails(gate.publish('dovegate.audit.gate2.b', [], Buffer.from('x'), 0), 'no-rights');
+
+  const folder = openFolder(t);
+  const credentialsFile = join(folder, 'x.creds');
+  writeFileSync(credentialsFile, 'no credentials');
+  await fails(openNats({ ...nats.settingsOf('gate1'), credentialsFile }), 'tls-failed', /JWT and a seed/);
+  await fails(openNats({ ...nats.settingsOf('gate1'), credentialsFile: undefined }), 'auth-rejected');
+});
+
+const noNext = {
+  publish: { allow: [`$JS.API.CONSUMER.CREATE.${stream}.>`] },
+  subscribe: { allow: ['_INBOX.reader.>'] },
+};
+
+onEach('what a user may not do is refused at once', { others: { reader: noNext } }, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  const gate = await open(t, nats.settingsOf('gate1'));
+  const verifier = await open(t, nats.settingsOf('verifier'));
+  const other = `dovegate.audit.gate2.${journal}`;
+  await fails(
+    gate.publish(other, [], Buffer.from('x'), 0),
+    'no-rights',
+    /Publish to "dovegate\.audit\.gate2/,
+  );
+  await fails(gate.lastOf(stream, other), 'no-rights');
+  await fails(gate.info(stream), 'no-rights');
+  await fails(gate.messageAt(stream, 1), 'no-rights');
+  await fails(gate.createStream('OTHER', asItIsMade), 'no-rights');
+  const from = { streamSeq: 1 };
+  await fails(readAll(gate.read(stream, from, { subject: 'dovegate.>', signal: never })), 'no-rights');
+  await fails(verifier.publish(subject, [], Buffer.from('x'), 0), 'no-rights');
+  // Answers to others, which may hold their records.
+  const curious = await open(t, { ...nats.settingsOf('gate2'), inbox: '_INBOX.gate1' });
+  await fails(curious.lastOf(stream, other), 'no-rights', /Subscription to "_INBOX\.gate1/);
+  // One that may make a consumer, and not ask it.
+  const reader = await open(t, nats.settingsOf('reader'));
+  await fails(
+    readAll(reader.read(stream, from, { subject: 'dovegate.>', signal: never })),
+    'no-rights',
+    /MSG\.NEXT/,
+  );
+  // None of it ended a connection.
+  assert.equal(await gate.lastOf(stream, subject), undefined);
+});
+
+onEach('a message is stored once, behind the one that was expected', {}, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  const gate = await open(t, nats.settingsOf('gate1'));
+  const verifier = await open(t, nats.settingsOf('verifier'));
+  await fails(gate.publish(subject, [], Buffer.from('x'), 0), 'no-stream');
+  await fails(verifier.info(stream), 'no-stream');
+  const signal = never;
+  const subjects = 'dovegate.>';
+  await fails(readAll(verifier.read(stream, { streamSeq: 1 }, { subject: subjects, signal })), 'no-stream');
+
+  await admin.createStream(stream, asItIsMade);
+  const made = await verifier.info(stream);
+  assert.deepEqual(
+    { ...made, created: '' },
+    { created: '', firstSeq: made.firstSeq, lastSeq: 0, messages: 0, bytes: 0, warnings: [] },
+  );
+  assert.ok(Number.isFinite(Date.parse(made.created)), made.created);
+  await admin.createStream(stream, { replicas: 1, maxAgeMs: 86_400_000, maxBytes: 1_000_000 });
+  assert.deepEqual(await verifier.info(stream), made, 'one that exists is not changed');
+
+  const headers = [
+    ['Nats-Msg-Id', `${journal}:1`],
+    ['Dovegate-Seq', '1-2'],
+  ] as const;
+  assert.equal(await gate.lastOf(stream, subject), undefined);
+  const lines = Buffer.from('{"seq":1}\n{"seq":2,"text":"\u00e9"}\n');
+  assert.deepEqual(await gate.publish(subject, headers, lines, 0), { streamSeq: 1, isDuplicate: false });
+  assert.deepEqual(await gate.publish(subject, headers, lines, 0), { streamSeq: 1, isDuplicate: true });
+  await fails(gate.publish(subject, [], lines, 0), 'wrong-sequence', /wrong last sequence: 1/);
+  // Another subject in between changes nothing.
+  const neighbour = await open(t, nats.settingsOf('gate2'));
+  const other = `dovegate.audit.gate2.${journal}`;
+  assert.equal((await neighbour.publish(other, [], lines, 0)).streamSeq, 2);
+  assert.equal((await gate.publish(subject, [['Dovegate-Seq', '3-3']], Buffer.alloc(0), 1)).streamSeq, 3);
+
+  const first = await verifier.messageAt(stream, 1);
+  assert.ok(first !== undefined);
+  assert.deepEqual([first.streamSeq, first.subject, first.header('Dovegate-Seq')], [1, subject, '1-2']);
+  assert.deepEqual(Buffer.from(first.bytes), lines);
+  assert.ok(Math.abs(first.storedMs - Date.now()) < 60_000);
+  assert.equal(first.header('Dovegate-Head'), '');
+  const last = await gate.lastOf(stream, subject);
+  assert.deepEqual([last?.streamSeq, last?.bytes.length, last?.header('Dovegate-Seq')], [3, 0, '3-3']);
+  assert.equal(await verifier.messageAt(stream, 4), undefined);
+  await fails(gate.publish(subject, [], Buffer.alloc(2 << 20), 3), 'refused', /max_payload/);
+
+  // Nothing can be taken out again.
+  for (const question of [`STREAM.MSG.DELETE.${stream}`, `STREAM.PURGE.${stream}`]) {
+    const answer = await nats.api(question, question.includes('MSG') ? { seq: 1 } : undefined);
+    assert.ok(answer['error'] !== undefined, JSON.stringify(answer));
+  }
+});
+
+onEach('a stream that takes no more, and one with other settings', {}, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  const gate = await open(t, nats.settingsOf('gate1'));
+  await admin.createStream(stream, { replicas: 1, maxAgeMs: 60_000, maxBytes: 300_000 });
+  const body = Buffer.alloc(64_000, 'x');
+  let last = 0;
+  const publish = async (): Promise<void> => {
+    for (let at = 0; at < 10; at += 1) last = (await gate.publish(subject, [], body, last)).streamSeq;
+  };
+  await fails(publish(), 'stream-full', /maximum bytes exceeded/);
+  assert.equal(last, 4);
+  assert.equal((await gate.lastOf(stream, subject))?.streamSeq, 4, 'what was there stays');
+
+  await nats.api(`STREAM.DELETE.${stream}`);
+  await nats.api(`STREAM.CREATE.${stream}`, {
+    name: stream,
+    subjects: ['dovegate.audit.gate1.*'],
+    storage: 'memory',
+    retention: 'interest',
+    discard: 'old',
+    allow_rollup_hdrs: true,
+    no_ack: true,
+    max_msgs_per_subject: 5,
+  });
+  const { warnings } = await admin.info(stream);
+  for (const words of [
+    '"dovegate.audit.>"',
+    '"dovegate.fleet.checkpoint"',
+    'memory',
+    'retention',
+    'oldest',
+  ]) {
+    assert.ok(
+      warnings.some((text) => text.includes(words)),
+      words,
+    );
+  }
+  for (const words of [
+    'deny_delete',
+    'deny_purge',
+    'allow_rollup_hdrs',
+    'allow_direct',
+    'no_ack',
+    'limited',
+  ]) {
+    assert.ok(
+      warnings.some((text) => text.includes(words)),
+      words,
+    );
+  }
+});
+
+onEach('messages are read from a number or a time, and to a number', {}, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  const gate = await open(t, nats.settingsOf('gate1'));
+  const neighbour = await open(t, nats.settingsOf('gate2'));
+  const verifier = await open(t, nats.settingsOf('verifier'));
+  const other = `dovegate.audit.gate2.${journal}`;
+  const read = (from: number, untilSeq?: number, of = 'dovegate.>'): Promise<number[]> =>
+    readAll(verifier.read(stream, { streamSeq: from }, { subject: of, untilSeq, signal: never }));
+  assert.deepEqual(await read(1, 0), [], 'an empty stream has an end');
+
+  await fill(gate, 700, 100);
+  assert.deepEqual(
+    await read(1, 700),
+    Array.from({ length: 700 }, (_, at) => at + 1),
+  );
+  assert.deepEqual(await read(690, 695), [690, 691, 692, 693, 694, 695]);
+  assert.deepEqual(await read(0, 2), [1, 2]);
+  await fill(neighbour, 3, 100, other);
+  assert.deepEqual(await read(699, 703), [699, 700, 701, 702, 703]);
+  assert.deepEqual(await read(1, 703, other), [701, 702, 703]);
+  assert.deepEqual(await read(699, 703, subject), [699, 700], 'the last one is of another subject');
+  assert.deepEqual(await read(701, 703, subject), []);
+  assert.deepEqual(await read(800, 703), []);
+
+  const at = (await verifier.messageAt(stream, 701))?.storedMs ?? 0;
+  const byTime = { subject: other, untilSeq: 703, signal: never };
+  assert.deepEqual(await readAll(verifier.read(stream, { storedMs: at }, byTime)), [701, 702, 703]);
+
+  // Without an end it waits for what comes, until it is stopped.
+  const stop = new AbortController();
+  const seen: FleetMessage[] = [];
+  const reading = (async () => {
+    const options = { subject: 'dovegate.>', signal: stop.signal };
+    for await (const message of verifier.read(stream, { streamSeq: 702 }, options)) {
+      seen.push(message);
+      if (message.streamSeq === 703)
+        await neighbour.publish(other, [['Dovegate-Head', 'h']], Buffer.from('late'), 703);
+      if (message.streamSeq === 704) stop.abort();
+    }
+  })();
+  await reading;
+  assert.deepEqual(
+    seen.map(({ streamSeq }) => streamSeq),
+    [702, 703, 704],
+  );
+  const late = seen[2];
+  assert.deepEqual(
+    [late?.subject, late?.bytes.toString(), late?.header('Dovegate-Head')],
+    [other, 'late', 'h'],
+  );
+  // Who stops early, and who is stopped before the first, leaves nothing behind.
+  for await (const message of verifier.read(stream, { streamSeq: 1 }, { subject: subject, signal: never })) {
+    if (message.streamSeq === 3) break;
+  }
+  assert.deepEqual(
+    await readAll(verifier.read(stream, { streamSeq: 1 }, { subject, signal: stop.signal })),
+    [],
+  );
+  await verifier.info(stream);
+  const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`);
+  assert.deepEqual(consumers ?? [], []);
+});
+
+onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async (t, nats) => {
+  const admin = await open(t, nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  const gate = await open(t, nats.settingsOf('gate1'));
+  const verifier = await open(t, nats.settingsOf('verifier'));
+  const size = 128 << 10;
+  await fill(gate, 400, size);
+  // As large as the server takes any.
+  const last = await fill(gate, 4, 1_048_000);
+  const seqs: number[] = [];
+  let sent = 0;
+  const options = { subject: 'dovegate.>', untilSeq: last, signal: never };
+  for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) {
+    seqs.push(streamSeq);
+    if (streamSeq !== 1) continue;
+    // Longer than what is sent ahead takes; the consumer's own number says how far it came.
+    for (let quiet = 0; quiet < 10; ) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 50);
+      });
+      const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`);
+      const [consumer] = Array.isArray(consumers) ? consumers : [];
+      const now = Number(consumer?.delivered?.stream_seq);
+      quiet = now === sent ? quiet + 1 : 0;
+      sent = now;
+    }
+  }
+  assert.ok(sent > 1 && sent * size < 10 << 20, `${sent} of ${last} messages were sent ahead`);
+  assert.deepEqual(
+    seqs,
+    Array.from({ length: last }, (_, at) => at + 1),
+  );
+});
+
+onEach('a server that is killed ends what is under way; its store stays', {}, async (t, nats) => {
+  const admin = await openNats(nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  const before = await admin.info(stream);
+  const gate = await openNats(nats.settingsOf('gate1'));
+  const verifier = await openNats(nats.settingsOf('verifier'));
+  const last = await fill(gate, 3, 1_000);
+  const seen: number[] = [];
+  const reading = (async () => {
+    const options = { subject: 'dovegate.>', signal: never };
+    for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) seen.push(streamSeq);
+  })();
+  const publishing = (async () => {
+    for (let seq = last; ; ) seq = (await gate.publish(subject, [], Buffer.from('x'), seq)).streamSeq;
+  })();
+  const ends = Promise.all([
+    fails(reading, 'closed-early', /ended the connection/, 20_000),
+    fails(publishing, 'closed-early', /./, 20_000),
+  ]);
+  await until(() => seen.length > last + 10, 'messages are read while others are published');
+  await nats.kill();
+  await ends;
+  for (const link of [admin, gate, verifier]) assert.equal((await link.ended)?.code, 'closed-early');
+  await fails(gate.publish(subject, [], Buffer.from('x'), last), 'closed-early');
+  await fails(gate.lastOf(stream, subject), 'closed-early');
+  await fails(openNats(nats.settingsOf('gate1')), 'dial-refused');
+  await gate.close();
+
+  await nats.start();
+  const again = await openNats(nats.settingsOf('verifier'));
+  const after = await again.info(stream);
+  assert.equal(after.created, before.created, 'it is the same stream');
+  assert.ok(after.lastSeq >= last);
+
+  // Back to an older store: the number of the last message goes back, the stream is the same.
+  await nats.stop();
+  assert.equal((await again.ended)?.code, 'closed-early');
+  nats.copyStore('early');
+  await nats.start();
+  const writer = await open(t, nats.settingsOf('gate1'));
+  const more = await fill(writer, 5, 100);
+  await nats.stop();
+  nats.restoreStore('early');
+  await nats.start();
+  const back = await open(t, nats.settingsOf('verifier'));
+  const info = await back.info(stream);
+  assert.deepEqual([info.created, info.lastSeq], [before.created, more - 5]);
+
+  // A stream that is removed ends its reader.
+  const from = { streamSeq: info.lastSeq };
+  const rest: number[] = [];
+  const removed = (async () => {
+    for await (const { streamSeq } of back.read(stream, from, { subject: 'dovegate.>', signal: never })) {
+      rest.push(streamSeq);
+      await nats.api(`STREAM.DELETE.${stream}`);
+    }
+  })();
+  await fails(removed, 'closed-early', /./, 20_000);
+  assert.deepEqual(rest, [info.lastSeq]);
+  await fails(back.info(stream), 'no-stream');
+  await back.close();
+  assert.equal(await back.ended, undefined, 'closed here');
+});
+
+onEach(
+  'a server that stands still, and a stream that does not answer, are told in time',
+  {},
+  async (t, nats) => {
+    // On 2.9 a direct question to no stream has no answer at all.
+    const lonely = await open(t, nats.settingsOf('gate1'));
+    await fails(lonely.lastOf(stream, subject), 'no-stream', /fleet init/, 20_000);
+    const admin = await open(t, nats.settingsOf('admin'));
+    await admin.createStream(stream, asItIsMade);
+    const verifier = await open(t, nats.settingsOf('verifier'));
+    const last = await fill(lonely, 1, 100);
+    let seen = 0;
+    const reading = (async () => {
+      const options = { subject: 'dovegate.>', signal: never };
+      for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) seen = streamSeq;
+    })();
+    await until(() => seen === last, 'the reader is at the end');
+    await nats.freeze();
+    t.after(() => nats.thaw());
+    const stop = new AbortController();
+    const stopped = openNats(nats.settingsOf('gate1'), stop.signal);
+    stop.abort(new Error('enough'));
+    await assert.rejects(stopped, /enough/);
+    await Promise.all([
+      fails(openNats(nats.settingsOf('gate1')), 'dial-timeout', /says nothing within 5 s/, 20_000),
+      fails(lonely.publish(subject, [], Buffer.from('x'), last), 'dial-timeout', /no answer in time/, 20_000),
+      fails(lonely.lastOf(stream, subject), 'dial-timeout', /./, 20_000),
+      fails(reading, 'closed-early', /nothing came for 10 s/, 40_000),
+    ]);
+  },
+);
