@@ -130,9 +130,16 @@ const meanings = {
   'audit.hmac_key': 'key under which secret arguments are recorded; default: made in the directory',
   'audit.ship': 'receivers of every record',
   'audit.ship[].syslog': '`HOST:PORT` of a syslog receiver with TLS',
+  'audit.ship[].nats': 'instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas',
+  'audit.ship[].stream': 'nats: the stream, as `dovegate audit fleet init` makes it',
+  'audit.ship[].host':
+    "nats: a word for this host, part of the subject; default: the machine's name, `_` for dots",
+  'audit.ship[].credentials': 'nats: a `.creds` file; or certificate and key',
+  'audit.ship[].settle':
+    'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
   'audit.ship[].ca': "accepted authorities, PEM; default: the system's",
-  'audit.ship[].server_name': 'name or IP address in its certificate; default: the host',
-  'audit.ship[].key_pins': 'accepted keys, besides chain and name: `sha256:...`',
+  'audit.ship[].server_name': 'syslog: name or IP address in its certificate; default: the host',
+  'audit.ship[].key_pins': 'syslog: accepted keys, besides chain and name: `sha256:...`',
   'audit.ship[].certificate': 'certificate that is shown to the receiver, PEM',
   'audit.ship[].key': 'its private key, PEM',
   'limits.line': 'a command line; 1KiB to 878KiB',

@@ -230,11 +230,16 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
     sinks: shipping.sinks.map(({ state: now, ...sink }) => ({
       ...sink,
       state: now.at,
-      fault: now.at === 'away' ? { code: now.code, text: now.text } : undefined,
+      fault: faultOf(now),
     })),
     certificates: certificates.expiries(),
     keys: running.keys.shown(),
   };
+}
+
+function faultOf(state: Running['shipping']['sinks'][number]['state']): Shown['sinks'][number]['fault'] {
+  if (state.at === 'away') return { code: state.code, text: state.text };
+  return state.at === 'forked' ? { code: 'audit-forked', text: state.text } : undefined;
 }
 
 function showBackend({ backend, pool, series }: LookedAt, byOperators: DrainedBackends): BackendSnapshot {

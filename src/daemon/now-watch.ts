@@ -83,6 +83,7 @@ export class NowWatch {
       case 'backend-up':
       case 'ship-away':
       case 'ship-connected':
+      case 'audit-forked':
       case 'audit-failed':
         return this.#turned();
       case 'backend-log':

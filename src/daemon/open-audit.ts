@@ -7,12 +7,14 @@ import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js'
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
+import { openNats } from '../adapters/nats/link.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
 import { createRedactor, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
 import { catalogHash } from '../domain/commands/catalog.js';
-import type { AuditSettings, Settings, SinkSettings } from '../domain/config/settings.js';
+import type { AuditSettings, Settings, SyslogSinkSettings } from '../domain/config/settings.js';
+import { hostWordOf } from '../domain/fleet/block.js';
 import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
@@ -305,6 +307,7 @@ export function openShipping(
     directory: settings.audit.directory,
     sender: { hostName: hostName(), processId },
     connect,
+    openLink: openNats,
     clock,
     chance: randomFraction,
     observe,
@@ -315,16 +318,21 @@ export function openShipping(
 export function sinksOf({ audit }: Settings): readonly Sink[] {
   return audit.ship.map((sink) => {
     const { place: _, ...meant } = sink;
-    return {
-      name: sink.name,
-      key: JSON.stringify(meant),
-      address: { kind: 'tcp', host: sink.host, port: sink.port },
-      demand: () => demandOf(sink),
-    };
+    const named = { name: sink.name, key: JSON.stringify(meant) };
+    if (sink.kind === 'syslog') {
+      const { host, port } = sink;
+      return { ...named, kind: 'syslog', address: { kind: 'tcp', host, port }, demand: () => demandOf(sink) };
+    }
+    const { hostWord: host = hostWordOf(hostName()), servers, stream, settleMs } = sink;
+    const { caFile, credentialsFile, client } = sink;
+    // An inbox of its own: the server's rights can keep its answers, which may hold records, from other hosts.
+    const inbox = `_INBOX.${host}`;
+    const link = { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox };
+    return { ...named, kind: 'nats', link, stream, host, settleMs };
   });
 }
 
-function demandOf({ serverName, caFile, keyPins, client }: SinkSettings): TlsDemand {
+function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): TlsDemand {
   return {
     serverName,
     ca: caFile === undefined ? undefined : readText(caFile),

@@ -4,7 +4,6 @@
 
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import { shipCodes } from '../adapters/telemetry/codes.js';
 import { formatTime } from '../domain/audit/record.js';
 import { type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
 import type { BackendNow, Endpoint, JournalNow, Now, Problem, RunningCommand } from '../domain/page/api.js';
@@ -13,8 +12,8 @@ import { createCover } from '../domain/views/view.js';
 import { messageOf } from '../ports/faults.js';
 import { type Shown, showRunning } from './endpoints.js';
 import { type Covers, type MadeNow, NowStream } from './now-stream.js';
-import { meaningIn, type NowWatch } from './now-watch.js';
-import { downFacts, type LookedAt, lookAtPools, type Running } from './running.js';
+import type { NowWatch } from './now-watch.js';
+import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf } from './running.js';
 
 /** What is shown is made of. */
 export interface NowParts {
@@ -176,13 +175,7 @@ function journalOf({ journal, shipping }: Running, { journal: shown }: Shown): J
     seq: journal.seq,
     unsyncedMs: Math.round(unsyncedMs),
     ...(freeBytes === undefined ? {} : { freeBytes }),
-    receivers: shipping.sinks.map(({ name, state: now, lagRecords, safeSeq }) => ({
-      name,
-      state: now.at,
-      ...(now.at === 'away' ? { text: meaningIn(shipCodes, now.code)[0] } : {}),
-      lagRecords,
-      safeSeq,
-    })),
+    receivers: receiversOf(shipping),
   };
 }
 

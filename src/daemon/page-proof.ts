@@ -11,7 +11,6 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
-import { shipCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
 import { TokenBuckets } from '../concurrency/limits.js';
@@ -21,7 +20,7 @@ import type { AskReport, Proof, Verified, VerifyProgress } from '../domain/page/
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { meaningIn } from './now-watch.js';
+import { receiversOf } from './running.js';
 
 /** What the answers are made from. */
 export interface ProofParts {
@@ -84,14 +83,7 @@ export function createProofHandlers(
       last,
       ...(signal?.aborted === false && 'by' in now && { running: now }),
       started,
-      receivers: shipping.sinks.map(({ name, state, lagRecords, safeSeq }) => ({
-        name,
-        state: state.at,
-        // Its own words may be those of a receiver.
-        ...(state.at === 'away' && { text: meaningIn(shipCodes, state.code)[0] }),
-        lagRecords,
-        safeSeq,
-      })),
+      receivers: receiversOf(shipping),
     };
     return jsonReply(200, shown);
   }

@@ -3,12 +3,13 @@
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
-import { errorCodes, journalCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import { errorCodes, foundCodes, journalCodes, shipCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import type { DownFacts, NowFacts } from '../domain/now/problems.js';
+import type { ReceiverNow } from '../domain/page/api.js';
 import { reachable } from '../domain/policy/policy.js';
 import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
@@ -61,6 +62,19 @@ export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
   });
 }
 
+/** As the page shows them: what a receiver said stays in the log. */
+export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly ReceiverNow[] {
+  return sinks.map(({ name, state, lagRecords, safeSeq }) => {
+    const text =
+      state.at === 'away'
+        ? meaningIn(shipCodes, state.code)[0]
+        : state.at === 'forked'
+          ? meaningIn(foundCodes, 'audit-forked')[0]
+          : undefined;
+    return { name, state: state.at, ...(text !== undefined && { text }), lagRecords, safeSeq };
+  });
+}
+
 export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {
   const { clock, journal, served, shipping, certificates, keys, reloader } = running;
   const { settings } = served.now;
@@ -85,6 +99,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({
       name,
       lagRecords,
+      isForked: state.at === 'forked',
       away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
     })),
     failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems.length } : undefined,

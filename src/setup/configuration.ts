@@ -15,6 +15,7 @@ import {
   whyUnsafe,
 } from '../adapters/host/files.js';
 import { credentialsFolder, readFromDisk } from '../adapters/host/process.js';
+import { hasNatsLibrary } from '../adapters/nats/installed.js';
 import {
   type Asking,
   type ParsedSettings,
@@ -37,6 +38,7 @@ import {
   inspectFiles,
   inspectMemory,
   inspectModes,
+  inspectReceivers,
   inspectSignKey,
   inspectToken,
 } from './inspect-files.js';
@@ -213,6 +215,7 @@ function* inspect(
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
   if (settings === undefined) return;
+  yield inspectReceivers(settings, hasNatsLibrary);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();

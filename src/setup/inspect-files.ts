@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
+import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import { type Asking } from '../domain/config/parse-settings.js';
@@ -70,10 +71,15 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
       }),
       { place, path: `backends.${name}.ca`, file: caFile },
     ]),
-    ...audit.ship.flatMap(({ caFile, client, place }, index) => [
+    ...audit.ship.flatMap(({ place, caFile, client, ...sink }, index) => [
       { place, path: `audit.ship[${index}].ca`, file: caFile },
       { place, path: `audit.ship[${index}].certificate`, file: client?.certificateFile },
       { place, path: `audit.ship[${index}].key`, file: client?.keyFile },
+      {
+        place,
+        path: `audit.ship[${index}].credentials`,
+        file: sink.kind === 'nats' ? sink.credentialsFile : undefined,
+      },
     ]),
     { place: top, path: 'audit.sign_key', file: audit.signKeyFile },
     { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
@@ -85,7 +91,7 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
 export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 
 /** Settings whose files are secrets; the others may be read by everybody. */
-const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file)(\[\d+\])?$/;
+const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file|credentials)(\[\d+\])?$/;
 
 /**
  * Of each file, the problem if it is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the
@@ -177,6 +183,22 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   return [
     { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
   ];
+}
+
+/** Receivers that need the optional library, where it is not installed. */
+export function inspectReceivers(
+  { audit }: Pick<Settings, 'audit'>,
+  hasLibrary: () => boolean,
+): readonly Problem[] {
+  const needing = audit.ship.flatMap(({ kind, place }, index) => (kind === 'nats' ? [{ place, index }] : []));
+  if (needing.length === 0 || hasLibrary()) return [];
+  return needing.map(({ place, index }) => ({
+    ...place,
+    path: `audit.ship[${index}].nats`,
+    message: `the library for NATS is not installed; ${howToInstall}, or take this receiver out`,
+    severity: 'error',
+    code: 'not-installed',
+  }));
 }
 
 /** A warning where records cannot be kept over a crash, or where that may be slow; nothing is less safe then. */

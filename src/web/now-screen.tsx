@@ -97,6 +97,8 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
   );
 }
 
+const receiverTones = { connected: 'good', connecting: 'warn', away: 'warn', forked: 'bad' } as const;
+
 function JournalTile({ journal }: { readonly journal: JournalNow }) {
   const { state, seq, unsyncedMs, freeBytes, receivers } = journal;
   return (
@@ -108,7 +110,7 @@ function JournalTile({ journal }: { readonly journal: JournalNow }) {
       </p>
       {receivers.map((receiver) => (
         <p key={receiver.name}>
-          <Sign tone={receiver.state === 'connected' ? 'good' : 'warn'}>
+          <Sign tone={receiverTones[receiver.state]}>
             <Name value={receiver.name} max={24} /> {receiver.state}
             {receiver.lagRecords > 0 && `, ${plural(receiver.lagRecords, 'record', 'records')} behind`}
           </Sign>

@@ -272,7 +272,7 @@ function lagWords(receivers: readonly ReceiverNow[]): string {
   return lag === 0 ? 'none' : plural(lag, 'record', 'records');
 }
 
-const states = { connected: 'good', connecting: 'quiet', away: 'bad' } as const;
+const states = { connected: 'good', connecting: 'quiet', away: 'bad', forked: 'bad' } as const;
 
 function ReceiverState({ row }: { readonly row: ReceiverNow }) {
   return (

@@ -175,7 +175,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(['ports', 'domain/audit/record', 'domain/fleet', 'adapters/host/clock'], {
-    public: ['link'],
+    public: ['installed', 'link'],
     // net: a look at a server before the library dials it. crypto: addresses in its certificate.
     builtins: ['fs', 'net', 'tls', 'crypto'],
     packages: ['@nats-io/transport-node'],
@@ -213,10 +213,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // The page itself, in the browser.
   web: rule(['domain/page'], { packages: ['preact'] }),
 
-  setup: rule(['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments'], {
-    public: ['configuration', 'certificates', 'peers'],
-    builtins: ['fs', 'path', 'crypto', 'worker_threads'],
-  }),
+  setup: rule(
+    [
+      'ports',
+      'domain/*',
+      'adapters/net',
+      'adapters/host',
+      'adapters/journal/segments',
+      'adapters/nats/installed',
+    ],
+    {
+      public: ['configuration', 'certificates', 'peers'],
+      builtins: ['fs', 'path', 'crypto', 'worker_threads'],
+    },
+  ),
   // The catalog is loaded when it is needed only (command-columns).
   client: rule(
     [...protocol, 'ports', 'domain/commands', 'domain/meaning', 'adapters/net', 'adapters/host/clock'],

@@ -46,11 +46,12 @@ function desk(
     },
     shipping: {
       sinks: [
-        { name: 'siem', state: { at: 'connected' }, lagRecords: 2, safeSeq: 10 },
+        { name: 'siem', state: { at: 'connected' }, lagRecords: 2, lagMs: 0, safeSeq: 10 },
         {
           name: 'far',
           state: { at: 'away', code: 'tls-failed', text: 'its certificate says bob@example.com' },
           lagRecords: 12,
+          lagMs: 0,
           safeSeq: 0,
         },
       ],

@@ -154,6 +154,13 @@ const cases: readonly Case[] = [
     labels: { ...here, sink: 'logs:6514' },
   },
   {
+    alert: 'DovegateJournalForked',
+    series: { [`dovegate_audit_ship_forked{${host},sink="nats1:4222"}`]: '0x4 1x20' },
+    quiet: '1m45s',
+    fires: '3m',
+    labels: { ...here, sink: 'nats1:4222' },
+  },
+  {
     alert: 'DovegateReceiverLagging',
     // Bursts that are worked off are no reason; a lag that never falls is.
     series: { [`dovegate_audit_ship_lag_records{${host},sink="logs:6514"}`]: '5000x4 0x4 2000+100x120' },

@@ -12,7 +12,7 @@ const files = {
     'allow: [quota get]\n    shadow: shadow.yaml',
   ),
   '/etc/dovegate/shadow.yaml': 'users: ["*@example.com"]\nallow: [quota get]\n',
-  '/etc/dovegate/conf.d/more.yaml': `audit: { sign_key: s, hmac_key: h, ship: [{ syslog: "a:1", ca: c, certificate: d, key: e }] }
+  '/etc/dovegate/conf.d/more.yaml': `audit: { sign_key: s, hmac_key: h, ship: [{ syslog: "a:1", ca: c, certificate: d, key: e }, { nats: "tls://b:1", credentials: f }] }
 admin: { tcp: "127.0.0.1:9146", token_file: t }
 listeners:
   jobs:
@@ -32,7 +32,7 @@ void test('every file is asked for; passwords, keys and tokens are secrets', () 
     asked.push(`${path.replace('/etc/dovegate/', '')}${isSecret ? ' secret' : ''}`);
     return undefined;
   });
-  const inMore = ['s secret', 'h secret', 'c', 'd', 'e secret', 't secret', 'l', 'm secret', 'n'];
+  const inMore = ['s secret', 'h secret', 'c', 'd', 'e secret', 'f secret', 't secret', 'l', 'm secret', 'n'];
   const expected = [
     'd.yaml',
     'conf.d/more.yaml',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectFiles as steps } from '../../src/setup/inspect-files.js';
+import { inspectReceivers, inspectFiles as steps } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const text = sound
@@ -66,6 +66,7 @@ audit:
   ship:
     - { syslog: "a:1", ca: /etc/ca }
     - { syslog: "b:1", certificate: /etc/c.pem, key: /etc/c.key }
+    - { nats: "tls://c:1", credentials: /etc/n.creds }
 `);
   const problems = inspectFiles(
     settings,
@@ -78,7 +79,30 @@ audit:
       '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
       '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
       '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
+      '17:7: audit.ship[2].credentials: /etc/n.creds cannot be read: permission denied',
     ],
+  );
+});
+
+void test('a receiver whose library is not installed is a problem; others are none', () => {
+  const settings = settingsOf(`${sound}
+audit:
+  ship:
+    - { syslog: "a:1" }
+    - { nats: "tls://b:1" }
+`);
+  const told = (hasLibrary: boolean) =>
+    inspectReceivers(settings, () => hasLibrary).map((problem) =>
+      formatProblem(problem).replace('/etc/dovegate/d.yaml:', ''),
+    );
+  assert.deepEqual(told(true), []);
+  assert.deepEqual(told(false), [
+    '16:7: audit.ship[1].nats: the library for NATS is not installed; run `npm install @nats-io/transport-node@3.3.1` where dovegate is installed, or take this receiver out',
+  ]);
+  const without = settingsOf(`${sound}audit: { ship: [{ syslog: "a:1" }] }`);
+  assert.deepEqual(
+    inspectReceivers(without, () => assert.fail('nobody needs it')),
+    [],
   );
 });
 

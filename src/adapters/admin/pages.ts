@@ -48,11 +48,12 @@ export interface DaemonSnapshot {
   /** Receivers of the records. */
   readonly sinks: readonly {
     readonly name: string;
-    readonly state: 'connecting' | 'connected' | 'away';
-    /** Why it is away. */
+    readonly state: 'connecting' | 'connected' | 'away' | 'forked';
+    /** Why it is away, or forked. */
     readonly fault: { readonly code: string; readonly text: string } | undefined;
-    /** Records on disk that were not sent yet. */
+    /** Records on disk that were not sent yet, and how long the oldest of them has been there. */
     readonly lagRecords: number;
+    readonly lagMs: number;
     /** The last record that it certainly has. */
     readonly safeSeq: number;
   }[];
@@ -242,11 +243,12 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       memory: journal.memory,
       memory_fault: journal.whyNoMemory,
     },
-    shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, safeSeq }) => ({
+    shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq }) => ({
       sink: name,
       state,
       fault,
       lag_records: lagRecords,
+      lag_ms: Math.round(lagMs),
       safe_seq: safeSeq,
     })),
     keys: snapshot.keys.map(({ listener, name, policy, expiresMs, lastUsedMs, failures }) => ({

@@ -11,6 +11,7 @@ import { isObject } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { systemClock } from '../host/clock.js';
 import { NatsFault } from './fault.js';
+import { howToInstall } from './installed.js';
 
 /** Where, and as whom. Files are read at each opening, so that new ones are found. */
 export interface NatsSettings {
@@ -50,8 +51,7 @@ export async function loadLibrary(): Promise<NatsLibrary> {
   try {
     return await import('@nats-io/transport-node');
   } catch (cause) {
-    const text =
-      'the package for NATS is not installed: run `npm install @nats-io/transport-node@3.3.1` where dovegate is installed, and start again';
+    const text = `the package for NATS is not installed: ${howToInstall}, and start again`;
     throw new NatsFault('library-missing', text, cause);
   }
 }

@@ -5,6 +5,7 @@
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { listSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
+import { findRecord } from './find-record.js';
 
 /** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */
 export interface Position {
@@ -34,8 +35,18 @@ export type FollowFault =
   /** What lies at the position is not what follows the record before it: everything is given out anew. */
   | { readonly kind: 'not-continued'; readonly text: string };
 
+/** What the journal has under a seq, against a hash that somebody else has for it. */
+export type Comparison =
+  | 'same'
+  /** It is not there any more, or damaged: nobody can tell. */
+  | 'gone'
+  /** Another record. `hash`: undefined where it is gone, and the one behind it does not follow the other's. */
+  | { readonly hash: string | undefined };
+
 /** Bytes that are read at once, and so of a batch. A line has at most 7 KiB. */
 const batchBytes = 1 << 16;
+
+export type Follower = ReturnType<typeof createFollower>;
 
 /** Follows the journal in a directory from `beginning`, until it is told another position; one call at a time. */
 export function createFollower(directory: string, tell: (fault: FollowFault) => void) {
@@ -43,16 +54,38 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
   let reader: SegmentReader | undefined;
   /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
   let isFirst = false;
+  /** The position was just found by reading, so it is not compared with the file. */
+  let isFound = false;
   /** What was told is not told again when the same records are gone through again. */
   let toldMissing = { from: 0, to: 0 };
   let toldDamageSeq = 0;
 
   return {
+    /** Behind the last record that was given out. */
+    get position(): Position {
+      return position;
+    },
     /** Goes on behind a position. */
     async seek(to: Position): Promise<void> {
       await close();
       position = to;
       isFirst = to.hash !== '';
+      isFound = false;
+    },
+    /**
+     * Goes on behind the record of that seq, wherever it lies, or with the oldest one behind it, unless another record is there than the
+     * one with this hash. The journal must have come so far. Rejects as `next`.
+     */
+    async goBehind(seq: number, hash: string): Promise<Comparison> {
+      const found = await findRecord(directory, seq);
+      const isThere = found.seq === seq;
+      if (isThere && found.hash !== hash) return { hash: found.hash };
+      if (found.seq === seq + 1 && found.prev !== hash) return { hash: undefined };
+      await close();
+      position = { segment: found.segment, bytes: isThere ? found.end : found.start, seq, hash };
+      isFirst = false;
+      isFound = true;
+      return isThere ? 'same' : 'gone';
     },
     /**
      * The next records up to a seq that is on disk; undefined: all of them were given out. Rejects with what the system says
@@ -94,6 +127,7 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
     await close();
     position = beginning;
     isFirst = false;
+    isFound = false;
     tell({ kind: 'not-continued', text });
   }
 
@@ -102,6 +136,10 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
     const segment = listSegments(directory).find(({ number }) => number === position.segment);
     const opened = segment === undefined ? undefined : await openSegmentReader(directory, segment);
     if (opened === undefined) return undefined;
+    if (isFound) {
+      isFound = false;
+      return opened;
+    }
     const end = Buffer.from(`${position.hash}"}\n`);
     const at = position.bytes - end.length;
     if (at >= 0 && (await readOf(opened, at, end.length)).equals(end)) {

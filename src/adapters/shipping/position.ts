@@ -1,8 +1,6 @@
 // How far a receiver certainly is, and where that is kept. Syslog has no acknowledgement, so what was sent last may be lost in
-// the buffers of both sides and is sent again after a reconnect.
-// The rules: a record is safe when it was sent so long ago and so many bytes ago, whichever reaches further back. Time counts
-// only while a transport is there: a receiver that soon ends every transport cannot hold everything up for ever, and one that
-// is down makes nothing safe. A file that is not exactly what was written here counts for nothing, and everything is sent again.
+// the buffers of both sides and is sent again after a reconnect; a stream may acknowledge what is not on its disk yet.
+// The rules: a record is safe when it was sent so long ago and so many bytes ago, whichever reaches further back. A file that is not exactly what was written here counts for nothing, and everything is sent again.
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
@@ -16,35 +14,37 @@ export interface OverlapLimits {
   readonly bytes: number;
 }
 
-/** One place a second is remembered, so that a minute of the fastest journal costs no memory to speak of. */
+/** One place a second is remembered, so that minutes of the fastest journal cost no memory to speak of. */
 const markIntervalMs = 1000;
 
 interface Mark {
-  readonly position: Position;
-  readonly sentMs: number;
-  /** Sent up to here, in all. */
-  readonly bytes: number;
+  readonly beganMs: number;
+  /** The last of its second, when it was sent, and how much was sent up to it, in all. */
+  position: Position;
+  sentMs: number;
+  bytes: number;
 }
 
 /** Begins at a position that is safe. */
 export function createOverlap(limits: OverlapLimits, from: Position) {
   let sentBytes = 0;
   let sentSeq = from.seq;
-  let marks: Mark[] = [{ position: from, sentMs: -Infinity, bytes: 0 }];
+  let marks: Mark[] = [markOf(from)];
   return {
-    /** Everything up to a position has left. What was sent a second time changes nothing. `connectedMs` never goes back. */
-    note(position: Position, bytes: number, connectedMs: number): void {
+    /** Everything up to a position has left. What was sent a second time changes nothing. `nowMs` never goes back. */
+    note(position: Position, bytes: number, nowMs: number): void {
       if (position.seq <= sentSeq) return;
       sentSeq = position.seq;
       sentBytes += bytes;
       const last = marks.at(-1);
-      if (last !== undefined && connectedMs - last.sentMs < markIntervalMs) return;
-      marks.push({ position, sentMs: connectedMs, bytes: sentBytes });
+      if (last === undefined || nowMs - last.beganMs >= markIntervalMs) {
+        marks.push({ beganMs: nowMs, position, sentMs: nowMs, bytes: sentBytes });
+      } else Object.assign(last, { position, sentMs: nowMs, bytes: sentBytes });
     },
     /** Behind the last record that is safe. */
-    safe(connectedMs: number): Position {
+    safe(nowMs: number): Position {
       const isSafe = ({ sentMs, bytes }: Mark): boolean =>
-        connectedMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
+        nowMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
       const at = marks.findLastIndex(isSafe);
       if (at > 0) marks = marks.slice(at);
       return marks[0]?.position ?? from;
@@ -53,13 +53,17 @@ export function createOverlap(limits: OverlapLimits, from: Position) {
     reset(position: Position): void {
       sentBytes = 0;
       sentSeq = position.seq;
-      marks = [{ position, sentMs: -Infinity, bytes: 0 }];
+      marks = [markOf(position)];
     },
     /** Seq of the last record that has left. */
     get sentSeq(): number {
       return sentSeq;
     },
   };
+}
+
+function markOf(position: Position): Mark {
+  return { beganMs: -Infinity, position, sentMs: -Infinity, bytes: 0 };
 }
 
 /** A position in the journal of that id. */
@@ -101,14 +105,24 @@ export function createPositionFile(directory: string, sink: string) {
         await file.close();
       }
       await rename(`${path}.new`, path);
-      const folder = await open(directory, 'r');
-      try {
-        await folder.sync();
-      } finally {
-        await folder.close();
-      }
+      await syncFolder();
+    },
+    /** Nothing is certainly there any more; as `save`. */
+    async clear(): Promise<void> {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await rm(path, { force: true });
+      await syncFolder();
     },
   };
+
+  async function syncFolder(): Promise<void> {
+    const folder = await open(directory, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
 }
 
 function readKept(text: string, wanted: string): KeptPosition | undefined {

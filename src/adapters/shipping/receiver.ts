@@ -6,6 +6,7 @@ import type { ShipFaultCode } from '../../gateway/outcome/events.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
+import { NatsFault } from '../nats/link.js';
 
 /** Where records are sent to. */
 export interface Receiver {
@@ -77,11 +78,13 @@ export const stallMs = 30_000;
 /** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {
   let fault: TransportFault | undefined;
-  void watch().then((end) => {
+  const ended = watch().then((end) => {
     fault = end;
     over();
   });
   return {
+    /** Resolves when `fault` is there. */
+    ended,
     /** Defined: the receiver has ended, or is gone. */
     get fault(): TransportFault | undefined {
       return fault;
@@ -117,6 +120,7 @@ export interface ShipFault {
 
 /** Total: from whatever was thrown on the way. */
 export function shipFaultOf(cause: unknown): ShipFault {
+  if (cause instanceof NatsFault) return { code: cause.code, text: cause.message };
   if (cause instanceof UpstreamFault) {
     const { code, message } = cause;
     const isDial = code === 'dial-refused' || code === 'dial-timeout' || code === 'tls-failed';

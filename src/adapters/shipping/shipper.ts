@@ -1,30 +1,21 @@
-// Sends a journal to one receiver: a script that dials, sends what is on disk, waits for more, and starts again when the
-// transport ends. It owns the transport and the place in the journal.
-// The rules: records go in their order, and only those that are on disk; after each dial the last ones are sent again; a
+// Sends a journal to one receiver: a script that connects, sends what is on disk, waits for more, and starts again when the
+// connection ends. It owns the connection and the place in the journal.
+// The rules: records go in their order, and only those that are on disk; where to go on after each connection is the carrier's to say; a
 // receiver that is down, slow or misbehaving never affects others.
 
 import type { Observe } from '../../gateway/outcome/events.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import type { Connect, Transport } from '../../ports/transport.js';
+import { type Carrier, ForkedFault, type Line } from './carrier.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
-import { createOverlap, type PositionFile } from './position.js';
-import {
-  createOutlet,
-  dialReceiver,
-  type Outlet,
-  type Receiver,
-  type ShipFault,
-  shipFaultOf,
-} from './receiver.js';
-import { encodeFrames, type Sender } from './syslog.js';
+import { createLag } from './lag.js';
+import type { PositionFile } from './position.js';
+import { type ShipFault, shipFaultOf } from './receiver.js';
 
 /** What all shippers of a journal have. */
 export interface ShipperParts {
   /** Of the journal. */
   readonly directory: string;
-  readonly sender: Sender;
-  readonly connect: Connect;
   readonly clock: Clock;
   /** From 0 up to 1, without 1. */
   readonly chance: () => number;
@@ -34,7 +25,7 @@ export interface ShipperParts {
 export interface ShipperOptions extends ShipperParts {
   /** Its name in events and metrics. */
   readonly sink: string;
-  readonly receiver: Receiver;
+  readonly carrier: Carrier;
   /** The journal's id. */
   readonly journal: string;
   /** Seq of the last record that is on disk. */
@@ -47,19 +38,17 @@ export interface ShipperOptions extends ShipperParts {
 export type ShipperState =
   | { readonly at: 'connecting' }
   | { readonly at: 'connected' }
-  | ({ readonly at: 'away' } & ShipFault);
+  | ({ readonly at: 'away' } & ShipFault)
+  /** For good. */
+  | { readonly at: 'forked'; readonly text: string };
 
 export type Shipper = ReturnType<typeof startShipper>;
 
-/** What syslog's missing acknowledgement is met with: so much is sent again, whichever is more. */
-const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
 /** Records that come one by one are gathered for so long: a read and a write for each would be dear. */
 const gatherMs = 20;
 /** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
 const restMs = 1;
-/** A receiver that refuses our certificate says so only after its handshake: until then it is not reported as connected. */
-const provenMs = 1_000;
-/** A transport that lived so long was a good one: the next dial is not held back by failures before it. */
+/** A connection that lived so long was a good one: the next one is not held back by failures before it. */
 const steadyMs = 10_000;
 const keepIntervalMs = 1_000;
 /** At the end, beyond the time for the receiver: a hanging disk must not delay the stop. */
@@ -78,25 +67,26 @@ export function backOffMs(failures: number, chance: number): number {
 }
 
 export function startShipper(options: ShipperOptions) {
-  const { sink, clock, observe, untilSeq } = options;
+  const { sink, carrier, clock, observe, untilSeq } = options;
   const bell = new WakeSignal(clock);
-  const overlap = createOverlap(overlapLimits, options.position);
+  const lag = createLag();
   const follower = createFollower(options.directory, tellFault);
   /** Aborted first: send what is there and stop. Aborted second: stop. */
   const ending = new AbortController();
   const hurry = new AbortController();
   let state: ShipperState = { at: 'connecting' };
-  let connectedMs = 0;
-  let connectedSince: number | undefined;
+  let line: Line | undefined;
   let kept = options.position;
   let keptAtMs = clock.now();
   let keepFault: string | undefined;
+  noteLag();
   const running = run();
 
   return {
     /** There may be more on disk. */
     nudge(): void {
-      if (connectedSince !== undefined) bell.ring();
+      noteLag();
+      if (line !== undefined) bell.ring();
     },
     /** Sends what is on disk now, if the receiver is there and takes it in time; resolves when nothing of it is left. */
     async end(ms: number): Promise<void> {
@@ -115,13 +105,22 @@ export function startShipper(options: ShipperOptions) {
     },
     /** The last record that the receiver certainly has, also after a restart. */
     get safeSeq(): number {
-      return kept.seq;
+      return Math.min(kept.seq, carrier.safe.seq);
     },
     /** Records on disk that were not sent yet. */
     get lagRecords(): number {
-      return Math.max(untilSeq() - overlap.sentSeq, 0);
+      return Math.max(untilSeq() - carrier.sentSeq, 0);
+    },
+    /** How long the oldest of them has been there; 0: there is none. */
+    get lagMs(): number {
+      noteLag();
+      return lag.ms(carrier.sentSeq, clock.now());
     },
   };
+
+  function noteLag(): void {
+    lag.note(untilSeq(), carrier.sentSeq, clock.now());
+  }
 
   function stop(): void {
     hurry.abort(new UpstreamFault('dial-timeout', 'it took too long for the end'));
@@ -131,15 +130,16 @@ export function startShipper(options: ShipperOptions) {
   async function run(): Promise<void> {
     let failures = 0;
     for (;;) {
-      const before = connectedMs;
-      const fault = await attempt();
+      const { fault, connectedMs } = await attempt();
       await follower.close();
       await keep();
-      if (fault === undefined || ending.signal.aborted) return;
-      become({ at: 'away', ...fault });
-      failures = connectedMs - before >= steadyMs ? 1 : failures + 1;
+      if (fault instanceof ForkedFault) become({ at: 'forked', text: fault.message });
+      const isOver = fault === undefined || (fault instanceof ForkedFault && fault.isMarked);
+      if (isOver || ending.signal.aborted) return;
+      become({ at: 'away', ...shipFaultOf(fault) });
+      failures = connectedMs >= steadyMs ? 1 : failures + 1;
       const dueMs = clock.now() + backOffMs(failures, options.chance());
-      // The bell rings for other things too, such as the end of the transport that was.
+      // The bell rings for other things too, such as the end of the connection that was.
       for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
         if (ending.signal.aborted) return;
         await bell.wait(dueMs - clock.now());
@@ -148,61 +148,47 @@ export function startShipper(options: ShipperOptions) {
     }
   }
 
-  /** One transport from its dial to its end; undefined: everything was sent, and no more is wanted. */
-  async function attempt(): Promise<ShipFault | undefined> {
-    let transport: Transport | undefined;
-    const giveUp = (): void => transport?.close('draining', true);
+  /** One connection from its opening to its end; without a fault: everything was sent, and no more is wanted. */
+  async function attempt(): Promise<{ readonly fault?: unknown; readonly connectedMs: number }> {
+    let openedMs: number | undefined;
+    const connectedMs = (): number => clock.now() - (openedMs ?? clock.now());
+    let isOrderly = false;
     try {
-      transport = await dialReceiver(options.receiver, options.connect, clock, hurry.signal);
-      hurry.signal.addEventListener('abort', giveUp, { once: true });
-      connectedSince = clock.now();
-      await ship(transport);
-      transport.close('draining');
-      return undefined;
-    } catch (cause) {
-      transport?.close('peer-gone', true);
-      return shipFaultOf(cause);
+      line = await carrier.open(follower, hurry.signal, {
+        proven: () => become({ at: 'connected' }),
+        over: () => bell.ring(),
+      });
+      openedMs = clock.now();
+      await sendAll(line);
+      await line.finish();
+      isOrderly = true;
+      return { connectedMs: connectedMs() };
+    } catch (fault) {
+      return { fault: fault ?? new Error('no reason was given'), connectedMs: connectedMs() };
     } finally {
-      hurry.signal.removeEventListener('abort', giveUp);
-      connectedMs = connectedTime();
-      connectedSince = undefined;
-    }
-  }
-
-  async function ship(transport: Transport): Promise<void> {
-    const outlet = createOutlet(transport, clock, () => bell.ring());
-    const proof = clock.setTimer(provenMs, () => {
-      if (outlet.fault === undefined) become({ at: 'connected' });
-    });
-    try {
-      await sendAll(outlet);
-      // A receiver that answers our end with its own has read everything: the only acknowledgement that there is.
-      transport.endWriting();
-      while (outlet.fault === undefined && !hurry.signal.aborted) await bell.wait();
-    } finally {
-      proof.cancel();
+      line?.close(isOrderly);
+      line = undefined;
     }
   }
 
   /** Until nothing more is wanted and everything is sent; rejects when the receiver ends before. */
-  async function sendAll(outlet: Outlet): Promise<void> {
-    await follower.seek(overlap.safe(connectedTime()));
+  async function sendAll(open: Line): Promise<void> {
     for (;;) {
-      if (outlet.fault !== undefined) throw outlet.fault;
+      if (open.fault !== undefined) throw open.fault;
       // Asked before the look: what reached the disk since is not among what that look found to be all.
       const isLastLook = ending.signal.aborted;
       const batch = await follower.next(untilSeq());
-      if (batch === undefined) {
-        if (isLastLook) return;
-        await bell.wait();
-        if (!ending.signal.aborted && outlet.fault === undefined) await pause(gatherMs);
+      if (batch !== undefined) {
+        await open.send(batch);
+        if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
+        await pause(restMs);
         continue;
       }
-      const frames = encodeFrames(batch.lines, options.sender);
-      await outlet.send(frames);
-      overlap.note(batch.position, frames.length, connectedTime());
+      if (isLastLook) return;
+      const idleMs = await open.idle();
       if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
-      await pause(restMs);
+      await bell.wait(idleMs);
+      if (!ending.signal.aborted && open.fault === undefined) await pause(gatherMs);
     }
   }
 
@@ -212,16 +198,13 @@ export function startShipper(options: ShipperOptions) {
     });
   }
 
-  function connectedTime(): number {
-    return connectedMs + (connectedSince === undefined ? 0 : clock.now() - connectedSince);
-  }
-
   async function keep(): Promise<void> {
     keptAtMs = clock.now();
-    const position = overlap.safe(connectedTime());
-    if (position === kept || position === beginning) return;
+    const position = carrier.safe;
+    if (position === kept) return;
     try {
-      await options.file.save({ journal: options.journal, position });
+      if (position === beginning) await options.file.clear();
+      else await options.file.save({ journal: options.journal, position });
       kept = position;
       keepFault = undefined;
     } catch (cause) {
@@ -233,14 +216,16 @@ export function startShipper(options: ShipperOptions) {
 
   /** Reports each change once; while it is away, each other cause. */
   function become(next: ShipperState): void {
+    if (state.at === 'forked') return;
     const isSame =
       next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);
     state = next;
     if (isSame) return;
-    const lagRecords = Math.max(untilSeq() - overlap.sentSeq, 0);
+    const lagRecords = Math.max(untilSeq() - carrier.sentSeq, 0);
     if (next.at === 'connected') observe({ kind: 'ship-connected', sink, lagRecords });
     if (next.at === 'away')
       observe({ kind: 'ship-away', sink, code: next.code, text: next.text, lagRecords });
+    if (next.at === 'forked') observe({ kind: 'audit-forked', sink, text: next.text });
   }
 
   function tellFault(fault: FollowFault): void {
@@ -250,9 +235,7 @@ export function startShipper(options: ShipperOptions) {
       case 'damaged':
         return observe({ kind: 'ship-damaged', sink, text: fault.text });
       case 'not-continued':
-        kept = beginning;
-        overlap.reset(beginning);
-        return observe({ kind: 'ship-restarted', sink, text: fault.text });
+        return carrier.doubt(fault.text);
       default:
         return fault satisfies never;
     }

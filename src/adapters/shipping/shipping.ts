@@ -2,20 +2,28 @@
 // The rule: what any one of them may still need counts as not shipped.
 
 import { messageOf } from '../../ports/faults.js';
+import type { Connect } from '../../ports/transport.js';
+import type { NatsLink, NatsSettings } from '../nats/link.js';
 import { beginning } from './follow.js';
+import { createNatsCarrier, type StreamReceiver } from './nats-carrier.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
 import type { Receiver } from './receiver.js';
 import { type Shipper, type ShipperParts, type ShipperState, startShipper } from './shipper.js';
+import type { Sender } from './syslog.js';
+import { createSyslogCarrier } from './syslog-carrier.js';
 
 /** A receiver under its name, `HOST:PORT`. */
-export interface Sink extends Receiver {
+export type Sink = {
   readonly name: string;
-  /** What makes it this receiver and no other: with another one its transport is made anew. */
+  /** What makes it this receiver and no other: with another one its connection is made anew. */
   readonly key: string;
-}
+} & (({ readonly kind: 'syslog' } & Receiver) | ({ readonly kind: 'nats' } & StreamReceiver));
 
 export interface ShippingOptions extends ShipperParts {
   readonly sinks: readonly Sink[];
+  readonly sender: Sender;
+  readonly connect: Connect;
+  readonly openLink: (settings: NatsSettings, signal: AbortSignal) => Promise<NatsLink>;
   /** Of the positions. */
   readonly stateDirectory: string;
 }
@@ -58,14 +66,14 @@ export async function openShipping(options: ShippingOptions) {
     get shippedSeq(): number | undefined {
       return entries.length === 0 ? undefined : Math.min(...entries.map(safeSeqOf));
     },
-    /** `lagRecords`: on disk and not sent there yet; `safeSeq`: the last record that it certainly has. */
+    /** `lagRecords`: on disk and not sent there yet, the oldest for `lagMs`; `safeSeq`: the last record that it certainly has. */
     get sinks() {
       return entries.map((entry) => {
         const { sink, shipper } = entry;
         const safeSeq = safeSeqOf(entry);
         const lagRecords = shipper?.lagRecords ?? Math.max((shipped?.seq() ?? 0) - safeSeq, 0);
         const state: ShipperState = shipper?.state ?? { at: 'connecting' };
-        return { name: sink.name, state, lagRecords, safeSeq };
+        return { name: sink.name, state, lagRecords, lagMs: shipper?.lagMs ?? 0, safeSeq };
       });
     },
     /** Once. */
@@ -130,8 +138,15 @@ export async function openShipping(options: ShippingOptions) {
       observe({ kind: 'ship-restarted', sink: sink.name, text });
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
-    const place = { sink: sink.name, receiver: sink, file, position };
-    return startShipper({ ...options, ...place, journal: journal.id, untilSeq: journal.seq });
+    const { clock, sender, connect, openLink } = options;
+    const restarted = (text: string): void => observe({ kind: 'ship-restarted', sink: sink.name, text });
+    const shared = { clock, position, restarted };
+    const place = { journal: journal.id, untilSeq: journal.seq };
+    const carrier =
+      sink.kind === 'syslog'
+        ? createSyslogCarrier({ ...shared, receiver: sink, sender, connect })
+        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink });
+    return startShipper({ ...options, ...place, sink: sink.name, carrier, file, position });
   }
 }
 

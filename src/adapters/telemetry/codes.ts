@@ -202,6 +202,25 @@ export const shipCodes: Table<ShipFaultCode> = {
   'tls-failed': ['certificate, name, pin, or a file of ours', 'correct them'],
   'closed-early': ['the receiver ended the connection', "look into the receiver's log"],
   stalled: ['the receiver takes nothing any more', 'mend the receiver'],
+  'auth-rejected': [
+    'the servers of NATS do not know us',
+    'correct `credentials`, or the list of users there',
+  ],
+  'no-rights': [
+    'our user may not publish to its own subject, or not ask for the last message of it',
+    'give it the rights that docs/audit-fleet.md lists',
+  ],
+  'no-stream': [
+    'there is no such stream, or it takes no direct questions',
+    'make it: `dovegate audit fleet init`',
+  ],
+  'stream-full': ['the stream takes no more', 'raise its `max_bytes`, or give the servers more disk'],
+  'wrong-sequence': [
+    'the stream changes its mind about what it has; dovegate asks again',
+    "look into the servers' log, if it stays",
+  ],
+  refused: ['the servers refuse, with words of their own', "look into the servers' log"],
+  'library-missing': ['the library for NATS is not installed', '`npm install @nats-io/transport-node@3.3.1`'],
   'journal-unreadable': ['a file of our journal cannot be read', '`dovegate audit verify`'],
   internal: ['a bug of ours', 'tell us'],
 };
@@ -276,6 +295,7 @@ export const foundCodes: Table<FoundCode> = {
   ],
   'certificate-expires': ['a certificate has expired, or will within seven days', 'renew it'],
   'key-expires': ['the same of a key of an HTTP listener', 'as for the event'],
+  'audit-forked': ['the stream holds another journal under the id of this one', 'as for the event'],
   'ship-away': ['a receiver gets no records', 'as for the event'],
   'audit-lost': ['records never reached the disk since the start', 'as for the event'],
   'loop-stalled': [
@@ -440,8 +460,13 @@ const listed = {
   ],
   'ship-restarted': [
     ['error'],
-    'the journal is not the one that was shipped; the receiver gets all of it',
-    "`dovegate audit verify`, and compare with the receiver's file",
+    'records are sent again: the journal is another one, or the receiver has lost what it had',
+    '`dovegate audit verify`, and compare with what the receiver has',
+  ],
+  'audit-forked': [
+    ['error'],
+    'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent. Commands go on',
+    'find out who else writes it; then stop dovegate, move `audit.directory` away, start: a new journal begins',
   ],
   'ship-damaged': [
     ['error'],

@@ -269,7 +269,13 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     }
     case 'ship-restarted': {
       const { kind, sink, text } = event;
-      return logger.error({ event: kind, sink }, `${sink} gets the whole journal again: ${text}`);
+      return logger.error({ event: kind, sink }, `${sink} gets records again: ${text}`);
+    }
+    case 'audit-forked': {
+      const { kind, sink, text } = event;
+      const todo =
+        'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
+      return logger.error({ event: kind, sink }, `${sink} gets no more of this journal: ${text}; ${todo}`);
     }
     case 'ship-position-failed': {
       const { kind, sink, text } = event;

@@ -206,8 +206,10 @@ export interface MetricsSnapshot {
   /** Receivers of records, and how many records on disk were not sent to them yet. */
   readonly sinks: readonly {
     readonly name: string;
-    readonly state: 'connecting' | 'connected' | 'away';
+    readonly state: 'connecting' | 'connected' | 'away' | 'forked';
     readonly lagRecords: number;
+    /** How long the oldest of them has been on disk. */
+    readonly lagMs: number;
   }[];
   /** Exchanges that run. */
   readonly exchanges?: readonly { readonly durationMs: number }[];
@@ -278,6 +280,16 @@ export function createGauges(
   );
   const shipConnected = gauge('audit_ship_connected', '1: records can be sent to this receiver.', 'sink');
   const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
+  const shipLagSeconds = gauge(
+    'audit_ship_lag_seconds',
+    'How long the oldest audit record that was not shipped yet has been on disk.',
+    'sink',
+  );
+  const shipForked = gauge(
+    'audit_ship_forked',
+    '1: this receiver holds another journal under the id of this one, and gets no more of it.',
+    'sink',
+  );
   const expiry = gauge(
     'certificate_expiry_seconds',
     'How long a certificate still holds; below 0: it has expired.',
@@ -319,9 +331,11 @@ export function createGauges(
       sessions.set({ listener }, counts.sessions);
       sessionsMax.set({ listener }, counts.sessionsMax);
     }
-    for (const { name: sink, state, lagRecords } of snapshot.sinks) {
+    for (const { name: sink, state, lagRecords, lagMs } of snapshot.sinks) {
       shipConnected.set({ sink }, state === 'connected' ? 1 : 0);
       shipLag.set({ sink }, lagRecords);
+      shipLagSeconds.set({ sink }, lagMs / 1000);
+      shipForked.set({ sink }, state === 'forked' ? 1 : 0);
     }
     ready.set(snapshot.isReady ? 1 : 0);
     const ages = snapshot.exchanges ?? [];

@@ -58,8 +58,14 @@ export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCom
 function receiversIn(status: Values): Look[] {
   return listOf(status['shipping']).map((sink) => {
     const name = `receiver ${textOf(sink['sink'])}`;
-    if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
     const why = textOf(valuesOf(sink['fault'])['text']);
+    if (sink['state'] === 'forked')
+      return bad(
+        name,
+        why,
+        'find out who else writes this journal, then begin a new one: stop dovegate, move audit.directory away, start',
+      );
+    if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
     return bad(name, why === '' ? 'it is away' : why, 'look at the receiver: records wait on this disk');
   });
 }

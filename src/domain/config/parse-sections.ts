@@ -8,7 +8,7 @@ import { type Cursor, socketPath, userPatterns } from './cursor.js';
 import { parsePage } from './parse-page.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy } from './problem.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';
+import type { RawAdmin, RawAudit, RawConfiguration } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type {
   AdminSettings,
@@ -16,7 +16,6 @@ import type {
   MailUserSettings,
   PolicyTest,
   RouteSettings,
-  SinkSettings,
 } from './settings.js';
 
 export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
@@ -187,46 +186,6 @@ function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
   if (raw.token_file === undefined)
     cursor.error(['tcp'], `${what} a token: add token_file: FILE`, 'missing-key');
   return place;
-}
-
-/** Every receiver that could be read; what is wrong with the others is reported. `cursor` is at the list. */
-export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
-  const names = new Set<string>();
-  return raw.flatMap((each, index) => {
-    const at = cursor.down(index);
-    const place = parseHostAndPort(each.syslog);
-    const client = parseClient(at);
-    const caFile = at.file('ca');
-    if (place === undefined) {
-      at.error(['syslog'], 'must be HOST:PORT or [IPV6]:PORT, as logs.example.com:6514');
-      return [];
-    }
-    const { host, port } = place;
-    const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    if (names.has(name)) at.error(['syslog'], `${name} gets the records already`, 'defined-twice');
-    names.add(name);
-    return [
-      {
-        name,
-        host,
-        port,
-        ...(caFile !== undefined && { caFile }),
-        serverName: each.server_name ?? host,
-        keyPins: each.key_pins ?? [],
-        ...(client && { client }),
-        place: at.place(),
-      },
-    ];
-  });
-}
-
-function parseClient(at: Cursor): SinkSettings['client'] {
-  const certificateFile = at.file('certificate');
-  const keyFile = at.file('key');
-  if (certificateFile !== undefined && keyFile !== undefined) return { certificateFile, keyFile };
-  if (keyFile !== undefined) at.error(['key'], 'needs certificate as well', 'key-conflict');
-  if (certificateFile !== undefined) at.error(['certificate'], 'needs key as well', 'key-conflict');
-  return undefined;
 }
 
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

@@ -13,9 +13,9 @@ import {
   parseMailUsers,
   parseRoutes,
   parseServerCommands,
-  parseSinks,
   parseTests,
 } from './parse-sections.js';
+import { parseSinks } from './parse-sinks.js';
 import { parseYaml } from './parse-yaml.js';
 import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';

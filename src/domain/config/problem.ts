@@ -138,7 +138,7 @@ export function unknownName(what: string, name: string, names: readonly string[]
   return `there is no ${what} ${JSON.stringify(name)}${meantBy(name, names, others)}`;
 }
 
-/** What each code means, and what to do; the first ten are errors, the others usually warnings. */
+/** What each code means, and what to do; the first eleven are errors, the others usually warnings. */
 export const problemCodes = {
   'not-yaml': [
     'the text is not YAML, or uses a part of it that is not accepted (anchors, tags, keys that are not text)',
@@ -151,6 +151,10 @@ export const problemCodes = {
   'unsafe-file': [
     'a user other than root and the daemon can change a file, or read a secret one (a warning if only a group can)',
     'change the mode or owner as the message says, also of directories above',
+  ],
+  'not-installed': [
+    'a part of dovegate that is optional is needed here and not installed',
+    'install it as the message says, or remove what needs it',
   ],
   'bad-certificate': [
     'a certificate, its key or its authorities cannot be used, or expire soon (a warning)',

@@ -2,6 +2,7 @@
 // for editors and docs/settings.md are generated from it.
 import { z } from 'zod';
 import { allEffects, type Effect } from '../commands/catalog.js';
+import { defaultStream } from '../fleet/block.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { policy, policyTest } from './policy-schema.js';
 import {
@@ -157,7 +158,14 @@ const route = strict('a route', {
 });
 
 const sink = strict('a receiver of the records', {
-  syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514'),
+  syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514').optional(),
+  nats: text(
+    'servers of a NATS cluster, as tls://nats1.example.com:4222,tls://nats2.example.com:4222',
+  ).optional(),
+  stream: text('the name of a stream').prefault(defaultStream),
+  host: text('the word for this host in subjects').optional(),
+  credentials: file('a file with credentials of NATS (.creds)').optional(),
+  settle: duration('5m'),
   ca: file('a file of CA certificates (PEM)').optional(),
   server_name: text("the name in the receiver's certificate").optional(),
   key_pins: pins.optional(),
@@ -165,7 +173,7 @@ const sink = strict('a receiver of the records', {
     'a file with the certificate that is shown to the receiver (PEM, with its chain)',
   ).optional(),
   key: file('a file with the private key of that certificate (PEM)').optional(),
-}).meta({ description: 'a syslog receiver that gets every record, over TLS' });
+}).meta({ description: 'a syslog receiver or a stream of NATS that gets every record, over TLS' });
 
 const audit = section('the audit settings', {
   directory: file('a directory').prefault('/var/lib/dovegate/audit'),

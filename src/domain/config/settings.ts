@@ -218,18 +218,37 @@ export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
   readonly ship: readonly SinkSettings[];
 }
 
-export interface SinkSettings {
-  /** `HOST:PORT`, as in logs, metrics and the file of its position. */
+export type SinkSettings = SyslogSinkSettings | NatsSinkSettings;
+
+interface AnySinkSettings {
+  /** `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
   readonly name: string;
-  readonly host: string;
-  readonly port: number;
   /** The system's roots when absent. */
   readonly caFile?: string;
-  readonly serverName: string;
-  readonly keyPins: readonly string[];
   /** What is shown to the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
   readonly place: Place;
+}
+
+export interface SyslogSinkSettings extends AnySinkSettings {
+  readonly kind: 'syslog';
+  readonly host: string;
+  readonly port: number;
+  readonly serverName: string;
+  readonly keyPins: readonly string[];
+}
+
+export interface NatsSinkSettings extends AnySinkSettings {
+  readonly kind: 'nats';
+  /** At least one; tried in their order. */
+  readonly servers: readonly { readonly host: string; readonly port: number }[];
+  readonly stream: string;
+  /** The word for this host in the subject; absent: made of the machine's name. */
+  readonly hostWord?: string;
+  /** Absent where there is `client`. */
+  readonly credentialsFile?: string;
+  /** How long a record is kept here after its acknowledgement; 0: not at all. */
+  readonly settleMs: number;
 }
 
 export interface AdminSettings {

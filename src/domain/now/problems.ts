@@ -31,6 +31,7 @@ export type FoundCode =
   | 'key-stolen' // a key is used from where it may not be used
   | 'audit-unsynced' // the oldest record waits for the disk for long
   | 'queue-grows' // commands wait for long, or the queue is half full
+  | 'audit-forked' // a receiver holds another journal under the id of this one
   | 'ship-away' // a receiver gets no records
   | 'audit-lost' // records never reached the disk
   | 'loop-stalled' // nothing was served for a moment
@@ -54,6 +55,8 @@ export interface NowFacts {
     readonly name: string;
     /** Why it is away; undefined: it is not. */
     readonly away: Meaning | undefined;
+    /** It holds another journal under the id of this one. */
+    readonly isForked: boolean;
     readonly lagRecords: number;
   }[];
   /** The last reload, if it failed. */
@@ -149,6 +152,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...unsynced(facts.journal),
     ...served.flatMap(queueGrows),
     ...ends(facts, true),
+    ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
     ...facts.sinks.flatMap(sinkAway),
     ...lostRecords(facts.journal),
     ...stalled(facts.stall),
@@ -372,6 +376,21 @@ function queueGrows(backend: BackendFacts): FoundProblem[] {
       text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationOf(oldestWaitMs)}. ${leased} of ${connections} connections are in use.`,
       try: `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
       backend: name,
+      isDegrading: true,
+    },
+  ];
+}
+
+function sinkForked(
+  { name, isForked }: NowFacts['sinks'][number],
+  { directory }: NowFacts['journal'],
+): FoundProblem[] {
+  if (!isForked) return [];
+  return [
+    {
+      code: 'audit-forked',
+      text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
+      try: `find out who else writes this journal; then stop dovegate, move ${directory} away and start: a new journal begins`,
       isDegrading: true,
     },
   ];

@@ -187,7 +187,7 @@ export interface JournalNow {
 
 export interface ReceiverNow {
   readonly name: string;
-  readonly state: 'connecting' | 'connected' | 'away';
+  readonly state: 'connecting' | 'connected' | 'away' | 'forked';
   readonly text?: string;
   readonly lagRecords: number;
   readonly safeSeq: number;

@@ -179,6 +179,13 @@ export type ShipFaultCode =
   | 'tls-failed' // certificate, name, pin, or a file of ours
   | 'closed-early' // it ended the connection
   | 'stalled' // it takes nothing any more
+  | 'auth-rejected' // it does not know us
+  | 'no-rights' // we may not write there, or not ask what is there
+  | 'no-stream' // there is no such stream, or the servers have no JetStream
+  | 'stream-full' // the stream takes no more
+  | 'wrong-sequence' // somebody else writes there, or it changes its mind about what it has
+  | 'refused' // the server refuses, with words of its own
+  | 'library-missing' // the optional packages are not installed
   | 'journal-unreadable' // not its fault: a file of the journal cannot be read
   | 'internal'; // a bug of ours
 
@@ -196,8 +203,10 @@ export type ShipEvent =
   /** Records that this receiver will never get: they were removed before they were sent, or are damaged. */
   | { readonly kind: 'ship-missing'; readonly sink: string; readonly from: number; readonly to: number }
   | { readonly kind: 'ship-damaged'; readonly sink: string; readonly text: string }
-  /** The journal is not the one that was shipped, or nobody knows how far it was: all of it is sent. */
+  /** Records are sent again: the journal is not the one that was shipped, nobody knows how far it was, or the receiver has lost some. */
   | { readonly kind: 'ship-restarted'; readonly sink: string; readonly text: string }
+  /** The receiver holds another journal under this one's id: it gets nothing of this journal any more. */
+  | { readonly kind: 'audit-forked'; readonly sink: string; readonly text: string }
   /** How far it was shipped cannot be kept on disk: after a restart more would be sent again than need be. */
   | { readonly kind: 'ship-position-failed'; readonly sink: string; readonly text: string };
 

@@ -89,7 +89,9 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     durationMs: 12.3,
   };
   const fault = { code: 'dial-refused', text: 'nobody listens there' };
-  const sinks = [{ name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, safeSeq: 3 }];
+  const sinks = [
+    { name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, lagMs: 1_500.4, safeSeq: 3 },
+  ];
   const key = { listener: 'panel', policy: 'panel', leftMs: undefined };
   const keys = [
     { ...key, name: 'a', expiresMs: undefined, lastUsedMs: undefined, failures: 0 },
@@ -132,7 +134,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       memory: '/run/dovegate/audit.ring',
     },
     // Whoever is not there makes the daemon no less ready.
-    shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, safe_seq: 3 }],
+    shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, lag_ms: 1_500, safe_seq: 3 }],
     keys: [
       { listener: 'panel', key: 'a', policy: 'panel', failures: 0 },
       {

@@ -57,8 +57,18 @@ void test('what is sent a second time is as old as it was the first time', () =>
 void test('batches within a second share a place', () => {
   const overlap = createOverlap(limits, beginning);
   for (let seq = 1; seq <= 1000; seq += 1) overlap.note(behind(seq), 5000, seq * 10);
-  // 101 at 1010 ms is the first of the second second.
-  assert.equal(overlap.safe(61_015).seq, 101);
+  // 1 to 100 left within one second, the last of them at 1000 ms.
+  assert.deepEqual([overlap.safe(60_995).seq, overlap.safe(61_005).seq], [0, 100]);
+});
+
+void test('the last one becomes safe, too, where nothing comes behind it', () => {
+  const overlap = createOverlap({ ms: 500, bytes: 0 }, beginning);
+  overlap.note(behind(1), 5000, 0);
+  overlap.note(behind(2), 5000, 900);
+  assert.deepEqual([overlap.safe(1399).seq, overlap.safe(1400).seq], [0, 2]);
+  const none = createOverlap({ ms: 0, bytes: 0 }, beginning);
+  none.note(behind(1), 5000, 7);
+  assert.equal(none.safe(7).seq, 1);
 });
 
 void test('another journal begins anew', () => {

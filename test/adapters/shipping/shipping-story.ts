@@ -5,8 +5,10 @@ import type { TestContext } from 'node:test';
 import { beginning } from '../../../src/adapters/shipping/follow.js';
 import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position.js';
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/adapters/shipping/shipper.js';
+import { createSyslogCarrier } from '../../../src/adapters/shipping/syslog-carrier.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
 import type { Clock } from '../../../src/ports/machine.js';
+import type { Connect } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
@@ -19,7 +21,7 @@ export interface Story {
   readonly events: readonly ShipEvent[];
   readonly file: PositionFile;
   /** Begins where the file says; ended with the test. */
-  readonly start: (changes?: Partial<ShipperOptions>) => Promise<Shipper>;
+  readonly start: (changes?: Partial<ShipperOptions> & { readonly connect?: Connect }) => Promise<Shipper>;
   /** Turns the clock, a millisecond at a time, until it is so. */
   readonly until: (isTrue: () => boolean) => Promise<void>;
   /** Records that a receiver has got as whole messages, by the number of its connection from 0. */
@@ -42,28 +44,35 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
     file,
     async start(changes = {}) {
       const kept = await file.load();
-      const shipper = startShipper({
-        sink,
+      const { position = kept?.position ?? beginning, connect = dialler.connect } = changes;
+      const observe: ShipperOptions['observe'] = (event) => {
+        assert.ok('sink' in event && event.sink === sink);
+        events.push(event);
+      };
+      const carrier = createSyslogCarrier({
         receiver: {
           address: { kind: 'tcp', host: 'logs.example.com', port: 6514 },
           demand: () => ({ serverName: 'logs.example.com', ca: undefined, keyPins: [] }),
         },
+        sender: { hostName: 'gate1', processId: 1 },
+        connect,
+        clock: clockOf(clock),
+        position,
+        restarted: (text) => observe({ kind: 'ship-restarted', sink, text }),
+      });
+      return startShipper({
+        sink,
+        carrier,
         directory: journal.directory,
         journal: journal.id,
         untilSeq: () => journal.seq,
-        position: kept?.position ?? beginning,
         file,
-        sender: { hostName: 'gate1', processId: 1 },
-        connect: dialler.connect,
         clock: clockOf(clock),
         chance: () => 0.5,
-        observe(event) {
-          assert.ok('sink' in event && event.sink === sink);
-          events.push(event);
-        },
+        observe,
         ...changes,
+        position,
       });
-      return shipper;
     },
     async until(isTrue) {
       // A minute is more than any story needs.

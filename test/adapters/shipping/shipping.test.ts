@@ -16,6 +16,7 @@ const hash = 'ab'.repeat(32);
 
 function sinkOf(name: string, key = name): Sink {
   return {
+    kind: 'syslog',
     name: `${name}:6514`,
     key,
     address: { kind: 'tcp', host: name, port: 6514 },
@@ -36,6 +37,7 @@ function open(t: TestContext, names: readonly string[]) {
       directory: journal.directory,
       sender: { hostName: 'gate1', processId: 1 },
       connect: dialler.connect,
+      openLink: () => assert.fail('no receiver of this kind'),
       clock,
       chance: () => 0.5,
       observe: (event) => {

@@ -41,9 +41,11 @@ void test('a receiver that is away', () => {
   const shipping = [
     { sink: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
     { sink: 'more:6514', state: 'connected' },
+    { sink: 'nats1:4222', state: 'forked', fault: { code: 'audit-forked', text: 'another record 7' } },
   ];
-  assert.deepEqual(said({ shipping }).slice(1, 3), [
+  assert.deepEqual(said({ shipping }).slice(1, 4), [
     'bad receiver logs:6514: nobody listens',
     'ok receiver more:6514: connected',
+    'bad receiver nats1:4222: another record 7',
   ]);
 });

@@ -230,8 +230,13 @@ void test('a queue grows: by its wait, or by half of its places; not that of a b
 
 void test('a receiver is away, with what waits for it', () => {
   const sinks = [
-    { name: 'log1:6514', away: ['nobody listens there', 'mend the receiver'] as const, lagRecords: 1234 },
-    { name: 'log2:6514', away: undefined, lagRecords: 5 },
+    {
+      name: 'log1:6514',
+      away: ['nobody listens there', 'mend the receiver'] as const,
+      isForked: false,
+      lagRecords: 1234,
+    },
+    { name: 'log2:6514', away: undefined, isForked: false, lagRecords: 5 },
   ];
   assert.deepEqual(first({ sinks }), [
     'ship-away',
@@ -239,6 +244,17 @@ void test('a receiver is away, with what waits for it', () => {
     'mend the receiver',
   ]);
   assert.equal(find({ sinks }).length, 1);
+});
+
+void test('a receiver holds another journal under the id of this one', () => {
+  assert.deepEqual(
+    first({ sinks: [{ name: 'nats1:4222', away: undefined, isForked: true, lagRecords: 5 }] }),
+    [
+      'audit-forked',
+      'The receiver nats1:4222 holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.',
+      `find out who else writes this journal; then stop dovegate, move ${journal.directory} away and start: a new journal begins`,
+    ],
+  );
 });
 
 void test('certificates and keys: within days, the first to end comes first; expired ones before what only may happen', () => {
@@ -332,14 +348,17 @@ void test('worst first, whatever comes together', () => {
     backends: [down('mail1'), down('mail2'), backend('mail3', { waiting: 9, oldestWaitMs: 9_000 })],
     routes: [{ place: 'a:1', backends: ['mail1', 'mail2'] }],
     journal: { ...journal, isReserve: true, unsyncedMs: 9_000, lost: 2 },
-    sinks: [{ name: 'log1:6514', away: ['stalled'], lagRecords: 1 }],
+    sinks: [
+      { name: 'log1:6514', away: ['stalled'], isForked: false, lagRecords: 1 },
+      { name: 'log2:4222', away: undefined, isForked: true, lagRecords: 1 },
+    ],
     failedReload: { atMs: downMs, problems: 0 },
     keys: [{ listener: 'panel', name: 'webmail', leftMs: 1 }],
     stall: { atMs: nowMs, durationMs: 600 },
   });
   assert.deepEqual(
     all.map(({ code }) => code),
-    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows ship-away audit-lost loop-stalled reload-failed key-expires'.split(
+    'audit-reserve backend-down backend-down route-down audit-unsynced queue-grows audit-forked ship-away audit-lost loop-stalled reload-failed key-expires'.split(
       ' ',
     ),
   );

@@ -1,0 +1,248 @@
+// Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/fleet/block).
+// The rules: after every doubt (a connection, an answer that did not come, a sequence that was not expected, a block that the server had)
+// the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
+// ago and is still there. Where the stream holds another journal, a mark is left and nothing is sent any more.
+
+import { formatHead, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { Clock } from '../../ports/machine.js';
+import { NatsFault, type NatsLink, type NatsSettings } from '../nats/link.js';
+import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.js';
+import { type Batch, beginning, type Follower, type Position } from './follow.js';
+import { createOverlap } from './position.js';
+
+/** Where records are sent to. */
+export interface StreamReceiver {
+  readonly link: NatsSettings;
+  readonly stream: string;
+  /** The word for this host in the subject. */
+  readonly host: string;
+  /** How long an acknowledgement is not relied on; 0: it is at once. */
+  readonly settleMs: number;
+}
+
+export interface NatsOptions {
+  readonly receiver: StreamReceiver;
+  /** The journal's id. */
+  readonly journal: string;
+  readonly openLink: (settings: NatsSettings, signal: AbortSignal) => Promise<NatsLink>;
+  readonly clock: Clock;
+  /** Seq of the last record that is on disk. */
+  readonly untilSeq: () => number;
+  /** Behind the last record that it certainly had. */
+  readonly position: Position;
+  /** It has lost records that it had acknowledged: they are sent again. */
+  readonly restarted: (text: string) => void;
+}
+
+const lf = Buffer.from('\n');
+/** A replica that answers may be behind the others for a moment. */
+const replicaMs = 1_000;
+
+export function createNatsCarrier(options: NatsOptions): Carrier {
+  const { journal, clock, untilSeq } = options;
+  const { stream, settleMs, host } = options.receiver;
+  const subject = subjectOf(host, journal);
+  const lookEveryMs = Math.min(Math.max(settleMs / 10, 1_000), 30_000);
+  const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
+  /** Behind the last record that the stream has, as far as it said so. */
+  let at = options.position;
+  let confirmed = options.position;
+  let isDoubted = false;
+  let forked: string | undefined;
+
+  return {
+    get sentSeq(): number {
+      return at.seq;
+    },
+    get safe(): Position {
+      return confirmed;
+    },
+    doubt(): void {
+      isDoubted = true;
+    },
+    async open(follower: Follower, hurry: AbortSignal, news: LineNews): Promise<Line> {
+      const link = await options.openLink(options.receiver.link, hurry);
+      const giveUp = (): void => void link.close();
+      hurry.addEventListener('abort', giveUp, { once: true });
+      const close = (): void => {
+        hurry.removeEventListener('abort', giveUp);
+        void link.close();
+      };
+      try {
+        hurry.throwIfAborted();
+        const line = createLine(link, follower, close);
+        await line.look();
+        news.proven();
+        void link.ended.then((fault) => {
+          line.fault = fault ?? new NatsFault('closed-early', 'the connection was closed');
+          news.over();
+        });
+        return line;
+      } catch (cause) {
+        close();
+        throw cause;
+      }
+    },
+  };
+
+  function createLine(link: NatsLink, follower: Follower, close: () => void) {
+    /** The stream's number of the last message of this journal; 0: there is none. */
+    let expected = 0;
+    let lookedMs = clock.now();
+    /** Blocks in a row that were not taken. */
+    let refusals = 0;
+
+    const line = {
+      fault: undefined as NatsFault | undefined,
+      look,
+      async send(batch: Batch): Promise<void> {
+        if (isDoubted) return look();
+        const answer = await publish(batch);
+        if (answer === undefined) return look();
+        expected = answer;
+        refusals = 0;
+        goTo(batch.position);
+        await confirm();
+      },
+      async idle(): Promise<number | undefined> {
+        const before = at;
+        if (isDoubted) await look();
+        else await confirm();
+        if (at !== before) return 0;
+        return at.seq > confirmed.seq ? lookEveryMs : undefined;
+      },
+      finish: () => Promise.resolve(),
+      close,
+    };
+    return line;
+
+    /** The stream's number of it; undefined: the stream must be asked what it has. */
+    async function publish({ lines, position }: Batch): Promise<number | undefined> {
+      const first = lines[0]?.seq ?? position.seq;
+      const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
+      const bytes = Buffer.concat(lines.flatMap((each) => [each.bytes, lf]));
+      const doubtful = (fault: NatsFault): undefined => {
+        refusals += 1;
+        // The stream says one thing and does another: not again without a pause.
+        if (refusals > 1) throw fault;
+      };
+      try {
+        const { streamSeq, isDuplicate } = await link.publish(
+          subject,
+          formatHead(journal, head),
+          bytes,
+          expected,
+        );
+        if (!isDuplicate) return streamSeq;
+      } catch (fault) {
+        if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
+        return doubtful(fault);
+      }
+      const text = `${stream} drops record ${first} as one that it had, and does not have it; this passes with its duplicate window`;
+      return doubtful(new NatsFault('refused', text));
+    }
+
+    /** Goes on behind what the stream has. `isThere`: the follower stands behind what it is known to have. */
+    async function look(isThere = false): Promise<void> {
+      const message = await lastMessage();
+      lookedMs = clock.now();
+      expected = message?.streamSeq ?? 0;
+      const wasDoubted = isDoubted;
+      isDoubted = false;
+      if (message === undefined) {
+        if (forked !== undefined) throw new ForkedFault(forked, true);
+        if (at.seq > 0)
+          options.restarted(`${stream} holds nothing of this journal, and had record ${at.seq}`);
+        goTo(beginning);
+        return follower.seek(beginning);
+      }
+      const { last, hash } = await readEnd(message);
+      if (last === at.seq && hash === at.hash && !wasDoubted) return isThere ? undefined : follower.seek(at);
+      const found = await follower.goBehind(last, hash);
+      if (typeof found === 'object') {
+        const text = `${stream} has another record ${last} of it than this host`;
+        return fork(text, { seq: last, head: found.hash });
+      }
+      if (last < at.seq) options.restarted(`${stream} ends with record ${last}, and had record ${at.seq}`);
+      goTo(follower.position);
+    }
+
+    /** Asked twice where it is less than the stream had. */
+    async function lastMessage(): Promise<FleetMessage | undefined> {
+      const message = await link.lastOf(stream, subject);
+      const head = message && readHeadOf(message.header);
+      if (head === undefined ? at.seq === 0 : head.kind === 'mark' || head.last >= at.seq) return message;
+      await new Promise<void>((resolve) => {
+        clock.setTimer(replicaMs, resolve);
+      });
+      return link.lastOf(stream, subject);
+    }
+
+    /** Which record the stream has as the last one; it may not be of this journal. */
+    async function readEnd(message: FleetMessage): Promise<{ readonly last: number; readonly hash: string }> {
+      const head = readHeadOf(message.header);
+      if (head === undefined) {
+        return fork(`the last message of ${subject} in ${stream} is not from a gate`, {
+          seq: 0,
+          head: undefined,
+        });
+      }
+      if (head.kind === 'mark') {
+        throw forkedFor(`a gate has marked it in ${stream}: ${head.text}`, true);
+      }
+      if (forked !== undefined || head.last > untilSeq()) {
+        const text = `${stream} has record ${head.last} of it, and here it ends with ${untilSeq()}`;
+        return fork(forked ?? text, { seq: head.last, head: undefined });
+      }
+      return { last: head.last, hash: head.head };
+    }
+
+    /** Makes every other writer of this journal look, see the mark, and stop. */
+    async function fork(
+      text: string,
+      { seq, head }: { readonly seq: number; readonly head: string | undefined },
+    ): Promise<never> {
+      const fault = forkedFor(text, true);
+      const mark = { kind: 'mark', seq, head, text } as const;
+      try {
+        await link.publish(subject, formatHead(journal, mark), Buffer.alloc(0), expected);
+      } catch (cause) {
+        throw new ForkedFault(fault.message, false, cause);
+      }
+      throw fault;
+    }
+
+    /** What was settled decides whether the journal may be retired up to there. */
+    async function confirm(): Promise<void> {
+      const candidate = settling.safe(clock.now());
+      if (candidate.seq <= confirmed.seq) return;
+      if (settleMs > 0) {
+        if (clock.now() - lookedMs < lookEveryMs) return;
+        await look(true);
+        if (at.seq < candidate.seq) return;
+      }
+      confirmed = candidate;
+    }
+  }
+
+  function forkedFor(text: string, isMarked: boolean): ForkedFault {
+    forked ??= text;
+    // Which of the records there are ours, nobody can tell.
+    confirmed = beginning;
+    settling.reset(beginning);
+    return new ForkedFault(forked, isMarked);
+  }
+
+  function goTo(to: Position): void {
+    at = to;
+    if (to.seq < confirmed.seq) {
+      confirmed = to;
+      settling.reset(to);
+      return;
+    }
+    // What was acknowledged and is not there is acknowledged anew.
+    if (to.seq < settling.sentSeq) settling.reset(confirmed);
+    settling.note(to, 0, clock.now());
+  }
+}

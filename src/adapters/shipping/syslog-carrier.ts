@@ -1,0 +1,87 @@
+// Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial.
+// The rule: time counts only while a transport is there. A receiver that soon ends every transport cannot hold everything up for ever, and
+// one that is down makes nothing safe.
+
+import type { Clock } from '../../ports/machine.js';
+import type { Connect } from '../../ports/transport.js';
+import type { Carrier, Line, LineNews } from './carrier.js';
+import { beginning, type Follower, type Position } from './follow.js';
+import { createOverlap } from './position.js';
+import { createOutlet, dialReceiver, type Receiver } from './receiver.js';
+import { encodeFrames, type Sender } from './syslog.js';
+
+export interface SyslogOptions {
+  readonly receiver: Receiver;
+  readonly sender: Sender;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** Behind the last record that it certainly has. */
+  readonly position: Position;
+  /** The journal is not the one that was sent: all of it is sent. */
+  readonly restarted: (text: string) => void;
+}
+
+/** What the missing acknowledgement is met with: so much is sent again, whichever is more. */
+const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
+/** A receiver that refuses our certificate says so only after its handshake: until then it is not reported as connected. */
+const provenMs = 1_000;
+
+export function createSyslogCarrier(options: SyslogOptions): Carrier {
+  const { clock } = options;
+  const overlap = createOverlap(overlapLimits, options.position);
+  let connectedMs = 0;
+  let connectedSince: number | undefined;
+
+  return {
+    get sentSeq(): number {
+      return overlap.sentSeq;
+    },
+    get safe(): Position {
+      return overlap.safe(connectedTime());
+    },
+    doubt(text): void {
+      overlap.reset(beginning);
+      options.restarted(text);
+    },
+    async open(follower: Follower, hurry: AbortSignal, { proven, over }: LineNews): Promise<Line> {
+      const transport = await dialReceiver(options.receiver, options.connect, clock, hurry);
+      const giveUp = (): void => transport.close('draining', true);
+      hurry.addEventListener('abort', giveUp, { once: true });
+      connectedSince = clock.now();
+      const proof = clock.setTimer(provenMs, proven);
+      const outlet = createOutlet(transport, clock, () => {
+        proof.cancel();
+        over();
+      });
+      await follower.seek(overlap.safe(connectedTime()));
+      return {
+        get fault() {
+          return outlet.fault;
+        },
+        async send({ lines, position }) {
+          const frames = encodeFrames(lines, options.sender);
+          await outlet.send(frames);
+          overlap.note(position, frames.length, connectedTime());
+        },
+        idle: () => Promise.resolve(undefined),
+        async finish() {
+          // A receiver that answers our end with its own has read everything: the only acknowledgement that there is.
+          transport.endWriting();
+          await outlet.ended;
+        },
+        close(isOrderly) {
+          proof.cancel();
+          hurry.removeEventListener('abort', giveUp);
+          connectedMs = connectedTime();
+          connectedSince = undefined;
+          if (isOrderly) transport.close('draining');
+          else transport.close('peer-gone', true);
+        },
+      };
+    },
+  };
+
+  function connectedTime(): number {
+    return connectedMs + (connectedSince === undefined ? 0 : clock.now() - connectedSince);
+  }
+}

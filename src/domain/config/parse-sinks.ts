@@ -1,0 +1,129 @@
+// Reads `audit.ship`: syslog receivers, and streams of NATS.
+import { isHostWord } from '../fleet/block.js';
+import type { Cursor } from './cursor.js';
+import type { RawSink } from './schema.js';
+import { parseHostAndPort } from './schema-parts.js';
+import type { NatsSinkSettings, SinkSettings, SyslogSinkSettings } from './settings.js';
+
+/** Keys that only one kind of receiver has. */
+const ownKeys = {
+  syslog: ['server_name', 'key_pins'],
+  nats: ['stream', 'host', 'credentials', 'settle'],
+} as const;
+
+/** Every receiver that could be read; what is wrong with the others is reported. `cursor` is at the list. */
+export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
+  const names = new Set<string>();
+  return raw.flatMap((each, index) => {
+    const at = cursor.down(index);
+    const kind = kindOf(each, at);
+    if (kind === undefined) return [];
+    for (const key of ownKeys[kind === 'nats' ? 'syslog' : 'nats']) {
+      if (at.has(key))
+        at.error([key], `is not for a receiver of the kind ${kind}; take it out`, 'key-conflict');
+    }
+    const sink = kind === 'nats' ? parseNats(each, at) : parseSyslog(each, at);
+    if (sink === undefined) return [];
+    if (names.has(sink.name)) at.error([kind], `${sink.name} gets the records already`, 'defined-twice');
+    names.add(sink.name);
+    return [sink];
+  });
+}
+
+function kindOf({ syslog, nats }: RawSink, at: Cursor): SinkSettings['kind'] | undefined {
+  if (syslog !== undefined && nats !== undefined) {
+    at.error(['nats'], 'a receiver is either syslog or nats; write two of them', 'key-conflict');
+    return undefined;
+  }
+  if (nats !== undefined) return 'nats';
+  if (syslog === undefined) at.error([], 'needs syslog or nats', 'missing-key');
+  return syslog === undefined ? undefined : 'syslog';
+}
+
+function parseSyslog(raw: RawSink, at: Cursor): SyslogSinkSettings | undefined {
+  const shared = parseTls(at);
+  const place = parseHostAndPort(raw.syslog ?? '');
+  if (place === undefined) {
+    at.error(['syslog'], 'must be HOST:PORT or [IPV6]:PORT, as logs.example.com:6514');
+    return undefined;
+  }
+  return {
+    kind: 'syslog',
+    name: nameOf(place),
+    ...place,
+    serverName: raw.server_name ?? place.host,
+    keyPins: raw.key_pins ?? [],
+    ...shared,
+  };
+}
+
+function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
+  const credentialsFile = at.file('credentials');
+  const shared = parseTls(at);
+  if (credentialsFile !== undefined && shared.client !== undefined) {
+    const message = 'a server knows us by credentials or by a certificate; take one of them out';
+    at.error(['credentials'], message, 'key-conflict');
+  }
+  const { stream } = raw;
+  if (!/^[A-Za-z0-9_-]{1,255}$/.test(stream)) {
+    at.error(['stream'], 'must be letters, digits, dashes and underscores, as DOVEGATE_AUDIT');
+  }
+  const host = at.source('host');
+  if (host !== undefined && !isHostWord(host)) {
+    at.error(
+      ['host'],
+      'must be 1 to 63 letters, digits, dashes and underscores, without a dot, as mail-gate-3',
+    );
+  }
+  const servers = parseServers(raw.nats ?? '', at);
+  const [first] = servers;
+  if (first === undefined) return undefined;
+  return {
+    kind: 'nats',
+    name: nameOf(first),
+    servers,
+    stream,
+    ...(host !== undefined && { hostWord: host }),
+    ...(credentialsFile !== undefined && { credentialsFile }),
+    settleMs: raw.settle,
+    ...shared,
+  };
+}
+
+/** Empty where one of them cannot be read. */
+function parseServers(written: string, at: Cursor): NatsSinkSettings['servers'] {
+  const servers: { host: string; port: number }[] = [];
+  for (const url of written.split(',').map((each) => each.trim())) {
+    const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;
+    if (place === undefined) {
+      const isPlain = url.startsWith('nats://');
+      const why = isPlain ? 'nats:// is not encrypted: ' : '';
+      at.error(
+        ['nats'],
+        `${why}must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222`,
+      );
+      return [];
+    }
+    servers.push(place);
+  }
+  return servers;
+}
+
+function nameOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function parseTls(at: Cursor): Pick<SinkSettings, 'caFile' | 'client' | 'place'> {
+  const caFile = at.file('ca');
+  const client = parseClient(at);
+  return { ...(caFile !== undefined && { caFile }), ...(client && { client }), place: at.place() };
+}
+
+function parseClient(at: Cursor): SinkSettings['client'] {
+  const certificateFile = at.file('certificate');
+  const keyFile = at.file('key');
+  if (certificateFile !== undefined && keyFile !== undefined) return { certificateFile, keyFile };
+  if (keyFile !== undefined) at.error(['key'], 'needs certificate as well', 'key-conflict');
+  if (certificateFile !== undefined) at.error(['certificate'], 'needs key as well', 'key-conflict');
+  return undefined;
+}
