@@ -168,7 +168,7 @@ export class Chain {
     const { bytes } = message;
     this.#storedMs = message.storedMs;
     this.#records = 0;
-    let first: number | undefined;
+    let first: Link | undefined;
     let last: Link | undefined;
     for (let at = 0; at < bytes.length; ) {
       const end = bytes.indexOf(0x0a, at);
@@ -179,26 +179,30 @@ export class Chain {
         break;
       }
       last = this.#takeLine(bytes.subarray(at, end));
-      if (at === 0) first = last?.seq;
+      if (at === 0) first = last;
       at = end + 1;
     }
-    this.#checkHead(head, first, last, message.streamSeq);
+    this.#checkHead(head, first, last, message);
     this.#noteDrift();
     return this.#records;
   }
 
+  /** Where the first or the last line is none, that was told already. */
   #checkHead(
     head: (BlockHead & { readonly kind: 'block' }) | undefined,
-    first: number | undefined,
+    first: Link | undefined,
     last: Link | undefined,
-    streamSeq: number,
+    { bytes, streamSeq }: FleetMessage,
   ): void {
-    const isRight = head?.first === first && head?.last === last?.seq && head?.head === last?.hash;
+    const isRight =
+      bytes.length > 0 &&
+      (first === undefined || head?.first === first.seq) &&
+      (last === undefined || (head?.last === last.seq && head.head === last.hash));
     if (head !== undefined && isRight) return;
     const what =
       head === undefined ? 'has not the headers of a block' : 'holds other records than its headers say';
     const text = `the message at ${streamSeq} ${what}; ${compare}, and take the rights away from whoever published it`;
-    this.#tell('malformed', first ?? this.state.seq + 1, text);
+    this.#tell('malformed', first?.seq ?? this.state.seq + 1, text);
   }
 
   /** Undefined: it is no record. */
@@ -363,10 +367,12 @@ export class Chain {
     }
     const { event } = head;
     const { journal, program, catalog, error, segment, segment_hash: hash } = record;
-    if (typeof journal === 'string' && journal !== state.journal) {
-      const other = `the record belongs to journal ${shown(journal)}; ${compare}`;
+    const isForeign = typeof journal === 'string' ? journal !== state.journal : state.isForeign;
+    if (isForeign && !state.isForeign) {
+      const other = `the record belongs to journal ${shown(String(journal))}; ${compare}`;
       this.#tell('malformed', link.seq, other, head);
     }
+    state.isForeign = isForeign;
     if (event === 'start' || event === 'reload') {
       // What nobody is judged by any more is never recorded again.
       this.#policies.clear();
@@ -483,6 +489,7 @@ export function newChain(host: string, journal: string): ChainState {
     time: '',
     storedMs: 0,
     isStopped: false,
+    isForeign: false,
     driftSinceMs: 0,
     signedSeq: 0,
     unfollowed: 0,

@@ -31,6 +31,8 @@ export interface ChainState {
   storedMs: number;
   /** Its last record says that the gate was stopped. */
   isStopped: boolean;
+  /** Its last record that names a journal names another one. */
+  isForeign: boolean;
   driftMs?: number | undefined;
   driftBeforeMs?: number | undefined;
   driftSinceMs: number;
@@ -139,6 +141,7 @@ const isChain = shape<ChainState>({
   time: isText,
   storedMs: isNumber,
   isStopped: isFlag,
+  isForeign: isFlag,
   driftMs: maybe(isNumber),
   driftBeforeMs: maybe(isNumber),
   driftSinceMs: isNumber,
