@@ -186,6 +186,8 @@ const meanings = {
     '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records',
   'admin.page.people.NAME.users':
     'patterns of the mail users whose records they may see; absent: all records',
+  'admin.page.fleet':
+    '`status.json` of `dovegate audit fleet watch`: screen Proof shows all gates; default: none',
 };
 
 /** Maps whose values are conditions, parameters or targets; a rule is listed once. */

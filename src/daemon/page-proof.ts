@@ -20,11 +20,12 @@ import type { AskReport, Proof, Verified, VerifyProgress } from '../domain/page/
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
+import { createFleetLook } from './page-fleet.js';
 import { receiversOf } from './running.js';
 
 /** What the answers are made from. */
 export interface ProofParts {
-  readonly clock: Pick<Clock, 'now' | 'wallMs'>;
+  readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
   readonly log: Pick<Log, 'report'>;
   readonly journal: Pick<OpenJournal, 'appendDurable' | 'seq'> & {
     readonly found: Pick<OpenJournal['found'], 'journal'>;
@@ -37,6 +38,8 @@ export interface ProofParts {
   readonly ownKey: string;
   /** Of this machine, for a report. */
   readonly host: string;
+  /** Path of the status of a verifier of many gates. */
+  readonly fleetFile: string | undefined;
 }
 
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
@@ -48,8 +51,9 @@ const refusalRate = { burst: 20, refillMs: 1_000, sourcesMax: 1_000 } as const;
 export function createProofHandlers(
   parts: ProofParts,
 ): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
-  const { clock, log, journal, shipping, looks, directory, ownKey, host } = parts;
+  const { clock, log, journal, shipping, looks, directory, ownKey, host, fleetFile } = parts;
   const started = formatTime(clock.wallMs());
+  const lookAtFleet = fleetFile === undefined ? undefined : createFleetLook(fleetFile, clock);
   const refusals = new TokenBuckets(refusalRate);
   let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
   let last: Verified | undefined;
@@ -72,7 +76,7 @@ export function createProofHandlers(
     const nowMs = clock.now();
     if (measured === undefined || nowMs - measured.atMs >= measuredMs)
       measured = { atMs: nowMs, size: measureTrail(directory) };
-    const size = await measured.size;
+    const [size, fleet] = await Promise.all([measured.size, lookAtFleet?.()]);
     const { signal, ...now } = running ?? {};
     const shown: Proof = {
       at: formatTime(clock.wallMs()),
@@ -84,6 +88,7 @@ export function createProofHandlers(
       ...(signal?.aborted === false && 'by' in now && { running: now }),
       started,
       receivers: receiversOf(shipping),
+      fleet,
     };
     return jsonReply(200, shown);
   }

@@ -309,7 +309,7 @@ async function open(
     const looks = createLooks(clock, new URL('./review-thread.js', import.meta.url));
     opened.add('looks at the journal', () => looks.close());
     const asked = { ...parts, looks, directory, ownKey: signKey.key, sign: signKey.sign };
-    const proof = createProofHandlers({ ...asked, host: hostName() });
+    const proof = createProofHandlers({ ...asked, host: hostName(), fleetFile: page?.fleetFile });
     const opening = {
       ...parts,
       floods: lasting.floods,

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Proof, ReceiverNow, Refused, VerifyProgress } from '../domain/page/api.js';
 import { AskFault } from './api.js';
+import { FleetPart } from './fleet-part.js';
 import { AsCommand, Button, Empty, Name, Sentence, Sign, Tile, Time } from './kit.js';
 import { judgeProof, progressWords } from './proof.js';
 import { useSession } from './session.js';
@@ -28,6 +29,7 @@ export function ProofScreen() {
       <Verdict proof={proof} />
       <Check proof={proof} check={check} />
       {proof.last !== undefined && <Findings last={proof.last} />}
+      {proof.fleet !== undefined && <FleetPart fleet={proof.fleet} />}
       <Stored proof={proof} />
       <section>
         <h2>Copies elsewhere</h2>
@@ -54,6 +56,7 @@ export function ProofScreen() {
       </section>
       <Words />
       <AsCommand>dovegate audit verify --socket PATH</AsCommand>
+      {proof.fleet !== undefined && <AsCommand>dovegate audit fleet status</AsCommand>}
     </>
   );
 }

@@ -1,6 +1,8 @@
 // What the page is told of the journal as a whole: the record comes first, who was taken out gets nothing more, the last check is shown to
 // others, and a mailbox outside of a view is refused.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { PageCaller, PageReply } from '../../src/adapters/page/page-request.js';
@@ -10,6 +12,7 @@ import type { AuditRecord } from '../../src/domain/audit/record.js';
 import type { Proof, VerifyResult } from '../../src/domain/page/api.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { writeJournal } from '../cli/audit/shown.js';
+import { openFolder } from '../kit/folder.js';
 
 const result: VerifyResult = { isWhole: true, fromSeq: 1, toSeq: 9, records: 9, faultCount: 0, findings: [] };
 const halfway: LongPart = { part: 'progress', progress: { bytes: 5, ofBytes: 10, seq: 4 } };
@@ -27,6 +30,7 @@ function desk(
     append?: () => Promise<void>;
     refuse?: string;
     directory?: string;
+    fleetFile?: string;
   } = {},
 ) {
   const records: AuditRecord[] = [];
@@ -34,7 +38,7 @@ function desk(
   const tasks: LongTask[] = [];
   const { parts = [halfway, { part: 'verified', result }] } = more;
   const handlers = createProofHandlers({
-    clock: { now: () => 1_000, wallMs: () => 1_000 },
+    clock: { ...systemClock, now: () => 1_000, wallMs: () => 1_000 },
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
     journal: {
       seq: 12,
@@ -67,6 +71,7 @@ function desk(
     directory: more.directory ?? '/nowhere',
     ownKey: 'KEY',
     host: 'mx1',
+    fleetFile: more.fleetFile,
   });
   const ask = (
     endpoint: 'proof' | 'verify' | 'report',
@@ -137,6 +142,34 @@ void test('what is known without reading it, and the last check with who asked f
   await textOf(reply);
   const after: Proof = JSON.parse(await textOf(await ask('proof')));
   assert.deepEqual([after.running, after.last?.by, after.last?.isWhole], [undefined, 'anna', true]);
+});
+
+void test('other gates: nothing where no file is set; everybody sees them, in a limited view too', async (t) => {
+  const directory = await writeJournal(t, 4);
+  const alone: Proof = JSON.parse(await textOf(await desk({ directory }).ask('proof')));
+  assert.ok(!('fleet' in alone));
+  const fleetFile = join(openFolder(t), 'status.json');
+  const gates = [{ host: 'mx1', policies: {}, open: 0, findings: 0, differs: [], seq: 7 }];
+  const at = '1970-01-01T00:00:00.500Z';
+  writeFileSync(
+    fleetFile,
+    JSON.stringify({ at, stream: 'A', streamSeq: 3, records: 7, gates, findings: [] }),
+  );
+  const { ask } = desk({ directory, fleetFile });
+  const limited: PageCaller = { ...anna, users: ['*@example.com'] };
+  for (const who of [anna, limited, { ...anna, role: 'view' as const }]) {
+    const { fleet }: Proof = JSON.parse(await textOf(await ask('proof', { who })));
+    assert.deepEqual(fleet, {
+      seen: {
+        at,
+        stream: 'A',
+        records: 7,
+        gates: [{ host: 'mx1', findings: 0, differs: [], seq: 7 }],
+        findingCount: 0,
+        findings: [],
+      },
+    });
+  }
 });
 
 void test('without a record there is no result, and no report', async () => {

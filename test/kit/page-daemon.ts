@@ -3,6 +3,7 @@
 
 import { createServer, type Server } from 'node:http';
 import type { Page } from 'playwright-core';
+import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { type Daemon, runDovegate, startDaemon } from './daemon.js';
@@ -106,6 +107,7 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
     'mail.password': `${backendPassword}\n`,
     'tls.crt': tls.certificatePem,
     'tls.key': tls.keyPem,
+    'status.json': JSON.stringify(hostileFleet(Date.now())),
   };
   const named = ['unshare', '--uts', 'sh', '-c', `hostname ${options.host}; exec "$@"`, 'sh'];
   const launcher = options.host === undefined || process.getuid?.() !== 0 ? {} : { launcher: named };
@@ -156,6 +158,31 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
         daemon = await startDaemon(owner, { config, files, folder: daemon.folder });
       };
     },
+  };
+}
+
+/** What somebody could put into the status of many gates, in the place of every text. */
+function hostileFleet(nowMs: number): FleetStatus {
+  const at = new Date(nowMs).toISOString();
+  return {
+    at,
+    stream: hostileTexts[0] ?? '',
+    streamSeq: 9_007_199_254_740_991,
+    records: 9_007_199_254_740_991,
+    gates: hostileTexts.map((text, index) => ({
+      host: `${index}${text}`,
+      journal: text,
+      seq: 9_007_199_254_740_991,
+      signedSeq: index,
+      ...(index > 0 && { lastSeen: at }),
+      program: text,
+      policies: { [text]: text },
+      open: index,
+      findings: index % 2,
+      differs: index % 3 === 0 ? [] : [text, `policy ${text}`],
+    })),
+    findings: hostileTexts.map((text) => ({ kind: 'missing', host: text, seq: 1, text: `${text} is gone` })),
+    checkpoint: { seq: 1, at, root: '' },
   };
 }
 
@@ -240,6 +267,7 @@ admin:
   page:
     tcp: "127.0.0.1:${port}"
     unix: page.sock
+    fleet: status.json
     people:
       ourselves: { user: "${process.getuid?.() ?? 0}", role: audit }
 ${named}

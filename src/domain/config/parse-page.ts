@@ -18,11 +18,13 @@ export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefine
   if (raw.unix === undefined && raw.tcp === undefined)
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
   if (socket === undefined && tcp === undefined) return undefined;
+  const fleetFile = cursor.file('fleet');
   return {
     ...(socket !== undefined && { socket }),
     ...(tcp !== undefined && { tcp }),
     ...(tls !== undefined && { tls }),
     people,
+    ...(fleetFile !== undefined && { fleetFile }),
     place: cursor.place(),
   };
 }

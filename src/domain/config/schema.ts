@@ -238,6 +238,7 @@ const page = strict('the settings of the page', {
   owner: word.optional(),
   group: word.optional(),
   people: named(pagePerson, 'people'),
+  fleet: file('the path of the status.json that dovegate audit fleet watch writes').optional(),
 }).meta({
   description: 'the page in the browser, and the socket where people of this host may look at the journal',
 });

@@ -272,6 +272,8 @@ export interface PageSettings {
   readonly tls?: PageTls;
   /** At least one; no two have one user, or one certificate. */
   readonly people: readonly PagePerson[];
+  /** Path of the status that `audit fleet watch` writes; absent: the page shows this gate only. */
+  readonly fleetFile?: string;
   readonly place: Place;
 }
 

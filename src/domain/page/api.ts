@@ -2,6 +2,8 @@
 // The page imports only types from here. The rules: an endpoint that is not in this table does not exist; what changes something is a POST;
 // a name of a mail user is only in what `audit` may ask for.
 
+import type { FleetShown } from './fleet.js';
+
 /** What a person may do: see that it works; see and act; look at records. */
 export type PageRole = 'view' | 'operate' | 'audit';
 
@@ -525,6 +527,8 @@ export interface Proof {
   readonly segments: number;
   readonly bytes: number;
   readonly receivers: readonly ReceiverNow[];
+  /** The other gates; absent: admin.page.fleet is not set. */
+  readonly fleet?: FleetShown | undefined;
 }
 
 export interface Verified extends VerifyResult {

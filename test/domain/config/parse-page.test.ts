@@ -29,6 +29,13 @@ void test('people, their roles and the users whose records they see', () => {
   assert.equal(admin.unix, undefined);
 });
 
+void test('where the status of many gates lies', () => {
+  const people = '    people: { a: { user: alice, role: view } }\n';
+  assert.equal(settingsOf(withPage(people)).admin?.page?.fleetFile, undefined);
+  const { admin } = settingsOf(withPage(`${people}    fleet: fleet/status.json\n`));
+  assert.equal(admin?.page?.fleetFile, '/etc/dovegate/fleet/status.json');
+});
+
 const mistakes: readonly (readonly [string, string, ...string[]])[] = [
   ['nobody', '    people: {}\n', '16:5: admin.page.people: needs at least one person'],
   [

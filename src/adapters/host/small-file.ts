@@ -1,0 +1,43 @@
+// Files that other programs write and people look at through us: whatever lies there, a look at it is short and bounded.
+
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+export type SmallFile =
+  | { readonly kind: 'text'; readonly text: string }
+  /** Nothing has this name. */
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'forbidden' }
+  /** A directory, a pipe or a device. */
+  | { readonly kind: 'no-file' }
+  | { readonly kind: 'too-large' }
+  /** `text`: the system's code. */
+  | { readonly kind: 'fault'; readonly text: string };
+
+/** The text of a file of at most so many bytes. Never rejects. */
+export async function readSmallFile(path: string, bytesMax: number): Promise<SmallFile> {
+  try {
+    // A pipe that nobody writes to would be waited for without end.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const found = await file.stat();
+      if (!found.isFile()) return { kind: 'no-file' };
+      if (found.size > bytesMax) return { kind: 'too-large' };
+      // One byte more: it may have grown since.
+      const bytes = Buffer.allocUnsafe(found.size + 1);
+      let length = 0;
+      for (;;) {
+        const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+        length += bytesRead;
+        if (bytesRead === 0 || length === bytes.length) break;
+      }
+      return { kind: 'text', text: bytes.toString('utf8', 0, length) };
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'absent' };
+    return code === 'EACCES' ? { kind: 'forbidden' } : { kind: 'fault', text: code };
+  }
+}

@@ -1,0 +1,51 @@
+// What the screen "proof" says of many gates, from what somebody who reads all their copies found.
+
+import type { FleetSeen, FleetShown } from '../domain/page/fleet.js';
+import { countWords, plural } from './wording.js';
+
+export interface FleetState {
+  readonly tone: 'good' | 'quiet' | 'bad';
+  /** One line. */
+  readonly title: string;
+  /** In which times are marked, as in sentences of the daemon. */
+  readonly sentences: readonly string[];
+}
+
+/** What holds for all gates, and whether that is of now. */
+export function judgeFleet({ trouble, seen }: FleetShown): FleetState {
+  const why = trouble === undefined ? [] : [sentence(trouble)];
+  if (seen === undefined)
+    return { tone: 'bad', title: 'Nothing is known of the other gates', sentences: why };
+  const verified = `${plural(seen.records, 'record', 'records')} in the stream ${seen.stream} verified, the last time at {${seen.at}}.`;
+  const { checkpoint } = seen;
+  const signed =
+    checkpoint === undefined
+      ? []
+      : [`The heads of all gates were signed at {${checkpoint.at}} (line ${countWords(checkpoint.seq)}).`];
+  if (trouble !== undefined) {
+    const before = `Until then: ${found(seen)}.`;
+    return { tone: 'bad', title: 'Nobody watches the gates now', sentences: [...why, before, ...signed] };
+  }
+  const tone = seen.findingCount > 0 ? 'bad' : seen.gates.length > 0 ? 'good' : 'quiet';
+  return { tone, title: capital(found(seen)), sentences: [verified, ...signed] };
+}
+
+function found({ gates, findingCount, findings }: FleetSeen): string {
+  if (findingCount > 0) {
+    const hosts = new Set(findings.map(({ host }) => host));
+    for (const gate of gates) if (gate.findings > 0) hosts.add(gate.host);
+    return `${plural(findingCount, 'finding', 'findings')} at ${plural(hosts.size, 'gate', 'gates')}`;
+  }
+  if (gates.length === 0) return 'no gate has sent anything yet';
+  return gates.length === 1
+    ? 'the one gate is complete'
+    : `all ${countWords(gates.length)} gates are complete`;
+}
+
+function sentence(text: string): string {
+  return `${capital(text)}.`;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
