@@ -59,6 +59,9 @@ export interface NatsOptions {
   readonly more?: string;
   /** Default: {@link natsReleases}. */
   readonly release?: string;
+  /** Where it listens; default 127.0.0.1. With a launcher in front of its command line, for a network of its own (cable.ts). */
+  readonly address?: string;
+  readonly launcher?: readonly string[];
 }
 
 /** It cannot be had here, and why. */
@@ -85,6 +88,7 @@ function whyNot(release: string): string | undefined {
  */
 export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
   const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
+  const { address = '127.0.0.1', launcher = [] } = options;
   const why = whyNot(release);
   if (why !== undefined) {
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no nats-server: ${why}`);
@@ -106,7 +110,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const authority = makeAuthority({ name: 'authority of the fleet' });
   const file = (name: string, text: string): void => writeFileSync(join(folder, name), text);
   const { certificatePem, keyPem } = authority.issue({
-    names: options.names ?? ['localhost', '127.0.0.1'],
+    names: options.names ?? ['localhost', address],
   });
   file('ca.pem', authority.certificatePem);
   file('server.pem', certificatePem);
@@ -132,7 +136,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   file(
     'nats.conf',
     `server_name: fleet
-listen: "127.0.0.1:${port}"
+listen: "${address}:${port}"
 jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${options.syncAlways === true ? ', sync_interval: always' : ''} }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
   ${byCertificate ? `ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true` : ''} }
@@ -158,7 +162,7 @@ ${options.more ?? ''}
     authority,
     folder,
     settingsOf: (user) => ({
-      servers: [{ host: '127.0.0.1', port }],
+      servers: [{ host: address, port }],
       caFile: join(folder, 'ca.pem'),
       name: `test ${user}`,
       inbox: `_INBOX.${user}`,
@@ -182,7 +186,8 @@ ${options.more ?? ''}
     },
     output: () => output,
     async start() {
-      const own = spawn(program, [...words, '-c', join(folder, 'nats.conf')], {
+      const [first = '', ...args] = [...launcher, program, ...words, '-c', join(folder, 'nats.conf')];
+      const own = spawn(first, args, {
         stdio: ['ignore', 'ignore', 'pipe'],
       });
       child = own;
@@ -193,7 +198,7 @@ ${options.more ?? ''}
       });
       await until(() => isReady || own.exitCode !== null, 'nats-server is ready');
       if (own.exitCode !== null) throw new Error(`nats-server did not start:\n${output}`);
-      await until(() => isListening(port), 'nats-server listens');
+      await until(() => isListening(address, port), 'nats-server listens');
     },
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
@@ -245,9 +250,9 @@ function splitOnce(line: string): [string, string] {
   return [line.slice(0, at), line.slice(at + 1)];
 }
 
-function isListening(port: number): Promise<boolean> {
+function isListening(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
+    const socket = connect({ host, port });
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
     socket.once('connect', () => socket.destroy());
   });
