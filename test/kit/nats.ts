@@ -108,7 +108,9 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const folder = openFolder(owner);
   const [port = 0] = await freePorts(1);
   const authority = makeAuthority({ name: 'authority of the fleet' });
-  const file = (name: string, text: string): void => writeFileSync(join(folder, name), text);
+  // Keys and credentials are secrets, and are refused where others can read them.
+  const file = (name: string, text: string): void =>
+    writeFileSync(join(folder, name), text, { mode: 0o600 });
   const { certificatePem, keyPem } = authority.issue({
     names: options.names ?? ['localhost', address],
   });
