@@ -305,11 +305,7 @@ test('a stream that was removed and made anew, without its end, or with another 
   if ('skip' in nats) return t.skip(nats.skip);
   const administrator = await openAdministrator(t, nats);
   await administrator.createStream();
-  const [whole, cut, other] = ['whole', 'cut', 'other'].map((host) => small(host)) as [
-    HandJournal,
-    HandJournal,
-    HandJournal,
-  ];
+  const [whole, cut, other] = [small('whole'), small('cut'), small('other')];
   const hosts = { whole: quiet, cut: quiet, other: quiet };
   const verifier = openVerifier(t, { nats, hosts });
   await administrator.publish(whole.block(), cut.block(1, 7), cut.block(8), other.block());

@@ -47,7 +47,7 @@ export function openVerifier(owner: Owner, { nats, hosts, more = '', folder }: V
   const { servers, caFile, client } = nats.settingsOf('verifier');
   const urls = servers.map(({ host, port }) => `tls://${host}:${port}`).join(',');
   const lines = Object.entries(hosts).map(([name, value]) => `  ${name}: ${value}\n`);
-  const text = `nats: ${urls}
+  const settings = `nats: ${urls}
 ca: ${caFile ?? ''}
 certificate: ${client?.certificateFile ?? ''}
 key: ${client?.keyFile ?? ''}
@@ -56,7 +56,7 @@ metrics: "off"
 ${more}
 hosts:
 ${lines.join('')}`;
-  writeFileSync(config, text, { mode: 0o600 });
+  writeFileSync(config, settings, { mode: 0o600 });
   return {
     folder: place,
     config,
@@ -83,8 +83,8 @@ ${lines.join('')}`;
       );
       const found: Readonly<Record<string, unknown>>[] = [];
       let rest = '';
-      child.stdout.setEncoding('utf8').on('data', (text: string) => {
-        const parts = (rest + text).split('\n');
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        const parts = (rest + chunk).split('\n');
         rest = parts.pop() ?? '';
         for (const line of parts) if (line !== '') found.push(JSON.parse(line));
       });

@@ -109,8 +109,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const [port = 0] = await freePorts(1);
   const authority = makeAuthority({ name: 'authority of the fleet' });
   // Keys and credentials are secrets, and are refused where others can read them.
-  const file = (name: string, text: string): void =>
-    writeFileSync(join(folder, name), text, { mode: 0o600 });
+  const file = (name: string, text: string): void => writeFileSync(join(folder, name), text, { mode: 0o600 });
   const { certificatePem, keyPem } = authority.issue({
     names: options.names ?? ['localhost', address],
   });
@@ -188,7 +187,7 @@ ${options.more ?? ''}
     },
     output: () => output,
     async start() {
-      const [first = '', ...args] = [...launcher, program, ...words, '-c', join(folder, 'nats.conf')];
+      const [first, ...args] = [...launcher, program, ...words, '-c', join(folder, 'nats.conf')];
       const own = spawn(first, args, {
         stdio: ['ignore', 'ignore', 'pipe'],
       });

@@ -77,7 +77,7 @@ export function makeJournal(directory: string, until: { records: number } | { by
 }
 
 /** Admission and completion as the daemon writes them, one in twenty refused. */
-function exchange(count: number, time: number, id: string): AuditRecord[] {
+export function exchange(count: number, time: number, id: string): AuditRecord[] {
   const isDenied = count % 20 === 7;
   const command = isDenied ? 'mailbox delete' : (['quota get', 'mailbox status', 'search'][count % 3] ?? '');
   const user = `user${count % users}@example.org`;

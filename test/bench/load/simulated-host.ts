@@ -1,0 +1,74 @@
+// A gate of which there is only the journal: lines by the ledger itself, in blocks as a gate publishes them, made one after the other
+// and kept nowhere.
+
+import { randomBytes } from 'node:crypto';
+import { createUlidSource } from '../../../src/daemon/ulid.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
+import { exchange } from './journal.js';
+
+/** As a gate reads its journal. */
+const blockBytes = 64 << 10;
+const checkpointEvery = 20_000;
+
+export interface Block {
+  readonly subject: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly bytes: Buffer;
+}
+
+export interface SimulatedHost {
+  readonly host: string;
+  /** Base64. */
+  readonly key: string;
+  readonly records: number;
+  /** Undefined: it has made all of its records. */
+  nextBlock(): Block | undefined;
+}
+
+export function simulateHost(host: string, records: number): SimulatedHost {
+  const journal = randomBytes(16).toString('hex');
+  const signKey = makeSignKey();
+  const ledger = new Ledger('dovegate bench', signKey.secretPem, journal);
+  const names = { journal, format: 1, program: 'dovegate bench', catalog: 'ca'.repeat(32) };
+  const nextId = createUlidSource();
+  let exchanges = 0;
+  let nextCheckpoint = 2;
+
+  /** The next lines: a start, an exchange, or a checkpoint. */
+  const nextLines = (): string => {
+    const at = Date.now();
+    if (ledger.seq === 0) return ledger.seal(encodeBody({ time: at, event: 'start', ...names }));
+    if (ledger.seq >= nextCheckpoint || ledger.seq >= records - 2) {
+      nextCheckpoint = ledger.seq + checkpointEvery;
+      return ledger.sealSigned(ledger.checkpoint(at));
+    }
+    exchanges += 1;
+    const pair = exchange(exchanges, at, nextId(at, randomBytes(10)));
+    return pair.map((record) => ledger.seal(encodeBody(record))).join('');
+  };
+  return {
+    host,
+    key: signKey.key,
+    records,
+    nextBlock() {
+      const first = ledger.seq + 1;
+      if (first > records) return undefined;
+      const lines: string[] = [];
+      for (let bytes = 0; bytes < blockBytes && ledger.seq < records; ) {
+        const text = nextLines();
+        lines.push(text);
+        bytes += text.length;
+      }
+      // A ledger keeps what ended until it is told that this is on disk.
+      ledger.settle();
+      const head = { kind: 'block', first, last: ledger.seq, head: ledger.hash } as const;
+      return {
+        subject: subjectOf(host, journal),
+        headers: formatHead(journal, head),
+        bytes: Buffer.from(lines.join('')),
+      };
+    },
+  };
+}
