@@ -3,7 +3,6 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { printable } from '../../domain/audit/encode.js';
 import { parseTime } from '../../domain/audit/record.js';
-import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatJson } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -13,6 +12,11 @@ import { readStatus } from './state-folder.js';
 
 /** `watch` writes at least twice as often. */
 const oldMs = 60_000;
+
+function formatAge(ms: number): string {
+  if (ms < 2 * 60_000) return `${Math.floor(ms / 1000)} s`;
+  return ms < 2 * 3_600_000 ? `${Math.floor(ms / 60_000)} min` : `${Math.floor(ms / 3_600_000)} h`;
+}
 
 /** Exit code 0; 1: something is wrong. Throws a CommandFault where there is no status. */
 export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
@@ -29,7 +33,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
   } else {
     const verdict = describeVerdict(status, status.findings);
     await screen.print(screen.paint(status.findings.length === 0 ? 'good' : 'bad', verdict));
-    const age = `as of ${status.at}, ${formatDuration(ageMs - (ageMs % 1000))} ago`;
+    const age = `as of ${status.at}, ${formatAge(ageMs)} ago`;
     const isOld = ageMs > oldMs;
     await screen.print(
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),

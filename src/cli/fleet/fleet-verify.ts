@@ -109,7 +109,7 @@ async function printReport(
   await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status, findings)));
   const seconds = Math.max(tookMs, 1) / 1000;
   const pace = read === 0 ? '' : ` in ${seconds.toFixed(1)} s (${Math.round(read / seconds)} a second)`;
-  await screen.print(`${plural(read, 'new record')}${pace}; ${plural(status.records, 'record')} in all`);
+  await screen.print(`read ${plural(read, 'record')}${pace}; ${status.records} in all runs`);
   if (accepted > 0) await screen.print(`${plural(accepted, 'finding')} of earlier runs accepted`);
   const { checkpoint } = status;
   if (checkpoint !== undefined)

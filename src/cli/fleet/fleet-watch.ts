@@ -36,6 +36,9 @@ const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
 /** For the end of a connection, when we are told to stop. */
 const closeMs = 1_000;
 
+/** What a server that is away looks like, from one moment to the next. */
+const gone: ReadonlySet<string> = new Set(['dial-refused', 'dial-timeout', 'closed-early']);
+
 /** Exit code 0, after SIGTERM or SIGINT. Throws a CommandFault. */
 export async function fleetWatch(screen: Screen, config: string): Promise<number> {
   const settings = readFleetSettings(config, screen);
@@ -248,10 +251,11 @@ class Watch {
     const nowMs = systemClock.wallMs();
     this.#knowledge.lost(nowMs);
     this.#lag = undefined;
-    this.#away ??= { since: formatTime(nowMs), text: fault.message };
-    if (fault.code !== this.#awayCode) this.#tell('stream-away', { code: fault.code, text: fault.message });
+    // Once, and again where somebody must do something else about it.
+    const isKnown = this.#away !== undefined && (gone.has(fault.code) || fault.code === this.#awayCode);
+    if (!isKnown) this.#tell('stream-away', { code: fault.code, text: fault.message });
     this.#awayCode = fault.code;
-    this.#away = { since: this.#away.since, text: fault.message };
+    this.#away = { since: this.#away?.since ?? formatTime(nowMs), text: fault.message };
   }
 
   #wait(ms: number): Promise<void> {
@@ -294,6 +298,8 @@ class Watch {
     const { fleet } = this.#reader;
     const { hosts } = this.#settings;
     const { knownMs } = this.#knowledge;
+    const { streamSeq, records } = fleet;
+    this.#status = { ...this.#status, streamSeq, records, away: this.#away };
     if (!this.#isWhole) return;
     this.#findings = fleet.judge(knownMs).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;

@@ -49,7 +49,11 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void): 
       end(await work(screen));
     } catch (fault) {
       if (!(fault instanceof CommandFault) && !(fault instanceof NatsFault)) throw fault;
-      screen.complain(`dovegate: ${formatFault(fault)}`);
+      const isLost =
+        fault instanceof NatsFault && fault.code === 'no-stream' && !fault.message.includes('fleet init');
+      screen.complain(
+        `dovegate: ${formatFault(fault)}${isLost ? '; to make it: dovegate audit fleet init' : ''}`,
+      );
       end(fault instanceof CommandFault ? fault.exitCode : codes[fault.code]);
     }
   };

@@ -1,6 +1,7 @@
 // The table of gates, and findings in lines, for people: what `fleet verify` and `fleet status` print.
 
 import { printable } from '../../domain/audit/encode.js';
+import { noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
@@ -44,7 +45,7 @@ export async function printGates(screen: Screen, { gates, findings }: FleetStatu
 
 /** One line: where, which kind, and the sentence. */
 export function formatFinding({ kind, host, seq, text }: FleetFinding): string {
-  const place = [host, ...(seq === undefined ? [] : [`seq ${seq}`])].filter((part) => part !== '').join(' ');
+  const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');
   return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);
 }
 
@@ -53,6 +54,6 @@ export function describeVerdict({ gates, stream }: FleetStatus, findings: readon
   const hosts = new Set(gates.map(({ host }) => host)).size;
   if (findings.length === 0)
     return `passed: ${stream}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;
-  const bad = new Set(findings.map(({ host }) => host)).size;
+  const bad = new Set(findings.map(({ host }) => host).filter((host) => host !== noHost)).size;
   return `failed: ${stream}, ${plural(findings.length, 'finding')}, at ${bad} of ${plural(hosts, 'host')}`;
 }

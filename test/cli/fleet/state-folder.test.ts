@@ -1,0 +1,81 @@
+// Goal: the state is one process's at a time, whole after a power cut, and refused where it is another stream's.
+import assert from 'node:assert/strict';
+import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openStateFolder, readStatus } from '../../../src/cli/fleet/state-folder.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
+import type { FleetSettings } from '../../../src/domain/config/parse-settings.js';
+import { exitCodes } from '../../../src/ports/machine.js';
+import { openFolder } from '../../kit/folder.js';
+
+const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => ({
+  servers: [{ host: 'nats1.example.com', port: 4222 }],
+  caFile: undefined,
+  credentialsFile: undefined,
+  client: undefined,
+  stream,
+  hosts: new Map(),
+  state,
+  openMs: 1,
+  driftMs: 1,
+  checkpointKeyFile: undefined,
+  metrics: undefined,
+  replicas: 1,
+  keepMs: 1,
+  maxBytes: undefined,
+});
+
+const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>
+  fault instanceof CommandFault && fault.exitCode === exitCode && text.test(fault.message);
+
+void test('one process has it; what was saved is there for the next one', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  await assert.rejects(
+    openStateFolder(settingsAt(state)),
+    faultOf(exitCodes.notCarriedOut, /has the state in/),
+  );
+  assert.equal(folder.load(), undefined);
+  const last = { streamSeq: 7, subject: 'dovegate.audit.gate1.ab', head: 'cd' };
+  folder.save({ created: '2026-11-20T08:00:00Z', last, fleet: { some: 'state' }, told: ['silent gate1  '] });
+  folder.close();
+  const next = await openStateFolder(settingsAt(state));
+  assert.deepEqual(next.load(), {
+    created: '2026-11-20T08:00:00Z',
+    last,
+    fleet: { some: 'state' },
+    told: ['silent gate1  '],
+  });
+  next.close();
+  assert.equal(statSync(state).mode & 0o777, 0o700);
+  const other = await openStateFolder(settingsAt(state, 'OTHER'));
+  assert.throws(() => other.load(), faultOf(exitCodes.configuration, /not a state of the stream OTHER/));
+  other.close();
+});
+
+void test('lines that were signed: the last ones, a torn one left out and not written over', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  assert.deepEqual(folder.lastCheckpoints(1), []);
+  folder.addCheckpoint('{"seq":1}');
+  folder.addCheckpoint('{"seq":2}\n');
+  appendFileSync(join(state, 'checkpoints.jsonl'), '{"seq":3,"ti');
+  assert.deepEqual(folder.lastCheckpoints(1), ['{"seq":2}']);
+  folder.addCheckpoint('{"seq":3}');
+  assert.deepEqual(folder.lastCheckpoints(1), ['{"seq":3}']);
+  assert.match(readFileSync(join(state, 'checkpoints.jsonl'), 'utf8'), /\{"seq":3,"ti\n\{"seq":3\}\n$/);
+});
+
+void test('a key is made once, for nobody else to read; a status is there or not', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const folder = await openStateFolder(settingsAt(state));
+  t.after(() => folder.close());
+  const pem = folder.signKey();
+  assert.equal(folder.signKey(), pem);
+  assert.equal(statSync(join(state, 'checkpoint.key')).mode & 0o777, 0o600);
+  assert.equal(readStatus(state), undefined);
+  writeFileSync(join(state, 'status.json'), '{');
+  assert.throws(() => readStatus(state), faultOf(exitCodes.configuration, /status\.json cannot be read/));
+});

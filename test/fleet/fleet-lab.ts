@@ -1,0 +1,124 @@
+// A stream on a real server with the journals of gates in it, as the writer of the daemon makes them, and what a verifier needs to read it.
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
+import { readClaim } from '../../src/domain/audit/ledger.js';
+import { parseLine } from '../../src/domain/audit/record.js';
+import { formatHead, subjectOf } from '../../src/domain/fleet/block.js';
+import { signKey } from '../cli/audit/shown.js';
+import { runDovegate } from '../kit/daemon.js';
+import type { Nats } from '../kit/nats.js';
+import type { ProgramResult } from '../kit/program.js';
+
+/** Lines of a journal, each with its LF, and its id. */
+export interface Lines {
+  readonly id: string;
+  readonly lines: readonly string[];
+}
+
+export function readLines(directory: string): Lines {
+  const names = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+  const text = names
+    .toSorted()
+    .map((name) => readFileSync(join(directory, name), 'utf8'))
+    .join('');
+  const lines = text.split(/(?<=\n)/);
+  return { id: String(parseLine(lines[0] ?? '')?.['journal']), lines };
+}
+
+/** Sends lines as a gate does, in blocks of at most `count`, behind what the subject has. */
+export async function send(
+  link: NatsLink,
+  host: string,
+  { id, lines }: Lines,
+  count = 25,
+  stream = 'DOVEGATE_AUDIT',
+): Promise<void> {
+  const subject = subjectOf(host, id);
+  let expected = (await link.lastOf(stream, subject))?.streamSeq ?? 0;
+  for (let at = 0; at < lines.length; at += count) {
+    const block = lines.slice(at, at + count);
+    const [first, last] = [block[0], block.at(-1)].map((line) =>
+      readClaim(Buffer.from(line?.trimEnd() ?? '')),
+    );
+    if (first === undefined || last === undefined) throw new Error('no line of a journal');
+    const head = { kind: 'block', first: first.seq, last: last.seq, head: last.hash } as const;
+    const headers = formatHead(id, head);
+    ({ streamSeq: expected } = await link.publish(subject, headers, Buffer.from(block.join('')), expected));
+  }
+}
+
+/** Runs subcommands of `audit fleet`, as the verifier. */
+export interface Desk {
+  readonly config: string;
+  readonly state: string;
+  run(...args: string[]): Promise<ProgramResult>;
+  /** fleet.yaml again, with other hosts or more lines. */
+  write(
+    hosts: Readonly<Record<string, Readonly<Record<string, string>>>>,
+    more?: Readonly<Record<string, unknown>>,
+  ): void;
+}
+
+/** `user`: whose certificate it shows. */
+export function openDesk(
+  nats: Nats,
+  hosts: Parameters<Desk['write']>[0],
+  user = 'verifier',
+  metrics = 'off',
+): Desk {
+  const { folder, port } = nats;
+  const config = join(folder, `fleet-${user}.yaml`);
+  const state = join(folder, `state-${user}`);
+  chmodSync(join(folder, `${user}.key`), 0o600);
+  const write: Desk['write'] = (named, more = {}) => {
+    const settings = {
+      nats: `tls://127.0.0.1:${port}`,
+      ca: 'ca.pem',
+      certificate: `${user}.pem`,
+      key: `${user}.key`,
+      hosts: named,
+      state,
+      metrics,
+      // Journals of a test are sent long after they were written.
+      drift: '1h',
+      ...more,
+    };
+    writeFileSync(config, JSON.stringify(settings));
+  };
+  write(hosts);
+  return {
+    config,
+    state,
+    write,
+    run: (...args) => {
+      const [name = '', ...rest] = args;
+      return runDovegate(['audit', 'fleet', name, '--config', config, ...rest]);
+    },
+  };
+}
+
+/** The stream is made, and each host's journal sent. */
+export async function fill(nats: Nats, journals: Readonly<Record<string, Lines>>): Promise<void> {
+  const admin = openDesk(nats, { gate1: {} }, 'admin');
+  const made = await admin.run('init');
+  if (made.exit !== 0) throw new Error(made.text);
+  for (const [host, lines] of Object.entries(journals)) {
+    const link = await openNats(nats.settingsOf(host));
+    await send(link, host, lines);
+    await link.close();
+  }
+}
+
+export const trusted = { key: signKey.key };
+
+/** For `t.skip`; undefined: there is a server. */
+export function skipOf(
+  t: TestContext,
+  opened: Nats | { readonly skip: string },
+): opened is { readonly skip: string } {
+  if (!('skip' in opened)) return false;
+  t.skip(opened.skip);
+  return true;
+}
