@@ -3,25 +3,12 @@
 // and the chain is followed on from there; nothing grows with the number of records.
 
 import { printable } from '../audit/encode.js';
-import {
-  genesisHash,
-  isSignedBy,
-  type Link,
-  parsePublicKey,
-  readLink,
-  unsignedLine,
-} from '../audit/ledger.js';
+import { type Link, readLink } from '../audit/ledger.js';
 import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import type { BlockHead } from './block.js';
 import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
-
-/** Keys that vouch for a host: the listed one, and those that it named, and those that they named. */
-export interface HostKeys {
-  /** Undefined: signatures are only tested to be right. */
-  listed: string | undefined;
-  readonly named: string[];
-}
+import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
 
 /** A record that must be met, because it was there before. */
 export interface Awaited {
@@ -52,10 +39,11 @@ export interface ChainContext {
 
 /** Lines of gates have at most 7 KiB; what is far longer is not hashed, let alone parsed. */
 const lineBytesMax = 64 << 10;
+/** Gates send a sixteenth of it at most; a message full of signatures shall not hold up the others. */
+const blockBytesMax = 1 << 20;
 /** Admissions without completion that are remembered; no gate has as many at once. */
 export const openMax = 10_000;
 const policiesMax = 1000;
-const namedKeysMax = 32;
 /** Hashes of the last records, to compare with what comes a second time: more than a block holds. */
 const recentMax = 512;
 /** A quarter of a hash cannot be met by chance. */
@@ -65,7 +53,6 @@ const driftWindowMs = 600_000;
 /** Where time, event and ids of a record stand, and where an admission's policy does. */
 const headBytes = 320;
 const admissionBytes = 2048;
-const wordCharsMax = 200;
 
 /** What a start record says of the end that it found, by its key `error`. */
 const damageTexts: ReadonlyMap<unknown, string> = new Map([
@@ -136,6 +123,10 @@ export class Chain {
     state.untrusted = undefined;
     state.unsignedMs = undefined;
     state.isLate = false;
+    // What goes on as before is told again: nobody has seen that.
+    state.behindKind = undefined;
+    state.isForeign = false;
+    state.garbage = 0;
     if (isCurrent) return;
     this.#open.clear();
     state.unfollowed = 0;
@@ -168,6 +159,11 @@ export class Chain {
     const { bytes } = message;
     this.#storedMs = message.storedMs;
     this.#records = 0;
+    if (bytes.length > blockBytesMax) {
+      const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 64 KiB: it was not read`;
+      this.#tell('malformed', this.state.seq + 1, text);
+      return 0;
+    }
     let first: Link | undefined;
     let last: Link | undefined;
     for (let at = 0; at < bytes.length; ) {
@@ -394,47 +390,23 @@ export class Chain {
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
     }
-    this.#judgeSignature(text, record, link.seq, head);
+    this.#noteSignature(text, record, link.seq, head);
   }
 
-  #judgeSignature(
-    text: string,
-    { key, next_key: nextKey }: Readonly<Record<string, unknown>>,
-    seq: number,
-    head: LineHead,
-  ): void {
+  #noteSignature(text: string, record: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
     const { state } = this;
-    const { listed, named } = this.#context.keys;
-    const signed = unsignedLine(text);
-    if (typeof key !== 'string' || signed === undefined) {
-      if (listed !== undefined) this.#distrust(seq, head, 'this record is not signed');
-      return;
+    const said = judgeSignature(text, record, this.#context.keys);
+    if (said.kind === 'vouches') {
+      state.signedSeq = seq;
+      state.unsignedMs = undefined;
+      state.untrusted = undefined;
+    } else if (said.kind === 'bad-signature') {
+      this.#tell('bad-signature', seq, `${said.text}; ${compare}`, head);
+    } else if (said.kind === 'untrusted' && state.untrusted === undefined) {
+      const what = `${said.text}; put its key into "hosts", or look who runs this gate`;
+      const finding = this.#finding('untrusted', seq, what, head);
+      if (!this.#context.isAccepted(finding)) state.untrusted = finding;
     }
-    if (!isSignedBy(key, signed.text, signed.signature)) {
-      const wrong = `the signature of key ${shown(key)} is not right; ${compare}`;
-      this.#tell('bad-signature', seq, wrong, head);
-      return;
-    }
-    if (listed !== undefined && key !== listed && !named.includes(key)) {
-      const other = `key ${shown(key)} signed this record, and it is neither the listed one nor one that it named`;
-      this.#distrust(seq, head, other);
-      return;
-    }
-    state.signedSeq = seq;
-    state.unsignedMs = undefined;
-    state.untrusted = undefined;
-    if (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey || named.includes(nextKey)) return;
-    if (named.length >= namedKeysMax) named.shift();
-    named.push(nextKey);
-  }
-
-  /** Until a trusted key signs: a signature holds for everything before it. */
-  #distrust(seq: number, head: LineHead, what: string): void {
-    const { state } = this;
-    if (state.untrusted !== undefined) return;
-    const text = `${what}; put its key into "hosts", or look who runs this gate`;
-    const finding = this.#finding('untrusted', seq, text, head);
-    if (!this.#context.isAccepted(finding)) state.untrusted = finding;
   }
 
   #noteDrift(): void {
@@ -471,35 +443,4 @@ export class Chain {
     const time = head !== undefined && parseTime(head.time) !== undefined ? { time: head.time } : {};
     return { kind, host, journal, seq, ...time, text };
   }
-}
-
-/** A chain of which nothing was read yet. */
-export function newChain(host: string, journal: string): ChainState {
-  return {
-    host,
-    journal,
-    seq: 0,
-    hash: genesisHash,
-    firstSeq: 0,
-    isLate: false,
-    garbage: 0,
-    gapFrom: 0,
-    gapTo: 0,
-    behindSeq: 0,
-    time: '',
-    storedMs: 0,
-    isStopped: false,
-    isForeign: false,
-    driftSinceMs: 0,
-    signedSeq: 0,
-    unfollowed: 0,
-    open: [],
-    policies: [],
-    recent: [],
-  };
-}
-
-/** What a gate chose, for people. */
-function shown(text: string): string {
-  return printable(text.slice(0, wordCharsMax));
 }

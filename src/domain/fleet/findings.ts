@@ -50,7 +50,7 @@ export class Findings {
   /** False: it is known, or only counted. */
   add(finding: FleetFinding): boolean {
     const of = this.#of(finding.host, finding.kind);
-    if (this.isReread && of.kept.some((one) => isSame(one, finding))) return false;
+    if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
     if (of.kept.length >= keptMax) {
       const known = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
       if (known < 0) {
@@ -117,4 +117,9 @@ export class Findings {
 
 function isSame(one: FleetFinding, other: FleetFinding): boolean {
   return one.journal === other.journal && one.seq === other.seq;
+}
+
+/** More records may be missing now than before. */
+function isAsMuch(one: FleetFinding, other: FleetFinding): boolean {
+  return one.kind !== 'missing' || one.text === other.text;
 }

@@ -5,15 +5,16 @@
 // A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the
 // stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`.
 
-import { genesisHash } from '../audit/ledger.js';
 import { formatTime } from '../audit/record.js';
 import { checkpointSubject, readHeadOf, readSubject } from './block.js';
-import { type Awaited, awaitRecord, Chain, type HostKeys, newChain } from './chain.js';
-import { type ExpectedHead, type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
+import { type Awaited, awaitRecord, Chain } from './chain.js';
+import type { ExpectedHead } from './checkpoint.js';
 import { Findings, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
-import { type FleetState, type LogState, readState, stateFormat } from './saved.js';
+import { FleetLog } from './log.js';
+import { type FleetState, newChain, readState, stateFormat } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
+import type { HostKeys } from './signatures.js';
 
 export { type ExpectedHead, type FleetCheckpoint, readCheckpoint, signCheckpoint } from './checkpoint.js';
 export { noHost } from './findings.js';
@@ -65,7 +66,6 @@ const chainsPerHostMax = 32;
 /** Journals of hosts that are not listed: a stranger with rights to publish must not fill the memory. */
 const strangersMax = 100;
 const awaitedChainsMax = 8192;
-const logRecentMax = 64;
 
 /** `saved`: what `save` gave; throws a TypeError with a sentence where it is not exactly that. */
 export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
@@ -83,7 +83,7 @@ class Verifier implements Fleet {
   readonly #awaited = new Map<string, Map<number, Awaited>>();
   #firstSeq: number;
   #firstMs: number;
-  #log: LogState;
+  readonly #log: FleetLog;
   #news: FleetFinding[] = [];
 
   constructor(options: FleetOptions, state: FleetState | undefined) {
@@ -92,8 +92,9 @@ class Verifier implements Fleet {
     this.records = state?.records ?? 0;
     this.#firstSeq = state?.firstSeq ?? 0;
     this.#firstMs = state?.firstMs ?? 0;
-    this.#log = { seq: 0, hash: genesisHash, recent: [], ...state?.log };
-    this.#log.key = options.checkpointKey ?? this.#log.key;
+    this.#log = new FleetLog(state?.log, options.checkpointKey, (kind, text, seq) =>
+      this.#tell(kind, text, seq),
+    );
     this.#findings.load(state?.findings ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
     for (const [host, named] of state?.keys ?? []) this.#keysOf(host).named.push(...named);
@@ -111,8 +112,9 @@ class Verifier implements Fleet {
       this.#firstMs = message.storedMs;
     }
     this.#news = [];
-    if (message.subject === checkpointSubject) this.#takeCheckpoint(message);
-    else this.#takeOfGate(message);
+    if (message.subject === checkpointSubject) {
+      for (const head of this.#log.takeMessage(message)) this.#await(head);
+    } else this.#takeOfGate(message);
     return this.#news;
   }
 
@@ -127,39 +129,7 @@ class Verifier implements Fleet {
 
   takeLog(lines: readonly string[]): readonly FleetFinding[] {
     this.#news = [];
-    let before: ReadCheckpoint | undefined;
-    for (const line of lines) {
-      const read = readCheckpoint(line);
-      if (read === undefined) {
-        this.#tell('changed', 'a line of the file of checkpoints is not what was signed', before?.seq);
-        before = undefined;
-        continue;
-      }
-      const { seq, hash } = read;
-      const key = (this.#log.key ??= read.key);
-      if (read.key !== key)
-        this.#tell('untrusted', `another key signed line ${seq} of the file of checkpoints`, seq);
-      if (before !== undefined && (seq !== before.seq + 1 || read.prev !== before.hash))
-        this.#tell(
-          'unlinked',
-          `line ${seq} of the file of checkpoints does not go on behind line ${before.seq}`,
-          seq,
-        );
-      const known = this.#log.recent.find(([one]) => one === seq)?.[1];
-      if (known !== undefined && known !== hash)
-        this.#tell(
-          'forked',
-          `checkpoint ${seq} of the fleet is another one in the file than in the stream`,
-          seq,
-        );
-      before = read;
-      this.#noteLast(read);
-    }
-    const end = before?.seq ?? 0;
-    if (end < this.#log.seq) {
-      const text = `the file of checkpoints ends with line ${end}, and the stream has ${this.#log.seq} of them: the file was cut or put back from a copy`;
-      this.#tell('cut-at-host', text, end + 1);
-    }
+    this.#log.takeFile(lines);
     return this.#news;
   }
 
@@ -167,7 +137,7 @@ class Verifier implements Fleet {
     const known = this.heads();
     this.#chains.clear();
     for (const head of [...known, ...expected]) this.#await(head);
-    this.#log = { ...this.#log, seq: 0, hash: genesisHash, recent: [] };
+    this.#log.rewind();
     this.#findings.isReread = true;
     this.streamSeq = 0;
     this.#firstSeq = 0;
@@ -216,7 +186,7 @@ class Verifier implements Fleet {
       awaited,
       findings: kept,
       more,
-      log: this.#log,
+      log: this.#log.state,
     };
     return structuredClone(state);
   }
@@ -230,7 +200,7 @@ class Verifier implements Fleet {
       records: this.records,
       gates: rowsOf(this.#gates(), findings),
       findings,
-      checkpoint: this.#log.last,
+      checkpoint: this.#log.state.last,
     };
   }
 
@@ -341,57 +311,6 @@ class Verifier implements Fleet {
     }
     if (this.#awaited.size >= awaitedChainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
     awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });
-  }
-
-  #takeCheckpoint({ bytes, streamSeq }: FleetMessage): void {
-    const read = readCheckpoint(bytes);
-    if (read === undefined) {
-      this.#tell(
-        'malformed',
-        `the message at ${streamSeq} is no checkpoint of the fleet; look who may publish it`,
-      );
-      return;
-    }
-    const log = this.#log;
-    const { seq, hash, prev } = read;
-    const key = (log.key ??= read.key);
-    if (read.key !== key) {
-      this.#tell(
-        'untrusted',
-        `another key signed checkpoint ${seq} of the fleet; look who may publish it`,
-        seq,
-      );
-      return;
-    }
-    if (log.seq > 0 && seq <= log.seq) {
-      const known = log.recent.find(([one]) => one === seq)?.[1];
-      // One that could not be published at its time comes later, and twice does no harm.
-      if (known !== hash)
-        this.#tell(
-          'forked',
-          `checkpoint ${seq} of the fleet comes again, behind ${log.seq}, and is not the same`,
-          seq,
-        );
-      return;
-    }
-    if (log.seq > 0 && seq > log.seq + 1)
-      this.#tell(
-        'missing',
-        `checkpoints ${log.seq + 1} to ${seq - 1} of the fleet are not in the stream`,
-        log.seq + 1,
-      );
-    else if (log.seq > 0 && prev !== log.hash)
-      this.#tell('unlinked', `checkpoint ${seq} of the fleet does not go on behind the one before`, seq);
-    log.seq = seq;
-    log.hash = hash;
-    log.recent.push([seq, hash]);
-    if (log.recent.length > logRecentMax) log.recent.shift();
-    this.#noteLast(read);
-    for (const head of read.heads) this.#await(head);
-  }
-
-  #noteLast({ seq, time, root }: ReadCheckpoint): void {
-    if (seq >= (this.#log.last?.seq ?? 0)) this.#log.last = { seq, at: time, root };
   }
 
   #judge(nowMs: number): readonly FleetFinding[] {

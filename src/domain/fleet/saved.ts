@@ -1,5 +1,6 @@
 // What is remembered between two runs, as JSON, and how a file that is not exactly that is refused.
 
+import { genesisHash } from '../audit/ledger.js';
 import { isObject } from '../audit/record.js';
 import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
@@ -51,6 +52,32 @@ export interface ChainState {
   policies: [string, string][];
   /** Seq and first characters of the hash of the last records. */
   recent: [number, string][];
+}
+
+/** A chain of which nothing was read yet. */
+export function newChain(host: string, journal: string): ChainState {
+  return {
+    host,
+    journal,
+    seq: 0,
+    hash: genesisHash,
+    firstSeq: 0,
+    isLate: false,
+    garbage: 0,
+    gapFrom: 0,
+    gapTo: 0,
+    behindSeq: 0,
+    time: '',
+    storedMs: 0,
+    isStopped: false,
+    isForeign: false,
+    driftSinceMs: 0,
+    signedSeq: 0,
+    unfollowed: 0,
+    open: [],
+    policies: [],
+    recent: [],
+  };
 }
 
 /** The fleet's own checkpoints, as the stream has them. */

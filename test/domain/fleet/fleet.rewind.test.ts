@@ -191,3 +191,13 @@ void test('a state that was lost is made up for by the checkpoints in the stream
   assert.deepEqual(told(fleet.judge(started)), [['cut-in-stream', 'gate1', 16]]);
   assert.deepEqual(fleet.take(message(logged(line), 4)), [], 'a message that was taken is not taken again');
 });
+
+void test('more that is missing than was accepted is told when it is read a second time', () => {
+  const stream = blocks(makeGate().lines);
+  const fleet = fleetOf();
+  takeAll(fleet, [...stream.slice(0, 1), ...stream.slice(2)]);
+  fleet.accept(started);
+  fleet.rewind([]);
+  takeAll(fleet, [...stream.slice(0, 1), ...stream.slice(3)]);
+  assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
+});

@@ -485,3 +485,35 @@ void test('the table of gates', () => {
   assert.deepEqual(two, { host: 'gate2', policies: {}, open: 0, findings: 1, differs: [] });
   assert.equal(key.key.length, 44);
 });
+
+void test('what goes on after it was accepted is told again', () => {
+  const gate = makeGate();
+  const fork = forkOf(gate, 5);
+  fork.exchanges(3);
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines));
+  takeAll(fleet, blocks(fork.lines.slice(0, 2)));
+  assert.equal(fleet.accept(started), 1);
+  takeAll(fleet, blocks(fork.lines.slice(2, 4)));
+  assert.deepEqual(told(fleet.judge(started)), [['forked', 'gate1', 8]]);
+});
+
+void test('garbage that was accepted hides no record that is missing later', () => {
+  const gate = makeGate();
+  const fleet = fleetOf();
+  const [first, ...rest] = blocks(gate.lines);
+  assert.ok(first !== undefined);
+  takeAll(fleet, [first, { ...first, body: Buffer.from('\n'.repeat(100)) }]);
+  fleet.accept(started);
+  takeAll(fleet, rest.slice(1));
+  assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
+});
+
+void test('a message larger than any block is not read', () => {
+  const fleet = fleetOf();
+  const [first] = blocks(makeGate().lines);
+  assert.ok(first !== undefined);
+  const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(2 << 20, first.body) }]);
+  assert.deepEqual(told(found), [['malformed', 'gate1', 1]]);
+  assert.equal(fleet.records, 0);
+});

@@ -1,0 +1,50 @@
+// Whether a checkpoint or retire record is signed by a key that counts for its host.
+
+import { printable } from '../audit/encode.js';
+import { isSignedBy, parsePublicKey, unsignedLine } from '../audit/ledger.js';
+
+/** Keys that vouch for a host: the listed one, and those that it named, and those that they named. */
+export interface HostKeys {
+  /** Undefined: signatures are only tested to be right. */
+  readonly listed: string | undefined;
+  readonly named: string[];
+}
+
+export type Signature =
+  /** For everything before it. */
+  | { readonly kind: 'vouches' }
+  /** Nothing is asked for. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'bad-signature' | 'untrusted'; readonly text: string };
+
+const namedKeysMax = 32;
+export const wordCharsMax = 200;
+
+/** What a gate chose, for people. */
+export function shown(text: string): string {
+  return printable(text.slice(0, wordCharsMax));
+}
+
+/** Of a line without LF, and as an object. A key that a trusted one names is added to `keys`. */
+export function judgeSignature(
+  text: string,
+  { key, next_key: nextKey }: Readonly<Record<string, unknown>>,
+  { listed, named }: HostKeys,
+): Signature {
+  const signed = unsignedLine(text);
+  if (typeof key !== 'string' || signed === undefined) {
+    return listed === undefined ? { kind: 'none' } : { kind: 'untrusted', text: 'this record is not signed' };
+  }
+  if (!isSignedBy(key, signed.text, signed.signature)) {
+    return { kind: 'bad-signature', text: `the signature of key ${shown(key)} is not right` };
+  }
+  if (listed !== undefined && key !== listed && !named.includes(key)) {
+    const other = `key ${shown(key)} signed this record, and it is neither the listed one nor one that it named`;
+    return { kind: 'untrusted', text: other };
+  }
+  if (typeof nextKey === 'string' && parsePublicKey(nextKey) === nextKey && !named.includes(nextKey)) {
+    if (named.length >= namedKeysMax) named.shift();
+    named.push(nextKey);
+  }
+  return { kind: 'vouches' };
+}
