@@ -185,9 +185,10 @@ export function startShipper(options: ShipperOptions) {
         continue;
       }
       if (isLastLook) return;
-      const idleMs = await open.idle();
+      const idleMs = (await open.idle()) ?? Infinity;
       if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
-      await bell.wait(idleMs);
+      const waitMs = Math.min(idleMs, carrier.safe === kept ? Infinity : keepIntervalMs);
+      await bell.wait(waitMs === Infinity ? undefined : waitMs);
       if (!ending.signal.aborted && open.fault === undefined) await pause(gatherMs);
     }
   }

@@ -1,5 +1,5 @@
 // Reads `audit.ship`: syslog receivers, and streams of NATS.
-import { isHostWord } from '../fleet/block.js';
+import { isHostWord, verifierName } from '../fleet/block.js';
 import type { Cursor } from './cursor.js';
 import type { RawSink } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
@@ -75,6 +75,8 @@ function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
       'must be 1 to 63 letters, digits, dashes and underscores, without a dot, as mail-gate-3',
     );
   }
+  if (host === verifierName)
+    at.error(['host'], `"${host}" is the name of who reads all of them; take another one`);
   const servers = parseServers(raw.nats ?? '', at);
   const [first] = servers;
   if (first === undefined) return undefined;

@@ -66,3 +66,11 @@ void test('a link in the way of a new file is replaced, not followed', async (t)
   assert.deepEqual(await file.load(), kept);
   assert.equal(readFileSync(join(directory, 'victim'), 'utf8'), 'precious');
 });
+
+void test('nothing is certainly there any more: the next start begins anew', async (t) => {
+  const { file } = fileIn(t);
+  await file.clear();
+  await file.save(kept);
+  await file.clear();
+  assert.equal(await file.load(), undefined);
+});

@@ -212,4 +212,10 @@ testMistakes([
     'audit: { ship: [{ nats: "tls://a:1" }, { nats: "tls://A:1,tls://b:1" }] }',
     '1:42: audit.ship[1].nats: a:1 gets the records already',
   ],
+  [
+    'the name of the verifier',
+    'version: 1',
+    'audit: { ship: [{ nats: "tls://a:1", host: verifier }] }',
+    '1:38: audit.ship[0].host: "verifier" is the name of who reads all of them; take another one',
+  ],
 ]);
