@@ -216,11 +216,51 @@ onEach('what a user may not do is refused at once', { others: { reader: noNext }
   assert.equal(await gate.lastOf(stream, subject), undefined);
 });
 
+onEach('the server does nothing for a gate that the gate may not do', {}, async (t, nats) => {
+  // The server sends answers with its own rights to whatever subject a request names.
+  const admin = await open(t, nats.settingsOf('admin'));
+  await admin.createStream(stream, asItIsMade);
+  await nats.api('STREAM.CREATE.PLAIN', { name: 'PLAIN', subjects: ['plain.>'], num_replicas: 1 });
+  const gate = await open(t, nats.settingsOf('gate1'));
+  const neighbour = await open(t, nats.settingsOf('gate2'));
+  const other = `dovegate.audit.gate2.${journal}`;
+  await fill(gate, 2, 100);
+  await fill(neighbour, 2, 100, other);
+  const raw = await nats.connect('gate1');
+  t.after(() => raw.close());
+  const nothing = `$JS.API.DIRECT.GET.${stream}.dovegate.audit.gate1.nothing`;
+  const replies = [
+    other,
+    'plain.x',
+    'dovegate.fleet.checkpoint',
+    `$JS.API.STREAM.DELETE.${stream}`,
+    '$JS.API.STREAM.DELETE.PLAIN',
+    '$JS.API.STREAM.PURGE.PLAIN',
+  ];
+  for (const reply of replies) {
+    // An acknowledgement, a message, and an answer without a body, which some requests demand.
+    raw.publish(subject, 'x', { reply });
+    raw.publish(`$JS.API.DIRECT.GET.${stream}.${subject}`, '', { reply });
+    raw.publish(nothing, '', { reply });
+  }
+  await raw.flush();
+  const last = 4 + replies.length;
+  await until(async () => (await gate.lastOf(stream, subject))?.streamSeq === last, 'all were stored');
+  const { messages, lastSeq } = await admin.info(stream);
+  assert.deepEqual([messages, lastSeq], [last, last], 'its own messages, and no other');
+  assert.equal((await neighbour.lastOf(stream, other))?.streamSeq, 4);
+  const { state } = await nats.api('STREAM.INFO.PLAIN');
+  assert.match(JSON.stringify(state), /"messages":0,/);
+});
+
 onEach('a message is stored once, behind the one that was expected', {}, async (t, nats) => {
   const admin = await open(t, nats.settingsOf('admin'));
   const gate = await open(t, nats.settingsOf('gate1'));
   const verifier = await open(t, nats.settingsOf('verifier'));
-  await fails(gate.publish(subject, [], Buffer.from('x'), 0), 'no-stream');
+  // 2.9 gives no answer at all from one account to another.
+  const silent = nats.version.startsWith('2.9.');
+  const code = silent ? 'dial-timeout' : 'no-stream';
+  await fails(gate.publish(subject, [], Buffer.from('x'), 0), code, /./, 20_000);
   await fails(verifier.info(stream), 'no-stream');
   const signal = never;
   const subjects = 'dovegate.>';
@@ -419,69 +459,74 @@ onEach('a slow reader is sent some MiB, and the rest when it goes on', {}, async
   );
 });
 
-onEach('a server that is killed ends what is under way; its store stays', {}, async (t, nats) => {
-  const admin = await openNats(nats.settingsOf('admin'));
-  await admin.createStream(stream, asItIsMade);
-  const before = await admin.info(stream);
-  const gate = await openNats(nats.settingsOf('gate1'));
-  const verifier = await openNats(nats.settingsOf('verifier'));
-  const last = await fill(gate, 3, 1_000);
-  const seen: number[] = [];
-  const reading = (async () => {
-    const options = { subject: 'dovegate.>', signal: never };
-    for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options)) seen.push(streamSeq);
-  })();
-  const publishing = (async () => {
-    for (let seq = last; ; ) seq = (await gate.publish(subject, [], Buffer.from('x'), seq)).streamSeq;
-  })();
-  const ends = Promise.all([
-    fails(reading, 'closed-early', /ended the connection/, 20_000),
-    fails(publishing, 'closed-early', /./, 20_000),
-  ]);
-  await until(() => seen.length > last + 10, 'messages are read while others are published');
-  await nats.kill();
-  await ends;
-  for (const link of [admin, gate, verifier]) assert.equal((await link.ended)?.code, 'closed-early');
-  await fails(gate.publish(subject, [], Buffer.from('x'), last), 'closed-early');
-  await fails(gate.lastOf(stream, subject), 'closed-early');
-  await fails(openNats(nats.settingsOf('gate1')), 'dial-refused');
-  await gate.close();
+onEach(
+  'a server that is killed ends what is under way; its store stays',
+  { syncAlways: true },
+  async (t, nats) => {
+    const admin = await openNats(nats.settingsOf('admin'));
+    await admin.createStream(stream, asItIsMade);
+    const before = await admin.info(stream);
+    const gate = await openNats(nats.settingsOf('gate1'));
+    const verifier = await openNats(nats.settingsOf('verifier'));
+    const last = await fill(gate, 3, 1_000);
+    const seen: number[] = [];
+    const reading = (async () => {
+      const options = { subject: 'dovegate.>', signal: never };
+      for await (const { streamSeq } of verifier.read(stream, { streamSeq: 1 }, options))
+        seen.push(streamSeq);
+    })();
+    const publishing = (async () => {
+      for (let seq = last; ; ) seq = (await gate.publish(subject, [], Buffer.from('x'), seq)).streamSeq;
+    })();
+    const ends = Promise.all([
+      fails(reading, 'closed-early', /ended the connection/, 20_000),
+      fails(publishing, 'closed-early', /./, 20_000),
+    ]);
+    await until(() => seen.length > last + 10, 'messages are read while others are published');
+    await nats.kill();
+    await ends;
+    for (const link of [admin, gate, verifier]) assert.equal((await link.ended)?.code, 'closed-early');
+    await fails(gate.publish(subject, [], Buffer.from('x'), last), 'closed-early');
+    await fails(gate.lastOf(stream, subject), 'closed-early');
+    await fails(openNats(nats.settingsOf('gate1')), 'dial-refused');
+    await gate.close();
 
-  await nats.start();
-  const again = await openNats(nats.settingsOf('verifier'));
-  const after = await again.info(stream);
-  assert.equal(after.created, before.created, 'it is the same stream');
-  assert.ok(after.lastSeq >= last);
+    await nats.start();
+    const again = await openNats(nats.settingsOf('verifier'));
+    const after = await again.info(stream);
+    assert.equal(after.created, before.created, 'it is the same stream');
+    assert.ok(after.lastSeq >= last);
 
-  // Back to an older store: the number of the last message goes back, the stream is the same.
-  await nats.stop();
-  assert.equal((await again.ended)?.code, 'closed-early');
-  nats.copyStore('early');
-  await nats.start();
-  const writer = await open(t, nats.settingsOf('gate1'));
-  const more = await fill(writer, 5, 100);
-  await nats.stop();
-  nats.restoreStore('early');
-  await nats.start();
-  const back = await open(t, nats.settingsOf('verifier'));
-  const info = await back.info(stream);
-  assert.deepEqual([info.created, info.lastSeq], [before.created, more - 5]);
+    // Back to an older store: the number of the last message goes back, the stream is the same.
+    await nats.stop();
+    assert.equal((await again.ended)?.code, 'closed-early');
+    nats.copyStore('early');
+    await nats.start();
+    const writer = await open(t, nats.settingsOf('gate1'));
+    const more = await fill(writer, 5, 100);
+    await nats.stop();
+    nats.restoreStore('early');
+    await nats.start();
+    const back = await open(t, nats.settingsOf('verifier'));
+    const info = await back.info(stream);
+    assert.deepEqual([info.created, info.lastSeq], [before.created, more - 5]);
 
-  // A stream that is removed ends its reader.
-  const from = { streamSeq: info.lastSeq };
-  const rest: number[] = [];
-  const removed = (async () => {
-    for await (const { streamSeq } of back.read(stream, from, { subject: 'dovegate.>', signal: never })) {
-      rest.push(streamSeq);
-      await nats.api(`STREAM.DELETE.${stream}`);
-    }
-  })();
-  await fails(removed, 'closed-early', /./, 20_000);
-  assert.deepEqual(rest, [info.lastSeq]);
-  await fails(back.info(stream), 'no-stream');
-  await back.close();
-  assert.equal(await back.ended, undefined, 'closed here');
-});
+    // A stream that is removed ends its reader.
+    const from = { streamSeq: info.lastSeq };
+    const rest: number[] = [];
+    const removed = (async () => {
+      for await (const { streamSeq } of back.read(stream, from, { subject: 'dovegate.>', signal: never })) {
+        rest.push(streamSeq);
+        await nats.api(`STREAM.DELETE.${stream}`);
+      }
+    })();
+    await fails(removed, 'closed-early', /./, 20_000);
+    assert.deepEqual(rest, [info.lastSeq]);
+    await fails(back.info(stream), 'no-stream');
+    await back.close();
+    assert.equal(await back.ended, undefined, 'closed here');
+  },
+);
 
 onEach(
   'a server that stands still, and a stream that does not answer, are told in time',

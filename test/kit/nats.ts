@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { connect as connectNats, credsAuthenticator } from '@nats-io/transport-node';
+import { connect as connectNats, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsSettings } from '../../src/adapters/nats/link.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
@@ -25,6 +25,8 @@ export interface Nats {
   readonly folder: string;
   /** Where it is and who asks: a gate's host, `verifier` or `admin`. */
   settingsOf(user: string): NatsSettings;
+  /** A connection of the library; its user closes it. */
+  connect(user: string): Promise<NatsConnection>;
   /** A question of an administrator: to `$JS.API.` and this subject; the answer as it is. */
   api(subject: string, body?: unknown): Promise<Readonly<Record<string, unknown>>>;
   /** What it said of itself. */
@@ -52,7 +54,7 @@ export interface NatsOptions {
   readonly names?: readonly string[];
   /** More users. */
   readonly others?: Readonly<Record<string, Rights>>;
-  /** Acknowledged means synced; 2.10 and later only. */
+  /** Acknowledged means synced, where the server can be told so (from 2.10 on). */
   readonly syncAlways?: boolean;
   readonly stream?: string;
   /** More of its configuration. */
@@ -105,6 +107,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   );
   const [program = '', ...words] = said.get('program')?.split(' ') ?? [];
 
+  const isSynced = options.syncAlways === true && !/^2\.\d\./.test(said.get('version') ?? '');
   const folder = openFolder(owner);
   const [port = 0] = await freePorts(1);
   const authority = makeAuthority({ name: 'authority of the fleet' });
@@ -126,8 +129,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
       file(`${name}.pem`, own.certificatePem);
       file(`${name}.key`, own.keyPem);
     }
-    const all = [...users].map(([name, permissions]) => ({ user: `${name}.fleet.test`, permissions }));
-    access = `authorization: ${JSON.stringify({ users: all })}`;
+    access = accountsOf(users, gates, stream);
   } else {
     const trust = makeTrust(users);
     for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
@@ -138,7 +140,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
     'nats.conf',
     `server_name: fleet
 listen: "${address}:${port}"
-jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${options.syncAlways === true ? ', sync_interval: always' : ''} }
+jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${isSynced ? ', sync_interval: always' : ''} }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
   ${byCertificate ? `ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true` : ''} }
 ${access}
@@ -171,15 +173,24 @@ ${options.more ?? ''}
         ? { client: { certificateFile: join(folder, `${user}.pem`), keyFile: join(folder, `${user}.key`) } }
         : { credentialsFile: join(folder, `${user}.creds`) }),
     }),
-    async api(subject, body) {
-      const tls = { ca: readFileSync(join(folder, 'ca.pem'), 'utf8') };
-      const connection = await connectNats({
+    connect: (user) =>
+      connectNats({
         servers: [`localhost:${port}`],
         reconnect: false,
-        ...(byCertificate
-          ? { tls: { ...tls, certFile: join(folder, 'admin.pem'), keyFile: join(folder, 'admin.key') } }
-          : { tls, authenticator: credsAuthenticator(readFileSync(join(folder, 'admin.creds'))) }),
-      });
+        inboxPrefix: `_INBOX.${user}`,
+        tls: {
+          ca: readFileSync(join(folder, 'ca.pem'), 'utf8'),
+          ...(byCertificate && {
+            certFile: join(folder, `${user}.pem`),
+            keyFile: join(folder, `${user}.key`),
+          }),
+        },
+        ...(!byCertificate && {
+          authenticator: credsAuthenticator(readFileSync(join(folder, `${user}.creds`))),
+        }),
+      }),
+    async api(subject, body) {
+      const connection = await nats.connect('admin');
       const payload = body === undefined ? undefined : JSON.stringify(body);
       const answer = await connection.request(`$JS.API.${subject}`, payload, { timeout: 10_000 });
       await connection.close();
@@ -244,6 +255,34 @@ function rightsOf(user: string, stream: string): Rights {
     `CONSUMER.DELETE.${stream}.>`,
   ].map((subject) => `${api}.${subject}`);
   return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };
+}
+
+/**
+ * Each gate in an account of its own, which imports its own subjects only. In one account with the stream, a user could name any subject of
+ * JetStream's API as the one that an answer goes to, and the server, which may do everything, would send it there.
+ */
+function accountsOf(users: ReadonlyMap<string, Rights>, gates: readonly string[], stream: string): string {
+  const userOf = (name: string): unknown => ({ user: `${name}.fleet.test`, permissions: users.get(name) });
+  const ownOf = (gate: string): string[] => rightsOf(gate, stream).publish?.allow.slice() ?? [];
+  const accounts = {
+    AUDIT: {
+      jetstream: 'enabled',
+      users: [...users.keys()].filter((name) => !gates.includes(name)).map(userOf),
+      exports: gates.flatMap((gate) =>
+        ownOf(gate).map((service) => ({ service, accounts: [`GATE_${gate}`] })),
+      ),
+    },
+    ...Object.fromEntries(
+      gates.map((gate) => [
+        `GATE_${gate}`,
+        {
+          users: [userOf(gate)],
+          imports: ownOf(gate).map((service) => ({ service: { account: 'AUDIT', subject: service } })),
+        },
+      ]),
+    ),
+  };
+  return `accounts: ${JSON.stringify(accounts)}`;
 }
 
 function splitOnce(line: string): [string, string] {
