@@ -175,7 +175,7 @@ ${options.more ?? ''}
     }),
     connect: (user) =>
       connectNats({
-        servers: [`localhost:${port}`],
+        servers: [`${address}:${port}`],
         reconnect: false,
         inboxPrefix: `_INBOX.${user}`,
         tls: {

@@ -73,41 +73,73 @@ function formatCommand({ stream, replicas, keepMs, maxBytes }: FleetSettings): s
   return [`nats stream add ${stream}`, ...options].join(' \\\n  ');
 }
 
-/** What each user of the server may do, and nothing else: a gate writes its own chains, and the verifier reads all of them. */
+interface Rights {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/**
+ * What each user of the server may do, and nothing else: a gate writes its own chains, and the verifier reads all of them. The server sends
+ * an answer with its own rights to whatever subject a request names; in one account with the stream that is enough to remove it, so each
+ * gate has an account of its own, into which only its own subjects are imported.
+ */
 function formatRights({ stream, hosts }: FleetSettings): string {
-  const user = (name: string, publish: readonly string[], subscribe: readonly string[]): string =>
-    [
-      `    { user: ${JSON.stringify(name)}, permissions: {`,
-      `        publish: [${publish.map((each) => JSON.stringify(each)).join(',\n          ')}]`,
-      `        subscribe: [${subscribe.map((each) => JSON.stringify(each)).join(', ')}] } }`,
-    ].join('\n');
-  const gates = [...hosts.keys()].map((host) =>
-    user(
-      host,
-      [`dovegate.audit.${host}.*`, `$JS.API.DIRECT.GET.${stream}.dovegate.audit.${host}.*`],
-      [`_INBOX.${host}.>`],
-    ),
+  const quote = (text: string): string => JSON.stringify(text);
+  const block = (name: string, lines: readonly string[]): string[] => [
+    `  ${quote(name)} {`,
+    ...lines.map((line) => `    ${line}`),
+    '  }',
+  ];
+  const list = (name: string, lines: readonly string[]): string[] => [
+    `${name}: [`,
+    ...lines.map((line) => `  ${line}`),
+    ']',
+  ];
+  const user = (name: string, { publish, subscribe }: Rights): string[] => [
+    `users: [{ user: ${quote(name)}, permissions: {`,
+    `  publish: [${publish.map(quote).join(',\n        ')}]`,
+    `  subscribe: [${subscribe.map(quote).join(', ')}] } }]`,
+  ];
+  const ownOf = (host: string): string[] => {
+    const subjects = `dovegate.audit.${host}.*`;
+    return [subjects, `$JS.API.DIRECT.GET.${stream}.${subjects}`];
+  };
+  const accountOf = (host: string): string => `GATE_${host}`;
+  const api = [
+    `STREAM.INFO.${stream}`,
+    `DIRECT.GET.${stream}`,
+    `DIRECT.GET.${stream}.>`,
+    `CONSUMER.CREATE.${stream}.>`,
+    `CONSUMER.MSG.NEXT.${stream}.>`,
+    `CONSUMER.DELETE.${stream}.>`,
+  ].map((subject) => `$JS.API.${subject}`);
+  const names = [...hosts.keys()];
+  const exported = names.flatMap((host) =>
+    ownOf(host).map((each) => `{ service: ${quote(each)}, accounts: [${quote(accountOf(host))}] }`),
   );
-  const verifier = user(
-    verifierName,
-    [
-      checkpointSubject,
-      `$JS.API.STREAM.INFO.${stream}`,
-      `$JS.API.DIRECT.GET.${stream}`,
-      `$JS.API.DIRECT.GET.${stream}.>`,
-      `$JS.API.CONSUMER.CREATE.${stream}.>`,
-      `$JS.API.CONSUMER.MSG.NEXT.${stream}.>`,
-      `$JS.API.CONSUMER.DELETE.${stream}.>`,
-    ],
-    [`${verifierInbox}.>`],
+  const central = block('AUDIT', [
+    'jetstream: enabled',
+    ...user(verifierName, {
+      publish: [checkpointSubject, ...api],
+      subscribe: [`${verifierInbox}.>`],
+    }),
+    ...list('exports', exported),
+  ]);
+  const gates = names.flatMap((host) =>
+    block(accountOf(host), [
+      ...user(host, { publish: ownOf(host), subscribe: [`_INBOX.${host}.>`] }),
+      ...list(
+        'imports',
+        ownOf(host).map((each) => `{ service: { account: "AUDIT", subject: ${quote(each)} } }`),
+      ),
+    ]),
   );
   return [
     '# Users of the server; each needs its password, nkey, or the name in its certificate (tls: verify_and_map).',
-    'authorization {',
-    '  users = [',
+    '# An account for each gate: in one with the stream, a gate could have the server remove it.',
+    'accounts {',
+    ...central,
     ...gates,
-    verifier,
-    '  ]',
     '}',
   ].join('\n');
 }
