@@ -7,8 +7,9 @@ import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { systemClock } from '../host/clock.js';
 import { dial, loadLibrary, type NatsLibrary, type NatsSettings, placeOf, readFiles } from './dial.js';
+import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
-import { messageOfDirect, type ReadDoor, readStream } from './read.js';
+import { type ReadDoor, readStream } from './read.js';
 import { configOf, warningsOf } from './stream.js';
 
 export { NatsFault, type NatsFaultCode, type NatsSettings };
@@ -160,17 +161,17 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
   ): Promise<FleetMessage | undefined> => {
     let answer: Msg;
     try {
-      answer = await request(`$JS.API.DIRECT.GET.${subject}`, doing, payload);
+      answer = await requestDirect(door, `$JS.API.DIRECT.GET.${subject}`, doing, payload, answerMs);
     } catch (thrown) {
       if (!(thrown instanceof NatsFault) || !/^(?:dial-timeout|no-stream)$/.test(thrown.code)) throw thrown;
       if (thrown.code === 'dial-timeout' && !(await isAlive(connection))) throw thrown;
       const why = `no stream "${stream}" answers there: make it (\`dovegate audit fleet init\`), or switch its allow_direct on`;
       throw new NatsFault('no-stream', `cannot ${doing}: ${why}`, thrown);
     }
+    const message = messageOfDirect(answer);
+    if (message !== undefined) return message;
     const code = answer.headers?.code ?? 0;
     if (code === noMessage) return undefined;
-    const message = code === 0 ? messageOfDirect(answer) : undefined;
-    if (message !== undefined) return message;
     const words = answer.headers?.description ?? 'the answer is not of JetStream';
     throw new NatsFault('refused', `cannot ${doing}: ${words} (${code})`);
   };

@@ -141,7 +141,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
         return end(new NatsFault('closed-early', `cannot ${doing}: a message was lost on its way`));
       }
       queue.push({ message, place: at });
-      queuedBytes += message.data.length;
+      queuedBytes += sizeOf(message);
       wake?.();
       askMore();
     },
@@ -171,7 +171,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
         wake = undefined;
         continue;
       }
-      queuedBytes -= next.message.data.length;
+      queuedBytes -= sizeOf(next.message);
       const { streamSeq, pending } = next.place;
       if (untilSeq !== undefined && streamSeq > untilSeq) return;
       yield messageOf(next.message, next.place);
@@ -188,6 +188,14 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
       remove();
     }
   }
+}
+
+/** What a message costs us: its headers too, and something for each, as there may be many of nothing. */
+function sizeOf({ data, headers }: Msg): number {
+  let bytes = data.length + 1024;
+  for (const [name, values] of headers ?? [])
+    for (const value of values) bytes += name.length + value.length + 64;
+  return bytes;
 }
 
 function configOf(name: string, { from, subject }: ReadTask): Readonly<Record<string, unknown>> {
@@ -235,20 +243,6 @@ function messageOf(message: Msg, { streamSeq, storedMs }: Delivery): FleetMessag
     storedMs,
     subject: message.subject,
     header: (name) => message.headers?.get(name) ?? '',
-    bytes: Buffer.from(data.buffer, data.byteOffset, data.length),
-  };
-}
-
-/** Of an answer to DIRECT.GET. Undefined: it is none. */
-export function messageOfDirect(message: Msg): FleetMessage | undefined {
-  const { data, headers } = message;
-  const streamSeq = Number(headers?.get('Nats-Sequence'));
-  if (headers === undefined || !Number.isSafeInteger(streamSeq) || streamSeq < 1) return undefined;
-  return {
-    streamSeq,
-    storedMs: Date.parse(headers.get('Nats-Time-Stamp')),
-    subject: headers.get('Nats-Subject'),
-    header: (name) => headers.get(name),
     bytes: Buffer.from(data.buffer, data.byteOffset, data.length),
   };
 }

@@ -1,0 +1,71 @@
+// Questions to DIRECT.GET, which answers with a message as it was stored: with all headers that its gate gave it, and behind them those of
+// the server. A gate may have put there what the server says itself: its own names, or a status such as 503, which the library takes for
+// "nobody answers" whatever else there is. So the library's request is not used, and of each of the server's names the last value counts.
+
+import type { Msg } from '@nats-io/transport-node';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import { systemClock } from '../host/clock.js';
+import { faultOfRequest, NatsFault } from './fault.js';
+import type { ReadDoor } from './read.js';
+
+const noResponders = 503;
+
+/** Rejects with a NatsFault; `no-stream`: nobody answers questions of this subject. */
+export async function requestDirect(
+  door: ReadDoor,
+  subject: string,
+  doing: string,
+  payload: string | undefined,
+  withinMs: number,
+): Promise<Msg> {
+  const { connection, refusals } = door;
+  const reply = `${door.inbox}.${crypto.randomUUID()}`;
+  let end: () => void = () => undefined;
+  try {
+    return await new Promise<Msg>((resolve, reject) => {
+      const subscription = connection.subscribe(reply, {
+        max: 1,
+        callback: (thrown, answer) => {
+          if (thrown !== null) return reject(faultOfRequest(thrown, doing));
+          if (answer.headers?.code !== noResponders || messageOfDirect(answer) !== undefined)
+            return resolve(answer);
+          reject(new NatsFault('no-stream', `cannot ${doing}: no stream is there for it`));
+        },
+      });
+      const onRefusal = (thrown: Error): void => {
+        if (thrown.message.includes(`"${subject}"`)) reject(faultOfRequest(thrown, doing));
+      };
+      refusals.add(onRefusal);
+      const timer = systemClock.setTimer(withinMs, () => {
+        reject(new NatsFault('dial-timeout', `cannot ${doing}: no answer in time`));
+      });
+      end = () => {
+        timer.cancel();
+        refusals.delete(onRefusal);
+        if (!connection.isClosed()) subscription.unsubscribe();
+      };
+      void door.ended.then((why) => {
+        reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: the connection ended`, why));
+      });
+      connection.publish(subject, payload, { reply });
+    });
+  } catch (thrown) {
+    throw faultOfRequest(thrown, doing);
+  } finally {
+    end();
+  }
+}
+
+/** Undefined: it is no message. */
+export function messageOfDirect({ data, headers }: Msg): FleetMessage | undefined {
+  const ofServer = (name: string): string => headers?.values(name).at(-1) ?? '';
+  const streamSeq = Number(ofServer('Nats-Sequence'));
+  if (headers === undefined || !Number.isSafeInteger(streamSeq) || streamSeq < 1) return undefined;
+  return {
+    streamSeq,
+    storedMs: Date.parse(ofServer('Nats-Time-Stamp')),
+    subject: ofServer('Nats-Subject'),
+    header: (name) => headers.get(name),
+    bytes: Buffer.from(data.buffer, data.byteOffset, data.length),
+  };
+}
