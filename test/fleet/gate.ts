@@ -1,0 +1,156 @@
+// A daemon that ships to a real nats-server, with clients that send commands all the time; and what it has on disk, byte for byte.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import { segmentFiles } from '../adapters/journal/reading.js';
+import { askHttp } from '../kit/ask-http.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
+import type { Owner } from '../kit/folder.js';
+import { openGateway } from '../kit/gateway.js';
+import type { Nats } from '../kit/nats.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
+
+export interface FleetGate {
+  /** The one that runs now, or ran last. */
+  readonly daemon: Daemon;
+  /** Public key of its checkpoints, in base64. */
+  readonly key: string;
+  /** Commands that were answered so far. */
+  readonly answered: number;
+  /** Clients send until `rest`, also over kills. */
+  work(): void;
+  rest(): Promise<void>;
+  /** Resolves when clients had so many more answers. */
+  untilAnswered(more: number, ms?: number): Promise<void>;
+  kill(): Promise<void>;
+  /** Again, on what it left. */
+  start(): Promise<void>;
+  /** Records that the receiver does not have yet. */
+  lag(): Promise<number>;
+  /** With clients that rest: until the receiver has everything. Returns the milliseconds. */
+  catchUp(ms?: number): Promise<number>;
+  /** All lines of its journal. */
+  journal(): Buffer;
+}
+
+export interface FleetGateOptions {
+  /** One of the server's users. */
+  readonly host: string;
+  /** Of the receiver. */
+  readonly settle?: string;
+  /** More of `audit`, as YAML on the line. */
+  readonly audit?: string;
+  /** How many send at once; default 4. */
+  readonly clients?: number;
+}
+
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+
+export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGateOptions): Promise<FleetGate> {
+  const { host, settle = '2s', audit = '', clients = 4 } = options;
+  const { servers, caFile, client } = nats.settingsOf(host);
+  const signKey = makeSignKey();
+  const read = (file = ''): string => readFileSync(file, 'utf8');
+  const urls = servers.map((server) => `tls://${server.host}:${server.port}`).join(',');
+  const sink = `{ nats: "${urls}", host: ${host}, ca: fleet-ca.pem, certificate: gate.pem, key: gate.key, settle: ${settle} }`;
+  const { daemon: first } = await openGateway(owner, {
+    audit: `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}]${audit} }`,
+    more: 'admin: { unix: admin.sock }',
+    files: {
+      'fleet-ca.pem': read(caFile),
+      'gate.pem': read(client?.certificateFile),
+      'gate.key': read(client?.keyFile),
+      'sign.pem': signKey.secretPem,
+    },
+  });
+  let daemon = first;
+  let answered = 0;
+  let stop = new AbortController();
+  let working: Promise<unknown> = Promise.resolve();
+
+  /** One client: comes again when its daemon was killed. */
+  const send = async ({ signal }: AbortController): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        const one = await openRawClient({ path: first.path('support.sock'), minor: 2 });
+        while (!signal.aborted) {
+          one.sendCommand(quota);
+          assert.equal((await one.readReply()).status, '+');
+          answered += 1;
+        }
+        one.close();
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  };
+  const gate: FleetGate = {
+    key: signKey.key,
+    get daemon() {
+      return daemon;
+    },
+    get answered() {
+      return answered;
+    },
+    work() {
+      stop = new AbortController();
+      working = Promise.all(Array.from({ length: clients }, () => send(stop)));
+      // It is looked at by `rest`.
+      working.catch(() => undefined);
+    },
+    async rest() {
+      stop.abort();
+      await working;
+    },
+    async untilAnswered(more, ms = 60_000) {
+      const enough = answered + more;
+      await until(() => answered >= enough, `${more} answers\n${daemon.output().slice(-4000)}`, ms);
+    },
+    async kill() {
+      await daemon.kill();
+    },
+    async start() {
+      const config = readFileSync(first.configFile, 'utf8');
+      daemon = await startDaemon(owner, { config, folder: first.folder });
+    },
+    async lag() {
+      const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+      const found = /^dovegate_audit_ship_lag_records\{[^}]*\} (\d+)$/m.exec(body)?.[1];
+      assert.ok(found !== undefined, body);
+      return Number(found);
+    },
+    async catchUp(ms = 120_000) {
+      const beganMs = performance.now();
+      // Nothing is behind, twice: records of the last answers may not have been on disk yet.
+      for (let left = 2; left > 0; left -= 1) {
+        await until(async () => (await gate.lag()) === 0, `no lag\n${daemon.output().slice(-4000)}`, ms);
+        if (left > 1) await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      return Math.round(performance.now() - beganMs);
+    },
+    journal() {
+      const directory = first.path('audit');
+      const segments = segmentFiles(directory).map((file) => {
+        const bytes = readFileSync(join(directory, file));
+        return file.endsWith('.gz') ? gunzipSync(bytes) : bytes;
+      });
+      return Buffer.concat(segments);
+    },
+  };
+  return gate;
+}
+
+/** Fails with the first line that differs, instead of megabytes. */
+export function assertSameLines(stored: Buffer, journal: Buffer): void {
+  if (stored.equals(journal)) return;
+  const [there, here] = [stored, journal].map((bytes) => bytes.toString('utf8').split('\n'));
+  const at = here?.findIndex((line, index) => line !== there?.[index]) ?? 0;
+  assert.fail(
+    `the stream has ${(there?.length ?? 0) - 1} lines, the journal ${(here?.length ?? 0) - 1}; line ${at + 1} is\n` +
+      `${there?.[at]?.slice(0, 200) ?? 'absent'}\nand not\n${here?.[at]?.slice(0, 200) ?? 'absent'}`,
+  );
+}
