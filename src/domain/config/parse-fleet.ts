@@ -7,6 +7,7 @@ import { defaultStream, isHostWord, verifierName } from '../fleet/block.js';
 import type { ExpectedHost } from '../fleet/shapes.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { type Cursor, validate } from './cursor.js';
+import { parseServers } from './parse-sinks.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
@@ -137,7 +138,7 @@ function settingsOf(
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
   return {
-    servers: serversAt(raw.nats, cursor),
+    servers: parseServers(raw.nats, cursor),
     caFile,
     credentialsFile,
     client: certificateFile && keyFile ? { certificateFile, keyFile } : undefined,
@@ -186,19 +187,6 @@ function keyAt(cursor: Cursor, files: FleetFiles): string | undefined {
       `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
     );
   return key;
-}
-
-function serversAt(written: string, cursor: Cursor): FleetSettings['servers'] {
-  return written.split(',').flatMap((each) => {
-    const [, at = ''] = /^tls:\/\/(.+)$/.exec(each.trim()) ?? [];
-    const server = parseHostAndPort(at);
-    if (server !== undefined) return [server];
-    cursor.error(
-      ['nats'],
-      `"${each.trim()}" is no server; write tls://HOST:PORT, with commas between several`,
-    );
-    return [];
-  });
 }
 
 function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {

@@ -92,8 +92,8 @@ function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
   };
 }
 
-/** Empty where one of them cannot be read. */
-function parseServers(written: string, at: Cursor): NatsSinkSettings['servers'] {
+/** The value of `nats`. Empty where one of them cannot be read. */
+export function parseServers(written: string, at: Cursor): NatsSinkSettings['servers'] {
   const servers: { host: string; port: number }[] = [];
   for (const url of written.split(',').map((each) => each.trim())) {
     const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;

@@ -95,7 +95,7 @@ void test('every problem at once, each at its place', () => {
   assert.deepEqual(
     problems.map(({ line, column, path: at, message }) => `${line}:${column} ${at}: ${message}`),
     [
-      '1:1 nats: "nats://nats1.example.com:4222" is no server; write tls://HOST:PORT, with commas between several',
+      '1:1 nats: nats:// is not encrypted: must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222',
       '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63',
       '4:12 hosts.gate1.key: /etc/dovegate/gone.pub cannot be read: there is no such file',
       '4:27 hosts.gate1.silent_after: must be a duration with its unit, as 500ms, 5s, 10m or 7d',
