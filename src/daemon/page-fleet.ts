@@ -52,7 +52,7 @@ export function createFleetLook(
       return {
         trouble: `${setting} is not what ${writer} writes; name the status.json in its state directory`,
       };
-    const trouble = whyOld(seen.at, clock.wallMs());
+    const trouble = whyOld(seen.at, clock.wallMs()) ?? whyAway(found.text);
     return { seen, ...(trouble !== undefined && { trouble }) };
   }
 }
@@ -76,6 +76,13 @@ function whyOld(at: string, nowMs: number): string | undefined {
   if (ageMs < -freshMs)
     return `this was written at {${at}}, which is still to come by the clock of this host; set the clocks`;
   return undefined;
+}
+
+/** Undefined: the stream can be read. Why it cannot may name files of the verifier, so only its log says it. */
+function whyAway(text: string): string | undefined {
+  const { away }: Unsure<FleetStatus> = parseObject(text) ?? {};
+  if (!isObject(away) || !isTime(away['since'])) return undefined;
+  return `${writer} cannot read the stream since {${away['since']}}; its log says why`;
 }
 
 /** Undefined: it is not a status of ours. */

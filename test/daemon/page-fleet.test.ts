@@ -86,6 +86,14 @@ void test('an old one is shown with a word, and one from the future too', async 
   assert.match((await early.look()).trouble ?? '', /still to come by the clock of this host/);
 });
 
+void test('a stream that cannot be read now: since when, and nothing of files', async (t) => {
+  const { look, put } = lookAt(t);
+  put({ ...status, away: { since: '2026-11-21T08:58:00.000Z', text: 'cannot read /etc/x' } });
+  const { trouble, seen } = await look();
+  assert.match(trouble ?? '', /cannot read the stream since \{2026-11-21T08:58:00\.000Z\}; its log/);
+  assert.ok(seen !== undefined && !JSON.stringify({ trouble, seen }).includes('/etc/x'));
+});
+
 void test('why there is none, without a path; and a later look finds what came', async (t) => {
   const { look, put, later, file } = lookAt(t);
   const told = async (): Promise<string> => {

@@ -59,6 +59,10 @@ export interface NatsOptions {
   readonly stream?: string;
   /** More of its configuration. */
   readonly more?: string;
+  /** All of its configuration, instead. */
+  readonly configuration?: (folder: string, port: number) => string;
+  /** With it: of the names in the users' certificates; default `fleet.test`. */
+  readonly domain?: string;
   /** Default: {@link natsReleases}. */
   readonly release?: string;
   /** Where it listens; default 127.0.0.1. With a launcher in front of its command line, for a network of its own (cable.ts). */
@@ -90,7 +94,7 @@ function whyNot(release: string): string | undefined {
  */
 export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
   const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
-  const { address = '127.0.0.1', launcher = [] } = options;
+  const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
   const why = whyNot(release);
   if (why !== undefined) {
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no nats-server: ${why}`);
@@ -125,7 +129,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   let access: string;
   if (byCertificate) {
     for (const name of users.keys()) {
-      const own = authority.issue({ names: [`${name}.fleet.test`], client: true });
+      const own = authority.issue({ names: [`${name}.${domain}`], client: true });
       file(`${name}.pem`, own.certificatePem);
       file(`${name}.key`, own.keyPem);
     }
@@ -138,7 +142,8 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const store = join(folder, 'store');
   file(
     'nats.conf',
-    `server_name: fleet
+    options.configuration?.(folder, port) ??
+      `server_name: fleet
 listen: "${address}:${port}"
 jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${isSynced ? ', sync_interval: always' : ''} }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
