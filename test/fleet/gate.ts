@@ -30,6 +30,10 @@ export interface FleetGate {
   start(): Promise<void>;
   /** Records that the receiver does not have yet. */
   lag(): Promise<number>;
+  /** Of the receiver: `connected`, `away`, ... */
+  state(): Promise<string>;
+  /** Under load: until the receiver has all but the last moment's records. */
+  untilShipped(): Promise<void>;
   /** With clients that rest: until the receiver has everything. Returns the milliseconds. */
   catchUp(ms?: number): Promise<number>;
   /** All lines of its journal. */
@@ -122,6 +126,14 @@ export async function openFleetGate(owner: Owner, nats: Nats, options: FleetGate
       const found = /^dovegate_audit_ship_lag_records\{[^}]*\} (\d+)$/m.exec(body)?.[1];
       assert.ok(found !== undefined, body);
       return Number(found);
+    },
+    async state() {
+      const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
+      return String(JSON.parse(body).shipping[0].state);
+    },
+    async untilShipped() {
+      const isNear = async (): Promise<boolean> => (await gate.lag()) < 500;
+      await until(isNear, `records arrive\n${daemon.output().slice(-4000)}`, 120_000);
     },
     async catchUp(ms = 120_000) {
       const beganMs = performance.now();
