@@ -21,9 +21,9 @@ export interface Awaited {
 const awaitedMax = 16;
 
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
-  const [oldest] = all.keys();
-  if (all.size >= awaitedMax && oldest !== undefined && !all.has(seq)) all.delete(oldest);
   all.set(seq, awaited);
+  // The highest vouches for most: it must not go for lower ones that come later, as signed heads do when a stream is read again.
+  if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
 }
 
 /** What a chain needs of whoever reads the stream. */

@@ -154,10 +154,11 @@ class Verifier implements Fleet {
   }
 
   accept(nowMs: number): number {
-    const trails = this.#judgeTrails(nowMs);
+    const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length;
     for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
-    for (const awaited of this.#awaited.values()) awaited.clear();
+    // What was not looked for to the end yet, nobody knows to be missing.
+    if (!this.#findings.isReread) for (const awaited of this.#awaited.values()) awaited.clear();
     for (const chains of this.#chains.values()) {
       const current = currentOf(chains);
       for (const chain of chains) chain.accept(chain === current);

@@ -201,3 +201,46 @@ void test('more that is missing than was accepted is told when it is read a seco
   takeAll(fleet, [...stream.slice(0, 1), ...stream.slice(3)]);
   assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
 });
+
+void test('the last head that was read is missed, however many signed ones come first', () => {
+  const gate = new PaperGate();
+  const stream: PaperMessage[] = [];
+  const lines: string[] = [];
+  const fleet = fleetOf(undefined, { checkpointKey: key.key });
+  for (let round = 0; round < 20; round += 1) {
+    gate.exchanges(2);
+    gate.checkpoint();
+    const sent = stream.reduce((sum, { body }) => sum + body.toString().split('\n').length - 1, 0);
+    const more = blocks(gate.lines.slice(sent), 100);
+    takeAll(fleet, more);
+    stream.push(...more);
+    const before = lines.length === 0 ? undefined : readCheckpoint(lines.at(-1) ?? '');
+    const seen = { heads: fleet.heads(), findings: 0 };
+    lines.push(signCheckpoint(seen, before, key.secretPem, started).line);
+  }
+  gate.exchanges(2);
+  gate.checkpoint();
+  const end = blocks(gate.lines.slice(-5), 100);
+  takeAll(fleet, end);
+  const head = gate.ledger.seq;
+  fleet.rewind([]);
+  // A store that was put back: the verifier's lines are sent again before the gates fill it up.
+  takeAll(fleet, [...lines.map(logged), ...stream]);
+  assert.deepEqual(told(fleet.judge(started)), [['cut-in-stream', 'gate1', head]]);
+  takeAll(fleet, end);
+  assert.deepEqual(told(fleet.judge(started)), []);
+});
+
+void test('an acceptance while everything is read a second time accepts nothing that was not looked for', () => {
+  const stream = blocks(makeGate().lines);
+  const fleet = fleetOf();
+  takeAll(fleet, stream);
+  fleet.rewind([]);
+  takeAll(fleet, stream.slice(0, 1));
+  const again = loaded(fleet);
+  again.accept(started);
+  takeAll(again, stream.slice(1, 3));
+  assert.deepEqual(told(again.judge(started)), [['cut-in-stream', 'gate1', 16]]);
+  again.accept(started);
+  assert.deepEqual(told(again.judge(started)), []);
+});
