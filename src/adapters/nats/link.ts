@@ -46,6 +46,8 @@ export interface NatsLink {
   ): Promise<{ readonly streamSeq: number; readonly isDuplicate: boolean }>;
   info(stream: string): Promise<StreamInfo>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
+  /** The first message from a number on. Undefined: there is none. */
+  messageFrom(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
   /**
    * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader; goes on when new ones
    * come, until the signal is aborted, or, with `untilSeq`, ends behind that one or when nothing is left. Rejects when the connection ends.
@@ -196,6 +198,13 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
         stream,
         `ask ${place} for message ${streamSeq} of ${stream}`,
         JSON.stringify({ seq: streamSeq }),
+      ),
+    messageFrom: (stream, streamSeq) =>
+      direct(
+        stream,
+        stream,
+        `ask ${place} for the first message of ${stream} from ${streamSeq} on`,
+        JSON.stringify({ seq: streamSeq, next_by_subj: '>' }),
       ),
     async publish(subject, headers, bytes, expected) {
       const doing = `publish to ${subject} at ${place}`;

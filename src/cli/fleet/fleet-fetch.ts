@@ -160,7 +160,9 @@ function openSegments(directory: string) {
           note(`seq ${link.seq} does not follow the record before it`);
         else if (before === undefined && link.seq !== 1) note(`the first record is seq ${link.seq}`);
         const named = link === undefined ? undefined : segmentBefore(line);
-        if (named !== undefined) {
+        if (named !== undefined && Number.parseInt(named, 10) <= number)
+          note(`seq ${link?.seq ?? 0} names ${named} as the segment before, which came already`);
+        else if (named !== undefined) {
           writeLines(bytes.subarray(from, at));
           from = at;
           close(named);

@@ -43,7 +43,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const saved = folder.load();
     const checkpointKey = checkpointKeyOf(folder);
     const fleet = openFleet(settings, checkpointKey, saved?.fleet);
-    const reader = createStreamReader(fleet, stream, saved, folder, () => saved?.told ?? []);
+    const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? []);
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const heads = keptHeads(flags, checkpointKey);
     const recordsBefore = fleet.records;
@@ -81,6 +81,12 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     else await printReport(screen, status, { findings, accepted, read, tookMs });
     await screen.flush();
     return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
+  } catch (fault) {
+    if (!stop.signal.aborted || fault instanceof CommandFault) throw fault;
+    throw new CommandFault(
+      exitCodes.notCarriedOut,
+      'stopped before the end; the next run goes on from there',
+    );
   } finally {
     offSignal();
     await opened?.close();

@@ -111,7 +111,7 @@ class Watch {
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
     const fleet = openFleet(settings, checkpointKeyOf(this.#folder), saved?.fleet);
-    return createStreamReader(fleet, settings.stream, saved, this.#folder, () => this.#book.names());
+    return createStreamReader(fleet, settings, saved, this.#folder, () => this.#book.names());
   }
 
   stop(): void {
@@ -172,6 +172,7 @@ class Watch {
     } finally {
       this.#tick?.cancel();
     }
+    if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();
     this.#judge();
     this.#writeStatus(systemClock.wallMs());
@@ -223,6 +224,7 @@ class Watch {
     } finally {
       timer?.cancel();
       this.#link = undefined;
+      this.#lag = undefined;
       this.#isWhole = false;
       const closed = link.close().catch(() => undefined);
       await Promise.race([

@@ -21,7 +21,22 @@ export interface SavedState {
   /** Of the stream, RFC 3339 as the server says it; undefined: never seen. */
   readonly created: string | undefined;
   /** Of the last message that was read, in `Dovegate-Head` and its subject; undefined: none yet. */
-  readonly last: { readonly streamSeq: number; readonly subject: string; readonly head: string } | undefined;
+  readonly last:
+    | {
+        readonly streamSeq: number;
+        readonly subject: string;
+        readonly head: string;
+        /** Milliseconds since 1970, by the server's clock. */
+        readonly storedMs: number;
+      }
+    | undefined;
+  /** What the stream did not have any more when that was last looked at. */
+  readonly gone: {
+    /** Messages before this one. */
+    readonly firstSeq: number;
+    /** How many between the first and the last. */
+    readonly deleted: number;
+  };
   /** What `Fleet.save` gave. */
   readonly fleet: unknown;
   /** What `watch` has told: names of findings that have not ended yet. */
@@ -32,6 +47,8 @@ const stateFormat = 1;
 const statusName = 'status.json';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
+
+export const nothingGone: SavedState['gone'] = { firstSeq: 1, deleted: 0 };
 
 /** Makes the directory where it is not there. Rejects with a CommandFault, also while another process has it. */
 export async function openStateFolder({ state: folder, stream, checkpointKeyFile }: FleetSettings) {
@@ -67,10 +84,11 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
           exitCodes.configuration,
           `${at('state.json')} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
         );
-      const { created, last, fleet, told } = saved;
+      const { created, last, gone, fleet, told } = saved;
       return {
         created: typeof created === 'string' ? created : undefined,
         last: isLast(last) ? last : undefined,
+        gone: isGone(gone) ? gone : nothingGone,
         fleet,
         told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
       };
@@ -152,7 +170,12 @@ function readOrMakeKey(named: string | undefined, path: string): string {
 }
 
 function isLast(value: unknown): value is NonNullable<SavedState['last']> {
-  return isObject(value) && Number.isSafeInteger(value['streamSeq']) && typeof value['subject'] === 'string';
+  if (!isObject(value) || typeof value['storedMs'] !== 'number') return false;
+  return Number.isSafeInteger(value['streamSeq']) && typeof value['subject'] === 'string';
+}
+
+function isGone(value: unknown): value is SavedState['gone'] {
+  return isObject(value) && Number.isSafeInteger(value['firstSeq']) && Number.isSafeInteger(value['deleted']);
 }
 
 /** What a verifier wrote last into a state directory; undefined: nothing yet. Throws a CommandFault. */

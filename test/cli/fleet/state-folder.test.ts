@@ -37,13 +37,21 @@ void test('one process has it; what was saved is there for the next one', async 
     faultOf(exitCodes.notCarriedOut, /has the state in/),
   );
   assert.equal(folder.load(), undefined);
-  const last = { streamSeq: 7, subject: 'dovegate.audit.gate1.ab', head: 'cd' };
-  folder.save({ created: '2026-11-20T08:00:00Z', last, fleet: { some: 'state' }, told: ['silent gate1  '] });
+  const last = { streamSeq: 7, subject: 'dovegate.audit.gate1.ab', head: 'cd', storedMs: 8 };
+  const gone = { firstSeq: 3, deleted: 1 };
+  folder.save({
+    created: '2026-11-20T08:00:00Z',
+    last,
+    gone,
+    fleet: { some: 'state' },
+    told: ['silent gate1  '],
+  });
   folder.close();
   const next = await openStateFolder(settingsAt(state));
   assert.deepEqual(next.load(), {
     created: '2026-11-20T08:00:00Z',
     last,
+    gone,
     fleet: { some: 'state' },
     told: ['silent gate1  '],
   });

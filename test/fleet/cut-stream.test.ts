@@ -1,0 +1,192 @@
+// Goal: what an administrator of the server takes out of the stream, in spite of its settings, is not called complete; and a watch of such a
+// stream goes on. Phases: all messages gone before their age; gone before they were read; one deleted from between; a tail that is gone; a
+// consumer that stands still; a key that is gone; SIGTERM while a server hangs. What must not happen: exit 0, or a watch that says nothing.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openNats } from '../../src/adapters/nats/link.js';
+import { makeSignKey } from '../../src/domain/audit/ledger.js';
+import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
+import { writeJournal } from '../cli/audit/shown.js';
+import { builtProgram } from '../kit/daemon.js';
+import { endBefore } from '../kit/folder.js';
+import { type Nats, openNatsServer } from '../kit/nats.js';
+import { until } from '../kit/until.js';
+import { type Desk, fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
+
+const stream = 'DOVEGATE_AUDIT';
+const patient = { ...trusted, silent_after: '1h' };
+type Answer = Readonly<Record<string, unknown>>;
+
+async function configOf(nats: Nats): Promise<Answer> {
+  const { config } = await nats.api(`STREAM.INFO.${stream}`);
+  assert.ok(typeof config === 'object' && config !== null);
+  return { ...config };
+}
+
+/** As an administrator does whom deny_purge stops: everything is too old for a moment. */
+async function empty(nats: Nats): Promise<void> {
+  const config = await configOf(nats);
+  const second = 1_000_000_000;
+  const age = { max_age: second / 5, duplicate_window: second / 5 };
+  const changed = await nats.api(`STREAM.UPDATE.${stream}`, { ...config, ...age });
+  assert.equal(changed['error'], undefined, JSON.stringify(changed));
+  await until(async () => {
+    const { state } = await nats.api(`STREAM.INFO.${stream}`);
+    return JSON.stringify(state).includes('"messages":0');
+  }, 'the stream is empty');
+  await nats.api(`STREAM.UPDATE.${stream}`, config);
+}
+
+async function sendTo(nats: Nats, lines: ReturnType<typeof readLines>, from: number, to: number) {
+  const link = await openNats(nats.settingsOf('gate1'));
+  await send(link, 'gate1', { ...lines, lines: lines.lines.slice(from, to) }, 5);
+  await link.close();
+}
+
+async function findingsOf(desk: Desk, ...flags: string[]): Promise<string[]> {
+  const done = await desk.run('verify', '--json', ...flags);
+  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
+  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
+  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
+}
+
+function start(nats: Nats, desk: Desk, name: string) {
+  const child: ChildProcess = spawn(
+    process.execPath,
+    [builtProgram, 'audit', 'fleet', name, '--config', desk.config],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const said = { text: '', errors: '' };
+  child.stdout?.on('data', (chunk: Buffer) => {
+    said.text += chunk.toString();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    said.errors += chunk.toString();
+  });
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+  });
+  endBefore(nats.folder, async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return { child, said, ended };
+}
+
+async function openLab(t: TestContext) {
+  const nats = await openNatsServer(t, { gates: ['gate1'] });
+  if (skipOf(t, nats)) return undefined;
+  return { nats, lines: readLines(await writeJournal(t)), desk: openDesk(nats, { gate1: patient }) };
+}
+
+void test('messages that were removed before their age, or before they were read', {
+  timeout: 120_000,
+}, async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await fill(nats, { gate1: { ...lines, lines: lines.lines.slice(0, 20) } });
+  assert.deepEqual(await findingsOf(desk), []);
+  await empty(nats);
+  const gone = await findingsOf(desk);
+  assert.match(
+    gone[0] ?? '',
+    /^- cut-in-stream: messages before \d+ of DOVEGATE_AUDIT were removed before their/,
+  );
+  // The verifier's own checkpoint.
+  assert.match(
+    gone[1] ?? '',
+    /^- cut-in-stream: messages \d+ to \d+ of DOVEGATE_AUDIT were removed before they/,
+  );
+  assert.equal(gone.length, 2);
+  assert.deepEqual(await findingsOf(desk), gone, 'told once');
+  assert.deepEqual(await findingsOf(desk, '--accept'), []);
+  await sendTo(nats, lines, 20, 30);
+  assert.deepEqual(await findingsOf(desk), []);
+  await sendTo(nats, lines, 30, 40);
+  await empty(nats);
+  const unread = await findingsOf(desk);
+  assert.match(unread.join('\n'), /messages \d+ to \d+ of DOVEGATE_AUDIT were removed before they were read/);
+});
+
+void test('a message that was deleted from between others', { timeout: 120_000 }, async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await nats.api(`STREAM.CREATE.${stream}`, {
+    name: stream,
+    subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
+    storage: 'file',
+    allow_direct: true,
+  });
+  await sendTo(nats, lines, 0, 30);
+  assert.deepEqual(await findingsOf(desk), []);
+  await nats.api(`STREAM.MSG.DELETE.${stream}`, { seq: 3 });
+  const [gone = '', ...others] = await findingsOf(desk);
+  assert.match(gone, /^- cut-in-stream: 1 of the messages between the first and the last/);
+  assert.deepEqual(others, []);
+  assert.deepEqual(await findingsOf(desk), [gone], 'told once');
+  assert.match((await findingsOf(desk, '--whole')).join('\n'), /gate1 missing: records 11 to 15/);
+});
+
+void test('a watch goes on where the end of the stream is gone', { timeout: 120_000 }, async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await fill(nats, { gate1: { ...lines, lines: lines.lines.slice(0, 20) } });
+  await empty(nats);
+  const watch = start(nats, desk, 'watch');
+  await until(
+    () => watch.said.text.includes('"never-seen"'),
+    'a host that has nothing in the stream is told',
+  );
+
+  // Somebody changes what our consumer delivers: its heartbeats go on, and nothing comes.
+  await sendTo(nats, lines, 0, 5);
+  await until(() => watch.said.text.includes('"finding-ended","kind":"never-seen"'), 'it reads');
+  const { consumers } = await nats.api(`CONSUMER.LIST.${stream}`, {});
+  const [own] = Array.isArray(consumers) ? consumers : [];
+  const changed = await nats.api(`CONSUMER.CREATE.${stream}.${own.name}.dovegate.audit.nobody.x`, {
+    stream_name: stream,
+    config: { ...own.config, filter_subject: 'dovegate.audit.nobody.x' },
+  });
+  assert.equal(changed['error'], undefined, JSON.stringify(changed));
+  await sendTo(nats, lines, 5, 20);
+  const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
+  await until(() => status().gates[0]?.seq === 20, 'it reads by another consumer', 60_000);
+  watch.child.kill('SIGTERM');
+  assert.equal(await watch.ended, 0, watch.said.errors);
+});
+
+void test('a watch that cannot sign ends with a fault; SIGTERM while a server hangs', {
+  timeout: 120_000,
+}, async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await fill(nats, { gate1: { ...lines, lines: lines.lines.slice(0, 20) } });
+  const key = join(nats.folder, 'checkpoint.pem');
+  writeFileSync(key, makeSignKey().secretPem, { mode: 0o600 });
+  desk.write({ gate1: patient }, { checkpoint_key: key });
+  await nats.freeze();
+  const watch = start(nats, desk, 'watch');
+  await until(() => watch.said.text.includes('"stream-away"'), 'it watches');
+  rmSync(key);
+  nats.thaw();
+  assert.equal(await watch.ended, 78, watch.said.text);
+  assert.match(watch.said.errors, /checkpoint\.pem, the key of checkpoints: there is no such file/);
+
+  writeFileSync(key, makeSignKey().secretPem, { mode: 0o600 });
+  await nats.freeze();
+  const verify = start(nats, desk, 'verify');
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  const startMs = performance.now();
+  verify.child.kill('SIGTERM');
+  assert.equal(await verify.ended, 75, verify.said.errors);
+  assert.match(verify.said.errors, /^dovegate: stopped before the end/);
+  assert.ok(performance.now() - startMs < 8_000);
+  nats.thaw();
+});
