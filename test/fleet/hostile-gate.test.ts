@@ -6,9 +6,12 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect, type MsgHdrs, type NatsConnection, headers as newHeaders } from '@nats-io/transport-node';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
+import { genesisHash, sealLine } from '../../src/domain/audit/ledger.js';
+import { formatHead } from '../../src/domain/fleet/block.js';
 import type { Owner } from '../kit/folder.js';
 import { type Nats, natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
+import { fill, openDesk, skipOf } from './fleet-lab.js';
 
 const stream = 'DOVEGATE_AUDIT';
 const subject = `dovegate.audit.gate1.${'a'.repeat(32)}`;
@@ -106,3 +109,50 @@ for (const release of natsReleases) {
     stop.abort();
   });
 }
+
+test("what a gate writes commands no terminal, and takes no other host's name", {
+  timeout: 60_000,
+}, async (t) => {
+  const nats = await openNatsServer(t, { gates: ['gate1'] });
+  if (skipOf(t, nats)) return;
+  await fill(nats, {});
+  const desk = openDesk(nats, { gate1: { silent_after: '1h' } });
+  const link = await openNats(nats.settingsOf('gate1'));
+  t.after(() => link.close());
+  const evil = '\u001b]0;owned\u0007\u009b31m\u202e';
+  const journal = 'a'.repeat(32);
+  const time = new Date().toISOString();
+  const record = {
+    time,
+    event: 'admission',
+    session: evil,
+    id: `E1${evil}`,
+    user: `x${evil}@y`,
+    policy: evil,
+  };
+  const body = { ...record, version: evil, verb: evil, host: 'gate2', decision: 'allow' };
+  const { line, hash } = sealLine(1, JSON.stringify(body).slice(1, -1), genesisHash);
+  const head = { kind: 'block', first: 1, last: 1, head: hash } as const;
+  const { streamSeq } = await link.publish(subject, formatHead(journal, head), Buffer.from(line), 0);
+  const mark = [
+    ['Dovegate-Forked', '5'],
+    ['Dovegate-Head', '-'],
+    ['Dovegate-Text', evil],
+  ] as const;
+  await link.publish(subject, mark, Buffer.alloc(0), streamSeq);
+  const control = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/u;
+  for (const args of [
+    ['verify'],
+    ['verify', '--json'],
+    ['status'],
+    ['status', '--json'],
+    ['search'],
+    ['search', '--json'],
+  ]) {
+    const { exit, text } = await desk.run(...args);
+    assert.doesNotMatch(text, control, args.join(' '));
+    assert.ok(exit <= 1, text);
+    assert.match(text, args[0] === 'search' ? /E1/ : /cut-at-host/, args.join(' '));
+    if (args[0] === 'search') assert.doesNotMatch(text, /gate2/);
+  }
+});

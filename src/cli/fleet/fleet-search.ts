@@ -27,6 +27,8 @@ export interface SearchRequest {
 
 /** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
 const doubtMs = 3_600_000;
+/** Journals that are followed at once: of more, the one that was silent longest ends, with its exchanges still open. */
+const journalsMax = 1_000;
 
 const hostColumn: Column<ExchangeRow> = {
   name: 'HOST',
@@ -44,7 +46,8 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
   let rows = 0;
   const show = async (host: string, found: readonly ExchangeRow[]): Promise<void> => {
     for (const each of found) {
-      const row = { ...each, fields: { host, ...each.fields } };
+      // In front, and the stream's: a record may hold a field of this name.
+      const row = { ...each, fields: Object.assign({ host }, each.fields, { host }) };
       rows += 1;
       for (const line of json ? [formatJsonRow(row)] : table.add(row)) await screen.print(line);
     }
@@ -67,7 +70,14 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
         if (chain === undefined || readHeadOf(message.header)?.kind !== 'block') continue;
         const { host } = chain;
         const known = searches.get(message.subject) ?? { search: createSearch(filter), host };
+        // The one that was heard last is the last.
+        searches.delete(message.subject);
         searches.set(message.subject, known);
+        const [oldest] = searches;
+        if (searches.size > journalsMax && oldest !== undefined) {
+          searches.delete(oldest[0]);
+          await show(oldest[1].host, oldest[1].search.finish());
+        }
         await show(host, known.search.take(message.bytes));
         if (screen.isGone) return exitCodes.ok;
       }

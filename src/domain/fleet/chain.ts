@@ -332,6 +332,8 @@ export class Chain {
   #noteAdmission(text: string, seq: number): void {
     const id = readWord(text, 'id');
     if (id !== undefined && id.length <= wordCharsMax) {
+      // Once more: the oldest must stay the first.
+      this.#open.delete(id);
       if (this.#open.size < openMax) this.#open.set(id, { seq, storedMs: this.#storedMs });
       else this.state.unfollowed += 1;
     }
