@@ -18,7 +18,7 @@ export async function requestDirect(
   payload: string | undefined,
   withinMs: number,
 ): Promise<Msg> {
-  const { connection, refusals } = door;
+  const { connection, refusals, endings } = door;
   const reply = `${door.inbox}.${crypto.randomUUID()}`;
   let end: () => void = () => undefined;
   try {
@@ -39,14 +39,16 @@ export async function requestDirect(
       const timer = systemClock.setTimer(withinMs, () => {
         reject(new NatsFault('dial-timeout', `cannot ${doing}: no answer in time`));
       });
+      const onEnd = (why: NatsFault | undefined): void => {
+        reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: the connection ended`, why));
+      };
+      endings.add(onEnd);
       end = () => {
         timer.cancel();
         refusals.delete(onRefusal);
+        endings.delete(onEnd);
         if (!connection.isClosed()) subscription.unsubscribe();
       };
-      void door.ended.then((why) => {
-        reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: the connection ended`, why));
-      });
       connection.publish(subject, payload, { reply });
     });
   } catch (thrown) {

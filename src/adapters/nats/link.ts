@@ -111,6 +111,10 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
     return new NatsFault('closed-early', `${place} ended the connection${words}`, thrown);
   });
 
+  const endings: ReadDoor['endings'] = new Set();
+  void ended.then((why) => {
+    for (const tell of endings) tell(why);
+  });
   const refusals: ReadDoor['refusals'] = new Set();
   void (async () => {
     for await (const status of connection.status()) {
@@ -183,6 +187,7 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
     inbox,
     payloadMax: connection.info?.max_payload ?? 1 << 20,
     ended,
+    endings,
     refusals,
     ask,
   };

@@ -33,6 +33,8 @@ export interface ReadDoor {
   /** Of one message, by the server. */
   readonly payloadMax: number;
   readonly ended: Promise<NatsFault | undefined>;
+  /** Called when the connection ends: a question must leave nothing at the promise, which lives for months. */
+  readonly endings: Set<(fault: NatsFault | undefined) => void>;
   /** Called with the server's words when it refuses something that no request stands behind. */
   readonly refusals: Set<(thrown: Error) => void>;
   /** One question to JetStream's API; rejects with a NatsFault. */
