@@ -97,7 +97,11 @@ class Verifier implements Fleet {
     );
     this.#findings.load(state?.findings ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
-    for (const [host, named] of state?.keys ?? []) this.#keysOf(host).named.push(...named);
+    for (const [host, [listed, ...named]] of state?.keys ?? []) {
+      const keys = this.#keysOf(host);
+      // Where another key is listed now, the one before may have been stolen, and so may what it named.
+      if (listed === (keys.listed ?? '')) keys.named.push(...named);
+    }
     for (const { host, journal, seq, ...awaited } of state?.awaited ?? [])
       this.#awaitedOf(host, journal).set(seq, awaited);
     for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
@@ -183,7 +187,7 @@ class Verifier implements Fleet {
       chains: [...this.#chains.values()].flat().map((chain) => chain.save()),
       keys: [...this.#keys]
         .filter(([, { named }]) => named.length > 0)
-        .map(([host, { named }]) => [host, named]),
+        .map(([host, { listed, named }]) => [host, [listed ?? '', ...named]]),
       awaited,
       findings: kept,
       more,

@@ -102,7 +102,7 @@ export interface FleetState {
   readonly firstMs: number;
   readonly isReread: boolean;
   readonly chains: readonly ChainState[];
-  /** Keys that keys of a host named, by host. */
+  /** By host: the listed key, or an empty text, and those that it named, and those that they named. */
   readonly keys: readonly (readonly [string, readonly string[]])[];
   readonly awaited: readonly ExpectedHead[];
   readonly findings: readonly KeptFinding[];

@@ -244,3 +244,19 @@ void test('an acceptance while everything is read a second time accepts nothing 
   again.accept(started);
   assert.deepEqual(told(again.judge(started)), []);
 });
+
+void test('what a key named is trusted no longer than that key', () => {
+  const next = makeSignKey();
+  const gate = new PaperGate();
+  gate.checkpoint({ next_key: next.key });
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines));
+  const state = JSON.parse(JSON.stringify(fleet.save()));
+  assert.ok(JSON.stringify(state.keys).includes(next.key));
+  const keysWith = (listed: string): unknown => {
+    const hosts = new Map([['gate1', { key: listed, silentMs: 60_000 }]]);
+    return JSON.parse(JSON.stringify(createFleet(optionsOf(undefined, { hosts }), state).save())).keys;
+  };
+  assert.deepEqual(keysWith(key.key), state.keys);
+  assert.deepEqual(keysWith(makeSignKey().key), []);
+});
