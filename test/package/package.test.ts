@@ -40,6 +40,7 @@ const licences = new Set([
   'MIT',
   'ISC',
   'Apache-2.0',
+  'Unlicense',
   'BSD-2-Clause',
   'BSD-3-Clause',
   'BlueOak-1.0.0',
