@@ -356,7 +356,7 @@ export function createServiceManager(
 }
 
 /** The system's nice value of threads that must not slow commands down. */
-const niceValue = 10;
+const niceValue = 19;
 
 /** Of the thread that calls it, for good. */
 export function lowerPriority(): void {
