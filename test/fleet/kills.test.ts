@@ -100,7 +100,7 @@ for (const release of natsReleases)
     const { server, both, cuts } = counts;
     t.diagnostic(
       `nats-server ${nats.version}: ${records} records in ${messages.length} messages; SIGKILLs: ${server} of the server, ${counts.gate} of ` +
-        `the gate, ${both} of both; ${cuts} cuts; ${gate.answered} commands; caught up in ${caughtUpMs} ms; ` +
+        `the gate, ${both} of both; ${cuts} cuts; ${gate.answered} commands, ${gate.refused} refused; caught up in ${caughtUpMs} ms; ` +
         `${((performance.now() - beganMs) / 1000).toFixed(0)} s in all`,
     );
   });
