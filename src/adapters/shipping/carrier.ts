@@ -1,8 +1,10 @@
 // How records get to a receiver, whatever its kind: what the script that ships them asks of it.
 
-import type { Batch, Follower, Position } from './follow.js';
+import type { Batch, BatchLimits, Follower, Position } from './follow.js';
 
 export interface Carrier {
+  /** Of what it is given at once; undefined: the usual. */
+  readonly batches?: BatchLimits;
   /** Seq of the last record that has left. */
   readonly sentSeq: number;
   /** Behind the last record that is certainly there. It goes back where the receiver has lost some. */

@@ -43,13 +43,22 @@ export type Comparison =
   /** Another record. `hash`: undefined where it is gone, and the one behind it does not follow the other's. */
   | { readonly hash: string | undefined };
 
-/** Bytes that are read at once, and so of a batch. A line has at most 7 KiB. */
-const batchBytes = 1 << 16;
+/** How much is read and given out at once: bytes of at least one line, which has at most 7 KiB. */
+export interface BatchLimits {
+  readonly bytes: number;
+  readonly lines: number;
+}
+
+const usualLimits: BatchLimits = { bytes: 64 << 10, lines: Number.POSITIVE_INFINITY };
 
 export type Follower = ReturnType<typeof createFollower>;
 
 /** Follows the journal in a directory from `beginning`, until it is told another position; one call at a time. */
-export function createFollower(directory: string, tell: (fault: FollowFault) => void) {
+export function createFollower(
+  directory: string,
+  tell: (fault: FollowFault) => void,
+  most: BatchLimits = usualLimits,
+) {
   let position = beginning;
   let reader: SegmentReader | undefined;
   /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
@@ -157,7 +166,7 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
     const { number } = reader.segment;
     let damagedAt: number | undefined;
     for (let at = number === position.segment ? position.bytes : 0; ; ) {
-      const bytes = await readOf(reader, at, batchBytes);
+      const bytes = await readOf(reader, at, most.bytes);
       const lines: Batch['lines'][number][] = [];
       let start = 0;
       for (;;) {
@@ -180,11 +189,12 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
           tellMissing(claim.seq);
           position = { segment: number, bytes: at + lf + 1, seq: claim.seq, hash: claim.hash };
           lines.push({ seq: claim.seq, bytes: line });
+          if (lines.length >= most.lines) return { lines, position };
         }
         start = lf + 1;
       }
       if (lines.length > 0) return { lines, position };
-      if (bytes.length < batchBytes) return undefined;
+      if (bytes.length < most.bytes) return undefined;
       // Nothing but damage so far; where not even a line ends, the whole of it is passed over.
       if (start === 0) damagedAt ??= at;
       at += start === 0 ? bytes.length : start;

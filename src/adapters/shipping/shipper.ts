@@ -70,7 +70,7 @@ export function startShipper(options: ShipperOptions) {
   const { sink, carrier, clock, observe, untilSeq } = options;
   const bell = new WakeSignal(clock);
   const lag = createLag();
-  const follower = createFollower(options.directory, tellFault);
+  const follower = createFollower(options.directory, tellFault, carrier.batches);
   /** Aborted first: send what is there and stop. Aborted second: stop. */
   const ending = new AbortController();
   const hurry = new AbortController();

@@ -39,7 +39,7 @@ export interface ChainContext {
 
 /** Lines of gates have at most 7 KiB; what is far longer is not hashed, let alone parsed. */
 const lineBytesMax = 64 << 10;
-/** Gates send a sixteenth of it at most; a message full of signatures shall not hold up the others. */
+/** Gates send a quarter of it at most; a message full of signatures shall not hold up the others. */
 const blockBytesMax = 1 << 20;
 /** Admissions without completion that are remembered; no gate has as many at once. */
 export const openMax = 10_000;
@@ -160,7 +160,7 @@ export class Chain {
     this.#storedMs = message.storedMs;
     this.#records = 0;
     if (bytes.length > blockBytesMax) {
-      const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 64 KiB: it was not read`;
+      const text = `the message at ${message.streamSeq} has ${bytes.length} bytes, and gates send none above 256 KiB: it was not read`;
       this.#tell('malformed', this.state.seq + 1, text);
       return 0;
     }

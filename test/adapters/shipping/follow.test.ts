@@ -66,6 +66,31 @@ void test('records are given out as they come, through rotation and compression'
   assert.deepEqual(faults, []);
 });
 
+void test('no more is given out at once than was asked for, and nothing is left out by that', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(100);
+  journal.rotate();
+  journal.write(101);
+  journal.compress(1);
+  for (const most of [
+    { bytes: 64 << 10, lines: 7 },
+    { bytes: 8 << 10, lines: 1000 },
+  ]) {
+    const follower = createFollower(journal.directory, (fault) => assert.fail(fault.kind), most);
+    t.after(() => follower.close());
+    const texts: string[] = [];
+    for (;;) {
+      const batch = await follower.next(journal.seq);
+      if (batch === undefined) break;
+      const lines = batch.lines.map(({ bytes }) => bytes.toString());
+      assert.ok(lines.length <= most.lines && lines.join('\n').length < most.bytes);
+      assert.equal(batch.position.seq, batch.lines.at(-1)?.seq);
+      texts.push(...lines);
+    }
+    assert.deepEqual(texts, journal.lines);
+  }
+});
+
 void test('one can go on behind every batch, in either form of the segment', async (t) => {
   const journal = openDiskJournal(t);
   for (let count = 0; count < 3; count += 1) {

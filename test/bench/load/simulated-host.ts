@@ -8,8 +8,9 @@ import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { formatHead, subjectOf } from '../../../src/domain/fleet/block.js';
 import { exchange } from './journal.js';
 
-/** As a gate reads its journal. */
-const blockBytes = 64 << 10;
+/** As a gate sends its journal. */
+const blockBytes = 256 << 10;
+const blockLines = 500;
 const checkpointEvery = 20_000;
 
 export interface Block {
@@ -56,7 +57,7 @@ export function simulateHost(host: string, records: number): SimulatedHost {
       const first = ledger.seq + 1;
       if (first > records) return undefined;
       const lines: string[] = [];
-      for (let bytes = 0; bytes < blockBytes && ledger.seq < records; ) {
+      for (let bytes = 0; bytes < blockBytes && ledger.seq < first + blockLines && ledger.seq < records; ) {
         const text = nextLines();
         lines.push(text);
         bytes += text.length;
