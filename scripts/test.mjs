@@ -28,7 +28,7 @@ const stageFolders = {
   container: ['container'],
 };
 /** Files at a time, where it is not two. A scenario waits more than it works; systemd and container boot a machine. */
-const concurrencyOf = { scenario: 3, dovecot: 2, systemd: 1, container: 1 };
+const concurrencyOf = { scenario: 3, fleet: 3, dovecot: 2, systemd: 1, container: 1 };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */
