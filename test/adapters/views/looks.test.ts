@@ -47,10 +47,10 @@ void test('an answer of a thread, at a lower priority than ours; a thread is use
     readdirSync('/proc/self/task').map((id) =>
       String(readFileSync(`/proc/self/task/${id}/stat`, 'utf8').split(') ')[1]?.split(' ')[16]),
     );
-  const lowered = nices().filter((each) => each === '10').length;
+  const lowered = nices().filter((each) => each === '19').length;
   assert.equal(lowered, 1);
   assert.deepEqual(await looks.read(taskOf(directory), 'b', never()), first);
-  assert.equal(nices().filter((each) => each === '10').length, 1);
+  assert.equal(nices().filter((each) => each === '19').length, 1);
 });
 
 void test('a journal that cannot be read is a fault, and the next request is answered', async (t) => {
