@@ -102,6 +102,26 @@ void test('an acknowledgement that was lost, and a shorter block under the same 
   assert.deepEqual(story.kinds(), ['ship-connected']);
 });
 
+void test('another gate has used the ids of our blocks: the server drops them once, and they arrive all the same', async (t) => {
+  const story = await openShipStory(t, { gates: [host, 'gate2'] });
+  if (story === undefined) return;
+  const { nats, journal } = story;
+  journal.write(700);
+  const other = await openNats(nats.settingsOf('gate2'));
+  const subject = subjectOf('gate2', 'b'.repeat(32));
+  // A block ends behind 500 records at the latest: each record that can begin one.
+  let expected = 0;
+  for (let first = 1; first <= 700; first += 1) {
+    const head = formatHead(journal.id, { kind: 'block', first, last: first, head: 'c'.repeat(64) });
+    expected = (await other.publish(subject, head, Buffer.from('x\n'), expected)).streamSeq;
+  }
+  await other.close();
+  await story.begin();
+  await story.caughtUp();
+  await story.assertComplete();
+  assert.deepEqual(story.kinds(), ['ship-connected']);
+});
+
 void test('the store is put back from a copy: what it lost is not safe any more, and is sent again', async (t) => {
   const story = await openShipStory(t);
   if (story === undefined) return;

@@ -3,7 +3,7 @@
 // the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
 // ago and is still there. Where the stream holds another journal, a mark is left and nothing is sent any more.
 
-import { formatHead, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
+import { formatHead, headerNames, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { Clock } from '../../ports/machine.js';
 import { NatsFault, type NatsLink, type NatsSettings } from '../nats/link.js';
@@ -98,6 +98,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     let lookedMs = clock.now();
     /** Blocks in a row that were not taken. */
     let refusals = 0;
+    /** The stream had another message with the id of this block. Whoever may write to it can put that there, so it goes without one. */
+    let isIdTaken = false;
 
     const line = {
       fault: undefined as NatsFault | undefined,
@@ -133,19 +135,17 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         // The stream says one thing and does another: not again without a pause.
         if (refusals > 1) throw fault;
       };
+      const all = formatHead(journal, head);
+      const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
-        const { streamSeq, isDuplicate } = await link.publish(
-          subject,
-          formatHead(journal, head),
-          bytes,
-          expected,
-        );
+        const { streamSeq, isDuplicate } = await link.publish(subject, headers, bytes, expected);
+        isIdTaken = isDuplicate;
         if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
         return doubtful(fault);
       }
-      const text = `${stream} drops record ${first} as one that it had, and does not have it; this passes with its duplicate window`;
+      const text = `${stream} drops record ${first} as one that it had, and does not have it`;
       return doubtful(new NatsFault('refused', text));
     }
 
