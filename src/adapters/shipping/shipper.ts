@@ -55,7 +55,8 @@ const keepIntervalMs = 1_000;
 const diskMs = 1_000;
 
 const delayMsMin = 500;
-const delayMsMax = 30_000;
+/** After an hour away the backlog must be gone within a minute: most of that is for sending it. */
+const delayMsMax = 10_000;
 
 /**
  * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways that
