@@ -38,6 +38,21 @@ void test('a fleet of two gates, from its first day', { timeout: 300_000 }, asyn
     assert.match(again.text, /^the stream DOVEGATE_AUDIT is there/);
   });
 
+  await t.test('a stream that somebody set otherwise: init and verify say what differs', async () => {
+    const { config } = await nats.api('STREAM.INFO.DOVEGATE_AUDIT');
+    const hour = 3_600_000_000_000;
+    const changed = { ...Object(config), max_age: hour, discard: 'old' };
+    assert.equal((await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT', changed))['error'], undefined);
+    for (const command of ['init', 'verify']) {
+      const said = await desk.run(command);
+      assert.equal(said.exit, 1, said.text);
+      assert.match(said.text, /it removes messages after 1h \(max_age\), and "keep" is 400d/);
+      assert.match(said.text, /it discards the oldest messages/);
+    }
+    await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT', Object(config));
+    assert.doesNotMatch((await desk.run('verify')).text, /max_age/);
+  });
+
   await t.test('the rights that init prints are a configuration that the server takes', async () => {
     const printed = await desk.run('init', '--print');
     assert.equal(printed.exit, 0);

@@ -22,6 +22,8 @@ export interface StreamInfo {
   readonly lastSeq: number;
   readonly messages: number;
   readonly bytes: number;
+  /** When it removes what it has; 0: never. */
+  readonly maxAgeMs: number;
   /** What of its settings is not as `fleet init` makes it; sentences. */
   readonly warnings: readonly string[];
 }
@@ -230,13 +232,15 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
         `look at stream ${stream} at ${place}`,
       );
       const now = isObject(state) ? state : {};
+      const settings = isObject(config) ? config : {};
       return {
         created: String(created),
         firstSeq: Number(now['first_seq']),
         lastSeq: Number(now['last_seq']),
         messages: Number(now['messages']),
         bytes: Number(now['bytes']),
-        warnings: warningsOf(stream, isObject(config) ? config : {}),
+        maxAgeMs: Number(settings['max_age'] ?? 0) / 1e6,
+        warnings: warningsOf(stream, settings),
       };
     },
     read: (stream, from, options) =>

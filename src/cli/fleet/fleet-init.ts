@@ -8,7 +8,7 @@ import { auditSubjects, checkpointSubject, verifierName } from '../../domain/fle
 import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
-import { natsOf, readFleetSettings, verifierInbox } from './open-settings.js';
+import { natsOf, readFleetSettings, verifierInbox, whatDiffers } from './open-settings.js';
 
 export interface InitFlags {
   readonly print: boolean;
@@ -36,7 +36,7 @@ export async function fleetInit(screen: Screen, config: string, { print }: InitF
       if (!(fault instanceof NatsFault) || fault.code !== 'no-rights') throw fault;
       refused = fault;
     }
-    const { created, messages, warnings } = await link.info(stream).catch((fault: unknown) => {
+    const info = await link.info(stream).catch((fault: unknown) => {
       throw refused === undefined
         ? fault
         : new NatsFault(
@@ -44,6 +44,8 @@ export async function fleetInit(screen: Screen, config: string, { print }: InitF
             `${refused.message}; somebody who may make it: dovegate audit fleet init --print`,
           );
     });
+    const { created, messages } = info;
+    const warnings = whatDiffers(info, settings);
     await screen.print(`the stream ${stream} is there: made at ${printable(created)}, ${messages} messages`);
     for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
     await screen.print(`\n${formatRights(settings)}`);

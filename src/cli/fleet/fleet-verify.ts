@@ -17,7 +17,7 @@ import {
   sealCheckpoint,
 } from './checkpoints.js';
 import { describeVerdict, printGates } from './gate-table.js';
-import { natsOf, openFleet, readFleetSettings } from './open-settings.js';
+import { natsOf, openFleet, readFleetSettings, whatDiffers } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
 import { createStreamReader } from './stream-reader.js';
@@ -51,6 +51,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const link = await openNats(natsOf(settings, 'verify'), stop.signal);
     opened = link;
     const { info } = await reader.inspect(link, systemClock.wallMs());
+    for (const warning of whatDiffers(info, settings)) screen.complain(`dovegate: ${printable(warning)}`);
     if (heads !== undefined) fleet.rewind(heads);
     const isShown = screen.columns !== undefined && !flags.json;
     const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));

@@ -1,11 +1,12 @@
 // The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
 
 import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
-import type { NatsSettings } from '../../adapters/nats/link.js';
+import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
+import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -40,6 +41,17 @@ export const verifierInbox = `_INBOX.${verifierName}`;
 export function natsOf(settings: FleetSettings, what: string): NatsSettings {
   const { servers, caFile, credentialsFile, client } = settings;
   return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
+}
+
+/** What of the stream's settings is not as these say; sentences. */
+export function whatDiffers(
+  { maxAgeMs, warnings }: StreamInfo,
+  { stream, keepMs }: FleetSettings,
+): readonly string[] {
+  if (maxAgeMs === 0 || (keepMs > 0 && maxAgeMs >= keepMs)) return warnings;
+  const wanted = keepMs === 0 ? '0 (for ever)' : formatDuration(keepMs);
+  const age = `stream ${stream}: it removes messages after ${formatDuration(maxAgeMs)} (max_age), and "keep" is ${wanted}`;
+  return [...warnings, age];
 }
 
 /**
