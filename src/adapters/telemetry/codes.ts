@@ -233,7 +233,10 @@ export const closeReasons: Table<CloseReason> = {
   draining: ['dovegate is stopping, or the backend is taken out of service'],
   internal: ['a bug of ours', 'tell us'],
   'handshake-timeout': ['no complete handshake within `limits.handshake`', 'mend the client'],
-  'login-failed': ["nobody's name and password, or a certificate of several accounts", 'correct them'],
+  'login-failed': [
+    'no account has this name and password, or several accounts have this certificate',
+    'correct the name, the password or the certificate',
+  ],
   'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'not-configured': [
@@ -361,8 +364,8 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a login failed. `type` says why, `account` which name was given, `address` where the client is',
-    'correct name, password or certificate there; many from one address: somebody guesses',
+    'somebody tried to log in and was refused. `type`: why; `account`: the name that was given; `address`: where the client is',
+    'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
