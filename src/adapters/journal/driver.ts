@@ -239,9 +239,14 @@ export class Driver {
     this.#ask();
   };
 
-  /** Rings for what is published since it was rung for; not while a slow disk or healing takes its time. */
+  /**
+   * Rings for what is published since it was rung for; not while a slow disk or healing takes its time. Nor for what an order took
+   * along: the thread answers a bell only where there is something to bring to the disk.
+   */
   #ask(): void {
-    if (this.state.at === 'writable' && this.#ring.head > this.#askedHead) this.#ringFor(this.#ring.head);
+    const { head } = this.#ring;
+    if (this.state.at === 'writable' && head > this.#askedHead && head > this.mark.position)
+      this.#ringFor(head);
   }
 
   #ringFor(head: number): void {

@@ -48,6 +48,19 @@ void test('records that delay nobody linger, unless others take them along', asy
   assert.equal(thread.bells.length, 1, 'the timer of those that were taken along rings for nothing');
 });
 
+void test('what an order took along while it lingered is not rung for: the thread would have nothing to answer', async () => {
+  const { driver, thread, add, turns, pass } = createHandDriver();
+  add();
+  const looked = driver.run((_, behind) => ({ do: 'look', behind }));
+  await turns();
+  thread.tell(writtenAt(thread.sync()));
+  await looked;
+  await pass(30);
+  assert.deepEqual(thread.bells, []);
+  await pass(3000);
+  assert.equal(driver.state.at, 'writable');
+});
+
 void test('so much that a longer batch would spare nothing does not linger', async () => {
   const { driver, thread, add, turns } = createHandDriver();
   for (let bytes = 0; bytes < driver.whole / 8; bytes += 1000) add(1000);
