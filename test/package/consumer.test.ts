@@ -143,8 +143,8 @@ void test('a project that installs the tarball has the types, and the program ru
   }
 });
 
-/** Files below dist/ that the library imports, those that it loads only when it needs them too or not, and packages. */
-function loadedFiles(isLater: boolean): { files: string[]; packages: string[] } {
+/** Files below dist/ that a file of it imports, those that it loads only when it needs them too or not, and packages. */
+function loadedFiles(from: string, isLater: boolean): { files: string[]; packages: string[] } {
   const seen = new Set<string>();
   const foreign = new Set<string>();
   const visit = (path: string): void => {
@@ -161,7 +161,7 @@ function loadedFiles(isLater: boolean): { files: string[]; packages: string[] } 
       else if (!name.startsWith('node:')) foreign.add(name);
     }
   };
-  visit(join(root, 'dist/client/connect.js'));
+  visit(join(root, 'dist', from));
   return { files: [...seen].map((path) => relative(join(root, 'dist'), path)), packages: [...foreign] };
 }
 
@@ -173,7 +173,7 @@ void test('the library loads its own few files and nothing else; the names of co
     // Commands as data, the cells of their rows, and what both need of names.
     [true, [...first, 'domain/commands', 'domain/meaning', 'domain/names'].toSorted()],
   ] as const) {
-    const { files, packages } = loadedFiles(isLater);
+    const { files, packages } = loadedFiles('client/connect.js', isLater);
     assert.deepEqual(packages, []);
     assert.deepEqual([...new Set(files.map((path) => dirname(path)))].toSorted(), wanted);
     const others = files.filter((path) => /^(?:adapters\/host|domain\/identity)\//.test(path)).toSorted();
@@ -183,4 +183,13 @@ void test('the library loads its own few files and nothing else; the names of co
       'domain/identity/user-name.js',
     ]);
   }
+});
+
+void test('what every subcommand loads needs no package but the one for options, and neither settings nor network', () => {
+  const { files, packages } = loadedFiles('cli/program.js', false);
+  assert.deepEqual(packages, ['commander']);
+  assert.deepEqual(
+    files.filter((path) => /^(?:adapters\/(?!host\/)|daemon\/|domain\/config\/|gateway\/)/.test(path)),
+    [],
+  );
 });

@@ -1,7 +1,7 @@
 // The subcommands of `dovegate audit fleet` and their options. What a subcommand does is imported when it is called.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { NatsFault, type NatsFaultCode } from '../../adapters/nats/link.js';
+import type { NatsFaultCode } from '../../adapters/nats/link.js';
 import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
 import { addFilterOptions, type FilterOptions, filterOf } from '../audit/audit.js';
@@ -10,7 +10,9 @@ import { openScreen, type Screen } from '../output/screen.js';
 import type { FetchFlags } from './fleet-fetch.js';
 import type { InitFlags } from './fleet-init.js';
 import type { VerifyFlags } from './fleet-verify.js';
-import { standardFleet } from './open-settings.js';
+
+/** The file where no option names one. */
+const standardFleet = '/etc/dovegate/fleet.yaml';
 
 interface Flags {
   readonly config: string;
@@ -48,6 +50,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void): 
     try {
       end(await work(screen));
     } catch (fault) {
+      const { NatsFault } = await import('../../adapters/nats/link.js');
       if (!(fault instanceof CommandFault) && !(fault instanceof NatsFault)) throw fault;
       const isLost =
         fault instanceof NatsFault && fault.code === 'no-stream' && !fault.message.includes('fleet init');

@@ -11,9 +11,6 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
-/** The file where no option names one. */
-export const standardFleet = '/etc/dovegate/fleet.yaml';
-
 /** Warnings are complaints. Throws a CommandFault with all problems. */
 export function readFleetSettings(path: string, screen: Pick<Screen, 'complain'>): FleetSettings {
   let content: string;
