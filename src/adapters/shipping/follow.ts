@@ -23,6 +23,8 @@ export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
 export interface Batch {
   /** As they lie in the journal, without LF. */
   readonly lines: readonly { readonly seq: number; readonly bytes: Buffer }[];
+  /** The same lines with their LFs, in one piece. */
+  readonly text: Buffer;
   /** Behind the last of them. */
   readonly position: Position;
 }
@@ -169,13 +171,17 @@ export function createFollower(
       const bytes = await readOf(reader, at, most.bytes);
       const lines: Batch['lines'][number][] = [];
       let start = 0;
+      let textAt = 0;
+      const upTo = (end: number): Batch => ({ lines, text: bytes.subarray(textAt, end), position });
       for (;;) {
         const lf = bytes.indexOf(0x0a, start);
         if (lf < 0) break;
         const line = bytes.subarray(start, lf);
         const claim = readClaim(line);
+        // What is damaged is in no batch: the next one begins behind it.
+        if (lines.length > 0 && (claim === undefined || claim.seq > untilSeq)) return upTo(start);
         if (claim === undefined) damagedAt ??= at + start;
-        else if (claim.seq > untilSeq) return lines.length === 0 ? undefined : { lines, position };
+        else if (claim.seq > untilSeq) return undefined;
         else {
           if (isFirst && !isContinued(claim)) {
             await rewind(`record ${claim.seq} does not follow record ${position.seq}, which was shipped`);
@@ -188,12 +194,13 @@ export function createFollower(
           damagedAt = undefined;
           tellMissing(claim.seq);
           position = { segment: number, bytes: at + lf + 1, seq: claim.seq, hash: claim.hash };
+          if (lines.length === 0) textAt = start;
           lines.push({ seq: claim.seq, bytes: line });
-          if (lines.length >= most.lines) return { lines, position };
+          if (lines.length >= most.lines) return upTo(lf + 1);
         }
         start = lf + 1;
       }
-      if (lines.length > 0) return { lines, position };
+      if (lines.length > 0) return upTo(start);
       if (bytes.length < most.bytes) return undefined;
       // Nothing but damage so far; where not even a line ends, the whole of it is passed over.
       if (start === 0) damagedAt ??= at;

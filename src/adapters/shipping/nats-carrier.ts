@@ -35,7 +35,6 @@ export interface NatsOptions {
   readonly restarted: (text: string) => void;
 }
 
-const lf = Buffer.from('\n');
 /**
  * One block is in flight, so what limits a backlog is how much goes at once: with 64 KiB it took twice as long, and an hour of a busy gate is
  * 3,600,000 records (`npm run bench -- fleet-away 10 3600000`). Whoever verifies compares what comes twice with its last 512 records.
@@ -126,10 +125,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     return line;
 
     /** The stream's number of it; undefined: the stream must be asked what it has. */
-    async function publish({ lines, position }: Batch): Promise<number | undefined> {
+    async function publish({ lines, text, position }: Batch): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
       const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
-      const bytes = Buffer.concat(lines.flatMap((each) => [each.bytes, lf]));
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
         // The stream says one thing and does another: not again without a pause.
@@ -138,15 +136,15 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const all = formatHead(journal, head);
       const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
-        const { streamSeq, isDuplicate } = await link.publish(subject, headers, bytes, expected);
+        const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
         isIdTaken = isDuplicate;
         if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
         return doubtful(fault);
       }
-      const text = `${stream} drops record ${first} as one that it had, and does not have it`;
-      return doubtful(new NatsFault('refused', text));
+      const why = `${stream} drops record ${first} as one that it had, and does not have it`;
+      return doubtful(new NatsFault('refused', why));
     }
 
     /** Goes on behind what the stream has. `isThere`: the follower stands behind what it is known to have. */

@@ -46,8 +46,6 @@ export type Shipper = ReturnType<typeof startShipper>;
 
 /** Records that come one by one are gathered for so long: a read and a write for each would be dear. */
 const gatherMs = 20;
-/** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
-const restMs = 1;
 /** A connection that lived so long was a good one: the next one is not held back by failures before it. */
 const steadyMs = 10_000;
 const keepIntervalMs = 1_000;
@@ -182,7 +180,6 @@ export function startShipper(options: ShipperOptions) {
       if (batch !== undefined) {
         await open.send(batch);
         if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
-        await pause(restMs);
         continue;
       }
       if (isLastLook) return;

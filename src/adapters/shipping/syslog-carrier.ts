@@ -23,6 +23,8 @@ export interface SyslogOptions {
 
 /** What the missing acknowledgement is met with: so much is sent again, whichever is more. */
 const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
+/** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
+const restMs = 1;
 /** A receiver that refuses our certificate says so only after its handshake: until then it is not reported as connected. */
 const provenMs = 1_000;
 
@@ -62,6 +64,9 @@ export function createSyslogCarrier(options: SyslogOptions): Carrier {
           const frames = encodeFrames(lines, options.sender);
           await outlet.send(frames);
           overlap.note(position, frames.length, connectedTime());
+          await new Promise<void>((resolve) => {
+            clock.setTimer(restMs, resolve);
+          });
         },
         idle: () => Promise.resolve(undefined),
         async finish() {

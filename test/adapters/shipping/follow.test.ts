@@ -28,7 +28,9 @@ function follow(t: TestContext, journal: DiskJournal) {
         if (batch === undefined) return texts;
         assert.ok(batch.lines.length > 0);
         assert.equal(batch.position.seq, batch.lines.at(-1)?.seq);
-        texts.push(...batch.lines.map(({ bytes }) => bytes.toString()));
+        const lines = batch.lines.map(({ bytes }) => bytes.toString());
+        assert.equal(batch.text.toString(), `${lines.join('\n')}\n`);
+        texts.push(...lines);
         ({ position } = batch);
       }
     },
