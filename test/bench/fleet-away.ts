@@ -113,6 +113,8 @@ async function catchUp(bench: Bench, host: string): Promise<number> {
 }
 
 interface Measured {
+  /** Of each command, in microseconds. */
+  readonly times: readonly number[];
   readonly p50: number;
   readonly p99: number;
   /** Of the daemon, for a command. */
@@ -120,6 +122,8 @@ interface Measured {
 }
 
 const columns = ['p50', 'p99', 'processor'] as const;
+const phases = ['there', 'killed', 'hanging'] as const;
+type Phase = (typeof phases)[number];
 
 async function measure({ pid, socket }: BenchDaemon): Promise<Measured> {
   const used = (): number =>
@@ -127,6 +131,7 @@ async function measure({ pid, socket }: BenchDaemon): Promise<Measured> {
   const before = used();
   const times = await loadFor(socket, seconds);
   return {
+    times,
     p50: percentile(times, 0.5),
     p99: percentile(times, 0.99),
     processor: (used() - before) / times.length,
@@ -136,41 +141,46 @@ async function measure({ pid, socket }: BenchDaemon): Promise<Measured> {
 async function compareAway(bench: Bench, nats: Nats, tls: number): Promise<void> {
   const host = 'steady';
   const gate = await startGate({ bench, nats, host, tls });
-  const all: Record<string, Measured>[] = [];
-  const caughtUp: Record<string, number[]> = { killed: [], hanging: [] };
-  // The first round is for compilers and pools.
+  const all: Record<Phase, Measured[]> = { there: [], killed: [], hanging: [] };
+  const caughtUp: Record<Phase, number[]> = { there: [], killed: [], hanging: [] };
+  const run = async (phase: Phase): Promise<Measured> => {
+    if (phase === 'killed') await nats.kill();
+    if (phase === 'hanging') await nats.freeze();
+    await pause(500);
+    const measured = await measure(gate);
+    if (phase === 'killed') await nats.start();
+    if (phase === 'hanging') nats.thaw();
+    return measured;
+  };
+  // The first round is for compilers and pools. The order turns: what a phase leaves behind meets each of the others.
   for (let round = 0; round <= rounds; round += 1) {
-    const there = await measure(gate);
-    await nats.kill();
-    await pause(500);
-    const killed = await measure(gate);
-    await nats.start();
-    const afterKill = await catchUp(bench, host);
-    await nats.freeze();
-    await pause(500);
-    const hanging = await measure(gate);
-    nats.thaw();
-    const afterHang = await catchUp(bench, host);
-    if (round === 0) continue;
-    all.push({ there, killed, hanging });
-    caughtUp['killed']?.push(afterKill);
-    caughtUp['hanging']?.push(afterHang);
+    for (const phase of round % 2 === 0 ? phases : phases.toReversed()) {
+      const measured = await run(phase);
+      const tookMs = await catchUp(bench, host);
+      if (round === 0) continue;
+      all[phase].push(measured);
+      caughtUp[phase].push(tookMs);
+    }
   }
   say(
     `${commandsPerSecond} commands a second, in us`,
-    `the median of ${rounds} rounds of ${seconds} s (least to most)`,
+    `the median of ${rounds} rounds of ${seconds} s (least to most); in brackets all of them together`,
   );
+  const together = (phase: Phase, column: (typeof columns)[number]): string => {
+    const share = column === 'p50' ? 0.5 : 0.99;
+    const times = all[phase].flatMap((round) => round.times);
+    return column === 'processor' ? '' : ` [${percentile(times, share).toFixed(0)}]`;
+  };
   for (const column of columns) {
-    const of = (name: string): number[] => all.map((round) => round[name]?.[column] ?? Number.NaN);
-    const there = of('there');
-    say(`  ${column}, server there`, shown(spreadOf(there)));
-    for (const name of ['killed', 'hanging']) {
-      const ratios = of(name).map((figure, at) => figure / (there[at] ?? Number.NaN));
-      say(`  ${column}, server ${name}`, `${shown(spreadOf(of(name)))}: ${shown(spreadOf(ratios), 2)} x`);
+    for (const phase of phases) {
+      const figures = all[phase].map((round) => round[column]);
+      const ratios = figures.map((figure, at) => figure / (all.there[at]?.[column] ?? Number.NaN));
+      const ratio = phase === 'there' ? '' : `: ${shown(spreadOf(ratios), 2)} x`;
+      say(`  ${column}, server ${phase}`, `${shown(spreadOf(figures))}${together(phase, column)}${ratio}`);
     }
   }
-  for (const [name, times] of Object.entries(caughtUp))
-    say(`  caught up after ${seconds} s ${name}`, `in ${shown(spreadOf(times))} ms`);
+  for (const phase of ['killed', 'hanging'] as const)
+    say(`  caught up after ${seconds} s ${phase}`, `in ${shown(spreadOf(caughtUp[phase]))} ms`);
   await gate.stop();
 }
 
