@@ -38,6 +38,8 @@ interface Case {
 const usualStep = '15s';
 const host = 'job="dovegate",instance="mail:9146"';
 const here = { job: 'dovegate', instance: 'mail:9146' };
+const verifier = 'job="dovegate-fleet",instance="audit:9148"';
+const verified = { job: 'dovegate-fleet', instance: 'audit:9148' };
 const day = 86_400;
 const unknown = `dovegate_exchanges_total{${host},listener="support",command="expunge",decision="allow",outcome="unknown"}`;
 
@@ -159,6 +161,27 @@ const cases: readonly Case[] = [
     quiet: '1m45s',
     fires: '3m',
     labels: { ...here, sink: 'nats1:4222' },
+  },
+  {
+    alert: 'DovegateFleetFinding',
+    series: { [`dovegate_fleet_findings{${verifier},host="mail-gate-1",kind="silent"}`]: '_x4 1x20' },
+    quiet: '1m45s',
+    fires: '3m',
+    labels: { ...verified, host: 'mail-gate-1', kind: 'silent' },
+  },
+  {
+    alert: 'DovegateFleetNotRead',
+    series: { [`dovegate_fleet_up{${verifier}}`]: '1x4 0x40' },
+    quiet: '6m',
+    fires: '7m',
+    labels: verified,
+  },
+  {
+    alert: 'DovegateFleetGone',
+    series: { [`up{${verifier}}`]: '1x4 0x40' },
+    quiet: '6m',
+    fires: '7m',
+    labels: verified,
   },
   {
     alert: 'DovegateReceiverLagging',

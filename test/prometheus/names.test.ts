@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { serveWatchMetrics } from '../../src/cli/fleet/watch-metrics.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { askHttp } from '../kit/ask-http.js';
 import { freePorts } from '../kit/free-ports.js';
@@ -14,6 +15,26 @@ import { askRaw, authorizationOf, encodePost } from '../kit/raw-http.js';
 import { authority, filesOf, hash } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { namesIn, readAlerts, readBoard, root } from './expressions.js';
+
+/** The metrics of a verifier with a finding. */
+async function watched(): Promise<string> {
+  const [port = 0] = await freePorts(1);
+  const at = { host: '127.0.0.1', port };
+  const time = '2026-01-01T00:00:00.000Z';
+  const finding = { kind: 'silent', host: 'gate1', time, text: '' } as const;
+  const gate = { host: 'gate1', seq: 1, lastSeen: time, policies: {}, open: 0, findings: 1, differs: [] };
+  const status = { at: time, stream: 'S', streamSeq: 1, records: 1, gates: [gate], findings: [finding] };
+  const served = await serveWatchMetrics(at, () => ({
+    status,
+    findings: [finding],
+    hosts: new Set(['gate1']),
+    isUp: true,
+    lag: 0,
+  }));
+  const { body } = await askHttp(at, '/metrics');
+  served.close();
+  return body;
+}
 
 /** The metrics of a daemon in which every kind of event has happened, with their labels. */
 async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
@@ -64,6 +85,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     return /^dovegate_audit_free_bytes/m.test(text) && /^dovegate_key_failures_total\{/m.test(text);
   }, 'all of it');
   await daemon.stop();
+  text += await watched();
   const found = new Map<string, Set<string>>();
   for (const line of text.split('\n')) {
     const [, name, inside = ''] = /^(\w+)(?:\{(.*)\})? \S+$/.exec(line) ?? [];
