@@ -102,6 +102,12 @@ void test('a fleet of two gates, from its first day', { timeout: 300_000 }, asyn
     assert.match(done.text, new RegExp(`^gate1 +${one.lines.length} +${one.lines.length} `, 'm'));
     const { gates } = parseStatus((await desk.run('status', '--json')).text);
     assert.equal(gates.length, 2);
+    // Root asks where the key is the service's, or a credential that is there only while it runs.
+    desk.write(hosts, { key: 'elsewhere.key' });
+    const reader = await desk.run('status');
+    assert.equal(reader.exit, 0, reader.text);
+    assert.equal((await desk.run('verify')).exit, 78);
+    desk.write(hosts);
   });
 
   await t.test('search: over all hosts, over one, by time, and without a hit', async () => {

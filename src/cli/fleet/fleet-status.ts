@@ -20,7 +20,7 @@ function formatAge(ms: number): string {
 
 /** Exit code 0; 1: something is wrong. Throws a CommandFault where there is no status. */
 export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
-  const { state } = readFleetSettings(config, screen);
+  const { state } = readFleetSettings(config, screen, true);
   const status = readStatus(state);
   if (status === undefined)
     throw new CommandFault(

@@ -11,8 +11,15 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
-/** Warnings are complaints. Throws a CommandFault with all problems. */
-export function readFleetSettings(path: string, screen: Pick<Screen, 'complain'>): FleetSettings {
+/**
+ * Warnings are complaints. `isReader`: of one who looks at the state only; keys may be those of another user then, as of the service for root.
+ * Throws a CommandFault with all problems.
+ */
+export function readFleetSettings(
+  path: string,
+  screen: Pick<Screen, 'complain'>,
+  isReader = false,
+): FleetSettings {
   let content: string;
   try {
     content = readText(path);
@@ -20,11 +27,12 @@ export function readFleetSettings(path: string, screen: Pick<Screen, 'complain'>
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
   }
   const trusted = trustedByUs();
-  const { settings, problems } = parseFleetSettings(path, content, {
+  const files = {
     readText,
     whyUnreadable,
-    whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, trusted),
-  });
+    whyUnsafe: (file: string, isSecret: boolean) => whyUnsafe(file, isSecret, trusted),
+  };
+  const { settings, problems } = parseFleetSettings(path, content, files, isReader);
   const lines = problems.map((problem) => formatProblem(problem, content));
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);

@@ -87,25 +87,29 @@ export interface FleetFiles {
   ): { readonly text: string; readonly isDoubtful: boolean } | undefined;
 }
 
-/** Reads the text of `path`; where a problem is an error, there are no settings. */
+/**
+ * Reads the text of `path`; where a problem is an error, there are no settings. `isReader`: of one who looks at the state only, so the other
+ * files that it names are not looked at, and keys of hosts that stand in files are left out.
+ */
 export function parseFleetSettings(
   path: string,
   content: string,
   files: FleetFiles,
+  isReader = false,
 ): { readonly settings: FleetSettings | undefined; readonly problems: readonly Problem[] } {
   const list = new ProblemList();
   const own = files.whyUnsafe(path, false);
   if (own !== undefined) list.error({ file: path, line: 1, column: 1 }, '', own.text, 'unsafe-file');
   const root = parseYaml(path, content, list);
   const valid = root && validate(fleetSchema, root, list);
-  const settings = valid && settingsOf(valid.value, valid.cursor, files);
+  const settings = valid && settingsOf(valid.value, valid.cursor, isReader ? undefined : files);
   return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
 }
 
 function settingsOf(
   raw: z.infer<typeof fleetSchema>,
   cursor: Cursor,
-  files: FleetFiles,
+  files: FleetFiles | undefined,
 ): FleetSettings | undefined {
   const named = (key: 'ca' | 'credentials' | 'certificate' | 'key' | 'checkpoint_key', isSecret: boolean) =>
     fileAt(cursor, [key], cursor.file(key), files, isSecret);
@@ -160,10 +164,10 @@ function fileAt(
   cursor: Cursor,
   at: readonly string[],
   path: string | undefined,
-  files: FleetFiles,
+  files: FleetFiles | undefined,
   isSecret: boolean,
 ): string | undefined {
-  if (path === undefined) return undefined;
+  if (path === undefined || files === undefined) return path;
   const why = files.whyUnreadable(path);
   const unsafe = why === undefined ? files.whyUnsafe(path, isSecret) : undefined;
   if (why !== undefined) cursor.error(at, `${path} cannot be read: ${why}`, 'unreadable-file');
@@ -173,13 +177,13 @@ function fileAt(
 }
 
 /** `cursor`: at a host. The key itself, or a file that holds it. */
-function keyAt(cursor: Cursor, files: FleetFiles): string | undefined {
+function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   const written = cursor.source('key');
   if (written === undefined) return undefined;
   // 32 bytes in base64 are no path that somebody would write.
   if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return parsePublicKey(written);
   const path = fileAt(cursor, ['key'], cursor.file('key'), files, false);
-  if (path === undefined || files.whyUnreadable(path) !== undefined) return undefined;
+  if (path === undefined || files === undefined || files.whyUnreadable(path) !== undefined) return undefined;
   const key = parsePublicKey(files.readText(path));
   if (key === undefined)
     cursor.error(
