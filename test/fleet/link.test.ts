@@ -216,7 +216,10 @@ onEach('what a user may not do is refused at once', { others: { reader: noNext }
   assert.equal(await gate.lastOf(stream, subject), undefined);
 });
 
-onEach('the server does nothing for a gate that the gate may not do', {}, async (t, nats) => {
+for (const users of ['certificates', 'credentials'] as const)
+  onEach(`the server does nothing for a gate by ${users} that the gate may not do`, { users }, doesNothing);
+
+async function doesNothing(t: TestContext, nats: Nats): Promise<void> {
   // The server sends answers with its own rights to whatever subject a request names.
   const admin = await open(t, nats.settingsOf('admin'));
   await admin.createStream(stream, asItIsMade);
@@ -251,7 +254,7 @@ onEach('the server does nothing for a gate that the gate may not do', {}, async 
   assert.equal((await neighbour.lastOf(stream, other))?.streamSeq, 4);
   const { state } = await nats.api('STREAM.INFO.PLAIN');
   assert.match(JSON.stringify(state), /"messages":0,/);
-});
+}
 
 onEach('a message is stored once, behind the one that was expected', {}, async (t, nats) => {
   const admin = await open(t, nats.settingsOf('admin'));

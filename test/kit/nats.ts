@@ -135,7 +135,8 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
     }
     access = accountsOf(users, gates, stream);
   } else {
-    const trust = makeTrust(users);
+    const ownOf = (user: string): readonly string[] => (gates.includes(user) ? ownOfGate(user, stream) : []);
+    const trust = makeTrust(users, ownOf);
     for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
     access = trust.configuration;
   }
@@ -242,6 +243,11 @@ export interface Rights {
   readonly subscribe?: { readonly allow: readonly string[] };
 }
 
+/** The subjects that a gate writes to and asks at. */
+function ownOfGate(gate: string, stream: string): readonly string[] {
+  return rightsOf(gate, stream).publish?.allow ?? [];
+}
+
 /** As the documentation gives them. */
 function rightsOf(user: string, stream: string): Rights {
   const api = '$JS.API';
@@ -268,7 +274,7 @@ function rightsOf(user: string, stream: string): Rights {
  */
 function accountsOf(users: ReadonlyMap<string, Rights>, gates: readonly string[], stream: string): string {
   const userOf = (name: string): unknown => ({ user: `${name}.fleet.test`, permissions: users.get(name) });
-  const ownOf = (gate: string): string[] => rightsOf(gate, stream).publish?.allow.slice() ?? [];
+  const ownOf = (gate: string): readonly string[] => ownOfGate(gate, stream);
   const accounts = {
     AUDIT: {
       jetstream: 'enabled',
