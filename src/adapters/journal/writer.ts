@@ -88,8 +88,10 @@ export function createWriter(options: WriterOptions, journal: string) {
       for (;;) {
         try {
           const report = perform(order);
-          if ('mark' in report) ledger.settle();
-          // Not before all of the order is on disk: healing would cut off what it vouches for.
+          if (!('mark' in report)) return report;
+          ledger.settle();
+          // Not before all of the order is on disk: healing would cut off what it vouches for. That of an order which syncs nothing
+          // waits for the flush behind it, which tells the main thread of it too.
           if (order.do !== 'stop') publish();
           return report;
         } catch (error) {

@@ -439,6 +439,23 @@ void test('a checkpoint that is told is behind the mark', (t) => {
   assert.ok(seq <= report.mark.seq);
 });
 
+void test('a checkpoint that an order wrote which syncs nothing is told by the flush behind it', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 8192);
+  const before = readFileSync(join(directory, 'checkpoint.json'), 'utf8');
+  writeUnsynced(
+    writer,
+    Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`))),
+  );
+  assert.ok(existsSync(join(directory, '00000002.jsonl')));
+  const beside = () => readFileSync(join(directory, 'checkpoint.json'), 'utf8');
+  assert.equal(beside(), before, 'healing could still cut it off');
+  const report = writer.flush(writer.ring.writer.head, 0);
+  assert.ok(report !== undefined && 'checkpoint' in report && report.checkpoint !== undefined);
+  assert.equal(`${report.checkpoint}\n`, beside());
+  assert.notEqual(beside(), before);
+});
+
 void test('a thread that dies between the checkpoint file and its report leaves a clean tail, also when healing is killed', async (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
