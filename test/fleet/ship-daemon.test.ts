@@ -30,7 +30,8 @@ async function openStream(t: TestContext, options: Partial<NatsOptions> = {}): P
 }
 
 function auditOf(ship: readonly string[]): string {
-  return `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s, ship: [${ship.join(', ')}] }`;
+  const more = ship.length === 0 ? '' : `, ship: [${ship.join(', ')}]`;
+  return `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s${more} }`;
 }
 
 /** A receiver as YAML; the files are those that `openDaemon` gives. */
@@ -40,12 +41,18 @@ function sinkOf({ port }: Nats, more: string, host = 'gate1'): string {
 
 const byCertificate = 'certificate: gate1.pem, key: gate1.key';
 
-function openDaemon(t: TestContext, { folder }: Nats, ship: readonly string[], names: readonly string[]) {
+function openDaemon(
+  t: TestContext,
+  { folder }: Nats,
+  ship: readonly string[],
+  names: readonly string[],
+  included: Readonly<Record<string, string>> = {},
+) {
   const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
   return openGateway(t, {
     audit: auditOf(ship),
-    more: 'admin: { unix: admin.sock }',
-    files: { 'nats-ca.pem': readFileSync(join(folder, 'ca.pem'), 'utf8'), ...files },
+    more: `admin: { unix: admin.sock }\ninclude: [${Object.keys(included).join(', ')}]`,
+    files: { 'nats-ca.pem': readFileSync(join(folder, 'ca.pem'), 'utf8'), ...files, ...included },
   });
 }
 
@@ -138,21 +145,27 @@ void test('two machines with one journal: both stop shipping, both serve, both s
   );
 });
 
-void test('a reload adds such a receiver, changes it and removes it; a stop sends what is there', async (t) => {
+void test('a reload of an included file adds such a receiver, changes it and removes it; a stop sends what is there', async (t) => {
   const nats = await openStream(t);
   if (nats === undefined) return;
   const files = ['gate1.pem', 'gate1.key', 'gate2.pem', 'gate2.key'];
-  const gateway = await openDaemon(t, nats, [], files);
-  const { daemon } = gateway;
-  const reload = async (ship: readonly string[]): Promise<void> => {
+  const { daemon } = await openDaemon(t, nats, [], files, { 'ship.yaml': 'audit: {}' });
+  const reload = async (ship: readonly string[], event = 'reloaded'): Promise<void> => {
     const told = daemon.logs.length;
-    daemon.write('dovegate.yaml', gateway.configuration({ audit: auditOf(ship) }));
+    const lines = ship.map((sink) => `\n    - ${sink}`).join('');
+    daemon.write('ship.yaml', `audit:\n  ship: ${lines === '' ? '[]' : lines}\n`);
     daemon.signal('SIGHUP');
     await until(
-      () => daemon.logs.slice(told).some(({ event }) => event === 'reloaded'),
-      `reloaded: ${daemon.output()}`,
+      () => daemon.logs.slice(told).some((log) => log['event'] === event),
+      `${event}: ${daemon.output()}`,
     );
   };
+  await serves(daemon);
+  // What is wrong there is told with that file and its line.
+  await reload([sinkOf(nats, byCertificate, 'mail.1')], 'reload-failed');
+  const checked = await runDovegate(['check', '--config', daemon.configFile]);
+  assert.equal(checked.exit, 78);
+  assert.match(checked.text, /^\S+\/ship\.yaml:3:\d+: audit\.ship\[0\]\.host: must be 1 to 63 letters/m);
   await serves(daemon);
   await reload([sinkOf(nats, byCertificate)]);
   await caughtUp(daemon);

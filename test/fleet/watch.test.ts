@@ -2,10 +2,11 @@
 // the server, and what it hides; metrics, status, reload, and an end within seconds.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
+import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/fleet.js';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { builtProgram } from '../kit/daemon.js';
@@ -63,6 +64,19 @@ async function sendMore(nats: Nats, host: string, lines: Lines): Promise<void> {
   await link.close();
 }
 
+function linesOf({ state }: Desk): readonly string[] {
+  return readFileSync(join(state, 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n');
+}
+
+/** One more line of the verifier, which could not be sent at its time. */
+function signAnHourAgo(desk: Desk): void {
+  const last = readCheckpoint(linesOf(desk).at(-1) ?? '');
+  assert.ok(last !== undefined);
+  const key = readFileSync(join(desk.state, 'checkpoint.key'), 'utf8');
+  const { line } = signCheckpoint(last, last, key, Date.now() - 3_600_000);
+  appendFileSync(join(desk.state, 'checkpoints.jsonl'), `${line}\n`);
+}
+
 void test('watch, from its start to its end', { timeout: 300_000 }, async (t) => {
   const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'] });
   if (skipOf(t, nats)) return;
@@ -87,6 +101,7 @@ void test('watch, from its start to its end', { timeout: 300_000 }, async (t) =>
     return text.split('\n').find((line) => line.startsWith(name));
   };
   const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
+  const signed = (): readonly string[] => linesOf(desk);
   let watch = startWatch(nats, desk);
 
   await t.test('it tells what is wrong, and nothing twice', async () => {
@@ -159,6 +174,8 @@ void test('watch, from its start to its end', { timeout: 300_000 }, async (t) =>
     assert.equal(watch.events.at(-1)?.['event'], 'stopped');
     const accepted = await desk.run('verify');
     assert.equal(accepted.exit, 1);
+    signAnHourAgo(desk);
+    const { length } = signed();
     watch = startWatch(nats, desk);
     await until(
       async () =>
@@ -171,10 +188,21 @@ void test('watch, from its start to its end', { timeout: 300_000 }, async (t) =>
       'seq 60',
     );
     assert.deepEqual(watch.of('finding'), []);
+    // The line of this hour, and the one that is not in the stream yet.
+    await until(() => signed().length > length, 'signed');
+    const link = await openNats(nats.settingsOf('verifier'));
+    const subject = 'dovegate.fleet.checkpoint';
+    const sent = async () => (await link.lastOf('DOVEGATE_AUDIT', subject))?.bytes.toString().trimEnd();
+    await until(async () => (await sent()) === signed().at(-1), 'it is in the stream');
+    await link.close();
+    const { seq = 0, heads = [] } = readCheckpoint(signed().at(-1) ?? '') ?? {};
+    assert.deepEqual([seq, heads.find(({ host }) => host === 'gate1')?.seq], [length + 1, 60]);
+    await until(() => status().checkpoint?.seq === seq, 'the status has it');
   });
 
   await t.test('a silent host is told within silent_after and 5 s, and ends when it speaks', async () => {
     const startMs = Date.now();
+    const lines = signed().length;
     await sendMore(nats, 'gate1', part(one, 60, 65));
     desk.write({ gate1: silent, gate2: patient }, { metrics: `127.0.0.1:${port}` });
     watch.child.kill('SIGHUP');
@@ -187,6 +215,7 @@ void test('watch, from its start to its end', { timeout: 300_000 }, async (t) =>
     assert.equal(watch.of('finding', 'silent')[0]?.['host'], 'gate1');
     await sendMore(nats, 'gate1', part(one, 65, 70));
     await until(() => watch.of('finding-ended', 'silent').length === 1, 'it spoke');
+    assert.equal(signed().length, lines, 'no other line before an hour is over');
   });
 
   await t.test(
