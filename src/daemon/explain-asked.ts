@@ -5,7 +5,7 @@
 import type { lookUpUser } from '../adapters/host/accounts.js';
 import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
 import { describeRule } from '../domain/answers/rights.js';
-import { isObject, type RecordedArgument, type Redacted } from '../domain/audit/record.js';
+import { parseRequest, type RecordedArgument, type Redacted } from '../domain/audit/record.js';
 import { readNamedCommand } from '../domain/commands/parse.js';
 import { commandMeant, unknownName } from '../domain/config/problem.js';
 import type { ListenerSettings, Person, Settings } from '../domain/config/settings.js';
@@ -60,13 +60,8 @@ function isBroken(text: string): boolean {
 
 /** A question; a text: why it is none. */
 export function parseExplain(body: string): Explain | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return 'the request is not JSON';
-  }
-  if (!isObject(value)) return 'the request is not a JSON object';
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
   const { listener, words, json, user, account, uid, reason } = value;
   const isText = (each: unknown, max: number): each is string | undefined =>
     each === undefined || (typeof each === 'string' && each.length <= max && !isBroken(each));

@@ -19,7 +19,7 @@ import {
   type PageSession,
 } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { formatTime, isObject } from '../domain/audit/record.js';
+import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import { networkOf } from '../domain/identity/peer.js';
@@ -401,12 +401,7 @@ function stampOf({ name, role, users, user, certificateName, passwordHash }: Pag
 }
 
 function parseBody(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text === '' ? '{}' : (text ?? ''));
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  return parseLine(text === '' ? '{}' : (text ?? ''));
 }
 
 /** Undefined: not there, or no short text. */

@@ -2,7 +2,7 @@
 // The rules: nothing of it is believed before its shape was looked at; no path is told; a look never fails, it says what is wrong.
 
 import { readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
-import { isObject, parseTime } from '../domain/audit/record.js';
+import { isObject, parseLine, parseTime } from '../domain/audit/record.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../domain/fleet/shapes.js';
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
 import type { Clock } from '../ports/machine.js';
@@ -80,14 +80,14 @@ function whyOld(at: string, nowMs: number): string | undefined {
 
 /** Undefined: the stream can be read. Why it cannot may name files of the verifier, so only its log says it. */
 function whyAway(text: string): string | undefined {
-  const { away }: Unsure<FleetStatus> = parseObject(text) ?? {};
+  const { away }: Unsure<FleetStatus> = parseLine(text) ?? {};
   if (!isObject(away) || !isTime(away['since'])) return undefined;
   return `${writer} cannot read the stream since {${away['since']}}; its log says why`;
 }
 
 /** Undefined: it is not a status of ours. */
 function parseStatus(text: string): FleetSeen | undefined {
-  const status = parseObject(text);
+  const status = parseLine(text);
   if (status === undefined) return undefined;
   const { at, stream, records, gates, findings, checkpoint }: Unsure<FleetStatus> = status;
   if (!isTime(at) || typeof stream !== 'string' || !isCount(records)) return undefined;
@@ -110,15 +110,6 @@ function parseStatus(text: string): FleetSeen | undefined {
 
 /** What is known of a value whose type it may not have. */
 type Unsure<T> = { readonly [Key in keyof T]?: unknown };
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isObject(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function parseGate(value: unknown): FleetGate | undefined {
   if (!isObject(value)) return undefined;

@@ -14,7 +14,7 @@ import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import { formatTime, isObject } from '../domain/audit/record.js';
+import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
 import type { AskReport, Proof, Verified, VerifyProgress } from '../domain/page/api.js';
 import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
@@ -224,13 +224,8 @@ const forms = ['page', 'csv', 'html', 'json'] as const;
 
 /** A text: why it is no such request. */
 function parseReport(body: string): AskReport | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return 'the request is not JSON';
-  }
-  if (!isObject(value)) return 'the request is not a JSON object';
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
   const { mailbox, fromMs, toMs, content, form: wanted } = value;
   const form = forms.find((each) => each === wanted);
   if (typeof mailbox !== 'string' || mailbox.length > mailboxCharsMax)

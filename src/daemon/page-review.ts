@@ -10,7 +10,7 @@ import {
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { LookRefused, type Looks } from '../adapters/views/looks.js';
-import { formatTime, isObject } from '../domain/audit/record.js';
+import { formatTime, parseRequest } from '../domain/audit/record.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Endpoint } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
@@ -116,13 +116,8 @@ function taskOf({ config, directory, served }: ReviewParts, what: Reviewed, aske
 
 /** What a body asks for; a text: why it is no such request. */
 function parseReview(body: string, what: Reviewed, nowMs: number): Asked | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return 'the request is not JSON';
-  }
-  if (!isObject(value)) return 'the request is not a JSON object';
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
   const { policy, yaml = '', sinceMs = nowMs - weekMs } = value;
   if (typeof policy !== 'string') return 'policy: must be the name of a policy';
   if (typeof yaml !== 'string' || yaml.length > yamlCharsMax)

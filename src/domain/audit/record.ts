@@ -273,6 +273,17 @@ export function parseLine(text: string): Readonly<Record<string, unknown>> | und
   }
 }
 
+/** The body of a request as an object; a text: why it is none. */
+export function parseRequest(body: string): Readonly<Record<string, unknown>> | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return 'the request is not JSON';
+  }
+  return isObject(value) ? value : 'the request is not a JSON object';
+}
+
 /** Whether a parsed value is an object with keys. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

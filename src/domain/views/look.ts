@@ -1,7 +1,7 @@
 // What somebody may ask of the journal over the socket of the page, by role, and the form of these requests. Pure.
 // The rules: what is asked here reads and never changes anything; a request is taken whole or refused with a sentence.
 
-import { formatTime, isObject } from '../audit/record.js';
+import { formatTime, isObject, parseRequest } from '../audit/record.js';
 import type { PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
 
@@ -86,13 +86,8 @@ export function lookAt(path: string): Look | undefined {
 /** What a body asks for; a text: why it is no such request. */
 export function parseAsked(look: Look, body: string): Asked | string {
   if (look === 'me' || look === 'verify') return { look };
-  let value: unknown;
-  try {
-    value = JSON.parse(body);
-  } catch {
-    return 'the request is not JSON';
-  }
-  if (!isObject(value)) return 'the request is not a JSON object';
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
   if (look === 'show') {
     const { wanted } = value;
     const isFit = typeof wanted === 'string' && isWanted(wanted);
