@@ -1,8 +1,8 @@
 // A doveadm client written by hand for tests, of any protocol minor, that shows every byte. It imports nothing from src/.
 // It sends what it is told, also what is wrong, and reads replies exactly: frame by frame, the first raw LF ends the rows, the next
 // one the status line.
-import net from 'node:net';
-import { type ByteReader, createByteReader } from '../oracle/byte-reader.js';
+import type net from 'node:net';
+import type { ByteReader } from '../oracle/byte-reader.js';
 import { escapeCell, framingBetween, type LogEntry } from '../oracle/framing.js';
 import {
   createReplyReader,
@@ -11,15 +11,11 @@ import {
   type RawReply,
   type ReplyReader,
 } from '../oracle/raw-reply.js';
-import { inTime, secureSocket } from './raw-socket.js';
+import { connectRaw, inTime, type RawConnection, type RawPlace, secureSocket } from './raw-socket.js';
 
 export type { RawReply } from '../oracle/raw-reply.js';
 
-export interface RawClientOptions {
-  /** Path of a UNIX socket; else TCP to `host` and `port`. */
-  path?: string;
-  host?: string;
-  port?: number;
+export interface RawClientOptions extends RawPlace {
   /** M of our VERSION line. Undefined: no handshake at all, the test sends it by hand. */
   minor?: number;
   /** TLS before PLAIN, or from the first byte; the certificate is verified against `ca`. */
@@ -38,19 +34,15 @@ export interface RawClientOptions {
   timeoutMs?: number;
 }
 
-export interface RawClient {
+export interface RawClient extends RawConnection {
   /** The server's go-ahead: `+` or `-`; undefined when there was no handshake. */
   readonly goAhead: string | undefined;
   /** N of the server's VERSION line, when it sent one. */
   readonly serverMinor: number | undefined;
-  /** Everything received so far, decrypted, greeting and frames included; the first 16 MiB. */
-  received(): Buffer;
   /** Writes one line; the LF is added. Fields are not escaped. */
   send(line: string | Buffer): void;
   /** Writes a command line with every field escaped. */
   sendCommand(command: { flags?: string; extra?: string; user: string; fields: readonly string[] }): void;
-  /** Writes bytes as they are; resolves when the kernel took them. */
-  write(bytes: string | Buffer): Promise<void>;
   /** The next reply; rejects with RawClientError when the session ends first. `keepBody: false` counts and hashes only. */
   readReply(options?: { keepBody?: boolean }): Promise<RawReply>;
   /** Resolves when at least one more log line came since the last reply or call of this; all of them. */
@@ -59,46 +51,14 @@ export interface RawClient {
   readLine(): Promise<string | null>;
   /** Reads to the end of the session; rejects when a whole reply comes instead. */
   readEnd(): Promise<RawEnd>;
-  /** From here on nothing is read, until it is set to false. */
-  setStopped(isStopped: boolean): void;
-  /** Ends our sending side. */
-  halfClose(): void;
-  /** Ends both sides. */
-  close(): void;
-  /** Drops what is unsent and unread (TCP: RST). */
-  reset(): void;
-  /** Resolves when the socket is gone. */
-  readonly closed: Promise<void>;
 }
-
-const keptBytesMax = 16 * 1024 * 1024;
 
 /** Connects and shakes hands up to the first command; rejects when the server refuses. */
 export async function openRawClient(options: RawClientOptions): Promise<RawClient> {
-  const { path, host = '127.0.0.1', port = 0, minor, timeoutMs = 10_000 } = options;
-  const target = path === undefined ? { host, port, noDelay: true } : { path };
-  const tcp = net.connect({ ...target, allowHalfOpen: true });
-  const received: Buffer[] = [];
-  let receivedBytes = 0;
-  let isBroken = false;
-  const closed = new Promise<void>((resolve) => {
-    tcp.once('close', () => resolve());
-  });
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('connect', resolve);
-    tcp.once('error', reject);
-  });
+  const { minor, timeoutMs = 10_000 } = options;
+  const { tcp, isBroken, readerOn, connectionOn } = await connectRaw(options);
   /** The connection as it is now: in clear, or inside TLS. */
-  const pipeOn = (socket: net.Socket): Pipe => {
-    socket.on('error', () => {
-      isBroken = true;
-    });
-    const keep = (chunk: Buffer): void => {
-      receivedBytes += chunk.length;
-      if (receivedBytes <= keptBytesMax) received.push(chunk);
-    };
-    return { socket, reader: createByteReader(socket, keep) };
-  };
+  const pipeOn = (socket: net.Socket): Pipe => ({ socket, reader: readerOn(socket) });
 
   let pipe: Pipe;
   let replies: ReplyReader;
@@ -118,11 +78,7 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
       if (greeting.goAhead === '-') await inTime(timeoutMs, 'answer to PLAIN', login(pipe, options.auth));
       if (options.optionLogPassthrough === true) pipe.socket.write('\t\tOPTION\tlog-passthrough\n');
     }
-    replies = createReplyReader(
-      pipe.reader,
-      framingBetween(minor ?? 0, greeting.serverMinor ?? 0),
-      () => isBroken,
-    );
+    replies = createReplyReader(pipe.reader, framingBetween(minor ?? 0, greeting.serverMinor ?? 0), isBroken);
   } catch (error) {
     tcp.destroy();
     throw error;
@@ -131,8 +87,7 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
   const { socket, reader } = pipe;
   return {
     ...greeting,
-    closed,
-    received: () => Buffer.concat(received),
+    ...connectionOn(socket, reader),
     send(line) {
       socket.write(Buffer.concat([Buffer.from(line), Buffer.from('\n')]));
     },
@@ -141,11 +96,6 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
       const line = Buffer.concat(all.flatMap((field) => [escapeCell(field), Buffer.from('\t')]));
       line[line.length - 1] = 0x0a;
       socket.write(line);
-    },
-    write: async (bytes) => {
-      await new Promise<void>((resolve, reject) => {
-        socket.write(bytes, (error) => (error ? reject(error) : resolve()));
-      });
     },
     readReply: ({ keepBody = true } = {}) => inTime(timeoutMs, 'reply', replies.readReply(keepBody)),
     readLogs: () => inTime(timeoutMs, 'log line', replies.readLogs()),
@@ -161,15 +111,6 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
         if (error instanceof RawClientError) return error.end;
         throw error;
       }
-    },
-    setStopped: (isStopped) => reader.setStopped(isStopped),
-    halfClose() {
-      socket.end();
-    },
-    close: () => socket.destroy(),
-    reset() {
-      if (path === undefined) tcp.resetAndDestroy();
-      else tcp.destroy();
     },
   };
 }

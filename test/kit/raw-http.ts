@@ -1,15 +1,10 @@
 // An HTTP client written by hand for tests, that sends exact bytes and shows exact bytes. It imports nothing from src/.
 // It reads answers with Content-Length, chunked, or up to the end of the connection; an answer that is cut is an error that says how far it
 // got, never an answer.
-import net from 'node:net';
-import { type ByteReader, createByteReader } from '../oracle/byte-reader.js';
-import { inTime, secureSocket } from './raw-socket.js';
+import type { ByteReader } from '../oracle/byte-reader.js';
+import { connectRaw, inTime, type RawConnection, type RawPlace, secureSocket } from './raw-socket.js';
 
-export interface RawHttpOptions {
-  /** Path of a UNIX socket; else TCP to `host` and `port`. */
-  path?: string;
-  host?: string;
-  port?: number;
+export interface RawHttpOptions extends RawPlace {
   /** TLS from the first byte; the certificate is verified against `ca`. */
   tls?: {
     readonly ca: string;
@@ -52,80 +47,28 @@ export class HttpCut extends Error {
   }
 }
 
-export interface RawHttp {
-  /** Everything received so far, decrypted; the first 16 MiB. */
-  received(): Buffer;
-  /** Writes bytes as they are; resolves when the kernel took them, rejects when the connection is gone. */
-  write(bytes: string | Buffer): Promise<void>;
+export interface RawHttp extends RawConnection {
   /** The next answer; `isHead`: to a HEAD, which has no body. Rejects with HttpCut when the connection ends first. */
   readAnswer(options?: { isHead?: boolean }): Promise<HttpAnswer>;
   /** Reads to the end of the connection; rejects when bytes come instead. */
   readEnd(): Promise<HttpEnd>;
-  /** From here on nothing is read, until it is set to false. */
-  setStopped(isStopped: boolean): void;
-  /** Ends our sending side. */
-  halfClose(): void;
-  /** Ends both sides. */
-  close(): void;
-  /** Drops what is unsent and unread (TCP: RST). */
-  reset(): void;
-  /** Resolves when the socket is gone. */
-  readonly closed: Promise<void>;
 }
-
-const keptBytesMax = 16 * 1024 * 1024;
 
 /** Connects, and shakes hands for TLS. */
 export async function openRawHttp(options: RawHttpOptions): Promise<RawHttp> {
-  const { path, host = '127.0.0.1', port = 0, timeoutMs = 10_000 } = options;
-  const tcp = net.connect({
-    ...(path === undefined ? { host, port, noDelay: true } : { path }),
-    allowHalfOpen: true,
-  });
-  let isBroken = false;
-  const closed = new Promise<void>((resolve) => {
-    tcp.once('close', () => resolve());
-  });
-  await new Promise<void>((resolve, reject) => {
-    tcp.once('connect', resolve);
-    tcp.once('error', reject);
-  });
-  tcp.on('error', () => {
-    isBroken = true;
-  });
+  const { host = '127.0.0.1', timeoutMs = 10_000 } = options;
+  const { tcp, isBroken, readerOn, connectionOn } = await connectRaw(options);
   const socket = options.tls === undefined ? tcp : await secureSocket(tcp, { host, ...options.tls });
-  socket.on('error', () => {
-    isBroken = true;
-  });
-  const received: Buffer[] = [];
-  let receivedBytes = 0;
-  const reader = createByteReader(socket, (chunk) => {
-    receivedBytes += chunk.length;
-    if (receivedBytes <= keptBytesMax) received.push(chunk);
-  });
-  const endOf = (): HttpEnd => (isBroken ? 'reset' : 'closed');
+  const reader = readerOn(socket);
+  const endOf = (): HttpEnd => (isBroken() ? 'reset' : 'closed');
 
   return {
-    closed,
-    received: () => Buffer.concat(received),
-    write: (bytes) =>
-      new Promise<void>((resolve, reject) => {
-        socket.write(bytes, (error) => (error ? reject(error) : resolve()));
-      }),
+    ...connectionOn(socket, reader),
     readAnswer: ({ isHead = false } = {}) => inTime(timeoutMs, 'answer', readAnswer(reader, isHead, endOf)),
     async readEnd() {
       const bytes = await inTime(timeoutMs, 'end', reader.readSome());
       if (bytes !== null) throw new Error(`${bytes.length} bytes came instead of the end`);
       return endOf();
-    },
-    setStopped: (isStopped) => reader.setStopped(isStopped),
-    halfClose() {
-      socket.end();
-    },
-    close: () => socket.destroy(),
-    reset() {
-      if (path === undefined) tcp.resetAndDestroy();
-      else tcp.destroy();
     },
   };
 }
