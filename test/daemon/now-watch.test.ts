@@ -3,35 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowWatch } from '../../src/daemon/now-watch.js';
 import type { EngineEvent, ExchangeEnded } from '../../src/gateway/outcome/events.js';
+import { ended as example } from '../kit/exchange-ended.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
 const ended: ExchangeEnded = {
-  kind: 'exchange-ended',
-  isTold: true,
-  exchange: {
-    listener: 'support',
-    session: 'S1',
-    id: 'E1',
-    principal: 'job@support',
-    user: 'zq7@example.org',
-    command: 'quota get',
-  },
-  backend: 'mail1',
-  upstream: 'mail1-1',
-  decision: 'allow',
-  policy: 'support',
-  denial: undefined,
-  rule: undefined,
-  outcome: 'ok',
-  status: '+',
-  level: 'info',
-  error: undefined,
+  ...example,
+  exchange: { ...example.exchange, principal: 'job@support', user: 'zq7@example.org' },
   text: 'zq7 in a sentence',
-  bytesIn: 1,
-  bytesOut: 1,
-  bytesUp: 0,
-  waitMs: 1,
-  durationMs: 1,
 };
 
 function textOf(more: Partial<ExchangeEnded>): string | undefined {

@@ -8,6 +8,7 @@ import {
   type MetricsSnapshot,
 } from '../../../src/adapters/telemetry/metrics.js';
 import type { EngineEvent, ExchangeEnded } from '../../../src/gateway/outcome/events.js';
+import { ended } from '../../kit/exchange-ended.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 
 const nothing: MetricsSnapshot = {
@@ -38,35 +39,6 @@ function open(snapshot: () => MetricsSnapshot = () => nothing): { metrics: Metri
   const metrics = createMetrics({ version: '1.2.3', runtime: 'v20', commands, clock, usage, snapshot });
   return { metrics, clock };
 }
-
-const ended: ExchangeEnded = {
-  kind: 'exchange-ended',
-  isTold: true,
-  exchange: {
-    listener: 'support',
-    session: 'S1',
-    id: 'E1',
-    principal: 'bob@support',
-    user: 'alice@example.org',
-    command: 'quota get',
-  },
-  backend: 'mail1',
-  upstream: 'mail1-1',
-  decision: 'allow',
-  policy: 'support',
-  denial: undefined,
-  rule: undefined,
-  outcome: 'ok',
-  status: '+',
-  level: 'info',
-  error: undefined,
-  text: undefined,
-  bytesIn: 100,
-  bytesOut: 108,
-  bytesUp: 0,
-  waitMs: 2,
-  durationMs: 12,
-};
 
 const asked = (command: string | undefined): ExchangeEnded['exchange'] => ({ ...ended.exchange, command });
 

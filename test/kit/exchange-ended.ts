@@ -1,0 +1,31 @@
+// A command that ended well, as observers are told; tests change what they look at.
+import type { ExchangeEnded } from '../../src/gateway/outcome/events.js';
+
+export const ended: ExchangeEnded = {
+  kind: 'exchange-ended',
+  isTold: true,
+  exchange: {
+    listener: 'support',
+    session: 'S1',
+    id: 'E1',
+    principal: 'bob@support',
+    user: 'alice@example.org',
+    command: 'quota get',
+  },
+  backend: 'mail1',
+  upstream: 'mail1-1',
+  decision: 'allow',
+  policy: 'support',
+  denial: undefined,
+  rule: undefined,
+  outcome: 'ok',
+  status: '+',
+  level: 'info',
+  error: undefined,
+  text: undefined,
+  bytesIn: 100,
+  bytesOut: 108,
+  bytesUp: 0,
+  waitMs: 2,
+  durationMs: 12,
+};
