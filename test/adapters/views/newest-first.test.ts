@@ -5,17 +5,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { type AnswerEnd, readTrail } from '../../../src/adapters/views/read-trail.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
 import { createView } from '../../../src/domain/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
-import { ours, recordsOf, startMs, writeJournal } from './written-journal.js';
-
-interface Page {
-  readonly rows: readonly ExchangeRow[];
-  readonly end: AnswerEnd;
-  readonly text: string;
-}
+import { type Answer, ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 
 interface Asking {
   readonly directory: string;
@@ -28,18 +21,11 @@ interface Asking {
   readonly clock?: { now(): number };
 }
 
-async function page(asking: Asking): Promise<Page> {
-  const { directory, users, filter = {}, before, rows: rowsMax = 50, clock = { now: () => 0 } } = asking;
+function page(asking: Asking): Promise<Answer> {
+  const { directory, users, filter = {}, before, rows: rowsMax = 50, clock } = asking;
   const limits = { rowsMax: 10_000, bytesMax: asking.bytesMax ?? 4 << 20, timeMs: asking.timeMs ?? 60_000 };
   const asked = { look: 'search', filter, cursor: undefined, newest: { before, rows: rowsMax } } as const;
-  const { text, rows: count } = await readTrail({ directory, asked, users, ownKey: '', limits }, clock);
-  const lines = text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
-  const { end } = lines.pop();
-  assert.equal(count, lines.length);
-  return { rows: lines.map(({ row }) => row), end, text };
+  return ask({ directory, asked, users, ownKey: '', limits }, clock);
 }
 
 async function allPages(asking: Asking): Promise<{ rows: ExchangeRow[]; pages: number }> {

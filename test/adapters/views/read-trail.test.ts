@@ -9,7 +9,7 @@ import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/d
 import type { Cursor } from '../../../src/domain/views/look.js';
 import { createView } from '../../../src/domain/views/view.js';
 import { temporaryDirectory } from '../journal/reading.js';
-import { ours, recordsOf, startMs, writeJournal } from './written-journal.js';
+import { ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
 
 function taskOf(directory: string, more: Partial<ReadTask> = {}): ReadTask {
   return {
@@ -23,20 +23,6 @@ function taskOf(directory: string, more: Partial<ReadTask> = {}): ReadTask {
 }
 
 const still = { now: () => 0 };
-
-async function ask(
-  task: ReadTask,
-  clock = still,
-): Promise<{ rows: ExchangeRow[]; end: AnswerEnd; text: string }> {
-  const { text, rows: count } = await readTrail(task, clock);
-  const lines = text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
-  const { end } = lines.pop();
-  assert.equal(count, lines.length);
-  return { rows: lines.map(({ row }) => row), end, text };
-}
 
 /** All parts of a search. */
 async function askAll(

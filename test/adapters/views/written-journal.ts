@@ -1,10 +1,13 @@
-// A journal with exchanges that overlap, of users of two domains, in three segments.
+// A journal with exchanges that overlap, of users of two domains, in three segments; and answers about it, read.
+import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 
 export const startMs = Date.UTC(2026, 10, 20);
 export const ours = ['*@example.com'];
@@ -49,4 +52,21 @@ export function writeJournal(directory: string, records: readonly AuditRecord[])
     else writeFileSync(name, text);
   }
   return Buffer.from(lines.join(''));
+}
+
+export interface Answer {
+  readonly rows: readonly ExchangeRow[];
+  readonly end: AnswerEnd;
+  readonly text: string;
+}
+
+export async function ask(task: ReadTask, clock = { now: () => 0 }): Promise<Answer> {
+  const { text, rows: count } = await readTrail(task, clock);
+  const lines = text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line));
+  const { end } = lines.pop();
+  assert.equal(count, lines.length);
+  return { rows: lines.map(({ row }) => row), end, text };
 }
