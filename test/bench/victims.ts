@@ -3,7 +3,7 @@
 // victim asks ROUNDS times (default 3), one command after the other. Prints its longest wait and how many of its commands were refused;
 // exits with 1 where a client causes a wait of 15 s or more, or where an honest client was ended.
 import { openGateway } from '../kit/gateway.js';
-import { answerHogs, type HogKind, hogKinds, isHogKind, openHog } from '../kit/lease-hogs.js';
+import { type HogKind, hogGateway, hogKinds, isHogKind, openHog } from '../kit/lease-hogs.js';
 import { openRawClient } from '../kit/raw-client.js';
 
 const rounds = Number(process.argv[2] ?? 3);
@@ -25,15 +25,9 @@ async function measure(kind: HogKind, connections: number): Promise<Result> {
   try {
     const opened = opening.then(() =>
       openGateway(owner, {
-        listeners: `
-  hogs: { unix: hogs.sock, mode: "0600", policy: support }
-  victims: { unix: victims.sock, mode: "0600", policy: support }`,
-        policy: `
-    users: ["*@example.org"]
-    allow: [quota get, { command: fetch, content: true }, save]`,
+        ...hogGateway,
         mail1: { connections: String(connections) },
         more: 'limits: { drain: 100ms }',
-        backend: { script: answerHogs },
       }),
     );
     opening = opened.catch(() => undefined);

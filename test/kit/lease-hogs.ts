@@ -26,7 +26,7 @@ const saveLine = '\talice@example.org\tsave\n';
 const fetchLine = '\talice@example.org\tfetch\ttext\tall\n';
 
 /** The backend: a long reply to `fetch`, a text taken to its end for `save`, `+` for everything else. */
-export const answerHogs: Script = async ({ fields }, connection) => {
+const answerHogs: Script = async ({ fields }, connection) => {
   if (fields[0] === 'save') await connection.readInput();
   const client = { isOpen: true };
   void connection.closed.then(() => {
@@ -36,6 +36,17 @@ export const answerHogs: Script = async ({ fields }, connection) => {
   for (let sent = 0; fields[0] === 'fetch' && sent < replyBytes && client.isOpen; sent += pieceBytes)
     await connection.bigCell(pieceBytes);
   await connection.status('+');
+};
+
+/** A gateway with one principal for them, and one for their victims. */
+export const hogGateway = {
+  listeners: `
+  hogs: { unix: hogs.sock, mode: "0600", policy: support }
+  victims: { unix: victims.sock, mode: "0600", policy: support }`,
+  policy: `
+    users: ["*@example.org"]
+    allow: [quota get, { command: fetch, content: true }, save]`,
+  backend: { script: answerHogs },
 };
 
 export interface Hog {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
-import { answerHogs, type HogKind, openHog } from '../kit/lease-hogs.js';
+import { type HogKind, hogGateway, openHog } from '../kit/lease-hogs.js';
 import { openRawClient, type RawReply } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
 
@@ -16,15 +16,9 @@ let opening = Promise.resolve();
 async function open(t: TestContext, backend: Parameters<typeof openGateway>[1] = {}): Promise<Gateway> {
   const gateway = opening.then(() =>
     openGateway(t, {
-      listeners: `
-  hogs: { unix: hogs.sock, mode: "0600", policy: support }
-  victims: { unix: victims.sock, mode: "0600", policy: support }`,
-      policy: `
-    users: ["*@example.org"]
-    allow: [quota get, { command: fetch, content: true }, save]`,
+      ...hogGateway,
       mail1: { connections: String(hogs) },
       more: 'limits: { queue_timeout: 20s, drain: 100ms }',
-      backend: { script: answerHogs },
       ...backend,
     }),
   );
