@@ -176,7 +176,9 @@ export class Maintenance {
       wallMs,
     }));
     if (report.kind !== 'written') return nothing;
-    await this.#keep({ do: 'remove', files: retired.map(fileName) });
+    // Otherwise their bytes would count no more, and only the next start would look at them again.
+    const removed = await this.#keep({ do: 'remove', files: retired.map(fileName) });
+    if (removed?.kind !== 'done') return nothing;
     this.#closed = this.#closed.slice(retired.length);
     const { shippedSeq = Infinity } = this.#options.limits();
     const unshipped = retired.filter(({ nextSeq }) => nextSeq - 1 > shippedSeq);

@@ -469,6 +469,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
       if (number >= out.file.number || nextSeq > ledger.openSeq) continue;
+      // Told before, and not removed since.
+      if (nextSeq <= ledger.oldestSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       const cause = { action: why, until: formatTime(endWallMs) };
       out.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));

@@ -121,6 +121,33 @@ void test('what is too much is retired, oldest first, each with a signed record,
   assert.equal(oldest, leftIn(directory)[0]?.seq);
 });
 
+void test('what could not be removed is removed by a later round, and told as retired once', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = keepAll;
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 3);
+  await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length === 2);
+  // A directory is what not even root can remove as a file.
+  const obstacle = join(directory, '00000001.jsonl.gz');
+  rmSync(obstacle);
+  mkdirSync(obstacle);
+  limits = { ...keepAll, sizeMax: { bytes: 1 } };
+  await watched.seen('not-tended');
+  const tended = () => watched.events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
+  const before = tended().length;
+  await until(() => tended().length > before + 1);
+  assert.equal(segmentFiles(directory).length, 3);
+  rmSync(obstacle, { recursive: true });
+  const removed = () => tended().flatMap((each) => each.retired);
+  const endMs = systemClock.now() + 30_000;
+  await until(() => removed().length > 0 || systemClock.now() > endMs);
+  await watched.journal.close();
+  assert.deepEqual(removed(), ['00000001.jsonl', '00000002.jsonl']);
+  assert.deepEqual(segmentFiles(directory), ['00000003.jsonl']);
+  assert.deepEqual(retired(leftIn(directory)), removed());
+  assert.deepEqual(await verified(directory), []);
+});
+
 void test('age is counted by the records: a clock that leaps ahead retires nothing', async (t) => {
   const directory = temporaryDirectory(t);
   let leapMs = 0;
