@@ -8,9 +8,9 @@ import { encodeBody } from '../../src/domain/audit/encode.js';
 import { Ledger } from '../../src/domain/audit/ledger.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { admission, type Sent } from '../domain/review/recording.js';
-import { runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 
 /** Lines count: tests name them. */
 export const deskConfiguration = `version: 1
@@ -55,7 +55,7 @@ export function openDesk(owner: Owner, configuration: string = deskConfiguration
   return {
     folder,
     run: (subcommand, ...args) =>
-      runDovegate([subcommand, '--config', 'dovegate.yaml', ...args], { cwd: folder }),
+      runWarm([subcommand, '--config', 'dovegate.yaml', ...args], { cwd: folder }),
   };
 }
 

@@ -11,6 +11,7 @@ import { runDovegate, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const me = userInfo().username;
 
@@ -48,7 +49,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
     config: configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`),
   });
   const doctor = (...args: string[]): Promise<ProgramResult> =>
-    runDovegate(['doctor', '--config', daemon.configFile, ...args]);
+    runWarm(['doctor', '--config', daemon.configFile, ...args]);
 
   const asked = await doctor('--user', 'alice@example.com');
   assert.equal(asked.exit, 0, asked.text);
@@ -190,11 +191,11 @@ void test('a configuration with errors: each of them, and 78', async (t) => {
   const folder = openFolder(t);
   const config = join(folder, 'dovegate.yaml');
   writeFileSync(config, configurationFor('  mail1: { address: nonsense }'), { mode: 0o600 });
-  const { text, exit } = await runDovegate(['doctor', '--config', config]);
+  const { text, exit } = await runWarm(['doctor', '--config', config]);
   assert.equal(exit, 78);
   assert.match(text, /^bad +configuration +\S+:4:\d+: backends\.mail1\.address: /m);
   assert.match(text, /\nnext: dovegate check --config \S+\n$/);
-  const none = await runDovegate(['doctor', '--config', join(folder, 'none.yaml')]);
+  const none = await runWarm(['doctor', '--config', join(folder, 'none.yaml')]);
   assert.equal(none.exit, 78);
 });
 

@@ -1,10 +1,10 @@
 // Goal: the help of each subcommand ends with two examples of it, whose options it has, and with its exit codes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
+import { runWarm } from '../kit/warm-program.js';
 
 async function subcommandsOf(...group: string[]): Promise<string[]> {
-  const { text } = await runDovegate([...group, '--help']);
+  const { text } = await runWarm([...group, '--help']);
   const listed = text.slice(text.indexOf('\nCommands:'));
   return [...listed.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name = '']) => [...group, name].join(' '));
 }
@@ -16,7 +16,7 @@ test('each subcommand has two examples and its exit codes', async () => {
   const names = groups.flat().filter((name) => !/^(?:audit(?: fleet)?|key|page|(?:.* )?help)$/.test(name));
   assert.ok(names.length >= 22);
   for (const name of names) {
-    const { text } = await runDovegate([...name.split(' '), '--help']);
+    const { text } = await runWarm([...name.split(' '), '--help']);
     const [options = '', rest = ''] = text.split('\nExamples:\n');
     assert.match(rest, /\n\nExit codes: 0 .*\n$/s, name);
     const examples = rest.split('\n\n', 1).join('').split('\n');

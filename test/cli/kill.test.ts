@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const named = {
   principal: 'anna@support',
@@ -37,7 +37,7 @@ async function openDaemon(t: TestContext, statusOf: (id: string) => number, all:
     server.listen(socket, resolve);
   });
   t.after(() => void server.close());
-  return { asked, run: (...args: string[]) => runDovegate(['kill', '--socket', socket, ...args]) };
+  return { asked, run: (...args: string[]) => runWarm(['kill', '--socket', socket, ...args]) };
 }
 
 test('each one that is old enough is ended by itself, and each gets a line', async (t) => {
@@ -112,7 +112,7 @@ test('an answer that is none of dovegate ends nothing, and is no bug of this pro
     server.listen(socket, resolve);
   });
   t.after(() => void server.close());
-  const done = await runDovegate(['kill', '--socket', socket, '--older-than', '5m']);
+  const done = await runWarm(['kill', '--socket', socket, '--older-than', '5m']);
   assert.equal(done.exit, 69, done.text);
   assert.match(done.text, /what answers there is not dovegate/);
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryDirectory } from '../adapters/journal/reading.js';
 import { runDovegate } from '../kit/daemon.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const standard = '/etc/dovegate/dovegate.yaml';
 const subcommands = [
@@ -31,31 +32,26 @@ test('without --config: DOVEGATE_CONFIG, else the standard place', async (t) => 
   writeFileSync(named, 'audit: 5\n');
   const told: string[] = [];
   const expect = async (args: readonly string[], file: string, config: string | undefined): Promise<void> => {
-    const { exit, text } = await runDovegate(args, { env: { DOVEGATE_CONFIG: config } });
+    // A daemon has a process of its own.
+    const run = args[0] === 'serve' ? runDovegate : runWarm;
+    const { exit, text } = await run(args, { env: { DOVEGATE_CONFIG: config } });
     if (exit !== 78 || !text.includes(file))
       told.push(`${args.join(' ')}: exit ${exit}: ${text.slice(0, 300)}`);
   };
-  await Promise.all([
-    (async () => {
-      for (const args of subcommands) await expect(args, named, named);
-    })(),
-    (async () => {
-      for (const args of [['check'], ['status'], ['audit', 'search']])
-        await expect(args, standard, undefined);
-      await expect(['check'], standard, '');
-      await expect(['check', '--config', named], named, join(folder, 'other.yaml'));
-      // Neither the variable nor its file is asked for where the journal itself is named.
-      await expect(['audit', 'tail', folder], `${folder} holds no journal`, named);
-    })(),
-  ]);
+  for (const args of subcommands) await expect(args, named, named);
+  for (const args of [['check'], ['status'], ['audit', 'search']]) await expect(args, standard, undefined);
+  await expect(['check'], standard, '');
+  await expect(['check', '--config', named], named, join(folder, 'other.yaml'));
+  // Neither the variable nor its file is asked for where the journal itself is named.
+  await expect(['audit', 'tail', folder], `${folder} holds no journal`, named);
   assert.deepEqual(told, []);
   const missing = join(folder, 'none.sock');
-  const asked = await runDovegate(['status', '--socket', missing], { env: { DOVEGATE_CONFIG: named } });
+  const asked = await runWarm(['status', '--socket', missing], { env: { DOVEGATE_CONFIG: named } });
   assert.equal(asked.exit, 69, asked.text);
-  const can = await runDovegate(['can', '--socket', missing], { env: { DOVEGATE_CONFIG: named } });
+  const can = await runWarm(['can', '--socket', missing], { env: { DOVEGATE_CONFIG: named } });
   assert.equal(can.exit, 69, can.text);
   assert.match(
-    (await runDovegate(['check', '--help'])).text,
+    (await runWarm(['check', '--help'])).text,
     /default: \$DOVEGATE_CONFIG, else\s+\/etc\/dovegate\//,
   );
 });

@@ -7,8 +7,8 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
-import { runDovegate } from '../kit/daemon.js';
 import { httpDifferences } from '../kit/http-vectors.js';
+import { runWarm } from '../kit/warm-program.js';
 import {
   complete,
   example,
@@ -115,7 +115,7 @@ test('every command of a sh block is one that there is, with options that it has
       for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| |$|\)|;)/g)) {
         const name = /^(?:audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
-        if (!help.has(name)) help.set(name, (await runDovegate([...name.split(' '), '--help'])).text);
+        if (!help.has(name)) help.set(name, (await runWarm([...name.split(' '), '--help'])).text);
         const text = help.get(name) ?? '';
         assert.ok(text.startsWith(`Usage: dovegate ${name} `), `${path}: ${line}: no ${name}`);
         for (const [option] of rest

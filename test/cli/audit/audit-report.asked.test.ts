@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { runDovegate } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
+import { runWarm } from '../../kit/warm-program.js';
 
 const time = '2026-11-20T08:00:00.000Z';
 const verdict = {
@@ -42,7 +42,7 @@ async function report(t: TestContext, notes: readonly string[]) {
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   t.after(() => server.close());
-  return runDovegate(['audit', 'report', '--mailbox', 'alice@example.com', '--socket', path]);
+  return runWarm(['audit', 'report', '--mailbox', 'alice@example.com', '--socket', path]);
 }
 
 test('an answer that says what it left out is not complete', async (t) => {

@@ -2,8 +2,8 @@
 // mask or an alias, with all users, refused too. Phases: the built daemon records one command of each kind; the built program searches.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runDovegate } from '../../kit/daemon.js';
 import { openGateway } from '../../kit/gateway.js';
+import { runWarm } from '../../kit/warm-program.js';
 
 const alice = 'alice@example.org';
 const bob = 'bob@example.org';
@@ -105,7 +105,7 @@ test('a search for a user finds every command that may have touched that user', 
     ['c', 'carol@example.net'],
     ['a', 'al*@example.org'],
   ] as const) {
-    const { text } = await runDovegate(['audit', 'search', '--json', '--user', user, daemon.path('audit')]);
+    const { text } = await runWarm(['audit', 'search', '--json', '--user', user, daemon.path('audit')]);
     const ids = text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line).id]));
     const names = Object.keys(kinds).filter((_, at) => ids.includes(admissions[at]?.['id']));
     const wanted = Object.entries(kinds).filter(([, { found }]) => found.includes(letter));

@@ -14,10 +14,10 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { runDovegate } from '../../kit/daemon.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
 import type { ProgramResult } from '../../kit/program.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
+import { runWarm } from '../../kit/warm-program.js';
 
 const me = userInfo().username;
 const data = fileURLToPath(new URL('../../../../test/cli/begin/', import.meta.url));
@@ -47,7 +47,7 @@ function openMachine(owner: Owner, doveconf: string | undefined) {
     folder,
     place,
     init: (...args: string[]): Promise<ProgramResult> =>
-      runDovegate(['init', ...args], { cwd: folder, env: { PATH: programs, SUDO_USER: undefined } }),
+      runWarm(['init', ...args], { cwd: folder, env: { PATH: programs, SUDO_USER: undefined } }),
     files: (): string[] => (readdirSync(folder).includes('gate') ? readdirSync(place).toSorted() : []),
   };
 }
@@ -67,7 +67,7 @@ for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
     assert.match(readFileSync(config, 'utf8'), /users: \["\*@example\.com"\]/);
     // It has checked that itself; once by the programs.
     for (const subcommand of series === '2.4' ? ['check', 'test'] : []) {
-      const ended = await runDovegate([subcommand, '--config', config]);
+      const ended = await runWarm([subcommand, '--config', config]);
       assert.equal(ended.exit, 0, ended.text);
     }
     assert.ok(files().includes('dovecot-snippet.conf') === text.includes('unix_listener'));

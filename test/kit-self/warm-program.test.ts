@@ -1,0 +1,24 @@
+// A warm process must print, fail and end as a process of its own does.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runDovegate } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { runWarm } from '../kit/warm-program.js';
+
+void test('what runs warm says the same as a process of its own, in any order', async (t) => {
+  const folder = openFolder(t);
+  writeFileSync(join(folder, 'dovegate.yaml'), 'audit: 5\n');
+  const other = openFolder(t);
+  for (const [args, options] of [
+    [['--version'], {}],
+    [['check'], { cwd: folder, env: { DOVEGATE_CONFIG: 'dovegate.yaml' } }],
+    [['check', '--config', 'dovegate.yaml'], { cwd: other }],
+    [['status', '--no-such'], {}],
+    [['audit', 'search'], { env: { DOVEGATE_CONFIG: join(folder, 'dovegate.yaml') } }],
+    [['audit', 'hmac', 'x', other], { env: { DOVEGATE_CONFIG: undefined } }],
+    [['explain', '--help'], {}],
+  ] as const)
+    assert.deepEqual(await runWarm(args, options), await runDovegate(args, options), args.join(' '));
+});

@@ -1,0 +1,62 @@
+// The process behind `runWarm`: subcommands of the built program, one after another, each with its own arguments, environment and folder.
+// The only argument is the path of dist/cli/program.js.
+import { pathToFileURL } from 'node:url';
+
+/** What the process is asked. */
+export interface WarmAsked {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+}
+
+/** Both texts are base64. */
+export interface WarmAnswer {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exit: number;
+}
+
+type Written = (error?: Error | null) => void;
+
+/** Keeps what is written to the stream from now on in these pieces. */
+function takeOver(stream: NodeJS.WriteStream): Buffer[] {
+  const pieces: Buffer[] = [];
+  stream.write = (piece: string | Uint8Array, encoding?: BufferEncoding | Written, done?: Written) => {
+    pieces.push(Buffer.from(piece));
+    const written = typeof encoding === 'function' ? encoding : done;
+    if (written !== undefined) process.nextTick(written);
+    return true;
+  };
+  return pieces;
+}
+
+const stdout = takeOver(process.stdout);
+const stderr = takeOver(process.stderr);
+
+/** All pieces, which are taken away. */
+function taken(pieces: Buffer[]): string {
+  return Buffer.concat(pieces.splice(0)).toString('base64');
+}
+
+async function run(
+  program: { runDovegate(args: readonly string[]): Promise<number> },
+  { args, env, cwd }: WarmAsked,
+): Promise<WarmAnswer> {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  Object.assign(process.env, env);
+  process.chdir(cwd);
+  let exit: number | undefined;
+  try {
+    exit = await program.runDovegate(args);
+  } catch (fault) {
+    // As main.ts does.
+    process.stderr.write(`dovegate: internal error: ${String(fault)}\n`);
+  }
+  return { stdout: taken(stdout), stderr: taken(stderr), exit: exit ?? 70 };
+}
+
+process.on('disconnect', () => process.exit());
+const program = await import(pathToFileURL(process.argv[2] ?? '').href);
+process.on('message', (asked: WarmAsked) => {
+  void run(program, asked).then((answer) => process.send?.(answer));
+});

@@ -1,0 +1,65 @@
+// Subcommands of the built program without a process for each: to start one and to load the modules takes longer than most subcommands
+// do. They run in one child process, whose modules stay loaded. What reads stdin or stays (`serve`, `--watch`) needs `runDovegate`, and
+// so does a test of the process itself: its signals, its memory, a stdout that is closed.
+import { type ChildProcess, fork } from 'node:child_process';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { builtProgram } from './daemon.js';
+import type { ProgramOptions, ProgramResult } from './program.js';
+import type { WarmAnswer, WarmAsked } from './warm-program-child.js';
+
+type WarmOptions = Pick<ProgramOptions, 'cwd' | 'env'>;
+
+const timeoutMs = 60_000;
+
+let child: ChildProcess | undefined;
+let last: Promise<unknown> = Promise.resolve();
+
+/** As `runDovegate`; one after another. Rejects when the process ended, or did not answer within 60 s. */
+export function runWarm(args: readonly string[], options: WarmOptions = {}): Promise<ProgramResult> {
+  const result = last.then(() => ask(args, options));
+  last = result.catch(() => undefined);
+  return result;
+}
+
+async function ask(args: readonly string[], options: WarmOptions): Promise<ProgramResult> {
+  const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  const asked: WarmAsked = { args, env: Object.fromEntries(env), cwd: options.cwd ?? process.cwd() };
+  const answer = await answerOf(asked);
+  const stdout = Buffer.from(answer.stdout, 'base64');
+  const stderr = Buffer.from(answer.stderr, 'base64').toString();
+  return { stdout, stderr, text: stdout.toString() + stderr, exit: answer.exit };
+}
+
+function answerOf(asked: WarmAsked): Promise<WarmAnswer> {
+  child ??= start();
+  const asks = child;
+  asks.ref();
+  asks.channel?.ref();
+  return new Promise((resolve, reject) => {
+    const end = (code: number | null, signal: string | null): void => {
+      clearTimeout(timer);
+      child = undefined;
+      reject(new Error(`dovegate ${asked.args.join(' ')}: its process ended with ${code ?? signal}`));
+    };
+    const timer = setTimeout(() => asks.kill('SIGKILL'), timeoutMs);
+    asks.once('exit', end);
+    asks.once('message', (answer: WarmAnswer) => {
+      clearTimeout(timer);
+      asks.off('exit', end);
+      // It ends with us.
+      asks.unref();
+      asks.channel?.unref();
+      resolve(answer);
+    });
+    asks.send(asked);
+  });
+}
+
+function start(): ChildProcess {
+  const path = fileURLToPath(new URL('./warm-program-child.js', import.meta.url));
+  const program = join(dirname(builtProgram), 'cli/program.js');
+  return fork(path, [program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
+}
