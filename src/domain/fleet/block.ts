@@ -39,9 +39,10 @@ export function isHostWord(text: string): boolean {
   return hostPattern.test(text);
 }
 
-/** The word for a machine's name: `mail1.example.com` is `mail1_example_com`. */
+/** The word for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may have one word. */
 export function hostWordOf(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
+  const word = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
+  return word === verifierName ? `gate_${word}` : word;
 }
 
 export function subjectOf(host: string, journal: string): string {
