@@ -13,7 +13,7 @@ import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { formatPeers } from '../setup/peers.js';
 import { askDaemon } from './ask-daemon.js';
-import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
+import type { ListenerChoice } from './named-listener.js';
 import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
 /** Whose rights: of a listener, of the user who runs this at a daemon's socket, or of a key. */
@@ -34,6 +34,8 @@ export async function can(options: CanOptions): Promise<number> {
     stdout(options.json ? formatJson(json) : formatRights(rights));
     return exitCodes.ok;
   }
+  // Reads configurations, which takes most of the time of a command.
+  const { openListener, principalAt } = await import('./named-listener.js');
   const { listener, policy } = openListener(options);
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const principal = isNamed ? principalAt(listener.name, options).text : undefined;

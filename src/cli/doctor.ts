@@ -57,7 +57,7 @@ async function askAll(config: string, settings: Settings): Promise<Told> {
   if (settings.admin === undefined) return { why: '' };
   const ask = async (): Promise<Told> => {
     try {
-      const daemon = findDaemon({ config });
+      const daemon = await findDaemon({ config });
       const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
       if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
       const told: unknown = JSON.parse(status.body);

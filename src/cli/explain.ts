@@ -18,7 +18,7 @@ import type { Judgement, Subject } from '../domain/policy/assess.js';
 import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
-import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
+import type { ListenerChoice } from './named-listener.js';
 import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
 /** A command line, who sends it, and to what. */
@@ -55,7 +55,7 @@ const exitCodeOf: Readonly<Record<Fate, number>> = {
 
 /** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
 export async function explain(options: ExplainOptions): Promise<number> {
-  const shown = 'socket' in options ? await askForExplanation(options) : explainHere(options);
+  const shown = 'socket' in options ? await askForExplanation(options) : await explainHere(options);
   const { explanation } = shown;
   stdout(options.json ? formatJson(shown.json) : formatExplanation(shown, options.words));
   return exitCodeOf[explanation.obstacle === undefined ? explanation.decision : 'obstacle'];
@@ -63,7 +63,9 @@ export async function explain(options: ExplainOptions): Promise<number> {
 
 type Asked<Options> = Extract<ExplainOptions, Options>;
 
-function explainHere(options: Asked<ListenerChoice>): Shown {
+async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
+  // Reads configurations, which takes most of the time of a command.
+  const { openListener, principalAt } = await import('./named-listener.js');
   const { settings, listener, policy } = openListener(options);
   const subject: Subject = {
     listener: listener.name,

@@ -29,7 +29,7 @@ type Result = 'ended' | 'gone' | 'would-end';
 /** Exit code 0: done, also where nothing was to be done; else as of `post`. Rejects with a CommandFault. */
 export async function kill(id: string | undefined, options: KillOptions): Promise<number> {
   if (id !== undefined) return post(options, pathOf(id));
-  const daemon = findDaemon(options);
+  const daemon = await findDaemon(options);
   const { olderThan: leastMs = 0, dryRun, json } = options;
   const found = (await readRunning(daemon)).filter(({ duration_ms: ms }) => ms >= leastMs);
   const ended: (Running & { readonly result: Result })[] = [];

@@ -5,10 +5,8 @@ import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/process.js';
-import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
-import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
@@ -25,6 +23,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
   if (socket !== undefined) return post(options, '/reload');
   // systemd gives it to ExecReload=.
   const pid = options.pid ?? process.env['MAINPID'];
+  const { findAdmin } = await import('../domain/config/parse-settings.js');
   const admin = findAdmin(config, readFromDisk);
   const canAsk = admin?.unix !== undefined || (admin?.tokenFile !== undefined && admin.tls === undefined);
   if (canAsk && pid === undefined) return post(options, '/reload');
@@ -38,9 +37,10 @@ export async function reload(options: ReloadOptions): Promise<number> {
   return checkAndSignal(config, pid);
 }
 
-function checkAndSignal(config: string, pid: string | undefined): number {
+async function checkAndSignal(config: string, pid: string | undefined): Promise<number> {
   // systemd 252 names the folder of the service's credentials to ExecReload= too, which does not see what is in it.
   delete process.env['CREDENTIALS_DIRECTORY'];
+  const { loadConfiguration, summarise } = await import('../setup/configuration.js');
   const loaded = loadConfiguration(config);
   for (const problem of loaded.problems) stderr(plainLines(problem));
   if (loaded.settings === undefined)
@@ -64,7 +64,8 @@ function checkAndSignal(config: string, pid: string | undefined): number {
 
 /** Sends an order and prints the answer. Exit code 0; 1: not done; 77: not permitted; 78: configuration. Rejects with a CommandFault. */
 export async function post(which: WhichDaemon, path: string): Promise<number> {
-  const answer = await findDaemon(which)('POST', path);
+  const daemon = await findDaemon(which);
+  const answer = await daemon('POST', path);
   const lines = plainLines(answer.body.trimEnd());
   if (answer.status === 200) stdout(lines);
   else stderr(lines);
@@ -99,17 +100,20 @@ export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminA
 /** For the whole answer: a reload can wait for a slow directory service. */
 const answerMs = 30_000;
 
-/** Throws a CommandFault if the configuration does not name the daemon. */
-export function findDaemon({ config, socket }: WhichDaemon): AskDaemon {
-  const admin = socket === undefined ? adminOf(config) : { unix: socket };
+/** Rejects with a CommandFault if the configuration does not name the daemon. */
+export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDaemon> {
+  const admin = socket === undefined ? await adminOf(config) : { unix: socket };
   return (method, path) => ask(admin, method, path);
 }
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile'>;
 
-function adminOf(config: string): Where {
+/** The parser of configurations takes most of the time of a command, and is loaded only where a file is read. */
+async function adminOf(config: string): Promise<Where> {
+  const { loadConfiguration, summarise } = await import('../setup/configuration.js');
   const loaded = loadConfiguration(config, { asksForFiles: false });
   const verdict = summarise(config, loaded);
+  const { findAdmin } = await import('../domain/config/parse-settings.js');
   const admin = loaded.settings === undefined ? findAdmin(config, readFromDisk) : loaded.settings.admin;
   if (admin !== undefined) {
     if (loaded.settings === undefined)

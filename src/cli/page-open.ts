@@ -19,7 +19,8 @@ const standardSocket = '/run/dovegate/page.sock';
 /** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */
 export async function openLink(options: PageOpenOptions): Promise<number> {
   const socket = options.socket ?? socketOf(options.config);
-  const { status, body } = await findDaemon({ config: options.config, socket })('POST', '/page/open');
+  const daemon = await findDaemon({ config: options.config, socket });
+  const { status, body } = await daemon('POST', '/page/open');
   const text = body.trimEnd();
   if (status !== 200) {
     stderr(`${socket}: ${plain(text)}`);

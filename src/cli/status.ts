@@ -20,7 +20,7 @@ const clear = '\u001b[H\u001b[2J';
 
 /** Exit code 0, also when nobody reads any more; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */
 export async function status(options: StatusOptions): Promise<number> {
-  const daemon = findDaemon(options);
+  const daemon = await findDaemon(options);
   const screen = openScreen();
   if (!options.watch) return show(daemon, options, screen, '');
   const release = holdProcess();

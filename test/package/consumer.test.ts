@@ -193,3 +193,10 @@ void test('what every subcommand loads needs no package but the one for options,
     [],
   );
 });
+
+void test('a question to a daemon by its socket needs no parser of configurations', () => {
+  for (const name of ['status', 'operate', 'kill', 'can', 'explain']) {
+    const { packages } = loadedFiles(`cli/${name}.js`, false);
+    assert.ok(!packages.includes('zod') && !packages.includes('yaml'), name);
+  }
+});

@@ -3,7 +3,6 @@
 // backends is one JSON string, never a key; no secret comes here.
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
 import { withoutKeys } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
@@ -38,7 +37,7 @@ export interface Log {
 const waitingBytesMax = 4 * 1024 * 1024;
 
 /** The log on stdout (file descriptor 1). */
-export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
+export async function createLog(level: ConfiguredLevel, isTerminal: boolean): Promise<Log> {
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
   let dropped = 0;
   file.on('drop', () => {
@@ -50,15 +49,7 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
     dropped += 1;
     isBroken = true;
   });
-  const stream: DestinationStream = isTerminal
-    ? pretty({
-        destination: 1,
-        messageKey: 'text',
-        ignore: 'event',
-        messageFormat: '{event}: {text}',
-        sync: true,
-      })
-    : file;
+  const stream: DestinationStream = isTerminal ? await openPretty() : file;
   const logger = pino(
     {
       level,
@@ -94,6 +85,18 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
       });
     },
   };
+}
+
+/** Loaded for a terminal only: a service never needs it. */
+async function openPretty(): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty');
+  return pretty({
+    destination: 1,
+    messageKey: 'text',
+    ignore: 'event',
+    messageFormat: '{event}: {text}',
+    sync: true,
+  });
 }
 
 /** Events of which we write the lines ourselves; of all others a LF came from somebody else, who could forge a line with it. */

@@ -13,7 +13,7 @@ const log = fileURLToPath(new URL('../../../src/adapters/telemetry/log.js', impo
 const writer = `
 const [log, isTerminal, event, reports] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
-const made = createLog('info', isTerminal);
+const made = await createLog('info', isTerminal);
 made.observe(event);
 for (const report of reports) made.report(report);
 await made.flush();
