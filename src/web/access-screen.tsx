@@ -3,7 +3,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { AccessPolicy, AccessTable } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Button, Empty, Name, Sentence, Sign } from './kit.js';
+import { AsCommand, Button, Empty, Name, Pending, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
@@ -22,13 +22,7 @@ export function AccessScreen({ query }: ScreenProps) {
   const { value: table, fault } = useAnswer(`access ${now?.head.configHash}`, (signal) =>
     api.json<AccessTable>('GET /api/access', { signal }),
   );
-  if (fault !== undefined)
-    return (
-      <Empty>
-        <Sentence text={fault} />
-      </Empty>
-    );
-  if (table === undefined) return <Empty>Reading the policies …</Empty>;
+  if (table === undefined) return <Pending fault={fault}>Reading the policies …</Pending>;
   const shown = table.policies.find(({ name }) => name === query.get('policy'));
   return (
     <>

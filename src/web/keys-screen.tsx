@@ -2,7 +2,7 @@
 
 import type { KeysTable } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Empty, Name, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
@@ -18,13 +18,7 @@ export function KeysScreen() {
   const { value, fault } = useAnswer(`keys ${now?.head.configHash} ${now?.at.slice(0, 16)}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),
   );
-  if (fault !== undefined)
-    return (
-      <Empty>
-        <Sentence text={fault} />
-      </Empty>
-    );
-  if (value === undefined) return <Empty>Reading the keys …</Empty>;
+  if (value === undefined) return <Pending fault={fault}>Reading the keys …</Pending>;
   const at = now?.at ?? value.since;
   const columns: Column<Row>[] = [
     { title: 'what', cell: (row) => <What row={row} /> },

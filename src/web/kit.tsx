@@ -185,6 +185,16 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
   return <p class="empty">{children}</p>;
 }
 
+interface PendingProps {
+  readonly fault: string | undefined;
+  readonly children: string;
+}
+
+/** In the place of an answer that is not there: why not, or the words for while it is awaited. */
+export function Pending({ fault, children }: PendingProps) {
+  return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
+}
+
 interface ButtonProps {
   readonly children: ComponentChildren;
   readonly onClick?: () => void;

@@ -11,7 +11,7 @@ import type {
 } from '../domain/page/api.js';
 import { useAnswer } from './asked.js';
 import { Choice, TakeAlong } from './fields.js';
-import { AsCommand, Button, Empty, Name, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Pending, Sentence, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
@@ -47,13 +47,7 @@ function Policies() {
   const { value: table, fault } = useAnswer('access', (signal) =>
     api.json<AccessTable>('GET /api/access', { signal }),
   );
-  if (fault !== undefined)
-    return (
-      <Empty>
-        <Sentence text={fault} />
-      </Empty>
-    );
-  if (table === undefined) return <Empty>Reading the policies …</Empty>;
+  if (table === undefined) return <Pending fault={fault}>Reading the policies …</Pending>;
   const learning = table.policies.filter(({ isObserving, shadow }) => isObserving || shadow !== undefined);
   const others = table.policies.filter((each) => !learning.includes(each));
   return (
@@ -127,12 +121,7 @@ function Learn({ policy, days }: { readonly policy: string; readonly days: strin
           onInput={(next) => go(`${pathOf('/learn/:policy', policy)}?days=${next}`, true)}
         />
       </div>
-      {fault !== undefined && (
-        <Empty>
-          <Sentence text={fault} />
-        </Empty>
-      )}
-      {fault === undefined && (value === undefined || isBusy) && <Empty>Reading the journal …</Empty>}
+      {(value === undefined || isBusy) && <Pending fault={fault}>Reading the journal …</Pending>}
       {value !== undefined && !isBusy && (
         <Seen suggested={value} ticked={ticked} onTick={tick} sinceMs={sinceMs} />
       )}
