@@ -1,4 +1,4 @@
-// Fields and texts of the screens about policies: a choice, a text of several lines, and a text to take along.
+// More fields and texts of the screens: a choice, a text of several lines, and a text to take along.
 
 import type { TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';

@@ -1,6 +1,7 @@
 // The search as fields: each is a key of the search line, and what is typed here stands there.
 
-import { useId, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
+import { Choice } from './fields.js';
 import { Field } from './kit.js';
 import { formatQuery, type ParsedQuery, queryKeys, type Terms } from './trail-query.js';
 
@@ -33,36 +34,12 @@ export function TrailFields({ parsed, onLine }: FieldsProps) {
           <Choice
             key={key}
             label={label}
-            values={values}
             value={terms[key] ?? ''}
-            onChange={(value) => change(key, value)}
+            options={['', ...values].map((value) => ({ value, text: value === '' ? 'any' : value }))}
+            onInput={(value) => change(key, value)}
           />
         ),
       )}
-    </div>
-  );
-}
-
-interface ChoiceProps {
-  readonly label: string;
-  readonly values: readonly string[];
-  readonly value: string;
-  readonly onChange: (value: string) => void;
-}
-
-function Choice({ label, values, value, onChange }: ChoiceProps) {
-  const id = useId();
-  return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      <select id={id} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">any</option>
-        {values.map((each) => (
-          <option key={each} value={each}>
-            {each}
-          </option>
-        ))}
-      </select>
     </div>
   );
 }
