@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { after, before } from 'node:test';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import type { Owner } from './folder.js';
 
@@ -13,6 +14,16 @@ export const chromiumPath = '/usr/bin/chromium';
 export const noBrowser: string | false = existsSync(chromiumPath)
   ? false
   : `${chromiumPath} is missing: scripts/packages.sh page installs it as root`;
+
+/** Opens what all tests of a file share, if there is a browser; its owner ends after the last of them. */
+export function shareInFile(open: (owner: Owner) => Promise<void>): void {
+  if (noBrowser !== false) return;
+  const ends: (() => void | Promise<void>)[] = [];
+  before(() => open({ after: (run) => void ends.push(run) }));
+  after(async () => {
+    for (const end of ends) await end();
+  });
+}
 
 /** One for all tests of a file: a start takes a third of a second of a processor. */
 export async function openBrowser(owner: Owner): Promise<Browser> {

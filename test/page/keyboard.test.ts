@@ -2,10 +2,9 @@
 // keeps the focus and closes by Escape, with the focus where it was. What must not happen: a control without a visible focus, a trap.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
-import type { Owner } from '../kit/folder.js';
+import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
   examplePath,
@@ -17,30 +16,22 @@ import {
   visit,
 } from '../kit/page-daemon.js';
 
-const ends: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void ends.push(run) };
 let daemon: PageDaemon;
 let browser: Browser;
 
-if (noBrowser === false) {
-  before(async () => {
-    daemon = await openPageDaemon(owner);
-    const client = await daemon.client();
-    for (const fields of [['quota get'], ['mailbox delete', 'INBOX'], ['mailbox list']]) {
-      client.sendCommand({ user: 'alice@example.org', fields });
-      await client.readReply();
-    }
-    for (const name of ['held1', 'held2']) {
-      const waiting = await daemon.client();
-      waiting.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', name] });
-    }
-    browser = await openBrowser(owner);
-  });
-  after(async () => {
-    daemon.held.open();
-    for (const end of ends) await end();
-  });
-}
+shareInFile(async (owner) => {
+  daemon = await openPageDaemon(owner);
+  const client = await daemon.client();
+  for (const fields of [['quota get'], ['mailbox delete', 'INBOX'], ['mailbox list']]) {
+    client.sendCommand({ user: 'alice@example.org', fields });
+    await client.readReply();
+  }
+  for (const name of ['held1', 'held2']) {
+    const waiting = await daemon.client();
+    waiting.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', name] });
+  }
+  browser = await openBrowser(owner);
+});
 
 /** Marks what can have the focus, and returns how many there are. */
 const markControls = `(() => {

@@ -3,10 +3,17 @@
 // request elsewhere, a dialog, an element that a name made, a barrier for people who do not see or point, a page that scrolls sideways.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { findBarriers, findOverflow, noBrowser, openBrowser, openWatched, sizes } from '../kit/browser.js';
-import type { Owner } from '../kit/folder.js';
+import {
+  findBarriers,
+  findOverflow,
+  noBrowser,
+  openBrowser,
+  openWatched,
+  shareInFile,
+  sizes,
+} from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
   examplePath,
@@ -22,40 +29,32 @@ import {
   visit,
 } from '../kit/page-daemon.js';
 
-const ends: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void ends.push(run) };
 let page: PageDaemon;
 let browser: Browser;
 let examples: Readonly<Record<string, string>>;
 
-if (noBrowser === false) {
-  before(async () => {
-    page = await openPageDaemon(owner);
-    const client = await page.client();
-    await sendHostile(client);
-    // Some that run while the screens are looked at: the daemon sends each at once, the backend does not answer.
-    const held = await Promise.all(
-      ['<img src=x onerror=alert(5)>', '\u202Eheld', 'W'.repeat(2000)].map(() => page.client()),
-    );
-    held.forEach((each, at) => {
-      each.sendCommand({
-        user: 'alice@example.org',
-        fields: ['mailbox status', 'messages', `held${at}<img src=x onerror=alert(5)>`],
-      });
+shareInFile(async (owner) => {
+  page = await openPageDaemon(owner);
+  const client = await page.client();
+  await sendHostile(client);
+  // Some that run while the screens are looked at: the daemon sends each at once, the backend does not answer.
+  const held = await Promise.all(
+    ['<img src=x onerror=alert(5)>', '\u202Eheld', 'W'.repeat(2000)].map(() => page.client()),
+  );
+  held.forEach((each, at) => {
+    each.sendCommand({
+      user: 'alice@example.org',
+      fields: ['mailbox status', 'messages', `held${at}<img src=x onerror=alert(5)>`],
     });
-    const records = auditRecords(page.daemon);
-    const one = records.find(
-      ({ event, decision, user }) =>
-        event === 'admission' && decision === 'allow' && user === 'alice@example.org',
-    );
-    examples = { id: String(one?.['id']), user: 'alice@example.org', policy: 'migration' };
-    browser = await openBrowser(owner);
   });
-  after(async () => {
-    page.held.open();
-    for (const end of ends) await end();
-  });
-}
+  const records = auditRecords(page.daemon);
+  const one = records.find(
+    ({ event, decision, user }) =>
+      event === 'admission' && decision === 'allow' && user === 'alice@example.org',
+  );
+  examples = { id: String(one?.['id']), user: 'alice@example.org', policy: 'migration' };
+  browser = await openBrowser(owner);
+});
 
 /** Every role on one width, the one that sees most on both. */
 const kinds: readonly (readonly [PersonName, keyof typeof sizes])[] = [

@@ -4,10 +4,9 @@
 // a byte of the other domain in any answer.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
-import type { Owner } from '../kit/folder.js';
+import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
   examplePath,
@@ -20,32 +19,25 @@ import {
   visit,
 } from '../kit/page-daemon.js';
 
-const ends: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void ends.push(run) };
 let daemon: PageDaemon;
 let browser: Browser;
 
-if (noBrowser === false) {
-  before(async () => {
-    daemon = await openPageDaemon(owner);
-    const client = await daemon.client();
-    const commands: readonly (readonly [string, ...string[]])[] = [
-      ['alice@example.org', 'quota get'],
-      ['alice@example.org', 'mailbox delete', 'INBOX'],
-      ['zq7bob@other.test', 'mailbox status', 'messages', 'zq7secret'],
-      ['zq7bob@other.test', 'mailbox delete', 'zq7secret'],
-      ['zq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zq7secret'],
-    ];
-    for (const [user, ...fields] of commands) {
-      client.sendCommand({ user, fields });
-      await client.readReply();
-    }
-    browser = await openBrowser(owner);
-  });
-  after(async () => {
-    for (const end of ends) await end();
-  });
-}
+shareInFile(async (owner) => {
+  daemon = await openPageDaemon(owner);
+  const client = await daemon.client();
+  const commands: readonly (readonly [string, ...string[]])[] = [
+    ['alice@example.org', 'quota get'],
+    ['alice@example.org', 'mailbox delete', 'INBOX'],
+    ['zq7bob@other.test', 'mailbox status', 'messages', 'zq7secret'],
+    ['zq7bob@other.test', 'mailbox delete', 'zq7secret'],
+    ['zq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zq7secret'],
+  ];
+  for (const [user, ...fields] of commands) {
+    client.sendCommand({ user, fields });
+    await client.readReply();
+  }
+  browser = await openBrowser(owner);
+});
 
 const operatorRecords = (): string[] =>
   auditRecords(daemon.daemon)
@@ -54,7 +46,7 @@ const operatorRecords = (): string[] =>
 
 test('a page of another server on this loopback reads nothing and changes nothing', {
   skip: noBrowser,
-}, async () => {
+}, async (t) => {
   const watched = await openWatched(browser, { origin: daemon.origin });
   await signIn(watched.page, daemon.origin, 'oncall');
   const asked = [
@@ -69,7 +61,7 @@ test('a page of another server on this loopback reads nothing and changes nothin
     ['POST', '/api/trail/search'],
   ];
   const origin = await openStranger(
-    owner,
+    t,
     `<!doctype html><title>stranger</title><form method="post" enctype="text/plain" target="there"
       action="${daemon.origin}/api/backend/mail1/drain"><input name='{"a":"' value='"}'></form><iframe name="there"></iframe>
       <iframe src="${daemon.origin}/"></iframe><img src="${daemon.origin}/assets/icon.svg">
