@@ -1,12 +1,14 @@
 // A booted systemd for a test: a Debian root of the release that was asked for, in a container without a network, with what was
 // changed in it gone at the end. The root is made once by lab/setup. This file owns the container's process and its folder.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeFolder, type Owner, removeAfter } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
 
 export interface Machine {
   /** Version of its systemd. */
@@ -147,6 +149,33 @@ export async function openMachine(
   };
 }
 
+/** Of the backend. */
+export const password = 'correct-horse-battery';
+
+/** The backend of a machine: `/mnt/test/backend.sock` inside. */
+export async function openBackend(owner: Owner, { folder }: Machine): Promise<ScriptedDovecot> {
+  const unix = join(folder, 'backend.sock');
+  const backend = await openScriptedDovecot({ unix, authenticate: true, password });
+  owner.after(() => backend.close());
+  chmodSync(unix, 0o666);
+  return backend;
+}
+
+/** One client that comes, asks and goes; the status that it got. */
+export async function ask(machine: Machine, team: string, ...fields: string[]): Promise<string> {
+  const client = await openRawClient({
+    path: machine.path(`/run/dovegate/${team}.sock`),
+    minor: 2,
+    timeoutMs: 30_000,
+  });
+  try {
+    client.sendCommand({ user: 'alice@example.org', fields });
+    return (await client.readReply()).status;
+  } finally {
+    client.close();
+  }
+}
+
 /** A program in all namespaces of the container. */
 function inside(leader: number, command: readonly string[]): Promise<ProgramResult> {
   const env = { LC_ALL: 'C', TMPDIR: undefined, NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
@@ -169,11 +198,11 @@ function leaderOf(pid: number): number | undefined {
 export async function poll<Answer>(
   what: string | (() => string),
   ms: number,
-  ask: () => Promise<Answer | undefined>,
+  look: () => Promise<Answer | undefined>,
 ): Promise<Answer> {
   const end = Date.now() + ms;
   for (;;) {
-    const answer = await ask();
+    const answer = await look();
     if (answer !== undefined) return answer;
     if (Date.now() > end) throw new Error(`not within ${ms} ms: ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => {

@@ -17,13 +17,10 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
-import { openRawClient } from '../kit/raw-client.js';
-import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { readAudit } from '../kit/traces.js';
-import { type Machine, openMachine } from './machine.js';
+import { ask, type Machine, openBackend, openMachine, password } from './machine.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const password = 'correct-horse-battery';
 const service = 'dovegate.service';
 const file = '/etc/dovegate/dovegate.yaml';
 const configuration = `version: 1
@@ -84,20 +81,6 @@ async function nodePackage(output: string, version: string, program?: string): P
   return deb;
 }
 
-async function ask(machine: Machine, ...fields: string[]): Promise<string> {
-  const client = await openRawClient({
-    path: machine.path('/run/dovegate/support.sock'),
-    minor: 2,
-    timeoutMs: 30_000,
-  });
-  try {
-    client.sendCommand({ user: 'alice@example.org', fields });
-    return (await client.readReply()).status;
-  } finally {
-    client.close();
-  }
-}
-
 /** Every file of the machine but those that the system writes for itself. */
 async function everything(machine: Machine): Promise<string[]> {
   const own = [
@@ -135,13 +118,7 @@ for (const release of releases) {
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;
     const folder = openFolder(t);
-    const backend = await openScriptedDovecot({
-      unix: join(machine.folder, 'backend.sock'),
-      authenticate: true,
-      password,
-    });
-    t.after(() => backend.close());
-    chmodSync(join(machine.folder, 'backend.sock'), 0o666);
+    await openBackend(t, machine);
     const put = (deb: string): string => {
       copyFileSync(deb, join(machine.folder, deb.slice(deb.lastIndexOf('/') + 1)));
       return `/mnt/test/${deb.slice(deb.lastIndexOf('/') + 1)}`;
@@ -224,8 +201,8 @@ for (const release of releases) {
       chmodSync(machine.path('/etc/dovegate/credentials/mail1'), 0o600);
       appendFileSync(machine.path('/etc/dovegate/environment'), 'MINE=yes\n');
       await machine.run('systemctl', 'enable', '--now', 'dovegate@support.socket', service);
-      assert.equal(await ask(machine, 'quota', 'get'), '+');
-      assert.equal(await ask(machine, 'mailbox', 'list'), '-NOPERM');
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      assert.equal(await ask(machine, 'support', 'mailbox', 'list'), '-NOPERM');
       assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.8, serving/m);
       assert.match(readFileSync(machine.path(`/proc/${await mainPid()}/environ`), 'utf8'), /\0MINE=yes\0/);
     });
@@ -235,7 +212,7 @@ for (const release of releases) {
       await dpkgPasses('--install', put(newer));
       assert.notEqual(await mainPid(), pid);
       assert.match(await machine.run('dovegate', 'status'), /^dovegate +0\.0\.9, serving/m);
-      assert.equal(await ask(machine, 'quota', 'get'), '+');
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
       assert.equal(readFileSync(machine.path(file), 'utf8'), configuration);
       assert.match(readFileSync(machine.path('/etc/dovegate/environment'), 'utf8'), /MINE=yes\n$/);
       assert.ok(existsSync(machine.path('/etc/dovegate/environment.dpkg-dist')));
@@ -251,7 +228,7 @@ for (const release of releases) {
       const said = await dpkgPasses('--install', put(newer));
       assert.match(said, /there is no policy "suport"[^]*the daemon was not restarted/);
       assert.equal(await mainPid(), pid);
-      assert.equal(await ask(machine, 'quota', 'get'), '+');
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
       machine.write(file, configuration);
     });
 

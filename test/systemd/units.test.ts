@@ -4,18 +4,15 @@
 // taken away with the daemon.
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
-import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { readAudit } from '../kit/traces.js';
-import { type Machine, openMachine } from './machine.js';
+import { ask, type Machine, openBackend, openMachine, password } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
-const password = 'correct-horse-battery';
 const service = 'dovegate.service';
 const fleet = 'dovegate-fleet.service';
 const teams = ['support', 'billing'] as const;
@@ -41,21 +38,6 @@ audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
 admin: { unix: /run/dovegate/admin.sock }
 `;
 
-/** One client that comes, asks and goes. */
-async function ask(machine: Machine, team: string, ...fields: string[]): Promise<string> {
-  const client = await openRawClient({
-    path: machine.path(`/run/dovegate/${team}.sock`),
-    minor: 2,
-    timeoutMs: 30_000,
-  });
-  try {
-    client.sendCommand({ user: 'alice@example.org', fields });
-    return (await client.readReply()).status;
-  } finally {
-    client.close();
-  }
-}
-
 async function install(machine: Machine, what: 'install' | 'uninstall'): Promise<void> {
   const args = [installer, what, '--destdir', machine.path('/'), '--node', '/usr/bin/node'];
   const done = await runProgram(process.execPath, args);
@@ -68,13 +50,7 @@ for (const release of releases) {
     const opened = await openMachine(t, release);
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;
-    const backend = await openScriptedDovecot({
-      unix: join(machine.folder, 'backend.sock'),
-      authenticate: true,
-      password,
-    });
-    t.after(() => backend.close());
-    chmodSync(join(machine.folder, 'backend.sock'), 0o666);
+    const backend = await openBackend(t, machine);
     const mainPid = (): Promise<string> => machine.property(service, 'MainPID');
     const isNew = (old: string) => (pid: string) => pid !== '0' && pid !== old;
     const journal = () => readAudit(machine.path('/var/lib/dovegate/audit'));
