@@ -3,7 +3,7 @@
 // nobody is asked who they are before the request may come at all; nothing that is asked here can delay a session, or end the daemon.
 
 import { X509Certificate } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
 import type { Endpoint } from '../../domain/page/api.js';
 import { messageOf } from '../../ports/faults.js';
@@ -92,6 +92,18 @@ const refusalReplies: Readonly<Record<SourceRefusal, PageReply>> = {
   'cross-site': refusedReply(403, 'not from a page of another site'),
 };
 
+/** `OPTIONS *`, or the address of another server, as a proxy gets it. */
+const noPathReply = refusedReply(400, 'what is asked for must be a path, as /trail');
+/** By the codes of Node, of what has no request: its parser did not take it, or it did not come in time. */
+const unreadReplies: Readonly<Record<string, PageReply>> = {
+  HPE_HEADER_OVERFLOW: refusedReply(
+    431,
+    'address and headers of this request are longer than 8 KiB; search for a shorter value',
+  ),
+  ERR_HTTP_REQUEST_TIMEOUT: refusedReply(408, 'the request did not come in time; send it again'),
+};
+const unreadReply = refusedReply(400, 'this is no request of HTTP/1.1 as this server takes it');
+
 /**
  * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can make
  * a name of its own point here; without TLS there is loopback only.
@@ -143,11 +155,20 @@ function serverOf(options: PageServerOptions, connections: PageConnections): Acc
     connectionsCheckingInterval: 1_000,
     insecureHTTPParser: false,
   };
+  const answering = new WeakSet<object>();
   const server = createServer(limits, (request, response) => {
+    answering.add(request.socket);
+    response.once('close', () => answering.delete(request.socket));
     // Not awaited by anybody: it never rejects.
     void serveRequest(request, response, options, connections);
   });
   server.maxHeadersCount = headersMax;
+  server.on('clientError', (fault: NodeJS.ErrnoException, socket) => {
+    // In the middle of another answer it would be taken for a part of that.
+    if (socket.writable && !answering.has(socket))
+      socket.write(unreadText(unreadReplies[fault.code ?? ''] ?? unreadReply));
+    socket.destroy();
+  });
   // Unheard, an error would end the process; the socket is gone then.
   server.on('connection', (socket) => socket.on('error', () => undefined));
   if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket, socket));
@@ -169,6 +190,15 @@ function serverOf(options: PageServerOptions, connections: PageConnections): Acc
   return acceptor.once('close', () => server.close());
 }
 
+/** A whole answer as bytes, for a connection that ends with it. */
+function unreadText(reply: PageReply): string {
+  const body = 'body' in reply ? reply.body : '';
+  const headers = { 'Content-Type': reply.type, ...safeHeaders, ...dataHeaders, Connection: 'close' };
+  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)) });
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  return `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status]}\r\n${head}\r\n${body}`;
+}
+
 async function serveRequest(
   request: IncomingMessage,
   response: ServerResponse,
@@ -186,12 +216,12 @@ async function serveRequest(
   try {
     const peer = connections.peerOf(request.socket);
     const isApi = path === '/api' || path.startsWith('/api/');
-    const refused = path.startsWith('/')
-      ? refuseSource(options.place, request.headersDistinct, isApi)
-      : 'malformed';
+    const isOurs = path.startsWith('/');
+    const refused = isOurs ? refuseSource(options.place, request.headersDistinct, isApi) : 'malformed';
     if (refused !== undefined) {
       options.onRefused(refused, peer, toldOf(request));
-      return await send(request, response, refusalReplies[refused], options.clock, gone.signal);
+      const reply = isOurs ? refusalReplies[refused] : noPathReply;
+      return await send(request, response, reply, options.clock, gone.signal);
     }
     if (!isApi)
       return await sendFile(request, response, options.files.find(path), options.clock, gone.signal);

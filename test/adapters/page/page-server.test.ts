@@ -96,6 +96,23 @@ void test('requests that are no such request, too large or too many for one', as
   assert.ok(refused[3]?.endsWith('GET host=evil.example'));
 });
 
+void test('what is no path, or too long to be read, is answered with what is wrong', async (t) => {
+  const { port } = await open(t);
+  const cases: readonly (readonly [string, number, RegExp])[] = [
+    [`OPTIONS * HTTP/1.1\r\n${host}\r\n`, 400, /a path/],
+    [`GET /trail?q=${'x'.repeat(8_300)} HTTP/1.1\r\n${host}\r\n`, 431, /8 KiB/],
+    [`GET /x.js HTTP/1.1\r\n${host}X : y\r\n\r\n`, 400, /HTTP/],
+  ];
+  for (const [request, status, said] of cases) {
+    const reply = await askRaw({ port }, request);
+    assert.equal(reply.status, status);
+    assert.match(reply.body.toString(), /^\{"text":".*"\}\n$/);
+    assert.match(reply.body.toString(), said);
+    assert.equal(reply.header('X-Content-Type-Options'), 'nosniff');
+    assert.match(reply.header('Content-Security-Policy') ?? '', /^default-src 'none'/);
+  }
+});
+
 void test('a body is read by who asks for it, to its limit; what is left of it ends the connection', async (t) => {
   const { port } = await open(t, async ({ readBody, endpoint }) =>
     endpoint === 'kill' ? jsonReply(403, {}) : jsonReply(200, { body: (await readBody())?.length ?? -1 }),
