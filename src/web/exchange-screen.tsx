@@ -17,7 +17,7 @@ import {
   whoOf,
   whyOf,
 } from './exchange.js';
-import { AsCommand, Button, Empty, Name, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Name, Sentence, Sign, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import type { ScreenProps } from './screens.js';
@@ -63,7 +63,7 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
     return (
       <>
         <p role="alert" class="said bad">
-          {fault}
+          <Sentence text={fault} />
         </p>
         <Button onClick={() => setTries(tries + 1)}>Try again</Button>
       </>

@@ -3,7 +3,7 @@
 import { type ComponentChildren, Fragment, type JSX, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
 import { useLive } from './live.js';
-import { cut, pieces, visible } from './visible.js';
+import { breakable, cut, pieces, visible } from './visible.js';
 import { agoWords, durationWords, localTime, marked, utcTime } from './wording.js';
 
 interface NameProps {
@@ -51,11 +51,10 @@ export function Name({ value, max = 48, isCode }: NameProps) {
   );
 }
 
-/** May be broken behind the @ of an address and between the parts of a path, before it is broken anywhere else. */
 function Breakable({ text }: { readonly text: string }) {
   return (
     <>
-      {text.split(/(?<=[@/])(?=.)/s).map((part, at) => (
+      {breakable(text).map((part, at) => (
         <Fragment key={at}>
           {at > 0 && <wbr />}
           {part}

@@ -16,8 +16,13 @@ export function valueText(value: unknown): string {
   if (typeof cut === 'string') return `${cut}(${valueText(bytes)} bytes)`;
   const all = bytes === undefined ? rest : { bytes, ...rest };
   return Object.entries(all)
-    .map(([key, part]) => `${key}=${valueText(part)}`)
+    .map(([key, part]) => `${key}=${quotedPart(valueText(part))}`)
     .join(' ');
+}
+
+/** Who chooses a value may not add another key: a program can be called `/tmp/a uid=0`. */
+function quotedPart(text: string): string {
+  return /[\s"]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
 }
 
 /** `open`: it has no end. */

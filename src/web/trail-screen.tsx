@@ -247,7 +247,7 @@ function Results({ parsed, columns, onColumns, onRows }: ResultsProps) {
         </p>
         {fault !== undefined && (
           <p role="alert" class="said bad">
-            {fault}
+            <Sentence text={fault} />
           </p>
         )}
         {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}

@@ -1,5 +1,5 @@
 // Names and texts of others as a screen shows them: control, bidirectional and invisible characters as escapes, as the terminal has
-// them; long ones cut. Every text that came from a record or a command goes through here, mostly by <Name> or <Sentence> of kit.tsx.
+// them, and accents that would pile up over other rows; long ones cut. Every text that came from a record or a command goes through here, mostly by <Name> or <Sentence> of kit.tsx.
 
 export interface Piece {
   readonly text: string;
@@ -7,7 +7,9 @@ export interface Piece {
   readonly isOdd: boolean;
 }
 
-const odd = /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb\p{Surrogate}]/gu;
+/** No script puts more than four marks on one letter. */
+const odd =
+  /[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb\p{Surrogate}]|(?<=\p{M}{4})\p{M}/gu;
 
 /** The text in pieces, escapes apart from the rest. */
 export function pieces(text: string): Piece[] {
@@ -33,6 +35,16 @@ function escape(character: string): string {
   if (character === '\r') return '\\r';
   if (character === '\t') return '\\t';
   return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
+}
+
+/**
+ * The text in parts between which a line may be broken: after the @ of an address and between the parts of a path, and within what has no
+ * blank for 24 characters, since a table is never narrower than its longest part.
+ */
+export function breakable(text: string): string[] {
+  return text
+    .split(/(?<=[@/])(?=.)/s)
+    .flatMap((part) => part.split(/(\S{24}\p{M}*)(?=\S)/u).filter((each) => each !== ''));
 }
 
 /**

@@ -17,8 +17,10 @@ export interface Issued extends KeyPairPem {
 
 /** What to issue. */
 export interface IssueOptions {
-  /** DNS names and IP addresses, all put into subjectAltName; the first is the subject's common name too. */
+  /** DNS names, IP addresses and URIs (`spiffe:x`), all put into subjectAltName; the first is the subject's common name too. */
   names: readonly string[];
+  /** Without subjectAltName: the common name is all there is. */
+  isBare?: boolean;
   /** Default: one day before `notAfter` or before now, whichever is earlier. */
   notBefore?: Date;
   /** Default: 30 days from now. A time that has passed makes an expired certificate. */
@@ -106,7 +108,9 @@ function issue(issuer: Issuer, options: IssueOptions): Issued {
       extension('basicConstraints', true, sequence()),
       extension('keyUsage', true, namedBits(0)),
       extension('extendedKeyUsage', false, sequence(objectIdentifier(purpose))),
-      extension('subjectAltName', false, sequence(...options.names.map(generalName))),
+      ...(options.isBare === true
+        ? []
+        : [extension('subjectAltName', false, sequence(...options.names.map(generalName)))]),
     ],
   });
   const spkiSha256Hex = createHash('sha256').update(keys.spki).digest('hex');
@@ -159,6 +163,7 @@ function generalName(name: string): Buffer {
   const family = isIP(name);
   if (family === 4) return implicit(7, Buffer.from(name.split('.').map(Number)));
   if (family === 6) return implicit(7, addressOfSix(name));
+  if (/^[a-z]+:/.test(name)) return implicit(6, Buffer.from(name));
   return implicit(2, Buffer.from(name));
 }
 

@@ -9,7 +9,7 @@ import { type Authority, makeAuthority } from './certificates.js';
 import { type Daemon, runDovegate, startDaemon } from './daemon.js';
 import type { Owner } from './folder.js';
 import { freePorts } from './free-ports.js';
-import { openRawClient, type RawClient } from './raw-client.js';
+import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
 import { createGate, type Gate, type Script } from './script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from './scripted-dovecot.js';
 
@@ -55,7 +55,10 @@ export interface PageDaemon {
   readonly held: Gate;
   readonly client: () => Promise<RawClient>;
   /** At the listener with TLS and accounts, which have the password of the page. */
-  readonly accountClient: (account: string) => Promise<RawClient>;
+  readonly accountClient: (
+    account: string,
+    shown?: Pick<RawClientOptions, 'certificate'>,
+  ) => Promise<RawClient>;
   /** A link of `dovegate page open` for ourselves; it works once. */
   readonly link: () => Promise<string>;
   /** Ends mail1, so that nobody listens there; resolves to what starts it again at the same address. */
@@ -130,10 +133,10 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
       owner.after(() => client.close());
       return client;
     },
-    async accountClient(user) {
+    async accountClient(user, shown) {
       const auth = { user, password: pagePassword };
       const secured = { tls: 'starttls', ca: authority.certificatePem, serverName: 'localhost' } as const;
-      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured });
+      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured, ...shown });
       owner.after(() => client.close());
       return client;
     },
@@ -206,7 +209,7 @@ export interface ConfigurationParts {
   readonly more: string;
 }
 
-function configurationOf({
+export function configurationOf({
   mail1,
   mail2,
   port,
@@ -340,6 +343,10 @@ export async function visit(page: Page, path: string): Promise<void> {
 export async function settled(page: Page): Promise<void> {
   await page.locator('#page').waitFor();
   await page.locator('main progress, main [aria-busy=true]').first().waitFor({ state: 'detached' });
+  await page
+    .locator('main [role=status]', { hasText: /^(Searching|Reading)/ })
+    .first()
+    .waitFor({ state: 'detached' });
   await page.evaluate(`new Promise((resolve) => {
     let timer = setTimeout(resolve, 400);
     const end = setTimeout(resolve, 3000);

@@ -1,7 +1,7 @@
 // Texts of others on a screen: nothing is hidden, nothing is reordered, and a long one is cut with its ends.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cut, pieces, visible } from '../../src/web/visible.js';
+import { breakable, cut, pieces, visible } from '../../src/web/visible.js';
 
 void test('characters that are not seen, or change how others are, become escapes', () => {
   const cases: [string, string][] = [
@@ -15,6 +15,8 @@ void test('characters that are not seen, or change how others are, become escape
     ['\ud800x', '\\u{d800}x'],
     ['<img src=x onerror=alert(1)>', '<img src=x onerror=alert(1)>'],
     ['😀', '😀'],
+    // Accents that would pile up over the rows above.
+    [`z${'\u0301'.repeat(6)}y\u0301`, `z${'\u0301'.repeat(4)}\\u{301}\\u{301}y\u0301`],
   ];
   for (const [text, shown] of cases) {
     assert.equal(visible(text), shown);
@@ -34,6 +36,21 @@ void test('escapes are told apart from a text that looks like one', () => {
     { text: 'b', isOdd: false },
   ]);
   assert.deepEqual(pieces(''), []);
+});
+
+void test('a line may be broken within what has no blank, and not within ordinary words', () => {
+  const cases: [string, string[]][] = [
+    ['', []],
+    ['anna@example.com', ['anna@', 'example.com']],
+    ['/usr/bin', ['/', 'usr/', 'bin']],
+    ['no connection to the backend', ['no connection to the backend']],
+    ['W'.repeat(50), ['W'.repeat(24), 'W'.repeat(24), 'WW']],
+    [`${'a'.repeat(24)}\u0301\u0301b`, [`${'a'.repeat(24)}\u0301\u0301`, 'b']],
+  ];
+  for (const [text, parts] of cases) {
+    assert.deepEqual(breakable(text), parts);
+    assert.equal(breakable(text).join(''), text);
+  }
 });
 
 void test('a long text keeps its beginning and its end, and no half of a character', () => {
