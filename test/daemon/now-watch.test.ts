@@ -8,15 +8,15 @@ import { createFakeClock } from '../kit/fake-clock.js';
 
 const ended: ExchangeEnded = {
   ...example,
-  exchange: { ...example.exchange, principal: 'job@support', user: 'zq7@example.org' },
-  text: 'zq7 in a sentence',
+  exchange: { ...example.exchange, principal: 'job@support', user: 'zuluq7@example.org' },
+  text: 'zuluq7 in a sentence',
 };
 
 function textOf(more: Partial<ExchangeEnded>): string | undefined {
   const watch = new NowWatch(createFakeClock());
   watch.observe({ ...ended, ...more });
   const [row] = watch.troubles();
-  assert.doesNotMatch(JSON.stringify(row?.row ?? ''), /zq7/);
+  assert.doesNotMatch(JSON.stringify(row?.row ?? ''), /zuluq7/);
   return row?.row.text;
 }
 
@@ -54,12 +54,12 @@ const sentences: readonly (readonly [
   ],
   ['backend away', { ...failed, error: 'dial-refused' }, 'Nobody listens there, no route, or no such name.'],
   ['lookup', { ...failed, error: 'lookup-reply-timeout' }, 'No answer in time.'],
-  ['a code of nobody', { ...failed, error: 'lookup-zq7' }, 'It failed.'],
+  ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
   ['the prototype', { ...failed, error: 'lookup-constructor' }, 'It failed.'],
   ['status of the backend', { ...failed, status: '-NOUSER' }, 'mail1 answered: no such user (NOUSER).'],
-  ['a word of the backend', { ...failed, status: '-ZQ7' }, 'mail1 answered: it failed.'],
-  ['a name in the status', { ...failed, status: '-NOUSER zq7@example.org' }, 'mail1 answered: it failed.'],
-  ['a referral', { ...failed, status: '-REFERRAL\tzq7@host' }, 'mail1 answered: it failed.'],
+  ['a word of the backend', { ...failed, status: '-ZULUQ7' }, 'mail1 answered: it failed.'],
+  ['a name in the status', { ...failed, status: '-NOUSER zuluq7@example.org' }, 'mail1 answered: it failed.'],
+  ['a referral', { ...failed, status: '-REFERRAL\tzuluq7@host' }, 'mail1 answered: it failed.'],
 ];
 for (const [what, more, text] of sentences) {
   void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
@@ -70,9 +70,9 @@ const login: Extract<EngineEvent, { kind: 'login' }> = {
   listener: 'panel',
   result: 'failed',
   address: '203.0.113.9',
-  account: 'zq7@example.org',
+  account: 'zuluq7@example.org',
   isTold: true,
-  text: 'zq7',
+  text: 'zuluq7',
 };
 
 void test('logins: what the peer called itself is not shown, the name of a key is', () => {
@@ -83,8 +83,8 @@ void test('logins: what the peer called itself is not shown, the name of a key i
   watch.observe(login);
   watch.observe({ ...login, result: 'tls-failed', address: undefined });
   watch.observe({ ...login, account: 'webmail', keyRefusal: 'address' });
-  watch.observe({ kind: 'session-refused', listener: 'support', principal: 'uid:1000', text: 'zq7' });
-  assert.doesNotMatch(JSON.stringify(watch.troubles()), /zq7/);
+  watch.observe({ kind: 'session-refused', listener: 'support', principal: 'uid:1000', text: 'zuluq7' });
+  assert.doesNotMatch(JSON.stringify(watch.troubles()), /zuluq7/);
   assert.deepEqual(
     watch.troubles().map(({ row: { kind, principal, listener, text } }) => [kind, principal, listener, text]),
     [
@@ -115,7 +115,7 @@ void test('the last 20 of a million, newest first, with the users beside them', 
     Array.from({ length: 20 }, (_, back) => `E${44 - back}`),
   );
   assert.equal(rows[0]?.row.at, '2026-01-02T03:04:49.000Z');
-  assert.ok(rows.every(({ user }) => user === 'zq7@example.org'));
+  assert.ok(rows.every(({ user }) => user === 'zuluq7@example.org'));
   assert.deepEqual(
     [watch.history.rates(clock.now()).failed, watch.history.rates(clock.now()).perSecond],
     [45, 1],

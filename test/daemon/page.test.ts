@@ -244,7 +244,7 @@ void test('what cannot be read is told in a sentence, and what takes too long as
   const busy = desk({ read: () => Promise.reject(new LookRefused('3 searches run already')) });
   const { status, body } = await busy.ask('/trail/search', '{}');
   assert.deepEqual([status, body, busy.logged], [503, '3 searches run already\n', []]);
-  const bad = await busy.ask('/trail/search', 'zq7');
+  const bad = await busy.ask('/trail/search', 'zuluq7');
   assert.deepEqual([bad.status, bad.body], [400, 'the request is not JSON\n']);
 });
 
@@ -286,7 +286,7 @@ void test('the page refuses in sentences: a role, a broken request, a session th
         textOf(await askPage(endpoint, '{"wanted":"X"}', { role })),
         `403 your role may not ask for ${endpoint}`,
       );
-  assert.equal(textOf(await askPage('search', 'zq7')), '400 the request is not JSON');
+  assert.equal(textOf(await askPage('search', 'zuluq7')), '400 the request is not JSON');
   assert.deepEqual([records, asked], [[], []]);
   leave();
   assert.match(textOf(await askPage('search', '{}')), /^403 the configuration was changed meanwhile/);

@@ -287,7 +287,7 @@ export async function sendHostile(client: RawClient): Promise<void> {
       ['alice@example.org', text, text],
       [`${text}@example.org`, 'quota get'],
       [text, 'quota get'],
-      ['zq7bob@other.test', 'mailbox status', 'messages', text],
+      ['zuluq7bob@other.test', 'mailbox status', 'messages', text],
       ['alice@example.org', 'search', 'mailbox', 'INBOX', 'subject', text],
       ['', 'mailbox list', '-A', text],
     ];

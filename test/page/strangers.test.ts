@@ -28,9 +28,9 @@ shareInFile(async (owner) => {
   const commands: readonly (readonly [string, ...string[]])[] = [
     ['alice@example.org', 'quota get'],
     ['alice@example.org', 'mailbox delete', 'INBOX'],
-    ['zq7bob@other.test', 'mailbox status', 'messages', 'zq7secret'],
-    ['zq7bob@other.test', 'mailbox delete', 'zq7secret'],
-    ['zq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zq7secret'],
+    ['zuluq7bob@other.test', 'mailbox status', 'messages', 'zuluq7secret'],
+    ['zuluq7bob@other.test', 'mailbox delete', 'zuluq7secret'],
+    ['zuluq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zuluq7secret'],
   ];
   for (const [user, ...fields] of commands) {
     client.sendCommand({ user, fields });
@@ -158,7 +158,7 @@ test('a person with a view of one domain sees no other, by any address', { skip:
   });
   await signIn(watched.page, daemon.origin, 'limited');
   const records = auditRecords(daemon.daemon);
-  const ofOthers = records.filter((record) => JSON.stringify(record).includes('zq7'));
+  const ofOthers = records.filter((record) => JSON.stringify(record).includes('zuluq7'));
   const ids = [...new Set(ofOthers.flatMap(({ id, seq }) => [id, seq]).filter((id) => id !== undefined))].map(
     String,
   );
@@ -167,22 +167,22 @@ test('a person with a view of one domain sees no other, by any address', { skip:
   const paths: string[] = [];
   for (const { path } of screens) {
     if (path.includes(':id')) for (const id of ids) paths.push(examplePath(path, { id }));
-    else paths.push(examplePath(path, { user: 'zq7bob@other.test', policy: 'support' }));
+    else paths.push(examplePath(path, { user: 'zuluq7bob@other.test', policy: 'support' }));
   }
-  paths.push('/trail?q=user%3Azq7bob%40other.test', '/trail?user=zq7bob%40other.test', '/trail?q=');
+  paths.push('/trail?q=user%3Azuluq7bob%40other.test', '/trail?user=zuluq7bob%40other.test', '/trail?q=');
   for (const path of paths) {
     await visit(watched.page, path);
     await settled(watched.page);
     const shown = await watched.page.locator('main').innerText();
-    assert.doesNotMatch(shown, /zq7secret/, path);
-    if (!decodeURIComponent(path).includes('zq7')) assert.doesNotMatch(shown, /zq7/, path);
+    assert.doesNotMatch(shown, /zuluq7secret/, path);
+    if (!decodeURIComponent(path).includes('zuluq7')) assert.doesNotMatch(shown, /zuluq7/, path);
   }
   assert.ok(bodies.length > 0, 'screens asked for something');
   for (const { asked, body } of bodies) {
     const text = await body;
-    assert.doesNotMatch(text, /zq7secret/, asked);
+    assert.doesNotMatch(text, /zuluq7secret/, asked);
     // What was asked for is repeated, in an extract and in a refusal.
-    if (!asked.includes('zq7')) assert.doesNotMatch(text, /zq7/, asked);
+    if (!asked.includes('zuluq7')) assert.doesNotMatch(text, /zuluq7/, asked);
   }
   await watched.context.close();
 });

@@ -128,7 +128,7 @@ test('a command that runs is shown, and ended by somebody at the page', async (t
 });
 
 /** In no byte of what somebody sees who does not answer for that domain. */
-const hidden = /zq7|other\.test/i;
+const hidden = /zuluq7|other\.test/i;
 
 test('no name of a mail user reaches whom it does not concern, whatever names and answers are', async (t) => {
   const gate = createGate();
@@ -136,42 +136,42 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
   const page = await openPage(t, {
     policy: `
     users: ["**"]
-    except: ["zq7chef@other.test"]
+    except: ["zuluq7chef@other.test"]
     allow: [quota get, { command: search, masks: true }, mailbox list, mailbox status]`,
     backend: {
       async script({ user, fields }, connection) {
-        if (fields[0] === 'search' && user.includes('zq7held'))
+        if (fields[0] === 'search' && user.includes('zuluq7held'))
           await Promise.race([gate.opened, connection.closed]);
         if (fields[0] === 'quota get') await connection.status('+');
         // A backend repeats names where it can.
-        await connection.log('error', `doveadm(${user}): no zq7box of ${user}`);
-        await connection.status(fields[0] === 'mailbox list' ? '-ZQ7NAME' : '-NOTFOUND');
+        await connection.log('error', `doveadm(${user}): no zuluq7box of ${user}`);
+        await connection.status(fields[0] === 'mailbox list' ? '-ZULUQ7NAME' : '-NOTFOUND');
       },
     },
   });
   const names = ['viewer', 'oncall', 'auditor', 'everything'] as const;
   const watchers = await Promise.all(names.map((name) => page.watch(name)));
   const held = await page.client();
-  held.sendCommand({ user: 'zq7held@other.test', fields: ['search', 'ALL'] });
+  held.sendCommand({ user: 'zuluq7held@other.test', fields: ['search', 'ALL'] });
   const client = await page.client();
   const commands: readonly (readonly [string, ...string[]])[] = [
-    ['zq7bob@other.test', 'mailbox status', 'messages', 'zq7box'],
+    ['zuluq7bob@other.test', 'mailbox status', 'messages', 'zuluq7box'],
     // The same failure: the row is that of the last one.
     ['alice@example.org', 'mailbox status', 'messages', 'INBOX'],
-    ['zq7bob@other.test', 'mailbox list', 'zq7*'],
-    ['ZQ7Bob@Other.Test', 'mailbox list'],
-    ['zq7chef@other.test', 'quota get'],
-    ['zq7bob@other.test', 'mailbox delete', 'zq7box'],
-    ['zq7bob@other.test', 'zq7unknown', 'zq7bob@other.test'],
-    ['zq7<img src=x onerror=alert(1)>@other.test', 'quota get'],
-    ['zq7\u202e@other.test', 'quota get'],
-    [`zq7${'x'.repeat(4096)}@other.test`, 'quota get'],
-    ['zq7bob@other.test@example.org', 'mailbox delete', 'INBOX'],
+    ['zuluq7bob@other.test', 'mailbox list', 'zuluq7*'],
+    ['ZULUQ7Bob@Other.Test', 'mailbox list'],
+    ['zuluq7chef@other.test', 'quota get'],
+    ['zuluq7bob@other.test', 'mailbox delete', 'zuluq7box'],
+    ['zuluq7bob@other.test', 'zuluq7unknown', 'zuluq7bob@other.test'],
+    ['zuluq7<img src=x onerror=alert(1)>@other.test', 'quota get'],
+    ['zuluq7\u202e@other.test', 'quota get'],
+    [`zuluq7${'x'.repeat(4096)}@other.test`, 'quota get'],
+    ['zuluq7bob@other.test@example.org', 'mailbox delete', 'INBOX'],
     ['*@example.org', 'search', 'ALL'],
     ['*@other.test', 'search', 'ALL'],
-    ['zq7*', 'search', 'ALL'],
-    ['*', 'mailbox delete', 'zq7box'],
-    ['', 'mailbox delete', '-u', 'zq7bob@other.test', 'INBOX'],
+    ['zuluq7*', 'search', 'ALL'],
+    ['*', 'mailbox delete', 'zuluq7box'],
+    ['', 'mailbox delete', '-u', 'zuluq7bob@other.test', 'INBOX'],
   ];
   for (const [user, ...fields] of commands) {
     client.sendCommand({ user, fields });
@@ -191,8 +191,8 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
   for (const watcher of [viewer, oncall]) assert.doesNotMatch(watcher.bytes(), /"user"|alice|example\.org/);
   // The filter is what hides them, not an empty stream.
   assert.match(auditor.bytes(), /"user":"alice@example\.org"/);
-  assert.match(everything.bytes(), /"user":"zq7held@other\.test"/);
-  assert.match(everything.bytes(), /"user":"zq7bob@other\.test"/);
+  assert.match(everything.bytes(), /"user":"zuluq7held@other\.test"/);
+  assert.match(everything.bytes(), /"user":"zuluq7bob@other\.test"/);
   assert.deepEqual(
     viewer.now.troubles.map(({ text }) => text),
     everything.now.troubles.map(({ text }) => text),

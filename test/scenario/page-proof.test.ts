@@ -66,9 +66,9 @@ test('what was proved, and who touched a mailbox', async (t) => {
     ['alice@example.org', 'fetch', 'text', 'mailbox', 'INBOX'],
     ['alice@example.org', 'expunge', 'mailbox', 'Trash', 'all'],
     ['alice@example.org', 'expunge', 'mailbox', 'INBOX', 'all'],
-    ['zq7bob@other.test', 'quota get'],
+    ['zuluq7bob@other.test', 'quota get'],
     ['', 'quota get', '-A'],
-    ['alice@example.org', 'zq7unknown', 'zq7bob@other.test'],
+    ['alice@example.org', 'zuluq7unknown', 'zuluq7bob@other.test'],
   ];
   for (const [user, ...fields] of commands) {
     client.send('\t\tOPTION\tdovegate-reason=ticket <4711>');
@@ -102,7 +102,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
     const proof = await proofOf('limited');
     assert.deepEqual([proof.last?.by, proof.last?.isWhole, proof.running], ['viewer', true, undefined]);
     assert.equal(found.signedBy, proof.key);
-    assert.doesNotMatch(body + JSON.stringify(proof), /alice|zq7|@example/);
+    assert.doesNotMatch(body + JSON.stringify(proof), /alice|zuluq7|@example/);
     const record = auditRecords(daemon).findLast(({ action }) => action === 'audit-verify');
     assert.deepEqual(
       [record?.['by'], record?.['args'], Object(record?.['peer']).address],
@@ -133,8 +133,8 @@ test('what was proved, and who touched a mailbox', async (t) => {
     const seen: MailboxHead = JSON.parse(only(limited.body, 'head'));
     assert.equal(seen.isComplete, false);
     assert.match(seen.sentences.join('\n'), /limited sees the records of \*@example\.org only/);
-    assert.doesNotMatch(limited.body, /zq7/);
-    const refused = await report('limited', 'zq7bob@other.test');
+    assert.doesNotMatch(limited.body, /zuluq7/);
+    const refused = await report('limited', 'zuluq7bob@other.test');
     assert.equal(refused.status, 403);
     assert.doesNotMatch(refused.body, /"event"/);
     for (const form of ['csv', 'html', 'json']) {
@@ -192,9 +192,9 @@ test('what was proved, and who touched a mailbox', async (t) => {
   await t.test('a journal that is changed under the daemon', async () => {
     const path = join(daemon.path('audit'), '00000001.jsonl');
     const lines = readFileSync(path, 'utf8').split('\n');
-    const at = lines.findIndex((line) => line.includes('zq7bob'));
+    const at = lines.findIndex((line) => line.includes('zuluq7bob'));
     // As long as it was: the daemon goes on writing at its end.
-    lines[at] = (lines[at] ?? '').replace('zq7bob', 'zq7eve');
+    lines[at] = (lines[at] ?? '').replace('zuluq7bob', 'zuluq7eve');
     writeFileSync(path, lines.join('\n'));
     const { body } = await verify('viewer');
     const found: Verified = JSON.parse(only(body, 'result'));
@@ -203,7 +203,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
       found.findings[0]?.text ?? '',
       new RegExp(`^Record ${at + 1} was changed after it was written \\(00000001\\.jsonl, line ${at + 1}\\)`),
     );
-    assert.doesNotMatch(body, /zq7|alice/);
+    assert.doesNotMatch(body, /zuluq7|alice/);
     const { body: doubtful } = await report('auditor', 'alice@example.org');
     const head: MailboxHead = JSON.parse(only(doubtful, 'head'));
     assert.equal(head.isComplete, false);
