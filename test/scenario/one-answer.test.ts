@@ -18,6 +18,7 @@ import {
 } from '../kit/one-answer.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const { wide } = answerTables;
 /** Every third line of the table; an upload needs its text, and is a scenario of its own. */
@@ -109,7 +110,7 @@ void test('30 lines, three clients: the daemon, explain, test and replay say the
     const { user, words } = readLine(line);
     const asking = ['--config', daemon.configFile, '--listener', 'support', '--client', '2.3'];
     const about = user === '' ? [] : ['--user', user];
-    const { exit } = await runDovegate(['explain', ...asking, ...about, '--', ...words]);
+    const { exit } = await runWarm(['explain', ...asking, ...about, '--', ...words]);
     const fate = Object.entries(exits).find(([, code]) => code === exit)?.[0];
     compare(line, 1, 'explain --config', fate ?? `exit ${exit}`);
   }
