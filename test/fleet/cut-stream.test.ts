@@ -76,6 +76,13 @@ function start(nats: Nats, desk: Desk, name: string) {
   return { child, said, ended };
 }
 
+/** Whether a client of the server has a connection, also one that the server stands still for. */
+function hasClient({ port }: Nats): boolean {
+  const remote = port.toString(16).toUpperCase().padStart(4, '0');
+  // Columns: number, local address, remote address, state; 01 is established.
+  return new RegExp(`^ *\\d+: \\S+ \\S+:${remote} 01 `, 'm').test(readFileSync('/proc/net/tcp', 'utf8'));
+}
+
 async function openLab(t: TestContext) {
   const nats = await openNatsServer(t, { gates: ['gate1'] });
   if (skipOf(t, nats)) return undefined;
@@ -181,8 +188,9 @@ void test('a watch that cannot sign ends with a fault; SIGTERM while a server ha
 
   writeFileSync(key, makeSignKey().secretPem, { mode: 0o600 });
   await nats.freeze();
+  assert.ok(!hasClient(nats));
   const verify = start(nats, desk, 'verify');
-  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  await until(() => hasClient(nats), 'it has reached the server');
   const startMs = performance.now();
   verify.child.kill('SIGTERM');
   assert.equal(await verify.ended, 75, verify.said.errors);

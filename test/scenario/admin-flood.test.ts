@@ -1,7 +1,9 @@
 // Goal: a probe and a scraper get their answers while strangers occupy the admin endpoints. Phases: for each way to occupy a connection
 // (silent, half a request, a body that is never sent, an answer that is not read), many connections are opened, and in a second run
-// opened again as soon as they are closed, while probes ask. What must not happen: a probe without an answer, more descriptors of the daemon than the endpoints
-// may have.
+// opened again as soon as they are closed, while probes ask. What must not happen: a probe without an answer, more descriptors of the
+// daemon than the endpoints may have.
+// Over TCP the strangers have an address of their own. On a UNIX socket they are of the group that may use it, and nothing tells them
+// from the probe: where they come faster than it sends its request it is closed for them, and asks again as probes do.
 //
 // DOVEGATE_ROUNDS=50 makes it 10,000 connections.
 
@@ -42,7 +44,7 @@ process.stdin.on('end', () => { console.log(opened); process.exit(); }).resume()
 `;
 
 function occupy(place: HttpPlace, bytes: string, again: boolean): ChildProcess {
-  const where = 'socketPath' in place ? { path: place.socketPath } : place;
+  const where = 'socketPath' in place ? { path: place.socketPath } : { ...place, localAddress: '127.0.0.2' };
   const words = [where, connections, bytes, again].map((each) => JSON.stringify(each));
   return spawn(process.execPath, ['-e', occupier, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
 }
@@ -91,10 +93,12 @@ for (const door of ['tcp', 'unix'] as const) {
       for (let at = 0; at < probes; at += 1) {
         const startMs = performance.now();
         const path = ['/healthz', '/readyz', '/metrics'][at % 3] ?? '';
-        const status = await askHttp(place, path).then(
-          (got) => got.status,
-          () => 0,
-        );
+        let status = 0;
+        for (let left = door === 'unix' && again ? 3 : 1; left > 0 && status === 0; left -= 1)
+          status = await askHttp(place, path).then(
+            (got) => got.status,
+            () => 0,
+          );
         if (status === 0) unanswered += 1;
         longestMs = Math.max(longestMs, performance.now() - startMs);
         most = Math.max(most, descriptors() - before);

@@ -266,6 +266,8 @@ async function sendPieces(
 
 /** What is needed of a connection; a socket of Node has it. */
 export interface Connection {
+  /** None on a UNIX socket. */
+  readonly remoteAddress?: string | undefined;
   readonly bytesRead: number;
   destroy(): unknown;
   once(event: 'close', run: () => void): unknown;
@@ -286,13 +288,14 @@ type Stage = 'waiting' | 'working' | 'answered';
 
 /**
  * The connections of one socket: how many there are at once, how long each may take, and which one is closed for a new one. Connections
- * that only occupy a place never keep a new one out, so a probe is answered whatever strangers do.
+ * that only occupy a place never keep a new one out, and the network that has most of them gives way: a client that needs a moment
+ * between its connect and its request has it, however fast the connections of a stranger come. On a UNIX socket all are of one network.
  */
 export class Connections {
   readonly #clock: Clock;
   readonly #connectionMs: number;
   /** In the order of their accept. */
-  readonly #open = new Map<Connection, Stage>();
+  readonly #open = new Map<Connection, { readonly network: string; stage: Stage }>();
   /** What they are sent takes as long as it takes. */
   readonly #long = new WeakSet<Connection>();
 
@@ -303,14 +306,16 @@ export class Connections {
 
   /** The connection is closed when its time is over, and another one when there are too many. */
   accepted(connection: Connection): void {
+    const { remoteAddress } = connection;
+    const network = remoteAddress === undefined ? '' : networkOf(remoteAddress);
     if (this.#open.size >= connectionsMax) {
       // Of 64 answers that are being made at once, none is given up: then the new one is closed.
-      const going = this.#oldest('waiting') ?? this.#oldest('answered') ?? connection;
+      const going = this.#leastWanted(network) ?? connection;
       this.#open.delete(going);
       going.destroy();
       if (going === connection) return;
     }
-    this.#open.set(connection, 'waiting');
+    this.#open.set(connection, { network, stage: 'waiting' });
     let timer = this.#clock.setTimer(firstByteMs, () => {
       if (connection.bytesRead === 0) connection.destroy();
       else
@@ -331,7 +336,8 @@ export class Connections {
 
   /** `working`: its request has come whole; `answered`: its answer was written. */
   become(connection: Connection, stage: 'working' | 'answered'): void {
-    if (this.#open.has(connection)) this.#open.set(connection, stage);
+    const open = this.#open.get(connection);
+    if (open !== undefined) open.stage = stage;
   }
 
   /** Closes all of them. */
@@ -339,7 +345,20 @@ export class Connections {
     for (const connection of this.#open.keys()) connection.destroy();
   }
 
-  #oldest(stage: Stage): Connection | undefined {
-    return [...this.#open].find(([, its]) => its === stage)?.[0];
+  /** Of the network with most connections, a new one of `added` counted: the oldest that waits, else the oldest that was answered. */
+  #leastWanted(added: string): Connection | undefined {
+    const counts = new Map([[added, 1]]);
+    for (const { network } of this.#open.values()) counts.set(network, (counts.get(network) ?? 0) + 1);
+    let found: { connection: Connection; count: number; stage: Stage } | undefined;
+    for (const [connection, { network, stage }] of this.#open) {
+      if (stage === 'working') continue;
+      const count = counts.get(network) ?? 0;
+      const isLessWanted =
+        found === undefined ||
+        count > found.count ||
+        (count === found.count && stage === 'waiting' && found.stage === 'answered');
+      if (isLessWanted) found = { connection, count, stage };
+    }
+    return found?.connection;
   }
 }

@@ -6,9 +6,13 @@ import { Connections, connectionsMax } from '../../../src/adapters/admin/admin.j
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 class FakeConnection {
+  readonly remoteAddress: string;
   bytesRead = 0;
   isOpen = true;
   #onClose: () => void = () => undefined;
+  constructor(remoteAddress: string) {
+    this.remoteAddress = remoteAddress;
+  }
   destroy(): void {
     this.isOpen = false;
     this.#onClose();
@@ -22,8 +26,8 @@ function fill(connections: Connections): FakeConnection[] {
   return Array.from({ length: connectionsMax }, () => accept(connections));
 }
 
-function accept(connections: Connections): FakeConnection {
-  const made = new FakeConnection();
+function accept(connections: Connections, address = '192.0.2.1'): FakeConnection {
+  const made = new FakeConnection(address);
   connections.accepted(made);
   return made;
 }
@@ -75,6 +79,34 @@ test('after those, the oldest that does not take its answer goes; an answer that
   const last = accept(connections);
   assert.equal(last.isOpen, false);
   assert.deepEqual(closed(all), [3, 5]);
+});
+
+test('whoever has most connections gives way, however many more come: others have the time to send', () => {
+  const connections = new Connections(createFakeClock());
+  const stranger = fill(connections);
+  const [probe, scraper] = [accept(connections, '127.0.0.1'), accept(connections, '2001:db8:1::1')];
+  connections.become(scraper, 'answered');
+  for (let count = 0; count < 1_000; count += 1) {
+    const next = accept(connections);
+    // Answers that nobody reads take places too.
+    if (count % 2 === 0) connections.become(next, 'answered');
+  }
+  assert.deepEqual([probe.isOpen, scraper.isOpen], [true, true]);
+  assert.equal(closed(stranger).length, connectionsMax);
+});
+
+test('all addresses of a /64 are one; what is being answered leaves it to the next', () => {
+  const connections = new Connections(createFakeClock());
+  const asked = Array.from({ length: 40 }, () => accept(connections, '192.0.2.1'));
+  for (const each of asked) connections.become(each, 'working');
+  const stranger = Array.from({ length: connectionsMax - 41 }, (_, at) =>
+    accept(connections, `2001:db8::${at + 1}`),
+  );
+  const probe = accept(connections, '127.0.0.1');
+  for (let count = 0; count < 200; count += 1) accept(connections, `2001:db8::${count + 1_000}`);
+  assert.equal(probe.isOpen, true);
+  assert.deepEqual(closed(asked), []);
+  assert.equal(closed(stranger).length, stranger.length);
 });
 
 test('a place is free again when its connection closes; what is said of a closed one changes nothing', () => {
