@@ -38,7 +38,7 @@ export interface DaemonOptions {
   descriptors?: readonly number[];
   /** Another program than dist/main.js. */
   program?: string;
-  /** How long the start may take; default 10 s. */
+  /** How long the start may take; default 120 s. */
   startMs?: number;
   /** The record that says that it has started; default `started`. */
   startEvent?: string;
@@ -54,12 +54,12 @@ export interface Daemon {
   readonly logs: readonly LogRecord[];
   /** All that it wrote to stdout and stderr. */
   output(): string;
-  /** The first record, past or coming, that `isIt` accepts; rejects after `ms` (10 s), or when the daemon has exited without it. */
+  /** The first record, past or coming, that `isIt` accepts; rejects after `ms` (60 s), or when the daemon has exited without it. */
   waitForLog(isIt: (record: LogRecord) => boolean, what: string, ms?: number): Promise<LogRecord>;
   /** Writes a file of the folder anew (for a reload). */
   write(name: string, text: string): void;
   signal(signal: NodeJS.Signals): void;
-  /** SIGTERM, and the end awaited; SIGKILL after `ms` (40 s). */
+  /** SIGTERM, and the end awaited; SIGKILL after `ms` (120 s). */
   stop(ms?: number): Promise<Exit>;
   /** SIGKILL. */
   kill(): Promise<Exit>;
@@ -158,7 +158,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     signal(signal) {
       child.kill(signal);
     },
-    async stop(ms = 40_000) {
+    async stop(ms = 120_000) {
       const timer = setTimeout(() => child.kill('SIGKILL'), ms);
       try {
         return await endBy('SIGTERM');
@@ -179,7 +179,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     await daemon.waitForLog(
       ({ event }) => event === startEvent,
       `the record "${startEvent}"`,
-      options.startMs ?? 40_000,
+      options.startMs ?? 120_000,
     );
   } catch (error) {
     if (exit === undefined) await endBy('SIGKILL');

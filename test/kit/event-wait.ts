@@ -13,7 +13,7 @@ export function createEventWait(): EventWait {
     wake() {
       for (const check of checks) check();
     },
-    async until(isTrue, what, ms = 10_000) {
+    async until(isTrue, what, ms = 60_000) {
       if (isTrue()) return;
       await new Promise<void>((resolve, reject) => {
         const done = (): void => {

@@ -198,7 +198,7 @@ ${options.more ?? ''}
     async api(subject, body) {
       const connection = await nats.connect('admin');
       const payload = body === undefined ? undefined : JSON.stringify(body);
-      const answer = await connection.request(`$JS.API.${subject}`, payload, { timeout: 10_000 });
+      const answer = await connection.request(`$JS.API.${subject}`, payload, { timeout: 60_000 });
       await connection.close();
       return answer.json();
     },

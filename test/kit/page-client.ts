@@ -109,7 +109,7 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
   await events.until(
     () => now !== undefined || hasEnded,
     () => 'a snapshot',
-    10_000,
+    60_000,
   );
   assert.ok(now !== undefined, `no snapshot: ${status} ${text}`);
   return {
@@ -124,7 +124,7 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
       return hasEnded;
     },
     bytes: () => text,
-    async waitFor(isIt, what, ms = 10_000) {
+    async waitFor(isIt, what, ms = 60_000) {
       const startMs = performance.now();
       await events.until(
         () => now !== undefined && isIt(now),

@@ -9,7 +9,7 @@ export interface ProgramOptions {
   /** Added to our own environment; undefined takes a variable away. */
   env?: Readonly<Record<string, string | undefined>>;
   cwd?: string;
-  /** Default 60 s; then it is killed and `exit` is 137. */
+  /** Default 120 s; then it is killed and `exit` is 137. */
   timeoutMs?: number;
   /** Called for each piece of stdout, as soon as it is read. */
   onOutput?: () => void;
@@ -35,7 +35,7 @@ export async function runProgram(
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 120_000);
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => {

@@ -30,7 +30,7 @@ export interface RawClientOptions extends RawPlace {
   auth?: { user?: string; password: string };
   /** Asks for log lines (what a client of minor 3 and later does). */
   optionLogPassthrough?: boolean;
-  /** How long each answer may take; default 10 s. */
+  /** How long each answer may take; default 30 s. */
   timeoutMs?: number;
 }
 
@@ -55,7 +55,7 @@ export interface RawClient extends RawConnection {
 
 /** Connects and shakes hands up to the first command; rejects when the server refuses. */
 export async function openRawClient(options: RawClientOptions): Promise<RawClient> {
-  const { minor, timeoutMs = 10_000 } = options;
+  const { minor, timeoutMs = 30_000 } = options;
   const { tcp, isBroken, readerOn, connectionOn } = await connectRaw(options);
   /** The connection as it is now: in clear, or inside TLS. */
   const pipeOn = (socket: net.Socket): Pipe => ({ socket, reader: readerOn(socket) });

@@ -11,7 +11,7 @@ export interface RawHttpOptions extends RawPlace {
     serverName?: string;
     certificate?: { certificatePem: string; keyPem: string };
   };
-  /** How long each answer may take; default 10 s. */
+  /** How long each answer may take; default 30 s. */
   timeoutMs?: number;
 }
 
@@ -56,7 +56,7 @@ export interface RawHttp extends RawConnection {
 
 /** Connects, and shakes hands for TLS. */
 export async function openRawHttp(options: RawHttpOptions): Promise<RawHttp> {
-  const { host = '127.0.0.1', timeoutMs = 10_000 } = options;
+  const { host = '127.0.0.1', timeoutMs = 30_000 } = options;
   const { tcp, isBroken, readerOn, connectionOn } = await connectRaw(options);
   const socket = options.tls === undefined ? tcp : await secureSocket(tcp, { host, ...options.tls });
   const reader = readerOn(socket);

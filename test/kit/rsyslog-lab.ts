@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { Authority } from './certificates.js';
 import { type Owner, openFolder } from './folder.js';
 import { runProgram } from './program.js';
+import { until } from './until.js';
 
 export interface Rsyslog {
   /** For example 8.2302.0. */
@@ -92,10 +93,11 @@ export async function openRsyslog(
         });
       }
       // It says nothing when it is ready: the first time the file with its port tells, later that somebody listens there.
-      for (let looks = 0; !(await isReady()); looks += 1) {
-        if (looks > 500 || own.exitCode !== null) throw new Error(`rsyslogd did not start:\n${output}`);
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until(
+        async () => own.exitCode !== null || (await isReady()),
+        () => `rsyslogd is ready:\n${output}`,
+      );
+      if (own.exitCode !== null) throw new Error(`rsyslogd did not start:\n${output}`);
     },
     async stop() {
       await end(child, 'SIGTERM');

@@ -45,7 +45,7 @@ export interface ScriptedDovecot {
   /** Everything received on all connections, decrypted, connection after connection. */
   received(): Buffer;
   change(behaviour: Partial<ScriptedBehaviour>): void;
-  /** Resolves when `isTrue` holds of the record; rejects after `ms` (10 s) and says what the record holds instead. */
+  /** Resolves when `isTrue` holds of the record; rejects after `ms` (60 s) and says what the record holds instead. */
   waitFor(isTrue: (dovecot: ScriptedDovecot) => boolean, what: string, ms?: number): Promise<void>;
   /** Stops listening and cuts every connection; rejects when a script had thrown. */
   close(): Promise<void>;

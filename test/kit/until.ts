@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 /** Looks every 20 ms: what a disk or another process holds has no event. Fails with `what` after `ms`. */
 export async function until(
   isSo: () => boolean | Promise<boolean>,
-  what: string,
-  ms = 20_000,
+  what: string | (() => string),
+  ms = 60_000,
 ): Promise<void> {
   const startMs = performance.now();
   while (!(await isSo())) {
-    assert.ok(performance.now() - startMs < ms, `after ${ms} ms still waiting for: ${what}`);
+    if (performance.now() - startMs > ms)
+      assert.fail(`after ${ms} ms still waiting for: ${typeof what === 'string' ? what : what()}`);
     await new Promise((resolve) => {
       setTimeout(resolve, 20);
     });
