@@ -11,6 +11,7 @@ import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
 import { backendPassword, type GatewayOptions, openGateway } from '../kit/gateway.js';
 import type { GreetingFault } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 
 const day = 24 * 3600 * 1000;
 
@@ -164,33 +165,77 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const { name, options, code, text, isAuthenticated } of cases) {
-  test(`${name}: -TEMPFAIL, one clear log line, and the daemon goes on`, async (t) => {
-    const { client, backend, daemon } = await openGateway(t, options);
-    const one = await client();
-    for (let round = 0; round < 2; round += 1) {
-      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      const reply = await one.readReply();
-      assert.equal(reply.status, '-TEMPFAIL');
-      assert.match(reply.logs[0]?.text ?? '', /^dovegate: backend mail1 is not reachable \([a-z-]+\), id /);
-    }
-    const log = await daemon.waitForLog((record) => record['event'] === 'dial-failed', 'the failed dial');
-    assert.equal(log['backend'], 'mail1');
-    const codes = typeof code === 'string' ? [code] : code;
-    assert.ok(codes.includes(String(log['type'])), `${String(log['type'])}: ${String(log['text'])}`);
-    assert.match(String(log['text']), text);
-    assert.match(String(log['text']), /^backend mail1: /);
-    assert.equal(backend.commands.length, 0);
-    const inClear = Buffer.concat(backend.records.flatMap((record) => record.inClear)).toString('latin1');
-    assert.ok(!inClear.includes('PLAIN'), inClear);
-    assert.equal(backend.plainAttempts.length > 0, isAuthenticated === true);
-    // Refused commands are still refused, and the end is orderly.
-    one.send('\talice@example.org\tmailbox delete\tINBOX');
-    assert.equal((await one.readReply()).status, '-NOPERM');
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-    assert.deepEqual(daemon.grepSecrets([backendPassword, 'wrong-password']), []);
+/** A backend that is wrong in one way, and its user. */
+async function openFaulty({ options }: Case, number: number, trusted: Authority) {
+  const { certificate: issue, backend, password } = options;
+  const dovecot = await openScriptedDovecot({
+    tls: 'starttls',
+    certificate: issue?.(trusted) ?? trusted.issue({ names: ['localhost', '127.0.0.1'] }),
+    password: backendPassword,
+    ...backend,
   });
+  const name = `faulty${number}`;
+  const settings = {
+    address: dovecot.address,
+    tls: 'starttls',
+    ca: 'ca.pem',
+    server_name: 'localhost',
+    password_file: password === undefined ? 'mail1.password' : 'wrong.password',
+    shared_namespaces: '[]',
+    idle: '0',
+    ...options.mail1,
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `\n    ${key}: ${value}`);
+  return { dovecot, name, user: `${name}@example.org`, yaml: `\n  ${name}:${lines.join('')}` };
 }
+
+test('each fault: -TEMPFAIL, one clear log line, and the daemon goes on', async (t) => {
+  const trusted = makeAuthority({ name: 'scenario authority' });
+  const faulty = await Promise.all(cases.map((each, number) => openFaulty(each, number, trusted)));
+  for (const { dovecot } of faulty) t.after(() => dovecot.close());
+  const routes = faulty.map(({ name, user }) => `{ users: ["${user}"], backend: ${name} }`);
+  const { client, daemon } = await openGateway(t, {
+    authority: trusted,
+    routes: `[${routes.join(', ')}, { users: ["*"], backend: mail1 }]`,
+    more: 'include: [faulty.yaml]',
+    files: {
+      'faulty.yaml': `backends:${faulty.map(({ yaml }) => yaml).join('')}\n`,
+      'wrong.password': 'wrong-password\n',
+    },
+  });
+  for (const [at, { name: title, code, text, isAuthenticated }] of cases.entries()) {
+    await t.test(title, async () => {
+      const { dovecot, name, user } = faulty[at] ?? assert.fail();
+      const one = await client();
+      for (let round = 0; round < 2; round += 1) {
+        one.sendCommand({ user, fields: ['quota get'] });
+        const reply = await one.readReply();
+        assert.equal(reply.status, '-TEMPFAIL');
+        const told = new RegExp(`^dovegate: backend ${name} is not reachable \\([a-z-]+\\), id `);
+        assert.match(reply.logs[0]?.text ?? '', told);
+      }
+      const log = await daemon.waitForLog(
+        ({ event, backend }) => event === 'dial-failed' && backend === name,
+        'the failed dial',
+      );
+      const codes = typeof code === 'string' ? [code] : code;
+      assert.ok(codes.includes(String(log['type'])), `${String(log['type'])}: ${String(log['text'])}`);
+      assert.match(String(log['text']), text);
+      assert.match(String(log['text']), new RegExp(`^backend ${name}: `));
+      assert.equal(dovecot.commands.length, 0);
+      const inClear = Buffer.concat(dovecot.records.flatMap((record) => record.inClear)).toString('latin1');
+      assert.ok(!inClear.includes('PLAIN'), inClear);
+      assert.equal(dovecot.plainAttempts.length > 0, isAuthenticated === true);
+      // Refused commands are still refused, and who lives elsewhere is served.
+      one.sendCommand({ user, fields: ['mailbox delete', 'INBOX'] });
+      assert.equal((await one.readReply()).status, '-NOPERM');
+      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      assert.equal((await one.readReply()).status, '+');
+    });
+  }
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.deepEqual(daemon.grepSecrets([backendPassword, 'wrong-password']), []);
+});
 
 test('nobody listens: refused at once; and when somebody does again, it works', async (t) => {
   const holder = net.createServer();
