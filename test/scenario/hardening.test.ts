@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
-import { runDovegate, startDaemon } from '../kit/daemon.js';
+import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
@@ -40,7 +41,7 @@ test('an error that nobody caught: exit 70, the journal is whole, and the next s
   assert.deepEqual(await daemon.exited, { code: 70, signal: null });
   const told = await daemon.waitForLog(({ event }) => event === 'internal-error', 'told');
   assert.match(String(told['text']), /made to fail/);
-  const verified = await runDovegate(['audit', 'verify', daemon.path('audit'), '--unsigned'], {
+  const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned'], {
     cwd: daemon.folder,
   });
   assert.equal(verified.exit, 0, verified.text);

@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { runDovegate } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
 import { askRaw, authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
@@ -15,6 +14,7 @@ import type { Script } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const key = makeKey(randomBytes(keyBytes));
 const command = [
@@ -167,12 +167,7 @@ test('an operator ends a command within its answer: no client takes it for whole
   // Beyond what is held, the answer has begun.
   await until(() => client.received().length > 2 * 1024 * 1024, 'an answer');
   const admission = auditRecords(daemon).find(({ event }) => event === 'admission');
-  const killed = await runDovegate([
-    'kill',
-    String(admission?.['id']),
-    '--socket',
-    daemon.path('admin.sock'),
-  ]);
+  const killed = await runWarm(['kill', String(admission?.['id']), '--socket', daemon.path('admin.sock')]);
   assert.equal(killed.exit, 0, killed.text);
   const fault = await answer;
   assert.ok(fault instanceof HttpCut, String(fault));

@@ -9,9 +9,10 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { pairedIds, readWhole } from '../adapters/journal/reading.js';
-import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** Enough that some wait for an upstream, whose admissions go to the disk in company. */
@@ -60,7 +61,7 @@ function nameOf(user: unknown, words: readonly unknown[]): string {
 }
 
 test('kill -9 at random instants under load', async (t) => {
-  const sign = await runDovegate(['audit', 'keygen']);
+  const sign = await runWarm(['audit', 'keygen']);
   const { daemon: first, backend } = await openGateway(t, {
     policy,
     audit,
@@ -113,7 +114,7 @@ test('kill -9 at random instants under load', async (t) => {
   const recovered = records.reduce((sum, { recovered: count }) => sum + Number(count ?? 0), 0);
   assert.ok(starts > rounds && backend.commands.length >= rounds / 2);
 
-  const verified = await runDovegate(['audit', 'verify', directory, '--key', first.path('sign.pem')]);
+  const verified = await runWarm(['audit', 'verify', directory, '--key', first.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
   const files = readdirSync(directory);
   t.diagnostic(

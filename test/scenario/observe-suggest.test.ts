@@ -3,10 +3,10 @@
 // suggestion that check does not take, or that grants root or all users.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import type { Script } from '../kit/script.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const observing = `
     mode: observe
@@ -101,7 +101,7 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
   }
   await first.daemon.stop();
 
-  const told = await runDovegate(['suggest', '--config', first.daemon.configFile, '--listener', 'support']);
+  const told = await runWarm(['suggest', '--config', first.daemon.configFile, '--listener', 'support']);
   assert.equal(told.exit, 0, told.text);
   const suggestion = told.stdout.toString();
   assert.match(suggestion, /26 records, of which this allows 22\./);
@@ -115,7 +115,7 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
     backend,
     policy: suggestion.slice(suggestion.indexOf('  support:') + '  support:'.length),
   });
-  const checked = await runDovegate(['check', '--config', second.daemon.configFile]);
+  const checked = await runWarm(['check', '--config', second.daemon.configFile]);
   // Nobody asks the userdb in this scenario, and check says what that leaves open.
   assert.match(checked.text, /policies\.support\.except: an alias of such a user gets around it/);
   assert.ok(checked.text.endsWith(`${second.daemon.configFile}: 0 errors, 1 warning\n`), checked.text);
@@ -130,7 +130,7 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
   await second.daemon.stop();
 
   // The day replayed: what was allowed and is denied now was denied in so many words, or nobody may have it unasked.
-  const replayed = await runDovegate([
+  const replayed = await runWarm([
     'test',
     '--config',
     second.daemon.configFile,
@@ -148,7 +148,7 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
   const denied = records.filter(({ decision }) => decision === 'deny').length;
   const counted = records.reduce((sum, { event, count }) => sum + (event === 'limit' ? Number(count) : 0), 0);
   assert.equal(denied + counted, wrong.length);
-  const narrow = await runDovegate([
+  const narrow = await runWarm([
     'test',
     '--config',
     first.daemon.configFile,

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
@@ -115,9 +115,9 @@ void test('30 lines, three clients: the daemon, explain, test and replay say the
     compare(line, 1, 'explain --config', fate ?? `exit ${exit}`);
   }
   assert.deepEqual(wrong, []);
-  const tests = await runDovegate(['test', '--config', daemon.configFile]);
+  const tests = await runWarm(['test', '--config', daemon.configFile]);
   assert.deepEqual([tests.exit, tests.text.trim()], [0, `all ${lines.length * 3} tests passed`]);
-  const replay = await runDovegate(['test', '--config', daemon.configFile, '--replay', daemon.path('audit')]);
+  const replay = await runWarm(['test', '--config', daemon.configFile, '--replay', daemon.path('audit')]);
   assert.equal(replay.exit, 0, replay.text);
   assert.doesNotMatch(replay.text, /do not say which client/);
 });

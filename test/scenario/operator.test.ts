@@ -6,11 +6,12 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
-import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { createGate, type Script } from '../kit/script.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const more = 'admin: { unix: admin.sock }';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -22,7 +23,7 @@ async function run(client: RawClient, command = quota): Promise<string> {
 }
 
 function dovegate(daemon: Daemon, ...args: string[]) {
-  return runDovegate([...args, '--config', daemon.configFile], { cwd: daemon.folder });
+  return runWarm([...args, '--config', daemon.configFile], { cwd: daemon.folder });
 }
 
 async function metric(daemon: Daemon, name: string): Promise<number> {
@@ -207,10 +208,10 @@ test('a file with problems does not keep operators from their daemon; a socket n
   daemon.write('dovegate.yaml', 'nothing: of use');
   const lost = await dovegate(daemon, 'status');
   assert.deepEqual([lost.exit, /--socket/.test(lost.text)], [78, true], lost.text);
-  const socket = await runDovegate(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
+  const socket = await runWarm(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
   assert.equal(socket.exit, 0, socket.text);
   // Without both, the daemon of the standard configuration is meant.
-  const asked = await runDovegate(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
+  const asked = await runWarm(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
   assert.deepEqual([asked.exit, asked.text.includes(daemon.configFile)], [78, true], asked.text);
   await daemon.stop();
 });
@@ -221,7 +222,7 @@ test('a reload without an admin socket: the file is checked, then the process is
   const good = readFileSync(daemon.configFile, 'utf8');
   const reload = async (args: readonly string[], env: Record<string, string | undefined> = {}) => {
     const words = ['reload', '--config', daemon.configFile, ...args];
-    return runDovegate(words, {
+    return runWarm(words, {
       cwd: daemon.folder,
       env: { MAINPID: undefined, CREDENTIALS_DIRECTORY: '/run/credentials/x', ...env },
     });

@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
 import { askHttp } from '../kit/ask-http.js';
-import { builtProgram, runDovegate } from '../kit/daemon.js';
+import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const policy = `
     users: ["*@example.org"]
@@ -31,7 +32,7 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
   const socket = daemon.path('support.sock');
   // Nothing but the socket is there for them: another folder, no configuration.
   const ask = (what: string, ...args: string[]) =>
-    runDovegate([what, '--socket', socket, ...args], { cwd: openFolder(t) });
+    runWarm([what, '--socket', socket, ...args], { cwd: openFolder(t) });
   const can = await ask('can');
   assert.equal(can.exit, 0, can.text);
   assert.match(can.text, /^listener +support$/m);
@@ -68,7 +69,7 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
     'dovegate.yaml',
     configuration({ policy: policy.replace('      - quota get\n', ''), more: 'admin: { unix: admin.sock }' }),
   );
-  assert.equal((await runDovegate(['reload', '--config', daemon.configFile])).exit, 0);
+  assert.equal((await runWarm(['reload', '--config', daemon.configFile])).exit, 0);
   assert.doesNotMatch((await ask('can')).text, /quota get/);
   assert.equal((await explain('--', 'quota', 'get')).exit, 77);
 
@@ -89,14 +90,14 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
   const admissions = records.filter(({ event }) => event === 'admission');
   assert.equal(admissions.length, 8);
   for (const { effect, decision } of admissions) assert.deepEqual([effect, decision], ['session', 'allow']);
-  const verified = await runDovegate(['audit', 'verify', daemon.path('audit'), '--unsigned']);
+  const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned']);
   assert.equal(verified.exit, 0, verified.text);
 });
 
 void test('other clients: send, the drop-in, the library', async (t) => {
   const { daemon } = await openGateway(t, { policy });
   const socket = daemon.path('support.sock');
-  const sent = await runDovegate(['send', '--socket', socket, '--', 'dovegate', 'can']);
+  const sent = await runWarm(['send', '--socket', socket, '--', 'dovegate', 'can']);
   assert.equal(sent.exit, 0, sent.text);
   assert.match(sent.stdout.toString(), /^what\tvalue\nlistener\tsupport\n/);
   assert.match(sent.stdout.toString(), /^allow\tfetch\neffect\tread\nif\tfield: uid or flags\n/m);
@@ -106,7 +107,7 @@ void test('other clients: send, the drop-in, the library', async (t) => {
   const dropIn = await runProgram(process.execPath, [link, ...words], { env: { DOVEADM_SOCKET: socket } });
   assert.equal(dropIn.exit, 0, dropIn.text);
   assert.deepEqual(JSON.parse(dropIn.stdout.toString())[0], { what: 'decision', value: 'allow' });
-  const wrong = await runDovegate(['send', '--socket', socket, '--', 'dovegate', 'status']);
+  const wrong = await runWarm(['send', '--socket', socket, '--', 'dovegate', 'status']);
   assert.equal(wrong.exit, 64);
   await using session = await connect({ socket });
   const rows = await session.run({ name: 'dovegate can', columns: 2 });
@@ -116,7 +117,7 @@ void test('other clients: send, the drop-in, the library', async (t) => {
 void test('nobody there is 69, and so is somebody else; two places at once, or none, is 64', async (t) => {
   const folder = openFolder(t);
   const path = join(folder, 's');
-  const none = await runDovegate(['can', '--socket', path]);
+  const none = await runWarm(['can', '--socket', path]);
   assert.equal(none.exit, 69, none.text);
   const server = await openScriptedDovecot({
     unix: path,
@@ -127,10 +128,10 @@ void test('nobody there is 69, and so is somebody else; two places at once, or n
   t.after(() => server.close());
   for (const args of [['can'], ['explain', '--user', 'bob', '--', 'quota', 'get']]) {
     const [what = '', ...more] = args;
-    const told = await runDovegate([what, '--socket', path, ...more]);
+    const told = await runWarm([what, '--socket', path, ...more]);
     assert.equal(told.exit, 69, told.text);
-    assert.equal((await runDovegate([what, ...more])).exit, 64);
-    const both = await runDovegate([
+    assert.equal((await runWarm([what, ...more])).exit, 64);
+    const both = await runWarm([
       what,
       '--socket',
       path,
@@ -142,5 +143,5 @@ void test('nobody there is 69, and so is somebody else; two places at once, or n
     ]);
     assert.equal(both.exit, 64, both.text);
   }
-  assert.equal((await runDovegate(['can', '--socket', 'nowhere'])).exit, 64);
+  assert.equal((await runWarm(['can', '--socket', 'nowhere'])).exit, 64);
 });

@@ -10,11 +10,11 @@ import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { endpoints, mayAsk } from '../../src/domain/page/api.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { runDovegate } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { askRaw, type HttpAnswer, openRawHttp, type RawHttpOptions } from '../kit/raw-http.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const ourUid = process.getuid?.() ?? -1;
 const isRoot = ourUid === 0;
@@ -111,7 +111,7 @@ function requestOf(
 }
 
 const open = async ({ gateway }: Stage): Promise<string> => {
-  const { exit, stdout, text } = await runDovegate([
+  const { exit, stdout, text } = await runWarm([
     'page',
     'open',
     '--socket',
@@ -195,7 +195,7 @@ test('a link of dovegate page open: one line, once, and what it opens', async (t
   assert.deepEqual(words.slice(0, 2), ['page-open ourselves', 'page-sign-in ourselves']);
   const log = JSON.stringify([auditRecords(gateway.daemon), gateway.daemon.logs]);
   assert.ok(!log.includes(token) && !log.includes(printed.trim().split('#')[1] ?? '?'));
-  const config = await runDovegate(['page', 'open', '--config', gateway.daemon.path('dovegate.yaml')]);
+  const config = await runWarm(['page', 'open', '--config', gateway.daemon.path('dovegate.yaml')]);
   assert.match(config.stdout.toString(), /^http:\/\/127/);
 });
 
@@ -236,7 +236,7 @@ test('a page of somebody else: a foreign Host, a foreign Origin, a cross-site PO
   assert.equal((await ask(`GET ${drain.slice(5)}`, { token })).status, 405);
   assert.equal((await ask('GET /api/logout', { token })).status, 405);
   assert.equal((await ask('GET /', { headers: { Host: 'evil.example' } })).status, 421);
-  const status = await runDovegate(['status', '--json', '--socket', gateway.daemon.path('admin.sock')]);
+  const status = await runWarm(['status', '--json', '--socket', gateway.daemon.path('admin.sock')]);
   assert.ok(!status.text.includes('drained by'), status.text);
   assert.ok(!auditRecords(gateway.daemon).some(({ action }) => action === 'drain'), 'nothing was changed');
   const done = await ask(drain, { token, headers: { Origin: own, 'Sec-Fetch-Site': 'same-origin' } });
@@ -299,7 +299,7 @@ test('a reload ends the session of a person who is gone, and the stream; others 
     gateway.daemon.path('dovegate.yaml'),
     gateway.configuration({ more: settings(port, people) }),
   );
-  const reload = await runDovegate(['reload', '--socket', gateway.daemon.path('admin.sock')]);
+  const reload = await runWarm(['reload', '--socket', gateway.daemon.path('admin.sock')]);
   assert.equal(reload.exit, 0, reload.text);
   assert.doesNotMatch(reload.text, /restart/);
   if (isStream) assert.equal((await client.readAnswer()).status, 200, 'it ends in order');

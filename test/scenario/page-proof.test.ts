@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import type { MailboxDay, MailboxHead, Proof, Verified } from '../../src/domain/page/api.js';
-import { runDovegate } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const password = 'only-for-the-page';
 const policy = `
@@ -159,7 +159,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
   });
 
   await t.test('the same at the terminal, without rights on files', async () => {
-    const { text, exit } = await runDovegate(['audit', 'verify', '--socket', 'page.sock'], {
+    const { text, exit } = await runWarm(['audit', 'verify', '--socket', 'page.sock'], {
       cwd: daemon.folder,
     });
     assert.equal(exit, 0, text);
@@ -207,7 +207,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
     const { body: doubtful } = await report('auditor', 'alice@example.org');
     const head: MailboxHead = JSON.parse(only(doubtful, 'head'));
     assert.equal(head.isComplete, false);
-    const { exit, text } = await runDovegate(['audit', 'verify', '--socket', 'page.sock'], {
+    const { exit, text } = await runWarm(['audit', 'verify', '--socket', 'page.sock'], {
       cwd: daemon.folder,
     });
     assert.equal(exit, 1, text);

@@ -8,10 +8,10 @@ import { chmodSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { askPageAs, type PageAnswer, type PageRequest } from '../kit/ask-page.js';
-import { runDovegate } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const ourUid = process.getuid?.() ?? -1;
 const skip = ourUid === 0 ? false : 'only root can be somebody else';
@@ -303,8 +303,8 @@ test('the commands print over the socket what they print of files, as far as it 
   const cwd = daemon.folder;
   const both = async (...args: string[]): Promise<readonly [string, string]> => {
     const [asked, read] = await Promise.all([
-      runDovegate(['audit', ...args, '--socket', 'page/page.sock'], { cwd }),
-      runDovegate(['audit', ...args, '--config', 'dovegate.yaml'], { cwd }),
+      runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd }),
+      runWarm(['audit', ...args, '--config', 'dovegate.yaml'], { cwd }),
     ]);
     assert.equal(asked.exit, read.exit, asked.text);
     assert.match(asked.stderr, /ourselves sees the records of \*@example\.org only/);
@@ -331,7 +331,7 @@ test('the commands print over the socket what they print of files, as far as it 
     ...rest
   } = JSON.parse(whole.split('\n').find((line) => line.includes('"admission"')) ?? '');
   assert.deepEqual(JSON.parse(shown.split('\n')[0] ?? ''), rest);
-  const asked = (...args: string[]) => runDovegate(['audit', ...args, '--socket', 'page/page.sock'], { cwd });
+  const asked = (...args: string[]) => runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd });
   const report = await asked('report', '--mailbox', 'alice@example.org');
   assert.equal(report.exit, 1, report.text);
   assert.match(report.text, /NOT proved complete [^]*\n  ourselves sees the records of \*@example\.org only/);
@@ -346,11 +346,11 @@ test('the commands print over the socket what they print of files, as far as it 
     assert.equal((await asked('export', '--with-proof', ...more)).exit, 64);
   assert.equal((await asked('search', '--config', 'dovegate.yaml')).exit, 64);
   const other = auditRecords(daemon).find((each) => each['user'] === 'zuluq7bob@other.test');
-  const gone = await runDovegate(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
+  const gone = await runWarm(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
     cwd,
   });
   assert.equal(gone.exit, 1, gone.text);
-  const nothing = await runDovegate(['audit', 'search', '--user', 'zuluq7*', '--socket', 'page/page.sock'], {
+  const nothing = await runWarm(['audit', 'search', '--user', 'zuluq7*', '--socket', 'page/page.sock'], {
     cwd,
   });
   assert.match(nothing.text, /no command for "zuluq7\*" was found among \d+ records from/);

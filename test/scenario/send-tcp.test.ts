@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { runDovegate } from '../kit/daemon.js';
 import { authority, hash, openGate, password } from '../kit/tcp-gate.js';
+import { runWarm } from '../kit/warm-program.js';
 
 interface Case {
   readonly options: readonly string[];
@@ -119,7 +119,7 @@ for (const mode of ['starttls', 'implicit'] as const) {
     const told: string[] = [];
     const run = async (what: string, { options, env = {}, exit, says }: Case): Promise<void> => {
       const words = ['send', ...options, '--user', 'alice@example.org', '--', 'quota', 'get'];
-      const ended = await runDovegate(words, { env: { ...none, ...env } });
+      const ended = await runWarm(words, { env: { ...none, ...env } });
       if (ended.exit !== exit || says?.test(ended.stderr) === false || ended.text.includes(password))
         told.push(`${what}: exit ${ended.exit}: ${ended.stderr}`);
     };

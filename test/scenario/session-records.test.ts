@@ -3,8 +3,8 @@
 // tell who asked, a session that leaves neither a record nor a number.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
@@ -73,15 +73,15 @@ test('two records for a short session, more where there is more to say; the read
   const [, , last] = records.filter(
     ({ event, session }) => event === 'admission' && session === closes[0]?.['session'],
   );
-  const shown = await runDovegate(['audit', 'show', String(last?.['id']), daemon.path('audit')]);
+  const shown = await runWarm(['audit', 'show', String(last?.['id']), daemon.path('audit')]);
   assert.equal(shown.exit, 0, shown.text);
   assert.match(
     shown.text,
     new RegExp(`\n  peer +uid=${process.getuid?.()} [^]*\n  reason +peer-ended\n  count +3`),
   );
-  const verified = await runDovegate(['audit', 'verify', '--unsigned', daemon.path('audit')]);
+  const verified = await runWarm(['audit', 'verify', '--unsigned', daemon.path('audit')]);
   assert.equal(verified.exit, 0, verified.text);
-  const found = await runDovegate(['audit', 'search', '--json', daemon.path('audit')]);
+  const found = await runWarm(['audit', 'search', '--json', daemon.path('audit')]);
   assert.equal(found.stdout.toString().trimEnd().split('\n').length, shorts + 4);
 
   const lines = daemon.audit().map(({ text }) => text);
