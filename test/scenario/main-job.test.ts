@@ -6,114 +6,11 @@ import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { auditRecords, openGateway } from '../kit/gateway.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
+import { until } from '../kit/until.js';
 
 const quota = ['User quota', 'STORAGE', '72', '10240', '0', 'User quota', 'MESSAGE', '4', '-', '0'];
-
-test('clients of minor 0 to 4 get the same answer, each in its framing', async (t) => {
-  const { client, backend } = await openGateway(t);
-  for (const minor of [0, 1, 2, 3, 4]) {
-    const one = await client({ minor });
-    assert.equal(one.goAhead, '+');
-    assert.equal(one.serverMinor, minor === 0 ? undefined : 3);
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    const reply = await one.readReply();
-    assert.deepEqual(reply.cells, quota);
-    assert.equal(reply.status, '+');
-    // A second one on the same session.
-    one.sendCommand({ user: 'alice@example.org', fields: ['mailbox', 'list'] });
-    assert.deepEqual((await one.readReply()).cells, ['Ünïcode', 'Drafts', 'Archive', 'INBOX']);
-    one.close();
-  }
-  assert.equal(backend.tlsHandshakes, 1);
-  assert.deepEqual(
-    backend.plainAttempts.map(({ user, isAccepted }) => [user, isAccepted]),
-    [['doveadm', true]],
-  );
-});
-
-test('what goes upstream is written afresh, whatever the client wrote', async (t) => {
-  const { client, backend } = await openGateway(t);
-  const one = await client({ minor: 3 });
-  // Flags, extra fields, an upper-case user, words apart, -u that repeats the user, CR.
-  one.send('vx\tproxy-ttl=5\tALICE@example.org\tmailbox\tlist\t-ualice@example.org\t--\r');
-  assert.equal((await one.readReply()).status, '+');
-  one.send('D\talice@example.org\tquota get');
-  assert.equal((await one.readReply()).status, '+');
-  assert.deepEqual(
-    backend.commands.map((command) => command.line.toString()),
-    ['v\talice@example.org\tmailbox list\t--', '\talice@example.org\tquota get\t--'],
-  );
-});
-
-test('100 commands one after another use one upstream, and 4 upstreams serve many clients', async (t) => {
-  const { client, backend } = await openGateway(t);
-  const one = await client();
-  for (let n = 0; n < 100; n += 1) {
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    assert.equal((await one.readReply()).status, '+');
-  }
-  assert.equal(backend.tlsHandshakes, 1);
-  assert.equal(backend.commands.length, 100);
-  const many = await Promise.all(Array.from({ length: 20 }, () => client()));
-  await Promise.all(
-    many.map(async (each) => {
-      for (let n = 0; n < 10; n += 1) {
-        each.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-        assert.deepEqual((await each.readReply()).cells, quota);
-      }
-    }),
-  );
-  assert.ok(backend.tlsHandshakes <= 4, `${backend.tlsHandshakes} upstreams`);
-});
-
-test('pipelined commands are answered in order, also for a client that has ended its side', async (t) => {
-  const { client } = await openGateway(t);
-  const one = await client({ minor: 0 });
-  await one.write(
-    '\talice@example.org\tquota get\n\talice@example.org\tmailbox delete\tINBOX\n\talice@example.org\tmailbox list\n\talice@example.org\tquota',
-  );
-  one.halfClose();
-  assert.deepEqual((await one.readReply()).cells, quota);
-  assert.equal((await one.readReply()).status, '-NOPERM');
-  assert.equal((await one.readReply()).cells.length, 4);
-  // The last line has no LF: it is never run.
-  assert.equal((await one.readEnd()).body.length, 0);
-});
-
-test('a refused command is told why, and never opens or uses an upstream', async (t) => {
-  const { client, backend, daemon } = await openGateway(t);
-  const one = await client();
-  const refused: readonly (readonly [string, string, RegExp])[] = [
-    [
-      '\talice@example.org\tmailbox delete\tINBOX',
-      '-NOPERM',
-      /^dovegate: denied by policy support \(no rule allows "mailbox delete"\), id [0-9A-Z]{26}$/,
-    ],
-    ['\tceo@example.org\tquota get', '-NOPERM', /excepts a user/],
-    ['\tbob@elsewhere.org\tquota get', '-NOPERM', /does not hold for a user/],
-    ['\talice@example.org\tmailbox list\t-F/etc/passwd', '-NOPERM', /user-file/],
-    ['\talice@example.org\tquota get\t-u\tbob@example.org', '-USAGE', /another user/],
-    ['\talice@example.org\tno such thing', '-USAGE', /no such command/],
-    ['\talice@example.org\tquota get\t--all', '-USAGE', /dovegate: not understood/],
-    ['\tal*ce@example.org\tquota get', '-USAGE', /mail_users\.characters/],
-  ];
-  for (const [line, status, text] of refused) {
-    one.send(line);
-    const reply = await one.readReply();
-    assert.equal(reply.status, status, line);
-    assert.equal(reply.body.length, 0);
-    assert.equal(reply.logs.length, 1);
-    assert.equal(reply.logs[0]?.type, 'error');
-    assert.match(reply.logs[0]?.text ?? '', text);
-  }
-  assert.equal(backend.records.length, 0);
-  one.close();
-  await daemon.stop();
-  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
-  assert.equal(completions.length, refused.length);
-  assert.ok(completions.every((record) => record['sent'] === false));
-});
 
 // Bytes that are no line of the protocol, with a good command behind them.
 const broken: readonly (readonly [string, string | Buffer])[] = [
@@ -127,177 +24,391 @@ const broken: readonly (readonly [string, string | Buffer])[] = [
   ['SOH before another byte', '\tal\x01xice@example.org\tquota get\n'],
   ['a line above the limit', `\talice@example.org\tquota get\t${'x'.repeat(70_000)}\n`],
 ];
-test('a line that is not of the protocol ends the session without an answer and without a look at the rest', async (t) => {
+
+test('the usual policy', async (t) => {
   const { client, backend, daemon } = await openGateway(t);
-  for (const [name, bytes] of broken) {
+
+  await t.test('a refused command is told why, and never opens or uses an upstream', async () => {
     const one = await client();
-    await one
-      .write(Buffer.concat([Buffer.from(bytes), Buffer.from('\talice@example.org\tquota get\n')]))
-      .catch(() => undefined);
-    const end = await one.readEnd();
-    assert.equal(end.body.length, 0, name);
-    assert.equal(end.logs.length, 0, name);
-  }
-  assert.equal(backend.records.length, 0);
-  await daemon.stop();
-  const closes = auditRecords(daemon).filter((record) => record['event'] === 'session-close');
-  assert.equal(closes.length, broken.length);
-  assert.ok(closes.every((record) => record['reason'] === 'wire-fault' && String(record['text']).length > 0));
+    const refused: readonly (readonly [string, string, RegExp])[] = [
+      [
+        '\talice@example.org\tmailbox delete\tINBOX',
+        '-NOPERM',
+        /^dovegate: denied by policy support \(no rule allows "mailbox delete"\), id [0-9A-Z]{26}$/,
+      ],
+      ['\tceo@example.org\tquota get', '-NOPERM', /excepts a user/],
+      ['\tbob@elsewhere.org\tquota get', '-NOPERM', /does not hold for a user/],
+      ['\talice@example.org\tmailbox list\t-F/etc/passwd', '-NOPERM', /user-file/],
+      ['\talice@example.org\tquota get\t-u\tbob@example.org', '-USAGE', /another user/],
+      ['\talice@example.org\tno such thing', '-USAGE', /no such command/],
+      ['\talice@example.org\tquota get\t--all', '-USAGE', /dovegate: not understood/],
+      ['\tal*ce@example.org\tquota get', '-USAGE', /mail_users\.characters/],
+    ];
+    for (const [line, status, text] of refused) {
+      one.send(line);
+      const reply = await one.readReply();
+      assert.equal(reply.status, status, line);
+      assert.equal(reply.body.length, 0);
+      assert.equal(reply.logs.length, 1);
+      assert.equal(reply.logs[0]?.type, 'error');
+      assert.match(reply.logs[0]?.text ?? '', text);
+    }
+    assert.equal(backend.records.length, 0);
+    one.close();
+    const completions = () => auditRecords(daemon).filter((record) => record['event'] === 'completion');
+    await until(() => completions().length >= refused.length, 'a completion of each');
+    assert.equal(completions().length, refused.length);
+    assert.ok(completions().every((record) => record['sent'] === false));
+  });
+
+  await t.test(
+    'a line that is not of the protocol ends the session without an answer and without a look at the rest',
+    async () => {
+      for (const [name, bytes] of broken) {
+        const one = await client();
+        await one
+          .write(Buffer.concat([Buffer.from(bytes), Buffer.from('\talice@example.org\tquota get\n')]))
+          .catch(() => undefined);
+        const end = await one.readEnd();
+        assert.equal(end.body.length, 0, name);
+        assert.equal(end.logs.length, 0, name);
+      }
+      assert.equal(backend.records.length, 0);
+      const closes = () => auditRecords(daemon).filter((record) => record['reason'] === 'wire-fault');
+      await until(() => closes().length >= broken.length, 'the end of each session');
+      assert.equal(closes().length, broken.length);
+      assert.ok(
+        closes().every((record) => record['event'] === 'session-close' && String(record['text']).length > 0),
+      );
+    },
+  );
+
+  await t.test('clients of minor 0 to 4 get the same answer, each in its framing', async () => {
+    for (const minor of [0, 1, 2, 3, 4]) {
+      const one = await client({ minor });
+      assert.equal(one.goAhead, '+');
+      assert.equal(one.serverMinor, minor === 0 ? undefined : 3);
+      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      const reply = await one.readReply();
+      assert.deepEqual(reply.cells, quota);
+      assert.equal(reply.status, '+');
+      // A second one on the same session.
+      one.sendCommand({ user: 'alice@example.org', fields: ['mailbox', 'list'] });
+      assert.deepEqual((await one.readReply()).cells, ['Ünïcode', 'Drafts', 'Archive', 'INBOX']);
+      one.close();
+    }
+    assert.equal(backend.tlsHandshakes, 1);
+    assert.deepEqual(
+      backend.plainAttempts.map(({ user, isAccepted }) => [user, isAccepted]),
+      [['doveadm', true]],
+    );
+  });
+
+  await t.test(
+    '100 commands one after another use one upstream, and 4 upstreams serve many clients',
+    async () => {
+      const before = backend.commands.length;
+      const one = await client();
+      for (let n = 0; n < 100; n += 1) {
+        one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+        assert.equal((await one.readReply()).status, '+');
+      }
+      assert.equal(backend.tlsHandshakes, 1);
+      assert.equal(backend.commands.length - before, 100);
+      const many = await Promise.all(Array.from({ length: 20 }, () => client()));
+      await Promise.all(
+        many.map(async (each) => {
+          for (let n = 0; n < 10; n += 1) {
+            each.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+            assert.deepEqual((await each.readReply()).cells, quota);
+          }
+        }),
+      );
+      assert.ok(backend.tlsHandshakes <= 4, `${backend.tlsHandshakes} upstreams`);
+    },
+  );
+
+  await t.test('what goes upstream is written afresh, whatever the client wrote', async () => {
+    const before = backend.commands.length;
+    const one = await client({ minor: 3 });
+    // Flags, extra fields, an upper-case user, words apart, -u that repeats the user, CR.
+    one.send('vx\tproxy-ttl=5\tALICE@example.org\tmailbox\tlist\t-ualice@example.org\t--\r');
+    assert.equal((await one.readReply()).status, '+');
+    one.send('D\talice@example.org\tquota get');
+    assert.equal((await one.readReply()).status, '+');
+    assert.deepEqual(
+      backend.commands.slice(before).map((command) => command.line.toString()),
+      ['v\talice@example.org\tmailbox list\t--', '\talice@example.org\tquota get\t--'],
+    );
+  });
+
+  await t.test(
+    'pipelined commands are answered in order, also for a client that has ended its side',
+    async () => {
+      const one = await client({ minor: 0 });
+      await one.write(
+        '\talice@example.org\tquota get\n\talice@example.org\tmailbox delete\tINBOX\n\talice@example.org\tmailbox list\n\talice@example.org\tquota',
+      );
+      one.halfClose();
+      assert.deepEqual((await one.readReply()).cells, quota);
+      assert.equal((await one.readReply()).status, '-NOPERM');
+      assert.equal((await one.readReply()).cells.length, 4);
+      // The last line has no LF: it is never run.
+      assert.equal((await one.readEnd()).body.length, 0);
+    },
+  );
+
+  await t.test('a client of minor 3 hears log lines only after OPTION', async () => {
+    const deaf = await client({ minor: 3 });
+    deaf.send('\talice@example.org\tmailbox delete\tINBOX');
+    assert.deepEqual((await deaf.readReply()).logs, []);
+    const hearing = await client({ minor: 3, optionLogPassthrough: true });
+    hearing.send('\talice@example.org\tmailbox delete\tINBOX');
+    assert.equal((await hearing.readReply()).logs.length, 1);
+  });
+
+  await t.test(
+    '-A and a wildcard -u of a 2.3 client mean a column with the user, which no backend is asked for',
+    async () => {
+      const before = backend.commands.length;
+      const old = await client({ minor: 2 });
+      for (const option of ['-A', '-u\t*@example.org']) {
+        old.send(`\talice@example.org\tquota get\t${option}`);
+        const reply = await old.readReply();
+        assert.equal(reply.status, '+');
+        const user = 'alice@example.org';
+        assert.deepEqual(reply.cells, [user, ...quota.slice(0, 5), user, ...quota.slice(5)]);
+      }
+      assert.ok(
+        backend.commands
+          .slice(before)
+          .every((command) => command.line.toString() === '\talice@example.org\tquota get\t--'),
+      );
+      // From a newer client -A means everybody, and needs a rule that says so.
+      const newer = await client({ minor: 3 });
+      newer.send('\talice@example.org\tquota get\t-A');
+      assert.equal((await newer.readReply()).status, '-NOPERM');
+      assert.equal(backend.commands.length - before, 2);
+    },
+  );
+
+  await t.test('a secret argument is recorded as an HMAC only', async () => {
+    const one = await client();
+    one.sendCommand({
+      user: 'alice@example.org',
+      fields: ['search', 'mailbox', 'INBOX', 'subject', 'very-private-words'],
+    });
+    await one.readReply();
+    // What is still in memory shows in the files then.
+    await daemon.stop();
+    assert.deepEqual(daemon.grepSecrets(['very-private-words']), []);
+    const admission = auditRecords(daemon).find((record) => record['command'] === 'search');
+    const args: unknown = admission?.['args'];
+    assert.ok(
+      Array.isArray(args) &&
+        args.some((word: unknown) => typeof word === 'object' && word !== null && 'hmac' in word),
+    );
+  });
+
+  await t.test('records name who asked by the word of the kernel', async () => {
+    const admission = auditRecords(daemon).find((record) => record['event'] === 'admission');
+    const { uid, gid, username } = userInfo();
+    const peer = admission?.['peer'];
+    assert.ok(typeof peer === 'object' && peer !== null);
+    // The executable and the unit are there only where the kernel lets us look.
+    const {
+      exe = process.execPath,
+      unit,
+      login_uid,
+      ...sure
+    } = { exe: undefined, unit: undefined, login_uid: undefined, ...peer };
+    assert.deepEqual(sure, { uid, gid, pid: process.pid, user: username });
+    assert.equal(exe, process.execPath);
+    assert.ok(unit === undefined || typeof unit === 'string');
+    assert.ok(login_uid === undefined || typeof login_uid === 'number');
+    assert.equal(admission?.['principal'], `${username}@support`);
+  });
 });
 
-test('log lines become records, and reach the client only as its policy says', async (t) => {
-  const { client, daemon } = await openGateway(t, {
-    backend: {
+/** A listener and a policy of its own for each. */
+const policies = {
+  limited: `
+    users: ["*@example.org"]
+    allow:
+      - { command: quota get, limit: 2/hour }
+      - { command: mailbox list, reason: required }`,
+  observing: `
+    mode: observe
+    users: ["*@example.org"]
+    allow: [mailbox list]`,
+  careful: `
+    users: ["*@example.org"]
+    allow:
+      - { command: expunge, max_matches: 3, where: { query: { mailbox: [Trash] } } }`,
+  single: `
+    users: ["*@example.org"]
+    allow: [quota get]
+    limits: { at_once: 1 }`,
+};
+
+test('policies beside one another', async (t) => {
+  const names = Object.keys(policies);
+  const { client, backend, daemon } = await openGateway(t, {
+    listeners: ['support', ...names]
+      .map((name) => `\n  ${name}: { unix: ${name}.sock, mode: "0600", policy: ${name} }`)
+      .join(''),
+    policy: `
+    users: ["*@example.org"]
+    allow: [quota get, search]${Object.entries(policies)
+      .map(([name, text]) => `\n  ${name}:${text}`)
+      .join('')}`,
+  });
+  const at = async (name: keyof typeof policies): Promise<RawClient> => {
+    const one = await openRawClient({ path: daemon.path(`${name}.sock`), minor: 2 });
+    t.after(() => one.close());
+    return one;
+  };
+
+  await t.test('at_once: the next command of a principal waits its turn', async () => {
+    const gates = [createGate(), createGate()];
+    backend.change({
+      script: async (_command, connection) => {
+        await gates[connection.number - 1]?.opened;
+        await connection.status('+');
+      },
+    });
+    const [one, two] = [await at('single'), await at('single')];
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    await backend.waitFor(({ commands }) => commands.length === 1, 'the first command');
+    two.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    const waiting = two.readReply();
+    gates[0]?.open();
+    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await waiting).status, '+');
+    // The second one came when the first was done: over the same upstream.
+    assert.equal(backend.records.length, 1);
+  });
+
+  await t.test('limits, reasons and modes of a policy hold on the wire', async () => {
+    const one = await at('limited');
+    const ask = async (...fields: string[]) => {
+      one.sendCommand({ user: 'alice@example.org', fields });
+      return one.readReply();
+    };
+    assert.equal((await ask('quota get')).status, '+');
+    assert.equal((await ask('quota get')).status, '+');
+    const third = await ask('quota get');
+    assert.equal(third.status, '-TEMPFAIL');
+    assert.match(third.logs[0]?.text ?? '', /over a limit of policy limited; try again in \d+ s/);
+    assert.equal((await ask('mailbox list')).status, '-NOPERM');
+    // A blank, an escaped LF, a zero-width space, two letters.
+    for (const reason of ['', ' ', '\u0001n', '\u200b', 'ok']) {
+      one.send(`\t\tOPTION\tdovegate-reason=${reason}`);
+      assert.equal((await ask('mailbox list')).status, '-NOPERM', JSON.stringify(reason));
+    }
+    one.send('\t\tOPTION\tdovegate-reason=ticket 42');
+    assert.equal((await ask('mailbox list')).status, '+');
+    assert.equal((await ask('mailbox list')).status, '-NOPERM');
+    const records = () =>
+      auditRecords(daemon).filter(({ principal }) => String(principal).endsWith('@limited'));
+    const isLimited = (record: Readonly<Record<string, unknown>>): boolean =>
+      record['outcome'] === 'limited' && record['sent'] === false;
+    await until(() => auditRecords(daemon).some(isLimited), 'the record of what was over a limit');
+    assert.deepEqual(
+      records().flatMap(({ event, reason }) =>
+        event === 'admission' && reason !== undefined ? [reason] : [],
+      ),
+      ['', ' ', '\n', '\u200b', 'ok', 'ticket 42'],
+    );
+  });
+
+  await t.test('observe allows what it would deny, and says so in the record', async () => {
+    const one = await at('observing');
+    one.send('\talice@example.org\tquota get');
+    assert.equal((await one.readReply()).status, '+');
+    one.send('\talice@example.org\tquota get\t-F/etc/passwd');
+    assert.equal((await one.readReply()).status, '-NOPERM');
+    const [first] = auditRecords(daemon).filter(
+      ({ event, principal }) => event === 'admission' && String(principal).endsWith('@observing'),
+    );
+    assert.equal(first?.['decision'], 'allow');
+    assert.equal(first['would'], 'deny');
+    assert.equal(first['mode'], 'observe');
+  });
+
+  await t.test('log lines become records, and reach the client only as its policy says', async () => {
+    backend.change({
       script: async (command, connection) => {
         await connection.log('warning', `doveadm(${command.user})<1><a>: secret-path /srv/mail`);
         await connection.row('x');
         await connection.log('error', `doveadm(someone@else.org)<1><a>: not yours`);
         await connection.status(command.fields[0] === 'search' ? '-NOTFOUND' : '+');
       },
+    });
+    const one = await client();
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    assert.deepEqual((await one.readReply()).logs, []);
+    one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
+    assert.deepEqual((await one.readReply()).logs, [
+      { type: 'error', text: 'dovegate: the backend says: not found' },
+    ]);
+    const record = await daemon.waitForLog(
+      (line) => line['event'] === 'backend-log' && line['command'] === 'search' && line['type'] === 'warning',
+      'the log line of the search',
+    );
+    assert.equal(record['backend'], 'mail1');
+    assert.match(String(record['upstream']), /^mail1-\d+$/);
+    assert.equal(record['user'], 'alice@example.org');
+    assert.match(String(record['id']), /^[0-9A-Z]{26}$/);
+    assert.match(String(record['text']), /secret-path/);
+  });
+
+  await t.test(
+    'max_matches: a search with the same query runs first, with an admission of its own, and decides',
+    async () => {
+      let mails = 3;
+      backend.change({
+        script: async (command, connection) => {
+          if (command.fields[0] === 'search') {
+            for (let uid = 1; uid <= mails; uid += 1) await connection.row('guid', String(uid));
+          }
+          await connection.status('+');
+        },
+      });
+      const before = backend.commands.length;
+      const one = await at('careful');
+      const expunge = { user: 'alice@example.org', fields: ['expunge', 'mailbox', 'Trash', 'all'] };
+      one.sendCommand(expunge);
+      assert.equal((await one.readReply()).status, '+');
+      mails = 4;
+      one.sendCommand(expunge);
+      const refused = await one.readReply();
+      assert.equal(refused.status, '-NOPERM');
+      assert.match(refused.logs[0]?.text ?? '', /4 mails match, and its rule allows at most 3/);
+      assert.deepEqual(
+        backend.commands.slice(before).map((command) => command.fields[0]),
+        ['search', 'expunge', 'search'],
+      );
+      const ofUs = (event: string) =>
+        auditRecords(daemon).filter(
+          (record) => record['event'] === event && String(record['principal']).endsWith('@careful'),
+        );
+      const records = ofUs('admission');
+      assert.deepEqual(
+        records.map((record) => [record['command'], record['matches'], record['for'] === undefined]),
+        [
+          ['search', undefined, false],
+          ['expunge', 3, true],
+          ['search', undefined, false],
+          ['expunge', 4, true],
+        ],
+      );
+      const ids = new Set(records.map(({ id }) => id));
+      const completions = () =>
+        auditRecords(daemon).filter((record) => record['event'] === 'completion' && ids.has(record['id']));
+      await until(() => completions().length >= 4, 'a completion of each');
+      assert.equal(completions().length, 4);
     },
-  });
-  const one = await client();
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.deepEqual((await one.readReply()).logs, []);
-  one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
-  assert.deepEqual((await one.readReply()).logs, [
-    { type: 'error', text: 'dovegate: the backend says: not found' },
-  ]);
-  const record = await daemon.waitForLog(
-    (line) => line['event'] === 'backend-log' && line['command'] === 'search' && line['type'] === 'warning',
-    'the log line of the search',
-  );
-  assert.equal(record['backend'], 'mail1');
-  assert.equal(record['upstream'], 'mail1-1');
-  assert.equal(record['user'], 'alice@example.org');
-  assert.match(String(record['id']), /^[0-9A-Z]{26}$/);
-  assert.match(String(record['text']), /secret-path/);
-});
-
-test('a client of minor 3 hears log lines only after OPTION', async (t) => {
-  const { client } = await openGateway(t);
-  const deaf = await client({ minor: 3 });
-  deaf.send('\talice@example.org\tmailbox delete\tINBOX');
-  assert.deepEqual((await deaf.readReply()).logs, []);
-  const hearing = await client({ minor: 3, optionLogPassthrough: true });
-  hearing.send('\talice@example.org\tmailbox delete\tINBOX');
-  assert.equal((await hearing.readReply()).logs.length, 1);
-});
-
-test('records name who asked by the word of the kernel', async (t) => {
-  const { client, daemon } = await openGateway(t);
-  const one = await client();
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  await one.readReply();
-  await daemon.stop();
-  const admission = auditRecords(daemon).find((record) => record['event'] === 'admission');
-  const { uid, gid, username } = userInfo();
-  const peer = admission?.['peer'];
-  assert.ok(typeof peer === 'object' && peer !== null);
-  // The executable and the unit are there only where the kernel lets us look.
-  const {
-    exe = process.execPath,
-    unit,
-    login_uid,
-    ...sure
-  } = { exe: undefined, unit: undefined, login_uid: undefined, ...peer };
-  assert.deepEqual(sure, { uid, gid, pid: process.pid, user: username });
-  assert.equal(exe, process.execPath);
-  assert.ok(unit === undefined || typeof unit === 'string');
-  assert.ok(login_uid === undefined || typeof login_uid === 'number');
-  assert.equal(admission?.['principal'], `${username}@support`);
-});
-
-test('-A and a wildcard -u of a 2.3 client mean a column with the user, which no backend is asked for', async (t) => {
-  const { client, backend } = await openGateway(t);
-  const old = await client({ minor: 2 });
-  for (const option of ['-A', '-u\t*@example.org']) {
-    old.send(`\talice@example.org\tquota get\t${option}`);
-    const reply = await old.readReply();
-    assert.equal(reply.status, '+');
-    const user = 'alice@example.org';
-    assert.deepEqual(reply.cells, [user, ...quota.slice(0, 5), user, ...quota.slice(5)]);
-  }
-  assert.ok(
-    backend.commands.every((command) => command.line.toString() === '\talice@example.org\tquota get\t--'),
-  );
-  // From a newer client -A means everybody, and needs a rule that says so.
-  const newer = await client({ minor: 3 });
-  newer.send('\talice@example.org\tquota get\t-A');
-  assert.equal((await newer.readReply()).status, '-NOPERM');
-  assert.equal(backend.commands.length, 2);
-});
-
-test('limits, reasons and modes of a policy hold on the wire', async (t) => {
-  const { client, daemon } = await openGateway(t, {
-    policy: `
-    users: ["*@example.org"]
-    allow:
-      - { command: quota get, limit: 2/hour }
-      - { command: mailbox list, reason: required }`,
-  });
-  const one = await client();
-  const ask = async (...fields: string[]) => {
-    one.sendCommand({ user: 'alice@example.org', fields });
-    return one.readReply();
-  };
-  assert.equal((await ask('quota get')).status, '+');
-  assert.equal((await ask('quota get')).status, '+');
-  const third = await ask('quota get');
-  assert.equal(third.status, '-TEMPFAIL');
-  assert.match(third.logs[0]?.text ?? '', /over a limit of policy support; try again in \d+ s/);
-  assert.equal((await ask('mailbox list')).status, '-NOPERM');
-  // A blank, an escaped LF, a zero-width space, two letters.
-  for (const reason of ['', ' ', '\u0001n', '\u200b', 'ok']) {
-    one.send(`\t\tOPTION\tdovegate-reason=${reason}`);
-    assert.equal((await ask('mailbox list')).status, '-NOPERM', JSON.stringify(reason));
-  }
-  one.send('\t\tOPTION\tdovegate-reason=ticket 42');
-  assert.equal((await ask('mailbox list')).status, '+');
-  assert.equal((await ask('mailbox list')).status, '-NOPERM');
-  await daemon.stop();
-  const records = auditRecords(daemon);
-  assert.deepEqual(
-    records.flatMap(({ event, reason }) => (event === 'admission' && reason !== undefined ? [reason] : [])),
-    ['', ' ', '\n', '\u200b', 'ok', 'ticket 42'],
-  );
-  assert.ok(records.some((record) => record['outcome'] === 'limited' && record['sent'] === false));
-});
-
-test('observe allows what it would deny, and says so in the record', async (t) => {
-  const { client, daemon } = await openGateway(t, {
-    policy: `
-    mode: observe
-    users: ["*@example.org"]
-    allow: [mailbox list]`,
-  });
-  const one = await client();
-  one.send('\talice@example.org\tquota get');
-  assert.equal((await one.readReply()).status, '+');
-  one.send('\talice@example.org\tquota get\t-F/etc/passwd');
-  assert.equal((await one.readReply()).status, '-NOPERM');
-  await daemon.stop();
-  const [first] = auditRecords(daemon).filter((record) => record['event'] === 'admission');
-  assert.equal(first?.['decision'], 'allow');
-  assert.equal(first['would'], 'deny');
-  assert.equal(first['mode'], 'observe');
-});
-
-test('a secret argument is recorded as an HMAC only', async (t) => {
-  const { client, daemon } = await openGateway(t);
-  const one = await client();
-  one.sendCommand({
-    user: 'alice@example.org',
-    fields: ['search', 'mailbox', 'INBOX', 'subject', 'very-private-words'],
-  });
-  await one.readReply();
-  await daemon.stop();
-  assert.deepEqual(daemon.grepSecrets(['very-private-words']), []);
-  const admission = auditRecords(daemon).find((record) => record['event'] === 'admission');
-  const args: unknown = admission?.['args'];
-  assert.ok(
-    Array.isArray(args) &&
-      args.some((word: unknown) => typeof word === 'object' && word !== null && 'hmac' in word),
   );
 });
 
@@ -323,74 +434,4 @@ test('a server command gets an upstream of its own, and nothing follows it there
     backend.commands.map((command) => command.connection),
     [1, 2, 3],
   );
-});
-
-test('max_matches: a search with the same query runs first, with an admission of its own, and decides', async (t) => {
-  let mails = 3;
-  const { client, backend, daemon } = await openGateway(t, {
-    policy: `
-    users: ["*@example.org"]
-    allow:
-      - { command: expunge, max_matches: 3, where: { query: { mailbox: [Trash] } } }`,
-    backend: {
-      script: async (command, connection) => {
-        if (command.fields[0] === 'search') {
-          for (let uid = 1; uid <= mails; uid += 1) await connection.row('guid', String(uid));
-        }
-        await connection.status('+');
-      },
-    },
-  });
-  const one = await client();
-  const expunge = { user: 'alice@example.org', fields: ['expunge', 'mailbox', 'Trash', 'all'] };
-  one.sendCommand(expunge);
-  assert.equal((await one.readReply()).status, '+');
-  mails = 4;
-  one.sendCommand(expunge);
-  const refused = await one.readReply();
-  assert.equal(refused.status, '-NOPERM');
-  assert.match(refused.logs[0]?.text ?? '', /4 mails match, and its rule allows at most 3/);
-  assert.deepEqual(
-    backend.commands.map((command) => command.fields[0]),
-    ['search', 'expunge', 'search'],
-  );
-  await daemon.stop();
-  const records = auditRecords(daemon).filter((record) => record['event'] === 'admission');
-  assert.deepEqual(
-    records.map((record) => [record['command'], record['matches'], record['for'] === undefined]),
-    [
-      ['search', undefined, false],
-      ['expunge', 3, true],
-      ['search', undefined, false],
-      ['expunge', 4, true],
-    ],
-  );
-  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
-  assert.equal(completions.length, 4);
-});
-
-test('at_once: the next command of a principal waits its turn', async (t) => {
-  const gates = [createGate(), createGate()];
-  const { client, backend } = await openGateway(t, {
-    policy: `
-    users: ["*@example.org"]
-    allow: [quota get]
-    limits: { at_once: 1 }`,
-    backend: {
-      script: async (_command, connection) => {
-        await gates[connection.number - 1]?.opened;
-        await connection.status('+');
-      },
-    },
-  });
-  const [one, two] = [await client(), await client()];
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the first command');
-  two.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  const waiting = two.readReply();
-  gates[0]?.open();
-  assert.equal((await one.readReply()).status, '+');
-  assert.equal((await waiting).status, '+');
-  // The second one came when the first was done: over the same upstream.
-  assert.equal(backend.records.length, 1);
 });

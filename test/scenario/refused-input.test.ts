@@ -8,39 +8,45 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 const text =
   '\talice@example.org\tquota get\n\talice@example.org\tmailbox list\n..\n.x\n\talice@example.org\tquota get\r\n';
 
-for (const command of ['save', 'save\t-m\tINBOX', 'sieve put\tname', 'sieve\tput\tname']) {
-  test(`${command.replaceAll('\t', ' ')}: the answer comes after the dot, and the session goes on`, async (t) => {
-    const { client, backend } = await openGateway(t);
-    const one = await client();
-    one.send(`\talice@example.org\t${command}`);
-    await one.write(text);
-    // Nothing may be answered before the dot: the next thing that comes would be that answer.
-    await one.write('.\n\talice@example.org\tquota get\n');
-    const refused = await one.readReply();
-    assert.equal(refused.status, '-NOPERM');
-    assert.equal(refused.cells.length, 0);
-    assert.equal((await one.readReply()).cells.length, 10);
-    assert.equal(backend.commands.length, 1);
-  });
-}
-
-for (const command of [
+const ended = [
   'save\t--bogus',
   'save\t/etc/passwd',
   'save\t--file=/etc/passwd',
   'sieve put',
   'SAVE',
   'dsync-server',
-]) {
-  test(`${command.replaceAll('\t', ' ')}: an answer, then the end`, async (t) => {
-    const { client, backend } = await openGateway(t);
-    const one = await client();
-    await one.write(`\talice@example.org\t${command}\n${text}.\n\talice@example.org\tquota get\n`);
-    assert.match((await one.readReply()).status, /^-(USAGE|NOPERM)$/);
-    assert.equal((await one.readEnd()).body.length, 0);
-    assert.equal(backend.records.length, 0);
-  });
-}
+];
+const answered = ['save', 'save\t-m\tINBOX', 'sieve put\tname', 'sieve\tput\tname'];
+
+test('refused with a text behind it', async (t) => {
+  const { client, backend } = await openGateway(t);
+
+  for (const command of ended) {
+    await t.test(`${command.replaceAll('\t', ' ')}: an answer, then the end`, async () => {
+      const one = await client();
+      await one.write(`\talice@example.org\t${command}\n${text}.\n\talice@example.org\tquota get\n`);
+      assert.match((await one.readReply()).status, /^-(USAGE|NOPERM)$/);
+      assert.equal((await one.readEnd()).body.length, 0);
+      assert.equal(backend.records.length, 0);
+    });
+  }
+
+  for (const [at, command] of answered.entries()) {
+    const title = `${command.replaceAll('\t', ' ')}: the answer comes after the dot, and the session goes on`;
+    await t.test(title, async () => {
+      const one = await client();
+      one.send(`\talice@example.org\t${command}`);
+      await one.write(text);
+      // Nothing may be answered before the dot: the next thing that comes would be that answer.
+      await one.write('.\n\talice@example.org\tquota get\n');
+      const refused = await one.readReply();
+      assert.equal(refused.status, '-NOPERM');
+      assert.equal(refused.cells.length, 0);
+      assert.equal((await one.readReply()).cells.length, 10);
+      assert.equal(backend.commands.length, at + 1);
+    });
+  }
+});
 
 test('input above limits.input, and input that takes too long, end the session', async (t) => {
   const { client, backend, daemon } = await openGateway(t, {

@@ -12,9 +12,10 @@ import {
   type Series,
 } from '../../src/domain/commands/catalog.js';
 import { askHttp } from '../kit/ask-http.js';
-import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { findSecrets } from '../kit/traces.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const user = 'alice@example.org';
 
@@ -117,18 +118,30 @@ function everything(series: Series): string {
   return `\n    users: ["*"]\n    logs: full\n    allow:\n${rules.join('\n')}`;
 }
 
-/** `pauseMs` between two: of one principal only ten refusals a second have records. */
-async function send(lines: readonly Asked[], gateway: Gateway, pauseMs: number): Promise<void> {
-  for (const { fields } of lines) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, pauseMs);
-    });
-    // A session of its own each: those that could have input behind them are closed after their answer.
-    const client = await gateway.client({ minor: 1 });
-    client.sendCommand({ user, fields });
-    await client.readReply();
-    client.close();
-  }
+/** Each is a principal of its own, of whom ten refusals a second have records; above that they are counted. */
+const deniedListeners = Array.from({ length: 6 }, (_, at) => `denied${at}`);
+const refusalsApartMs = 120;
+
+/** A session of its own each: those that could have input behind them are closed after their answer. */
+async function sendTo({ daemon }: Gateway, listener: string, { fields }: Asked): Promise<void> {
+  const client = await openRawClient({ path: daemon.path(`${listener}.sock`), minor: 1 });
+  client.sendCommand({ user, fields });
+  await client.readReply();
+  client.close();
+}
+
+/** Refused ones, by all listeners for them at the same time. */
+async function sendDenied(lines: readonly Asked[], gateway: Gateway): Promise<void> {
+  await Promise.all(
+    deniedListeners.map(async (listener, at) => {
+      for (const line of lines.filter((_, index) => index % deniedListeners.length === at)) {
+        await sendTo(gateway, listener, line);
+        await new Promise((resolve) => {
+          setTimeout(resolve, refusalsApartMs);
+        });
+      }
+    }),
+  );
 }
 
 async function ask(socketPath: string, path: string): Promise<string> {
@@ -138,55 +151,59 @@ async function ask(socketPath: string, path: string): Promise<string> {
 /** Everything that people and programs are shown. */
 async function shown({ daemon }: Gateway): Promise<string> {
   const audit = daemon.path('audit');
-  const texts = ['/status.json', '/metrics', '/'].map((path) => ask(daemon.path('admin.sock'), path));
   const ids = auditRecords(daemon).flatMap(({ event, id }) => (event === 'admission' ? [String(id)] : []));
+  const texts = ['/status.json', '/metrics', '/'].map((path) => ask(daemon.path('admin.sock'), path));
   const commands = [
     ['search', audit],
     ['search', audit, '--json'],
     ['export', audit],
     ['tail', audit],
     ['show', ids[1] ?? '', audit],
-  ].map(async (args) => (await runDovegate(['audit', ...args])).text);
+  ].map(async (args) => (await runWarm(['audit', ...args])).text);
   return (await Promise.all([...texts, ...commands])).join('\n');
 }
 
 for (const series of ['2.3', '2.4'] as const) {
-  for (const kind of ['allows', 'denies'] as const) {
-    void test(`Dovecot ${series}, a policy that ${kind}`, async (t) => {
-      const gateway = await openGateway(t, {
-        policy: kind === 'allows' ? everything(series) : '\n    users: ["*"]\n    allow: [quota get]',
-        mail1: { series: `"${series}"` },
-        more: 'admin: { unix: admin.sock }',
-        backend: {
-          minor: series === '2.3' ? 2 : 4,
-          script: async ({ fields }, connection) => {
-            await connection.log('error', `doveadm(${user}): cannot do: ${fields.join(' ')}`);
-            await connection.status('-NOTFOUND');
-          },
-        },
-      });
-      const lines = linesOf(series);
-      await send(lines.filter(isReadable), gateway, kind === 'denies' ? 110 : 0);
-      await send(
-        lines.filter((line) => !isReadable(line)),
-        gateway,
-        20,
-      );
-      t.diagnostic(`${lines.length} lines with ${new Set(lines.map(({ secret }) => secret)).size} secrets`);
-      const sent = gateway.backend.commands.length;
-      const recorded = auditRecords(gateway.daemon).filter(
-        ({ event, args }) => event === 'admission' && args,
-      );
-      t.diagnostic(`${sent} of them were sent, ${recorded.length} recorded with their arguments`);
-      if (kind === 'allows') assert.ok(sent > 20, `${sent} sent`);
-      else assert.equal(sent, 0);
-      const secrets = [...new Set(lines.map(({ secret }) => secret))];
-      assert.ok(recorded.length >= secrets.length, `${recorded.length} recorded`);
-      const output = await shown(gateway);
-      assert.ok(output.includes('quota') || output.includes('admission'));
-      await gateway.daemon.stop();
-      assert.deepEqual(gateway.daemon.grepSecrets(secrets), []);
-      assert.deepEqual(findSecrets(secrets, gateway.daemon.path('audit/policies'), [], output), []);
+  void test(`Dovecot ${series}: policies that allow and deny`, async (t) => {
+    const listeners = ['support', ...deniedListeners].map((name) => {
+      const policy = name === 'support' ? 'support' : 'denying';
+      return `\n  ${name}: { unix: ${name}.sock, mode: "0600", policy: ${policy} }`;
     });
-  }
+    const gateway = await openGateway(t, {
+      listeners: listeners.join(''),
+      policy: `${everything(series)}\n  denying: { users: ["*"], allow: [quota get], logs: full }`,
+      mail1: { series: `"${series}"` },
+      more: 'admin: { unix: admin.sock }',
+      backend: {
+        minor: series === '2.3' ? 2 : 4,
+        script: async ({ fields }, connection) => {
+          await connection.log('error', `doveadm(${user}): cannot do: ${fields.join(' ')}`);
+          await connection.status('-NOTFOUND');
+        },
+      },
+    });
+    const lines = linesOf(series);
+    const secrets = [...new Set(lines.map(({ secret }) => secret))];
+    t.diagnostic(`${lines.length} lines with ${secrets.length} secrets`);
+    const recorded = (): number =>
+      auditRecords(gateway.daemon).filter(({ event, args }) => event === 'admission' && args).length;
+    await sendDenied(lines, gateway);
+    assert.equal(gateway.backend.commands.length, 0);
+    const denied = recorded();
+    assert.ok(denied >= secrets.length, `${denied} recorded`);
+    const unreadable = lines.filter((line) => !isReadable(line));
+    for (const line of [...lines.filter(isReadable), ...unreadable]) await sendTo(gateway, 'support', line);
+    const sent = gateway.backend.commands.length;
+    assert.ok(sent > 20, `${sent} sent`);
+    const allowed = recorded() - denied;
+    t.diagnostic(
+      `${denied} recorded with their arguments when denied, ${allowed} when allowed, ${sent} sent`,
+    );
+    assert.ok(allowed >= secrets.length, `${allowed} recorded`);
+    const output = await shown(gateway);
+    assert.ok(output.includes('quota') || output.includes('admission'));
+    await gateway.daemon.stop();
+    assert.deepEqual(gateway.daemon.grepSecrets(secrets), []);
+    assert.deepEqual(findSecrets(secrets, gateway.daemon.path('audit/policies'), [], output), []);
+  });
 }

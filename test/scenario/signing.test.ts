@@ -5,16 +5,17 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { readAudit } from '../kit/traces.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const audit =
   '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 50ms }';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 const verify = (daemon: Daemon, ...args: string[]) =>
-  runDovegate(['audit', 'verify', '--config', daemon.configFile, ...args]);
+  runWarm(['audit', 'verify', '--config', daemon.configFile, ...args]);
 
 async function checkpoints(daemon: Daemon, more: number): Promise<void> {
   // Read as it stands: it never is quiet, and whoever waits for that does not read the daemon's log meanwhile.
@@ -58,6 +59,7 @@ test('the first start makes a key, and verify checks by it', async (t) => {
   one.sendCommand(quota);
   await one.readReply();
   await daemon.stop();
+  const config = readFileSync(daemon.configFile, 'utf8');
   const secret = daemon.path('state/audit-sign.key');
   assert.equal(statSync(secret).mode & 0o7777, 0o600);
   const shown = readFileSync(daemon.path('audit/key.pub'), 'utf8');
@@ -75,8 +77,36 @@ test('the first start makes a key, and verify checks by it', async (t) => {
   const verified = await verify(daemon);
   assert.equal(verified.exit, 0, verified.text);
   assert.match(verified.text, /signed up to seq \d+ by this host's own key/);
-  const foreign = await runDovegate(['audit', 'verify', daemon.path('audit')]);
+  const foreign = await runWarm(['audit', 'verify', daemon.path('audit')]);
   assert.equal(foreign.exit, 1, 'without a configuration nobody says which key counts');
+
+  await t.test('a state that cannot be used is told where it is set', async (own) => {
+    const failed = await startDaemon(own, {
+      folder: daemon.folder,
+      config: config.replace('state: state', 'state: ca.pem/state'),
+    }).catch((fault: unknown) => fault);
+    writeFileSync(daemon.configFile, config);
+    assert.ok(failed instanceof DaemonStartError);
+    assert.equal(failed.exit?.code, 78);
+    assert.match(
+      failed.output,
+      /state: the key that signs the journal cannot be read or made: .*ca\.pem\/state.*or set audit\.sign_key/,
+    );
+  });
+
+  await t.test('without key.pub the private key still says whose journal it is', async () => {
+    rmSync(daemon.path('audit/key.pub'));
+    const again = await verify(daemon);
+    assert.equal(again.exit, 0, again.text);
+    assert.match(again.text, /by this host's own key/);
+    // The same where the configuration has an error elsewhere.
+    writeFileSync(daemon.configFile, `${config}\nnew_section: {}\n`);
+    assert.match((await verify(daemon)).text, /by this host's own key/);
+    writeFileSync(daemon.configFile, config);
+    writeFileSync(daemon.path('audit/key.pub'), shown);
+  });
+
+  assert.equal((await verify(daemon)).exit, 0);
   const file = join(daemon.path('audit'), '00000001.jsonl');
   writeFileSync(file, readFileSync(file, 'utf8').replace('alice@example.org', 'carol@example.org'));
   assert.equal((await verify(daemon)).exit, 1);
@@ -86,7 +116,7 @@ test('a key that is gone is reported, and a new one fails verify until a person 
   const { daemon } = await openGateway(t, { audit });
   await daemon.stop();
   const config = readFileSync(daemon.configFile, 'utf8');
-  const check = () => runDovegate(['check', '--config', daemon.configFile]);
+  const check = () => runWarm(['check', '--config', daemon.configFile]);
   assert.doesNotMatch((await check()).text, /signed/);
   renameSync(daemon.path('audit/key.pub'), daemon.path('old.pub'));
   writeFileSync(daemon.path('audit/key.pub'), readFileSync(daemon.path('old.pub')));
@@ -166,38 +196,12 @@ test('a journal put in the place of this one fails verify, also with a key.pub t
   assert.equal(JSON.parse((await verify(daemon, '--json')).text).by_own_key, false);
 });
 
-test('without key.pub the private key still says whose journal it is', async (t) => {
-  const { daemon } = await openGateway(t, { audit });
-  await daemon.stop();
-  rmSync(daemon.path('audit/key.pub'));
-  const verified = await verify(daemon);
-  assert.equal(verified.exit, 0, verified.text);
-  assert.match(verified.text, /by this host's own key/);
-  // The same where the configuration has an error elsewhere.
-  const config = readFileSync(daemon.configFile, 'utf8');
-  writeFileSync(daemon.configFile, `${config}\nnew_section: {}\n`);
-  assert.match((await verify(daemon)).text, /by this host's own key/);
-});
-
 test('a configured key is used, and none is made', async (t) => {
-  const sign = await runDovegate(['audit', 'keygen']);
+  const sign = await runWarm(['audit', 'keygen']);
   const files = { 'sign.pem': sign.stdout.toString() };
   const { daemon } = await openGateway(t, { audit: audit.replace('}', ', sign_key: sign.pem }'), files });
   await daemon.stop();
   assert.ok(!existsSync(daemon.path('state/audit-sign.key')));
   assert.equal((await verify(daemon)).exit, 0);
   assert.equal((await verify(daemon, '--key', daemon.path('sign.pem'))).exit, 0);
-});
-
-test('a state that cannot be used is told where it is set', async (t) => {
-  const { daemon } = await openGateway(t, { audit });
-  await daemon.stop();
-  const config = readFileSync(daemon.configFile, 'utf8').replace('state: state', 'state: ca.pem/state');
-  const failed = await startDaemon(t, { folder: daemon.folder, config }).catch((fault: unknown) => fault);
-  assert.ok(failed instanceof DaemonStartError);
-  assert.equal(failed.exit?.code, 78);
-  assert.match(
-    failed.output,
-    /state: the key that signs the journal cannot be read or made: .*ca\.pem\/state.*or set audit\.sign_key/,
-  );
 });
