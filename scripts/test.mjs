@@ -12,7 +12,7 @@
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, install, installPackages, root, run } from './setup.mjs';
 
@@ -27,8 +27,8 @@ const stageFolders = {
   systemd: ['systemd'],
   container: ['container'],
 };
-/** Files at a time, where it is not two. A scenario waits more than it works; systemd and container boot a machine. */
-const concurrencyOf = { scenario: 3, fleet: 3, dovecot: 2, systemd: 1, container: 1 };
+/** Files at a time, where it is not two. Scenarios wait more than they work, and so do some units; systemd and container boot a machine. */
+const concurrencyOf = { unit: 3, package: 3, scenario: 3, fleet: 3, dovecot: 2, systemd: 1, container: 1 };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */
@@ -65,32 +65,36 @@ const batchFilesMax = 10;
 
 /**
  * Files of one folder that import their tests together: to start a process and to load the sources takes longer than most unit tests
- * do. A batch is a file in build/batch that imports them one after another.
+ * do. A batch is a file in build/batch that imports them one after another. The runner takes files by their names, so these begin with
+ * a number: tests that share their process with no others come first, because a long one must not be left for the end.
  */
 function batchesOf(files) {
   const folder = join(root, 'build', 'batch');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const alone = files.filter((file) => needsOwnProcess.test(readFileSync(join(root, file), 'utf8')));
+  const alone = [];
   const byFolder = new Map();
   for (const file of files) {
-    if (alone.includes(file)) continue;
     const name = dirname(file).split('/').slice(2).join('-');
-    byFolder.set(name, [...(byFolder.get(name) ?? []), file]);
+    if (needsOwnProcess.test(readFileSync(join(root, file), 'utf8')))
+      alone.push([`${name}-${basename(file, '.test.js')}`, [file]]);
+    else byFolder.set(name, [...(byFolder.get(name) ?? []), file]);
   }
-  const batches = [...byFolder].flatMap(([name, all]) => {
+  const shared = [...byFolder].flatMap(([name, all]) => {
     const count = Math.ceil(all.length / batchFilesMax);
-    return Array.from({ length: count }, (_, number) => {
-      const path = join('build', 'batch', `${name}-${number + 1}.test.mjs`);
-      const own = all.filter((_file, at) => at % count === number);
-      const imports = own.map(
-        (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
-      );
-      writeFileSync(join(root, path), imports.join(''));
-      return path;
-    });
+    return Array.from({ length: count }, (_, number) => [
+      `${name}-${number + 1}`,
+      all.filter((_file, at) => at % count === number),
+    ]);
   });
-  return [...batches, ...alone];
+  return [...alone, ...shared].map(([name, own], at) => {
+    const path = join('build', 'batch', `${String(at).padStart(3, '0')}-${name}.test.mjs`);
+    const imports = own.map(
+      (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
+    );
+    writeFileSync(join(root, path), imports.join(''));
+    return path;
+  });
 }
 
 /** Runs test files; resolves to the counts of the runner's closing lines. */

@@ -7,7 +7,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { runDovegate, startDaemon } from '../kit/daemon.js';
+import { startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -163,9 +163,7 @@ void test('backends that refuse, are silent, show another name or want another p
     ),
     { mode: 0o600 },
   );
-  const found = await runDovegate(['doctor', '--config', join(folder, 'dovegate.yaml')], {
-    timeoutMs: 30_000,
-  });
+  const found = await runWarm(['doctor', '--config', join(folder, 'dovegate.yaml')]);
   assert.equal(found.exit, 1, found.text);
   const looks = looksIn(found);
   const bad = (name: string): string => looks.get(`bad backend ${name}`) ?? assert.fail(found.text);
@@ -217,7 +215,7 @@ void test('an admin socket that accepts and is silent, and one that says somethi
     await new Promise<void>((resolve) => {
       server.listen(join(folder, 'admin.sock'), resolve);
     });
-    const found = await runDovegate(['doctor', '--config', config], { timeoutMs: 30_000 });
+    const found = await runWarm(['doctor', '--config', config]);
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
     });

@@ -372,8 +372,9 @@ void test('a server that is not there, is silent, or is left', async (t) => {
   await assert.rejects(gone.run(quota), { code: 'dial-refused', mayHaveRun: false });
   await gone.close();
   const server = await openHttpServer(t, () => undefined);
-  const session = await sessionAt(t, server, { replyIdleMs: 50 });
-  await assert.rejects(session.run(quota), { code: 'reply-timeout', mayHaveRun: true });
+  const hasty = await sessionAt(t, server, { replyIdleMs: 50 });
+  await assert.rejects(hasty.run(quota), { code: 'reply-timeout', mayHaveRun: true });
+  const session = await sessionAt(t, server);
   const controller = new AbortController();
   const running = session.run({ ...quota, signal: controller.signal });
   while (server.requests.length < 2) await delay(5);

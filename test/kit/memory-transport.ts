@@ -56,7 +56,9 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
 } {
   const { roomBytes = 65536, keepsWhole = true } = options;
   const inbound: Buffer[] = [];
-  const delivered: Buffer[] = [];
+  /** What reached the peer, at the start of more room. It is only added to: what was handed out of it stays as it is. */
+  let room = Buffer.alloc(1024);
+  let deliveredBytes = 0;
   const tlsDemands: TlsDemand[] = [];
   const tlsOffers: { offer: TlsOffer; rest: Buffer }[] = [];
   let certificate: TlsPeer | undefined;
@@ -95,8 +97,15 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     });
   };
   const unsentBytes = (): number => unsent.reduce((sum, part) => sum + part.length, 0);
+  const received = (): Buffer => room.subarray(0, deliveredBytes);
+  const addDelivered = (bytes: Buffer): void => {
+    const length = deliveredBytes + bytes.length;
+    if (length > room.length) room = Buffer.concat([received()], 2 * length);
+    bytes.copy(room, deliveredBytes);
+    deliveredBytes = length;
+  };
   const deliver = (): void => {
-    if (!isStopped) delivered.push(...unsent.splice(0));
+    if (!isStopped) for (const part of unsent.splice(0)) addDelivered(part);
   };
   const faultNow = (): TransportFault | undefined => {
     if (closedFor !== undefined) return new TransportFault('closed', `closed: ${closedFor}`);
@@ -185,7 +194,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       return unsentBytes();
     },
     get takenBytes() {
-      return delivered.reduce((sum, part) => sum + part.length, 0);
+      return deliveredBytes;
     },
   };
   const peer: MemoryPeer = {
@@ -210,16 +219,16 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     },
     take(bytes) {
       const all = Buffer.concat(unsent.splice(0));
-      delivered.push(all.subarray(0, bytes));
+      addDelivered(all.subarray(0, bytes));
       if (bytes < all.length) unsent.push(all.subarray(bytes));
       changed();
     },
-    received: () => Buffer.concat(delivered),
+    received,
     wholes,
     async receive(isEnough) {
       const isOver = (): boolean => isWritingEnded && unsent.length === 0;
-      await until(() => isEnough(Buffer.concat(delivered)) || isOver());
-      const bytes = Buffer.concat(delivered);
+      await until(() => isEnough(received()) || isOver());
+      const bytes = received();
       if (!isEnough(bytes)) throw new Error(`ended after ${JSON.stringify(bytes.toString('latin1'))}`);
       return bytes;
     },

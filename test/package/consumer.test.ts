@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root, textOf } from '../architecture/project.js';
 import { runProgram } from '../kit/program.js';
@@ -49,11 +49,19 @@ function openFolder(t: TestContext): string {
   return folder;
 }
 
-/** Makes the tarball in a folder; its name. */
-function pack(folder: string): string {
+let packed: string | undefined;
+after(() => {
+  if (packed !== undefined) rmSync(dirname(packed), { recursive: true, force: true });
+});
+
+/** The tarball, made once for all tests. */
+function pack(): string {
+  if (packed !== undefined) return packed;
   assert.ok(existsSync(join(root, 'dist/client/connect.js')), 'npm run build comes first');
+  const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
   run(root, 'npm', 'pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder);
-  return readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+  packed = join(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '');
+  return packed;
 }
 
 /** Runs `install:system` of an unpacked package into an empty folder, and the installed program. */
@@ -94,8 +102,7 @@ function putPackages(folder: string): void {
 
 void test('an unpacked package installs the service: by itself, and as a dependency of a project', (t) => {
   const folder = openFolder(t);
-  const tarball = pack(folder);
-  run(folder, 'tar', '-xzf', tarball);
+  run(folder, 'tar', '-xzf', pack());
   const dependency = join(folder, 'project/node_modules/dovegate');
   cpSync(join(folder, 'package'), dependency, { recursive: true });
   putPackages(join(folder, 'package'));
@@ -106,13 +113,12 @@ void test('an unpacked package installs the service: by itself, and as a depende
 
 void test('a project that installs the tarball has the types, and the program runs', async (t) => {
   const folder = openFolder(t);
-  const tarball = pack(folder);
   writeFileSync(
     join(folder, 'package.json'),
     JSON.stringify({ name: 'consumer', type: 'module', private: true }),
   );
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
-  run(folder, 'npm', 'install', ...quiet, `./${tarball}`);
+  run(folder, 'npm', 'install', ...quiet, pack());
 
   writeFileSync(join(folder, 'consumer.ts'), consumer);
   const compilerOptions = {

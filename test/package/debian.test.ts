@@ -134,6 +134,10 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
     }
   });
 
+  // Beside lintian, which needs one processor.
+  const again = packed(openFolder(t));
+  again.catch(() => undefined);
+
   await t.test(
     'lintian finds no error',
     { skip: lintian ? false : 'there is no lintian' },
@@ -147,7 +151,6 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
   );
 
   await t.test('the same sources make the same bytes', async () => {
-    const again = await packed(openFolder(t));
-    assert.ok(readFileSync(again).equals(readFileSync(deb)));
+    assert.ok(readFileSync(await again).equals(readFileSync(deb)));
   });
 });

@@ -114,7 +114,7 @@ void test('a file system that does not answer: the reading fails in time, and ca
     loadBeside(path, systemClock, { ...judged, deadlineMs: 300 }),
     /no answer within 0.3 s/,
   );
-  assert.ok(performance.now() - startMs < 6000);
+  assert.ok(performance.now() - startMs < 30_000);
   assert.equal(isReading(), true);
   closeSync(openSync(fifo, 'r+'));
   while (isReading()) await systemClock.nextTurn();

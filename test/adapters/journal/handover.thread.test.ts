@@ -36,7 +36,7 @@ void test('the thread is found beside the journal, under any path', (t) => {
     const { systemClock } = await import(${url('adapters/host/clock.js')});
     const journal = await openJournal({
       directory: ${JSON.stringify(join(parent, 'audit'))}, segmentBytes: 65536, program: 'p', catalog: '',
-      clock: systemClock, lock: () => true, deadlineMs: 5000, memory: { bytes: 65536 }, map() {}, observe() {},
+      clock: systemClock, lock: () => true, deadlineMs: 60_000, memory: { bytes: 65536 }, map() {}, observe() {},
       checkpointIntervalMs: 1e6, openDeadlineMs: 1e6, lookIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
       limits: () => ({ keepMs: Infinity, sizeMax: { bytes: Infinity }, unshippedBytesMax: 0 }),
     });

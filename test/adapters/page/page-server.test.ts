@@ -210,7 +210,8 @@ void test('a client that does not read is closed, and no more than one piece wai
   let before = -1;
   await until(async () => {
     before = given;
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    // Turns, not only time: a process that had no processor for a while finds its timer before what the kernel has for it.
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setTimeout(resolve, 20));
     return given > 0 && given === before;
   }, 'the kernel takes no more');
   await clock.advance(9_999);
@@ -283,7 +284,7 @@ void test('strangers who fill all places give way to others, and never take the 
   assert.equal((await person.readAnswer()).status, 200);
   assert.equal((await askRaw({ port }, ask)).status, 200, 'a new one gets in');
   // Silent ones are closed after some seconds.
-  await until(() => closed === silent.length, 'all of them are closed', 15_000);
+  await until(() => closed === silent.length, 'all of them are closed');
   person.close();
 });
 

@@ -20,7 +20,7 @@ import { pick, type Random, randomValues, seededRandom, spell } from '../command
 import { type Case, judge, readCases } from './cases.js';
 
 const nowMs = 1_795_176_000_000;
-const rounds = 40 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 15 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' });
 const namespaces = ['shared/'];
 

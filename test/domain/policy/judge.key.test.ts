@@ -9,6 +9,8 @@ import { judgementKey } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/policy.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+
 const policy: Policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail();
 
 interface Question {
@@ -83,7 +85,7 @@ void test('two questions have one key only when they are one question', () => {
     fc.property(questions, questions, (one, other) => {
       assert.equal(keyOf(one) === keyOf(other), isDeepStrictEqual(one, other));
     }),
-    { numRuns: 20_000 },
+    { numRuns: 5_000 * rounds },
   );
   // Neighbours of one question: what stands in one field moves into the next.
   fc.assert(

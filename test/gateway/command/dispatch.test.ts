@@ -77,14 +77,14 @@ async function ask(
   const before = earlier === undefined ? 0 : 1;
   if (earlier !== undefined) {
     await client.line(earlier);
-    for (const startMs = performance.now(); !isOver(before) && performance.now() - startMs < 10_000; )
+    for (const startMs = performance.now(); !isOver(before) && performance.now() - startMs < 60_000; )
       await settle();
   }
   const saidBefore = client.said().length;
   engine.setAnswer(reply);
   await client.line(line);
   // The password of each backend is read from a real file, which takes real time.
-  for (const startMs = performance.now(); !isOver(before + 1) && performance.now() - startMs < 10_000; )
+  for (const startMs = performance.now(); !isOver(before + 1) && performance.now() - startMs < 60_000; )
     await settle();
   const find = (event: string): AuditRecord | undefined =>
     engine.records.findLast(({ record }) => record.event === event)?.record;
@@ -185,7 +185,7 @@ void describe('a referral', () => {
     });
     const client = await engine.client(2);
     await client.line('|a@example.org|mailbox create|Box');
-    for (const startMs = performance.now(); client.said() === '' && performance.now() - startMs < 10_000; )
+    for (const startMs = performance.now(); client.said() === '' && performance.now() - startMs < 60_000; )
       await settle();
     assert.match(client.said(), /audit record could not be written/);
     assert.equal(engine.commands.length, 1);
@@ -215,7 +215,7 @@ void describe('a referral', () => {
     const sentTo = (): number[] => engine.commands.map(({ end }) => numberOf(end));
     const first = await engine.client(2);
     await first.line('|a@example.org|quota get');
-    for (const startMs = performance.now(); sentTo().length < 2 && performance.now() - startMs < 10_000; )
+    for (const startMs = performance.now(); sentTo().length < 2 && performance.now() - startMs < 60_000; )
       await settle();
     const second = await engine.client(2);
     await second.line('|a@example.org|quota get');
@@ -315,7 +315,7 @@ void test('a server command does not wait for a command that runs for the user w
   engine.setAnswer((line) => (line.includes('kick') ? replyPacket(good) : undefined));
   const sent = async (count: number): Promise<void> => {
     for (const startMs = performance.now(); engine.commands.length < count; await settle())
-      assert.ok(performance.now() - startMs < 10_000, `${engine.commands.length} of ${count} commands`);
+      assert.ok(performance.now() - startMs < 60_000, `${engine.commands.length} of ${count} commands`);
   };
   const [reader, operator] = [await engine.client(2), await engine.client(2)];
   await reader.line('|a@example.org|quota get');

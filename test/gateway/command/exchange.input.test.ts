@@ -19,7 +19,8 @@ const settings = memorySettings.replace(
   'who, save, { command: dsync-server, where: { replicator-notify: any } }',
 );
 const trap = '|alice@example.org|mailbox subscribe|Smuggled\n'.replaceAll('|', '\t');
-const mebibyte = `${trap}${'x'.repeat(1024 * 1024)}\n`;
+/** More than is held, in lines: where a long one may be cut is searched for byte by byte. */
+const mebibyte = trap + `${'x'.repeat(8191)}\n`.repeat(128);
 
 function open(failAt: FailAt | undefined): MemoryEngine {
   const engine = openMemoryEngine({ settings, ...(failAt !== undefined && { failAt }) });

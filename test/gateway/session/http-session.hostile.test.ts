@@ -105,7 +105,7 @@ void test('hostile requests: an answer for each or a closed connection, and noth
   let allowed = 0;
   let served = 0;
   try {
-    for (let seed = 1; seed <= 3_000 * rounds; seed += 1) {
+    for (let seed = 1; seed <= 1_000 * rounds; seed += 1) {
       const chance = createChance(seed);
       engine.setAnswer((line) => {
         const kind = chance(12);
@@ -153,5 +153,5 @@ void test('hostile requests: an answer for each or a closed connection, and noth
   assert.deepEqual(unhandled, []);
   assert.equal(engine.context.exchanges().buffered.bytes, 0);
   t.diagnostic(`${allowed} allowed, ${served} sent; ${JSON.stringify(Object.fromEntries(statuses))}`);
-  assert.ok(served > 500);
+  assert.ok(served > 150 * rounds, `${served}`);
 });
