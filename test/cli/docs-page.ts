@@ -6,7 +6,11 @@
 //   ```console               `$ command` lines, each with what it prints (stdout and stderr)
 //   <!-- file: FILE ... -->  the same for a file that the page does not show
 //   <!-- run: COMMAND -->    runs a command that the page does not show
+//   <!-- wait: N records of EVENT -->    until the journal holds so many, of all runs
+//   <!-- wait: a command of USER -->     until a backend has been sent one more
 //   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml; `<!-- daemon: stop -->` ends it
+//
+// A plain `dovegate ...` runs in a process that stays (warm-program.ts); what needs a shell, and `doveadm`, runs in bash.
 //
 // The places /etc/dovegate, /run/dovegate and /var/lib/dovegate are folders of the test, of names as long. Dates, durations and digests
 // may differ. So may ids, but what has one id on the page has one id here: an id that a page shows may be used in its later commands.
@@ -25,101 +29,19 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeAuthority } from '../kit/certificates.js';
+import { type Authority, type Issued, makeAuthority } from '../kit/certificates.js';
 import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
 import { type Owner, removeAfter } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { runProgram } from '../kit/program.js';
 import type { Script } from '../kit/script.js';
-import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { readAudit } from '../kit/traces.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
+import { firstExample, plainArguments, type Step, stepsOf } from './docs-steps.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-
-/** What a page tells the test, in order of the lines. */
-type Step =
-  | { readonly kind: 'file'; readonly name: string; readonly text: string }
-  | { readonly kind: 'hidden'; readonly command: string }
-  | { readonly kind: 'daemon'; readonly isStart: boolean }
-  | { readonly kind: 'shown'; readonly command: string; readonly output: string; readonly at: number };
-
-interface Fence {
-  readonly language: string;
-  /** The rest of the opening line. */
-  readonly info: string;
-  readonly text: string;
-  /** Offset of the text in the page. */
-  readonly at: number;
-}
-
-const fencePattern = /^( *)```([a-z]*)(?: ([^\n]*))?\n(.*?)^\1```$/gms;
-
-export function fencesOf(page: string): Fence[] {
-  return [...page.matchAll(fencePattern)].map((found) => {
-    const [whole, indent = '', language = '', info = '', text = ''] = found;
-    const at = found.index + whole.length - indent.length - 3 - text.length;
-    return { language, info, text: text.replaceAll(new RegExp(`^${indent}`, 'gm'), ''), at };
-  });
-}
-
-/** The configuration of the first example in README. */
-function firstExample(readme: string): string {
-  const text = fencesOf(readme).find(({ language, info }) => language === 'yaml' && info !== '')?.text;
-  assert.ok(
-    text !== undefined && text.startsWith('version: 1\n'),
-    'README begins with a whole configuration',
-  );
-  return text;
-}
-
-/** A whole configuration of a fragment: each of its keys replaces that of the first example, or follows the key before. */
-export function complete(fragment: string, base: string): string {
-  if (/^version:/m.test(fragment)) return fragment;
-  const isKey = /^(?=[a-z_]+:)/m;
-  const sections = base.split(isKey).map((text) => ({ key: text.split(':', 1)[0], text }));
-  let last = sections.length - 1;
-  for (const text of fragment.split(isKey).filter((each) => /^[a-z_]+:/.test(each))) {
-    const key = text.split(':', 1)[0];
-    const same = sections.findIndex((each) => each.key === key);
-    if (same >= 0) last = same;
-    else last += 1;
-    sections.splice(last, same >= 0 ? 1 : 0, { key, text: text.endsWith('\n') ? text : `${text}\n` });
-  }
-  return sections.map(({ text }) => text).join('');
-}
-
-export function stepsOf(page: string, base: string): Step[] {
-  const steps: { at: number; step: Step }[] = [];
-  for (const { language, info, text, at } of fencesOf(page)) {
-    const [name = '', isAlone] = info.split(' ');
-    if (language === 'yaml' && name !== '')
-      steps.push({
-        at,
-        step: { kind: 'file', name, text: isAlone === undefined ? complete(text, base) : text },
-      });
-    if (language !== 'console') continue;
-    let offset = at;
-    for (const part of text.split(/^(?=\$ )/m)) {
-      const [first = ''] = /^\$ (?:.*\\\n)*.*\n?/.exec(part) ?? [];
-      assert.ok(first !== '', `a console block begins with "$ ": ${part}`);
-      const outputAt = offset + first.length;
-      const command = first.slice(2).trimEnd();
-      steps.push({
-        at: offset,
-        step: { kind: 'shown', command, output: part.slice(first.length), at: outputAt },
-      });
-      offset += part.length;
-    }
-  }
-  for (const { 1: name = '', 2: text = '', index: at } of page.matchAll(/^<!-- file: (\S+)\n(.*?)-->$/gms))
-    steps.push({ at, step: { kind: 'file', name, text: complete(text, base) } });
-  for (const found of page.matchAll(/^<!-- (run|daemon)(?:: (.*?))? -->$/gms)) {
-    const [, what, text = ''] = found;
-    const step: Step =
-      what === 'run' ? { kind: 'hidden', command: text } : { kind: 'daemon', isStart: text !== 'stop' };
-    steps.push({ at: found.index, step });
-  }
-  return steps.toSorted((one, other) => one.at - other.at).map(({ step }) => step);
-}
 
 const ids = /\b[0-9A-HJKMNP-TV-Z]{26}\b/g;
 
@@ -185,6 +107,21 @@ interface Scene {
   take(step: Step): Promise<string | undefined>;
 }
 
+/** Certificates that no page changes. */
+const pairs = (() => {
+  let made: { authority: Authority; server: Issued; client: Issued } | undefined;
+  return () => {
+    const authority = made?.authority ?? makeAuthority({ name: 'example authority' });
+    const hosts = ['mail1.example.com', 'mail2.example.com', 'gate.example.com', 'localhost'];
+    made ??= {
+      authority,
+      server: authority.issue({ names: hosts }),
+      client: authority.issue({ names: ['backup.example.com'], client: true }),
+    };
+    return made;
+  };
+})();
+
 /** A machine with the three folders of dovegate and the files that the pages name. */
 function openScene(owner: Owner, pagePath: string): Scene {
   const folders = {
@@ -204,10 +141,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
   mkdirSync(join(etc, 'dist'));
   symlinkSync(builtProgram, join(etc, 'dist/main.js'));
 
-  const authority = makeAuthority({ name: 'example authority' });
-  const hosts = ['mail1.example.com', 'mail2.example.com', 'gate.example.com', 'localhost'];
-  const server = authority.issue({ names: hosts });
-  const client = authority.issue({ names: ['backup.example.com'], client: true });
+  const { authority, server, client } = pairs();
   const given: Readonly<Record<string, string>> = {
     'ca.pem': authority.certificatePem,
     'clients.crt': authority.certificatePem,
@@ -238,6 +172,9 @@ function openScene(owner: Owner, pagePath: string): Scene {
       .replaceAll(new RegExp(`\\b${me}(@|, )`, 'g'), 'anna$1');
   let daemon: Daemon | undefined;
   let exit = 0;
+  const backends: ScriptedDovecot[] = [];
+  /** By user: commands that a page has waited for. */
+  const awaited = new Map<string, number>();
 
   /** The addresses and names of the page, as they are on this machine. */
   const prepare = async (text: string): Promise<void> => {
@@ -245,12 +182,14 @@ function openScene(owner: Owner, pagePath: string): Scene {
       if (words.has(address)) continue;
       const tls = text.includes('tls: off') ? 'plain' : 'starttls';
       const dovecot = await openScriptedDovecot({ minor: 3, tls, certificate: server, script: answer });
+      backends.push(dovecot);
       owner.after(() => dovecot.close());
       words.set(address, `127.0.0.1:${dovecot.port}`);
     }
     if (text.includes(unixSocket) && !words.has(unixSocket)) {
       const path = join(folders['/run/dovegate'], 'dovecot');
       const dovecot = await openScriptedDovecot({ minor: 3, unix: path, script: answer });
+      backends.push(dovecot);
       owner.after(() => dovecot.close());
       words.set(unixSocket, path);
     }
@@ -280,20 +219,40 @@ function openScene(owner: Owner, pagePath: string): Scene {
       .replaceAll(/\busers: \[anna\]/g, `users: [${me}]`);
   const place = (name: string): string => (name.startsWith('/') ? here(name) : join(etc, name));
 
+  const env = {
+    PATH: `${programs}:${process.env['PATH']}`,
+    LC_ALL: 'C.UTF-8',
+    TZ: 'UTC',
+    DOVEADM_SOCKET: undefined,
+    DOVEGATE_CONFIG: join(etc, 'dovegate.yaml'),
+    DOVEGATE_CLIENT_CONFIG: undefined,
+  };
   const run = async (command: string): Promise<string> => {
-    const result = await runProgram('bash', ['-c', `exec 2>&1; (exit ${exit})\n${here(command)}`], {
-      cwd: etc,
-      env: {
-        PATH: `${programs}:${process.env['PATH']}`,
-        LC_ALL: 'C.UTF-8',
-        TZ: 'UTC',
-        DOVEADM_SOCKET: undefined,
-        DOVEGATE_CONFIG: join(etc, 'dovegate.yaml'),
-        DOVEGATE_CLIENT_CONFIG: undefined,
-      },
-    });
+    const args = plainArguments(here(command.replaceAll('\\\n', ' ')));
+    if (args !== undefined) {
+      const { inOrder, exit: code } = await runWarm(args, { cwd: etc, env });
+      exit = code;
+      return inOrder.replaceAll('\r\n', '\n');
+    }
+    const script = `exec 2>&1; (exit ${exit})\n${here(command)}`;
+    const result = await runProgram('bash', ['-c', script], { cwd: etc, env });
     exit = result.exit;
     return result.text.replaceAll('\r\n', '\n');
+  };
+  const waitFor = async (what: string): Promise<void> => {
+    const [, count, event] = /^(\d+) records? of ([a-z-]+)$/.exec(what) ?? [];
+    if (count !== undefined) {
+      const journal = join(folders['/var/lib/dovegate'], 'audit');
+      const recorded = (): number =>
+        readAudit(journal).filter(({ record }) => record['event'] === event).length;
+      return until(() => recorded() >= Number(count), what, 60_000);
+    }
+    const [, user] = /^a command of (\S+)$/.exec(what) ?? [];
+    assert.ok(user !== undefined, `${pagePath}: nothing can be waited for as "${what}"`);
+    const seen = (): number =>
+      backends.flatMap(({ commands }) => commands.filter((command) => command.user === user)).length;
+    await until(() => seen() > (awaited.get(user) ?? 0), what, 60_000);
+    awaited.set(user, seen());
   };
 
   owner.after(async () => {
@@ -305,6 +264,10 @@ function openScene(owner: Owner, pagePath: string): Scene {
       if (step.kind === 'file') {
         await prepare(step.text);
         writeFileSync(place(step.name), ofThisMachine(step.text), { mode: 0o600 });
+        return undefined;
+      }
+      if (step.kind === 'wait') {
+        await waitFor(step.what);
         return undefined;
       }
       if (step.kind === 'daemon') {

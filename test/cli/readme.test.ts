@@ -9,16 +9,8 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
 import { httpDifferences } from '../kit/http-vectors.js';
 import { runWarm } from '../kit/warm-program.js';
-import {
-  complete,
-  example,
-  fencesOf,
-  needsDaemon,
-  pages,
-  readPage as read,
-  runPage,
-  stepsOf,
-} from './docs-page.js';
+import { example, needsDaemon, pages, readPage as read, runPage } from './docs-page.js';
+import { complete, fencesOf, stepsOf } from './docs-steps.js';
 
 const presetText = (name: string): string | undefined => {
   try {

@@ -9,20 +9,26 @@ export interface WarmAsked {
   readonly cwd: string;
 }
 
-/** Both texts are base64. */
+/** The texts are base64. */
 export interface WarmAnswer {
   readonly stdout: string;
   readonly stderr: string;
+  /** Both, in the order in which they were written. */
+  readonly inOrder: string;
   readonly exit: number;
 }
 
 type Written = (error?: Error | null) => void;
 
+const inOrder: Buffer[] = [];
+
 /** Keeps what is written to the stream from now on in these pieces. */
 function takeOver(stream: NodeJS.WriteStream): Buffer[] {
   const pieces: Buffer[] = [];
   stream.write = (piece: string | Uint8Array, encoding?: BufferEncoding | Written, done?: Written) => {
-    pieces.push(Buffer.from(piece));
+    const bytes = Buffer.from(piece);
+    pieces.push(bytes);
+    inOrder.push(bytes);
     const written = typeof encoding === 'function' ? encoding : done;
     if (written !== undefined) process.nextTick(written);
     return true;
@@ -52,7 +58,9 @@ async function run(
     // As main.ts does.
     process.stderr.write(`dovegate: internal error: ${String(fault)}\n`);
   }
-  return { stdout: taken(stdout), stderr: taken(stderr), exit: exit ?? 70 };
+  // Each adds its own, for a process that ends with it.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
+  return { stdout: taken(stdout), stderr: taken(stderr), inOrder: taken(inOrder), exit: exit ?? 70 };
 }
 
 process.on('disconnect', () => process.exit());

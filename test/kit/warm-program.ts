@@ -10,19 +10,24 @@ import type { WarmAnswer, WarmAsked } from './warm-program-child.js';
 
 type WarmOptions = Pick<ProgramOptions, 'cwd' | 'env'>;
 
+export interface WarmResult extends ProgramResult {
+  /** stdout and stderr in the order in which they were written, as `2>&1` gives them. */
+  readonly inOrder: string;
+}
+
 const timeoutMs = 60_000;
 
 let child: ChildProcess | undefined;
 let last: Promise<unknown> = Promise.resolve();
 
 /** As `runDovegate`; one after another. Rejects when the process ended, or did not answer within 60 s. */
-export function runWarm(args: readonly string[], options: WarmOptions = {}): Promise<ProgramResult> {
+export function runWarm(args: readonly string[], options: WarmOptions = {}): Promise<WarmResult> {
   const result = last.then(() => ask(args, options));
   last = result.catch(() => undefined);
   return result;
 }
 
-async function ask(args: readonly string[], options: WarmOptions): Promise<ProgramResult> {
+async function ask(args: readonly string[], options: WarmOptions): Promise<WarmResult> {
   const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   );
@@ -30,7 +35,8 @@ async function ask(args: readonly string[], options: WarmOptions): Promise<Progr
   const answer = await answerOf(asked);
   const stdout = Buffer.from(answer.stdout, 'base64');
   const stderr = Buffer.from(answer.stderr, 'base64').toString();
-  return { stdout, stderr, text: stdout.toString() + stderr, exit: answer.exit };
+  const inOrder = Buffer.from(answer.inOrder, 'base64').toString();
+  return { stdout, stderr, text: stdout.toString() + stderr, inOrder, exit: answer.exit };
 }
 
 function answerOf(asked: WarmAsked): Promise<WarmAnswer> {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fencesOf } from '../cli/docs-page.js';
+import { fencesOf } from '../cli/docs-steps.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 import { type Alert, asSent, readAlerts, readBoard, root, rulesFile } from './expressions.js';

@@ -7,7 +7,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { complete, example, fencesOf } from '../cli/docs-page.js';
+import { example } from '../cli/docs-page.js';
+import { complete, fencesOf } from '../cli/docs-steps.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
