@@ -8,10 +8,11 @@ import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, write
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { builtProgram } from '../kit/daemon.js';
+import { builtProgram, runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const config = `version: 1
 include: [conf.d/*.yaml]
@@ -39,11 +40,12 @@ const policies = `policies:
 `;
 const admin = 'admin: { tcp: "127.0.0.1:9146", token_file: token }\n';
 
+const authority = makeAuthority({ name: 'modes' });
+const issued = authority.issue({ names: ['localhost'] });
+
 /** All files, as an operator makes them with a umask of 077. */
 function soundFolder(t: TestContext): string {
   const folder = openFolder(t);
-  const authority = makeAuthority({ name: 'modes' });
-  const issued = authority.issue({ names: ['localhost'] });
   const signKey = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
   const files = {
     'dovegate.yaml': config,
@@ -78,8 +80,7 @@ interface Found {
 
 /** What `check` finds about modes, and its exit code. */
 async function check(folder: string): Promise<{ readonly exit: number; readonly found: readonly Found[] }> {
-  const args = [builtProgram, 'check', '--json', '--config', join(folder, 'dovegate.yaml')];
-  const { exit, stdout } = await runProgram(process.execPath, args);
+  const { exit, stdout } = await runWarm(['check', '--json', '--config', join(folder, 'dovegate.yaml')]);
   const lines = String(stdout)
     .split('\n')
     .filter((line) => line !== '');
@@ -130,7 +131,7 @@ test('sound files have no problem; certificates and the configuration may be rea
 });
 
 for (const [name, mode, setting, message] of cases) {
-  test(`${name} of mode ${mode.toString(8)} is an error, for check and for serve`, async (t) => {
+  test(`${name} of mode ${mode.toString(8)} is an error`, async (t) => {
     const folder = soundFolder(t);
     chmodSync(join(folder, name), mode);
     const { exit, found } = await check(folder);
@@ -140,12 +141,20 @@ for (const [name, mode, setting, message] of cases) {
       [[setting, 'error']],
     );
     assert.match((found[0]?.message ?? '').replaceAll(folder, '%'), message);
-    const args = [builtProgram, 'serve', '--config', join(folder, 'dovegate.yaml')];
-    const served = await runProgram(process.execPath, args, { timeoutMs: 20_000 });
-    assert.equal(served.exit, 78, served.text);
-    assert.ok(served.text.includes(found[0]?.message ?? 'no message'), served.text);
   });
 }
+
+test('serve ends for each of these files with what check says', async (t) => {
+  const folder = soundFolder(t);
+  for (const [name, mode] of cases) chmodSync(join(folder, name), mode);
+  const { exit, found } = await check(folder);
+  assert.equal(exit, 78);
+  const settings = new Set(cases.map(([, , setting]) => setting));
+  assert.deepEqual(new Set(found.map(({ path }) => path)), settings);
+  const served = await runDovegate(['serve', '--config', join(folder, 'dovegate.yaml')]);
+  assert.equal(served.exit, 78, served.text);
+  for (const { message } of found) assert.ok(served.text.includes(message), `${message}\n${served.text}`);
+});
 
 test('a directory on the way that others may write to is an error, unless it has the sticky bit', async (t) => {
   const folder = soundFolder(t);
@@ -235,8 +244,7 @@ test('check counts the owner of the audit directory as the daemon', { skip: !isR
   chownSync(join(folder, 'audit'), stranger, stranger);
   assert.deepEqual(await check(folder), { exit: 0, found: [] });
   // It is nobody for a daemon of root.
-  const args = [builtProgram, 'serve', '--config', join(folder, 'dovegate.yaml')];
-  const served = await runProgram(process.execPath, args, { timeoutMs: 20_000 });
+  const served = await runDovegate(['serve', '--config', join(folder, 'dovegate.yaml')]);
   assert.equal(served.exit, 78, served.text);
   assert.match(served.text, /mail1.password belongs to uid 47011/);
 });
