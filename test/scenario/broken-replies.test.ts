@@ -4,10 +4,39 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { auditRecords, openGateway } from '../kit/gateway.js';
-import type { ReplyFault, Script } from '../kit/script.js';
+import { fileOwner } from '../kit/file-owner.js';
+import { openGateway } from '../kit/gateway.js';
+import type { RawClient } from '../kit/raw-client.js';
+import { cannedScript, type ReplyFault, type Script, type ScriptedBehaviour } from '../kit/script.js';
+import { readAudit } from '../kit/traces.js';
+import { until } from '../kit/until.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const owner = fileOwner();
+const shared = openGateway(owner);
+/** For backends that fall silent. */
+const hurried = openGateway(owner, { more: 'limits: { reply_idle: 3s, deadline: { read: 3s } }' });
+
+/** A client, and a backend whose next connection, which the next command makes, behaves so. */
+async function begin(behaviour: Partial<ScriptedBehaviour> = {}, which = shared) {
+  const { client, backend, daemon } = await which;
+  const usual = { script: cannedScript(), fault: undefined, secondStatus: false };
+  backend.change(usual);
+  const one: RawClient = await client();
+  // A failed status closes the upstream.
+  one.sendCommand({ user: 'nouser@example.org', fields: ['quota get'] });
+  assert.equal((await one.readReply()).status, '-NOUSER');
+  backend.change(behaviour);
+  const from = backend.commands.length;
+  return {
+    one,
+    client,
+    backend,
+    daemon,
+    /** Of each command since, the number of its connection. */
+    connections: () => backend.commands.slice(from).map(({ connection }) => connection),
+  };
+}
 
 interface Broken {
   readonly name: string;
@@ -17,7 +46,7 @@ interface Broken {
   /** Whether its session goes on. */
   readonly goesOn: boolean;
   readonly outcome: string;
-  readonly limits?: string;
+  readonly isSilent?: boolean;
 }
 
 const brokenReplies: readonly Broken[] = [
@@ -81,7 +110,7 @@ const brokenReplies: readonly Broken[] = [
     cells: ['a'],
     goesOn: true,
     outcome: 'timeout',
-    limits: 'limits: { reply_idle: 300ms }',
+    isSilent: true,
   },
   {
     name: 'silence before a row',
@@ -89,7 +118,7 @@ const brokenReplies: readonly Broken[] = [
     cells: [],
     goesOn: true,
     outcome: 'timeout',
-    limits: 'limits: { deadline: { read: 300ms } }',
+    isSilent: true,
   },
   {
     name: 'a referral',
@@ -100,25 +129,23 @@ const brokenReplies: readonly Broken[] = [
   },
 ];
 
-for (const { name, script, cells, goesOn, outcome, limits } of brokenReplies) {
-  test(`${name}: -TEMPFAIL, told before it, ${outcome}`, async (t) => {
+for (const { name, script, cells, goesOn, outcome, isSilent } of brokenReplies) {
+  test(`${name}: -TEMPFAIL, told before it, ${outcome}`, async () => {
     let isBroken = true;
-    const { client, backend, daemon } = await openGateway(t, {
-      backend: {
-        script: async (command, connection) => {
-          if (isBroken) return script(command, connection);
-          await connection.row('good');
-          return connection.status('+');
-        },
+    const behaviour: Partial<ScriptedBehaviour> = {
+      script: async (command, connection) => {
+        if (isBroken) return script(command, connection);
+        await connection.row('good');
+        return connection.status('+');
       },
-      ...(limits === undefined ? {} : { more: limits }),
-    });
-    const one = await client();
+    };
+    const { one, client, daemon, connections } = await begin(behaviour, isSilent ? hurried : shared);
     one.sendCommand(quota);
     const reply = await one.readReply();
     assert.equal(reply.status, '-TEMPFAIL');
     assert.deepEqual(reply.cells, cells);
-    assert.match(reply.logs.at(-1)?.text ?? '', /^dovegate: .*, id [0-9A-Z]{26}$/);
+    const [, id] = /^dovegate: .*, id ([0-9A-Z]{26})$/.exec(reply.logs.at(-1)?.text ?? '') ?? [];
+    assert.ok(id !== undefined);
     isBroken = false;
     if (goesOn) {
       one.sendCommand(quota);
@@ -130,12 +157,14 @@ for (const { name, script, cells, goesOn, outcome, limits } of brokenReplies) {
       assert.deepEqual((await other.readReply()).cells, ['good']);
     }
     // Each came on a connection of its own.
-    const connections = backend.commands.map((command) => command.connection);
-    assert.equal(new Set(connections).size, 2, JSON.stringify(connections));
-    await daemon.stop();
-    const completion = auditRecords(daemon).find((record) => record['event'] === 'completion');
-    assert.equal(completion?.['outcome'], outcome);
-    assert.equal(completion?.['sent'], true);
+    assert.equal(new Set(connections()).size, 2, JSON.stringify(connections()));
+    const completion = () =>
+      readAudit(daemon.path('audit')).find(
+        ({ record }) => record['event'] === 'completion' && record['id'] === id,
+      )?.record;
+    await until(() => completion() !== undefined, 'the completion', 60_000);
+    assert.equal(completion()?.['outcome'], outcome);
+    assert.equal(completion()?.['sent'], true);
   });
 }
 
@@ -146,9 +175,8 @@ const replyFaults: readonly (readonly [ReplyFault, string])[] = [
   ['reply-bytes-after-status', '+'],
 ];
 for (const [fault, status] of replyFaults) {
-  test(`${fault}: ${status}, and the upstream serves nobody else`, async (t) => {
-    const { client, backend } = await openGateway(t, { backend: { fault } });
-    const one = await client();
+  test(`${fault}: ${status}, and the upstream serves nobody else`, async () => {
+    const { one, backend, connections } = await begin({ fault });
     one.sendCommand(quota);
     assert.equal((await one.readReply()).status, status);
     backend.change({ fault: undefined });
@@ -156,26 +184,24 @@ for (const [fault, status] of replyFaults) {
     const next = await one.readReply();
     assert.equal(next.status, '+');
     assert.equal(next.cells.length, 10);
-    assert.equal(backend.commands.at(-1)?.connection, 2);
+    assert.equal(connections().length, 1, 'no script was asked for the broken one');
+    assert.equal(connections()[0], backend.records.length);
   });
 }
 
-test('a failed status of a minor 2 backend closes the upstream: a second status line would answer the next command', async (t) => {
-  const { client, backend } = await openGateway(t, { backend: { secondStatus: true } });
-  const one = await client();
+test('a failed status of a minor 2 backend closes the upstream: a second status line would answer the next command', async () => {
+  const { one, backend, connections } = await begin({ secondStatus: true });
+  const before = backend.records.length;
   one.sendCommand({ user: 'nouser@example.org', fields: ['quota get'] });
   assert.equal((await one.readReply()).status, '-NOUSER');
   one.sendCommand(quota);
   assert.equal((await one.readReply()).cells.length, 10);
-  assert.deepEqual(
-    backend.commands.map((command) => command.connection),
-    [1, 2],
-  );
+  assert.deepEqual(connections(), [before + 1, before + 2]);
 });
 
-test('an upstream that speaks, or ends, while nobody asked it anything is never handed out', async (t) => {
-  const { client, backend, daemon } = await openGateway(t);
-  const one = await client();
+test('an upstream that speaks, or ends, while nobody asked it anything is never handed out', async () => {
+  const { one, backend, daemon } = await begin();
+  const before = backend.records.length;
   const kinds = ['speaks', 'logs', 'ends'] as const;
   for (const [round, kind] of kinds.entries()) {
     one.sendCommand(quota);
@@ -186,11 +212,11 @@ test('an upstream that speaks, or ends, while nobody asked it anything is never 
     else if (kind === 'logs') await idle.log('warning', 'Killed with signal 15 (by pid=1 uid=0 code=kill)');
     else idle.end();
     await idle.closed;
-    assert.equal(backend.records.length, round + 1);
+    assert.equal(backend.records.length, before + round + 1);
   }
   one.sendCommand(quota);
   assert.deepEqual((await one.readReply()).cells.length, 10);
-  assert.equal(backend.records.length, kinds.length + 1);
+  assert.equal(backend.records.length, before + kinds.length + 1);
   await daemon.waitForLog(
     (record) =>
       record['event'] === 'backend-log' &&
@@ -198,4 +224,9 @@ test('an upstream that speaks, or ends, while nobody asked it anything is never 
       String(record['text']).includes('signal 15'),
     'the log line that no command caused',
   );
+});
+
+test('after all of that the daemons end in order', async () => {
+  for (const { daemon } of await Promise.all([shared, hurried]))
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
 });
