@@ -25,6 +25,8 @@ const inOrder: Buffer[] = [];
 /** Keeps what is written to the stream from now on in these pieces. */
 function takeOver(stream: NodeJS.WriteStream): Buffer[] {
   const pieces: Buffer[] = [];
+  // Each subcommand adds listeners, as if it were the only one.
+  stream.setMaxListeners(0);
   stream.write = (piece: string | Uint8Array, encoding?: BufferEncoding | Written, done?: Written) => {
     const bytes = Buffer.from(piece);
     pieces.push(bytes);
