@@ -12,53 +12,62 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 /** Loaded into the daemon before it starts: throws outside of everything that could catch it, when it gets the signal. */
 const trap = `data:text/javascript,process.on('SIGUSR2',()=>setTimeout(()=>{throw new Error('made to fail')}))`;
 
-test('no secret in arguments or environment, no core dump, nobody but root looks in, others get no file', async (t) => {
-  const { client, daemon } = await openGateway(t);
-  const one = await client();
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
-  for (const what of ['cmdline', 'environ']) {
-    assert.ok(!readFileSync(`/proc/${daemon.pid}/${what}`, 'latin1').includes(backendPassword), what);
-  }
-  const limits = readFileSync(`/proc/${daemon.pid}/limits`, 'utf8');
-  assert.match(limits, /^Max core file size +0 +0 /m);
-  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
-  assert.match(status, /^Umask:\s+0027$/m);
-  // Of a process that may not be dumped, the kernel gives these files to root.
-  assert.equal(statSync(`/proc/${daemon.pid}/environ`).uid, 0);
-});
+test('a daemon that is looked at, stalled, and brought to fail', async (t) => {
+  const { client, daemon: first } = await openGateway(t);
 
-test('an error that nobody caught: exit 70, the journal is whole, and the next start goes on with it', async (t) => {
-  const { daemon: first } = await openGateway(t);
-  const config = readFileSync(first.configFile, 'utf8');
-  await first.stop();
-  const daemon = await startDaemon(t, {
-    folder: first.folder,
-    config,
-    env: { NODE_OPTIONS: `--import "${trap}"` },
+  await t.test('no secret in arguments or environment, no core dump, nobody but root looks in', async () => {
+    const one = await client();
+    one.sendCommand(quota);
+    assert.equal((await one.readReply()).status, '+');
+    for (const what of ['cmdline', 'environ']) {
+      assert.ok(!readFileSync(`/proc/${first.pid}/${what}`, 'latin1').includes(backendPassword), what);
+    }
+    const limits = readFileSync(`/proc/${first.pid}/limits`, 'utf8');
+    assert.match(limits, /^Max core file size +0 +0 /m);
+    // Files that it makes are not for others.
+    const status = readFileSync(`/proc/${first.pid}/status`, 'utf8');
+    assert.match(status, /^Umask:\s+0027$/m);
+    // Of a process that may not be dumped, the kernel gives these files to root.
+    assert.equal(statSync(`/proc/${first.pid}/environ`).uid, 0);
   });
-  daemon.signal('SIGUSR2');
-  assert.deepEqual(await daemon.exited, { code: 70, signal: null });
-  const told = await daemon.waitForLog(({ event }) => event === 'internal-error', 'told');
-  assert.match(String(told['text']), /made to fail/);
-  const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned'], {
-    cwd: daemon.folder,
-  });
-  assert.equal(verified.exit, 0, verified.text);
-  const again = await startDaemon(t, { folder: first.folder, config });
-  await again.stop();
-  const events = auditRecords(again).map(({ event }) => event);
-  assert.equal(events.filter((event) => event === 'start').length, 3);
-  assert.equal(events.filter((event) => event === 'stop').length, 3);
-});
 
-test('a stall of the event loop is told with its length', async (t) => {
-  const { daemon } = await openGateway(t);
-  daemon.signal('SIGSTOP');
-  await new Promise((resolve) => {
-    setTimeout(resolve, 1_200);
+  await t.test('a stall of the event loop is told with its length', async () => {
+    first.signal('SIGSTOP');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1_200);
+    });
+    first.signal('SIGCONT');
+    // On a busy machine there may have been others.
+    const isLong = (length: unknown): boolean => Number(length) >= 800;
+    await first.waitForLog(
+      ({ event, duration_ms: length }) => event === 'loop-stalled' && isLong(length),
+      'told',
+    );
   });
-  daemon.signal('SIGCONT');
-  const told = await daemon.waitForLog(({ event }) => event === 'loop-stalled', 'told');
-  assert.ok(Number(told['duration_ms']) >= 800, String(told['duration_ms']));
+
+  await t.test(
+    'an error that nobody caught: exit 70, the journal is whole, and the next start goes on with it',
+    async () => {
+      const config = readFileSync(first.configFile, 'utf8');
+      await first.stop();
+      const daemon = await startDaemon(t, {
+        folder: first.folder,
+        config,
+        env: { NODE_OPTIONS: `--import "${trap}"` },
+      });
+      daemon.signal('SIGUSR2');
+      assert.deepEqual(await daemon.exited, { code: 70, signal: null });
+      const told = await daemon.waitForLog(({ event }) => event === 'internal-error', 'told');
+      assert.match(String(told['text']), /made to fail/);
+      const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned'], {
+        cwd: daemon.folder,
+      });
+      assert.equal(verified.exit, 0, verified.text);
+      const again = await startDaemon(t, { folder: first.folder, config });
+      await again.stop();
+      const events = auditRecords(again).map(({ event }) => event);
+      assert.equal(events.filter((event) => event === 'start').length, 3);
+      assert.equal(events.filter((event) => event === 'stop').length, 3);
+    },
+  );
 });

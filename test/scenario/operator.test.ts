@@ -11,6 +11,7 @@ import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { createGate, type Script } from '../kit/script.js';
+import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const more = 'admin: { unix: admin.sock }';
@@ -44,61 +45,79 @@ function openHeld(t: TestContext): Promise<Gateway> {
   return openGateway(t, { more, backend: { script } });
 }
 
-test('what runs is listed with its id, and can be ended; the client is told, and the record says who', async (t) => {
+test('commands that hang, and are ended', async (t) => {
   const { client, daemon, backend } = await openHeld(t);
-  const one = await client();
-  one.sendCommand(quota);
-  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
-  const table = await dovegate(daemon, 'status');
-  assert.equal(table.exit, 0, table.text);
-  const [, id = ''] = /^(01\S+) +\S+@support +alice@example\.org +quota get +mail1/m.exec(table.text) ?? [];
-  assert.notEqual(id, '', table.text);
-  const json = JSON.parse((await dovegate(daemon, 'status', '--json')).text);
-  // Who watches through a pipe may stop reading.
-  const watched = `"${process.execPath}" "${builtProgram}" status --watch --socket admin.sock | head -1; echo "\${PIPESTATUS[0]}"`;
-  const head = await runProgram('bash', ['-c', watched], { cwd: daemon.folder });
-  assert.match(head.text, /^dovegate +\d[^\n]*\n0\n$/);
-  assert.equal(json.exchanges[0].id, id);
 
-  const killed = await dovegate(daemon, 'kill', id);
-  assert.equal(killed.exit, 0, killed.text);
-  assert.equal((await one.readReply()).status, '-TEMPFAIL');
-  assert.equal((await dovegate(daemon, 'kill', id)).exit, 1);
-  await daemon.stop();
-  const records = auditRecords(daemon);
-  const operator = records.find(({ event }) => event === 'operator');
-  assert.deepEqual([operator?.['action'], operator?.['by'], operator?.['id']], ['kill', nameOfUs(), id]);
-  const completion = records.find((each) => each['event'] === 'completion' && each['id'] === id);
-  assert.deepEqual([completion?.['outcome'], completion?.['error']], ['unknown', 'killed']);
-  const gone = await dovegate(daemon, 'status');
-  assert.equal(gone.exit, 69, gone.text);
-});
+  await t.test(
+    'what runs is listed with its id, and can be ended; the client is told, and the record says who',
+    async () => {
+      const one = await client();
+      one.sendCommand(quota);
+      await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+      const table = await dovegate(daemon, 'status');
+      assert.equal(table.exit, 0, table.text);
+      const [, id = ''] =
+        /^(01\S+) +\S+@support +alice@example\.org +quota get +mail1/m.exec(table.text) ?? [];
+      assert.notEqual(id, '', table.text);
+      const json = JSON.parse((await dovegate(daemon, 'status', '--json')).text);
+      // Who watches through a pipe may stop reading.
+      const watched = `"${process.execPath}" "${builtProgram}" status --watch --socket admin.sock | head -1; echo "\${PIPESTATUS[0]}"`;
+      const head = await runProgram('bash', ['-c', watched], { cwd: daemon.folder });
+      assert.match(head.text, /^dovegate +\d[^\n]*\n0\n$/);
+      assert.equal(json.exchanges[0].id, id);
 
-test('all that has run longer than a time is ended at once, each with a record; a dry run ends nothing', async (t) => {
-  const { client, daemon, backend } = await openHeld(t);
-  const clients = [await client(), await client(), await client()];
-  for (const one of clients) one.sendCommand(quota);
-  await backend.waitFor((dovecot) => dovecot.commands.length === clients.length, 'the commands');
-  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
-  assert.match(body, /^dovegate_exchanges_running 3$/m);
-  assert.equal((await dovegate(daemon, 'kill', '--older-than', '1d')).text, 'no command has run that long\n');
-  const dry = await dovegate(daemon, 'kill', '--older-than', '1ms', '--dry-run');
-  assert.match(dry.text, /^3 commands would be ended$/m);
-  const killed = await dovegate(daemon, 'kill', '--older-than', '1ms');
-  assert.equal(killed.exit, 0, killed.text);
-  assert.match(killed.text, /^3 commands ended$/m);
-  for (const one of clients) assert.equal((await one.readReply()).status, '-TEMPFAIL');
-  await daemon.stop();
-  const records = auditRecords(daemon);
-  const kills = records.filter(({ event, action }) => event === 'operator' && action === 'kill');
-  assert.deepEqual(
-    kills.map(({ by }) => by),
-    clients.map(() => nameOfUs()),
+      const killed = await dovegate(daemon, 'kill', id);
+      assert.equal(killed.exit, 0, killed.text);
+      assert.equal((await one.readReply()).status, '-TEMPFAIL');
+      assert.equal((await dovegate(daemon, 'kill', id)).exit, 1);
+      const isEnded = (each: Readonly<Record<string, unknown>>): boolean =>
+        each['event'] === 'completion' && each['id'] === id;
+      await until(() => auditRecords(daemon).some(isEnded), 'the record of its end');
+      const records = auditRecords(daemon);
+      const operator = records.find(({ event }) => event === 'operator');
+      assert.deepEqual([operator?.['action'], operator?.['by'], operator?.['id']], ['kill', nameOfUs(), id]);
+      const completion = records.find(isEnded);
+      assert.deepEqual([completion?.['outcome'], completion?.['error']], ['unknown', 'killed']);
+    },
   );
-  for (const { id } of kills) {
-    const completion = records.find((each) => each['event'] === 'completion' && each['id'] === id);
-    assert.equal(completion?.['error'], 'killed', String(id));
-  }
+
+  await t.test(
+    'all that has run longer than a time is ended at once, each with a record; a dry run ends nothing',
+    async () => {
+      const before = { commands: backend.commands.length, records: auditRecords(daemon).length };
+      const clients = [await client(), await client(), await client()];
+      for (const one of clients) one.sendCommand(quota);
+      await backend.waitFor(
+        ({ commands }) => commands.length === before.commands + clients.length,
+        'the commands',
+      );
+      const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+      assert.match(body, /^dovegate_exchanges_running 3$/m);
+      assert.equal(
+        (await dovegate(daemon, 'kill', '--older-than', '1d')).text,
+        'no command has run that long\n',
+      );
+      const dry = await dovegate(daemon, 'kill', '--older-than', '1ms', '--dry-run');
+      assert.match(dry.text, /^3 commands would be ended$/m);
+      const killed = await dovegate(daemon, 'kill', '--older-than', '1ms');
+      assert.equal(killed.exit, 0, killed.text);
+      assert.match(killed.text, /^3 commands ended$/m);
+      for (const one of clients) assert.equal((await one.readReply()).status, '-TEMPFAIL');
+      await daemon.stop();
+      const records = auditRecords(daemon).slice(before.records);
+      const gone = await dovegate(daemon, 'status');
+      assert.equal(gone.exit, 69, gone.text);
+      const kills = records.filter(({ event, action }) => event === 'operator' && action === 'kill');
+      assert.deepEqual(
+        kills.map(({ by }) => by),
+        clients.map(() => nameOfUs()),
+      );
+      for (const { id } of kills) {
+        const completion = records.find((each) => each['event'] === 'completion' && each['id'] === id);
+        assert.equal(completion?.['error'], 'killed', String(id));
+      }
+    },
+  );
 });
 
 test('a backend that an operator drained refuses, also after a restart, until it is enabled; the file has a say of its own', async (t) => {
@@ -188,32 +207,59 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
   assert.equal(versions.size, 2);
 });
 
-test('a file with problems does not keep operators from their daemon; a socket needs no file', async (t) => {
+test('files with problems, and with other receivers', async (t) => {
   const gateway = await openGateway(t, { more });
   const { daemon } = gateway;
-  const good = gateway.configuration({});
-  const broken = { 'a wrong value': `${good}\nlog: { level: loud }`, 'no YAML': `${good}\npolicies: [` };
-  for (const [what, text] of Object.entries(broken)) {
-    daemon.write('dovegate.yaml', text);
-    const status = await dovegate(daemon, 'status', '--json');
-    assert.equal(status.exit, 0, `${what}: ${status.text}`);
-    assert.equal(JSON.parse(status.stdout.toString()).state, 'serving', what);
-    assert.match(status.stderr, /warning: .*dovegate\.yaml: [12] error/, what);
-    const drain = await dovegate(daemon, 'backend', 'drain', 'mail1');
-    assert.equal(drain.exit, 0, `${what}: ${drain.text}`);
-    const reload = await dovegate(daemon, 'reload');
-    assert.equal(reload.exit, 78, `${what}: ${reload.text}`);
-    assert.match(reload.text, /is not replaced/, what);
-  }
-  daemon.write('dovegate.yaml', 'nothing: of use');
-  const lost = await dovegate(daemon, 'status');
-  assert.deepEqual([lost.exit, /--socket/.test(lost.text)], [78, true], lost.text);
-  const socket = await runWarm(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
-  assert.equal(socket.exit, 0, socket.text);
-  // Without both, the daemon of the standard configuration is meant.
-  const asked = await runWarm(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
-  assert.deepEqual([asked.exit, asked.text.includes(daemon.configFile)], [78, true], asked.text);
-  await daemon.stop();
+
+  await t.test(
+    'a file with problems does not keep operators from their daemon; a socket needs no file',
+    async () => {
+      const good = gateway.configuration({});
+      const broken = { 'a wrong value': `${good}\nlog: { level: loud }`, 'no YAML': `${good}\npolicies: [` };
+      for (const [what, text] of Object.entries(broken)) {
+        daemon.write('dovegate.yaml', text);
+        const status = await dovegate(daemon, 'status', '--json');
+        assert.equal(status.exit, 0, `${what}: ${status.text}`);
+        assert.equal(JSON.parse(status.stdout.toString()).state, 'serving', what);
+        assert.match(status.stderr, /warning: .*dovegate\.yaml: [12] error/, what);
+        const drain = await dovegate(daemon, 'backend', 'drain', 'mail1');
+        assert.equal(drain.exit, 0, `${what}: ${drain.text}`);
+        const reload = await dovegate(daemon, 'reload');
+        assert.equal(reload.exit, 78, `${what}: ${reload.text}`);
+        assert.match(reload.text, /is not replaced/, what);
+      }
+      daemon.write('dovegate.yaml', 'nothing: of use');
+      const lost = await dovegate(daemon, 'status');
+      assert.deepEqual([lost.exit, /--socket/.test(lost.text)], [78, true], lost.text);
+      const socket = await runWarm(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
+      assert.equal(socket.exit, 0, socket.text);
+      // Without both, the daemon of the standard configuration is meant.
+      const asked = await runWarm(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
+      assert.deepEqual([asked.exit, asked.text.includes(daemon.configFile)], [78, true], asked.text);
+      daemon.write('dovegate.yaml', good);
+    },
+  );
+
+  await t.test('receivers of the records come and go by a reload', async () => {
+    const receivers = async (): Promise<string[]> => {
+      const status = JSON.parse((await dovegate(daemon, 'status', '--json')).stdout.toString());
+      return status.shipping.map(({ sink }: { sink: string }) => sink);
+    };
+    const reloadWith = async (ship: string): Promise<void> => {
+      const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;
+      daemon.write('dovegate.yaml', gateway.configuration({ audit }));
+      const reload = await dovegate(daemon, 'reload');
+      assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);
+    };
+    assert.deepEqual(await receivers(), []);
+    // Nobody listens there.
+    await reloadWith('{ syslog: "127.0.0.1:1", ca: ca.pem }');
+    assert.deepEqual(await receivers(), ['127.0.0.1:1']);
+    await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it is away');
+    await reloadWith('');
+    assert.deepEqual(await receivers(), []);
+    assert.equal((await daemon.stop()).code, 0);
+  });
 });
 
 test('a reload without an admin socket: the file is checked, then the process is signaled', async (t) => {
@@ -265,27 +311,4 @@ test('a reload without an admin socket: the file is checked, then the process is
   assert.equal((await reload([], { MAINPID: String(again.pid) })).exit, 0);
   await again.waitForLog(({ event }) => event === 'reloaded', 'reloaded');
   await again.stop();
-});
-
-test('receivers of the records come and go by a reload', async (t) => {
-  const gateway = await openGateway(t, { more });
-  const { daemon } = gateway;
-  const receivers = async (): Promise<string[]> => {
-    const status = JSON.parse((await dovegate(daemon, 'status', '--json')).stdout.toString());
-    return status.shipping.map(({ sink }: { sink: string }) => sink);
-  };
-  const reloadWith = async (ship: string): Promise<void> => {
-    const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;
-    daemon.write('dovegate.yaml', gateway.configuration({ audit }));
-    const reload = await dovegate(daemon, 'reload');
-    assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);
-  };
-  assert.deepEqual(await receivers(), []);
-  // Nobody listens there.
-  await reloadWith('{ syslog: "127.0.0.1:1", ca: ca.pem }');
-  assert.deepEqual(await receivers(), ['127.0.0.1:1']);
-  await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it is away');
-  await reloadWith('');
-  assert.deepEqual(await receivers(), []);
-  assert.equal((await daemon.stop()).code, 0);
 });
