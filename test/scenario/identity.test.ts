@@ -11,6 +11,7 @@ import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Person, speakAs } from '../kit/person.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot ? {} : { skip: 'only root can be somebody else' };
@@ -179,14 +180,17 @@ child.on('exit', (code) => process.exit(code ?? 1));`,
   });
   await daemon.waitForLog(({ event }) => event === 'few-descriptors', 'told at start');
   pid = childOf(daemon.pid);
+  const startMs = performance.now();
   const served = await connectOne(daemon.path('support.sock'));
   const sockets = await Promise.all(
     Array.from({ length: 400 }, () => connectOne(daemon.path('support.sock'))),
   );
   await daemon.waitForLog(({ event }) => event === 'session-refused', 'refused');
-  const open = sockets.filter((socket) => !socket.destroyed).length;
+  const openNow = (): number => sockets.filter((socket) => !socket.destroyed).length;
   // At most 32 of them are open only to be told why they are no sessions.
-  assert.ok(open > 0 && open < 200 + 32, `${open} of 400 are open`);
+  await until(() => openNow() < 200 + 32, 'the surplus is closed');
+  const open = openNow();
+  assert.ok(open > 0);
   const before = cpuTicks(pid);
   assert.equal(await commandOn(served), '+');
   await new Promise((resolve) => {
@@ -196,13 +200,13 @@ child.on('exit', (code) => process.exit(code ?? 1));`,
   assert.ok(spent < 30, `${spent} ticks of the processor in a second of nothing`);
   assert.ok(readdirSync(`/proc/${pid}/fd`).length < 400);
   const lines = daemon.logs.filter(({ event }) => event === 'session-refused').length;
-  assert.ok(lines < 60, `${lines} lines about what was refused`);
+  const seconds = (performance.now() - startMs) / 1000;
+  assert.ok(lines < 60 + 10 * seconds, `${lines} lines about what was refused in ${seconds} s`);
   for (const socket of sockets) socket.destroy();
-  let again = await connectOne(daemon.path('support.sock'));
-  for (let n = 0; n < 40 && (await commandOn(again)) !== '+'; n += 1) {
-    again = await connectOne(daemon.path('support.sock'));
-  }
-  assert.equal(again.destroyed, false, 'somebody new is served again');
+  await until(
+    async () => (await commandOn(await connectOne(daemon.path('support.sock')))) === '+',
+    'somebody new is served again',
+  );
   assert.ok(backend.commands.length >= 2);
   t.diagnostic(`${open} sessions within 400 descriptors; ${lines} log lines for ${400 - open} refusals`);
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
@@ -214,8 +218,7 @@ function connectOne(path: string): Promise<Socket> {
     socket.on('error', () => undefined);
     socket.once('close', () => resolve(socket));
     socket.resume();
-    // Refused ones are closed behind their accept; a moment tells.
-    socket.once('connect', () => setTimeout(() => resolve(socket), 300));
+    socket.once('connect', () => resolve(socket));
   });
 }
 

@@ -20,6 +20,7 @@ import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import type { ProgramOptions, ProgramResult } from '../kit/program.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const alice = 'alice@example.org';
 const key = 'dvg_abcdefgh_notforthelogs';
@@ -30,6 +31,11 @@ const rows = [
 const ok = (data: unknown): ScriptedAnswer => json([['doveadmResponse', data, '1']]);
 const failed = (type: string, exitCode: number, message?: string): ScriptedAnswer =>
   json([['error', { type, exitCode, ...(message !== undefined && { message, id: '01' }) }, '1']]);
+
+/** What reads stdin has a process of its own. */
+function runSend(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
+  return options.stdin === undefined ? runWarm(args) : runDovegate(args, options);
+}
 
 interface Here {
   readonly server: HttpServer;
@@ -43,7 +49,7 @@ async function openHere(owner: Owner, answer: (request: SeenRequest) => Scripted
   const server = await openHttpServer(owner, answer);
   const own = ['send', '--http', server.url, '--key-file', keyFile, '--user', alice];
   const send: Here['send'] = async (words, options) => {
-    const result = await runDovegate([...own, ...words], options);
+    const result = await runSend([...own, ...words], options);
     assert.ok(!result.text.includes('notforthelogs'), result.text);
     return result;
   };
@@ -160,19 +166,11 @@ test('what does not fit together is a wrong usage, and nothing is sent', async (
     [['--http', 'http://192.0.2.1', '--key-file', keyFile], /use https/],
   ];
   for (const [words, message] of cases) {
-    const { exit, stderr } = await runDovegate(['send', ...words, '--', 'quota', 'get']);
+    const { exit, stderr } = await runWarm(['send', ...words, '--', 'quota', 'get']);
     assert.equal(exit, 64, stderr);
     assert.match(stderr, message);
   }
-  const missing = await runDovegate([
-    'send',
-    '--http',
-    server.url,
-    '--key-file',
-    '/nonexistent',
-    '--',
-    'who',
-  ]);
+  const missing = await runWarm(['send', '--http', server.url, '--key-file', '/nonexistent', '--', 'who']);
   assert.equal(missing.exit, 78);
   assert.match(missing.stderr, /the key file cannot be read/);
   assert.equal(server.heads(), 0);
@@ -184,7 +182,7 @@ test('can --http prints the rights of the key', async (t) => {
     value: ['panel', 'modoboa@panel', 'panel', '*@example.org', 'none', 'quota get', 'read'][at],
   }));
   const { server, keyFile } = await openHere(t, () => json(answer));
-  const { exit, text } = await runDovegate(['can', '--http', server.url, '--key-file', keyFile]);
+  const { exit, text } = await runWarm(['can', '--http', server.url, '--key-file', keyFile]);
   assert.equal(exit, 0, text);
   assert.match(text, /asked by\s+modoboa@panel/);
   assert.match(text, /quota get\s+read/);
@@ -192,7 +190,7 @@ test('can --http prints the rights of the key', async (t) => {
 });
 
 test('the daemon: a key over TLS, a socket without one, rights and dry runs, as over a doveadm socket', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const own = makeKey(randomBytes(keyBytes));
   const [port = 0] = await freePorts(1);
@@ -234,7 +232,7 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
     options?: ProgramOptions,
   ): Promise<unknown> => {
     const send = ['send', ...(places[name] ?? []), '--user', alice, ...words];
-    const { exit, stdout, text } = await runDovegate(send, options);
+    const { exit, stdout, text } = await runSend(send, options);
     assert.ok(!text.includes(own), text);
     assert.notEqual(exit, 75, text);
     return [exit, stdout.toString()];
@@ -250,7 +248,7 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
     ['--dry-run', '--', 'mailbox', 'list'],
   ];
   for (const words of asked) {
-    const options = { stdin: 'Subject: x\n\nhello\n' };
+    const options = words.includes('save') ? { stdin: 'Subject: x\n\nhello\n' } : {};
     const over = await results('support', words, options);
     for (const name of ['panel', 'local']) {
       const here = await results(name, words, options);
@@ -261,10 +259,10 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
   const ran = backend.commands.map(({ fields }) => fields[0]);
   assert.equal(ran.filter((name) => name === 'quota get').length, 6);
   const wrong = ['send', ...panel, '--key-file', path('wrong'), '--user', alice, '--', 'quota', 'get'];
-  const refused = await runDovegate(wrong);
+  const refused = await runWarm(wrong);
   assert.equal(refused.exit, 75);
   assert.match(refused.stderr, /the server refused the key/);
-  const rights = await runDovegate(['can', ...(places['panel'] ?? [])]);
+  const rights = await runWarm(['can', ...(places['panel'] ?? [])]);
   assert.equal(rights.exit, 0, rights.text);
   assert.match(rights.text, /asked by\s+panel@panel/);
   assert.match(rights.text, /expunge\s+destroy/);

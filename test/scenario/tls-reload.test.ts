@@ -13,7 +13,7 @@ import { filesOf, hash, isServed, openGate, password } from '../kit/tcp-gate.js'
 import { until } from '../kit/until.js';
 
 test('certificates change under live sessions: by SIGHUP, and by themselves', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const gate = await openGate(t);
   const { daemon } = gate;
@@ -39,18 +39,21 @@ test('certificates change under live sessions: by SIGHUP, and by themselves', {
   assert.ok(await isServed(first));
 
   // By themselves.
+  const kept = count('certificate-kept');
   daemon.write('gate.crt', 'broken');
-  await daemon.waitForLog(({ event }) => event === 'certificate-kept', 'the old one is kept', 30_000);
+  await daemon.waitForLog(() => count('certificate-kept') > kept, 'the old one is kept');
   assert.ok(await isServed(await gate.login({ ca: second.certificatePem })));
   const third = makeAuthority({ name: 'third' });
   for (const [name, text] of Object.entries(filesOf(third))) daemon.write(name, text);
-  await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'a new one', 30_000);
-  assert.ok(await isServed(await gate.login({ ca: third.certificatePem })));
+  const isThird = (): Promise<boolean> =>
+    gate.login({ ca: third.certificatePem }).then(isServed, () => false);
+  await until(isThird, 'the third one');
+  assert.ok(count('certificate-replaced') > 0);
   assert.ok(await isServed(first));
 });
 
 test('who came by a certificate goes when one of its authorities does, and not before; passwords stay', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const [old, fresh] = [makeAuthority({ name: 'old' }), makeAuthority({ name: 'fresh' })];
   const gate = await openGate(
@@ -75,6 +78,7 @@ test('who came by a certificate goes when one of its authorities does, and not b
   };
   const loginBy = (by: Authority) =>
     gate.login({
+      timeoutMs: 120_000,
       certificate: by.issue({ names: ['backup.example.com'], client: true }),
       auth: { user: 'backup', password: '' },
     });
@@ -95,8 +99,8 @@ test('who came by a certificate goes when one of its authorities does, and not b
   assert.ok((await isServed(third)) && (await isServed(byPassword)));
   // Without a reload.
   trust(old);
-  await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'other authorities', 30_000);
   await third.readEnd();
+  assert.ok(daemon.logs.some(({ event }) => event === 'certificate-replaced'));
   assert.ok((await isServed(await loginBy(old))) && (await isServed(byPassword)));
   const ended = (): unknown[] =>
     auditRecords(daemon)
@@ -106,10 +110,27 @@ test('who came by a certificate goes when one of its authorities does, and not b
   assert.deepEqual(ended(), ['backup@jobs', 'backup@jobs', 'backup@jobs']);
 });
 
-test('a reload changes how TLS begins, and who has an account, without a gap', async (t) => {
+test('a reload changes how TLS begins, and who has an account; a port that is taken is told, and 78 at a start', async (t) => {
   const gate = await openGate(t);
   const { daemon } = gate;
   const before = await gate.login();
+  const blocked = net.createServer();
+  blocked.listen(0, '127.0.0.1');
+  await once(blocked, 'listening');
+  t.after(() => void blocked.close());
+  const address = blocked.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  // A reload keeps what is served.
+  const taken = gate.listenersWith({ tcp: `"127.0.0.1:${port}"` });
+  daemon.write('dovegate.yaml', gate.configuration({ listeners: taken }));
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(
+    ({ event, text }) => event === 'reload-failed' && String(text).includes('another process listens there'),
+    'reload-failed',
+  );
+  assert.ok((await isServed(before)) && (await isServed(await gate.login())));
+
+  // The way TLS begins, and who has an account, without a gap.
   const reload = async (keys: Readonly<Record<string, string>>): Promise<void> => {
     const done = daemon.logs.length;
     daemon.write('dovegate.yaml', gate.configuration({ listeners: gate.listenersWith(keys) }));
@@ -133,28 +154,8 @@ test('a reload changes how TLS begins, and who has an account, without a gap', a
   await before.readEnd();
   await assert.rejects(gate.login({ tls: 'implicit' }));
   assert.ok(await isServed(await gate.login({ tls: 'implicit', auth: { user: 'other', password } })));
-});
 
-test('a port that is taken is told, with the exit code of a listener that cannot be made', async (t) => {
-  const gate = await openGate(t);
-  const blocked = net.createServer();
-  blocked.listen(0, '127.0.0.1');
-  await once(blocked, 'listening');
-  t.after(() => void blocked.close());
-  const address = blocked.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  // A reload keeps what is served.
-  const { daemon } = gate;
-  const taken = gate.listenersWith({ tcp: `"127.0.0.1:${port}"` });
   daemon.write('dovegate.yaml', gate.configuration({ listeners: taken }));
-  daemon.signal('SIGHUP');
-  await daemon.waitForLog(
-    ({ event, text }) => event === 'reload-failed' && String(text).includes('another process listens there'),
-    'reload-failed',
-  );
-  const client = await gate.login();
-  assert.ok(await isServed(client));
-  client.close();
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
   const second = await runDovegate(['serve', '--config', daemon.configFile]);
   assert.equal(second.exit, 78, second.text);
