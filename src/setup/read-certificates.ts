@@ -4,6 +4,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
+import { whyFailed } from '../adapters/host/files.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */
@@ -91,12 +92,6 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
   };
 }
 
-const whyUnreadable: ReadonlyMap<string, string> = new Map([
-  ['ENOENT', 'there is no such file'],
-  ['EACCES', 'permission denied'],
-  ['EISDIR', 'it is a directory'],
-]);
-
 /** Looks at a path once only: files are replaced while they are read, and one that is away then is a fault like any other. */
 function readPem(key: TlsFileKey, path: string): { readonly text: string; readonly mode: number } {
   try {
@@ -107,9 +102,7 @@ function readPem(key: TlsFileKey, path: string): { readonly text: string; readon
     return { text: readFileSync(path, 'utf8'), mode };
   } catch (cause) {
     if (cause instanceof CertificateFault) throw cause;
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-    const why = whyUnreadable.get(code) ?? (code === '' ? 'it failed' : code);
-    throw new CertificateFault(key, `${path} cannot be read: ${why}`, cause);
+    throw new CertificateFault(key, `${path} cannot be read: ${whyFailed(cause)}`, cause);
   }
 }
 

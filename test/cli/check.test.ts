@@ -1,6 +1,6 @@
 // Goal: check tells everything that is wrong at once, each at its place, and nothing twice.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { deskConfiguration, openDesk } from './desk.js';
@@ -63,6 +63,22 @@ test('six mistakes are six problems with the right places', async (t) => {
   const sound = await run('check');
   assert.equal(sound.text, 'dovegate.yaml: no problems\n');
   assert.equal(sound.exit, 0);
+});
+
+test('files that include names and that are not there are said in words', async (t) => {
+  const { run, folder } = openDesk(t, `${deskConfiguration}include: [none.d/*.yaml, none.yaml, folder]\n`);
+  mkdirSync(join(folder, 'folder'));
+  const { text, exit } = await run('check');
+  assert.equal(exit, 78);
+  const told = text.split('\n').filter((line) => line.includes('include['));
+  assert.deepEqual(
+    told.map((line) => line.replace(/^\S+ /, '')),
+    [
+      'include[0]: none.d/*.yaml cannot be read: there is no such directory',
+      'include[1]: none.yaml cannot be read: there is no such file',
+      'include[2]: folder cannot be read: it is a directory',
+    ],
+  );
 });
 
 test('a group that this machine does not have ends check and serve alike', async (t) => {

@@ -79,11 +79,18 @@ export function whyUnreadable(path: string): string | undefined {
     closeSync(file);
     return found.isDirectory() ? 'it is a directory' : found.isFIFO() ? 'it is a pipe' : undefined;
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    if (code === 'ENOENT') return 'there is no such file';
-    if (code === 'EACCES') return 'permission denied';
-    return code === '' ? String(cause) : String(code);
+    return whyFailed(cause);
   }
+}
+
+/** What the system said when a path was to be read, as words behind `PATH cannot be read: `. */
+export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+  if (code === 'ENOENT') return `there is no such ${what}`;
+  if (code === 'ENOTDIR') return 'a part of its path is no directory';
+  if (code === 'EACCES') return 'permission denied';
+  if (code === 'EISDIR') return 'it is a directory';
+  return code === '' ? String(cause) : String(code);
 }
 
 /** The uid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */

@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, setPriority } from 'node:os';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
-import { listFiles, readText } from './files.js';
+import { listFiles, readText, whyFailed } from './files.js';
 
 /** The package's folder as seen from dist/adapters/host/process.js, and from build/src/adapters/host/process.js in a test build. */
 const folders = [new URL('../../../', import.meta.url), new URL('../../../../', import.meta.url)];
@@ -59,7 +59,20 @@ export function shippedPresets(): readonly string[] {
 }
 
 /** How a configuration is read: its files from the disk, presets from the package. */
-export const readFromDisk = { readText, glob: listFiles, presetText: shippedPreset };
+export const readFromDisk = {
+  readText: (path: string) => inWords(() => readText(path), 'file'),
+  glob: (pattern: string) => inWords(() => listFiles(pattern), 'directory'),
+  presetText: shippedPreset,
+};
+
+/** Throws in words what the system throws with its codes. */
+function inWords<Result>(read: () => Result, what: 'file' | 'directory'): Result {
+  try {
+    return read();
+  } catch (cause) {
+    throw new Error(whyFailed(cause, what), { cause });
+  }
+}
 
 /** The configuration where no option names one: that of DOVEGATE_CONFIG, else the one of the standard place. */
 export function standardConfig(): string {
