@@ -231,6 +231,9 @@ void test('watch, from its start to its end', { timeout: 300_000 }, async (t) =>
       await until(() => watch.of('stream-away').length === 1, 'away');
       assert.equal(await metric('dovegate_fleet_up'), 'dovegate_fleet_up 0');
       await until(() => status().away !== undefined, 'the status says so');
+      const shown = await desk.run('status');
+      assert.equal(shown.exit, 1);
+      assert.match(shown.text, /^not known: the stream cannot be read since \S+: .+\nuntil then: /);
       await new Promise((resolve) => {
         setTimeout(resolve, 12_000);
       });

@@ -31,20 +31,22 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
   if (isJson) {
     await screen.print(formatJson(status));
   } else {
-    const verdict = describeVerdict(status, status.findings);
-    await screen.print(screen.paint(status.findings.length === 0 ? 'good' : 'bad', verdict));
+    const { away, findings } = status;
+    const verdict = describeVerdict(status, findings);
+    if (away !== undefined) {
+      const text = printable(`not known: the stream cannot be read since ${away.since}: ${away.text}`);
+      await screen.print(screen.paint('bad', text));
+    }
+    await screen.print(
+      away === undefined
+        ? screen.paint(findings.length === 0 ? 'good' : 'bad', verdict)
+        : screen.paint('doubtful', `until then: ${verdict}`),
+    );
     const age = `as of ${status.at}, ${formatAge(ageMs)} ago`;
     const isOld = ageMs > oldMs;
     await screen.print(
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),
     );
-    if (status.away !== undefined)
-      await screen.print(
-        screen.paint(
-          'bad',
-          printable(`the stream cannot be read since ${status.away.since}: ${status.away.text}`),
-        ),
-      );
     await screen.print('');
     await printGates(screen, status);
   }
