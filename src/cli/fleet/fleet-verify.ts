@@ -79,7 +79,10 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     folder.writeStatus(status);
     const tookMs = systemClock.now() - startMs;
     if (flags.json) await screen.print(formatJson({ passed: findings.length === 0, ...status }));
-    else await printReport(screen, status, { findings, accepted, read, tookMs });
+    else {
+      const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
+      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds });
+    }
     await screen.flush();
     return findings.length === 0 ? exitCodes.ok : exitCodes.failed;
   } catch (fault) {
@@ -110,14 +113,24 @@ async function printReport(
     readonly accepted: number;
     readonly read: number;
     readonly tookMs: number;
+    /** How many ends of journals the kept line names, where one was given. */
+    readonly keptEnds: number | undefined;
   },
 ): Promise<void> {
-  const { findings, accepted, read, tookMs } = run;
+  const { findings, accepted, read, tookMs, keptEnds } = run;
   await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status, findings)));
   const seconds = Math.max(tookMs, 1) / 1000;
   const pace = read === 0 ? '' : ` in ${seconds.toFixed(1)} s (${Math.round(read / seconds)} a second)`;
   await screen.print(`read ${plural(read, 'record')}${pace}; ${status.records} in all runs`);
   if (accepted > 0) await screen.print(`${plural(accepted, 'finding')} of earlier runs accepted`);
+  if (keptEnds !== undefined) {
+    const kept = `the kept line names the ends of ${plural(keptEnds, 'journal')}`;
+    await screen.print(
+      findings.length === 0
+        ? `${kept}: all are in the stream`
+        : `${kept}: the findings say what is not there`,
+    );
+  }
   const { checkpoint } = status;
   if (checkpoint !== undefined)
     await screen.print(
