@@ -20,6 +20,8 @@ const verifyMs = 10_000;
 const statMs = 3_000;
 const writeMs = 5_000;
 const slowMs = 100;
+/** A try that takes longer than `slowMs` may have waited for a processor and not for the disk: the shortest of so many counts. */
+const triesMax = 3;
 
 export interface JournalLookOptions {
   readonly clock: Clock;
@@ -82,20 +84,26 @@ async function lookAtWriting(
   return within(writeMs, clock, tryWriting(name, directory, clock), late);
 }
 
-/** Not in the main thread: a disk that stands still would hold up everything that doctor has to say. */
-async function tryWriting(name: string, directory: string, clock: Clock): Promise<Look> {
+/** Not in the main thread: a disk that stands still would hold up everything that doctor has to say. Resolves to the time it took. */
+async function writeOnce(directory: string, clock: Clock): Promise<number> {
   const path = join(directory, `.doctor.${process.pid}`);
+  const startMs = clock.now();
+  const file = await open(path, 'wx', 0o600);
   try {
-    const startMs = clock.now();
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await unlink(path);
-      await file.write('x'.repeat(512));
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    const ms = clock.now() - startMs;
+    await unlink(path);
+    await file.write('x'.repeat(512));
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  return clock.now() - startMs;
+}
+
+async function tryWriting(name: string, directory: string, clock: Clock): Promise<Look> {
+  try {
+    let ms = await writeOnce(directory, clock);
+    for (let tries = 1; tries < triesMax && ms > slowMs && ms < writeMs / 4; tries += 1)
+      ms = Math.min(ms, await writeOnce(directory, clock));
     const text = `${directory} is writable; the disk took ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms for a record`;
     return ms > slowMs
       ? warning(name, text, 'commands that change something wait for it: a faster disk')

@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { formatBytes, lookAtJournal } from '../../../src/cli/health/journal-look.js';
+import { openFolder } from '../../kit/folder.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
 
 void test('bytes with a unit', () => {
@@ -17,6 +18,27 @@ void test('bytes with a unit', () => {
     '5.0 GiB',
     '3072 TiB',
   ]);
+});
+
+void test('a disk is slow when it is slow each time: once it may have been the processor', async (t) => {
+  const audit = { directory: openFolder(t), reserveBytes: 0 };
+  for (const [lateTries, status] of [
+    [2, 'ok'],
+    [3, 'warning'],
+  ] as const) {
+    let looks = 0;
+    let nowMs = 0;
+    // A try looks at the clock when it begins and when it is over.
+    const now = (): number => {
+      looks += 1;
+      if (looks % 2 === 0 && looks <= 2 * lateTries) nowMs += 200;
+      return nowMs;
+    };
+    const clock = { ...systemClock, now };
+    const options = { clock, daemonUid: undefined, told: undefined, verifyCommand: 'x' };
+    const [look] = await lookAtJournal({ audit }, options);
+    assert.equal(look?.status, status, look?.text);
+  }
 });
 
 void test('a disk that stands still is called bad in time, and nothing is left there', async () => {
