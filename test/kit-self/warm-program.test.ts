@@ -15,10 +15,8 @@ void test('what runs warm says the same as a process of its own, in any order', 
     [['--version'], {}],
     [['check'], { cwd: folder, env: { DOVEGATE_CONFIG: 'dovegate.yaml' } }],
     [['check', '--config', 'dovegate.yaml'], { cwd: other }],
-    [['status', '--no-such'], {}],
     [['audit', 'search'], { env: { DOVEGATE_CONFIG: join(folder, 'dovegate.yaml') } }],
     [['audit', 'hmac', 'x', other], { env: { DOVEGATE_CONFIG: undefined } }],
-    [['explain', '--help'], {}],
   ] as const)
     assert.deepEqual(await runWarm(args, options), await runDovegate(args, options), args.join(' '));
 });
