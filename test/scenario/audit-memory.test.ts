@@ -5,15 +5,16 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { readWhole } from '../adapters/journal/reading.js';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const memory = 'memory: shm/audit.ring, memory_size: 4MiB';
 const audit = (more: string): string => `{ directory: audit, reserve: 4KiB, sign_key: sign.pem, ${more} }`;
 const admin = 'admin: { unix: admin.sock }\n';
 
 async function open(t: Parameters<typeof openGateway>[0], more: string): Promise<Gateway> {
-  const sign = await runDovegate(['audit', 'keygen']);
+  const sign = await runWarm(['audit', 'keygen']);
   return openGateway(t, { audit: audit(more), more: admin, files: { 'sign.pem': sign.stdout.toString() } });
 }
 
@@ -33,7 +34,7 @@ async function killAmongReads({ daemon, backend, client }: Gateway, most: number
 }
 
 async function journalOf(daemon: Daemon): Promise<Record<string, unknown>> {
-  const told = await runDovegate(['status', '--json', '--socket', daemon.path('admin.sock')]);
+  const told = await runWarm(['status', '--json', '--socket', daemon.path('admin.sock')]);
   assert.equal(told.exit, 0, told.text);
   const { journal } = JSON.parse(told.stdout.toString());
   return journal;
@@ -56,7 +57,7 @@ test('SIGKILL in the middle of reads: what the backend saw has its admission aft
     backend.commands.map(({ user }) => user).filter((user) => !users.has(user)),
     [],
   );
-  const verified = await runDovegate(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
+  const verified = await runWarm(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
   assert.doesNotMatch(verified.text, /warning/);
 });
@@ -75,7 +76,7 @@ test('the memory went with a machine: the start says so, in the log, the journal
     starts.map(({ ring }) => ring),
     [undefined, 'missing'],
   );
-  const verified = await runDovegate(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
+  const verified = await runWarm(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
   const seq = String(starts[1]?.['seq']);
   assert.match(verified.text, new RegExp(`warning: \\S+: seq ${seq}: the memory of the run before was gone`));

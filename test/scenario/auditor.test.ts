@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readPage } from '../cli/docs-page.js';
 import { fencesOf } from '../cli/docs-steps.js';
-import { runDovegate } from '../kit/daemon.js';
 import { makeFolder, removeAfter } from '../kit/folder.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const alice = 'alice@example.org';
 const bob = 'bob@example.org';
@@ -73,7 +73,7 @@ function openStranger(t: TestContext, proof: string, publicPem: string) {
 const hasPython = spawnSync('python3', ['--version']).status === 0;
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 
-test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }, async (t) => {
+test('who read the mail of alice, and is the log complete?', { timeout: 180_000 }, async (t) => {
   const { daemon, client } = await openGateway(t, {
     policy,
     backend: {
@@ -99,7 +99,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 60_000 }
 
   // A journal has no earlier record than its first, so the time begins there.
   const from = String(records[0]?.['time']);
-  const audit = (...args: string[]) => runDovegate(['audit', ...args, '--config', daemon.configFile]);
+  const audit = (...args: string[]) => runWarm(['audit', ...args, '--config', daemon.configFile]);
 
   const text = await audit('report', '--mailbox', alice, '--from', from);
   assert.equal(text.exit, 0, text.text);

@@ -7,9 +7,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { configurationOf, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota', 'get'] };
 const why = 'dovegate: dovegate is not configured: dovegate.yaml:3';
@@ -42,7 +43,7 @@ async function openBroken(t: TestContext) {
 /** All notifications until one matches. */
 async function notified(notify: { receive(): string[] }, expected: RegExp): Promise<string[]> {
   const seen: string[] = [];
-  for (const since = Date.now(); Date.now() - since < 20_000; ) {
+  for (const since = Date.now(); Date.now() - since < 60_000; ) {
     seen.push(...notify.receive());
     if (seen.some((text) => expected.test(text))) return seen;
     await new Promise((resolve) => {
@@ -83,15 +84,15 @@ test('a broken file at the start: clients are refused with its place, and served
   });
   assert.deepEqual(bytes, []);
 
-  const status = await runDovegate(['status', '--config', file]);
+  const status = await runWarm(['status', '--config', file]);
   assert.equal(status.exit, 78, status.text);
   assert.match(status.text, /closed/);
   assert.match(status.text, /dovegate\.yaml:3:\d+: .*there is no policy "geheim"/);
-  const asJson = await runDovegate(['status', '--json', '--socket', join(folder, 'admin.sock')]);
+  const asJson = await runWarm(['status', '--json', '--socket', join(folder, 'admin.sock')]);
   assert.equal(asJson.exit, 78);
   const told: unknown = JSON.parse(asJson.stdout.toString());
   assert.equal(Reflect.get(Object(told), 'state'), 'closed');
-  const reload = await runDovegate(['reload', '--config', file]);
+  const reload = await runWarm(['reload', '--config', file]);
   assert.equal(reload.exit, 78, reload.text);
   assert.match(reload.text, /dovegate\.yaml:3:\d+: /);
   assert.deepEqual([existsSync(join(folder, 'audit')), backend.records.length], [false, 0]);
@@ -108,7 +109,7 @@ test('a broken file at the start: clients are refused with its place, and served
   assert.deepEqual(await ask(), { status: '+', logs: [] });
   await early.readEnd();
   await notified(notify, /^READY=1\nSTATUS=serves support/);
-  assert.equal((await runDovegate(['status', '--config', file])).exit, 0);
+  assert.equal((await runWarm(['status', '--config', file])).exit, 0);
   assert.equal(daemon.audit().filter(({ record }) => record['event'] === 'admission').length, 1);
   assert.equal((await daemon.stop()).code, 0);
 });
@@ -117,14 +118,14 @@ test('the repaired file is found without a signal, and taken at once by `reload`
   const { start, ask, file, good, broken } = await openBroken(t);
   const daemon = await start();
   writeFileSync(file, good);
-  await daemon.waitForLog(({ event }) => event === 'started', 'started without a signal', 30_000);
+  await daemon.waitForLog(({ event }) => event === 'started', 'started without a signal', 60_000);
   assert.equal((await ask()).status, '+');
   assert.equal((await daemon.stop()).code, 0);
 
   writeFileSync(file, broken);
   const again = await start();
   writeFileSync(file, good);
-  const reload = await runDovegate(['reload', '--config', file]);
+  const reload = await runWarm(['reload', '--config', file]);
   assert.equal(reload.exit, 0, reload.text);
   await again.waitForLog(({ event }) => event === 'started', 'started');
   assert.equal((await ask()).status, '+');
@@ -148,7 +149,7 @@ test('a start that fails with a good file refuses clients too, and ends to be st
   assert.deepEqual(await ask(), refused);
   const [seen] = await notified(notify, /^WATCHDOG=1/);
   assert.match(seen ?? '', /^READY=1\nSTATUS=closed: /);
-  const reload = await runDovegate(['reload', '--config', join(folder, 'dovegate.yaml')]);
+  const reload = await runWarm(['reload', '--config', join(folder, 'dovegate.yaml')]);
   assert.equal(reload.exit, 78, reload.text);
   assert.match(reload.text, /started again/);
   assert.equal((await daemon.exited).code, 78);

@@ -4,9 +4,10 @@
 // without room that serves more than emergencies, a retirement by size that `audit verify` does not report.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const listeners = `
   support: { unix: support.sock, mode: "0600", policy: support }
@@ -59,7 +60,7 @@ function masks(at: number, chars: number): string[] {
 }
 
 async function searched(daemon: Daemon): Promise<string> {
-  const found = await runDovegate(['audit', 'search', daemon.path('audit'), '--user', victim.user, '--json']);
+  const found = await runWarm(['audit', 'search', daemon.path('audit'), '--user', victim.user, '--json']);
   return found.stdout.toString();
 }
 
@@ -157,7 +158,7 @@ test('above max_size nothing young is retired: emergencies are served, and then 
   three.close();
   await patient.stop();
   assert.equal(backend.commands.length, sent + 1);
-  const verified = await runDovegate(['audit', 'verify', daemon.path('audit'), '--unsigned']);
+  const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned']);
   assert.equal(verified.exit, 0, verified.text);
   assert.match(verified.text, /records before \d{4}-\d\d-\d\dT[\d:.]+Z were retired by size/);
 });
