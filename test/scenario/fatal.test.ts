@@ -91,7 +91,7 @@ function eventsOf(daemon: Daemon): unknown[] {
 async function assertFatal(daemon: Daemon): Promise<void> {
   const since = Date.now();
   assert.deepEqual(await daemon.exited, { code: 70, signal: null });
-  assert.ok(Date.now() - since < 20_000);
+  assert.ok(Date.now() - since < 40_000);
   const told = daemon.logs.find(({ event }) => event === 'internal-error');
   assert.match(String(told?.['text']), /made to fail/);
 }
@@ -148,7 +148,9 @@ test('a start that fails after the journal was opened closes it', async (t) => {
   assert.equal((await daemon.stop()).code, 0);
 });
 
-test('an error while the disk of the journal hangs, with a long deadline: 70 within 20 s, and it says what was not closed', async (t) => {
+test('an error while the disk of the journal hangs, with a long deadline: 70 after the 15 s that a close has, and it says what was not closed', {
+  timeout: 120_000,
+}, async (t) => {
   const { env, stick } = stuckEnvOf(t, 'stopping');
   const { daemon } = await openGateway(t, {
     env,
