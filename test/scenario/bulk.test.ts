@@ -14,6 +14,7 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { ProgramOptions } from '../kit/program.js';
 import { authority, filesOf, hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const policy = `
     users: ["*"]
@@ -38,8 +39,11 @@ const linesOf = (text: string): Line[] =>
     .filter((line) => line.startsWith('{') && line.endsWith('}'))
     .map((line): Line => JSON.parse(line));
 
-const bulk = (daemon: Daemon, args: readonly string[], options?: ProgramOptions) =>
-  runDovegate(['send', '--socket', daemon.path('support.sock'), ...args], options);
+/** In a process of its own where it reads stdin. */
+const bulk = (daemon: Daemon, args: readonly string[], options?: ProgramOptions) => {
+  const all = ['send', '--socket', daemon.path('support.sock'), ...args];
+  return options === undefined ? runWarm(all) : runDovegate(all, options);
+};
 
 /** A run that can be ended; its output goes on in a text. */
 function begin(daemon: Daemon, args: readonly string[]) {
@@ -223,7 +227,7 @@ test('another command, list or server does not go on with a state, nor do two ru
 
 test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {
   const { daemon, backend } = await openGateway(t, {
-    policy: `${policy}\n    limits: { rate: 20/minute }`,
+    policy: `${policy}\n    limits: { rate: 20/hour }`,
     backend: { script: (_command, connection) => connection.status('+') },
   });
   const list = daemon.path('list');
@@ -305,7 +309,7 @@ test('a mask is listed by the server; a list of both kinds of names is read as t
     [['--users', '-', '--', 'quota', 'get'], 65],
     [['--rate', '3/s', '--', 'quota', 'get'], 64],
   ] as const)
-    assert.equal((await bulk(daemon, args)).exit, code, args.join(' '));
+    assert.equal((await bulk(daemon, args, {})).exit, code, args.join(' '));
   await daemon.stop();
   const gone = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], { stdin: 'u1@x.org\n' });
   assert.deepEqual([gone.exit, /cannot be reached/.test(gone.stderr)], [75, true], gone.stderr);
@@ -350,7 +354,7 @@ test('over TLS with an account, and over HTTP with a key', async (t) => {
       'create',
       'New',
     ];
-    const { exit, stdout, stderr } = await runDovegate(['send', ...where, ...asked]);
+    const { exit, stdout, stderr } = await runWarm(['send', ...where, ...asked]);
     assert.equal(exit, 1, stderr);
     const lines = linesOf(stdout.toString());
     assert.equal(lines.filter(({ result }) => result === 'ok').length, 11, stderr);
