@@ -158,7 +158,7 @@ export interface OpenPage {
   readonly answer: PageDoorOptions['answer'];
 }
 
-/** A search may wait for its turn, and is read at a low priority. */
+/** Its answers are longer than those of the admin socket. */
 const pageConnectionMs = 20_000;
 
 function pageDoors(

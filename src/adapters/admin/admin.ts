@@ -7,7 +7,7 @@ import { type Server as Acceptor, createServer as createAcceptor, type Socket } 
 import { TokenBuckets } from '../../concurrency/limits.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import {
   type AccessRefusal,
   type Act,
@@ -35,7 +35,7 @@ export interface AdminDoor {
   readonly secure?: (socket: Socket) => Promise<Socket>;
   /** Answers here instead of the pages and actions; tells when it has read the body. */
   readonly answer?: (request: IncomingMessage, onWhole: () => void) => Promise<Answer>;
-  /** From accept to the last byte of the answer, instead of what holds elsewhere. */
+  /** From accept to the whole request, and from the answer to its last byte, instead of what holds elsewhere. */
   readonly connectionMs?: number;
 }
 
@@ -277,14 +277,23 @@ export interface Connection {
 export const connectionsMax = 64;
 /** From accept to the first byte. Clients connect in order to send. */
 const firstByteMs = 1_000;
-/** From accept to the last byte of the answer: a client that is slow on purpose holds a place no longer than that. */
+/** From accept to the whole request, and again from the answer to its last byte: a slow client holds a place no longer than that. */
 const usualConnectionMs = 10_000;
+/** From the request to the answer. That is our own time: on a loaded machine a reload takes long, and its client waits 30 s. */
+const workingMs = 60_000;
 
 /**
  * Waiting for the request, making the answer, or waiting for the client to read it. Silent connections and half requests are one
  * stage: if silent ones went first, one byte from each of a stranger's connections would make all probes go first.
  */
 type Stage = 'waiting' | 'working' | 'answered';
+
+interface Open {
+  readonly network: string;
+  stage: Stage;
+  /** Closes the connection when the time of its stage is over. */
+  timer: Timer;
+}
 
 /**
  * The connections of one socket: how many there are at once, how long each may take, and which one is closed for a new one. Connections
@@ -295,9 +304,7 @@ export class Connections {
   readonly #clock: Clock;
   readonly #connectionMs: number;
   /** In the order of their accept. */
-  readonly #open = new Map<Connection, { readonly network: string; stage: Stage }>();
-  /** What they are sent takes as long as it takes. */
-  readonly #long = new WeakSet<Connection>();
+  readonly #open = new Map<Connection, Open>();
 
   constructor(clock: Clock, connectionMs = usualConnectionMs) {
     this.#clock = clock;
@@ -315,29 +322,40 @@ export class Connections {
       going.destroy();
       if (going === connection) return;
     }
-    this.#open.set(connection, { network, stage: 'waiting' });
-    let timer = this.#clock.setTimer(firstByteMs, () => {
-      if (connection.bytesRead === 0) connection.destroy();
-      else
-        timer = this.#clock.setTimer(this.#connectionMs - firstByteMs, () => {
-          if (!this.#long.has(connection)) connection.destroy();
-        });
-    });
+    const open: Open = {
+      network,
+      stage: 'waiting',
+      timer: this.#clock.setTimer(firstByteMs, () => void this.#firstByteDue(connection, open)),
+    };
+    this.#open.set(connection, open);
     connection.once('close', () => {
-      timer.cancel();
+      open.timer.cancel();
       this.#open.delete(connection);
     });
   }
 
-  /** Its time is no longer bounded here; when there are too many, it may be closed for a new one all the same. */
+  /** What it is sent takes as long as it takes; when there are too many, it may be closed for a new one all the same. */
   prolong(connection: Connection): void {
-    this.#long.add(connection);
+    this.become(connection, 'answered');
+    this.#open.get(connection)?.timer.cancel();
   }
 
-  /** `working`: its request has come whole; `answered`: its answer was written. */
+  /** `working`: its request has come whole; `answered`: its answer was written. An answer may come before the whole request. */
   become(connection: Connection, stage: 'working' | 'answered'): void {
     const open = this.#open.get(connection);
-    if (open !== undefined) open.stage = stage;
+    if (open === undefined || open.stage === 'answered') return;
+    open.stage = stage;
+    open.timer.cancel();
+    const ms = stage === 'working' ? workingMs : this.#connectionMs;
+    open.timer = this.#clock.setTimer(ms, () => void connection.destroy());
+  }
+
+  /** A process that was held up sees its timers before what came meanwhile, so it looks a turn later. */
+  async #firstByteDue(connection: Connection, open: Open): Promise<void> {
+    await this.#clock.nextTurn();
+    if (this.#open.get(connection) !== open || open.stage !== 'waiting') return;
+    if (connection.bytesRead === 0) connection.destroy();
+    else open.timer = this.#clock.setTimer(this.#connectionMs - firstByteMs, () => void connection.destroy());
   }
 
   /** Closes all of them. */

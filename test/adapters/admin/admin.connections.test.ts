@@ -52,6 +52,41 @@ test('the first byte is due within a second, all of it within ten', async () => 
   assert.equal(clock.timers, 0);
 });
 
+test('a first byte that came while the process was held up is seen', async () => {
+  const clock = createFakeClock();
+  const late = accept(new Connections(clock));
+  clock.advanceNow(1_000);
+  late.bytesRead = 1;
+  await clock.advance(8_999);
+  assert.equal(late.isOpen, true);
+  await clock.advance(1);
+  assert.equal(late.isOpen, false);
+});
+
+test('the time in which an answer is made is not that of the client, who has ten seconds again to take it', async () => {
+  const clock = createFakeClock();
+  const connections = new Connections(clock);
+  const [reload, endless, stream] = [accept(connections), accept(connections), accept(connections)];
+  for (const each of [reload, endless, stream]) {
+    each.bytesRead = 1;
+    connections.become(each, 'working');
+  }
+  await clock.advance(59_999);
+  connections.become(reload, 'answered');
+  connections.prolong(stream);
+  await clock.advance(1);
+  assert.deepEqual([reload.isOpen, endless.isOpen, stream.isOpen], [true, false, true]);
+  // The rest of a request that was answered early changes nothing.
+  connections.become(reload, 'working');
+  await clock.advance(9_998);
+  assert.equal(reload.isOpen, true);
+  await clock.advance(1);
+  assert.deepEqual([reload.isOpen, stream.isOpen], [false, true]);
+  await clock.advance(600_000);
+  assert.equal(stream.isOpen, true);
+  assert.equal(clock.timers, 0);
+});
+
 test('a new connection always finds a place: the oldest without a whole request goes', () => {
   const connections = new Connections(createFakeClock());
   const all = fill(connections);
