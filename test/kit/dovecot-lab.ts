@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Owner } from './folder.js';
+import { endWriters, type Owner } from './folder.js';
 import { freePorts } from './free-ports.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { openRawClient } from './raw-client.js';
@@ -95,6 +95,8 @@ export async function openLab(
   };
   owner.after(async () => {
     await stop();
+    // A folder that is written to cannot be removed, and after a hook that fails nothing is ended: the run would not end.
+    await endWriters(folder);
     rmSync(folder, { recursive: true, force: true });
   });
 

@@ -45,11 +45,17 @@ export function endBefore(folder: string, end: () => Promise<unknown>): void {
   endings.set(folder, [...(endings.get(folder) ?? []), end]);
 }
 
+/** Ends whoever writes into the folder, or into one below it. */
+export async function endWriters(folder: string): Promise<void> {
+  const places = [...endings.keys()].filter((place) => place === folder || place.startsWith(`${folder}/`));
+  await Promise.all(places.flatMap((place) => endings.get(place) ?? []).map((end) => end()));
+  for (const place of places) endings.delete(place);
+}
+
 /** Removes the folder at the owner's end, after what was asked of it before. */
 export function removeAfter(owner: Owner, folder: string): void {
   owner.after(async () => {
-    await Promise.all((endings.get(folder) ?? []).map((end) => end()));
-    endings.delete(folder);
+    await endWriters(folder);
     // Node 20 has `passed` on its test context, though not in the types.
     if (Reflect.get(owner, 'passed') === false) console.error(`kept because the test failed: ${folder}`);
     else removeFolder(folder);
