@@ -7,6 +7,7 @@ export interface TcpCounter {
   readonly port: number;
   /** Connections accepted so far. */
   readonly connections: number;
+  /** Those whose client has not ended them. */
   readonly openConnections: number;
   /** Connections on which the client sent a ClientHello: at once, or behind STARTTLS. */
   readonly tlsHandshakes: number;
@@ -49,9 +50,14 @@ export async function openTcpCounter(target: {
     client.on('data', look);
     client.pipe(backend);
     backend.pipe(client);
-    client.once('close', () => {
-      openConnections -= 1;
-    });
+    // The target may take its time to end too.
+    let isOpen = true;
+    for (const event of ['end', 'close']) {
+      client.once(event, () => {
+        if (isOpen) openConnections -= 1;
+        isOpen = false;
+      });
+    }
     for (const [socket, other] of [
       [client, backend],
       [backend, client],
