@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { builtProgram } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
+import { runWarmDoveadm } from '../kit/warm-program.js';
 import { alice, labTestMs, releasesAsked } from './real-gateway.js';
 import { type TypedLine, typedLines } from './typed-lines.js';
 
@@ -93,7 +94,11 @@ function runReal(lab: Lab, typed: TypedLine): Promise<ProgramResult> {
 function runOurs(lab: Lab, link: string, typed: TypedLine): Promise<ProgramResult> {
   const user = typed.changes === true ? twins.ours : alice;
   const socket = typed.isLocal === true ? undefined : lab.unixPreauth;
-  return run(link, wordsOf(typed, user, socket), { stdin: typed.stdin ?? '', socket: lab.unixPreauth });
+  const words = wordsOf(typed, user, socket);
+  // What reads stdin needs a process of its own; that shows the way from the name to the program as well.
+  return typed.stdin === undefined
+    ? runWarmDoveadm(words, { env: environment(lab.unixPreauth) })
+    : run(link, words, { stdin: typed.stdin, socket: lab.unixPreauth });
 }
 
 function run(
@@ -101,8 +106,11 @@ function run(
   words: readonly string[],
   { stdin = '', socket }: { stdin?: string; socket?: string } = {},
 ): Promise<ProgramResult> {
-  const env = { DOVEGATE_CLIENT_CONFIG: '/nonexistent/client.yaml', DOVEADM_SOCKET: socket };
-  return runProgram(process.execPath, [link, ...words], { stdin, env });
+  return runProgram(process.execPath, [link, ...words], { stdin, env: environment(socket) });
+}
+
+function environment(socket: string | undefined): Readonly<Record<string, string | undefined>> {
+  return { DOVEGATE_CLIENT_CONFIG: '/nonexistent/client.yaml', DOVEADM_SOCKET: socket };
 }
 
 /** As latin1, so that no byte is lost; users by one name. */

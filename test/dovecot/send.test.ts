@@ -10,6 +10,7 @@ import { parse } from 'yaml';
 import { runDovegate } from '../kit/daemon.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 import { alice, labTestMs, releasesAsked } from './real-gateway.js';
 
 interface Tried {
@@ -154,7 +155,8 @@ function runReal(lab: Lab, name: string, way: Tried, format: string | undefined)
 function runOurs(lab: Lab, name: string, way: Tried, format: string | undefined): Promise<ProgramResult> {
   const args = ['send', '--socket', lab.unixPreauth, '--user', userFor(name, twins.ours)];
   if (format !== undefined) args.push('--format', format);
-  return runDovegate([...args, '--', ...name.split(' '), ...way.args], { stdin: way.stdin ?? '' });
+  args.push('--', ...name.split(' '), ...way.args);
+  return way.stdin === undefined ? runWarm(args) : runDovegate(args, { stdin: way.stdin });
 }
 
 function shown({ stdout }: ProgramResult, way: Tried): string {

@@ -1,9 +1,12 @@
 // The process behind `runWarm`: subcommands of the built program, one after another, each with its own arguments, environment and folder.
-// The only argument is the path of dist/cli/program.js.
+// The only argument is the folder of the built program, dist.
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /** What the process is asked. */
 export interface WarmAsked {
+  /** The name that it is called by. */
+  readonly name: 'dovegate' | 'doveadm';
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
@@ -46,16 +49,13 @@ function taken(pieces: Buffer[]): string {
   return Buffer.concat(pieces.splice(0)).toString('base64');
 }
 
-async function run(
-  program: { runDovegate(args: readonly string[]): Promise<number> },
-  { args, env, cwd }: WarmAsked,
-): Promise<WarmAnswer> {
-  for (const name of Object.keys(process.env)) delete process.env[name];
+async function run({ name, args, env, cwd }: WarmAsked): Promise<WarmAnswer> {
+  for (const variable of Object.keys(process.env)) delete process.env[variable];
   Object.assign(process.env, env);
   process.chdir(cwd);
   let exit: number | undefined;
   try {
-    exit = await program.runDovegate(args);
+    exit = name === 'doveadm' ? await doveadm(args, process.env) : await runDovegate(args);
   } catch (fault) {
     // As main.ts does.
     process.stderr.write(`dovegate: internal error: ${String(fault)}\n`);
@@ -66,7 +66,10 @@ async function run(
 }
 
 process.on('disconnect', () => process.exit());
-const program = await import(pathToFileURL(process.argv[2] ?? '').href);
+// As main.ts does.
+const load = (file: string) => import(pathToFileURL(join(process.argv[2] ?? '', file)).href);
+const { runDovegate } = await load('cli/program.js');
+const { doveadm } = await load('cli/doveadm/doveadm.js');
 process.on('message', (asked: WarmAsked) => {
-  void run(program, asked).then((answer) => process.send?.(answer));
+  void run(asked).then((answer) => process.send?.(answer));
 });

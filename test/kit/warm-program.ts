@@ -2,7 +2,7 @@
 // do. They run in one child process, whose modules stay loaded. What reads stdin or stays (`serve`, `--watch`) needs `runDovegate`, and
 // so does a test of the process itself: its signals, its memory, a stdout that is closed.
 import { type ChildProcess, fork } from 'node:child_process';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { builtProgram } from './daemon.js';
 import type { ProgramOptions, ProgramResult } from './program.js';
@@ -22,16 +22,29 @@ let last: Promise<unknown> = Promise.resolve();
 
 /** As `runDovegate`; one after another. Rejects when the process ended, or did not answer within 60 s. */
 export function runWarm(args: readonly string[], options: WarmOptions = {}): Promise<WarmResult> {
-  const result = last.then(() => ask(args, options));
+  return runAs('dovegate', args, options);
+}
+
+/** As {@link runWarm}, for the program under the name doveadm. */
+export function runWarmDoveadm(args: readonly string[], options: WarmOptions = {}): Promise<WarmResult> {
+  return runAs('doveadm', args, options);
+}
+
+function runAs(name: WarmAsked['name'], args: readonly string[], options: WarmOptions): Promise<WarmResult> {
+  const result = last.then(() => ask(name, args, options));
   last = result.catch(() => undefined);
   return result;
 }
 
-async function ask(args: readonly string[], options: WarmOptions): Promise<WarmResult> {
+async function ask(
+  name: WarmAsked['name'],
+  args: readonly string[],
+  options: WarmOptions,
+): Promise<WarmResult> {
   const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
   );
-  const asked: WarmAsked = { args, env: Object.fromEntries(env), cwd: options.cwd ?? process.cwd() };
+  const asked: WarmAsked = { name, args, env: Object.fromEntries(env), cwd: options.cwd ?? process.cwd() };
   const answer = await answerOf(asked);
   const stdout = Buffer.from(answer.stdout, 'base64');
   const stderr = Buffer.from(answer.stderr, 'base64').toString();
@@ -48,7 +61,7 @@ function answerOf(asked: WarmAsked): Promise<WarmAnswer> {
     const end = (code: number | null, signal: string | null): void => {
       clearTimeout(timer);
       child = undefined;
-      reject(new Error(`dovegate ${asked.args.join(' ')}: its process ended with ${code ?? signal}`));
+      reject(new Error(`${asked.name} ${asked.args.join(' ')}: its process ended with ${code ?? signal}`));
     };
     const timer = setTimeout(() => asks.kill('SIGKILL'), timeoutMs);
     asks.once('exit', end);
@@ -66,6 +79,5 @@ function answerOf(asked: WarmAsked): Promise<WarmAnswer> {
 
 function start(): ChildProcess {
   const path = fileURLToPath(new URL('./warm-program-child.js', import.meta.url));
-  const program = join(dirname(builtProgram), 'cli/program.js');
-  return fork(path, [program], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
+  return fork(path, [dirname(builtProgram)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
 }
