@@ -5,9 +5,9 @@
 // What must not happen: anything that a line of the text asks for.
 // Its limit stands in doveadm-server as a number; a copy with a smaller one makes this short. DOVEGATE_ROUNDS=5 takes the real one.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CommandFailed,
@@ -31,24 +31,40 @@ import {
 const bob = 'bob@example.org';
 const isReal = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
 const realLimitMs = 300_000;
-const limitMs = isReal ? realLimitMs : 2_000;
-/** How long it is stopped. */
-const stallMs = limitMs + (isReal ? 10_000 : 400);
+/** A slow machine needs a longer one: the limit is for the whole text, and the servers have to be stopped within it. */
+const limitsMs: readonly [number, ...number[]] = isReal ? [realLimitMs] : [2_000, 8_000, 30_000];
+/** How much longer it is stopped. */
+const moreMs = isReal ? 10_000 : 400;
 
 const command = `\t${bob}\tmailbox create\tEvil`;
 for (const release of releasesAsked()) {
   test(`Dovecot ${release}: stopped within a text`, { timeout: (isReal ? 3 : 1) * labTestMs }, async (t) => {
     const lab = await openRealDovecot(t, release);
     if ('skip' in lab) return t.skip(lab.skip);
-    t.diagnostic(`Dovecot ${lab.version}, ${limitMs} ms`);
-    if (!isReal && !(await makeImpatient(lab)))
+    t.diagnostic(`Dovecot ${lab.version}`);
+    let [limitMs] = limitsMs;
+    if (!isReal && !(await makeImpatient(lab, limitMs)))
       return t.skip('the limit of this doveadm-server was not found');
+    /** Repeats what gives how many servers were stopped, with a longer limit, until that is `wanted`. */
+    const patiently = async (wanted: number, run: () => Promise<number>): Promise<void> => {
+      for (;;) {
+        const stopped = await run();
+        if (stopped >= wanted) return;
+        const longer = limitsMs.find((each) => each > limitMs);
+        assert.ok(longer !== undefined, `${stopped} of ${wanted} servers could be stopped in time`);
+        t.diagnostic(`${stopped} of ${wanted} servers were stopped within ${limitMs} ms`);
+        limitMs = longer;
+        await makeImpatient(lab, limitMs);
+      }
+    };
 
     await t.test('as it is, a text becomes commands', async () => {
-      const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+      const timeoutMs = 2 * limitMs + 60_000;
+      const client = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs });
       client.sendCommand({ user: alice, fields: ['save'] });
       await client.write('Subject: x\r\n\r\nwords ');
-      await sleep(stallMs);
+      // Its limit is over, and it has said so.
+      assert.notEqual((await client.readReply()).status, '+');
       await client.write(`${command}Direct\r\n.${command}Dot\r\n`);
       client.halfClose();
       await client.closed;
@@ -77,26 +93,30 @@ for (const release of releasesAsked()) {
       for (const name of begun) await lab.doveadm(['mailbox', 'delete', '-u', bob, name]);
     });
 
-    for (const [way, more] of [
-      ['starttls', ''],
-      ['starttls', `limits: { input_time: ${Math.round(limitMs / 2)}ms }`],
-      ['unix', ''],
-      ['tcp', ''],
+    for (const [way, isHasty] of [
+      ['starttls', false],
+      ['starttls', true],
+      ['unix', false],
+      ['tcp', false],
     ] as const) {
-      await t.test(`through the daemon, ${way} ${more}: nothing is carried out`, async (sub) => {
+      const title = `through the daemon, ${way}${isHasty ? ', whose own time is shorter' : ''}`;
+      const run = async (sub: TestContext): Promise<number> => {
+        const more = isHasty ? `limits: { input_time: ${Math.round(limitMs / 2)}ms }` : '';
         const gateway = await openRealGateway(sub, lab, { allow: ['save'], way, more, connections: 8 });
         const clients = new Map<string, RawClient>();
-        for (const name of Object.keys(stories)) {
-          const client = await gateway.client({ minor: 2 });
-          client.sendCommand({ user: alice, fields: ['save'] });
-          await client.write(lead);
-          clients.set(name, client);
-        }
+        for (const name of Object.keys(stories)) clients.set(name, await gateway.client({ minor: 2 }));
+        // All of them first: the time of a text begins with its command.
+        await Promise.all(
+          [...clients.values()].map((client) => {
+            client.sendCommand({ user: alice, fields: ['save'] });
+            return client.write(lead);
+          }),
+        );
         const sendAll = (which: 'before' | 'after'): void => {
           for (const [name, client] of clients)
             client.write(stories[name]?.[which] ?? '').catch(() => undefined);
         };
-        const stopped = await stall(lab, sendAll);
+        const stopped = await stall(lab, limitMs, sendAll);
         for (const client of clients.values()) client.close();
         assert.deepEqual(await evilOf(lab), []);
         const errors = (await gateway.finish()).map(({ record }) => record['error']);
@@ -105,17 +125,24 @@ for (const release of releasesAsked()) {
         const refused = errors.filter((error) => error === 'input-command-like').length;
         sub.diagnostic(`${stopped} stopped; ${early} gave the text up, ${refused} never got the line`);
         // Where our own time was over before, nobody is left to hear that it was given up.
-        if (more === '' && !isReal) assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
-      });
+        if (stopped >= heldBy[way] && !isHasty && !isReal)
+          assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
+        return stopped;
+      };
+      await t.test(`${title}: nothing is carried out`, (sub) =>
+        patiently(isHasty ? 0 : heldBy[way], () => run(sub)),
+      );
     }
 
-    for (const [way, inputTimeMs] of [
-      ['starttls', 240_000],
-      ['starttls', limitMs / 2],
-      ['unix', 240_000],
-      ['tcp', 240_000],
+    for (const [way, isHasty] of [
+      ['starttls', false],
+      ['starttls', true],
+      ['unix', false],
+      ['tcp', false],
     ] as const) {
-      await t.test(`from the library, ${way}, ${inputTimeMs} ms: nothing is carried out`, async (sub) => {
+      const title = `from the library, ${way}${isHasty ? ', whose own time is shorter' : ''}`;
+      const run = async (sub: TestContext): Promise<number> => {
+        const inputTimeMs = isHasty ? limitMs / 2 : 240_000;
         const feeds = new Map<string, (text: string) => void>();
         const ends: Promise<string>[] = [];
         const names = Object.keys(stories);
@@ -131,14 +158,19 @@ for (const release of releasesAsked()) {
         const feedAll = (which: 'before' | 'after'): void => {
           for (const [name, feed] of feeds) feed(stories[name]?.[which] ?? '');
         };
-        const stopped = await stall(lab, feedAll, 400);
+        const stopped = await stall(lab, limitMs, feedAll, 400);
         const said = await Promise.all(ends);
         assert.deepEqual(await evilOf(lab), []);
         sub.diagnostic(`${stopped} stopped; ${said.join(', ')}`);
         assert.ok(!said.includes('saved'));
         const refused = said.filter((end) => end === 'input-command-like').length;
-        if (!isReal) assert.ok(way === 'tcp' ? refused >= 4 : refused === 0);
-      });
+        if (way !== 'tcp') assert.equal(refused, 0);
+        else if (stopped >= heldBy[way] && !isReal) assert.ok(refused >= 4);
+        return stopped;
+      };
+      await t.test(`${title}: nothing is carried out`, (sub) =>
+        patiently(isHasty ? 0 : heldBy[way], () => run(sub)),
+      );
     }
   });
 }
@@ -146,6 +178,7 @@ for (const release of releasesAsked()) {
 /** Sends, stops the servers for longer than they wait, sends more meanwhile, and waits until they are gone. Gives how many there were. */
 async function stall(
   lab: Lab,
+  limitMs: number,
   sendAll: (which: 'before' | 'after') => void,
   sendingMs = 50,
 ): Promise<number> {
@@ -155,7 +188,7 @@ async function stall(
   const servers = serversOf(lab);
   for (const pid of servers) signal(pid, 'SIGSTOP');
   sendAll('after');
-  await sleep(stallMs);
+  await sleep(limitMs + moreMs);
   for (const pid of servers) signal(pid, 'SIGCONT');
   while (serversOf(lab).some((pid) => servers.includes(pid))) await sleep(50);
   return servers.length;
@@ -203,6 +236,9 @@ function openFeed(): { input: AsyncIterable<string>; feed: (text: string) => voi
 /** Enough for a text to be sent before its end is here. */
 const lead = `Subject: x\r\n\r\n${'line of the text\r\n'.repeat(70_000)}`;
 
+/** Servers with a text when they are stopped: in clear the floods of commands are refused before. */
+const heldBy = { starttls: 6, unix: 6, tcp: 3 } as const;
+
 /** A line that is a command from nearly every place in it. */
 const trap = (name: string, first = 'words '): string => `${first}${'D'.repeat(9_000)}${command}${name}\r\n`;
 
@@ -217,7 +253,7 @@ const stories: Readonly<Record<string, { readonly before: string; readonly after
 };
 
 /** Gives the instance a copy of its doveadm-server whose limit is smaller; false: it is not as expected. */
-async function makeImpatient(lab: Lab): Promise<boolean> {
+async function makeImpatient(lab: Lab, limitMs: number): Promise<boolean> {
   const root = lab.folder.slice(0, lab.folder.length - lab.inRoot(lab.folder).length);
   const program = readFileSync(join(root, '/usr/lib/dovecot/doveadm-server'));
   // mov edi, 300000: an argument of the call that starts the timer, on x86-64.
@@ -231,6 +267,8 @@ async function makeImpatient(lab: Lab): Promise<boolean> {
   if (at < 0 || program.includes(wanted, at + 1)) return false;
   given.copy(program, at);
   const path = join(lab.folder, 'doveadm-server');
+  // One that runs cannot be written to.
+  rmSync(path, { force: true });
   writeFileSync(path, program, { mode: 0o755 });
   await lab.writeExtraConf(
     `doveadm_password = ${backendPassword}\nservice doveadm {\n  executable = ${lab.inRoot(path)}\n}\n`,
