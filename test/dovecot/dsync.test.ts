@@ -36,7 +36,7 @@ for (const release of releasesAsked()) {
         const gateway = await openRealGateway(sub, lab, mode === '' ? {} : { policy });
         const port = await openDoor(sub, gateway.daemon.path('support.sock'));
         const result = await second.doveadm(['sync', '-u', alice, `tcp:127.0.0.1:${port}`], {
-          timeoutMs: 20_000,
+          timeoutMs: 120_000,
         });
         assert.notEqual(result.exit, 0);
         const [completion] = completionsOf(await gateway.finish());
@@ -52,7 +52,7 @@ for (const release of releasesAsked()) {
       // Mailbox by mailbox: two INBOXes that know nothing of each other never come to an end, also without us.
       for (const mailbox of ['OfTheSecond', 'Archive', 'Big', 'OfTheSecond']) {
         const sync = ['sync', '-u', alice, '-m', mailbox, `tcp:127.0.0.1:${port}`];
-        const result: ProgramResult = await second.doveadm(sync, { timeoutMs: 60_000 });
+        const result: ProgramResult = await second.doveadm(sync, { timeoutMs: 120_000 });
         assert.equal(result.exit, 0, result.text);
         assert.deepEqual(mailsOf(second, mailbox), mailsOf(lab, mailbox));
       }

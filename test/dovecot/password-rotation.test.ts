@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { runDovegate } from '../kit/daemon.js';
+import { setTimeout as pause } from 'node:timers/promises';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
 
 const newPassword = 'Heron2+Granite/zither4';
@@ -28,6 +29,7 @@ for (const release of releasesAsked()) {
       while (!clients.isOver) {
         client.sendCommand({ user: alice, fields: ['quota get'] });
         statuses.push((await client.readReply()).status);
+        await pause(10);
       }
     });
     const more = async (count: number): Promise<void> => {
@@ -36,7 +38,7 @@ for (const release of releasesAsked()) {
     };
     const reload = async (text: string): Promise<void> => {
       daemon.write('dovegate.yaml', text);
-      const done = await runDovegate(['reload', '--config', daemon.configFile], { cwd: daemon.folder });
+      const done = await runWarm(['reload', '--config', daemon.configFile], { cwd: daemon.folder });
       assert.equal(done.exit, 0, done.text);
     };
     await more(20);

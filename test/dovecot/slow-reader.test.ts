@@ -43,7 +43,7 @@ for (const release of releasesAsked()) {
       files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), password: `${backendPassword}\n` },
     });
     const open = async (): Promise<RawClient> => {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 15_000 });
+      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 60_000 });
       t.after(() => client.close());
       return client;
     };
