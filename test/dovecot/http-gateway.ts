@@ -20,7 +20,21 @@ export async function openHttpGateway(
   policy: string,
   options: RealGatewayOptions = {},
 ): Promise<HttpGateway> {
-  const key = makeKey(randomBytes(keyBytes));
+  const { gateway, port, keys } = await openKeysGateway(owner, lab, new Map([['panel', policy]]), options);
+  return { gateway, port, key: keys.get('panel') ?? '' };
+}
+
+/** A key for each policy, both of one name; `keys` are their texts. */
+export async function openKeysGateway(
+  owner: Owner,
+  lab: Lab,
+  policies: ReadonlyMap<string, string>,
+  options: RealGatewayOptions = {},
+): Promise<{ gateway: RealGateway; port: number; keys: ReadonlyMap<string, string> }> {
+  const keys = new Map([...policies.keys()].map((name) => [name, makeKey(randomBytes(keyBytes))]));
+  const keyLines = [...keys].map(
+    ([name, key]) => `      ${name}: { hash: "${hashKey(key)}", policy: ${name}, expires: 2099-01-01 }`,
+  );
   const [port = 0] = await freePorts(1);
   const gateway = await openRealGateway(owner, lab, {
     way: 'unix',
@@ -30,9 +44,10 @@ export async function openHttpGateway(
     tcp: 127.0.0.1:${port}
     protocol: http
     tls: { mode: off }
-    keys: { panel: { hash: "${hashKey(key)}", policy: panel, expires: 2099-01-01 } }`,
-    policies: `  panel:${policy}`,
+    keys:
+${keyLines.join('\n')}`,
+    policies: [...policies].map(([name, policy]) => `  ${name}:${policy}`).join('\n'),
     more: `server_commands: { default: all }\n${options.more ?? ''}`,
   });
-  return { gateway, port, key };
+  return { gateway, port, keys };
 }

@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { DotEncoder } from '../../src/protocol/text.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
-import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { openRawClient, type RawClient, type RawReply } from '../kit/raw-client.js';
 import type { AuditLine } from '../kit/traces.js';
 import {
   alice,
@@ -276,9 +276,8 @@ for (const release of releasesAsked()) {
           await client.write(text).catch(() => undefined);
           client.halfClose();
           await client.closed;
-          const { text: list } = await lab.doveadm(['mailbox', 'list', '-u', alice]);
-          const isRun = list.includes('FromTheMail');
-          if (isRun) await lab.doveadm(['mailbox', 'delete', '-u', alice, 'FromTheMail']);
+          const isRun = (await askDirectly(lab, ['mailbox list'])).cells.includes('FromTheMail');
+          if (isRun) await askDirectly(lab, ['mailbox delete', 'FromTheMail']);
           return isRun;
         };
         let seen = 0;
@@ -295,6 +294,16 @@ for (const release of releasesAsked()) {
       },
     );
   });
+}
+
+/** Dovecot's own answer to alice, which is `+`. */
+async function askDirectly(lab: Lab, fields: readonly string[]): Promise<RawReply> {
+  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+  client.sendCommand({ user: alice, fields });
+  const reply = await client.readReply();
+  assert.equal(reply.status, '+', fields.join(' '));
+  client.close();
+  return reply;
 }
 
 /** Sends the command and the text, dots stuffed where they must be, in one write. */

@@ -46,8 +46,7 @@ for (const release of releasesAsked()) {
         const listed = JSON.stringify(namespaces.map(asYaml));
         // Without the list only names that end in INBOX are known to be doubtful.
         for (const said of /inbox$/i.test(other) ? [undefined, listed] : [listed]) {
-          await denyHolds(sub, lab, said, other);
-          await allowHolds(sub, lab, said, namespaces, other);
+          await rulesHold(sub, lab, said, namespaces, other);
         }
       });
     }
@@ -217,13 +216,19 @@ async function byGuid({ unixPreauth, series }: Lab, namespaces: readonly Namespa
   assert.ok(!passesAllow(question, ['INBOX']));
 }
 
-/** With `deny` on INBOX its other name is refused too, and what stands beside it is served. */
-async function denyHolds(
+/**
+ * With `deny` on INBOX its other name is refused too; what `INBOX/*` is allowed, the INBOX is not, and what stands beside it is served.
+ * A listener for each policy.
+ */
+async function rulesHold(
   t: TestContext,
   lab: Lab,
-  namespaces: string | undefined,
+  said: string | undefined,
+  namespaces: readonly Namespace[],
   other: string,
 ): Promise<void> {
+  const prefix = namespaces[0]?.prefix ?? '';
+  const patterns = JSON.stringify([...namespaces.map((each) => `${each.prefix}*`), other]);
   const gateway = await openRealGateway(t, lab, {
     policy: `
     users: ["*@example.org"]
@@ -238,9 +243,17 @@ async function denyHolds(
       - { command: acl get, where: { mailbox: INBOX } }
       - { command: fetch, where: { query: { mailbox: INBOX } } }
       - { command: expunge, where: { query: { mailbox: INBOX } } }`,
-    ...(namespaces === undefined ? {} : { namespaces }),
+    listeners: '  below: { unix: below.sock, mode: "0600", policy: below }',
+    policies: `  below:
+    users: ["*@example.org"]
+    allow:
+      - { command: mailbox delete, where: { mailbox: ${patterns} } }
+      - { command: mailbox status, where: { mailbox-mask: ${patterns} } }
+      - { command: expunge, where: { query: { mailbox: ${patterns} } } }
+      - { command: fetch, where: { field: [uid], query: { mailbox: ${patterns} } } }`,
+    ...(said === undefined ? {} : { namespaces: said }),
   });
-  await expectRefused(gateway, [
+  await expectRefused(gateway.daemon.path('support.sock'), [
     ['mailbox delete', other],
     ['mailbox delete', '-r', other],
     ['mailbox status', 'messages', other],
@@ -254,35 +267,14 @@ async function denyHolds(
     ['fetch', 'uid', 'mailbox', '*/INBOX', 'all'],
     ['expunge', 'mailbox', other, 'all'],
   ]);
-}
-
-/** What `INBOX/*` is allowed, the INBOX is not. */
-async function allowHolds(
-  t: TestContext,
-  lab: Lab,
-  said: string | undefined,
-  namespaces: readonly Namespace[],
-  other: string,
-): Promise<void> {
-  const prefix = namespaces[0]?.prefix ?? '';
-  const patterns = JSON.stringify([...namespaces.map((each) => `${each.prefix}*`), other]);
-  const gateway = await openRealGateway(t, lab, {
-    policy: `
-    users: ["*@example.org"]
-    allow:
-      - { command: mailbox delete, where: { mailbox: ${patterns} } }
-      - { command: mailbox status, where: { mailbox-mask: ${patterns} } }
-      - { command: expunge, where: { query: { mailbox: ${patterns} } } }
-      - { command: fetch, where: { field: [uid], query: { mailbox: ${patterns} } } }`,
-    ...(said === undefined ? {} : { namespaces: said }),
-  });
-  await expectRefused(gateway, [
+  const below = gateway.daemon.path('below.sock');
+  await expectRefused(below, [
     ['mailbox delete', other],
     ['mailbox status', 'messages', other],
     ['expunge', 'mailbox', other, 'all'],
     ['fetch', 'uid', 'mailbox', other, 'all'],
   ]);
-  const client = await gateway.client({ minor: 2 });
+  const client = await openRawClient({ path: below, minor: 2 });
   client.sendCommand({ user: alice, fields: ['fetch', 'uid', 'mailbox', `${prefix}Sub`, 'all'] });
   assert.equal((await client.readReply()).status, '+');
   client.sendCommand({ user: alice, fields: ['mailbox status', 'messages', `${prefix}Sub`] });
@@ -290,12 +282,9 @@ async function allowHolds(
   client.close();
 }
 
-async function expectRefused(
-  gateway: Awaited<ReturnType<typeof openRealGateway>>,
-  lines: readonly (readonly string[])[],
-): Promise<void> {
+async function expectRefused(path: string, lines: readonly (readonly string[])[]): Promise<void> {
   for (const fields of lines) {
-    const client = await gateway.client({ minor: 2 });
+    const client = await openRawClient({ path, minor: 2 });
     client.sendCommand({ user: alice, fields });
     const { status, bodyBytes } = await client.readReply();
     assert.deepEqual([status, bodyBytes], ['-NOPERM', 0], fields.join(' '));

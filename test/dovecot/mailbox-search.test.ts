@@ -24,7 +24,7 @@ const minutes = Number(process.env['DOVEGATE_MINUTES'] ?? 0);
 const isVerbose = process.env['DOVEGATE_VERBOSE'] === '1';
 const releaseMs = (minutes * 60_000) / releasesAsked().length;
 const listsPerRelease = Math.ceil(6 * rounds);
-const spellingsPerList = 120;
+const spellingsPerList = 60;
 const contradictionsMax = 20;
 
 interface Tally {

@@ -19,6 +19,7 @@ import {
 } from './real-gateway.js';
 
 const formats = ['tab', 'flow', 'json', 'pager', 'table'];
+const formatsOfFailures: readonly (string | undefined)[] = ['tab', 'json', undefined];
 
 if (process.env['DOVEGATE_RELEASES'] === undefined) {
   console.log(
@@ -46,11 +47,11 @@ for (const release of releasesAsked()) {
       const counter = await openTcpCounter(lab);
       sub.after(() => counter.close());
       const gateway = await openRealGateway(sub, lab, { port: counter.port });
-      for (let n = 0; n < 50; n += 1) {
+      for (let n = 0; n < 20; n += 1) {
         assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
       }
       const client = await gateway.client({ minor: 2 });
-      for (let n = 0; n < 50; n += 1) {
+      for (let n = 0; n < 80; n += 1) {
         client.sendCommand({ user: alice, fields: ['mailbox list'] });
         assert.equal((await client.readReply()).status, '+');
       }
@@ -63,6 +64,8 @@ for (const release of releasesAsked()) {
 /** Runs every command at Dovecot's preauthenticated socket and at the daemon's. */
 async function compareDoveadm(lab: Lab, gateway: RealGateway, format: string | undefined): Promise<void> {
   for (const command of plainCommands) {
+    // Of a failure nothing is printed but a line of names, or none.
+    if (command.outcome === 'failed' && !formatsOfFailures.includes(format)) continue;
     const title = `-f ${format ?? 'none'} ${titleOf(command)}`;
     // The program of 2.4.1 dies of that at Dovecot's own socket too (json_generate_object_member, assertion failed).
     if (lab.series === '2.4' && format === 'json' && command.isBig) continue;
