@@ -7,16 +7,16 @@ import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
-import { runDovegate } from '../kit/daemon.js';
 import { openNatsServer } from '../kit/nats.js';
 import { runProgram } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 import { fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
 
 type Row = Readonly<Record<string, unknown>>;
 const parse = (text: string): Row => JSON.parse(text);
 const parseStatus = (text: string): FleetStatus & { readonly passed: boolean } => JSON.parse(text);
 
-void test('a fleet of two gates, from its first day', { timeout: 300_000 }, async (t) => {
+void test('a fleet of two gates, from its first day', { timeout: 600_000 }, async (t) => {
   const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'] });
   if (skipOf(t, nats)) return;
   const directory = await writeJournal(t);
@@ -98,7 +98,7 @@ void test('a fleet of two gates, from its first day', { timeout: 300_000 }, asyn
   await t.test('status: the gates as they were seen, and how old that is', async () => {
     const done = await desk.run('status');
     assert.equal(done.exit, 0, done.text);
-    assert.match(done.text, /^as of \S+, \d+ s ago$/m);
+    assert.match(done.text, /^as of \S+, \d+ \w+ ago$/m);
     assert.match(done.text, new RegExp(`^gate1 +${one.lines.length} +${one.lines.length} `, 'm'));
     const { gates } = parseStatus((await desk.run('status', '--json')).text);
     assert.equal(gates.length, 2);
@@ -136,7 +136,7 @@ void test('a fleet of two gates, from its first day', { timeout: 300_000 }, asyn
       assert.ok(readFileSync(join(to, name)).equals(readFileSync(join(directory, name))), name);
     const key = join(nats.folder, 'gate.pub');
     writeFileSync(key, trusted.key);
-    const verified = await runDovegate(['audit', 'verify', '--key', key, to]);
+    const verified = await runWarm(['audit', 'verify', '--key', key, to]);
     assert.equal(verified.exit, 0, verified.text);
     const again = await desk.run('fetch', 'gate1', '--to', to);
     assert.equal(again.exit, 78);

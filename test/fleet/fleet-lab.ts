@@ -7,9 +7,9 @@ import { readClaim } from '../../src/domain/audit/ledger.js';
 import { parseLine } from '../../src/domain/audit/record.js';
 import { formatHead, subjectOf } from '../../src/domain/fleet/block.js';
 import { signKey } from '../cli/audit/shown.js';
-import { runDovegate } from '../kit/daemon.js';
 import type { Nats } from '../kit/nats.js';
 import type { ProgramResult } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
 
 /** Lines of a journal, each with its LF, and its id. */
 export interface Lines {
@@ -94,7 +94,7 @@ export function openDesk(
     write,
     run: (...args) => {
       const [name = '', ...rest] = args;
-      return runDovegate(['audit', 'fleet', name, '--config', config, ...rest]);
+      return runWarm(['audit', 'fleet', name, '--config', config, ...rest]);
     },
   };
 }

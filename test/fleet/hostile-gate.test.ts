@@ -41,7 +41,7 @@ async function open(t: Owner, nats: Nats): Promise<{ verifier: NatsLink; gate: N
 }
 
 for (const release of natsReleases) {
-  test(`headers of the server in a message of a gate (${release})`, { timeout: 60_000 }, async (t) => {
+  test(`headers of the server in a message of a gate (${release})`, { timeout: 600_000 }, async (t) => {
     const nats = await openNatsServer(t, { gates: ['gate1'], release });
     if ('skip' in nats) return t.skip(nats.skip);
     const { verifier, gate } = await open(t, nats);
@@ -65,7 +65,7 @@ for (const release of natsReleases) {
     let streamSeq = 0;
     for (const [what, headers] of kinds) {
       const startedMs = Date.now();
-      await gate.request(subject, '', { headers, timeout: 5_000 });
+      await gate.request(subject, '', { headers, timeout: 60_000 });
       streamSeq += 1;
       for (const found of [await own.lastOf(stream, subject), await verifier.messageAt(stream, streamSeq)]) {
         assert.deepEqual([what, found?.streamSeq, found?.subject], [what, streamSeq, subject]);
@@ -77,7 +77,7 @@ for (const release of natsReleases) {
     assert.equal(await own.lastOf(stream, `${subject.slice(0, -1)}b`), undefined);
   });
 
-  test(`headers count in what is read ahead (${release})`, { timeout: 60_000 }, async (t) => {
+  test(`headers count in what is read ahead (${release})`, { timeout: 600_000 }, async (t) => {
     const nats = await openNatsServer(t, { gates: ['gate1'], release });
     if ('skip' in nats) return t.skip(nats.skip);
     const { verifier, gate } = await open(t, nats);
@@ -111,7 +111,7 @@ for (const release of natsReleases) {
 }
 
 test("what a gate writes commands no terminal, and takes no other host's name", {
-  timeout: 60_000,
+  timeout: 600_000,
 }, async (t) => {
   const nats = await openNatsServer(t, { gates: ['gate1'] });
   if (skipOf(t, nats)) return;

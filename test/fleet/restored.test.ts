@@ -12,7 +12,7 @@ const chains = 'dovegate.audit.>';
 
 for (const release of natsReleases)
   test(`the store of the server is replaced by an older copy (nats-server of ${release})`, {
-    timeout: 120_000,
+    timeout: 600_000,
   }, async (t) => {
     const nats = await openNatsServer(t, { gates: hosts, release });
     if ('skip' in nats) return t.skip(nats.skip);
@@ -39,7 +39,7 @@ for (const release of natsReleases)
     nats.copyStore('old');
     await nats.start();
     // What the copy does not have, and the verifier has seen.
-    await work(1500);
+    await work(800);
     const before = await verifier.verify();
     assert.deepEqual([before.exit, before.findings], [0, []], before.text);
     const seen = Buffer.concat(gates.map((gate) => gate.journal()));

@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
 import { askHttp } from '../kit/ask-http.js';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { addMemory, openFolder } from '../kit/folder.js';
 import { type Gateway, openGateway } from '../kit/gateway.js';
 import { type Nats, type NatsOptions, openNatsServer } from '../kit/nats.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { findSecrets } from '../kit/traces.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 import { readShipped, stream } from './ship-story.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -83,7 +84,7 @@ async function sinksOf(daemon: Daemon): Promise<readonly SinkShown[]> {
 async function caughtUp(daemon: Daemon): Promise<void> {
   const isDone = async (): Promise<boolean> =>
     (await sinksOf(daemon)).every(({ state, lag_records: lag }) => state === 'connected' && lag === 0);
-  await until(isDone, 'everything is shipped', 30_000);
+  await until(isDone, 'everything is shipped');
 }
 
 function journalOf(daemon: Daemon): string {
@@ -110,14 +111,14 @@ void test('two machines with one journal: both stop shipping, both serve, both s
   await caughtUp(first);
   const second = await startDaemon(t, { config, folder: copy });
   for (const daemon of [first, second]) {
-    const told = await daemon.waitForLog(({ event }) => event === 'audit-forked', 'audit-forked', 30_000);
+    const told = await daemon.waitForLog(({ event }) => event === 'audit-forked', 'audit-forked');
     assert.equal(told['level'], 'error');
     await serves(daemon);
     const [shown] = await sinksOf(daemon);
     assert.deepEqual([shown?.state, shown?.fault?.code, shown?.safe_seq], ['forked', 'audit-forked', 0]);
     assert.equal((await askHttp({ socketPath: daemon.path('admin.sock') }, '/readyz')).status, 200);
     assert.match(await ask(daemon, '/metrics'), /^dovegate_audit_ship_forked\{sink="127\.0\.0\.1:\d+"\} 1$/m);
-    const status = await runDovegate(['status', '--config', daemon.configFile]);
+    const status = await runWarm(['status', '--config', daemon.configFile]);
     assert.match(status.text, /holds another journal under the id of this one/);
     assert.match(status.text, /move .*audit away and start/);
   }
@@ -163,7 +164,7 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   await serves(daemon);
   // What is wrong there is told with that file and its line.
   await reload([sinkOf(nats, byCertificate, 'mail.1')], 'reload-failed');
-  const checked = await runDovegate(['check', '--config', daemon.configFile]);
+  const checked = await runWarm(['check', '--config', daemon.configFile]);
   assert.equal(checked.exit, 78);
   assert.match(checked.text, /^\S+\/ship\.yaml:3:\d+: audit\.ship\[0\]\.host: must be 1 to 63 letters/m);
   await serves(daemon);
@@ -171,7 +172,7 @@ void test('a reload of an included file adds such a receiver, changes it and rem
   await caughtUp(daemon);
   // Another user, who may not write there: told; then right again.
   await reload([sinkOf(nats, 'certificate: gate2.pem, key: gate2.key')]);
-  const away = await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it has no rights', 30_000);
+  const away = await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it has no rights');
   assert.equal(away['type'], 'no-rights');
   await serves(daemon);
   await reload([sinkOf(nats, `${byCertificate}, settle: 0s`)]);
@@ -219,7 +220,7 @@ void test('no secret of a command and none of the credentials is in a block or i
     daemon.logs.some(
       ({ event, type }) => event === 'ship-away' && type !== 'closed-early' && type !== 'dial-refused',
     );
-  await until(isTold, 'that the credentials are not right', 30_000);
+  await until(isTold, 'that the credentials are not right');
   const shown = await Promise.all(['/status.json', '/metrics', '/'].map((path) => ask(daemon, path)));
   await daemon.stop();
   const half = seed.slice(0, 20);

@@ -101,7 +101,6 @@ export async function openShipStory(
       until(
         () => story.state.lagRecords === 0 && story.state.state.at === 'connected',
         `everything is shipped: ${JSON.stringify(events)}`,
-        60_000,
       ),
     shipped: () => readShipped(nats, journal.id),
     async assertComplete() {
@@ -141,7 +140,7 @@ export async function readShipped(nats: Nats, journal: string): Promise<Shipped>
     const options = {
       subject: 'dovegate.audit.>',
       untilSeq: lastSeq,
-      signal: AbortSignal.timeout(60_000),
+      signal: AbortSignal.timeout(300_000),
     };
     for await (const { subject, header, bytes } of verifier.read(stream, { streamSeq: 1 }, options)) {
       if (readSubject(subject)?.journal !== journal) continue;

@@ -56,7 +56,7 @@ void test('the server is killed again and again under load: no hole, no double',
   })();
   for (let round = 0; round < 4; round += 1) {
     const before = story.state.lagRecords;
-    await until(() => story.state.state.at === 'connected', `connected again (${before})`, 60_000);
+    await until(() => story.state.state.at === 'connected', `connected again (${before})`);
     await pause(100 + round * 50);
     await nats.kill();
     await nats.start();
@@ -66,7 +66,7 @@ void test('the server is killed again and again under load: no hole, no double',
   story.write(1);
   await story.caughtUp();
   await story.assertComplete();
-  await until(() => story.state.safeSeq === journal.seq, 'everything has settled', 60_000);
+  await until(() => story.state.safeSeq === journal.seq, 'everything has settled');
   const duplicates = story.kinds().filter((kind) => kind === 'ship-away wrong-sequence');
   assert.deepEqual(duplicates, []);
 });
@@ -133,7 +133,7 @@ void test('the store is put back from a copy: what it lost is not safe any more,
   nats.copyStore('old');
   await nats.start();
   story.write(200);
-  await until(() => story.state.safeSeq === 300, 'all have settled', 60_000);
+  await until(() => story.state.safeSeq === 300, 'all have settled');
   await nats.stop();
   nats.restoreStore('old');
   story.write(50);
@@ -141,7 +141,7 @@ void test('the store is put back from a copy: what it lost is not safe any more,
   await story.caughtUp();
   await story.assertComplete();
   assert.ok(story.kinds().includes('ship-restarted'));
-  await until(() => story.state.safeSeq === journal.seq, 'it is safe again', 60_000);
+  await until(() => story.state.safeSeq === journal.seq, 'it is safe again');
 });
 
 void test('a stream that is removed and made anew, or full: told, nothing is safe, and it goes on by itself', async (t) => {
@@ -151,13 +151,13 @@ void test('a stream that is removed and made anew, or full: told, nothing is saf
   const file = join(journal.directory, 'state', `ship-127.0.0.1_${nats.port}.json`);
   journal.write(500);
   await story.begin({ settleMs: 1_000 });
-  await until(() => story.state.safeSeq === 500 && existsSync(file), 'it has settled', 60_000);
+  await until(() => story.state.safeSeq === 500 && existsSync(file), 'it has settled');
   await story.administer(`STREAM.DELETE.${stream}`);
   story.write(10);
   await until(() => story.kinds().at(-1) === 'ship-away no-stream', 'that it is gone is told');
   // Too small for all records that are there.
   await story.makeStream(100 << 10);
-  await until(() => story.kinds().at(-1) === 'ship-away stream-full', 'that it is full is told', 60_000);
+  await until(() => story.kinds().at(-1) === 'ship-away stream-full', 'that it is full is told');
   assert.ok(story.kinds().includes('ship-restarted'));
   assert.ok(story.state.safeSeq < 500, `${story.state.safeSeq} is called safe`);
   assert.ok(story.state.lagRecords > 0);
@@ -166,7 +166,7 @@ void test('a stream that is removed and made anew, or full: told, nothing is saf
   await story.administer(`STREAM.UPDATE.${stream}`, { ...Object(config), max_bytes: -1 });
   await story.caughtUp();
   await story.assertComplete();
-  await until(() => story.state.safeSeq === journal.seq, 'it is safe again', 60_000);
+  await until(() => story.state.safeSeq === journal.seq, 'it is safe again');
 });
 
 void test('wrong rights, a wrong certificate, an unknown authority: told, nothing is safe, nothing is lost', async (t) => {
@@ -196,7 +196,7 @@ void test('wrong rights, a wrong certificate, an unknown authority: told, nothin
   for (const [code, settings] of wrong) {
     const told: number = story.events.length;
     await story.begin({ link: settings });
-    await until(() => story.events.length > told, `${code} is told`, 30_000);
+    await until(() => story.events.length > told, `${code} is told`);
     assert.deepEqual(
       story.kinds().slice(told),
       [`ship-away ${code}`],

@@ -1,11 +1,10 @@
 // The built `dovegate audit fleet ...` with settings of a test.
 
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { builtProgram, runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import type { Nats } from '../kit/nats.js';
+import { runWarm } from '../kit/warm-program.js';
 
 export interface Told {
   readonly kind: string;
@@ -27,8 +26,6 @@ export interface Verifier {
   readonly folder: string;
   readonly config: string;
   verify(...flags: readonly string[]): Promise<Verified>;
-  /** `audit fleet watch`, until the test ends; its lines of JSON as they come. */
-  watch(): Promise<readonly Readonly<Record<string, unknown>>[]>;
 }
 
 export interface VerifierOptions {
@@ -62,33 +59,12 @@ ${lines.join('')}`;
     config,
     async verify(...flags) {
       const args = ['audit', 'fleet', 'verify', '--config', config, '--json', ...flags];
-      const { exit, stdout, text } = await runDovegate(args, { timeoutMs: 30 * 60_000 });
+      const { exit, stdout, text } = await runWarm(args);
       if (exit > 1) throw new Error(`${args.join(' ')}: exit ${exit}: ${text}`);
       const document: Record<string, unknown> = JSON.parse(stdout.toString());
       const { findings } = document;
       if (!Array.isArray(findings)) throw new Error(`no findings: ${text}`);
       return { exit, findings, document, text };
-    },
-    async watch() {
-      const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', config], {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      owner.after(
-        () =>
-          new Promise<void>((resolve) => {
-            if (child.exitCode !== null || child.signalCode !== null) return resolve();
-            child.once('close', () => resolve());
-            child.kill('SIGTERM');
-          }),
-      );
-      const found: Readonly<Record<string, unknown>>[] = [];
-      let rest = '';
-      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-        const parts = (rest + chunk).split('\n');
-        rest = parts.pop() ?? '';
-        for (const line of parts) if (line !== '') found.push(JSON.parse(line));
-      });
-      return found;
     },
   };
 }

@@ -15,12 +15,12 @@ export interface WarmResult extends ProgramResult {
   readonly inOrder: string;
 }
 
-const timeoutMs = 60_000;
+const timeoutMs = 10 * 60_000;
 
 let child: ChildProcess | undefined;
 let last: Promise<unknown> = Promise.resolve();
 
-/** As `runDovegate`; one after another. Rejects when the process ended, or did not answer within 60 s. */
+/** As `runDovegate`; one after another. Rejects when the process ended, or did not answer within 10 minutes. */
 export function runWarm(args: readonly string[], options: WarmOptions = {}): Promise<WarmResult> {
   return runAs('dovegate', args, options);
 }
