@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, before } from 'node:test';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core';
 import type { Owner } from './folder.js';
 
 /** Debian's; scripts/packages.sh installs it for the stage `page`. Nothing is ever downloaded by playwright-core. */
@@ -64,6 +64,17 @@ const reportViolations = `addEventListener('securitypolicyviolation', (event) =>
   console.error('CSP: ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sourceFile + ':' + event.lineNumber);
 }, true);`;
 
+/** Of whatever a test waits for in the browser: it is there to end the test, not to measure the machine. */
+const limitMs = 120_000;
+
+/** Requests of watched pages that have no whole answer yet, but for the stream of what is so now, which has no end. */
+const openRequests = new WeakMap<Page, Set<Request>>();
+
+/** Whether a page of `openWatched` waits for no answer. */
+export function hasAllAnswers(page: Page): boolean {
+  return openRequests.get(page)?.size === 0;
+}
+
 /** A page in a context of its own: it shares no storage with another. */
 export async function openWatched(browser: Browser, options: WatchOptions = {}): Promise<WatchedPage> {
   const context = await browser.newContext({
@@ -75,6 +86,7 @@ export async function openWatched(browser: Browser, options: WatchOptions = {}):
     serviceWorkers: 'block',
     reducedMotion: 'reduce',
   });
+  context.setDefaultTimeout(limitMs);
   await context.addInitScript(reportViolations);
   const page = await context.newPage();
   const faults: string[] = [];
@@ -91,13 +103,18 @@ export async function openWatched(browser: Browser, options: WatchOptions = {}):
     void dialog.dismiss().catch(() => undefined);
   });
   page.on('popup', (popup) => faults.push(`popup: ${popup.url()}`));
+  const asked = new Set<Request>();
+  openRequests.set(page, asked);
+  page.on('requestfinished', (request) => void asked.delete(request));
   page.on('request', (request) => {
+    if (!request.url().endsWith('/api/now')) asked.add(request);
     requests.push(`${request.method()} ${request.url()}`);
     const { origin } = new URL(request.url());
     if (options.origin !== undefined && origin !== options.origin && origin !== 'null')
       faults.push(`request to another origin: ${request.url()}`);
   });
   page.on('requestfailed', (request) => {
+    asked.delete(request);
     const text = request.failure()?.errorText ?? '';
     // A stream that is read with fetch is aborted when its screen goes.
     if (text !== 'net::ERR_ABORTED') faults.push(`request failed: ${request.url()} ${text}`);
@@ -124,13 +141,26 @@ interface AxeResult {
   }[];
 }
 
-/** Serious and critical findings of axe-core about what is shown now, one line for each element; `rules`: only these. */
-export async function findBarriers(page: Page, rules?: readonly string[]): Promise<string[]> {
+/** Serious and critical findings of axe-core about what is shown now, one line for each element. */
+export function findBarriers(page: Page): Promise<string[]> {
+  return runAxe(page, 'document', {});
+}
+
+/** The same about colours alone, of which the rows of a long table show no more than its first ones. */
+export function findFaintText(page: Page): Promise<string[]> {
+  return runAxe(page, `{ exclude: [['tbody tr:nth-child(n+20)']] }`, { runOnly: ['color-contrast'] });
+}
+
+async function runAxe(
+  page: Page,
+  what: string,
+  more: { readonly runOnly?: readonly string[] },
+): Promise<string[]> {
   // The debugger evaluates it: the page's own policy stays as it is.
   const isThere = await page.evaluate<boolean>('"axe" in globalThis');
   if (!isThere) await page.evaluate(axeSource);
-  const options = { resultTypes: ['violations'], ...(rules !== undefined && { runOnly: rules }) };
-  const { violations } = await page.evaluate<AxeResult>(`axe.run(${JSON.stringify(options)})`);
+  const options = JSON.stringify({ resultTypes: ['violations'], ...more });
+  const { violations } = await page.evaluate<AxeResult>(`axe.run(${what}, ${options})`);
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, impact, nodes }) =>

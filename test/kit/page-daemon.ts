@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:http';
 import type { Page } from 'playwright-core';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { hasAllAnswers } from './browser.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { type Daemon, runDovegate, startDaemon } from './daemon.js';
 import type { Owner } from './folder.js';
@@ -12,6 +13,7 @@ import { freePorts } from './free-ports.js';
 import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
 import { createGate, type Gate, type Script } from './script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from './scripted-dovecot.js';
+import { until } from './until.js';
 
 /** Texts that try to be something else: markup, a break out of an attribute, a template, other directions, nothing visible, no end. */
 export const hostileTexts: readonly string[] = [
@@ -347,15 +349,18 @@ export async function settled(page: Page): Promise<void> {
     .locator('main [role=status]', { hasText: /^(Searching|Reading)/ })
     .first()
     .waitFor({ state: 'detached' });
-  await page.evaluate(`new Promise((resolve) => {
-    let timer = setTimeout(resolve, 400);
-    const end = setTimeout(resolve, 3000);
-    new MutationObserver((changes) => {
-      if (changes.every(({ target }) => target.closest?.('.number, time, .bar') ?? true)) return;
-      clearTimeout(timer);
-      timer = setTimeout(() => { clearTimeout(end); resolve(); }, 400);
-    }).observe(document.querySelector('main') ?? document.body, { childList: true, subtree: true });
-  })`);
+  do {
+    await until(() => hasAllAnswers(page), 'answers for the page');
+    await page.evaluate(`new Promise((resolve) => {
+      let timer = setTimeout(resolve, 150);
+      const end = setTimeout(resolve, 3000);
+      new MutationObserver((changes) => {
+        if (changes.every(({ target }) => target.closest?.('.number, time, .bar') ?? true)) return;
+        clearTimeout(timer);
+        timer = setTimeout(() => { clearTimeout(end); resolve(); }, 150);
+      }).observe(document.querySelector('main') ?? document.body, { childList: true, subtree: true });
+    })`);
+  } while (!hasAllAnswers(page));
 }
 
 /** A server of somebody else on the same loopback, with the given page; its origin. */

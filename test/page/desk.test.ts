@@ -5,20 +5,26 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Route } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
-import { openPageDaemon, signIn } from '../kit/page-daemon.js';
+import type { Browser, Route } from 'playwright-core';
+import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
+import { openPageDaemon, type PageDaemon, signIn } from '../kit/page-daemon.js';
 
-test('what the next person at the desk sees', { skip: noBrowser }, async (t) => {
-  const daemon = await openPageDaemon(t);
+let daemon: PageDaemon;
+let browser: Browser;
+
+shareInFile(async (owner) => {
+  daemon = await openPageDaemon(owner);
+  browser = await openBrowser(owner);
+});
+
+test('what the next person at the desk sees', { skip: noBrowser }, async () => {
   const client = await daemon.client();
   const ask = async (user: string): Promise<void> => {
     client.sendCommand({ user, fields: ['quota get'] });
     await client.readReply();
   };
   await ask('alice@example.org');
-  const browser = await openBrowser(t);
-  const { page } = await openWatched(browser, { origin: daemon.origin });
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
   await signIn(page, daemon.origin, 'auditor', '/trail?q=user%3Aalice%2A');
   const menu = page.getByRole('navigation', { name: 'Screens' });
   const rows = page.locator('[data-row]');
@@ -27,7 +33,7 @@ test('what the next person at the desk sees', { skip: noBrowser }, async (t) => 
 
   await ask('alice.smith@example.org');
   await page.getByRole('button', { name: 'Search', exact: true }).click();
-  await page.getByText('alice.smith@').first().waitFor({ timeout: 5000 });
+  await page.getByText('alice.smith@').first().waitFor();
   assert.equal(await rows.count(), 2);
 
   // Stopped before an answer comes, it must not say that there is nothing.
@@ -43,14 +49,14 @@ test('what the next person at the desk sees', { skip: noBrowser }, async (t) => 
   const refused = page.waitForResponse(/\/api\/redeem$/);
   await page.evaluate(`location.hash = '${'x'.repeat(43)}'`);
   assert.equal((await refused).status(), 401);
-  await menu.waitFor({ timeout: 5000 });
+  await menu.waitFor();
   await page.getByText('alice.smith@').first().waitFor();
 
   // No answer comes for long.
   const asked: Route[] = [];
   await page.route('**/api/logout', (route) => void asked.push(route));
   await page.getByRole('button', { name: 'Sign out' }).click();
-  await page.getByLabel('Name', { exact: true }).waitFor({ timeout: 5000 });
+  await page.getByLabel('Name', { exact: true }).waitFor();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
   assert.doesNotMatch(await page.locator('body').innerText(), /alice/);
   assert.doesNotMatch(await page.locator('body').innerText(), /You are signed out\./);
@@ -61,11 +67,10 @@ test('what the next person at the desk sees', { skip: noBrowser }, async (t) => 
   assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'somebody');
   await page.goBack();
   assert.doesNotMatch(await page.locator('body').innerText(), /alice/);
+  await context.close();
 });
 
-test('an hour ago, and the rights of now, are those of the daemon', { skip: noBrowser }, async (t) => {
-  const daemon = await openPageDaemon(t);
-  const browser = await openBrowser(t);
+test('an hour ago, and the rights of now, are those of the daemon', { skip: noBrowser }, async () => {
   const { page, context } = await openWatched(browser, { origin: daemon.origin });
   const aheadMs = 5 * 3_600_000;
   await context.addInitScript(`{ const now = Date.now; Date.now = () => now() + ${aheadMs}; }`);
@@ -81,5 +86,6 @@ test('an hour ago, and the rights of now, are those of the daemon', { skip: noBr
   await rights.filter({ hasText: 'migrator' }).waitFor();
   daemon.daemon.write('dovegate.yaml', daemon.config.replaceAll('migrator:', 'mover:'));
   daemon.daemon.signal('SIGHUP');
-  await rights.filter({ hasText: 'mover' }).waitFor({ timeout: 5000 });
+  await rights.filter({ hasText: 'mover' }).waitFor();
+  await context.close();
 });

@@ -45,14 +45,18 @@ const markControls = `(() => {
   return count;
 })()`;
 
-/** What has the focus: its mark, what it is, and whether it is shown. */
-const focused = `(() => {
-  const each = document.activeElement;
-  if (each === null || each === document.body) return null;
-  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
-  const isShown = (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none';
-  const { width, height } = each.getBoundingClientRect();
-  return { mark: each.dataset.control ?? '', what: each.outerHTML.slice(0, 120), isShown: isShown && width > 0 && height > 0 };
+/** Keeps what gets the focus from now on: its mark, what it is, and whether it is shown. */
+const watchFocus = `(() => {
+  const seen = (globalThis.focusSeen = []);
+  document.activeElement?.blur();
+  document.addEventListener('focusin', ({ target: each }) => {
+    const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(each);
+    const isShown = (outlineStyle !== 'none' && parseFloat(outlineWidth) >= 1) || boxShadow !== 'none';
+    const { width, height } = each.getBoundingClientRect();
+    const what = each.outerHTML.slice(0, 120);
+    if (seen === globalThis.focusSeen)
+      seen.push({ mark: each.dataset.control ?? '', what, isShown: isShown && width > 0 && height > 0 });
+  });
 })()`;
 
 interface Focused {
@@ -63,20 +67,18 @@ interface Focused {
 
 async function tabThrough(page: Page): Promise<string[]> {
   const count = await page.evaluate<number>(markControls);
-  const seen = new Set<string>();
-  const faults: string[] = [];
-  await page.evaluate('document.activeElement?.blur()');
-  for (let n = 0; n < count + 10 && seen.size < count; n += 1) {
-    await page.keyboard.press('Tab');
-    const at = await page.evaluate<Focused | null>(focused);
-    if (at === null) continue;
-    if (!at.isShown && !seen.has(at.mark)) faults.push(`no visible focus: ${at.what}`);
-    if (at.mark !== '') seen.add(at.mark);
+  await page.evaluate(watchFocus);
+  let all: readonly Focused[] = [];
+  const marks = (): Set<string> => new Set(all.map(({ mark }) => mark).filter((mark) => mark !== ''));
+  for (let pressed = 0; pressed < count + 10 && marks().size < count; pressed += 10) {
+    for (let n = 0; n < 10; n += 1) await page.keyboard.press('Tab');
+    all = await page.evaluate<Focused[]>('focusSeen');
   }
+  const hidden = all.filter(({ isShown }) => !isShown).map(({ what }) => `no visible focus: ${what}`);
   const missed = await page.evaluate<string[]>(
-    `[...document.querySelectorAll('[data-control]')].filter((each) => !${JSON.stringify([...seen])}.includes(each.dataset.control)).map((each) => each.outerHTML.slice(0, 120))`,
+    `[...document.querySelectorAll('[data-control]')].filter((each) => !${JSON.stringify([...marks()])}.includes(each.dataset.control)).map((each) => each.outerHTML.slice(0, 120))`,
   );
-  return [...faults, ...missed.map((what) => `Tab does not reach ${what}`)];
+  return [...new Set(hidden), ...missed.map((what) => `Tab does not reach ${what}`)];
 }
 
 for (const name of ['oncall', 'auditor'] as const)

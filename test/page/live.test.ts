@@ -4,9 +4,11 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { noBrowser, openBrowser, openWatched } from '../kit/browser.js';
-import { openPageDaemon, pagePassword, signIn } from '../kit/page-daemon.js';
+import type { Browser, Page } from 'playwright-core';
+import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
+import { openPageDaemon, type PageDaemon, pagePassword, signIn } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
 
 /** One command after the other until it is told to end. */
 function keepAsking(client: RawClient): { end: () => Promise<void> } {
@@ -28,60 +30,85 @@ function keepAsking(client: RawClient): { end: () => Promise<void> } {
   };
 }
 
+let daemon: PageDaemon;
+let browser: Browser;
+
+shareInFile(async (owner) => {
+  daemon = await openPageDaemon(owner);
+  browser = await openBrowser(owner);
+});
+
+/** The bar has the state of the daemon: degraded for a minute where a machine that is busy held it up. */
+const isShown = (page: Page): Promise<void> =>
+  page
+    .locator('header')
+    .filter({ hasText: /serving|degraded/ })
+    .waitFor();
+
 const tellTime = (t: TestContext, what: string, sinceMs: number): void =>
   t.diagnostic(`${what}: ${Math.round(performance.now() - sinceMs)} ms`);
 
 test('a backend stops: the red sentence names it, and goes when it is back', {
   skip: noBrowser,
 }, async (t) => {
-  const daemon = await openPageDaemon(t);
-  const browser = await openBrowser(t);
-  const { page, faults } = await openWatched(browser, { origin: daemon.origin });
+  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
   await signIn(page, daemon.origin, 'oncall');
   const asking = keepAsking(await daemon.client());
   t.after(() => asking.end());
-  await page
-    .getByText(/serving/)
-    .waitFor()
-    .catch(async (fault: unknown) => {
-      throw new Error(await page.locator('body').innerText(), { cause: fault });
-    });
-  const problems = page.getByRole('region', { name: 'What is wrong' });
+  await isShown(page);
+  // Where the machine held the daemon up for a moment, that is another problem, behind this one.
+  const problems = page.getByRole('region', { name: 'What is wrong' }).filter({ hasText: /mail1/ });
   assert.equal(await problems.count(), 0);
 
   const startAgain = await daemon.stopMail1();
   const stoppedMs = performance.now();
-  await problems.filter({ hasText: /mail1/ }).waitFor({ timeout: 20_000 });
+  await problems.filter({ hasText: /mail1\s+is down since \d\d:\d\d[^]*refused/ }).waitFor();
   tellTime(t, 'from the end of mail1 to the red sentence', stoppedMs);
   const sentence = (await problems.innerText()).replace(/\s+/g, ' ');
-  assert.match(sentence, /mail1 is down since \d\d:\d\d.*refused/);
   assert.match(sentence, /Try: systemctl status dovecot/);
-  assert.match(await page.title(), /^\(1\)/);
-  assert.match(await page.locator('header').innerText(), /degraded/);
+  await until(async () => /^\([1-9]\d*\)/.test(await page.title()), 'the number of problems in the title');
+  await page.locator('header').filter({ hasText: 'degraded' }).waitFor();
   await page.keyboard.press('g');
   await page.keyboard.press('b');
-  assert.match(await page.locator('[data-row]').first().innerText(), /mail1[^]*down/);
+  await page
+    .locator('[data-row]')
+    .filter({ hasText: /mail1[^]*down/ })
+    .first()
+    .waitFor();
 
   await startAgain();
   const startedMs = performance.now();
-  await problems.waitFor({ state: 'detached', timeout: 40_000 });
+  await problems.waitFor({ state: 'detached' });
   tellTime(t, 'from its start to a page without it', startedMs);
-  await page.locator('header').filter({ hasText: 'serving' }).waitFor();
+  // It serves, or says what else is wrong.
+  const others = page.getByRole('region', { name: 'What is wrong' });
+  await page.locator('header').filter({ hasText: 'serving' }).or(others).first().waitFor();
+  await asking.end();
   assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a person who is taken out of the configuration is out of the page', { skip: noBrowser }, async () => {
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'viewer');
+  const { config } = daemon;
+  daemon.daemon.write('dovegate.yaml', config.replace(/^ {6}viewer:.*\n/m, ''));
+  daemon.daemon.signal('SIGHUP');
+  await page.getByLabel('Name', { exact: true }).waitFor();
+  assert.equal(await page.evaluate('sessionStorage.length'), 0);
+  await context.close();
 });
 
 test('the daemon is killed: the page turns grey, and is back by itself, or asks to sign in', {
   skip: noBrowser,
 }, async (t) => {
-  const daemon = await openPageDaemon(t);
-  const browser = await openBrowser(t);
-  const { page } = await openWatched(browser, { origin: daemon.origin });
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
   await signIn(page, daemon.origin, 'auditor');
-  await page.getByText(/serving/).waitFor();
+  await isShown(page);
   assert.equal(await page.locator('.old').count(), 0);
   const startAgain = await daemon.killDaemon();
   const killedMs = performance.now();
-  await page.locator('.old').waitFor({ timeout: 30_000 });
+  await page.locator('.old').waitFor();
   tellTime(t, 'from the kill to a grey page', killedMs);
   assert.match(
     await page.getByRole('alert').first().innerText(),
@@ -94,23 +121,12 @@ test('the daemon is killed: the page turns grey, and is back by itself, or asks 
   const startedMs = performance.now();
   // Sessions are in memory only.
   const name = page.getByLabel('Name', { exact: true });
-  await name.waitFor({ timeout: 30_000 });
+  await name.waitFor();
   tellTime(t, 'from the start to the sign-in', startedMs);
   await name.fill('auditor');
   await page.getByLabel('Password', { exact: true }).fill(pagePassword);
   await page.keyboard.press('Enter');
-  await page.getByText(/serving/).waitFor();
-  assert.equal(await page.locator('.old').count(), 0);
-});
-
-test('a person who is taken out of the configuration is out of the page', { skip: noBrowser }, async (t) => {
-  const daemon = await openPageDaemon(t);
-  const browser = await openBrowser(t);
-  const { page } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'viewer');
-  const { config } = daemon;
-  daemon.daemon.write('dovegate.yaml', config.replace(/^ {6}viewer:.*\n/m, ''));
-  daemon.daemon.signal('SIGHUP');
-  await page.getByLabel('Name', { exact: true }).waitFor({ timeout: 20_000 });
-  assert.equal(await page.evaluate('sessionStorage.length'), 0);
+  await isShown(page);
+  await page.locator('.old').waitFor({ state: 'detached' });
+  await context.close();
 });
