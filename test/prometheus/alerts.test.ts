@@ -376,7 +376,7 @@ function unitTest(one: Case, alert: Alert): unknown {
 }
 
 test('promtool takes the rules, and each alert fires in time and not before', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async (t) => {
   const alerts = readAlerts();
   assert.deepEqual(
@@ -408,7 +408,7 @@ test('promtool takes the rules, and each alert fires in time and not before', {
   t.diagnostic(`${alerts.length} alerts, ${cases.length} cases`);
 });
 
-test('promtool reads every expression of the board', { timeout: 60_000 }, async (t) => {
+test('promtool reads every expression of the board', { timeout: 600_000 }, async (t) => {
   if (isMissing(t)) return;
   const exprs = readBoard().panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
   assert.ok(exprs.length > 20, String(exprs.length));

@@ -98,7 +98,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
 }
 
 test('each metric and label of the board, the alerts and the page exists in a running daemon', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async (t) => {
   const there = await scraped(t);
   // Made by Prometheus itself for each target.

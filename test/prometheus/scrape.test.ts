@@ -43,7 +43,7 @@ async function query(port: number, text: string): Promise<number | undefined> {
   return value === undefined ? undefined : Number(value);
 }
 
-test('a real Prometheus scrapes it, and the number of series stays', { timeout: 600_000 }, async (t) => {
+test('a real Prometheus scrapes it, and the number of series stays', { timeout: 1_800_000 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) {
     assert.notEqual(process.env['DOVEGATE_NO_SKIP'], '1', why);
@@ -97,7 +97,7 @@ scrape_configs:
   });
   const until = async (what: string, isTrue: () => Promise<boolean>): Promise<void> => {
     for (const startMs = performance.now(); !(await isTrue()); ) {
-      assert.ok(performance.now() - startMs < 60_000, `no ${what} in time`);
+      assert.ok(performance.now() - startMs < 300_000, `no ${what} in time`);
       await new Promise((resolve) => {
         setTimeout(resolve, 200);
       });
@@ -121,15 +121,22 @@ scrape_configs:
   const stranger = 'up{job="stranger"}';
   await until('scrape without the token', async () => (await query(own, stranger)) !== undefined);
   assert.equal(await query(own, stranger), 0, 'without the token');
-  const before = await query(own, series);
-  assert.equal(await query(own, 'dovegate_backend_up'), 1);
-  assert.equal(await query(own, 'dovegate_audit_writable'), 1);
-  assert.equal(await query(own, 'dovegate_audit_lost_total'), 0);
+  // A scrape that took longer than a second, on a machine that is busy, has no series but those of Prometheus itself.
+  const has = async (text: string, value: number): Promise<void> =>
+    until(`${text} of ${value}`, async () => (await query(own, text)) === value);
+  let before: number | undefined;
+  await until('whole scrape', async () => {
+    before = await query(own, series);
+    return before !== undefined && before > 20;
+  });
+  await has('dovegate_backend_up', 1);
+  await has('dovegate_audit_writable', 1);
+  await has('dovegate_audit_lost_total', 0);
   for (let n = 0; n < commands; n += 1) {
     await ask(`user${n}@example${n}.org`, `command ${n}`, `--option-${n}=${'x'.repeat(n % 50)}`);
   }
   await until('the last command', async () => ((await query(own, exchanges)) ?? 0) >= commands + 3);
-  assert.equal(await query(own, series), before);
+  await has(series, before ?? 0);
   t.diagnostic(
     `Prometheus ${installed.stdout.toString().trim()}: ${before} series before and after ${commands} hostile commands`,
   );

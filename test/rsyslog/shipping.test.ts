@@ -9,10 +9,12 @@ import { makeSignKey } from '../../src/domain/audit/ledger.js';
 import { readMessage } from '../adapters/shipping/rfc5424.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openRsyslog, type Rsyslog } from '../kit/rsyslog-lab.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const authority = makeAuthority({ name: 'shipping authority' });
 const shown = authority.issue({ names: ['gate1.example.com'], client: true });
@@ -34,6 +36,8 @@ function openLoad(
         client.sendCommand(quota);
         assert.equal((await client.readReply()).status, '+');
         counts.done += 1;
+        // What else runs on the machine gets its turn.
+        await new Promise((resolve) => setTimeout(resolve, 4));
       }
       client.close();
     } catch (error) {
@@ -62,21 +66,12 @@ function receivedSeqs({ file }: Rsyslog): number[] {
     });
 }
 
-async function until(isTrue: () => boolean, what: () => string, ms = 30_000): Promise<number> {
-  const beganMs = performance.now();
-  while (!isTrue()) {
-    if (performance.now() - beganMs > ms) throw new Error(`after ${ms} ms: ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return performance.now() - beganMs;
-}
-
 function lastSeq(daemon: Daemon): number {
   return Number(daemon.audit().at(-1)?.record['seq']);
 }
 
 void test('every record reaches a real rsyslog: stopped, killed and restarted under load', {
-  timeout: 60_000 + rounds * 60_000,
+  timeout: 300_000 + rounds * 300_000,
 }, async (t) => {
   const rsyslog = await openRsyslog(t, authority, ['gate1.example.com']);
   if ('skip' in rsyslog) return t.skip(rsyslog.skip);
@@ -85,8 +80,13 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
   let commands = 0;
   const caughtUpMs: number[] = [];
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  let connections = 0;
+  const countConnections = (): void => {
+    connections += daemon.logs.filter(({ event }) => event === 'ship-connected').length;
+  };
   const killDaemon = async (): Promise<void> => {
     await daemon.kill();
+    countConnections();
     await load.end();
     commands += load.counts.done;
   };
@@ -98,7 +98,9 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
   const catchUp = async (): Promise<void> => {
     const behind = lastSeq(daemon);
     const hasCaughtUp = (): boolean => (receivedSeqs(rsyslog).at(-1) ?? 0) >= behind;
-    caughtUpMs.push(Math.round(await until(hasCaughtUp, () => `${daemon.output()}\n${rsyslog.output()}`)));
+    const beganMs = performance.now();
+    await until(hasCaughtUp, () => `${behind}\n${daemon.output()}\n${rsyslog.output()}`, 300_000);
+    caughtUpMs.push(Math.round(performance.now() - beganMs));
   };
 
   for (let round = 0; round < rounds; round += 1) {
@@ -133,6 +135,7 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
   await load.end();
   commands += load.counts.done;
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  countConnections();
   const written = daemon.audit().map(({ text }) => text);
   await rsyslog.stop();
 
@@ -154,12 +157,14 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
   const steps = seqs.filter((seq, at) => at > 0 && seq !== (seqs[at - 1] ?? 0) + 1);
   const back = seqs.filter((seq, at) => at > 0 && seq <= (seqs[at - 1] ?? 0));
   assert.deepEqual(steps, back, 'no step forward leaves anything out');
-  assert.ok(back.length <= 4 * rounds, `${back.length} steps back`);
+  // A daemon that is killed may not have told its last connection.
+  const most = connections + 2 * rounds;
+  assert.ok(back.length < most, `${back.length} steps back with ${connections} connections`);
 
   const key = join(daemon.folder, 'public.key');
   writeFileSync(key, signKey.key);
   for (const file of [rsyslog.file, rsyslog.messages]) {
-    const verified = await runDovegate(['audit', 'verify', '--received', '--key', key, '--json', file]);
+    const verified = await runWarm(['audit', 'verify', '--received', '--key', key, '--json', file]);
     assert.equal(verified.exit, 0, verified.text);
     const told = JSON.parse(verified.stdout.toString());
     assert.deepEqual(
