@@ -109,7 +109,7 @@ export async function openMachine(
     if (/^(degraded|maintenance)/.test(state.text)) throw new Error(`it boots as ${state.text}${output}`);
     return state.text.startsWith('running');
   };
-  const leader = await poll('the container boots', 60_000, async () => {
+  const leader = await poll('the container boots', 300_000, async () => {
     if (container.exitCode !== null) throw new Error(`the container ended: ${output}`);
     const pid = leaderOf(container.pid ?? 0);
     return pid !== undefined && (await isUp(pid)) ? pid : undefined;
@@ -135,7 +135,7 @@ export async function openMachine(
       writeFileSync(path(inner), text);
     },
     property,
-    async waitFor(unit, name, isIt, ms = 30_000) {
+    async waitFor(unit, name, isIt, ms = 120_000) {
       let last = '';
       return poll(
         () => `${name} of ${unit}, which is ${last}`,
@@ -166,7 +166,7 @@ export async function ask(machine: Machine, team: string, ...fields: string[]): 
   const client = await openRawClient({
     path: machine.path(`/run/dovegate/${team}.sock`),
     minor: 2,
-    timeoutMs: 30_000,
+    timeoutMs: 120_000,
   });
   try {
     client.sendCommand({ user: 'alice@example.org', fields });

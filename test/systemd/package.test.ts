@@ -41,7 +41,7 @@ admin: { unix: /run/dovegate/admin.sock }
 `;
 
 async function run(program: string, ...args: string[]): Promise<string> {
-  const done = await runProgram(program, args, { cwd: root, timeoutMs: 300_000 });
+  const done = await runProgram(program, args, { cwd: root, timeoutMs: 900_000 });
   assert.equal(done.exit, 0, `${program} ${args.join(' ')}\n${done.text}`);
   return done.text;
 }
@@ -113,7 +113,7 @@ async function everything(machine: Machine): Promise<string[]> {
 
 const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
 for (const release of releases) {
-  void test(`the Debian package on ${release}`, { timeout: 600_000 }, async (t) => {
+  void test(`the Debian package on ${release}`, { timeout: 1_800_000 }, async (t) => {
     const opened = await openMachine(t, release, { ownNode: true });
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;

@@ -46,7 +46,7 @@ async function install(machine: Machine, what: 'install' | 'uninstall'): Promise
 
 const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
 for (const release of releases) {
-  void test(`the units under the systemd of ${release}`, { timeout: 300_000 }, async (t) => {
+  void test(`the units under the systemd of ${release}`, { timeout: 1_200_000 }, async (t) => {
     const opened = await openMachine(t, release);
     if ('skip' in opened) return t.skip(opened.skip);
     const machine = opened;
@@ -189,20 +189,25 @@ for (const release of releases) {
         await idle.readReply();
         const seconds = 6;
         const clients: Promise<string>[] = [];
+        /** A machine that does not keep up has no more of them than a listener takes at once. */
+        const openMax = 300;
+        let open = 0;
         const slowest = { ms: 0 };
         const one = async (): Promise<string> => {
           const started = Date.now();
+          open += 1;
           const status = await ask(machine, teams[clients.length % 2] ?? 'support', 'quota', 'get').catch(
             String,
           );
+          open -= 1;
           slowest.ms = Math.max(slowest.ms, Date.now() - started);
           return status;
         };
         const started = Date.now();
         let restarted: Promise<string> | undefined;
         while (clients.length < seconds * 200) {
-          while (clients.length < Math.min(((Date.now() - started) / 1000) * 200, seconds * 200))
-            clients.push(one());
+          const due = Math.min(((Date.now() - started) / 1000) * 200, seconds * 200);
+          while (clients.length < due && open < openMax) clients.push(one());
           if (clients.length >= 200) restarted ??= machine.run('systemctl', 'restart', service);
           await new Promise((resolve) => {
             setTimeout(resolve, 5);
