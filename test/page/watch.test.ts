@@ -4,7 +4,15 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
-import { findBarriers, findOverflow, noBrowser, openBrowser, openWatched, phone } from '../kit/browser.js';
+import {
+  findBarriers,
+  findFaintText,
+  findOverflow,
+  noBrowser,
+  openBrowser,
+  openWatched,
+  phone,
+} from '../kit/browser.js';
 
 const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src http://127.0.0.2:9; require-trusted-types-for 'script'";
@@ -16,6 +24,7 @@ const pages: Readonly<Record<string, string>> = {
   '/style': `${head}<p style="color:red">red</p></main></body></html>`,
   '/script': `${head}<script src="/code.js"></script></main></body></html>`,
   '/barrier': `${head}<button></button></main></body></html>`,
+  '/faint': `${head}<p><font color="#eeeeee">faint</font></p></main></body></html>`,
   '/wide': `${head}<p>${'w'.repeat(4096)}</p></main></body></html>`,
   '/code.js': 'confirm("now"); fetch("http://127.0.0.2:9/").catch(() => {}); throw new Error("broken");',
 };
@@ -42,7 +51,10 @@ test('a fault of a page is noticed, and a good page has none', { skip: noBrowser
     const { page, context, faults } = await openWatched(browser, { size: phone, origin });
     await page.goto(`${origin}${path}`);
     await page.waitForLoadState('networkidle');
-    const found = [...(await findBarriers(page)), ...(await findOverflow(page)), ...faults].join('\n');
+    const faint = (await findFaintText(page)).map((fault) => `faint: ${fault}`);
+    const found = [...(await findBarriers(page)), ...(await findOverflow(page)), ...faint, ...faults].join(
+      '\n',
+    );
     await context.close();
     return found.replace(/.*favicon.*\n?/g, '');
   };
@@ -55,5 +67,9 @@ test('a fault of a page is noticed, and a good page has none', { skip: noBrowser
   assert.match(code, /error of a script: Error: broken/);
   assert.match(code, /request failed: http:\/\/127\.0\.0\.2:9\/ net::ERR_UNSAFE_PORT/);
   assert.match(await look('/barrier'), /^button-name \(critical\): <button>/);
+  assert.match(
+    await look('/faint'),
+    /^color-contrast \(serious\): [^]*^faint: color-contrast \(serious\): /m,
+  );
   assert.match(await look('/wide'), /^the page is \d{5} wide, the window 390\n[^]*<p>www/);
 });
