@@ -3,54 +3,53 @@
 // admission without a completion after the next start, somebody else's socket taken.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
 import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
 import { createGate, type Script } from '../kit/script.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const slow = { user: 'bob@example.org', fields: ['quota get'] };
 const create = { user: 'alice@example.org', fields: ['mailbox create', 'New'] };
 const withCreate = `
     users: ["*@example.org"]
     allow: [quota get, mailbox create]`;
 const hangs: Script = (_command, connection) => connection.closed;
 
-test('SIGTERM: idle clients are closed, the socket is removed, the journal ends with stop', async (t) => {
-  const { client, daemon } = await openGateway(t);
-  const one = await client();
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
-  const ended = one.readEnd();
-  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-  assert.equal((await ended).body.length, 0);
-  assert.equal(existsSync(daemon.path('support.sock')), false);
-  const events = auditRecords(daemon).map((record) => record['event']);
-  assert.deepEqual(
-    events.filter((event) => event !== 'checkpoint'),
-    ['start', 'admission', 'completion', 'session-close', 'stop'],
-  );
-});
-
-test('SIGTERM waits for what runs', async (t) => {
+test('SIGTERM: idle clients are closed, what runs is waited for, the socket is removed, the journal ends with stop', async (t) => {
   const gate = createGate();
   const { client, daemon, backend } = await openGateway(t, {
     backend: {
-      script: async (_command, connection) => {
-        await gate.opened;
+      script: async ({ user }, connection) => {
+        if (user === slow.user) await gate.opened;
         await connection.row('late');
         await connection.status('+');
       },
     },
   });
-  const one = await client();
-  one.sendCommand(quota);
-  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+  const idle = await client();
+  idle.sendCommand(quota);
+  assert.equal((await idle.readReply()).status, '+');
+  const ended = idle.readEnd();
+  const running = await client();
+  running.sendCommand(slow);
+  await backend.waitFor((dovecot) => dovecot.commands.length === 2, 'the command');
   daemon.signal('SIGTERM');
+  assert.equal((await ended).body.length, 0);
   await daemon.waitForLog((record) => record['event'] === 'stopping', 'stopping');
   gate.open();
-  assert.deepEqual((await one.readReply()).cells, ['late']);
+  assert.deepEqual((await running.readReply()).cells, ['late']);
   assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+  assert.equal(existsSync(daemon.path('support.sock')), false);
+  const events = auditRecords(daemon).map((record) => record['event']);
+  const known = events.filter((event) => event !== 'checkpoint');
+  assert.deepEqual(known.slice(0, 4), ['start', 'admission', 'completion', 'admission']);
+  assert.deepEqual(known.slice(4, -1).toSorted(), ['completion', 'session-close', 'session-close']);
+  assert.equal(known.at(-1), 'stop');
 });
 
 for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const) {
@@ -124,9 +123,47 @@ test('kill -9 between admission and completion: the admission is on disk, and th
   }
 });
 
-test('a second daemon on the same journal or the same socket does not start, and harms nobody', async (t) => {
-  const { client, daemon } = await openGateway(t);
+test('check and serve say every problem of a configuration with its place, and end with 78', async (t) => {
+  const config = `version: 1
+listeners:
+  support: { unix: support.sock, mode: "0660", policy: suport }
+backends:
+  mail1: { address: mail1.example.org, tls: off, conections: 4 }
+routes:
+  - { users: ["*"], backend: mail2 }
+policies:
+  support: { users: ["*@example.org"], allow: [qouta get] }
+`;
+  const file = join(openFolder(t), 'wrong.yaml');
+  writeFileSync(file, config, { mode: 0o600 });
+  for (const [subcommand, run] of [
+    ['check', runWarm],
+    ['serve', runDovegate],
+  ] as const) {
+    const result = await run([subcommand, '--config', file]);
+    assert.equal(result.exit, 78, result.text);
+    for (const where of ['3:', '5:', '7:', '9:']) {
+      assert.match(
+        result.stdout.toString() + result.stderr,
+        new RegExp(`wrong\\.yaml:${where}\\d+: `),
+        result.text,
+      );
+    }
+  }
+});
 
+test('wrong usage ends with 64, help and version with 0, a missing file with 78', async () => {
+  assert.equal((await runWarm([])).exit, 64);
+  assert.equal((await runDovegate(['bogus'])).exit, 64);
+  assert.equal((await runWarm(['check', 'surplus'])).exit, 64);
+  assert.equal((await runWarm(['check', '--config', '/nonexistent.yaml'])).exit, 78);
+  assert.equal((await runDovegate(['serve', '--config', '/nonexistent.yaml'])).exit, 78);
+  assert.equal((await runWarm(['--help'])).exit, 0);
+  assert.match((await runDovegate(['--version'])).stdout.toString(), /^\d+\.\d+\.\d+\n$/);
+});
+
+test('a second daemon on the same journal or the same socket does not start, and harms nobody; no password is written', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, { more: 'log: { level: trace }' });
   const config = readFileSync(daemon.configFile, 'utf8');
   for (const [name, other] of [
     ['the journal', config.replace('support.sock', 'other.sock')],
@@ -142,48 +179,8 @@ test('a second daemon on the same journal or the same socket does not start, and
   const one = await client();
   one.sendCommand(quota);
   assert.equal((await one.readReply()).status, '+');
-});
 
-test('check and serve say every problem of a configuration with its place, and end with 78', async (t) => {
-  const { daemon } = await openGateway(t);
-  const config = `version: 1
-listeners:
-  support: { unix: support.sock, mode: "0660", policy: suport }
-backends:
-  mail1: { address: mail1.example.org, tls: off, conections: 4 }
-routes:
-  - { users: ["*"], backend: mail2 }
-policies:
-  support: { users: ["*@example.org"], allow: [qouta get] }
-`;
-  daemon.write('wrong.yaml', config);
-  const file = daemon.path('wrong.yaml');
-  for (const subcommand of ['check', 'serve']) {
-    const result = await runDovegate([subcommand, '--config', file]);
-    assert.equal(result.exit, 78, result.text);
-    for (const where of ['3:', '5:', '7:', '9:']) {
-      assert.match(
-        result.stdout.toString() + result.stderr,
-        new RegExp(`wrong\\.yaml:${where}\\d+: `),
-        result.text,
-      );
-    }
-  }
-});
-
-test('wrong usage ends with 64, help and version with 0, a missing file with 78', async () => {
-  assert.equal((await runDovegate([])).exit, 64);
-  assert.equal((await runDovegate(['bogus'])).exit, 64);
-  assert.equal((await runDovegate(['check', 'surplus'])).exit, 64);
-  assert.equal((await runDovegate(['check', '--config', '/nonexistent.yaml'])).exit, 78);
-  assert.equal((await runDovegate(['serve', '--config', '/nonexistent.yaml'])).exit, 78);
-  assert.equal((await runDovegate(['--help'])).exit, 0);
-  assert.match((await runDovegate(['--version'])).stdout.toString(), /^\d+\.\d+\.\d+\n$/);
-});
-
-test('no password in anything that a run with many faults wrote', async (t) => {
-  const { client, daemon, backend } = await openGateway(t, { more: 'log: { level: trace }' });
-  const one = await client();
+  // No password in anything that a run with many faults wrote.
   for (const fault of [undefined, 'plain-refused', 'greeting-endless', 'injected-same-segment'] as const) {
     backend.change({ fault });
     one.sendCommand(quota);

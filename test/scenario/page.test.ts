@@ -259,129 +259,139 @@ test('a limited view shows no other domain over TCP either, by any address', asy
   assert.ok(looks.every(({ peer }) => Object(peer).address === '127.0.0.1'));
 });
 
-test('each role gets what the table says, and nobody acts here', { skip }, async (t) => {
-  const { daemon } = await openPage(t);
-  const socket = daemon.path('page/page.sock');
-  const paths = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'].map(
-    (look) => `/trail/${look}`,
-  );
-  const others = [
-    '/kill/X',
-    '/backend/mail1/drain',
-    '/backend/mail1/enable',
-    '/reload',
-    '/status.json',
-    '/metrics',
-    '/healthz',
-  ];
-  const requests: PageRequest[] = [...paths, ...others].map((path) => [path, '{"wanted":"1"}']);
-  const statuses = async (uid: number): Promise<string> =>
-    (await askPageAs(uid, socket, requests)).map(({ status }) => status).join(' ');
-  const none = '404 404 404 404 404 404 404';
-  assert.equal(await statuses(uids.auditor), `200 200 200 200 200 200 200 200 ${none}`);
-  assert.equal(await statuses(uids.everything), `200 200 200 200 200 200 200 200 ${none}`);
-  assert.equal(await statuses(uids.viewer), `200 200 403 403 403 403 403 403 ${none}`);
-  assert.equal(await statuses(uids.operator), `200 200 403 403 403 403 403 403 ${none}`);
-  assert.equal(await statuses(uids.stranger), requests.map(() => 403).join(' '));
-  const methods = await askPageAs(uids.auditor, socket, [
-    ['/trail/search', '', 'GET'],
-    ['/trail/search', '{}', 'PUT'],
-  ]);
-  assert.deepEqual(
-    methods.map(({ status }) => status),
-    [405, 405],
-  );
-  // Who sees everything sees the records as they are stored.
-  const [all] = await askPageAs(uids.everything, socket, [
-    ['/trail/search', '{"filter":{"user":"zuluq7bob@other.test"}}'],
-  ]);
-  assert.match(all?.body ?? '', /zuluq7bob@other\.test/);
-});
-
-test('the commands print over the socket what they print of files, as far as it is seen', async (t) => {
-  const { daemon } = await openPage(t);
-  const cwd = daemon.folder;
-  const both = async (...args: string[]): Promise<readonly [string, string]> => {
-    const [asked, read] = await Promise.all([
-      runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd }),
-      runWarm(['audit', ...args, '--config', 'dovegate.yaml'], { cwd }),
-    ]);
-    assert.equal(asked.exit, read.exit, asked.text);
-    assert.match(asked.stderr, /ourselves sees the records of \*@example\.org only/);
-    return [asked.stdout.toString(), read.stdout.toString()];
-  };
-  for (const args of [
-    ['search', '--user', 'alice@example.org', '--outcome', 'ok'],
-    ['search', '--user', 'alice@example.org', '--outcome', 'ok', '--json'],
-    ['export', '--user', 'alice@example.org', '--outcome', 'ok'],
-  ]) {
-    const [asked, read] = await both(...args);
-    assert.match(asked, /alice@example\.org/);
-    // Commands for all users are found in the files as well.
-    const seen = read.split('\n').filter((line) => !/other\.test|-A/.test(line));
-    assert.deepEqual(asked.split('\n'), seen, args.join(' '));
-  }
-  const [own] = auditRecords(daemon).filter(
-    (each) => each['command'] === 'quota get' && each['user'] === 'alice@example.org',
-  );
-  const [shown, whole] = await both('show', String(own?.['id']), '--json');
-  const {
-    prev: _p,
-    hash: _h,
-    ...rest
-  } = JSON.parse(whole.split('\n').find((line) => line.includes('"admission"')) ?? '');
-  assert.deepEqual(JSON.parse(shown.split('\n')[0] ?? ''), rest);
-  const asked = (...args: string[]) => runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd });
-  const report = await asked('report', '--mailbox', 'alice@example.org');
-  assert.equal(report.exit, 1, report.text);
-  assert.match(report.text, /NOT proved complete [^]*\n  ourselves sees the records of \*@example\.org only/);
-  assert.match(report.text, /1 person, 2 commands, none of them showed content/);
-  assert.doesNotMatch(report.text, hidden);
-  const extract = await asked('export', '--user', 'alice@example.org', '--with-proof');
-  assert.equal(extract.exit, 0, extract.text);
-  assert.match(extract.text, /2 commands in an extract signed by \S+; it is no proof by the chain/);
-  assert.equal(extract.stdout.toString().match(/^\* \{/gm)?.length, 2);
-  assert.doesNotMatch(extract.text, hidden);
-  for (const more of [['--whole'], ['--key', 'x']])
-    assert.equal((await asked('export', '--with-proof', ...more)).exit, 64);
-  assert.equal((await asked('search', '--config', 'dovegate.yaml')).exit, 64);
-  const other = auditRecords(daemon).find((each) => each['user'] === 'zuluq7bob@other.test');
-  const gone = await runWarm(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
-    cwd,
-  });
-  assert.equal(gone.exit, 1, gone.text);
-  const nothing = await runWarm(['audit', 'search', '--user', 'zuluq7*', '--socket', 'page/page.sock'], {
-    cwd,
-  });
-  assert.match(nothing.text, /no command for "zuluq7\*" was found among \d+ records from/);
-  assert.doesNotMatch(nothing.text, /zuluq7bob|other\.test/);
-});
-
-test('who is taken out of the configuration gets no answer any more; who is narrowed sees less', async (t) => {
+test('people with roles', async (t) => {
   const { daemon, configuration } = await openPage(t);
   const socket = daemon.path('page/page.sock');
-  const search: PageRequest = ['/trail/search', '{}'];
-  const ask = async (): Promise<PageAnswer | undefined> => (await askPageAs(undefined, socket, [search]))[0];
-  const reload = async (more: string): Promise<void> => {
-    const count = daemon.logs.filter(({ event }) => event === 'reloaded').length;
-    daemon.write('dovegate.yaml', configuration({ policy, more }));
-    daemon.signal('SIGHUP');
-    await daemon.waitForLog(
-      () => daemon.logs.filter(({ event }) => event === 'reloaded').length > count,
-      'reloaded',
+
+  await t.test('each role gets what the table says, and nobody acts here', { skip }, async () => {
+    const paths = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'].map(
+      (look) => `/trail/${look}`,
     );
-  };
-  assert.match((await ask())?.body ?? '', /alice@example\.org/);
-  await reload(people('["bob@example.org"]'));
-  const narrowed = await ask();
-  assert.equal(narrowed?.status, 200);
-  assert.doesNotMatch(narrowed.body, /alice/);
-  await reload(people().replace(/\n {6}ourselves: .*/, ''));
-  const out = await ask();
-  assert.equal(out?.status, 403);
-  assert.match(out.body, /is nobody in admin\.page\.people/);
-  assert.ok(
-    !daemon.logs.some(({ event }) => event === 'restart-needed'),
-    'people come and go without a restart',
+    const others = [
+      '/kill/X',
+      '/backend/mail1/drain',
+      '/backend/mail1/enable',
+      '/reload',
+      '/status.json',
+      '/metrics',
+      '/healthz',
+    ];
+    const requests: PageRequest[] = [...paths, ...others].map((path) => [path, '{"wanted":"1"}']);
+    const statuses = async (uid: number): Promise<string> =>
+      (await askPageAs(uid, socket, requests)).map(({ status }) => status).join(' ');
+    const none = '404 404 404 404 404 404 404';
+    assert.equal(await statuses(uids.auditor), `200 200 200 200 200 200 200 200 ${none}`);
+    assert.equal(await statuses(uids.everything), `200 200 200 200 200 200 200 200 ${none}`);
+    assert.equal(await statuses(uids.viewer), `200 200 403 403 403 403 403 403 ${none}`);
+    assert.equal(await statuses(uids.operator), `200 200 403 403 403 403 403 403 ${none}`);
+    assert.equal(await statuses(uids.stranger), requests.map(() => 403).join(' '));
+    const methods = await askPageAs(uids.auditor, socket, [
+      ['/trail/search', '', 'GET'],
+      ['/trail/search', '{}', 'PUT'],
+    ]);
+    assert.deepEqual(
+      methods.map(({ status }) => status),
+      [405, 405],
+    );
+    // Who sees everything sees the records as they are stored.
+    const [all] = await askPageAs(uids.everything, socket, [
+      ['/trail/search', '{"filter":{"user":"zuluq7bob@other.test"}}'],
+    ]);
+    assert.match(all?.body ?? '', /zuluq7bob@other\.test/);
+  });
+
+  await t.test(
+    'the commands print over the socket what they print of files, as far as it is seen',
+    async () => {
+      const cwd = daemon.folder;
+      const both = async (...args: string[]): Promise<readonly [string, string]> => {
+        const [asked, read] = await Promise.all([
+          runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd }),
+          runWarm(['audit', ...args, '--config', 'dovegate.yaml'], { cwd }),
+        ]);
+        assert.equal(asked.exit, read.exit, asked.text);
+        assert.match(asked.stderr, /ourselves sees the records of \*@example\.org only/);
+        return [asked.stdout.toString(), read.stdout.toString()];
+      };
+      for (const args of [
+        ['search', '--user', 'alice@example.org', '--outcome', 'ok'],
+        ['search', '--user', 'alice@example.org', '--outcome', 'ok', '--json'],
+        ['export', '--user', 'alice@example.org', '--outcome', 'ok'],
+      ]) {
+        const [asked, read] = await both(...args);
+        assert.match(asked, /alice@example\.org/);
+        // Commands for all users are found in the files as well.
+        const seen = read.split('\n').filter((line) => !/other\.test|-A/.test(line));
+        assert.deepEqual(asked.split('\n'), seen, args.join(' '));
+      }
+      const [own] = auditRecords(daemon).filter(
+        (each) => each['command'] === 'quota get' && each['user'] === 'alice@example.org',
+      );
+      const [shown, whole] = await both('show', String(own?.['id']), '--json');
+      const {
+        prev: _p,
+        hash: _h,
+        ...rest
+      } = JSON.parse(whole.split('\n').find((line) => line.includes('"admission"')) ?? '');
+      assert.deepEqual(JSON.parse(shown.split('\n')[0] ?? ''), rest);
+      const asked = (...args: string[]) => runWarm(['audit', ...args, '--socket', 'page/page.sock'], { cwd });
+      const report = await asked('report', '--mailbox', 'alice@example.org');
+      assert.equal(report.exit, 1, report.text);
+      assert.match(
+        report.text,
+        /NOT proved complete [^]*\n  ourselves sees the records of \*@example\.org only/,
+      );
+      assert.match(report.text, /1 person, 2 commands, none of them showed content/);
+      assert.doesNotMatch(report.text, hidden);
+      const extract = await asked('export', '--user', 'alice@example.org', '--with-proof');
+      assert.equal(extract.exit, 0, extract.text);
+      assert.match(extract.text, /2 commands in an extract signed by \S+; it is no proof by the chain/);
+      assert.equal(extract.stdout.toString().match(/^\* \{/gm)?.length, 2);
+      assert.doesNotMatch(extract.text, hidden);
+      for (const more of [['--whole'], ['--key', 'x']])
+        assert.equal((await asked('export', '--with-proof', ...more)).exit, 64);
+      assert.equal((await asked('search', '--config', 'dovegate.yaml')).exit, 64);
+      const other = auditRecords(daemon).find((each) => each['user'] === 'zuluq7bob@other.test');
+      const gone = await runWarm(['audit', 'show', String(other?.['id']), '--socket', 'page/page.sock'], {
+        cwd,
+      });
+      assert.equal(gone.exit, 1, gone.text);
+      const nothing = await runWarm(['audit', 'search', '--user', 'zuluq7*', '--socket', 'page/page.sock'], {
+        cwd,
+      });
+      assert.match(nothing.text, /no command for "zuluq7\*" was found among \d+ records from/);
+      assert.doesNotMatch(nothing.text, /zuluq7bob|other\.test/);
+    },
+  );
+
+  await t.test(
+    'who is taken out of the configuration gets no answer any more; who is narrowed sees less',
+    async () => {
+      const search: PageRequest = ['/trail/search', '{}'];
+      const ask = async (): Promise<PageAnswer | undefined> =>
+        (await askPageAs(undefined, socket, [search]))[0];
+      const reload = async (more: string): Promise<void> => {
+        const count = daemon.logs.filter(({ event }) => event === 'reloaded').length;
+        daemon.write('dovegate.yaml', configuration({ policy, more }));
+        daemon.signal('SIGHUP');
+        await daemon.waitForLog(
+          () => daemon.logs.filter(({ event }) => event === 'reloaded').length > count,
+          'reloaded',
+        );
+      };
+      assert.match((await ask())?.body ?? '', /alice@example\.org/);
+      await reload(people('["bob@example.org"]'));
+      const narrowed = await ask();
+      assert.equal(narrowed?.status, 200);
+      assert.doesNotMatch(narrowed.body, /alice/);
+      await reload(people().replace(/\n {6}ourselves: .*/, ''));
+      const out = await ask();
+      assert.equal(out?.status, 403);
+      assert.match(out.body, /is nobody in admin\.page\.people/);
+      assert.ok(
+        !daemon.logs.some(({ event }) => event === 'restart-needed'),
+        'people come and go without a restart',
+      );
+    },
   );
 });
