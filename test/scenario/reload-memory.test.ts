@@ -86,7 +86,7 @@ async function weighUntil(daemon: Daemon, most: LogRecord | undefined): Promise<
 }
 
 test(`${phases} times ${reloadsEach} reloads leave nothing`, {
-  timeout: 120_000 + reloadsEach * 6_000,
+  timeout: 300_000 + reloadsEach * 6_000,
 }, async (t) => {
   const auth = await openAuthService(t);
   const gateway = await openGateway(t, {

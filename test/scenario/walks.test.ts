@@ -110,7 +110,10 @@ async function walk(t: TestContext, parts: readonly (string | readonly [number, 
   }, 20);
   t.after(() => clearInterval(reloads));
   const args = ['--mount', '--propagation', 'private', 'bash', join(folder, 'walk.sh')];
-  const done = await runProgram('unshare', args, { env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' } });
+  const done = await runProgram('unshare', args, {
+    env: { W: folder, LC_ALL: 'C.UTF-8', TZ: 'UTC' },
+    timeoutMs: 280_000,
+  });
   assert.ok(done.exit === 0 && done.stdout.toString().endsWith('the end\n'), done.text);
 }
 
@@ -119,7 +122,7 @@ const overSocket = (who: string): string =>
 const quota = (who: string): string =>
   `runuser -u ${who} -- dovegate send --socket /run/dovegate/support.sock --user alice@example.com -- quota get`;
 
-test('a member is added, and removed', { timeout: 60_000 }, async (t) => {
+test('a member is added, and removed', { timeout: 300_000 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) return t.skip(why);
   await walk(t, [
@@ -135,7 +138,7 @@ test('a member is added, and removed', { timeout: 60_000 }, async (t) => {
   ]);
 });
 
-test('an auditor is let in, sees the journal and no secrets, and goes', { timeout: 60_000 }, async (t) => {
+test('an auditor is let in, sees the journal and no secrets, and goes', { timeout: 300_000 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) return t.skip(why);
   const asks =
@@ -162,7 +165,7 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
   ]);
 });
 
-test('backed out: no client gets in, and the journal is whole', { timeout: 60_000 }, async (t) => {
+test('backed out: no client gets in, and the journal is whole', { timeout: 300_000 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) return t.skip(why);
   await walk(t, [
@@ -180,7 +183,7 @@ test('backed out: no client gets in, and the journal is whole', { timeout: 60_00
 });
 
 test('a password is changed, and neither the old nor the new one is refused on the way', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) return t.skip(why);
