@@ -22,7 +22,7 @@ async function checkpoints(daemon: Daemon, more: number): Promise<void> {
   const count = () =>
     readAudit(daemon.path('audit')).filter(({ record }) => record['event'] === 'checkpoint').length;
   const wanted = count() + more;
-  const endMs = Date.now() + 20_000;
+  const endMs = Date.now() + 60_000;
   while (count() < wanted) {
     assert.ok(Date.now() < endMs, 'no checkpoints come');
     // A file has no event to wait for.

@@ -43,7 +43,7 @@ stop() { [ ! -e "$W/pid" ] || { kill "$(cat "$W/pid")"; while kill -0 "$(cat "$W
 start() {
   setpriv --reuid dovegate --regid dovegate --init-groups -- ${process.execPath} ${builtProgram} serve --config /etc/dovegate/dovegate.yaml > "$W/log" 2>&1 &
   echo $! > "$W/pid"
-  for try in $(seq 200); do dovegate status > /dev/null 2>&1 && return; sleep 0.05; done
+  for try in $(seq 1200); do grep -q '"event":"started"' "$W/log" && return; sleep 0.05; done
   cat "$W/log"; exit 9
 }
 trap 'stop' EXIT
