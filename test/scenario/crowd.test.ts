@@ -24,7 +24,7 @@ const many =
   '\n  support: { unix: support.sock, policy: support, sessions: 12000, sessions_per_peer: 12000 }';
 const more = 'limits: { handshake: 60s }\nadmin: { unix: admin.sock }';
 
-test(`${clients} idle clients`, { timeout: 60_000 + clients * 20 }, async (t) => {
+test(`${clients} idle clients`, { timeout: 180_000 + clients * 20 }, async (t) => {
   const { daemon, client } = await openGateway(t, {
     listeners: many,
     more,
@@ -67,7 +67,7 @@ test(`${clients} idle clients`, { timeout: 60_000 + clients * 20 }, async (t) =>
 });
 
 test(`${stormRate} connects a second for ${stormSeconds} s`, {
-  timeout: 60_000 + stormSeconds * 6_000,
+  timeout: 180_000 + stormSeconds * 6_000,
 }, async (t) => {
   const { daemon, client } = await openGateway(t, {
     listeners:
@@ -113,7 +113,7 @@ test(`${stormRate} connects a second for ${stormSeconds} s`, {
 });
 
 test(`the series of the metrics are the same after ${hostile} hostile commands`, {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const { daemon, client } = await openGateway(t, { more });
   const one = await client();

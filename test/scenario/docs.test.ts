@@ -4,5 +4,5 @@ import { test } from 'node:test';
 import { needsDaemon, pages, runPage } from '../cli/docs-page.js';
 
 for (const path of pages.filter((each) => each !== 'README.md' && needsDaemon(each))) {
-  test(`${path}: commands print what it shows`, { timeout: 120_000 }, (t) => runPage(t, path));
+  test(`${path}: commands print what it shows`, { timeout: 300_000 }, (t) => runPage(t, path));
 }
