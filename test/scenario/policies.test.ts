@@ -1,0 +1,216 @@
+// Goal: what a policy says holds on the wire, for its listener alone. Phases: one command at a time; limits and reasons; observe; log lines;
+// a count of matches; a server command. What must not happen: an answer without its record, a command behind a
+// server command on its upstream.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { createGate } from '../kit/script.js';
+import { until } from '../kit/until.js';
+
+/** A listener and a policy of its own for each. */
+const policies = {
+  limited: `
+    users: ["*@example.org"]
+    allow:
+      - { command: quota get, limit: 2/hour }
+      - { command: mailbox list, reason: required }`,
+  observing: `
+    mode: observe
+    users: ["*@example.org"]
+    allow: [mailbox list]`,
+  careful: `
+    users: ["*@example.org"]
+    allow:
+      - { command: expunge, max_matches: 3, where: { query: { mailbox: [Trash] } } }`,
+  single: `
+    users: ["*@example.org"]
+    allow: [quota get]
+    limits: { at_once: 1 }`,
+};
+
+test('policies beside one another', async (t) => {
+  const names = Object.keys(policies);
+  const { client, backend, daemon } = await openGateway(t, {
+    listeners: ['support', ...names]
+      .map((name) => `\n  ${name}: { unix: ${name}.sock, mode: "0600", policy: ${name} }`)
+      .join(''),
+    policy: `
+    users: ["*@example.org"]
+    allow: [quota get, search]${Object.entries(policies)
+      .map(([name, text]) => `\n  ${name}:${text}`)
+      .join('')}`,
+  });
+  const at = async (name: keyof typeof policies): Promise<RawClient> => {
+    const one = await openRawClient({ path: daemon.path(`${name}.sock`), minor: 2 });
+    t.after(() => one.close());
+    return one;
+  };
+
+  await t.test('at_once: the next command of a principal waits its turn', async () => {
+    const gates = [createGate(), createGate()];
+    backend.change({
+      script: async (_command, connection) => {
+        await gates[connection.number - 1]?.opened;
+        await connection.status('+');
+      },
+    });
+    const [one, two] = [await at('single'), await at('single')];
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    await backend.waitFor(({ commands }) => commands.length === 1, 'the first command');
+    two.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    const waiting = two.readReply();
+    gates[0]?.open();
+    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await waiting).status, '+');
+    // The second one came when the first was done: over the same upstream.
+    assert.equal(backend.records.length, 1);
+  });
+
+  await t.test('limits, reasons and modes of a policy hold on the wire', async () => {
+    const one = await at('limited');
+    const ask = async (...fields: string[]) => {
+      one.sendCommand({ user: 'alice@example.org', fields });
+      return one.readReply();
+    };
+    assert.equal((await ask('quota get')).status, '+');
+    assert.equal((await ask('quota get')).status, '+');
+    const third = await ask('quota get');
+    assert.equal(third.status, '-TEMPFAIL');
+    assert.match(third.logs[0]?.text ?? '', /over a limit of policy limited; try again in \d+ s/);
+    assert.equal((await ask('mailbox list')).status, '-NOPERM');
+    // A blank, an escaped LF, a zero-width space, two letters.
+    for (const reason of ['', ' ', '\u0001n', '\u200b', 'ok']) {
+      one.send(`\t\tOPTION\tdovegate-reason=${reason}`);
+      assert.equal((await ask('mailbox list')).status, '-NOPERM', JSON.stringify(reason));
+    }
+    one.send('\t\tOPTION\tdovegate-reason=ticket 42');
+    assert.equal((await ask('mailbox list')).status, '+');
+    assert.equal((await ask('mailbox list')).status, '-NOPERM');
+    const records = () =>
+      auditRecords(daemon).filter(({ principal }) => String(principal).endsWith('@limited'));
+    const isLimited = (record: Readonly<Record<string, unknown>>): boolean =>
+      record['outcome'] === 'limited' && record['sent'] === false;
+    await until(() => auditRecords(daemon).some(isLimited), 'the record of what was over a limit');
+    assert.deepEqual(
+      records().flatMap(({ event, reason }) =>
+        event === 'admission' && reason !== undefined ? [reason] : [],
+      ),
+      ['', ' ', '\n', '\u200b', 'ok', 'ticket 42'],
+    );
+  });
+
+  await t.test('observe allows what it would deny, and says so in the record', async () => {
+    const one = await at('observing');
+    one.send('\talice@example.org\tquota get');
+    assert.equal((await one.readReply()).status, '+');
+    one.send('\talice@example.org\tquota get\t-F/etc/passwd');
+    assert.equal((await one.readReply()).status, '-NOPERM');
+    const [first] = auditRecords(daemon).filter(
+      ({ event, principal }) => event === 'admission' && String(principal).endsWith('@observing'),
+    );
+    assert.equal(first?.['decision'], 'allow');
+    assert.equal(first['would'], 'deny');
+    assert.equal(first['mode'], 'observe');
+  });
+
+  await t.test('log lines become records, and reach the client only as its policy says', async () => {
+    backend.change({
+      script: async (command, connection) => {
+        await connection.log('warning', `doveadm(${command.user})<1><a>: secret-path /srv/mail`);
+        await connection.row('x');
+        await connection.log('error', `doveadm(someone@else.org)<1><a>: not yours`);
+        await connection.status(command.fields[0] === 'search' ? '-NOTFOUND' : '+');
+      },
+    });
+    const one = await client();
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    assert.deepEqual((await one.readReply()).logs, []);
+    one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
+    assert.deepEqual((await one.readReply()).logs, [
+      { type: 'error', text: 'dovegate: the backend says: not found' },
+    ]);
+    const record = await daemon.waitForLog(
+      (line) => line['event'] === 'backend-log' && line['command'] === 'search' && line['type'] === 'warning',
+      'the log line of the search',
+    );
+    assert.equal(record['backend'], 'mail1');
+    assert.match(String(record['upstream']), /^mail1-\d+$/);
+    assert.equal(record['user'], 'alice@example.org');
+    assert.match(String(record['id']), /^[0-9A-Z]{26}$/);
+    assert.match(String(record['text']), /secret-path/);
+  });
+
+  await t.test(
+    'max_matches: a search with the same query runs first, with an admission of its own, and decides',
+    async () => {
+      let mails = 3;
+      backend.change({
+        script: async (command, connection) => {
+          if (command.fields[0] === 'search') {
+            for (let uid = 1; uid <= mails; uid += 1) await connection.row('guid', String(uid));
+          }
+          await connection.status('+');
+        },
+      });
+      const before = backend.commands.length;
+      const one = await at('careful');
+      const expunge = { user: 'alice@example.org', fields: ['expunge', 'mailbox', 'Trash', 'all'] };
+      one.sendCommand(expunge);
+      assert.equal((await one.readReply()).status, '+');
+      mails = 4;
+      one.sendCommand(expunge);
+      const refused = await one.readReply();
+      assert.equal(refused.status, '-NOPERM');
+      assert.match(refused.logs[0]?.text ?? '', /4 mails match, and its rule allows at most 3/);
+      assert.deepEqual(
+        backend.commands.slice(before).map((command) => command.fields[0]),
+        ['search', 'expunge', 'search'],
+      );
+      const ofUs = (event: string) =>
+        auditRecords(daemon).filter(
+          (record) => record['event'] === event && String(record['principal']).endsWith('@careful'),
+        );
+      const records = ofUs('admission');
+      assert.deepEqual(
+        records.map((record) => [record['command'], record['matches'], record['for'] === undefined]),
+        [
+          ['search', undefined, false],
+          ['expunge', 3, true],
+          ['search', undefined, false],
+          ['expunge', 4, true],
+        ],
+      );
+      const ids = new Set(records.map(({ id }) => id));
+      const completions = () =>
+        auditRecords(daemon).filter((record) => record['event'] === 'completion' && ids.has(record['id']));
+      await until(() => completions().length >= 4, 'a completion of each');
+      assert.equal(completions().length, 4);
+    },
+  );
+});
+
+test('a server command gets an upstream of its own, and nothing follows it there', async (t) => {
+  const { client, backend } = await openGateway(t, {
+    mail1: { connections: '1' },
+    policy: `
+    users: ["*"]
+    allow: [quota get, service status]`,
+    backend: {
+      script: async (command, connection) => {
+        await connection.row(command.fields[0] ?? '');
+        await connection.status('+');
+      },
+    },
+  });
+  const one = await client();
+  for (const fields of [['quota get'], ['service status', 'imap'], ['quota get']]) {
+    one.sendCommand({ user: 'alice@example.org', fields });
+    assert.equal((await one.readReply()).status, '+');
+  }
+  assert.deepEqual(
+    backend.commands.map((command) => command.connection),
+    [1, 2, 3],
+  );
+});
