@@ -41,8 +41,8 @@ async function ask(
   args: readonly string[],
   options: WarmOptions,
 ): Promise<WarmResult> {
-  const env = Object.entries({ ...process.env, ...options.env }).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, value] as const],
+  const env = Object.entries({ ...process.env, ...options.env }).flatMap(([variable, value]) =>
+    value === undefined ? [] : [[variable, value] as const],
   );
   const asked: WarmAsked = { name, args, env: Object.fromEntries(env), cwd: options.cwd ?? process.cwd() };
   const answer = await answerOf(asked);

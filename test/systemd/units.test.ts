@@ -191,15 +191,14 @@ for (const release of releases) {
         const clients: Promise<string>[] = [];
         /** A machine that does not keep up has no more of them than a listener takes at once. */
         const openMax = 300;
-        let open = 0;
+        const open = new Set<number>();
         const slowest = { ms: 0 };
         const one = async (): Promise<string> => {
           const started = Date.now();
-          open += 1;
-          const status = await ask(machine, teams[clients.length % 2] ?? 'support', 'quota', 'get').catch(
-            String,
-          );
-          open -= 1;
+          const number = clients.length;
+          open.add(number);
+          const status = await ask(machine, teams[number % 2] ?? 'support', 'quota', 'get').catch(String);
+          open.delete(number);
           slowest.ms = Math.max(slowest.ms, Date.now() - started);
           return status;
         };
@@ -207,7 +206,7 @@ for (const release of releases) {
         let restarted: Promise<string> | undefined;
         while (clients.length < seconds * 200) {
           const due = Math.min(((Date.now() - started) / 1000) * 200, seconds * 200);
-          while (clients.length < due && open < openMax) clients.push(one());
+          while (clients.length < due && open.size < openMax) clients.push(one());
           if (clients.length >= 200) restarted ??= machine.run('systemctl', 'restart', service);
           await new Promise((resolve) => {
             setTimeout(resolve, 5);
