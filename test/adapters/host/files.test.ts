@@ -97,7 +97,7 @@ void test('why a file cannot be read, before anybody needs it', (t) => {
   mkdirSync(join(folder, 'sub'));
   assert.equal(whyUnreadable(join(folder, 'there')), undefined);
   assert.equal(whyUnreadable(join(folder, 'none')), 'there is no such file');
-  assert.equal(whyUnreadable(join(folder, 'there', 'below')), 'ENOTDIR');
+  assert.equal(whyUnreadable(join(folder, 'there', 'below')), 'a part of its path is no directory');
   assert.equal(whyUnreadable(join(folder, 'sub')), 'it is a directory');
   execFileSync('mkfifo', [join(folder, 'pipe')]);
   assert.equal(whyUnreadable(join(folder, 'pipe')), 'it is a pipe');
