@@ -208,14 +208,17 @@ void test('an admin socket that accepts and is silent, and one that says somethi
     ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello', /is not that of dovegate/],
     ['HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnull', /is not that of dovegate/],
   ] as const) {
+    const asked: net.Socket[] = [];
     const server = net.createServer((socket) => {
-      socket.on('error', () => undefined).resume();
+      asked.push(socket.on('error', () => undefined).resume());
       if (answer !== '') socket.end(answer);
     });
     await new Promise<void>((resolve) => {
       server.listen(join(folder, 'admin.sock'), resolve);
     });
     const found = await runWarm(['doctor', '--config', config]);
+    // The process lives on, and would wait for an answer that doctor has given up.
+    for (const socket of asked) socket.destroy();
     await new Promise<void>((resolve) => {
       server.close(() => resolve());
     });
