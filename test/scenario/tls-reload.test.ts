@@ -100,7 +100,7 @@ test('who came by a certificate goes when one of its authorities does, and not b
   // Without a reload.
   trust(old);
   await third.readEnd();
-  assert.ok(daemon.logs.some(({ event }) => event === 'certificate-replaced'));
+  await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'certificate-replaced');
   assert.ok((await isServed(await loginBy(old))) && (await isServed(byPassword)));
   const ended = (): unknown[] =>
     auditRecords(daemon)
