@@ -27,7 +27,7 @@ const stageFolders = {
   systemd: ['systemd'],
   container: ['container'],
 };
-/** Files at a time, where it is not two: what waits more than it works takes three; systemd and container boot a machine. */
+/** Files at a time, where it is not two: more where they wait more than they work; systemd and container boot a machine. */
 const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 3, dovecot: 3, systemd: 1, container: 1 };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
