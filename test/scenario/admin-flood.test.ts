@@ -94,7 +94,7 @@ for (const door of ['tcp', 'unix'] as const) {
         const startMs = performance.now();
         const path = ['/healthz', '/readyz', '/metrics'][at % 3] ?? '';
         let status = 0;
-        for (let left = door === 'unix' && again ? 3 : 1; left > 0 && status === 0; left -= 1)
+        for (let left = door === 'unix' ? 3 : 1; left > 0 && status === 0; left -= 1)
           status = await askHttp(place, path).then(
             (got) => got.status,
             () => 0,
