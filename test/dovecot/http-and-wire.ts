@@ -6,6 +6,7 @@ import { replyShape } from '../../src/domain/meaning/columns.js';
 import { responseBegin, responseEnd } from '../../src/protocol/http-api/answer.js';
 import { createJsonEncoder, createRowsEncoder, usernameColumn } from '../../src/protocol/http-api/rows.js';
 import type { Lab } from '../kit/dovecot-lab.js';
+import { isJson } from '../kit/json-form.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { authorizationOf, openRawHttp } from '../kit/raw-http.js';
 
@@ -29,15 +30,6 @@ export async function askOverHttp(lab: Lab, method: 'GET' | 'POST', body: string
     return '';
   } finally {
     client.close();
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }
 

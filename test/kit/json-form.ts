@@ -77,3 +77,13 @@ export function lineOfForm(form: JsonForm): CommandLine {
   if (read.kind === 'bad') throw new Error(read.text);
   return read.line;
 }
+
+/** Whether the engine takes it for JSON. */
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

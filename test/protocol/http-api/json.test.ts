@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { JsonReader, type JsonSink } from '../../../src/protocol/http-api/json.js';
 import { chunkings } from '../../kit/chunkings.js';
+import { isJson } from '../../kit/json-form.js';
 
 type Event = readonly (string | number)[];
 
@@ -171,12 +172,3 @@ void test('it agrees with JSON.parse, but for what it refuses on purpose', () =>
     { numRuns: 3000 },
   );
 });
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
