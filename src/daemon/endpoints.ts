@@ -158,7 +158,7 @@ export interface OpenPage {
   readonly answer: PageDoorOptions['answer'];
 }
 
-/** Its answers are longer than those of the admin socket. */
+/** Twice what the admin socket gives: the page's answers are longer. */
 const pageConnectionMs = 20_000;
 
 function pageDoors(

@@ -76,7 +76,7 @@ function start(nats: Nats, desk: Desk, name: string) {
   return { child, said, ended };
 }
 
-/** Whether a client of the server has a connection, also one that the server stands still for. */
+/** Whether any client is connected to the server. The kernel also connects those of a frozen server. */
 function hasClient({ port }: Nats): boolean {
   const remote = port.toString(16).toUpperCase().padStart(4, '0');
   // Columns: number, local address, remote address, state; 01 is established.

@@ -3,8 +3,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { after, before } from 'node:test';
+import { before } from 'node:test';
 import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core';
+import { fileOwner } from './file-owner.js';
 import type { Owner } from './folder.js';
 
 /** Debian's; scripts/packages.sh installs it for the stage `page`. Nothing is ever downloaded by playwright-core. */
@@ -18,11 +19,8 @@ export const noBrowser: string | false = existsSync(chromiumPath)
 /** Opens what all tests of a file share, if there is a browser; its owner ends after the last of them. */
 export function shareInFile(open: (owner: Owner) => Promise<void>): void {
   if (noBrowser !== false) return;
-  const ends: (() => void | Promise<void>)[] = [];
-  before(() => open({ after: (run) => void ends.push(run) }));
-  after(async () => {
-    for (const end of ends) await end();
-  });
+  const owner = fileOwner();
+  before(() => open(owner));
 }
 
 /** One for all tests of a file: a start takes a third of a second of a processor. */
@@ -64,13 +62,13 @@ const reportViolations = `addEventListener('securitypolicyviolation', (event) =>
   console.error('CSP: ' + event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sourceFile + ':' + event.lineNumber);
 }, true);`;
 
-/** Of whatever a test waits for in the browser: it is there to end the test, not to measure the machine. */
+/** Default limit of everything that a test waits for in the browser. It only ends a test that hangs. */
 const limitMs = 120_000;
 
-/** Requests of watched pages that have no whole answer yet, but for the stream of what is so now, which has no end. */
+/** Requests of each watched page that are not answered in full. The stream `/api/now` never ends and is left out. */
 const openRequests = new WeakMap<Page, Set<Request>>();
 
-/** Whether a page of `openWatched` waits for no answer. */
+/** Whether all requests of this page are answered. The page comes from `openWatched`. */
 export function hasAllAnswers(page: Page): boolean {
   return openRequests.get(page)?.size === 0;
 }
@@ -146,7 +144,7 @@ export function findBarriers(page: Page): Promise<string[]> {
   return runAxe(page, 'document', {});
 }
 
-/** The same about colours alone, of which the rows of a long table show no more than its first ones. */
+/** The same for contrast alone. Of a long table it looks at the first rows only. */
 export function findFaintText(page: Page): Promise<string[]> {
   return runAxe(page, `{ exclude: [['tbody tr:nth-child(n+20)']] }`, { runOnly: ['color-contrast'] });
 }

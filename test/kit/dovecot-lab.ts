@@ -95,7 +95,7 @@ export async function openLab(
   };
   owner.after(async () => {
     await stop();
-    // A folder that is written to cannot be removed, and after a hook that fails nothing is ended: the run would not end.
+    // A folder that is written to cannot be removed. The hook would fail, later hooks would not run, and the run would hang.
     await endWriters(folder);
     rmSync(folder, { recursive: true, force: true });
   });

@@ -45,7 +45,7 @@ export function endBefore(folder: string, end: () => Promise<unknown>): void {
   endings.set(folder, [...(endings.get(folder) ?? []), end]);
 }
 
-/** Ends whoever writes into the folder, or into one below it. */
+/** Ends the processes that write into this folder or a folder below it. */
 export async function endWriters(folder: string): Promise<void> {
   const places = [...endings.keys()].filter((place) => place === folder || place.startsWith(`${folder}/`));
   await Promise.all(places.flatMap((place) => endings.get(place) ?? []).map((end) => end()));

@@ -56,7 +56,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
 } {
   const { roomBytes = 65536, keepsWhole = true } = options;
   const inbound: Buffer[] = [];
-  /** What reached the peer, at the start of more room. It is only added to: what was handed out of it stays as it is. */
+  /** Begins with the bytes that reached the peer. Bytes are only appended, so a part that was handed out never changes. */
   let room = Buffer.alloc(1024);
   let deliveredBytes = 0;
   const tlsDemands: TlsDemand[] = [];

@@ -7,7 +7,7 @@ export interface TcpCounter {
   readonly port: number;
   /** Connections accepted so far. */
   readonly connections: number;
-  /** Those whose client has not ended them. */
+  /** Connections that their clients have not ended. */
   readonly openConnections: number;
   /** Connections on which the client sent a ClientHello: at once, or behind STARTTLS. */
   readonly tlsHandshakes: number;

@@ -45,7 +45,7 @@ const markControls = `(() => {
   return count;
 })()`;
 
-/** Keeps what gets the focus from now on: its mark, what it is, and whether it is shown. */
+/** Records each element that gets the focus from now on: its mark, its HTML, and whether its focus is visible. */
 const watchFocus = `(() => {
   const seen = (globalThis.focusSeen = []);
   document.activeElement?.blur();

@@ -58,8 +58,8 @@ shareInFile(async (owner) => {
 });
 
 /**
- * Every role on one width, the one that sees most on both. Colours in the dark: not of the viewer, whose screens others have too, and on one
- * width.
+ * Every role on one width, the one that sees most on both. Dark colours are looked at on one width, and not for the viewer: other roles
+ * have all of its screens.
  */
 const kinds: readonly (readonly [PersonName, keyof typeof sizes, 'light' | 'light and dark'])[] = [
   ['viewer', 'desktop', 'light'],

@@ -3,7 +3,7 @@
 // opened again as soon as they are closed, while probes ask. What must not happen: a probe without an answer, more descriptors of the
 // daemon than the endpoints may have.
 // Over TCP the strangers have an address of their own. On a UNIX socket they are of the group that may use it, and nothing tells them
-// from the probe: where they come faster than it sends its request it is closed for them, and asks again as probes do.
+// from the probe. Where they connect faster than it sends its request, it is closed for them, and asks again as probes do.
 //
 // DOVEGATE_ROUNDS=50 makes it 10,000 connections.
 

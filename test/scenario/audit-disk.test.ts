@@ -103,7 +103,7 @@ test('a disk that stands still: what must be synced is refused within the deadli
     assert.equal(refused.status, '-TEMPFAIL');
     assert.match(refused.log, /the audit record could not be written/);
     assert.equal((await ask(one, quota)).status, '+');
-    // The disk stands still until it is told to go on: that they are answered shows that nobody waits for it.
+    // The disk stays frozen until the test thaws it, so an answer shows that nobody waited for the disk.
     assert.ok(performance.now() - startMs < 20_000);
     daemon.signal('SIGTERM');
     await daemon.waitForLog(({ event }) => event === 'stopped', 'stopped');

@@ -83,10 +83,10 @@ const owner = fileOwner();
 const shared = open(owner, { more: 'limits: { input: 2MiB, drain: 300ms }' });
 let scenes = 0;
 
-/** What a test sees of the daemon that all tests share which need no limit of their own: what came since it began. */
+/** A test's view of the shared daemon: only what happened since the test began. */
 interface Scene {
   readonly one: RawClient;
-  /** Whose commands the test sends, and nobody else. */
+  /** Only this test sends commands of this mail user. */
   readonly user: string;
   readonly daemon: Daemon;
   save(args?: readonly string[]): void;

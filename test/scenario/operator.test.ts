@@ -252,7 +252,7 @@ test('files with problems, and with other receivers', async (t) => {
       assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);
     };
     assert.deepEqual(await receivers(), []);
-    // Nobody listens there.
+    // No receiver listens on port 1.
     await reloadWith('{ syslog: "127.0.0.1:1", ca: ca.pem }');
     assert.deepEqual(await receivers(), ['127.0.0.1:1']);
     await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it is away');

@@ -35,7 +35,7 @@ export interface AdminDoor {
   readonly secure?: (socket: Socket) => Promise<Socket>;
   /** Answers here instead of the pages and actions; tells when it has read the body. */
   readonly answer?: (request: IncomingMessage, onWhole: () => void) => Promise<Answer>;
-  /** From accept to the whole request, and from the answer to its last byte, instead of what holds elsewhere. */
+  /** How long a client may take to send its request, and again to read the answer. Default 10 s. */
   readonly connectionMs?: number;
 }
 
@@ -277,9 +277,9 @@ export interface Connection {
 export const connectionsMax = 64;
 /** From accept to the first byte. Clients connect in order to send. */
 const firstByteMs = 1_000;
-/** From accept to the whole request, and again from the answer to its last byte: a slow client holds a place no longer than that. */
+/** For the request, from accept to its end; and again for the client to read the answer. */
 const usualConnectionMs = 10_000;
-/** From the request to the answer. That is our own time: on a loaded machine a reload takes long, and its client waits 30 s. */
+/** From the request to the answer. This is our own time: a reload takes long on a loaded machine, and its client waits 30 s. */
 const workingMs = 60_000;
 
 /**
@@ -297,8 +297,8 @@ interface Open {
 
 /**
  * The connections of one socket: how many there are at once, how long each may take, and which one is closed for a new one. Connections
- * that only occupy a place never keep a new one out, and the network that has most of them gives way: a client that needs a moment
- * between its connect and its request has it, however fast the connections of a stranger come. On a UNIX socket all are of one network.
+ * that only occupy a place never keep a new one out. The network with the most connections loses one, so a client has time to send its
+ * request, however fast a stranger connects. All clients of a UNIX socket count as one network.
  */
 export class Connections {
   readonly #clock: Clock;
@@ -334,7 +334,7 @@ export class Connections {
     });
   }
 
-  /** What it is sent takes as long as it takes; when there are too many, it may be closed for a new one all the same. */
+  /** Its answer may take any time. When there are too many connections, it may still be closed for a new one. */
   prolong(connection: Connection): void {
     this.become(connection, 'answered');
     this.#open.get(connection)?.timer.cancel();
@@ -350,7 +350,7 @@ export class Connections {
     open.timer = this.#clock.setTimer(ms, () => void connection.destroy());
   }
 
-  /** A process that was held up sees its timers before what came meanwhile, so it looks a turn later. */
+  /** Looks one turn later: after a stall, timers fire before the bytes that have arrived are read. */
   async #firstByteDue(connection: Connection, open: Open): Promise<void> {
     await this.#clock.nextTurn();
     if (this.#open.get(connection) !== open || open.stage !== 'waiting') return;
@@ -363,7 +363,7 @@ export class Connections {
     for (const connection of this.#open.keys()) connection.destroy();
   }
 
-  /** Of the network with most connections, a new one of `added` counted: the oldest that waits, else the oldest that was answered. */
+  /** Of the network with the most connections (`added` gets one more): the oldest that waits, else the oldest that was answered. */
   #leastWanted(added: string): Connection | undefined {
     const counts = new Map([[added, 1]]);
     for (const { network } of this.#open.values()) counts.set(network, (counts.get(network) ?? 0) + 1);

@@ -113,7 +113,7 @@ async function printReport(
     readonly accepted: number;
     readonly read: number;
     readonly tookMs: number;
-    /** How many ends of journals the kept line names, where one was given. */
+    /** How many ends of journals the kept line names; undefined: no line was given. */
     readonly keptEnds: number | undefined;
   },
 ): Promise<void> {

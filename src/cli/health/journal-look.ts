@@ -20,7 +20,7 @@ const verifyMs = 10_000;
 const statMs = 3_000;
 const writeMs = 5_000;
 const slowMs = 100;
-/** A try that takes longer than `slowMs` may have waited for a processor and not for the disk: the shortest of so many counts. */
+/** A slow try may have waited for a processor instead of the disk, so up to three are made, and the shortest counts. */
 const triesMax = 3;
 
 export interface JournalLookOptions {

@@ -116,14 +116,14 @@ test('after those, the oldest that does not take its answer goes; an answer that
   assert.deepEqual(closed(all), [3, 5]);
 });
 
-test('whoever has most connections gives way, however many more come: others have the time to send', () => {
+test('the network with most connections loses one, however many more come: others have time to send', () => {
   const connections = new Connections(createFakeClock());
   const stranger = fill(connections);
   const [probe, scraper] = [accept(connections, '127.0.0.1'), accept(connections, '2001:db8:1::1')];
   connections.become(scraper, 'answered');
   for (let count = 0; count < 1_000; count += 1) {
     const next = accept(connections);
-    // Answers that nobody reads take places too.
+    // Every second one gets an answer and does not read it.
     if (count % 2 === 0) connections.become(next, 'answered');
   }
   assert.deepEqual([probe.isOpen, scraper.isOpen], [true, true]);
