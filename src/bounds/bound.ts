@@ -1,0 +1,29 @@
+// The form of a row in the table of bounds.
+
+/** A number of things, a size, or a time: `256`, `64KiB`, `30s`. */
+export type Written = number | `${number}${'B' | 'KiB' | 'MiB' | 'GiB' | 'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+export interface Bound {
+  readonly value: Written;
+  /** What grows up to this value, as the end of a sentence: "at most 64 KiB of ...". */
+  readonly thing: string;
+  readonly holds:
+    | 'memory'
+    | 'disk'
+    | 'descriptors'
+    | 'journal bytes'
+    | 'log lines'
+    | 'turn ms'
+    | 'upstreams'
+    | 'processor time';
+  /** What the value is for: one session, one principal, one address, one backend, the process. */
+  readonly scope: string;
+  /** The setting that changes it; absent: it is fixed. */
+  readonly setting?: string;
+  /** The source that enforces it, below `src/`, without `.ts`. */
+  readonly at: string;
+  /** A test that reaches it, below `test/`, without `.test.ts`. It names the row, as `bounds.KEY`. */
+  readonly test: string;
+}
+
+export type Bounds = Readonly<Record<string, Bound>>;
