@@ -9,6 +9,7 @@
 // The rules: where TLS is demanded, `+` in clear means that there is none: real clients go on in clear text, this one
 // stops. Bytes after the `-` before STARTTLS were injected. The password leaves only through TLS, or where that is permitted explicitly.
 
+import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase, WireFault } from '../../ports/faults.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';
 import { LineSplitter } from '../lines.js';
@@ -215,7 +216,7 @@ export interface HandshakeOptions {
 /** What is waited for. */
 export type HandshakePhase = Extract<UpstreamPhase, 'greeting' | 'tls' | 'authentication'>;
 
-const lineBytesMax = 8192;
+const lineBytesMax = bounds.greetingLineBytes;
 
 /**
  * Greets a server. The caller owns the transport, and ends the handshake by closing it. Rejects with an UpstreamFault where the server

@@ -1,6 +1,7 @@
 // JSON, byte by byte: syntax, UTF-8 and escapes are checked strictly, in memory that does not grow with the text, without recursion.
 // The texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c) where it has one.
 // The rule: every byte is looked at in order and once, so that every cut of the text gives the same values and the same error.
+import { bounds } from '../../bounds/bounds.js';
 import { named, QUOTE, StringReader } from './json-string.js';
 
 /** What the values of a text are handed to, in order. A string that it returns is an error and ends the text. */
@@ -27,7 +28,7 @@ export interface JsonLimits {
 }
 
 /** Digits of a number; it has no meaning with so many. */
-const numberBytesMax = 256;
+const numberBytesMax = bounds.jsonNumberBytes;
 
 const COMMA = 0x2c;
 const COLON = 0x3a;

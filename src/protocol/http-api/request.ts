@@ -5,6 +5,7 @@
 // Defined by Dovecot in src/doveadm/client-connection-http.c; the texts of 400 are those of 2.4.
 // The rules: nothing of a body is used before all of it was read; nothing is lost on the way (parameters come in their order, also twice, and
 // numbers as they were written), because Dovecot and JSON.parse disagree about it and policy must see what was said.
+import { bounds } from '../../bounds/bounds.js';
 import type { JsonValue, NamedParameter } from '../command.js';
 import { JsonReader, type JsonSink } from './json.js';
 import { escapedByte, hexDigit, isHighSurrogate, joinSurrogates } from './json-string.js';
@@ -23,10 +24,10 @@ export type DecodedRequest =
   | { readonly kind: 'bad'; readonly text: string };
 
 /** Request, command, parameters, the list of one. */
-const depthMax = 4;
-export const stringBytesMax = 64 * 1024;
+const depthMax = bounds.jsonDepth;
+export const stringBytesMax = bounds.jsonStringBytes;
 /** Of all texts of a request but `file`, 64 bytes added for each value: a body of many short words takes memory and time for every word. */
-export const heldBytesMax = 4 * 1024 * 1024;
+export const heldBytesMax = bounds.jsonHeldBytes;
 const heldForEach = 64;
 /** The parameter whose value can be a whole mail. */
 const streamParameter = 'file';

@@ -7,6 +7,7 @@
 // The rules: bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number; what was not whole upstream
 // is never made whole; what is called whole is valid JSON, whatever a server sends.
 
+import { bounds } from '../../bounds/bounds.js';
 import { JsonReader, type JsonSink } from './json.js';
 
 /** A column of a reply: its key in JSON, and whether its values are numbers there. */
@@ -72,7 +73,7 @@ const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
 );
 
 /** Longer than any number that a server prints. */
-const numberMax = 64;
+const numberMax = bounds.replyNumberBytes;
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
 /** Where JSON is written before its length is known. Used within one call only. */
@@ -295,8 +296,8 @@ function characterBytes(bytes: Buffer, at: number): number {
 }
 
 /** Depth of what servers print; a guard only. */
-const depthMax = 32;
-const nameBytesMax = 64 * 1024;
+const depthMax = bounds.replyJsonDepth;
+const nameBytesMax = bounds.replyJsonNameBytes;
 
 /**
  * The JSON that `user` prints instead of cells, as it comes. It is called whole only if it is one whole JSON text; each byte that is no UTF-8
