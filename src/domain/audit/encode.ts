@@ -9,6 +9,7 @@
 // shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
 
 import { hash } from 'node:crypto';
+import { bounds } from '../../bounds/bounds.js';
 import {
   eventOpening,
   formatTime,
@@ -22,7 +23,7 @@ import {
 } from './record.js';
 
 /** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
-export const lineBytesMax = 7168;
+export const lineBytesMax = bounds.recordBytes;
 
 /** Room for `{"seq":N,` and `,"prev":"...","hash":"..."}` around a body. */
 const bodyBytesMax = lineBytesMax - 192;
@@ -49,7 +50,7 @@ const budgets: readonly Budget[] = [
 const [widestBudget] = budgets;
 
 /** The same for what somebody asked for who did not get it, and for questions to dovegate itself. */
-const briefBodyBytesMax = 2048;
+const briefBodyBytesMax = bounds.refusedRecordBytes;
 const briefBudgets: readonly Budget[] = [
   // A value that was cut still fits into the list, with what belongs to it.
   { value: 768, list: 1024 },
@@ -58,7 +59,7 @@ const briefBudgets: readonly Budget[] = [
 ];
 
 /** A path of a program can have 4 KiB, and the peer chooses it. */
-const peerValueBytesMax = 256;
+const peerValueBytesMax = bounds.recordPeerBytes;
 
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
@@ -131,7 +132,7 @@ const notForTerminals =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
-const usersBytesMax = 2048;
+const usersBytesMax = bounds.recordUsersBytes;
 
 /**
  * All keys between `seq` and `prev`, in the order of the file. By name and not in a loop over names: each is a load that the
@@ -255,7 +256,7 @@ function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
 }
 
 /** Names, hashes, words of closed lists, each with a text that no budget cuts. */
-const wordsMax = 1024;
+const wordsMax = bounds.recordWords;
 const words = new Map<string, string>();
 
 function encodeWord(value: string, bytesMax: number): string {

@@ -14,6 +14,7 @@ import {
   sign,
   verify,
 } from 'node:crypto';
+import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from './encode.js';
 import { type LineHead, type OwnRecord, parseLine, parseTime, readHead, readWord } from './record.js';
 
@@ -139,7 +140,7 @@ export interface OpenExchange {
 }
 
 /** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
-const openMax = 200_000;
+const openMax = bounds.openRecovered;
 
 /**
  * Keeps the book of open exchanges: takes in a line, and returns its head. What it ends goes into `ended`.

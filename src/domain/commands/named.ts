@@ -5,6 +5,7 @@
 // The rules: no abbreviations and no short names; `false` is absent, never set; a value of another type is refused, never converted;
 // what Dovecot answers with 400 is found before anything of a request runs.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine, JsonValue, NamedParameter } from '../../protocol/command.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isMask } from '../names/glob.js';
@@ -29,8 +30,8 @@ export type NamedReading =
 export type Span = Extract<JsonValue, { readonly kind: 'span' }>;
 
 /** Of one command: as many values, and as many UTF-16 units of text. A line of the wire has such limits too. */
-const valuesMax = 4096;
-const textMax = 256 * 1024;
+const valuesMax = bounds.jsonValues;
+const textMax = bounds.jsonTextChars;
 
 /** `auth cache flush` of 2.3 and of 2.4 before 2.4.3 has `user`, later ones have `user-mask`: both mean the same. */
 const flushCommand = 'auth cache flush';

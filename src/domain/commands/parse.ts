@@ -4,6 +4,7 @@
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { NamedParameter } from '../../protocol/command.js';
 import { foldAscii } from '../identity/user-name.js';
 import {
@@ -46,13 +47,13 @@ export interface ParsedArguments {
 }
 
 /** Bytes of a mailbox name, or of a pattern for them. Dovecot takes longer names (4096); a pattern is compared with those of rules. */
-const mailboxBytesMax = 1024;
+const mailboxBytesMax = bounds.mailboxNameBytes;
 /** Bytes of a user's name, or of a mask for them. */
-const userBytesMax = 320;
+const userBytesMax = bounds.userArgumentBytes;
 /** Words of one list of fields or flags. */
-const listWordsMax = 256;
+const listWordsMax = bounds.listWords;
 /** Values of any other parameter that takes several. */
-const valuesMax = 1000;
+const valuesMax = bounds.parameterValues;
 
 /** The longest that a value of such a role may be, in bytes; of an ACL subject with the word in front of the name. */
 const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefined, number>([

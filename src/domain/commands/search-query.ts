@@ -6,6 +6,7 @@
 // The server makes one OR of everything in a list where it meets one (`a b OR c` is a OR b OR c), and ends its process without a status
 // for a key or value that it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
 
+import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Series } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
@@ -172,12 +173,12 @@ export type SearchNode =
   | { readonly kind: 'not' | 'fuzzy'; readonly node: SearchNode };
 
 /** Nesting beyond this is refused: the server recurses too, on a stack that we do not know. */
-const depthMax = 24;
+const depthMax = bounds.queryDepth;
 
 /** Keys of one query: each is looked at for every condition of each rule. */
-const keysMax = 1000;
+const keysMax = bounds.queryKeys;
 /** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
-export const mailboxesMax = 256;
+export const mailboxesMax = bounds.mailboxesPerLine;
 
 interface Reader {
   readonly series: Series;

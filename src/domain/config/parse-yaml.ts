@@ -1,5 +1,6 @@
 // Parses YAML into nodes of the yaml library. Only maps, lists and scalars are accepted: aliases, tags, merge keys, several documents and
 // keys that are not plain text are problems, because an auditor must see what a line means.
+
 import {
   isAlias,
   isCollection,
@@ -17,6 +18,7 @@ import {
   YAMLSeq,
   type Node as YamlNode,
 } from 'yaml';
+import { bounds } from '../../bounds/bounds.js';
 import type { Place, ProblemList } from './problem.js';
 
 export type Node = Scalar | MapNode | ListNode;
@@ -28,7 +30,7 @@ export type Entry = Pair<Scalar, Node>;
 /** The file of each node; its `range` counts from there. */
 const origins = new WeakMap<object, { readonly file: string; readonly counter: LineCounter }>();
 /** Deepest nesting taken; the deepest key of a configuration is at 8. Stops a stack overflow by `[[[[...`. */
-const depthMax = 32;
+const depthMax = bounds.yamlDepth;
 
 /**
  * Parses one file; an empty file is an empty map. Undefined for a text that is too broken to go on with; the problems say why. `salvages`:

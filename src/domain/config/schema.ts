@@ -1,6 +1,8 @@
 // The shape of a configuration file: its keys, their values and defaults, and the sentence for each value that does not fit. The JSON Schema
 // for editors and docs/settings.md are generated from it.
+
 import { z } from 'zod';
+import { asWritten, bounds } from '../../bounds/bounds.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { defaultStream } from '../fleet/block.js';
 import { usersPerLine } from '../identity/user-name.js';
@@ -82,8 +84,8 @@ const listener = strict('a listener', {
   owner: word.optional(),
   group: word.optional(),
   policy: text('the name of a policy').optional(),
-  sessions: count(1, 100_000).prefault(1000),
-  sessions_per_peer: count(1, 100_000).prefault(500),
+  sessions: count(1, 100_000).prefault(bounds.sessionsPerListener),
+  sessions_per_peer: count(1, 100_000).prefault(bounds.sessionsPerPeer),
   policies: listOf(
     strict('a policy and whose it is', { peers: peers.optional(), policy: text('the name of a policy') }),
     'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
@@ -136,12 +138,12 @@ const backend = section(
     namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
       .min(1, { error: 'must hold at least one namespace' })
       .optional(),
-    connections: count(1, 1000).prefault(4),
+    connections: count(1, 1000).prefault(bounds.upstreamsPerBackend),
     idle: count(0, 1000).optional(),
-    idle_timeout: as('idleTimeoutMs', timer('5m')),
-    max_lifetime: as('maxLifetimeMs', timer('1h')),
-    connect_timeout: as('connectTimeoutMs', timer('5s')),
-    greeting_timeout: as('greetingTimeoutMs', timer('5s')),
+    idle_timeout: as('idleTimeoutMs', timer(asWritten.upstreamIdleMs)),
+    max_lifetime: as('maxLifetimeMs', timer(asWritten.upstreamLifetimeMs)),
+    connect_timeout: as('connectTimeoutMs', timer(asWritten.connectMs)),
+    greeting_timeout: as('greetingTimeoutMs', timer(asWritten.greetingMs)),
     drained: z.boolean({ error: 'must be true or false' }).prefault(false),
   },
   'a Dovecot that commands go to',
@@ -184,13 +186,17 @@ const audit = section('the audit settings', {
   memory: file('a file on a file system in memory, or off').prefault('/run/dovegate/audit.ring'),
   memory_size: as(
     'memoryBytes',
-    size('16MiB', { least: 64 * 1024, most: 1024 ** 3, error: 'must be 64KiB to 1GiB' }),
+    size(asWritten.ringBytes, { least: 64 * 1024, most: 1024 ** 3, error: 'must be 64KiB to 1GiB' }),
   ),
   segment: as(
     'segmentBytes',
-    size('64MiB', { least: 64 * 1024, most: Number.MAX_SAFE_INTEGER, error: 'must be at least 64KiB' }),
+    size(asWritten.segmentBytes, {
+      least: 64 * 1024,
+      most: Number.MAX_SAFE_INTEGER,
+      error: 'must be at least 64KiB',
+    }),
   ),
-  deadline: as('deadlineMs', timer('2s')),
+  deadline: as('deadlineMs', timer(asWritten.journalDeadlineMs)),
   keep: as('keepMs', duration('400d')),
   keep_min: as('keepMinMs', duration('7d')),
   max_size: as(
@@ -202,8 +208,8 @@ const audit = section('the audit settings', {
       .transform(parseSizeMax)
       .prefault('80%'),
   ),
-  unshipped_max: as('unshippedBytesMax', size('10GiB')),
-  reserve: as('reserveBytes', size('64MiB')),
+  unshipped_max: as('unshippedBytesMax', size(asWritten.unshippedBytes)),
+  reserve: as('reserveBytes', size(asWritten.journalReserveBytes)),
   sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
   checkpoint_interval: as('checkpointIntervalMs', timer('1m')),
   hmac_key: file('a file with a key of at least 16 bytes').optional(),
@@ -259,38 +265,41 @@ const limits = section('the limits', {
   // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
   line: as(
     'lineBytesMax',
-    size('64KiB', {
+    size(asWritten.commandLineBytes, {
       least: 1024,
       most: 900_000,
       error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
     }),
   ),
-  queue: count(0, 100_000).prefault(256),
-  queue_timeout: as('queueTimeoutMs', timer('30s')),
-  reply_idle: as('replyIdleMs', timer('10m')),
-  client_stall: as('clientStallMs', timer('45s')),
-  min_rate: as('minRateBytes', size('64KiB')),
-  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(10_000)),
-  handshake: as('handshakeMs', timer('5s')),
-  drain: as('drainMs', timer('30s')),
-  input: as('inputBytesMax', size('1GiB')),
+  queue: count(0, 100_000).prefault(bounds.queueWaiters),
+  queue_timeout: as('queueTimeoutMs', timer(asWritten.queueMs)),
+  reply_idle: as('replyIdleMs', timer(asWritten.replyIdleMs)),
+  client_stall: as('clientStallMs', timer(asWritten.clientStallMs)),
+  min_rate: as('minRateBytes', size(asWritten.minRateBytes)),
+  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(bounds.logLines)),
+  handshake: as('handshakeMs', timer(asWritten.handshakeMs)),
+  drain: as('drainMs', timer(asWritten.drainMs)),
+  input: as('inputBytesMax', size(asWritten.inputBytes)),
   // Dovecot ends an input 300 s after the command line, and runs what comes after that as commands.
   input_time: as(
     'inputTimeMs',
-    timer('240s', { ms: 300_000, error: 'must be below 300s, where Dovecot ends the input by itself' }),
+    timer(asWritten.inputMs, {
+      ms: 300_000,
+      error: 'must be below 300s, where Dovecot ends the input by itself',
+    }),
   ),
-  buffered: as('bufferedBytesMax', size('256MiB')),
+  buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)),
   users: count(1, 1_000).prefault(usersPerLine),
-  http_body: as('httpBodyBytesMax', size('16MiB')),
-  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(100)),
+  http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)),
+  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)),
   deadline: as(
     'deadlineMs',
     section('deadlines by effect', {
-      read: timer('10m'),
-      session: timer('1m'),
-      write: timer('30m'),
-      admin: timer('10m'),
-      destroy: timer('30m'),
+      read: timer(asWritten.readDeadlineMs),
+      session: timer(asWritten.sessionDeadlineMs),
+      write: timer(asWritten.writeDeadlineMs),
+      admin: timer(asWritten.adminDeadlineMs),
+      destroy: timer(asWritten.destroyDeadlineMs),
     }).prefault({}),
   ),
 });
@@ -342,7 +351,7 @@ export const clientSchema = strict('the settings of a client', {
   },
 );
 
-/** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
+/** A configuration that has the shape; `Raw...` are its parts, with the values as they were asWritten. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawListener = z.infer<typeof listener>;
 export type RawBackend = z.infer<typeof backend>;

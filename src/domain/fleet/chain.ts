@@ -2,6 +2,7 @@
 // The rules: `seq` and `hash` are always those of a record whose own hash is right; a fault is told once, at the first line that shows it,
 // and the chain is followed on from there; nothing grows with the number of records.
 
+import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { type Link, readLink } from '../audit/ledger.js';
 import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
@@ -18,7 +19,7 @@ export interface Awaited {
 }
 
 /** Of one chain; each vouches for all before it. */
-const awaitedMax = 16;
+const awaitedMax = bounds.fleetAwaited;
 
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
   all.set(seq, awaited);
@@ -38,14 +39,14 @@ export interface ChainContext {
 }
 
 /** Lines of gates have at most 7 KiB; what is far longer is not hashed, let alone parsed. */
-const lineBytesMax = 64 << 10;
+const lineBytesMax = bounds.fleetLineBytes;
 /** Gates send a quarter of it at most; a message full of signatures shall not hold up the others. */
-const blockBytesMax = 1 << 20;
+const blockBytesMax = bounds.fleetBlockBytes;
 /** Admissions without completion that are remembered; no gate has as many at once. */
-export const openMax = 10_000;
-const policiesMax = 1000;
+export const openMax = bounds.fleetOpen;
+const policiesMax = bounds.fleetPolicies;
 /** Hashes of the last records, to compare with what comes a second time: more than a block holds. */
-const recentMax = 512;
+const recentMax = bounds.fleetRecent;
 /** A quarter of a hash cannot be met by chance. */
 const recentChars = 32;
 /** Clocks are compared by the best of the last messages: those of a gate that catches up are late, and its clock may be right. */

@@ -5,6 +5,7 @@
 //    "findings":0,"root":"<SHA-256 of the list>","key":"...","signature":"...","prev":"...","hash":"..."}
 
 import { hash } from 'node:crypto';
+import { bounds } from '../../bounds/bounds.js';
 import { genesisHash, isSignedBy, parseSignKey, readLink, sealLine, unsignedLine } from '../audit/ledger.js';
 import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
@@ -41,7 +42,7 @@ export interface ReadCheckpoint extends FleetCheckpoint {
 }
 
 /** No fleet needs more. */
-const lineBytesMax = 8 << 20;
+const lineBytesMax = bounds.fleetCheckpointBytes;
 
 /** The line behind another one; throws a TypeError where the key is no Ed25519 key in PEM. */
 export function signCheckpoint(

@@ -1,13 +1,14 @@
 // What was found wrong with the trails, until a person accepts it. Bounded: whoever may publish must not fill the memory, nor drown one
 // finding in others of another kind.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { FleetFinding, FleetFindingKind } from './shapes.js';
 
 /** Findings that concern no host. */
 export const noHost = '-';
 
 /** Of each kind and host; all are counted. */
-const keptMax = 20;
+const keptMax = bounds.fleetFindings;
 
 /** As it is saved. */
 export interface KeptFinding extends FleetFinding {

@@ -5,6 +5,7 @@
 // A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the
 // stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { checkpointSubject, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain } from './chain.js';
@@ -62,10 +63,10 @@ export interface Fleet {
 }
 
 /** A host that is made anew at each start has a journal for each; of more, the one that was silent longest is forgotten. */
-const chainsPerHostMax = 32;
+const chainsPerHostMax = bounds.fleetChains;
 /** Journals of hosts that are not listed: a stranger with rights to publish must not fill the memory. */
-const strangersMax = 100;
-const awaitedChainsMax = 8192;
+const strangersMax = bounds.fleetStrangers;
+const awaitedChainsMax = bounds.fleetAwaitedChains;
 
 /** `saved`: what `save` gave; throws a TypeError with a sentence where it is not exactly that. */
 export function createFleet(options: FleetOptions, saved?: unknown): Fleet {

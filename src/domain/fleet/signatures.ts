@@ -1,5 +1,6 @@
 // Whether a checkpoint or retire record is signed by a key that counts for its host.
 
+import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isSignedBy, parsePublicKey, unsignedLine } from '../audit/ledger.js';
 
@@ -17,7 +18,7 @@ export type Signature =
   | { readonly kind: 'none' }
   | { readonly kind: 'bad-signature' | 'untrusted'; readonly text: string };
 
-const namedKeysMax = 32;
+const namedKeysMax = bounds.fleetKeys;
 export const wordCharsMax = 200;
 
 /** What a gate chose, for people. */

@@ -5,6 +5,7 @@
 //
 // The rules: a password is bytes without a NUL (scrypt takes one with NULs at its end for the one without), and is compared
 // whole; the cost of a hash is bounded, because its author decides what every guess costs us.
+
 import {
   createHash,
   createHmac,
@@ -13,6 +14,7 @@ import {
   scrypt,
   timingSafeEqual,
 } from 'node:crypto';
+import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from './user-name.js';
 
 const shown = '[secret]';
@@ -139,9 +141,9 @@ export const costMin = 14;
 export const costMax = 17;
 
 /** Most memory of one hash: one is computed at a time. */
-const memoryBytesMax = 128 * 1024 ** 2;
+const memoryBytesMax = bounds.passwordHashBytes;
 /** Most work of one hash, in units of the default one: all logins wait for it. */
-const workMax = 8;
+const workMax = bounds.passwordHashWork;
 const nMin = 2 ** 10;
 const saltBytes = 16;
 const hashBytes = 32;

@@ -2,6 +2,8 @@
 // The rule: two spellings that Dovecot takes for one user never stay two names here, so that `except` cannot be
 // got round by a capital letter or a missing realm.
 
+import { bounds } from '../../bounds/bounds.js';
+
 /** How names are read. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
 export interface UserNameRules {
   readonly characters: string;
@@ -11,7 +13,7 @@ export interface UserNameRules {
 }
 
 /** Default of `limits.users`. */
-export const usersPerLine = 100;
+export const usersPerLine = bounds.usersPerLine;
 
 /** Default of `mail_users.characters`. */
 export const defaultCharacters = 'A-Za-z0-9._+=@-';
@@ -29,7 +31,7 @@ export function foldAscii(text: string): string {
 }
 
 /** Longest name in bytes, realm included. Stops names made to fill tables and records. */
-export const userNameMax = 320;
+export const userNameMax = bounds.userNameBytes;
 
 /** Why a name was refused; never holds the name. */
 export type UserNameCode = 'empty' | 'too-long' | 'character' | 'two-realms' | 'empty-part';

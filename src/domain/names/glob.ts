@@ -7,8 +7,10 @@
 // The rules: matching a pattern looks at each character of the text once: no backtracking, so that a hostile text costs no more
 // than an honest one of its length. A comparison of a mask that is not sure leads to a refusal: not within, and may overlap.
 
+import { bounds } from '../../bounds/bounds.js';
+
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
-export const globLengthMax = 1024;
+export const globLengthMax = bounds.patternChars;
 
 /**
  * Patterns of which one must match. Equal to asking each of them, but a pattern without a star is one look-up, and so are all of the

@@ -1,6 +1,7 @@
 // Logins that failed lately: how many in the last minute, from where most of them, and which keys are refused again and again.
 // The rule: anybody on the network can make this count, so its memory is bounded and one more costs a look at short lists.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { KeyRefusal } from '../keys/key.js';
 
 /** A key of a listener that was refused; times of a clock that never goes back. */
@@ -34,7 +35,7 @@ interface Source {
 }
 
 /** Entries of each list. */
-const listedMax = 32;
+const listedMax = bounds.failedLoginsListed;
 const minuteMs = 60_000;
 /** A key that was not refused for this long is forgotten. */
 const keyMs = 10 * minuteMs;

@@ -1,6 +1,7 @@
 // What policy sees of a command: who, from where, which command, whose mailboxes, which values by name; and whom records name of it.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
+import { bounds } from '../../bounds/bounds.js';
 import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, type Unparsable, unparsable } from '../commands/parse.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
@@ -76,7 +77,7 @@ export interface AttemptContext {
 }
 
 /** Masks in one line. Each is compared with every pattern of the policy. */
-const masksMax = 16;
+const masksMax = bounds.masksPerLine;
 
 /**
  * The attempt that a parsed command is, once its options about the wire user are settled; `user`: that one in normal form. Refuses

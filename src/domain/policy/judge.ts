@@ -4,6 +4,7 @@
 // yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
 
 import { LRUCache } from 'lru-cache';
+import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine } from '../../protocol/command.js';
 import {
   allSeries,
@@ -112,7 +113,7 @@ interface CacheBounds<Answer> {
 }
 
 /** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
-const keyMax = 1024;
+const keyMax = bounds.judgementKeyChars;
 
 /**
  * Remembered answers by question, each until its time (Unix milliseconds; undefined: as long as its policy stands). Those that were not

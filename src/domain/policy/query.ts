@@ -2,6 +2,7 @@
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Series } from '../commands/catalog.js';
 import {
   conditionsIn,
@@ -77,7 +78,7 @@ function mailboxesIn(tree: SearchNode | undefined): { readonly name: string; rea
 }
 
 /** More mailboxes with several names in one query are refused where a rule speaks of its text. */
-const otherNamesMax = 8;
+const otherNamesMax = bounds.queryOtherNames;
 
 /** The words with other names of its mailboxes: one of them in each place, and all at once. Undefined: too many. */
 function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] | undefined {

@@ -5,6 +5,8 @@
 // No captures, no back references, no look-around, no flags.
 // The rule: what is not in the list is a fault, never taken as text; another engine might read it as something else.
 
+import { bounds } from '../../bounds/bounds.js';
+
 /** An expression as a set of positions. */
 export interface RegexProgram {
   /** What each position takes. */
@@ -20,7 +22,7 @@ export interface RegexProgram {
  * Most positions: the characters that an expression can stand for at once, repetitions written out (`a{3}b` has 4).
  * Bounds the memory of an expression and the time of each character.
  */
-export const regexSizeMax = 93;
+export const regexSizeMax = bounds.regexPositions;
 
 /** An expression that cannot be read; the message ends a sentence about it. */
 export class RegexFault extends Error {}
@@ -37,10 +39,10 @@ interface Part {
 }
 
 /** Longest source, in code points. */
-const sourceMax = 1024;
+const sourceMax = bounds.regexSourceChars;
 /** Atoms read, those of copies too. Stops `((){99}){99}`, which makes no positions and takes for ever. */
-const stepsMax = 20_000;
-const depthMax = 20;
+const stepsMax = bounds.regexSteps;
+const depthMax = bounds.regexDepth;
 class Parser {
   readonly #sets: Ranges[] = [];
   readonly #follow: Set<number>[] = [];

@@ -1,6 +1,7 @@
 // Owns the matching of regular expressions: always anchored at both ends, in a bounded time.
 // The rule: a match keeps one set of positions, of fixed and small size. Each character of the text costs the same number
 // of steps, whatever the expression and whatever came before, so that nobody's value can stop the daemon.
+import { bounds } from '../../bounds/bounds.js';
 import { parseRegex, RegexFault, type RegexProgram } from './regex-parser.js';
 
 export interface Regex {
@@ -15,7 +16,7 @@ export type RegexResult =
   | { readonly kind: 'bad'; readonly message: string };
 
 /** Longest text, in UTF-16 units. */
-export const regexTextMax = 4096;
+export const regexTextMax = bounds.regexTextChars;
 
 export function createRegex(source: string): RegexResult {
   try {

@@ -2,6 +2,7 @@
 // mail server and whether it showed content; touches are counted, and gathered into groups by day, person, class and reason. Pure.
 // The rule: what a record does not tell is said as "may have", never left out and never taken for a no.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
 import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
@@ -200,7 +201,7 @@ export interface TouchCounts {
 }
 
 /** Names that are kept to count people. Stops a forged journal from filling the memory. */
-const peopleMax = 10_000;
+const peopleMax = bounds.reportPeople;
 
 export function createTouchCounter(): { take(touch: Touch): void; counts(): TouchCounts } {
   const people = new Set<string>();
@@ -255,7 +256,7 @@ export interface TouchDay {
 }
 
 /** Groups of a day; what comes after them is counted without its reason. Stops a client that states another reason each time. */
-const groupsMax = 2000;
+const groupsMax = bounds.reportGroups;
 /** Two commands that overlap midnight end within the next day, nearly always. */
 const daysHeld = 2;
 const namesMax = 50;

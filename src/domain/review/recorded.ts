@@ -4,6 +4,7 @@
 // says that it holds such a word; what a record cut short is not guessed at. A record is judged as of its own time, for the series that
 // it was judged for, so that nothing but the policies makes a difference.
 
+import { bounds } from '../../bounds/bounds.js';
 import { parseTime } from '../audit/record.js';
 import { allSeries, commandNamed, ownCommands, type Series } from '../commands/catalog.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
@@ -192,8 +193,8 @@ export interface SeenLine {
 }
 
 /** Kinds of lines that are kept: some 60 MB of them. */
-const linesMax = 200_000;
-const principalsMax = 100;
+const linesMax = bounds.reviewedLines;
+const principalsMax = bounds.reviewedPrincipals;
 
 /** Of whom the lines are; all that is given must hold. */
 export interface SightingsOf {

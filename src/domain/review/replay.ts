@@ -1,6 +1,7 @@
 // Policy tests and past records judged by a configuration: which tests fail, which decisions would change, which rules were exercised.
 // Rows of a journal come in one after the other, and only what differs is kept.
 
+import { bounds } from '../../bounds/bounds.js';
 import { type Series } from '../commands/catalog.js';
 import {
   type ListenerSettings,
@@ -75,8 +76,8 @@ export interface ReplayResult {
 }
 
 /** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
-export const changesMax = 10_000;
-const usersMax = 1_000;
+export const changesMax = bounds.replayChanges;
+const usersMax = bounds.replayUsers;
 
 /**
  * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is

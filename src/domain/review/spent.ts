@@ -2,6 +2,7 @@
 // It does not read journals: pieces of whole lines come in, oldest first. Lines that cannot matter are not parsed.
 // The rule: a command that was never sent has used nothing up; whatever cannot be told counts.
 
+import { bounds } from '../../bounds/bounds.js';
 import { parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
 import type { Obligations, Policy } from '../policy/policy.js';
@@ -29,7 +30,7 @@ type Stored = Readonly<Record<string, unknown>>;
 /** No limit that is rebuilt looks further back. */
 export const rebuiltMs = 3_600_000;
 /** An exchange that was refused has its two records side by side, so few have to be held to see that it was not sent. */
-const heldMax = 4096;
+const heldMax = bounds.spentHeld;
 
 const needles = {
   admission: Buffer.from(',"effect":"destroy"'),

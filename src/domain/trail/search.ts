@@ -3,6 +3,7 @@
 // by name: what was searched, and what retention had removed before.
 // The rule: damage is stepped over; verify says what can be trusted.
 
+import { bounds } from '../../bounds/bounds.js';
 import { quote } from '../audit/encode.js';
 import { eventPlace, formatTime, parseLine, parseTime, readHead, timeBefore } from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -61,7 +62,7 @@ export interface TrailSearch {
 }
 
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
-const waitingMax = 200_000;
+const waitingMax = bounds.openSearched;
 
 export function createSearch(filter: TrailFilter): TrailSearch {
   /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */

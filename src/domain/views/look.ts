@@ -1,6 +1,7 @@
 // What somebody may ask of the journal over the socket of the page, by role, and the form of these requests. Pure.
 // The rules: what is asked here reads and never changes anything; a request is taken whole or refused with a sentence.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatTime, isObject, parseRequest } from '../audit/record.js';
 import type { PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
@@ -59,19 +60,19 @@ export type Asked =
 export type FileForm = 'csv' | 'json';
 
 /** Rows of one page. */
-export const newestRowsMax = 1_000;
+export const newestRowsMax = bounds.newestRows;
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
-export const askedBytesMax = 64 * 1024;
+export const askedBytesMax = bounds.lookBodyBytes;
 /** More admissions that wait are not carried from one request to the next. */
-export const openMax = 4_000;
+export const openMax = bounds.lookOpen;
 
 const texts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'decision', 'effect', 'outcome'] as const),
   ...(['id', 'session', 'text'] as const),
 ];
 const times = ['sinceMs', 'untilMs'] as const;
-const textCharsMax = 4096;
+const textCharsMax = bounds.lookTextChars;
 
 /** The path of a look. */
 export function lookPath(look: Look): string {

@@ -8,6 +8,7 @@
 //
 // `prev` and `hash` are left out of shown records too: whoever has the hash of a hidden line, and guesses the line, can tell that the guess is right.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
 import { type JournalRecord, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import { GlobList, isMask, isWithin } from '../names/glob.js';
@@ -78,9 +79,9 @@ export interface View {
 }
 
 /** Exchanges of a daemon that are not completed; a forged journal shall not fill the memory. */
-const openMax = 200_000;
+const openMax = bounds.openViewed;
 /** Completed exchanges of which log lines may still come. */
-const endedMax = 1_000;
+const endedMax = bounds.endedViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';
