@@ -3,6 +3,7 @@
 // The rules: what the auth service could not say is a failure, never another backend; a host that is none of the configured
 // backends is never gone to; every name that the service gives a user is reported, so that it is judged.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/names/mailbox-names.js';
@@ -197,11 +198,11 @@ export interface KnownLine {
 }
 
 /** A longer line is not asked for again and again. */
-const lineBytesMax = 512;
+const lineBytesMax = bounds.rememberedLineBytes;
 
 /** Numbers of scopes: what they stand for has 150 bytes and more, which would be copied and hashed with each line. */
 const scopes = new Map<string, string>();
-const scopesMax = 1_000;
+const scopesMax = bounds.lineScopes;
 let scopeCount = 0;
 
 /** What lines of a session are looked up by, besides their bytes. No two scopes ever have the same one. */

@@ -3,6 +3,7 @@
 // The rules: nothing is sent before the admission is safe; whatever is odd closes the upstream; how far it came is known also when it
 // broke off.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
@@ -365,7 +366,7 @@ function answerAfterSearch(): WireFault {
 }
 
 /** What of a reply to a search is kept: more than a user's name, a GUID and a UID have. */
-const headBytesMax = 512;
+const headBytesMax = bounds.searchHeadBytes;
 
 /** Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a read may. */
 async function askSearch(

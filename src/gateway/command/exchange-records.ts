@@ -2,6 +2,7 @@
 // each. The rule: every exchange has one admission and then one completion, also one that was refused; of a flood that had no
 // upstream both are only counted.
 
+import { bounds } from '../../bounds/bounds.js';
 import type {
   AuditRecord,
   RecordedInput,
@@ -82,7 +83,7 @@ export function recordedJudgement(
 }
 
 /** Secret words with a digest of their own: what a record can show of them, and more. */
-const digestsMax = 128;
+const digestsMax = bounds.secretDigests;
 
 /** From the 129th secret word of a line on, each has the digest of all the rest, joined by NUL: a line of 4,000 would take 10 ms. */
 export function redactedWords(

@@ -3,6 +3,7 @@
 // every admission gets one completion; a reply that was cut never looks whole, so a session in which nothing could be told apart any
 // more is closed.
 
+import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import { isAllowed, type Judgement } from '../../domain/policy/assess.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -323,7 +324,7 @@ function isBacklogged({ context, session, destinations, isFresh }: DispatchedCom
 }
 
 /** How much a peer may leave unread before its next command is looked at. */
-const unreadBytesMax = 16 * 1024;
+const unreadBytesMax = bounds.unreadBytes;
 
 /**
  * Adds the log line and the status of ours, unless the backend's own status went out already. `status`: the status line of the

@@ -4,6 +4,7 @@
 // what matters least is forgotten first; no more logins wait than there is room for, in all and from one network; networks with a
 // recent success come first, then those that failed least.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** Where a login comes from, and for whom. */
@@ -45,9 +46,9 @@ const namePauseMs = 250;
 const freeFailures = 4;
 const networkPauseMs = 50;
 /** Less than that of a name: others come from there too. */
-const networkPauseMaxMs = 500;
-const networksMax = 8192;
-const namesMax = 16;
+const networkPauseMaxMs = bounds.loginPauseMs;
+const networksMax = bounds.loginNetworks;
+const namesMax = bounds.loginNamesPerNetwork;
 
 /**
  * What failed logins cost later ones: a pause that grows with the failures of a name from one network, and a shorter one that grows with
@@ -201,8 +202,8 @@ interface Waiter {
 }
 
 /** More than these would wait longer than a handshake may take. */
-const waitersMax = 64;
-const waitersPerNetworkMax = 8;
+const waitersMax = bounds.loginWaiters;
+const waitersPerNetworkMax = bounds.loginWaitersPerNetwork;
 
 /** Checks one password at a time, since each costs a processor a tenth of a second and tens of MiB. */
 export class LoginQueue {

@@ -2,6 +2,7 @@
 // The rules: what is answered, and when, does not depend on whether a name is an account's; a password is wiped when it was checked; a
 // right key never waits, because it costs no more than a wrong one and cannot be guessed.
 
+import { bounds } from '../../bounds/bounds.js';
 import {
   type Account,
   createKeyedDigest,
@@ -108,7 +109,7 @@ export type CertificateOwner =
   | { readonly kind: 'several'; readonly accounts: readonly string[] };
 
 /** What a name is cut to where it is counted. */
-const nameMax = 128;
+const nameMax = bounds.loginNameChars;
 
 /** The accounts and the keys of one listener; their names differ. */
 export class Logins {
@@ -320,10 +321,10 @@ interface Remembered {
   misses: number;
 }
 
-const holdsMs = 5 * 60_000;
+const holdsMs = bounds.loginRememberedMs;
 /** Of one account from one place. A guess that is judged takes up to seconds; so many are what a day of those gives. */
-const missesMax = 1024;
-const loginsMax = 4096;
+const missesMax = bounds.loginMisses;
+const loginsMax = bounds.loginsRemembered;
 
 /**
  * Successful logins of the last minutes, as digests under a key of the process: the same password from the same place costs no

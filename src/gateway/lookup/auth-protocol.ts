@@ -14,6 +14,7 @@
 // every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
 // password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
 
+import { bounds } from '../../bounds/bounds.js';
 import { WireFault } from '../../ports/faults.js';
 import { decodeUtf8, LineSplitter, unescapeLenient } from '../../protocol/lines.js';
 
@@ -27,7 +28,7 @@ export const versionLine = 'VERSION\t1\t1\n';
 export const questionIdMax = 0xffff_ffff;
 
 /** A question's bytes with its LF. One more, and the service closes without a word (measured: 1024 works, 1025 does not). */
-export const questionBytesMax = 1024;
+export const questionBytesMax = bounds.lookupQuestionBytes;
 
 /** Required by every release; it chooses passdbs and settings, and doveadm-server itself sends the same. */
 const service = 'service=doveadm';

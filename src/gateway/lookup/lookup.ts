@@ -6,6 +6,7 @@
 // is in flight is lost. So what was in flight is asked again once, one by one; a question that crashes it again is not asked for a while.
 
 import { LRUCache } from 'lru-cache';
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
@@ -56,22 +57,22 @@ export interface LookupOptions {
 
 /** The limits of the daemon. */
 export const lookupLimits: LookupLimits = {
-  lineBytesMax: 64 * 1024,
-  fieldsMax: 256,
-  greetingTimeoutMs: 5_000,
+  lineBytesMax: bounds.lookupLineBytes,
+  fieldsMax: bounds.lookupFields,
+  greetingTimeoutMs: bounds.lookupGreetingMs,
   idleTimeoutMs: 60_000,
   lingerMs: 5_000,
-  lateMax: 64,
-  questionTimeoutMs: 10_000,
-  queueMax: 256,
-  inFlightMax: 64,
+  lateMax: bounds.lookupLate,
+  questionTimeoutMs: bounds.lookupMs,
+  queueMax: bounds.lookupQueue,
+  inFlightMax: bounds.lookupInFlight,
   maxLifetimeMs: 180_000,
   redialMs: 100,
   redialMaxMs: 5_000,
   foundTtlMs: 10_000,
   notFoundTtlMs: 2_000,
-  rememberedMax: 10_000,
-  rememberedBytesMax: 6 * 1024 ** 2,
+  rememberedMax: bounds.lookupsRemembered,
+  rememberedBytesMax: bounds.lookupBytes,
   poisonTtlMs: 30_000,
 };
 

@@ -2,6 +2,7 @@
 // is evaluated for the names as given and for every alias. The rule: a look-up that fails is a failure, never "no alias";
 // otherwise `except` would stop working when the auth service does.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { UserNames } from '../../domain/identity/user-name.js';
 import type { Lookup, LookupFailure } from './lookup.js';
 
@@ -23,9 +24,9 @@ export interface UserResolver {
 }
 
 /** Aliases of one name in a row. The service follows one step only, so an endless loop must be stopped here. */
-const stepsMax = 4;
+const stepsMax = bounds.aliasSteps;
 /** Users of one command; each is a question. Stops a line from causing thousands. */
-const usersMax = 256;
+const usersMax = bounds.aliasUsers;
 
 /** Asks the userdb through the lookup, whose owner remains the caller. */
 export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: UserNames): UserResolver {

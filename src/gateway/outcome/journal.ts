@@ -3,6 +3,7 @@
 // they are worth a record each, the first of each second are recorded, and the number of the others becomes one `limit` record a
 // second. The rule: nothing goes uncounted, also when the daemon stops or a table is full.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -85,7 +86,11 @@ export function networkSource(network: string, listener: string): string {
 
 const tellAfterMs = 1000;
 /** Of one source in a second, of each kind; sources told apart at once; those that get a `limit` record of their own each second. */
-const gateLimits: FloodLimits = { perSecondMax: 10, sourcesMax: 4096, namedMax: 16 };
+const gateLimits: FloodLimits = {
+  perSecondMax: bounds.floodPerSecond,
+  sourcesMax: bounds.floodSources,
+  namedMax: bounds.floodNamed,
+};
 
 /** It has a timer only while there is a number to be told. */
 export function createFloodWatch(parts: {

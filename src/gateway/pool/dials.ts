@@ -4,6 +4,7 @@
 // The rules: a dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled; the
 // end of a command never opens the breaker, only a dial that failed while nothing else lived; health has at most one timer.
 
+import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
@@ -39,7 +40,7 @@ export interface Dials {
 }
 
 /** Concurrent dials: a backend that just came back is not flooded. */
-const dialsMax = 8;
+const dialsMax = bounds.dialsPerBackend;
 /** A connection that closes within this time without serving a command counts as a failed dial. */
 const newMs = 1_000;
 const unneeded = new Error('the backend is dialled anyway');

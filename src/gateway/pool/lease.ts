@@ -1,6 +1,7 @@
 // A lease: an upstream for one exchange. Who asks for it, why it was refused, how it ends, and how fast the client of its exchange
 // moves bytes meanwhile.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { CloseReason } from '../../ports/transport.js';
 
@@ -55,7 +56,7 @@ export interface HeldUp {
 }
 
 /** The rate is averaged over this time, and at least one byte must move in it. */
-export const paceWindowMs = 10_000;
+export const paceWindowMs = bounds.paceWindowMs;
 /** After a longer pause between two checks the window starts again. */
 const pauseMsMax = 3_000;
 

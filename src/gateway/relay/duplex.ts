@@ -3,6 +3,7 @@
 // while the other does not take what came; nothing of ours gets between the bytes; the upstream is closed at the end, and so is the
 // session.
 
+import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import { Gather } from '../../protocol/lines.js';
 import { parseStatus, type Status } from '../../protocol/reply/reply.js';
@@ -18,7 +19,7 @@ import {
 } from './relay.js';
 
 /** Real first replies have no rows and a status of one code. */
-const firstReplyBytesMax = 4096;
+const firstReplyBytesMax = bounds.duplexReplyBytes;
 
 /** Runs on an upstream on which nothing ran before. `onUp`: bytes of the client that go up. Never rejects; the upstream is closed then. */
 export async function duplex(

@@ -3,6 +3,7 @@
 // The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
 // disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
@@ -159,7 +160,7 @@ export class ReplyWriter implements ReplyTarget {
 
 const plus = 0x2b;
 /** The longest row that is held back. Stops a backend that never ends a row from using our memory. */
-const rowBytesMax = 4 * 1024 * 1024;
+const rowBytesMax = bounds.rowBytes;
 
 /**
  * One of several replies that share a client: no status line goes out and only whole rows, so that a reply that breaks off never

@@ -4,6 +4,7 @@
 // at once, and so is one whose text will never be complete; no upstream serves another command after a text. What the backend has
 // not read yet slows the client down.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
 import { createCommandSpotter } from '../../domain/commands/catalog.js';
@@ -26,7 +27,7 @@ export interface HeldPiece {
 }
 
 /** This much of a text is worth an upstream before the rest is here, so that long texts of fast clients are streamed. */
-export const heldBytesMax = 1024 * 1024;
+export const heldBytesMax = bounds.heldInputBytes;
 
 /**
  * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes

@@ -1,6 +1,7 @@
 // The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. A
 // script. The rules: it ends within its time limit, whatever the peer does; a refused peer gets `-` and nothing else.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { Login } from '../../domain/identity/credentials.js';
@@ -103,9 +104,9 @@ export interface Greeting {
 /** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
 export const ourMinor = 3;
 /** Before login: VERSION, STARTTLS, or a name and a password. */
-const unauthenticatedLineBytesMax = 8 * 1024;
+const unauthenticatedLineBytesMax = bounds.strangerLineBytes;
 /** Logged part of a name that is not verified. */
-const shownNameMax = 64;
+const shownNameMax = bounds.shownNameChars;
 
 /** Rejects with a TransportFault or a WireFault. */
 export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {

@@ -2,6 +2,7 @@
 // The rules: of a command that failed no row is in the answer; what is small goes out whole with its length; what is larger goes out as it
 // comes, and when it breaks off then, it gets no end, so that no client reads it as JSON.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import { errorTypeOf } from '../../domain/commands/parse.js';
 import { replyShape } from '../../domain/meaning/columns.js';
@@ -29,9 +30,9 @@ import type { Ending, Verdict } from '../outcome/outcome.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 
 /** This much is held, and sent with its length. */
-const heldBytesMax = 1024 * 1024;
+const heldBytesMax = bounds.httpAnswerBytes;
 /** And this much where the memory of all sessions is used up. */
-const crowdedBytesMax = 64 * 1024;
+const crowdedBytesMax = bounds.httpAnswerCrowdedBytes;
 /** Of a sentence of the log channel. */
 const messageMax = 1024;
 /** What Dovecot's own HTTP says of a full mailbox. */

@@ -4,6 +4,7 @@
 // away before anything else.
 // Dovecot's own: src/doveadm/client-connection-http.c.
 
+import { bounds } from '../../bounds/bounds.js';
 import { listCommands } from '../../domain/answers/command-list.js';
 import { readNamedCommand } from '../../domain/commands/parse.js';
 import type { Login } from '../../domain/identity/credentials.js';
@@ -29,10 +30,10 @@ import { HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 
 /** How long a connection waits for its next request. */
-const keptMs = 15_000;
+const keptMs = bounds.httpIdleMs;
 /** How long what is left of a refused request is read. */
-const lingerMs = 2_000;
-const reasonBytesMax = 512;
+const lingerMs = bounds.httpLingerMs;
+const reasonBytesMax = bounds.reasonBytes;
 /** Of a body, read at once: in words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';

@@ -5,6 +5,7 @@
 // principal used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
 /** Recent use of a session, or of all sessions of a principal, in milliseconds at a time; it decays. */
@@ -22,7 +23,7 @@ export interface LineTurns {
 }
 
 /** For all lines of one turn. A line that was begun is finished, so the last one comes on top. */
-const turnMs = 2;
+const turnMs = bounds.lineTurnMs;
 /** A session that used less than this recently does not queue after those that used more, up to twice the time of a turn. */
 const lightMs = 1;
 /** Decay, as the share of a processor: a session that uses no more than this stays light. */
@@ -30,10 +31,10 @@ const forgottenShare = 0.05;
 /** Less than this does not need a reset at the end of the turn. */
 const countedMs = 0.25;
 /** Tracked principals; those whose use has decayed are dropped first. */
-const principalsMax = 1_000;
+const principalsMax = bounds.lineTurnPrincipals;
 
 /** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
-const slotsMax = 32;
+const slotsMax = bounds.lineTurnSlots;
 
 /** A session waits with one line at a time, so its use and the order do not change meanwhile. */
 interface Waiter {

@@ -3,6 +3,7 @@
 // It does not know sockets or configuration files.
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
+import { bounds } from '../../bounds/bounds.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
@@ -27,10 +28,10 @@ export interface ServedListener {
  * Clients that are over a limit of sessions and get the reason, at once; one uid gets at most half of these places. Further ones are
  * closed without a word. `daemon/served` keeps descriptors free for them.
  */
-export const refusedMax = 32;
+export const refusedMax = bounds.refusedSessions;
 /** A refused session answers one command: how long its handshake, its command and its text may take each. */
-const refusedMs = 5_000;
-const refusedInputBytesMax = 16 * 1024 * 1024;
+const refusedMs = bounds.refusedStepMs;
+const refusedInputBytesMax = bounds.refusedInputBytes;
 
 /** All sessions. */
 export interface Service {
