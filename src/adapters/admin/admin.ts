@@ -4,6 +4,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
+import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
@@ -57,11 +58,11 @@ export interface AdminOptions extends PageSources {
 export type Admin = Closable;
 
 /** Requests without the right token, of one network. Above it they are not told, and answered with 429. */
-const refusals = { burst: 10, refillMs: 1_000, sourcesMax: 1_024 };
+const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bounds.adminRefusalSources };
 
 /** Of the request line and all headers. */
-const headerBytesMax = 8 * 1024;
-const headersMax = 64;
+const headerBytesMax = bounds.adminHeadBytes;
+const headersMax = bounds.adminHeadFields;
 
 /** Serves on every door; rejects with what `bind` rejects with, and then none is left open. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
@@ -232,7 +233,7 @@ function send(response: ServerResponse, reply: Answer): void {
 }
 
 /** A client that takes nothing for so long gets no more. */
-const unreadMs = 30_000;
+const unreadMs = bounds.adminUnreadMs;
 
 /** Without the last piece the answer has no end, so it never looks whole. */
 async function sendPieces(
@@ -274,11 +275,11 @@ export interface Connection {
 }
 
 /** Of one socket, at once. A scraper, a probe and an operator need three; the others leave a slow client time to send its request. */
-export const connectionsMax = 64;
+export const connectionsMax = bounds.adminConnections;
 /** From accept to the first byte. Clients connect in order to send. */
-const firstByteMs = 1_000;
+const firstByteMs = bounds.adminFirstByteMs;
 /** For the request, from accept to its end; and again for the client to read the answer. */
-const usualConnectionMs = 10_000;
+const usualConnectionMs = bounds.adminConnectionMs;
 /** From the request to the answer. This is our own time: a reload takes long on a loaded machine, and its client waits 30 s. */
 const workingMs = 60_000;
 

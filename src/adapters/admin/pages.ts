@@ -1,6 +1,7 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
@@ -150,7 +151,7 @@ export interface PageSources {
 }
 
 /** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
-const metricsAgeMsMax = 100;
+const metricsAgeMsMax = bounds.metricsAgeMs;
 
 /** The endpoints by their paths. */
 export function createPages(sources: PageSources): ReadonlyMap<string, Page> {

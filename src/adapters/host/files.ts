@@ -28,10 +28,11 @@ import {
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
 
 /** How large a secret may be; a longer file is not what the setting meant. */
-const secretBytesMax = 4096;
+const secretBytesMax = bounds.secretFileBytes;
 
 /** A text file, whole; throws what the system says. */
 export function readText(path: string): string {
@@ -259,7 +260,7 @@ const othersMayWrite = 0o002;
 const groupMayRead = 0o040;
 const othersMayRead = 0o004;
 /** As many as the kernel follows. */
-const linksMax = 40;
+const linksMax = bounds.symbolicLinks;
 
 /** The process that asks, with its own group for writing and all of its groups for reading; and other users of whom we know that they are the daemon. */
 export function trustedByUs(

@@ -4,11 +4,12 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import { makeFolder } from './files.js';
 
 /** Where these bytes go once there are more. */
-const memoryMax = 1024 * 1024;
+const memoryMax = bounds.httpBodyMemory;
 /** What a small body takes. */
 const firstBytes = 1024;
 

@@ -5,6 +5,7 @@
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, setPriority } from 'node:os';
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText, whyFailed } from './files.js';
 
@@ -213,10 +214,10 @@ export interface ServiceEnvironment {
 /** SD_LISTEN_FDS_START. */
 const firstDescriptor = 3;
 /** More is no list that systemd made. */
-const socketsMax = 4096;
+const socketsMax = bounds.passedSockets;
 const retryMs = 100;
 /** Messages that wait for a full queue; the oldest go first. */
-const waitingMax = 16;
+const waitingMax = bounds.serviceMessages;
 
 const variables = [
   'NOTIFY_SOCKET',

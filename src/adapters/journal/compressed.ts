@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { createGunzip, gunzipSync, constants as zlib } from 'node:zlib';
+import { bounds } from '../../bounds/bounds.js';
 
 /** A piece of a file. */
 export interface Piece {
@@ -14,13 +15,13 @@ export interface Piece {
 
 const chunkBytes = 1 << 20;
 /** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
-export const keptBytesMax = 65_536;
+export const keptBytesMax = bounds.readLineBytes;
 /** How a member of a gzip file begins: the journal makes one of each MiB. That a member contains it is no harm but for speed. */
 const memberStart = Buffer.from('1f8b080000000000', 'hex');
 /** A larger file is not one of ours, and is not held whole. */
-const compressedBytesMax = 64 << 20;
+const compressedBytesMax = bounds.compressedBytes;
 /** At most so much text of a compressed file is held; a longer one is inflated once for each. */
-const windowBytes = 32 << 20;
+const windowBytes = bounds.inflatedBytes;
 
 /** Of bytes that may begin within a line: the whole lines. Without a line end in them, all: that is no line of ours. */
 export function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {

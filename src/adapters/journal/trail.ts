@@ -4,6 +4,7 @@
 import { existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import {
@@ -148,7 +149,7 @@ export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
 }
 
 /** A longer text of a policy is not read. */
-const policyBytesMax = 1 << 20;
+const policyBytesMax = bounds.policyTextBytes;
 
 /** The text of a policy with this hash, as the journal keeps it; undefined: it does not, or the hash is none. */
 export function readPolicyText(directory: string, version: string): string | undefined {

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { connect as connectSocket, isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type * as Library from '@nats-io/transport-node';
+import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
 import { systemClock } from '../host/clock.js';
@@ -40,11 +41,11 @@ export interface NatsServer {
 export type NatsLibrary = typeof Library;
 
 /** For a TCP connection and the server's first line; then again for TLS and the login. */
-const dialMs = 5_000;
+const dialMs = bounds.natsDialMs;
 /** A dead connection is noticed within three of them, where no answer is awaited. */
 const pingMs = 5_000;
 /** Of the server's first line; a real one has some hundreds. */
-const infoBytesMax = 64 << 10;
+const infoBytesMax = bounds.natsInfoBytes;
 
 /** Rejects with a NatsFault `library-missing`. */
 export async function loadLibrary(): Promise<NatsLibrary> {

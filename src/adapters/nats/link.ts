@@ -3,6 +3,7 @@
 // where it stands. The library is loaded when the first link is opened, because it is an optional package.
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { systemClock } from '../host/clock.js';
@@ -72,7 +73,7 @@ export interface NatsLink {
 }
 
 /** For each answer. */
-const answerMs = 5_000;
+const answerMs = bounds.natsAnswerMs;
 /** For the server to show that it answers at all. */
 const aliveMs = 1_000;
 /** Another stream has this name, with other settings. */

@@ -2,6 +2,7 @@
 // are left alone. That a TCP address is one of this machine only is for the configuration to say.
 
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
@@ -32,7 +33,7 @@ export class ListenFault extends Error {
 }
 
 /** How many may wait to be accepted; the kernel cuts it to its own limit (net.core.somaxconn). */
-export const backlog = 4096;
+export const backlog = bounds.acceptQueue;
 
 /** What sockaddr_un of Linux holds. */
 const pathBytesMax = 107;

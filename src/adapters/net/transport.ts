@@ -8,6 +8,7 @@
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { bounds } from '../../bounds/bounds.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { CloseReason, TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
@@ -16,9 +17,9 @@ import { connectTls } from './tls-connect.js';
 import { createGroupWriter, type GroupWriter } from './write-group.js';
 
 /** How much is read from the socket while nobody asks for it. */
-const readAheadBytesMax = 64 * 1024;
+const readAheadBytesMax = bounds.readAheadBytes;
 /** How long a closed transport may take to deliver what was written before. */
-const lingerMs = 5_000;
+const lingerMs = bounds.lingerMs;
 
 /** What is asked of the kernel about the socket of a transport. */
 export interface KernelView {

@@ -2,6 +2,7 @@
 // The rules: what is long is not copied; nothing overtakes; what is held back leaves in the turn in which it was written.
 
 import type { Writable } from 'node:stream';
+import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
 /** Parts that are smaller together are copied into one. */
@@ -14,7 +15,7 @@ export interface GroupWriter {
 }
 
 /** So much is held back: four records of TLS, which is what one read of the socket below them brings. */
-const heldBytesMax = 64 * 1024;
+const heldBytesMax = bounds.tlsHeldBytes;
 
 /** Nothing is held back yet. */
 export function createGroupWriter(clock: Clock): GroupWriter {

@@ -1,6 +1,7 @@
 // The connections of the page: how many there are at once, whose they are, and which one is closed for a new one.
 
 import type { Socket } from 'node:net';
+import { bounds } from '../../bounds/bounds.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { peopleMax } from './page-sessions.js';
 
@@ -12,11 +13,11 @@ export interface PagePeer {
 }
 
 /** Browsers have some six connections each at most; beside them there is room for those who sign in. */
-export const pageConnectionsMax = 160;
+export const pageConnectionsMax = bounds.pageConnections;
 /** What is everybody's where all want some; whoever has more loses one where there is no other room. */
 const connectionsEach = pageConnectionsMax / peopleMax;
 /** Requests of one connection that were not answered yet. */
-const pipelinedMax = 4;
+const pipelinedMax = bounds.pagePipelined;
 
 /** A connection: who is there. */
 interface Kept {

@@ -5,6 +5,7 @@
 import { X509Certificate } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
+import { bounds } from '../../bounds/bounds.js';
 import type { Endpoint } from '../../domain/page/api.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -56,17 +57,17 @@ export interface PageServerOptions {
 }
 
 /** Of the request line and all headers. */
-const headerBytesMax = 8 * 1024;
-const headersMax = 64;
+const headerBytesMax = bounds.pageHeadBytes;
+const headersMax = bounds.pageHeadFields;
 /** TLS, from accept to its end. */
-const handshakeMs = 5_000;
+const handshakeMs = bounds.pageHandshakeMs;
 /** From the first byte on, or from accept. */
-const headersMs = 5_000;
-const requestMs = 15_000;
+const headersMs = bounds.pageHeadMs;
+const requestMs = bounds.pageRequestMs;
 /** Between two requests. */
-const idleMs = 15_000;
+const idleMs = bounds.pageIdleMs;
 /** How long a client may leave an answer, or a piece of one, unread. */
-const unreadMs = 10_000;
+const unreadMs = bounds.pageUnreadMs;
 const sliceBytes = 64 * 1024;
 
 /** On every answer. */

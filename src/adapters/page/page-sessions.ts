@@ -4,6 +4,7 @@
 // configuration with the same role, view and proofs.
 
 import { randomBytes } from 'node:crypto';
+import { bounds } from '../../bounds/bounds.js';
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
@@ -49,18 +50,18 @@ export interface PageSessionParts {
   readonly random?: (bytes: number) => Buffer;
 }
 
-export const linkMs = 60_000;
-export const sessionMs = 8 * 3_600_000;
+export const linkMs = bounds.linkMs;
+export const sessionMs = bounds.pageSessionMs;
 /** People who use the page at once. */
-export const peopleMax = 20;
+export const peopleMax = bounds.people;
 /** Sessions of one person; a further one ends the one that was used least lately. */
-export const sessionsPerPersonMax = 8;
+export const sessionsPerPersonMax = bounds.personSessions;
 /** Links of one person that were not used yet; a further one takes the place of the oldest. */
-export const linksPerPersonMax = 4;
+export const linksPerPersonMax = bounds.personLinks;
 /** A page asks more often than that, and has a stream of events open. */
 const activeMs = 60_000;
 /** Ended sessions and old links that are told apart from guesses. */
-const endedMax = 256;
+const endedMax = bounds.endedTokens;
 const tokenBytes = 32;
 
 interface Link {

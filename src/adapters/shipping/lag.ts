@@ -1,8 +1,10 @@
 // Since when a receiver has not had everything.
 
+import { bounds } from '../../bounds/bounds.js';
+
 /** One moment a second, until there are so many: then each two become one, and there are half as many a second. */
 const momentMs = 1_000;
-const momentsMax = 256;
+const momentsMax = bounds.lagMoments;
 
 /** `untilSeq`: of the last record on disk; `sentSeq`: of the last one that has left; times are of one clock, in milliseconds. */
 export function createLag() {

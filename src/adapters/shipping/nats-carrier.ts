@@ -3,6 +3,7 @@
 // the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
 // ago and is still there. Where the stream holds another journal, a mark is left and nothing is sent any more.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatHead, headerNames, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { Clock } from '../../ports/machine.js';
@@ -39,7 +40,7 @@ export interface NatsOptions {
  * One block is in flight, so what limits a backlog is how much goes at once: with 64 KiB it took twice as long, and an hour of a busy gate is
  * 3,600,000 records (`npm run bench -- fleet-away 10 3600000`). Whoever verifies compares what comes twice with its last 512 records.
  */
-const batches = { bytes: 256 << 10, lines: 500 };
+const batches = { bytes: bounds.natsBatchBytes, lines: bounds.natsBatchLines };
 /** A replica that answers may be behind the others for a moment. */
 const replicaMs = 1_000;
 

@@ -2,6 +2,7 @@
 // that takes nothing; and why it failed, in the words of events.
 // The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -15,8 +16,8 @@ export interface Receiver {
   readonly demand: () => TlsDemand;
 }
 
-const connectTimeoutMs = 5_000;
-const handshakeTimeoutMs = 5_000;
+const connectTimeoutMs = bounds.receiverConnectMs;
+const handshakeTimeoutMs = bounds.receiverHandshakeMs;
 
 /** Rejects with an UpstreamFault, or with the signal's reason. The caller closes the transport. */
 export async function dialReceiver(
@@ -73,7 +74,7 @@ async function within<Value>(
 export type Outlet = ReturnType<typeof createOutlet>;
 
 /** A receiver that takes less than was sent at once in this time is given up. */
-export const stallMs = 30_000;
+export const stallMs = bounds.receiverStallMs;
 
 /** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {

@@ -3,6 +3,7 @@
 // The rules: records go in their order, and only those that are on disk; where to go on after each connection is the carrier's to say; a
 // receiver that is down, slow or misbehaving never affects others.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Observe } from '../../gateway/outcome/events.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -54,7 +55,7 @@ const diskMs = 1_000;
 
 const delayMsMin = 500;
 /** After an hour away the backlog must be gone within a minute: most of that is for sending it. */
-const delayMsMax = 10_000;
+const delayMsMax = bounds.receiverPauseMs;
 
 /**
  * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways that

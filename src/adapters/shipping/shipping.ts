@@ -1,6 +1,7 @@
 // All receivers of a journal's records: one shipper each, and what the journal must know of them together.
 // The rule: what any one of them may still need counts as not shipped.
 
+import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Connect } from '../../ports/transport.js';
 import type { NatsLink, NatsSettings } from '../nats/link.js';
@@ -37,7 +38,7 @@ export interface ShippedJournal {
 export type Shipping = Awaited<ReturnType<typeof openShipping>>;
 
 /** For what is left when the daemon stops: long enough for a receiver that is there. */
-const endMs = 5_000;
+const endMs = bounds.receiverEndMs;
 
 /** A receiver from when it is named to when nothing of it is left. */
 interface Entry {

@@ -5,6 +5,7 @@
 //
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
+import { bounds } from '../../bounds/bounds.js';
 import { isObject, parseLine, parseTime } from '../../domain/audit/record.js';
 
 /** Who sends; both are shown as they are where the grammar permits. */
@@ -14,7 +15,7 @@ export interface Sender {
 }
 
 /** A message is never longer: what rsyslog takes unless it is told otherwise. (RFC 5425, 4.3.1: receivers should take 8192.) */
-export const messageBytesMax = 8096;
+export const messageBytesMax = bounds.syslogMessageBytes;
 
 /** 13: "log audit". */
 const facility = 13;

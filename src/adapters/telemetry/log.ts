@@ -3,6 +3,7 @@
 // backends is one JSON string, never a key; no secret comes here.
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { bounds } from '../../bounds/bounds.js';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
 import { withoutKeys } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
@@ -34,7 +35,7 @@ export interface Log {
 }
 
 /** How much may wait for a stdout that is not read. */
-const waitingBytesMax = 4 * 1024 * 1024;
+const waitingBytesMax = bounds.logWaitingBytes;
 
 /** The log on stdout (file descriptor 1). */
 export async function createLog(level: ConfiguredLevel, isTerminal: boolean): Promise<Log> {

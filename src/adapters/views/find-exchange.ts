@@ -1,5 +1,6 @@
 // Finds all records of one exchange in a trail, with its search twins and its session; for a limited view, those that it shows.
 
+import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
 import type { View } from '../../domain/views/view.js';
 import { filesSince, type Piece, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
@@ -46,7 +47,7 @@ export interface Surroundings {
 }
 
 /** More records of one exchange are not shown. */
-const foundMax = 10_000;
+const foundMax = bounds.foundRecords;
 
 /** An exchange, in the order of its records. */
 export interface FoundExchange {

@@ -2,14 +2,15 @@
 // The rule: an end comes whatever happens: the reader leaves, takes nothing more, the thread dies, or it takes too long.
 
 import { Worker } from 'node:worker_threads';
+import { bounds } from '../../bounds/bounds.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { LongPart, LongTask } from './read-long.js';
 
 /** The longest that a journal is read: 1 TiB takes an hour. */
-const readMsMax = 60 * 60_000;
+const readMsMax = bounds.longMs;
 /** A part that was not taken for so long ends the reading: a client that stands still must not keep the place. */
-const takenMsMax = 30_000;
+const takenMsMax = bounds.longUntakenMs;
 /** Of a thread's heap, in MiB. */
 const heapMiBMax = 192;
 

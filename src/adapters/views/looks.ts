@@ -3,6 +3,7 @@
 // request takes too long or nobody waits for it any more.
 
 import { Worker } from 'node:worker_threads';
+import { bounds } from '../../bounds/bounds.js';
 import { KeyedSemaphore, TokenBuckets } from '../../concurrency/limits.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -13,25 +14,25 @@ import type { ReadTask, TrailAnswer } from './read-trail.js';
 export type { LongPart, LongTask };
 
 /** Of all people together. */
-export const placesMax = 3;
+export const placesMax = bounds.lookPlaces;
 /** A request that got no place within so long is refused. */
-const patienceMs = 3_000;
+const patienceMs = bounds.lookPatienceMs;
 /** Each request is a record: somebody who asks in a loop must not fill the journal. 5 a second, after a burst. */
-const pace = { burst: 300, refillMs: 200, sourcesMax: 1_000 } as const;
+const pace = { burst: bounds.lookBurst, refillMs: 200, sourcesMax: bounds.lookSources } as const;
 /** Requests of one person at once, from the first byte to the last of the answer: an answer that nobody reads takes memory. */
-const askingMax = 4;
+const askingMax = bounds.personLooks;
 /** The longest that a thread reads; a search ends by itself long before. */
-const readMsMax = 10_000;
+const readMsMax = bounds.lookMs;
 /** Rows, bytes and time of one request, after which a search gives a cursor. */
-const limits = { rowsMax: 10_000, bytesMax: 4 << 20, timeMs: 2_000 } as const;
+const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: bounds.lookAnswerMs } as const;
 /** A thread that has nothing to do is kept for so long, since people ask several times. */
 const idleMs = 30_000;
 /** Of a thread's heap, in MiB. */
-const heapMiBMax = 128;
+const heapMiBMax = bounds.lookHeapMiB;
 /** A review holds each kind of command that it saw, and tries rules out after it has read. */
-const reviewLimits = { timeMsMax: 15_000, heapMiBMax: 384 } as const;
+const reviewLimits = { timeMsMax: bounds.reviewMs, heapMiBMax: bounds.reviewHeapMiB } as const;
 /** Checks of the whole journal at once, and reports, which check it too. */
-const longMax = { verify: 1, report: 2 } as const;
+const longMax = { verify: bounds.longChecks, report: bounds.longReports } as const;
 
 /** No answer: too many ask, or it takes too long. The message is a sentence for who asks. */
 export class LookRefused extends Error {}
