@@ -7,6 +7,7 @@
 import type { Act } from '../adapters/admin/access.js';
 import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
+import { bounds } from '../bounds/bounds.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
@@ -20,7 +21,7 @@ const readAgainMs = 10_000;
 /** After a start that failed: the service manager starts another process after so long. */
 const retryMs = 30_000;
 /** Sessions at once, where there are descriptors for them; one uid has at most half. */
-const sessionsMax = 1000;
+const sessionsMax = bounds.closedSessions;
 /** Standard streams, event loops, listening sockets, admin connections, files that are read. */
 const otherDescriptors = 128;
 /** A client that connected just before the daemon goes into service may still send a command. */

@@ -1,6 +1,7 @@
 // Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to.
 
 import { randomBytes } from '../adapters/host/clock.js';
+import { bounds } from '../bounds/bounds.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
 import type { Redactor } from '../domain/audit/record.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
@@ -29,18 +30,21 @@ export interface Adapters {
 }
 
 /** Fields of one command line: each costs memory of ours. */
-const fieldsMax = 4096;
+const fieldsMax = bounds.commandFields;
 /** Counters of limits and their members, over all principals. */
-const limiterEntriesMax = 100_000;
+const limiterEntriesMax = bounds.limiterEntries;
 /** Judgements, and lines, that are remembered: some 2 KiB each, up to 30 KiB. */
-const rememberedMax = 4096;
-const mebibyte = 1024 ** 2;
+const rememberedMax = bounds.judgementsRemembered;
 /** All caches together take 32 MiB at most. What is left is for small ones: logins, words of records. */
-const cacheBytes = { judgements: 12 * mebibyte, lines: 12 * mebibyte, lookups: 6 * mebibyte } as const;
+const cacheBytes = {
+  judgements: bounds.judgementBytes,
+  lines: bounds.knownLineBytes,
+  lookups: bounds.lookupBytes,
+} as const;
 /** Questions of one principal to dovegate itself (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
-const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 4096 };
+const questionRate = { burst: bounds.questions, refillMs: 1_000, sourcesMax: bounds.questionSources };
 /** L lines of one exchange that get a record of their own. */
-const logRecordsMax = 64;
+const logRecordsMax = bounds.logRecords;
 
 function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): readonly Destination[] {
   return settings.backends.flatMap((backend) => {

@@ -3,6 +3,7 @@
 // The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
 
 import type { lookUpUser } from '../adapters/host/accounts.js';
+import { bounds } from '../bounds/bounds.js';
 import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
 import { describeRule } from '../domain/answers/rights.js';
 import { parseRequest, type RecordedArgument, type Redacted } from '../domain/audit/record.js';
@@ -47,9 +48,9 @@ interface Answer {
 }
 
 const uidMax = 2 ** 32 - 2;
-const reasonCharsMax = 512;
+const reasonCharsMax = bounds.explainReasonChars;
 /** Longer ones are no line of a client. */
-const nameCharsMax = 64 * 1024;
+const nameCharsMax = bounds.explainNameChars;
 /** Of a request's body, read at once. */
 const pieceBytes = 8 * 1024;
 

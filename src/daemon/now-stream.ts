@@ -2,6 +2,7 @@
 // The rules: nothing is made while nobody watches; a watcher is sent what differs from what it has, so one that reads slowly skips states and
 // nothing is kept for it; a mail user is named only where the view covers it.
 
+import { bounds } from '../bounds/bounds.js';
 import type { Now, RunningCommand, Trouble } from '../domain/page/api.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
@@ -27,7 +28,7 @@ export interface NowStreamParts {
 }
 
 /** Between two states: 5 a second at most. */
-export const paceMs = 200;
+export const paceMs = bounds.statePaceMs;
 /** A state is told after this time at the latest, also when nothing happened: a page greys out after 5 s without one. */
 const beatMs = 800;
 /** Making a state takes at most one in so many parts of the time. */

@@ -4,6 +4,7 @@
 
 import { lookUpUser } from '../adapters/host/accounts.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import type { Endpoint } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
@@ -24,7 +25,7 @@ export interface AccessParts extends ReviewParts {
 }
 
 /** Questions of one person: each is a record. 20 at once, then one a second. */
-const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 1_000 } as const;
+const questionRate = { burst: bounds.accessQuestions, refillMs: 1_000, sourcesMax: 1_000 } as const;
 
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
   const { clock, served, journal, log, keys, certificates } = parts;

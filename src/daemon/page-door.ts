@@ -19,6 +19,7 @@ import {
   type PageSession,
 } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
@@ -67,9 +68,9 @@ export type PageRefusal =
 type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
 
 /** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
-const requestsMax = 12;
+const requestsMax = bounds.personRequests;
 /** A failed sign-in makes the next one from there wait, at most so long. */
-const pauseMaxMs = 3_000;
+const pauseMaxMs = bounds.pageLoginPauseMs;
 const textCharsMax = 256;
 
 const crowdedText =

@@ -2,13 +2,14 @@
 // The rules: nothing of it is believed before its shape was looked at; no path is told; a look never fails, it says what is wrong.
 
 import { readSmallFile, type SmallFile } from '../adapters/host/small-file.js';
+import { bounds } from '../bounds/bounds.js';
 import { isObject, parseLine, parseTime } from '../domain/audit/record.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../domain/fleet/shapes.js';
 import type { FleetGate, FleetSeen, FleetShown } from '../domain/page/fleet.js';
 import type { Clock } from '../ports/machine.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */
-const bytesMax = 4 << 20;
+const bytesMax = bounds.fleetStatusBytes;
 /** How long one look is told again: everybody may ask, and a large file takes milliseconds to parse. */
 const toldMs = 1_000;
 /** The file is written more than once a minute, so an older one has no writer any more. */

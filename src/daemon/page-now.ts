@@ -4,6 +4,7 @@
 
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
 import { type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
 import type { BackendNow, Endpoint, JournalNow, Now, Problem, RunningCommand } from '../domain/page/api.js';
@@ -24,10 +25,10 @@ export interface NowParts {
 }
 
 /** Streams at once, and of one person. The first one of a person is never refused, since somebody else's second window is not worth it. */
-const watchersMax = 20;
-const watchersEachMax = 4;
+const watchersMax = bounds.watchers;
+const watchersEachMax = bounds.watchersEach;
 /** Rows of what runs; how many there are is told beside them. */
-const runningMax = 200;
+const runningMax = bounds.runningShown;
 
 export function createNowHandlers(parts: NowParts): Partial<Record<Endpoint, PageHandler>> {
   const { running, watch } = parts;

@@ -13,6 +13,7 @@ import {
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
+import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import { GlobList } from '../domain/names/glob.js';
@@ -45,7 +46,7 @@ export interface ProofParts {
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
 const measuredMs = 1_000;
 /** Refused reports of one person: each is a record. 20 at once, then one a second. */
-const refusalRate = { burst: 20, refillMs: 1_000, sourcesMax: 1_000 } as const;
+const refusalRate = { burst: bounds.refusedReports, refillMs: 1_000, sourcesMax: 1_000 } as const;
 
 /** Handlers of `proof`, `verify` and `report`. */
 export function createProofHandlers(

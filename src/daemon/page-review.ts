@@ -10,6 +10,7 @@ import {
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { LookRefused, type Looks } from '../adapters/views/looks.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Endpoint } from '../domain/page/api.js';
@@ -32,7 +33,7 @@ export interface ReviewParts {
 type Reviewed = 'suggest' | 'check' | 'replay';
 type Asked = { readonly policy: string; readonly yaml: string; readonly sinceMs: number };
 
-const yamlCharsMax = 48 * 1024;
+const yamlCharsMax = bounds.reviewYamlChars;
 const weekMs = 7 * 86_400_000;
 
 export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {

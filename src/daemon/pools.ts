@@ -4,6 +4,7 @@
 // the file says, and the other way round.
 
 import { randomFraction } from '../adapters/host/clock.js';
+import { bounds } from '../bounds/bounds.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Pool, type PoolLimits } from '../gateway/pool/pool.js';
 import { dialTargetOf } from '../setup/certificates.js';
@@ -21,13 +22,13 @@ interface Slot {
 }
 
 /** A status line has a code, or the host of a referral. */
-const statusBytesMax = 4096;
+const statusBytesMax = bounds.statusBytes;
 /** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
-const frameBytesMax = 16 * 1024 * 1024;
-const logLineBytesMax = 16 * 1024;
+const frameBytesMax = bounds.frameBytes;
+const logLineBytesMax = bounds.logLineBytes;
 /** Pauses after failed dials: a backend that is back is found within the longest of them and a dial that hangs (12 s). */
 const redialMs = 250;
-const redialMaxMs = 6_000;
+const redialMaxMs = bounds.redialMaxMs;
 /** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
 const lookEveryMs = 4_000;
 /** While somebody watches the page: with the two refused dials that a stop is known by, it shows there within 1 s. */

@@ -3,6 +3,7 @@
 // The rules: the text of somebody's page is parsed alone, with no file of this machine within its reach; nothing is written.
 
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime, parseTime } from '../domain/audit/record.js';
 import { parseSettings, type ReadFiles } from '../domain/config/parse-settings.js';
 import type { MailUserSettings, Settings } from '../domain/config/settings.js';
@@ -68,12 +69,12 @@ export function isReviewAnswer(message: { readonly kind: string }): message is R
 }
 
 /** The longest that the journal is read. What comes after it takes a part of that. */
-const readMsMax = 4_000;
+const readMsMax = bounds.reviewReadMs;
 /** Kinds of commands that are looked at: each is judged, and rules are tried out on it. */
-const kindsMax = 5_000;
-const groupsMax = 200;
+const kindsMax = bounds.reviewKinds;
+const groupsMax = bounds.reviewGroups;
 const whoMax = 20;
-const changesMax = 50;
+const changesMax = bounds.reviewChanges;
 const wordsMax = 40;
 const wordCharsMax = 500;
 const problemsMax = 50;

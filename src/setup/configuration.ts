@@ -16,6 +16,7 @@ import {
 } from '../adapters/host/files.js';
 import { credentialsFolder, readFromDisk } from '../adapters/host/process.js';
 import { hasNatsLibrary } from '../adapters/nats/installed.js';
+import { bounds } from '../bounds/bounds.js';
 import {
   type Asking,
   type ParsedSettings,
@@ -75,7 +76,7 @@ export function isReading(): boolean {
 }
 
 /** The longest wait for one answer of the thread: an `include` on a file system that hangs must not keep reloads pending for ever. */
-const answerMs = 30_000;
+const answerMs = bounds.reloadAnswerMs;
 
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
@@ -129,7 +130,7 @@ export async function loadBeside(
 }
 
 /** Longest run of work on the main thread. */
-const sliceMs = 5;
+const sliceMs = bounds.reloadSliceMs;
 
 /** Resolves in a later turn of the event loop once a slice is used up. */
 function createPause(clock: Clock): () => Promise<void> | undefined {

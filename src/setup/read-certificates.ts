@@ -5,6 +5,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { whyFailed } from '../adapters/host/files.js';
+import { bounds } from '../bounds/bounds.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */
@@ -40,7 +41,7 @@ export interface ReadTls {
 }
 
 /** Much longer files are not what the setting meant. */
-const fileBytesMax = 1024 ** 2;
+const fileBytesMax = bounds.certificateFileBytes;
 const rsaBitsMin = 2048;
 
 /** Reads the files. `prepare` builds what is shown to clients, and throws where OpenSSL refuses. Throws a CertificateFault. */
