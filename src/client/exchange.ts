@@ -2,6 +2,7 @@
 // mail, so cells are passed on in pieces; only rows hold them whole.
 // The rule: an exchange ends once, by its status or by a failure, and every caller that waits for it is woken then.
 
+import { bounds } from '../bounds/bounds.js';
 import { TransportFault, WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
@@ -29,7 +30,7 @@ export function namedRow(names: readonly string[], row: Row): NamedRow {
 
 const TAB = 0x09;
 const SOH = 0x01;
-const logsMax = 64;
+const logsMax = bounds.clientLogs;
 
 export class Exchange {
   /** `sending`: a byte of it may have left. */

@@ -3,6 +3,7 @@
 // The rules: leaving a reply before its end ends the session, since nothing else stops a server; after a session is over, every
 // command that waits for it rejects.
 
+import { bounds } from '../bounds/bounds.js';
 import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CloseReason, Transport } from '../ports/transport.js';
@@ -66,9 +67,9 @@ export interface SessionOptions {
   readonly replyBytesMax?: number;
 }
 
-const frameBytesMax = 16 * 1024 * 1024;
-const statusBytesMax = 8192;
-const logLineBytesMax = 65536;
+const frameBytesMax = bounds.clientFrameBytes;
+const statusBytesMax = bounds.clientStatusBytes;
+const logLineBytesMax = bounds.clientLogLineBytes;
 
 /** Takes over a transport on which the next byte of ours is a command line, and closes it. `minor`: the lower of both sides'. */
 export function createSession(
