@@ -15,6 +15,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { loadNative } from '../../adapters/host/native.js';
+import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 
 /** Exit codes of <sysexits.h> for what is wrong with files. */
@@ -137,7 +138,7 @@ export function forgetfulState(): RunState {
   };
 }
 
-const stateBytesMax = 512 * 1024 * 1024;
+const stateBytesMax = bounds.bulkStateBytes;
 
 /**
  * Opens the file, or makes it (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that a power cut tells

@@ -2,6 +2,7 @@
 // The rules: a change goes out on a connection of its own, since the end of an idle one would leave open whether it ran; nothing is
 // called unsent that may have run.
 
+import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
@@ -72,7 +73,7 @@ export function isHarmless({ typed, isDryRun }: Pick<BulkCommand, 'typed' | 'isD
 }
 
 /** Of the rows of one user that are held for its result. */
-const rowsCharsMax = 16 * 1024 * 1024;
+const rowsCharsMax = bounds.bulkRowChars;
 
 /** No other attempt helps against these. */
 const lasting: ReadonlySet<string> = new Set([

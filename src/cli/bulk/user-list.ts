@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 import { sysexits } from './run-state.js';
 
@@ -56,9 +57,9 @@ export function bareNameAmongOthers(names: readonly string[]): string | undefine
   return names.find((name) => !name.includes('@') && whyNoName(name) === undefined);
 }
 
-const usersMax = 5_000_000;
+const usersMax = bounds.bulkUsers;
 const nameBytesMax = 320;
-const lineBytesMax = 1024 * 1024;
+const lineBytesMax = bounds.bulkLineBytes;
 
 /** All lines of a list. Rejects with a CommandFault for one that is too long, before it is read to its end. */
 export async function readNames(lines: AsyncIterable<string>, linesMax = usersMax): Promise<string[]> {

@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../adapters/host/clock.js';
 import { onSignal } from '../../adapters/host/process.js';
+import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
@@ -230,7 +231,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
 /** More than one user needs the text more than once. */
-const keptBytesMax = 256 * 1024 * 1024;
+const keptBytesMax = bounds.inputKeptBytes;
 
 /** The text of a command, from a file or (undefined) stdin, whole. Rejects with a CommandFault. */
 export function readWholeInput(file: string | undefined): Promise<Buffer> {

@@ -2,6 +2,7 @@
 
 import { holdProcess } from '../../adapters/host/process.js';
 import { openNats } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../../domain/audit/record.js';
 import { auditSubjects, readHeadOf, readSubject } from '../../domain/fleet/block.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
@@ -28,7 +29,7 @@ export interface SearchRequest {
 /** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
 const doubtMs = 3_600_000;
 /** Journals that are followed at once: of more, the one that was silent longest ends, with its exchanges still open. */
-const journalsMax = 1_000;
+const journalsMax = bounds.fleetSearched;
 
 const hostColumn: Column<ExchangeRow> = {
   name: 'HOST',
