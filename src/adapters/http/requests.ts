@@ -11,17 +11,18 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import { Duplex } from 'node:stream';
+import { bounds } from '../../bounds/bounds.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { HttpHead, HttpRequest, HttpRequests, ReadHttp, Transport } from '../../ports/transport.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
-const headBytesMax = 16 * 1024;
-const fieldsMax = 100;
+const headBytesMax = bounds.httpHeadBytes;
+const fieldsMax = bounds.httpHeadFields;
 /** What clients are told of how long a connection waits for its next request. */
 const keptMs = 15_000;
 /** Requests that came before the answer to the one in front of them; a client that sends more is cut off. */
-const waitingMax = 32;
+const waitingMax = bounds.httpWaiting;
 const readAheadBytes = 64 * 1024;
 /** After a chunk of this size, others have a turn: 64 KiB in chunks of HTTP of one byte take 16 ms, and a socket gives up to 32 reads at once. */
 const largeBytes = 16 * 1024;
@@ -167,6 +168,8 @@ class Requests implements HttpRequests {
   /** What was malformed is no request that could be answered. */
   #isUntold = false;
   #isOver = false;
+  /** Requests that are not looked at; Node keeps them until the answers in front of them are sent. */
+  #ignored = 0;
 
   constructor(stream: TransportStream) {
     this.#stream = stream;
@@ -192,7 +195,11 @@ class Requests implements HttpRequests {
 
   take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
     // Nothing behind a refused request is looked at; nor behind one that asks for another protocol: Node loses what came with its end.
-    if (this.#malformed !== undefined || this.#last?.isLast === true) return;
+    if (this.#malformed !== undefined || this.#last?.isLast === true) {
+      this.#ignored += 1;
+      if (this.#ignored > waitingMax) this.#stream.destroy();
+      return;
+    }
     const request = new Request(this.#stream, message, response, isWaitingForUs);
     this.#last = request;
     const status = faultOfHead(message);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createReadHttp } from '../../../src/adapters/http/requests.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault } from '../../../src/ports/faults.js';
 import type { HttpRequest } from '../../../src/ports/transport.js';
-import { createFakeClock } from '../../kit/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
 
 const readHttp = createReadHttp(createFakeClock());
@@ -198,3 +199,30 @@ void test('requests beyond what may wait end the connection', async () => {
   } catch {}
   assert.ok(served <= 33, String(served));
 });
+
+// bounds.httpWaiting: Node keeps each request until the answer in front of it is sent, also where nobody looks at it.
+for (const [what, first, second] of [
+  ['that asks for another protocol', 'GET / HTTP/1.1\r\nHost: gate\r\nUpgrade: other\r\n\r\n', ''],
+  ['behind a refused one', 'GET / HTTP/1.1\r\nHost: gate\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n'],
+] as const) {
+  void test(`requests after one ${what} end the connection when they are too many`, async () => {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(first);
+    const running = await requests.next();
+    assert.ok(running !== null && !('malformed' in running));
+    peer.send(second + 'GET / HTTP/1.1\r\nHost: gate\r\n\r\n'.repeat(bounds.httpWaiting + 8));
+    await settle();
+    // The connection is gone: an answer to the first one cannot leave any more.
+    assert.equal(await isGone(running), true);
+  });
+}
+
+async function isGone(request: HttpRequest): Promise<boolean> {
+  try {
+    await request.answer({ status: 200, headers: plain, isLast: false }, Buffer.from('late'));
+    return false;
+  } catch (fault) {
+    return fault instanceof TransportFault;
+  }
+}
