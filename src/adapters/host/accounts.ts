@@ -6,6 +6,7 @@
 
 import { execFile, execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { bounds } from '../../bounds/bounds.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
 
@@ -21,7 +22,7 @@ type Database = 'passwd' | 'group';
 const idMax = 2 ** 32 - 2;
 
 /** How long a program of the system may take to answer. */
-const askTimeoutMs = 5_000;
+const askTimeoutMs = bounds.directoryAnswerMs;
 
 /** The system's name of a uid; undefined: it has none. */
 export function userNameOf(uid: number): string | undefined {
@@ -187,12 +188,23 @@ const askSystem: AskDirectory = (uid) => askLater('passwd', String(uid));
 
 /** How long an answer is remembered, and of how many uids. */
 const rememberedMs = 60_000;
-const rememberedMax = 1_000;
+const rememberedMax = bounds.accountNames;
+/** Each question is a process, and one user can have thousands of uids (user namespaces). */
+const questionsMax = bounds.accountQuestions;
 
 /** Remembers nothing yet. */
 export function createAccountNames(clock: Clock, askDirectory: AskDirectory = askSystem) {
   /** The answer may still be on its way: everybody who asks meanwhile waits for the same one. */
   const known = new Map<number, { readonly name: Promise<string | undefined>; readonly askedMs: number }>();
+  let questions = 0;
+
+  async function ask(uid: number): Promise<string | undefined> {
+    questions += 1;
+    const lines = await askDirectory(uid);
+    questions -= 1;
+    return nameIn(lines, uid);
+  }
+
   return {
     /** The system's name; undefined: it has none, or the directory does not answer. Never rejects. */
     userName(uid: number): Promise<string | undefined> {
@@ -200,8 +212,9 @@ export function createAccountNames(clock: Clock, askDirectory: AskDirectory = as
       const before = known.get(uid);
       if (before !== undefined && nowMs - before.askedMs < rememberedMs) return before.name;
       const local = localUserName(uid);
-      const name =
-        local === undefined ? askDirectory(uid).then((lines) => nameIn(lines, uid)) : Promise.resolve(local);
+      // A uid without a turn has no name now, and is asked for again when it comes again.
+      if (local === undefined && questions >= questionsMax) return Promise.resolve(undefined);
+      const name = local === undefined ? ask(uid) : Promise.resolve(local);
       known.delete(uid);
       const [oldest] = known.keys();
       if (oldest !== undefined && known.size >= rememberedMax) known.delete(oldest);
@@ -265,7 +278,7 @@ export interface RecentProcess {
 
 /** A unit changes only when the system moves the process, mostly before its program begins: so long may an old one be told. */
 const recentMs = 1_000;
-const recentMax = 256;
+const recentMax = bounds.processFacts;
 /** PID_FS_MAGIC: descriptors of processes have numbers of their own, never given twice (from Linux 6.9 on). */
 const pidfs = 0x50494446;
 

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { createAccountNames } from '../../../src/adapters/host/accounts.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 const own = userInfo();
@@ -40,4 +41,19 @@ void test('more uids than are remembered: the oldest is asked for again', async 
   assert.equal(asked, 1_001);
   await names.userName(strange);
   assert.equal(asked, 1_002);
+});
+
+void test('uids by the thousand: only so many questions at once, and a uid without a turn is asked again later', async () => {
+  const waiting: (() => void)[] = [];
+  const names = createAccountNames(createFakeClock(), (uid) => {
+    return new Promise((resolve) => waiting.push(() => resolve([`dora:x:${uid}:100::/:`])));
+  });
+  const asked = Array.from({ length: 2_000 }, (_, n) => names.userName(strange + n));
+  assert.equal(waiting.length, bounds.accountQuestions);
+  assert.equal(await asked.at(-1), undefined);
+  for (const answer of waiting.splice(0)) answer();
+  assert.equal(await asked[0], 'dora');
+  const again = names.userName(strange + 1_999);
+  for (const answer of waiting.splice(0)) answer();
+  assert.equal(await again, 'dora');
 });
