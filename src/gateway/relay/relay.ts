@@ -6,6 +6,7 @@
 // Of the backend's log channel: under `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it
 // read a line whose prefix names another user (2.3.19 and newer sometimes put the user of the previous command there).
 
+import { bounds } from '../../bounds/bounds.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -113,7 +114,7 @@ export interface ClientInput {
  * How much of a reply may wait for the client before no more is read upstream: most replies are smaller, so a client that
  * does not read holds no upstream.
  */
-export const relayedBytesMax = 128 * 1024;
+export const relayedBytesMax = bounds.relayedBytes;
 
 /** Sends the command and relays its reply. Never rejects. */
 export function converse(talk: Conversation): Promise<LeaseEnd<Ending>> {
@@ -352,7 +353,9 @@ export function explainFailure(status: Status, lastText: string): string {
  * A text that begins like such a prefix and does not end like one may be a name with a parenthesis: it counts as another user.
  */
 export function isLineOfOther(text: string, user: string): boolean {
-  for (const [, named = '', end] of text.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
+  // Without what stands after the last parenthesis each beginning has an end: else a line of beginnings would take quadratic time.
+  const closed = text.slice(0, text.lastIndexOf(')') + 2);
+  for (const [, named = '', end] of closed.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
     const last = named.split(',').at(-1) ?? '';
     if (foldAscii(last) !== foldAscii(user) || (end !== '<' && end !== ':')) return true;
   }
