@@ -3,6 +3,7 @@
 // The rule: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
 // checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different.
 
+import { bounds } from '../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
 import { parseLine } from '../audit/record.js';
 
@@ -37,6 +38,9 @@ export interface Fault<Kind> extends Place {
 
 type CheckpointFault = Fault<CheckpointFaultKind>;
 
+/** A forged journal may name another key in each checkpoint. */
+const keysMax = bounds.signingKeys;
+
 /** A file with one checkpoint line, as it lies beside the segments. */
 export interface KeptCheckpoint {
   readonly file: string;
@@ -58,6 +62,7 @@ export function createCheckpointVerifier(
 ) {
   const accepted = new Set(trusted);
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
+  /** In the order in which they first signed. */
   const keys = new Set<string>();
   /** Checkpoints beside the trail that were not met yet. */
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
@@ -83,7 +88,7 @@ export function createCheckpointVerifier(
         if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
         return;
       }
-      keys.add(key);
+      if (keys.size < keysMax) keys.add(key);
       if (!isSignedBy(key, signed.text, signed.signature)) {
         report({ kind: 'bad-signature', ...place, text: `the signature of key ${key} is not right` });
         return;

@@ -2,6 +2,7 @@
 // their lines; memory is bounded by the exchanges that are open at once.
 // The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
 
+import { bounds } from '../../bounds/bounds.js';
 import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
 import { formatTime, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
@@ -112,11 +113,12 @@ export interface TrailOptions {
 
 /** Records may be a little younger than the one before: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
+/** What is kept of a forged journal; it shall not fill the memory. */
+const openMax = bounds.openVerified;
 /** Of each kind of warning. */
-const openShownMax = 20;
+const openShownMax = bounds.shownOpen;
 const stepMsMin = 60_000;
-/** A forged journal shall not fill the memory. */
-const stepsMax = 10_000;
+const stepsMax = bounds.clockSteps;
 /** Where time, event and the ids of a record stand. */
 const headBytes = 320;
 
@@ -163,7 +165,8 @@ export function createVerifier(options: TrailOptions) {
   const steps: ClockStep[] = [];
   /** Only ends of exchanges came after the last one. */
   let isStepNew = false;
-  const retired = new Map<string, unknown>();
+  /** Of the segment that stood before the first one, as a retire record names it. */
+  let retiredHash: unknown;
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** In which order they came. */
   const files = new Map<string, number>();
@@ -238,7 +241,7 @@ export function createVerifier(options: TrailOptions) {
       doubt(undefined, undefined);
     },
     finish(): Verdict {
-      if (before !== undefined && !options.isPart && retired.get(before.name) !== before.hash) {
+      if (before !== undefined && !options.isPart && retiredHash !== before.hash) {
         const text = `${before.name} is missing, and no retire record explains it`;
         fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
       }
@@ -383,7 +386,7 @@ export function createVerifier(options: TrailOptions) {
     }
     const { journal: id, format, segment, segment_hash: hash, error } = record;
     if (event === 'retire' && typeof segment === 'string') {
-      retired.set(segment, hash);
+      if (segment === before?.name) retiredHash = hash;
       noteRetired(retiredBy, record);
     }
     if (event === 'start' && damageText.has(error)) {
@@ -434,6 +437,6 @@ export function createVerifier(options: TrailOptions) {
     const id = readWord(head, 'id');
     if (id === undefined) return;
     if (event === 'completion') open.delete(id);
-    else open.set(id, { seq, file, line });
+    else if (open.size < openMax) open.set(id, { seq, file, line });
   }
 }
