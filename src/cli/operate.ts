@@ -7,7 +7,7 @@ import { readSecretFile } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/process.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
-import { CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
+import { AnswerText, CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
   /** Of a daemon without an admin socket. */
@@ -143,11 +143,15 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
       const asked = request(
         { ...where, method, path, headers, agent: false, timeout: answerMs },
         (response) => {
-          let body = '';
+          const body = new AnswerText();
           response.setEncoding('utf8').on('data', (text: string) => {
-            body += text;
+            try {
+              body.add(text);
+            } catch (fault) {
+              response.destroy(fault instanceof Error ? fault : undefined);
+            }
           });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
           response.on('error', reject);
         },
       );

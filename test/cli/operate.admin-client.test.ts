@@ -5,6 +5,7 @@ import { chmodSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { builtProgram, runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
@@ -45,4 +46,26 @@ test('an admin socket that this user may not reach', async (t) => {
   assert.match(hidden.stderr, /permission denied: .* cannot be reached by this user; run as root/);
   const gone = await runDovegate(['status', '--socket', join(folder, 'none.sock')]);
   assert.equal(gone.exit, 69, gone.text);
+});
+
+test('an answer without end is cut off', async (t) => {
+  const socket = join(openFolder(t), 'admin.sock');
+  const piece = Buffer.alloc(1 << 20, ' ');
+  let sent = 0;
+  const server = createServer((_request, response) => {
+    const more = (): void => {
+      sent += piece.length;
+      if (sent > 4 * bounds.daemonAnswerChars) response.end();
+      else response.write(piece, () => more());
+    };
+    response.on('error', () => undefined);
+    more();
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(socket, resolve);
+  });
+  t.after(() => void server.close());
+  const { exit, stderr } = await runDovegate(['kill', '--socket', socket, 'ID']);
+  assert.equal(exit, 69, stderr);
+  assert.match(stderr, /the answer has more than 67108864 characters/);
 });

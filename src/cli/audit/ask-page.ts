@@ -13,7 +13,7 @@ import type { Verdict } from '../../domain/trail/verify.js';
 import type { SignedExtract } from '../../domain/views/extract.js';
 import { type Cursor, type Look, lookPath, pickFilter } from '../../domain/views/look.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault } from '../output/output.js';
+import { AnswerText, CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
@@ -228,12 +228,16 @@ async function askAt(
       const sent = request(
         { socketPath, method: 'POST', path, headers, agent: false, timeout: answerMs },
         (response) => {
-          let body = '';
+          const body = new AnswerText();
           response.setEncoding('utf8').on('data', (piece: string) => {
-            if (take === undefined || response.statusCode !== 200) body += piece;
-            else take(piece);
+            try {
+              if (take === undefined || response.statusCode !== 200) body.add(piece);
+              else take(piece);
+            } catch (fault) {
+              response.destroy(fault instanceof Error ? fault : undefined);
+            }
           });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
           response.on('error', reject);
         },
       );

@@ -1,6 +1,7 @@
 // Where subcommands write: text for people and pipes on stdout, errors and warnings on stderr. The rule: text of a client, a backend or a
 // file reaches a terminal through `plain` only.
 
+import { bounds } from '../../bounds/bounds.js';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
 
 /** One line, or several. */
@@ -78,4 +79,17 @@ export function formatFault(fault: Error): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
   const text = fault.message.split('\n').map(printable).join('\n');
   return code === undefined ? text : `${text}: ${printable(code)}`;
+}
+
+const answerCharsMax = bounds.daemonAnswerChars;
+
+/** Joins the pieces of an answer of the gate or the page. `add` throws when it gets too long. */
+export class AnswerText {
+  text = '';
+
+  add(piece: string): void {
+    if (this.text.length + piece.length > answerCharsMax)
+      throw new Error(`the answer has more than ${answerCharsMax} characters`);
+    this.text += piece;
+  }
 }

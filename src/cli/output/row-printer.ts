@@ -1,6 +1,7 @@
 // Rows as the real doveadm prints them, byte for byte: the formats, the names of columns, and long cells, which arrive in pieces. Only
 // the table holds rows, a hundred at most; the other formats write each piece at once.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { ReplyColumn, ReplyShape } from '../../domain/meaning/columns.js';
 import { CommandFault } from './output.js';
 
@@ -195,11 +196,13 @@ function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFor
 function createTemplateFormat(columns: readonly ReplyColumn[], template: string, sink: Sink): CellFormat {
   let cells = new Map<string, string>();
   let held: Buffer[] = [];
+  let heldBytes = 0;
   return {
     open() {
       held = [];
     },
     write(bytes) {
+      heldBytes = hold(heldBytes, bytes);
       held.push(bytes);
     },
     close(column) {
@@ -207,6 +210,7 @@ function createTemplateFormat(columns: readonly ReplyColumn[], template: string,
       if (column < columns.length - 1) return;
       const row = cells;
       cells = new Map();
+      heldBytes = 0;
       sink(template.replace(/%\{([^}]*)\}/g, (_all, key: string) => row.get(key) ?? ''));
     },
     end() {},
@@ -215,10 +219,22 @@ function createTemplateFormat(columns: readonly ReplyColumn[], template: string,
 
 const defaultWidth = 80;
 const widthMin = 30;
-const heldRowsMax = 100;
+const heldRowsMax = bounds.tableRows;
+/** Of these rows, or of one row once the widths are known. */
+const heldBytesMax = bounds.tableBytes;
 
 /** The real one gives up so for a long value with line ends: 75. */
 const tempFail = 75;
+
+/** The bytes that are held then. Throws a CommandFault where there are too many. */
+function hold(heldBytes: number, bytes: Buffer): number {
+  const after = heldBytes + bytes.length;
+  if (after <= heldBytesMax) return after;
+  throw new CommandFault(
+    tempFail,
+    `this format holds at most ${heldBytesMax} bytes at once; use --format tab or json`,
+  );
+}
 
 /** The names are printed with the first row that goes out, or at the end. */
 function createTableFormat(
@@ -232,6 +248,7 @@ function createTableFormat(
   let widths: readonly number[] = [];
   let value: Buffer[] = [];
   let isLong = false;
+  let heldBytes = 0;
 
   function print(text: string, column: number): void {
     const of = columns[column];
@@ -258,6 +275,7 @@ function createTableFormat(
     write(bytes) {
       if (isLong && bytes.includes(0x0a))
         throw new CommandFault(tempFail, "table formatter doesn't support multi-line values");
+      heldBytes = hold(heldBytes, bytes);
       value.push(bytes);
     },
     close(column) {
@@ -267,6 +285,7 @@ function createTableFormat(
         return;
       }
       if (waiting !== undefined) settle(waiting);
+      heldBytes = 0;
       print(text, column);
     },
     end() {

@@ -1,6 +1,7 @@
 // Goal: rows look as the real doveadm prints them. The texts are those of doveadm 2.4.1, for the same cells.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { createRowPrinter, type Format, type PrintOptions } from '../../../src/cli/output/row-printer.js';
 import { shapeOf } from '../../../src/domain/meaning/columns.js';
@@ -153,4 +154,38 @@ test('cells of unknown columns are lines', () => {
   for (const cell of ['a', 'b']) printer.cell(Buffer.from(cell), true);
   printer.end();
   assert.equal(pieces.join(''), 'a\nb\n');
+});
+
+for (const [format, shape] of [
+  ['table', shapeOf('table', 'text')],
+  ['formatted', shapeOf('formatted', 'text', '%{text}')],
+] as const) {
+  test(`${format}: values that must be held whole are held up to a limit`, () => {
+    const printer = createRowPrinter(
+      shape,
+      {
+        format: format === 'table' ? 'table' : undefined,
+        width: undefined,
+        hidesTitles: false,
+        hasUsers: false,
+      },
+      () => undefined,
+    );
+    const piece = Buffer.alloc(1 << 20, 'x');
+    const pieces = bounds.tableBytes / piece.length;
+    for (let n = 0; n < pieces; n += 1) printer.cell(piece, false);
+    assert.throws(() => printer.cell(piece, false), CommandFault);
+  });
+}
+
+test('a table holds its first rows up to the same limit', () => {
+  const printer = createRowPrinter(
+    shapeOf('table', 'text'),
+    { format: 'table', width: undefined, hidesTitles: false, hasUsers: false },
+    () => undefined,
+  );
+  const cell = Buffer.alloc(1 << 20, 'x');
+  const cells = bounds.tableBytes / cell.length;
+  for (let n = 0; n < cells; n += 1) printer.cell(cell, true);
+  assert.throws(() => printer.cell(cell, true), CommandFault);
 });
