@@ -121,6 +121,10 @@ function serverOf(
       }
       connections.become(connection, 'answered');
     };
+    if (request.rawHeaders.length > 2 * headersMax) {
+      onWhole();
+      return answer(plainAnswer(431, `at most ${headersMax} headers`));
+    }
     // Not awaited by anybody: both ways end in an answer.
     void (own?.(request, onWhole) ?? respond(door, pages, request, options, failures)).then(
       answer,
@@ -130,7 +134,8 @@ function serverOf(
       },
     );
   });
-  server.maxHeadersCount = headersMax;
+  // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
+  server.maxHeadersCount = headersMax + 1;
   server.maxRequestsPerSocket = 1;
   if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket));
   return createAcceptor((plain) => {

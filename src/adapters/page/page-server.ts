@@ -103,6 +103,7 @@ const unreadReplies: Readonly<Record<string, PageReply>> = {
   ),
   ERR_HTTP_REQUEST_TIMEOUT: refusedReply(408, 'the request did not come in time; send it again'),
 };
+const manyHeadersReply = refusedReply(431, `a request has at most ${headersMax} headers`);
 const unreadReply = refusedReply(400, 'this is no request of HTTP/1.1 as this server takes it');
 
 /**
@@ -163,7 +164,8 @@ function serverOf(options: PageServerOptions, connections: PageConnections): Acc
     // Not awaited by anybody: it never rejects.
     void serveRequest(request, response, options, connections);
   });
-  server.maxHeadersCount = headersMax;
+  // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
+  server.maxHeadersCount = headersMax + 1;
   server.on('clientError', (fault: NodeJS.ErrnoException, socket) => {
     // In the middle of another answer it would be taken for a part of that.
     if (socket.writable && !answering.has(socket))
@@ -219,6 +221,10 @@ async function serveRequest(
     const isApi = path === '/api' || path.startsWith('/api/');
     const isOurs = path.startsWith('/');
     const refused = isOurs ? refuseSource(options.place, request.headersDistinct, isApi) : 'malformed';
+    if (request.rawHeaders.length > 2 * headersMax) {
+      options.onRefused('malformed', peer, toldOf(request));
+      return await send(request, response, manyHeadersReply, options.clock, gone.signal);
+    }
     if (refused !== undefined) {
       options.onRefused(refused, peer, toldOf(request));
       const reply = isOurs ? refusalReplies[refused] : noPathReply;

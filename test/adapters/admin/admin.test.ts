@@ -15,6 +15,7 @@ import {
   openAdmin,
 } from '../../../src/adapters/admin/admin.js';
 import { bindTcp, bindUnix } from '../../../src/adapters/net/listen.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
@@ -116,6 +117,7 @@ async function sendRaw(to: NetConnectOpts, bytes: string): Promise<string> {
   return readAll(socket);
 }
 
+// bounds.adminRefusals
 test('the token: wrong ones are told ten at once and then one a second, and the right one never waits', async (t) => {
   const { port, refused, clock } = await open(t);
   const statuses = async (count: number, word: string): Promise<number[]> => {
@@ -246,6 +248,7 @@ test('one request a connection: what follows it is not answered', async (t) => {
   assert.equal(text.match(/HTTP\/1\.1 /g)?.length, 1, text);
 });
 
+// bounds.adminHeadBytes
 test('requests that are too large or none at all are refused, and the next is served', async (t) => {
   const { unix } = await open(t);
   const to = { path: unix };
@@ -342,4 +345,13 @@ test('close ends connections that are open; a door that cannot be made leaves no
   const told = { onError: failOnError, onRefused: failOnError };
   await assert.rejects(openAdmin({ ...sources, doors, act, whoIs, ...told }), /taken/);
   assert.equal(existsSync(unix), false);
+});
+
+// bounds.adminHeadFields
+test('a head of more fields than are read is refused, whatever stands in the last one', async (t) => {
+  const { unix } = await open(t);
+  const withFields = (count: number): Promise<string> =>
+    sendRaw({ path: unix }, `GET /healthz HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(count - 1)}\r\n`);
+  assert.match(await withFields(bounds.adminHeadFields), /^HTTP\/1\.1 200 /);
+  assert.match(await withFields(bounds.adminHeadFields + 1), /^HTTP\/1\.1 431 /);
 });

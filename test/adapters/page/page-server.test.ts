@@ -13,6 +13,7 @@ import {
   pageConnectionsMax,
   pagePlace,
 } from '../../../src/adapters/page/page-server.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 import { freePorts } from '../../kit/free-ports.js';
@@ -49,6 +50,7 @@ async function open(
   return { port, refused, errors, server };
 }
 
+// bounds.pageHeadBytes
 void test('requests that are no such request, too large or too many for one', async (t) => {
   const calls: PageCall[] = [];
   const { port, refused } = await open(t, (call) => {
@@ -185,6 +187,7 @@ void test('a stream: its pieces as they come; whoever leaves ends it', async (t)
   assert.deepEqual(given, ['one', 'two']);
 });
 
+// bounds.pageUnreadMs
 void test('a client that does not read is closed, and no more than one piece waits for it', async (t) => {
   const clock = createFakeClock();
   let given = 0;
@@ -241,6 +244,7 @@ void test('a bug in an answer is told, and the answer is never whole', async (t)
   assert.deepEqual(errors, ['/api/now: a bug', '/api/me: another bug']);
 });
 
+// bounds.pagePipelined
 void test('requests that do not wait for answers end the connection', async (t) => {
   let running = 0;
   const { port } = await open(t, () => {
@@ -258,6 +262,7 @@ void test('requests that do not wait for answers end the connection', async (t) 
   other.close();
 });
 
+// bounds.pageConnections
 void test('strangers who fill all places give way to others, and never take the place of a person', async (t) => {
   const { port } = await open(t, (call) => {
     call.known('anna');
@@ -288,6 +293,7 @@ void test('strangers who fill all places give way to others, and never take the 
   person.close();
 });
 
+// bounds.pageHeadMs, bounds.pageRequestMs
 void test('half a request, and one that comes byte by byte, have their time', async (t) => {
   const { port } = await open(t);
   const [half, slow] = [await openRawHttp({ port }), await openRawHttp({ port })];
@@ -326,4 +332,13 @@ void test('which names are ours, and the address that people are told', () => {
       'https://gate.example.com:9147',
     ],
   );
+});
+
+// bounds.pageHeadFields
+test('a head of more fields than are read is refused, whatever stands in the last one', async (t) => {
+  const { port } = await open(t);
+  const withFields = async (count: number): Promise<number> =>
+    (await askRaw({ port }, `GET /api/me HTTP/1.1\r\n${host}${'X: y\r\n'.repeat(count - 1)}\r\n`)).status;
+  assert.equal(await withFields(bounds.pageHeadFields), 200);
+  assert.equal(await withFields(bounds.pageHeadFields + 1), 431);
 });
