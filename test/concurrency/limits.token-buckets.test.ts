@@ -14,6 +14,7 @@ void test('so many at once, then one for each refill, and each source by itself'
   assert.equal(Array.from({ length: 50 }, () => taken('bob', 3_600_000)).filter(Boolean).length, 20);
 });
 
+// bounds.questionSources, bounds.lookSources, bounds.adminRefusalSources
 void test('a full table refuses new sources and forgets no used one', () => {
   const buckets = new TokenBuckets({ burst: 1, refillMs: 1000, sourcesMax: 2 });
   assert.deepEqual(

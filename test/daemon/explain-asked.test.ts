@@ -157,6 +157,7 @@ void test('what is no question', async () => {
   assert.match(await refusalOf({ ...web, json: `[["${'x'.repeat(300)}",{},""]]` }), /^400 .*300 bytes/);
 });
 
+// bounds.explainNameChars, bounds.explainReasonChars
 void test('the form of a request', () => {
   const line = { listener: 'support', words: ['who'] };
   assert.deepEqual(parseExplain(JSON.stringify(line)), line);
@@ -174,6 +175,7 @@ void test('the form of a request', () => {
     { ...line, user: 'x'.repeat(70_000) },
     { ...line, account: {} },
     { ...line, reason: 3 },
+    { ...line, reason: 'x'.repeat(513) },
     { ...line, json: '[]' },
     { listener: 'x', json: 5 },
   ];

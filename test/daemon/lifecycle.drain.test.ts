@@ -54,6 +54,7 @@ void test('what runs is waited for, and its client gets its answer', async () =>
   assert.equal(engine.clock.timers, 0);
 });
 
+// bounds.drainMs
 void test('the time is over: what runs and what waits is given up, and told so', async () => {
   const { engine, client } = await openBusy();
   const others = [await engine.client(2), await engine.client(2)];

@@ -173,6 +173,7 @@ void test('a snapshot first, then what differs', async () => {
   assert.equal(reader.now().running[0]?.user, undefined);
 });
 
+// bounds.statePaceMs
 void test('at least one a second when nothing happens, and at most five when much does', async () => {
   const story = open();
   const reader = story.watch();

@@ -82,6 +82,7 @@ void test('no record, no answer', async () => {
   assert.deepEqual(logged, ['/api/explain: the disk is full']);
 });
 
+// bounds.accessQuestions
 void test('a person whose session ended meanwhile, or who asks without end, gets no answer', async () => {
   const { ask } = desk();
   assert.equal((await ask('explain', question, {}, false)).status, 409);

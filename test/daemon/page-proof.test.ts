@@ -279,6 +279,7 @@ void test('a client that goes before it takes anything leaves nothing running', 
   assert.doesNotThrow(() => looks.readLong(task, 'a', new AbortController().signal));
 });
 
+// bounds.refusedReports
 void test('reports outside of a view: refused with a record each, and not as often as somebody likes', async () => {
   const { ask, records } = desk({ parts: reported });
   const who = { ...anna, users: ['*@example.com'] };

@@ -132,6 +132,7 @@ void test('a text with errors is not replayed; their lines are those of the text
   }
 });
 
+// bounds.reviewReadMs
 void test('reading ends in time, and says how far it came', async (t) => {
   const folder = openFolder(t);
   const sent = { listener: 'audit', user: 'bob@example.com', words: ['mailbox', 'list'] };

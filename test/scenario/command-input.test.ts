@@ -355,6 +355,7 @@ test("a save that names a file of the server has no text: what follows is nobody
   scene.assertOnly(['save']);
 });
 
+// bounds.bufferedBytes
 test('inputs above limits.buffered wait; what was begun comes to its end', async (t) => {
   const gateway = await open(t, { more: 'limits: { buffered: 64KiB }' });
   const { client, backend } = gateway;

@@ -66,6 +66,7 @@ async function searched(daemon: Daemon): Promise<string> {
   return found.stdout.toString();
 }
 
+// bounds.questions
 test('questions in hundreds: 20 at once and then 60 a minute are answered, and 1 KiB of each is recorded', async (t) => {
   const { daemon } = await openGateway(t, { policy, listeners });
   const startMs = performance.now();

@@ -211,6 +211,7 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
   assert.match(sheet?.body ?? '', /^backend,address,[^\r\n]*\r\nmail1,127\.0\.0\.1:\d+,[^\r\n]*\r\n$/);
 });
 
+// bounds.watchersEach
 test('four windows of one person, no fifth; a person who is taken out sees no more', async (t) => {
   const page = await openPage(t);
   const token = await signIn(page.port, 'viewer', password);

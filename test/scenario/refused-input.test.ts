@@ -48,6 +48,7 @@ test('refused with a text behind it', async (t) => {
   }
 });
 
+// bounds.inputBytes, bounds.inputMs
 test('input above limits.input, and input that takes too long, end the session', async (t) => {
   const { client, backend, daemon } = await openGateway(t, {
     more: 'limits: { input: 4KiB, input_time: 300ms }',

@@ -102,6 +102,7 @@ void test('a large configuration leaves the event loop to others', async (t) => 
   assert.ok(turns > pauses, `${turns} turns`);
 });
 
+// bounds.reloadAnswerMs
 void test('a file system that does not answer: the reading fails in time, and can be repeated', async (t) => {
   const folder = openFolder(t);
   const path = join(folder, 'dovegate.yaml');

@@ -36,6 +36,7 @@ function accept(connections: Connections, address = '192.0.2.1'): FakeConnection
 const closed = (all: readonly FakeConnection[]): number[] =>
   all.flatMap(({ isOpen }, at) => (isOpen ? [] : [at]));
 
+// bounds.adminFirstByteMs, bounds.adminConnectionMs
 test('the first byte is due within a second, all of it within ten', async () => {
   const clock = createFakeClock();
   const connections = new Connections(clock);
@@ -130,6 +131,7 @@ test('the network with most connections loses one, however many more come: other
   assert.equal(closed(stranger).length, connectionsMax);
 });
 
+// bounds.adminConnections
 test('all addresses of a /64 are one; what is being answered leaves it to the next', () => {
   const connections = new Connections(createFakeClock());
   const asked = Array.from({ length: 40 }, () => accept(connections, '192.0.2.1'));

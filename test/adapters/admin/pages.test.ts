@@ -150,6 +150,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
   });
 });
 
+// bounds.metricsAgeMs
 test('metrics are made at most ten times a second, and a failure is not kept', async () => {
   let made = 0;
   let isBroken = false;

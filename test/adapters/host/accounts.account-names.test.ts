@@ -30,6 +30,7 @@ void test('a directory is asked once for all who wait, and again after a minute'
   assert.equal(await names.userName(strange), 'dora2');
 });
 
+// bounds.accountNames
 void test('more uids than are remembered: the oldest is asked for again', async () => {
   let asked = 0;
   const names = createAccountNames(createFakeClock(), () => {

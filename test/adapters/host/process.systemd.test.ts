@@ -136,6 +136,7 @@ void test('a full queue: said later, in the same order; a manager that is gone: 
   assert.equal(clock.timers, 0);
 });
 
+// bounds.serviceMessages
 void test('a queue that stays full holds the newest messages', async () => {
   const { manager, clock, answers, told } = openManager();
   answers.push(false);

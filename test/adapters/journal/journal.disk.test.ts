@@ -136,6 +136,7 @@ void test('a full disk refuses, keeps what was promised, and serves again when t
   assert.equal(journal.lost, 0);
 });
 
+// bounds.journalDeadlineMs
 void test('a disk that stands still is a failed one: nobody waits longer than the deadline', async (t) => {
   const place = mounted(t, 'ext4');
   if (place === undefined) return;
@@ -207,6 +208,7 @@ void test('a file system that went read-only is a failed disk until it is mounte
   await journal.close();
 });
 
+// bounds.journalReserveBytes
 void test('on a full disk the reserve carries on, and is told; then it is made again', async (t) => {
   const place = mounted(t, 'tmpfs');
   if (place === undefined) return;

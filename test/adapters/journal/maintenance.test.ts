@@ -307,6 +307,7 @@ void test('an opening that takes long, and a wall clock a little ahead, make no 
   );
 });
 
+// bounds.unshippedBytes
 void test('what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };

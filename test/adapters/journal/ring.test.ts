@@ -63,6 +63,7 @@ void test('a word is its value, and no word within three flipped bits of it is a
   }
 });
 
+// bounds.ringBytes
 void test('records of all lengths are read in order over many laps, and never more than there is room for', () => {
   const { writer, reader } = makeRing();
   const waiting: string[] = [];

@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
 
+// bounds.natsAnswerMs
 test('without the optional package the module loads, and the first link says what to install', async (t) => {
   const folder = openFolder(t);
   const built = fileURLToPath(new URL('../../../src/', import.meta.url));

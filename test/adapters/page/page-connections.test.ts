@@ -129,6 +129,7 @@ void test('one person with many connections takes none of another', async (t) =>
   assert.equal(calls.length, pageConnectionsMax + 22);
 });
 
+// bounds.pageHandshakeMs
 void test('within TLS a request has to come in time as well, and to its end', async (t) => {
   const issued = makeAuthority({ name: 'page' }).issue({ names: ['localhost'] });
   const secureContext = createSecureContext({ cert: issued.certificatePem, key: issued.keyPem });

@@ -145,6 +145,7 @@ void test('sessions of one person: the one that was used least lately gives way'
   );
 });
 
+// bounds.linkMs
 void test('twenty people at once; a person who comes back must wait as well; sessions that are not used take no place', async () => {
   const { sessions, enter, clock, link } = desk();
   const idle = enter('idle');

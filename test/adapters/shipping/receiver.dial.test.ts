@@ -62,6 +62,7 @@ void test('nobody there, no TLS there, no file here', async () => {
   assert.equal(unreadable.dialler.dials, 0);
 });
 
+// bounds.receiverConnectMs, bounds.receiverHandshakeMs
 void test('each phase has its time', async () => {
   const connecting = start();
   connecting.dialler.setAnswer('hang');

@@ -121,6 +121,7 @@ void test('a report through a limited view has no row and no name of others, and
   assert.doesNotMatch(JSON.stringify(typo), /other\.org/);
 });
 
+// bounds.longChecks
 void test('one check at once, and who leaves makes room at once', async (t) => {
   const looks = openLooks(t);
   const directory = journalOf(t, 20_000);

@@ -59,6 +59,7 @@ void test('a journal that cannot be read is a fault, and the next request is ans
   assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never())).rows, 10);
 });
 
+// bounds.lookPatienceMs, bounds.lookPlaces
 void test('one place for a person, and few for all; who waits too long is told so, who leaves takes none', async (t) => {
   const clock = createFakeClock();
   const looks = openLooks(t, clock);
@@ -80,6 +81,7 @@ void test('one place for a person, and few for all; who waits too long is told s
   assert.equal((await looks.read(taskOf(directory), 'p0', never())).rows, 10);
 });
 
+// bounds.lookMs
 void test('who leaves ends the thread that reads for him, and what takes too long is ended', async (t) => {
   const clock = createFakeClock();
   const looks = openLooks(t, clock);
@@ -97,6 +99,7 @@ void test('who leaves ends the thread that reads for him, and what takes too lon
   assert.match((await looks.read(taskOf(directory), 'a', never())).text, /"end":/);
 });
 
+// bounds.personLooks
 void test('answers that nobody takes are few for each person', async (t) => {
   const looks = openLooks(t);
   const directory = journalOf(t);
@@ -108,6 +111,7 @@ void test('answers that nobody takes are few for each person', async (t) => {
   assert.equal((await looks.read(taskOf(directory), 'a', never())).rows, 10);
 });
 
+// bounds.lookBurst
 void test('who asks in a loop is told to wait, and after the end nothing is read', async (t) => {
   const looks = openLooks(t, createFakeClock());
   const directory = journalOf(t, 1);

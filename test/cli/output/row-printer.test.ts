@@ -126,6 +126,7 @@ test('a table is as wide as the terminal, makes room from the right, and widens 
   );
 });
 
+// bounds.tableRows
 test('the widths of a table come from its first hundred rows', () => {
   const shape = shapeOf('table', 'n m');
   const rows = Array.from({ length: 250 }, (_, n) => [n === 200 ? 'longer' : String(n), 'x']).flat();

@@ -128,6 +128,7 @@ void test('keys that do not apply are absent, also where the engine says undefin
   );
 });
 
+// bounds.recordBytes, bounds.recordUsersBytes
 void test('a list of users says how many it does not hold, and leaves the arguments their room', () => {
   const users = Array.from({ length: 4000 }, (_, at) => `user-${at}@example.org`);
   const args = ['--', 'x'.repeat(3000)];
@@ -295,6 +296,7 @@ void test('what was remembered of a line is not said of a record that differs in
   }
 });
 
+// bounds.refusedRecordBytes
 void test('a brief record has at most 2 KiB, whatever was said, and still shows how it began', () => {
   const long = 'x'.repeat(60_000);
   const peer = { uid: 1, exe: `/${long}`, unit: long };
@@ -318,6 +320,7 @@ void test('a brief record has at most 2 KiB, whatever was said, and still shows 
   assert.equal(encodeBody(short, true), encodeBody(short));
 });
 
+// bounds.recordPeerBytes
 void test('a peer who runs a program below a long path does not fill each record with it', () => {
   const peer = { uid: 1, exe: `/${'p'.repeat(4000)}` };
   assert.ok(Buffer.byteLength(encodeBody({ time, event: 'admission', peer })) < 600);

@@ -67,10 +67,24 @@ const rows: readonly (readonly [
     ['fetch', times(257, () => 'uid').join(' '), 'all'],
     'too-many',
   ],
+  [
+    'values of any other parameter',
+    ['who', ...times(1000, (at) => `u${at}`)],
+    ['who', ...times(1001, (at) => `u${at}`)],
+    'too-many',
+  ],
+  [
+    'parentheses of a query',
+    ['search', ...times(23, () => '('), 'seen', ...times(23, () => ')')],
+    ['search', ...times(24, () => '('), 'seen', ...times(24, () => ')')],
+    'query-invalid',
+  ],
 ];
 
 for (const [what, fits, tooMuch, code] of rows) {
   for (const series of allSeries) {
+    // bounds.mailboxNameBytes, bounds.userArgumentBytes, bounds.listWords, bounds.mailboxesPerLine
+    // bounds.queryKeys, bounds.queryDepth, bounds.parameterValues
     void test(`${what}: so much and no more (${series})`, () => {
       assert.equal(answer(fits), 'parsed');
       assert.equal(answer(tooMuch), code);

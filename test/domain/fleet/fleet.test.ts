@@ -418,6 +418,7 @@ void test('findings stand until they are accepted, and states go by themselves',
   assert.deepEqual(told(fleet.judge(started)), [['stream-replaced', '-', undefined]]);
 });
 
+// bounds.fleetFindings
 void test('of each kind and host 20 findings are kept, and all are counted', () => {
   const fleet = fleetOf();
   const found = takeAll(fleet, [
@@ -430,6 +431,7 @@ void test('of each kind and host 20 findings are kept, and all are counted', () 
   assert.equal(fleet.accept(started), 50_000);
 });
 
+// bounds.fleetChains, bounds.fleetStrangers
 void test('strangers and journals of one host are bounded', () => {
   const { lines } = makeGate(false);
   const first = block(lines.slice(0, 2));
@@ -445,6 +447,7 @@ void test('strangers and journals of one host are bounded', () => {
   assert.ok(told(fleet.judge(started)).some(([kind, host]) => kind === 'unknown-host' && host === '-'));
 });
 
+// bounds.fleetOpen
 void test('open exchanges are bounded, and the finding says so', () => {
   const gate = new PaperGate();
   for (let each = 0; each < 10_003; each += 1) gate.admit(`A${each}`);
@@ -509,6 +512,7 @@ void test('garbage that was accepted hides no record that is missing later', () 
   assert.deepEqual(told(fleet.judge(started)), [['missing', 'gate1', 5]]);
 });
 
+// bounds.fleetBlockBytes
 void test('a message larger than any block is not read', () => {
   const fleet = fleetOf();
   const [first] = blocks(makeGate().lines);

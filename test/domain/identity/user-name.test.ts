@@ -46,6 +46,7 @@ for (const [text, without, realm] of table) {
   });
 }
 
+// bounds.userNameBytes
 void test('a name above the limit is refused, also when only its realm takes it there', () => {
   assert.equal(plain.normalise('a'.repeat(userNameMax)).kind, 'name');
   assert.equal(plain.normalise('a'.repeat(userNameMax + 1)).kind, 'refused');

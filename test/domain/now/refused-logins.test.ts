@@ -56,6 +56,7 @@ void test('100,000 networks neither grow it nor push a key out', () => {
   assert.equal(logins.logins(10_000).most?.count, 1);
 });
 
+// bounds.failedLoginsListed
 void test('more keys than are listed: the one that was refused longest ago gives way', () => {
   const logins = new RefusedLogins();
   for (let at = 0; at < 40; at += 1) logins.refused(at, 'panel', `key${at}`, 'replaced', '192.0.2.1');

@@ -1,6 +1,7 @@
 // Goal: an attempt holds what was parsed, whatever the spelling, with users by their normal names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
@@ -128,4 +129,20 @@ void test('a user who cannot be one is no attempt', () => {
     if (words[0] === 'kick') assert.equal(result.kind, 'attempt', 'an address to the server, or a mask');
     else assert.ok(result.kind === 'unparsable' && result.code === 'user-invalid');
   }
+});
+
+// bounds.usersPerLine, bounds.masksPerLine
+void test('a line names so many users, and so many masks, and no more', () => {
+  const who = (count: number, name: (at: number) => string) =>
+    resultOf('', ['who', ...Array.from({ length: count }, (_, at) => name(at))]).kind;
+  const user = (at: number): string => `user${at}`;
+  const mask = (at: number): string => `user${at}*`;
+  assert.deepEqual(
+    [who(bounds.usersPerLine, user), who(bounds.usersPerLine + 1, user)],
+    ['attempt', 'unparsable'],
+  );
+  assert.deepEqual(
+    [who(bounds.masksPerLine, mask), who(bounds.masksPerLine + 1, mask)],
+    ['attempt', 'unparsable'],
+  );
 });

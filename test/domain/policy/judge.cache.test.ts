@@ -17,6 +17,7 @@ void test('a decision is found until its time', () => {
   assert.equal(cache.find('never asked', 0), undefined);
 });
 
+// bounds.judgementKeyChars
 void test('it is bounded in entries and in memory', () => {
   const cache = new AnswerCache<Decision>({
     entriesMax: 100,

@@ -134,6 +134,7 @@ for (const source of hostile) {
   });
 }
 
+// bounds.regexTextChars
 void test('a value above the limit never matches', () => {
   assert.equal(regex('a*').matches('a'.repeat(regexTextMax)), true);
   assert.equal(regex('a*').matches('a'.repeat(regexTextMax + 1)), false);

@@ -73,6 +73,7 @@ void test('a command with very many users is counted in no time', () => {
   assert.ok(Number(process.hrtime.bigint() - from) < 1e9);
 });
 
+// bounds.limiterEntries
 void test('a full table refuses, and never forgets', () => {
   const limiter = new Limiter(20);
   admit(limiter, 0, rate('victim', 1));

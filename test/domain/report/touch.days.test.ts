@@ -81,6 +81,7 @@ void test('days come in order, and a command that ended much later gives its day
   assert.deepEqual(told, ['18 2', '19 1', '18 more 1', '20 1', '21 1', '22 1']);
 });
 
+// bounds.reportGroups
 void test('another reason, person and command each time: one day keeps some thousand groups, and counts the rest', () => {
   const book = createDayBook();
   const count = 30_000;

@@ -22,6 +22,7 @@ function pausesOf(count: number, nameOf: (n: number) => string): number[] {
   });
 }
 
+// bounds.loginPauseMs
 void test('the pause of one name grows to its limit; that of a place, for ever new names, to less', () => {
   assert.deepEqual(
     pausesOf(7, () => 'root'),
@@ -72,6 +73,7 @@ void test('failures are forgotten after a quarter of an hour without one', () =>
   assert.equal(pace.standing(at('192.0.2.1'), later).dueMs, later + 250);
 });
 
+// bounds.loginNetworks, bounds.loginNamesPerNetwork
 void test('the table is bounded, and what matters most stays: who succeeded, who failed most', () => {
   const pace = new LoginPace();
   pace.succeeded(at('honest'), 0);

@@ -112,6 +112,7 @@ void test('who says the same as another waits with it: one judgement, one failur
   assert.equal(pace.standing({ network: 'a', name: 'x' }, clock.now()).nameFailures, 1);
 });
 
+// bounds.loginWaitersPerNetwork
 void test('of one place eight wait: for one more the oldest of the worst goes', async () => {
   const { clock, pace, add, queue } = open();
   add('busy', 'x');
@@ -134,6 +135,7 @@ void test('of one place eight wait: for one more the oldest of the worst goes', 
   assert.equal(queue.size, 8);
 });
 
+// bounds.loginWaiters
 void test('64 wait in all: for one more the worst goes, and of equals who comes from the place with most', async () => {
   const { clock, pace, add, queue } = open();
   add('busy', 'x');

@@ -123,6 +123,7 @@ void test('one that said nothing takes no more, and is read for a while before i
   }
 });
 
+// bounds.lookupLate
 void test('so many late replies and no more', async () => {
   const { clock, link, service, assertTidy } = open();
   await settle();
@@ -192,6 +193,7 @@ void test('how it fails before the greeting', async () => {
   hanging.assertTidy();
 });
 
+// bounds.lookupGreetingMs
 void test('no greeting in time: the 2.4 listener of the wrong type may say VERSION and nothing else', async () => {
   for (const greeting of [null, 'VERSION\t1\t4\n']) {
     const { clock, ends, assertTidy } = open(greeting);

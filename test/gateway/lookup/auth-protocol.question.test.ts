@@ -20,6 +20,7 @@ void test('the lines', () => {
   );
 });
 
+// bounds.lookupQuestionBytes
 void test('names that cannot be asked for', () => {
   const cases: [string, boolean][] = [
     ['alice@example.org', true],

@@ -130,6 +130,7 @@ void test('answers are remembered for a time, missing users for a shorter one, f
   assert.deepEqual(await pass, { kind: 'failed', code: 'closed' });
 });
 
+// bounds.lookupBytes
 void test('what is remembered is bounded by its bytes: the oldest answers go first', async () => {
   const { service, lookup, finish } = open({ rememberedBytesMax: 20_000, rememberedMax: 1_000 });
   const ask = async (user: string): Promise<boolean> => {
@@ -178,6 +179,7 @@ void test('a name that would be another one to the service is never asked for', 
   await finish();
 });
 
+// bounds.lookupQueue, bounds.lookupInFlight
 void test('a queue has an end, and so has what is in flight', async () => {
   const { service, ask, reply, answers, finish } = open();
   await ask('a', 'b', 'c', 'd');
@@ -191,6 +193,7 @@ void test('a queue has an end, and so has what is in flight', async () => {
   assert.equal(answers.get('6'), 'closed');
 });
 
+// bounds.lookupMs
 void test('a question without a reply fails in time; where others are answered, the transport stays', async () => {
   const { clock, service, ask, reply, answers, finish } = open();
   await ask('slow');

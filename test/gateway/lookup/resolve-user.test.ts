@@ -96,6 +96,7 @@ void test('an alias that is no name is a failure, and not said in it', async () 
   }
 });
 
+// bounds.aliasSteps
 void test('a chain has an end', async () => {
   const chain = (length: number): Record<string, string> =>
     Object.fromEntries(
@@ -114,6 +115,7 @@ void test('a chain has an end', async () => {
   assert.ok(tooLong.asked.length <= 5);
 });
 
+// bounds.aliasUsers
 void test('each user is asked once, and of thousands nobody', async () => {
   const { asked } = await resolve({ [alice]: alice }, [alice, alice, alice]);
   assert.deepEqual(asked, [alice]);

@@ -16,6 +16,7 @@ void test('ten of a source in a second are recorded, the others become one numbe
   assert.equal(gate.admit('bob', 1600), true, 'the next second is another one');
 });
 
+// bounds.floodNamed
 void test('of many sources the largest numbers are named, and the others are one number', () => {
   const gate = new FloodGate({ perSecondMax: 1, sourcesMax: 100, namedMax: 2 });
   for (let at = 1; at <= 50; at += 1) for (let count = 0; count <= at; count += 1) gate.admit(`s${at}`, 0);

@@ -45,6 +45,7 @@ function admitted(watch: FloodWatch, principal: string, count: number): number {
   return Array.from({ length: count }, () => watch.admit('refused', principal)).filter(Boolean).length;
 }
 
+// bounds.floodPerSecond
 void test('ten a second are recorded, the others become one record when the second is over', async () => {
   const { clock, watch, told } = open();
   assert.equal(admitted(watch, 'bob@support', 10), 10);
@@ -83,6 +84,7 @@ void test('at the end everything is told, whatever the second', () => {
   assert.equal(told.length, 2, 'once');
 });
 
+// bounds.floodSources
 void test('more principals than can be told apart are counted together', () => {
   const { watch, told } = open();
   for (let count = 0; count < 5000; count += 1) watch.admit('refused', `p${count}@support`);

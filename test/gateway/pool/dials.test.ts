@@ -59,6 +59,7 @@ void test('a dial is counted while it is under way, and told once', async () => 
   assert.equal(story.dials.health.state.at, 'pausing');
 });
 
+// bounds.dialsPerBackend
 void test('so many at once, and not more', async () => {
   const story = open();
   story.dialler.setAnswer('hang');

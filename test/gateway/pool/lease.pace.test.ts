@@ -79,6 +79,7 @@ for (const [name, bytes, afterSeconds, why] of rates) {
   });
 }
 
+// bounds.paceWindowMs
 void test('only the time counts in which the client is waited for', () => {
   const story = lease();
   for (let n = 0; n < 9; n += 1) {

@@ -145,6 +145,7 @@ for (const [name, rate, why] of [
   ['nothing', 0, 'client-stall'],
   ['8 KB/s', 8_192, 'client-slow'],
 ] as const) {
+  // bounds.minRateBytes
   void test(`a client that moves ${name} is given up within 11 s, when another principal waits, and only then`, async () => {
     const story = openPool({ ...wide, connections: 1, minRateBytes: 65_536 });
     const slow = await story.leased({ principal: 'slow@support' });

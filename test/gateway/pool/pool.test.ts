@@ -66,6 +66,7 @@ void test('nothing is dialled before somebody comes; then one upstream serves on
   );
 });
 
+// bounds.upstreamsPerBackend
 void test('never more than the maximum; who waits is served in the order of coming', async () => {
   const story = openPool({ connections: 2, queue: 10 });
   const all = Array.from({ length: 6 }, () => story.lease());
@@ -118,6 +119,7 @@ void test('the newest idle upstream is taken, so that the others age out', async
   await assertEnds(story);
 });
 
+// bounds.queueWaiters, bounds.queueMs
 void test('the queue has a limit, and waiting has one', async () => {
   const story = openPool({ connections: 1, queue: 2, queueTimeoutMs: 5_000 });
   const running = await story.leased();
@@ -469,6 +471,7 @@ void test('a series that is configured is known from the start, and another one 
   await assertEnds(story);
 });
 
+// bounds.upstreamLifetimeMs
 void test('an old upstream is closed when it comes back', async () => {
   const story = openPool({ maxLifetimeMs: 30_000 });
   const first = await story.leased();
@@ -483,6 +486,7 @@ void test('an old upstream is closed when it comes back', async () => {
   await assertEnds(story);
 });
 
+// bounds.upstreamIdleMs
 void test('an idle upstream is closed after its time', async () => {
   const story = openPool({ idleTimeoutMs: 1_000 });
   await (await story.leased()).finish();

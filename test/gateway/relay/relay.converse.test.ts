@@ -123,6 +123,7 @@ void test('the log channel: nothing, a sentence of ours, or the lines, but for t
   assert.deepEqual(good.got(), { out: '\n+\n', log: '' });
 });
 
+// bounds.logLines
 void test('log lines beyond the limit of a command are counted, and go nowhere', async () => {
   const count = new RelayCount();
   const story = start({ logs: 'full', count });

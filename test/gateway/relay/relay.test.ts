@@ -134,6 +134,8 @@ void test('rows are reshaped, counts are those of the backend', async () => {
   assert.deepEqual([story.count.bytesIn, story.count.cells], [4, 2]);
 });
 
+// bounds.readDeadlineMs, bounds.replyIdleMs, bounds.sessionDeadlineMs, bounds.writeDeadlineMs
+// bounds.adminDeadlineMs, bounds.destroyDeadlineMs
 void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the reply', async () => {
   const silent = start();
   await settle();
@@ -173,6 +175,7 @@ void test('only bytes of the reply count: log lines neither end the deadline nor
   assert.equal((await half.end()).value.kind, 'reply-timeout');
 });
 
+// bounds.relayedBytes
 void test('the time of a backend does not run while the peer is full', async () => {
   const longStall = { ...limits, clientStallMs: 10 * limits.deadlineMs };
   const story = start({ limits: longStall, onLog: (line) => story.writer.addBody(Buffer.from(line.text)) });
@@ -221,6 +224,7 @@ async function startFull(
   return story;
 }
 
+// bounds.clientStallMs
 void test('a peer that does not read: a command that reads is given up', async () => {
   const story = await startFull(true);
   await story.clock.advance(limits.clientStallMs);

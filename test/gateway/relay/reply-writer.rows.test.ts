@@ -66,6 +66,7 @@ void test('any cuts and any order: every whole row, in the order of its reply', 
   );
 });
 
+// bounds.rowBytes
 void test('a row without an end has a limit', () => {
   const joiner = createJoinedTarget(createTarget(), 2);
   const chunk = Buffer.alloc(1024 * 1024, 'x');

@@ -61,6 +61,7 @@ void test('a short text is gathered whole, at every cutting, and recorded with i
   }
 });
 
+// bounds.heldInputBytes
 void test('a long one is gathered to a MiB, and read on only as it is taken', async () => {
   const { peer, text, buffered } = open();
   const gathering = text.gather(never);

@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import type { ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
@@ -252,6 +253,7 @@ void test('TLS that comes to nothing, or cannot be offered, ends the session and
   assert.deepEqual(without.records, []);
 });
 
+// bounds.strangerLineBytes
 void test('a stranger’s line has 8 KiB, whatever a command line may have', async () => {
   const engine = open({ tls: 'implicit' });
   const client = await accept(engine);
@@ -270,6 +272,7 @@ void test('what comes behind PLAIN in the same chunk is the first command', asyn
   await assertEnds(engine);
 });
 
+// bounds.handshakeMs
 void test('who waits too long, is gone, or is drained, ends and leaves nothing', async () => {
   for (const end of ['time', 'gone', 'drain'] as const) {
     const engine = open({ tls: 'none', plainWithoutTls: true });
@@ -416,5 +419,16 @@ void test('failed logins of one place beyond ten a second are one record with th
     ]),
     [['limit', 'login-failed', 15, 'support', { address: '2001:db8:0:0::/64' }, undefined]],
   );
+  await assertEnds(engine);
+});
+
+// bounds.shownNameChars
+void test('of a name that nobody proved only the beginning is told', async () => {
+  const engine = open({ tls: 'implicit' });
+  const client = await accept(engine);
+  client.peer.send(version + plain('m'.repeat(1_000), 'wrong'));
+  await untilSaid(client, '-\n-\n');
+  const told = engine.events.flatMap((event) => (event.kind === 'login' ? [event.account] : []));
+  assert.deepEqual(told, ['m'.repeat(bounds.shownNameChars)]);
   await assertEnds(engine);
 });

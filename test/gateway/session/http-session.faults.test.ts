@@ -233,6 +233,7 @@ void test('a final answer to a client that waits to send its body is the last on
   assert.match(client.peer.received().toString(), /^HTTP\/1\.1 404 [^]*Connection: close/);
 });
 
+// bounds.reasonBytes
 void test('a reason is cut at a character, at once', () => {
   assert.equal(cutReason('because'), 'because');
   assert.equal(cutReason('ü'.repeat(300)), 'ü'.repeat(256));

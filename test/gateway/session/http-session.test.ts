@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -107,6 +108,7 @@ void test('a client beyond the sessions that there may be is closed without a wo
   assert.ok(second.peer.isEnded);
 });
 
+// bounds.httpAnswerCrowdedBytes
 void test('while the memory of all sessions is used up, an answer goes out as it comes', async () => {
   const engine = openEngine();
   const row = `${'x'.repeat(99)}\t`;
@@ -119,4 +121,43 @@ void test('while the memory of all sessions is used up, an answer goes out as it
     assert.equal(/transfer-encoding: chunked/i.test(head), isFull, head);
     assert.equal(buffered.bytes, before);
   }
+});
+
+// bounds.httpAnswerBytes
+void test('an answer is held up to a limit, and goes out as it comes beyond it', async () => {
+  const engine = openEngine();
+  for (const [bytes, isChunked] of [
+    [bounds.httpAnswerBytes / 2, false],
+    [bounds.httpAnswerBytes * 2, true],
+  ] as const) {
+    engine.setAnswer(() => replyPacket(`${`${'x'.repeat(1023)}\t`.repeat(bytes / 1024)}\n+\n`));
+    const { head } = await ask(engine, post([list]));
+    assert.equal(/transfer-encoding: chunked/i.test(head), isChunked, head);
+  }
+});
+
+// bounds.httpIdleMs
+void test('a connection that is kept waits for its next request up to a limit', async () => {
+  const engine = openEngine();
+  const client = await engine.client(undefined, { uid: 1000, user: 'root' });
+  client.peer.send('GET /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n\r\n');
+  await client.peer.receive((bytes) => bytes.includes('\r\n\r\n'));
+  for (let turn = 0; turn < 40; turn += 1) await settle();
+  await engine.clock.advance(bounds.httpIdleMs - 1);
+  assert.equal(client.transport.closedFor, undefined);
+  await engine.clock.advance(1);
+  assert.equal(client.transport.closedFor, 'idle-timeout');
+});
+
+// bounds.httpLingerMs
+void test('the rest of a refused request is read up to a limit', async () => {
+  const engine = openEngine();
+  const client = await engine.client(undefined, { uid: 1000, user: 'root' });
+  client.peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 99999999999\r\n\r\n[');
+  await client.peer.receive((bytes) => bytes.includes('413'));
+  for (let turn = 0; turn < 40; turn += 1) await settle();
+  await engine.clock.advance(bounds.httpLingerMs - 1);
+  assert.equal(client.transport.closedFor, undefined);
+  await engine.clock.advance(1);
+  assert.equal(client.transport.closedFor, 'aborted');
 });

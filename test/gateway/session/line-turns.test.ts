@@ -2,6 +2,7 @@
 // client with one command that waits behind a flood, time left in a turn while somebody waits, somebody who never has a turn.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createLineShare, createLineTurns, type LineShare } from '../../../src/gateway/session/line-turns.js';
 import { settle } from '../../kit/fake-clock.js';
 
@@ -49,6 +50,7 @@ function open() {
   };
 }
 
+// bounds.lineTurnMs
 void test('lines are served at once until they have taken 2 ms of a turn, and go on in the next', async () => {
   const { line, served, turn, turns } = open();
   const lines = Array.from({ length: 12 }, () => line('flood', 1));
@@ -125,6 +127,7 @@ void test('what was used fades, and then a session is light again', async () => 
   assert.equal(turns.size, 0);
 });
 
+// bounds.lineTurnSlots
 void test('a thousand sessions that wait cost a turn no more than a few callbacks', async () => {
   const { line, scheduled, served, turn, turns } = open();
   for (let at = 0; at < 1_000; at += 1) void line(`flood/${at}`, 0.5);
@@ -148,4 +151,20 @@ void test('of the sessions of one principal that wait, the one that used least i
   void line('team/last', 1);
   for (let count = 0; count < 6; count += 1) await turn();
   assert.deepEqual(served, ['team/heavy', 'team/0', 'team/1', 'team/2', 'team/last', 'team/heavy']);
+});
+
+// bounds.lineTurnPrincipals
+void test('in a full table those are forgotten first whose use has faded', async () => {
+  const { line, served, turn } = open();
+  void line('heavy', 200);
+  const others = 3 * bounds.lineTurnPrincipals;
+  for (let at = 0; at < others; at += 1) void line(`other${at}`, 0.01);
+  for (let count = 0; count < 100; count += 1) await turn();
+  assert.equal(served.length, others + 1);
+  for (let at = 0; at < 4; at += 1) void line(`flood/${at}`, 1);
+  const before = served.length;
+  // A light session would be served in this turn.
+  void line('heavy/new', 0.1);
+  assert.equal(served.length, before);
+  for (let count = 0; count < 10; count += 1) await turn();
 });

@@ -65,6 +65,7 @@ void test('as many commands as are permitted, then the end', async () => {
   assert.deepEqual([answers(), transport.closedFor], [3, 'not-configured']);
 });
 
+// bounds.refusedInputBytes
 void test('a text is read to its dot and never run; one that is too long, late or unknown ends the session after the answer', async () => {
   const whole = open(2);
   await whole.say('\talice@example.org\tsave\n');

@@ -45,6 +45,7 @@ async function stepsOfRefusals(
   return steps;
 }
 
+// bounds.refusedSessions
 void test('a refused connection at a full listener costs the same with 100 sessions and with 1,500', async (t) => {
   const robot = { name: 'robot', policy: 'support', passwordHash: undefined, certificateName: 'robot' };
   const logins = new Logins('support', [{ ...robot, keyPins: [] }], createLoginGuard(createFakeClock()));

@@ -12,6 +12,7 @@ import { replyPacket } from '../../kit/memory-backend.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
+// bounds.sessionsPerListener
 void test('no more sessions than the listener may have; one that ends makes room', async () => {
   const engine = openMemoryEngine();
   const { sessionsMax } = engine.listener;
@@ -38,6 +39,7 @@ void test('no more sessions than the listener may have; one that ends makes room
   assert.equal(engine.service.sessions, 0);
 });
 
+// bounds.sessionsPerPeer
 void test('one uid has no more sessions than a peer may have; others are served, and it is again when one ended', async () => {
   const engine = openMemoryEngine();
   const listener = { ...engine.listener, sessionsMax: 10, sessionsPerPeerMax: 2 };
@@ -65,6 +67,7 @@ void test('one uid has no more sessions than a peer may have; others are served,
   await settle();
 });
 
+// bounds.refusedStepMs
 void test('clients over a limit are told why: so many at once, half of them of one uid, each for one command and a few seconds', async () => {
   const engine = openMemoryEngine();
   const listener = { ...engine.listener, sessionsMax: 1000, sessionsPerPeerMax: 1 };

@@ -40,6 +40,7 @@ void test('lines, bytes that are none, and lines again, at every cutting', async
   assert.ok(count > whole.length);
 });
 
+// bounds.commandLineBytes
 void test('a line above the limit, whole or not', async () => {
   for (const text of ['x'.repeat(30), `${'x'.repeat(30)}\n`]) {
     const { peer, input } = open();

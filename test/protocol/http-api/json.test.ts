@@ -117,6 +117,7 @@ function inString(bytes: readonly number[]): Buffer {
   return Buffer.from([0x5b, 0x22, ...bytes, 0x22, 0x5d]);
 }
 
+// bounds.jsonNumberBytes
 void test('what is no JSON has one error, whatever the cuts are', () => {
   for (const [text, error] of errors) {
     const bytes = Buffer.from(text);

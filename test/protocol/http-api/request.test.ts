@@ -15,6 +15,7 @@ function decodeText(text: string | Buffer): DecodedRequest {
   return decode([Buffer.from(text)]);
 }
 
+// bounds.jsonDepth
 void test('commands, parameters in their order and as they are, tags', () => {
   const text =
     '[["mailbox status",{"user":"a","user":1e3,"__proto__":null,"f":["x",""],"g":[],"h":["x",1],"i":{"a":[]},"j":[["x"]]},""],' +
@@ -88,6 +89,7 @@ const bad: readonly (readonly [body: string, text: string])[] = [
   [`[["a",{"b":{${'"c":1,'.repeat(35_000)}"c":1}},"t"]]`, 'The request holds too much besides its file'],
 ];
 
+// bounds.jsonStringBytes, bounds.jsonHeldBytes, bounds.httpCommands
 void test('what Dovecot answers with 400, and our limits', () => {
   for (const [body, text] of bad) {
     const bytes = Buffer.from(body);

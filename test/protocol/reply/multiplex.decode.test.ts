@@ -77,6 +77,7 @@ void test('packet: payload is a slice of the chunk', () => {
   );
 });
 
+// bounds.frameBytes
 void test('packet: a frame above frameBytesMax', () => {
   const longest = `00 000003e8 ${'61'.repeat(1000)}`;
   assert.equal(decodeHex('packet', longest).get(0)?.length, 2000);

@@ -42,6 +42,7 @@ void test('isStarted, byte for byte', () => {
   assert.deepEqual(seen.join(' '), 's s s s - s s - s s s -');
 });
 
+// bounds.statusBytes
 void test('a status line has a limit, a body has none', () => {
   const status = (length: number): Buffer => Buffer.from(`${'x'.repeat(100)}\n-${'C'.repeat(length - 1)}\n`);
   for (const { name, chunks } of chunkings(status(10))) assert.equal(decode(chunks, 10).length, 1, name);
