@@ -94,6 +94,7 @@ void test('a stream that cannot be read now: since when, and nothing of files', 
   assert.ok(seen !== undefined && !JSON.stringify({ trouble, seen }).includes('/etc/x'));
 });
 
+// bounds.fleetStatusBytes
 void test('why there is none, without a path; and a later look finds what came', async (t) => {
   const { look, put, later, file } = lookAt(t);
   const told = async (): Promise<string> => {

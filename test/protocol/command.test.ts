@@ -120,6 +120,7 @@ void test('broken lines', () => {
   }
 });
 
+// bounds.commandFields
 void test('as many fields as the limit says', () => {
   const line = (fields: number): Buffer => Buffer.from(`\tuser${'\tw'.repeat(fields - 2)}`);
   assert.equal(parse(line(20)).words.length, 18);

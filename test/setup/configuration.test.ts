@@ -74,6 +74,7 @@ void test('a file that is no YAML is a problem, and no settings come', async (t)
   assert.deepEqual(await loadBeside(path, systemClock, judged), loadConfiguration(path, judged));
 });
 
+// bounds.reloadSliceMs
 void test('a large configuration leaves the event loop to others', async (t) => {
   const path = join(openFolder(t), 'dovegate.yaml');
   writeFileSync(path, configurationOf(400));

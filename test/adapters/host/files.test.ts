@@ -70,6 +70,7 @@ void test('a secret is the file without one line end', async (t) => {
   }
 });
 
+// bounds.secretFileBytes
 void test('a file that can be no secret: the sentence names it, and never what is in it', async (t) => {
   const folder = openFolder(t);
   const path = join(folder, 'secret');

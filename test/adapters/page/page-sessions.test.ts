@@ -81,6 +81,7 @@ void test('a link of a person who is gone opens nothing', () => {
   assert.equal(sessions.redeem(text, undefined).kind, 'late', 'nor when the person is back');
 });
 
+// bounds.personLinks
 void test('links of one person: the oldest gives way', () => {
   const { sessions, link } = desk();
   const texts = Array.from({ length: linksPerPersonMax + 1 }, () => link());
@@ -90,6 +91,7 @@ void test('links of one person: the oldest gives way', () => {
     assert.equal(sessions.redeem(text, undefined).kind, 'entered');
 });
 
+// bounds.pageSessionMs
 void test('a session ends after eight hours, and leaves no timer', async () => {
   const { sessions, enter, clock } = desk();
   const { token, session } = enter();
@@ -130,6 +132,7 @@ void test('signing out ends one session', () => {
   assert.equal(clock.timers, 0);
 });
 
+// bounds.personSessions
 void test('sessions of one person: the one that was used least lately gives way', async () => {
   const { sessions, enter, clock } = desk();
   const all = [];
@@ -145,7 +148,7 @@ void test('sessions of one person: the one that was used least lately gives way'
   );
 });
 
-// bounds.linkMs
+// bounds.linkMs, bounds.people
 void test('twenty people at once; a person who comes back must wait as well; sessions that are not used take no place', async () => {
   const { sessions, enter, clock, link } = desk();
   const idle = enter('idle');

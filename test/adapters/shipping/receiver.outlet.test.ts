@@ -44,6 +44,7 @@ void test('each end is told once, with what it was', async () => {
   for (const { overs } of [ended, gone, ours]) assert.equal(overs(), 1);
 });
 
+// bounds.receiverStallMs
 void test('a receiver that takes nothing has its time, and one that takes it has it again', async () => {
   const { clock, transport, peer, outlet } = open();
   const much = Buffer.alloc(100_000);

@@ -115,6 +115,7 @@ void test('a hostile text costs what its length costs', () => {
   assert.ok(second < first * 16, `4 times the text took ${(second / first).toFixed(1)} times as long`);
 });
 
+// bounds.patternChars
 void test('too long a pattern is refused', () => {
   assert.throws(() => new GlobList(['a'.repeat(globLengthMax + 1)]), RangeError);
 });

@@ -40,6 +40,7 @@ const faults: readonly (readonly [source: string, why: RegExp])[] = [
 ];
 
 for (const [source, why] of faults) {
+  // bounds.regexDepth
   void test(`/${source.slice(0, 40)}/ is a fault`, () => {
     assert.throws(
       () => parseRegex(source),

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { RecordedAssessor, Sightings, understand } from '../../../src/domain/review/recorded.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
@@ -65,4 +66,30 @@ void test('a line that this version cannot read any more is none', () => {
     understand(new RecordedAssessor(settings), policy, sightings.lines[0] ?? assert.fail()),
     undefined,
   );
+});
+
+// bounds.reviewedLines, bounds.reviewKinds
+test('kinds of lines are kept up to a limit, and then it says so', () => {
+  const made = record(settingsOf(sound), 'support', { user: 'bob@example.com', words: ['quota', 'get'] });
+  const rowOf = (at: number) => ({ ...made, fields: { ...made.fields, user: `user${at}@example.com` } });
+  for (const [sightings, most] of [
+    [new Sightings({}), bounds.reviewedLines],
+    [new Sightings({}, bounds.reviewKinds), bounds.reviewKinds],
+  ] as const) {
+    for (let at = 0; at < most; at += 1) sightings.take(rowOf(at));
+    assert.deepEqual([sightings.lines.length, sightings.isOverfull], [most, false]);
+    sightings.take(rowOf(most));
+    assert.deepEqual([sightings.lines.length, sightings.isOverfull], [most, true]);
+  }
+});
+
+// bounds.reviewedPrincipals
+test('principals of a line are kept up to a limit', () => {
+  const made = record(settingsOf(sound), 'support', { user: 'bob@example.com', words: ['quota', 'get'] });
+  const sightings = new Sightings({});
+  const count = bounds.reviewedPrincipals + 5;
+  for (let at = 0; at < count; at += 1)
+    sightings.take({ ...made, fields: { ...made.fields, principal: `p${at}@support` } });
+  const [seen] = sightings.lines;
+  assert.deepEqual([seen?.count, seen?.principals.size], [count, bounds.reviewedPrincipals]);
 });

@@ -2,6 +2,7 @@
 // clock that leaps, words that are known by their digest only), or a limit used up by what was never sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
 import { Limiter, limitAsks } from '../../../src/domain/policy/terms.js';
@@ -111,4 +112,23 @@ void test('more than can be held at once, and lines that are damaged', () => {
   const spent = createSpent(limited, limiter, { wallMs: recordedMs, nowMs: 0, stepsMs: 0, stepsBeforeMs: 0 });
   spent.take(Buffer.from(',"effect":"destroy"\n{"id":1,"effect":"destroy"}\n{"x":2,"sent":false\n'));
   assert.equal(spent.finish(), 0);
+});
+
+// bounds.spentHeld
+void test('so many admissions wait for the word that they were not sent; earlier ones count', () => {
+  const limiter = new Limiter(100_000);
+  const moment = { wallMs: recordedMs + minute, nowMs: 5000, stepsMs: 0, stepsBeforeMs: 0 };
+  const spent = createSpent(limited, limiter, moment);
+  const [admitted, unsent] = exchange('ID', expunge, false);
+  assert.ok(admitted !== undefined && unsent !== undefined);
+  const each = (line: Line): Buffer => {
+    const text = String(textOf([line]));
+    const all = Array.from({ length: bounds.spentHeld + 7 }, (_, at) =>
+      text.replace('"id":"ID"', `"id":"E${at}"`),
+    );
+    return Buffer.from(all.join(''));
+  };
+  spent.take(each(admitted));
+  spent.take(each(unsent));
+  assert.equal(spent.finish(), 7);
 });

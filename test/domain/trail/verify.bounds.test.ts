@@ -29,3 +29,29 @@ test('keys that sign are listed up to a limit', () => {
   const { keys } = verifier.finish({ file: 'f', line: 1, seq: 1 }, 1);
   assert.equal(keys.length, bounds.signingKeys);
 });
+
+// bounds.clockSteps
+test('steps of the clock are kept up to a limit', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  for (let n = 0; n < bounds.clockSteps + 10; n += 1)
+    seal(lines, ledger, { time: started + n * 60_000, event: 'clock', step_ms: 60_000 });
+  const { steps } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.equal(steps.length, bounds.clockSteps);
+});
+
+// bounds.shownOpen
+test('of warnings of one kind so many are listed, and all are counted', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  for (let n = 0; n < bounds.shownOpen + 5; n += 1)
+    seal(lines, ledger, { time: started, event: 'admission', id: `E${n}` });
+  const { open, openCount } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.deepEqual([open.length, openCount], [bounds.shownOpen, bounds.shownOpen + 5]);
+});

@@ -58,6 +58,7 @@ void test('filters and cursors', () => {
   ]);
 });
 
+// bounds.lookOpen, bounds.lookTextChars
 void test('hostile bodies are refused with a sentence', () => {
   const bodies = [
     '',
@@ -81,6 +82,7 @@ void test('hostile bodies are refused with a sentence', () => {
     assert.equal(typeof parseAsked('show', body), 'string', body);
 });
 
+// bounds.newestRows
 void test('a page of the newest, and rows as lines of a file', () => {
   const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
   const newest = { before: 9, rows: 50 };
