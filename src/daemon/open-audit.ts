@@ -34,7 +34,7 @@ const tendIntervalMs = 60_000;
  * Rejects with a JournalFault where the directory cannot be written, or another daemon has it.
  */
 export async function openAudit(
-  settings: AuditSettings,
+  { audit: settings, state }: Pick<Settings, 'audit' | 'state'>,
   signKey: SignKey,
   native: Native,
   clock: Clock,
@@ -46,6 +46,7 @@ export async function openAudit(
   const isNews = createCheckpointNews();
   const journal = await openJournal({
     directory: settings.directory,
+    stateDirectory: state,
     segmentBytes: settings.segmentBytes,
     deadlineMs: settings.deadlineMs,
     openDeadlineMs: openDeadlines * settings.deadlineMs,
@@ -115,9 +116,18 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
 
 /** What a start found is told once, loudly where somebody else must have been there. */
 function reportFound(log: Log, found: OpenJournal['found']): void {
-  const { damage, unknown, tornBytes, recovered, ring } = found;
+  const { damage, isBeginningRemoved, appended, unknown, tornBytes, recovered, ring } = found;
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
+  }
+  if (isBeginningRemoved) {
+    const text = 'its first segments are missing, and retention had left them: somebody removed them';
+    log.report({ event: 'audit-damaged', level: 'error', type: 'removed', text });
+  }
+  if (appended !== undefined) {
+    const where = appended.file === '' ? 'they were cut off' : `they lie in ${appended.file}`;
+    const text = `${appended.bytes} bytes were appended to the journal after the run before had ended; ${where}, and none of it is signed`;
+    log.report({ event: 'journal-appended', level: 'error', text });
   }
   if (ring !== undefined) {
     log.report({ event: 'audit-memory', level: 'error', type: 'left', text: ring });

@@ -94,6 +94,8 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       unsyncedMs: journal.unsyncedMs,
       freeBytes: running.freeBytes(),
       lost: journal.lost,
+      isDamaged: journal.found.damage !== undefined || journal.found.isBeginningRemoved,
+      isAppended: journal.found.appended !== undefined,
       directory: settings.audit.directory,
     },
     sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({

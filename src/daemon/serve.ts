@@ -197,7 +197,7 @@ async function open(
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
   const journal = await openAudit(
-    settings.audit,
+    settings,
     signKey,
     native,
     clock,

@@ -7,6 +7,7 @@
 // 18 us of the thread's time, and 9 of the main thread's.) The mark outlives the thread: another one goes on from it.
 
 import { Worker } from 'node:worker_threads';
+import type { TornTail } from '../../domain/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Retired } from './keeper.js';
@@ -15,6 +16,8 @@ import type { RingIdentity } from './ring.js';
 /** What the writer's thread needs to know from the start. */
 export interface WriterOptions {
   readonly directory: string;
+  /** Where the end of a run is kept a second time; undefined: nowhere. */
+  readonly stateDirectory?: string | undefined;
   /** The group that may read the directory and its files; undefined: nobody but the owner. */
   readonly groupId?: number | undefined;
   /** A segment that would grow beyond this is closed and the next begun. */
@@ -158,6 +161,10 @@ export interface Found {
    * no checkpoint beside it that could say so.
    */
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
+  /** Segments at the beginning are gone that retention had left; told by the first start that finds it. */
+  readonly isBeginningRemoved: boolean;
+  /** Lines that were appended after the run before had ended, and where they are now; undefined: none. */
+  readonly appended: TornTail | undefined;
   /** The public key that signed before, where another one signs now without having been named; undefined: it is the same. */
   readonly keyBefore: string | undefined;
   /** Records that the ring of the run before held and the segments did not. */
@@ -378,10 +385,12 @@ export class WriterThread extends Thread<Order, Report> {
   #head = 0;
 
   constructor(options: WriterOptions, clock: Clock) {
-    const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory } = options;
+    const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
+    const { reserveBytes, memory } = options;
     const rope = new BellRope();
     // Not the whole of what the caller has: functions cannot go to a thread.
-    const narrow = { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory };
+    const named = { directory, stateDirectory, groupId, program, catalog };
+    const narrow = { ...named, segmentBytes, signKey, reserveBytes, memory };
     super({ role: 'write', options: narrow, shared: rope.memory });
     this.#rope = rope;
     this.#clock = clock;

@@ -17,17 +17,16 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import {
   genesisHash,
-  isSignedBy,
   journalFormat,
   noteExchange,
   type OpenExchanges,
   readClaim,
   readLink,
-  unsignedLine,
 } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Mark } from './handover.js';
+import { type KnownEnd, readEndLine } from './run-end.js';
 import {
   checkpointName,
   isSameFile,
@@ -291,7 +290,7 @@ export function cutAfterMark(directory: string, mark: Mark): void {
  * one before the mark.
  */
 function setBackCheckpointFile(directory: string, mark: Mark): void {
-  const known = readCheckpointFile(directory);
+  const known = readEndLine(readIn(directory, checkpointName)?.trimEnd());
   if (known === undefined || known.seq <= mark.seq) return;
   let last: string | undefined;
   scan(directory, segmentName(mark.segment), 0, ({ bytes, end }) => {
@@ -321,29 +320,13 @@ export function writeCheckpointFile(directory: string, line: string): void {
   }
 }
 
-/** The checkpoint file; undefined: it is missing, or not a checkpoint as it was written. */
-export function readCheckpointFile(
-  directory: string,
-): (KnownRecord & { readonly journal: string | undefined }) | undefined {
-  const text = readIn(directory, checkpointName)?.trimEnd();
-  if (text === undefined) return undefined;
-  const link = readLink(Buffer.from(text));
-  const record = parseLine(text);
-  if (link === undefined || !link.isIntact || record === undefined) return undefined;
-  const { key, journal } = record;
-  const signed = unsignedLine(text);
-  const isRight =
-    typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
-  if (key !== undefined && !isRight) return undefined;
-  return { seq: link.seq, hash: link.hash, journal: typeof journal === 'string' ? journal : undefined };
-}
-
-/** Keeps a copy of the checkpoint file before the next checkpoint replaces it, so that `verify` still sees what was wrong. */
-export function keepCheckpointFile(directory: string): void {
-  const text = readIn(directory, checkpointName);
-  if (text === undefined) return;
-  const seq = readLink(Buffer.from(text.trimEnd()))?.seq ?? 0;
-  writeWhole(directory, `checkpoint-${seq}.json`, text);
+/** Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees what was wrong. */
+export function keepCheckpointFile(directory: string, known: KnownEnd | undefined): void {
+  const beside = readIn(directory, checkpointName);
+  for (const text of [beside, known && `${known.line}\n`]) {
+    const seq = readLink(Buffer.from(text?.trimEnd() ?? ''))?.seq ?? 0;
+    if (text !== undefined) writeWhole(directory, `checkpoint-${seq}.json`, text);
+  }
 }
 
 function copyTail(directory: string, segment: string, from: number): TornTail | undefined {

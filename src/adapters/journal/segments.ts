@@ -2,7 +2,8 @@
 // after a power cut, the lock file, and a reader that starts anywhere in a segment.
 // The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
-//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   ring.json   policies/HASH.yaml   reserve   lock
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   00000003.jsonl.appended   checkpoint.json   ring.json   policies/HASH.yaml
+//   reserve   lock
 
 import {
   chmodSync,
@@ -125,7 +126,7 @@ export function openIn(directory: string, name: string, flags: number): number {
 
 /** Those that a group of auditors may read; not the lock, the reserve and keys. */
 const readable =
-  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
+  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
 
 /**
  * Gives the files that are there the mode and group of new ones: `audit.group` may have been turned on or off since they were made.
@@ -207,7 +208,7 @@ export function removeSegment(directory: string, file: string): void {
 }
 
 /** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
-export function writeWhole(directory: string, name: string, text: string): void {
+export function writeWhole(directory: string, name: string, text: string | Uint8Array): void {
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
   withFile(openIn(directory, `${name}.new`, flags), (descriptor) => {
     writeFileSync(descriptor, text);

@@ -17,14 +17,15 @@ import {
   findTail,
   keepCheckpointFile,
   putTornAside,
-  readCheckpointFile,
   type Tail,
   unsyncedBytesMax,
   writeCheckpointFile,
 } from './recover.js';
 import type { Frame, RingIdentity, RingReader } from './ring.js';
 import { createRing, dropRing, forgetRing, keepNote, type LeftRing, readLeftRing } from './ring-file.js';
+import { firstSeqIn, followRunEnd, keepRunEnd, readEndLine, readRunEnd } from './run-end.js';
 import {
+  checkpointName,
   type Held,
   holdFile,
   isSameFile,
@@ -58,7 +59,8 @@ export type Writer = ReturnType<typeof createWriter>;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string) {
-  const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory } = options;
+  const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
+  const { reserveBytes, memory } = options;
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
@@ -81,6 +83,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   let isUnsynced = false;
   let unsyncedBytes = 0;
   let lookedMs = -Infinity;
+  /** The first record of a journal whose beginning was removed, once a start has told so. */
+  let reportedSeq = 0;
 
   return {
     /** Never throws: what goes wrong is a report. */
@@ -172,7 +176,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         return { kind: 'kept' };
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })]);
-        const told = written(checkpoint(order.wallMs, {}));
+        const told = written(checkpoint(order.wallMs, { action: 'stop' }));
         publish();
         out.close();
         leaveRing();
@@ -232,17 +236,28 @@ export function createWriter(options: WriterOptions, journal: string) {
       makeDirectory(policies, groupId);
       shareFiles(policies, groupId);
     }
-    const vouched = readCheckpointFile(directory);
-    let tail = findTail(directory, vouched);
+    const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
+    const { known } = end;
+    const { appended, oldestSeq: leftSeq, stopLine, isLost } = followRunEnd(directory, end);
+    let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
-    if (torn !== undefined) tail = findTail(directory, vouched);
-    const isUnvouched = vouched === undefined && tail.seq > unvouchedSeqMax;
-    const damage: Found['damage'] = tail.damage ?? (isUnvouched ? 'unvouched' : undefined);
+    if (torn !== undefined) tail = findTail(directory, known);
+    const isUnvouched = end.isOther || (known === undefined && tail.seq > unvouchedSeqMax);
+    const isRewritten = isLost && tail.segment !== undefined;
+    const damage: Found['damage'] =
+      tail.damage ?? (isRewritten ? 'rewritten' : isUnvouched ? 'unvouched' : undefined);
     // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
-    if (damage !== undefined) keepCheckpointFile(directory);
-    const seq = damage === 'cut' ? Math.max(tail.seq, vouched?.seq ?? 0) : tail.seq;
-    const known = { journal: tail.journal ?? vouched?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
-    ledger.resume({ ...tail, ...known, seq });
+    if (damage !== undefined) keepCheckpointFile(directory, known);
+    const seq = damage === 'cut' ? Math.max(tail.seq, known?.seq ?? 0) : tail.seq;
+    // What is signed as the oldest record is what retention left, whatever is there.
+    const oldestSeq = leftSeq ?? tail.oldestSeq;
+    const firstSeq = firstSeqIn(directory) ?? 0;
+    const isBeginningRemoved = firstSeq > oldestSeq && firstSeq > end.reportedSeq;
+    reportedSeq = isBeginningRemoved ? firstSeq : end.reportedSeq;
+    const names = { journal: tail.journal ?? known?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
+    ledger.resume({ ...tail, ...names, seq, oldestSeq });
+    // From now on records may follow it.
+    if (stopLine !== undefined) keepEnd(stopLine, true);
     hasLedger = true;
     isBroken = false;
     const { segment } = tail;
@@ -257,7 +272,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       out.open(segment.number, tail.bytes);
     } else {
       // At the time of the last record, as in `rotate`: a step of the clock since then is looked for below.
-      begin(tail.nextNumber, segment?.name, known.timeMs, change);
+      begin(tail.nextNumber, segment?.name, names.timeMs, change);
       change = {};
     }
     const left = readLeftRing(directory, ledger.journal);
@@ -273,11 +288,31 @@ export function createWriter(options: WriterOptions, journal: string) {
       const record: JournalRecord = { time: wallMs, event: 'completion', session, id, outcome: 'unknown' };
       write([encodeBody({ ...record, error: 'stopped' })]);
     }
-    const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
-    const error = damage === undefined ? undefined : `journal-${damage}`;
+    const identity = {
+      journal: ledger.journal,
+      format: journalFormat,
+      program,
+      catalog: catalog || undefined,
+    };
+    const codes = [
+      ...(damage === undefined ? [] : [`journal-${damage}`]),
+      ...(isBeginningRemoved ? ['journal-removed'] : []),
+      ...(appended === undefined ? [] : ['journal-appended']),
+    ];
     const before = { recovered: recovered || undefined, ring: left?.state, lost: left?.lost };
-    write([encodeBody({ time: wallMs, event: 'start', ...names, key, torn, ...before, error })]);
-    const ends = { unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
+    // Where that end is gone, what is known of it.
+    const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
+    const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
+    const error = codes.join(' ') || undefined;
+    const start: OwnRecord = { time: wallMs, event: 'start', ...identity, key, torn, appended, ...before };
+    write([encodeBody({ ...start, ...named, error })]);
+    const ends = {
+      unknown: unknown.length,
+      tornBytes: torn?.bytes ?? 0,
+      damage,
+      isBeginningRemoved,
+      appended,
+    };
     const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
     const mark = checkpoint(wallMs, change);
     // Not before all of the old ring is on disk.
@@ -386,8 +421,16 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** The last checkpoint of the order under way goes to the checkpoint file. */
   function publish(): void {
-    if (checkpointLine !== undefined) writeCheckpointFile(directory, checkpointLine);
+    if (checkpointLine !== undefined) {
+      writeCheckpointFile(directory, checkpointLine);
+      keepEnd(checkpointLine, false);
+    }
     checkpointLine = undefined;
+  }
+
+  /** A copy of the last checkpoint where those who can write to the directory of the journal need not be able to. */
+  function keepEnd(line: string, hasBegun: boolean): void {
+    if (stateDirectory !== undefined) keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq });
   }
 
   /** A checkpoint, on disk in the segment. */
@@ -437,6 +480,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     // Before anything is cut off: a start after a crash goes on from here.
     if (ring !== undefined) ring.tail = target.position;
     cutAfterMark(directory, target);
+    const set = readEndLine(readIn(directory, checkpointName)?.trimEnd());
+    if (set !== undefined && set.seq <= target.seq) keepEnd(set.line, false);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, journal: order.journal, open: left });

@@ -301,6 +301,11 @@ export const foundCodes: Table<FoundCode> = {
   'audit-forked': ['the stream holds another journal under the id of this one', 'as for the event'],
   'ship-away': ['a receiver gets no records', 'as for the event'],
   'audit-lost': ['records never reached the disk since the start', 'as for the event'],
+  'audit-damaged': [
+    'the start found signed records missing, or other ones in their place',
+    'as for the event',
+  ],
+  'journal-appended': ['the start found lines that no run of the daemon wrote', 'as for the event'],
   'loop-stalled': [
     'nothing was served for half a second or longer, within the last minute',
     'as for the event',
@@ -426,8 +431,13 @@ const listed = {
   ],
   'audit-damaged': [
     ['error'],
-    'the end of the journal is not what its checkpoint says; the `start` record says it too',
+    'the journal is not what its last checkpoint says: its end (`type` cut, rewritten, unvouched) or its beginning (removed); the `start` record says it too',
     '`dovegate audit verify`; compare with what a receiver has',
+  ],
+  'journal-appended': [
+    ['error'],
+    'lines were appended to the journal after the run before had ended; they were moved to `SEGMENT.appended`, and none is signed',
+    'find out who can write to the directory; `dovegate audit verify`',
   ],
   'audit-recovered': [
     ['info'],

@@ -26,6 +26,8 @@ export interface Journals {
   readonly paths: readonly string[];
   /** The private key that should have signed, and the key of digests; undefined: not known. */
   readonly signKeyFile?: string | undefined;
+  /** The daemon's `state`; undefined: not known. */
+  readonly stateDirectory?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
 }
 
@@ -46,7 +48,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   const { formatProblem } = await import('../../domain/config/problem.js');
   const journalsIn = (audit: AuditSection, state: string | undefined): Journals => ({
     paths: [audit.directory],
-    ...(state !== undefined && { signKeyFile: join(state, ownSignKeyName) }),
+    ...(state !== undefined && { stateDirectory: state, signKeyFile: join(state, ownSignKeyName) }),
     ...audit,
   });
   const { settings, problems } = parseSettings(config, readFromDisk);

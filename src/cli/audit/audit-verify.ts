@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfig } from '../../adapters/host/process.js';
+import { readStateCopy } from '../../adapters/journal/run-end.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
@@ -66,7 +67,7 @@ const openShownMax = 5;
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
-  const { paths, signKeyFile } = await journalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory } = await journalsOf(screen, places);
   // Undefined: directories or files were named.
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
@@ -91,7 +92,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
-    const { files, kept } = trailAt(directory);
+    const { files, kept } = trailWithState(directory, stateDirectory);
     const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, request);
     const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
@@ -130,13 +131,13 @@ export async function checkJournal(
   places: Places,
   key: readonly string[],
 ): Promise<CheckedJournal> {
-  const { paths, signKeyFile } = await journalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory } = await journalsOf(screen, places);
   const [directory = ''] = paths;
   if (paths.length > 1 || !isDirectory(directory))
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust = trustOf(screen, { key }, config, directory, signKeyFile);
-  const trail = trailAt(directory);
+  const trail = trailWithState(directory, stateDirectory);
   const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq: undefined, faultsMax };
   const verdict = comparedWithSecret(await verifyTrail(trail, request), trust, directory);
   const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
@@ -148,6 +149,13 @@ export async function checkJournal(
     whose: trust.text.replace(/^ by /, ''),
     pathOf: (file) => byName.get(file) ?? join(directory, file),
   };
+}
+
+/** With the copy of the last checkpoint that lies in `state`, read before any segment. */
+function trailWithState(directory: string, state: string | undefined): Trail {
+  const copy = state === undefined ? undefined : readStateCopy(state, directory);
+  const trail = trailAt(directory);
+  return copy === undefined ? trail : { ...trail, kept: [...trail.kept, copy] };
 }
 
 /** Throws a CommandFault if it is not there. */

@@ -178,6 +178,8 @@ function attempt(r: JournalRecord, budget: Budget): string {
       max,
     );
     if (own.torn !== undefined) body += `,"torn":${encodeObject(tornKeys, own.torn, max)}`;
+    body += encodeMembers(['last_seq', 'last_hash'], own, max);
+    if (own.appended !== undefined) body += `,"appended":${encodeObject(tornKeys, own.appended, max)}`;
     if (own.until !== undefined) body += `,"until":${encodeText(own.until, max)}`;
   }
   if (r.error !== undefined) body += `,"error":${encodeText(r.error, max)}`;

@@ -175,6 +175,11 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   /** Records that never reached the disk since the start; in a start record, stretches of damaged memory. */
   readonly lost?: number | 'unknown' | undefined;
   readonly torn?: TornTail | undefined;
+  /** In a start record: the last record of the run before, as this start found it. */
+  readonly last_seq?: number | undefined;
+  readonly last_hash?: string | undefined;
+  /** In a start record: lines that were appended after the run before had ended, and the file that they were moved to. */
+  readonly appended?: TornTail | undefined;
   /** In retire: the time (RFC 3339) before which all records are gone. */
   readonly until?: string | undefined;
 }

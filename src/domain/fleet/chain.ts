@@ -6,6 +6,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { type Link, readLink } from '../audit/ledger.js';
 import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import { isOpening } from '../trail/run-ends.js';
 import type { BlockHead } from './block.js';
 import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
@@ -60,6 +61,11 @@ const damageTexts: ReadonlyMap<unknown, string> = new Map([
   ['journal-cut', 'records that its last checkpoint named were missing'],
   ['journal-rewritten', 'the record that its last checkpoint named was another one'],
   ['journal-unvouched', 'no checkpoint lay beside its segments, so records may be missing'],
+  ['journal-removed', 'segments at the beginning of its journal were missing that its retention had left'],
+  [
+    'journal-appended',
+    'lines had been appended after the run before had ended; it moved them to a file *.appended',
+  ],
 ]);
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
@@ -311,9 +317,8 @@ export class Chain {
   }
 
   #note(line: Buffer, link: Link, head: LineHead): void {
-    const { state } = this;
     const { event } = head;
-    state.isStopped = event === 'stop';
+    this.#noteRun(event, line, link.seq, head);
     switch (event) {
       case 'admission':
         this.#noteAdmission(line.toString('latin1', 0, admissionBytes), link.seq);
@@ -327,6 +332,18 @@ export class Chain {
       case 'reload':
         this.#noteOwn(line.toString('utf8'), link, head);
         break;
+    }
+  }
+
+  /** After a stop only a start may follow, with what it writes before its own record. */
+  #noteRun(event: string, line: Buffer, seq: number, head: LineHead): void {
+    const { state } = this;
+    if (event === 'stop') state.isStopped = true;
+    else if (event === 'start') state.isStopped = false;
+    else if (state.isStopped && !isOpening(event, () => line.toString('latin1'))) {
+      state.isStopped = false;
+      const text = `record ${seq} and those after it were written after the gate had stopped, before it was started again; ${compare}`;
+      this.#tell('journal-appended', seq, text, head);
     }
   }
 
@@ -365,7 +382,7 @@ export class Chain {
       return;
     }
     const { event } = head;
-    const { journal, program, catalog, error, segment, segment_hash: hash } = record;
+    const { journal, program, catalog, error } = record;
     const isForeign = typeof journal === 'string' ? journal !== state.journal : state.isForeign;
     if (isForeign && !state.isForeign) {
       const other = `the record belongs to journal ${shown(String(journal))}; ${compare}`;
@@ -379,15 +396,12 @@ export class Chain {
     }
     if (typeof program === 'string') state.program = shown(program);
     if (typeof catalog === 'string') state.catalog = shown(catalog);
-    const damage = event === 'start' ? damageTexts.get(error) : undefined;
-    if (damage !== undefined) {
-      this.#tell('cut-at-host', link.seq, `at this start of the gate ${damage}; ${compare}`, head);
-    }
-    if (state.isLate && typeof segment === 'string' && typeof hash === 'string') {
-      // Where the host's own retention removed the beginning, the first record names the segment before, and a later one its end.
-      if (link.seq === state.firstSeq) state.before = { segment: shown(segment), hash: shown(hash) };
-      else if (event === 'retire' && segment === state.before?.segment && hash === state.before.hash)
-        state.isLate = false;
+    // One start may have found several.
+    for (const code of event === 'start' && typeof error === 'string' ? error.split(' ') : []) {
+      const damage = damageTexts.get(code);
+      const kind = code === 'journal-appended' ? code : 'cut-at-host';
+      if (damage !== undefined)
+        this.#tell(kind, link.seq, `at this start of the gate ${damage}; ${compare}`, head);
     }
     if (event !== 'checkpoint' && event !== 'retire') return;
     if (event === 'checkpoint' && record['head'] !== link.prev) {
@@ -398,13 +412,22 @@ export class Chain {
 
   #noteSignature(text: string, record: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
     const { state } = this;
+    const wasSigned = state.signedSeq > 0;
     const said = judgeSignature(text, record, this.#context.keys);
+    const isRetire = head.event === 'retire';
+    const { oldest_seq: oldest } = record;
+    // What retention of the host left counts by the record's own signature: a later one proves only that the record stood there.
+    const counts = said.kind === 'vouches' || (said.kind === 'none' && !wasSigned);
+    if (counts && typeof oldest === 'number' && oldest >= state.firstSeq) state.isLate = false;
     if (said.kind === 'vouches') {
       state.signedSeq = seq;
       state.unsignedMs = undefined;
       state.untrusted = undefined;
     } else if (said.kind === 'bad-signature') {
       this.#tell('bad-signature', seq, `${said.text}; ${compare}`, head);
+    } else if (isRetire && !counts) {
+      const why = said.kind === 'none' ? 'this record is not signed' : said.text;
+      this.#tell('untrusted', seq, `${why}, so it explains no gap at the host; ${compare}`, head);
     } else if (said.kind === 'untrusted' && state.untrusted === undefined) {
       const what = `${said.text}; put its key into "hosts", or look who runs this gate`;
       const finding = this.#finding('untrusted', seq, what, head);

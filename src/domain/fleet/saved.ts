@@ -18,8 +18,6 @@ export interface ChainState {
   firstSeq: number;
   /** It begins above 1, and nothing explains it yet. */
   isLate: boolean;
-  /** The segment before the first record, as that names it. */
-  before?: { readonly segment: string; readonly hash: string } | undefined;
   /** Lines since that record which are none. */
   garbage: number;
   /** The last records that were told to be missing: they may come late. */
@@ -30,7 +28,7 @@ export interface ChainState {
   behindSeq: number;
   time: string;
   storedMs: number;
-  /** Its last record says that the gate was stopped. */
+  /** The gate was stopped, and no start came since. */
   isStopped: boolean;
   /** Its last record that names a journal names another one. */
   isForeign: boolean;
@@ -158,7 +156,6 @@ const isChain = shape<ChainState>({
   hash: isText,
   firstSeq: isCount,
   isLate: isFlag,
-  before: maybe(shape({ segment: isText, hash: isText })),
   garbage: isCount,
   gapFrom: isCount,
   gapTo: isCount,

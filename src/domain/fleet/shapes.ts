@@ -27,6 +27,8 @@ export const findingKinds = [
   'unlinked',
   /** The host's records do not go on behind what the stream has: its own end was cut off, or put back from a copy. */
   'cut-at-host',
+  /** Records stand after an orderly stop that the next start did not write; or that start found some, and moved them away. */
+  'journal-appended',
   /** What was read earlier is not in the stream any more. */
   'cut-in-stream',
   /** The stream was removed and made anew. */

@@ -34,6 +34,8 @@ export type FoundCode =
   | 'audit-forked' // a receiver holds another journal under the id of this one
   | 'ship-away' // a receiver gets no records
   | 'audit-lost' // records never reached the disk
+  | 'audit-damaged' // the start found that the journal is not what its last checkpoint says
+  | 'journal-appended' // the start found lines that no run of the daemon wrote
   | 'loop-stalled' // nothing was served for a moment
   | 'login-failed' // many logins fail
   | 'key-refused' // an old key is still used
@@ -120,6 +122,9 @@ export interface JournalFacts {
   readonly unsyncedMs: number;
   readonly freeBytes: number | undefined;
   readonly lost: number;
+  /** What the start found. */
+  readonly isDamaged: boolean;
+  readonly isAppended: boolean;
   readonly directory: string;
 }
 
@@ -155,6 +160,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
     ...facts.sinks.flatMap(sinkAway),
     ...lostRecords(facts.journal),
+    ...touched(facts.journal),
     ...stalled(facts.stall),
     ...manyLogins(facts.failedLogins),
     ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
@@ -253,6 +259,26 @@ function lostRecords({ lost }: JournalFacts): FoundProblem[] {
       isDegrading: false,
     },
   ];
+}
+
+function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProblem[] {
+  const ask = `dovegate audit verify; find out who can write to ${directory}`;
+  const found: FoundProblem[] = [];
+  if (isDamaged)
+    found.push({
+      code: 'audit-damaged',
+      text: 'At the start, records that were signed were missing from the journal, or were other ones.',
+      try: ask,
+      isDegrading: false,
+    });
+  if (isAppended)
+    found.push({
+      code: 'journal-appended',
+      text: 'At the start, the journal had lines that no run of the daemon wrote. They were moved to a file *.appended, and are not signed.',
+      try: ask,
+      isDegrading: false,
+    });
+  return found;
 }
 
 function allDown(served: readonly BackendFacts[]): FoundProblem {

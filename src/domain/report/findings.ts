@@ -66,6 +66,12 @@ function sentenceOf({ kind, file, line, seq, text }: TrailFault): string {
       return `A signature is not right${place}: the checkpoint was changed or forged.`;
     case 'untrusted':
       return `The end of the journal is not signed by the key of this daemon${place}. Either another key signed it, or this journal is younger than a minute and has no signature yet.`;
+    case 'retire-untrusted':
+      return `A retire record (${seq ?? ''}) is not signed by a key that is trusted${place}: it explains no gap, and somebody other than the daemon wrote it.`;
+    case 'journal-appended':
+      return text.startsWith('the daemon found then')
+        ? `When dovegate was started (record ${seq ?? ''}), lines had been appended to the journal after the run before had ended. They were moved to a file *.appended.`
+        : `After the daemon had stopped, another program wrote records${seq === undefined ? '' : `, from ${seq} on`}${place}.`;
     case 'rewritten':
       return `${record} is not the one that was signed${place}: it was replaced later.`;
     case 'cut':

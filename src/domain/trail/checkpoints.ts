@@ -1,7 +1,8 @@
 // Checks the signatures of checkpoint and retire records, follows a key that names the next one, and compares a trail with the
 // checkpoint files beside it.
-// The rule: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
-// checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different.
+// The rules: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
+// checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different. A later signature proves that a record
+// stood there when it was made, not that its words are true: a retire record counts only by its own signature.
 
 import { bounds } from '../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
@@ -22,6 +23,8 @@ export type CheckpointFaultKind =
   | 'bad-signature'
   /** No trusted key vouches for the end of the trail, or for a checkpoint beside it. */
   | 'untrusted'
+  /** No trusted key signed this retire record, so it explains no gap. */
+  | 'retire-untrusted'
   /** A record is not the one that a checkpoint names. */
   | 'rewritten'
   /** Records that a checkpoint names are missing at the end. */
@@ -69,6 +72,8 @@ export function createCheckpointVerifier(
   let signedSeq: number | undefined;
   let signedTime: string | undefined;
   let signedBy: string | undefined;
+  /** The oldest record that retention left, by what counts itself; 0: nothing says so. */
+  let oldestSeq = 0;
   let isSeen = false;
   let unknown: CheckpointFault | undefined;
   /** Who signed last, and the key that it named as the next one. */
@@ -76,44 +81,21 @@ export function createCheckpointVerifier(
   let named: string | undefined;
   /** The first change of the key that nobody has accepted. */
   let change: CheckpointFault | undefined;
+  /** The key that signed first, and those that were named in its line. */
+  const firstKeys = new Set<string>();
   for (const { file, text } of kept) expect(file, text);
 
   return {
-    /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
-    judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void {
+    /**
+     * For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. True: it counts by its own
+     * signature, or, where no key was given and nothing is signed, without one.
+     */
+    judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): boolean {
       isSeen = true;
-      const { key, next_key: nextKey, time } = record;
-      const signed = unsignedLine(text);
-      if (typeof key !== 'string' || signed === undefined) {
-        if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
-        return;
-      }
-      if (keys.size < keysMax) keys.add(key);
-      if (!isSignedBy(key, signed.text, signed.signature)) {
-        report({ kind: 'bad-signature', ...place, text: `the signature of key ${key} is not right` });
-        return;
-      }
-      const isOther = signer !== undefined && key !== signer && key !== named;
-      const changed = `key ${key} signs from here on, and ${signer} before, which did not name it`;
-      if (isOther) change ??= { kind: 'key-change', ...place, text: changed };
-      signer = key;
-      named = typeof nextKey === 'string' ? nextKey : undefined;
-      if (trust.size > 0 && !trust.has(key)) {
-        const untrusted = `key ${key} is not trusted`;
-        unknown ??=
-          isOther && record['action'] === 'key-change'
-            ? { kind: 'key-change', ...place, text: `${untrusted}: ${changed}` }
-            : { kind: 'untrusted', ...place, text: untrusted };
-        return;
-      }
-      unknown = undefined;
-      signedSeq = place.seq;
-      signedTime = typeof time === 'string' ? time : undefined;
-      signedBy = key;
-      // What somebody is trusted for is everything before his signature.
-      if (accepted.has(key)) change = undefined;
-      if (trust.size > 0 && named !== undefined) trust.add(named);
-      if (accepted.has(key) && named !== undefined) accepted.add(named);
+      const counts = isTrusted(text, record, place);
+      const { oldest_seq: oldest } = record;
+      if (counts && typeof oldest === 'number') oldestSeq = Math.max(oldestSeq, oldest);
+      return counts;
     },
     /** For every record whose chain is right. Cheap: nearly all of them are none that a checkpoint beside the trail names. */
     compare(seq: number, hash: string, file: string, line: number): void {
@@ -123,6 +105,10 @@ export function createCheckpointVerifier(
       if (found.hash === hash) return;
       const text = `the record is not the one that ${found.file} names`;
       report({ kind: 'rewritten', file, line, seq, text });
+    },
+    /** The oldest record that retention left, as the records that count say; 0: none does. */
+    get oldestSeq() {
+      return oldestSeq;
     },
     /**
      * At the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: everything up to here is under a signature, of a trusted
@@ -148,6 +134,55 @@ export function createCheckpointVerifier(
       return { signedSeq, signedTime, signedBy, keys: [...keys] };
     },
   };
+
+  function isTrusted(text: string, record: Readonly<Record<string, unknown>>, place: Place): boolean {
+    const { key, next_key: nextKey, time } = record;
+    const isRetire = record['event'] === 'retire';
+    const signed = unsignedLine(text);
+    if (typeof key !== 'string' || signed === undefined) {
+      if (isRetire && (trust.size > 0 || keys.size > 0)) reportRetire(record, place, 'is not signed');
+      else if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
+      return trust.size === 0 && keys.size === 0;
+    }
+    if (keys.size < keysMax) keys.add(key);
+    if (!isSignedBy(key, signed.text, signed.signature)) {
+      report({ kind: 'bad-signature', ...place, text: `the signature of key ${key} is not right` });
+      return false;
+    }
+    const isOther = signer !== undefined && key !== signer && key !== named;
+    const changed = `key ${key} signs from here on, and ${signer} before, which did not name it`;
+    if (isOther) change ??= { kind: 'key-change', ...place, text: changed };
+    if (signer === undefined) firstKeys.add(key);
+    signer = key;
+    named = typeof nextKey === 'string' ? nextKey : undefined;
+    if (firstKeys.has(key) && named !== undefined) firstKeys.add(named);
+    if (trust.size > 0 && !trust.has(key)) {
+      // The keys before the first trusted one: what that one signed over is what the person who trusts it has accepted.
+      const isBefore = signedSeq === undefined && firstKeys.has(key);
+      if (isRetire && !isBefore) reportRetire(record, place, `is signed by key ${key}, which is not trusted`);
+      const untrusted = `key ${key} is not trusted`;
+      unknown ??=
+        isOther && record['action'] === 'key-change'
+          ? { kind: 'key-change', ...place, text: `${untrusted}: ${changed}` }
+          : { kind: 'untrusted', ...place, text: untrusted };
+      return isBefore;
+    }
+    unknown = undefined;
+    signedSeq = place.seq;
+    signedTime = typeof time === 'string' ? time : undefined;
+    signedBy = key;
+    // What somebody is trusted for is everything before his signature.
+    if (accepted.has(key)) change = undefined;
+    if (trust.size > 0 && named !== undefined) trust.add(named);
+    if (accepted.has(key) && named !== undefined) accepted.add(named);
+    return true;
+  }
+
+  function reportRetire({ segment }: Readonly<Record<string, unknown>>, place: Place, why: string): void {
+    const what = typeof segment === 'string' ? `the retire record of ${segment}` : 'this retire record';
+    const text = `${what} ${why}, so it explains no gap: find out who wrote it`;
+    report({ kind: 'retire-untrusted', ...place, text });
+  }
 
   function expect(file: string, text: string): void {
     const line = text.trimEnd();

@@ -4,13 +4,14 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
-import { formatTime, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import { formatTime, isObject, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
   type Fault,
   type KeptCheckpoint,
 } from './checkpoints.js';
+import { createRunEnds } from './run-ends.js';
 
 export type { KeptCheckpoint };
 
@@ -36,7 +37,9 @@ export type TrailFaultKind =
   /** Time goes back, and no clock record says so. */
   | 'clock-back'
   /** The record belongs to another journal. */
-  | 'foreign';
+  | 'foreign'
+  /** Records stand after an orderly stop that the next start did not write; or that start found some, and moved them away. */
+  | 'journal-appended';
 
 export type TrailFault = Fault<TrailFaultKind>;
 
@@ -127,7 +130,9 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-cut', 'records that the last checkpoint named were missing before this one'],
   ['journal-rewritten', 'the record that the last checkpoint named was another one'],
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
+  ['journal-removed', 'segments at the beginning were missing that retention had left'],
 ]);
+const appendedCode = 'journal-appended';
 
 /** What a start record says of the memory of the run before, by its key `ring`. */
 const ringText: ReadonlyMap<unknown, string> = new Map([
@@ -135,6 +140,15 @@ const ringText: ReadonlyMap<unknown, string> = new Map([
   ['damaged', 'the memory of the run before was damaged'],
   ['foreign', 'the memory of the run before was replaced, or the machine was started since'],
 ]);
+
+/** Which lines a start moved away, by its key `appended`. */
+function appendedText(appended: unknown): string {
+  const found = 'the daemon found then: lines were appended after the run before had ended';
+  if (!isObject(appended)) return found;
+  const { file, bytes } = appended;
+  const isOurs = typeof file === 'string' && /^\d{8,15}\.jsonl(\.gz)?\.appended(-\d{1,3})?$/.test(file);
+  return isOurs && typeof bytes === 'number' ? `${found}; ${bytes} bytes lie in ${file}` : found;
+}
 
 /** What may be missing before a start record; undefined: nothing that it knows of. */
 function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
@@ -165,8 +179,7 @@ export function createVerifier(options: TrailOptions) {
   const steps: ClockStep[] = [];
   /** Only ends of exchanges came after the last one. */
   let isStepNew = false;
-  /** Of the segment that stood before the first one, as a retire record names it. */
-  let retiredHash: unknown;
+  const ends = createRunEnds();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** In which order they came. */
   const files = new Map<string, number>();
@@ -178,7 +191,8 @@ export function createVerifier(options: TrailOptions) {
   /** After a fault: what the next record's `prev` should be is not known. */
   let isDoubtful = false;
   let gap: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
-  let before: { readonly name: string; readonly hash: unknown; readonly seq: number } | undefined;
+  /** Where it begins, if not with record 1: the fault that this is unless retention left it so. */
+  let begun: TrailFault | undefined;
   let beforeName: string | undefined;
   let lastTime = '';
   let firstRecordTime = '';
@@ -227,6 +241,7 @@ export function createVerifier(options: TrailOptions) {
       if (record !== undefined) look(event, text, record, link);
       followStep(event);
       if (!isNext) return;
+      tellAppended(event, bytes, record, link);
       checkpoints.compare(link.seq, link.hash, file, line);
       tellTime(event, time, link.seq);
       note(event, head, link.seq);
@@ -241,10 +256,9 @@ export function createVerifier(options: TrailOptions) {
       doubt(undefined, undefined);
     },
     finish(): Verdict {
-      if (before !== undefined && !options.isPart && retiredHash !== before.hash) {
-        const text = `${before.name} is missing, and no retire record explains it`;
-        fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
-      }
+      if (begun !== undefined && (firstSeq ?? 1) > checkpoints.oldestSeq) fault(begun);
+      const pending = ends.finish();
+      if (pending !== undefined) fault(pending);
       const place = { file, line: torn === undefined ? line : line - 1, seq: last?.seq };
       const signed = checkpoints.finish(place, firstSeq ?? 1);
       const order = (found: TrailFault) => files.get(found.file) ?? (found.line === 0 ? -1 : Infinity);
@@ -330,13 +344,20 @@ export function createVerifier(options: TrailOptions) {
 
   /** The first record that is fed. */
   function begin(link: Link, record: Readonly<Record<string, unknown>> | undefined): void {
+    if (options.isPart || (link.seq === 1 && link.prev === genesisHash)) return;
+    const kind = 'segment-missing';
     const name = record?.['segment'];
-    if (typeof name === 'string' && line === 1)
-      before = { name, hash: record?.['segment_hash'], seq: link.seq };
-    else if (!options.isPart && (link.seq !== 1 || link.prev !== genesisHash)) {
-      const text = `records 1 to ${link.seq - 1} are missing, and nothing explains it`;
-      fault({ kind: 'segment-missing', file, line, seq: 1, text });
-    }
+    const why = 'no signed record says that retention removed it';
+    begun =
+      typeof name === 'string' && line === 1
+        ? { kind, file: name, line: 0, seq: link.seq - 1, text: `${name} is missing, and ${why}` }
+        : {
+            kind,
+            file,
+            line,
+            seq: 1,
+            text: `records 1 to ${link.seq - 1} are missing, and nothing explains it`,
+          };
   }
 
   /** True, and told: this segment does not follow the one before. What it holds is followed by itself. */
@@ -380,18 +401,14 @@ export function createVerifier(options: TrailOptions) {
   /** What the journal says of itself. */
   function look(event: string, whole: string, record: Readonly<Record<string, unknown>>, link: Link): void {
     const { seq } = link;
-    if (event === 'checkpoint' || event === 'retire') checkpoints.judge(whole, record, { file, line, seq });
+    const counts =
+      (event === 'checkpoint' || event === 'retire') && checkpoints.judge(whole, record, { file, line, seq });
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
-    const { journal: id, format, segment, segment_hash: hash, error } = record;
-    if (event === 'retire' && typeof segment === 'string') {
-      if (segment === before?.name) retiredHash = hash;
-      noteRetired(retiredBy, record);
-    }
-    if (event === 'start' && damageText.has(error)) {
-      fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
-    }
+    const { journal: id, format, segment } = record;
+    if (event === 'retire' && counts && typeof segment === 'string') noteRetired(retiredBy, record);
+    if (event === 'start') tellDamage(record, seq);
     const text = event === 'start' ? forgottenText(record) : undefined;
     if (text !== undefined && forgotten.length < openShownMax)
       forgotten.push({ seq, file, line, time: String(record['time']), text });
@@ -400,6 +417,25 @@ export function createVerifier(options: TrailOptions) {
     if (typeof id !== 'string') return;
     journal ??= id;
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
+  }
+
+  function tellDamage({ error, appended }: Readonly<Record<string, unknown>>, seq: number): void {
+    // One start may have found several.
+    for (const code of typeof error === 'string' ? error.split(' ') : []) {
+      const text = damageText.get(code);
+      if (text !== undefined) fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${text}` });
+      if (code === appendedCode) fault({ kind: appendedCode, file, line, seq, text: appendedText(appended) });
+    }
+  }
+
+  function tellAppended(
+    event: string,
+    bytes: Buffer,
+    record: Readonly<Record<string, unknown>> | undefined,
+    link: Link,
+  ): void {
+    const found = ends.take(event, bytes, record, link, { file, line, seq: link.seq });
+    if (found !== undefined) fault(found);
   }
 
   function noteStep({ time, step_ms: stepMs }: Readonly<Record<string, unknown>>, seq: number): void {

@@ -112,7 +112,7 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     ...more,
   };
   const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
-  const nothingLeft = { recovered: 0, ring: undefined };
+  const nothingLeft = { recovered: 0, ring: undefined, isBeginningRemoved: false, appended: undefined };
   const driver = new Driver(
     options,
     thread,

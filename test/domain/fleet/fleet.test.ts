@@ -311,6 +311,91 @@ const table: readonly Tampering[] = [
     expected: [],
   },
   {
+    name: 'a retire record that nobody signed, under a later signature',
+    tamper: () => {
+      const gate = makeGate();
+      const hash = gate.ledger.hash;
+      gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
+      const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
+      gate.put({ time: gate.nowMs, event: 'retire', ...end });
+      gate.checkpoint();
+      return blocks(gate.lines.slice(16));
+    },
+    expected: [
+      ['untrusted', 'gate1', 18],
+      ['missing', 'gate1', 1],
+    ],
+  },
+  {
+    name: 'the same, signed by another key',
+    tamper: () => {
+      const gate = makeGate();
+      const stranger = new PaperGate(makeSignKey().secretPem);
+      const hash = gate.ledger.hash;
+      gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
+      stranger.ledger.resume(gate.ledger);
+      const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
+      gate.lines.push(stranger.ledger.sealSigned({ time: gate.nowMs, event: 'retire', ...end }));
+      gate.ledger.resume(stranger.ledger);
+      gate.checkpoint();
+      return blocks(gate.lines.slice(16));
+    },
+    expected: [
+      ['untrusted', 'gate1', 18],
+      ['missing', 'gate1', 1],
+    ],
+  },
+  {
+    name: 'the beginning is gone, and the last signed checkpoint says that retention left it so',
+    tamper: () => {
+      const gate = makeGate();
+      gate.checkpoint({ oldest_seq: 17 });
+      return blocks(gate.lines.slice(16));
+    },
+    expected: [],
+  },
+  {
+    name: 'a command after an orderly stop',
+    tamper: () => {
+      const gate = makeGate();
+      gate.put({ time: gate.nowMs, event: 'stop' });
+      gate.checkpoint({ action: 'stop' });
+      gate.exchanges(1);
+      gate.put({ time: gate.nowMs, event: 'start', journal, format: 1 });
+      gate.checkpoint();
+      return blocks(gate.lines);
+    },
+    expected: [['journal-appended', 'gate1', 19]],
+  },
+  {
+    name: 'a start that moved appended lines away, and found its beginning removed',
+    tamper: () => {
+      const gate = makeGate();
+      const error = 'journal-removed journal-appended';
+      gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error });
+      gate.checkpoint();
+      return blocks(gate.lines);
+    },
+    expected: [
+      ['cut-at-host', 'gate1', 17],
+      ['journal-appended', 'gate1', 17],
+    ],
+  },
+  {
+    name: 'an orderly stop, what a start writes first, and a start',
+    tamper: () => {
+      const gate = makeGate();
+      gate.put({ time: gate.nowMs, event: 'stop' });
+      gate.checkpoint({ action: 'stop' });
+      gate.put({ time: gate.nowMs, event: 'clock', step_ms: -5000 });
+      gate.put({ time: gate.nowMs, event: 'completion', session: 'S', id: 'X', outcome: 'unknown' });
+      gate.put({ time: gate.nowMs, event: 'start', journal, format: 1 });
+      gate.checkpoint();
+      return blocks(gate.lines);
+    },
+    expected: [],
+  },
+  {
     name: 'an exchange without end',
     tamper: () => {
       const gate = makeGate();

@@ -21,6 +21,8 @@ const journal: JournalFacts = {
   unsyncedMs: 1,
   freeBytes: 3 * 1024 ** 3,
   lost: 0,
+  isDamaged: false,
+  isAppended: false,
   directory: '/var/lib/dovegate/audit',
 };
 

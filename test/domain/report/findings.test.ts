@@ -115,6 +115,8 @@ const allKinds: Readonly<Record<TrailFaultKind, true>> = {
   'segment-missing': true,
   'clock-back': true,
   foreign: true,
+  'journal-appended': true,
+  'retire-untrusted': true,
   'bad-signature': true,
   untrusted: true,
   rewritten: true,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { formatTime, type JournalRecord, type OwnRecord } from '../../../src/domain/audit/record.js';
 import { createVerifier } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, nameOf, type PaperTrail, rehash, seal, started, verify } from './paper-trail.js';
 
@@ -299,6 +300,122 @@ void test('a segment that retention removed is explained by its retire record', 
   assert.deepEqual(told(trail), []);
   trail.segments.shift();
   assert.deepEqual(told(trail), [['segment-missing', nameOf(2), 0, 20]], 'but only that one');
+});
+
+/** The last two segments of a trail, whose first one was removed, with a retire record made by `sign`, and a signed checkpoint. */
+function removed(sign: (ledger: Ledger, retire: OwnRecord) => string, more: Partial<OwnRecord> = {}) {
+  const trail = makeTrail();
+  const ledger = new Ledger('dovegate test', key.secretPem, 'ab'.repeat(16));
+  const lines = trail.segments[2]?.lines ?? [];
+  const { seq, hash } = JSON.parse(lines.at(-1) ?? '');
+  const names = { journal: 'ab'.repeat(16), stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 };
+  ledger.resume({ ...names, seq, hash });
+  const { segment, segment_hash: end } = JSON.parse(second(trail)[0] ?? '');
+  const place = { segment, segment_hash: end, oldest_seq: 11, action: 'age', until: formatTime(started) };
+  lines.push(sign(ledger, { time: started + 600_000, event: 'retire', ...place }).trimEnd());
+  lines.push(ledger.sealSigned({ ...ledger.checkpoint(started + 600_000), ...more }).trimEnd());
+  trail.segments.shift();
+  return trail;
+}
+
+void test('a retire record that nobody signed explains nothing, whatever signs later', () => {
+  const trail = removed((ledger, retire) => ledger.seal(encodeBody(retire)));
+  assert.deepEqual(told(trail), [
+    ['segment-missing', nameOf(1), 0, 10],
+    ['retire-untrusted', nameOf(3), 11, 31],
+  ]);
+  assert.deepEqual(verify(trail).retired, [], 'nor is it told as an excuse');
+  const unsigned = told(trail, { trustedKeys: [] });
+  assert.deepEqual(unsigned[1]?.[0], 'retire-untrusted', 'also without a key: the journal is signed');
+});
+
+void test('one of another key, of another place or of another journal explains nothing either', () => {
+  const stranger = new Ledger('dovegate test', makeSignKey().secretPem, 'ab'.repeat(16));
+  const byStranger = removed((ledger, retire) => {
+    stranger.resume(ledger);
+    const line = stranger.sealSigned(retire);
+    ledger.resume(stranger);
+    return line;
+  });
+  assert.deepEqual(told(byStranger), [
+    ['segment-missing', nameOf(1), 0, 10],
+    ['retire-untrusted', nameOf(3), 11, 31],
+  ]);
+  // The signature of a true record, at another place: it covers seq and prev, and with them all of the journal before.
+  const other = new Ledger('dovegate test', key.secretPem, 'cd'.repeat(16));
+  const replayed = removed((ledger, retire) => {
+    const { key: by, signature } = JSON.parse(other.sealSigned(retire));
+    return ledger.seal(encodeBody({ ...retire, key: by, signature }));
+  });
+  assert.deepEqual(told(replayed), [
+    ['segment-missing', nameOf(1), 0, 10],
+    ['bad-signature', nameOf(3), 11, 31],
+  ]);
+});
+
+void test('the last signed checkpoint alone says what retention left', () => {
+  const trail = makeTrail();
+  trail.segments.shift();
+  assert.deepEqual(told(trail), [['segment-missing', nameOf(1), 0, 10]]);
+  const honest = removed((ledger) => ledger.seal(encodeBody({ time: started + 600_000, event: 'reload' })), {
+    oldest_seq: 11,
+  });
+  assert.deepEqual(told(honest), []);
+});
+
+void test('retire records of the keys before the one that a person accepted count, and none of a stranger between', () => {
+  const before = makeSignKey();
+  const first = makeTrail(before.secretPem);
+  const lines = first.segments[2]?.lines ?? [];
+  const { seq, hash } = JSON.parse(lines.at(-1) ?? '');
+  const old = new Ledger('dovegate test', before.secretPem, 'ab'.repeat(16));
+  old.resume({ journal: 'ab'.repeat(16), seq, hash, stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 });
+  const { segment, segment_hash: end } = JSON.parse(second(first)[0] ?? '');
+  const place = { segment, segment_hash: end, oldest_seq: 11 };
+  lines.push(old.sealSigned({ time: started + 600_000, event: 'retire', ...place }).trimEnd());
+  const now = new Ledger('dovegate test', key.secretPem, 'ab'.repeat(16));
+  now.resume(old);
+  lines.push(now.sealSigned({ ...now.checkpoint(started + 600_000), action: 'key-change' }).trimEnd());
+  first.segments.shift();
+  assert.deepEqual(told({ ...first, kept: [] }), []);
+});
+
+void test('after a stop and its checkpoint only a start may follow', () => {
+  const make = (between: readonly JournalRecord[], more: Partial<OwnRecord> = {}): PaperTrail => {
+    const lines: string[] = [];
+    const ledger = new Ledger('p', key.secretPem, 'ab');
+    seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+    lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+    seal(lines, ledger, { time: started, event: 'stop' });
+    lines.push(ledger.sealSigned({ ...ledger.checkpoint(started), action: 'stop' }).trimEnd());
+    const last = { last_seq: ledger.seq, last_hash: ledger.hash };
+    for (const record of between) seal(lines, ledger, record);
+    const start = { time: started, event: 'start', journal: 'ab', format: 1, ...last, ...more } as const;
+    seal(lines, ledger, start);
+    lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+    return { segments: [{ name: nameOf(1), lines }], kept: [] };
+  };
+  const named = { time: started, session: 'S', id: 'E' };
+  const unknown: JournalRecord = { ...named, event: 'completion', outcome: 'unknown', error: 'stopped' };
+  assert.deepEqual(told(make([])), []);
+  assert.deepEqual(told(make([{ time: started, event: 'clock', step_ms: 5000 }, unknown])), []);
+  const appended = (line: number) => ['journal-appended', nameOf(1), line, line];
+  for (const record of [
+    { ...named, event: 'admission', decision: 'allow' },
+    { ...named, event: 'completion', outcome: 'ok' },
+    { time: started, event: 'reload' },
+    { time: started, event: 'operator' },
+  ] as const)
+    assert.deepEqual(told(make([record]))[0], appended(5), record.event);
+  const other = { last_seq: 4, last_hash: 'ef'.repeat(32) };
+  assert.deepEqual(told(make([], other)), [appended(5)], 'a start that names another record');
+  assert.deepEqual(told(make([], { last_seq: 3, last_hash: '00' })), [appended(5)]);
+  const open = make([unknown]);
+  open.segments[0]?.lines.splice(5);
+  assert.deepEqual(told(open), [appended(5)], 'no start came');
+  const code = { error: 'journal-removed journal-appended' };
+  const kinds = told(make([], code)).map(([kind]) => kind);
+  assert.deepEqual(kinds, ['cut', 'journal-appended']);
 });
 
 void test('a part of a trail can be verified alone', () => {

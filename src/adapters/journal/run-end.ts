@@ -1,0 +1,385 @@
+// Where the run before ended, and what was written into the directory since. The last checkpoint lies beside the segments and, once more,
+// in `state`, which those who can write to the audit directory need not be able to write to.
+// The rules: after an orderly stop nothing may follow; whatever does is moved to a file `SEGMENT.appended` and never signed. After a crash
+// the records count that are chained after the last checkpoint. What retention left is taken from signed records only.
+
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { isSignedBy, readClaim, readLink, unsignedLine } from '../../domain/audit/ledger.js';
+import { parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
+import { inflateStart } from './compressed.js';
+import {
+  checkpointName,
+  fileName,
+  listSegments,
+  openIn,
+  openSegment,
+  readIn,
+  removeSegment,
+  type Segment,
+  syncDirectory,
+  withFile,
+  writeWhole,
+} from './segments.js';
+import { readLines } from './trail.js';
+
+/** The file in `state` with the last checkpoint, and a second line with what a start must know besides. */
+export const runEndName = 'audit-end.json';
+
+/** A checkpoint that was certainly on disk. */
+export interface KnownEnd {
+  /** Its line, without LF. */
+  readonly line: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly journal: string | undefined;
+  /** The oldest record that retention had left. */
+  readonly oldestSeq: number | undefined;
+  readonly key: string | undefined;
+  readonly nextKey: string | undefined;
+  /** It ends an orderly stop. */
+  readonly isStop: boolean;
+}
+
+/** What `state` says. */
+interface KeptEnd extends KnownEnd {
+  readonly directory: string;
+  /** A run began after it: records may follow. */
+  readonly hasBegun: boolean;
+  /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
+  readonly reportedSeq: number;
+}
+
+/** What a start knows of the end of the run before. */
+export interface RunEnd {
+  /** The last checkpoint of all that count; undefined: there is none. */
+  readonly known: KnownEnd | undefined;
+  readonly isOrderly: boolean;
+  readonly reportedSeq: number;
+  /** `state` knows another journal in this directory. */
+  readonly isOther: boolean;
+  readonly keys: ReadonlySet<string>;
+}
+
+/** Kept of the appended lines of one start at most; length and hash in the start record are those of all. */
+const appendedBytesMax = 64 << 20;
+/** Files with appended lines beside one segment at most; above that only length and hash are recorded. */
+const appendedFilesMax = 16;
+/** Records after the last checkpoint whose signatures are checked at a start at most: a crash leaves a few. */
+const checkedMax = 256;
+const chunkBytes = 1 << 20;
+
+/** The checkpoint in a line; undefined: it is none as it was written. */
+export function readEndLine(text: string | undefined): KnownEnd | undefined {
+  if (text === undefined) return undefined;
+  const link = readLink(Buffer.from(text));
+  const record = parseLine(text);
+  if (link === undefined || !link.isIntact || record === undefined) return undefined;
+  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action } = record;
+  if (key !== undefined && !isRightlySigned(text, key)) return undefined;
+  return {
+    line: text,
+    seq: link.seq,
+    hash: link.hash,
+    journal: wordOf(journal),
+    oldestSeq: typeof oldestSeq === 'number' ? oldestSeq : undefined,
+    key: wordOf(key),
+    nextKey: wordOf(nextKey),
+    isStop: record['event'] === 'checkpoint' && action === 'stop',
+  };
+}
+
+function wordOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function isRightlySigned(text: string, key: unknown): boolean {
+  const signed = unsignedLine(text);
+  return typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
+}
+
+/** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
+export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined): RunEnd {
+  const beside = readEndLine(readIn(directory, checkpointName)?.trimEnd());
+  const found = state === undefined ? undefined : readKept(state);
+  // Of another directory: the setting was changed.
+  const kept = found?.directory === directory ? found : undefined;
+  // An empty directory is the beginning of a new journal, which operators may want.
+  const isEmpty = beside === undefined && listSegments(directory).length === 0;
+  const journal = isEmpty ? undefined : (beside?.journal ?? journalIn(directory));
+  const isOther = kept !== undefined && journal !== undefined && kept.journal !== journal;
+  const own = kept === undefined || isOther || isEmpty ? undefined : kept;
+  const sources = own ?? beside;
+  const keys = new Set([ownKey, sources?.key, sources?.nextKey].filter((key) => key !== undefined));
+  // Where this journal was signed, an unsigned checkpoint, or one of a stranger, says nothing.
+  const counts = beside !== undefined && (own?.key === undefined || keys.has(beside.key ?? ''));
+  const known = counts && beside.seq >= (own?.seq ?? 0) ? beside : own;
+  const isOrderly = known?.isStop === true && !(own?.hasBegun === true && own.seq === known.seq);
+  return { known, isOrderly, reportedSeq: own?.reportedSeq ?? 0, isOther, keys };
+}
+
+/** The journal's id, as its first record has it. */
+function journalIn(directory: string): string | undefined {
+  const [first] = listSegments(directory);
+  return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
+}
+
+function readKept(state: string): KeptEnd | undefined {
+  const [line, more = ''] = readIn(state, runEndName)?.split('\n') ?? [];
+  const end = readEndLine(line);
+  const { directory, has_begun: hasBegun, reported_seq: reportedSeq } = parseLine(more) ?? {};
+  if (end === undefined || typeof directory !== 'string') return undefined;
+  const reported = typeof reportedSeq === 'number' ? reportedSeq : 0;
+  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported };
+}
+
+/** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
+export function readStateCopy(
+  state: string,
+  directory: string,
+): { readonly file: string; readonly text: string } | undefined {
+  const kept = readKept(state);
+  return kept?.directory === directory ? { file: join(state, runEndName), text: kept.line } : undefined;
+}
+
+/** Writes the copy in `state`; never throws: the next checkpoint writes it again. */
+export function keepRunEnd(
+  state: string,
+  line: string,
+  { directory, hasBegun, reportedSeq }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq'>,
+): void {
+  const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
+  try {
+    writeWhole(state, runEndName, `${line}\n${more}\n`);
+  } catch {
+    // The copy beside the segments is there.
+  }
+}
+
+/** What a start found after the end of the run before. */
+export interface Followed {
+  /** Lines that were moved away; undefined: none. */
+  readonly appended: TornTail | undefined;
+  /** The oldest record that retention left, as signed records say; undefined: none does. */
+  readonly oldestSeq: number | undefined;
+  /** The checkpoint of an orderly stop, after which nothing is left; undefined: the run before did not end so. */
+  readonly stopLine: string | undefined;
+  /** The last checkpoint is not there. */
+  readonly isLost: boolean;
+}
+
+/**
+ * Follows the segments from the last checkpoint on, and moves away what no run of the daemon wrote there. Nothing is moved where the
+ * checkpoint itself is not found: that is damage of another kind.
+ */
+export function followRunEnd(directory: string, { known, isOrderly, keys }: RunEnd): Followed {
+  const nothing = { appended: undefined, oldestSeq: known?.oldestSeq, stopLine: undefined };
+  if (known === undefined) return { ...nothing, isLost: false };
+  const place = findRecord(directory, known);
+  if (place === undefined) return { ...nothing, isLost: true };
+  const [first, ...later] = listSegments(directory).filter(({ number }) => number >= place.number);
+  let last = { seq: known.seq, hash: known.hash };
+  let oldestSeq = known.oldestSeq;
+  let stopLine = isOrderly ? known.line : undefined;
+  /** A line there is none: the next one may follow it. */
+  let isDoubtful = false;
+  let checked = 0;
+  const takeSigned = (text: string): void => {
+    const event = readHead(text)?.event;
+    if (checked >= checkedMax || (event !== 'checkpoint' && event !== 'retire')) return;
+    checked += 1;
+    const { key, oldest_seq: oldest, action } = parseLine(text) ?? {};
+    if (keys.size > 0 && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return;
+    if (typeof oldest === 'number') oldestSeq = Math.max(oldestSeq ?? 0, oldest);
+    // The stop itself was written, and its copies were not.
+    if (event === 'checkpoint' && action === 'stop') stopLine = text;
+  };
+  /** Where in a segment something begins that no run wrote; undefined: nowhere. */
+  const follow = (name: string, from: number): number | undefined => {
+    let begin = from;
+    let foreign: number | undefined;
+    withFile(openSegment(directory, name), (descriptor) =>
+      readLines(descriptor, from, ({ bytes, end, isWhole }) => {
+        const link = isWhole ? readLink(bytes) : undefined;
+        const isChained = link !== undefined && (isDoubtful ? link.seq > last.seq : link.prev === last.hash);
+        if (stopLine !== undefined || (link?.isIntact === true && !isChained)) {
+          foreign = begin;
+          return false;
+        }
+        begin = end;
+        isDoubtful = link?.isIntact !== true;
+        last = link ?? last;
+        if (link?.isIntact === true) takeSigned(bytes.toString('utf8'));
+        return true;
+      }),
+    );
+    return foreign;
+  };
+  let rest: readonly Segment[] = first === undefined ? [] : [first, ...later];
+  for (let from: number | undefined = place.end; rest.length > 0; from = 0) {
+    const [segment, ...others] = rest;
+    if (segment === undefined || (segment.isCompressed && stopLine === undefined)) break;
+    const isWhole = from === 0 && stopLine !== undefined;
+    const foreign = isWhole ? 0 : follow(segment.name, from);
+    if (foreign !== undefined)
+      return { appended: moveAway(directory, rest, foreign), oldestSeq, stopLine, isLost: false };
+    rest = others;
+  }
+  return { appended: undefined, oldestSeq, stopLine, isLost: false };
+}
+
+/** Segments that claim to hold the record, and are looked through for it. Those of the journal are one, or two. */
+const candidatesMax = 8;
+
+/** The segment that holds a record, and where in it the record ends. A compressed one is made plain. */
+function findRecord(
+  directory: string,
+  { seq, hash }: KnownEnd,
+): { readonly number: number; readonly end: number } | undefined {
+  const begun = listSegments(directory).map((segment) => {
+    const claim = readClaim(Buffer.from(firstLine(directory, segment)));
+    return { segment, beginSeq: claim?.seq ?? 0 };
+  });
+  // The newest first; of a segment and its copy under a later number, the segment.
+  const candidates = begun
+    .filter(({ beginSeq }) => beginSeq <= seq)
+    .toSorted((one, other) => other.beginSeq - one.beginSeq || one.segment.number - other.segment.number);
+  for (const { segment } of candidates.slice(0, candidatesMax)) {
+    if (segment.isCompressed && !makePlain(directory, segment)) continue;
+    let found: number | undefined;
+    withFile(openSegment(directory, segment.name), (descriptor) =>
+      readLines(descriptor, 0, ({ bytes, end, isWhole }) => {
+        const isSame = isWhole && readClaim(bytes)?.hash === hash && readLink(bytes)?.isIntact === true;
+        found = isSame ? end : undefined;
+        return found === undefined;
+      }),
+    );
+    if (found !== undefined) return { number: segment.number, end: found };
+  }
+  return undefined;
+}
+
+/** No segment of ours has more text. */
+const plainBytesMax = 1 << 30;
+
+/** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
+function makePlain(directory: string, segment: Segment): boolean {
+  try {
+    const text = gunzipSync(readFileSync(join(directory, fileName(segment))), {
+      maxOutputLength: plainBytesMax,
+    });
+    writeWhole(directory, segment.name, text);
+    removeSegment(directory, fileName(segment));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Of the first segment what follows `from`, and all later ones. Says of the first what moved where; of several, bytes of all. */
+function moveAway(directory: string, segments: readonly Segment[], from: number): TornTail | undefined {
+  let first: TornTail | undefined;
+  for (const [index, segment] of segments.entries()) {
+    const isPart = index === 0 && from > 0;
+    const moved = isPart ? moveEnd(directory, segment.name, from) : moveWhole(directory, segment);
+    first = first === undefined ? moved : { ...first, bytes: first.bytes + moved.bytes };
+  }
+  syncDirectory(directory);
+  return first;
+}
+
+function moveEnd(directory: string, name: string, from: number): TornTail {
+  return withFile(openSegment(directory, name), (source) => {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    const digest = createHash('sha256');
+    const file = freeName(directory, name);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const target = file === undefined ? undefined : openIn(directory, file, flags);
+    let bytes = 0;
+    try {
+      for (;;) {
+        const read = readSync(source, chunk, 0, chunkBytes, from + bytes);
+        if (read === 0) break;
+        digest.update(chunk.subarray(0, read));
+        const room = Math.max(0, appendedBytesMax - bytes);
+        if (target !== undefined) writeFileSync(target, chunk.subarray(0, Math.min(read, room)));
+        bytes += read;
+      }
+      if (target !== undefined) fsyncSync(target);
+    } finally {
+      if (target !== undefined) closeSync(target);
+    }
+    syncDirectory(directory);
+    ftruncateSync(source, from);
+    fsyncSync(source);
+    return { file: file ?? '', bytes, sha256: digest.digest('hex') };
+  });
+}
+
+/** Under another name the file takes no more room than before. */
+function moveWhole(directory: string, segment: Segment): TornTail {
+  const name = fileName(segment);
+  const path = join(directory, name);
+  const digest = createHash('sha256');
+  let bytes = 0;
+  withFile(openSegment(directory, name), (source) => {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    for (let read = 1; read > 0; bytes += read) {
+      read = readSync(source, chunk, 0, chunkBytes, bytes);
+      digest.update(chunk.subarray(0, read));
+    }
+  });
+  const file = freeName(directory, name);
+  // Fails where the name is taken; rename(2) would replace that file.
+  if (file !== undefined) linkSync(path, join(directory, file));
+  unlinkSync(path);
+  return { file: file ?? '', bytes, sha256: digest.digest('hex') };
+}
+
+/** Undefined: there are too many. */
+function freeName(directory: string, name: string): string | undefined {
+  const taken = new Set(readdirSync(directory));
+  for (let count = 1; count <= appendedFilesMax; count += 1) {
+    const file = count === 1 ? `${name}.appended` : `${name}.appended-${count}`;
+    if (!taken.has(file)) return file;
+  }
+  return undefined;
+}
+
+/** The first record that is there; undefined: its line cannot be read. */
+export function firstSeqIn(directory: string): number | undefined {
+  const [first] = listSegments(directory);
+  return first === undefined ? undefined : readClaim(Buffer.from(firstLine(directory, first)))?.seq;
+}
+
+/** A first record is a line of at most 7 KiB; compressed, so many bytes of a file hold it all the more. */
+const headBytes = 65_536;
+
+function firstLine(directory: string, segment: Segment): string {
+  try {
+    const path = join(directory, fileName(segment));
+    const head = withFile(openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW), (descriptor) => {
+      const bytes = Buffer.alloc(Math.min(headBytes, fstatSync(descriptor).size));
+      return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0));
+    });
+    const text = segment.isCompressed ? inflateStart(head) : head;
+    return text.toString('utf8', 0, Math.max(0, text.indexOf(0x0a)));
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,79 @@
+// Where a run of the daemon ends and the next one begins: after `stop` and its checkpoint only a start may follow, and every start names
+// the last record of the run before. Used by the verifier of one journal, and in part by that of many.
+// The rule: before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left open, and what the
+// memory of the run before held. Anything else after a stop was written by another program.
+
+import type { Link } from '../audit/ledger.js';
+import { readWord } from '../audit/record.js';
+import type { Fault, Place } from './checkpoints.js';
+
+type AppendedFault = Fault<'journal-appended'>;
+
+/** Hashes of the last records: more than a start writes before its own record, where few exchanges were open. */
+const recentMax = 512;
+
+/** Whether a start writes such a record before its own. `line`: the whole line, or as much of it as has the outcome. */
+export function isOpening(event: string, line: () => string): boolean {
+  if (event === 'checkpoint' || event === 'clock' || event === 'start') return true;
+  return event === 'completion' && readWord(line(), 'outcome') === 'unknown';
+}
+
+export function createRunEnds() {
+  /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
+  let at: 'running' | 'stopped' | 'started' = 'running';
+  /** What a start may write first, after a stop: where it begins. */
+  let pending: AppendedFault | undefined;
+  /** The last record that no start writes before its own. */
+  let otherSeq = 0;
+  const seqs = new Float64Array(recentMax);
+  const hashes: string[] = [];
+
+  return {
+    /** For each record that follows the one before. */
+    take(
+      event: string,
+      bytes: Buffer,
+      record: Readonly<Record<string, unknown>> | undefined,
+      { seq, hash }: Link,
+      place: Place,
+    ): AppendedFault | undefined {
+      let found: AppendedFault | undefined;
+      const isFirst = isOpening(event, () => bytes.toString('latin1'));
+      if (event === 'start') found = compare(record ?? {}, place);
+      else if (at !== 'running' && !isFirst) {
+        const text = 'this record and those after it were written after the daemon had stopped';
+        found = { kind: 'journal-appended', ...place, text };
+        at = 'running';
+      } else if (at === 'stopped' && event !== 'checkpoint') {
+        const text = 'the daemon had stopped, and this record is not followed by a start';
+        pending ??= { kind: 'journal-appended', ...place, text };
+      }
+      if (event === 'stop') at = 'stopped';
+      else if (event === 'start' && at === 'stopped') at = 'started';
+      else if (event === 'checkpoint' && at === 'started') at = 'running';
+      if (at !== 'stopped') pending = undefined;
+      if (!isFirst) otherSeq = seq;
+      seqs[seq % recentMax] = seq;
+      hashes[seq % recentMax] = hash;
+      return found;
+    },
+    /** At the end of the trail. */
+    finish(): AppendedFault | undefined {
+      return pending;
+    },
+  };
+
+  function compare(
+    { last_seq: lastSeq, last_hash: lastHash, recovered }: Readonly<Record<string, unknown>>,
+    place: Place,
+  ): AppendedFault | undefined {
+    if (typeof lastSeq !== 'number' || typeof lastHash !== 'string') return undefined;
+    const slot = lastSeq % recentMax;
+    const isOther = seqs[slot] === lastSeq && hashes[slot] !== lastHash;
+    const isBetween = recovered === undefined && otherSeq > lastSeq;
+    if (!isOther && !isBetween) return undefined;
+    const what = isOther ? 'is another one here' : `is not the last one before it: record ${otherSeq} is`;
+    const text = `this start names record ${lastSeq} as the last of the run before, which ${what}`;
+    return { kind: 'journal-appended', ...place, text };
+  }
+}

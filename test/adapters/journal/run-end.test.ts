@@ -1,0 +1,360 @@
+// What a start makes of a directory that somebody wrote to since the run before: moved away, reported, bounded; and what it leaves alone.
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import type { Found, Order, Report } from '../../../src/adapters/journal/handover.js';
+import { runEndName } from '../../../src/adapters/journal/run-end.js';
+import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import { admission, completion } from './opening.js';
+import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';
+import { createSharedRing, type SharedRing } from './shared-ring.js';
+
+const key = makeSignKey();
+const first = '00000001.jsonl';
+
+/** A directory for segments and one for the state of the daemon. */
+interface Place {
+  readonly directory: string;
+  readonly state: string;
+}
+
+interface Run {
+  readonly writer: Writer;
+  readonly ring: SharedRing;
+  readonly found: Found;
+}
+
+function placeFor(t: TestContext): Place {
+  const parent = temporaryDirectory(t);
+  const state = join(parent, 'state');
+  mkdirSync(state, { mode: 0o700 });
+  return { directory: join(parent, 'audit'), state };
+}
+
+function carry(writer: Writer, order: Order): Report {
+  const report = writer.carryOut(order);
+  if (report.kind !== 'lock' || !('lock' in order)) return report;
+  return writer.carryOut({ ...order, lock: report.descriptor });
+}
+
+function start(
+  { directory, state }: Place,
+  secretPem: string | null = key.secretPem,
+  segmentBytes = 1 << 20,
+): Run {
+  const ring = createSharedRing();
+  const memory = { path: undefined, bytes: 1 << 20 };
+  const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
+  const signKey = secretPem ?? undefined;
+  const places = { directory, stateDirectory: state, segmentBytes, signKey, memory };
+  const writer = createWriter({ ...names, ...places }, 'ab'.repeat(16));
+  writer.attach(ring.reader());
+  const report = carry(writer, { do: 'open', lock: undefined, wallMs: Date.now() });
+  assert.equal(report.kind, 'opened', JSON.stringify(report));
+  assert.ok(report.kind === 'opened');
+  return { writer, ring, found: report.found };
+}
+
+function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): void {
+  for (const record of records) assert.ok(ring.writer.publish(encodeBody(record), ring.writer.dataBytes));
+  const flushed = writer.flush(ring.writer.head, 0);
+  assert.ok(flushed !== undefined && !('kind' in flushed && flushed.kind === 'failed'));
+  const { tail } = ring.reader();
+  assert.ok(tail !== undefined);
+  ring.writer.tail = tail;
+}
+
+function checkpoint({ writer, ring }: Run): void {
+  assert.equal(
+    carry(writer, { do: 'checkpoint', behind: ring.writer.head, wallMs: Date.now() }).kind,
+    'written',
+  );
+}
+
+function stop({ writer, ring }: Run): void {
+  assert.equal(carry(writer, { do: 'stop', behind: ring.writer.head, wallMs: Date.now() }).kind, 'stopped');
+}
+
+function textOf({ directory }: Place, file = segmentFiles(directory).at(-1) ?? ''): string {
+  return readFileSync(join(directory, file), 'utf8');
+}
+
+/** Lines with a right chain after the last one; `prev` of the first may be another one. */
+function append(place: Place, records: readonly JournalRecord[], file?: string, from?: string): string {
+  const last = JSON.parse(textOf(place).trimEnd().split('\n').at(-1) ?? '');
+  let { seq } = last;
+  let prev = from ?? last.hash;
+  const lines = records.map((record) => {
+    seq += 1;
+    const sealed = sealLine(seq, encodeBody(record), prev);
+    prev = sealed.hash;
+    return sealed.line;
+  });
+  const name = file ?? segmentFiles(place.directory).at(-1) ?? '';
+  writeFileSync(join(place.directory, name), lines.join(''), { flag: 'a', mode: 0o600 });
+  return lines.join('');
+}
+
+function asideOf({ directory }: Place): string[] {
+  return readdirSync(directory).filter((name) => name.includes('.appended'));
+}
+
+async function faultsOf({ directory }: Place, trustedKeys = [key.key]): Promise<string[]> {
+  const { faults } = await verifyTrail(findTrail([directory]), {
+    trustedKeys,
+    fromSeq: undefined,
+    faultsMax: 20,
+  });
+  return faults.map(({ kind }) => kind);
+}
+
+/** A journal that was stopped in order. */
+function stopped(t: TestContext): Place {
+  const place = placeFor(t);
+  const run = start(place);
+  write(run, admission('A'), completion('A'));
+  stop(run);
+  return place;
+}
+
+const forged = [admission('X'), completion('X')];
+
+void test('an orderly stop leaves its checkpoint beside the segments and in state; the next start names it', async (t) => {
+  const place = stopped(t);
+  const [kept = ''] = readFileSync(join(place.state, runEndName), 'utf8').split('\n');
+  assert.equal(kept, readFileSync(join(place.directory, 'checkpoint.json'), 'utf8').trimEnd());
+  assert.equal(statSync(join(place.state, runEndName)).mode & 0o7777, 0o600);
+  const last = JSON.parse(kept);
+  assert.equal(last.action, 'stop');
+  const run = start(place);
+  stop(run);
+  const found = readWhole(place.directory).findLast(({ event }) => event === 'start');
+  assert.deepEqual([found?.['last_seq'], found?.['last_hash']], [last.seq, last.hash]);
+  assert.deepEqual(await faultsOf(place), []);
+  assert.deepEqual(asideOf(place), []);
+});
+
+void test('appended after a stop: moved away as it was, whatever lies in it, also where the copies of the checkpoint are gone', async (t) => {
+  const tricks: Readonly<Record<string, (place: Place) => void>> = {
+    'as it is': () => undefined,
+    'checkpoint.json removed': ({ directory }) => rmSync(join(directory, 'checkpoint.json')),
+    'the copy in state removed': ({ state }) => rmSync(join(state, runEndName)),
+    'checkpoint.json rolled back': ({ directory }) => {
+      const [, line] = readFileSync(join(directory, first), 'utf8').split('\n');
+      writeFileSync(join(directory, 'checkpoint.json'), `${line}\n`);
+    },
+    'checkpoint.json forged': (place) => {
+      const ledger = new Ledger('dovegate test', makeSignKey().secretPem, 'ab'.repeat(16));
+      const { seq, hash } = JSON.parse(textOf(place).trimEnd().split('\n').at(-1) ?? '');
+      const names = { journal: 'ab'.repeat(16), stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 };
+      ledger.resume({ ...names, seq, hash });
+      writeFileSync(
+        join(place.directory, 'checkpoint.json'),
+        ledger.sealSigned(ledger.checkpoint(Date.now())),
+      );
+    },
+  };
+  for (const [name, trick] of Object.entries(tricks)) {
+    const place = stopped(t);
+    const signed = textOf(place);
+    trick(place);
+    const lines = append(place, forged);
+    writeFileSync(join(place.directory, first), 'no record\n{"seq":', { flag: 'a' });
+    const run = start(place);
+    assert.deepEqual(run.found.appended?.file, `${first}.appended`, name);
+    stop(run);
+    assert.equal(textOf(place, `${first}.appended`), `${lines}no record\n{"seq":`);
+    assert.ok(textOf(place, first).startsWith(signed));
+    assert.deepEqual(await faultsOf(place), ['journal-appended'], name);
+  }
+});
+
+void test('a segment of its own, a compressed one, and the last one compressed with what was appended', async (t) => {
+  const place = stopped(t);
+  append(place, forged, '00000002.jsonl');
+  const second = start(place);
+  assert.equal(second.found.appended?.file, '00000002.jsonl.appended');
+  stop(second);
+  const text = textOf(place) + append(place, forged, '00000009.jsonl');
+  rmSync(join(place.directory, '00000009.jsonl'));
+  writeFileSync(join(place.directory, '00000009.jsonl.gz'), gzipSync(text), { mode: 0o600 });
+  const third = start(place);
+  assert.equal(third.found.appended?.file, '00000009.jsonl.gz.appended');
+  stop(third);
+  const signed = textOf(place, first);
+  append(place, forged);
+  writeFileSync(join(place.directory, `${first}.gz`), gzipSync(readFileSync(join(place.directory, first))));
+  rmSync(join(place.directory, first));
+  const fourth = start(place);
+  assert.equal(fourth.found.appended?.file, `${first}.appended`);
+  stop(fourth);
+  assert.ok(textOf(place, first).startsWith(signed));
+  assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
+});
+
+void test('names are never taken twice, and there is a bound for files and for bytes', async (t) => {
+  const place = stopped(t);
+  for (let count = 1; count <= 16; count += 1)
+    writeFileSync(join(place.directory, `${first}.appended${count === 1 ? '' : `-${count}`}`), `${count}`);
+  append(place, forged);
+  const run = start(place);
+  assert.equal(run.found.appended?.file, '');
+  assert.ok((run.found.appended?.bytes ?? 0) > 0);
+  stop(run);
+  assert.equal(asideOf(place).length, 16);
+  assert.equal(textOf(place, `${first}.appended-2`), '2');
+  for (const name of asideOf(place)) rmSync(join(place.directory, name));
+  const bytes = (64 << 20) + 4096;
+  truncateSync(join(place.directory, first), statSync(join(place.directory, first)).size + bytes);
+  const large = start(place);
+  assert.equal(large.found.appended?.bytes, bytes);
+  stop(large);
+  assert.equal(statSync(join(place.directory, `${first}.appended`)).size, 64 << 20);
+});
+
+void test('after a crash the records count that are chained after the last checkpoint, and no others', async (t) => {
+  const place = placeFor(t);
+  const run = start(place);
+  write(run, admission('A'));
+  checkpoint(run);
+  write(run, completion('A'), admission('B'), completion('B'));
+  const genuine = textOf(place);
+  const again = start(place);
+  assert.equal(again.found.appended, undefined);
+  stop(again);
+  assert.ok(textOf(place).startsWith(genuine));
+  assert.deepEqual(await faultsOf(place), []);
+
+  const other = placeFor(t);
+  const crashed = start(other);
+  write(crashed, admission('A'), completion('A'));
+  const before = textOf(other);
+  const lines = append(other, forged, undefined, 'ef'.repeat(32));
+  const next = start(other);
+  assert.equal(next.found.appended?.bytes, lines.length);
+  stop(next);
+  assert.ok(textOf(other).startsWith(before));
+  assert.deepEqual(await faultsOf(other), ['journal-appended']);
+});
+
+void test('a start that is killed after its first record is no appended line for the next one', async (t) => {
+  const place = stopped(t);
+  const signed = textOf(place);
+  const run = start(place);
+  const whole = textOf(place).slice(signed.length);
+  const [startLine = ''] = whole.split('\n');
+  const kept = readFileSync(join(place.state, runEndName), 'utf8');
+  stop(run);
+  // As a kill left it: the start record is written, its checkpoint is not; `state` says that a run began.
+  writeFileSync(join(place.directory, first), `${signed}${startLine}\n`);
+  const stopLine = signed.trimEnd().split('\n').at(-1) ?? '';
+  writeFileSync(join(place.directory, 'checkpoint.json'), `${stopLine}\n`);
+  const [, more = ''] = kept.split('\n');
+  const begun = more.replace('"has_begun":false', '"has_begun":true');
+  assert.notEqual(begun, more);
+  writeFileSync(join(place.state, runEndName), `${stopLine}\n${begun}\n`);
+  const next = start(place);
+  assert.equal(next.found.appended, undefined);
+  stop(next);
+  assert.deepEqual(await faultsOf(place), []);
+});
+
+void test('removed segments: told once, and never signed away; what retention removed is no damage', async (t) => {
+  const place = placeFor(t);
+  const run = start(place, key.secretPem, 4096);
+  for (let count = 0; segmentFiles(place.directory).length < 5; count += 1)
+    write(run, admission(`E${count}`), completion(`E${count}`));
+  stop(run);
+  const {
+    seq,
+    segment,
+    segment_hash: end,
+  } = JSON.parse(textOf(place, '00000003.jsonl').split('\n')[0] ?? '');
+  rmSync(join(place.directory, first));
+  rmSync(join(place.directory, '00000002.jsonl'));
+  append(place, [
+    { time: Date.now(), event: 'retire', segment, segment_hash: end, oldest_seq: seq, action: 'age' },
+  ]);
+  // Unsigned too: what it says of the beginning is believed as little.
+  append(place, [
+    { time: Date.now(), event: 'checkpoint', oldest_seq: seq, journal: 'ab'.repeat(16), format: 1 },
+  ]);
+  const second = start(place);
+  assert.deepEqual([second.found.isBeginningRemoved, second.found.damage], [true, undefined]);
+  const begun = readWholeFrom(place).findLast((line) => line.includes('"event":"start"')) ?? '';
+  assert.match(begun, /"error":"journal-removed journal-appended"/);
+  stop(second);
+  assert.match(readFileSync(join(place.directory, 'checkpoint.json'), 'utf8'), /"oldest_seq":1,/);
+  const third = start(place);
+  assert.equal(third.found.isBeginningRemoved, false);
+  stop(third);
+  assert.deepEqual((await faultsOf(place)).toSorted(), ['cut', 'journal-appended', 'segment-missing']);
+
+  const honest = placeFor(t);
+  const tended = start(honest, key.secretPem, 4096);
+  for (let count = 0; segmentFiles(honest.directory).length < 4; count += 1)
+    write(tended, admission(`E${count}`), completion(`E${count}`));
+  const head = JSON.parse(textOf(honest, '00000002.jsonl').split('\n')[0] ?? '');
+  const retired = { number: 1, name: first, isCompressed: false, bytes: 1, why: 'age' } as const;
+  const ends = {
+    lastHash: String(head.segment_hash),
+    nextSeq: Number(head.seq),
+    endMs: 0,
+    endWallMs: Date.now(),
+  };
+  const segments = [{ ...retired, ...ends }];
+  const order = { do: 'retire', behind: tended.ring.writer.head, segments, wallMs: Date.now() } as const;
+  assert.equal(carry(tended.writer, order).kind, 'written');
+  rmSync(join(honest.directory, first));
+  // Killed: the checkpoint beside the segments is older than the retire record.
+  const [early] = textOf(honest, '00000002.jsonl').split('\n');
+  writeFileSync(join(honest.directory, 'checkpoint.json'), `${early}\n`);
+  rmSync(join(honest.state, runEndName));
+  const after = start(honest, key.secretPem, 4096);
+  assert.deepEqual([after.found.isBeginningRemoved, after.found.appended], [false, undefined]);
+  stop(after);
+  assert.deepEqual(await faultsOf(honest), []);
+});
+
+void test('a journal without a key is followed in the same way', async (t) => {
+  const place = placeFor(t);
+  const run = start(place, null);
+  stop(run);
+  append(place, forged);
+  const next = start(place, null);
+  assert.equal(next.found.appended?.file, `${first}.appended`);
+  stop(next);
+  assert.deepEqual(await faultsOf(place, []), ['journal-appended']);
+});
+
+void test('an empty directory begins a new journal, and the state of another directory says nothing', (t) => {
+  const place = stopped(t);
+  const elsewhere = { ...place, directory: join(place.directory, '..', 'other') };
+  const run = start(elsewhere);
+  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, false]);
+  stop(run);
+  rmSync(elsewhere.directory, { recursive: true });
+  const next = start(elsewhere);
+  assert.deepEqual([next.found.damage, next.found.appended], [undefined, undefined]);
+  stop(next);
+  assert.ok(existsSync(join(elsewhere.directory, first)));
+});
+
+function readWholeFrom({ directory }: Place): string[] {
+  return segmentFiles(directory).flatMap((file) => readFileSync(join(directory, file), 'utf8').split('\n'));
+}
