@@ -185,10 +185,15 @@ test('a journal put in the place of this one fails verify, also with a key.pub t
     /key-change: .*audit-sign\.key holds key \S{44}, and \S{44} signed this journal/,
   );
 
-  // Without the private key there is only what lies beside the journal, and verify says so.
+  // Without the private key and the rest of `state` there is only what lies beside the journal, and verify says so.
   renameSync(daemon.path('state/audit-sign.key'), daemon.path('elsewhere.key'));
   assert.equal((await verify(daemon)).exit, 1);
   cpSync(other.path('audit/key.pub'), daemon.path('audit/key.pub'));
+  // The last checkpoint lies in `state`, too, and is one of the journal that was here.
+  const copied = await verify(daemon);
+  assert.equal(copied.exit, 1, copied.text);
+  assert.match(copied.text, /audit-end\.json/);
+  rmSync(daemon.path('state/audit-end.json'));
   const blind = await verify(daemon);
   assert.equal(blind.exit, 0, blind.text);
   assert.match(blind.text, /signed up to seq \d+ by key\.pub, which lies beside the journal/);

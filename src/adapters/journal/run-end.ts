@@ -1,7 +1,7 @@
 // Where the run before ended, and what was written into the directory since. The last checkpoint lies beside the segments and, once more,
 // in `state`, which those who can write to the audit directory need not be able to write to.
 // The rules: after an orderly stop nothing may follow; whatever does is moved to a file `SEGMENT.appended` and never signed. After a crash
-// the records count that are chained after the last checkpoint. What retention left is taken from signed records only.
+// the records count that are chained after the last checkpoint, up to the first one that should be signed and is not. What retention left is taken from signed records only.
 
 import { createHash } from 'node:crypto';
 import {
@@ -80,8 +80,6 @@ export interface RunEnd {
 const appendedBytesMax = 64 << 20;
 /** Files with appended lines beside one segment at most; above that only length and hash are recorded. */
 const appendedFilesMax = 16;
-/** Records after the last checkpoint whose signatures are checked at a start at most: a crash leaves a few. */
-const checkedMax = 256;
 const chunkBytes = 1 << 20;
 
 /** The checkpoint in a line; undefined: it is none as it was written. */
@@ -198,16 +196,16 @@ export function followRunEnd(directory: string, { known, isOrderly, keys }: RunE
   let stopLine = isOrderly ? known.line : undefined;
   /** A line there is none: the next one may follow it. */
   let isDoubtful = false;
-  let checked = 0;
-  const takeSigned = (text: string): void => {
+  /** False: a daemon that signs did not write it. */
+  const takeSigned = (text: string, isFirst: boolean): boolean => {
     const event = readHead(text)?.event;
-    if (checked >= checkedMax || (event !== 'checkpoint' && event !== 'retire')) return;
-    checked += 1;
+    if (event !== 'checkpoint' && event !== 'retire') return !isFirst || known.key === undefined;
     const { key, oldest_seq: oldest, action } = parseLine(text) ?? {};
-    if (keys.size > 0 && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return;
+    if (known.key !== undefined && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return false;
     if (typeof oldest === 'number') oldestSeq = Math.max(oldestSeq ?? 0, oldest);
     // The stop itself was written, and its copies were not.
     if (event === 'checkpoint' && action === 'stop') stopLine = text;
+    return true;
   };
   /** Where in a segment something begins that no run wrote; undefined: nowhere. */
   const follow = (name: string, from: number): number | undefined => {
@@ -217,14 +215,14 @@ export function followRunEnd(directory: string, { known, isOrderly, keys }: RunE
       readLines(descriptor, from, ({ bytes, end, isWhole }) => {
         const link = isWhole ? readLink(bytes) : undefined;
         const isChained = link !== undefined && (isDoubtful ? link.seq > last.seq : link.prev === last.hash);
-        if (stopLine !== undefined || (link?.isIntact === true && !isChained)) {
+        const isOurs = (): boolean => isChained && takeSigned(bytes.toString('utf8'), begin === 0);
+        if (stopLine !== undefined || (link?.isIntact === true && !isOurs())) {
           foreign = begin;
           return false;
         }
         begin = end;
         isDoubtful = link?.isIntact !== true;
         last = link ?? last;
-        if (link?.isIntact === true) takeSigned(bytes.toString('utf8'));
         return true;
       }),
     );

@@ -252,6 +252,29 @@ void test('after a crash the records count that are chained after the last check
   assert.deepEqual(await faultsOf(other), ['journal-appended']);
 });
 
+void test('after a crash, what a daemon that signs would have signed is not believed without a signature', async (t) => {
+  const retire = { event: 'retire', segment: '00000000.jsonl', segment_hash: 'ef'.repeat(32), oldest_seq: 2 };
+  const tricks: readonly ((place: Place) => void)[] = [
+    (place) => append(place, [{ ...retire, time: Date.now(), event: 'retire' }, ...forged]),
+    (place) => append(place, [{ time: Date.now(), event: 'checkpoint', oldest_seq: 2 }, ...forged]),
+    // A segment of its own, whose first record says where a start has to read from, and what the clock did.
+    (place) => append(place, forged, '00000002.jsonl'),
+  ];
+  for (const trick of tricks) {
+    const place = placeFor(t);
+    const run = start(place);
+    write(run, admission('A'), completion('A'));
+    const genuine = textOf(place);
+    trick(place);
+    const next = start(place);
+    assert.ok((next.found.appended?.bytes ?? 0) > 0);
+    stop(next);
+    assert.ok(textOf(place, first).startsWith(genuine));
+    assert.doesNotMatch(textOf(place, first), /"id":"X"/);
+    assert.deepEqual(await faultsOf(place), ['journal-appended']);
+  }
+});
+
 void test('a start that is killed after its first record is no appended line for the next one', async (t) => {
   const place = stopped(t);
   const signed = textOf(place);
