@@ -125,6 +125,30 @@ function rows(): Row[] {
     const mark = journal.messageOf({ kind: 'mark', seq: journal.seq, head: undefined, text: 'ends with 7' });
     return { blocks: [journal.block(), mark], found: [['cut-at-host', journal.seq]] };
   });
+  add('forged-retire', 'a beginning that only a retire record without a signature explains', (host) => {
+    const journal = small(host);
+    const forged = journal.copy(null);
+    const place = { segment: '00000001.jsonl', segment_hash: hashOf(lineOf(journal, 7)), oldest_seq: 8 };
+    const at = forged.seal({ time: Date.now(), event: 'retire', ...place, action: 'age' });
+    const signed = forged.copy(journal.signKey).work(1);
+    return {
+      blocks: [signed.block(8)],
+      found: [
+        ['untrusted', at],
+        ['missing', 1],
+      ],
+      listed: keyOf(journal),
+    };
+  });
+  add('appended', 'commands after an orderly stop, and then a start', (host) => {
+    const journal = small(host);
+    journal.seal({ time: Date.now(), event: 'stop' });
+    journal.checkpoint();
+    const at = journal.exchange();
+    journal.seal({ time: Date.now(), event: 'start', journal: journal.journal, format: 1 });
+    journal.checkpoint();
+    return { blocks: [journal.block()], found: [['journal-appended', at]], listed: keyOf(journal) };
+  });
   add('forked', 'two machines with one journal', (host) => {
     const journal = small(host);
     const twin = journal.copy(undefined, 7).work(3);
