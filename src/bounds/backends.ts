@@ -10,7 +10,7 @@ export const ofBackends = {
     scope: 'one backend',
     setting: 'backends.NAME.connections',
     at: 'gateway/pool/pool',
-    test: 'none',
+    test: 'gateway/pool/pool',
   },
   dialsPerBackend: {
     value: 8,
@@ -18,7 +18,7 @@ export const ofBackends = {
     holds: 'descriptors',
     scope: 'one backend',
     at: 'gateway/pool/dials',
-    test: 'none',
+    test: 'gateway/pool/dials',
   },
   connectMs: {
     value: '5s',
@@ -27,7 +27,7 @@ export const ofBackends = {
     scope: 'one dial',
     setting: 'backends.NAME.connect_timeout',
     at: 'gateway/pool/dial',
-    test: 'none',
+    test: 'gateway/pool/dial.greet',
   },
   greetingMs: {
     value: '5s',
@@ -36,7 +36,7 @@ export const ofBackends = {
     scope: 'one dial',
     setting: 'backends.NAME.greeting_timeout',
     at: 'gateway/pool/dial',
-    test: 'none',
+    test: 'gateway/pool/dial.greet',
   },
   upstreamIdleMs: {
     value: '5m',
@@ -45,7 +45,7 @@ export const ofBackends = {
     scope: 'one upstream',
     setting: 'backends.NAME.idle_timeout',
     at: 'gateway/pool/pool',
-    test: 'none',
+    test: 'gateway/pool/pool',
   },
   upstreamLifetimeMs: {
     value: '1h',
@@ -54,7 +54,7 @@ export const ofBackends = {
     scope: 'one upstream',
     setting: 'backends.NAME.max_lifetime',
     at: 'gateway/pool/dial',
-    test: 'none',
+    test: 'gateway/pool/pool',
   },
   redialMaxMs: {
     value: '6s',
@@ -62,7 +62,7 @@ export const ofBackends = {
     holds: 'processor time',
     scope: 'one backend',
     at: 'gateway/pool/dials',
-    test: 'none',
+    test: 'gateway/pool/dials.health',
   },
   greetingLineBytes: {
     value: 8192,
@@ -70,7 +70,6 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one dial',
     at: 'protocol/handshake/dial',
-    test: 'none',
   },
   statusBytes: {
     value: 4096,
@@ -78,7 +77,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one reply',
     at: 'protocol/reply/reply',
-    test: 'none',
+    test: 'protocol/reply/reply',
   },
   frameBytes: {
     value: '16MiB',
@@ -86,7 +85,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one upstream',
     at: 'protocol/reply/multiplex',
-    test: 'none',
+    test: 'protocol/reply/multiplex.decode',
   },
   logLineBytes: {
     value: '16KiB',
@@ -94,7 +93,6 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one log line',
     at: 'protocol/reply/reply',
-    test: 'none',
   },
   logLines: {
     value: 10_000,
@@ -103,7 +101,7 @@ export const ofBackends = {
     scope: 'one command',
     setting: 'limits.log_lines',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay.converse',
   },
   logRecords: {
     value: 64,
@@ -111,7 +109,6 @@ export const ofBackends = {
     holds: 'journal bytes',
     scope: 'one command',
     at: 'gateway/command/exchange-records',
-    test: 'none',
   },
   rowBytes: {
     value: '4MiB',
@@ -119,7 +116,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one reply',
     at: 'gateway/relay/reply-writer',
-    test: 'none',
+    test: 'gateway/relay/reply-writer.rows',
   },
   duplexReplyBytes: {
     value: 4096,
@@ -127,7 +124,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one command',
     at: 'gateway/relay/duplex',
-    test: 'none',
+    test: 'gateway/relay/duplex',
   },
   searchHeadBytes: {
     value: 512,
@@ -135,7 +132,6 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one search',
     at: 'gateway/command/backend-attempt',
-    test: 'none',
   },
   replyIdleMs: {
     value: '10m',
@@ -144,7 +140,7 @@ export const ofBackends = {
     scope: 'one command',
     setting: 'limits.reply_idle',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   replyJsonDepth: {
     value: 32,
@@ -152,7 +148,7 @@ export const ofBackends = {
     holds: 'processor time',
     scope: 'one reply',
     at: 'protocol/http-api/rows',
-    test: 'none',
+    test: 'protocol/http-api/rows',
   },
   replyJsonNameBytes: {
     value: '64KiB',
@@ -160,7 +156,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one reply',
     at: 'protocol/http-api/rows',
-    test: 'none',
+    test: 'protocol/http-api/rows',
   },
   replyNumberBytes: {
     value: 64,
@@ -168,7 +164,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one reply',
     at: 'protocol/http-api/rows',
-    test: 'none',
+    test: 'protocol/http-api/rows',
   },
   lookupLineBytes: {
     value: '64KiB',
@@ -176,7 +172,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one answer',
     at: 'gateway/lookup/auth-protocol',
-    test: 'none',
+    test: 'gateway/lookup/auth-protocol',
   },
   lookupFields: {
     value: 256,
@@ -184,7 +180,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one answer',
     at: 'gateway/lookup/auth-protocol',
-    test: 'none',
+    test: 'gateway/lookup/auth-protocol',
   },
   lookupMs: {
     value: '10s',
@@ -192,7 +188,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one question',
     at: 'gateway/lookup/lookup',
-    test: 'none',
+    test: 'gateway/lookup/lookup',
   },
   lookupGreetingMs: {
     value: '5s',
@@ -200,7 +196,7 @@ export const ofBackends = {
     holds: 'descriptors',
     scope: 'one link',
     at: 'gateway/lookup/auth-link',
-    test: 'none',
+    test: 'gateway/lookup/auth-link',
   },
   lookupQueue: {
     value: 256,
@@ -208,7 +204,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one auth service',
     at: 'gateway/lookup/lookup',
-    test: 'none',
+    test: 'gateway/lookup/lookup',
   },
   lookupInFlight: {
     value: 64,
@@ -216,7 +212,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one auth service',
     at: 'gateway/lookup/lookup',
-    test: 'none',
+    test: 'gateway/lookup/lookup',
   },
   lookupLate: {
     value: 64,
@@ -224,7 +220,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one link',
     at: 'gateway/lookup/auth-link',
-    test: 'none',
+    test: 'gateway/lookup/auth-link',
   },
   lookupsRemembered: {
     value: 10_000,
@@ -232,7 +228,6 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one auth service',
     at: 'gateway/lookup/lookup',
-    test: 'none',
   },
   lookupBytes: {
     value: '6MiB',
@@ -240,7 +235,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'all auth services',
     at: 'gateway/lookup/lookup',
-    test: 'none',
+    test: 'gateway/lookup/lookup',
   },
   lookupQuestionBytes: {
     value: 1024,
@@ -248,7 +243,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one question',
     at: 'gateway/lookup/auth-protocol',
-    test: 'none',
+    test: 'gateway/lookup/auth-protocol.question',
   },
   aliasSteps: {
     value: 4,
@@ -256,7 +251,7 @@ export const ofBackends = {
     holds: 'processor time',
     scope: 'one name',
     at: 'gateway/lookup/resolve-user',
-    test: 'none',
+    test: 'gateway/lookup/resolve-user',
   },
   aliasUsers: {
     value: 256,
@@ -264,7 +259,7 @@ export const ofBackends = {
     holds: 'processor time',
     scope: 'one command',
     at: 'gateway/lookup/resolve-user',
-    test: 'none',
+    test: 'gateway/lookup/resolve-user',
   },
   clientFrameBytes: {
     value: '16MiB',
@@ -272,7 +267,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one session of the client library',
     at: 'client/session',
-    test: 'none',
+    test: 'client/session',
   },
   clientStatusBytes: {
     value: 8192,
@@ -280,7 +275,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one session of the client library',
     at: 'client/session',
-    test: 'none',
+    test: 'client/session',
   },
   clientLogLineBytes: {
     value: 65536,
@@ -288,7 +283,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one session of the client library',
     at: 'client/session',
-    test: 'none',
+    test: 'client/session',
   },
   clientLogs: {
     value: 64,
@@ -296,7 +291,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one command of the client library',
     at: 'client/exchange',
-    test: 'none',
+    test: 'client/session',
   },
   tableBytes: {
     value: '16MiB',
@@ -304,7 +299,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one command of `send`',
     at: 'cli/output/row-printer',
-    test: 'none',
+    test: 'cli/output/row-printer',
   },
   daemonAnswerChars: {
     value: '64MiB',
@@ -312,7 +307,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one question of the command line',
     at: 'cli/output/output',
-    test: 'none',
+    test: 'cli/operate.admin-client',
   },
   tableRows: {
     value: 100,
@@ -320,7 +315,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one command of `send`',
     at: 'cli/output/row-printer',
-    test: 'none',
+    test: 'cli/output/row-printer',
   },
   bulkRowChars: {
     value: '16MiB',
@@ -328,6 +323,5 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one user of a bulk run',
     at: 'cli/bulk/send-user',
-    test: 'none',
   },
 } as const satisfies Bounds;

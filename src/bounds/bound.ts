@@ -22,8 +22,11 @@ export interface Bound {
   readonly setting?: string;
   /** The source that enforces it, below `src/`, without `.ts`. */
   readonly at: string;
-  /** A test that reaches it, below `test/`, without `.test.ts`. It names the row, as `bounds.KEY`. */
-  readonly test: string;
+  /**
+   * A test that reaches it, below `test/`, without `.test.ts`; it names the row, as `bounds.KEY`. Absent: no test reaches it, and
+   * test/bounds/bounds.test.ts lists it.
+   */
+  readonly test?: string;
 }
 
 export type Bounds = Readonly<Record<string, Bound>>;

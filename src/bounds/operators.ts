@@ -9,7 +9,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one file',
     at: 'domain/config/parse-yaml',
-    test: 'none',
+    test: 'domain/config/parse-yaml',
   },
   regexPositions: {
     value: 93,
@@ -17,7 +17,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one expression',
     at: 'domain/policy/regex-parser',
-    test: 'none',
+    test: 'domain/policy/regex-parser',
   },
   regexSourceChars: {
     value: 1024,
@@ -25,7 +25,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one expression',
     at: 'domain/policy/regex-parser',
-    test: 'none',
+    test: 'domain/policy/regex-parser',
   },
   regexSteps: {
     value: 20_000,
@@ -33,7 +33,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one expression',
     at: 'domain/policy/regex-parser',
-    test: 'none',
+    test: 'domain/policy/regex-parser',
   },
   regexDepth: {
     value: 20,
@@ -41,7 +41,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one expression',
     at: 'domain/policy/regex-parser',
-    test: 'none',
+    test: 'domain/policy/regex-parser',
   },
   patternChars: {
     value: 1024,
@@ -49,7 +49,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one pattern',
     at: 'domain/names/glob',
-    test: 'none',
+    test: 'domain/names/glob',
   },
   passwordHashBytes: {
     value: '128MiB',
@@ -57,7 +57,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one login',
     at: 'domain/identity/credentials',
-    test: 'none',
+    test: 'domain/identity/credentials.account',
   },
   passwordHashWork: {
     value: 8,
@@ -65,7 +65,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one login',
     at: 'domain/identity/credentials',
-    test: 'none',
+    test: 'domain/identity/credentials.account',
   },
   secretFileBytes: {
     value: 4096,
@@ -73,7 +73,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one file',
     at: 'adapters/host/files',
-    test: 'none',
+    test: 'adapters/host/files',
   },
   certificateFileBytes: {
     value: '1MiB',
@@ -81,7 +81,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one file',
     at: 'setup/read-certificates',
-    test: 'none',
+    test: 'setup/read-certificates',
   },
   symbolicLinks: {
     value: 40,
@@ -89,7 +89,7 @@ export const ofOperators = {
     holds: 'processor time',
     scope: 'one path',
     at: 'adapters/host/files',
-    test: 'none',
+    test: 'adapters/host/files.trusted-path',
   },
   reloadSliceMs: {
     value: '5ms',
@@ -97,7 +97,7 @@ export const ofOperators = {
     holds: 'turn ms',
     scope: 'one turn of the event loop',
     at: 'setup/configuration',
-    test: 'none',
+    test: 'setup/configuration',
   },
   reloadAnswerMs: {
     value: '30s',
@@ -105,7 +105,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one reload',
     at: 'setup/configuration',
-    test: 'none',
+    test: 'setup/configuration',
   },
   drainMs: {
     value: '30s',
@@ -114,7 +114,7 @@ export const ofOperators = {
     scope: 'one stop',
     setting: 'limits.drain',
     at: 'daemon/lifecycle',
-    test: 'none',
+    test: 'daemon/lifecycle.drain',
   },
   passedSockets: {
     value: 4096,
@@ -122,7 +122,7 @@ export const ofOperators = {
     holds: 'descriptors',
     scope: 'one start',
     at: 'adapters/host/process',
-    test: 'none',
+    test: 'adapters/host/process.systemd',
   },
   serviceMessages: {
     value: 16,
@@ -130,7 +130,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'the process',
     at: 'adapters/host/process',
-    test: 'none',
+    test: 'adapters/host/process.systemd',
   },
   bulkUsers: {
     value: 5_000_000,
@@ -138,7 +138,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one bulk run',
     at: 'cli/bulk/user-list',
-    test: 'none',
+    test: 'cli/bulk/user-list',
   },
   bulkLineBytes: {
     value: '1MiB',
@@ -146,7 +146,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one line',
     at: 'cli/bulk/user-list',
-    test: 'none',
+    test: 'cli/bulk/user-list',
   },
   bulkStateBytes: {
     value: '512MiB',
@@ -154,7 +154,7 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one bulk run',
     at: 'cli/bulk/run-state',
-    test: 'none',
+    test: 'cli/bulk/run-state',
   },
   inputKeptBytes: {
     value: '256MiB',
@@ -162,6 +162,5 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one command of `send`',
     at: 'cli/doveadm/ask',
-    test: 'none',
   },
 } as const satisfies Bounds;

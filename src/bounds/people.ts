@@ -9,7 +9,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'the page',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   personSessions: {
     value: 8,
@@ -17,7 +17,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one person',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   personLinks: {
     value: 4,
@@ -25,7 +25,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one person',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   endedTokens: {
     value: 256,
@@ -33,7 +33,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'the page',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   linkMs: {
     value: '60s',
@@ -41,7 +41,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one link',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   pageSessionMs: {
     value: '8h',
@@ -49,7 +49,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one session',
     at: 'adapters/page/page-sessions',
-    test: 'none',
+    test: 'adapters/page/page-sessions',
   },
   personRequests: {
     value: 12,
@@ -57,7 +57,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one session',
     at: 'daemon/page-door',
-    test: 'none',
+    test: 'daemon/page-door',
   },
   pageUnreadMs: {
     value: '10s',
@@ -65,7 +65,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one answer',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   watchers: {
     value: 20,
@@ -73,7 +73,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'daemon/page-now',
-    test: 'none',
+    test: 'scenario/page-now',
   },
   watchersEach: {
     value: 4,
@@ -81,7 +81,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one person',
     at: 'daemon/page-now',
-    test: 'none',
+    test: 'scenario/page-now',
   },
   runningShown: {
     value: 200,
@@ -89,7 +89,6 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one state',
     at: 'daemon/page-now',
-    test: 'none',
   },
   statePaceMs: {
     value: '200ms',
@@ -97,7 +96,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'daemon/now-stream',
-    test: 'none',
+    test: 'daemon/now-stream',
   },
   lookPlaces: {
     value: 3,
@@ -105,7 +104,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/looks',
   },
   lookPatienceMs: {
     value: '3s',
@@ -113,7 +112,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one request',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/looks',
   },
   personLooks: {
     value: 4,
@@ -121,7 +120,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one person',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/looks',
   },
   lookBurst: {
     value: 300,
@@ -129,7 +128,7 @@ export const ofPeople = {
     holds: 'journal bytes',
     scope: 'one person',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/looks',
   },
   lookSources: {
     value: 1000,
@@ -137,7 +136,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'the page',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'concurrency/limits.token-buckets',
   },
   lookMs: {
     value: '10s',
@@ -145,7 +144,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one search',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/looks',
   },
   lookRows: {
     value: 10_000,
@@ -153,7 +152,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one search',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/read-trail',
   },
   lookBytes: {
     value: '4MiB',
@@ -161,7 +160,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one search',
     at: 'adapters/views/looks',
-    test: 'none',
   },
   lookAnswerMs: {
     value: '2s',
@@ -169,7 +167,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one search',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/read-trail',
   },
   lookHeapMiB: {
     value: 128,
@@ -177,7 +175,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one thread',
     at: 'adapters/views/looks',
-    test: 'none',
   },
   reviewMs: {
     value: '15s',
@@ -185,7 +182,6 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one review',
     at: 'adapters/views/looks',
-    test: 'none',
   },
   reviewHeapMiB: {
     value: 384,
@@ -193,7 +189,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one thread',
     at: 'adapters/views/looks',
-    test: 'none',
   },
   longChecks: {
     value: 1,
@@ -201,7 +196,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'adapters/views/looks',
-    test: 'none',
+    test: 'adapters/views/long-looks',
   },
   longReports: {
     value: 2,
@@ -209,7 +204,6 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'adapters/views/looks',
-    test: 'none',
   },
   longMs: {
     value: '1h',
@@ -217,7 +211,6 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one check or report',
     at: 'adapters/views/long-looks',
-    test: 'none',
   },
   longUntakenMs: {
     value: '30s',
@@ -225,7 +218,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one check or report',
     at: 'adapters/views/long-looks',
-    test: 'none',
   },
   lookBodyBytes: {
     value: '64KiB',
@@ -233,7 +225,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one request',
     at: 'domain/views/look',
-    test: 'none',
   },
   lookOpen: {
     value: 4000,
@@ -241,7 +232,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one request',
     at: 'domain/views/look',
-    test: 'none',
+    test: 'domain/views/look',
   },
   newestRows: {
     value: 1000,
@@ -249,7 +240,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one request',
     at: 'domain/views/look',
-    test: 'none',
+    test: 'domain/views/look',
   },
   lookTextChars: {
     value: 4096,
@@ -257,7 +248,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one filter',
     at: 'domain/views/look',
-    test: 'none',
+    test: 'domain/views/look',
   },
   refusedReports: {
     value: 20,
@@ -265,7 +256,7 @@ export const ofPeople = {
     holds: 'journal bytes',
     scope: 'one person',
     at: 'daemon/page-proof',
-    test: 'none',
+    test: 'daemon/page-proof',
   },
   accessQuestions: {
     value: 20,
@@ -273,7 +264,7 @@ export const ofPeople = {
     holds: 'journal bytes',
     scope: 'one person',
     at: 'daemon/page-access',
-    test: 'none',
+    test: 'daemon/page-access',
   },
   reviewReadMs: {
     value: '4s',
@@ -281,7 +272,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one review',
     at: 'daemon/review-task',
-    test: 'none',
+    test: 'daemon/review-task',
   },
   reviewKinds: {
     value: 5000,
@@ -289,7 +280,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one review',
     at: 'daemon/review-task',
-    test: 'none',
+    test: 'domain/review/recorded.seen',
   },
   reviewGroups: {
     value: 200,
@@ -297,7 +288,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/review-task',
-    test: 'none',
   },
   reviewChanges: {
     value: 50,
@@ -305,7 +295,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/review-task',
-    test: 'none',
   },
   reviewYamlChars: {
     value: '48KiB',
@@ -313,7 +302,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/page-review',
-    test: 'none',
   },
   fleetStatusBytes: {
     value: '4MiB',
@@ -321,6 +309,6 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one look',
     at: 'daemon/page-fleet',
-    test: 'none',
+    test: 'daemon/page-fleet',
   },
 } as const satisfies Bounds;

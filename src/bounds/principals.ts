@@ -10,7 +10,7 @@ export const ofPrincipals = {
     scope: 'one line',
     setting: 'limits.line',
     at: 'protocol/lines',
-    test: 'none',
+    test: 'gateway/session/session-input',
   },
   commandFields: {
     value: 4096,
@@ -18,7 +18,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one line',
     at: 'protocol/lines',
-    test: 'none',
+    test: 'protocol/command',
   },
   lineTurnMs: {
     value: '2ms',
@@ -26,7 +26,7 @@ export const ofPrincipals = {
     holds: 'turn ms',
     scope: 'one turn of the event loop',
     at: 'gateway/session/line-turns',
-    test: 'none',
+    test: 'gateway/session/line-turns',
   },
   lineTurnPrincipals: {
     value: 1000,
@@ -34,7 +34,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/session/line-turns',
-    test: 'none',
+    test: 'gateway/session/line-turns',
   },
   lineTurnSlots: {
     value: 32,
@@ -42,7 +42,7 @@ export const ofPrincipals = {
     holds: 'turn ms',
     scope: 'one turn of the event loop',
     at: 'gateway/session/line-turns',
-    test: 'none',
+    test: 'gateway/session/line-turns',
   },
   usersPerLine: {
     value: 100,
@@ -51,7 +51,7 @@ export const ofPrincipals = {
     scope: 'one line',
     setting: 'limits.users',
     at: 'domain/policy/attempt',
-    test: 'none',
+    test: 'domain/policy/attempt',
   },
   masksPerLine: {
     value: 16,
@@ -59,7 +59,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one line',
     at: 'domain/policy/attempt',
-    test: 'none',
+    test: 'domain/policy/attempt',
   },
   mailboxesPerLine: {
     value: 256,
@@ -67,7 +67,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one line',
     at: 'domain/commands/search-query',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   mailboxNameBytes: {
     value: 1024,
@@ -75,7 +75,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one name',
     at: 'domain/commands/parse',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   userNameBytes: {
     value: 320,
@@ -83,7 +83,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one name',
     at: 'domain/identity/user-name',
-    test: 'none',
+    test: 'domain/identity/user-name',
   },
   userArgumentBytes: {
     value: 320,
@@ -91,7 +91,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one argument',
     at: 'domain/commands/parse',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   listWords: {
     value: 256,
@@ -99,7 +99,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one argument',
     at: 'domain/commands/parse',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   parameterValues: {
     value: 1000,
@@ -107,7 +107,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one parameter',
     at: 'domain/commands/parse',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   queryDepth: {
     value: 24,
@@ -115,7 +115,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one search query',
     at: 'domain/commands/search-query',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   queryKeys: {
     value: 1000,
@@ -123,7 +123,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one search query',
     at: 'domain/commands/search-query',
-    test: 'none',
+    test: 'domain/commands/parse.sizes',
   },
   queryOtherNames: {
     value: 8,
@@ -131,7 +131,6 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one search query',
     at: 'domain/policy/query',
-    test: 'none',
   },
   regexTextChars: {
     value: 4096,
@@ -139,7 +138,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one value',
     at: 'domain/policy/regex',
-    test: 'none',
+    test: 'domain/policy/regex',
   },
   reasonBytes: {
     value: 512,
@@ -147,7 +146,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one command',
     at: 'gateway/session/http-session',
-    test: 'none',
+    test: 'gateway/session/http-session.faults',
   },
   explainNameChars: {
     value: '64KiB',
@@ -155,7 +154,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one question',
     at: 'daemon/explain-asked',
-    test: 'none',
+    test: 'daemon/explain-asked',
   },
   explainReasonChars: {
     value: 512,
@@ -163,7 +162,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one question',
     at: 'daemon/explain-asked',
-    test: 'none',
+    test: 'daemon/explain-asked',
   },
   questions: {
     value: 20,
@@ -171,7 +170,7 @@ export const ofPrincipals = {
     holds: 'journal bytes',
     scope: 'one principal',
     at: 'gateway/command/own-commands',
-    test: 'none',
+    test: 'scenario/forgetting',
   },
   questionSources: {
     value: 4096,
@@ -179,7 +178,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'concurrency/limits',
-    test: 'none',
+    test: 'concurrency/limits.token-buckets',
   },
   limiterEntries: {
     value: 100_000,
@@ -187,7 +186,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/policy/terms',
-    test: 'none',
+    test: 'domain/policy/terms',
   },
   judgementsRemembered: {
     value: 4096,
@@ -195,7 +194,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/policy/judge',
-    test: 'none',
+    test: 'daemon/engine-parts.memory',
   },
   judgementBytes: {
     value: '12MiB',
@@ -203,7 +202,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/policy/judge',
-    test: 'none',
+    test: 'daemon/engine-parts.memory',
   },
   knownLineBytes: {
     value: '12MiB',
@@ -211,7 +210,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/command/assessment',
-    test: 'none',
+    test: 'daemon/engine-parts.memory',
   },
   judgementKeyChars: {
     value: 1024,
@@ -219,7 +218,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one judgement',
     at: 'domain/policy/judge',
-    test: 'none',
+    test: 'domain/policy/judge.cache',
   },
   rememberedLineBytes: {
     value: 512,
@@ -227,7 +226,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one line',
     at: 'gateway/command/assessment',
-    test: 'none',
+    test: 'gateway/command/assessment.known-lines',
   },
   lineScopes: {
     value: 1000,
@@ -235,7 +234,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/command/assessment',
-    test: 'none',
+    test: 'gateway/command/assessment.known-lines',
   },
   queueWaiters: {
     value: 256,
@@ -244,7 +243,7 @@ export const ofPrincipals = {
     scope: 'one backend',
     setting: 'limits.queue',
     at: 'gateway/pool/pool',
-    test: 'none',
+    test: 'gateway/pool/pool',
   },
   queueMs: {
     value: '30s',
@@ -253,7 +252,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.queue_timeout',
     at: 'gateway/pool/pool',
-    test: 'none',
+    test: 'gateway/pool/pool',
   },
   clientStallMs: {
     value: '45s',
@@ -262,7 +261,7 @@ export const ofPrincipals = {
     scope: 'one session',
     setting: 'limits.client_stall',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   minRateBytes: {
     value: '64KiB',
@@ -271,7 +270,7 @@ export const ofPrincipals = {
     scope: 'one lease, each second, while others wait',
     setting: 'limits.min_rate',
     at: 'gateway/pool/lease',
-    test: 'none',
+    test: 'gateway/pool/pool.hogs',
   },
   paceWindowMs: {
     value: '10s',
@@ -279,7 +278,7 @@ export const ofPrincipals = {
     holds: 'upstreams',
     scope: 'one lease',
     at: 'gateway/pool/lease',
-    test: 'none',
+    test: 'gateway/pool/lease.pace',
   },
   relayedBytes: {
     value: '128KiB',
@@ -287,7 +286,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one reply',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   unreadBytes: {
     value: '16KiB',
@@ -295,7 +294,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one session',
     at: 'gateway/command/exchange',
-    test: 'none',
+    test: 'scenario/slow-clients',
   },
   tlsHeldBytes: {
     value: '64KiB',
@@ -303,7 +302,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/net/write-group',
-    test: 'none',
+    test: 'adapters/net/write-group',
   },
   inputBytes: {
     value: '1GiB',
@@ -312,7 +311,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.input',
     at: 'gateway/relay/input',
-    test: 'none',
+    test: 'scenario/refused-input',
   },
   inputMs: {
     value: '240s',
@@ -321,7 +320,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.input_time',
     at: 'gateway/relay/input',
-    test: 'none',
+    test: 'scenario/refused-input',
   },
   heldInputBytes: {
     value: '1MiB',
@@ -329,7 +328,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one command',
     at: 'gateway/relay/upload',
-    test: 'none',
+    test: 'gateway/relay/upload.buffer',
   },
   bufferedBytes: {
     value: '256MiB',
@@ -338,7 +337,7 @@ export const ofPrincipals = {
     scope: 'the process',
     setting: 'limits.buffered',
     at: 'concurrency/limits',
-    test: 'none',
+    test: 'scenario/command-input',
   },
   httpBodyBytes: {
     value: '16MiB',
@@ -347,7 +346,7 @@ export const ofPrincipals = {
     scope: 'one request',
     setting: 'limits.http_body',
     at: 'gateway/session/http-session',
-    test: 'none',
+    test: 'scenario/http',
   },
   httpBodyMemory: {
     value: '1MiB',
@@ -355,7 +354,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'adapters/host/held-bytes',
-    test: 'none',
+    test: 'adapters/host/held-bytes',
   },
   httpCommands: {
     value: 100,
@@ -364,7 +363,7 @@ export const ofPrincipals = {
     scope: 'one request',
     setting: 'limits.http_commands',
     at: 'protocol/http-api/request',
-    test: 'none',
+    test: 'protocol/http-api/request',
   },
   jsonDepth: {
     value: 4,
@@ -372,7 +371,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one request',
     at: 'protocol/http-api/request',
-    test: 'none',
+    test: 'protocol/http-api/request',
   },
   jsonStringBytes: {
     value: '64KiB',
@@ -380,7 +379,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'protocol/http-api/request',
-    test: 'none',
+    test: 'protocol/http-api/request',
   },
   jsonHeldBytes: {
     value: '4MiB',
@@ -388,7 +387,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'protocol/http-api/request',
-    test: 'none',
+    test: 'protocol/http-api/request',
   },
   jsonNumberBytes: {
     value: 256,
@@ -396,7 +395,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'protocol/http-api/json',
-    test: 'none',
+    test: 'protocol/http-api/json',
   },
   jsonValues: {
     value: 4096,
@@ -404,7 +403,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one command',
     at: 'domain/commands/named',
-    test: 'none',
+    test: 'domain/commands/named',
   },
   jsonTextChars: {
     value: '256KiB',
@@ -412,7 +411,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one command',
     at: 'domain/commands/named',
-    test: 'none',
+    test: 'domain/commands/named',
   },
   httpAnswerBytes: {
     value: '1MiB',
@@ -420,7 +419,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'gateway/session/http-answer',
-    test: 'none',
+    test: 'gateway/session/http-session',
   },
   httpAnswerCrowdedBytes: {
     value: '64KiB',
@@ -428,7 +427,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'one request',
     at: 'gateway/session/http-answer',
-    test: 'none',
+    test: 'gateway/session/http-session',
   },
   readDeadlineMs: {
     value: '10m',
@@ -437,7 +436,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.read',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   sessionDeadlineMs: {
     value: '1m',
@@ -446,7 +445,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.session',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   writeDeadlineMs: {
     value: '30m',
@@ -455,7 +454,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.write',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   adminDeadlineMs: {
     value: '10m',
@@ -464,7 +463,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.admin',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   destroyDeadlineMs: {
     value: '30m',
@@ -473,7 +472,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.destroy',
     at: 'gateway/relay/relay',
-    test: 'none',
+    test: 'gateway/relay/relay',
   },
   recordBytes: {
     value: 7168,
@@ -481,7 +480,7 @@ export const ofPrincipals = {
     holds: 'journal bytes',
     scope: 'one record',
     at: 'domain/audit/encode',
-    test: 'none',
+    test: 'domain/audit/encode',
   },
   refusedRecordBytes: {
     value: 2048,
@@ -489,7 +488,7 @@ export const ofPrincipals = {
     holds: 'journal bytes',
     scope: 'one record',
     at: 'domain/audit/encode',
-    test: 'none',
+    test: 'domain/audit/encode',
   },
   recordUsersBytes: {
     value: 2048,
@@ -497,7 +496,7 @@ export const ofPrincipals = {
     holds: 'journal bytes',
     scope: 'one record',
     at: 'domain/audit/encode',
-    test: 'none',
+    test: 'domain/audit/encode',
   },
   recordPeerBytes: {
     value: 256,
@@ -505,7 +504,7 @@ export const ofPrincipals = {
     holds: 'journal bytes',
     scope: 'one record',
     at: 'domain/audit/encode',
-    test: 'none',
+    test: 'domain/audit/encode',
   },
   recordWords: {
     value: 1024,
@@ -513,7 +512,6 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/audit/encode',
-    test: 'none',
   },
   secretDigests: {
     value: 128,
@@ -521,7 +519,6 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one record',
     at: 'gateway/command/exchange-records',
-    test: 'none',
   },
   ringBytes: {
     value: '16MiB',
@@ -530,7 +527,7 @@ export const ofPrincipals = {
     scope: 'the process',
     setting: 'audit.memory_size',
     at: 'adapters/journal/ring',
-    test: 'none',
+    test: 'adapters/journal/ring',
   },
   segmentBytes: {
     value: '64MiB',
@@ -539,7 +536,7 @@ export const ofPrincipals = {
     scope: 'one segment',
     setting: 'audit.segment',
     at: 'adapters/journal/open-segment',
-    test: 'none',
+    test: 'adapters/journal/writer',
   },
   journalReserveBytes: {
     value: '64MiB',
@@ -548,7 +545,7 @@ export const ofPrincipals = {
     scope: 'the process',
     setting: 'audit.reserve',
     at: 'adapters/journal/open-segment',
-    test: 'none',
+    test: 'adapters/journal/journal.disk',
   },
   journalDeadlineMs: {
     value: '2s',
@@ -557,7 +554,7 @@ export const ofPrincipals = {
     scope: 'one record',
     setting: 'audit.deadline',
     at: 'adapters/journal/driver',
-    test: 'none',
+    test: 'adapters/journal/journal.disk',
   },
   logWaitingBytes: {
     value: '4MiB',
@@ -565,6 +562,5 @@ export const ofPrincipals = {
     holds: 'log lines',
     scope: 'the process',
     at: 'adapters/telemetry/log',
-    test: 'none',
   },
 } as const satisfies Bounds;

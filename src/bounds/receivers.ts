@@ -9,7 +9,7 @@ export const ofReceivers = {
     holds: 'descriptors',
     scope: 'one receiver',
     at: 'adapters/shipping/receiver',
-    test: 'none',
+    test: 'adapters/shipping/receiver.dial',
   },
   receiverHandshakeMs: {
     value: '5s',
@@ -17,7 +17,7 @@ export const ofReceivers = {
     holds: 'descriptors',
     scope: 'one receiver',
     at: 'adapters/shipping/receiver',
-    test: 'none',
+    test: 'adapters/shipping/receiver.dial',
   },
   receiverStallMs: {
     value: '30s',
@@ -25,7 +25,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/receiver',
-    test: 'none',
+    test: 'adapters/shipping/receiver.outlet',
   },
   receiverPauseMs: {
     value: '10s',
@@ -33,7 +33,7 @@ export const ofReceivers = {
     holds: 'processor time',
     scope: 'one receiver',
     at: 'adapters/shipping/shipper',
-    test: 'none',
+    test: 'adapters/shipping/shipper.back-off',
   },
   receiverEndMs: {
     value: '5s',
@@ -41,7 +41,6 @@ export const ofReceivers = {
     holds: 'processor time',
     scope: 'one receiver',
     at: 'adapters/shipping/shipping',
-    test: 'none',
   },
   syslogMessageBytes: {
     value: 8096,
@@ -49,7 +48,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one message',
     at: 'adapters/shipping/syslog',
-    test: 'none',
+    test: 'adapters/shipping/syslog',
   },
   natsBatchBytes: {
     value: '256KiB',
@@ -57,7 +56,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/nats-carrier',
-    test: 'none',
   },
   natsBatchLines: {
     value: 500,
@@ -65,7 +63,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/nats-carrier',
-    test: 'none',
   },
   natsInfoBytes: {
     value: '64KiB',
@@ -73,7 +70,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/nats/dial',
-    test: 'none',
   },
   natsDialMs: {
     value: '5s',
@@ -81,7 +77,6 @@ export const ofReceivers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/nats/dial',
-    test: 'none',
   },
   natsAnswerMs: {
     value: '5s',
@@ -89,7 +84,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one question',
     at: 'adapters/nats/link',
-    test: 'none',
+    test: 'adapters/nats/link',
   },
   lagMoments: {
     value: 256,
@@ -97,7 +92,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/lag',
-    test: 'none',
+    test: 'adapters/shipping/lag',
   },
   unshippedBytes: {
     value: '10GiB',
@@ -106,7 +101,7 @@ export const ofReceivers = {
     scope: 'the process',
     setting: 'audit.unshipped_max',
     at: 'adapters/journal/maintenance',
-    test: 'none',
+    test: 'adapters/journal/maintenance',
   },
   fleetLineBytes: {
     value: '64KiB',
@@ -114,7 +109,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one line',
     at: 'domain/fleet/chain',
-    test: 'none',
   },
   fleetBlockBytes: {
     value: '1MiB',
@@ -122,7 +116,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one message',
     at: 'domain/fleet/chain',
-    test: 'none',
+    test: 'domain/fleet/fleet',
   },
   fleetOpen: {
     value: 10_000,
@@ -130,7 +124,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
-    test: 'none',
+    test: 'domain/fleet/fleet',
   },
   fleetPolicies: {
     value: 1000,
@@ -138,7 +132,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
-    test: 'none',
   },
   fleetRecent: {
     value: 512,
@@ -146,7 +139,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
-    test: 'none',
   },
   fleetAwaited: {
     value: 16,
@@ -154,7 +146,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
-    test: 'none',
   },
   fleetChains: {
     value: 32,
@@ -162,7 +153,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one host',
     at: 'domain/fleet/fleet',
-    test: 'none',
+    test: 'domain/fleet/fleet',
   },
   fleetStrangers: {
     value: 100,
@@ -170,7 +161,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'the fleet',
     at: 'domain/fleet/fleet',
-    test: 'none',
+    test: 'domain/fleet/fleet',
   },
   fleetAwaitedChains: {
     value: 8192,
@@ -178,7 +169,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'the fleet',
     at: 'domain/fleet/fleet',
-    test: 'none',
   },
   fleetFindings: {
     value: 20,
@@ -186,7 +176,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one kind and host',
     at: 'domain/fleet/findings',
-    test: 'none',
+    test: 'domain/fleet/fleet',
   },
   fleetKeys: {
     value: 32,
@@ -194,7 +184,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one host',
     at: 'domain/fleet/signatures',
-    test: 'none',
   },
   fleetCheckpointBytes: {
     value: '8MiB',
@@ -202,7 +191,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one line',
     at: 'domain/fleet/checkpoint',
-    test: 'none',
   },
   fleetSearched: {
     value: 1000,
@@ -210,7 +198,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one search',
     at: 'cli/fleet/fleet-search',
-    test: 'none',
   },
   openRecovered: {
     value: 200_000,
@@ -218,7 +205,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/audit/ledger',
-    test: 'none',
+    test: 'domain/trail/search.bounds',
   },
   openSearched: {
     value: 200_000,
@@ -226,7 +213,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one search',
     at: 'domain/trail/search',
-    test: 'none',
+    test: 'domain/trail/search.bounds',
   },
   openViewed: {
     value: 200_000,
@@ -234,7 +221,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one view',
     at: 'domain/views/view',
-    test: 'none',
+    test: 'domain/trail/search.bounds',
   },
   endedViewed: {
     value: 1000,
@@ -242,7 +229,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one view',
     at: 'domain/views/view',
-    test: 'none',
+    test: 'domain/trail/search.bounds',
   },
   openVerified: {
     value: 200_000,
@@ -250,7 +237,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one check',
     at: 'domain/trail/verify',
-    test: 'none',
+    test: 'domain/trail/verify.bounds',
   },
   signingKeys: {
     value: 1000,
@@ -258,7 +245,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one check',
     at: 'domain/trail/checkpoints',
-    test: 'none',
+    test: 'domain/trail/verify.bounds',
   },
   clockSteps: {
     value: 10_000,
@@ -266,7 +253,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one check',
     at: 'domain/trail/verify',
-    test: 'none',
+    test: 'domain/trail/verify.bounds',
   },
   shownOpen: {
     value: 20,
@@ -274,7 +261,7 @@ export const ofReceivers = {
     holds: 'log lines',
     scope: 'one check',
     at: 'domain/trail/verify',
-    test: 'none',
+    test: 'domain/trail/verify.bounds',
   },
   reportPeople: {
     value: 10_000,
@@ -282,7 +269,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one report',
     at: 'domain/report/touch',
-    test: 'none',
+    test: 'domain/report/touch.counts',
   },
   reportGroups: {
     value: 2000,
@@ -290,7 +277,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one day of a report',
     at: 'domain/report/touch',
-    test: 'none',
+    test: 'domain/report/touch.days',
   },
   replayChanges: {
     value: 10_000,
@@ -298,7 +285,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one replay',
     at: 'domain/review/replay',
-    test: 'none',
+    test: 'domain/review/replay',
   },
   replayUsers: {
     value: 1000,
@@ -306,7 +293,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one change of a replay',
     at: 'domain/review/replay',
-    test: 'none',
+    test: 'domain/review/replay',
   },
   reviewedLines: {
     value: 200_000,
@@ -314,7 +301,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one review',
     at: 'domain/review/recorded',
-    test: 'none',
+    test: 'domain/review/recorded.seen',
   },
   reviewedPrincipals: {
     value: 100,
@@ -322,7 +309,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one kind of line',
     at: 'domain/review/recorded',
-    test: 'none',
+    test: 'domain/review/recorded.seen',
   },
   spentHeld: {
     value: 4096,
@@ -330,7 +317,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one start',
     at: 'domain/review/spent',
-    test: 'none',
+    test: 'domain/review/spent',
   },
   compressedBytes: {
     value: '64MiB',
@@ -338,7 +325,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one file',
     at: 'adapters/journal/compressed',
-    test: 'none',
   },
   inflatedBytes: {
     value: '32MiB',
@@ -346,7 +332,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one file',
     at: 'adapters/journal/compressed',
-    test: 'none',
+    test: 'adapters/journal/compressed',
   },
   readLineBytes: {
     value: 65536,
@@ -354,7 +340,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one line',
     at: 'adapters/journal/compressed',
-    test: 'none',
+    test: 'adapters/journal/trail',
   },
   policyTextBytes: {
     value: '1MiB',
@@ -362,7 +348,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one policy',
     at: 'adapters/journal/trail',
-    test: 'none',
   },
   foundRecords: {
     value: 10_000,
@@ -370,6 +355,5 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one exchange',
     at: 'adapters/views/find-exchange',
-    test: 'none',
   },
 } as const satisfies Bounds;

@@ -10,7 +10,7 @@ export const ofStrangers = {
     scope: 'one listener',
     setting: 'listeners.NAME.sessions',
     at: 'gateway/session/service',
-    test: 'none',
+    test: 'gateway/session/service',
   },
   sessionsPerPeer: {
     value: 500,
@@ -19,7 +19,7 @@ export const ofStrangers = {
     scope: 'one uid or address at a listener',
     setting: 'listeners.NAME.sessions_per_peer',
     at: 'gateway/session/service',
-    test: 'none',
+    test: 'gateway/session/service',
   },
   acceptQueue: {
     value: 4096,
@@ -27,7 +27,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one listening socket',
     at: 'adapters/net/listen',
-    test: 'none',
+    test: 'adapters/net/listen.inherited',
   },
   handshakeMs: {
     value: '5s',
@@ -36,7 +36,7 @@ export const ofStrangers = {
     scope: 'one session',
     setting: 'limits.handshake',
     at: 'gateway/session/greet-peer',
-    test: 'none',
+    test: 'gateway/session/greet-peer',
   },
   strangerLineBytes: {
     value: '8KiB',
@@ -44,7 +44,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one session',
     at: 'gateway/session/greet-peer',
-    test: 'none',
+    test: 'gateway/session/greet-peer',
   },
   shownNameChars: {
     value: 64,
@@ -52,7 +52,7 @@ export const ofStrangers = {
     holds: 'log lines',
     scope: 'one line of the log',
     at: 'gateway/session/greet-peer',
-    test: 'none',
+    test: 'gateway/session/greet-peer',
   },
   readAheadBytes: {
     value: '64KiB',
@@ -60,7 +60,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/net/transport',
-    test: 'none',
+    test: 'adapters/net/transport',
   },
   lingerMs: {
     value: '5s',
@@ -68,7 +68,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/net/transport',
-    test: 'none',
+    test: 'adapters/net/transport',
   },
   refusedSessions: {
     value: 32,
@@ -76,7 +76,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'the process',
     at: 'gateway/session/service',
-    test: 'none',
+    test: 'gateway/session/service.full',
   },
   refusedStepMs: {
     value: '5s',
@@ -84,7 +84,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one refused session',
     at: 'gateway/session/service',
-    test: 'none',
+    test: 'gateway/session/service',
   },
   refusedInputBytes: {
     value: '16MiB',
@@ -92,7 +92,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one refused session',
     at: 'gateway/session/service',
-    test: 'none',
+    test: 'gateway/session/refused-peer',
   },
   floodPerSecond: {
     value: 10,
@@ -100,7 +100,7 @@ export const ofStrangers = {
     holds: 'journal bytes',
     scope: 'one source and kind, each second',
     at: 'gateway/outcome/journal',
-    test: 'none',
+    test: 'gateway/outcome/journal.floods',
   },
   floodSources: {
     value: 4096,
@@ -108,7 +108,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/outcome/journal',
-    test: 'none',
+    test: 'gateway/outcome/journal.floods',
   },
   floodNamed: {
     value: 16,
@@ -116,7 +116,7 @@ export const ofStrangers = {
     holds: 'journal bytes',
     scope: 'the process, each second',
     at: 'gateway/outcome/journal',
-    test: 'none',
+    test: 'gateway/outcome/journal.flood-gate',
   },
   loginNameChars: {
     value: 128,
@@ -124,7 +124,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one login',
     at: 'gateway/login/logins',
-    test: 'none',
+    test: 'gateway/login/logins',
   },
   loginWaiters: {
     value: 64,
@@ -132,7 +132,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/login/login-queue',
-    test: 'none',
+    test: 'gateway/login/login-queue',
   },
   loginWaitersPerNetwork: {
     value: 8,
@@ -140,7 +140,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one network',
     at: 'gateway/login/login-queue',
-    test: 'none',
+    test: 'gateway/login/login-queue',
   },
   loginNetworks: {
     value: 8192,
@@ -148,7 +148,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/login/login-queue',
-    test: 'none',
+    test: 'gateway/login/login-queue.pace',
   },
   loginNamesPerNetwork: {
     value: 16,
@@ -156,7 +156,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one network',
     at: 'gateway/login/login-queue',
-    test: 'none',
+    test: 'gateway/login/login-queue.pace',
   },
   loginPauseMs: {
     value: '500ms',
@@ -164,7 +164,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one network',
     at: 'gateway/login/login-queue',
-    test: 'none',
+    test: 'gateway/login/login-queue.pace',
   },
   loginMisses: {
     value: 1024,
@@ -172,7 +172,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one account from one network',
     at: 'gateway/login/logins',
-    test: 'none',
+    test: 'gateway/login/logins.remembered',
   },
   loginsRemembered: {
     value: 4096,
@@ -180,7 +180,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one listener',
     at: 'gateway/login/logins',
-    test: 'none',
+    test: 'gateway/login/logins.remembered',
   },
   loginRememberedMs: {
     value: '5m',
@@ -188,7 +188,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one login',
     at: 'gateway/login/logins',
-    test: 'none',
+    test: 'gateway/login/logins.remembered',
   },
   httpHeadBytes: {
     value: '16KiB',
@@ -196,7 +196,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one request',
     at: 'adapters/http/requests',
-    test: 'none',
+    test: 'adapters/http/requests',
   },
   httpHeadFields: {
     value: 100,
@@ -204,7 +204,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one request',
     at: 'adapters/http/requests',
-    test: 'none',
+    test: 'adapters/http/requests',
   },
   httpWaiting: {
     value: 32,
@@ -212,7 +212,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/http/requests',
-    test: 'none',
+    test: 'adapters/http/requests',
   },
   httpIdleMs: {
     value: '15s',
@@ -220,7 +220,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'gateway/session/http-session',
-    test: 'none',
+    test: 'gateway/session/http-session',
   },
   httpLingerMs: {
     value: '2s',
@@ -228,7 +228,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one refused request',
     at: 'gateway/session/http-session',
-    test: 'none',
+    test: 'gateway/session/http-session',
   },
   accountNames: {
     value: 1000,
@@ -236,7 +236,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'adapters/host/accounts',
-    test: 'none',
+    test: 'adapters/host/accounts.account-names',
   },
   accountQuestions: {
     value: 16,
@@ -244,7 +244,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'the process',
     at: 'adapters/host/accounts',
-    test: 'none',
+    test: 'adapters/host/accounts.account-names',
   },
   processFacts: {
     value: 256,
@@ -252,7 +252,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'adapters/host/accounts',
-    test: 'none',
+    test: 'adapters/host/accounts.peer-process',
   },
   directoryAnswerMs: {
     value: '5s',
@@ -260,7 +260,6 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one question',
     at: 'adapters/host/accounts',
-    test: 'none',
   },
   closedSessions: {
     value: 1000,
@@ -268,7 +267,6 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'the process',
     at: 'daemon/closed',
-    test: 'none',
   },
   adminConnections: {
     value: 64,
@@ -276,7 +274,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one admin socket',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin.connections',
   },
   adminFirstByteMs: {
     value: '1s',
@@ -284,7 +282,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin.connections',
   },
   adminConnectionMs: {
     value: '10s',
@@ -292,7 +290,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin.connections',
   },
   adminUnreadMs: {
     value: '30s',
@@ -300,7 +298,6 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'none',
   },
   adminHeadBytes: {
     value: '8KiB',
@@ -308,7 +305,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin',
   },
   adminHeadFields: {
     value: 64,
@@ -316,7 +313,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin',
   },
   adminRefusals: {
     value: 10,
@@ -324,7 +321,7 @@ export const ofStrangers = {
     holds: 'log lines',
     scope: 'one network',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'adapters/admin/admin',
   },
   adminRefusalSources: {
     value: 1024,
@@ -332,7 +329,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'adapters/admin/admin',
-    test: 'none',
+    test: 'concurrency/limits.token-buckets',
   },
   metricsAgeMs: {
     value: '100ms',
@@ -340,7 +337,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'the process',
     at: 'adapters/admin/pages',
-    test: 'none',
+    test: 'adapters/admin/pages',
   },
   pageConnections: {
     value: 160,
@@ -348,7 +345,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'the page',
     at: 'adapters/page/page-connections',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pagePipelined: {
     value: 4,
@@ -356,7 +353,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/page/page-connections',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageHandshakeMs: {
     value: '5s',
@@ -364,7 +361,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-connections',
   },
   pageHeadMs: {
     value: '5s',
@@ -372,7 +369,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageRequestMs: {
     value: '15s',
@@ -380,7 +377,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one request',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageIdleMs: {
     value: '15s',
@@ -388,7 +385,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageHeadBytes: {
     value: '8KiB',
@@ -396,7 +393,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageHeadFields: {
     value: 64,
@@ -404,7 +401,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/page/page-server',
-    test: 'none',
+    test: 'adapters/page/page-server',
   },
   pageLoginPauseMs: {
     value: '3s',
@@ -412,7 +409,6 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one network',
     at: 'daemon/page-door',
-    test: 'none',
   },
   failedLoginsListed: {
     value: 32,
@@ -420,6 +416,6 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/now/refused-logins',
-    test: 'none',
+    test: 'domain/now/refused-logins',
   },
 } as const satisfies Bounds;

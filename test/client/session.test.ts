@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
 import { settle } from '../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../kit/memory-backend.js';
@@ -254,4 +255,36 @@ void test('a tag goes before its command, is checked, and not sent to a server t
   void old.session.run({ ...quota, tag: 'x' }).catch(() => undefined);
   await settle();
   assert.equal(old.peer.received().toString(), '\talice\tquota get\n');
+});
+
+// bounds.clientFrameBytes, bounds.clientStatusBytes
+void test('a frame, or a status, that is too long ends the session', async () => {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(bounds.clientFrameBytes + 1, 1);
+  const status = replyPacket(`\n-${'X'.repeat(bounds.clientStatusBytes)}`);
+  for (const bytes of [head, status]) {
+    const { session, peer, closedFor } = openSession(2);
+    const rows = session.run(quota);
+    peer.send(bytes);
+    await assert.rejects(rows, isFault('wire-fault', true));
+    assert.equal(closedFor(), 'wire-fault');
+  }
+});
+
+// bounds.clientLogLineBytes, bounds.clientLogs
+void test('log lines are cut, and so many are kept for a failure', async () => {
+  const { session, peer } = openSession(3);
+  const rows = session.run(quota);
+  peer.send(logPacket('error', 'x'.repeat(bounds.clientLogLineBytes + 1)));
+  for (let n = 0; n < bounds.clientLogs; n += 1) peer.send(logPacket('error', `line ${n}`));
+  peer.send(replyPacket('\n-NOUSER\n'));
+  await assert.rejects(rows, (fault) => {
+    assert.ok(fault instanceof CommandFailed);
+    const [first] = fault.logs;
+    assert.deepEqual(
+      [fault.logs.length, first?.isCut, (first?.text.length ?? 0) <= bounds.clientLogLineBytes],
+      [bounds.clientLogs, true, true],
+    );
+    return true;
+  });
 });

@@ -239,6 +239,7 @@ async function waitForEnd(window: NowWatcher): Promise<void> {
   await window.waitFor(() => window.hasEnded, 'the end of the stream');
 }
 
+// bounds.watchers
 test('windows of others take no window of somebody who has none', async (t) => {
   const names = ['one', 'two', 'three', 'four', 'five', 'oncall'];
   const [port = 0] = await freePorts(1);

@@ -51,6 +51,7 @@ test('a client that stops reading: closed after client_stall, and what it got ne
   ]);
 });
 
+// bounds.unreadBytes
 test('a pipeline that nobody reads ends its session, and holds no upstream meanwhile', async (t) => {
   const { client, daemon } = await openGateway(t, {
     policy,

@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { CertificateFault, readTls } from '../../src/setup/read-certificates.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
@@ -95,4 +96,10 @@ void test('a key that is taken away while it is read harms nobody', (t) => {
   const files = open(t, {});
   const read = readTls(files, () => unlinkSync(files.key));
   assert.deepEqual(read.concerns, []);
+});
+
+// bounds.certificateFileBytes
+void test('a file that is far too long is not read', (t) => {
+  const long = 'x'.repeat(bounds.certificateFileBytes + 1);
+  assert.equal(faultOf(open(t, { crt: long })), 'certificate: crt has more than 1048576 bytes');
 });

@@ -71,6 +71,7 @@ void test('sockets without names, and addresses that are none', () => {
     assert.equal(takeServiceEnvironment({ NOTIFY_SOCKET: address }, 7).notify, undefined, address);
 });
 
+// bounds.passedSockets
 void test('numbers that systemd does not write are told', () => {
   for (const wrong of [
     { ...passed, LISTEN_FDS: '-1' },

@@ -85,6 +85,7 @@ void test('the start of a member within a member changes nothing', async (t) => 
   assert.equal(damaged, 0);
 });
 
+// bounds.inflatedBytes
 void test('of a file that is damaged in the middle: what is before and after', async (t) => {
   const text = linesOf(5 * MiB);
   const members = inMembers(text);

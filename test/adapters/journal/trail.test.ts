@@ -90,6 +90,7 @@ void test('a compressed segment that is damaged is told with its place', async (
   assert.ok((first?.line ?? 0) <= lines + 1);
 });
 
+// bounds.readLineBytes
 void test('a line longer than any buffer, and a file of nothing, are damage and not an accident', async (t) => {
   const directory = temporaryDirectory(t);
   writeFileSync(join(directory, '00000001.jsonl'), Buffer.alloc(5 << 20, 0x61));

@@ -276,6 +276,7 @@ void test('an exchange that outlived many segments is closed after a crash', (t)
   assert.deepEqual(unknown, ['OLD', 'NEW']);
 });
 
+// bounds.segmentBytes
 void test('restarts go on in the same segment until it is full', (t) => {
   const directory = temporaryDirectory(t);
   for (let count = 0; count < 5; count += 1) restarted(directory, 65_536);

@@ -20,6 +20,7 @@ function connected(path: string): Promise<Socket> {
   });
 }
 
+// bounds.acceptQueue
 void test('one after the other accepts; file, mode and those who wait stay', async (t) => {
   const native = await loadNative();
   const folder = makeFolder();

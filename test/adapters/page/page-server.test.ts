@@ -293,10 +293,13 @@ void test('strangers who fill all places give way to others, and never take the 
   person.close();
 });
 
-// bounds.pageHeadMs, bounds.pageRequestMs
+// bounds.pageHeadMs, bounds.pageRequestMs, bounds.pageIdleMs
 void test('half a request, and one that comes byte by byte, have their time', async (t) => {
   const { port } = await open(t);
   const [half, slow] = [await openRawHttp({ port }), await openRawHttp({ port })];
+  const idle = connect({ port, host: '127.0.0.1' });
+  idle.write(`GET /api/me HTTP/1.1\r\n${host}\r\n`);
+  const isClosed = new Promise((resolve) => idle.resume().once('close', resolve));
   await half.write(`GET /api/me HTTP/1.1\r\n${host}`);
   const timer = setInterval(() => void slow.write('X').catch(() => undefined), 200);
   t.after(() => clearInterval(timer));
@@ -308,6 +311,7 @@ void test('half a request, and one that comes byte by byte, have their time', as
   );
   half.close();
   slow.close();
+  await isClosed;
 });
 
 void test('which names are ours, and the address that people are told', () => {

@@ -10,6 +10,7 @@ import {
   sessionMs,
   sessionsPerPersonMax,
 } from '../../../src/adapters/page/page-sessions.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 function desk() {
@@ -196,4 +197,16 @@ void test('guesses are remembered nowhere', () => {
   for (let guess = 0; guess < 1_000; guess += 1) sessions.redeem(`guess-${guess}`, undefined);
   assert.equal(sessions.redeem('guess-1', undefined).kind, 'unknown');
   assert.equal(sessions.redeem(text, undefined).kind, 'entered');
+});
+
+// bounds.endedTokens
+void test('so many that ended are told apart from guesses; the oldest is forgotten first', () => {
+  const { sessions, enter } = desk();
+  const tokens = Array.from({ length: bounds.endedTokens + 1 }, () => {
+    const { token, session } = enter();
+    sessions.leave(session);
+    return token;
+  });
+  const kinds = tokens.map((token) => sessions.find(token).kind);
+  assert.deepEqual([kinds[0], kinds[1], kinds.at(-1)], ['unknown', 'ended', 'ended']);
 });

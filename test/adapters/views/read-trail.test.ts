@@ -47,6 +47,7 @@ function opened(t: TestContext, count = 3_000): { directory: string; all: Buffer
   return { directory, all: writeJournal(directory, recordsOf(count)) };
 }
 
+// bounds.lookRows, bounds.lookAnswerMs
 void test('a search in parts finds what a search of everything finds, in the same order', async (t) => {
   const { directory, all } = opened(t, 1_000);
   const filters: readonly TrailFilter[] = [

@@ -10,10 +10,12 @@ import {
   readFileSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { openRunState, type RunHeader, readState } from '../../../src/cli/bulk/run-state.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { openFolder } from '../../kit/folder.js';
@@ -220,4 +222,12 @@ void test('a disk that is full in the middle: whoever may be sent stands in the 
     const known = new Set(readState(readFileSync(path, 'utf8'), path).open.values());
     assert.ok(sent.every((name) => known.has(name)));
   });
+});
+
+// bounds.bulkStateBytes
+void test('a state that is far too long is not read', async (t) => {
+  const path = join(openFolder(t), 'state');
+  writeFileSync(path, '', { mode: 0o600 });
+  truncateSync(path, bounds.bulkStateBytes + 1);
+  await assert.rejects(openRunState(path, false), code(65));
 });

@@ -1,6 +1,7 @@
 // Names of commands and parameters in JSON, and their values, as /doveadm/v1 takes them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { errorTypeOf, keyOfNamed, readNamedCommand } from '../../../src/domain/commands/named.js';
 import { parseNamed, type UnparsableCode } from '../../../src/domain/commands/parse.js';
@@ -213,4 +214,15 @@ void test('different parameters have different keys', () => {
   ];
   const keys = all.map((json) => keyOfNamed(parameters(json)));
   assert.equal(new Set(keys).size, all.length);
+});
+
+// bounds.jsonValues, bounds.jsonTextChars
+void test('a command has so many values, and so much text, and no more', () => {
+  const query = (count: number, length: number): string =>
+    JSON.stringify({ user: 'bob', query: Array.from({ length: count }, () => 'a'.repeat(length)) });
+  assert.notEqual(values('2.4', 'search', query(bounds.jsonValues - 1, 1)), 'too-many');
+  assert.equal(values('2.4', 'search', query(bounds.jsonValues, 1)), 'too-many');
+  const long = bounds.jsonTextChars / 256;
+  assert.notEqual(values('2.4', 'search', query(255, long)), 'too-long');
+  assert.equal(values('2.4', 'search', query(256, long)), 'too-long');
 });

@@ -40,7 +40,7 @@ const faults: readonly (readonly [source: string, why: RegExp])[] = [
 ];
 
 for (const [source, why] of faults) {
-  // bounds.regexDepth
+  // bounds.regexDepth, bounds.regexPositions, bounds.regexSourceChars, bounds.regexSteps
   void test(`/${source.slice(0, 40)}/ is a fault`, () => {
     assert.throws(
       () => parseRegex(source),

@@ -42,6 +42,7 @@ async function resultOf(logins: Logins, said: PasswordTry): Promise<string> {
   return result;
 }
 
+// bounds.loginNameChars
 void test('right, wrong, unknown, and again from memory; the password is wiped each time', async () => {
   const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   const cases: readonly (readonly [string, string, string])[] = [

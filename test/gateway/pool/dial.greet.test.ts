@@ -236,6 +236,7 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
     return story;
   };
 
+  // bounds.connectMs, bounds.greetingMs
   void test(`PROTOCOL 12 trap 25: silence: ${phase}`, async () => {
     const story = await begin();
     const limitMs = hangsIn === 'dial' ? 1_000 : 2_000;

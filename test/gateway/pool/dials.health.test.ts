@@ -96,6 +96,7 @@ void test('who may dial', async () => {
   }
 });
 
+// bounds.redialMaxMs
 void test('pauses double up to their maximum, and half of each is chance', async () => {
   const story = open();
   const pauses: (number | undefined)[] = [];

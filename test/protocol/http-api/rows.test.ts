@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { bounds } from '../../../src/bounds/bounds.js';
 import {
   type AnswerColumn,
   type AnswerEncoder,
@@ -155,4 +156,15 @@ void test('a text as a string of JSON', () => {
     quote('a"\\\n\x1f\x7f\u2028\u2029\u00fc\u{1f600}\\u001f'),
     '"a\\"\\\\\\n\\u001F\x7f\\u2028\\u2029\u00fc\u{1f600}\\\\u001f"',
   );
+});
+
+// bounds.replyJsonDepth, bounds.replyJsonNameBytes
+void test('the JSON of user is nested so deep, and has names so long, and no more', () => {
+  const deep = (depth: number): string => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+  const named = (length: number): string => `{"${'n'.repeat(length)}":1}`;
+  const whole = (text: string): string | undefined => encode(createJsonEncoder(), [Buffer.from(text)]);
+  for (const text of [deep(bounds.replyJsonDepth), named(bounds.replyJsonNameBytes)])
+    assert.equal(whole(text), text);
+  for (const text of [deep(bounds.replyJsonDepth + 1), named(bounds.replyJsonNameBytes + 1)])
+    assert.equal(whole(text), undefined);
 });
