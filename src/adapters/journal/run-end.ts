@@ -11,10 +11,12 @@ import {
   fsyncSync,
   ftruncateSync,
   linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -163,6 +165,7 @@ export function keepRunEnd(
 ): void {
   const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
   try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
     writeWhole(state, runEndName, `${line}\n${more}\n`);
   } catch {
     // The copy beside the segments is there.
@@ -346,6 +349,9 @@ function moveWhole(directory: string, segment: Segment): TornTail {
   // Fails where the name is taken; rename(2) would replace that file.
   if (file !== undefined) linkSync(path, join(directory, file));
   unlinkSync(path);
+  // With the mode of our own files, where it is one of ours.
+  if (file !== undefined && statSync(join(directory, file)).uid === process.geteuid?.())
+    closeSync(openIn(directory, file, constants.O_RDONLY));
   return { file: file ?? '', bytes, sha256: digest.digest('hex') };
 }
 

@@ -280,7 +280,11 @@ export async function verifyTrail(
 ): Promise<Verdict> {
   const { fromSeq, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
-  const isPart = files.length < trail.files.length;
+  const [first] = files;
+  const firstSeq = fromSeq === undefined || first === undefined ? undefined : await firstSeqOf(first);
+  // What was before the place that was asked for need not be there.
+  const isAfter = fromSeq !== undefined && firstSeq !== undefined && firstSeq > 1 && firstSeq <= fromSeq;
+  const isPart = files.length < trail.files.length || isAfter;
   const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
   await feedVerifier(files, verifier, undefined, hear);
   return verifier.finish();

@@ -263,22 +263,19 @@ function lostRecords({ lost }: JournalFacts): FoundProblem[] {
 
 function touched({ isDamaged, isAppended, directory }: JournalFacts): FoundProblem[] {
   const ask = `dovegate audit verify; find out who can write to ${directory}`;
-  const found: FoundProblem[] = [];
-  if (isDamaged)
-    found.push({
-      code: 'audit-damaged',
-      text: 'At the start, records that were signed were missing from the journal, or were other ones.',
-      try: ask,
-      isDegrading: false,
-    });
-  if (isAppended)
-    found.push({
-      code: 'journal-appended',
-      text: 'At the start, the journal had lines that no run of the daemon wrote. They were moved to a file *.appended, and are not signed.',
-      try: ask,
-      isDegrading: false,
-    });
-  return found;
+  const found = (code: FoundCode, text: string): FoundProblem => ({
+    code,
+    text,
+    try: ask,
+    isDegrading: false,
+  });
+  const damage = 'At the start, records that were signed were missing from the journal, or were other ones.';
+  const lines =
+    'At the start, the journal had lines that no run of the daemon wrote. They are in a file *.appended now, and not signed.';
+  return [
+    ...(isDamaged ? [found('audit-damaged', damage)] : []),
+    ...(isAppended ? [found('journal-appended', lines)] : []),
+  ];
 }
 
 function allDown(served: readonly BackendFacts[]): FoundProblem {
