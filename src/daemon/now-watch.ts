@@ -198,6 +198,7 @@ const countedAs: Readonly<Record<ExchangeEnded['outcome'], CountedAs>> = {
   unparsable: 'denied',
   limited: 'denied',
   failed: 'failed',
+  partly: 'failed',
   timeout: 'failed',
   unknown: 'failed',
 };

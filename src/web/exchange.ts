@@ -144,9 +144,12 @@ export function whoOf({ admission, completion, session: { opened } }: Exchange):
 }
 
 /** What was asked for. */
-export function whatOf({ admission, completion }: Exchange): Fact[] {
+export function whatOf(exchange: Exchange): Fact[] {
+  const { admission, completion } = exchange;
+  const users = wholeList(exchange, 'users');
+  const asked = users === undefined ? admission : { ...admission, users };
   return [
-    ...facts(admission ?? completion, [
+    ...facts(asked ?? completion, [
       ['command', 'Command'],
       ['user', 'Mail user'],
       ['users', 'All users it touches'],
@@ -166,6 +169,33 @@ export function whatOf({ admission, completion }: Exchange): Fact[] {
   ];
 }
 
+/**
+ * All arguments or users, where argument records hold them; undefined: none do, or some are missing. As `domain/audit/arguments.ts` puts them
+ * together, which the browser does not have.
+ */
+function wholeList({ id, admission, all }: Exchange, key: 'args' | 'users'): unknown[] | undefined {
+  const records = all.filter((record) => record['event'] === 'arguments' && record['id'] === id);
+  if (records.length === 0 || admission?.['argument_records'] !== records.length) return undefined;
+  const whole: unknown[] = [];
+  let piece = '';
+  let digest: unknown;
+  for (const item of records.flatMap((record): unknown[] => {
+    const list = record[key];
+    return Array.isArray(list) ? list : [];
+  })) {
+    const { part, rest, hmac }: StoredRecord = typeof item === 'object' ? { ...item } : {};
+    if (typeof part === 'string') piece += part;
+    else if (typeof rest === 'string') {
+      whole.push(piece + rest);
+      piece = '';
+    } else {
+      if (hmac !== undefined && hmac !== 'same') digest = item;
+      whole.push(hmac === undefined ? item : digest);
+    }
+  }
+  return whole;
+}
+
 /** One argument of the canonical form. */
 export interface Argument {
   readonly text: string;
@@ -173,8 +203,9 @@ export interface Argument {
   readonly hmac?: string;
 }
 
-export function argumentsOf({ admission }: Exchange): Argument[] {
-  const args = admission?.['args'];
+export function argumentsOf(exchange: Exchange): Argument[] {
+  const { admission } = exchange;
+  const args = wholeList(exchange, 'args') ?? admission?.['args'];
   if (!Array.isArray(args)) return [];
   return args.map((arg: unknown): Argument => {
     const hmac: unknown = typeof arg === 'object' && arg !== null ? Reflect.get(arg, 'hmac') : undefined;

@@ -10,10 +10,10 @@ export function valueText(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return value.map(valueText).join(' ');
-  const { hmac, more, cut, bytes, ...rest }: Readonly<Record<string, unknown>> = { ...value };
+  const { hmac, more, cut, end, bytes, ...rest }: Readonly<Record<string, unknown>> = { ...value };
   if (typeof hmac === 'string') return `hmac:${hmac}`;
-  if (typeof more === 'number') return `(${more} more)`;
-  if (typeof cut === 'string') return `${cut}(${valueText(bytes)} bytes)`;
+  if (typeof more === 'number') return `(${more} more, not recorded)`;
+  if (typeof cut === 'string') return `${cut}(cut: ${valueText(bytes)} bytes)${valueText(end)}`;
   const all = bytes === undefined ? rest : { bytes, ...rest };
   return Object.entries(all)
     .map(([key, part]) => `${key}=${quotedPart(valueText(part))}`)

@@ -45,11 +45,11 @@ void test('keys, with when and where they hold', () => {
 
 void test('where records are before a command is sent', () => {
   const records = (audit: string): string | undefined =>
-    describeSettings(settingsOf(`${sound}audit: { directory: /a, memory_size: 1MiB, ${audit} }\n`))
+    describeSettings(settingsOf(`${sound}audit: { directory: /a, memory_size: 3MiB, ${audit} }\n`))
       .split('\n')
       .find((line) => line.startsWith('records'));
   const synced = 'records /a: on disk before a command is sent';
-  assert.equal(records('memory: /run/ring'), `${synced}; of read in /run/ring (1024 KiB)`);
+  assert.equal(records('memory: /run/ring'), `${synced}; of read in /run/ring (3072 KiB)`);
   assert.equal(records('memory: off'), synced);
   assert.equal(records('strict: [read, session, write, admin, destroy]'), synced);
 });

@@ -30,7 +30,9 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
   const isDone = await withSmallDisk('ext4', async (place, owner) => {
     const memory = 'memory: shm/audit.ring, memory_size: 256KiB';
     const audit = `{ directory: ${join(place, 'audit')}, ${memory}, reserve: 4KiB, deadline: ${deadlineMs}ms }`;
-    const { client, daemon, backend } = await openGateway(owner, { policy, audit });
+    // The longest line must fit into half of the memory.
+    const more = 'limits: { line: 1KiB }';
+    const { client, daemon, backend } = await openGateway(owner, { policy, audit, more });
     const load = { isOver: false };
     let refusedReads = 0;
     const work = async (command: typeof read): Promise<Answer[]> => {

@@ -7,12 +7,12 @@ import { settingsOf, sound } from '../domain/config/sound.js';
 
 const told = (audit: string, poor: PoorMemory | undefined): string[] =>
   inspectMemory(settingsOf(`${sound}audit: ${audit}\n`), (path, bytes) => {
-    assert.equal(`${path} ${bytes}`, '/run/ring 1048576');
+    assert.equal(`${path} ${bytes}`, '/run/ring 3145728');
     return poor;
   }).map(({ severity, path, message }) => `${severity} ${path}: ${message}`);
 
 void test('what cannot be made is a warning that says what follows; so is what may be slow', () => {
-  const audit = '{ memory: /run/ring, memory_size: 1MiB }';
+  const audit = '{ memory: /run/ring, memory_size: 3MiB }';
   assert.deepEqual(told(audit, undefined), []);
   assert.deepEqual(told(audit, { text: 'there is no directory /run', isUsable: false }), [
     'warning audit.memory: /run/ring cannot be made: there is no directory /run; every command then waits until its record is on disk, as with "off"',

@@ -90,7 +90,7 @@ void test('who, what and why are what the records say, and nothing that they do 
   assert.deepEqual(argumentsOf(one), [
     { text: 'mailbox' },
     { text: '(not recorded)', hmac: 'ab12' },
-    { text: '(3 more)' },
+    { text: '(3 more, not recorded)' },
   ]);
   for (const strange of [
     { event: 'admission', id: 'X', args: 'x', peer: 'y' },

@@ -27,8 +27,8 @@ void test('every kind of value has a text', () => {
     ['<img onerror=alert(1)>', '<img onerror=alert(1)>'],
     [1.5, '1.5'],
     [true, 'true'],
-    [['a', { hmac: 'ab' }, { more: 3 }], 'a hmac:ab (3 more)'],
-    [{ cut: 'abc', bytes: 4096, sha256: 'x' }, 'abc(4096 bytes)'],
+    [['a', { hmac: 'ab' }, { more: 3 }], 'a hmac:ab (3 more, not recorded)'],
+    [{ cut: 'abc', bytes: 4096, sha256: 'x' }, 'abc(cut: 4096 bytes)'],
     [{ uid: 5, user: 'bob' }, 'uid=5 user=bob'],
     // A program that is called as if it were another peer.
     [{ uid: 5, exe: '/a" uid=0' }, 'uid=5 exe="/a\\" uid=0"'],

@@ -145,9 +145,9 @@ export class Driver {
    * Publishes a record that nobody waits for: it is safe from any crash of ours when this returns. False: the ring would have more
    * than `usedMax` bytes that are not on disk, and it was not taken.
    */
-  add(body: string, usedMax: number): boolean {
+  add(body: Bodies, usedMax: number): boolean {
     if (!this.#ring.publish(body, usedMax)) return false;
-    this.#published += 1;
+    this.#published += countOf(body);
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = this.#clock.now();
     this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
     if (this.#ring.head - this.#askedHead > this.#ring.dataBytes / 8) this.hurry();
@@ -156,14 +156,14 @@ export class Driver {
 
   /** The same for a record that is waited for; `isPatient`: nothing is delayed by it alone. */
   addAwaited(
-    body: string,
+    body: Bodies,
     usedMax: number,
     isPatient: boolean,
     resolve: Waiter['resolve'],
     reject: Waiter['reject'],
   ): boolean {
     if (!this.#ring.publish(body, usedMax)) return false;
-    this.#published += 1;
+    this.#published += countOf(body);
     const since = this.#clock.now();
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = since;
     this.#waiters.push({ end: this.#ring.head, since, resolve, reject });
@@ -518,6 +518,13 @@ export class Driver {
     else this.#closing?.reject(fault);
     this.#endPause?.();
   }
+}
+
+/** One encoded record, or several that are taken together or not at all. */
+export type Bodies = string | readonly string[];
+
+export function countOf(bodies: Bodies): number {
+  return typeof bodies === 'string' ? 1 : bodies.length;
 }
 
 function failedReport({ code, message }: JournalFault): Failed {

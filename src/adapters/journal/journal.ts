@@ -3,12 +3,12 @@
 // The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
 import { statSync } from 'node:fs';
-import { encodeBody } from '../../domain/audit/encode.js';
+import { encodeBody, encodeRecord } from '../../domain/audit/encode.js';
 import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { Driver, type DriverEvent, type DriverOptions } from './driver.js';
+import { type Bodies, countOf, Driver, type DriverEvent, type DriverOptions } from './driver.js';
 import {
   type Found,
   type Opened,
@@ -224,9 +224,9 @@ export class OpenJournal implements Journal {
 
   append(record: AuditRecord, isBrief = false): JournalFault | undefined {
     if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
-    const body = encodeBody(record, isBrief);
+    const body = encodeRecord(record, isBrief);
     this.#noteClockStep();
-    return this.#driver.add(body, this.#room(record)) ? undefined : this.#overflow();
+    return this.#driver.add(body, this.#room(record)) ? undefined : this.#overflow(body);
   }
 
   /**
@@ -235,17 +235,17 @@ export class OpenJournal implements Journal {
    */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief = false): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
-    const body = encodeBody(record, isBrief);
+    const body = encodeRecord(record, isBrief);
     this.#noteClockStep();
     const { state } = this.#driver;
     if (state.at !== 'writable') {
       // Kept all the same: somebody asked, and the journal shall say so when the disk is back.
-      if (!this.#driver.add(body, this.#room(record))) this.#driver.lose(1);
+      if (!this.#driver.add(body, this.#room(record))) this.#driver.lose(countOf(body));
       return Promise.reject(state.fault);
     }
     return new Promise((resolve, reject) => {
       const isTaken = this.#driver.addAwaited(body, this.#room(record), isPatient, resolve, reject);
-      if (!isTaken) reject(this.#overflow());
+      if (!isTaken) reject(this.#overflow(body));
     });
   }
 
@@ -255,12 +255,12 @@ export class OpenJournal implements Journal {
     return sent === false ? (half + whole) / 2 : whole;
   }
 
-  #overflow(): JournalFault {
-    return this.#lost('overflow', 'too many records wait for the disk');
+  #overflow(bodies: Bodies): JournalFault {
+    return this.#lost('overflow', 'too many records wait for the disk', countOf(bodies));
   }
 
-  #lost(code: JournalFault['code'], message: string): JournalFault {
-    this.#driver.lose(1);
+  #lost(code: JournalFault['code'], message: string, records = 1): JournalFault {
+    this.#driver.lose(records);
     return new JournalFault(code, message);
   }
 

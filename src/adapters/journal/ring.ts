@@ -145,9 +145,38 @@ export class RingWriter extends Views {
     return this.head - this.tail;
   }
 
-  /** Publishes an encoded record; false: more than `usedMax` bytes would be used then, and nothing was published. */
-  publish(body: string, usedMax: number): boolean {
-    let position = this.head;
+  /**
+   * Publishes an encoded record, or several that a process that ends leaves together or not at all; false: more than `usedMax` bytes would be
+   * used then, and nothing was published.
+   */
+  publish(bodies: string | readonly string[], usedMax: number): boolean {
+    if (typeof bodies === 'string') {
+      const end = this.#place(bodies, this.head, usedMax, true);
+      if (end === undefined) return false;
+      this.#commit(end);
+      return true;
+    }
+    // Room for all of them first: a frame that was put down and is never published could be taken for one, where both words are damaged.
+    for (const isWritten of [false, true]) {
+      let position = this.head;
+      for (const body of bodies) {
+        const end = this.#place(body, position, usedMax, isWritten);
+        if (end === undefined) return false;
+        position = end;
+      }
+      if (isWritten) this.#commit(position);
+    }
+    return true;
+  }
+
+  #commit(head: number): void {
+    this.head = head;
+    Atomics.store(this.words, headWord, makeWord(head));
+  }
+
+  /** Puts a frame down at a position or after what must be skipped there; where it ends. Undefined: there is no room. */
+  #place(body: string, from: number, usedMax: number, isWritten: boolean): number | undefined {
+    let position = from;
     let left = this.dataBytes - (position % this.dataBytes);
     if (left < frameBytes) {
       position += left;
@@ -155,24 +184,23 @@ export class RingWriter extends Views {
     }
     // A unit of a string has three bytes of UTF-8 at most: only near to the end, or to the limit, they are counted.
     let most = frameBytes + body.length * 3 + 7;
-    if (most > left || position + most - this.tail > usedMax) {
+    if (!isWritten || most > left || position + most - this.tail > usedMax) {
       most = frameBytes + padded(Buffer.byteLength(body));
       const skipped = most > left ? left : 0;
-      if (position + skipped + most - this.tail > usedMax) return false;
+      if (position + skipped + most - this.tail > usedMax) return undefined;
       if (skipped > 0) {
-        this.#writeHead(position, filler, this.placeOf(position));
+        if (isWritten) this.#writeHead(position, filler, this.placeOf(position));
         position += skipped;
       }
     }
+    if (!isWritten) return position + most;
     const place = this.placeOf(position);
     const bodyAt = place + frameBytes;
     const bytes = this.bytes.write(body, bodyAt, 'utf8');
     this.#writeHead(position, bytes, place);
-    this.head = position + frameBytes + padded(bytes);
     this.words[(place + seqAt) / 8] = unwritten;
     this.words[(place + seqAt) / 8 + 1] = 0n;
-    Atomics.store(this.words, headWord, makeWord(this.head));
-    return true;
+    return position + frameBytes + padded(bytes);
   }
 
   #writeHead(position: number, bytes: number, place: number): void {

@@ -141,6 +141,7 @@ const codeOf: Readonly<Record<ExchangeEnded['outcome'], LogCode>> = {
   unparsable: 'unparsable',
   limited: 'limited',
   failed: 'exchange-failed',
+  partly: 'exchange-failed',
   unknown: 'exchange-failed',
   timeout: 'exchange-failed',
   aborted: 'exchange-aborted',
@@ -177,7 +178,8 @@ function logEvent(logger: Logger, event: EngineEvent): void {
       const { exchange, backend, upstream, decision, outcome, status, error, level } = event;
       // Most commands go well, and most logs do not show these: nothing is made of them then.
       if (!event.isTold || !logger.isLevelEnabled(level)) return;
-      const code = outcome === 'failed' && error === undefined ? 'exchange' : codeOf[outcome];
+      const isReplied = (outcome === 'failed' || outcome === 'partly') && error === undefined;
+      const code = isReplied ? 'exchange' : codeOf[outcome];
       const named = { event: code, ...exchange, backend, upstream, decision, outcome, status, error };
       const keys = { ...named, bytes: event.bytesOut, duration_ms: toMicroseconds(event.durationMs) };
       return logger[level](keys, event.text);

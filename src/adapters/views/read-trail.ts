@@ -3,6 +3,7 @@
 // The rule: everything in an answer is made from lines that the view shows; of the files themselves only damage is told, which is the same
 // for every view and every filter.
 
+import { argumentCount, parseLine, readHead } from '../../domain/audit/record.js';
 import { formatCsvRow, formatJsonRow } from '../../domain/trail/export.js';
 import {
   createRetirements,
@@ -345,6 +346,9 @@ function createReading(
   }
 }
 
+/** Time and event stand within so many bytes. */
+const headBytes = 96;
+
 /** Gives the admissions that waited when the request before ended to the view and to the search, from the oldest on. */
 async function restore(
   files: readonly TrailFile[],
@@ -353,6 +357,8 @@ async function restore(
   take: (shown: Buffer) => void,
 ): Promise<void> {
   const wanted = new Set(open.filter((seq) => seq <= after));
+  /** Argument records of the last admission: they follow it. */
+  let left = 0;
   while (wanted.size > 0) {
     const oldest = Math.min(...wanted);
     const [file] = await filesFrom(files, oldest);
@@ -360,15 +366,21 @@ async function restore(
     for await (const piece of readToDamage(file)) {
       if (piece === undefined) break;
       const { bytes } = piece;
-      for (let at = 0; at < bytes.length && wanted.size > 0; ) {
+      for (let at = 0; at < bytes.length && wanted.size + left > 0; ) {
         const lf = bytes.indexOf(0x0a, at);
         const end = lf < 0 ? bytes.length : lf + 1;
         const line = bytes.subarray(at, end);
         const seq = seqOfLine(line);
-        if (seq !== undefined && wanted.delete(seq)) take(view.take(line));
+        if (seq !== undefined && wanted.delete(seq)) {
+          left = argumentCount(parseLine(line.toString('utf8')) ?? {});
+          take(view.take(line));
+        } else if (left > 0 && readHead(line.toString('latin1', 0, headBytes))?.event === 'arguments') {
+          left -= 1;
+          take(view.take(line));
+        }
         at = end;
       }
-      if (wanted.size === 0) return;
+      if (wanted.size + left === 0) return;
     }
     // Retention may have removed it since.
     wanted.delete(oldest);

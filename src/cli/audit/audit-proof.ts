@@ -5,7 +5,7 @@
 import { eachLine, readToDamage, searchTrail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
-import { formatTime, readHead } from '../../domain/audit/record.js';
+import { argumentCount, formatTime, readHead } from '../../domain/audit/record.js';
 import { createProofWriter, createSeqSet, formatProofTitle, type SeqSet } from '../../domain/report/proof.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -93,8 +93,13 @@ async function choose(
   const { lastSeq = signedSeq } = verdict;
   const chosen = createSeqSet();
   let unsigned = 0;
-  for await (const { admittedSeq, completedSeq } of searchTrail(trail, filter)) {
-    for (const seq of [admittedSeq, completedSeq]) {
+  for await (const { admittedSeq, completedSeq, argumentSeqs = [], fields } of searchTrail(trail, filter)) {
+    if (argumentSeqs.length < argumentCount(fields))
+      throw new CommandFault(
+        exitCodes.failed,
+        `this is no proof: argument records of seq ${admittedSeq ?? '?'} are missing`,
+      );
+    for (const seq of [admittedSeq, ...argumentSeqs, completedSeq]) {
       if (seq === undefined || seq > lastSeq) continue;
       if (seq > signedSeq) unsigned += 1;
       else chosen.add(seq);

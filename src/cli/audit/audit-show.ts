@@ -9,7 +9,7 @@ import {
   seqOf,
 } from '../../adapters/views/find-exchange.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
-import { isObject } from '../../domain/audit/record.js';
+import { argumentCount, isObject, joinArguments } from '../../domain/audit/record.js';
 import { formatValue } from '../../domain/trail/export.js';
 import { isWanted } from '../../domain/views/look.js';
 import { createView } from '../../domain/views/view.js';
@@ -90,7 +90,8 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
   const isLocal = showsLocalTime(screen);
   const shown = new Map<string, string>();
   for (const found of all) {
-    const { record, file, line } = found;
+    const { file, line } = found;
+    const record = asShown(found.record, all);
     const local = isLocal ? ` (${formatLocal(record['time'])})` : '';
     const heading = `${textOf(record['time'])}${local}  ${textOf(record['event'])}`;
     const place = screen.paint('faint', `  seq ${seqOf(found)}, ${printable(file)}:${line}`);
@@ -110,6 +111,19 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
     }
   }
   return lines;
+}
+
+/** An admission with all its arguments; a record that holds some of them says only that it does. */
+function asShown(record: Stored, all: readonly Found[]): Stored {
+  const { event, id, args: _args, users: _users, ...rest } = record;
+  if (event === 'arguments') return rest;
+  if (event !== 'admission' || argumentCount(record) === 0) return record;
+  const parts = all.filter(({ record: other }) => other['event'] === 'arguments' && other['id'] === id);
+  const joined = joinArguments(
+    record,
+    parts.map(({ record: part }) => part),
+  );
+  return joined ?? { ...record, warning: 'argument records are missing: dovegate audit verify' };
 }
 
 /** Its neighbors, and what signs it; nothing in a limited view. */

@@ -216,7 +216,7 @@ export type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
   readonly until?: number;
 };
 
-const outcomes = 'ok failed denied unparsable limited unknown aborted timeout open'.split(' ');
+const outcomes = 'ok failed partly denied unparsable limited unknown aborted timeout open'.split(' ');
 
 /** Adds the options that choose commands, the same for search and export. */
 export function addFilterOptions(command: Command): Command {

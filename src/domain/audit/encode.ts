@@ -4,13 +4,16 @@
 //
 //   "time":"2026-11-20T08:22:34.123Z","event":"admission","session":"01J...","id":"01J...", ... ,"error":"..."
 //
-// A value that is too long becomes {"cut":"its first bytes","bytes":70000,"sha256":"..."}: length and hash are of its
-// whole UTF-8 text. A list that is too long ends in {"more":12,"bytes":70000,"sha256":"..."}: how many values are not
-// shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
+// A value that is too long becomes {"cut":"its first bytes","end":"its last","bytes":70000,"sha256":"..."}: length and hash are of its
+// whole UTF-8 text. A list that is too long has {"more":12,"bytes":70000,"sha256":"..."} between its first values and its last: how many
+// values are not shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
+// An allowed command that may change something keeps all its arguments: what does not fit follows in `arguments` records (`arguments.ts`).
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
+import { argumentBodies } from './arguments.js';
 import {
+  type AuditRecord,
   eventOpening,
   formatTime,
   isOwnRecord,
@@ -58,6 +61,9 @@ const briefBudgets: readonly Budget[] = [
   ...budgets.slice(4),
 ];
 
+/** Of an admission with argument records: what a reader that does not know these shows. */
+const aheadBudgets = budgets.slice(3);
+
 /** A path of a program can have 4 KiB, and the peer chooses it. */
 const peerValueBytesMax = bounds.recordPeerBytes;
 
@@ -80,9 +86,40 @@ const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
  * value and of the arguments, and 2 KiB in all, so that refused commands cannot fill a disk.
  */
 export function encodeBody(record: JournalRecord, isBrief = false): string {
-  const bytesMax = isBrief ? briefBodyBytesMax : bodyBytesMax;
-  for (const budget of isBrief ? briefBudgets : budgets) {
-    const body = withoutKeys(attempt(record, budget));
+  return encodeWithin(record, isBrief ? briefBudgets : budgets, isBrief ? briefBodyBytesMax : bodyBytesMax);
+}
+
+/**
+ * The bodies of a record. Nearly always one; an allowed command that may change something, and whose arguments or users do not fit, has its
+ * admission and then its argument records, which hold all of them.
+ */
+export function encodeRecord(record: AuditRecord, isBrief = false): string | readonly string[] {
+  const body = encodeBody(record, isBrief);
+  if (isBrief || !isLastCut) return body;
+  const { event, decision, effect } = record;
+  if (event !== 'admission' || decision !== 'allow' || effect === 'read') return body;
+  const records = argumentBodies(record, bodyBytesMax, quote);
+  const digest = hash('sha256', records.map((each) => `${each}\n`).join(''), 'hex');
+  const members = `,"argument_records":${records.length},"argument_hash":"${digest}"`;
+  return [encodeWithin(record, aheadBudgets, bodyBytesMax, members), ...records];
+}
+
+/**
+ * The most that the records of one command take in the ring, with what stands around them, for a command line of so many bytes. A byte of a
+ * line takes up to six in JSON (a control character), a word of one byte up to sixteen (a digest that comes again); names of users come twice.
+ */
+export function recordedBytesMax(lineBytes: number): number {
+  return 16 * lineBytes + 64 * 1024;
+}
+
+function encodeWithin(
+  record: JournalRecord,
+  rows: readonly Budget[],
+  bytesMax: number,
+  members = '',
+): string {
+  for (const budget of rows) {
+    const body = withoutKeys(attempt(record, budget, members));
     if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
   }
   // The last budget bounds every value and every list; only keys that do not exist could lead here.
@@ -138,7 +175,7 @@ const usersBytesMax = bounds.recordUsersBytes;
  * All keys between `seq` and `prev`, in the order of the file. By name and not in a loop over names: each is a load that the
  * compiler knows. Words that come again and again are looked up in place, so a known one costs no call.
  */
-function attempt(r: JournalRecord, budget: Budget): string {
+function attempt(r: JournalRecord, budget: Budget, added: string): string {
   const max = budget.value;
   const own = isOwnRecord(r) ? r : undefined;
   let body = `${timeOpening.slice(1)}${formatTime(r.time)}${eventOpening}${r.event}"`;
@@ -182,15 +219,22 @@ function attempt(r: JournalRecord, budget: Budget): string {
     if (own.appended !== undefined) body += `,"appended":${encodeObject(tornKeys, own.appended, max)}`;
     if (own.until !== undefined) body += `,"until":${encodeText(own.until, max)}`;
   }
+  body += added;
   if (r.error !== undefined) body += `,"error":${encodeText(r.error, max)}`;
+  isLastCut = command.isCut;
   return body;
 }
+
+/** Whether the arguments or the users of the last record were cut. */
+let isLastCut = false;
 
 /** What a record says of its command: the keys from `principal` to `matches`, and `users`. */
 interface CommandTexts {
   readonly record: JournalRecord;
   readonly members: string;
   readonly users: string;
+  /** Arguments or users are not whole. */
+  readonly isCut: boolean;
 }
 
 /** Of the last admission with these arguments, under the widest budget: a known line has the same list each time. */
@@ -245,7 +289,9 @@ function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
   if (r.reason !== undefined) members += `,"reason":${encodeText(r.reason, max)}`;
   if (r.command !== undefined) members += `,"command":${words.get(r.command) ?? encodeWord(r.command, max)}`;
   if (r.user !== undefined) members += `,"user":${words.get(r.user) ?? encodeWord(r.user, max)}`;
+  isCut = false;
   if (r.args !== undefined) members += `,"args":${encodeList(r.args, budget, budget.list)}`;
+  const isArgsCut = isCut;
   if (r.input !== undefined) members += `,"input":${encodeObject(inputKeys, r.input, max)}`;
   if (r.effect !== undefined) members += `,"effect":${words.get(r.effect) ?? encodeWord(r.effect, max)}`;
   if (r.backend !== undefined) members += `,"backend":${words.get(r.backend) ?? encodeWord(r.backend, max)}`;
@@ -253,8 +299,9 @@ function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
     members += `,"upstream":${words.get(r.upstream) ?? encodeWord(r.upstream, max)}`;
   if (r.backends !== undefined) members += `,"backends":${encodeList(r.backends, budget, budget.list)}`;
   if (r.matches !== undefined) members += encodeNumber(',"matches":', r.matches);
+  isCut = isArgsCut;
   const users = r.users === undefined ? '' : `,"users":${encodeUsers(r.users, budget)}`;
-  return { record: r, members, users };
+  return { record: r, members, users, isCut };
 }
 
 /** Names, hashes, words of closed lists, each with a text that no budget cuts. */
@@ -339,8 +386,16 @@ function encodeText(value: string, bytesMax: number): string {
     const text = quote(value);
     if (Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes)) return text;
   }
-  return `{"cut":"${quotedStart(value, bytesMax)}",${sizeAndHash(value)}}`;
+  isCut = true;
+  // A key that is cut in the middle could not be found any more.
+  const text = withoutKeys(value);
+  const endMax = Math.floor(bytesMax / 4);
+  const end = endMax === 0 ? '' : `"end":"${quotedEnd(text, endMax)}",`;
+  return `{"cut":"${quotedStart(text, bytesMax - endMax)}",${end}${sizeAndHash(value)}}`;
 }
+
+/** Set where a value or a list is cut. */
+let isCut = false;
 
 /** The longest start of a value, whole characters, whose JSON text has at most so many bytes. */
 function quotedStart(value: string, bytesMax: number): string {
@@ -356,6 +411,19 @@ function quotedStart(value: string, bytesMax: number): string {
     start += text;
   }
   return start;
+}
+
+/** The longest end of a value, whole characters, whose JSON text has at most so many bytes. */
+function quotedEnd(value: string, bytesMax: number): string {
+  let end = '';
+  let bytes = 0;
+  for (const character of [...value.slice(-bytesMax).replace(/^[\udc00-\udfff]/, '')].reverse()) {
+    const text = quote(character).slice(1, -1);
+    bytes += Buffer.byteLength(text);
+    if (bytes > bytesMax) break;
+    end = text + end;
+  }
+  return end;
 }
 
 let hashedValue = '';
@@ -391,18 +459,49 @@ function encodeList(
 ): string {
   let list = '';
   let bytes = 0;
-  for (const [at, value] of values.entries()) {
-    const text =
-      typeof value === 'string'
-        ? encodeText(value, budget.value)
-        : encodeObject(itemKeys, value, budget.value);
+  for (const value of values) {
+    const text = encodeItem(value, budget);
     bytes += Buffer.byteLength(text) + 1;
-    if (bytes > bytesMax) {
-      const rest = values.slice(at);
-      list += `,{"more":${rest.length},${sizeAndHash(rest.map(hashedItem).join('\0'))}}`;
-      break;
-    }
+    if (bytes > bytesMax) return encodeCutList(values, budget, bytesMax);
     list += `,${text}`;
   }
   return `[${list.slice(1)}]`;
+}
+
+function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): string {
+  return typeof value === 'string'
+    ? encodeText(value, budget.value)
+    : encodeObject(itemKeys, value, budget.value);
+}
+
+/** The first values and the last: whoever pads a command to hide a word does not choose which words are left out. */
+function encodeCutList(
+  values: readonly (RecordedArgument | RecordedPart)[],
+  budget: Budget,
+  bytesMax: number,
+): string {
+  isCut = true;
+  const endMax = Math.floor(bytesMax / 4);
+  const first = within(values, budget, bytesMax - endMax);
+  const last = within(values.slice(first.length).toReversed(), budget, endMax).toReversed();
+  const rest = values.slice(first.length, values.length - last.length);
+  const more = `{"more":${rest.length},${sizeAndHash(rest.map(hashedItem).join('\0'))}}`;
+  return `[${[...first, more, ...last].join(',')}]`;
+}
+
+/** The texts of the first values that have at most so many bytes, each with its comma. */
+function within(
+  values: readonly (RecordedArgument | RecordedPart)[],
+  budget: Budget,
+  bytesMax: number,
+): string[] {
+  const texts: string[] = [];
+  let bytes = 0;
+  for (const value of values) {
+    const text = encodeItem(value, budget);
+    bytes += Buffer.byteLength(text) + 1;
+    if (bytes > bytesMax) break;
+    texts.push(text);
+  }
+  return texts;
 }

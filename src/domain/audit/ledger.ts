@@ -6,6 +6,7 @@
 //   {"seq":17,"time":"...","event":"...", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
 import {
+  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -16,7 +17,15 @@ import {
 } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from './encode.js';
-import { type LineHead, type OwnRecord, parseLine, parseTime, readHead, readWord } from './record.js';
+import {
+  argumentCount,
+  type LineHead,
+  type OwnRecord,
+  parseLine,
+  parseTime,
+  readHead,
+  readWord,
+} from './record.js';
 
 /** Format of the lines; a reader ignores keys that it does not know, a writer never continues a newer format. */
 export const journalFormat = 1;
@@ -376,3 +385,82 @@ export function unsignedLine(
 function formatKey(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).subarray(publicKeyHead.length).toString('base64');
 }
+
+/** What is wrong with argument records, and at which record. */
+export interface ArgumentsFault {
+  readonly seq: number;
+  readonly text: string;
+}
+
+/** Records that may stand between an admission and its argument records: the journal makes them when it writes a group. */
+const between: ReadonlySet<string> = new Set(['checkpoint', 'retire']);
+/** What a start writes before its own record. */
+const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
+
+/** Follows a journal, record after record; memory holds one admission. */
+export function createArgumentsCheck() {
+  let open: { readonly seq: number; readonly id: string; readonly hash: string; left: number } | undefined;
+  let digest = createHash('sha256');
+  /** The records after an admission are not there, which only a start explains. */
+  let isBroken = false;
+  let isFirst = true;
+
+  return {
+    /** The next record, whose chain is right. `line`: without LF. */
+    take(event: string, line: Buffer, link: Link): ArgumentsFault | undefined {
+      const wasFirst = isFirst;
+      if (!between.has(event) && event !== 'arguments') isFirst = false;
+      if (event === 'arguments') return takeArguments(line, link, wasFirst);
+      const fault = open === undefined || between.has(event) ? undefined : interrupt(event);
+      if (event === 'admission') begin(line, link.seq);
+      return fault;
+    },
+    /** Records are missing here, which is a fault of its own. */
+    forget(): void {
+      open = undefined;
+      isBroken = false;
+      isFirst = true;
+    },
+  };
+
+  function begin(line: Buffer, seq: number): void {
+    if (!line.includes(countText)) return;
+    const record = parseLine(line.toString('utf8')) ?? {};
+    const left = argumentCount(record);
+    if (left === 0) return;
+    open = { seq, id: String(record['id']), hash: String(record['argument_hash']), left };
+    digest = createHash('sha256');
+  }
+
+  function takeArguments(line: Buffer, link: Link, wasFirst: boolean): ArgumentsFault | undefined {
+    const { seq } = link;
+    const id = readWord(line.toString('latin1'), 'id');
+    if (open === undefined || isBroken || open.id !== id) {
+      // Retention, or a reading from the middle, may have taken the admission.
+      if (open === undefined && wasFirst) return undefined;
+      return { seq, text: 'argument records that no admission before them announced' };
+    }
+    digest.update(readBody(line, link)).update('\n');
+    open.left -= 1;
+    if (open.left > 0) return undefined;
+    const { hash, seq: admission } = open;
+    open = undefined;
+    if (digest.digest('hex') === hash) return undefined;
+    return { seq, text: `the argument records are not those that the admission ${admission} announced` };
+  }
+
+  /** Another record where argument records were to follow. */
+  function interrupt(event: string): ArgumentsFault | undefined {
+    // The machine stopped while they were written: what was not on disk was not sent, or is among what a start calls lost.
+    isBroken = true;
+    if (ofStart.has(event)) return undefined;
+    const missing = open;
+    open = undefined;
+    isBroken = false;
+    if (event === 'start' || missing === undefined) return undefined;
+    const { seq, left } = missing;
+    return { seq, text: `${left} argument records of the admission ${seq} are missing` };
+  }
+}
+
+const countText = Buffer.from(',"argument_records":');

@@ -13,6 +13,8 @@ type AuditEvent =
   | 'session-open'
   | 'session-close'
   | 'admission'
+  /** The arguments of the admission before it, as many as fit; see `arguments.ts`. */
+  | 'arguments'
   | 'completion'
   | 'log'
   | 'limit';
@@ -21,6 +23,8 @@ type AuditEvent =
 export type RecordedOutcome =
   | 'ok'
   | 'failed'
+  /** It failed and names several things that it changes: some of it may have been done. */
+  | 'partly'
   | 'denied'
   | 'unparsable'
   | 'limited'
@@ -292,6 +296,47 @@ export function parseRequest(body: string): Readonly<Record<string, unknown>> | 
 /** Whether a parsed value is an object with keys. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** How many argument records follow an admission. */
+export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
+  return typeof count === 'number' && count > 0 ? count : 0;
+}
+
+/** The admission with all its arguments and users. Undefined: these are not its records, or not all of them. */
+export function joinArguments(
+  admission: Readonly<Record<string, unknown>>,
+  records: readonly Readonly<Record<string, unknown>>[],
+): Readonly<Record<string, unknown>> | undefined {
+  if (argumentCount(admission) !== records.length) return undefined;
+  const args = joinList(records.map(({ args: list }) => list));
+  const users = joinList(records.map(({ users: list }) => list));
+  if (args === undefined || users === undefined) return undefined;
+  return {
+    ...admission,
+    ...(admission['args'] === undefined ? {} : { args }),
+    ...(admission['users'] === undefined ? {} : { users }),
+  };
+}
+
+function joinList(lists: readonly unknown[]): unknown[] | undefined {
+  const joined: unknown[] = [];
+  let pieces: string[] = [];
+  let digest: unknown;
+  for (const item of lists.flatMap((list): unknown[] => (Array.isArray(list) ? list : []))) {
+    if (!isObject(item)) {
+      if (pieces.length > 0) return undefined;
+      joined.push(item);
+    } else if (typeof item['part'] === 'string') pieces.push(item['part']);
+    else if (typeof item['rest'] === 'string') {
+      joined.push([...pieces, item['rest']].join(''));
+      pieces = [];
+    } else {
+      digest = item['hmac'] === 'same' ? digest : item;
+      joined.push(digest);
+    }
+  }
+  return pieces.length === 0 ? joined : undefined;
 }
 
 /** Makes digests under one key. */

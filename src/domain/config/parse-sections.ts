@@ -1,4 +1,5 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
+import { recordedBytesMax } from '../audit/encode.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
@@ -114,8 +115,20 @@ function targetOf(text: string): ServerTarget {
 
 /** What is mapped is whole pages, and words must fit into it. */
 const pageBytes = 4096;
+/** Of the ring's own. */
+const ringHeaderBytes = pageBytes;
 
-export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
+function wholePages(bytes: number): number {
+  return bytes - (bytes % pageBytes);
+}
+
+/** What half of the ring holds, which is what admissions may use: the records of one command line of the longest kind. */
+function leastMemoryBytes(lineBytesMax: number): number {
+  return ringHeaderBytes + 2 * recordedBytesMax(lineBytesMax);
+}
+
+/** `lineBytesMax`: of `limits.line`: every such line must be accepted, so the ring is not smaller than that takes. */
+export function parseAudit(raw: RawAudit, cursor: Cursor, lineBytesMax: number): Omit<AuditSettings, 'ship'> {
   const {
     group: _group,
     memory,
@@ -132,7 +145,7 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, '
   return {
     ...rest,
     directory: cursor.file('directory') ?? raw.directory,
-    memoryBytes: memoryBytes - (memoryBytes % pageBytes),
+    memoryBytes: wholePages(Math.max(memoryBytes, leastMemoryBytes(lineBytesMax))),
     ...(group !== undefined && { group }),
     ...(memoryFile !== undefined && { memoryFile }),
     ...(signKeyFile !== undefined && { signKeyFile }),

@@ -92,7 +92,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     mailUsers,
     state: cursor.file('state') ?? raw.state,
     audit: {
-      ...parseAudit(raw.audit, cursor.down('audit')),
+      ...parseAudit(raw.audit, cursor.down('audit'), raw.limits.lineBytesMax),
       ship: parseSinks(raw.audit.ship ?? [], cursor.down('audit', 'ship')),
     },
     ...(admin && { admin }),
@@ -147,7 +147,7 @@ const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'
 
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const { valid, problems, texts } = salvage(file, read);
-  const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'));
+  const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'), 0);
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
   if (valid === undefined || audit === undefined) return { problems: errors, texts };
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));

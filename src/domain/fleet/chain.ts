@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
-import { type Link, readLink } from '../audit/ledger.js';
+import { createArgumentsCheck, type Link, readLink } from '../audit/ledger.js';
 import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import { isOpening } from '../trail/run-ends.js';
 import type { BlockHead } from './block.js';
@@ -73,6 +73,7 @@ const compare = 'compare the host\'s own journal ("dovegate audit verify" there)
 export class Chain {
   readonly state: ChainState;
   readonly #context: ChainContext;
+  readonly #arguments = createArgumentsCheck();
   readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
   readonly #policies: Map<string, string>;
   readonly #recentSeqs = new Float64Array(recentMax);
@@ -220,8 +221,10 @@ export class Chain {
       return undefined;
     }
     const head = readHead(line.toString('latin1', 0, headBytes));
+    const gap = this.state.gapTo;
     if (!this.#follow(link, head)) return link;
     this.#records += 1;
+    if (this.state.gapTo !== gap || this.state.firstSeq === link.seq) this.#arguments.forget();
     if (head === undefined) this.#tell('malformed', link.seq, `the record has no time and event; ${compare}`);
     else this.#note(line, link, head);
     return link;
@@ -231,6 +234,7 @@ export class Chain {
   #garble(kind: 'malformed' | 'changed', text: string): void {
     const { state } = this;
     state.garbage += 1;
+    this.#arguments.forget();
     this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
   }
 
@@ -318,6 +322,8 @@ export class Chain {
 
   #note(line: Buffer, link: Link, head: LineHead): void {
     const { event } = head;
+    const fault = this.#arguments.take(event, line, link);
+    if (fault !== undefined) this.#tell('arguments', fault.seq, `${fault.text}; ${compare}`, head);
     this.#noteRun(event, line, link.seq, head);
     switch (event) {
       case 'admission':

@@ -25,6 +25,8 @@ export const findingKinds = [
   'repeated',
   /** `prev` is not the hash of the record before. */
   'unlinked',
+  /** Argument records of an admission are missing, changed or surplus. */
+  'arguments',
   /** The host's records do not go on behind what the stream has: its own end was cut off, or put back from a copy. */
   'cut-at-host',
   /** Records stand after an orderly stop that the next start did not write; or that start found some, and moved them away. */

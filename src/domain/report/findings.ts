@@ -54,6 +54,8 @@ function sentenceOf({ kind, file, line, seq, text }: TrailFault): string {
       return `Two records claim the place ${seq ?? ''}${place}: one of them was put in.`;
     case 'unlinked':
       return `${record} does not continue the record before it${place}: one of the two was replaced.`;
+    case 'arguments':
+      return `Arguments of a command are not all there (record ${seq ?? ''})${place}: records that the admission announced are missing, changed or surplus.`;
     case 'segment-missing':
       return `A file of the journal is missing, and no signed record says that it was retired: records before ${
         seq === undefined ? 'the oldest one' : seq + 1

@@ -3,7 +3,7 @@
 // The rule: a command that was never sent has used nothing up; whatever cannot be told counts.
 
 import { bounds } from '../../bounds/bounds.js';
-import { parseLine, parseTime } from '../audit/record.js';
+import { argumentCount, joinArguments, parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
 import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
@@ -27,6 +27,13 @@ export interface Spent {
 
 type Stored = Readonly<Record<string, unknown>>;
 
+/** A command that may have been sent. */
+interface Held {
+  readonly record: Stored;
+  readonly agoMs: number;
+  readonly parts: Stored[];
+}
+
 /** No limit that is rebuilt looks further back. */
 export const rebuiltMs = 3_600_000;
 /** An exchange that was refused has its two records side by side, so few have to be held to see that it was not sent. */
@@ -36,12 +43,13 @@ const needles = {
   admission: Buffer.from(',"effect":"destroy"'),
   unsent: Buffer.from(',"sent":false'),
   clock: Buffer.from('"event":"clock"'),
+  arguments: Buffer.from('"event":"arguments"'),
 };
 
 /** Counts in `limiter` by the policies of `settings` as they are now. */
 export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
   const assessor = new RecordedAssessor(settings);
-  const held = new Map<string, { readonly record: Stored; readonly agoMs: number }>();
+  const held = new Map<string, Held>();
   let stepsMs = moment.stepsBeforeMs;
   let counted = 0;
 
@@ -54,11 +62,12 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
           if (typeof record['step_ms'] === 'number') stepsMs += record['step_ms'];
         } else if (typeof record['id'] !== 'string') continue;
         else if (what === 'unsent') held.delete(record['id']);
+        else if (what === 'arguments') addArguments(record['id'], record);
         else hold(record['id'], record);
       }
     },
     finish() {
-      for (const { record, agoMs } of held.values()) spend(record, agoMs);
+      for (const each of held.values()) spend(each);
       held.clear();
       return counted;
     },
@@ -70,14 +79,21 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     // Without the steps of the clock; one that cannot be told is taken for a new one.
     const agoMs = Math.max(0, moment.wallMs - moment.stepsMs - ((timeMs ?? moment.wallMs) - stepsMs));
     if (agoMs >= rebuiltMs) return;
-    held.set(id, { record, agoMs });
+    held.set(id, { record, agoMs, parts: [] });
     const oldest = held.size > heldMax ? held.entries().next().value : undefined;
     if (oldest === undefined) return;
     held.delete(oldest[0]);
-    spend(oldest[1].record, oldest[1].agoMs);
+    spend(oldest[1]);
   }
 
-  function spend(record: Stored, agoMs: number): void {
+  function addArguments(id: string, record: Stored): void {
+    const exchange = held.get(id);
+    if (exchange !== undefined && exchange.parts.length < argumentCount(exchange.record))
+      exchange.parts.push(record);
+  }
+
+  function spend({ record: admission, agoMs, parts }: Held): void {
+    const record = parts.length === 0 ? admission : (joinArguments(admission, parts) ?? admission);
     const { policy: name, principal, user } = record;
     const policy = typeof name === 'string' ? settings.policies.get(name) : undefined;
     if (policy === undefined || typeof principal !== 'string') return;
@@ -111,10 +127,10 @@ function obligationsOf(policy: Policy, record: Stored): Obligations | undefined 
 
 /** The lines that hold one of the needles, in their order, as text. */
 function* linesOf(piece: Buffer): Generator<{ what: keyof typeof needles; line: string }> {
-  const next = { admission: -1, unsent: -1, clock: -1 };
+  const next = { admission: -1, unsent: -1, clock: -1, arguments: -1 };
   for (let at = 0; ; ) {
     let what: keyof typeof needles | undefined;
-    for (const key of ['admission', 'unsent', 'clock'] as const) {
+    for (const key of ['admission', 'unsent', 'clock', 'arguments'] as const) {
       if (next[key] < at) next[key] = from(piece.indexOf(needles[key], at));
       if (next[key] < Infinity && (what === undefined || next[key] < next[what])) what = key;
     }

@@ -36,8 +36,12 @@ export function formatValue(value: unknown): string {
   if (typeof value === 'string') return value;
   if (!isObject(value)) return value === undefined ? '' : JSON.stringify(value);
   if (typeof value['hmac'] === 'string') return `hmac:${value['hmac']}`;
-  if (typeof value['more'] === 'number') return `(${value['more']} more)`;
-  if (typeof value['cut'] === 'string') return `${shown(value)}(${formatValue(value['bytes'])} bytes)`;
+  if (typeof value['more'] === 'number') return `(${value['more']} more, not recorded)`;
+  if (typeof value['cut'] === 'string')
+    return `${shown(value)}(cut: ${formatValue(value['bytes'])} bytes)${formatValue(value['end'])}`;
+  // A piece of a value in an argument record.
+  if (typeof value['part'] === 'string') return value['part'];
+  if (typeof value['rest'] === 'string') return value['rest'];
   return JSON.stringify(value);
 }
 

@@ -4,8 +4,17 @@
 // The rule: damage is stepped over; verify says what can be trusted.
 
 import { bounds } from '../../bounds/bounds.js';
-import { quote } from '../audit/encode.js';
-import { eventPlace, formatTime, parseLine, parseTime, readHead, timeBefore } from '../audit/record.js';
+import { formatJson, quote } from '../audit/encode.js';
+import {
+  argumentCount,
+  eventPlace,
+  formatTime,
+  joinArguments,
+  parseLine,
+  parseTime,
+  readHead,
+  timeBefore,
+} from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
@@ -44,6 +53,8 @@ export interface ExchangeRow {
   readonly admittedSeq: number | undefined;
   readonly completedSeq: number | undefined;
   readonly completedTime: string | undefined;
+  /** Of its argument records; absent: it has none, or not all of them were found. */
+  readonly argumentSeqs?: readonly number[] | undefined;
 }
 
 /** One search, fed with the trail in its order. */
@@ -57,17 +68,22 @@ export interface TrailSearch {
   takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[];
   /** The exchanges that are still open. */
   finish(): ExchangeRow[];
-  /** Between two pieces: the lines of admissions that wait for their completions. */
+  /** Between two pieces: the lines of admissions that wait for their completions, each with those of its argument records. */
   waiting(): readonly Buffer[];
 }
 
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
 const waitingMax = bounds.openSearched;
+/** The same for argument records that wait with their admissions: beyond it a command is shown with the first and last of its arguments. */
+const partsBytesMax = 64 << 20;
 
 export function createSearch(filter: TrailFilter): TrailSearch {
   /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
   const here = new Map<string, number>();
   const before = new Map<string, Buffer>();
+  /** Argument records of those that wait, by id. */
+  const parts = new Map<string, Buffer[]>();
+  let partsBytes = 0;
   // Everybody's commands are wanted, also those that touch nobody.
   const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
@@ -99,7 +115,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (piece[eventAt] === 0x61 && (needles === undefined || hit < end)) admit(piece, at, end, eventAt);
+        if (isAdmission(piece, eventAt) && (needles === undefined || hit < end))
+          admit(piece, at, end, eventAt);
+        else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
         else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
           complete(piece, at, end, eventAt, rows);
         at = end + 1;
@@ -114,18 +132,21 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       for (let at = 0; at < piece.length && before.size > 0; ) {
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
+        if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt, show);
+        else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
           complete(piece, at, end, eventAt, rows, show);
         at = end + 1;
       }
       return rows;
     },
     finish() {
-      const rows = [...before.values()].map((line) => row(line, undefined));
+      const rows = [...before].map(([id, line]) => row(line, undefined, parts.get(id) ?? []));
       before.clear();
+      parts.clear();
+      partsBytes = 0;
       return rows.filter((one) => one !== undefined);
     },
-    waiting: () => [...before.values()],
+    waiting: () => [...before].map(([id, line]) => withParts(line, parts.get(id))),
   };
 
   function admit(piece: Buffer, at: number, end: number, eventAt: number): void {
@@ -140,6 +161,35 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     }
     const id = idAfter(piece, eventAt, end);
     if (id !== undefined) here.set(id, at);
+  }
+
+  /** Those of a command that is not wanted are passed over: its admission was before them. */
+  function addPart(
+    piece: Buffer,
+    at: number,
+    end: number,
+    eventAt: number,
+    show?: (line: Buffer) => Buffer,
+  ): void {
+    if (here.size + before.size === 0) return;
+    const id = idAfter(piece, eventAt, end) ?? '';
+    if ((!here.has(id) && !before.has(id)) || partsBytes > partsBytesMax) return;
+    const line = piece.subarray(at, end);
+    // A copy: the piece goes back to the caller.
+    const part = Buffer.from(show === undefined ? line : withoutEnd(show(line)));
+    const known = parts.get(id);
+    // A later reading may come to the same lines again.
+    if (known?.some((one) => one.equals(part)) === true) return;
+    partsBytes += part.length;
+    if (known === undefined) parts.set(id, [part]);
+    else known.push(part);
+  }
+
+  function takeParts(id: string): readonly Buffer[] {
+    const found = parts.get(id) ?? [];
+    parts.delete(id);
+    for (const { length } of found) partsBytes -= length;
+    return found;
   }
 
   function complete(
@@ -158,17 +208,25 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (place === undefined) before.delete(id);
     else here.delete(id);
     const line = piece.subarray(at, end);
-    const found = row(admission, show === undefined ? line : show(line));
+    const found = row(admission, show === undefined ? line : show(line), takeParts(id));
     if (found !== undefined) rows.push(found);
   }
 
   /** Undefined: it is not what the filter asks for, or not what it seemed to be. The bytes may say no, the records decide. */
-  function row(admission: Buffer, completion: Buffer | undefined): ExchangeRow | undefined {
+  function row(
+    admission: Buffer,
+    completion: Buffer | undefined,
+    records: readonly Buffer[],
+  ): ExchangeRow | undefined {
     const isAnywhere = (part: Buffer | undefined): boolean =>
       part === undefined || admission.includes(part) || completion?.includes(part) === true;
-    if (!isAnywhere(text) || !isAnywhere(backend)) return undefined;
+    if (!isAnywhere(backend) || (records.length === 0 && !isAnywhere(text))) return undefined;
     if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;
-    const admitted = parseLine(admission.toString('utf8'));
+    const recorded = parseLine(admission.toString('utf8'));
+    const admitted = recorded === undefined ? undefined : joined(recorded, records);
+    // A word may be split between two records.
+    const isText = records.length === 0 || isAnywhere(text) || holdsText(admitted);
+    if (!isText) return undefined;
     if (typeof admitted?.['id'] !== 'string' || !isAdmissionWanted(admitted)) return undefined;
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
@@ -177,12 +235,20 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const how = ended === undefined ? 'open' : merged['outcome'];
     if (filter.outcome !== undefined && how !== filter.outcome) return undefined;
     if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
+    const argumentSeqs = admitted === recorded ? undefined : seqsOf(records);
     return {
+      ...(argumentSeqs === undefined ? {} : { argumentSeqs }),
       fields: merged,
       admittedSeq: typeof admittedSeq === 'number' ? admittedSeq : undefined,
       completedSeq: typeof seq === 'number' ? seq : undefined,
       completedTime: typeof time === 'string' ? time : undefined,
     };
+  }
+
+  function holdsText(record: Stored | undefined): boolean {
+    return (
+      text === undefined || formatJson([record?.['args'], record?.['users']]).includes(text.toString('utf8'))
+    );
   }
 
   function isAdmissionWanted(record: Stored): boolean {
@@ -197,6 +263,42 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const timeMs = isTimed ? (parseTime(shown(record['time'])) ?? 0) : 0;
     return !isTimed || (timeMs >= sinceMs && timeMs < untilMs);
   }
+}
+
+/** With its argument records, where all of them are there; else as it stands. */
+function joined(admission: Stored, records: readonly Buffer[]): Stored {
+  if (argumentCount(admission) === 0 || records.length === 0) return admission;
+  const parsed = records.map((line) => parseLine(line.toString('utf8')) ?? {});
+  return joinArguments(admission, parsed) ?? admission;
+}
+
+/** Of records that were parsed before. */
+function seqsOf(records: readonly Buffer[]): readonly number[] {
+  return records.flatMap((line) => {
+    const seq = parseLine(line.toString('utf8'))?.['seq'];
+    return typeof seq === 'number' ? [seq] : [];
+  });
+}
+
+/** An admission and its argument records, as lines for a search that goes on. */
+function withParts(admission: Buffer, parts: readonly Buffer[] | undefined): Buffer {
+  if (parts === undefined) return admission;
+  return Buffer.concat([admission, ...parts.flatMap((part) => [lineFeed, part])]);
+}
+
+const lineFeed = Buffer.from('\n');
+
+function withoutEnd(line: Buffer): Buffer {
+  return line[line.length - 1] === 0x0a ? line.subarray(0, -1) : line;
+}
+
+/** `admission`, and not `arguments`. */
+function isAdmission(piece: Buffer, eventAt: number): boolean {
+  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x64;
+}
+
+function isArguments(piece: Buffer, eventAt: number): boolean {
+  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x72;
 }
 
 /** Of a row that was found: whether it names such a user, and not only a mask or a list without an end that covers one. */

@@ -3,7 +3,7 @@
 // The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
 
 import { bounds } from '../../bounds/bounds.js';
-import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
+import { createArgumentsCheck, genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
 import { formatTime, isObject, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
   type CheckpointFaultKind,
@@ -32,6 +32,8 @@ export type TrailFaultKind =
   | 'inserted'
   /** `prev` is not the hash of the record before. */
   | 'unlinked'
+  /** Argument records of an admission are missing, changed or surplus. */
+  | 'arguments'
   /** A segment is gone that no retire record explains, or one does not follow the one before. */
   | 'segment-missing'
   /** Time goes back, and no clock record says so. */
@@ -174,6 +176,7 @@ export function createVerifier(options: TrailOptions) {
   const faults: TrailFault[] = [];
   let faultCount = 0;
   const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
+  const argumentRecords = createArgumentsCheck();
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
   const forgotten: Verdict['forgotten'][number][] = [];
   const steps: ClockStep[] = [];
@@ -243,6 +246,8 @@ export function createVerifier(options: TrailOptions) {
       if (!isNext) return;
       tellAppended(event, bytes, record, link);
       checkpoints.compare(link.seq, link.hash, file, line);
+      const unlike = argumentRecords.take(event, bytes, link);
+      if (unlike !== undefined) fault({ kind: 'arguments', file, line, ...unlike });
       tellTime(event, time, link.seq);
       note(event, head, link.seq);
     },
@@ -305,6 +310,7 @@ export function createVerifier(options: TrailOptions) {
     if (seq !== undefined) last = { seq, hash: hash ?? '', prev: last?.hash ?? '' };
     firstSeq ??= seq;
     isDoubtful = true;
+    argumentRecords.forget();
   }
 
   /** Whether a record is the one that follows; if not, says why. */
@@ -332,6 +338,7 @@ export function createVerifier(options: TrailOptions) {
     } else if (seq > expected) {
       const which = seq - 1 === expected ? `record ${expected} is` : `records ${expected} to ${seq - 1} are`;
       gap = { from: expected, to: seq - 1, fault: faults.length };
+      argumentRecords.forget();
       fault({ kind: 'missing', file, line, seq: expected, text: `${which} missing before this one` });
     } else {
       tellRepeated(link, last);
@@ -362,6 +369,8 @@ export function createVerifier(options: TrailOptions) {
 
   /** True, and told: this segment does not follow the one before. What it holds is followed by itself. */
   function isJump(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
+    const isFollowing = last !== undefined && link.seq === last.seq + 1;
+    if (!isFollowing) argumentRecords.forget();
     if (last !== undefined && link.seq <= last.seq) {
       const text = 'this segment stands behind one that came later';
       fault({ kind: 'reordered', file, line, seq: link.seq, text });

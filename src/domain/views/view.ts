@@ -10,7 +10,14 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
-import { type JournalRecord, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
+import {
+  eventOpening,
+  type JournalRecord,
+  parseLine,
+  parseTime,
+  readHead,
+  readWord,
+} from '../audit/record.js';
 import { GlobList, isMask, isWithin } from '../names/glob.js';
 
 type Event = JournalRecord['event'];
@@ -38,6 +45,7 @@ const harmless = {
 /** For every event that there is. A new one does not compile until it is decided here. */
 export const decisions: Readonly<Record<Event, Decision>> = {
   admission: 'by-users',
+  arguments: 'by-users',
   completion: 'by-users',
   log: 'by-users',
   reload: 'hidden',
@@ -68,7 +76,7 @@ export const shownKeys: ReadonlySet<string> = new Set(
     'seq time event session id for protocol tag listener peer principal policy version rule series',
     'decision would mode reason command user args input effect backend upstream backends matches',
     'action count level text status outcome sent rows cells bytes_in bytes_out wait_ms first_byte_ms',
-    'duration_ms logs client users error',
+    'duration_ms logs client users argument_records error',
   ].flatMap((words) => words.split(' ')),
 );
 
@@ -85,6 +93,7 @@ const endedMax = bounds.endedViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';
+const argumentsHead = `${eventOpening}arguments"`;
 const plainNames = /^[ !#-[\]-z|~]+(?:","[ !#-[\]-z|~]+)*$/;
 /** A line that is none of ours: its bytes may be anything. */
 const damagedLine = '{}\n';
@@ -131,15 +140,16 @@ export function createView(users: readonly string[] | undefined): View {
     const id = readWord(text, 'id');
     if (id === undefined) return true;
     const at = text.indexOf(usersOpening);
-    // Completions and log lines have no users.
-    if (at < 0) return !open.has(id) && !ended.has(id);
+    // Completions and log lines have no users, and argument records follow their admission.
+    if (at < 0 || text.startsWith(argumentsHead, text.indexOf(eventOpening)))
+      return !open.has(id) && !ended.has(id);
     const names = text.slice(at + usersOpening.length, text.indexOf('"]', at));
     // Escapes, lists that were cut, bytes beyond ASCII.
     if (!plainNames.test(names)) return false;
     return names.split('","').some((name) => !isMask(name) && !globs.matches(name));
   }
 
-  /** Completions and log lines name nobody: they follow their admission, and one whose admission was not seen is hidden. */
+  /** Completions, log lines and argument records: they follow their admission, and one whose admission was not seen is hidden. */
   function isShown(record: Stored): boolean {
     const { event, id } = record;
     if (typeof id !== 'string') return false;

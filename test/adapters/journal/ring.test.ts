@@ -136,6 +136,32 @@ function storesOf(memory: ArrayBuffer, writer: RingWriter, publish: () => void):
   return states;
 }
 
+void test('several records are there together or not at all, also around the end of the ring and where there is no room', () => {
+  const { memory, writer, reader } = makeRing();
+  let refused = 0;
+  for (let round = 0; round < 60; round += 1) {
+    const bodies = Array.from({ length: 5 }, (_, at) => record(round * 5 + at));
+    const before = readCopy(memory).texts;
+    const headBefore = writer.head;
+    let isTaken = false;
+    const all = storesOf(memory, writer, () => {
+      isTaken = writer.publish(bodies, writer.dataBytes / 2);
+    });
+    for (const [at, state] of all.entries()) {
+      const { texts, isDamaged } = readCopy(state);
+      assert.equal(isDamaged, false);
+      assert.deepEqual(texts, at === all.length - 1 ? [...before, ...bodies] : before, `round ${round}`);
+    }
+    if (isTaken) continue;
+    refused += 1;
+    assert.equal(all.length, 0, 'nothing was put down');
+    assert.equal(writer.head, headBefore);
+    reader.tail = writer.head;
+    writer.tail = writer.head;
+  }
+  assert.ok(refused > 3 && writer.head > 3 * writer.dataBytes, `${refused} ${writer.head}`);
+});
+
 void test('a publisher that is killed after any of its stores: the records before are there, and this one if its head word is', () => {
   let fillers = 0;
   let states = 0;

@@ -135,14 +135,7 @@ void test('a list of users says how many it does not hold, and leaves the argume
   const body = parse({ time, event: 'admission', args, users });
   assert.deepEqual(body['args'], args);
   const recorded: unknown[] = Object(body['users']);
-  const rest = users.slice(recorded.length - 1);
-  assert.deepEqual(recorded.slice(0, -1), users.slice(0, recorded.length - 1));
-  assert.ok(recorded.length > 60, String(recorded.length));
-  assert.deepEqual(recorded.at(-1), {
-    more: rest.length,
-    bytes: rest.join('\0').length,
-    sha256: sha256(rest.join('\0')),
-  });
+  assertCut(recorded, users, 60);
 });
 
 void test('no line is longer than 7 KiB, whatever is in the record, and it is JSON', () => {
@@ -212,7 +205,12 @@ void test('the worst record of all fits', () => {
 void test('a long value is cut, with its length and hash', () => {
   const text = `${'ä'.repeat(5000)}end`;
   const { user } = parse({ time, event: 'admission', user: text });
-  assert.deepEqual(user, { cut: 'ä'.repeat(2048), bytes: 10_003, sha256: sha256(text) });
+  assert.deepEqual(user, {
+    cut: 'ä'.repeat(1536),
+    end: `${'ä'.repeat(510)}end`,
+    bytes: 10_003,
+    sha256: sha256(text),
+  });
 });
 
 void test('a value that just fits stays whole', () => {
@@ -224,25 +222,36 @@ void test('a value that just fits stays whole', () => {
 void test('a cut never parts a character', () => {
   const text = '\ud83d\ude00'.repeat(3000);
   const { user } = parse({ time, event: 'admission', user: text });
-  assert.deepEqual(user, { cut: '\ud83d\ude00'.repeat(1024), bytes: 12_000, sha256: sha256(text) });
+  assert.deepEqual(user, {
+    cut: '\ud83d\ude00'.repeat(768),
+    end: '\ud83d\ude00'.repeat(256),
+    bytes: 12_000,
+    sha256: sha256(text),
+  });
 });
 
-void test('a long list ends in what is not shown', () => {
+void test('a long list keeps its first values and its last', () => {
   const args = [...Array.from({ length: 3000 }, (_, at) => `argument-${at}`), { hmac: 'aa' }];
   const shown = parse({ time, event: 'admission', args })['args'];
   assert.ok(Array.isArray(shown));
-  const rest = args
-    .slice(shown.length - 1)
-    .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
-  assert.ok(shown.length > 100);
-  assert.deepEqual(shown.slice(0, -1), args.slice(0, shown.length - 1));
+  assertCut(shown, args, 100);
+});
+
+/** The first values and the last stand there, and between them how many are left out. */
+function assertCut(shown: readonly unknown[], all: readonly unknown[], least: number): void {
+  const at = shown.findIndex((one) => Object(one)['more'] !== undefined);
+  const last = shown.length - at - 1;
+  assert.ok(at > last && last > 10 && shown.length > least, `${at} ${last}`);
+  assert.deepEqual(shown.slice(0, at), all.slice(0, at));
+  assert.deepEqual(shown.slice(at + 1), all.slice(-last));
+  const rest = all.slice(at, -last).map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
   const joined = rest.join('\0');
-  assert.deepEqual(shown.at(-1), {
+  assert.deepEqual(shown[at], {
     more: rest.length,
     bytes: Buffer.byteLength(joined),
     sha256: sha256(joined),
   });
-});
+}
 
 void test('a terminal that is shown a line obeys nothing in it', () => {
   const hostile = '\u001b[2J\r\b\u0007\u007f\u009b31m\u202ereversed\u2066\ufeff\u200b\u2028"\\';

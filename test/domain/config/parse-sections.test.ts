@@ -1,13 +1,15 @@
 // Goal: sections that stand for themselves are read with their units, and values that could not work are told.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { recordedBytesMax } from '../../../src/domain/audit/encode.js';
 import { settingsOf, sound, testMistakes, told } from './sound.js';
 
 void test('every simple key of the other sections', () => {
   const settings = settingsOf(`${sound}
 mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
 state: state
-audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ring, memory_size: 64KiB, segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
+audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ring, memory_size: 2MiB, segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
@@ -26,7 +28,7 @@ log: { level: debug }
     group: 'auditors',
     strict: new Set(['write', 'destroy']),
     memoryFile: '/etc/dovegate/ring',
-    memoryBytes: 65_536,
+    memoryBytes: 2_097_152,
     segmentBytes: 65_536,
     deadlineMs: 3000,
     keepMs: 30 * 24 * 3600 * 1000,
@@ -67,8 +69,21 @@ log: { level: debug }
 });
 
 void test('the memory of records is whole pages', () => {
-  const { memoryBytes } = settingsOf(`${sound}audit: { directory: audit, memory_size: 70001B }\n`).audit;
-  assert.equal(memoryBytes, 17 * 4096);
+  const { memoryBytes } = settingsOf(`${sound}audit: { directory: audit, memory_size: 3000001B }\n`).audit;
+  assert.equal(memoryBytes, 732 * 4096);
+});
+
+void test('half of the memory of records holds the records of the longest line, whatever was asked for', () => {
+  for (const [line, kib] of [
+    ['1KiB', 1],
+    ['64KiB', 64],
+    ['878KiB', 878],
+  ] as const) {
+    const { audit } = settingsOf(
+      `${sound}audit: { directory: audit, memory_size: 64KiB }\nlimits: { line: ${line} }\n`,
+    );
+    assert.ok((audit.memoryBytes - 4096) / 2 >= recordedBytesMax(kib * 1024), line);
+  }
 });
 
 testMistakes([

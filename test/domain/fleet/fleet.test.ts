@@ -1,6 +1,8 @@
 // What an intruder, a disk or an operator can do to a stream of journals, and what is said about it: kind, host and seq.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { encodeRecord } from '../../../src/domain/audit/encode.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { FleetOptions } from '../../../src/domain/fleet/fleet.js';
 import { findingKinds } from '../../../src/domain/fleet/shapes.js';
@@ -422,6 +424,30 @@ const table: readonly Tampering[] = [
     },
     expected: [['differs', 'gate2', undefined]],
     hosts: ['gate1', 'gate2', 'gate3'],
+  },
+  {
+    name: 'argument records that the admission did not announce',
+    tamper: () => {
+      const gate = new PaperGate();
+      const args = ['--', ...Array.from({ length: 90 }, (_, at) => `${at}-${'x'.repeat(100)}`)];
+      const bodies = encodeRecord({
+        time: gate.nowMs,
+        event: 'admission',
+        session: 'S',
+        id: 'A',
+        decision: 'allow',
+        effect: 'destroy',
+        args,
+      });
+      assert.ok(typeof bodies !== 'string' && bodies.length > 2);
+      // One is left out, and all is sealed again.
+      for (const body of bodies.slice(0, -1)) gate.lines.push(gate.ledger.seal(body));
+      gate.end('A');
+      gate.exchanges(2);
+      gate.checkpoint();
+      return blocks(gate.lines);
+    },
+    expected: [['arguments', 'gate1', 3]],
   },
   {
     name: 'a clock that is ahead',

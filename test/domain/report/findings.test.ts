@@ -112,6 +112,7 @@ const allKinds: Readonly<Record<TrailFaultKind, true>> = {
   duplicated: true,
   inserted: true,
   unlinked: true,
+  arguments: true,
   'segment-missing': true,
   'clock-back': true,
   foreign: true,

@@ -105,7 +105,7 @@ void test('hidden and cut values say what they are', () => {
     { cut: 'long', bytes: 9000, sha256: 'x' },
     { more: 3, bytes: 1, sha256: 'y' },
   ];
-  assert.equal(formatValue(args), '-d hmac:abc long(9000 bytes) (3 more)');
+  assert.equal(formatValue(args), '-d hmac:abc long(cut: 9000 bytes) (3 more, not recorded)');
   assert.equal(formatValue(undefined), '');
 });
 
