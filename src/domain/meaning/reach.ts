@@ -13,6 +13,29 @@ import { foldAscii } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
 
+/** Of repeatable positionals, those whose values are not things that are changed one after the other. */
+const notNames: ReadonlySet<string | undefined> = new Set(['acl-right', 'mail-flags', 'search-query']);
+
+/**
+ * Whether a command names more than one thing that it works on, so that a failure of one leaves the others done: two values of a repeatable
+ * positional (mailboxes, users, scripts, paths, services), a mask, everything below a name, other commands; or a query that is not for one
+ * mailbox by name.
+ */
+export function namesSeveral({ command, values, query }: ParsedArguments): boolean {
+  for (const { name, type, isPositional, role } of command.params) {
+    const given = values.get(name);
+    if (given === undefined) continue;
+    if (role === 'sub-commands' || name === 'recursive') return true;
+    if (type !== 'array' || !isPositional || notNames.has(role)) continue;
+    if (given.length > 1 || (role === 'mailbox-mask' && given.some(isMask))) return true;
+  }
+  if (query === undefined) return false;
+  const places = conditionsIn(query).filter(({ key }) => key.class === 'place');
+  return (
+    places.length !== 1 || places.some(({ values: names }) => names.some(isMask)) || !namesMailbox(query)
+  );
+}
+
 /** The strongest of the command's effect and those of its present parameters. */
 export function effectOf({ command, values }: ParsedArguments): Effect {
   let { effect } = command;

@@ -71,6 +71,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
 
 function endingOf({ outcome }: TouchGroup): string[] {
   if (outcome === 'failed') return ['failed'];
+  if (outcome === 'partly') return ['partly: some of it may have been done'];
   const isBroken = outcome === 'unknown' || outcome === 'timeout' || outcome === 'aborted';
   return isBroken ? [`broken off (${outcome}): may have run`] : [];
 }

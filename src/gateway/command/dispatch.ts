@@ -8,7 +8,8 @@
 
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';
-import type { Judged } from '../../domain/policy/assess.js';
+import { namesSeveral } from '../../domain/meaning/reach.js';
+import type { Judged, Judgement } from '../../domain/policy/assess.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';
@@ -104,7 +105,7 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
     }
   }
   const backends = destinations.map(({ name }) => name);
-  return joinEndings(parts, backends);
+  return joinEndings(parts, backends, judgement);
 }
 
 /** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
@@ -165,9 +166,14 @@ function isOver({ kind }: Ending): boolean {
 }
 
 /** The one ending; `backends` are all that should have answered. */
-export function joinEndings(ended: readonly Part[], backends: readonly string[]): Ending {
-  const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending) }));
-  const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
+export function joinEndings(ended: readonly Part[], backends: readonly string[], judgement?: Judged): Ending {
+  const isSeveral = judgement !== undefined && changesSeveral(judgement);
+  const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending, isSeveral) }));
+  const outcomes = parts.map(({ verdict }) => verdict.outcome);
+  const found = worst(outcomes);
+  // What one backend refused, another has done.
+  const isDone = isChange(judgement) && outcomes.includes('ok');
+  const outcome = found === 'failed' && isDone ? 'partly' : found;
   const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
   if (over !== undefined) return over.ending;
   const codes = parts.map(codeOf);
@@ -198,10 +204,26 @@ function codeOf({ ending, verdict }: JudgedPart): string {
   return ending.kind === 'replied' ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
 }
 
-const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'failed'];
+const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'partly', 'failed'];
 
 function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
   return order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
+}
+
+/** A backend that carried the command out said that it failed. */
+export function isFailed(ending: Ending): boolean {
+  return ending.kind === 'replied' && ending.status.kind === 'failed';
+}
+
+function isChange(judgement: Judgement | undefined): boolean {
+  return judgement?.kind === 'judged' && judgement.attempt.effect !== 'read';
+}
+
+/** Whether a backend that says that it failed may have done some of it. */
+export function changesSeveral(judgement: Judgement): boolean {
+  if (judgement.kind !== 'judged' || judgement.attempt.effect === 'read') return false;
+  const { masks, everybody, parsed } = judgement.attempt;
+  return masks.length > 0 || everybody === 'option' || everybody === 'listing' || namesSeveral(parsed);
 }
 
 /** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
@@ -217,10 +239,13 @@ function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): stri
 }
 
 /** Of attempts that have ended, as the completion holds them. */
-export function recordedParts(attempts: readonly BackendAttempt[]): readonly RecordedPart[] {
+export function recordedParts(
+  attempts: readonly BackendAttempt[],
+  judgement: Judgement,
+): readonly RecordedPart[] {
   return attempts.flatMap(({ ending, backend, upstream, isSent, count }) => {
     if (ending === undefined) return [];
-    const { outcome, error } = judgeEnding(ending);
+    const { outcome, error } = judgeEnding(ending, isFailed(ending) && changesSeveral(judgement));
     return {
       backend,
       upstream,

@@ -16,7 +16,15 @@ import type { ReplyTarget } from '../relay/reply-writer.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
-import { countMails, dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
+import {
+  changesSeveral,
+  countMails,
+  dispatch,
+  followUp,
+  isFailed,
+  progressOf,
+  recordedParts,
+} from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
@@ -283,7 +291,7 @@ export class Exchange {
   ): CloseReason | undefined | Promise<CloseReason | undefined> {
     const { clock, limits } = this.#context;
     const { writer, names } = this.#session;
-    const verdict = judgeEnding(ending);
+    const verdict = judgeEnding(ending, isFailed(ending) && changesSeveral(judgement));
     const { status, closeFor } = respond(writer, ending, verdict, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
@@ -296,7 +304,7 @@ export class Exchange {
       judgement,
       backend,
       upstream,
-      parts: this.#attempts.length > 1 ? recordedParts(this.#attempts) : undefined,
+      parts: this.#attempts.length > 1 ? recordedParts(this.#attempts, judgement) : undefined,
       verdict,
       status,
       isSent,

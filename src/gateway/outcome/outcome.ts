@@ -202,14 +202,14 @@ const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
   ),
 };
 
-/** The verdict on an ending; total. */
-export function judgeEnding(ending: Ending): Verdict {
+/** The verdict on an ending; total. `isSeveral`: the command changes several things, of which a failed one may have done some. */
+export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
   switch (ending.kind) {
     case 'replied': {
       const isOk = ending.status.kind === 'ok';
       if (isOk && ending.peer === 'ready') return wentWell;
       const error = ending.peer === 'ready' ? undefined : ending.peer;
-      return untold(undefined, isOk ? 'ok' : 'failed', error, 'info');
+      return untold(undefined, isOk ? 'ok' : failedAs(ending.status, isSeveral), error, 'info');
     }
     case 'answered':
       return untold('', 'ok', undefined, 'info');
@@ -272,6 +272,11 @@ export function judgeEnding(ending: Ending): Verdict {
     default:
       return ending satisfies never;
   }
+}
+
+/** A backend that does not know the user of a line has done nothing. */
+function failedAs({ code }: Status, isSeveral: boolean): RecordedOutcome {
+  return isSeveral && code !== 'NOUSER' ? 'partly' : 'failed';
 }
 
 /** Sentences of commands of which nothing was sent. */
