@@ -8,6 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { joinArguments } from '../../src/domain/audit/record.js';
 import { pairedIds, readWhole } from '../adapters/journal/reading.js';
 import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
@@ -22,10 +23,13 @@ const policy = `
     allow: [mailbox status, mailbox create, mailbox list]`;
 const audit =
   '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
+const padding = Array.from({ length: 70 }, (_, at) => `Invented-${at}-${'x'.repeat(120)}`);
 const commands = [
   (name: string) => ['mailbox status', 'messages', name],
   (name: string) => ['mailbox create', name],
   (name: string) => ['mailbox list', name],
+  // Its arguments need records of their own.
+  (name: string) => ['mailbox create', ...padding, name],
   // Refused: it has records too, and never gets to the backend.
   (name: string) => ['mailbox delete', name],
 ];
@@ -97,7 +101,13 @@ test('kill -9 at random instants under load', async (t) => {
   const records = readWhole(directory);
   const admitted = pairedIds(records);
   const admissions = new Map<string, string>();
-  for (const { event, id, user, command, args, decision } of records) {
+  let whole = 0;
+  for (const admission of records) {
+    const { event, id, user, command, decision } = admission;
+    const parts = records.filter((one) => one['event'] === 'arguments' && one['id'] === id);
+    if (event === 'admission' && parts.length > 0) whole += 1;
+    const { args } =
+      event === 'admission' && parts.length > 0 ? (joinArguments(admission, parts) ?? {}) : admission;
     if (event !== 'admission' || decision !== 'allow' || !Array.isArray(args)) continue;
     assert.ok(typeof id === 'string' && id.length === 26);
     const name = nameOf(user, [command, ...args]);
@@ -109,6 +119,7 @@ test('kill -9 at random instants under load', async (t) => {
     .filter((name) => !admissions.has(name));
   assert.deepEqual(without, []);
   assert.equal(new Set(backend.commands.map(({ line }) => line.toString())).size, backend.commands.length);
+  assert.ok(whole > 0, 'no command had argument records');
   const unknown = records.filter(({ outcome }) => outcome === 'unknown').length;
   const starts = records.filter(({ event }) => event === 'start').length;
   const recovered = records.reduce((sum, { recovered: count }) => sum + Number(count ?? 0), 0);
@@ -118,7 +129,7 @@ test('kill -9 at random instants under load', async (t) => {
   assert.equal(verified.exit, 0, verified.text);
   const files = readdirSync(directory);
   t.diagnostic(
-    `${rounds} kills, ${answered} commands answered, ${backend.commands.length} at the backend, each with its admission; ` +
+    `${rounds} kills, ${answered} commands answered, ${backend.commands.length} at the backend, each with its admission, ${whole} with argument records; ` +
       `${records.length} records of ${admitted.size} exchanges in one chain over ${starts} starts and ` +
       `${files.filter((name) => name.includes('.jsonl')).length} files; ${unknown} closed as unknown, ${recovered} taken from memory, ` +
       `${files.filter((name) => name.includes('.torn')).length} torn ends put aside`,

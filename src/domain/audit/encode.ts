@@ -417,7 +417,8 @@ function quotedStart(value: string, bytesMax: number): string {
 function quotedEnd(value: string, bytesMax: number): string {
   let end = '';
   let bytes = 0;
-  for (const character of [...value.slice(-bytesMax).replace(/^[\udc00-\udfff]/, '')].reverse()) {
+  const last = Array.from(value.slice(-bytesMax).replace(/^[\udc00-\udfff]/, ''));
+  for (const character of last.toReversed()) {
     const text = quote(character).slice(1, -1);
     bytes += Buffer.byteLength(text);
     if (bytes > bytesMax) break;

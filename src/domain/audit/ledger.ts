@@ -399,7 +399,9 @@ const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
 
 /** Follows a journal, record after record; memory holds one admission. */
 export function createArgumentsCheck() {
-  let open: { readonly seq: number; readonly id: string; readonly hash: string; left: number } | undefined;
+  let open:
+    | { readonly seq: number; readonly id: string; readonly announced: string; left: number }
+    | undefined;
   let digest = createHash('sha256');
   /** The records after an admission are not there, which only a start explains. */
   let isBroken = false;
@@ -428,7 +430,7 @@ export function createArgumentsCheck() {
     const record = parseLine(line.toString('utf8')) ?? {};
     const left = argumentCount(record);
     if (left === 0) return;
-    open = { seq, id: String(record['id']), hash: String(record['argument_hash']), left };
+    open = { seq, id: String(record['id']), announced: String(record['argument_hash']), left };
     digest = createHash('sha256');
   }
 
@@ -443,9 +445,9 @@ export function createArgumentsCheck() {
     digest.update(readBody(line, link)).update('\n');
     open.left -= 1;
     if (open.left > 0) return undefined;
-    const { hash, seq: admission } = open;
+    const { announced, seq: admission } = open;
     open = undefined;
-    if (digest.digest('hex') === hash) return undefined;
+    if (digest.digest('hex') === announced) return undefined;
     return { seq, text: `the argument records are not those that the admission ${admission} announced` };
   }
 

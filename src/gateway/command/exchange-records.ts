@@ -309,7 +309,8 @@ export class ExchangeRecords {
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
   #state: 'open' | 'admitted' | 'counted' = 'open';
-  #isBrief = false;
+  /** Nothing of it is ever sent: its record gets less room. */
+  isBrief = false;
   /** Until it is on disk; it may never be. */
   #durable: Promise<void> | undefined;
   /** Why it was not taken, or nothing may be sent. */
@@ -336,7 +337,7 @@ export class ExchangeRecords {
         this.admission,
         this.isStrict,
         isPatient,
-        this.#isBrief,
+        this.isBrief,
       );
     } catch (fault) {
       this.#fault = fault;
@@ -347,7 +348,7 @@ export class ExchangeRecords {
 
   /** Of a question that dovegate answers itself: as `admit`, but of a flood of questions only the number is recorded. */
   admitQuestion(principal: string): Promise<void> | undefined {
-    this.#isBrief = true;
+    this.isBrief = true;
     if (this.#parts.floods.admit('refused', principal)) return this.admit();
     this.#state = 'counted';
     return undefined;
@@ -367,7 +368,7 @@ export class ExchangeRecords {
    */
   admitRefused(principal: string, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
-      this.#isBrief = !hadUpstream;
+      this.isBrief ||= !hadUpstream;
       if (hadUpstream || this.#parts.floods.admit('refused', principal)) this.admitQuietly();
       else this.#state = 'counted';
     }
@@ -406,6 +407,6 @@ export class ExchangeRecords {
 
   #append(record: AuditRecord): void {
     if (this.#state === 'counted') return;
-    appendQuietly(this.#parts.journal, this.#parts.observe, record, this.#isBrief);
+    appendQuietly(this.#parts.journal, this.#parts.observe, record, this.isBrief);
   }
 }

@@ -224,6 +224,7 @@ export class Exchange {
       const matches = await countMails(command, this.#attempts);
       if (typeof matches === 'object') return matches;
       records.admission = { ...records.admission, matches };
+      records.isBrief = true;
       return await answerDryRun(context, session, line, matches, () =>
         matches === undefined ? records.admitQuestion(principal) : records.admit(),
       );

@@ -93,7 +93,7 @@ test('a search for a user finds every command that may have touched that user', 
     const recorded: unknown[] = Object(admissions[at]?.['users'] ?? ['absent']);
     const isRight =
       users === 'cut'
-        ? recorded.some((one) => Object(one)['more'] > 0) && recorded.at(-1) === alice
+        ? recorded.some((value) => Object(value)['more'] > 0) && recorded.at(-1) === alice
         : JSON.stringify(recorded) === JSON.stringify(users);
     if (!isRight) told.push(`${what}: ${JSON.stringify(recorded).slice(-200)}`);
   }

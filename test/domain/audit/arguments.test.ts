@@ -72,7 +72,7 @@ void test('a long set of messages is put together again, and so is any text', ()
     fc.integer({ min: 0, max: 30_000 }).map((count) => '\u0001'.repeat(count)),
     fc.integer({ min: 0, max: 9000 }).map((count) => '\u2028\ud83d\ude00"'.repeat(count)),
   );
-  const secret = fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64 });
+  const secret = fc.string({ unit: fc.constantFrom('0', '9', 'a', 'f'), minLength: 64, maxLength: 64 });
   const args = fc.array(
     fc.oneof(
       wild,
