@@ -15,6 +15,7 @@ import {
   createNameTest,
   createRetirements,
   type ExchangeRow,
+  isRowCut,
   type Surveyed,
   type TrailFilter,
 } from '../../domain/trail/search.js';
@@ -48,11 +49,13 @@ export async function auditSearch(
   const isNamed = createNameTest(filter);
   let isFound = false;
   let isNameFound = false;
+  let cut = 0;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const part of journal.parts) {
     for await (const row of part.rows(filter, look)) {
       isFound = true;
       isNameFound ||= isNamed(row);
+      if (isRowCut(row.fields)) cut += 1;
       for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
@@ -62,6 +65,10 @@ export async function auditSearch(
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
   reportHidden(screen, table.hidden());
+  if (cut > 0)
+    screen.complain(
+      `dovegate: ${plural(cut, 'command')} with arguments that were not recorded whole ("more, not recorded"): any name may stand there`,
+    );
   if (isFound && isNameFound) return exitCodes.ok;
   // Commands for all users, or for a mask, are found under a misspelled name too.
   const surveyed = await journal.survey(filter);

@@ -9,6 +9,7 @@ import {
   argumentCount,
   eventPlace,
   formatTime,
+  isObject,
   joinArguments,
   parseLine,
   parseTime,
@@ -40,7 +41,7 @@ export interface TrailFilter {
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
-  /** Stands anywhere in one of the two records, as it is written there. */
+  /** Stands anywhere in its records, as it is written there; or may, where arguments or users were too long to be recorded. */
   readonly text?: string | undefined;
 }
 
@@ -220,12 +221,13 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   ): ExchangeRow | undefined {
     const isAnywhere = (part: Buffer | undefined): boolean =>
       part === undefined || admission.includes(part) || completion?.includes(part) === true;
-    if (!isAnywhere(backend) || (records.length === 0 && !isAnywhere(text))) return undefined;
+    if (!isAnywhere(backend) || (records.length === 0 && !isAnywhere(text) && !mayBeCut(admission)))
+      return undefined;
     if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;
     const recorded = parseLine(admission.toString('utf8'));
     const admitted = recorded === undefined ? undefined : joined(recorded, records);
     // A word may be split between two records.
-    const isText = records.length === 0 || isAnywhere(text) || holdsText(admitted);
+    const isText = isAnywhere(text) || holdsText(admitted) || isRowCut(admitted ?? {});
     if (!isText) return undefined;
     if (typeof admitted?.['id'] !== 'string' || !isAdmissionWanted(admitted)) return undefined;
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
@@ -263,6 +265,19 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const timeMs = isTimed ? (parseTime(shown(record['time'])) ?? 0) : 0;
     return !isTimed || (timeMs >= sinceMs && timeMs < untilMs);
   }
+}
+
+/** Whether an admission, with its argument records, still leaves out arguments or users: it may hold any word there. */
+export function isRowCut({ args, users }: Stored): boolean {
+  return [args, users].some(
+    (list) => Array.isArray(list) && list.some((one) => isObject(one) && ('more' in one || 'cut' in one)),
+  );
+}
+
+const cutTexts = ['{"more":', '{"cut":'].map((text) => Buffer.from(text));
+
+function mayBeCut(admission: Buffer): boolean {
+  return cutTexts.some((text) => admission.includes(text));
 }
 
 /** With its argument records, where all of them are there; else as it stands. */

@@ -105,7 +105,7 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
     }
   }
   const backends = destinations.map(({ name }) => name);
-  return joinEndings(parts, backends, judgement);
+  return joinEndings(parts, backends, changesOf(judgement));
 }
 
 /** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
@@ -166,13 +166,17 @@ function isOver({ kind }: Ending): boolean {
 }
 
 /** The one ending; `backends` are all that should have answered. */
-export function joinEndings(ended: readonly Part[], backends: readonly string[], judgement?: Judged): Ending {
-  const isSeveral = judgement !== undefined && changesSeveral(judgement);
+export function joinEndings(
+  ended: readonly Part[],
+  backends: readonly string[],
+  changes: Changes = 'nothing',
+): Ending {
+  const isSeveral = changes === 'several';
   const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending, isSeveral) }));
   const outcomes = parts.map(({ verdict }) => verdict.outcome);
   const found = worst(outcomes);
   // What one backend refused, another has done.
-  const isDone = isChange(judgement) && outcomes.includes('ok');
+  const isDone = changes !== 'nothing' && outcomes.includes('ok');
   const outcome = found === 'failed' && isDone ? 'partly' : found;
   const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
   if (over !== undefined) return over.ending;
@@ -215,15 +219,16 @@ export function isFailed(ending: Ending): boolean {
   return ending.kind === 'replied' && ending.status.kind === 'failed';
 }
 
-function isChange(judgement: Judgement | undefined): boolean {
-  return judgement?.kind === 'judged' && judgement.attempt.effect !== 'read';
-}
+/** `several`: a backend that says that it failed may have done some of it. */
+export type Changes = 'nothing' | 'one' | 'several';
 
-/** Whether a backend that says that it failed may have done some of it. */
-export function changesSeveral(judgement: Judgement): boolean {
-  if (judgement.kind !== 'judged' || judgement.attempt.effect === 'read') return false;
-  const { masks, everybody, parsed } = judgement.attempt;
-  return masks.length > 0 || everybody === 'option' || everybody === 'listing' || namesSeveral(parsed);
+export function changesOf(judgement: Judgement): Changes {
+  if (judgement.kind !== 'judged' || judgement.attempt.effect === 'read') return 'nothing';
+  const { command, masks, everybody, parsed } = judgement.attempt;
+  // Of a command for one user it only says who gets a right, or whose mails are read.
+  const isMasked = command.scope === 'server' && masks.length > 0;
+  const isForAll = everybody === 'option' || everybody === 'listing';
+  return isMasked || isForAll || namesSeveral(parsed) ? 'several' : 'one';
 }
 
 /** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
@@ -245,7 +250,7 @@ export function recordedParts(
 ): readonly RecordedPart[] {
   return attempts.flatMap(({ ending, backend, upstream, isSent, count }) => {
     if (ending === undefined) return [];
-    const { outcome, error } = judgeEnding(ending, isFailed(ending) && changesSeveral(judgement));
+    const { outcome, error } = judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
     return {
       backend,
       upstream,

@@ -17,7 +17,7 @@ import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import {
-  changesSeveral,
+  changesOf,
   countMails,
   dispatch,
   followUp,
@@ -292,7 +292,7 @@ export class Exchange {
   ): CloseReason | undefined | Promise<CloseReason | undefined> {
     const { clock, limits } = this.#context;
     const { writer, names } = this.#session;
-    const verdict = judgeEnding(ending, isFailed(ending) && changesSeveral(judgement));
+    const verdict = judgeEnding(ending, isFailed(ending) && changesOf(judgement) === 'several');
     const { status, closeFor } = respond(writer, ending, verdict, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { reconcileUserOptions, touchedUsers } from '../../../src/domain/meaning/reach.js';
+import { namesSeveral, reconcileUserOptions, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import { isAddress, maskCovers } from '../../../src/domain/names/glob.js';
 import { accept } from '../commands/reading.js';
 import { withoutArguments } from './parsed-command.js';
@@ -13,6 +13,34 @@ function touched(series: Series, line: string[]): string {
   const masks = who.masks.map((one) => `${one.parameter}=${one.value}`).join(' ');
   return `${who.kind}: ${names}${masks === '' ? '' : ` / ${masks}`}`;
 }
+
+void test('what names several things, of which a failed command may have done some', () => {
+  const several: readonly string[][] = [
+    ['mailbox delete', 'A', 'B'],
+    ['mailbox delete', '-r', 'A'],
+    ['mailbox create', 'A', 'B'],
+    ['kick', 'eve', 'mallory'],
+    ['auth cache flush', 'eve', 'mallory'],
+    ['sieve delete', 'a', 'b'],
+    ['service stop', 'imap', 'pop3'],
+    ['expunge', 'mailbox', 'A*', 'all'],
+    ['flags add', '\\Seen', 'all'],
+    ['flags add', '\\Seen', '(', 'mailbox', 'A', 'OR', 'mailbox', 'B', ')'],
+  ];
+  const single: readonly string[][] = [
+    ['mailbox delete', 'A'],
+    ['mailbox rename', 'A', 'B'],
+    ['kick', 'eve'],
+    ['expunge', 'mailbox', 'A', 'uid', '1,2,3'],
+    ['flags add', '\\Seen \\Deleted', 'mailbox', 'A', 'all'],
+    ['acl set', 'INBOX', 'user=eve', 'read', 'lookup'],
+    ['auth cache flush', 'eve'],
+  ];
+  for (const series of allSeries) {
+    for (const line of several) assert.ok(namesSeveral(accept(series, line)), `${series} ${line.join(' ')}`);
+    for (const line of single) assert.ok(!namesSeveral(accept(series, line)), `${series} ${line.join(' ')}`);
+  }
+});
 
 const rows: [line: string[], shown: string, only?: Series][] = [
   [['mailbox list'], 'one: bob'],

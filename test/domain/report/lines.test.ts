@@ -31,6 +31,7 @@ const notes: readonly [Partial<TouchGroup>, string][] = [
   [{ class: 'content', reached: 'no', outcome: 'denied' }, 'did not reach a mail server (denied)'],
   [{ class: 'changed', showed: 'yes' }, 'showed content'],
   [{ outcome: 'failed' }, 'failed'],
+  [{ outcome: 'partly' }, 'partly: some of it may have been done'],
   [{ outcome: 'timeout' }, 'broken off (timeout): may have run'],
   [{ outcome: 'unknown', showed: 'maybe' }, 'broken off (unknown): may have run; may have shown content'],
   [{ outcome: 'open', reached: 'maybe' }, 'no end is recorded'],

@@ -149,6 +149,12 @@ function mayMean(value: unknown, given: string): boolean {
   return 'more' in Object(value) || meet(`${textOf(value)}*`, given);
 }
 
+/** Words that were left out may be any. */
+function isCut({ args, users }: Readonly<Record<string, unknown>>): boolean {
+  const all = [args, users].flatMap((list): unknown[] => (Array.isArray(list) ? list : []));
+  return all.some((each) => Object(each).more !== undefined || Object(each).cut !== undefined);
+}
+
 /** Whether an admission may touch a user whom the pattern means, read plainly. */
 function mayTouch(record: Readonly<Record<string, unknown>>, given: string): boolean {
   const { user, users, args } = record;
@@ -183,6 +189,7 @@ function expected(lines: Made, asked: TrailFilter): string[] {
       (asked.sinceMs === undefined || timeMs >= asked.sinceMs) &&
       (asked.untilMs === undefined || timeMs < asked.untilMs) &&
       (asked.text === undefined ||
+        isCut(record) ||
         [text, end?.text ?? ''].some((line) => line.includes(JSON.stringify(asked.text).slice(1, -1))));
     if (isWanted) found.push(record.id);
   }

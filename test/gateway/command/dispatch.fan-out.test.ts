@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { joinEndings, type Part } from '../../../src/gateway/command/dispatch.js';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
-import type { Status } from '../../../src/protocol/reply/reply.js';
+import { parseStatus, type Status } from '../../../src/protocol/reply/reply.js';
 
 const status: Status = { kind: 'ok', code: '', raw: Buffer.from('+') };
 
@@ -63,6 +63,26 @@ void test('nor does one who left, or who was never asked since we stop, hide tha
       const joined = judgeEnding(joinEndings(parts, ['mail1', 'mail2']));
       assert.deepEqual([joined.outcome, joined.error], [outcome, error]);
     }
+  }
+});
+
+void test('a change that one backend refused and another did is partly done; a read, or what nobody did, has failed', () => {
+  const replied = (line: string): Ending => ({
+    kind: 'replied',
+    status: parseStatus(Buffer.from(line)),
+    peer: 'ready',
+  });
+  for (const [changes, first, second, outcome] of [
+    ['one', '-NOPERM', '+', 'partly'],
+    ['one', '-NOPERM', '-NOTFOUND', 'failed'],
+    ['several', '-NOPERM', '-NOTFOUND', 'partly'],
+    ['several', '-NOUSER', '-NOUSER', 'failed'],
+    ['several', '+', '-NOTFOUND', 'ok'],
+    ['nothing', '-NOPERM', '+', 'failed'],
+  ] as const) {
+    const parts = [part('mail1', replied(first)), part('mail2', replied(second))];
+    const joined = judgeEnding(joinEndings(parts, ['mail1', 'mail2'], changes));
+    assert.equal(joined.outcome, outcome, `${changes} ${first} ${second}`);
   }
 });
 
