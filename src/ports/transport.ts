@@ -23,6 +23,7 @@ export type CloseReason =
   | 'input-limit'
   | 'client-stall'
   | 'client-slow' // it held an upstream up that others waited for
+  | 'over-share' // its text was ended so that others got the upstream
   | 'cut-reply' // a cell of the reply was cut; nothing after it could be told apart
   // upstreams
   | 'dial-failed'

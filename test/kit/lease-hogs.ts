@@ -11,14 +11,19 @@ export const hogKinds = {
   'reads 32 KB/s': { readBytes: 32_000, sendBytes: 0, isSave: false },
   'save stops after 1.25 MB': { readBytes: 0, sendBytes: 0, isSave: true },
   'save goes on with 8 KB/s': { readBytes: 0, sendBytes: 8_000, isSave: true },
-  'honest, reads 400 KB/s': { readBytes: 400_000, sendBytes: 0, isSave: false },
-  'honest, save with 400 KB/s': { readBytes: 0, sendBytes: 400_000, isSave: true },
+  'reads 90 KB/s': { readBytes: 90_000, sendBytes: 0, isSave: false },
+  'save goes on with 100 KB/s': { readBytes: 0, sendBytes: 100_000, isSave: true },
+  'reads 1 MB/s': { readBytes: 1_000_000, sendBytes: 0, isSave: false },
+  'save goes on with 1 MB/s': { readBytes: 0, sendBytes: 1_000_000, isSave: true },
+  'reads 10 MB/s': { readBytes: 10_000_000, sendBytes: 0, isSave: false },
+  'reads 400 KB/s': { readBytes: 400_000, sendBytes: 0, isSave: false },
+  'save goes on with 400 KB/s': { readBytes: 0, sendBytes: 400_000, isSave: true },
 } as const;
 export type HogKind = keyof typeof hogKinds;
 export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKinds, name);
 
 /** Bytes of the reply to what hogs read; it never comes to its end with them. */
-const replyBytes = 64 * 1024 * 1024;
+const replyBytes = 4 * 1024 * 1024 * 1024;
 const pieceBytes = 256 * 1024;
 const leadBytes = 1_250_000;
 const stepMs = 50;
@@ -63,7 +68,8 @@ export function openHog(owner: Owner, path: string, kind: HogKind, comesAgain: b
   let socket: net.Socket | undefined;
   let sendTimer: NodeJS.Timeout | undefined;
   const again = (): void => {
-    const one = net.connect(path);
+    // What is read in one step must fit into the socket's buffer.
+    const one = net.connect({ path, ...(readBytes > 1_000_000 && { highWaterMark: readBytes / 10 }) });
     socket = one;
     one.on('error', () => undefined);
     one.write('VERSION\tdoveadm-server\t1\t0\n');

@@ -140,6 +140,10 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'the client read, or sent its text, slower than `limits.min_rate` while others waited for the backend',
     'mend the client, or raise `connections`',
   ],
+  'over-share': [
+    'above its share while others waited 5 s or longer: the reply is incomplete, or nothing of the text was stored',
+    'repeat it later, or raise `connections`',
+  ],
   'input-cut': ['the text ended before its final dot; nothing was done'],
   'input-late': ['the text was not complete within `limits.input_time`; nothing was done', 'mend the client'],
   'input-too-long': ['the text is longer than `limits.input`; nothing was done', 'raise it if that is right'],
@@ -252,6 +256,7 @@ export const closeReasons: Table<CloseReason> = {
   'input-limit': ['a text over its limits', 'raise `limits.input` or `limits.input_time` if that is right'],
   'client-stall': ['the client did not read', 'mend the client'],
   'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
+  'over-share': ['its text was ended so that others got the upstream', 'as the error of that name'],
   'cut-reply': ['a cell of the reply was cut, and nothing behind it could be told apart', backendLog],
   'dial-failed': ['the upstream never came to its first command', 'as for the event `dial-failed`'],
   'idle-timeout': ['nobody asked for `idle_timeout`'],

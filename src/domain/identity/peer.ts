@@ -121,6 +121,12 @@ export function networkOf(address: string): string {
   return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
 }
 
+/** Where a peer comes from, whatever account it names: a UNIX user, or a network. Peers of whom nothing is known count together. */
+export function originOf({ uid, address }: Peer): string {
+  if (uid !== undefined) return `uid ${uid}`;
+  return address === undefined ? '-' : networkOf(address);
+}
+
 /** Only addresses: a name such as localhost can be made to mean another machine. */
 export function isLoopback(host: string): boolean {
   return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);

@@ -67,6 +67,7 @@ export interface AttemptProgress {
 export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiting {
   readonly backend: string;
   readonly principal: string;
+  readonly origin: string;
   readonly weight: number;
   readonly isFresh: boolean;
   readonly abortable: Abortable;
@@ -95,6 +96,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     this.backend = destination.name;
     const { principal, policy } = command.session.subject;
     this.principal = principal;
+    this.origin = command.session.names.origin;
     this.weight = policy.weight;
     this.isFresh = command.isFresh;
     this.abortable = command.abortable;

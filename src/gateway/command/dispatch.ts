@@ -162,7 +162,8 @@ function follow(
 
 /** The client is gone, or we stop: nobody else is asked. */
 function isOver({ kind }: Ending): boolean {
-  return kind === 'client-gone' || kind === 'client-stall' || kind === 'client-slow' || kind === 'cut-off';
+  if (kind === 'client-gone' || kind === 'client-stall' || kind === 'client-slow') return true;
+  return kind === 'over-share' || kind === 'cut-off';
 }
 
 /** The one ending; `backends` are all that should have answered. */

@@ -32,6 +32,8 @@ export interface SessionNames {
   /** The same as it is recorded. */
   readonly recorded: RecordedPeer;
   readonly principal: string;
+  /** Where the peer comes from, for shares of upstreams. */
+  readonly origin: string;
 }
 
 /** Where a rule was written, as text. */

@@ -58,6 +58,7 @@ export type ErrorCode =
   | 'limits-full'
   | 'no-route'
   | 'over-limit'
+  | 'over-share'
   | 'queue-full'
   | 'queue-timeout'
   | 'referral';
@@ -68,7 +69,7 @@ export type Ending =
   | {
       readonly kind: 'replied';
       readonly status: Status;
-      readonly peer: 'ready' | 'client-stall' | 'client-slow' | 'client-gone';
+      readonly peer: 'ready' | 'client-stall' | 'client-slow' | 'over-share' | 'client-gone';
     }
   /** One of our own commands was answered here. */
   | { readonly kind: 'answered' }
@@ -117,6 +118,8 @@ export type Ending =
   | { readonly kind: 'client-stall' }
   /** Others waited for the backend, and it read less than it must then. */
   | { readonly kind: 'client-slow' }
+  /** Others had waited long for the backend, and its principal held more upstreams than its share. */
+  | { readonly kind: 'over-share' }
   /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }
   /** The backend did not wait for the end of the text: it said something, or broke off. */
@@ -129,7 +132,7 @@ export type Ending =
   | { readonly kind: 'duplex-ended'; readonly backend: string; readonly how: DuplexEnd };
 
 /** Why a client's text will never be whole. */
-export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'command-like';
+export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'over-share' | 'command-like';
 
 /**
  * How a command that streams both ways ended. `ended`: one side closed in order; either does when both are done. Whether they got
@@ -193,6 +196,12 @@ const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
     'aborted',
     'client-slow',
     'the input came slower than limits.min_rate while others waited for the backend: not done',
+  ),
+  'over-share': told(
+    'TEMPFAIL',
+    'aborted',
+    'over-share',
+    'the input was ended because others waited for the backend and this client held more than its share: not done',
   ),
   'command-like': told(
     'DATAERR',
@@ -263,6 +272,11 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       const text = 'the reply was read slower than limits.min_rate while others waited for the backend';
       return told('TEMPFAIL', 'aborted', 'client-slow', text);
     }
+    case 'over-share': {
+      const text =
+        'the reply was ended because others waited for the backend and this client held more than its share';
+      return told('TEMPFAIL', 'aborted', 'over-share', text);
+    }
     case 'input-ended':
       return inputEnds[ending.why];
     case 'input-refused':
@@ -306,7 +320,7 @@ export function readTryAgain(said: string): { readonly afterMs: number | undefin
 }
 
 const mayHaveRun =
-  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate|the reply was read slower than .*)$/s;
+  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate|the reply was (?:read slower than|ended because) .*)$/s;
 
 /** For a client that got `-TEMPFAIL` with this sentence, as it came: the command may have run, wholly or in part. */
 export function saysMayHaveRun(said: string): boolean {

@@ -116,6 +116,22 @@ export class FairQueue<W extends Queued & Placed<W>> {
     if (line !== undefined) this.#setTurns(line, 0);
   }
 
+  /** Of each principal the first waiters without a promise: of those that take any upstream, and of those that need a fresh one. */
+  get firsts(): W[] {
+    const firsts: W[] = [];
+    for (const { any, fresh } of this.#lines.values()) {
+      if (any.first !== undefined) firsts.push(any.first);
+      if (fresh.first !== undefined) firsts.push(fresh.first);
+    }
+    return firsts;
+  }
+
+  /** Gives a principal that waits the next turn. */
+  advance(principal: string): void {
+    const line = this.#lines.get(principal);
+    if (line !== undefined) this.#putFirst(line, Math.max(1, line.turns));
+  }
+
   /** Whether another principal has a waiter, promised or not. */
   hasOther(principal: string): boolean {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
@@ -151,9 +167,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     const line = this.#line(waiter);
     setOf(line, waiter).addFirst(waiter);
     this.#count(waiter, 1);
-    line.turns = this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1;
-    if (this.#spent === line) this.#spent = undefined;
-    this.#round.addFirst(line);
+    this.#putFirst(line, this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1);
   }
 
   /** Promised or not. */
@@ -214,6 +228,12 @@ export class FairQueue<W extends Queued & Placed<W>> {
     if (line !== undefined && line === spent) return undefined;
     const next = line === undefined ? this.#round.first : this.#round.after(line);
     return (next !== undefined && next === spent ? this.#round.after(next) : next) ?? spent;
+  }
+
+  #putFirst(line: Line<W>, turns: number): void {
+    line.turns = turns;
+    if (this.#spent === line) this.#spent = undefined;
+    this.#round.addFirst(line);
   }
 
   #setTurns(line: Line<W>, turns: number): void {

@@ -20,6 +20,8 @@ export class LeaseRefusal extends Error {
 export interface LeaseOptions {
   /** Principals take turns; the exchanges of one principal are served in the order in which they came. */
   readonly principal: string;
+  /** The UNIX user or the address that it comes from: its principals count as one where upstreams are shared out. */
+  readonly origin: string;
   /** Turns of the principal in a round; at least 1. */
   readonly weight: number;
   /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
@@ -42,8 +44,8 @@ export interface LeaseEnd<T> {
   readonly answer?: 'tempfail' | 'other';
 }
 
-/** Why a slow client is disconnected: it moved no byte at all, or too few. */
-export type SlowClient = 'client-stall' | 'client-slow';
+/** Why a lease is ended for others: its client moved no byte at all, or too few; or its principal has more than its share. */
+export type SlowClient = 'client-stall' | 'client-slow' | 'over-share';
 
 /** An exchange that waits for its client: reply bytes are ready and not taken, or input is awaited. */
 export interface HeldUp {
@@ -55,8 +57,18 @@ export interface HeldUp {
   giveUp(why: SlowClient): void;
 }
 
+/** A reply or a text under way that can be ended without a doubt about what was done: of a read, or without its final dot. */
+export interface Transfer {
+  readonly startMs: number;
+  readonly movedBytes: number;
+  /** Ends it and closes its upstream. Called at most once. Must not throw. */
+  giveUp(why: SlowClient): void;
+}
+
 /** The rate is averaged over this time, and at least one byte must move in it. */
 export const paceWindowMs = bounds.paceWindowMs;
+/** A shorter window says nothing about the speed. */
+const speedWindowMs = 2_000;
 /** After a longer pause between two checks the window starts again. */
 const pauseMsMax = 3_000;
 
@@ -76,6 +88,12 @@ interface Sample {
  * upstream has one for its whole life; the pool checks it while other principals wait.
  */
 export class ClientPace {
+  /** What may be ended for others; undefined: nothing. Set by the exchange. */
+  transfer: Transfer | undefined;
+  /** At the last check its client was waited for, or bytes had moved since the check before. */
+  isMoving = false;
+  /** Bytes a second while the client was waited for; Infinity: it was not, or not for long enough. As of the last check. */
+  speed = Number.POSITIVE_INFINITY;
   #held: HeldUp | undefined;
   #sinceMs = 0;
   #bytesBefore = 0;
@@ -84,9 +102,17 @@ export class ClientPace {
   #movedBytes = 0;
   #samples: Sample[] = [];
   #askedMs = 0;
+  /** Of the window that `speed` is of. */
+  #windowBytes = 0;
+  /** What the transfer had moved at the last check; undefined: there was none. */
+  #transferred: number | undefined;
 
   /** A new lease. */
   reset(): void {
+    this.transfer = undefined;
+    this.#transferred = undefined;
+    this.isMoving = false;
+    this.speed = Number.POSITIVE_INFINITY;
     this.#held = undefined;
     this.#heldMs = 0;
     this.#movedBytes = 0;
@@ -106,22 +132,39 @@ export class ClientPace {
     this.#held = undefined;
   }
 
-  /** Called periodically while others wait: gives the client up when it has moved too little. True: it did. */
-  check(nowMs: number, minRateBytes: number): boolean {
+  /**
+   * Called periodically while others wait. With `isWanted` it gives the client up when it has moved too little, and returns true
+   * then.
+   */
+  check(nowMs: number, minRateBytes: number, isWanted = true): boolean {
     const held = this.#held;
     const waitedMs = held === undefined ? 0 : nowMs - this.#sinceMs;
     const bytes = held === undefined ? 0 : held.movedBytes - this.#bytesBefore;
+    const transferred = this.transfer?.movedBytes;
+    this.isMoving =
+      held !== undefined || (this.#transferred !== undefined && transferred !== this.#transferred);
+    this.#transferred = transferred;
     const why = this.#judge(
       nowMs,
       { heldMs: this.#heldMs + waitedMs, movedBytes: this.#movedBytes + bytes },
       minRateBytes,
     );
-    if (held === undefined) return false;
+    if (held === undefined || !isWanted) return false;
     // A complete stall counts from its beginning, also while nobody else waited.
     const isStalled = (waitedMs >= paceWindowMs && bytes === 0) || why === 'client-stall';
     if (!isStalled && (why === undefined || !held.isRated)) return false;
     held.giveUp(isStalled ? 'client-stall' : 'client-slow');
     return true;
+  }
+
+  /** Ends the transfer for others. */
+  yieldLease(minRateBytes: number): void {
+    const { transfer, speed } = this;
+    if (transfer === undefined) return;
+    this.transfer = undefined;
+    const isStalled = speed < minRateBytes && this.#windowBytes === 0;
+    const why = isStalled ? 'client-stall' : speed < minRateBytes ? 'client-slow' : 'over-share';
+    (this.#held ?? transfer).giveUp(why);
   }
 
   #judge(nowMs: number, now: Sample, minRateBytes: number): SlowClient | undefined {
@@ -138,9 +181,12 @@ export class ClientPace {
     const [first] = samples;
     if (first === undefined) return undefined;
     const heldMs = now.heldMs - first.heldMs;
-    if (heldMs < paceWindowMs) return undefined;
     const movedBytes = now.movedBytes - first.movedBytes;
+    this.#windowBytes = movedBytes;
+    this.speed =
+      heldMs < speedWindowMs ? Number.POSITIVE_INFINITY : ((movedBytes + uncountedBytesMax) * 1000) / heldMs;
+    if (heldMs < paceWindowMs) return undefined;
     if (movedBytes === 0) return 'client-stall';
-    return (movedBytes + uncountedBytesMax) * 1000 < minRateBytes * heldMs ? 'client-slow' : undefined;
+    return this.speed < minRateBytes ? 'client-slow' : undefined;
   }
 }

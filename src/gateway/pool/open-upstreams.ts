@@ -20,7 +20,7 @@ export class OpenUpstreams {
   /** How many are leased to exchanges of that principal. */
   heldBy(principal: string): number {
     let count = 0;
-    for (const { holder } of this.leased) if (holder === principal) count += 1;
+    for (const { holder } of this.leased) if (holder?.principal === principal) count += 1;
     return count;
   }
 

@@ -14,6 +14,7 @@ import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
 import { FairQueue } from './fair-queue.js';
+import { leasesToEnd } from './fair-share.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
@@ -183,17 +184,18 @@ export class Pool implements DialsOwner, WaiterOwner {
     return this.openCount + this.#dials.count - this.#alone;
   }
 
-  #takeIdle({ isFresh, principal }: LeaseOptions): Upstream | undefined {
+  #takeIdle(asked: LeaseOptions): Upstream | undefined {
+    const { isFresh } = asked;
     if (this.#queue.size > 0) return undefined; // waiting clients are served first
     const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
-    if (upstream !== undefined) this.#lease(upstream, isFresh, principal);
+    if (upstream !== undefined) this.#lease(upstream, asked);
     if (upstream !== undefined && isFresh) this.match(); // it does not come back
     return upstream;
   }
 
-  #lease(upstream: Upstream, isFresh: boolean, principal: string): void {
-    this.#open.setLeased(upstream, isFresh);
-    upstream.holder = principal;
+  #lease(upstream: Upstream, holder: LeaseOptions | Waiter): void {
+    this.#open.setLeased(upstream, holder.isFresh);
+    upstream.holder = holder;
     upstream.lease();
   }
 
@@ -254,7 +256,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const waiter = upstream.isClean ? this.#queue.take(anybody, this.#isSated) : undefined;
     if (waiter === undefined) return false;
     upstream.handOver();
-    upstream.holder = waiter.principal;
+    upstream.holder = waiter;
     waiter.resolve(upstream);
     this.#watchClients();
     return true;
@@ -350,13 +352,39 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (this.hasRoom && this.#dials.count > 0) return;
     const { clock, limits } = this.#options;
     const nowMs = clock.now();
+    let ended = 0;
     for (const upstream of this.#open.leased.slice()) {
       const { holder, pace } = upstream;
+      if (holder === undefined) continue;
       const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
-      if (holder === undefined || !this.#queue.hasOtherFor(holder, accepts, this.#isSated)) continue;
+      const isWanted = this.#queue.hasOtherFor(holder.principal, accepts, this.#isSated);
+      if (!pace.check(nowMs, limits.minRateBytes, isWanted)) continue;
       // Otherwise the next client of the same principal could take it before others have a turn.
-      if (pace.check(nowMs, limits.minRateBytes)) this.#queue.postpone(holder);
+      this.#queue.postpone(holder.principal);
+      ended += 1;
     }
+    // What a slow client held is on its way to a waiter.
+    if (ended === 0) this.#shareOut(nowMs);
+  }
+
+  /** Ends transfers above their share for principals that have waited long. */
+  #shareOut(nowMs: number): void {
+    // With room, or a dial that no waiter was promised, an upstream comes anyway; without dials an ended lease brings none.
+    if (this.hasRoom || !this.#dials.isAllowed || this.#dials.count > this.#queue.promisedCount) return;
+    const { connections, minRateBytes } = this.#options.limits;
+    const ending = leasesToEnd({
+      nowMs,
+      connections,
+      minRateBytes,
+      leased: this.#open.leased,
+      promised: this.#queue.promised,
+      claims: this.#queue.firsts,
+      isOfUse: (upstream, isFresh) => this.#isOfUse(upstream, isFresh),
+    });
+    for (const { held } of ending) if (held.holder !== undefined) this.#queue.postpone(held.holder.principal);
+    // The upstream that replaces it is for the waiter that it was ended for, whatever the turns are.
+    for (const { claim } of ending.toReversed()) this.#queue.advance(claim.principal);
+    for (const { held } of ending) held.pace.yieldLease(minRateBytes);
   }
 
   /** Whether the end of this lease would let a waiter of that kind be served. */
@@ -369,7 +397,7 @@ export class Pool implements DialsOwner, WaiterOwner {
 
   #give(waiter: Waiter, upstream: Upstream): void {
     this.#queue.delete(waiter);
-    this.#lease(upstream, waiter.isFresh, waiter.principal);
+    this.#lease(upstream, waiter);
     waiter.resolve(upstream);
   }
 

@@ -16,6 +16,7 @@ import {
   outputChannel,
 } from '../../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../../protocol/reply/reply.js';
+import type { Claimant } from './fair-share.js';
 import { ClientPace } from './lease.js';
 
 const greetedState = { at: 'greeted' } as const;
@@ -43,8 +44,8 @@ export class Upstream {
   readonly serverMinor: number;
   readonly openedMs: number;
   readonly endsMs: number;
-  /** The principal whose exchange it is leased to; its pool's. */
-  holder: string | undefined = undefined;
+  /** Who it is leased to; its pool's. */
+  holder: Claimant | undefined = undefined;
   /** Of the client of that exchange. */
   readonly pace = new ClientPace();
   /** Exchanges that it has served or serves. */

@@ -37,6 +37,7 @@ export function makeRoom(queue: FairQueue<Waiter>, principal: string): LeaseRefu
 /** A class, and its own listener: where a backend is busy every command waits, and closures for each would add up. */
 export class Waiter implements AbortListener {
   readonly principal: string;
+  readonly origin: string;
   readonly weight: number;
   readonly isFresh: boolean;
   readonly arrival: number;
@@ -55,6 +56,7 @@ export class Waiter implements AbortListener {
 
   constructor(asked: LeaseOptions, arrival: number, timeoutMs: number, room: WaitingRoom) {
     this.principal = asked.principal;
+    this.origin = asked.origin;
     this.weight = asked.weight;
     this.isFresh = asked.isFresh;
     this.arrival = arrival;

@@ -101,4 +101,5 @@ const closeReasons: Readonly<Record<TextEnd, CloseReason>> = {
   'too-long': 'input-limit',
   late: 'input-limit',
   slow: 'client-slow',
+  'over-share': 'over-share',
 };

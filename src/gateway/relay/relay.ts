@@ -14,7 +14,7 @@ import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
 import type { Ending } from '../outcome/outcome.js';
-import type { ClientPace, LeaseEnd, SlowClient } from '../pool/lease.js';
+import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import { createRowPrefixer, type RelayTarget } from './reply-writer.js';
 
@@ -129,12 +129,14 @@ export function relayReply(talk: Conversation, source: ReplySource): Promise<Lea
 }
 
 /** A class, so that it holds little memory while it waits: there is one for every reply. */
-class ReplyRelay {
+class ReplyRelay implements Transfer {
+  readonly startMs: number;
   readonly #talk: Conversation;
   readonly #source: ReplySource;
-  readonly #startMs: number;
   readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   #peer: PeerState = 'ready';
+  /** Why it was ended for others while its client was not waited for. */
+  #givenUp: SlowClient | undefined;
   #dueMs: number;
 
   constructor(talk: Conversation, source: ReplySource) {
@@ -142,9 +144,20 @@ class ReplyRelay {
     this.#talk = talk;
     this.#source = source;
     this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
-    this.#startMs = talk.clock.now();
-    this.#dueMs = this.#startMs + talk.limits.deadlineMs;
+    this.startMs = talk.clock.now();
+    this.#dueMs = this.startMs + talk.limits.deadlineMs;
     talk.upstream.limit.set(talk.limits.deadlineMs);
+    // A change is left to finish.
+    if (talk.command.isReading) source.pace.transfer = this;
+  }
+
+  get movedBytes(): number {
+    return this.#talk.count.bytesIn;
+  }
+
+  giveUp(why: SlowClient): void {
+    this.#givenUp = why;
+    this.#source.close('aborted', true);
   }
 
   async run(): Promise<LeaseEnd<Ending>> {
@@ -188,7 +201,7 @@ class ReplyRelay {
         takeLog(this.#talk, event.line);
         continue;
       }
-      count.firstByteMs ??= clock.now() - this.#startMs;
+      count.firstByteMs ??= clock.now() - this.startMs;
       if (status !== undefined) {
         hasTrailing = true;
       } else if (event.kind === 'status') {
@@ -245,6 +258,7 @@ class ReplyRelay {
     const { command, upstream } = this.#talk;
     const { backend } = upstream;
     const { state } = upstream;
+    if (this.#givenUp !== undefined) return { value: { kind: this.#givenUp }, closeFor: 'aborted' };
     if (state.at === 'closed' && state.reason === 'reply-timeout')
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
     // The upstream was closed because the exchange was canceled. A client that is gone does not cancel a change.

@@ -14,12 +14,15 @@ import { type CloseReason, wholeBytesMax } from '../../ports/transport.js';
 import { Gather } from '../../protocol/lines.js';
 import { DotEncoder, slicesOfLine } from '../../protocol/text.js';
 import type { Ending } from '../outcome/outcome.js';
-import type { HeldUp, LeaseEnd } from '../pool/lease.js';
+import type { HeldUp, LeaseEnd, Transfer } from '../pool/lease.js';
 import type { UpstreamEvent } from '../pool/upstream.js';
 import { type ClientInput, type Conversation, type ReplySource, relayReply, takeLog } from './relay.js';
 
-/** Why a text will never be complete: the client ended before the dot or is gone, or it is too long, too late or too slow. */
-export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow';
+/**
+ * Why a text will never be complete: the client ended before the dot or is gone; it is too long, too late or too slow; others get
+ * its upstream.
+ */
+export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow' | 'over-share';
 
 export interface HeldPiece {
   readonly parts: readonly Buffer[];
@@ -97,9 +100,9 @@ export class UploadBuffer {
     this.#running = { timer, sinceMs: this.#clock.now(), end };
   }
 
-  /** The client is too slow. Only during `next`. */
-  giveUp(): void {
-    this.#running?.end('slow');
+  /** Ends it, and the upload of it, for others. */
+  giveUp(why: 'slow' | 'over-share'): void {
+    this.#running?.end(why);
   }
 
   /** The next piece, or why there is none; `stopped` after `stop`. */
@@ -215,14 +218,16 @@ async function send(
 ): Promise<Ending | undefined> {
   const { upstream, clock } = talk;
   const toPieces = createEncoding(upstream.keepsWhole);
-  const held: HeldUp = {
+  const held: HeldUp & Transfer = {
+    startMs: clock.now(),
     get movedBytes() {
       return text.bytes;
     },
     isRated: true,
-    giveUp: () => text.giveUp(),
+    giveUp: (why) => text.giveUp(why === 'over-share' ? why : 'slow'),
   };
   let { line } = talk.command;
+  upstream.pace.transfer = held;
   text.start(() => upstream.close('aborted', true));
   for (;;) {
     // `next` waits only while the client sends nothing.
@@ -237,10 +242,13 @@ async function send(
     const wholes = withLine(line, pieces);
     if (pieces.length > 0) line = nothing;
     for (const [at, whole] of wholes.entries()) {
+      if (text.end !== undefined) return endOfText(text.end);
       // Closed by a drain or by its own end: the early reply tells which.
       if (upstream.state.at === 'closed') return endOfEarlyReply(talk, await early.arrived);
       const written = upstream.writeWhole(whole);
       if (next.isLast && at === wholes.length - 1) {
+        // From here on it may be stored.
+        upstream.pace.transfer = undefined;
         // Not awaited: the reply may be here before the last piece is reported as sent.
         written.catch(() => undefined);
         return undefined;

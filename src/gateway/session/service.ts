@@ -4,7 +4,7 @@
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
 import { bounds } from '../../bounds/bounds.js';
-import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange.js';
@@ -93,7 +93,7 @@ export function createService({
           : `${nameOf(who)} is not among the peers of this listener`;
       return { reason: 'peer-refused', text };
     }
-    const key = keyOf(peer);
+    const key = originOf(peer);
     const isProven = (place: string): boolean => context.access(name)?.logins?.isProven(place) ?? false;
     const makesRoom = (scope: 'peer' | 'listener' | 'all'): boolean => {
       const seat = roster.whoGivesWay(scope, name, key, isProven);
@@ -126,7 +126,7 @@ export function createService({
     const access = context.access(name);
     if (access?.isPreauthenticated !== true || access.protocol === 'http') return false;
     if (refusedPeers.size >= refusedMax) return false;
-    const key = keyOf(peer);
+    const key = originOf(peer);
     return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
   }
 
@@ -147,7 +147,7 @@ export function createService({
       waitMs: refusedMs,
       commandsMax: 1,
     };
-    refusedPeers.set(transport, keyOf(peer));
+    refusedPeers.set(transport, originOf(peer));
     void refusePeer({
       transport,
       clock,
@@ -178,7 +178,7 @@ export function createService({
         // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
         return transport.close(refused.reason, peer.address !== undefined);
       }
-      const key = keyOf(peer);
+      const key = originOf(peer);
       const { context } = listener;
       const onStanding = (changed: RunningSession): void => roster.update(changed);
       const session = new Session({ context, lineTurns, transport, peer, describe, onStanding });
@@ -250,13 +250,7 @@ function turnAway(
   });
 }
 
-/** Whom a peer counts as: a person, or a place on the network. Those of whom nothing is known count together. */
-function keyOf({ uid, address }: Peer): string {
-  if (uid !== undefined) return `uid ${uid}`;
-  return address === undefined ? '-' : networkOf(address);
-}
-
 function nameOf(peer: Peer): string {
   const { uid, gid } = peer;
-  return uid === undefined ? keyOf(peer) : `uid ${uid} (gid ${gid ?? '-'})`;
+  return uid === undefined ? originOf(peer) : `uid ${uid} (gid ${gid ?? '-'})`;
 }

@@ -7,7 +7,7 @@ import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
-import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import { minorOfToday, type Subject } from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
@@ -103,6 +103,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       peer,
       recorded: recordedPeer(peer),
       principal,
+      origin: originOf(peer),
     };
     this.done = this.#run(describe());
   }
@@ -271,7 +272,15 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
     const protocol = this.#start.context.access(listener)?.protocol === 'http' ? 'http' : undefined;
-    this.names = { session, protocol, listener, peer: known, recorded: recordedPeer(known), principal };
+    this.names = {
+      session,
+      protocol,
+      listener,
+      peer: known,
+      recorded: recordedPeer(known),
+      principal,
+      origin: originOf(known),
+    };
     this.#login = login;
     this.#isGreeted = true;
     this.#policyAt = undefined;

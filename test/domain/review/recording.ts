@@ -53,7 +53,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
   });
   return admissionOf({
     time: atMs,
-    names: { session: 'S', listener, peer: { listener }, recorded: {}, principal },
+    names: { session: 'S', listener, peer: { listener }, recorded: {}, principal, origin: '-' },
     id,
     subject: { clientMinor: sent.clientMinor ?? 4, policy },
     judgement,

@@ -27,6 +27,7 @@ const names = {
   peer,
   recorded: recordedPeer(peer),
   principal: 'anna@support',
+  origin: 'uid 1000',
 };
 
 function judged(line: string): Judgement {

@@ -24,6 +24,7 @@ const endings: readonly (readonly [Ending, string | undefined, string, string | 
   [{ kind: 'input-ended', why: 'too-long' }, 'DATAERR', 'limited', 'input-too-long'],
   [{ kind: 'input-ended', why: 'late' }, 'TEMPFAIL', 'timeout', 'input-late'],
   [{ kind: 'input-ended', why: 'slow' }, 'TEMPFAIL', 'aborted', 'client-slow'],
+  [{ kind: 'input-ended', why: 'over-share' }, 'TEMPFAIL', 'aborted', 'over-share'],
   [{ kind: 'input-ended', why: 'command-like' }, 'DATAERR', 'failed', 'input-command-like'],
   [refused(status('-USAGE')), 'USAGE', 'failed', 'early-answer'],
   [refused(status('-')), 'UNKNOWN', 'failed', 'early-answer'],

@@ -148,6 +148,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
     ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
     ['client slow', { kind: 'client-slow' }, 'TEMPFAIL', 'aborted', 'client-slow', true],
+    ['over share', { kind: 'over-share' }, 'TEMPFAIL', 'aborted', 'over-share', true],
   ];
 
 for (const [name, ending, code, outcome, error, isTold] of table) {
@@ -190,7 +191,8 @@ void test('a sentence that permits another attempt is of a command of which noth
     const said = readTryAgain(`dovegate: ${text}, id ${id}`);
     assert.deepEqual(readTryAgain(text), said, name);
     // `aborted`: the client did something while it ran.
-    const isOpen = outcome === 'unknown' || outcome === 'timeout' || ending.kind === 'client-slow';
+    const isCut = ending.kind === 'client-slow' || ending.kind === 'over-share';
+    const isOpen = outcome === 'unknown' || outcome === 'timeout' || isCut;
     if (isOpen) assert.ok(saysMayHaveRun(`dovegate: ${text}, id ${id}`), name);
     if (said === undefined) continue;
     assert.ok(!saysMayHaveRun(text), name);

@@ -46,6 +46,7 @@ async function playStory(failAt: FailAt): Promise<void> {
     pool
       .withLease({
         principal,
+        origin: principal,
         weight: 1,
         isFresh,
         abortable,

@@ -162,6 +162,7 @@ void test('aborted before it asked: no lease when one would have to wait, and no
   await assert.rejects(
     story.pool.withLease({
       principal: 'desk@support',
+      origin: 'uid 1',
       weight: 1,
       isFresh: false,
       abortable,
@@ -183,6 +184,7 @@ void test('aborted before it asked: no idle one is spent on it, nor the one kept
     await assert.rejects(
       story.pool.withLease({
         principal: 'desk@support',
+        origin: 'uid 1',
         weight: 1,
         isFresh,
         abortable,

@@ -25,14 +25,15 @@ export const poolLimits: PoolLimits = {
   logLineBytesMax: 100,
 };
 
-/** Who asks; default: a principal of weight 1 that takes any upstream. */
-export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'weight' | 'isFresh'>>;
+/** Who asks; default: a principal of weight 1 and a place of its own that takes any upstream. */
+export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh'>>;
 
 /** A call of withLease, from its beginning to its end. */
 export interface Leasing {
   /** It wants an upstream on which nothing ran before. */
   readonly isFresh: boolean;
   readonly principal: string;
+  readonly origin: string;
   /** While `use` runs. */
   readonly upstream: Upstream | undefined;
   /** Ends `use`: undefined as an upstream that may serve another. */
@@ -92,7 +93,7 @@ export function openPool(
 }
 
 function startLeasing(pool: Pool, asked: Asked): Leasing {
-  const { principal = 'desk@support', weight = 1, isFresh = false } = asked;
+  const { principal = 'desk@support', origin = principal, weight = 1, isFresh = false } = asked;
   const told: number[] = [];
   const abortable = new Abortable();
   let upstream: Upstream | undefined;
@@ -102,6 +103,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
   pool
     .withLease({
       principal,
+      origin,
       weight,
       isFresh,
       abortable,
@@ -129,6 +131,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
   return {
     isFresh,
     principal,
+    origin,
     told,
     get upstream() {
       return upstream;

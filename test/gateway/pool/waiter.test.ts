@@ -14,7 +14,14 @@ function wait(clock: FakeClock, isToldOf = true) {
   const left: Waiter[] = [];
   const onWaiting = (): void => void told.push(told.length + 1);
   const waiter = new Waiter(
-    { principal: 'a@b', weight: 1, isFresh: false, abortable, ...(isToldOf ? { onWaiting } : {}) },
+    {
+      principal: 'a@b',
+      origin: 'uid 1',
+      weight: 1,
+      isFresh: false,
+      abortable,
+      ...(isToldOf ? { onWaiting } : {}),
+    },
     1,
     timeoutMs,
     {

@@ -299,6 +299,7 @@ void test('a client that ends, leaves, or is late: the upstream gets no dot', as
       { kind: 'input-ended', why: 'slow' },
       ({ clock, upstream }) => upstream.pace.check(clock.now() + 10_000, 65_536),
     ],
+    [{ kind: 'input-ended', why: 'over-share' }, ({ upstream }) => upstream.pace.yieldLease(0)],
     [{ kind: 'input-ended', why: 'late' }, ({ clock }) => clock.advance(1_000)],
     [{ kind: 'input-ended', why: 'too-long' }, ({ client }) => client.send(mebibyte.repeat(10))],
   ];
@@ -321,6 +322,28 @@ void test('late while the backend takes nothing', async () => {
   await story.clock.advance(1_000);
   assert.deepEqual((await story.running).value, { kind: 'input-ended', why: 'late' });
   story.tidy('aborted');
+});
+
+void test('ended for others while the backend takes nothing, and the rest with its dot is here: no dot is sent', async () => {
+  const story = await start({ roomBytes: 100 }, mebibyte);
+  story.backend.setStopped(true);
+  story.client.send(`${'x'.repeat(200_000)}\nend\n`);
+  await settle();
+  story.client.send('.\n');
+  await settle();
+  story.upstream.pace.yieldLease(0);
+  story.backend.setStopped(false);
+  assert.deepEqual((await story.running).value, { kind: 'input-ended', why: 'over-share' });
+  assert.ok(!taken(story.sent()).isDone);
+  story.tidy('aborted');
+});
+
+void test('a text whose dot was sent cannot be ended for others', async () => {
+  const story = await start({}, 'text\n.\n');
+  assert.equal(story.upstream.pace.transfer, undefined);
+  story.upstream.pace.yieldLease(0);
+  story.backend.send(replyPacket('\n+\n'));
+  assert.equal((await story.running).value.kind, 'replied');
 });
 
 void test('given up from outside within the text: not carried out', async () => {

@@ -1,0 +1,166 @@
+// Which transfers are ended so that principals that have waited long get an upstream. Pure.
+// Several accounts of one place (a UNIX user, an address: `origin`) count as one against other places: the upstreams are shared out
+// evenly among the places that hold or wait, and what a place holds evenly among its principals. The rules: a lease ends only where its
+// place, or for a waiter of the same place its principal, holds more than its share; one lease for each waiting principal at
+// most; a reply of which nothing moves and whose client is not waited for is the backend's time, and never ends.
+
+import type { ClientPace } from './lease.js';
+
+/** From this waiting time on, transfers above their share must move faster than `limits.min_rate`. */
+export const patienceMs = 5_000;
+/** After this waiting time no speed is enough. */
+export const patienceMaxMs = 10_000;
+/** Every half second the demanded rate doubles. */
+const doublingMs = 500;
+/** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
+const transferMinMs = 3_000;
+
+/** Bytes a second that a transfer above its share must move while a principal without its share has waited so long. */
+export function demandedRate(minRateBytes: number, waitedMs: number): number {
+  if (waitedMs < patienceMs) return 0;
+  if (waitedMs >= patienceMaxMs) return Number.POSITIVE_INFINITY;
+  return minRateBytes * 2 ** ((waitedMs - patienceMs) / doublingMs);
+}
+
+/** Where upstreams go to, or are wanted. */
+export interface Claimant {
+  readonly principal: string;
+  readonly origin: string;
+}
+
+export interface Claim extends Claimant {
+  readonly isFresh: boolean;
+  readonly sinceMs: number;
+}
+
+/** A leased upstream. */
+export interface Holding {
+  readonly holder: Claimant | undefined;
+  readonly pace: Pick<ClientPace, 'transfer' | 'speed' | 'isMoving'>;
+}
+
+export interface Sharing<H extends Holding, C extends Claim> {
+  readonly nowMs: number;
+  readonly connections: number;
+  readonly minRateBytes: number;
+  readonly leased: readonly H[];
+  /** Waiters that will get an upstream that is dialled. */
+  readonly promised: Iterable<Claimant>;
+  /** The first waiters of each principal, without those. */
+  readonly claims: readonly C[];
+  /** Whether the end of that lease would let a waiter of that kind be served. */
+  readonly isOfUse: (held: H, isFresh: boolean) => boolean;
+}
+
+/** The leases to end now, each with the waiter that it is ended for; the first waiter to be served first. */
+export function leasesToEnd<H extends Holding, C extends Claim>(
+  sharing: Sharing<H, C>,
+): { held: H; claim: C }[] {
+  const { nowMs, claims, leased } = sharing;
+  const late = claims.filter(({ sinceMs }) => nowMs - sinceMs >= patienceMs);
+  if (late.length === 0) return [];
+  const shares = new Shares(sharing);
+  const ending: { held: H; claim: C }[] = [];
+  const helped = new Set<string>();
+  // Places that hold nothing come first: accounts of one place that wait together have waited no longer than it may.
+  const order = late.toSorted(
+    (one, other) =>
+      shares.ofOrigin(one.origin) - shares.ofOrigin(other.origin) || one.sinceMs - other.sinceMs,
+  );
+  for (const claim of order) {
+    if (helped.has(claim.principal)) continue;
+    const free = leased.filter((held) => ending.every((each) => each.held !== held));
+    const held = choose(sharing, shares, claim, free);
+    if (held?.holder === undefined) continue;
+    helped.add(claim.principal);
+    ending.push({ held, claim });
+    shares.move(held.holder, claim);
+  }
+  return ending;
+}
+
+function choose<H extends Holding, C extends Claim>(
+  { nowMs, minRateBytes, isOfUse }: Sharing<H, C>,
+  shares: Shares,
+  claim: C,
+  leased: readonly H[],
+): H | undefined {
+  const demanded = demandedRate(minRateBytes, nowMs - claim.sinceMs);
+  const above = leased.filter(
+    (held) =>
+      held.holder !== undefined &&
+      held.pace.transfer !== undefined &&
+      isOfUse(held, claim.isFresh) &&
+      shares.isAbove(held.holder, claim),
+  );
+  // A place that has too little takes from others first, not from its own.
+  const others = above.filter(({ holder }) => holder?.origin !== claim.origin);
+  return (others.length > 0 ? others : above)
+    .filter(({ pace }) => {
+      if (pace.transfer === undefined || nowMs - pace.transfer.startMs < transferMinMs) return false;
+      return pace.isMoving && (pace.speed < demanded || demanded === Number.POSITIVE_INFINITY);
+    })
+    .toSorted((one, other) => byWorth(shares, one, other))[0];
+}
+
+/** Of the place with most, of its principal with most, the slowest, the longest. */
+function byWorth(shares: Shares, one: Holding, other: Holding): number {
+  const [a, b] = [one.holder, other.holder];
+  if (a === undefined || b === undefined) return 0;
+  if (a.origin !== b.origin && shares.ofOrigin(a.origin) !== shares.ofOrigin(b.origin))
+    return shares.ofOrigin(b.origin) - shares.ofOrigin(a.origin);
+  if (shares.ofPrincipal(a) !== shares.ofPrincipal(b)) return shares.ofPrincipal(b) - shares.ofPrincipal(a);
+  if (one.pace.speed !== other.pace.speed) return one.pace.speed - other.pace.speed;
+  return (one.pace.transfer?.startMs ?? 0) - (other.pace.transfer?.startMs ?? 0);
+}
+
+/** How many leases each place holds, and each principal there; 0 for those that only wait. */
+class Shares {
+  readonly #connections: number;
+  readonly #origins = new Map<string, Map<string, number>>();
+
+  constructor({ connections, leased, promised, claims }: Omit<Sharing<Holding, Claim>, 'isOfUse'>) {
+    this.#connections = connections;
+    for (const { holder } of leased) if (holder !== undefined) this.#add(holder, 1);
+    for (const claimant of promised) this.#add(claimant, 1);
+    for (const claimant of claims) this.#add(claimant, 0);
+  }
+
+  ofOrigin(origin: string): number {
+    let sum = 0;
+    for (const count of this.#origins.get(origin)?.values() ?? []) sum += count;
+    return sum;
+  }
+
+  ofPrincipal({ origin, principal }: Claimant): number {
+    return this.#origins.get(origin)?.get(principal) ?? 0;
+  }
+
+  move(from: Claimant, to: Claimant): void {
+    this.#add(from, -1);
+    this.#add(to, 1);
+  }
+
+  /** Whether the holder has more than its share, and the claimant would not have more than its own with one more. */
+  isAbove(holder: Claimant, claimant: Claimant): boolean {
+    if (holder.principal === claimant.principal) return false;
+    const { origin } = holder;
+    if (origin !== claimant.origin) {
+      const share = this.#connections / this.#origins.size;
+      return isUneven(this.ofOrigin(origin), this.ofOrigin(claimant.origin), share);
+    }
+    const share = this.ofOrigin(origin) / (this.#origins.get(origin)?.size ?? 1);
+    return isUneven(this.ofPrincipal(holder), this.ofPrincipal(claimant), share);
+  }
+
+  #add({ origin, principal }: Claimant, more: number): void {
+    const principals = this.#origins.get(origin) ?? new Map<string, number>();
+    principals.set(principal, (principals.get(principal) ?? 0) + more);
+    this.#origins.set(origin, principals);
+  }
+}
+
+/** Where there are more claimants than upstreams, a share is below one lease, and whoever has none may have one. */
+function isUneven(held: number, claimed: number, share: number): boolean {
+  return held > share && (claimed === 0 || claimed + 1 <= share);
+}

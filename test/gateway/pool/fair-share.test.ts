@@ -1,0 +1,289 @@
+// Goal: transfers that move, however fast, keep no principal waiting for 15 s. Phases: every way to hold all upstreams, by one principal, by
+// accounts of one place, by many principals; whose lease ends, and who gets the upstream.
+// What must not happen: a transfer that ends though its principal has no more than its share, or though nobody needs it; an end
+// where nothing moves and the backend is waited for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demandedRate } from '../../../src/gateway/pool/fair-share.js';
+import type { SlowClient, Transfer } from '../../../src/gateway/pool/lease.js';
+import { settle } from '../../kit/fake-clock.js';
+import { greeting, memoryTarget } from '../../kit/memory-backend.js';
+import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
+
+const minRateBytes = 65_536;
+const wide = { queue: 500, queueTimeoutMs: 600_000, minRateBytes };
+
+interface Mover {
+  readonly leasing: Leasing;
+  readonly given: SlowClient[];
+}
+
+/**
+ * From now on bytes of this lease move. `fast`: its client is never waited for; `thinks`: nothing moves, and its client is not waited
+ * for either.
+ */
+function move(story: PooledStory, leasing: Leasing, rate: number | 'fast' | 'thinks'): Mover {
+  const given: SlowClient[] = [];
+  const { clock } = story;
+  const { upstream } = leasing;
+  assert.ok(upstream);
+  const bytesEach = rate === 'fast' ? 1_000_000_000 : rate === 'thinks' ? 0 : rate;
+  const transfer: Transfer & { isRated: boolean } = {
+    startMs: clock.now(),
+    isRated: true,
+    get movedBytes() {
+      return Math.floor(((clock.now() - this.startMs) / 1000) * bytesEach);
+    },
+    giveUp(why) {
+      given.push(why);
+      upstream.pace.end(clock.now());
+      void leasing.finish('aborted');
+    },
+  };
+  upstream.pace.transfer = transfer;
+  if (typeof rate === 'number') upstream.pace.begin(transfer, clock.now());
+  return { leasing, given };
+}
+
+/** Leases for `asked`, all of which move; every one that ends comes again. */
+async function hold(story: PooledStory, asked: readonly Asked[], rate: (at: number) => number | 'fast') {
+  const movers: Mover[] = [];
+  const waiting = new Set<{ readonly leasing: Leasing; readonly at: number }>();
+  for (const [at, one] of asked.entries()) waiting.add({ leasing: story.lease(one), at });
+  const step = async (): Promise<void> => {
+    await settle();
+    for (const each of waiting) {
+      if (each.leasing.upstream === undefined) continue;
+      waiting.delete(each);
+      movers.push(move(story, each.leasing, rate(each.at)));
+    }
+    for (const [at, { leasing }] of movers.entries()) {
+      if (leasing.outcome === 'leased') continue;
+      movers.splice(at, 1);
+      const again = { principal: leasing.principal, origin: leasing.origin };
+      waiting.add({ leasing: story.lease(again), at });
+      ended += 1;
+    }
+  };
+  let ended = 0;
+  await step();
+  return {
+    get ended() {
+      return ended;
+    },
+    async pass(ms: number, isOver: () => boolean): Promise<number> {
+      for (let passed = 0; passed < ms; passed += 100) {
+        if (isOver()) return passed;
+        await story.clock.advance(100);
+        await step();
+      }
+      return ms;
+    },
+  };
+}
+
+const speeds: readonly (readonly [string, (at: number) => number | 'fast'])[] = [
+  ['90 KB/s', () => 90_000],
+  ['100 KB/s', () => 100_000],
+  ['1 MB/s', () => 1_000_000],
+  ['10 MB/s', () => 10_000_000],
+  ['1 GB/s, held up by their backend only', () => 'fast'],
+  ['a mixture', (at) => [90_000, 1_000_000, 10_000_000, 'fast' as const][at % 4] ?? 0],
+];
+const crowds: readonly (readonly [string, (connections: number) => readonly Asked[]])[] = [
+  ['one principal', (n) => Array.from({ length: 4 * n }, () => ({ principal: 'hog@jobs' }))],
+  [
+    'accounts of one address',
+    (n) => Array.from({ length: 4 * n }, (_, at) => ({ principal: `hog${at}@jobs`, origin: '192.0.2.1' })),
+  ],
+  [
+    'as many principals as upstreams, each from an address of its own',
+    (n) => Array.from({ length: n }, (_, at) => ({ principal: `hog${at}@jobs` })),
+  ],
+];
+for (const [crowd, askedOf] of crowds) {
+  for (const [speed, rate] of speeds) {
+    void test(`${crowd} on all upstreams with ${speed}: others wait less than 12 s, each time`, async () => {
+      for (const connections of [1, 2, 4, 8]) {
+        const story = openPool({ ...wide, connections });
+        const hogs = await hold(story, askedOf(connections), rate);
+        await hogs.pass(20_000, () => false);
+        for (const round of [1, 2, 3]) {
+          const before = hogs.ended;
+          const victim = story.lease({ principal: 'victim@support' });
+          const waitMs = await hogs.pass(15_000, () => victim.outcome === 'leased');
+          assert.ok(waitMs < 12_000, `${connections} upstreams, round ${round}: ${waitMs} ms`);
+          if (crowd === 'one principal') assert.equal(hogs.ended - before, 1, 'no more than is needed');
+          await victim.finish();
+        }
+        story.pool.drain();
+      }
+    });
+  }
+}
+
+void test('the demanded rate doubles every half second from 5 s on, and nothing suffices after 10 s', () => {
+  const asked = [0, 4_999, 5_000, 5_500, 6_000, 9_000, 9_999, 10_000].map((waitedMs) =>
+    Math.round(demandedRate(minRateBytes, waitedMs) / minRateBytes),
+  );
+  assert.deepEqual(asked, [0, 0, 1, 2, 4, 256, 1023, Number.POSITIVE_INFINITY]);
+});
+
+/** After `ms`: which of them were ended, in the order of `movers`. */
+async function endedAfter(story: PooledStory, ms: number, movers: readonly Mover[]): Promise<boolean[]> {
+  await story.clock.advance(ms);
+  return movers.map(({ given }) => given.length > 0);
+}
+
+void test('alone, a principal is never ended, whatever else of it waits', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const asked = { principal: 'panel@jobs' };
+  const movers = [
+    move(story, await story.leased(asked), 90_000),
+    move(story, await story.leased(asked), 'fast'),
+  ];
+  for (let n = 0; n < 10; n += 1) story.lease(asked);
+  assert.deepEqual(await endedAfter(story, 120_000, movers), [false, false]);
+  story.pool.drain();
+});
+
+void test('within its share a principal is never ended', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const movers: Mover[] = [];
+  for (const principal of ['a@x', 'b@x', 'a@x', 'b@x'])
+    movers.push(move(story, await story.leased({ principal }), 70_000));
+  for (const principal of ['a@x', 'b@x']) story.lease({ principal });
+  assert.deepEqual(await endedAfter(story, 120_000, movers), [false, false, false, false]);
+  story.pool.drain();
+});
+
+void test('three upstreams and two principals: the odd one stays where it is', async () => {
+  const story = openPool({ ...wide, connections: 3 });
+  const movers: Mover[] = [];
+  for (const principal of ['a@x', 'a@x', 'b@x'])
+    movers.push(move(story, await story.leased({ principal }), 90_000));
+  for (const principal of ['a@x', 'b@x']) story.lease({ principal });
+  assert.deepEqual(await endedAfter(story, 120_000, movers), [false, false, false]);
+  story.pool.drain();
+});
+
+void test('the slowest ends first, and only one', async () => {
+  const story = openPool({ ...wide, connections: 3 });
+  const movers: Mover[] = [];
+  for (const rate of [1_000_000, 100_000, 10_000_000])
+    movers.push(move(story, await story.leased({ principal: 'hog@jobs' }), rate));
+  const victim = story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 7_000, movers), [false, true, false]);
+  assert.equal(victim.outcome, 'leased');
+  assert.deepEqual(await endedAfter(story, 60_000, movers), [false, true, false]);
+  story.pool.drain();
+});
+
+void test('of equal ones the longest ends first', async () => {
+  const story = openPool({ ...wide, connections: 3 });
+  const movers: Mover[] = [];
+  for (const principal of ['a@x', 'b@x', 'c@x']) {
+    await story.clock.advance(1_000);
+    movers.unshift(move(story, await story.leased({ principal }), 'fast'));
+  }
+  story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 11_000, movers), [false, false, true]);
+  story.pool.drain();
+});
+
+void test('the reason says whether it was slower than min_rate', async () => {
+  for (const [rate, why] of [
+    [0, 'client-stall'],
+    [8_192, 'client-slow'],
+    [90_000, 'over-share'],
+    ['fast', 'over-share'],
+  ] as const) {
+    const story = openPool({ ...wide, connections: 1 });
+    const mover = move(story, await story.leased({ principal: 'hog@jobs' }), rate);
+    const victim = story.lease({ principal: 'victim@support' });
+    await story.clock.advance(11_000);
+    assert.deepEqual([mover.given, victim.outcome], [[why], 'leased']);
+    await victim.finish();
+    story.pool.drain();
+    assert.equal(story.clock.timers, 0);
+  }
+});
+
+void test('a reply of which nothing comes, and what must not be ended, are left alone', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const thinking = move(story, await story.leased({ principal: 'hog@jobs' }), 'thinks');
+  const change = await story.leased({ principal: 'hog@jobs' });
+  const victim = story.lease({ principal: 'victim@support' });
+  assert.deepEqual(await endedAfter(story, 120_000, [thinking]), [false]);
+  assert.deepEqual([change.outcome, victim.outcome], ['leased', 'waiting']);
+  story.pool.drain();
+});
+
+void test('a transfer has 3 s, though another principal has waited for long', async () => {
+  const story = openPool({ ...wide, connections: 1 });
+  const change = await story.leased({ principal: 'hog@jobs' });
+  const next = story.lease({ principal: 'next@jobs' });
+  const victim = story.lease({ principal: 'victim@support' });
+  await story.clock.advance(30_000);
+  await change.finish();
+  const mover = move(story, next, 90_000);
+  assert.deepEqual(await endedAfter(story, 2_900, [mover]), [false]);
+  assert.deepEqual(await endedAfter(story, 700, [mover]), [true]);
+  assert.equal(victim.outcome, 'leased');
+  story.pool.drain();
+});
+
+void test('accounts of one address count as one against others, and as several among each other', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const panel = (key: string): Asked => ({ principal: `${key}@panel`, origin: '192.0.2.10' });
+  const movers: Mover[] = [];
+  for (const key of ['a', 'b', 'c', 'd']) movers.push(move(story, await story.leased(panel(key)), 90_000));
+  const first = story.lease({ principal: 'victim@support' });
+  const second = story.lease({ principal: 'victim@support' });
+  const third = story.lease({ principal: 'victim@support' });
+  assert.equal((await endedAfter(story, 60_000, movers)).filter(Boolean).length, 2, 'half for each address');
+  assert.deepEqual([first.outcome, second.outcome, third.outcome], ['leased', 'leased', 'waiting']);
+  third.abort('gone');
+  // One of the two that the address has left, not one of the other address.
+  const own = story.lease(panel('e'));
+  await endedAfter(story, 12_000, movers);
+  assert.equal(movers.filter(({ given }) => given.length > 0).length, 3);
+  assert.deepEqual([own.outcome, first.outcome, second.outcome], ['leased', 'leased', 'leased']);
+  story.pool.drain();
+});
+
+void test('a neighbor of the hog is not ended for it', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const hog = { principal: 'hog@jobs', origin: '192.0.2.10' };
+  const movers = [
+    move(story, await story.leased({ principal: 'neighbor@jobs', origin: hog.origin }), 10_000_000),
+  ];
+  for (let n = 0; n < 3; n += 1) movers.push(move(story, await story.leased(hog), 10_000_000));
+  const victims = [1, 2].map(() => story.lease({ principal: 'victim@support' }));
+  assert.deepEqual(await endedAfter(story, 60_000, movers), [false, true, true, false]);
+  assert.deepEqual(
+    victims.map(({ outcome }) => outcome),
+    ['leased', 'leased'],
+  );
+  story.pool.drain();
+});
+
+void test('nothing ends while a dial for the waiter is under way', async () => {
+  const target = memoryTarget({ greetingTimeoutMs: 60_000 });
+  const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
+  const first = story.lease({ principal: 'hog@jobs' });
+  await settle();
+  story.dialler.ends[0]?.peer.send(greeting(2));
+  await settle();
+  const hog = move(story, first, 90_000);
+  const victim = story.lease({ principal: 'victim@support' });
+  await settle();
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(20_000);
+  assert.deepEqual([hog.given, victim.outcome], [[], 'waiting']);
+  story.dialler.ends[1]?.peer.send(greeting(2));
+  await settle();
+  assert.equal(victim.outcome, 'leased');
+  story.pool.drain();
+});
