@@ -71,6 +71,8 @@ export interface RealGatewayOptions {
   readonly connections?: number;
   /** Upstreams that are kept open; default 0, so that Dovecot sees no connection that no command caused. */
   readonly idle?: number;
+  /** More files for the daemon's folder, by name. */
+  readonly files?: Readonly<Record<string, string>>;
   /** A folder of an earlier gateway, to start again on what it left. */
   readonly folder?: string;
 }
@@ -127,6 +129,7 @@ log: { level: trace }
     files: {
       'ca.pem': options.ca ?? readFileSync(lab.caFile, 'utf8'),
       'mail1.password': `${password}\n`,
+      ...options.files,
     },
   });
   const socket = daemon.path('support.sock');

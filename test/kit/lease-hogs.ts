@@ -60,8 +60,18 @@ export interface Hog {
   close(): void;
 }
 
-/** A client of that kind at a UNIX socket, until the owner ends. */
-export function openHog(owner: Owner, path: string, kind: HogKind, comesAgain: boolean): Hog {
+/** Where a client connects: a UNIX socket; or an account at a port of loopback, from an address of its own. */
+export type HogPlace =
+  | string
+  | {
+      readonly port: number;
+      readonly localAddress: string;
+      readonly account: string;
+      readonly password: string;
+    };
+
+/** A client of that kind, until the owner ends. */
+export function openHog(owner: Owner, place: HogPlace, kind: HogKind, comesAgain: boolean): Hog {
   const { readBytes, sendBytes, isSave } = hogKinds[kind];
   let ended = 0;
   let isClosed = false;
@@ -69,17 +79,30 @@ export function openHog(owner: Owner, path: string, kind: HogKind, comesAgain: b
   let sendTimer: NodeJS.Timeout | undefined;
   const again = (): void => {
     // What is read in one step must fit into the socket's buffer.
-    const one = net.connect({ path, ...(readBytes > 1_000_000 && { highWaterMark: readBytes / 10 }) });
+    const buffer = readBytes > 1_000_000 && { highWaterMark: readBytes / 10 };
+    const where =
+      typeof place === 'string'
+        ? { path: place }
+        : { host: '127.0.0.1', port: place.port, localAddress: place.localAddress };
+    const one = net.connect({ ...where, ...buffer });
     socket = one;
     one.on('error', () => undefined);
     one.write('VERSION\tdoveadm-server\t1\t0\n');
     let isGreeted = false;
-    one.once('readable', () => {
-      one.read();
+    let said = '';
+    const onGreeting = (): void => {
+      said += String(one.read() ?? '');
+      if (said.endsWith('-\n') && typeof place !== 'string') {
+        const login = Buffer.from(`\0${place.account}\0${place.password}`).toString('base64');
+        one.write(`PLAIN\t${login}\n`);
+      }
+      if (!said.endsWith('+\n')) return;
       isGreeted = true;
+      one.off('readable', onGreeting);
       one.on('readable', () => undefined);
       one.write(isSave ? saveLine + textOf(leadBytes) : fetchLine);
-    });
+    };
+    one.on('readable', onGreeting);
     let budget = 0;
     let beforeMs = performance.now();
     const timer = setInterval(() => {
@@ -89,7 +112,7 @@ export function openHog(owner: Owner, path: string, kind: HogKind, comesAgain: b
       if (isGreeted && sendBytes > 0) one.write(textOf(sendBytes * seconds));
       // A save may be answered, which is how its end shows.
       budget = isSave ? Number.POSITIVE_INFINITY : budget + readBytes * seconds;
-      while (budget >= 1) {
+      while (isGreeted && budget >= 1) {
         const bytes: unknown = one.read(Math.min(one.readableLength, Math.floor(budget)) || 1);
         if (!Buffer.isBuffer(bytes)) break;
         budget -= bytes.length;
