@@ -1,4 +1,4 @@
-// A reload: the configuration is read again and replaces the one that is served, whole, or not at all. A script, one at a time.
+// A reload: the configuration is read again and replaces the one that is served, whole, or not at all. A script; one runs, and one waits.
 // The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything comes
 // into force; sessions and running commands stay, counters go on.
 
@@ -64,9 +64,12 @@ export interface ReloadParts {
 /** What is read once, at the start: the sections, and for some of them the keys that are not. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
+/** At most one reload runs, and at most one waits: all requests that come while one runs share the next, which reads the files after them. */
 export class Reloader {
   readonly #parts: ReloadParts;
-  #running: Promise<unknown> = Promise.resolve();
+  #running: Promise<Reloaded> | undefined;
+  #next: Promise<Reloaded> | undefined;
+  #begun = 0;
   /** The last reload; undefined: there was none. */
   last: Reloaded | undefined;
 
@@ -74,15 +77,31 @@ export class Reloader {
     this.#parts = parts;
   }
 
-  /** Waits for the one that runs. Never rejects. */
+  /** Reloads that have begun to read files so far. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /** Resolves to the result of the first reload that begins after the call. Never rejects. */
   reload(): Promise<Reloaded> {
-    const reloaded = this.#running.then(async () => {
-      this.last = await reloadOnce(this.#parts);
-      tell(this.#parts, this.last);
-      return this.last;
+    if (this.#running === undefined) return this.#begin();
+    this.#next ??= this.#running.then(() => this.#begin());
+    return this.#next;
+  }
+
+  #begin(): Promise<Reloaded> {
+    this.#next = undefined;
+    this.#begun += 1;
+    this.#running = this.#run().finally(() => {
+      // The one that waited has taken its place already, or nothing waits.
+      if (this.#next === undefined) this.#running = undefined;
     });
-    this.#running = reloaded;
-    return reloaded;
+    return this.#running;
+  }
+
+  async #run(): Promise<Reloaded> {
+    this.last = reportResult(this.#parts, await reloadOnce(this.#parts));
+    return this.last;
   }
 }
 
@@ -205,8 +224,26 @@ function meaningOf(value: unknown): string | undefined {
   return JSON.stringify(value, (key, each: unknown) => (key === 'place' ? undefined : each));
 }
 
-function tell(parts: ReloadParts, reloaded: Reloaded): void {
+/** Never throws: the callers get the result, and the next reload runs, also where the log or the service manager fails. */
+function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
   const { log, lifecycle } = parts;
+  const failed: string[] = [];
+  const attempt = (what: string, run: () => void): void => {
+    try {
+      run();
+    } catch (fault) {
+      failed.push(`${what}: ${messageOf(fault)}`);
+    }
+  };
+  attempt('the log', () => logResult(log, reloaded));
+  if (lifecycle.at === 'serving') attempt('the service manager', () => parts.onReloaded(reloaded));
+  for (const text of [...failed])
+    attempt('the log', () => log.report({ event: 'reload-unfinished', level: 'warn', text }));
+  if (failed.length === 0) return reloaded;
+  return { ...reloaded, unfinished: [...(reloaded.unfinished ?? []), ...failed] };
+}
+
+function logResult(log: ReloadParts['log'], reloaded: Reloaded): void {
   const { isSuccess, hash, problems, unfinished = [], restart } = reloaded;
   const warn = (event: LogCode, text: string): void => log.report({ event, level: 'warn', text });
   if (isSuccess) {
@@ -217,11 +254,5 @@ function tell(parts: ReloadParts, reloaded: Reloaded): void {
   } else {
     const text = `the configuration is not replaced: ${problems.join('\n')}`;
     log.report({ event: 'reload-failed', level: 'error', text, hash });
-  }
-  if (lifecycle.at !== 'serving') return;
-  try {
-    parts.onReloaded(reloaded);
-  } catch (fault) {
-    warn('reload-unfinished', `the service manager: ${messageOf(fault)}`);
   }
 }

@@ -347,16 +347,22 @@ async function open(
   return { ...running, listeners, act };
 }
 
-async function serveUntilStopped({ served, journal, act }: Daemon, own: Own): Promise<void> {
+async function serveUntilStopped({ served, journal, reloader, act }: Daemon, own: Own): Promise<void> {
   const { manager, log, stop } = own;
   manager.ready(statusOf(served.now.settings));
   // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
   manager.watch(() => journal.fault?.code !== 'writer-died');
-  const reload = (): void =>
+  /** The number of reloads that had begun at the last SIGHUP: a signal is served by the next reload, and more of them by the same. */
+  let begunBefore: number | undefined;
+  const reload = (): void => {
+    if (begunBefore === reloader.begun) return;
+    begunBefore = reloader.begun;
     void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => {
-      // No record, no action: nobody could be answered, so it is logged.
+      begunBefore = undefined;
+      // No record, no action: a signal has no reply, so the log says it.
       log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${messageOf(fault)}` });
     });
+  };
   onSignal(['SIGHUP'], reload);
   if (own.takeReloads()) reload();
   await stop.first;

@@ -1,0 +1,95 @@
+// Goal: reloads that are requested while one runs are one reload, which reads the files after the last request. What must not happen: a
+// reload for each request, a caller without a result, a request whose files were read before it came.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Lifecycle } from '../../src/daemon/lifecycle.js';
+import { Reloader, type ReloadParts } from '../../src/daemon/reload.js';
+import type { LoadedConfiguration } from '../../src/setup/configuration.js';
+
+const unused = (): never => assert.fail('a file with problems changes nothing');
+
+/** A reloader whose file always has a problem: what `fileIs` said last. A read takes until `finish`; after `finishAll`, no time. */
+function openReloader() {
+  let reads = 0;
+  let text = 'first';
+  let isFast = false;
+  let finish = (): void => undefined;
+  const lifecycle = new Lifecycle();
+  lifecycle.become('serving');
+  const parts: ReloadParts = {
+    load: () => {
+      reads += 1;
+      const problems = [text];
+      return new Promise<LoadedConfiguration>((resolve) => {
+        finish = () => resolve({ settings: undefined, problems, found: [], errors: 1 });
+        if (isFast) finish();
+      });
+    },
+    clock: { wallMs: () => 1 },
+    log: { report: () => undefined, setLevel: unused },
+    journal: { keepPolicy: unused, append: unused },
+    lifecycle,
+    served: {
+      // oxlint-disable-next-line typescript/consistent-type-assertions -- only its hash is read
+      now: { settings: { hash: 'served' } } as ReloadParts['served']['now'],
+      turnTo: unused,
+    },
+    pools: { prepare: unused },
+    listeners: { prepare: unused },
+    certificates: { prepare: unused },
+    service: { reviewRights: unused },
+    shipping: { replace: unused },
+    onReloading: () => undefined,
+    onReloaded: () => undefined,
+    contextOf: unused,
+    doorsOf: unused,
+  };
+  return {
+    reloader: new Reloader(parts),
+    reads: () => reads,
+    finish: () => finish(),
+    finishAll: () => {
+      isFast = true;
+      finish();
+    },
+    fileIs: (changed: string) => {
+      text = changed;
+    },
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+void test('200 requests while one runs: one reload follows, of what the file holds then, and all get its result', async () => {
+  const { reloader, reads, finishAll, fileIs } = openReloader();
+  const first = reloader.reload();
+  await turn();
+  assert.equal(reads(), 1);
+  const later = Array.from({ length: 200 }, (_, at) => {
+    fileIs(`request ${at}`);
+    return reloader.reload();
+  });
+  await turn();
+  assert.equal(reads(), 1, 'one at a time');
+  finishAll();
+  assert.deepEqual((await first).problems, ['first']);
+  for (const each of await Promise.all(later)) assert.deepEqual(each.problems, ['request 199']);
+  assert.equal(reads(), 2);
+  await reloader.reload();
+  assert.equal(reads(), 3);
+});
+
+void test('a request that comes while the joined one reads is one more', async () => {
+  const { reloader, reads, finish, finishAll, fileIs } = openReloader();
+  const all = [reloader.reload(), reloader.reload()];
+  await turn();
+  finish();
+  await turn();
+  assert.equal(reads(), 2);
+  fileIs('later');
+  all.push(reloader.reload(), reloader.reload());
+  finishAll();
+  const problems = (await Promise.all(all)).map((each) => each.problems[0]);
+  assert.deepEqual(problems, ['first', 'first', 'later', 'later']);
+  assert.equal(reads(), 3);
+});
