@@ -1,5 +1,6 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
+import { systemListFile } from '../adapters/host/system-trust.js';
 import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
 import { formatTime } from '../domain/audit/record.js';
 import { allEffects } from '../domain/commands/catalog.js';
@@ -56,7 +57,7 @@ export function describeSettings(settings: Settings): string {
   for (const backend of settings.backends) {
     const { address } = backend;
     const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
-    const ca = backend.caFile ?? "the system's authorities";
+    const ca = backend.caFile ?? `the system's list, ${systemListFile() ?? 'which is not there'}`;
     const name = backend.tls === 'off' ? '' : ` as ${backend.serverName}, authorities: ${ca}`;
     lines.push(
       `backend ${backend.name}: ${where} tls ${backend.tls}${name}, ${backend.connections} upstreams at most`,

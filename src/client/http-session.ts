@@ -10,6 +10,7 @@ import {
   request as plainRequest,
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { systemContext } from '../adapters/host/system-trust.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import {
@@ -461,6 +462,19 @@ function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): Ses
   return new SessionFault('closed-early', text, cause, mayHaveRun);
 }
 
+/** What is trusted, and what is shown. Throws a SessionFault where the system has no list of authorities. */
+function trustOf(ca: string | undefined, certificate: HttpOptions['certificate']) {
+  // In a list: for an empty text alone Node would take its own authorities.
+  if (ca !== undefined)
+    return { ca: [ca], ...(certificate && { cert: certificate.certificate, key: certificate.key }) };
+  try {
+    const shown = certificate && { chain: certificate.certificate, key: certificate.key };
+    return { secureContext: systemContext(shown) };
+  } catch (cause) {
+    throw new SessionFault('tls-failed', messageOf(cause), cause);
+  }
+}
+
 function targetOf(options: HttpOptions): Target {
   const { url, ca, serverName, certificate } = options;
   const socketPath = url.startsWith('/') ? url : /^unix:(\/.+)$/.exec(url)?.[1];
@@ -488,17 +502,15 @@ function targetOf(options: HttpOptions): Target {
   const agent = isTls
     ? new TlsAgent({ keepAlive: true, maxSockets: 1 })
     : new PlainAgent({ keepAlive: true, maxSockets: 1 });
-  const tls = {
-    ...(ca !== undefined && { ca }),
-    ...(serverName !== undefined && { servername: serverName }),
-    ...(certificate !== undefined && { cert: certificate.certificate, key: certificate.key }),
-  };
+  const name = serverName === undefined ? {} : { servername: serverName };
   return {
     isTls,
     isLocal: isTls || host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host),
     path: at.pathname === '/' ? apiPath : at.pathname,
     open: (method, path, headers) =>
-      (isTls ? tlsRequest : plainRequest)({ ...where, ...tls, method, path, headers, agent }),
+      isTls
+        ? tlsRequest({ ...where, ...name, ...trustOf(ca, certificate), method, path, headers, agent })
+        : plainRequest({ ...where, method, path, headers, agent }),
     close: () => agent.destroy(),
   };
 }

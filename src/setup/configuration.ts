@@ -15,6 +15,7 @@ import {
   whyUnsafe,
 } from '../adapters/host/files.js';
 import { credentialsFolder, readFromDisk } from '../adapters/host/process.js';
+import { systemListFile } from '../adapters/host/system-trust.js';
 import { hasNatsLibrary } from '../adapters/nats/installed.js';
 import { bounds } from '../bounds/bounds.js';
 import {
@@ -42,6 +43,7 @@ import {
   inspectReceivers,
   inspectSignKey,
   inspectToken,
+  inspectTrust,
 } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
@@ -221,6 +223,7 @@ function* inspect(
   yield inspectToken(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
+  yield inspectTrust(settings, systemListFile());
   yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
   yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder());
   if (asksForAccounts) yield inspectAccounts(settings, ourselves());

@@ -4,6 +4,7 @@
 
 import { join } from 'node:path';
 import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
+import { noSystemList, systemListFile } from '../adapters/host/system-trust.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
@@ -59,20 +60,20 @@ export function* inspectFiles(
   }
 }
 
-/** Every file that settings name, but for those of listeners' TLS. */
+/** Every file that settings name or take by default, but for those of listeners' TLS. */
 export function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const top: Place = { file, line: 1, column: 1 };
   return [
-    ...backends.flatMap(({ name, place, passwordFiles, caFile }) => [
+    ...backends.flatMap(({ name, place, passwordFiles, caFile, tls }) => [
       ...passwordFiles.map((each, index) => {
         const item = passwordFiles.length === 1 ? '' : `[${index}]`;
         return { place, path: `backends.${name}.password_file${item}`, file: each };
       }),
-      { place, path: `backends.${name}.ca`, file: caFile },
+      { place, path: `backends.${name}.ca`, file: caFile ?? (tls === 'off' ? undefined : systemListFile()) },
     ]),
     ...audit.ship.flatMap(({ place, caFile, client, ...sink }, index) => [
-      { place, path: `audit.ship[${index}].ca`, file: caFile },
+      { place, path: `audit.ship[${index}].ca`, file: caFile ?? systemListFile() },
       { place, path: `audit.ship[${index}].certificate`, file: client?.certificateFile },
       { place, path: `audit.ship[${index}].key`, file: client?.keyFile },
       {
@@ -85,6 +86,29 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
     { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
     { place: top, path: 'admin.token_file', file: admin?.tokenFile },
   ];
+}
+
+/** Where the system has no list of authorities: a problem for each backend and receiver that names none. */
+export function inspectTrust(
+  { backends, audit }: Pick<Settings, 'backends' | 'audit'>,
+  listFile: string | undefined,
+): readonly Problem[] {
+  if (listFile !== undefined) return [];
+  const without = [
+    ...backends.flatMap(({ name, place, caFile, tls }) =>
+      caFile === undefined && tls !== 'off' ? [{ place, path: `backends.${name}.ca` }] : [],
+    ),
+    ...audit.ship.flatMap(({ place, caFile }, index) =>
+      caFile === undefined ? [{ place, path: `audit.ship[${index}].ca` }] : [],
+    ),
+  ];
+  return without.map(({ place, path }) => ({
+    ...place,
+    path,
+    message: noSystemList,
+    severity: 'error',
+    code: 'unreadable-file',
+  }));
 }
 
 /** Why a file is not safe to rely on; undefined: it is. `isSecret`: others may not read it either. */

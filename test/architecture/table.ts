@@ -141,14 +141,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['service', 'greet-peer', 'refused-peer'] },
   ),
 
-  'adapters/net': rule(['ports', 'concurrency', 'domain/identity'], {
+  'adapters/net': rule(['ports', 'concurrency', 'domain/identity', 'adapters/host/system-trust'], {
     public: ['dial', 'listen', 'tls-accept'],
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
   'adapters/http': rule(['ports'], { public: ['requests'], builtins: ['http', 'stream'] }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
-    builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks'],
+    // tls, crypto: the system's list of authorities, as a context that connections share.
+    builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks', 'tls', 'crypto'],
     packages: ['koffi'],
   }),
   'adapters/journal': rule(
@@ -175,12 +176,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads'] },
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
-  'adapters/nats': rule(['ports', 'domain/audit/record', 'domain/fleet', 'adapters/host/clock'], {
-    public: ['installed', 'link'],
-    // net: a look at a server before the library dials it. crypto: addresses in its certificate.
-    builtins: ['fs', 'net', 'tls', 'crypto'],
-    packages: ['@nats-io/transport-node'],
-  }),
+  'adapters/nats': rule(
+    ['ports', 'domain/audit/record', 'domain/fleet', 'adapters/host/clock', 'adapters/host/system-trust'],
+    {
+      public: ['installed', 'link'],
+      // net: a look at a server before the library dials it. crypto: addresses in its certificate.
+      builtins: ['fs', 'net', 'tls', 'crypto'],
+      packages: ['@nats-io/transport-node'],
+    },
+  ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(
     ['ports', 'domain/audit', 'domain/fleet', 'gateway/outcome', 'adapters/journal', 'adapters/nats'],
@@ -230,7 +234,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // The catalog is loaded when it is needed only (command-columns).
   client: rule(
-    [...protocol, 'ports', 'domain/commands', 'domain/meaning', 'adapters/net', 'adapters/host/clock'],
+    [
+      ...protocol,
+      'ports',
+      'domain/commands',
+      'domain/meaning',
+      'adapters/net',
+      'adapters/host/clock',
+      'adapters/host/system-trust',
+    ],
     {
       public: ['connect'],
       builtins: ['http', 'https'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectReceivers, inspectFiles as steps } from '../../src/setup/inspect-files.js';
+import { inspectReceivers, inspectTrust, inspectFiles as steps } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const text = sound
@@ -12,6 +12,9 @@ const text = sound
   mail1: {`,
   )
   .replace('routes:', 'routes:\n  - { users: ["*@example.net"], backend: mail2 }');
+
+// In the place of this machine's own list.
+process.env['SSL_CERT_FILE'] = '/etc/system.pem';
 
 /** All problems at once. */
 const inspectFiles = (...args: Parameters<typeof steps>) => [...steps(...args)].flat();
@@ -46,6 +49,18 @@ admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
   );
 });
 
+void test('no list of authorities: a problem for each backend that names none and has TLS', () => {
+  const settings = settingsOf(text.replace('ca: /etc/ca2, ', ''));
+  const problems = inspectTrust(settings, undefined);
+  assert.deepEqual(
+    problems.map((problem) => `${problem.path} ${problem.severity}`),
+    ['backends.mail2.ca error'],
+  );
+  assert.match(problems[0]?.message ?? '', /no list of authorities .*install the package ca-certificates/);
+  assert.deepEqual(inspectTrust(settings, '/etc/system.pem'), []);
+  assert.deepEqual(inspectTrust(settingsOf(text), undefined), []);
+});
+
 void test('all that is wrong, at the place of its backend', () => {
   const why = (path: string): string | undefined =>
     path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';
@@ -77,8 +92,10 @@ audit:
     problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
     [
       '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
+      '16:7: audit.ship[1].ca: /etc/system.pem cannot be read: permission denied',
       '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
       '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
+      '17:7: audit.ship[2].ca: /etc/system.pem cannot be read: permission denied',
       '17:7: audit.ship[2].credentials: /etc/n.creds cannot be read: permission denied',
     ],
   );

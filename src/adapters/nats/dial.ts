@@ -5,12 +5,19 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect as connectSocket, isIP } from 'node:net';
-import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+} from 'node:tls';
 import type * as Library from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
-import { messageOf } from '../../ports/faults.js';
+import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import { systemClock } from '../host/clock.js';
+import { systemContext } from '../host/system-trust.js';
 import { NatsFault } from './fault.js';
 import { howToInstall } from './installed.js';
 
@@ -18,7 +25,7 @@ import { howToInstall } from './installed.js';
 export interface NatsSettings {
   /** At least one; tried in their order. */
   readonly servers: readonly NatsServer[];
-  /** The roots that Node trusts when absent. */
+  /** The system's list of authorities when absent. */
   readonly caFile?: string | undefined;
   /** A `.creds` file: a JWT and the seed of its key. */
   readonly credentialsFile?: string | undefined;
@@ -190,6 +197,19 @@ function checkIdentity(host: string, certificate: PeerCertificate): Error | unde
   return Object.assign(new Error('another address'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 }
 
+/** What is trusted, and what is shown. Throws a NatsFault where the system has no list of authorities, or a file cannot be used. */
+function contextOf({ ca, cert, key }: OwnFiles): SecureContext {
+  const certificate = cert === undefined || key === undefined ? undefined : { chain: cert, key };
+  try {
+    if (ca === undefined) return systemContext(certificate);
+    // In a list: for an empty text alone Node would take its own authorities.
+    return createSecureContext({ ca: [ca], minVersion: 'TLSv1.2', ...(certificate && { cert, key }) });
+  } catch (cause) {
+    const why = cause instanceof UpstreamFault ? cause.message : `a file cannot be used: ${messageOf(cause)}`;
+    throw new NatsFault('tls-failed', why, cause);
+  }
+}
+
 /** Rejects with a NatsFault, or with the signal's reason. */
 export async function dial(
   library: NatsLibrary,
@@ -199,12 +219,10 @@ export async function dial(
   signal: AbortSignal,
 ): Promise<Library.NatsConnection> {
   await look(server, signal);
-  const { ca, cert, key, credentials } = files;
+  const { credentials } = files;
   // The library hands what it does not know on to Node.
-  const tls = {
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
+  const tls: NonNullable<Library.NodeConnectionOptions['tls']> & ConnectionOptions = {
+    secureContext: contextOf(files),
     servername: isIP(server.host) === 0 ? server.host : '',
     checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
       checkIdentity(server.host, certificate),

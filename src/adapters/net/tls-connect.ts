@@ -7,6 +7,7 @@ import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } 
 import { sha256Hex } from '../../domain/identity/credentials.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { SeenCertificate, TlsDemand } from '../../ports/transport.js';
+import { systemContext } from '../host/system-trust.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 
@@ -28,9 +29,12 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ECONNRESET', 'the transport ended within the handshake'],
 ]);
 
-function sentenceOf(cause: unknown): string {
+/** `ca` of the demand: where it is absent, the system's list was compared with. */
+function sentenceOf(cause: unknown, ca: string | undefined): string {
   const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
-  return causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
+  const sentence = causes.get(code);
+  if (sentence === undefined) return code === '' ? 'the handshake failed' : `the handshake failed (${code})`;
+  return ca === undefined ? sentence.replace('in `ca`', "in the system's list of authorities") : sentence;
 }
 
 /** Lower-case hex SHA-256 over the SubjectPublicKeyInfo of a certificate: what `key_pins` holds. */
@@ -54,6 +58,16 @@ function seenOf(certificate: PeerCertificate): SeenCertificate {
 
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
+/** What is trusted, and what is shown. Throws an UpstreamFault where the system has no list of authorities. */
+function trustOf({ ca, certificate, onlyLooks }: TlsDemand): ConnectionOptions {
+  if (ca === undefined && onlyLooks === undefined) return { secureContext: systemContext(certificate) };
+  return {
+    // In a list: for an empty text alone Node would take its own authorities.
+    ...(ca !== undefined && { ca: [ca] }),
+    ...(certificate !== undefined && { cert: certificate.chain, key: certificate.key }),
+  };
+}
+
 /**
  * Runs the handshake over `plain` and judges the other end, TLS 1.2 at least. A protocol that is offered need not be
  * selected (real doveadm servers select none and go on). Rejects with an UpstreamFault `tls-failed` whose message names
@@ -73,21 +87,17 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     minVersion: 'TLSv1.2',
   };
   if (demand.protocols !== undefined) options.ALPNProtocols = [...demand.protocols];
-  if (demand.certificate !== undefined) {
-    options.cert = demand.certificate.chain;
-    options.key = demand.certificate.key;
-  }
-  if (demand.ca !== undefined) options.ca = demand.ca;
   return new Promise((resolve, reject) => {
     let tls: TLSSocket;
     try {
-      tls = connect(options);
+      tls = connect({ ...options, ...trustOf(demand) });
     } catch (cause) {
       plain.destroy();
+      if (cause instanceof UpstreamFault) return reject(cause);
       const text = 'TLS failed: `ca`, or the certificate and key to show, cannot be used';
       return reject(new UpstreamFault('tls-failed', text, cause));
     }
-    const onError = (cause: Error): void => refuse(sentenceOf(cause), cause);
+    const onError = (cause: Error): void => refuse(sentenceOf(cause, demand.ca), cause);
     const onClose = (): void => refuse('the transport ended within the handshake');
     const refuse = (text: string, cause?: unknown): void => {
       tls.off('close', onClose);

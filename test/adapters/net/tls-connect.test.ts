@@ -83,7 +83,12 @@ const refused: Readonly<Record<string, readonly [KeyPairPem, Partial<TlsDemand>,
     /for another name/,
   ],
   'another authority': [other.issue({ names }), {}, /authority that is not in `ca`/],
-  'an authority that is none of the system': [good, { ca: undefined }, /authority that is not in `ca`/],
+  'an authority that is none of the system': [
+    good,
+    { ca: undefined },
+    /authority that is not in the system's list of authorities/,
+  ],
+  'any authority, where the text of `ca` holds none': [good, { ca: '' }, /authority that is not in `ca`/],
   expired: [authority.issue({ names, notAfter: new Date(Date.now() - day) }), {}, /has expired/],
   'not valid yet': [
     authority.issue({
