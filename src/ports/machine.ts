@@ -84,6 +84,13 @@ export interface Native {
   peerGroups(descriptor: number): readonly number[] | undefined;
   /** SO_PEERPIDFD of an accepted UNIX socket. */
   peerProcess(descriptor: number): PeerProcess;
+  /**
+   * Device and inode of the file at this very path, symbolic links not followed, as one text. Undefined: there is none, or only a file
+   * system that is not local could say so: nothing is waited for. Needs Linux 5.12.
+   */
+  fileAt(path: string): string | undefined;
+  /** The same of the file that a link of /proc leads to, whatever path the link shows. */
+  fileBehind(procLink: string): string | undefined;
   /** From now on the kernel writes no image of this process anywhere, and lets nobody but root look into it. Throws where it refuses. */
   forbidCoreDumps(): void;
 }

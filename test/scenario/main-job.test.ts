@@ -217,12 +217,14 @@ test('the usual policy', async (t) => {
     const {
       exe = process.execPath,
       unit,
+      unit_unproven,
       login_uid,
       ...sure
-    } = { exe: undefined, unit: undefined, login_uid: undefined, ...peer };
+    } = { exe: undefined, unit: undefined, unit_unproven: undefined, login_uid: undefined, ...peer };
     assert.deepEqual(sure, { uid, gid, pid: process.pid, user: username });
     assert.equal(exe, process.execPath);
     assert.ok(unit === undefined || typeof unit === 'string');
+    assert.ok(unit_unproven === undefined || unit === undefined);
     assert.ok(login_uid === undefined || typeof login_uid === 'number');
     assert.equal(admission?.['principal'], `${username}@support`);
   });

@@ -265,9 +265,14 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
 
 /** What is known; absent: not known. */
 export interface ProcessFacts {
+  /** The program: the file that this path leads to for the daemon, too. */
   readonly exe?: string;
-  /** The system's unit, as `ssh.service`; where there is none, the control group, as `/docker/1f3...`. */
+  /** The path of the program where the peer may have chosen it. Never beside `exe`. */
+  readonly exeUnproven?: string;
+  /** The unit of the system's manager, as `ssh.service`. */
   readonly unit?: string;
+  /** The control group where no unit of that manager comes first, as `/docker/1f3...`. Never beside `unit`. */
+  readonly unitUnproven?: string;
   readonly loginUid?: number;
 }
 
@@ -343,7 +348,7 @@ export function readPeerProcess(
       const nowTicks = acceptedTicks();
       const began = startTicks(pid);
       if (began === undefined || began >= nowTicks || ownerOf(pid) !== uid) return {};
-      const facts = readFacts(pid, readLink(`/proc/${pid}/exe`));
+      const facts = readFacts(pid, readProgram(native, pid));
       return startTicks(pid) === began ? facts : {};
     }
     default:
@@ -354,11 +359,12 @@ export function readPeerProcess(
 /** Of the process behind `held`, which has, or had, that pid. */
 function heldFacts(native: Native, held: number, pid: number, recent: RecentProcesses): ProcessFacts {
   const number = recent.numberOf(held);
-  const exe = readLink(`/proc/${pid}/exe`);
+  const program = readProgram(native, pid);
   const known = number === undefined ? undefined : recent.find(number);
   // Where processes have numbers, a hang-up says that the pid was given back: without it the link was read of this process.
-  if (known?.pid === pid && known.facts.exe === exe && !native.hasHungUp(held)) return known.facts;
-  const facts = readFacts(pid, exe);
+  if (known?.pid === pid && isSameProgram(known.facts, program) && !native.hasHungUp(held))
+    return known.facts;
+  const facts = readFacts(pid, program);
   // While it holds its pid nobody else has it, so what was read just now was read of it.
   if (pidBehind(held) !== pid) return {};
   if (number !== undefined) recent.remember(number, { pid, facts });
@@ -370,26 +376,59 @@ export function clockTicks(): number {
   return Math.floor(Number(readProc('uptime')?.split(' ')[0] ?? 0) * 100);
 }
 
-/** The unit in the text of /proc/PID/cgroup. */
-export function parseUnit(text: string): string | undefined {
+type Program = Pick<ProcessFacts, 'exe' | 'exeUnproven'>;
+
+/**
+ * The program of a process. Its path is that of the mount namespace that the file was opened in, and whoever made the namespace chose it. It
+ * counts where the daemon finds the same file there (device and inode), and the process is in the namespace of the daemon or of the
+ * system: in another one the same program can run with other libraries.
+ */
+function readProgram(native: Native, pid: number): Program {
+  const link = `/proc/${pid}/exe`;
+  const path = readLink(link);
+  if (path === undefined) return {};
+  const namespace = readLink(`/proc/${pid}/ns/mnt`);
+  const isKnown = namespace !== undefined && ownNamespaces().has(namespace);
+  const file = isKnown ? native.fileAt(path) : undefined;
+  return file !== undefined && file === native.fileBehind(link) ? { exe: path } : { exeUnproven: path };
+}
+
+function isSameProgram(one: Program, other: Program): boolean {
+  return one.exe === other.exe && one.exeUnproven === other.exeUnproven;
+}
+
+let namespaces: ReadonlySet<string> | undefined;
+
+/** The mount namespaces of the daemon and of process 1, which differ where systemd gave the daemon one of its own. Neither changes. */
+function ownNamespaces(): ReadonlySet<string> {
+  namespaces ??= new Set(['self', '1'].flatMap((pid) => readLink(`/proc/${pid}/ns/mnt`) ?? []));
+  return namespaces;
+}
+
+/** What the text of /proc/PID/cgroup says. */
+export function parseUnit(text: string): Pick<ProcessFacts, 'unit' | 'unitUnproven'> {
   const lines = text.split('\n');
   // Where both hierarchies are there, the newer one may say nothing but its root.
   const line =
     lines.find((each) => each.startsWith('0::/') && each !== '0::/') ??
     lines.find((each) => each.includes(':name=systemd:/'));
   const path = line?.slice(line.indexOf(':/') + 1);
-  if (path === undefined || path === '/') return undefined;
-  // The first unit on the way down is the system's word. What a user's own manager makes below it is named by that user.
-  const unit = path.split('/').find((part) => /.\.(service|scope|socket|mount|swap)$/.test(part));
-  return unit?.replace(/^_/, '') ?? path;
+  if (path === undefined || path === '/') return {};
+  // The first name below slices is the system's word: its manager hands nothing but units to others, who choose all names below. A tree
+  // that begins with another name is a container's, whose owner can make a group of any name in it.
+  const names = path.split('/').slice(1);
+  const first = names.find((name) => !/.\.slice$/.test(name)) ?? '';
+  return /.\.(service|scope|socket|mount|swap)$/.test(first)
+    ? { unit: first.replace(/^_/, '') }
+    : { unitUnproven: path };
 }
 
-function readFacts(pid: number, exe: string | undefined): ProcessFacts {
+function readFacts(pid: number, program: Program): ProcessFacts {
   const unit = parseUnit(readProc(`${pid}/cgroup`) ?? '');
   const loginUid = Number(readProc(`${pid}/loginuid`) ?? loginUidUnset);
   return {
-    ...(exe === undefined ? {} : { exe }),
-    ...(unit === undefined ? {} : { unit }),
+    ...program,
+    ...unit,
     ...(loginUid === loginUidUnset || Number.isNaN(loginUid) ? {} : { loginUid }),
   };
 }

@@ -122,6 +122,7 @@ async function load(): Promise<Native> {
       exitNow(exitCode);
     },
     ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
+    ...fileFunctions((prototype) => library.func(prototype), koffi.errno),
     peerGroups(descriptor) {
       let room = groupsGuessed;
       for (;;) {
@@ -189,6 +190,7 @@ function testCredentials(native: Native, pair: readonly number[]): void {
 /** A function of the C library by its prototype. */
 export type ForeignFunction = (...args: readonly unknown[]) => unknown;
 
+type FileFunctions = Pick<Native, 'fileAt' | 'fileBehind'>;
 type ServiceFunctions = Pick<Native, 'socketKind' | 'duplicate' | 'sendDatagram' | 'reap'>;
 
 /** Of Linux on x86, ARM and RISC-V. */
@@ -270,4 +272,62 @@ function socketAddress(address: string): Buffer {
   const family = Buffer.alloc(2);
   family.writeUInt16LE(afUnix);
   return Buffer.concat([family, name]);
+}
+
+/** The same number on all machines of Linux. */
+const sysOpenat2 = 437;
+const atFdcwd = -100;
+const oPathCloexec = 0o10000000n | 0o2000000n;
+const resolveNoSymlinks = 0x04n;
+const resolveCached = 0x20n;
+const atEmptyPath = 0x1000;
+const atStatxDontSync = 0x4000;
+const statxIno = 0x100;
+/** A change elsewhere in the tree can disturb one attempt. */
+const attemptsMax = 3;
+
+/**
+ * Asks the kernel for what it has in memory: the peer chooses the path, and a file system of its own, or one over the network, could let a
+ * usual stat wait for ever. Of a file that runs, the kernel has every directory on the way. `find` and `errno` as above.
+ */
+export function fileFunctions(
+  find: (prototype: string) => ForeignFunction,
+  errno: () => number,
+): FileFunctions {
+  let statx: ForeignFunction;
+  try {
+    statx = find('int statx(int, const char *, int, unsigned int, void *)');
+  } catch {
+    // An old C library.
+    return { fileAt: () => undefined, fileBehind: () => undefined };
+  }
+  const syscall = find('long syscall(long, ...)');
+  const close = find('int close(int)');
+  /** struct open_how: flags, mode, resolve. */
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(oPathCloexec, 0);
+  how.writeBigUInt64LE(resolveNoSymlinks | resolveCached, 16);
+  const found = Buffer.alloc(256);
+  const identity = (descriptor: number, path: string, flags: number): string | undefined => {
+    if (Number(statx(descriptor, path, flags | atStatxDontSync, statxIno, found)) !== 0) return undefined;
+    return `${found.readUInt32LE(136)}:${found.readUInt32LE(140)} ${found.readBigUInt64LE(32)}`;
+  };
+  return {
+    fileAt(path) {
+      for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+        const descriptor = Number(
+          syscall(sysOpenat2, 'int', atFdcwd, 'const char *', path, 'void *', how, 'size_t', how.length),
+        );
+        if (descriptor < 0) {
+          if (errno() === constants.errno.EAGAIN) continue;
+          return undefined;
+        }
+        const answer = identity(descriptor, '', atEmptyPath);
+        close(descriptor);
+        return answer;
+      }
+      return undefined;
+    },
+    fileBehind: (procLink) => identity(atFdcwd, procLink, 0),
+  };
 }

@@ -68,7 +68,8 @@ const aheadBudgets = budgets.slice(3);
 const peerValueBytesMax = bounds.recordPeerBytes;
 
 const peerKeys = [
-  ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
+  ...(['uid', 'gid', 'pid', 'user', 'exe', 'exe_unproven', 'unit', 'unit_unproven', 'login_uid'] as const),
+  ...(['address', 'certificate'] as const),
 ];
 /** Of a redacted argument, or of a part. */
 const itemKeys = [

@@ -40,7 +40,10 @@ export interface RecordedPeer {
   /** The kernel's name of the uid; nothing that the client said. */
   readonly user?: string | undefined;
   readonly exe?: string | undefined;
+  /** Instead of `exe` and `unit` where the peer may have chosen them. */
+  readonly exe_unproven?: string | undefined;
   readonly unit?: string | undefined;
+  readonly unit_unproven?: string | undefined;
   readonly login_uid?: number | undefined;
   readonly address?: string | undefined;
   readonly certificate?: string | undefined;

@@ -16,9 +16,11 @@ export interface Peer {
   readonly user?: string;
   /** Ids of its supplementary groups, at the same moment. */
   readonly groups?: readonly number[];
-  /** Only for records: the program, the unit, the login session's uid. Never an input of policy. */
+  /** Only for records: the program, the unit, the login session's uid. Never an input of policy. Unproven: the peer may have chosen it. */
   readonly exe?: string;
+  readonly exeUnproven?: string;
   readonly unit?: string;
+  readonly unitUnproven?: string;
   readonly loginUid?: number;
   /** Of a TCP peer: its address in text form, without the port. */
   readonly address?: string;

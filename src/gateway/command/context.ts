@@ -56,8 +56,20 @@ export interface ExchangeContext {
 
 /** What the kernel and TLS told of a peer, under the key names of the records. */
 export function recordedPeer(peer: Peer): RecordedPeer {
-  const { uid, gid, pid, user, exe, unit, loginUid, address, certificate } = peer;
-  return { uid, gid, pid, user, exe, unit, login_uid: loginUid, address, certificate };
+  const { uid, gid, pid, user, exe, exeUnproven, unit, unitUnproven, loginUid, address, certificate } = peer;
+  return {
+    uid,
+    gid,
+    pid,
+    user,
+    exe,
+    exe_unproven: exeUnproven,
+    unit,
+    unit_unproven: unitUnproven,
+    login_uid: loginUid,
+    address,
+    certificate,
+  };
 }
 
 /** The session as an exchange sees it; it changes between two exchanges, never while one runs. */

@@ -20,18 +20,31 @@ import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 
 void test('the unit is the first one on the way down, whatever its user calls what is below', () => {
-  const units: readonly (readonly [text: string, unit: string | undefined])[] = [
+  const units: readonly (readonly [text: string, unit: string | undefined, unproven?: string])[] = [
     ['0::/system.slice/ssh.service\n', 'ssh.service'],
     ['0::/user.slice/user-1000.slice/session-3.scope\n', 'session-3.scope'],
     ['0::/user.slice/user-1000.slice/user@1000.service/app.slice/sshd.service\n', 'user@1000.service'],
     ['0::/system.slice/_cgroup.service\n', 'cgroup.service'],
-    ['0::/docker/1f3c\n', '/docker/1f3c'],
+    ['0::/docker/1f3c\n', undefined, '/docker/1f3c'],
+    [
+      '0::/docker/1f3c/system.slice/dovecot.service\n',
+      undefined,
+      '/docker/1f3c/system.slice/dovecot.service',
+    ],
+    ['0::/lxc.payload.web/dovecot.service\n', undefined, '/lxc.payload.web/dovecot.service'],
+    ['0::/../../box/dovecot.service\n', undefined, '/../../box/dovecot.service'],
+    ['0::/system.slice/docker-1f3c.scope/system.slice/dovecot.service\n', 'docker-1f3c.scope'],
+    ['0::/system.slice/box/dovecot.service\n', undefined, '/system.slice/box/dovecot.service'],
+    ['0::/system.slice\n', undefined, '/system.slice'],
     ['0::/\n', undefined],
     ['', undefined],
     ['12:pids:/x\n1:name=systemd:/system.slice/cron.service\n0::/\n', 'cron.service'],
     ['0::/system.slice/a:b.service\n', 'a:b.service'],
   ];
-  for (const [text, unit] of units) assert.equal(parseUnit(text), unit, text);
+  for (const [text, unit, unitUnproven] of units) {
+    const expected = { ...(unit && { unit }), ...(unitUnproven && { unitUnproven }) };
+    assert.deepEqual(parseUnit(text), expected, text);
+  }
 });
 
 const nothingRecent = () => new RecentProcesses(createFakeClock());
@@ -92,7 +105,8 @@ for (const [name, of] of kernels) {
     const kernel = of(native);
     const facts = readPeerProcess(kernel, descriptor, credentials, () => acceptedTicks, nothingRecent());
     assert.equal(facts.exe, readlinkSync('/proc/self/exe'));
-    assert.equal(facts.unit, parseUnit(readFileSync('/proc/self/cgroup', 'utf8')));
+    const { unit, unitUnproven } = parseUnit(readFileSync('/proc/self/cgroup', 'utf8'));
+    assert.deepEqual([facts.unit, facts.unitUnproven], [unit, unitUnproven]);
     await leave();
     assert.deepEqual(
       readPeerProcess(kernel, descriptor, credentials, () => acceptedTicks, nothingRecent()),
@@ -156,6 +170,9 @@ void test('what was read a moment ago is told again, of the same program of the 
   assert.deepEqual(read(), facts, 'too old');
   remembered({ facts: { ...facts, exe: '/usr/bin/other', unit: 'before.service' } });
   assert.deepEqual(read(), facts, 'another program');
+  const { exe = '', ...others } = facts;
+  remembered({ facts: { ...others, exeUnproven: exe, unit: 'before.service' } });
+  assert.deepEqual(read(), facts, 'a program of the same path that was not proven');
   remembered({ pid: credentials.pid + 1 });
   assert.deepEqual(read(), facts, 'another pid');
   remembered({});

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadNative } from '../../../src/adapters/host/native.js';
+import { fileFunctions, loadNative } from '../../../src/adapters/host/native.js';
 import { descriptorOf } from '../../../src/adapters/net/listen.js';
+import { openFolder } from '../../kit/folder.js';
 import { openSockets } from '../net/pair.js';
 
 void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
@@ -58,4 +59,31 @@ void test('a peer that is gone differs from one that has ended its side', async 
   await new Promise((resolve) => far.once('close', resolve));
   assert.equal(native.hasHungUp(descriptor), true);
   assert.equal(native.hasHungUp(1_000_000), false, 'no descriptor is no peer');
+});
+
+void test('files by device and inode: at a path, and behind a link of /proc; no symbolic link, no wait', async (t) => {
+  const native = await loadNative();
+  const folder = openFolder(t);
+  const file = join(folder, 'file');
+  writeFileSync(file, 'x');
+  const other = join(folder, 'other');
+  writeFileSync(other, 'x');
+  symlinkSync(file, join(folder, 'link'));
+  const descriptor = openSync(file, 'r');
+  t.after(() => closeSync(descriptor));
+  const behind = native.fileBehind(`/proc/self/fd/${descriptor}`);
+  assert.match(behind ?? '', /^\d+:\d+ \d+$/);
+  assert.equal(native.fileAt(file), behind);
+  assert.notEqual(native.fileAt(other), behind);
+  assert.equal(native.fileAt(join(folder, 'link')), undefined);
+  assert.equal(native.fileAt(join(folder, 'absent')), undefined);
+  assert.equal(native.fileBehind('/proc/self/fd/99999'), undefined);
+});
+
+void test('a C library without statx: nothing is known of files', () => {
+  const find = (): never => {
+    throw new Error('no such function');
+  };
+  const { fileAt, fileBehind } = fileFunctions(find, () => 0);
+  assert.deepEqual([fileAt('/'), fileBehind('/proc/self/exe')], [undefined, undefined]);
 });

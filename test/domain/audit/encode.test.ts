@@ -84,7 +84,9 @@ const everything: JournalRecord = {
     certificate: 'CN=x',
     address: '192.0.2.1:4',
     login_uid: 1000,
+    unit_unproven: '/box/cron.service',
     unit: 'cron.service',
+    exe_unproven: '/bin/dash',
     exe: '/bin/sh',
     user: 'bob',
     pid: 3,
@@ -106,7 +108,7 @@ void test('the keys stand in the documented order, whatever the order of the rec
   assert.deepEqual(Object.keys(body), documented);
   assert.equal(
     Object.keys(body['peer'] ?? {}).join(' '),
-    'uid gid pid user exe unit login_uid address certificate',
+    'uid gid pid user exe exe_unproven unit unit_unproven login_uid address certificate',
   );
   assert.deepEqual(body, {
     ...everything,

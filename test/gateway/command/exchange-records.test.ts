@@ -232,4 +232,9 @@ void test('a place as people write it, and a peer under the names of the file', 
     exe: '/bin/x',
     login_uid: 5,
   });
+  const doubted = recordedPeer({ listener: 'x', exeUnproven: '/bin/x', unitUnproven: '/box/x.service' });
+  assert.deepEqual(JSON.parse(JSON.stringify(doubted)), {
+    exe_unproven: '/bin/x',
+    unit_unproven: '/box/x.service',
+  });
 });
