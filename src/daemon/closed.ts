@@ -250,6 +250,7 @@ function createGate({ clock, native, findPeer, log, passed }: Own, text: () => s
         name,
         address: `systemd:${name}`,
         sessions: countOf(({ socket }) => socket === name),
+        unauthenticated: 0,
         sessionsMax: most,
       })),
   };

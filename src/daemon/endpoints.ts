@@ -205,7 +205,8 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
     listeners: settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
       name,
       address: formatListenerSocket(socket),
-      sessions: sessions.get(name) ?? 0,
+      sessions: sessions.get(name)?.known ?? 0,
+      unauthenticated: sessions.get(name)?.unauthenticated ?? 0,
       sessionsMax,
     })),
     found: running.watch && findProblems(gatherFacts(running, running.watch, looked)),

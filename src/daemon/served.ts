@@ -122,9 +122,23 @@ export class Switch {
     const found = this.#now.settings.listeners.find((each) => each.name === name);
     if (found === undefined) return undefined;
     const { sessions: sessionsMax, sessionsPerPeer: sessionsPerPeerMax } = found;
-    return { name, sessionsMax, sessionsPerPeerMax, context: this.#context };
+    return {
+      name,
+      sessionsMax,
+      sessionsPerPeerMax,
+      unauthenticatedMax: Math.max(sessionsMax, unauthenticatedMin),
+      unauthenticatedPerPeerMax: Math.max(sessionsPerPeerMax, unauthenticatedPerPeerMin),
+      context: this.#context,
+    };
   }
 }
+
+/**
+ * Unauthenticated sessions count apart, up to the same limits as proven ones: a crowd of honest clients that all connect at once is
+ * unauthenticated first. Small limits do not hold for them: of two places, a stranger would take both in a millisecond.
+ */
+const unauthenticatedMin = 1024;
+const unauthenticatedPerPeerMin = 256;
 
 /** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
@@ -136,7 +150,7 @@ const perListener = 3;
 const perUpstream = 2;
 
 /**
- * How many sessions there are descriptors for, of all listeners together; fewer than the settings permit is told. Clients never
+ * How many sessions there are descriptors for, of all listeners together, unauthenticated ones included; fewer than the settings permit is told. Clients never
  * take what upstreams, the journal and operators need: without this the library below Node closes what it accepts too much,
  * in silence, and a dial or a segment fails next.
  */

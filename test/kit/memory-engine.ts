@@ -255,6 +255,8 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     name: listening.name,
     sessionsMax: listening.sessions,
     sessionsPerPeerMax: listening.sessionsPerPeer,
+    unauthenticatedMax: listening.sessions,
+    unauthenticatedPerPeerMax: listening.sessionsPerPeer,
     context,
   };
   const service = createService({ sessionsMax: 1_000, clock: portClock });

@@ -24,6 +24,7 @@ export interface DaemonSnapshot {
     readonly name: string;
     readonly address: string;
     readonly sessions: number;
+    readonly unauthenticated: number;
     readonly sessionsMax: number;
   }[];
   readonly backends: readonly BackendSnapshot[];
@@ -221,10 +222,11 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
     config: snapshot.configHash,
     ready: readiness.isReady,
     reasons: readiness.reasons,
-    listeners: snapshot.listeners.map(({ name, address, sessions, sessionsMax }) => ({
+    listeners: snapshot.listeners.map(({ name, address, sessions, unauthenticated, sessionsMax }) => ({
       listener: name,
       address,
       sessions,
+      unauthenticated,
       sessions_max: sessionsMax,
     })),
     backends: snapshot.backends.map(({ name, isUp, oldestWaitMs, ...rest }) => ({

@@ -180,6 +180,7 @@ export interface MetricsSnapshot {
   readonly listeners: readonly {
     readonly name: string;
     readonly sessions: number;
+    readonly unauthenticated: number;
     readonly sessionsMax: number;
   }[];
   readonly backends: readonly {
@@ -263,7 +264,12 @@ export function createGauges(
     'exchange_oldest_seconds',
     'How long the oldest running command has run; 0: none runs.',
   );
-  const sessions = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
+  const sessions = gauge('sessions', 'Sessions whose client has proved who it is.', 'listener');
+  const unauthenticated = gauge(
+    'sessions_unauthenticated',
+    'Sessions whose client has not proved who it is: in a handshake, before a login or the first key.',
+    'listener',
+  );
   const sessionsMax = gauge('sessions_max', 'Sessions that a listener may have at once.', 'listener');
   const writable = gauge(
     'audit_writable',
@@ -329,6 +335,7 @@ export function createGauges(
     }
     for (const { name: listener, ...counts } of snapshot.listeners) {
       sessions.set({ listener }, counts.sessions);
+      unauthenticated.set({ listener }, counts.unauthenticated);
       sessionsMax.set({ listener }, counts.sessionsMax);
     }
     for (const { name: sink, state, lagRecords, lagMs } of snapshot.sinks) {

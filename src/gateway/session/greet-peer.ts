@@ -97,6 +97,8 @@ export interface Greeting {
   readonly limits: { readonly handshakeMs: number; readonly lineBytesMax: number };
   /** Aborted when the transport is closed meanwhile, and when the time is over. */
   readonly waiting: Abortable;
+  /** Called when a password or a key has come and is about to be checked. */
+  readonly onChecking: () => void;
   /** Called when the login waits because logins from the same network have failed. */
   readonly onSuspect: () => void;
 }
@@ -240,8 +242,9 @@ async function judge(
   { user, password }: Extract<AcceptStep, { do: 'verify' }>,
   certified: Login | undefined,
 ): Promise<Login | undefined> {
-  const { transport, access, peer, waiting, limits, onSuspect } = greeting;
+  const { transport, access, peer, waiting, limits, onChecking, onSuspect } = greeting;
   if (access.logins === undefined) return undefined;
+  onChecking();
   transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
   const answer = await access.logins.byPassword({
     address: peer.address,

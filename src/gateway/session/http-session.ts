@@ -65,7 +65,7 @@ export interface HttpHost {
   isBusy: boolean;
   isPermitted(): boolean;
   policyNow(): Policy | undefined;
-  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void;
+  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined;
   /** Does a piece of work in the turn of this session: what reads and judges requests shares the processor with all that others send. */
   work<T>(run: () => T): Promise<T>;
   runNamed(
@@ -199,7 +199,7 @@ class HttpClient {
   /** Finds out who asks; why the session ends where nobody who may. */
   async #admit(request: HttpRequest): Promise<CloseReason | undefined> {
     const host = this.#host;
-    const { access, limits, waiting, onSuspect } = this.#greeting;
+    const { access, limits, waiting, onChecking, onSuspect } = this.#greeting;
     const { address } = this.#peer;
     if (access.isPreauthenticated) return host.isPermitted() ? undefined : 'revoked';
     const header = fieldOf(request, 'authorization');
@@ -208,7 +208,8 @@ class HttpClient {
       const { login, certificate } = this.certified;
       if (this.#authorization !== certificate) reportLogin(this.#greeting, 'certificate', login.account);
       this.#authorization = certificate;
-      host.logIn(this.#peer, login, certificate);
+      const full = host.logIn(this.#peer, login, certificate);
+      if (full !== undefined) return this.#end(request, 503, full);
       return host.isPermitted() ? undefined : this.#refuse(request);
     }
     const logins = host.context.access(this.#peer.listener)?.logins;
@@ -220,6 +221,7 @@ class HttpClient {
       return this.#refuse(request);
     }
     if (asked.kind === 'password' && isKnown && host.isPermitted()) return undefined;
+    onChecking();
     if (!isKnown && !this.isInTurn) await logins.turnOf(address);
     this.isInTurn = false;
     const tried = { address, pauseMaxMs: limits.handshakeMs / 2, signal: waiting.signal, onSuspect };
@@ -239,7 +241,8 @@ class HttpClient {
     }
     if (!isKnown) reportLogin(this.#greeting, answer.result, name ?? answer.login.account);
     this.#authorization = header;
-    host.logIn(this.#peer, answer.login, undefined);
+    const full = host.logIn(this.#peer, answer.login, undefined);
+    if (full !== undefined) return this.#end(request, 503, full);
     return host.isPermitted() ? undefined : this.#refuse(request);
   }
 
@@ -421,6 +424,7 @@ class HttpClient {
     this.count(status);
     await this.#taken(request.answer(headOf(status, plain, true), Buffer.from(text)));
     await this.#linger(request);
+    if (status === 503) return 'sessions-limit';
     return status === 403 ? 'peer-refused' : 'wire-fault';
   }
 

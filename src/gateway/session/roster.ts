@@ -1,4 +1,6 @@
-// The running sessions, counted by listener and by peer, and which unauthenticated one gives way when there is no room.
+// The running sessions, and which unauthenticated one is closed when there is no room.
+// Two tables: sessions that have proved who they are count by listener and by peer; unauthenticated ones count apart, by network, so that
+// connections that prove nothing never take the place of a proven one.
 // The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
 
 import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
@@ -7,10 +9,10 @@ import type { Exchange } from '../command/exchange.js';
 export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
   /**
-   * `unauthenticated`: it must log in and has not yet; `suspect`: the same, and logins from its network have failed. These give
-   * way when there is no room.
+   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked; `suspect`: the same, and it
+   * waits because logins from its network have failed. All but `known` are closed when there is no room.
    */
-  readonly standing: 'known' | 'unauthenticated' | 'suspect';
+  readonly standing: 'known' | 'unauthenticated' | 'checking' | 'suspect';
   /** Whether its peer would still be let in. */
   isPermitted(): boolean;
   /** Closes it now, to make room. */
@@ -36,27 +38,41 @@ export interface Seat {
 }
 
 interface AtListener {
+  /** Sessions that are known. */
   size: number;
-  /** (A built-in Set that many sessions come to and leave copies its members from table to table, and all of that outlives every minor collection.) */
+  /** The same. (A built-in Set that many sessions come to and leave copies its members from table to table, and all of that outlives every minor collection.) */
   readonly byPeer: Map<string, OrderedSet<RunningSession>>;
   readonly unauthenticated: Unauthenticated;
 }
 
 export class Roster {
+  /** All sessions: each has a descriptor. */
   size = 0;
   readonly #listeners = new Map<string, AtListener>();
   readonly #everywhere = new Unauthenticated();
   /** Of unauthenticated sessions only. */
   readonly #seats = new Map<RunningSession, Seat>();
 
-  /** Sessions of a listener; those of one peer there. */
+  /** Known sessions of a listener; those of one peer there. */
   sizeAt(listener: string, peer?: string): number {
     const at = this.#listeners.get(listener);
     return (peer === undefined ? at?.size : at?.byPeer.get(peer)?.size) ?? 0;
   }
 
-  get sizes(): ReadonlyMap<string, number> {
-    return new Map([...this.#listeners].map(([listener, at]) => [listener, at.size]));
+  /** Unauthenticated sessions of a listener; those of one peer there. */
+  unauthenticatedAt(listener: string, peer?: string): number {
+    const unauthenticated = this.#listeners.get(listener)?.unauthenticated;
+    return (peer === undefined ? unauthenticated?.size : unauthenticated?.sizeOf(peer)) ?? 0;
+  }
+
+  /** By the name of the listener. */
+  get sizes(): ReadonlyMap<string, { readonly known: number; readonly unauthenticated: number }> {
+    return new Map(
+      [...this.#listeners].map(([listener, at]) => [
+        listener,
+        { known: at.size, unauthenticated: at.unauthenticated.size },
+      ]),
+    );
   }
 
   add(listener: string, peer: string, session: RunningSession): void {
@@ -66,37 +82,37 @@ export class Roster {
       unauthenticated: new Unauthenticated(),
     };
     this.#listeners.set(listener, at);
-    const sessions = at.byPeer.get(peer) ?? new OrderedSet<RunningSession>();
-    at.byPeer.set(peer, sessions);
-    sessions.add(session);
-    at.size += 1;
     this.size += 1;
-    if (session.standing !== 'known') this.#takeSeat({ listener, peer, session });
+    if (session.standing === 'known') addKnown(at, peer, session);
+    else this.#takeSeat({ listener, peer, session });
   }
 
   /** After its standing has changed. */
   update(session: RunningSession): void {
     const seat = this.#seats.get(session);
     if (seat === undefined) return;
-    if (session.standing === 'known') this.#leaveSeat(session);
-    else this.#takeSeat(seat);
+    if (session.standing !== 'known') return this.#takeSeat(seat);
+    this.#leaveSeat(session);
+    const at = this.#listeners.get(seat.listener);
+    if (at !== undefined) addKnown(at, seat.peer, session);
   }
 
   /** Again is no harm. */
   delete(listener: string, peer: string, session: RunningSession): void {
     const at = this.#listeners.get(listener);
-    const sessions = at?.byPeer.get(peer);
-    if (at === undefined || sessions?.delete(session) !== true) return;
-    this.#leaveSeat(session);
-    if (sessions.size === 0) at.byPeer.delete(peer);
-    at.size -= 1;
+    if (at === undefined) return;
+    const known = at.byPeer.get(peer);
+    if (known?.delete(session) === true) {
+      at.size -= 1;
+      if (known.size === 0) at.byPeer.delete(peer);
+    } else if (!this.#leaveSeat(session)) return;
     this.size -= 1;
-    if (at.size === 0) this.#listeners.delete(listener);
+    if (at.size === 0 && at.unauthenticated.size === 0) this.#listeners.delete(listener);
   }
 
   /**
-   * The session that gives way to a newcomer that counts as `peer`: of that peer at the listener, of the listener, or of all;
-   * undefined: none.
+   * The unauthenticated session that is closed for a newcomer that counts as `peer`: of that peer at the listener, of the listener,
+   * or of all; undefined: none.
    */
   whoGivesWay(
     scope: 'peer' | 'listener' | 'all',
@@ -106,29 +122,37 @@ export class Roster {
   ): Seat | undefined {
     if (scope === 'all') return this.#everywhere.whoGivesWay(peer, isProven);
     const unauthenticated = this.#listeners.get(listener)?.unauthenticated;
-    // A peer does not gain by another session of its own, except by one that is suspect.
-    return scope === 'peer' ? unauthenticated?.suspectOf(peer) : unauthenticated?.whoGivesWay(peer, isProven);
+    return scope === 'peer' ? unauthenticated?.oldestOf(peer) : unauthenticated?.whoGivesWay(peer, isProven);
   }
 
   *[Symbol.iterator](): Iterator<RunningSession> {
     for (const { byPeer } of this.#listeners.values())
       for (const sessions of byPeer.values()) yield* sessions;
+    yield* [...this.#seats.keys()];
   }
 
-  #leaveSeat(session: RunningSession): void {
+  /** False: it has none. */
+  #leaveSeat(session: RunningSession): boolean {
     const seat = this.#seats.get(session);
-    if (seat === undefined) return;
+    if (seat === undefined) return false;
     this.#seats.delete(session);
     this.#everywhere.delete(seat);
     this.#listeners.get(seat.listener)?.unauthenticated.delete(seat);
+    return true;
   }
 
   #takeSeat(seat: Seat): void {
-    const isSuspect = seat.session.standing === 'suspect';
     this.#seats.set(seat.session, seat);
-    this.#everywhere.put(seat, isSuspect);
-    this.#listeners.get(seat.listener)?.unauthenticated.put(seat, isSuspect);
+    this.#everywhere.put(seat);
+    this.#listeners.get(seat.listener)?.unauthenticated.put(seat);
   }
+}
+
+function addKnown(at: AtListener, peer: string, session: RunningSession): void {
+  const sessions = at.byPeer.get(peer) ?? new OrderedSet<RunningSession>();
+  at.byPeer.set(peer, sessions);
+  sessions.add(session);
+  at.size += 1;
 }
 
 interface Entry extends Placed<Entry> {
@@ -138,7 +162,9 @@ interface Entry extends Placed<Entry> {
 
 interface Network extends Placed<Network> {
   readonly name: string;
+  /** Sessions that are neither of the next two. */
   readonly silent: OrderedSet<Entry>;
+  readonly checking: OrderedSet<Entry>;
   readonly suspects: OrderedSet<Entry>;
 }
 
@@ -146,10 +172,16 @@ interface Network extends Placed<Network> {
 type ByCount = OrderedSet<Network>[];
 
 /**
- * Unauthenticated sessions, by network. The rule: a session from a network where logins failed (a suspect) gives way before a
- * newcomer is refused. A silent one gives way only if its network has more of them than the newcomer's would have, or if nobody
- * from its network logged in lately and somebody from the newcomer's did: otherwise as many addresses as there are
- * sessions would keep everybody out. The largest network gives way first, with its oldest session.
+ * Sessions of one network whose password or key is being checked, and that are not closed for a newcomer from there: a hash takes as long as
+ * hundreds of connections. Beyond them such a session goes first; else one guess on each connection would keep all places.
+ */
+const checkingMax = 16;
+
+/**
+ * Unauthenticated sessions, by network. The rules: a newcomer always gets a place, because a session that proves nothing must not
+ * keep another one out. At the limit of its network it gets the place of the oldest session there. At a limit of all networks a session from a
+ * network where logins failed (a suspect) goes first, then, if somebody from the newcomer's network logged in lately, one of a network
+ * that proved nothing, then the oldest of the network with most sessions.
  */
 class Unauthenticated {
   readonly #networks = new Map<string, Network>();
@@ -158,18 +190,29 @@ class Unauthenticated {
   readonly #withSuspects: ByCount = [];
   readonly #withoutSuspects: ByCount = [];
 
-  put(seat: Seat, isSuspect: boolean): void {
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  sizeOf(network: string): number {
+    const found = this.#networks.get(network);
+    return found === undefined ? 0 : countOf(found);
+  }
+
+  /** Again after its standing has changed. */
+  put(seat: Seat): void {
     const network = this.#networks.get(seat.peer) ?? {
       place: undefined,
       name: seat.peer,
       silent: new OrderedSet<Entry>(),
+      checking: new OrderedSet<Entry>(),
       suspects: new OrderedSet<Entry>(),
     };
     this.#networks.set(seat.peer, network);
     const entry = this.#entries.get(seat) ?? { place: undefined, seat, network };
     this.#entries.set(seat, entry);
     entry.place?.set.delete(entry);
-    (isSuspect ? network.suspects : network.silent).add(entry);
+    placesOf(network, seat.session.standing).add(entry);
     this.#settle(network);
   }
 
@@ -180,21 +223,26 @@ class Unauthenticated {
     if (entry !== undefined) this.#settle(entry.network);
   }
 
-  suspectOf(peer: string): Seat | undefined {
-    return this.#networks.get(peer)?.suspects.first?.seat;
+  /** The session that is closed for another one of the same network. */
+  oldestOf(network: string): Seat | undefined {
+    const found = this.#networks.get(network);
+    if (found === undefined) return undefined;
+    const { silent, checking, suspects } = found;
+    const first = checking.size + suspects.size <= checkingMax ? silent.first : undefined;
+    return (first ?? suspects.first ?? checking.first)?.seat;
   }
 
   whoGivesWay(newcomer: string, isProven: IsProven): Seat | undefined {
     const suspect = largest(this.#withSuspects)?.suspects.first;
     if (suspect !== undefined) return suspect.seat;
-    if (isProven(newcomer)) {
-      const unproven = largest(this.#withoutSuspects, ({ name }) => !isProven(name));
-      if (unproven !== undefined) return unproven.silent.first?.seat;
-    }
-    const found = largest(this.#withoutSuspects);
-    const itsOwn = this.#networks.get(newcomer);
-    const withIt = (itsOwn === undefined ? 0 : countOf(itsOwn)) + 1;
-    return found !== undefined && countOf(found) > withIt ? found.silent.first?.seat : undefined;
+    const isUnproven = ({ name, silent }: Network): boolean => silent.size > 0 && !isProven(name);
+    const unproven = largest(this.#withoutSuspects, isUnproven);
+    if (unproven !== undefined && isProven(newcomer)) return unproven.silent.first?.seat;
+    const found = largest(this.#withoutSuspects, ({ silent }) => silent.size > 0);
+    const withIt = this.sizeOf(newcomer) + 1;
+    if (found !== undefined && countOf(found) > withIt) return found.silent.first?.seat;
+    // All networks have as many: its own, or the oldest that nobody has proved anything of.
+    return this.oldestOf(newcomer) ?? unproven?.silent.first?.seat;
   }
 
   #settle(network: Network): void {
@@ -210,11 +258,19 @@ class Unauthenticated {
   }
 }
 
-function countOf({ silent, suspects }: Network): number {
-  return silent.size + suspects.size;
+function countOf({ silent, checking, suspects }: Network): number {
+  return silent.size + checking.size + suspects.size;
 }
 
-/** The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately; those are few. */
+function placesOf(
+  { silent, checking, suspects }: Network,
+  standing: RunningSession['standing'],
+): OrderedSet<Entry> {
+  if (standing === 'suspect') return suspects;
+  return standing === 'checking' ? checking : silent;
+}
+
+/** The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately, or whose passwords are being checked; those are few. */
 function largest(byCount: ByCount, isIt: (network: Network) => boolean = () => true): Network | undefined {
   while (byCount.at(-1)?.size === 0) byCount.pop();
   for (const networks of byCount.toReversed()) {

@@ -21,6 +21,9 @@ export interface ServedListener {
   readonly sessionsMax: number;
   /** Of one uid or one address. */
   readonly sessionsPerPeerMax: number;
+  /** Sessions that have not proved who they are count apart; and those of one address. */
+  readonly unauthenticatedMax: number;
+  readonly unauthenticatedPerPeerMax: number;
   readonly context: SessionContext;
 }
 
@@ -45,7 +48,7 @@ export interface Service {
   /** Sessions that run. */
   readonly sessions: number;
   /** Sessions that run, by the name of their listener. */
-  sessionsByListener(): ReadonlyMap<string, number>;
+  sessionsByListener(): Roster['sizes'];
   /** Commands that run. */
   running(): readonly RunningNames[];
   /** Ends one of them by its id, as told to its client; false: it does not run. */
@@ -72,8 +75,8 @@ export function createService({
   const roster = new Roster();
   /** Transports of clients that are told why they get no session -> whose they are. */
   const refusedPeers = new Map<Transport, string>();
-  /** Peers that wait for their turn; each has a descriptor. */
-  let arriving = 0;
+  /** Peers that wait for their turn, by listener and address; each has a descriptor. */
+  const arriving = new Counts();
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
@@ -94,6 +97,8 @@ export function createService({
       return { reason: 'peer-refused', text };
     }
     const key = originOf(peer);
+    const tooMany = noPlaceFor(listener, key);
+    if (tooMany !== undefined) return { reason: 'sessions-limit', text: tooMany };
     const isProven = (place: string): boolean => context.access(name)?.logins?.isProven(place) ?? false;
     const makesRoom = (scope: 'peer' | 'listener' | 'all'): boolean => {
       const seat = roster.whoGivesWay(scope, name, key, isProven);
@@ -102,19 +107,25 @@ export function createService({
       seat.session.giveWay();
       return true;
     };
-    if (roster.sizeAt(name, key) >= listener.sessionsPerPeerMax && !makesRoom('peer')) {
-      const text = (who: Peer): string =>
-        `more than ${listener.sessionsPerPeerMax} sessions of ${who.user ?? nameOf(who)} at once`;
-      return { reason: 'sessions-limit', text };
-    }
-    if (roster.sizeAt(name) >= listener.sessionsMax && !makesRoom('listener')) {
-      return { reason: 'sessions-limit', text: () => `more than ${listener.sessionsMax} sessions at once` };
+    if (context.access(name)?.isPreauthenticated === false) {
+      const most = listener.unauthenticatedMax;
+      if (roster.unauthenticatedAt(name, key) >= listener.unauthenticatedPerPeerMax) makesRoom('peer');
+      if (roster.unauthenticatedAt(name) >= most && !makesRoom('listener'))
+        return { reason: 'sessions-limit', text: () => `more than ${most} clients are logging in at once` };
     }
     if (roster.size < sessionsMax || makesRoom('all')) return undefined;
     return {
       reason: 'sessions-limit',
       text: () => `all ${sessionsMax} sessions that there are descriptors for are in use`,
     };
+  }
+
+  /** Why a listener takes no more proven sessions of that peer, as a sentence about it. */
+  function noPlaceFor(listener: ServedListener, key: string): Refusal['text'] | undefined {
+    const { name, sessionsMax: most, sessionsPerPeerMax } = listener;
+    if (roster.sizeAt(name, key) >= sessionsPerPeerMax)
+      return (who) => `more than ${sessionsPerPeerMax} sessions of ${who.user ?? nameOf(who)} at once`;
+    return roster.sizeAt(name) >= most ? () => `more than ${most} sessions at once` : undefined;
   }
 
   /**
@@ -158,15 +169,20 @@ export function createService({
   }
 
   return {
-    turnOf({ name, context }, address) {
+    turnOf({ name, context, unauthenticatedMax, unauthenticatedPerPeerMax }, address) {
       const logins = context.access(name)?.logins;
       if (address === undefined || logins === undefined || isDraining) return undefined;
-      // Without room, those who come are refused, or others give way to them.
-      if (roster.size + arriving >= sessionsMax) return undefined;
-      arriving += 1;
-      return logins.turnOf(address).then(() => {
-        arriving -= 1;
-      });
+      const network = networkOf(address);
+      const place = networkSource(network, name);
+      // Without room they do not wait: they are refused, or older ones are closed for them.
+      if (
+        roster.size + arriving.size >= sessionsMax ||
+        roster.unauthenticatedAt(name) + arriving.size >= unauthenticatedMax ||
+        roster.unauthenticatedAt(name, network) + arriving.of(place) >= unauthenticatedPerPeerMax
+      )
+        return undefined;
+      arriving.add(place, 1);
+      return logins.turnOf(address).then(() => arriving.add(place, -1));
     },
     serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
       if (isDraining) return transport.close('draining');
@@ -181,7 +197,14 @@ export function createService({
       const key = originOf(peer);
       const { context } = listener;
       const onStanding = (changed: RunningSession): void => roster.update(changed);
-      const session = new Session({ context, lineTurns, transport, peer, describe, onStanding });
+      const admit = (proven: Session): string | undefined => {
+        const tooMany = noPlaceFor(listener, key);
+        if (tooMany !== undefined) return tooMany(peer);
+        proven.standing = 'known';
+        roster.update(proven);
+        return undefined;
+      };
+      const session = new Session({ context, lineTurns, transport, peer, describe, onStanding, admit });
       roster.add(listener.name, key, session);
       void session.done.finally(() => {
         roster.delete(listener.name, key, session);
@@ -225,6 +248,23 @@ export function createService({
       for (const transport of refusedPeers.keys()) transport.close('draining', true);
     },
   };
+}
+
+/** How many there are, by name; a name without any takes no memory. */
+class Counts {
+  size = 0;
+  readonly #counts = new Map<string, number>();
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string, more: 1 | -1): void {
+    this.size += more;
+    const count = this.of(name) + more;
+    if (count === 0) this.#counts.delete(name);
+    else this.#counts.set(name, count);
+  }
 }
 
 /** Why a client gets no session: for the transport, and as a sentence about the client. */

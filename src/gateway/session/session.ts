@@ -42,8 +42,10 @@ export interface SessionStart {
   readonly peer: Peer;
   /** What takes longer to know of the peer than its accept may take; called at once. */
   readonly describe: () => Promise<Peer>;
-  /** Called whenever its standing has changed. */
+  /** Called whenever its standing has changed, but for `known`. */
   readonly onStanding: (session: RunningSession) => void;
+  /** Called once its peer has proved who it is, and makes it `known`; or why there is no place for it. */
+  readonly admit: (session: Session) => string | undefined;
 }
 
 /** It runs from its construction on. */
@@ -178,8 +180,9 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#greeting.abort(new TransportFault('closed', `the transport was closed: ${reason}`));
   }
 
-  #become(standing: RunningSession['standing']): void {
-    if (standing === this.standing) return;
+  /** A session that is known stays so: a wrong key on a kept connection ends it. */
+  #become(standing: 'checking' | 'suspect'): void {
+    if (this.standing === 'known' || standing === this.standing) return;
     this.standing = standing;
     this.#start.onStanding(this);
   }
@@ -200,7 +203,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         return;
       }
       const { login, certificate, minor } = greeted;
-      this.logIn(await described, login, certificate);
+      text = this.logIn(await described, login, certificate);
+      if (text !== undefined) {
+        reason = 'sessions-limit';
+        return;
+      }
       // A reload may have come while it waited.
       if (login !== undefined && this.policyNow() === undefined) {
         reason = 'revoked';
@@ -253,6 +260,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         context: this.#context,
         limits: context.limits(),
         waiting: this.#greeting,
+        onChecking: () => this.#become('checking'),
         onSuspect: () => this.#become('suspect'),
       }
     );
@@ -266,8 +274,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.#start.context;
   }
 
-  /** From now on it is this peer: by the kernel's word, or by a login. */
-  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void {
+  /** From now on it is this peer: by the kernel's word, or by a login; or why there is no place for another session of it. */
+  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined {
     const { session, listener } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
@@ -286,7 +294,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#policyAt = undefined;
     // The subject holds the principal, and another one may have the same policy.
     this.#policy = undefined;
-    this.#become('known');
+    return this.standing === 'known' ? undefined : this.#start.admit(this);
   }
 
   async work<T>(run: () => T): Promise<T> {

@@ -11,8 +11,8 @@ const first: MetricsSnapshot = {
   isReloadSuccess: true,
   isReady: true,
   listeners: [
-    { name: 'support', sessions: 3, sessionsMax: 200 },
-    { name: 'jobs', sessions: 0, sessionsMax: 1000 },
+    { name: 'support', sessions: 3, unauthenticated: 0, sessionsMax: 200 },
+    { name: 'jobs', sessions: 0, unauthenticated: 0, sessionsMax: 1000 },
   ],
   backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
   journal: { state: 'writable', space: 'normal', lost: 0, unsyncedMs: 20, freeBytes: undefined },
@@ -76,7 +76,7 @@ test('the next one replaces it: other names, other numbers', async () => {
     configHash: 'bb',
     isReloadSuccess: true,
     isReady: false,
-    listeners: [{ name: 'support', sessions: 1, sessionsMax: 200 }],
+    listeners: [{ name: 'support', sessions: 1, unauthenticated: 0, sessionsMax: 200 }],
     backends: [
       { name: 'mail2', isUp: false, drained: ['configuration'], dialing: 0, idle: 0, leased: 0, waiters: 9 },
     ],

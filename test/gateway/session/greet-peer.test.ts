@@ -331,7 +331,8 @@ void test('authorities of clients that change end who came by a certificate, wit
   const engine = open({ offer: () => now });
   engine.setAnswer(() => undefined);
   const login = async (user: string, password: string) => {
-    const listener = { ...engine.listener, sessionsMax: 4, sessionsPerPeerMax: 4 };
+    const most = { sessionsMax: 4, sessionsPerPeerMax: 4, unauthenticatedMax: 4, unauthenticatedPerPeerMax: 4 };
+    const listener = { ...engine.listener, ...most };
     const certificate = user === 'backup' ? shown : undefined;
     const client = await accept({ ...engine, listener }, '192.0.2.1', certificate);
     client.peer.send(`${version}STARTTLS\n`);
@@ -369,7 +370,7 @@ void test('authorities of clients that change end who came by a certificate, wit
   await assertEnds(engine);
 });
 
-void test('where there is no room: a suspect goes for a newcomer, who logged in stays', async () => {
+void test('where there is no room: a suspect goes for a newcomer, then the oldest that is silent; who logged in stays', async () => {
   const engine = open({ tls: 'none', plainWithoutTls: true });
   const known = await accept(engine, '192.0.2.7');
   known.peer.send(version + plain('migrator', 'secret'));
@@ -381,8 +382,12 @@ void test('where there is no room: a suspect goes for a newcomer, who logged in 
   const suspect = await accept(engine);
   suspect.peer.send(version + plain('migrator', 'wrong too'));
   const silent = await accept(engine, '192.0.2.3');
+  const another = await accept(engine, '192.0.2.6');
   await settle();
-  assert.equal(engine.service.sessions, engine.listener.sessionsMax);
+  assert.deepEqual(engine.service.sessionsByListener().get('support'), {
+    known: 1,
+    unauthenticated: engine.listener.unauthenticatedMax,
+  });
   const newcomer = await accept(engine, '192.0.2.4');
   await settle();
   assert.deepEqual(
@@ -390,9 +395,30 @@ void test('where there is no room: a suspect goes for a newcomer, who logged in 
     [undefined, 'sessions-limit', undefined, undefined],
   );
   const late = await accept(engine, '192.0.2.5');
-  assert.equal(late.transport.closedFor, 'sessions-limit');
+  assert.deepEqual(
+    [known, silent, another, newcomer, late].map(({ transport }) => transport.closedFor),
+    [undefined, 'sessions-limit', undefined, undefined, undefined],
+  );
   newcomer.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(newcomer, '-\n+\n');
+  engine.service.cut();
+  await assertEnds(engine);
+});
+
+void test('more logins than a peer may have sessions: the last one is closed, with the reason; nothing else is', async () => {
+  const engine = open({ tls: 'none', plainWithoutTls: true });
+  const listener = { ...engine.listener, sessionsPerPeerMax: 1 };
+  const [one, two] = [await accept({ ...engine, listener }), await accept({ ...engine, listener })];
+  for (const { peer } of [one, two]) peer.send(version + plain('migrator', 'secret'));
+  await untilSaid(one, '-\n+\n');
+  while (two.transport.closedFor === undefined) await settle();
+  assert.deepEqual([one.transport.closedFor, two.transport.closedFor], [undefined, 'sessions-limit']);
+  assert.deepEqual(
+    engine.records.flatMap(({ record: { event, reason, text } }) =>
+      event === 'session-close' ? [[reason, text]] : [],
+    ),
+    [['sessions-limit', 'more than 1 sessions of 192.0.2.1 at once']],
+  );
   engine.service.cut();
   await assertEnds(engine);
 });

@@ -1,4 +1,4 @@
-// Goal: who goes where there is no room, by table. Never anybody who has logged in.
+// Goal: which session is closed where there is no room, by table. Never one that has logged in; and those count apart.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Roster, type RunningSession } from '../../../src/gateway/session/roster.js';
@@ -18,17 +18,27 @@ function sessionOf(standing: RunningSession['standing']): RunningSession {
   };
 }
 
-/** `a` is silent, `a!` a suspect, `a+` known; each from the place of its letter. The position of the one that goes for `n`. */
-function leaver(text: string, isProven: (key: string) => boolean): number | undefined {
+const standings: Readonly<Record<string, RunningSession['standing']>> = {
+  '!': 'suspect',
+  '?': 'checking',
+  '+': 'known',
+};
+
+/** `a` is silent, `a!` a suspect, `a?` is being checked, `a+` known; each from the place of its letter. */
+function rosterOf(words: readonly string[]): { roster: Roster; sessions: RunningSession[] } {
   const roster = new Roster();
-  const words = text.split(' ').filter((word) => word !== '');
   const sessions = words.map((word) => {
-    const session = sessionOf(
-      word.endsWith('+') ? 'known' : word.endsWith('!') ? 'suspect' : 'unauthenticated',
-    );
+    const session = sessionOf(standings[word.at(-1) ?? ''] ?? 'unauthenticated');
     roster.add('support', word[0] ?? '', session);
     return session;
   });
+  return { roster, sessions };
+}
+
+/** The position of the one that is closed for a newcomer from `n`. */
+function leaver(text: string, isProven: (key: string) => boolean): number | undefined {
+  const words = text.split(' ').filter((word) => word !== '');
+  const { roster, sessions } = rosterOf(words);
   const [gone, ofAll] = (['listener', 'all'] as const).map((scope) =>
     roster.whoGivesWay(scope, 'support', 'n', isProven),
   );
@@ -46,16 +56,20 @@ void test('who goes for a newcomer from n', () => {
   const cases: readonly (readonly [string, number | undefined])[] = [
     ['', undefined],
     ['a+ b+ n+', undefined],
-    ['a b c', undefined],
+    ['a b c', 0],
     ['a+ b a! c', 2],
     // Of the place with most strangers, its oldest.
     ['a! b! b b!', 1],
     ['a a', 0],
     ['b a a', 1],
-    // The newcomer would have as many.
-    ['a a n', undefined],
+    // The newcomer would have as many: its own goes.
+    ['a a n', 2],
     ['a a a n', 0],
-    ['n n n', undefined],
+    ['n n n', 0],
+    // What is being checked stays.
+    ['a? a? b', 2],
+    ['a? b?', undefined],
+    ['a? b? n?', 2],
     ['n n n!', 2],
     ['n! a+', 0],
   ];
@@ -77,13 +91,52 @@ void test('who goes for a newcomer from n, where somebody logged in lately, as a
     ['p a p', 1],
     ['a p!', 1],
     // Of those who are as good, as of everybody.
-    ['p n', undefined],
+    ['p n', 1],
     ['p p', 0],
   ];
   for (const [sessions, expected] of cases) {
     const gone = leaver(sessions, (key) => key === 'n' || key === 'p');
     assert.equal(gone, expected, sessions);
   }
+});
+
+void test('which one is closed for a newcomer of the same place', () => {
+  const many = (word: string): string => Array.from({ length: 17 }, () => word).join(' ');
+  const cases: readonly (readonly [string, number | undefined])[] = [
+    ['', undefined],
+    ['n+', undefined],
+    ['a n n', 1],
+    ['n! n? n n', 2],
+    ['n? n!', 1],
+    // More passwords and keys than are checked for one place.
+    [`n ${many('n!')}`, 1],
+    [`n ${many('n?')}`, 1],
+    [`n ${many('n?')} n!`, 18],
+  ];
+  for (const [text, expected] of cases) {
+    const { roster, sessions } = rosterOf(text.split(' ').filter((word) => word !== ''));
+    const gone = roster.whoGivesWay('peer', 'support', 'n', () => false);
+    assert.equal(gone === undefined ? undefined : sessions.indexOf(gone.session), expected, text);
+  }
+});
+
+void test('known sessions and unauthenticated ones count apart', () => {
+  const { roster, sessions } = rosterOf(['a', 'a+', 'a!', 'b+']);
+  const counts = () => [
+    roster.size,
+    roster.sizeAt('support'),
+    roster.sizeAt('support', 'a'),
+    roster.unauthenticatedAt('support'),
+    roster.unauthenticatedAt('support', 'a'),
+  ];
+  assert.deepEqual(counts(), [4, 2, 1, 2, 2]);
+  assert.equal(new Set([...roster, ...sessions]).size, sessions.length);
+  assert.equal([...roster].length, sessions.length);
+  const { session } = roster.whoGivesWay('peer', 'support', 'a', () => false) ?? {};
+  assert.ok(session);
+  Reflect.set(session, 'standing', 'known');
+  roster.update(session);
+  assert.deepEqual(counts(), [4, 3, 2, 1, 1]);
 });
 
 void test('whoever logs in, or is taken out, is no candidate any more; a second time is no harm', () => {
@@ -95,8 +148,8 @@ void test('whoever logs in, or is taken out, is no candidate any more; a second 
   roster.add('support', 'a', session);
   assert.equal(go(), session);
   assert.equal(
-    roster.whoGivesWay('peer', 'support', 'a', () => true),
-    undefined,
+    roster.whoGivesWay('peer', 'support', 'a', () => true)?.session,
+    session,
   );
   session.standing = 'suspect';
   roster.update(session);

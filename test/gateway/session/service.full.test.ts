@@ -8,6 +8,7 @@ import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import { createService } from '../../../src/gateway/session/service.js';
+import type { Transport } from '../../../src/ports/transport.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
@@ -15,31 +16,43 @@ import { openStepCounter } from '../../kit/step-counter.js';
 
 const refusals = 200;
 
-/** Steps of so many refused connections at a listener that has `sessionsMax` sessions. */
+/**
+ * Steps of so many connections above the limit, at a listener that has `sessionsMax` sessions. The newcomer is refused; over TCP the oldest
+ * session is closed for it.
+ */
 async function stepsOfRefusals(
   engine: MemoryEngine,
   sessionsMax: number,
   peerOf: (at: number) => Peer,
 ): Promise<number> {
-  const listener = { ...engine.listener, sessionsMax, sessionsPerPeerMax: sessionsMax };
+  const limits = { sessionsMax, unauthenticatedMax: sessionsMax };
+  const listener = {
+    ...engine.listener,
+    ...limits,
+    sessionsPerPeerMax: sessionsMax,
+    unauthenticatedPerPeerMax: sessionsMax,
+  };
   const service = createService({ sessionsMax: Number.POSITIVE_INFINITY, clock: engine.clock });
-  const serve = (at: number) => {
+  const all: Transport[] = [];
+  const serve = (at: number): void => {
     const { transport } = createMemoryTransport();
     service.serve(listener, transport, peerOf(at));
-    return transport;
+    all.push(transport);
   };
+  const closed = (): number => all.filter(({ closedFor }) => closedFor === 'sessions-limit').length;
   for (let at = 0; at < sessionsMax; at += 1) serve(at);
   await settle();
   // Explained ones take their places, and the gates of the log close.
   for (let at = 0; at < refusals; at += 1) serve(sessionsMax + at);
   await settle();
   const counter = openStepCounter();
+  const before = closed();
   const steps = await counter.count(() => {
-    for (let at = 0; at < refusals; at += 1) {
-      assert.equal(serve(sessionsMax + at).closedFor, 'sessions-limit');
-    }
+    for (let at = 0; at < refusals; at += 1) serve(sessionsMax + refusals + at);
   });
   counter.close();
+  assert.equal(closed() - before, refusals);
+  assert.ok(service.sessions <= sessionsMax);
   service.cut();
   await settle();
   return steps;

@@ -454,6 +454,7 @@ void test('a bug in the evaluation of one line ends that session only, and says 
     peer: who,
     describe: () => Promise.resolve(who),
     onStanding: () => undefined,
+    admit: () => undefined,
   });
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;

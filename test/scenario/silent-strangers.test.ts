@@ -1,0 +1,115 @@
+// Goal: connections that prove nothing keep no right key and no right password out, also of their own address. Phases: 520 silent
+// connections at a listener of HTTP and at one with STARTTLS; the same, reconnecting as fast as they are closed; connections that send
+// half a line or half of a TLS handshake. Beside each of them, right keys and right logins of the same address. What must not
+// happen: a right one that is not answered; more connections held than the limits permit; a proven session that is closed for a newcomer.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import type { Daemon } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { askRaw, authorizationOf, encodePost, openRawHttp } from '../kit/raw-http.js';
+import { type Crowd, gather } from '../kit/silent-crowd.js';
+import { authority, filesOf, hash, isServed, password } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+
+const strangers = 520;
+const keysAsked = 60;
+const loginsAsked = 25;
+const sessionsPerPeer = 500;
+
+const descriptorsOf = ({ pid }: Daemon): number => readdirSync(`/proc/${pid}/fd`).length;
+
+async function openBoth(t: TestContext) {
+  const [panel = 0, jobs = 0] = await freePorts(2);
+  const key = makeKey(randomBytes(keyBytes));
+  const gateway = await openGateway(t, {
+    listeners: `
+  panel: { tcp: "127.0.0.1:${panel}", protocol: http, tls: { mode: implicit, certificate: gate.crt, key: gate.key }, keys: { modoboa: { hash: "${hashKey(key)}", policy: support } } }
+  jobs: { tcp: "127.0.0.1:${jobs}", tls: { certificate: gate.crt, key: gate.key }, accounts: { migrator: { password_hash: "${hash}", policy: support } } }`,
+    files: filesOf(authority),
+    backend: { script: (_command, connection) => connection.status('+') },
+  });
+  const ca = authority.certificatePem;
+  const postThat = (keepsAlive: boolean): Buffer =>
+    encodePost({
+      body: JSON.stringify([['quotaGet', { user: 'alice@example.org' }, 't']]),
+      authorization: authorizationOf.key(key),
+      keepsAlive,
+    });
+  const post = postThat(false);
+  const ask = async (): Promise<boolean> => {
+    const answer = await askRaw({ port: panel, tls: { ca, serverName: 'localhost' } }, post);
+    return answer.status === 200;
+  };
+  const logIn = async (): Promise<boolean> => {
+    const client = await openRawClient({
+      port: jobs,
+      minor: 2,
+      tls: 'starttls',
+      ca,
+      auth: { user: 'migrator', password },
+    });
+    try {
+      return await isServed(client);
+    } finally {
+      client.close();
+    }
+  };
+  return { ...gateway, panel, jobs, ca, keptPost: postThat(true), ask, logIn };
+}
+
+/** How many of so many, five at a time, were answered. */
+async function answered(many: number, one: () => Promise<boolean>): Promise<number> {
+  let right = 0;
+  let left = many;
+  const next = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      if (await one().catch(() => false)) right += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: 5 }, next));
+  return right;
+}
+
+test('right keys and right logins get through beside those who prove nothing', { timeout: 300_000 }, async (t) => {
+  const gate = await openBoth(t);
+  const before = descriptorsOf(gate.daemon);
+  const kept = await openRawHttp({ port: gate.panel, tls: { ca: gate.ca, serverName: 'localhost' } });
+  t.after(() => kept.close());
+  const askKept = async (): Promise<number> => {
+    await kept.write(gate.keptPost);
+    return (await kept.readAnswer()).status;
+  };
+  assert.equal(await askKept(), 200);
+const hello = Buffer.from('16030100c8010000c40303', 'hex').toString('latin1');
+  const crowds: readonly (readonly [string, Omit<Crowd, 'port' | 'connections'>])[] = [
+    ['silent', {}],
+    ['silent, and back at once', { returns: true }],
+    ['half a line, and back at once', { says: 'VERS', returns: true }],
+    ['half of a TLS handshake, and back at once', { says: hello, returns: true }],
+  ];
+  const missed: string[] = [];
+  for (const [what, crowd] of crowds) {
+    for (const [port, many, one] of [
+      [gate.panel, keysAsked, gate.ask],
+      [gate.jobs, loginsAsked, gate.logIn],
+    ] as const) {
+      const running = await gather(t, { ...crowd, port, connections: strangers });
+      const right = await answered(many, one);
+      const more = descriptorsOf(gate.daemon) - before;
+      const made = await running.end();
+      const name = port === gate.panel ? 'keys' : 'logins';
+      t.diagnostic(`${what}: ${right} of ${many} ${name}; ${made} connections, ${more} descriptors`);
+      if (right < many) missed.push(`${what}: ${right} of ${many} ${name}`);
+      assert.ok(more <= 2 * sessionsPerPeer + 50, `${more} descriptors more`);
+      assert.equal(await askKept(), 200, 'a proven session stays');
+    }
+  }
+  assert.deepEqual(missed, []);
+  await until(() => descriptorsOf(gate.daemon) <= before + 30, 'descriptors as before');
+});
