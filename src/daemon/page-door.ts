@@ -275,7 +275,7 @@ export function createPageDoor(parts: PageDoorParts) {
   /** Before anybody is known. */
   async function answerStranger(call: PageCall): Promise<PageReply> {
     // Many strangers at once must not delay commands.
-    await loginsNow().turnOf(call.peer.address);
+    await loginsNow().turnOf(call.peer.address, call.signal);
     const body = parseBody(await call.readBody());
     if (body === undefined) return refusedReply(400, 'the request must be a JSON object, and short');
     return call.endpoint === 'redeem' ? redeem(call, body) : login(call, body);

@@ -5,6 +5,7 @@
 // recent success come first, then those that failed least.
 
 import { bounds } from '../../bounds/bounds.js';
+import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** Where a login comes from, and for whom. */
@@ -335,6 +336,11 @@ function compare(a: LoginStanding, b: LoginStanding): number {
   );
 }
 
+/** A peer that waits for its turn. */
+interface Waiting extends Placed<Waiting> {
+  readonly resolve: () => void;
+}
+
 /** How many are served before everybody else is. */
 const perTurn = 4;
 /**
@@ -352,7 +358,7 @@ export class UnauthenticatedTurns {
   readonly #nextTurn: () => Promise<void>;
   readonly #now: () => number;
   /** By rank, as it was when they came, then by network; the one that was served last stands last. None is empty. */
-  readonly #waiting = new Map<number, Map<string, (() => void)[]>>();
+  readonly #waiting = new Map<number, Map<string, OrderedSet<Waiting>>>();
   #isServing = false;
   /** Somebody came since the last turn of the loop. */
   #isArriving = false;
@@ -368,21 +374,48 @@ export class UnauthenticatedTurns {
     this.#now = now;
   }
 
-  /** Resolves when it is the turn of a peer from there. */
-  take(network: string): Promise<void> {
+  /** Peers that wait. */
+  get size(): number {
+    let sum = 0;
+    for (const networks of this.#waiting.values()) for (const { size } of networks.values()) sum += size;
+    return sum;
+  }
+
+  /**
+   * Resolves when it is the turn of a peer from there. After `signal` it takes no turn and resolves at once: connections that are
+   * closed as fast as they come must not stand before those that are open.
+   */
+  take(network: string, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve();
       this.#isArriving = true;
       const rank = this.#rankOf(network);
-      let networks = this.#waiting.get(rank);
-      if (networks === undefined) {
-        networks = new Map();
-        this.#waiting.set(rank, networks);
-      }
-      const theirs = networks.get(network);
-      if (theirs === undefined) networks.set(network, [resolve]);
-      else theirs.push(resolve);
+      const networks = this.#waiting.get(rank) ?? new Map<string, OrderedSet<Waiting>>();
+      this.#waiting.set(rank, networks);
+      const theirs = networks.get(network) ?? new OrderedSet<Waiting>();
+      networks.set(network, theirs);
+      const leave = (): void => {
+        if (theirs.delete(waiting) && theirs.size === 0) this.#forget(rank, network, theirs);
+        resolve();
+      };
+      const waiting: Waiting = {
+        place: undefined,
+        resolve() {
+          signal?.removeEventListener('abort', leave);
+          resolve();
+        },
+      };
+      theirs.add(waiting);
+      signal?.addEventListener('abort', leave, { once: true });
       if (!this.#isServing) void this.#serve();
     });
+  }
+
+  #forget(rank: number, network: string, theirs: OrderedSet<Waiting>): void {
+    const networks = this.#waiting.get(rank);
+    if (networks?.get(network) !== theirs) return;
+    networks.delete(network);
+    if (networks.size === 0) this.#waiting.delete(rank);
   }
 
   async #serve(): Promise<void> {
@@ -405,10 +438,15 @@ export class UnauthenticatedTurns {
     const [first] = networks ?? [];
     if (networks === undefined || first === undefined) return;
     const [network, theirs] = first;
-    const resolve = theirs.shift();
-    networks.delete(network);
-    if (theirs.length > 0) networks.set(network, theirs);
-    else if (networks.size === 0) this.#waiting.delete(rank);
-    resolve?.();
+    const { first: next } = theirs;
+    // Last of the networks, or gone with its last peer.
+    this.#forget(rank, network, theirs);
+    if (next === undefined) return;
+    theirs.delete(next);
+    if (theirs.size > 0) {
+      this.#waiting.set(rank, networks);
+      networks.set(network, theirs);
+    }
+    next.resolve();
   }
 }

@@ -136,9 +136,9 @@ export class Logins {
     );
   }
 
-  /** Resolves when it is the turn of an unauthenticated peer from there to have something costly done. */
-  turnOf(address: string | undefined): Promise<void> {
-    return this.#guard.turns.take(placeOf(address));
+  /** Resolves when it is the turn of an unauthenticated peer from there to have something costly done, or when `signal` is aborted. */
+  turnOf(address: string | undefined, signal?: AbortSignal): Promise<void> {
+    return this.#guard.turns.take(placeOf(address), signal);
   }
 
   /** Whether a login from this network succeeded within the last hour. */

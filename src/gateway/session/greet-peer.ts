@@ -196,9 +196,9 @@ export async function acceptImplicitTls(
 }
 
 /** The next bytes of an unauthenticated peer, in the turn of its network. */
-export async function readInTurn({ transport, access, peer }: Greeting): Promise<Buffer | null> {
+export async function readInTurn({ transport, access, peer, waiting }: Greeting): Promise<Buffer | null> {
   const chunk = await transport.read();
-  if (chunk !== null) await access.logins?.turnOf(peer.address);
+  if (chunk !== null) await access.logins?.turnOf(peer.address, waiting.signal);
   return chunk;
 }
 

@@ -98,7 +98,10 @@ export async function serveRequests(
   const { access } = greeting;
   const client = new HttpClient(host, greeting, peer);
   const { handshakeMs } = context.limits();
-  const timeUp = (): void => transport.close('handshake-timeout');
+  const timeUp = (): void => {
+    transport.close('handshake-timeout');
+    greeting.waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
+  };
   let timer = greeting.context.clock.setTimer(handshakeMs, timeUp);
   try {
     if (access.tls === 'implicit') {
@@ -222,7 +225,7 @@ class HttpClient {
     }
     if (asked.kind === 'password' && isKnown && host.isPermitted()) return undefined;
     onChecking();
-    if (!isKnown && !this.isInTurn) await logins.turnOf(address);
+    if (!isKnown && !this.isInTurn) await logins.turnOf(address, waiting.signal);
     this.isInTurn = false;
     const tried = { address, pauseMaxMs: limits.handshakeMs / 2, signal: waiting.signal, onSuspect };
     const answer =

@@ -2,6 +2,7 @@
 // stranger waiting, everybody else kept waiting by all of them, somebody who never has a turn.
 
 import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
 import { test } from 'node:test';
 import { UnauthenticatedTurns } from '../../../src/gateway/login/login-queue.js';
 import { settle } from '../../kit/fake-clock.js';
@@ -20,8 +21,8 @@ function open(ranks: Readonly<Record<string, number>> = {}) {
     turns,
     clock,
     served,
-    come: (network: string, count = 1): void => {
-      for (let n = 0; n < count; n += 1) void turns.take(network).then(() => served.push(network));
+    come: (network: string, count = 1, signal?: AbortSignal): void => {
+      for (let n = 0; n < count; n += 1) void turns.take(network, signal).then(() => served.push(network));
     },
     turn: async (): Promise<void> => {
       ends.shift()?.();
@@ -42,6 +43,28 @@ void test('four in a turn, then everybody else', async () => {
   come('a');
   await turn();
   assert.equal(served.length, 7);
+});
+
+void test('peers that are gone have no turn: those after them are next, and nothing of them is kept', async () => {
+  const { come, turn, turns, served, isOver } = open();
+  const gone = new AbortController();
+  setMaxListeners(0, gone.signal);
+  come('a', 1000, gone.signal);
+  come('a');
+  come('b', 500, gone.signal);
+  assert.equal(turns.size, 1501);
+  gone.abort();
+  await settle();
+  assert.equal(turns.size, 1);
+  served.length = 0;
+  come('c', 1, gone.signal);
+  await settle();
+  assert.deepEqual(served, ['c']);
+  await turn();
+  assert.deepEqual([served, turns.size], [['c', 'a'], 0]);
+  come('b');
+  await turn();
+  assert.deepEqual([served.at(-1), turns.size, isOver()], ['b', 0, true]);
 });
 
 void test('places take turns, however many come from one', async () => {
