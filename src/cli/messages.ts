@@ -41,8 +41,11 @@ function codes(found: Readonly<Record<string, CodeMeaning>>): string {
 function events(chosen: (levels: EventMeaning[0]) => boolean): string {
   const rows = Object.entries(logCodes)
     .filter(([, [levels]]) => chosen(levels))
-    .map(([code, [levels, means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
-  return table(['event', 'level', 'means', 'do'], rows);
+    .map(([code, [levels, cause, means, ask = '']]) => {
+      const who = typeof cause === 'string' ? cause : '';
+      return [`\`${code}\``, levels.join(', '), who, means, ask];
+    });
+  return table(['event', 'level', 'limited', 'means', 'do'], rows);
 }
 
 /** The rows of docs/operations.md: what somebody has to look at. */

@@ -77,7 +77,7 @@ interface End {
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve({ config }: { readonly config: string }): Promise<number> {
-  const log = await createLog('info', process.stdout.isTTY);
+  const log = await createLog('info', process.stdout.isTTY, systemClock);
   // First of all: an error that nobody caught ends every phase in order.
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);

@@ -1,15 +1,17 @@
 // Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal.
-// The rules: writing never blocks and never fails the daemon (what cannot be written is dropped and counted); text of clients and
-// backends is one JSON string, never a key; no secret comes here.
+// The rules: writing never blocks and never fails the daemon (what cannot be written is dropped and counted); every line passes the limit of
+// its code; text of clients and backends is one JSON string, never a key; no secret comes here.
 
-import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../bounds/bounds.js';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
 import { withoutKeys } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
+import type { Clock } from '../../ports/machine.js';
 import type { LogCode } from './codes.js';
+import { LineLimit, type LineSource } from './line-limit.js';
 
 /** What `log.level` may say. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
@@ -30,7 +32,9 @@ export interface Log {
   setLevel(level: ConfiguredLevel): void;
   /** Lines that could not be written. */
   readonly dropped: number;
-  /** Resolves when every line so far was written, or could not be. It may never do so: wait with a limit. */
+  /** Lines above the limit of their code, by code. */
+  readonly suppressed: ReadonlyMap<LogCode, number>;
+  /** Writes the numbers of suppressed lines. Resolves when every line so far was written, or could not be. It may never do so: wait with a limit. */
   flush(): Promise<void>;
 }
 
@@ -38,7 +42,7 @@ export interface Log {
 const waitingBytesMax = bounds.logWaitingBytes;
 
 /** The log on stdout (file descriptor 1). */
-export async function createLog(level: ConfiguredLevel, isTerminal: boolean): Promise<Log> {
+export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock): Promise<Log> {
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
   let dropped = 0;
   file.on('drop', () => {
@@ -63,11 +67,18 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean): Pr
     },
     stream,
   );
+  const limit = new LineLimit(clock, ({ code: type, source, level: at, count }) => {
+    const text = `${count} more lines "${type}" within a second were not written`;
+    logger[at]({ event: 'suppressed', ...source, type, count }, text);
+  });
+  const isEnabled = (at: LogLevel): boolean => logger.isLevelEnabled(at);
+  const write: Write = (at, keys, text) => {
+    if (isEnabled(at) && limit.admit(keys.event, at, keys)) logger[at](keys, text);
+  };
   return {
-    observe: (event) => logEvent(logger, event),
-    report(event) {
-      const { text, level: at, ...keys } = event;
-      logger[at](keys, text);
+    observe: (event) => logEvent(write, isEnabled, event),
+    report({ text, level: at, ...keys }) {
+      write(at, keys, text);
     },
     setLevel(next) {
       logger.level = next;
@@ -75,7 +86,11 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean): Pr
     get dropped() {
       return dropped;
     },
+    get suppressed() {
+      return limit.suppressed;
+    },
     flush() {
+      limit.flush();
       if (isTerminal || isBroken) return Promise.resolve();
       // A line that libuv's pool is writing just now is in no buffer that could be written from here, and an end of the process
       // would take it along: an empty one behind it tells when it is out.
@@ -168,35 +183,43 @@ const whyRefused: Readonly<Record<KeyRefusal, string>> = {
   name: 'was used with the name of another key',
 };
 
-function logEvent(logger: Logger, event: EngineEvent): void {
+/** Writes a line, unless its level is not written or its code is over its limit. */
+type Write = (level: LogLevel, keys: LineKeys, text?: string) => void;
+
+interface LineKeys extends LineSource {
+  readonly event: LogCode;
+  readonly [key: string]: string | number | boolean | undefined;
+}
+
+function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: EngineEvent): void {
   switch (event.kind) {
     case 'backend-log': {
       const { backend, upstream, exchange, type, text } = event;
-      return logger[levelOfType[type]]({ event: 'backend-log', ...exchange, backend, upstream, type }, text);
+      return write(levelOfType[type], { event: 'backend-log', ...exchange, backend, upstream, type }, text);
     }
     case 'exchange-ended': {
       const { exchange, backend, upstream, decision, outcome, status, error, level } = event;
       // Most commands go well, and most logs do not show these: nothing is made of them then.
-      if (!event.isTold || !logger.isLevelEnabled(level)) return;
+      if (!event.isTold || !isEnabled(level)) return;
       const isReplied = (outcome === 'failed' || outcome === 'partly') && error === undefined;
       const code = isReplied ? 'exchange' : codeOf[outcome];
       const named = { event: code, ...exchange, backend, upstream, decision, outcome, status, error };
       const keys = { ...named, bytes: event.bytesOut, duration_ms: toMicroseconds(event.durationMs) };
-      return logger[level](keys, event.text);
+      return write(level, keys, event.text);
     }
     case 'session-opened': {
       const { listener, session, minor } = event;
-      return logger.debug({ event: 'session-opened', listener, session, minor });
+      return write('debug', { event: 'session-opened', listener, session, minor });
     }
     case 'session-closed': {
       const { listener, session, reason, exchanges, text, isTold } = event;
       const isNormal = !isTold || reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
-      const keys = { event: 'session-closed', listener, session, reason, exchanges };
-      return logger[isNormal ? 'debug' : 'warn'](keys, text);
+      const keys = { event: 'session-closed' as const, listener, session, reason, exchanges };
+      return write(isNormal ? 'debug' : 'warn', keys, text);
     }
     case 'session-refused': {
       const { listener, principal } = event;
-      return logger.warn({ event: 'session-refused', listener, principal }, event.text);
+      return write('warn', { event: 'session-refused', listener, principal }, event.text);
     }
     case 'login': {
       const { listener, result: type, address, account, keyRefusal, isTold } = event;
@@ -208,7 +231,7 @@ function logEvent(logger: Logger, event: EngineEvent): void {
           ? `${whyNoLogin[type]}${who}`
           : `key ${account ?? '-'} ${whyRefused[keyRefusal]}`;
       const text = `${why}, from ${address ?? 'an unknown address'}${more}`;
-      return logger.warn({ event: 'login-failed', listener, address, account, type }, text);
+      return write('warn', { event: 'login-failed', listener, address, account, type }, text);
     }
     case 'http-request':
       // Counted only: what a request did is in the lines of its exchanges.
@@ -216,76 +239,75 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     case 'upstream-opened': {
       const { backend, upstream, series, serverMinor: minor, durationMs } = event;
       const duration_ms = toMicroseconds(durationMs);
-      return logger.info({ event: 'upstream-opened', backend, upstream, series, minor, duration_ms });
+      return write('info', { event: 'upstream-opened', backend, upstream, series, minor, duration_ms });
     }
     case 'upstream-closed': {
       const { backend, upstream, reason, exchanges } = event;
-      return logger.info({ event: 'upstream-closed', backend, upstream, reason, exchanges });
+      return write('info', { event: 'upstream-closed', backend, upstream, reason, exchanges });
     }
     case 'dial-failed': {
       // A backend that is away is dialled again and again; that it is away is told once, and when it is back.
       const { backend, code: type, text, isFirst } = event;
-      const keys = { event: 'dial-failed', backend, type };
-      return logger[isFirst ? 'error' : 'debug'](keys, `backend ${backend}: ${text}`);
+      const keys = { event: 'dial-failed' as const, backend, type };
+      return write(isFirst ? 'error' : 'debug', keys, `backend ${backend}: ${text}`);
     }
     case 'backend-down': {
       const { backend, code: type, text } = event;
-      return logger.error({ event: 'backend-down', backend, type }, `backend ${backend} is down: ${text}`);
+      return write('error', { event: 'backend-down', backend, type }, `backend ${backend} is down: ${text}`);
     }
     case 'backend-up': {
       const { backend, downMs } = event;
-      const keys = { event: 'backend-up', backend, duration_ms: Math.round(downMs) };
-      return logger.warn(keys, `backend ${backend} is back`);
+      const keys = { event: 'backend-up' as const, backend, duration_ms: Math.round(downMs) };
+      return write('warn', keys, `backend ${backend} is back`);
     }
     case 'audit-failed':
-      return logger.error({ event: 'audit-failed' }, event.text);
+      return write('error', { event: 'audit-failed' }, event.text);
     case 'flood': {
       const { action: type, count, principal, listener, address } = event;
       // Many short sessions are how scripts work; they are counted for the journal's sake.
       const level = type === 'session' ? 'debug' : 'warn';
-      const keys = { event: 'flood', principal, listener, address, type, count };
-      return logger[level](keys, `${count} more in a second`);
+      const keys = { event: 'flood' as const, principal, listener, address, type, count };
+      return write(level, keys, `${count} more in a second`);
     }
     case 'lookup-failing': {
       const { socket, code: type } = event;
       const text = `the auth service at ${socket} does not answer (${type}); commands that need it are refused`;
-      return logger.error({ event: 'lookup-failing', type }, text);
+      return write('error', { event: 'lookup-failing', type }, text);
     }
     case 'lookup-working':
-      return logger.info({ event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
+      return write('info', { event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
     case 'ship-connected': {
       const { kind, sink, lagRecords: lag } = event;
-      return logger.info({ event: kind, sink, lag }, `records go to ${sink}; ${lag} were not sent yet`);
+      return write('info', { event: kind, sink, lag }, `records go to ${sink}; ${lag} were not sent yet`);
     }
     case 'ship-away': {
       const { kind, sink, code: type, lagRecords: lag, text } = event;
-      return logger.error({ event: kind, sink, type, lag }, `no records go to ${sink}: ${text}`);
+      return write('error', { event: kind, sink, type, lag }, `no records go to ${sink}: ${text}`);
     }
     case 'ship-missing': {
       const { kind, sink, from, to } = event;
       const why = 'they were removed before, or are damaged';
-      return logger.error(
-        { event: kind, sink, from, to },
+      return write('error', { event: kind, sink, from, to },
         `${sink} will never get the records ${from} to ${to}: ${why}`,
       );
     }
     case 'ship-damaged': {
       const { kind, sink, text } = event;
-      return logger.error({ event: kind, sink }, `not sent to ${sink}: ${text}`);
+      return write('error', { event: kind, sink }, `not sent to ${sink}: ${text}`);
     }
     case 'ship-restarted': {
       const { kind, sink, text } = event;
-      return logger.error({ event: kind, sink }, `${sink} gets records again: ${text}`);
+      return write('error', { event: kind, sink }, `${sink} gets records again: ${text}`);
     }
     case 'audit-forked': {
       const { kind, sink, text } = event;
       const todo =
         'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
-      return logger.error({ event: kind, sink }, `${sink} gets no more of this journal: ${text}; ${todo}`);
+      return write('error', { event: kind, sink }, `${sink} gets no more of this journal: ${text}; ${todo}`);
     }
     case 'ship-position-failed': {
       const { kind, sink, text } = event;
-      return logger.error({ event: kind, sink }, `the position of ${sink} is not on disk: ${text}`);
+      return write('error', { event: kind, sink }, `the position of ${sink} is not on disk: ${text}`);
     }
     default:
       return event satisfies never;

@@ -229,6 +229,8 @@ export interface MetricsSnapshot {
   }[];
   /** Lines of our own log that could not be written, so far. */
   readonly logDropped: number;
+  /** Lines above the limit of their code, so far, by code. */
+  readonly logSuppressed: ReadonlyMap<string, number>;
 }
 
 /** Gauges of `registry`; returns what sets them. */
@@ -243,8 +245,8 @@ export function createGauges(
     if (labelNames.length > 0) labelled.push(made);
     return made;
   };
-  const total = (name: string, help: string): Counter =>
-    new Counter({ name: `dovegate_${name}`, help, registers: [registry] });
+  const total = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Counter<T> =>
+    new Counter({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
 
   const upstreams = gauge('upstreams', 'Upstreams by state.', 'backend', 'state');
   const waiting = gauge('waiters', 'Commands that wait for an upstream.', 'backend');
@@ -316,6 +318,11 @@ export function createGauges(
   );
   const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
   const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
+  const logSuppressed = total(
+    'log_suppressed_total',
+    'Lines of the log above the limit of their code, which are only counted.',
+    'event',
+  );
   const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
   const reloadSuccess = gauge(
     'config_reload_success',
@@ -367,6 +374,8 @@ export function createGauges(
     else freeBytes.set(journal.freeBytes);
     replace(lost, journal.lost);
     replace(logDropped, snapshot.logDropped);
+    logSuppressed.reset();
+    for (const [event, count] of snapshot.logSuppressed) logSuppressed.inc({ event }, count);
   };
 }
 

@@ -111,7 +111,15 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     config: 'aa',
     ready: true,
     reasons: [],
-    listeners: [{ listener: 'support', address: 'unix:/run/support.sock', sessions: 2, sessions_max: 200 }],
+    listeners: [
+      {
+        listener: 'support',
+        address: 'unix:/run/support.sock',
+        sessions: 2,
+        unauthenticated: 0,
+        sessions_max: 200,
+      },
+    ],
     backends: ['mail1', 'mail2'].map((name) => ({
       backend: name,
       up: true,

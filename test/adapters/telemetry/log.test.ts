@@ -13,7 +13,8 @@ const log = fileURLToPath(new URL('../../../src/adapters/telemetry/log.js', impo
 const writer = `
 const [log, isTerminal, event, reports] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
-const made = await createLog('info', isTerminal);
+const { systemClock } = await import(log.replace('telemetry/log.js', 'host/clock.js'));
+const made = await createLog('info', isTerminal, systemClock);
 made.observe(event);
 for (const report of reports) made.report(report);
 await made.flush();

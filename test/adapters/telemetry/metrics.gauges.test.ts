@@ -11,7 +11,7 @@ const first: MetricsSnapshot = {
   isReloadSuccess: true,
   isReady: true,
   listeners: [
-    { name: 'support', sessions: 3, unauthenticated: 0, sessionsMax: 200 },
+    { name: 'support', sessions: 3, unauthenticated: 40, sessionsMax: 200 },
     { name: 'jobs', sessions: 0, unauthenticated: 0, sessionsMax: 1000 },
   ],
   backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
@@ -24,6 +24,7 @@ const first: MetricsSnapshot = {
     { listener: 'panel', name: 'graph', leftMs: 3_600_400, lastUsedMs: 1_767_323_045_600 },
   ],
   logDropped: 0,
+  logSuppressed: new Map(),
 };
 
 async function shown(registry: Registry): Promise<Set<string>> {
@@ -51,6 +52,8 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_backend_drained{backend="mail1"} 0',
       'dovegate_sessions{listener="support"} 3',
       'dovegate_sessions{listener="jobs"} 0',
+      'dovegate_sessions_unauthenticated{listener="support"} 40',
+      'dovegate_sessions_unauthenticated{listener="jobs"} 0',
       'dovegate_sessions_max{listener="support"} 200',
       'dovegate_sessions_max{listener="jobs"} 1000',
       'dovegate_audit_writable 1',
@@ -88,6 +91,7 @@ test('the next one replaces it: other names, other numbers', async () => {
     ],
     keys: [{ listener: 'panel', name: 'modoboa', leftMs: -2_000, lastUsedMs: undefined }],
     logDropped: 2,
+    logSuppressed: new Map([['session-closed', 3_790]]),
   });
   const lines = await shown(registry);
   for (const line of [
@@ -106,6 +110,7 @@ test('the next one replaces it: other names, other numbers', async () => {
     'dovegate_audit_free_bytes 0',
     'dovegate_audit_lost_total 7',
     'dovegate_log_dropped_total 2',
+    'dovegate_log_suppressed_total{event="session-closed"} 3790',
     'dovegate_key_expiry_seconds{listener="panel",key="modoboa"} -2',
     'dovegate_certificate_expiry_seconds{role="listener",name="gate"} 86400',
     'dovegate_certificate_expiry_seconds{role="client-ca",name="gate"} -1',
