@@ -41,11 +41,8 @@ function codes(found: Readonly<Record<string, CodeMeaning>>): string {
 function events(chosen: (levels: EventMeaning[0]) => boolean): string {
   const rows = Object.entries(logCodes)
     .filter(([, [levels]]) => chosen(levels))
-    .map(([code, [levels, cause, means, ask = '']]) => {
-      const who = typeof cause === 'string' ? cause : '';
-      return [`\`${code}\``, levels.join(', '), who, means, ask];
-    });
-  return table(['event', 'level', 'limited', 'means', 'do'], rows);
+    .map(([code, [levels, means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
+  return table(['event', 'level', 'means', 'do'], rows);
 }
 
 /** The rows of docs/operations.md: what somebody has to look at. */
@@ -90,6 +87,9 @@ under "do" means that there is nothing to do. Codes are never renamed: scripts, 
 beside them may change. This page is made from the program (\`node scripts/make-messages.mjs\`).
 
 ## Lines of the log: \`event\`
+
+Lines that clients, backends or receivers can cause are rate-limited for each event and each listener, backend or receiver. A line
+\`suppressed\` has the number of those that were not written; \`dovegate_log_suppressed_total\` counts them.
 
 ${events(() => true)}
 

@@ -55,7 +55,12 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     usage: processUsage,
     snapshot: () => {
       const now = snapshot();
-      return { ...now, isReady: judgeReadiness(now).isReady, logDropped: log.dropped, logSuppressed: log.suppressed };
+      return {
+        ...now,
+        isReady: judgeReadiness(now).isReady,
+        logDropped: log.dropped,
+        logSuppressed: log.suppressed,
+      };
     },
   });
   const watch = new NowWatch(clock);

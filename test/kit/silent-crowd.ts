@@ -28,7 +28,7 @@ export async function gather(owner: Owner, crowd: Crowd): Promise<RunningCrowd> 
   let ended: Promise<number> | undefined;
   const end = (): Promise<number> => {
     ended ??= (async () => {
-      worker.postMessage('end');
+      worker.postMessage('end', []);
       await exited;
       return made;
     })();
@@ -57,7 +57,7 @@ function keepConnecting({ port, connections, from, says, returns }: Crowd): void
     socket.once('connect', () => {
       made += 1;
       if (says !== undefined) socket.write(says, 'latin1');
-      if (made === connections) parentPort?.postMessage(made);
+      if (made === connections) parentPort?.postMessage(made, []);
     });
     socket.once('close', () => {
       open.delete(socket);
@@ -67,7 +67,7 @@ function keepConnecting({ port, connections, from, says, returns }: Crowd): void
   for (let n = 0; n < connections; n += 1) connect();
   parentPort?.once('message', () => {
     isOver = true;
-    parentPort?.postMessage(made);
+    parentPort?.postMessage(made, []);
     for (const socket of open) socket.resetAndDestroy();
     parentPort?.close();
   });

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { test } from 'node:test';
-import { linesMax } from '../../src/adapters/telemetry/line-limit.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import type { Daemon } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
@@ -16,6 +15,8 @@ import { until } from '../kit/until.js';
 
 const version = 'VERSION\tdoveadm-server\t1\t2\n';
 const flood = 1_500;
+/** Of one event and one listener or backend, a second. */
+const linesMax = 20;
 
 /** Connects, says that, and waits for the end. */
 function visit(place: net.NetConnectOpts, bytes: string): Promise<void> {
@@ -48,7 +49,9 @@ function linesOf({ logs }: Daemon, code: string): { written: number; counted: nu
   return { written, counted };
 }
 
-test('floods of strangers, clients and backends leave bounded lines, and the number of the others', { timeout: 300_000 }, async (t) => {
+test('floods of strangers, clients and backends leave bounded lines, and the number of the others', {
+  timeout: 300_000,
+}, async (t) => {
   const [jobs = 0, panel = 0, admin = 0] = await freePorts(3);
   const tls = 'certificate: gate.crt, key: gate.key';
   const key = makeKey(randomBytes(keyBytes));
@@ -114,7 +117,9 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
   );
   const held = net.connect(unix('small.sock'));
   t.after(() => held.destroy());
-  await bounded('refused connections', 'session-refused', () => visits(300, unix('small.sock'), () => version));
+  await bounded('refused connections', 'session-refused', () =>
+    visits(300, unix('small.sock'), () => version),
+  );
   await bounded('broken TLS handshakes', 'login-failed', () =>
     visits(300, tcp(panel), () => 'GET / HTTP/1.1\r\n\r\n'),
   );

@@ -76,7 +76,9 @@ async function answered(many: number, one: () => Promise<boolean>): Promise<numb
   return right;
 }
 
-test('right keys and right logins get through beside those who prove nothing', { timeout: 300_000 }, async (t) => {
+test('right keys and right logins get through beside those who prove nothing', {
+  timeout: 300_000,
+}, async (t) => {
   const gate = await openBoth(t);
   const before = descriptorsOf(gate.daemon);
   const kept = await openRawHttp({ port: gate.panel, tls: { ca: gate.ca, serverName: 'localhost' } });
@@ -86,7 +88,7 @@ test('right keys and right logins get through beside those who prove nothing', {
     return (await kept.readAnswer()).status;
   };
   assert.equal(await askKept(), 200);
-const hello = Buffer.from('16030100c8010000c40303', 'hex').toString('latin1');
+  const hello = Buffer.from('16030100c8010000c40303', 'hex').toString('latin1');
   const crowds: readonly (readonly [string, Omit<Crowd, 'port' | 'connections'>])[] = [
     ['silent', {}],
     ['silent, and back at once', { returns: true }],

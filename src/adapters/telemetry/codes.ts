@@ -14,14 +14,8 @@ import type { CloseReason } from '../../ports/transport.js';
 /** What it means; and what to do, where that is not nothing. */
 export type CodeMeaning = readonly [means: string, ask?: string];
 
-/**
- * Who outside of the daemon can cause lines of a code, as often as they want; those lines are limited (line-limit.ts). Or why nobody can,
- * or what else limits them.
- */
-export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
-
-/** The same of a log line, with the levels that it may have, and its cause. */
-export type EventMeaning = readonly [levels: readonly LogLevel[], cause: Cause, ...CodeMeaning];
+/** The same of a log line, with the levels that it may have. */
+export type EventMeaning = readonly [levels: readonly LogLevel[], ...CodeMeaning];
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
@@ -334,273 +328,272 @@ type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'htt
 
 const listed = {
   // commands
-  exchange: [['debug', 'info'], 'client', "a command ended with the backend's own status"],
+  exchange: [['debug', 'info'], "a command ended with the backend's own status"],
   denied: [
-    ['warn'], 'client',
+    ['warn'],
     'policy refused a command; `text` says why, `id` finds its record',
     'talk to the team, or widen the policy (`dovegate explain` says what is missing)',
   ],
   unparsable: [
-    ['warn'], 'client',
+    ['warn'],
     'a command could not be read exactly as its server would read it; `error` is the code',
     'correct the command',
   ],
   limited: [
-    ['warn'], 'client',
+    ['warn'],
     'a command was over a limit of its policy, or of its input; `error` is the code',
     'wait, talk to the team, or raise the limit',
   ],
   'exchange-failed': [
-    ['info', 'warn', 'error'], 'client',
+    ['info', 'warn', 'error'],
     'an allowed command got no whole answer; `error` is the code, and `backend` or `text` names the backend',
     "look into the backend's log; after `outcome: unknown` it may have run",
   ],
-  'exchange-aborted': [['info', 'warn'], 'client', 'the client left or did not read, or its input ended too soon'],
+  'exchange-aborted': [['info', 'warn'], 'the client left or did not read, or its input ended too soon'],
   'backend-log': [
-    ['debug', 'info', 'warn', 'error'], 'backend',
+    ['debug', 'info', 'warn', 'error'],
     "a line of Dovecot's log channel, with the command that caused it",
     "as in Dovecot's own log",
   ],
   // sessions
-  'session-opened': [['debug'], 'stranger', 'a session began'],
+  'session-opened': [['debug'], 'a session began'],
   'session-closed': [
-    ['debug', 'warn'], 'stranger',
+    ['debug', 'warn'],
     'a session ended; of level warn where `reason` is no ordinary end',
     'look the reason up; `wire-fault`: the client does not speak the protocol',
   ],
   'session-refused': [
-    ['warn'], 'stranger',
+    ['warn'],
     'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up. Above ten a second they are only counted',
     'talk to the team; raise the limit',
   ],
   flood: [
-    ['debug', 'warn'], { ours: 'at most 17 a second of each `type` (gateway/outcome/journal.ts)' },
+    ['debug', 'warn'],
     '`count` more events within a second were not logged one by one; `type` is the `action` of the `limit` record',
     'find out who, and why',
   ],
   suppressed: [
     ['debug', 'info', 'warn', 'error'],
-    { ours: 'one a second for each code and listener, backend or receiver' },
     '`count` more lines with the event `type` were not written within a second; the journal has their commands',
     'find out which client, backend or receiver causes them',
   ],
   'login-failed': [
-    ['warn'], 'stranger',
+    ['warn'],
     'somebody tried to log in and was refused. `type`: why; `account`: the name that was given; `address`: where the client is',
     'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
   ],
   'page-refused': [
-    ['warn'], 'stranger',
+    ['warn'],
     'a request to the page was refused. `type` says why, `address` where it came from, `text` who asked, if that is known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   // upstreams and backends
-  'upstream-opened': [['info'], 'backend', 'a backend was dialled and greeted us'],
-  'upstream-closed': [['info'], 'backend', 'an upstream was closed; `reason` says why'],
+  'upstream-opened': [['info'], 'a backend was dialled and greeted us'],
+  'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
   'dial-failed': [
-    ['error', 'debug'], 'backend',
+    ['error', 'debug'],
     'a connection to a backend could not be made: `text` says to which one and why, `type` is the code. Later failures have level debug',
     'mend certificate, password or address, or the backend itself',
   ],
   'backend-down': [
-    ['error'], 'backend',
+    ['error'],
     'nothing of a backend lives; its commands are refused at once until it is back, which is found out by itself',
     'as `dial-failed`',
   ],
-  'backend-up': [['warn'], 'backend', 'a backend that was down is back'],
+  'backend-up': [['warn'], 'a backend that was down is back'],
   'lookup-failing': [
-    ['error'], 'backend',
+    ['error'],
     "Dovecot's auth service does not answer; commands that need it are refused; `type` is the code",
     'see whether it runs, and whether its socket is of type userdb and may be opened',
   ],
-  'lookup-working': [['info'], 'backend', 'the auth service answers again'],
+  'lookup-working': [['info'], 'the auth service answers again'],
   // records
   'audit-failed': [
-    ['error'], 'client',
+    ['error'],
     'records do not reach the disk (in time); what `audit.strict` names is refused, and after an error all; `type` is the code',
     'free the disk, or give the directory back',
   ],
-  'audit-writable': [['info'], 'client', 'records reach the disk again'],
+  'audit-writable': [['info'], 'records reach the disk again'],
   'audit-lost': [
-    ['error'], 'client',
+    ['error'],
     'records were lost: `audit.memory` was full (their commands were refused, or had ended) or damaged',
     'free the disk; `count` says how many',
   ],
   'audit-reserve': [
-    ['error'], 'client',
+    ['error'],
     'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
     'free the disk, or raise `max_size`; it is noticed within seconds',
   ],
   'audit-key-made': [
-    ['info'], { ours: 'once at a start' },
+    ['info'],
     'the first start made the key that signs the journal, in `state`; `text` names its public half',
     'keep a copy of `key.pub` elsewhere',
   ],
   'audit-key-changed': [
-    ['error'], { ours: 'once at a start' },
+    ['error'],
     'the key that signed the journal is gone or was replaced; the new one is recorded as `key-change`',
     'find out who changed it; then `dovegate audit verify --accept-key`',
   ],
   'audit-memory': [
-    ['info', 'warn', 'error'], { ours: 'once at a start' },
+    ['info', 'warn', 'error'],
     '`type` none: there is no `audit.memory` (any more), so every command waits for the disk; left: what the last run left there is gone or damaged',
     'none: make its directory, or give it room, and restart; left: `audit verify` says where reads may be missing; look who touched the file',
   ],
   'audit-damaged': [
-    ['error'], { ours: 'once at a start' },
+    ['error'],
     'the journal is not what its last checkpoint says: its end (`type` cut, rewritten, unvouched) or its beginning (removed); the `start` record says it too',
     '`dovegate audit verify`; compare with what a receiver has',
   ],
   'journal-appended': [
-    ['error'], { ours: 'once at a start' },
+    ['error'],
     'lines were appended to the journal after the run before had ended; they were moved to `SEGMENT.appended`, and none is signed',
     'find out who can write to the directory; `dovegate audit verify`',
   ],
   'audit-recovered': [
-    ['info'], { ours: 'once at a start' },
+    ['info'],
     'what a crash left was put in order: records of `audit.memory` are on disk, open commands are `unknown`, torn bytes lie aside',
   ],
-  'audit-checkpoint': [['info'], { ours: 'by the clock: one each `audit.checkpoint_interval`, and one when segments are retired' }, 'the checkpoint as it was recorded', 'keep it elsewhere'],
-  'audit-retired': [['info'], 'client', 'old segments were removed'],
+  'audit-checkpoint': [['info'], 'the checkpoint as it was recorded', 'keep it elsewhere'],
+  'audit-retired': [['info'], 'old segments were removed'],
   'audit-not-tended': [
-    ['warn'], 'client',
+    ['warn'],
     'segments could not be compressed or retired; it is tried again',
     '`text` names the file: `dovegate audit verify`, or free the disk',
   ],
   'audit-unshipped': [
-    ['error'], 'receiver',
+    ['error'],
     'records were retired before every receiver had them (`audit.unshipped_max`)',
     'they are gone there; the gap shows in what it stored',
   ],
   'limits-not-rebuilt': [
-    ['warn'], { ours: 'once at a start' },
+    ['warn'],
     'not all of the last hour could be read at the start, so limits may be too lenient',
     '`dovegate audit verify`',
   ],
-  'ship-connected': [['info'], 'receiver', 'records go to a receiver'],
+  'ship-connected': [['info'], 'records go to a receiver'],
   'ship-away': [
-    ['error'], 'receiver',
+    ['error'],
     'records cannot be sent to a receiver. `type` is the code, `lag` the number of records that wait. Commands go on. The next line comes when the code changes',
     'mend certificate, name, or the receiver itself',
   ],
   'ship-missing': [
-    ['error'], 'receiver',
+    ['error'],
     'a receiver will never get some records: they were retired before, or are damaged',
     'they are gone there; the gap shows in what it stored',
   ],
   'ship-restarted': [
-    ['error'], 'receiver',
+    ['error'],
     'records are sent again: the journal is another one, or the receiver has lost what it had',
     '`dovegate audit verify`, and compare with what the receiver has',
   ],
   'audit-forked': [
-    ['error'], 'receiver',
+    ['error'],
     'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent. Commands go on',
     'find out who else writes it; then stop dovegate, move `audit.directory` away, start: a new journal begins',
   ],
   'ship-damaged': [
-    ['error'], 'receiver',
+    ['error'],
     'a file of the journal is damaged, so its records are not sent',
     '`dovegate audit verify`',
   ],
   'ship-position-failed': [
-    ['error'], 'receiver',
+    ['error'],
     'how far a receiver was served cannot be written; after a restart more is sent again',
     'make `state` writable',
   ],
   // the daemon itself
-  started: [['info'], { ours: 'once at a start' }, 'listeners are bound, commands are served'],
-  stopping: [['info'], { ours: 'once, at the end' }, 'new clients are not accepted; running commands may finish'],
-  stopped: [['info'], { ours: 'once, at the end' }, 'all sessions ended'],
-  operator: [['info'], { ours: 'operators and people who have signed in; each line has a record' }, 'an operator did something; `text` says who and what'],
-  reloaded: [['info'], { ours: 'a reload, which an operator asks for' }, 'a new configuration is served'],
+  started: [['info'], 'listeners are bound, commands are served'],
+  stopping: [['info'], 'new clients are not accepted; running commands may finish'],
+  stopped: [['info'], 'all sessions ended'],
+  operator: [['info'], 'an operator did something; `text` says who and what'],
+  reloaded: [['info'], 'a new configuration is served'],
   'reload-failed': [
-    ['error'], { ours: 'a reload, which an operator asks for' },
+    ['error'],
     'the configuration has problems, or could not be put in force; the old one is served',
     'correct what `text` says, reload again',
   ],
   'reload-unfinished': [
-    ['warn'], { ours: 'a reload, which an operator asks for' },
+    ['warn'],
     'the new configuration is in force, and a step after the switch failed',
     'look at what `text` says; a restart does the step again',
   ],
-  'restart-needed': [['warn'], { ours: 'a reload, which an operator asks for' }, 'a setting changed that is read at a start only', 'restart when it suits'],
+  'restart-needed': [['warn'], 'a setting changed that is read at a start only', 'restart when it suits'],
   'certificate-replaced': [
-    ['info'], { ours: 'files that an operator replaces' },
+    ['info'],
     "the files of a listener's certificate changed; new sessions get what they hold now, and those of an authority that is gone end",
   ],
   'certificate-kept': [
-    ['error'], { ours: 'files that an operator replaces' },
+    ['error'],
     "the files of a listener's certificate changed and cannot be used; the old one is kept",
     'put certificate and key there that belong together',
   ],
   'certificate-expires': [
-    ['warn', 'error'], { ours: 'by the clock: once a day' },
+    ['warn', 'error'],
     'the certificate of a listener or a backend, or of an authority of clients, ends soon, or has (error)',
     'renew it',
   ],
   'key-expires': [
-    ['warn', 'error'], { ours: 'by the clock: once a day' },
+    ['warn', 'error'],
     'a key of an HTTP listener ends soon, or has (error); `key` is its name',
     'make another one (`dovegate key new`), give its program that, and replace the hash',
   ],
   'configuration-warning': [
-    ['warn'], { ours: 'once at a start' },
+    ['warn'],
     'the configuration is served, and something in it is doubtful; `text` is what `check` prints',
     'as it says',
   ],
   'not-configured': [
-    ['error', 'warn'], { ours: 'by the clock: one each 10 s' },
+    ['error', 'warn'],
     'problems in the file at the start: clients of sockets from systemd are refused; of level warn: how many (`count`)',
     '`dovegate check`; a repaired file is served within 10 s, or by `dovegate reload`',
   ],
   configured: [
-    ['info'], { ours: 'once at a start' },
+    ['info'],
     'the configuration that had problems at the start is good now; the daemon goes into service',
   ],
-  'start-failed': [['error'], { ours: 'once at a start' }, 'it did not start', 'as `text` says'],
+  'start-failed': [['error'], 'it did not start', 'as `text` says'],
   'listen-failed': [
-    ['error'], { ours: 'once at a start' },
+    ['error'],
     'it did not start: a socket could not be made or taken',
     'as `text` says: path, rights, or who has it',
   ],
   'accept-failed': [
-    ['error'], 'stranger',
+    ['error'],
     'a listening socket had an error, or did not get its new mode or owner; it goes on as it was',
     'as `text` says; a reload tries mode and owner again. Missing descriptors show as `few-descriptors`',
   ],
   'admin-failed': [
-    ['error'], 'client',
+    ['error'],
     'an admin endpoint could not answer; commands are not touched',
     'as `text` says',
   ],
   'socket-unused': [
-    ['warn'], { ours: 'once at a start' },
+    ['warn'],
     'a socket that systemd handed over has no listener; clients of it wait for ever',
     'add the listener, or stop the socket unit',
   ],
   'few-descriptors': [
-    ['warn'], { ours: 'once at a start' },
+    ['warn'],
     'the listeners may have more sessions than the process may have descriptors',
     'raise `LimitNOFILE=`',
   ],
   'loop-stalled': [
-    ['warn'], 'client',
+    ['warn'],
     'nothing was served for `duration_ms`',
     'the machine is overloaded, or the process was stopped',
   ],
   'not-hardened': [
-    ['warn'], { ours: 'once at a start' },
+    ['warn'],
     'core dumps of the daemon could not be forbidden',
     'find out why; passwords would be in them',
   ],
   'close-failed': [
-    ['warn'], { ours: 'once, at the end' },
+    ['warn'],
     'something could not be closed at the end of the daemon; the rest was',
     'as `text` says',
   ],
   'internal-error': [
-    ['error'], { ours: 'it ends the daemon' },
+    ['error'],
     'a bug of ours: the daemon closes its journal and ends with exit code 70',
     'tell us, with this line',
   ],

@@ -4,12 +4,9 @@
 
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { type LogCode, logCodes } from './codes.js';
+import { causes, debugLinesMax, linesMax } from './causes.js';
+import type { LogCode } from './codes.js';
 
-/** Lines of one code and one source within a second. */
-export const linesMax = 20;
-/** The same of level debug, which an operator has asked for. */
-export const debugLinesMax = 1_000;
 const windowMs = 1_000;
 /** Codes times sources; beyond it all sources of a code count together. */
 const windowsMax = 1_024;
@@ -55,8 +52,7 @@ export class LineLimit {
 
   /** False: this line is only counted. */
   admit(code: LogCode, level: LogLevel, keys: LineSource): boolean {
-    const [, cause] = logCodes[code];
-    if (typeof cause === 'object') return true;
+    if (typeof causes[code] === 'object') return true;
     const nowMs = this.#clock.now();
     const window = this.#windowOf(code, level, sourceOf(keys), nowMs);
     if (nowMs - window.startedMs >= windowMs) {

@@ -287,7 +287,9 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
     case 'ship-missing': {
       const { kind, sink, from, to } = event;
       const why = 'they were removed before, or are damaged';
-      return write('error', { event: kind, sink, from, to },
+      return write(
+        'error',
+        { event: kind, sink, from, to },
         `${sink} will never get the records ${from} to ${to}: ${why}`,
       );
     }

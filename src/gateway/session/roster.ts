@@ -128,7 +128,7 @@ export class Roster {
   *[Symbol.iterator](): Iterator<RunningSession> {
     for (const { byPeer } of this.#listeners.values())
       for (const sessions of byPeer.values()) yield* sessions;
-    yield* [...this.#seats.keys()];
+    yield* this.#seats.keys();
   }
 
   /** False: it has none. */

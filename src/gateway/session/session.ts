@@ -31,6 +31,8 @@ import { PeerInput, SessionInput } from './session-input.js';
  * clients would notice a restart: the next process already waits for new connections.
  */
 const firstCommandMs = 1_000;
+/** How long an unauthenticated client may take to close its side after we have: the connection still takes a descriptor. */
+const unauthenticatedLingerMs = 1_000;
 /** A refused line that took longer has waited for something, which does not count as its work. */
 const workMsMax = 20;
 
@@ -236,8 +238,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       if (this.#isGreeted) this.#recordEnd(closedFor, text);
       const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
       observe({ kind: 'session-closed', listener, session, reason: closedFor, exchanges, text, isTold });
+      const cutMs = this.standing === 'known' ? undefined : unauthenticatedLingerMs;
+      const cut = cutMs && this.#context.clock.setTimer(cutMs, () => transport.close(closedFor, true));
       // `done` includes output that is still on its way.
       await transport.whenClosed();
+      if (cut) cut.cancel();
       this.#firstCommand?.cancel();
     }
   }

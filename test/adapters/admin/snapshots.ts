@@ -19,7 +19,9 @@ export const healthy: DaemonSnapshot = {
   uptimeMs: 60_000.4,
   state: 'serving',
   configHash: 'aa',
-  listeners: [{ name: 'support', address: 'unix:/run/support.sock', sessions: 2, unauthenticated: 0, sessionsMax: 200 }],
+  listeners: [
+    { name: 'support', address: 'unix:/run/support.sock', sessions: 2, unauthenticated: 0, sessionsMax: 200 },
+  ],
   backends: [backend('mail1'), backend('mail2')],
   routes: [
     { place: 'dovegate.yaml:9', backends: ['mail1'] },

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { causes, linesMax } from '../../../src/adapters/telemetry/causes.js';
 import { type LogCode, logCodes } from '../../../src/adapters/telemetry/codes.js';
-import { LineLimit, linesMax, type SuppressedLines } from '../../../src/adapters/telemetry/line-limit.js';
+import { LineLimit, type SuppressedLines } from '../../../src/adapters/telemetry/line-limit.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { runProgram } from '../../kit/program.js';
 
@@ -24,7 +25,7 @@ function open() {
 
 void test('each code of the table: limited, with the number of the others, or with a reason', async () => {
   for (const code of codes) {
-    const [, cause] = logCodes[code];
+    const cause = causes[code];
     const { clock, told, limit, written } = open();
     const lines = written(code, 1_000);
     await clock.advance(1_000);

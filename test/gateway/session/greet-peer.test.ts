@@ -331,7 +331,12 @@ void test('authorities of clients that change end who came by a certificate, wit
   const engine = open({ offer: () => now });
   engine.setAnswer(() => undefined);
   const login = async (user: string, password: string) => {
-    const most = { sessionsMax: 4, sessionsPerPeerMax: 4, unauthenticatedMax: 4, unauthenticatedPerPeerMax: 4 };
+    const most = {
+      sessionsMax: 4,
+      sessionsPerPeerMax: 4,
+      unauthenticatedMax: 4,
+      unauthenticatedPerPeerMax: 4,
+    };
     const listener = { ...engine.listener, ...most };
     const certificate = user === 'backup' ? shown : undefined;
     const client = await accept({ ...engine, listener }, '192.0.2.1', certificate);

@@ -147,10 +147,7 @@ void test('whoever logs in, or is taken out, is no candidate any more; a second 
   roster.update(session);
   roster.add('support', 'a', session);
   assert.equal(go(), session);
-  assert.equal(
-    roster.whoGivesWay('peer', 'support', 'a', () => true)?.session,
-    session,
-  );
+  assert.equal(roster.whoGivesWay('peer', 'support', 'a', () => true)?.session, session);
   session.standing = 'suspect';
   roster.update(session);
   assert.equal(roster.whoGivesWay('peer', 'support', 'a', () => true)?.session, session);
