@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
+import { networkOf } from '../../domain/identity/peer.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { peopleMax } from './page-sessions.js';
 
@@ -32,7 +33,7 @@ interface Kept {
 
 /**
  * The connections of the page. When there are too many, one of a stranger is closed for the new one, so that people who are signed in
- * never lose theirs; where all are people's, one of the person who has the most; where all have few, the new one is closed.
+ * never lose theirs: the oldest one of the network with most of them. Where all are people's, one of the person who has the most; where all have few, the new one is closed.
  */
 export class PageConnections {
   /** By the socket that HTTP runs over, in the order of their accept. */
@@ -40,7 +41,7 @@ export class PageConnections {
 
   accepted(plain: Socket, socket: Socket): void {
     if (this.#open.size >= pageConnectionsMax) {
-      const going = this.#leastWanted();
+      const going = this.#leastWanted(placeOf(plain.remoteAddress));
       if (going === undefined) {
         plain.destroy();
         return;
@@ -96,7 +97,8 @@ export class PageConnections {
     this.#open.clear();
   }
 
-  #leastWanted(): readonly [Socket, Kept] | undefined {
+  /** `newcomer`: the network that gets one more. */
+  #leastWanted(newcomer: string): readonly [Socket, Kept] | undefined {
     const byPerson = new Map<string | undefined, (readonly [Socket, Kept])[]>();
     for (const each of this.#open) {
       const { person } = each[1];
@@ -105,7 +107,9 @@ export class PageConnections {
       else own.push(each);
     }
     const [most = []] = [...byPerson.values()].toSorted((one, other) => other.length - one.length);
-    const those = byPerson.get(undefined) ?? (most.length > connectionsEach ? most : []);
+    const strangers = byPerson.get(undefined);
+    const those =
+      strangers === undefined ? (most.length > connectionsEach ? most : []) : ofCrowd(strangers, newcomer);
     return those.find(([, { running }]) => running.size === 0) ?? those[0];
   }
 
@@ -118,4 +122,26 @@ export class PageConnections {
     // A socket that was destroyed before may have told so already.
     if (socket.destroyed) this.#open.delete(socket);
   }
+}
+
+/** Those of the network with most of them; of equal networks the one with the oldest. */
+function ofCrowd(
+  strangers: readonly (readonly [Socket, Kept])[],
+  newcomer: string,
+): readonly (readonly [Socket, Kept])[] {
+  const byNetwork = new Map<string, (readonly [Socket, Kept])[]>();
+  for (const each of strangers) {
+    const network = placeOf(each[1].address);
+    const own = byNetwork.get(network);
+    if (own === undefined) byNetwork.set(network, [each]);
+    else own.push(each);
+  }
+  const countOf = ([network, own]: readonly [string, readonly unknown[]]): number =>
+    own.length + (network === newcomer ? 1 : 0);
+  const [crowd] = [...byNetwork].toSorted((one, other) => countOf(other) - countOf(one));
+  return crowd?.[1] ?? [];
+}
+
+function placeOf(address: string | undefined): string {
+  return address === undefined ? '' : networkOf(address);
 }

@@ -1,5 +1,6 @@
 // The page over real sockets: what of HTTP it takes, how long it waits for whom, and who gives way to whom.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -291,6 +292,29 @@ void test('strangers who fill all places give way to others, and never take the 
   // Silent ones are closed after some seconds.
   await until(() => closed === silent.length, 'all of them are closed');
   person.close();
+});
+
+void test('strangers of one address who fill all places take none from a stranger of another address', async (t) => {
+  const { port } = await open(t);
+  const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  t.after(() => other.destroy());
+  let answered = '';
+  other.on('data', (chunk: Buffer) => {
+    answered += chunk.toString('latin1');
+  });
+  other.write(`GET /api/me HTTP/1.1\r\n`);
+  await once(other, 'connect');
+  let closed = 0;
+  for (let count = 0; count < pageConnectionsMax + 20; count += 1) {
+    const socket = connect(port, '127.0.0.1')
+      .on('error', () => undefined)
+      .resume();
+    socket.once('close', () => (closed += 1));
+    t.after(() => void socket.destroy());
+  }
+  await until(() => closed >= 21, 'the oldest ones of the flood are closed');
+  other.write(`${host}\r\n`);
+  await until(() => answered.startsWith('HTTP/1.1 '), 'an answer for the other one');
 });
 
 // bounds.pageHeadMs, bounds.pageRequestMs, bounds.pageIdleMs
