@@ -40,6 +40,7 @@ Architecture: ${architecture}
 Maintainer: ${maintainer}
 Installed-Size: ${Math.ceil(bytes / 1024)}
 Depends: nodejs (>= ${nodeVersion}), ${libraries(stage)}, systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles
+Recommends: ca-certificates
 Suggests: dovecot-core
 Section: mail
 Priority: optional

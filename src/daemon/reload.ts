@@ -237,7 +237,7 @@ function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
   };
   attempt('the log', () => logResult(log, reloaded));
   if (lifecycle.at === 'serving') attempt('the service manager', () => parts.onReloaded(reloaded));
-  for (const text of [...failed])
+  for (const text of failed.slice())
     attempt('the log', () => log.report({ event: 'reload-unfinished', level: 'warn', text }));
   if (failed.length === 0) return reloaded;
   return { ...reloaded, unfinished: [...(reloaded.unfinished ?? []), ...failed] };

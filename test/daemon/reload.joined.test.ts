@@ -4,7 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Lifecycle } from '../../src/daemon/lifecycle.js';
 import { Reloader, type ReloadParts } from '../../src/daemon/reload.js';
+import { createServed } from '../../src/daemon/served.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { LoadedConfiguration } from '../../src/setup/configuration.js';
+import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
 const unused = (): never => assert.fail('a file with problems changes nothing');
 
@@ -16,6 +19,15 @@ function openReloader() {
   let finish = (): void => undefined;
   const lifecycle = new Lifecycle();
   lifecycle.become('serving');
+  const { settings } = parseSettings('/etc/dovegate.yaml', {
+    readText: () => memorySettings,
+    glob: () => [],
+    presetText: () => undefined,
+  });
+  assert.ok(settings !== undefined);
+  const numbers = { uidOf: () => undefined, gidOf: () => undefined };
+  const exchanges = { ...openMemoryEngine().context.exchanges(), retire: unused };
+  const now = createServed(settings, exchanges, numbers, new Map());
   const parts: ReloadParts = {
     load: () => {
       reads += 1;
@@ -29,11 +41,7 @@ function openReloader() {
     log: { report: () => undefined, setLevel: unused },
     journal: { keepPolicy: unused, append: unused },
     lifecycle,
-    served: {
-      // oxlint-disable-next-line typescript/consistent-type-assertions -- only its hash is read
-      now: { settings: { hash: 'served' } } as ReloadParts['served']['now'],
-      turnTo: unused,
-    },
+    served: { now, turnTo: unused },
     pools: { prepare: unused },
     listeners: { prepare: unused },
     certificates: { prepare: unused },

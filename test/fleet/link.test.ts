@@ -80,7 +80,14 @@ onEach('a server is taken only with its certificate, and takes only whom it know
   const [server] = good.servers;
   assert.ok(server !== undefined);
 
-  await fails(openNats({ ...good, caFile: undefined }), 'tls-failed', /authority that is not in `ca`/);
+  await fails(
+    openNats({ ...good, caFile: undefined }),
+    'tls-failed',
+    /not in the system's list of authorities/,
+  );
+  process.env['SSL_CERT_FILE'] = join(nats.folder, 'ca.pem');
+  await (await openNats({ ...good, caFile: undefined })).close();
+  delete process.env['SSL_CERT_FILE'];
   const otherCa = file('other.pem', stranger.certificatePem);
   await fails(openNats({ ...good, caFile: otherCa }), 'tls-failed', /authority that is not in `ca`/);
   await fails(openNats({ ...good, caFile: '/nowhere/ca.pem' }), 'tls-failed', /\/nowhere\/ca\.pem/);

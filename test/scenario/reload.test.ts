@@ -127,10 +127,10 @@ test('200 SIGHUPs and then a revocation by `dovegate reload`: at most three more
   const withAdmin = 'limits: { drain: 5s }\nadmin: { unix: admin.sock }';
   const gateway = await openGateway(t, { policy: policyOf('quota get'), more: withAdmin });
   const { daemon, client } = gateway;
-  const one = await client();
+  const asking = await client();
   const ask = async (): Promise<string> => {
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    return (await one.readReply()).status;
+    asking.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    return (await asking.readReply()).status;
   };
   assert.equal(await ask(), '+');
   for (let n = 0; n < 200; n += 1) {

@@ -246,7 +246,7 @@ export async function dial(
   try {
     connection = await library.connect(options);
   } catch (cause) {
-    throw faultOfDial(cause, placeOf(server));
+    throw faultOfDial(cause, placeOf(server), files.ca);
   }
   if (signal.aborted) {
     await connection.close();
@@ -255,7 +255,7 @@ export async function dial(
   return connection;
 }
 
-function faultOfDial(thrown: unknown, place: string): NatsFault {
+function faultOfDial(thrown: unknown, place: string, ca: string | undefined): NatsFault {
   const name = thrown instanceof Error ? thrown.name : '';
   const code = codeOf(thrown) || codeOf(thrown instanceof Error ? thrown.cause : undefined);
   if (name === 'AuthorizationError' || name === 'UserAuthenticationExpiredError') {
@@ -274,5 +274,6 @@ function faultOfDial(thrown: unknown, place: string): NatsFault {
   }
   const isEnd = code === '' || code === 'ECONNRESET' || code === 'EPIPE';
   const why = isEnd ? ended : (causes.get(code) ?? `the handshake failed (${code})`);
-  return new NatsFault('tls-failed', `no TLS with ${place}: ${why}`, thrown);
+  const said = ca === undefined ? why.replace('in `ca`', "in the system's list of authorities") : why;
+  return new NatsFault('tls-failed', `no TLS with ${place}: ${said}`, thrown);
 }

@@ -3,6 +3,7 @@
 
 import { userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
+import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import type { BackendSettings } from '../../domain/config/settings.js';
 import { Secret } from '../../domain/identity/credentials.js';
@@ -49,7 +50,8 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     transport.close('probed');
     const series = seriesOfBackend(backend.series, serverMinor);
     const ms = Math.max(1, Math.round(clock.now() - startMs));
-    const login = target.tls === 'off' ? '' : ' over TLS';
+    const list = backend.caFile === undefined ? `, trusted by ${systemListFile() ?? 'no list'}` : '';
+    const login = target.tls === 'off' ? '' : ` over TLS${list}`;
     const text = `Dovecot ${series} greeted in ${ms} ms${login}`;
     const leftMs = endsMs === undefined ? Number.POSITIVE_INFINITY : endsMs - clock.wallMs();
     if (leftMs < warnMs) {
