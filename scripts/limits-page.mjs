@@ -3,10 +3,12 @@ import { table } from '../dist/bounds/bounds.js';
 
 const head = `# Limits
 
-For an operator who asks what somebody can make the gate hold or do at most. \`node scripts/make-limits.mjs\` writes this page from the
-table that the code takes its limits from (\`src/bounds/\`). A value with the name of a setting is the default of that setting.
+For an operator who asks what somebody can make the gate hold or do at most. \`node scripts/make-limits.mjs\` writes this
+page from the table that the code takes its limits from (\`src/bounds/\`). A value with the name of a setting is the default
+of that setting.
 
-The last column names the source that enforces a limit, below \`src/\`, and a test that reaches it, below \`test/\`.
+The last column names the source that enforces a limit, below \`src/\`, and a test that reaches it, below \`test/\`. Where
+it names no test, none reaches the limit yet.
 `;
 
 const sections = {
@@ -26,9 +28,10 @@ const sections = {
 
 const tail = `## What can go wrong
 
-- **A limit is too low for you.** Change its setting. A limit without a setting protects other clients; report it if real work meets it.
-- **Memory grows all the same.** What is here adds up: sessions, upstreams and caches each have their own limit. Set \`MemoryMax=\` of the
-  unit above the sum that your settings permit.
+- **A limit is too low for you.** Change its setting. A limit without a setting protects other clients; report it if real
+  work meets it.
+- **Memory grows all the same.** What is here adds up: sessions, upstreams and caches each have their own limit. Set
+  \`MemoryMax=\` of the unit above the sum that your settings permit.
 `;
 
 function writtenValue({ value }) {

@@ -70,6 +70,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one dial',
     at: 'protocol/handshake/dial',
+    test: 'protocol/handshake/dial.script',
   },
   statusBytes: {
     value: 4096,
@@ -93,6 +94,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one log line',
     at: 'protocol/reply/reply',
+    test: 'protocol/reply/reply.log-line',
   },
   logLines: {
     value: 10_000,
@@ -228,6 +230,7 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one auth service',
     at: 'gateway/lookup/lookup',
+    test: 'gateway/lookup/lookup',
   },
   lookupBytes: {
     value: '6MiB',

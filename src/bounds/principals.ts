@@ -519,6 +519,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one record',
     at: 'gateway/command/exchange-records',
+    test: 'gateway/command/exchange-records',
   },
   ringBytes: {
     value: '16MiB',

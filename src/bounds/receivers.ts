@@ -109,6 +109,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one line',
     at: 'domain/fleet/chain',
+    test: 'domain/fleet/fleet',
   },
   fleetBlockBytes: {
     value: '1MiB',
@@ -132,6 +133,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
+    test: 'domain/fleet/fleet',
   },
   fleetRecent: {
     value: 512,
@@ -139,6 +141,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
+    test: 'domain/fleet/fleet',
   },
   fleetAwaited: {
     value: 16,
@@ -146,6 +149,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one journal',
     at: 'domain/fleet/chain',
+    test: 'domain/fleet/fleet',
   },
   fleetChains: {
     value: 32,
@@ -184,6 +188,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one host',
     at: 'domain/fleet/signatures',
+    test: 'domain/fleet/fleet',
   },
   fleetCheckpointBytes: {
     value: '8MiB',
@@ -191,6 +196,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one line',
     at: 'domain/fleet/checkpoint',
+    test: 'domain/fleet/fleet',
   },
   fleetSearched: {
     value: 1000,
@@ -348,6 +354,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one policy',
     at: 'adapters/journal/trail',
+    test: 'adapters/journal/trail.recent',
   },
   foundRecords: {
     value: 10_000,

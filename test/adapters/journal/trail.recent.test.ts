@@ -1,10 +1,11 @@
 // The newest segments back to a time: as many as hold it and no more, compressed and damaged ones too.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { findRecent } from '../../../src/adapters/journal/trail.js';
+import { findRecent, readPolicyText } from '../../../src/adapters/journal/trail.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { formatTime } from '../../../src/domain/audit/record.js';
 import { temporaryDirectory } from './reading.js';
 
@@ -67,4 +68,20 @@ void test('a segment that does not tell when it began is read, with the one befo
   writeFileSync(join(directory, '00000003.jsonl'), 'x\n');
   writeFileSync(join(directory, '00000002.jsonl.gz'), 'no gzip');
   assert.equal(await found(directory, nowMs - 2 * hour), '1234 0 whole');
+});
+
+// bounds.policyTextBytes
+void test('the text of a policy is read up to a limit', (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, 'policies'));
+  for (const [version, bytes] of [
+    ['a'.repeat(16), bounds.policyTextBytes],
+    ['b'.repeat(16), bounds.policyTextBytes + 1],
+  ] as const) {
+    writeFileSync(join(directory, 'policies', `${version}.yaml`), 'x'.repeat(bytes));
+    assert.equal(
+      readPolicyText(directory, version)?.length,
+      bytes > bounds.policyTextBytes ? undefined : bytes,
+    );
+  }
 });

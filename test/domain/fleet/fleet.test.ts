@@ -2,10 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeRecord } from '../../../src/domain/audit/encode.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { type Awaited, awaitRecord } from '../../../src/domain/fleet/chain.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import type { FleetOptions } from '../../../src/domain/fleet/fleet.js';
 import { findingKinds } from '../../../src/domain/fleet/shapes.js';
+import { judgeSignature } from '../../../src/domain/fleet/signatures.js';
 import {
   block,
   blocks,
@@ -631,4 +635,74 @@ void test('a message larger than any block is not read', () => {
   const found = takeAll(fleet, [{ ...first, body: Buffer.alloc(2 << 20, first.body) }]);
   assert.deepEqual(told(found), [['malformed', 'gate1', 1]]);
   assert.equal(fleet.records, 0);
+});
+
+/** The chains of a fleet as they would be saved. */
+function savedText(fleet: ReturnType<typeof fleetOf>): string {
+  return JSON.stringify(fleet.save());
+}
+
+// bounds.fleetRecent
+void test('so many hashes of the last records are kept', () => {
+  const gate = new PaperGate();
+  gate.exchanges(bounds.fleetRecent);
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines, 100));
+  const hash = (at: number): string => hashOf(gate.lines.at(-at)).slice(0, 32);
+  const text = savedText(fleet);
+  assert.ok(text.includes(hash(bounds.fleetRecent)));
+  assert.ok(!text.includes(hash(bounds.fleetRecent + 1)));
+});
+
+// bounds.fleetPolicies
+void test('so many policies of a journal are remembered', () => {
+  const gate = new PaperGate();
+  for (let each = 0; each < bounds.fleetPolicies + 5; each += 1) {
+    gate.admit(`A${each}`, { policy: `policy-${each}-` });
+    gate.end(`A${each}`);
+  }
+  const fleet = fleetOf();
+  takeAll(fleet, blocks(gate.lines, 100));
+  assert.equal(savedText(fleet).match(/policy-\d+-/g)?.length, bounds.fleetPolicies);
+});
+
+// bounds.fleetLineBytes
+void test('a line that is far too long is not read, though its hash is right', () => {
+  const gate = new PaperGate();
+  const long = `"time":"2026-11-20T08:00:00.000Z","event":"log","text":"${'x'.repeat(bounds.fleetLineBytes)}"`;
+  gate.lines.push(gate.ledger.seal(long));
+  assert.deepEqual(told(takeAll(fleetOf(), blocks(gate.lines, 100))), [['malformed', 'gate1', 3]]);
+});
+
+// bounds.fleetAwaited
+void test('so many checkpoints wait for their record; the highest stay', () => {
+  const all = new Map<number, Awaited>();
+  const awaited: Awaited = { hash: 'a', storedMs: started };
+  for (let seq = 1; seq <= bounds.fleetAwaited + 3; seq += 1) awaitRecord(all, seq, awaited);
+  assert.deepEqual([all.size, Math.min(...all.keys())], [bounds.fleetAwaited, 4]);
+});
+
+// bounds.fleetKeys
+void test('so many keys that a host names are trusted; the oldest goes first', () => {
+  const ledger = new Ledger('dovegate 1.0', key.secretPem, journal);
+  const keys: { listed: string; named: string[] } = { listed: key.key, named: [] };
+  const names = Array.from({ length: bounds.fleetKeys + 1 }, () => makeSignKey().key);
+  for (const name of names) {
+    const line = ledger.sealSigned({ ...ledger.checkpoint(started), next_key: name }).trimEnd();
+    assert.equal(judgeSignature(line, JSON.parse(line), keys).kind, 'vouches');
+  }
+  assert.deepEqual([keys.named.length, keys.named[0]], [bounds.fleetKeys, names[1]]);
+});
+
+// bounds.fleetCheckpointBytes
+void test('a checkpoint that is far too long is not read', () => {
+  const head = { host: 'gate1', journal, seq: 1, hash: 'ab'.repeat(32), storedMs: started };
+  const lineOf = (hosts: number): string => {
+    const heads = Array.from({ length: hosts }, () => head);
+    return signCheckpoint({ heads, findings: 0 }, undefined, key.secretPem, started).line;
+  };
+  const bytesEach = (lineOf(1_001).length - lineOf(1).length) / 1_000;
+  const hosts = Math.floor(bounds.fleetCheckpointBytes / bytesEach);
+  assert.notEqual(readCheckpoint(lineOf(hosts - 10)), undefined);
+  assert.equal(readCheckpoint(lineOf(hosts + 10)), undefined);
 });

@@ -2,6 +2,7 @@
 // arguments of a line that nobody could read.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
 import { recordedPeer } from '../../../src/gateway/command/context.js';
@@ -13,6 +14,7 @@ import {
   endedOf,
   formatPlace,
   logRecordOf,
+  redactedWords,
 } from '../../../src/gateway/command/exchange-records.js';
 import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import { RelayCount } from '../../../src/gateway/relay/relay.js';
@@ -237,4 +239,20 @@ void test('a place as people write it, and a peer under the names of the file', 
     exe_unproven: '/bin/x',
     unit_unproven: '/box/x.service',
   });
+});
+
+// bounds.secretDigests
+void test('so many secret words have a digest of their own, and the others one together', () => {
+  const made: string[] = [];
+  const words = Array.from({ length: bounds.secretDigests + 50 }, (_, at) => ({
+    text: `secret${at}`,
+    isSecret: true,
+    role: undefined,
+  }));
+  redactedWords(words, (value) => {
+    made.push(value);
+    return { hmac: value };
+  });
+  assert.equal(made.length, bounds.secretDigests + 1);
+  assert.equal(made.at(-1)?.split('\0').length, 50);
 });

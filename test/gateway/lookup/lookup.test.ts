@@ -609,3 +609,20 @@ void test('random events: answers are right or failures, and come in time', asyn
   }
   t.diagnostic([...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', '));
 });
+
+// bounds.lookupsRemembered
+void test('what is remembered is bounded by its number: the oldest answers go first', async () => {
+  const { service, lookup, finish } = open({ rememberedMax: 2 });
+  const ask = async (user: string): Promise<boolean> => {
+    const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
+    const answer = lookup.user(user);
+    await settle();
+    const isAsked = service.heard(0).length > before;
+    if (isAsked) service.reply(0, user, 'NOTFOUND');
+    await answer;
+    return isAsked;
+  };
+  for (const user of ['a', 'b', 'c']) assert.equal(await ask(user), true);
+  assert.deepEqual([await ask('c'), await ask('b'), await ask('a')], [false, false, true]);
+  await finish();
+});

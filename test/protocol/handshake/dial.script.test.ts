@@ -2,6 +2,7 @@
 // test/protocol; what daemon and library make of them, beside those.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { shakeHands } from '../../../src/protocol/handshake/dial.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
@@ -58,5 +59,12 @@ void test('an end, and what is no doveadm server', async () => {
   await assert.rejects(shaken(['VERSION\tsomething-else\t1\t0\n']), {
     code: 'version-unsupported',
     message: /no doveadm server/,
+  });
+});
+
+// bounds.greetingLineBytes
+void test('a line of the greeting without an end is given up', async () => {
+  await assert.rejects(shaken([`VERSION\t${'x'.repeat(bounds.greetingLineBytes)}`]), {
+    name: 'UpstreamFault',
   });
 });

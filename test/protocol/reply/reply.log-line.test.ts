@@ -32,6 +32,7 @@ void test('a type that is none is an error line with all of its text', () => {
   }
 });
 
+// bounds.logLineBytes
 void test('what is too long is cut, and the next line is whole again', () => {
   const bytes = Buffer.from('\x041234567\n\x0412345678\n\x03next\n');
   for (const { name, chunks } of chunkings(bytes)) {
