@@ -198,7 +198,7 @@ export function createAccountNames(clock: Clock, askDirectory: AskDirectory = as
   const known = new Map<number, { readonly name: Promise<string | undefined>; readonly askedMs: number }>();
   let questions = 0;
 
-  async function ask(uid: number): Promise<string | undefined> {
+  async function nameOf(uid: number): Promise<string | undefined> {
     questions += 1;
     const lines = await askDirectory(uid);
     questions -= 1;
@@ -214,7 +214,7 @@ export function createAccountNames(clock: Clock, askDirectory: AskDirectory = as
       const local = localUserName(uid);
       // A uid without a turn has no name now, and is asked for again when it comes again.
       if (local === undefined && questions >= questionsMax) return Promise.resolve(undefined);
-      const name = local === undefined ? ask(uid) : Promise.resolve(local);
+      const name = local === undefined ? nameOf(uid) : Promise.resolve(local);
       known.delete(uid);
       const [oldest] = known.keys();
       if (oldest !== undefined && known.size >= rememberedMax) known.delete(oldest);

@@ -186,7 +186,7 @@ test('a table holds its first rows up to the same limit', () => {
     () => undefined,
   );
   const cell = Buffer.alloc(1 << 20, 'x');
-  const cells = bounds.tableBytes / cell.length;
-  for (let n = 0; n < cells; n += 1) printer.cell(cell, true);
+  const count = bounds.tableBytes / cell.length;
+  for (let n = 0; n < count; n += 1) printer.cell(cell, true);
   assert.throws(() => printer.cell(cell, true), CommandFault);
 });

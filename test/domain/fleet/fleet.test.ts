@@ -648,7 +648,7 @@ void test('so many hashes of the last records are kept', () => {
   gate.exchanges(bounds.fleetRecent);
   const fleet = fleetOf();
   takeAll(fleet, blocks(gate.lines, 100));
-  const hash = (at: number): string => hashOf(gate.lines.at(-at)).slice(0, 32);
+  const hash = (back: number): string => hashOf(gate.lines.at(-back)).slice(0, 32);
   const text = savedText(fleet);
   assert.ok(text.includes(hash(bounds.fleetRecent)));
   assert.ok(!text.includes(hash(bounds.fleetRecent + 1)));
