@@ -76,7 +76,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'domain/audit': rule([], { public: ['encode', 'ledger', 'record'], builtins: ['crypto'] }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
-    public: ['export', 'run-ends', 'search', 'verify'],
+    public: ['export', 'search', 'verify'],
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/fleet': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail'], {
@@ -155,7 +155,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'adapters/journal': rule(
     ['ports', 'concurrency', 'domain/audit', 'domain/trail', 'gateway/outcome', 'adapters/host/native'],
     {
-      public: ['journal', 'run-end', 'segments', 'trail'],
+      public: ['journal', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),

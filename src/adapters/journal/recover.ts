@@ -26,7 +26,7 @@ import {
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Mark } from './handover.js';
-import { type KnownEnd, readEndLine } from './run-end.js';
+import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
   checkpointName,
   isSameFile,

@@ -11,7 +11,6 @@ import {
   fsyncSync,
   ftruncateSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -22,9 +21,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { isSignedBy, readClaim, readLink, unsignedLine } from '../../domain/audit/ledger.js';
+import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
 import { inflateStart } from './compressed.js';
+import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from './kept-end.js';
 import {
   checkpointName,
   fileName,
@@ -39,33 +39,6 @@ import {
   writeWhole,
 } from './segments.js';
 import { readLines } from './trail.js';
-
-/** The file in `state` with the last checkpoint, and a second line with what a start must know besides. */
-export const runEndName = 'audit-end.json';
-
-/** A checkpoint that was certainly on disk. */
-export interface KnownEnd {
-  /** Its line, without LF. */
-  readonly line: string;
-  readonly seq: number;
-  readonly hash: string;
-  readonly journal: string | undefined;
-  /** The oldest record that retention had left. */
-  readonly oldestSeq: number | undefined;
-  readonly key: string | undefined;
-  readonly nextKey: string | undefined;
-  /** It ends an orderly stop. */
-  readonly isStop: boolean;
-}
-
-/** What `state` says. */
-interface KeptEnd extends KnownEnd {
-  readonly directory: string;
-  /** A run began after it: records may follow. */
-  readonly hasBegun: boolean;
-  /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
-  readonly reportedSeq: number;
-}
 
 /** What a start knows of the end of the run before. */
 export interface RunEnd {
@@ -83,35 +56,6 @@ const appendedBytesMax = 64 << 20;
 /** Files with appended lines beside one segment at most; above that only length and hash are recorded. */
 const appendedFilesMax = 16;
 const chunkBytes = 1 << 20;
-
-/** The checkpoint in a line; undefined: it is none as it was written. */
-export function readEndLine(text: string | undefined): KnownEnd | undefined {
-  if (text === undefined) return undefined;
-  const link = readLink(Buffer.from(text));
-  const record = parseLine(text);
-  if (link === undefined || !link.isIntact || record === undefined) return undefined;
-  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action } = record;
-  if (key !== undefined && !isRightlySigned(text, key)) return undefined;
-  return {
-    line: text,
-    seq: link.seq,
-    hash: link.hash,
-    journal: wordOf(journal),
-    oldestSeq: typeof oldestSeq === 'number' ? oldestSeq : undefined,
-    key: wordOf(key),
-    nextKey: wordOf(nextKey),
-    isStop: record['event'] === 'checkpoint' && action === 'stop',
-  };
-}
-
-function wordOf(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined;
-}
-
-function isRightlySigned(text: string, key: unknown): boolean {
-  const signed = unsignedLine(text);
-  return typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
-}
 
 /** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
 export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined): RunEnd {
@@ -137,39 +81,6 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
 function journalIn(directory: string): string | undefined {
   const [first] = listSegments(directory);
   return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
-}
-
-function readKept(state: string): KeptEnd | undefined {
-  const [line, more = ''] = readIn(state, runEndName)?.split('\n') ?? [];
-  const end = readEndLine(line);
-  const { directory, has_begun: hasBegun, reported_seq: reportedSeq } = parseLine(more) ?? {};
-  if (end === undefined || typeof directory !== 'string') return undefined;
-  const reported = typeof reportedSeq === 'number' ? reportedSeq : 0;
-  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported };
-}
-
-/** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
-export function readStateCopy(
-  state: string,
-  directory: string,
-): { readonly file: string; readonly text: string } | undefined {
-  const kept = readKept(state);
-  return kept?.directory === directory ? { file: join(state, runEndName), text: kept.line } : undefined;
-}
-
-/** Writes the copy in `state`; never throws: the next checkpoint writes it again. */
-export function keepRunEnd(
-  state: string,
-  line: string,
-  { directory, hasBegun, reportedSeq }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq'>,
-): void {
-  const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
-  try {
-    mkdirSync(state, { recursive: true, mode: 0o700 });
-    writeWhole(state, runEndName, `${line}\n${more}\n`);
-  } catch {
-    // The copy beside the segments is there.
-  }
 }
 
 /** What a start found after the end of the run before. */

@@ -1,6 +1,7 @@
 // Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded
 // whatever lies there.
 
+import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -23,6 +24,7 @@ import {
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
 import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
+import { readStateCopy } from './kept-end.js';
 import { fileName, listSegments, readIn } from './segments.js';
 
 export type { Piece };
@@ -85,9 +87,10 @@ export interface Trail {
 
 /**
  * What is to be read: all segments of a directory in their order, or single files as they were given. Checkpoints are read
- * here, before any segment, so that one that is written meanwhile is never ahead of what is read. Throws a JournalFault.
+ * here, before any segment, so that one that is written meanwhile is never ahead of what is read. `state`: of the daemon, where it is
+ * known: the copy there counts, too. Throws a JournalFault.
  */
-export function findTrail(paths: readonly string[]): Trail {
+export function findTrail(paths: readonly string[], state?: string): Trail {
   const files: TrailFile[] = [];
   const kept: KeptCheckpoint[] = [];
   for (const path of paths) {
@@ -96,6 +99,8 @@ export function findTrail(paths: readonly string[]): Trail {
         for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
           kept.push({ file, text: readFileSync(join(path, file), 'utf8') });
         }
+        const copy = state === undefined ? undefined : readStateCopy(state, path);
+        if (copy !== undefined) kept.push(copy);
         for (const segment of listSegments(path)) {
           const { name, isCompressed } = segment;
           files.push({ path: join(path, fileName(segment)), name, isCompressed });
@@ -151,11 +156,13 @@ export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
 /** A longer text of a policy is not read. */
 const policyBytesMax = bounds.policyTextBytes;
 
-/** The text of a policy with this hash, as the journal keeps it; undefined: it does not, or the hash is none. */
+/** The text of a policy with this hash (SHA-256, hex), as the journal keeps it; undefined: it does not, or the text is another one. */
 export function readPolicyText(directory: string, version: string): string | undefined {
   if (!/^[0-9a-f]{16,128}$/.test(version)) return undefined;
   const text = readIn(join(directory, 'policies'), `${version}.yaml`);
-  return text === undefined || text.length > policyBytesMax ? undefined : text;
+  if (text === undefined || text.length > policyBytesMax) return undefined;
+  // Records name the hash and are signed; the file is not.
+  return createHash('sha256').update(text).digest('hex') === version ? text : undefined;
 }
 
 /** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */

@@ -11,6 +11,7 @@ import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/aud
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
+import { keepRunEnd, setBackRunEnd } from './kept-end.js';
 import { OpenSegment } from './open-segment.js';
 import {
   cutAfterMark,
@@ -23,9 +24,8 @@ import {
 } from './recover.js';
 import type { Frame, RingIdentity, RingReader } from './ring.js';
 import { createRing, dropRing, forgetRing, keepNote, type LeftRing, readLeftRing } from './ring-file.js';
-import { firstSeqIn, followRunEnd, keepRunEnd, readEndLine, readRunEnd } from './run-end.js';
+import { firstSeqIn, followRunEnd, readRunEnd } from './run-end.js';
 import {
-  checkpointName,
   type Held,
   holdFile,
   isSameFile,
@@ -253,11 +253,12 @@ export function createWriter(options: WriterOptions, journal: string) {
     const oldestSeq = leftSeq ?? tail.oldestSeq;
     const firstSeq = firstSeqIn(directory) ?? 0;
     const isBeginningRemoved = firstSeq > oldestSeq && firstSeq > end.reportedSeq;
-    reportedSeq = isBeginningRemoved ? firstSeq : end.reportedSeq;
+    ({ reportedSeq } = end);
     const names = { journal: tail.journal ?? known?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
     ledger.resume({ ...tail, ...names, seq, oldestSeq });
     // From now on records may follow it.
     if (stopLine !== undefined) keepEnd(stopLine, true);
+    if (isBeginningRemoved) reportedSeq = firstSeq;
     hasLedger = true;
     isBroken = false;
     const { segment } = tail;
@@ -480,8 +481,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     // Before anything is cut off: a start after a crash goes on from here.
     if (ring !== undefined) ring.tail = target.position;
     cutAfterMark(directory, target);
-    const set = readEndLine(readIn(directory, checkpointName)?.trimEnd());
-    if (set !== undefined && set.seq <= target.seq) keepEnd(set.line, false);
+    if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, journal: order.journal, open: left });

@@ -67,12 +67,12 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
 
 /** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */
 export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
-  return (await journalsOf(screen, places)).paths.map(trailAt);
+  return (await journalsOf(screen, places)).paths.map((path) => trailAt(path));
 }
 
-/** The trail of one place. Throws a CommandFault or a JournalFault where none is. */
-export function trailAt(path: string): Trail {
-  const trail = findTrail([path]);
+/** The trail of one place; `state`: of its daemon. Throws a CommandFault or a JournalFault where none is. */
+export function trailAt(path: string, state?: string): Trail {
+  const trail = findTrail([path], state);
   if (trail.files.length === 0 && trail.kept.length === 0) {
     throw new CommandFault(exitCodes.configuration, `${path} holds no journal`);
   }

@@ -5,7 +5,6 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfig } from '../../adapters/host/process.js';
-import { readStateCopy } from '../../adapters/journal/run-end.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
@@ -92,7 +91,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
-    const { files, kept } = trailWithState(directory, stateDirectory);
+    const { files, kept } = trailAt(directory, stateDirectory);
     const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, request);
     const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
@@ -137,7 +136,7 @@ export async function checkJournal(
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust = trustOf(screen, { key }, config, directory, signKeyFile);
-  const trail = trailWithState(directory, stateDirectory);
+  const trail = trailAt(directory, stateDirectory);
   const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq: undefined, faultsMax };
   const verdict = comparedWithSecret(await verifyTrail(trail, request), trust, directory);
   const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
@@ -149,13 +148,6 @@ export async function checkJournal(
     whose: trust.text.replace(/^ by /, ''),
     pathOf: (file) => byName.get(file) ?? join(directory, file),
   };
-}
-
-/** With the copy of the last checkpoint that lies in `state`, read before any segment. */
-function trailWithState(directory: string, state: string | undefined): Trail {
-  const copy = state === undefined ? undefined : readStateCopy(state, directory);
-  const trail = trailAt(directory);
-  return copy === undefined ? trail : { ...trail, kept: [...trail.kept, copy] };
 }
 
 /** Throws a CommandFault if it is not there. */

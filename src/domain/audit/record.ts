@@ -275,6 +275,12 @@ export function readWord(line: string, key: string): string | undefined {
   return end < 0 ? undefined : line.slice(at + open.length, end);
 }
 
+/** Whether a start writes such a record before its own. `head`: the first bytes of the line, which in one of a start have the outcome. */
+export function isOpening(event: string, head: string): boolean {
+  if (event === 'checkpoint' || event === 'clock' || event === 'start') return true;
+  return event === 'completion' && readWord(head, 'outcome') === 'unknown';
+}
+
 /** The whole line as an object; undefined: it is not one. */
 export function parseLine(text: string): Readonly<Record<string, unknown>> | undefined {
   try {

@@ -5,8 +5,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { createArgumentsCheck, type Link, readLink } from '../audit/ledger.js';
-import { type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
-import { isOpening } from '../trail/run-ends.js';
+import { isOpening, type LineHead, parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import type { BlockHead } from './block.js';
 import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
@@ -346,7 +345,7 @@ export class Chain {
     const { state } = this;
     if (event === 'stop') state.isStopped = true;
     else if (event === 'start') state.isStopped = false;
-    else if (state.isStopped && !isOpening(event, () => line.toString('latin1'))) {
+    else if (state.isStopped && !isOpening(event, line.toString('latin1', 0, headBytes))) {
       state.isStopped = false;
       const text = `record ${seq} and those after it were written after the gate had stopped, before it was started again; ${compare}`;
       this.#tell('journal-appended', seq, text, head);

@@ -1,22 +1,16 @@
 // Where a run of the daemon ends and the next one begins: after `stop` and its checkpoint only a start may follow, and every start names
-// the last record of the run before. Used by the verifier of one journal, and in part by that of many.
+// the last record of the run before.
 // The rule: before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left open, and what the
 // memory of the run before held. Anything else after a stop was written by another program.
 
 import type { Link } from '../audit/ledger.js';
-import { readWord } from '../audit/record.js';
+import { isOpening } from '../audit/record.js';
 import type { Fault, Place } from './checkpoints.js';
 
 type AppendedFault = Fault<'journal-appended'>;
 
 /** Hashes of the last records: more than a start writes before its own record, where few exchanges were open. */
 const recentMax = 512;
-
-/** Whether a start writes such a record before its own. `line`: the whole line, or as much of it as has the outcome. */
-export function isOpening(event: string, line: () => string): boolean {
-  if (event === 'checkpoint' || event === 'clock' || event === 'start') return true;
-  return event === 'completion' && readWord(line(), 'outcome') === 'unknown';
-}
 
 export function createRunEnds() {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
@@ -32,13 +26,13 @@ export function createRunEnds() {
     /** For each record that follows the one before. */
     take(
       event: string,
-      bytes: Buffer,
+      head: string,
       record: Readonly<Record<string, unknown>> | undefined,
       { seq, hash }: Link,
       place: Place,
     ): AppendedFault | undefined {
       let found: AppendedFault | undefined;
-      const isFirst = isOpening(event, () => bytes.toString('latin1'));
+      const isFirst = isOpening(event, head);
       if (event === 'start') found = compare(record ?? {}, place);
       else if (at !== 'running' && !isFirst) {
         const text = 'this record and those after it were written after the daemon had stopped';

@@ -244,7 +244,7 @@ export function createVerifier(options: TrailOptions) {
       if (record !== undefined) look(event, text, record, link);
       followStep(event);
       if (!isNext) return;
-      tellAppended(event, bytes, record, link);
+      tellAppended(event, head, record, link);
       checkpoints.compare(link.seq, link.hash, file, line);
       const unlike = argumentRecords.take(event, bytes, link);
       if (unlike !== undefined) fault({ kind: 'arguments', file, line, ...unlike });
@@ -439,11 +439,11 @@ export function createVerifier(options: TrailOptions) {
 
   function tellAppended(
     event: string,
-    bytes: Buffer,
+    head: string,
     record: Readonly<Record<string, unknown>> | undefined,
     link: Link,
   ): void {
-    const found = ends.take(event, bytes, record, link, { file, line, seq: link.seq });
+    const found = ends.take(event, head, record, link, { file, line, seq: link.seq });
     if (found !== undefined) fault(found);
   }
 

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { Found, Order, Report } from '../../../src/adapters/journal/handover.js';
-import { runEndName } from '../../../src/adapters/journal/run-end.js';
+import { runEndName } from '../../../src/adapters/journal/kept-end.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';

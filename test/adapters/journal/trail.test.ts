@@ -1,7 +1,9 @@
 // Verifying what really lies on the disk: plain and compressed segments, damage, what a start does about it.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -12,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { findTrail, readPieces, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { findTrail, readPieces, readPolicyText, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { genesisHash, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';
@@ -132,6 +134,18 @@ void test('pieces are whole lines, however the file is cut', async (t) => {
     text += bytes.toString();
   }
   assert.equal(text, lines.join(''));
+});
+
+void test('the text of a policy counts only if it has the hash that records name', (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, 'policies'));
+  const text = 'policy: support\n';
+  const version = createHash('sha256').update(text).digest('hex');
+  const path = join(directory, 'policies', `${version}.yaml`);
+  writeFileSync(path, text);
+  assert.equal(readPolicyText(directory, version), text);
+  writeFileSync(path, 'policy: everything\n');
+  assert.equal(readPolicyText(directory, version), undefined);
 });
 
 void test('a start notices that the tail was cut, says so, and keeps the checkpoint that tells', async (t) => {

@@ -1,0 +1,106 @@
+// The last checkpoint of a journal as it is kept in `state`, a second time: those who can write to the audit directory need not be able to
+// write there. Who verifies reads it, too.
+// The rule: a line counts only as it was written, with a right hash, and a right signature where it names a key.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js';
+import { parseLine } from '../../domain/audit/record.js';
+import { checkpointName, readIn, writeWhole } from './segments.js';
+
+/** The file in `state` with the last checkpoint, and a second line with what a start must know besides. */
+export const runEndName = 'audit-end.json';
+
+/** A checkpoint that was certainly on disk. */
+export interface KnownEnd {
+  /** Its line, without LF. */
+  readonly line: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly journal: string | undefined;
+  /** The oldest record that retention had left. */
+  readonly oldestSeq: number | undefined;
+  readonly key: string | undefined;
+  readonly nextKey: string | undefined;
+  /** It ends an orderly stop. */
+  readonly isStop: boolean;
+}
+
+/** What `state` says. */
+export interface KeptEnd extends KnownEnd {
+  readonly directory: string;
+  /** A run began after it: records may follow. */
+  readonly hasBegun: boolean;
+  /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
+  readonly reportedSeq: number;
+}
+
+/** The checkpoint in a line; undefined: it is none as it was written. */
+export function readEndLine(text: string | undefined): KnownEnd | undefined {
+  if (text === undefined) return undefined;
+  const link = readLink(Buffer.from(text));
+  const record = parseLine(text);
+  if (link === undefined || !link.isIntact || record === undefined) return undefined;
+  const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action } = record;
+  if (key !== undefined && !isRightlySigned(text, key)) return undefined;
+  return {
+    line: text,
+    seq: link.seq,
+    hash: link.hash,
+    journal: wordOf(journal),
+    oldestSeq: typeof oldestSeq === 'number' ? oldestSeq : undefined,
+    key: wordOf(key),
+    nextKey: wordOf(nextKey),
+    isStop: record['event'] === 'checkpoint' && action === 'stop',
+  };
+}
+
+export function wordOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function isRightlySigned(text: string, key: unknown): boolean {
+  const signed = unsignedLine(text);
+  return typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
+}
+
+export function readKept(state: string): KeptEnd | undefined {
+  const [line, more = ''] = readIn(state, runEndName)?.split('\n') ?? [];
+  const end = readEndLine(line);
+  const { directory, has_begun: hasBegun, reported_seq: reportedSeq } = parseLine(more) ?? {};
+  if (end === undefined || typeof directory !== 'string') return undefined;
+  const reported = typeof reportedSeq === 'number' ? reportedSeq : 0;
+  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported };
+}
+
+/** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
+export function readStateCopy(
+  state: string,
+  directory: string,
+): { readonly file: string; readonly text: string } | undefined {
+  const kept = readKept(state);
+  return kept?.directory === directory ? { file: join(state, runEndName), text: kept.line } : undefined;
+}
+
+/** Writes the copy in `state`; never throws: the next checkpoint writes it again. */
+export function keepRunEnd(
+  state: string,
+  line: string,
+  { directory, hasBegun, reportedSeq }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq'>,
+): void {
+  const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
+  try {
+    mkdirSync(state, { recursive: true, mode: 0o700 });
+    writeWhole(state, runEndName, `${line}\n${more}\n`);
+  } catch {
+    // The copy beside the segments is there.
+  }
+}
+
+/** Where records after a mark were cut off: a copy that names a later one is replaced by the checkpoint beside the segments. */
+export function setBackRunEnd(state: string, directory: string, markSeq: number): void {
+  const kept = readKept(state);
+  const beside = readEndLine(readIn(directory, checkpointName)?.trimEnd());
+  if (kept === undefined || kept.directory !== directory || kept.seq <= markSeq) return;
+  if (beside !== undefined && beside.seq <= markSeq) keepRunEnd(state, beside.line, kept);
+}
