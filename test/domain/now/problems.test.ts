@@ -393,3 +393,15 @@ void test('the state keeps since when it is; a change that nobody looked at begi
   standing.judge('serving', [], 3_000);
   assert.equal(standing.sinceMs, 3_000);
 });
+
+void test('what a start found in the journal is shown until the next one, and degrades nothing', () => {
+  const found = find({ journal: { ...journal, isDamaged: true, isAppended: true } });
+  assert.deepEqual(
+    found.map(({ code, isDegrading }) => [code, isDegrading]),
+    [
+      ['audit-damaged', false],
+      ['journal-appended', false],
+    ],
+  );
+  for (const { text, try: ask = '' } of found) assert.match(`${text} ${ask}`, /At the start.*audit verify/);
+});
