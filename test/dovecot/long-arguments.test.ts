@@ -16,7 +16,8 @@ for (const release of releasesAsked()) {
     const lab = await openRealDovecot(t, release);
     if ('skip' in lab) return t.skip(lab.skip);
     const gateway = await openRealGateway(t, lab, {
-      allow: ['mailbox create', 'mailbox delete', 'flags add', '{ command: kick, masks: true }'],
+      allow: ['mailbox create', 'mailbox delete', 'flags add', 'kick', 'auth cache flush'],
+      more: 'server_commands: { kick: mail1, auth cache flush: mail1 }',
     });
     const { daemon } = gateway;
     const create = await gateway.doveadm(['mailbox', 'create', '-u', alice, target, 'Payroll-2027']);
@@ -45,6 +46,19 @@ for (const release of releasesAsked()) {
       uids,
     ]);
     assert.equal(flagged.exit, 0, flagged.stderr);
+    const people = Array.from(
+      { length: 90 },
+      (_, at) => `invented-person-with-a-long-name-${at}@example.org`,
+    );
+    const client = await gateway.client({ minor: 4 });
+    for (const command of ['kick', 'auth cache flush']) {
+      client.sendCommand({
+        user: '',
+        fields: [command, ...people, 'zoe@example.org', ...people.slice(0, 5)],
+      });
+      await client.readReply();
+    }
+    client.close();
     const records = await gateway.finish();
 
     const admissions = records.filter(({ record }) => record['event'] === 'admission');
@@ -76,6 +90,30 @@ for (const release of releasesAsked()) {
       Object(JSON.parse(String(flags.stdout))).args.includes(uids),
       'the set of messages is recorded whole',
     );
+    const users = await runWarm(['audit', 'search', directory, '--user', 'zoe@example.org', '--json']);
+    const named = String(users.stdout)
+      .split('\n')
+      .flatMap((line) => (line === '' ? [] : [Object(JSON.parse(line))]));
+    assert.deepEqual(
+      named.map(({ command, users: touched }) => [command, touched.includes('zoe@example.org')]),
+      [
+        ['kick', true],
+        ['auth cache flush', true],
+      ],
+    );
+    const nobody = await runWarm(['audit', 'search', directory, '--user', 'nobody@example.org', '--json']);
+    assert.equal(String(nobody.stdout), '');
+    const proof = await runWarm([
+      'audit',
+      'export',
+      directory,
+      '--with-proof',
+      '--key',
+      `${directory}/key.pub`,
+      '--command',
+      'mailbox delete',
+    ]);
+    assert.ok(/^\* .*"event":"arguments".*Payroll-2026/m.test(String(proof.stdout)), proof.text.slice(-300));
     const verified = await runWarm(['audit', 'verify', directory, '--unsigned']);
     assert.equal(verified.exit, 0, verified.text);
   });
