@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
+import { encodeBody, encodeRecord } from '../../../src/domain/audit/encode.js';
+import { type AuditRecord, isOwnRecord, type JournalRecord } from '../../../src/domain/audit/record.js';
 import { Limiter, limitAsks } from '../../../src/domain/policy/terms.js';
 import { createSpent } from '../../../src/domain/review/spent.js';
 import { settingsOf, sound } from '../config/sound.js';
@@ -30,7 +30,8 @@ function exchange(id: string, sent: Sent, isSent: boolean | undefined = true, se
 }
 
 function textOf(lines: readonly Line[]): Buffer {
-  return Buffer.from(lines.map((line, at) => `{"seq":${at + 1},${encodeBody(line)}}\n`).join(''));
+  const bodies = lines.flatMap((line) => (isOwnRecord(line) ? encodeBody(line) : encodeRecord(line)));
+  return Buffer.from(bodies.map((body, at) => `{"seq":${at + 1},${body}}\n`).join(''));
 }
 
 interface At {
@@ -95,6 +96,13 @@ void test('by the policy as it is now; what cannot be judged again counts by the
     sound.replace('[quota get]', '[quota get, who, { command: expunge, content: true, limit: 3/hour }]'),
   );
   assert.equal(left(lines, { settings: moved }), 2);
+  const set = Array.from({ length: 3000 }, (_, at) => 900_001 + at).join(',');
+  const padded = { ...expunge, words: ['expunge', 'mailbox', 'Trash', 'uid', set] };
+  assert.equal(
+    left(exchange('A', padded), { settings: moved }),
+    2,
+    'its arguments are in records of their own',
+  );
   const words = ['expunge', 'mailbox', 'Trash', 'subject', 'x'.repeat(20_000)];
   assert.equal(left(exchange('A', { ...expunge, words })), 2, 'its arguments were cut');
   const gone = settingsOf(
