@@ -148,7 +148,7 @@ const meanings = {
   'limits.queue_timeout': 'how long a command waits for an upstream',
   'limits.reply_idle': 'longest pause within a reply',
   'limits.client_stall': 'a client that takes no byte for so long is closed',
-  'limits.min_rate': 'bytes a second of a client that holds an upstream while others wait',
+  'limits.min_rate': 'bytes a second of a client that others wait for; it rises after 5 s',
   'limits.log_lines': 'log lines of one command that are handed on and recorded',
   'limits.handshake': 'from the accept to the end of the login',
   'limits.drain': 'time for running commands when the daemon stops',

@@ -1,4 +1,4 @@
-// Which transfers are ended so that principals that have waited long get an upstream. Pure.
+// Which principals that have waited long are due an upstream, and which transfers are ended for them. Pure.
 // Several accounts of one place (a UNIX user, an address: `origin`) count as one against other places: the upstreams are shared out
 // evenly among the places that hold or wait, and what a place holds evenly among its principals. The rules: a lease ends only where its
 // place, or for a waiter of the same place its principal, holds more than its share; one lease for each waiting principal at
@@ -52,50 +52,51 @@ export interface Sharing<H extends Holding, C extends Claim> {
   readonly isOfUse: (held: H, isFresh: boolean) => boolean;
 }
 
-/** The leases to end now, each with the waiter that it is ended for; the first waiter to be served first. */
-export function leasesToEnd<H extends Holding, C extends Claim>(
-  sharing: Sharing<H, C>,
-): { held: H; claim: C }[] {
-  const { nowMs, claims, leased } = sharing;
+/** A waiter that is due an upstream, as others hold more than their share. `held`: the lease to end for it; undefined: not now. */
+export interface Due<H extends Holding, C extends Claim> {
+  readonly claim: C;
+  readonly held: H | undefined;
+}
+
+/** The waiters that are due an upstream; the first of them is to be served first. One for each principal. */
+export function dueClaims<H extends Holding, C extends Claim>(sharing: Sharing<H, C>): Due<H, C>[] {
+  const { nowMs, claims } = sharing;
   const late = claims.filter(({ sinceMs }) => nowMs - sinceMs >= patienceMs);
   if (late.length === 0) return [];
   const shares = new Shares(sharing);
-  const ending: { held: H; claim: C }[] = [];
-  const helped = new Set<string>();
+  const due = new Map<string, Due<H, C>>();
   // Places that hold nothing come first: accounts of one place that wait together have waited no longer than it may.
   const order = late.toSorted(
     (one, other) =>
       shares.ofOrigin(one.origin) - shares.ofOrigin(other.origin) || one.sinceMs - other.sinceMs,
   );
+  const free = new Set(sharing.leased);
   for (const claim of order) {
-    if (helped.has(claim.principal)) continue;
-    const free = leased.filter((held) => ending.every((each) => each.held !== held));
-    const held = choose(sharing, shares, claim, free);
+    if (due.has(claim.principal)) continue;
+    const above = [...free].filter(({ holder }) => holder !== undefined && shares.isAbove(holder, claim));
+    const useful = above.filter((held) => sharing.isOfUse(held, claim.isFresh));
+    if (useful.length === 0) continue;
+    const held = choose(sharing, shares, claim, useful);
+    due.set(claim.principal, { claim, held });
     if (held?.holder === undefined) continue;
-    helped.add(claim.principal);
-    ending.push({ held, claim });
+    free.delete(held);
     shares.move(held.holder, claim);
   }
-  return ending;
+  return [...due.values()];
 }
 
+/** Of the leases above their share, the one to end now. */
 function choose<H extends Holding, C extends Claim>(
-  { nowMs, minRateBytes, isOfUse }: Sharing<H, C>,
+  { nowMs, minRateBytes }: Sharing<H, C>,
   shares: Shares,
   claim: C,
-  leased: readonly H[],
+  above: readonly H[],
 ): H | undefined {
   const demanded = demandedRate(minRateBytes, nowMs - claim.sinceMs);
-  const above = leased.filter(
-    (held) =>
-      held.holder !== undefined &&
-      held.pace.transfer !== undefined &&
-      isOfUse(held, claim.isFresh) &&
-      shares.isAbove(held.holder, claim),
-  );
+  const transfers = above.filter(({ pace }) => pace.transfer !== undefined);
   // A place that has too little takes from others first, not from its own.
-  const others = above.filter(({ holder }) => holder?.origin !== claim.origin);
-  return (others.length > 0 ? others : above)
+  const others = transfers.filter(({ holder }) => holder?.origin !== claim.origin);
+  return (others.length > 0 ? others : transfers)
     .filter(({ pace }) => {
       if (pace.transfer === undefined || nowMs - pace.transfer.startMs < transferMinMs) return false;
       return pace.isMoving && (pace.speed < demanded || demanded === Number.POSITIVE_INFINITY);

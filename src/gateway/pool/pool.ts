@@ -14,7 +14,7 @@ import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
 import { FairQueue } from './fair-queue.js';
-import { leasesToEnd } from './fair-share.js';
+import { dueClaims } from './fair-share.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
@@ -367,12 +367,12 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (ended === 0) this.#shareOut(nowMs);
   }
 
-  /** Ends transfers above their share for principals that have waited long. */
+  /** Gives principals that have waited long the next turns, and ends transfers above their share for them. */
   #shareOut(nowMs: number): void {
     // With room, or a dial that no waiter was promised, an upstream comes anyway; without dials an ended lease brings none.
     if (this.hasRoom || !this.#dials.isAllowed || this.#dials.count > this.#queue.promisedCount) return;
     const { connections, minRateBytes } = this.#options.limits;
-    const ending = leasesToEnd({
+    const due = dueClaims({
       nowMs,
       connections,
       minRateBytes,
@@ -381,10 +381,10 @@ export class Pool implements DialsOwner, WaiterOwner {
       claims: this.#queue.firsts,
       isOfUse: (upstream, isFresh) => this.#isOfUse(upstream, isFresh),
     });
-    for (const { held } of ending) if (held.holder !== undefined) this.#queue.postpone(held.holder.principal);
-    // The upstream that replaces it is for the waiter that it was ended for, whatever the turns are.
-    for (const { claim } of ending.toReversed()) this.#queue.advance(claim.principal);
-    for (const { held } of ending) held.pace.yieldLease(minRateBytes);
+    for (const { held } of due) if (held?.holder !== undefined) this.#queue.postpone(held.holder.principal);
+    // The next upstreams are for these, whatever the turns are: many accounts of one place would be served before.
+    for (const { claim } of due.toReversed()) this.#queue.advance(claim.principal);
+    for (const { held } of due) held?.pace.yieldLease(minRateBytes);
   }
 
   /** Whether the end of this lease would let a waiter of that kind be served. */
