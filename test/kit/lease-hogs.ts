@@ -109,10 +109,14 @@ export function openHog(owner: Owner, place: HogPlace, kind: HogKind, comesAgain
       // On a busy machine timers are late, and the rate is kept all the same.
       const seconds = (performance.now() - beforeMs) / 1000;
       beforeMs += seconds * 1000;
-      if (isGreeted && sendBytes > 0) one.write(textOf(sendBytes * seconds));
+      // One that waits for its upstream is not read, and must not fill the memory here.
+      if (isGreeted && sendBytes > 0 && one.writableLength < leadBytes)
+        one.write(textOf(sendBytes * seconds));
       // A save may be answered, which is how its end shows.
       budget = isSave ? Number.POSITIVE_INFINITY : budget + readBytes * seconds;
-      while (isGreeted && budget >= 1) {
+      // The greeting has a reader of its own.
+      if (!isGreeted) budget = 0;
+      while (budget >= 1) {
         const bytes: unknown = one.read(Math.min(one.readableLength, Math.floor(budget)) || 1);
         if (!Buffer.isBuffer(bytes)) break;
         budget -= bytes.length;
