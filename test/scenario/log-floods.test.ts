@@ -118,7 +118,7 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
   const held = net.connect(unix('small.sock'));
   t.after(() => held.destroy());
   await bounded('refused connections', 'session-refused', () =>
-    visits(300, unix('small.sock'), () => version),
+    visits(300, unix('small.sock'), () => `${version}\ta@example.org\tquota get\n`),
   );
   await bounded('broken TLS handshakes', 'login-failed', () =>
     visits(300, tcp(panel), () => 'GET / HTTP/1.1\r\n\r\n'),

@@ -128,26 +128,25 @@ void test('who comes by TCP and is turned away is gone at once: nobody counts wh
   await settle();
 });
 
-void test('silent strangers of many addresses do not keep out who logged in from his lately', async () => {
+void test('silent strangers of many addresses keep nobody out, and take no place from an address where somebody logged in lately', async () => {
   const guard = createLoginGuard(createFakeClock());
   const account = { name: 'robot', policy: 'support', passwordHash: undefined };
   const logins = new Logins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const engine = openMemoryEngine({ access: () => access });
-  const listener = { ...engine.listener, sessionsMax: 2 };
+  const listener = { ...engine.listener, unauthenticatedMax: 2 };
   const serve = (address: string) => {
     const { transport } = createMemoryTransport();
     engine.service.serve(listener, transport, { listener: 'support', address });
     return transport;
   };
   const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
-  assert.equal(serve('192.0.2.3').closedFor, 'sessions-limit');
+  const all = () => [...strangers, known].map(({ closedFor }) => closedFor);
   logins.byCertificate({ names: ['robot'], keyPin: '', authorities: [] }, '192.0.2.3');
-  assert.equal(serve('192.0.2.3').closedFor, undefined);
-  assert.deepEqual(
-    strangers.map(({ closedFor }) => closedFor),
-    ['sessions-limit', undefined],
-  );
+  const known = serve('192.0.2.3');
+  assert.deepEqual(all(), ['sessions-limit', undefined, undefined]);
+  for (const address of ['192.0.2.4', '192.0.2.5']) assert.equal(serve(address).closedFor, undefined);
+  assert.deepEqual(all(), ['sessions-limit', 'sessions-limit', undefined]);
   engine.service.cut();
   await settle();
 });
@@ -157,7 +156,8 @@ void test('who must log in is served in the turn of its network, as long as ther
   const logins = new Logins('support', [], guard);
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const engine = openMemoryEngine({ access: () => access });
-  const { service, listener } = engine;
+  const { service } = engine;
+  const listener = { ...engine.listener, unauthenticatedMax: 2_000, unauthenticatedPerPeerMax: 2_000 };
   const served: string[] = [];
   const arrive = (address: string): boolean => {
     const turn = service.turnOf(listener, address);
@@ -177,6 +177,21 @@ void test('who must log in is served in the turn of its network, as long as ther
   await service.drain();
   assert.equal(arrive('192.0.2.1'), false);
   assert.equal(service.turnOf({ ...listener, context: engine.context }, undefined), undefined);
+});
+
+void test('no more of an address, or of a listener, wait for their turn than may be unauthenticated', () => {
+  const logins = new Logins('support', [], createLoginGuard(createFakeClock()));
+  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ access: () => access });
+  const listener = { ...engine.listener, unauthenticatedMax: 6, unauthenticatedPerPeerMax: 4 };
+  const waits = (address: string): boolean => {
+    const turn = engine.service.turnOf(listener, address);
+    void turn?.then(() => undefined);
+    return turn !== undefined;
+  };
+  const from = (address: string) => Array.from({ length: 5 }, () => waits(address));
+  assert.deepEqual(from('192.0.2.1'), [true, true, true, true, false]);
+  assert.deepEqual(from('192.0.2.2'), [true, true, false, false, false]);
 });
 
 void test('whom no policy takes gets no session; a flood of them is one record', async () => {
@@ -249,7 +264,10 @@ void test('each listener has its own count', async () => {
     peer.send('VERSION\tdoveadm-server\t1\t2\n\ta@example.org\tquota get\n');
   }
   await settle();
-  assert.deepEqual(Object.fromEntries(engine.service.sessionsByListener()), { support: 2, billing: 1 });
+  assert.deepEqual(Object.fromEntries(engine.service.sessionsByListener()), {
+    support: { known: 2, unauthenticated: 0 },
+    billing: { known: 1, unauthenticated: 0 },
+  });
   assert.deepEqual(
     clients.map(({ transport }) => transport.closedFor),
     [undefined, 'sessions-limit'],
