@@ -180,6 +180,7 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
     lost: 0,
     unsyncedMs: 0,
     freeBytes: undefined,
+    filling: undefined,
     memory: undefined,
     whyNoMemory: undefined,
   } as const;

@@ -227,6 +227,7 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       lost,
       unsyncedMs,
       freeBytes: running.freeBytes(),
+      filling: journal.filling,
       memory: whyNoMemory === undefined ? running.memoryFile : undefined,
       whyNoMemory,
     },

@@ -261,7 +261,9 @@ function isSame(one: Troubling, other: Troubling): boolean {
 
 /** Nothing was sent anywhere when its record could not be written. */
 function placeOf({ backend, error }: ExchangeEnded): string | undefined {
-  return error === 'audit-failed' || error === 'audit-reserve' ? undefined : backend;
+  return error === 'audit-failed' || error === 'audit-reserve' || error === 'audit-share'
+    ? undefined
+    : backend;
 }
 
 function rowOf(event: Troubling, atMs: number): TroubleRow {

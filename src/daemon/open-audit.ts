@@ -245,6 +245,8 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
         log.report({ event: 'audit-reserve', level: 'error', text });
       }
       return;
+    case 'filling':
+      return reportFilling(log, event.filling);
     case 'memory-gone':
       return reportNoMemory(log, event.text, 'warn');
     case 'not-tended':
@@ -266,6 +268,19 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
     default:
       return event satisfies never;
   }
+}
+
+function reportFilling(log: Log, { isFilling, youngBytes, bytesMax, largest }: OpenJournal['filling']): void {
+  if (!isFilling) {
+    const text = 'young records leave room in the journal again, and nobody is refused for them';
+    return log.report({ event: 'audit-filling', level: 'info', text });
+  }
+  const percent = (share: number): string => `${Math.round(100 * share)} %`;
+  const names = largest.map(({ principal, share }) => `${principal} (${percent(share)})`).join(', ');
+  const who =
+    names === '' ? 'who wrote them is not known' : `the largest writers are refused first: ${names}`;
+  const text = `records younger than audit.keep_min fill ${percent(youngBytes / bytesMax)} of audit.max_size; ${who}`;
+  log.report({ event: 'audit-filling', level: 'warn', text });
 }
 
 /** The private key that signs the journal; `key` is base64 of its public half, as records name it; `isNew`: it was made just now. */

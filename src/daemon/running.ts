@@ -97,6 +97,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       isDamaged: journal.found.damage !== undefined || journal.found.isBeginningRemoved,
       isAppended: journal.found.appended !== undefined,
       directory: settings.audit.directory,
+      filling: fillingOf(journal),
     },
     sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({
       name,
@@ -109,6 +110,11 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     keys: keys.shown(),
     ...watch.facts(),
   };
+}
+
+function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal']['filling'] {
+  const { isFilling, youngBytes, bytesMax, largest } = filling;
+  return isFilling ? { share: youngBytes / bytesMax, largest } : undefined;
 }
 
 function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFacts['backends'][number] {

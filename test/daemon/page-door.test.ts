@@ -61,6 +61,7 @@ function desk({ people = usual, handlers = {}, append, authorities }: DeskOption
     state: 'writable',
     refusal: undefined,
     space: 'normal',
+    isOverShare: () => false,
   } as const;
   const floods = createFloodWatch({
     clock,

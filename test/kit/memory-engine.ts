@@ -103,6 +103,8 @@ export interface MemoryEngine {
   setJournal(mode: 'take' | 'hold' | 'refuse'): void;
   /** Whether the journal has only its reserve left; default `normal`. */
   setSpace(space: Journal['space']): void;
+  /** Whose records fill the journal; default nobody's. */
+  setOverShare(principals: readonly string[]): void;
   /** A session with a client that has announced this minor; undefined: it has said nothing yet. */
   client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
   /** Drops what it has kept of records, events and commands. */
@@ -151,6 +153,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let answer: Answer = emptyReply;
   let mode: 'take' | 'hold' | 'refuse' = 'take';
   let space: Journal['space'] = 'normal';
+  let overShare: readonly string[] = [];
   let held: (() => void)[] = [];
   let hurries = 0;
 
@@ -198,6 +201,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     get space() {
       return space;
     },
+    isOverShare: (principal) => overShare.includes(principal),
   };
   const connect: typeof dialler.connect = async (address, signal) =>
     wrap('upstream', await dialler.connect(address, signal));
@@ -283,6 +287,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       const waiting = held;
       held = [];
       for (const resolve of waiting) resolve();
+    },
+    setOverShare(principals) {
+      overShare = principals;
     },
     setSpace(next) {
       space = next;

@@ -127,6 +127,34 @@ const cases: readonly Case[] = [
     labels: here,
   },
   {
+    alert: 'DovegateAuditJournalFilling',
+    series: {
+      [`dovegate_audit_young_bytes{${host}}`]: '700x4 850x20',
+      [`dovegate_audit_max_bytes{${host}}`]: '1000x24',
+    },
+    quiet: '1m',
+    fires: '1m15s',
+    labels: here,
+    value: '85%',
+  },
+  {
+    alert: 'DovegateAuditJournalFilling',
+    series: {
+      [`dovegate_audit_young_bytes{${host}}`]: '790x20',
+      [`dovegate_audit_max_bytes{${host}}`]: '1000x20',
+    },
+    fires: undefined,
+    labels: here,
+  },
+  {
+    alert: 'DovegateAuditLargestWriters',
+    series: { [`dovegate_audit_writer_share{${host},principal="jobs@jobs"}`]: '_x4 0.9x20' },
+    quiet: '1m',
+    fires: '1m15s',
+    labels: { ...here, principal: 'jobs@jobs' },
+    value: '90%',
+  },
+  {
     alert: 'DovegateAuditDiskFilling',
     series: { [`dovegate_audit_free_bytes{${host}}`]: '5000000000-20000000x50' },
     step: '5m',

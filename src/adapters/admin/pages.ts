@@ -42,6 +42,16 @@ export interface DaemonSnapshot {
     readonly unsyncedMs: number;
     /** Of its file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
+    /** How full it is with records that must not be removed yet; undefined: not known. */
+    readonly filling?:
+      | {
+          readonly youngBytes: number;
+          /** Infinity: not known yet. */
+          readonly bytesMax: number;
+          /** The largest writers while it fills, and their shares of these records. */
+          readonly largest: readonly { readonly principal: string; readonly share: number }[];
+        }
+      | undefined;
     /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
     readonly memory: string | undefined;
     /** Why they do not; undefined: they do. */
@@ -243,6 +253,12 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       lost: journal.lost,
       unsynced_ms: Math.round(journal.unsyncedMs),
       free_bytes: journal.freeBytes,
+      young_bytes: journal.filling?.youngBytes,
+      max_bytes: knownBytes(journal.filling?.bytesMax),
+      largest_writers: journal.filling?.largest.map(({ principal, share }) => ({
+        principal,
+        share: Math.round(1000 * share) / 1000,
+      })),
       memory: journal.memory,
       memory_fault: journal.whyNoMemory,
     },
@@ -275,6 +291,11 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
     })),
   };
+}
+
+/** Undefined where it is not known yet. */
+function knownBytes(bytes: number | undefined): number | undefined {
+  return bytes === undefined || !Number.isFinite(bytes) ? undefined : bytes;
 }
 
 function problemOf({ code, text, try: hint, backend }: FoundProblem): unknown {

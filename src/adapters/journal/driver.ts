@@ -40,6 +40,8 @@ export interface DriverOptions {
   readonly openThread: () => DrivenThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
+  /** What the thread keeps beside the segments at its end. */
+  readonly shares?: () => string;
   readonly observe: (event: DriverEvent) => void;
 }
 
@@ -225,7 +227,8 @@ export class Driver {
   }
 
   #stop(): void {
-    const order = { do: 'stop', behind: this.#ring.head, wallMs: this.#options.wallMs() } as const;
+    const { wallMs, shares } = this.#options;
+    const order = { do: 'stop', behind: this.#ring.head, wallMs: wallMs(), shares: shares?.() } as const;
     this.#give(order, this.#onReport);
   }
 

@@ -103,8 +103,13 @@ export type Order =
     }
   /** A policy's text beside the segments, on disk before a record names it. */
   | { readonly do: 'keep-policy'; readonly behind: number; readonly version: string; readonly text: string }
-  /** Write the stop record, sync, close the files. */
-  | { readonly do: 'stop'; readonly behind: number; readonly wallMs: number };
+  /** Write the stop record, sync, close the files. `shares`: a text of `Shares` to keep. */
+  | {
+      readonly do: 'stop';
+      readonly behind: number;
+      readonly wallMs: number;
+      readonly shares?: string | undefined;
+    };
 
 /** What became of an order. */
 export type Report =

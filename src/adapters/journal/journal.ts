@@ -20,11 +20,12 @@ import {
 import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
 import { formatRing, type RingIdentity, RingWriter, readRingHeader } from './ring.js';
 import { isSameFile } from './segments.js';
+import { type Filling, Shares } from './shares.js';
 
 export interface JournalOptions
   extends WriterOptions,
     Omit<MaintenanceOptions, 'observe'>,
-    Omit<DriverOptions, 'wallMs' | 'openThread' | 'observe'> {
+    Omit<DriverOptions, 'wallMs' | 'openThread' | 'shares' | 'observe'> {
   /** Opening reads what a crash left, so it may take longer than `deadlineMs`. */
   readonly openDeadlineMs: number;
   /** Between looks whether what was written is still there, also when nothing happens. */
@@ -50,6 +51,8 @@ export type JournalEvent =
   | { readonly kind: 'memory-gone'; readonly text: string };
 
 const replacedText = 'was removed or replaced; does another daemon have the same audit.memory?';
+/** What number, hashes and line end add to a record, nearly. */
+const sealBytes = 160;
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
 /**
@@ -167,6 +170,7 @@ export class OpenJournal implements Journal {
   readonly #clock: Clock;
   readonly #driver: Driver;
   readonly #maintenance: Maintenance;
+  readonly #shares = new Shares();
   readonly #repeated: readonly Timer[];
   /** Of the wall clock over the monotonic one, as far as the records tell. */
   #clockOffsetMs: number;
@@ -193,6 +197,7 @@ export class OpenJournal implements Journal {
       wallMs,
       lock: (descriptor) => takeLock(options, descriptor),
       openThread: () => attach(new WriterThread(options, clock), ring.share),
+      shares: () => this.#maintenance.sharesText(),
       observe: (event) => {
         if (event.kind === 'reserve-used') this.#maintenance.useReserve();
         observe(event);
@@ -202,7 +207,9 @@ export class OpenJournal implements Journal {
     if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
     const space = opened.isReserveUsed ? 'reserve' : 'normal';
     const offsetMs = clockOffsetMs - opened.mark.stepsMs;
-    this.#maintenance = new Maintenance(options, this.#driver, space, offsetMs, () => this.#noteClockStep());
+    this.#maintenance = new Maintenance(options, this.#driver, this.#shares, space, offsetMs, () =>
+      this.#noteClockStep(),
+    );
     this.#repeated = [
       this.#repeat(options.lookIntervalMs, () => {
         if (ring.file !== undefined) this.#lookAtMemory(ring.file);
@@ -226,7 +233,9 @@ export class OpenJournal implements Journal {
     if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
     const body = encodeRecord(record, isBrief);
     this.#noteClockStep();
-    return this.#driver.add(body, this.#room(record)) ? undefined : this.#overflow(body);
+    if (!this.#driver.add(body, this.#room(record))) return this.#overflow(body);
+    this.#count(record, body);
+    return undefined;
   }
 
   /**
@@ -245,8 +254,17 @@ export class OpenJournal implements Journal {
     }
     return new Promise((resolve, reject) => {
       const isTaken = this.#driver.addAwaited(body, this.#room(record), isPatient, resolve, reject);
-      if (!isTaken) reject(this.#overflow(body));
+      if (isTaken) this.#count(record, body);
+      else reject(this.#overflow(body));
     });
+  }
+
+  /** The one place where the bytes of a record are counted for the principal that caused it. */
+  #count({ principal, by }: AuditRecord, bodies: Bodies): void {
+    const all = typeof bodies === 'string' ? [bodies] : bodies;
+    const bytes = all.reduce((sum, body) => sum + Buffer.byteLength(body) + sealBytes, 0);
+    this.#shares.add(principal ?? by, bytes);
+    if (this.#shares.isNews) this.#maintenance.lookSoon();
   }
 
   #room({ event, sent }: AuditRecord): number {
@@ -315,6 +333,15 @@ export class OpenJournal implements Journal {
 
   get space(): JournalSpace {
     return this.#maintenance.space;
+  }
+
+  isOverShare(principal: string): boolean {
+    return this.#shares.isOver(principal);
+  }
+
+  /** How full the journal is with records that must not be removed yet. */
+  get filling(): Filling {
+    return this.#shares.filling;
   }
 
   /** Records that will never reach the disk. */

@@ -25,11 +25,14 @@ import {
   listSegments,
   openIn,
   openSegment,
+  readIn,
   removeSegment,
   reserveName,
   type Segment,
+  sharesName,
   syncDirectory,
   withFile,
+  writeWhole,
 } from './segments.js';
 
 /** A closed segment, and what the first record of the one behind it says about its end. */
@@ -57,7 +60,9 @@ export type KeeperOrder =
   | { readonly do: 'look'; readonly above: number; readonly mark: number }
   | { readonly do: 'compress'; readonly name: string }
   | { readonly do: 'remove'; readonly files: readonly string[] }
-  | { readonly do: 'fill-reserve'; readonly bytes: number };
+  | { readonly do: 'fill-reserve'; readonly bytes: number }
+  /** Keeps a text of `Shares`. */
+  | { readonly do: 'keep-shares'; readonly text: string };
 
 /** What became of a keeper's order. */
 export type KeeperReport =
@@ -79,6 +84,8 @@ export interface Shelf {
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly reserveBytes: number;
+  /** The text that was kept last; read where all segments are looked at. */
+  readonly shares: string | undefined;
 }
 
 /** Bytes of a segment that become one gzip member; members one after the other are a gzip file as any. */
@@ -101,6 +108,9 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
       case 'fill-reserve':
         fillReserve(directory, order.bytes);
         return { kind: 'done', bytes: order.bytes };
+      case 'keep-shares':
+        writeWhole(directory, sharesName, order.text);
+        return { kind: 'done', bytes: order.text.length };
       default:
         return order satisfies never;
     }
@@ -174,7 +184,8 @@ function readShelf(directory: string, above: number, mark: number): Shelf {
   const { bsize, bavail, blocks } = statfsSync(directory);
   const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
   const sizes = { freeBytes: bsize * bavail, totalBytes: bsize * blocks, reserveBytes: reserve?.size ?? 0 };
-  return { closed, damaged, otherBytes, ...sizes };
+  const shares = above < 0 ? readIn(directory, sharesName) : undefined;
+  return { closed, damaged, otherBytes, ...sizes, shares };
 }
 
 /** What the first record of a segment says about the one before. */

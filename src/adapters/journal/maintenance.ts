@@ -10,13 +10,16 @@ import type { Driver } from './driver.js';
 import { Thread } from './handover.js';
 import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import { fileName } from './segments.js';
+import type { Filling, Shares } from './shares.js';
 
 export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
   /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
   | { readonly kind: 'not-tended'; readonly text: string }
   /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
-  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean };
+  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean }
+  /** Records that must not be removed yet began to fill the journal, or do so no longer. */
+  | { readonly kind: 'filling'; readonly filling: Filling };
 
 /** What retention may remove. Never the last segment, and none that holds an exchange under way. */
 export interface RetentionLimits {
@@ -54,14 +57,15 @@ export interface Tended {
   readonly freeBytes: number;
 }
 
-/** While the disk is full: how soon somebody who made room is noticed. */
+/** While the disk or the journal is full, or nearly: how soon somebody who made room is noticed. */
 const fullIntervalMs = 3000;
 
-/** Begins with a round at once, then every `tendIntervalMs`; while the disk is full, sooner. */
+/** Begins with a round at once, then every `tendIntervalMs`; while the disk or the journal is full or nearly so, sooner. */
 export class Maintenance {
   space: JournalSpace;
   readonly #options: MaintenanceOptions;
   readonly #driver: Driver;
+  readonly #shares: Shares;
   readonly #noteClockStep: () => void;
   #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
@@ -69,8 +73,15 @@ export class Maintenance {
   /** What keeps segments from being retired, as it was told last. */
   readonly #told = new Map<string, string>();
   #isEnded = false;
+  #isSoon = false;
   #isUnderWay = false;
   #isFull = false;
+  /** The counts of the run before were read. */
+  #hasShares = false;
+  /** What was counted when the counts were kept last. */
+  #keptAdded = 0;
+  /** When the last round ended. */
+  #roundedMs = -Infinity;
   readonly #offsetMs: number;
   #timer: Timer;
 
@@ -82,6 +93,7 @@ export class Maintenance {
   constructor(
     options: MaintenanceOptions,
     driver: Driver,
+    shares: Shares,
     space: JournalSpace,
     offsetMs: number,
     noteClockStep: () => void,
@@ -89,6 +101,7 @@ export class Maintenance {
     this.space = space;
     this.#options = options;
     this.#driver = driver;
+    this.#shares = shares;
     this.#noteClockStep = noteClockStep;
     this.#offsetMs = offsetMs;
     this.#timer = options.clock.setTimer(0, this.#again);
@@ -102,6 +115,20 @@ export class Maintenance {
     this.#setTimer(fullIntervalMs);
   }
 
+  /** What was written since the last look fills the journal: looks again, where there was no look for some seconds. */
+  lookSoon(): void {
+    if (this.#isEnded || this.#isUnderWay || this.#isSoon) return;
+    this.#isSoon = true;
+    this.#timer.cancel();
+    const waitMs = this.#roundedMs + fullIntervalMs - this.#options.clock.now();
+    this.#timer = this.#options.clock.setTimer(Math.max(0, waitMs), this.#again);
+  }
+
+  /** For the next run. */
+  sharesText(): string {
+    return this.#shares.text(this.#nowMs());
+  }
+
   /** Resolves when nothing of it touches the directory any more. */
   async end(): Promise<void> {
     this.#isEnded = true;
@@ -111,11 +138,14 @@ export class Maintenance {
 
   readonly #again = (): void => {
     this.#isUnderWay = true;
+    this.#isSoon = false;
     void this.#round().then((hasNoRoom) => {
       this.#isUnderWay = false;
+      this.#roundedMs = this.#options.clock.now();
       void this.#keeper?.end();
       this.#keeper = undefined;
-      if (!this.#isEnded) this.#setTimer(hasNoRoom ? fullIntervalMs : Infinity);
+      const isSoon = hasNoRoom || this.#shares.filling.isFilling || this.#shares.isNews;
+      if (!this.#isEnded) this.#setTimer(isSoon ? fullIntervalMs : Infinity);
     });
   };
 
@@ -134,6 +164,7 @@ export class Maintenance {
   async #round(): Promise<boolean> {
     this.#noteClockStep();
     const mark = this.#driver.mark.segment;
+    const added = this.#shares.startLook();
     const report = await this.#keep({ do: 'look', above: this.#closed.at(-1)?.number ?? -1, mark });
     if (report?.kind !== 'looked') return false;
     const { damaged, freeBytes, reserveBytes } = report.shelf;
@@ -143,6 +174,7 @@ export class Maintenance {
     const { retired, unshipped } = await this.#retire(report.shelf);
     const compressed = await this.#compress();
     await this.#judgeSize(report.shelf);
+    await this.#judgeShares(report.shelf, added);
     const bytes = bytesOf({ ...report.shelf, closed: this.#closed });
     this.#options.observe({ kind: 'tended', tended: { retired, unshipped, compressed, bytes, freeBytes } });
     if (this.#isFull) return true;
@@ -154,9 +186,12 @@ export class Maintenance {
     return true;
   }
 
+  #nowMs(): number {
+    return this.#offsetMs + this.#options.clock.now();
+  }
+
   #choose(shelf: Shelf, openSeq: number): Choice {
-    const nowMs = this.#offsetMs + this.#options.clock.now();
-    return chooseRetired({ ...shelf, closed: this.#closed }, this.#options.limits(), nowMs, openSeq);
+    return chooseRetired({ ...shelf, closed: this.#closed }, this.#options.limits(), this.#nowMs(), openSeq);
   }
 
   async #retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {
@@ -210,6 +245,24 @@ export class Maintenance {
     this.#isFull = isFull;
   }
 
+  /** How much of the size young records take, and whose they are. `added`: as before the look. */
+  async #judgeShares(shelf: Shelf, added: number): Promise<void> {
+    const shares = this.#shares;
+    const limits = this.#options.limits();
+    const { keepMinMs } = limits;
+    const nowMs = this.#nowMs();
+    const young = this.#closed.filter(({ endMs }) => Math.max(0, nowMs - endMs) < keepMinMs);
+    const youngBytes = bytesOf({ ...shelf, closed: young });
+    if (!this.#hasShares) shares.takeText(shelf.shares, youngBytes, nowMs);
+    this.#hasShares = true;
+    shares.age(nowMs, keepMinMs);
+    if (shares.endLook(added, youngBytes, sizeMaxOf(shelf, limits)))
+      this.#options.observe({ kind: 'filling', filling: shares.filling });
+    if (this.#keptAdded === added) return;
+    const report = await this.#keep({ do: 'keep-shares', text: this.sharesText() });
+    if (report?.kind === 'done') this.#keptAdded = added;
+  }
+
   /** Told when it begins or changes, not every minute. */
   #tell(what: string, text: string | undefined): void {
     const before = this.#told.get(what);
@@ -240,7 +293,7 @@ interface Choice {
 /** `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
 function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
   const retired: Retired[] = [];
-  const sizeMax = 'bytes' in limits.sizeMax ? limits.sizeMax.bytes : limits.sizeMax.share * shelf.totalBytes;
+  const sizeMax = sizeMaxOf(shelf, limits);
   const { shippedSeq } = limits;
   const isShipped = (segment: Shelved) => shippedSeq === undefined || segment.nextSeq - 1 <= shippedSeq;
   let bytes = bytesOf(shelf);
@@ -262,6 +315,10 @@ function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, ope
     bytes -= segment.bytes;
   }
   return { retired, isFull: false };
+}
+
+function sizeMaxOf({ totalBytes }: Shelf, { sizeMax }: RetentionLimits): number {
+  return 'bytes' in sizeMax ? sizeMax.bytes : sizeMax.share * totalBytes;
 }
 
 /** Bytes of all segments. */

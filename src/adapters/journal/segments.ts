@@ -2,8 +2,8 @@
 // after a power cut, the lock file, and a reader that starts anywhere in a segment.
 // The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
-//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   00000003.jsonl.appended   checkpoint.json   ring.json   policies/HASH.yaml
-//   reserve   lock
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   00000003.jsonl.appended   checkpoint.json   shares.json   ring.json
+//   policies/HASH.yaml   reserve   lock
 
 import {
   chmodSync,
@@ -36,6 +36,8 @@ export const checkpointName = 'checkpoint.json';
 export const publicKeyName = 'key.pub';
 /** The file that a full disk takes its room from. */
 export const reserveName = 'reserve';
+/** How much each principal wrote lately: what `Shares` counted. */
+export const sharesName = 'shares.json';
 
 /** One segment, in either form. */
 export interface Segment {

@@ -37,6 +37,7 @@ import {
   readIn,
   segmentName,
   shareFiles,
+  sharesName,
   writeWhole,
 } from './segments.js';
 
@@ -179,6 +180,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         const told = written(checkpoint(order.wallMs, { action: 'stop' }));
         publish();
         out.close();
+        if (order.shares !== undefined) keepShares(order.shares);
         leaveRing();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
@@ -358,6 +360,15 @@ export function createWriter(options: WriterOptions, journal: string) {
       return identity;
     } catch (error) {
       return messageOf(error);
+    }
+  }
+
+  /** On a disk that is full the text of before stays. */
+  function keepShares(text: string): void {
+    try {
+      writeWhole(directory, sharesName, text);
+    } catch {
+      // Counts that are a minute old are no reason to fail a stop.
     }
   }
 

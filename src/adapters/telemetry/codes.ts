@@ -87,6 +87,10 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'the disk of the records is full but for its reserve, or the records have reached `audit.max_size` within `audit.keep_min`',
     'free the disk, or raise `max_size`; rules with `emergency: true` are served',
   ],
+  'audit-share': [
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size` or more, and this principal wrote more of them than it may then',
+    'find out what it does in a loop, raise `max_size`, or lower `keep_min`; rules with `emergency: true` are served',
+  ],
   'backend-drained': [
     'an operator or the configuration took the backend out of service',
     '`dovegate backend enable NAME`, or `drained: false`',
@@ -289,6 +293,10 @@ export const foundCodes: Table<FoundCode> = {
   'audit-failed': ['records do not reach the disk; the state on the page is "blind"', 'as for the event'],
   'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
   'audit-reserve': ['the disk of the records is full but for its reserve', 'as for the event'],
+  'audit-filling': [
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; the largest writers are refused',
+    'as for the event',
+  ],
   'backend-down': ['a backend is down', 'as `try` says'],
   'route-down': ['every backend of a route is down or drained, and others are up', 'bring one back'],
   'lookup-failing': ["Dovecot's auth service does not answer", 'as for the event'],
@@ -423,6 +431,11 @@ const listed = {
     ['error'],
     'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
     'free the disk, or raise `max_size`; it is noticed within seconds',
+  ],
+  'audit-filling': [
+    ['info', 'warn'],
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size`; `text` names the largest writers, which are refused first. Level info: it is over',
+    'find out what they do in a loop, raise `max_size`, or lower `keep_min`',
   ],
   'audit-key-made': [
     ['info'],

@@ -1,6 +1,6 @@
 // The numbers of the daemon for Prometheus: events are counted as they happen; what is there now comes from one snapshot per read.
-// The rules: no client can add a series: `command` is a name of the catalog or `other`, every other label is from the configuration or from
-// a closed list; an observer never throws and never waits; a value that is not known is absent, never 0.
+// The rules: no client can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers while
+// the journal fills, every other label is from the configuration or from a closed list; an observer never throws and never waits; a value that is not known is absent, never 0.
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
@@ -203,6 +203,14 @@ export interface MetricsSnapshot {
     readonly unsyncedMs: number;
     /** Of the journal's file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
+    /** How full it is with records that must not be removed yet; `largest`: at most five, none while there is room. */
+    readonly filling?:
+      | {
+          readonly youngBytes: number;
+          readonly bytesMax: number;
+          readonly largest: readonly { readonly principal: string; readonly share: number }[];
+        }
+      | undefined;
   };
   /** Receivers of records, and how many records on disk were not sent to them yet. */
   readonly sinks: readonly {
@@ -282,6 +290,16 @@ export function createGauges(
     'How long the oldest audit record has waited for the disk: so much a power cut would take.',
   );
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
+  const youngBytes = gauge(
+    'audit_young_bytes',
+    'Bytes of audit records younger than audit.keep_min, which must not be removed.',
+  );
+  const bytesMax = gauge('audit_max_bytes', 'What audit.max_size is in bytes.');
+  const writerShare = gauge(
+    'audit_writer_share',
+    'Of the young records, the share of each of the five largest writers. Only while these records fill 80 % of audit.max_size.',
+    'principal',
+  );
   const inReserve = gauge(
     'audit_in_reserve',
     '1: the disk of the records is full but for the reserve; only rules with emergency are served.',
@@ -372,6 +390,15 @@ export function createGauges(
     // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
     if (journal.freeBytes === undefined) freeBytes.remove();
     else freeBytes.set(journal.freeBytes);
+    const { filling } = journal;
+    if (filling === undefined || !Number.isFinite(filling.bytesMax)) {
+      youngBytes.remove();
+      bytesMax.remove();
+    } else {
+      youngBytes.set(filling.youngBytes);
+      bytesMax.set(filling.bytesMax);
+    }
+    for (const { principal, share } of filling?.largest ?? []) writerShare.set({ principal }, share);
     replace(lost, journal.lost);
     replace(logDropped, snapshot.logDropped);
     logSuppressed.reset();

@@ -1,8 +1,9 @@
 // What is wrong now, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
 // The rules: a sentence is made of codes, numbers and names of the configuration, so no client and no backend can put a word into it,
-// and no mail user is named; a code is never renamed.
+// and no mail user is named; a principal is named where its records fill the journal; a code is never renamed.
 
 import type { NowHead } from '../page/api.js';
+import { type FillingFacts, sayFilling } from './filling.js';
 import type { RefusedKey } from './refused-logins.js';
 
 export type NowState = NowHead['state'];
@@ -29,6 +30,7 @@ export type FoundCode =
   | 'route-down' // all backends of a route are down, and others are up
   | 'lookup-failing' // Dovecot's auth service does not answer
   | 'key-stolen' // a key is used from where it may not be used
+  | 'audit-filling' // young records fill the journal, and the largest writers are refused
   | 'audit-unsynced' // the oldest record waits for the disk for long
   | 'queue-grows' // commands wait for long, or the queue is half full
   | 'audit-forked' // a receiver holds another journal under the id of this one
@@ -126,6 +128,8 @@ export interface JournalFacts {
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   readonly directory: string;
+  /** Records that must not be removed yet fill the journal; undefined: they do not. */
+  readonly filling?: FillingFacts | undefined;
 }
 
 const dayMs = 86_400_000;
@@ -154,6 +158,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...(down.length === served.length ? [] : routes.flatMap((route) => routeDown(route, backends))),
     ...facts.lookups.map(lookupFailing),
     ...facts.refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
+    ...fillingJournal(facts.journal),
     ...unsynced(facts.journal),
     ...served.flatMap(queueGrows),
     ...ends(facts, true),
@@ -235,6 +240,11 @@ function journalReserve({ failed, isReserve, freeBytes, directory }: JournalFact
       isDegrading: true,
     },
   ];
+}
+
+function fillingJournal({ filling, failed, isReserve }: JournalFacts): FoundProblem[] {
+  if (filling === undefined || failed !== undefined || isReserve) return [];
+  return [{ code: 'audit-filling', ...sayFilling(filling), isDegrading: true }];
 }
 
 function unsynced({ failed, unsyncedMs, directory }: JournalFacts): FoundProblem[] {

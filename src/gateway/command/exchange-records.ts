@@ -221,8 +221,8 @@ export function backendLogOf(facts: LogFacts): BackendLog {
 /** The line as a record. */
 export function logRecordOf(names: SessionNames, id: string, log: BackendLog, time: number): AuditRecord {
   const { backend, upstream, type: level, text } = log;
-  const { session, listener } = names;
-  return { time, event: 'log', session, id, listener, backend, upstream, level, text };
+  const { session, listener, principal } = names;
+  return { time, event: 'log', session, id, listener, principal, backend, upstream, level, text };
 }
 
 /** What is shorter is no secret, and stands in many words. */
@@ -389,9 +389,14 @@ export class ExchangeRecords {
    * A backend referred to another one. The admission names the first only: nothing goes to the other before a record says so.
    * Rejects with a JournalFault.
    */
-  async referred({ session, listener }: SessionNames, id: string, from: string, to: string): Promise<void> {
+  async referred(
+    { session, listener, principal }: SessionNames,
+    id: string,
+    from: string,
+    to: string,
+  ): Promise<void> {
     const text = `referred by ${from}: the command goes to ${to} next`;
-    const names = { session, id, listener, backend: to };
+    const names = { session, id, listener, principal, backend: to };
     const record: AuditRecord = {
       time: this.#parts.clock.wallMs(),
       event: 'log',

@@ -44,12 +44,15 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
 /** What policy demands of an allowed command besides its rule: room for its records, a reason, and counts within its limits. */
 export function refuseByLimits(
   { attempt, decision: { obligations } }: Judged,
-  { subject: { policy }, reason }: ExchangeSession,
+  { subject: { policy, principal }, reason }: ExchangeSession,
   { journal, limiter, clock }: ExchangeContext,
 ): Ending | undefined {
   // Before it is counted: what the disk refuses has used nothing up.
   if (journal.space === 'reserve' && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-reserve' };
+  }
+  if (journal.isOverShare(principal) && obligations?.emergency !== true) {
+    return { kind: 'refused', why: 'audit-share' };
   }
   if (obligations?.reason === true && !saysWhy(reason)) {
     return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };

@@ -33,6 +33,8 @@ export interface Journal {
   readonly refusal: JournalFault | undefined;
   /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
   readonly space: JournalSpace;
+  /** Young records fill the journal, and the principal wrote too many of them: its commands are refused, so that others go on. */
+  isOverShare(principal: string): boolean;
 }
 
 export type JournalSpace = 'normal' | 'reserve';
@@ -113,9 +115,11 @@ export function createFloodWatch(parts: {
       const nowMs = clock.now();
       // All networks together are no better than one: they are counted together too.
       const [, listener] = source.split(between);
+      // What is refused because its principal fills the journal must not fill it.
+      const pace = listener === undefined && journal.isOverShare(source) ? 'slow' : 'usual';
       const isWorthIt =
-        gate.admit(source, nowMs) &&
-        (listener === undefined || gate.admit(networkSource('', listener), nowMs));
+        gate.admit(source, nowMs, pace) &&
+        (listener === undefined || gate.admit(networkSource('', listener), nowMs, pace));
       if (!isWorthIt) timer ??= clock.setTimer(tellAfterMs, onTimer);
       return isWorthIt;
     },
@@ -170,11 +174,14 @@ interface FloodLimits {
 
 interface Window {
   startedMs: number;
+  lengthMs: number;
   admitted: number;
   swallowed: number;
 }
 
-const windowMs = 1000;
+/** `slow`: one record and one number a minute, some 4 MB a day of one kind. */
+type Pace = 'usual' | 'slow';
+const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: 60_000 };
 
 /** Counts what is above the limit; when the table is full, new sources are counted together, under no name. */
 export class FloodGate {
@@ -187,8 +194,9 @@ export class FloodGate {
   }
 
   /** Another refusal of a source; true: record it, false: it was counted. `nowMs`: of a clock that does not leap. */
-  admit(source: string, nowMs: number): boolean {
+  admit(source: string, nowMs: number, pace: Pace = 'usual'): boolean {
     const { sourcesMax, perSecondMax } = this.#limits;
+    const lengthMs = windowMs[pace];
     const windows = this.#windows;
     let window = windows.get(source);
     if (window === undefined) {
@@ -197,14 +205,15 @@ export class FloodGate {
         this.#unnamed += 1;
         return false;
       }
-      window = { startedMs: nowMs, admitted: 0, swallowed: 0 };
+      window = { startedMs: nowMs, lengthMs, admitted: 0, swallowed: 0 };
       windows.set(source, window);
     } else if (isOver(window, nowMs) && window.swallowed === 0) {
       window.startedMs = nowMs;
+      window.lengthMs = lengthMs;
       window.admitted = 0;
     }
     // A window with a number that was not told yet goes on: otherwise the number would be lost.
-    if (window.admitted < perSecondMax) {
+    if (window.admitted < (pace === 'slow' ? 1 : perSecondMax)) {
       window.admitted += 1;
       return true;
     }
@@ -243,6 +252,6 @@ export class FloodGate {
   }
 }
 
-function isOver(window: Window, nowMs: number): boolean {
-  return nowMs - window.startedMs >= windowMs;
+function isOver({ startedMs, lengthMs }: Window, nowMs: number): boolean {
+  return nowMs - startedMs >= lengthMs;
 }

@@ -43,6 +43,7 @@ export type ErrorCode =
   | `lookup-${string}`
   | 'audit-failed'
   | 'audit-reserve'
+  | 'audit-share'
   | 'backend-drained'
   | 'client-gone'
   | 'client-slow'
@@ -89,7 +90,7 @@ export type Ending =
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
-      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'audit-reserve';
+      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'audit-reserve' | 'audit-share';
     }
   /** An operator, or the configuration, took it out of service. */
   | { readonly kind: 'drained'; readonly backend: string }
@@ -152,6 +153,8 @@ const refusals = {
   'queue-timeout': 'no upstream became free in time; try again',
   draining: 'dovegate is stopping; try again',
   'audit-reserve': 'the disk of the audit records is full: only commands for emergencies are served',
+  'audit-share':
+    'the audit journal is nearly full, and most of it comes from this account: send fewer commands, or ask the operators to raise audit.max_size',
 } as const;
 
 /** The client is told this code and the sentence. */
@@ -241,8 +244,10 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       const text = `the userdb could not be asked who is meant (${ending.code}); try again`;
       return told('TEMPFAIL', 'failed', `lookup-${ending.code}`, text);
     }
-    case 'refused':
-      return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why]);
+    case 'refused': {
+      const outcome = ending.why === 'audit-share' ? 'limited' : 'failed';
+      return told('TEMPFAIL', outcome, ending.why, refusals[ending.why]);
+    }
     case 'drained': {
       const text = `backend ${ending.backend} is drained; try again when it is back in service`;
       return told('TEMPFAIL', 'failed', 'backend-drained', text);

@@ -345,6 +345,22 @@ void test('many logins fail, an auth service, a stall', () => {
   );
 });
 
+void test('young records fill the journal: the largest writers are named, unless the journal has worse', () => {
+  const largest = [
+    { principal: 'jobs@jobs', share: 0.912 },
+    { principal: 'panel@http', share: 0.05 },
+  ];
+  const filling = { share: 0.83, largest };
+  assert.deepEqual(first({ journal: { ...journal, filling } }), [
+    'audit-filling',
+    'Records younger than audit.keep_min fill 83 % of audit.max_size. The largest writers are refused first: jobs@jobs (91 %), panel@http (5 %).',
+    'find out what they do in a loop (dovegate audit search --principal jobs@jobs --since 1h); raise audit.max_size, or lower audit.keep_min',
+  ]);
+  const unknown = first({ journal: { ...journal, filling: { share: 0.83, largest: [] } } });
+  assert.match(unknown[1] ?? '', /Who wrote them is not known\.$/);
+  assert.equal(first({ journal: { ...journal, filling, isReserve: true } })[0], 'audit-reserve');
+});
+
 void test('worst first, whatever comes together', () => {
   const all = find({
     backends: [down('mail1'), down('mail2'), backend('mail3', { waiting: 9, oldestWaitMs: 9_000 })],

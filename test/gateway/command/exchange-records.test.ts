@@ -203,6 +203,7 @@ void test('a line of the log channel, as record and as event', () => {
     session: 'S',
     id: 'I',
     listener: 'support',
+    principal: 'anna@support',
     backend: 'mail1',
     upstream: 'mail1-1',
     level: 'warning',

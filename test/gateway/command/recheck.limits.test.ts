@@ -39,3 +39,29 @@ void test('a policy that only observes has no rules for emergencies', async () =
   await client.line('|alice@example.org|mailbox delete|Work');
   assert.equal(engine.commands.length, 0);
 });
+
+void test('whose records fill the journal is limited, but for emergencies; its refusals are one record a minute, and a number', async () => {
+  const engine = openMemoryEngine({ settings });
+  const client = await engine.client(1);
+  engine.setOverShare(['1000@support']);
+  for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|quota get');
+  const refused = engine.records.filter(({ record }) => record.event === 'completion');
+  assert.deepEqual(
+    refused.map(({ record: { outcome, error, sent } }) => [outcome, error, sent]),
+    [['limited', 'audit-share', false]],
+  );
+  assert.match(client.said(), /-TEMPFAIL/);
+  assert.match(client.said(), /audit journal is nearly full/);
+  for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|mailbox delete|Work');
+  await engine.clock.advance(30_000);
+  assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 1);
+  assert.equal(engine.records.filter(({ record }) => record.event === 'limit').length, 0);
+  await engine.clock.advance(31_000);
+  const counts = engine.records.flatMap(({ record }) => (record.event === 'limit' ? [record.count] : []));
+  assert.deepEqual(counts, [99]);
+  await client.line('|alice@example.org|mailbox create|Work');
+  assert.equal(engine.commands.length, 1, 'an emergency');
+  engine.setOverShare([]);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
+});

@@ -11,6 +11,7 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
   const journal: Journal = {
     state: 'writable',
     space: 'normal',
+    isOverShare: () => false,
     refusal: undefined,
     isCrashProof: true,
     append(record) {

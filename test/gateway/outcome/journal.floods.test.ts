@@ -31,6 +31,7 @@ function open(): Story {
   const journal = {
     state: 'writable',
     space: 'normal',
+    isOverShare: () => false,
     isCrashProof,
     refusal,
     append,

@@ -1,0 +1,123 @@
+// Goal: one principal with a cheap allowed read in a loop does not stop the gate for the others. Phases: the loop, until the journal is
+// nearly full or as long as twice what fits; commands of another principal; the same after a restart; then more room, by a reload of
+// the whole daemon. What must not happen: a refusal of the small writer, a refusal below 80 %, a journal that refusals fill.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
+
+const listeners = `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel: { unix: panel.sock, mode: "0600", policy: support }`;
+const policy = `
+    users: ["*@example.org"]
+    allow: [quota get, { command: mailbox list, emergency: true }]`;
+const bytesMax = 512 << 10;
+const audit = (size = '512KiB') =>
+  `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 64KiB, max_size: ${size} }`;
+/** As many commands as fill the journal several times, also where its segments are compressed. */
+const loopMax = 8000;
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const list = { user: 'alice@example.org', fields: ['mailbox list'] };
+
+async function ask(client: RawClient, command = quota): Promise<{ status: string; log: string }> {
+  client.sendCommand(command);
+  const { status, logs } = await client.readReply();
+  return { status, log: logs[0]?.text ?? '' };
+}
+
+function bytesIn(directory: string): number {
+  const files = readdirSync(directory).filter((name) => name.includes('.jsonl'));
+  return files.reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+}
+
+/** No two are alike, so that compressed segments have some size. */
+function anyone() {
+  return { user: `${randomBytes(90).toString('hex')}@example.org`, fields: ['quota get'] };
+}
+
+test('a principal in a loop is refused before the journal is full, and the others go on', async (t) => {
+  const more = 'admin: { unix: admin.sock }';
+  const opened = await openGateway(t, { listeners, policy, audit: audit(), more });
+  const { daemon, backend, configuration } = opened;
+  const isTold = (of: Daemon) =>
+    of.logs.some(({ event, level }) => event === 'audit-filling' && level === 'warn');
+  const hog = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
+  let refused = { status: '', log: '' };
+  const loop = async (): Promise<boolean> => {
+    const { status, log } = await ask(hog, anyone());
+    if (status === '-TEMPFAIL') refused = { status, log };
+    else assert.equal(status, '+');
+    return status === '+';
+  };
+  // What can be compressed makes room again.
+  for (let at = 0; at < loopMax && !isTold(daemon); at += 1)
+    await until(async () => isTold(daemon) || (await loop()), 'room, or the warning');
+  t.diagnostic(`${backend.commands.length} commands of the loop were served: ${refused.log}`);
+  hog.close();
+  await daemon.stop();
+
+  // A start looks at the segments at once.
+  const restart = (size?: string) =>
+    startDaemon(t, { folder: daemon.folder, config: configuration({ audit: audit(size) }) });
+  const second = await restart();
+  await second.waitForLog(
+    ({ event, level }) => level !== 'info' && (event === 'audit-filling' || event === 'audit-reserve'),
+    'a look at the size',
+  );
+  const small = await openRawClient({ path: daemon.path('panel.sock'), minor: 2 });
+  const answers: string[] = [];
+  for (let at = 0; at < 30; at += 1) answers.push((await ask(small)).status);
+  assert.deepEqual([...new Set(answers)], ['+'], 'the small writer goes on');
+
+  assert.equal(refused.status, '-TEMPFAIL');
+  assert.match(refused.log, /audit journal is nearly full.*audit\.max_size/);
+  const text = String(daemon.logs.find(({ event }) => event === 'audit-filling')?.['text']);
+  assert.match(
+    text,
+    /fill 8\d % of audit\.max_size; the largest writers are refused first: \S+@support \((?:9\d|100) %\)/,
+  );
+
+  const again = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
+  const before = bytesIn(daemon.path('audit'));
+  for (let at = 0; at < 300; at += 1) assert.equal((await ask(again)).status, '-TEMPFAIL');
+  const grown = bytesIn(daemon.path('audit')) - before;
+  assert.ok(grown < 10_000, `300 refusals took ${grown} bytes`);
+  assert.equal((await ask(again, list)).status, '+', 'emergencies are served');
+
+  const admin = { socketPath: daemon.path('admin.sock') };
+  const status = JSON.parse((await askHttp(admin, '/status.json')).body);
+  const { journal, problems } = status;
+  assert.equal(journal.max_bytes, bytesMax);
+  assert.ok(journal.young_bytes >= 0.75 * bytesMax && journal.young_bytes < bytesMax, journal.young_bytes);
+  assert.match(journal.largest_writers[0].principal, /@support$/);
+  const problem = problems.find(({ code }: { code: string }) => code === 'audit-filling');
+  assert.match(problem.text, /@support/);
+  const { body: metrics } = await askHttp(admin, '/metrics');
+  assert.match(metrics, /^dovegate_audit_writer_share\{principal="[^"]+@support"\} (?:0\.9|1$)/m);
+  assert.match(metrics, new RegExp(`^dovegate_audit_max_bytes ${bytesMax}$`, 'm'));
+  again.close();
+  small.close();
+  await second.stop();
+
+  const limited = auditRecords(daemon).filter(({ error }) => error === 'audit-share');
+  assert.ok(
+    limited.length > 0 && limited.every(({ outcome, sent }) => outcome === 'limited' && sent === false),
+  );
+  const counted = auditRecords(daemon).filter(
+    ({ event, action }) => event === 'limit' && action === 'refused',
+  );
+  assert.ok(counted.length > 0, 'the others are a number');
+
+  const third = await restart('8MiB');
+  const free = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
+  assert.equal((await ask(free)).status, '+', 'with more room nobody is limited');
+  free.close();
+  await third.stop();
+});
