@@ -157,6 +157,8 @@ const meanings = {
   'limits.buffered': 'memory for such texts, all sessions together',
   'limits.users': 'users that one command line may name',
   'limits.http_body': 'body of one HTTP request',
+  'limits.http_stored': 'bodies above 1 MiB on disk, all sessions together; at least `http_body`',
+  'limits.http_stored_per_principal': 'the same of one principal; at least `http_body`',
   'limits.http_commands': 'commands of one HTTP request',
   'limits.deadline.read': 'from sending to the first byte of the reply, by effect',
   'limits.deadline.session': 'the same for sessions',

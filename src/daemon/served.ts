@@ -3,7 +3,7 @@
 
 import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
-import { holdBytes } from '../adapters/host/held-bytes.js';
+import { type BodyLimits, createBodyStore } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
 import { createReadHttp } from '../adapters/http/requests.js';
 import { pageConnectionsMax } from '../adapters/page/page-server.js';
@@ -99,7 +99,7 @@ export class Switch {
     policy: (peer, login) => this.#now.policyOf(peer, login),
     limits: () => this.#now.sessionLimits,
     readHttp: createReadHttp({ nextTurn: () => this.#now.exchanges.clock.nextTurn() }),
-    holdBody: () => holdBytes(this.#now.settings.state, () => this.#now.exchanges.buffered.isFull),
+    holdBody: createBodyStore(() => bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFull)),
   };
 
   constructor(first: Served) {
@@ -131,6 +131,20 @@ export class Switch {
       context: this.#context,
     };
   }
+}
+
+function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean): BodyLimits {
+  // A body that `http_body` permits must fit, alone.
+  const { httpBodyBytesMax, httpStoredBytesMax, httpStoredBytesPerPrincipalMax } = limits;
+  const storedBytesPerPrincipalMax = Math.max(httpStoredBytesPerPrincipalMax, httpBodyBytesMax);
+  return {
+    folder: state,
+    storedBytesMax: Math.max(httpStoredBytesMax, httpBodyBytesMax),
+    storedBytesPerPrincipalMax,
+    // As large as the reserve of the audit records, which may lie on the same disk.
+    freeBytesMin: audit.reserveBytes,
+    isMemoryFull,
+  };
 }
 
 /**

@@ -25,6 +25,11 @@ export class WireFault extends Error {
   }
 }
 
+/** What a client sent cannot be kept for want of room. The message is a sentence for the client. */
+export class RoomFault extends Error {
+  override readonly name = 'RoomFault';
+}
+
 /** Why a transport cannot be read or written any more. */
 export type TransportFaultCode =
   | 'peer-gone' // the other side reset, or vanished

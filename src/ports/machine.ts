@@ -115,7 +115,9 @@ export interface HeldBytes {
   readonly length: number;
   /** How many of them are in memory. */
   readonly memoryBytes: number;
-  /** Adds at the end; the chunk is the taker's. One call at a time. Rejects with what the system says. */
+  /** Before the first of so many bytes is read: rejects with a RoomFault where there is no room for them now. */
+  expect(bytes: number): Promise<void>;
+  /** Adds at the end; the chunk is the taker's. One call at a time. Rejects with a RoomFault, or with what the system says. */
   append(chunk: Buffer): Promise<void>;
   /** At most `most` bytes from there on, at least one; the caller must not change them. Rejects with what the system says. */
   read(from: number, most: number): Promise<Buffer>;

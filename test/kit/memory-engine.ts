@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { holdBytes } from '../../src/adapters/host/held-bytes.js';
+import { createBodyStore } from '../../src/adapters/host/held-bytes.js';
 import { readFromDisk } from '../../src/adapters/host/process.js';
 import { createReadHttp } from '../../src/adapters/http/requests.js';
 import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
@@ -253,7 +253,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     },
     limits: () => limits,
     readHttp: createReadHttp(portClock),
-    holdBody: () => holdBytes(join(tmpdir(), 'dovegate-bodies'), () => exchanges.buffered.isFull),
+    holdBody: createBodyStore(() => ({
+      folder: join(tmpdir(), 'dovegate-bodies'),
+      storedBytesMax: 512 << 20,
+      storedBytesPerPrincipalMax: 128 << 20,
+      freeBytesMin: 0,
+      isMemoryFull: exchanges.buffered.isFull,
+    })),
   };
   const listener = {
     name: listening.name,

@@ -1,10 +1,12 @@
 // Bytes that are kept until their last one is there: few of them in memory, more of them in a file without a name.
-// The rule: the file is readable for nobody else, and gone when the process is, however it ends.
+// The rules: the file is readable for nobody else, and gone when the process is, however it ends; all files together, and those of one
+// principal, have a size; a file never takes the last room of its disk, which audit records may need.
 
 import { constants } from 'node:fs';
-import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
+import { RoomFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import { makeFolder } from './files.js';
 
@@ -13,70 +15,156 @@ const memoryMax = bounds.httpBodyMemory;
 /** What a small body takes. */
 const firstBytes = 1024;
 
-/** None yet. `isMemoryFull`: whether they should go to a file now. The file is made in `folder`, which is made if need be. */
-export function holdBytes(folder: string, isMemoryFull: () => boolean): HeldBytes {
-  let file: FileHandle | undefined;
-  // In one piece: small chunks would cost more than what is in them.
-  let memory = Buffer.alloc(0);
-  let inMemory = 0;
-  let length = 0;
+export interface BodyLimits {
+  /** The files are made here; the folder is made if need be. */
+  readonly folder: string;
+  /** Bytes in files: of all principals, and of one. */
+  readonly storedBytesMax: number;
+  readonly storedBytesPerPrincipalMax: number;
+  /** So much of the file system stays free. */
+  readonly freeBytesMin: number;
+  /** Whether small bodies should go to a file, too. */
+  readonly isMemoryFull: boolean;
+}
 
-  async function spill(): Promise<FileHandle> {
-    const made = await openNameless(folder);
-    file = made;
-    await writeAll(made, memory.subarray(0, inMemory), 0);
-    memory = Buffer.alloc(0);
-    inMemory = 0;
-    return made;
+/** For all bodies of the process. `limits` is asked each time. */
+export function createBodyStore(limits: () => BodyLimits): (principal: string) => HeldBytes {
+  const stored = new Map<string, number>();
+  let all = 0;
+  /** Those of them that are not written yet: the file system counts them as free. */
+  let unwritten = 0;
+
+  function count(principal: string, bytes: number): void {
+    all += bytes;
+    const own = (stored.get(principal) ?? 0) + bytes;
+    if (own > 0) stored.set(principal, own);
+    else stored.delete(principal);
   }
 
-  function keep(chunk: Buffer): void {
-    if (inMemory + chunk.length > memory.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(firstBytes, 2 * memory.length, inMemory + chunk.length));
-      memory.copy(larger, 0, 0, inMemory);
-      memory = larger;
+  /** Rejects with a RoomFault where so many bytes more would be too many. */
+  async function look(principal: string, bytes: number): Promise<void> {
+    const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits();
+    const own = stored.get(principal) ?? 0;
+    if (own + bytes > storedBytesPerPrincipalMax)
+      throw new RoomFault(
+        `requests of this account hold ${own} bytes, and may hold ${storedBytesPerPrincipalMax} (limits.http_stored_per_principal)`,
+      );
+    if (all + bytes > storedBytesMax)
+      throw new RoomFault(
+        `all requests hold ${all} bytes, and may hold ${storedBytesMax} (limits.http_stored)`,
+      );
+    // Before the wait: what others ask for meanwhile comes after it.
+    count(principal, bytes);
+    unwritten += bytes;
+    try {
+      const { bsize, bavail } = await statfs(folder);
+      if (bsize * bavail - unwritten < freeBytesMin)
+        throw new RoomFault('the disk of "state" has no room for it beside the reserve of the audit records');
+    } catch (fault) {
+      unwritten -= bytes;
+      count(principal, -bytes);
+      throw fault;
     }
-    chunk.copy(memory, inMemory);
-    inMemory += chunk.length;
   }
 
-  return {
-    get length() {
-      return length;
-    },
-    get memoryBytes() {
-      return memory.length;
-    },
-    async append(chunk) {
-      if (file === undefined && (inMemory + chunk.length > memoryMax || isMemoryFull())) await spill();
-      if (file === undefined) keep(chunk);
-      else await writeAll(file, chunk, length);
-      length += chunk.length;
-    },
-    async read(from, most) {
-      const wanted = Math.min(most, length - from);
-      if (wanted <= 0) throw new RangeError('read past the end of what is held');
-      if (file === undefined) return memory.subarray(from, from + wanted);
-      const bytes = Buffer.allocUnsafe(wanted);
-      const { bytesRead } = await file.read(bytes, 0, wanted, from);
-      if (bytesRead === 0) throw new RangeError('the file is shorter than what was written to it');
-      return bytes.subarray(0, bytesRead);
-    },
-    close() {
-      memory = Buffer.alloc(0);
-      inMemory = 0;
-      // What was written is not needed any more.
-      file?.close().catch(() => undefined);
-      file = undefined;
-    },
+  return (principal) => {
+    let file: FileHandle | undefined;
+    // In one piece: small chunks would cost more than what is in them.
+    let memory = Buffer.alloc(0);
+    let inMemory = 0;
+    let length = 0;
+    let counted = 0;
+
+    /** Writes at the end of the file, which is made for the first bytes. */
+    async function store(parts: readonly Buffer[], at: number): Promise<void> {
+      const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+      const { folder } = limits();
+      if (file === undefined) makeFolder(folder);
+      await look(principal, bytes);
+      counted += bytes;
+      try {
+        file ??= await openNameless(folder);
+        let from = at;
+        for (const part of parts) {
+          await writeAll(file, part, from);
+          from += part.length;
+        }
+      } catch (fault) {
+        throw isFull(fault) ? new RoomFault('the disk of "state" is full') : fault;
+      } finally {
+        unwritten -= bytes;
+      }
+    }
+
+    function keep(chunk: Buffer): void {
+      if (inMemory + chunk.length > memory.length) {
+        const larger = Buffer.allocUnsafeSlow(
+          Math.max(firstBytes, 2 * memory.length, inMemory + chunk.length),
+        );
+        memory.copy(larger, 0, 0, inMemory);
+        memory = larger;
+      }
+      chunk.copy(memory, inMemory);
+      inMemory += chunk.length;
+    }
+
+    return {
+      get length() {
+        return length;
+      },
+      get memoryBytes() {
+        return memory.length;
+      },
+      async expect(bytes) {
+        const { folder, isMemoryFull } = limits();
+        if (bytes <= memoryMax && !isMemoryFull) return;
+        makeFolder(folder);
+        await look(principal, bytes);
+        unwritten -= bytes;
+        count(principal, -bytes);
+      },
+      async append(chunk) {
+        if (file !== undefined) await store([chunk], length);
+        else if (inMemory + chunk.length <= memoryMax && !limits().isMemoryFull) keep(chunk);
+        else {
+          const before = memory.subarray(0, inMemory);
+          memory = Buffer.alloc(0);
+          inMemory = 0;
+          await store([before, chunk], 0);
+        }
+        length += chunk.length;
+      },
+      async read(from, most) {
+        const wanted = Math.min(most, length - from);
+        if (wanted <= 0) throw new RangeError('read past the end of what is held');
+        if (file === undefined) return memory.subarray(from, from + wanted);
+        const bytes = Buffer.allocUnsafe(wanted);
+        const { bytesRead } = await file.read(bytes, 0, wanted, from);
+        if (bytesRead === 0) throw new RangeError('the file is shorter than what was written to it');
+        return bytes.subarray(0, bytesRead);
+      },
+      close() {
+        memory = Buffer.alloc(0);
+        inMemory = 0;
+        count(principal, -counted);
+        counted = 0;
+        // What was written is not needed any more.
+        file?.close().catch(() => undefined);
+        file = undefined;
+      },
+    };
   };
+}
+
+function isFull(fault: unknown): boolean {
+  const code = fault instanceof Error ? Reflect.get(fault, 'code') : undefined;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 let made = 0;
 
 /** Open for reading and writing, of mode 0600. */
 async function openNameless(folder: string): Promise<FileHandle> {
-  makeFolder(folder);
   made += 1;
   const path = join(folder, `body-${process.pid}-${made}`);
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;

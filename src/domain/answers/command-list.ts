@@ -58,6 +58,15 @@ export function listCommands(
   });
 }
 
+/** Whether a policy may ever allow a command with a text behind it (the `file` of `save` and `sieve put`). */
+export function mayTakeText(policy: Policy, nowMs: number): boolean {
+  return allSeries.some((series) =>
+    commandsOf(series).some(
+      (command) => command.input === 'dot' && mayEver(policy, command, nowMs) !== undefined,
+    ),
+  );
+}
+
 /** The other spelling of a list is not shown by Dovecot either. */
 function isHidden(command: Command, parameter: Parameter): boolean {
   return listOfText(command, parameter) !== undefined;

@@ -73,7 +73,7 @@ export interface SessionContext {
   readonly limits: () => SessionLimits;
   readonly readHttp: ReadHttp;
   /** For the body of a request: it goes to a file where its session's memory, or that of all, is used up. */
-  readonly holdBody: () => HeldBytes;
+  readonly holdBody: (principal: string) => HeldBytes;
 }
 
 /** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */

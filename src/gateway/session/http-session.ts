@@ -5,14 +5,14 @@
 // Dovecot's own: src/doveadm/client-connection-http.c.
 
 import { bounds } from '../../bounds/bounds.js';
-import { listCommands } from '../../domain/answers/command-list.js';
+import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
 import { readNamedCommand } from '../../domain/commands/parse.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { readAuthorization } from '../../domain/keys/authorization.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
-import { TransportFault, WireFault } from '../../ports/faults.js';
+import { RoomFault, TransportFault, WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -34,6 +34,8 @@ const keptMs = bounds.httpIdleMs;
 /** How long what is left of a refused request is read. */
 const lingerMs = bounds.httpLingerMs;
 const reasonBytesMax = bounds.reasonBytes;
+/** A body with nothing but commands: where no policy permits a `file`, none needs more, and it stays in memory while there is some. */
+const commandsBytesMax = 1024 * 1024;
 /** Of a body, read at once: in words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';
@@ -59,6 +61,8 @@ export interface HttpHost {
   readonly transport: Transport;
   readonly context: SessionContext;
   readonly running: Exchange | undefined;
+  /** Who asks; empty before that is known. */
+  readonly principal: string;
   readonly endsFor: 'draining' | 'revoked' | undefined;
   readonly isAborted: boolean;
   /** A request is being answered. */
@@ -271,7 +275,7 @@ class HttpClient {
 
   /** POST: reads, checks, runs, answers. */
   async #run(request: HttpRequest, route: 'run' | 'dry-run'): Promise<CloseReason | undefined> {
-    const body = this.#host.context.holdBody();
+    const body = this.#host.context.holdBody(this.#host.principal);
     try {
       const read = await this.#read(request, body);
       if ('status' in read) return await this.#end(request, read.status, read.text);
@@ -291,15 +295,19 @@ class HttpClient {
   > {
     const host = this.#host;
     const { transport, context } = host;
-    const { httpBodyBytesMax, httpCommandsMax, inputTimeMs } = context.limits();
-    const tooLong = { status: 413, text: `The request is longer than ${httpBodyBytesMax} bytes` };
-    if (Number(fieldOf(request, 'content-length') ?? 0) > httpBodyBytesMax) return tooLong;
+    const { httpCommandsMax, inputTimeMs } = context.limits();
+    const { bytesMax, why } = this.#bodyLimit();
+    const tooLong = { status: 413, text: `The request is longer than ${bytesMax} bytes${why}` };
+    const declaredBytes = Number(fieldOf(request, 'content-length') ?? 0);
+    if (declaredBytes > bytesMax) return tooLong;
     const { clock, buffered } = this.#greeting.context;
     const decoder = new RequestDecoder({ commandsMax: httpCommandsMax });
     const timer = clock.setTimer(inputTimeMs, () => transport.close('input-limit'));
     try {
+      // Before the client is told to go on.
+      await body.expect(declaredBytes);
       for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) {
-        if (body.length + chunk.length > httpBodyBytesMax) return tooLong;
+        if (body.length + chunk.length > bytesMax) return tooLong;
         for (let at = 0; at < chunk.length; at += pieceBytes) {
           const text = await host.work(() => decoder.push(chunk.subarray(at, at + pieceBytes)));
           if (text !== undefined) return { status: 400, text };
@@ -315,12 +323,25 @@ class HttpClient {
     } catch (fault) {
       if (fault instanceof TransportFault) throw fault;
       if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
+      if (fault instanceof RoomFault)
+        return { status: 503, text: `There is no room for the request: ${fault.message}; try again later` };
       return { status: 500, text: 'The request could not be kept' };
     } finally {
       timer.cancel();
     }
     if (request.hasTrailers) return { status: 400, text: 'Trailers are not taken' };
     return this.#commandsOf(decoder.end());
+  }
+
+  /** How long a body may be, as far as its policy says; and why, if that is less than for others. */
+  #bodyLimit(): { readonly bytesMax: number; readonly why: string } {
+    const { httpBodyBytesMax } = this.#host.context.limits();
+    const policy = this.#host.policyNow();
+    const mayBeLong =
+      httpBodyBytesMax <= commandsBytesMax ||
+      (policy !== undefined && mayTakeText(policy, this.#greeting.context.clock.wallMs()));
+    if (mayBeLong) return { bytesMax: httpBodyBytesMax, why: '' };
+    return { bytesMax: commandsBytesMax, why: `: no command with a "file" is permitted here` };
   }
 
   async #commandsOf(

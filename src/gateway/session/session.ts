@@ -173,6 +173,10 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.#start.context.exchanges();
   }
 
+  get principal(): string {
+    return this.names.principal;
+  }
+
   policyNow(): Policy | undefined {
     return this.#start.context.policy(this.names.peer, this.#login);
   }

@@ -20,6 +20,8 @@ void test('every default is filled in', () => {
     inputTimeMs: 240_000,
     users: 100,
     httpBodyBytesMax: 16_777_216,
+    httpStoredBytesMax: 536_870_912,
+    httpStoredBytesPerPrincipalMax: 134_217_728,
     httpCommandsMax: 100,
     bufferedBytesMax: 268_435_456,
     deadlineMs: { read: 600_000, session: 60_000, write: 1_800_000, admin: 600_000, destroy: 1_800_000 },
