@@ -148,7 +148,7 @@ const cases: readonly Case[] = [
   },
   {
     alert: 'DovegateAuditLargestWriters',
-    series: { [`dovegate_audit_writer_share{${host},principal="jobs@jobs"}`]: '_x4 0.9x20' },
+    series: { [`dovegate_audit_writer_share{${host},principal="jobs@jobs"}`]: '_x5 0.9x20' },
     quiet: '1m',
     fires: '1m15s',
     labels: { ...here, principal: 'jobs@jobs' },

@@ -55,8 +55,9 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
       graph: { hash: "${hashKey(far)}", policy: support, expires: 2099-01-01, from: [192.0.2.0/24] }
       modoboa: { hash: "${hashKey(near)}", policy: support, expires: 2099-01-01 }`,
     files: filesOf(authority),
+    // So small that one client fills it.
     audit:
-      '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
+      '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
     more: 'admin: { unix: admin.sock }',
     backend: {
       script: async (_command, connection) => {
@@ -81,8 +82,15 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
   await backend.close();
   let text = '';
   await until(async () => {
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    await one.readReply();
     text = (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
-    return /^dovegate_audit_free_bytes/m.test(text) && /^dovegate_key_failures_total\{/m.test(text);
+    const late = [
+      /^dovegate_audit_free_bytes/m,
+      /^dovegate_key_failures_total\{/m,
+      /^dovegate_audit_writer_share\{/m,
+    ];
+    return late.every((name) => name.test(text));
   }, 'all of it');
   await daemon.stop();
   text += await watched();
