@@ -84,7 +84,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one question',
     at: 'adapters/nats/link',
-    test: 'adapters/nats/link',
   },
   lagMoments: {
     value: 256,

@@ -64,6 +64,7 @@ const unreached: readonly string[] = [
   'natsBatchLines',
   'natsInfoBytes',
   'natsDialMs',
+  'natsAnswerMs',
   'fleetAwaitedChains',
   'fleetSearched',
   'compressedBytes',

@@ -6,12 +6,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
 
-// bounds.natsAnswerMs
 test('without the optional package the module loads, and the first link says what to install', async (t) => {
   const folder = openFolder(t);
   const built = fileURLToPath(new URL('../../../src/', import.meta.url));
   // Away from any node_modules: what the link needs and nothing else.
-  for (const part of ['adapters/nats', 'adapters/host', 'domain', 'ports']) {
+  for (const part of ['adapters/nats', 'adapters/host', 'bounds', 'domain', 'ports']) {
     cpSync(join(built, part), join(folder, part), { recursive: true });
   }
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
