@@ -47,7 +47,9 @@ export const causes: Readonly<Record<LogCode, Cause>> = {
   'audit-writable': 'client',
   'audit-lost': 'client',
   'audit-reserve': 'client',
-  'audit-filling': { ours: 'when the records begin or cease to fill 80 % of `audit.max_size`, after a look at the segments' },
+  'audit-filling': {
+    ours: 'when the records begin or cease to fill 80 % of `audit.max_size`, after a look at the segments',
+  },
   'audit-key-made': atStart,
   'audit-key-changed': atStart,
   'audit-memory': atStart,
