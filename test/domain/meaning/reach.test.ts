@@ -19,7 +19,6 @@ void test('what names several things, of which a failed command may have done so
     ['mailbox delete', 'A', 'B'],
     ['mailbox delete', '-r', 'A'],
     ['mailbox create', 'A', 'B'],
-    ['kick', 'eve', 'mallory'],
     ['auth cache flush', 'eve', 'mallory'],
     ['sieve delete', 'a', 'b'],
     ['service stop', 'imap', 'pop3'],
