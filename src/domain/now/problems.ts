@@ -3,6 +3,7 @@
 // and no mail user is named; a principal is named where its records fill the journal; a code is never renamed.
 
 import type { NowHead } from '../page/api.js';
+import { durationOf, freeOf, plural, timeOf } from './amounts.js';
 import { type FillingFacts, sayFilling } from './filling.js';
 import type { RefusedKey } from './refused-logins.js';
 
@@ -572,36 +573,6 @@ function endOf(nowMs: number, leftMs: number): string {
   if (leftMs <= 0) return `has expired at ${at}`;
   const days = Math.floor(leftMs / dayMs);
   return `expires ${days === 0 ? 'in less than a day' : `in ${plural(days, 'day')}`}, at ${at}`;
-}
-
-function freeOf(freeBytes: number | undefined): string {
-  return freeBytes === undefined ? '' : ` (${bytesOf(freeBytes)} free)`;
-}
-
-function bytesOf(bytes: number): string {
-  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ''}`;
-}
-
-function durationOf(ms: number): string {
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
-  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
-  return `${Math.round(ms / 60_000)} min`;
-}
-
-/** Who shows the sentence puts the time in the reader's own form there. */
-function timeOf(ms: number): string {
-  return `{${new Date(ms).toISOString()}}`;
-}
-
-function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count} ${count === 1 ? word : words}`;
 }
 
 /** Of `DIRECTORY/FILE:LINE`. */
