@@ -4,6 +4,7 @@
 
 import { statSync } from 'node:fs';
 import { encodeBody, encodeRecord } from '../../domain/audit/encode.js';
+import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
@@ -207,8 +208,17 @@ export class OpenJournal implements Journal {
     if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
     const space = opened.isReserveUsed ? 'reserve' : 'normal';
     const offsetMs = clockOffsetMs - opened.mark.stepsMs;
-    this.#maintenance = new Maintenance(options, this.#driver, this.#shares, space, offsetMs, () =>
-      this.#noteClockStep(),
+    const key = options.signKey === undefined ? undefined : parseSignKey(options.signKey).key;
+    const identity = { journal: opened.found.journal, key };
+    const noteClockStep = (): void => this.#noteClockStep();
+    this.#maintenance = new Maintenance(
+      options,
+      identity,
+      this.#driver,
+      this.#shares,
+      space,
+      offsetMs,
+      noteClockStep,
     );
     this.#repeated = [
       this.#repeat(options.lookIntervalMs, () => {

@@ -1,6 +1,7 @@
 // Slow work on the disk, in a thread of its own, so that it delays no record: looks at the segments, compresses and removes
 // closed ones, fills the reserve (a file without content that the writer gives up piece by piece when the disk is full).
-// The rule: a segment's plain file goes only when the compressed one is whole and on disk under its name.
+// The rules: a segment's plain file goes only when the compressed one is whole and on disk under its name. The age of a segment is taken
+// only from a record that this daemon signed, or that is chained to one.
 
 import { randomFillSync } from 'node:crypto';
 import {
@@ -9,6 +10,7 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -18,7 +20,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
+import { readLink } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
+import type { Mark } from './handover.js';
+import { isRightlySigned } from './kept-end.js';
+import { plainBytesMax } from './run-end.js';
 import {
   fileName,
   isDiskFull,
@@ -34,6 +40,7 @@ import {
   withFile,
   writeWhole,
 } from './segments.js';
+import { eachLine, readLines } from './trail.js';
 
 /** A closed segment, and what the first record of the one behind it says about its end. */
 export interface Shelved {
@@ -57,12 +64,21 @@ export interface Retired extends Shelved {
 /** Slow work on the disk that must not stand before a record: done by a thread of its own. */
 export type KeeperOrder =
   /** Look at the segments above a number. Closed are only those below that of the mark: what lies behind it may be cut off yet. */
-  | { readonly do: 'look'; readonly above: number; readonly mark: number }
+  | ({ readonly do: 'look'; readonly above: number; readonly mark: MarkPlace } & Identity)
   | { readonly do: 'compress'; readonly name: string }
   | { readonly do: 'remove'; readonly files: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number }
   /** Keeps a text of `Shares`. */
   | { readonly do: 'keep-shares'; readonly text: string };
+
+/** The last record on disk, and its segment. */
+export type MarkPlace = Pick<Mark, 'segment' | 'hash'>;
+
+/** The journal, and the public key that signs it; undefined: it is not signed, and no record in it proves anything. */
+export interface Identity {
+  readonly journal: string;
+  readonly key: string | undefined;
+}
 
 /** What became of a keeper's order. */
 export type KeeperReport =
@@ -76,7 +92,7 @@ export type KeeperReport =
 export interface Shelf {
   /** Those below the mark's segment, oldest first, up to the first whose end is not known. */
   readonly closed: readonly Shelved[];
-  /** The first segment that its successor does not name: nothing from there on is known to be closed. */
+  /** The first segment whose successor does not name it, or proves nothing: nothing from there on is known to be closed. */
   readonly damaged: string | undefined;
   /** Bytes of the segments that were looked at and are not among these. */
   readonly otherBytes: number;
@@ -98,7 +114,7 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
   try {
     switch (order.do) {
       case 'look':
-        return { kind: 'looked', shelf: readShelf(directory, order.above, order.mark) };
+        return { kind: 'looked', shelf: readShelf(directory, order) };
       case 'compress':
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
@@ -165,20 +181,21 @@ function fillReserve(directory: string, bytes: number): void {
   syncDirectory(directory);
 }
 
-/** Looks at the segments above a number; `mark`: that of the mark's. Takes a while where there are thousands. */
-function readShelf(directory: string, above: number, mark: number): Shelf {
+/** Looks at the segments above a number. Takes a while where there are thousands. */
+function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look' }): Shelf {
+  const { above, mark } = order;
   const segments = listSegments(directory).filter(({ number }) => number > above);
+  const ends = readEnds(directory, segments, order);
   const closed: Shelved[] = [];
   let otherBytes = 0;
   let damaged: string | undefined;
-  for (const [at, segment] of segments.entries()) {
+  for (const segment of segments) {
     const bytes = statSync(join(directory, fileName(segment))).size;
-    // Healing may cut off what lies behind the mark and begin the next segment anew: until then none of it is closed.
-    const next = segment.number < mark ? segments[at + 1] : undefined;
-    const first = next === undefined ? undefined : readFirst(directory, next);
+    const end = ends.get(segment);
     // What its successor does not name is not removed by a program.
-    if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;
-    if (damaged === undefined && first !== undefined) closed.push({ ...segment, bytes, ...first.end });
+    if (end === undefined && segment.number < mark.segment && segment !== segments.at(-1))
+      damaged ??= segment.name;
+    if (damaged === undefined && end !== undefined) closed.push({ ...segment, bytes, ...end });
     else otherBytes += bytes;
   }
   const { bsize, bavail, blocks } = statfsSync(directory);
@@ -188,20 +205,79 @@ function readShelf(directory: string, above: number, mark: number): Shelf {
   return { closed, damaged, otherBytes, ...sizes, shares };
 }
 
+/**
+ * The ends of the segments before the mark's, from the first record of the next one. That record counts if this daemon's key signed it. One
+ * of another key, or of none, counts if the hashes of its segment lead from it to a record that is known: the end that a later record names,
+ * or the mark. Only such segments are read whole.
+ */
+function readEnds(
+  directory: string,
+  segments: readonly Segment[],
+  { mark, ...identity }: Identity & { readonly mark: MarkPlace },
+): ReadonlyMap<Segment, End> {
+  const ends = new Map<Segment, End>();
+  let known: string | undefined = mark.hash;
+  // Healing may cut off what lies after the mark and begin the next segment again: until then none of it is closed.
+  const written = segments.filter(({ number }) => number <= mark.segment);
+  for (const [at, next] of [...written.entries()].toReversed()) {
+    const segment = written[at - 1];
+    if (segment === undefined) break;
+    const first = readFirst(directory, next, identity);
+    const end = first?.before === segment.name ? first.end : undefined;
+    const counts: boolean =
+      first?.isProven === true || (known !== undefined && leadsTo(directory, next, known));
+    known = counts ? end?.lastHash : undefined;
+    if (counts && end !== undefined) ends.set(segment, end);
+  }
+  return ends;
+}
+
+type End = Pick<Shelved, 'lastHash' | 'nextSeq' | 'endMs' | 'endWallMs'>;
+
 /** What the first record of a segment says about the one before. */
-function readFirst(directory: string, segment: Segment) {
+function readFirst(directory: string, segment: Segment, { journal, key }: Identity) {
   const text = withFile(openSync(join(directory, fileName(segment)), 'r'), (descriptor) => {
     const head = Buffer.alloc(headBytes);
     const bytes = head.subarray(0, readSync(descriptor, head, 0, headBytes, 0));
     return segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
   });
   const line = text.slice(0, text.indexOf('\n'));
-  const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = parseLine(line) ?? {};
+  const record = parseLine(line) ?? {};
+  const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = record;
   const endWallMs = parseTime(readHead(line)?.time ?? '');
   if (endWallMs === undefined || typeof lastHash !== 'string' || typeof nextSeq !== 'number')
     return undefined;
   const endMs = endWallMs - (typeof stepsMs === 'number' ? stepsMs : 0);
-  return { before, end: { lastHash, nextSeq, endMs, endWallMs } };
+  // Another journal of the same key has segments of the same names.
+  const isSigned = record['key'] === key && record['journal'] === journal && isRightlySigned(line, key);
+  const isProven = key === undefined || isSigned;
+  return { before, isProven, end: { lastHash, nextSeq, endMs, endWallMs } };
+}
+
+/** Whether every record of a segment from the first one on holds the hash of the one before, up to the record with this hash. */
+function leadsTo(directory: string, segment: Segment, hash: string): boolean {
+  let last: string | undefined;
+  let isChained = true;
+  const take = (line: Buffer, isWhole: boolean): boolean => {
+    if (last === hash || !isChained) return false;
+    const link = isWhole ? readLink(line) : undefined;
+    isChained = link?.isIntact === true && (last === undefined || link.prev === last);
+    last = link?.hash;
+    return isChained;
+  };
+  try {
+    if (segment.isCompressed) {
+      const file = readFileSync(join(directory, fileName(segment)));
+      eachLine({ bytes: gunzipSync(file, { maxOutputLength: plainBytesMax }), endsInLine: false }, take);
+    } else {
+      withFile(openSegment(directory, segment.name), (descriptor) =>
+        readLines(descriptor, 0, ({ bytes, isWhole }) => take(bytes, isWhole)),
+      );
+    }
+  } catch {
+    return false;
+  }
+  return isChained && last === hash;
 }
 
 /** What can be had of a gzip file of which only the start was read. */

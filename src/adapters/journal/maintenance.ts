@@ -8,7 +8,7 @@ import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
 import { Thread } from './handover.js';
-import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
+import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import { fileName } from './segments.js';
 import type { Filling, Shares } from './shares.js';
 
@@ -66,6 +66,7 @@ export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #driver: Driver;
   readonly #shares: Shares;
+  readonly #identity: Identity;
   readonly #noteClockStep: () => void;
   #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
@@ -92,6 +93,7 @@ export class Maintenance {
    */
   constructor(
     options: MaintenanceOptions,
+    identity: Identity,
     driver: Driver,
     shares: Shares,
     space: JournalSpace,
@@ -100,6 +102,7 @@ export class Maintenance {
   ) {
     this.space = space;
     this.#options = options;
+    this.#identity = identity;
     this.#driver = driver;
     this.#shares = shares;
     this.#noteClockStep = noteClockStep;
@@ -163,12 +166,13 @@ export class Maintenance {
   /** True: there is no room, and somebody may make some. */
   async #round(): Promise<boolean> {
     this.#noteClockStep();
-    const mark = this.#driver.mark.segment;
+    const { segment, hash } = this.#driver.mark;
     const added = this.#shares.startLook();
-    const report = await this.#keep({ do: 'look', above: this.#closed.at(-1)?.number ?? -1, mark });
+    const above = this.#closed.at(-1)?.number ?? -1;
+    const report = await this.#keep({ do: 'look', above, mark: { segment, hash }, ...this.#identity });
     if (report?.kind !== 'looked') return false;
     const { damaged, freeBytes, reserveBytes } = report.shelf;
-    const text = `${damaged} is damaged, or the segment behind it: nothing from there on is retired`;
+    const text = `${damaged} or the segment after it was changed or is damaged: nothing from there on is retired`;
     this.#tell('damaged', damaged === undefined ? undefined : text);
     this.#closed = [...this.#closed, ...report.shelf.closed];
     const { retired, unshipped } = await this.#retire(report.shelf);

@@ -187,7 +187,7 @@ function findRecord(
 }
 
 /** No segment of ours has more text. */
-const plainBytesMax = 1 << 30;
+export const plainBytesMax = 1 << 30;
 
 /** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
 function makePlain(directory: string, segment: Segment): boolean {

@@ -491,11 +491,12 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const directory = temporaryDirectory(t);
     const writer = opened(directory);
     write(writer, { ...admission('A'), time: wallMs });
-    const mark = markOf(writer);
-    const heal = healOrder(writer, mark);
+    const heal = healOrder(writer, markOf(writer));
     assert.equal(carry(writer, heal).kind, 'written');
     // Retention takes the age of a segment from the first record of the next one.
-    const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark: 2 });
+    const mark = { segment: 2, hash: '' };
+    const identity = { journal: '', key: undefined };
+    const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark, ...identity });
     assert.ok(looked.kind === 'looked');
     assert.deepEqual(
       looked.shelf.closed.map(({ endMs }) => endMs),
