@@ -220,9 +220,17 @@ export const ofReceivers = {
     at: 'domain/trail/search',
     test: 'domain/trail/search.bounds',
   },
+  openSearchedBytes: {
+    value: '64MiB',
+    thing: 'the records of those exchanges',
+    holds: 'memory',
+    scope: 'one search',
+    at: 'domain/trail/search',
+    test: 'domain/trail/search.bounds',
+  },
   openViewed: {
     value: 200_000,
-    thing: 'the same in a limited view',
+    thing: 'exchanges that wait for their completion in a limited view',
     holds: 'memory',
     scope: 'one view',
     at: 'domain/views/view',

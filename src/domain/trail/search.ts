@@ -75,8 +75,11 @@ export interface TrailSearch {
 
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
 const waitingMax = bounds.openSearched;
-/** The same for argument records that wait with their admissions: beyond it a command is shown with the first and last of its arguments. */
-const partsBytesMax = 64 << 20;
+/**
+ * Bytes of those admissions and their argument records. Beyond it an admission is not found, and of one that is kept the first and last of its
+ * arguments are shown.
+ */
+const keptBytesMax = bounds.openSearchedBytes;
 
 export function createSearch(filter: TrailFilter): TrailSearch {
   /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
@@ -84,7 +87,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const before = new Map<string, Buffer>();
   /** Argument records of those that wait, by id. */
   const parts = new Map<string, Buffer[]>();
-  let partsBytes = 0;
+  let keptBytes = 0;
   // Everybody's commands are wanted, also those that touch nobody.
   const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
@@ -124,7 +127,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         at = end + 1;
       }
       // Whoever gave the piece has it back now.
-      for (const [id, at] of here) before.set(id, Buffer.from(lineAt(piece, at)));
+      for (const [id, at] of here) keep(id, lineAt(piece, at));
       here.clear();
       return rows;
     },
@@ -144,7 +147,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       const rows = [...before].map(([id, line]) => row(line, undefined, parts.get(id) ?? []));
       before.clear();
       parts.clear();
-      partsBytes = 0;
+      keptBytes = 0;
       return rows.filter((one) => one !== undefined);
     },
     waiting: () => [...before].map(([id, line]) => withParts(line, parts.get(id))),
@@ -174,14 +177,14 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   ): void {
     if (here.size + before.size === 0) return;
     const id = idAfter(piece, eventAt, end) ?? '';
-    if ((!here.has(id) && !before.has(id)) || partsBytes > partsBytesMax) return;
+    if ((!here.has(id) && !before.has(id)) || keptBytes > keptBytesMax) return;
     const line = piece.subarray(at, end);
     // A copy: the piece goes back to the caller.
-    const part = Buffer.from(show === undefined ? line : withoutEnd(show(line)));
+    const part = copyOf(show === undefined ? line : withoutEnd(show(line)));
     const known = parts.get(id);
     // A later reading may come to the same lines again.
     if (known?.some((one) => one.equals(part)) === true) return;
-    partsBytes += part.length;
+    keptBytes += part.length;
     if (known === undefined) parts.set(id, [part]);
     else known.push(part);
   }
@@ -189,8 +192,20 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   function takeParts(id: string): readonly Buffer[] {
     const found = parts.get(id) ?? [];
     parts.delete(id);
-    for (const { length } of found) partsBytes -= length;
+    for (const { length } of found) keptBytes -= length;
     return found;
+  }
+
+  function keep(id: string, line: Buffer): void {
+    drop(id);
+    if (keptBytes + line.length > keptBytesMax) return void takeParts(id);
+    keptBytes += line.length;
+    before.set(id, copyOf(line));
+  }
+
+  function drop(id: string): void {
+    keptBytes -= before.get(id)?.length ?? 0;
+    before.delete(id);
   }
 
   function complete(
@@ -206,7 +221,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const place = here.get(id);
     const admission = place === undefined ? before.get(id) : lineAt(piece, place);
     if (admission === undefined) return;
-    if (place === undefined) before.delete(id);
+    if (place === undefined) drop(id);
     else here.delete(id);
     const line = piece.subarray(at, end);
     const found = row(admission, show === undefined ? line : show(line), takeParts(id));
@@ -302,6 +317,13 @@ function withParts(admission: Buffer, parts: readonly Buffer[] | undefined): Buf
 }
 
 const lineFeed = Buffer.from('\n');
+
+/** With memory of its own: a copy in the shared pool of Node keeps 8 KiB alive. */
+function copyOf(line: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(line.length);
+  line.copy(copy);
+  return copy;
+}
 
 function withoutEnd(line: Buffer): Buffer {
   return line[line.length - 1] === 0x0a ? line.subarray(0, -1) : line;
