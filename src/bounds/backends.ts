@@ -304,6 +304,14 @@ export const ofBackends = {
     at: 'cli/output/row-printer',
     test: 'cli/output/row-printer',
   },
+  daemonAnswerTime: {
+    value: '30s',
+    thing: 'time of an answer of the gate or the page, from the request to its last byte',
+    holds: 'descriptors',
+    scope: 'one question of the command line',
+    at: 'cli/output/output',
+    test: 'cli/operate.answer-time',
+  },
   daemonAnswerChars: {
     value: '64MiB',
     thing: 'answer of the gate or the page',

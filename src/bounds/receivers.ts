@@ -197,6 +197,14 @@ export const ofReceivers = {
     at: 'domain/fleet/checkpoint',
     test: 'domain/fleet/fleet',
   },
+  fleetListed: {
+    value: 20,
+    thing: 'journals of a host of which `fleet fetch` asks for one',
+    holds: 'memory',
+    scope: 'one command',
+    at: 'cli/fleet/fleet-fetch',
+    test: 'fleet/hostile-gate',
+  },
   fleetSearched: {
     value: 1000,
     thing: 'journals that are followed at once',

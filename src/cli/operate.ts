@@ -3,11 +3,20 @@
 
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
+import { systemClock } from '../adapters/host/clock.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/process.js';
 import type { AdminSettings } from '../domain/config/settings.js';
-import { exitCodes } from '../ports/machine.js';
-import { AnswerText, CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
+import { exitCodes, type Timer } from '../ports/machine.js';
+import {
+  AnswerText,
+  CommandFault,
+  formatFault,
+  limitAnswer,
+  plain,
+  stderr,
+  stdout,
+} from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
   /** Of a daemon without an admin socket. */
@@ -97,9 +106,6 @@ export interface AdminAnswer {
 /** Rejects with a CommandFault (69: no daemon answers; 77: not permitted). */
 export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminAnswer>;
 
-/** For the whole answer: a reload can wait for a slow directory service. */
-const answerMs = 30_000;
-
 /** Rejects with a CommandFault if the configuration does not name the daemon. */
 export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDaemon> {
   const admin = socket === undefined ? await adminOf(config) : { unix: socket };
@@ -134,28 +140,30 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
   }
   const where = admin.unix === undefined ? admin.tcp : { socketPath: admin.unix };
   const shown = admin.unix ?? `${admin.tcp?.host ?? ''}:${admin.tcp?.port ?? ''}`;
+  let timer: Timer | undefined;
   try {
     const headers =
       admin.unix === undefined && admin.tokenFile !== undefined
         ? { Authorization: `Bearer ${String(await readSecretFile(admin.tokenFile))}` }
         : {};
     return await new Promise((resolve, reject) => {
-      const asked = request(
-        { ...where, method, path, headers, agent: false, timeout: answerMs },
-        (response) => {
-          const body = new AnswerText();
-          response.setEncoding('utf8').on('data', (text: string) => {
-            try {
-              body.add(text);
-            } catch (fault) {
-              response.destroy(fault instanceof Error ? fault : undefined);
-            }
-          });
-          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
-          response.on('error', reject);
-        },
-      );
-      asked.on('timeout', () => asked.destroy(new Error('no answer')));
+      const asked = request({ ...where, method, path, headers, agent: false }, (response) => {
+        const body = new AnswerText();
+        response.setEncoding('utf8').on('data', (text: string) => {
+          try {
+            body.add(text);
+          } catch (fault) {
+            response.destroy(fault instanceof Error ? fault : undefined);
+          }
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: body.text }));
+        response.on('error', reject);
+      });
+      // A reload can wait for a slow directory service.
+      timer = limitAnswer(systemClock, (why) => {
+        reject(why);
+        asked.destroy();
+      });
       asked.on('error', reject).end();
     });
   } catch (fault) {
@@ -164,5 +172,7 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
       throw new CommandFault(exitCodes.notPermitted, whyDenied(admin.unix));
     const why = fault instanceof Error ? fault.message : String(fault);
     throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}`);
+  } finally {
+    timer?.cancel();
   }
 }

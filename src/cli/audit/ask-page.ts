@@ -3,8 +3,10 @@
 
 import { request } from 'node:http';
 import { whyDenied } from '../../adapters/host/accounts.js';
+import { systemClock } from '../../adapters/host/clock.js';
 import type { Found } from '../../adapters/views/find-exchange.js';
 import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
+import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
 import type { Verified, VerifyProgress } from '../../domain/page/api.js';
@@ -12,8 +14,8 @@ import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/sear
 import type { Verdict } from '../../domain/trail/verify.js';
 import type { SignedExtract } from '../../domain/views/extract.js';
 import { type Cursor, type Look, lookPath, pickFilter } from '../../domain/views/look.js';
-import { exitCodes } from '../../ports/machine.js';
-import { AnswerText, CommandFault } from '../output/output.js';
+import { exitCodes, type Timer } from '../../ports/machine.js';
+import { AnswerText, CommandFault, limitAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
@@ -45,8 +47,8 @@ export interface Myself {
   readonly users: readonly string[] | undefined;
 }
 
-/** For the whole answer: the request may wait for a place, and is read at a low priority. */
-const answerMs = 30_000;
+/** Between two pieces of a check of the whole journal, which may take minutes. Other answers must be whole within `daemonAnswerTime`. */
+const pieceMs = 30_000;
 /** Tries of a request while other people search. */
 const triesMax = 5;
 
@@ -102,6 +104,7 @@ export function askPage(socket: string): AskedPage {
       let fault: string | undefined;
       let rest = '';
       const take = (piece: string): void => {
+        if (rest.length + piece.length > bounds.daemonAnswerChars) throw new Error('an event has no end');
         const events = (rest + piece).split('\n\n');
         rest = events.pop() ?? '';
         for (const event of events) {
@@ -223,10 +226,11 @@ async function askAt(
 ): Promise<Answered> {
   const text = JSON.stringify(asked);
   const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(text) };
+  let timer: Timer | undefined;
   try {
     return await new Promise((resolve, reject) => {
       const sent = request(
-        { socketPath, method: 'POST', path, headers, agent: false, timeout: answerMs },
+        { socketPath, method: 'POST', path, headers, agent: false, timeout: pieceMs },
         (response) => {
           const body = new AnswerText();
           response.setEncoding('utf8').on('data', (piece: string) => {
@@ -241,7 +245,12 @@ async function askAt(
           response.on('error', reject);
         },
       );
-      sent.on('timeout', () => sent.destroy(new Error('no answer')));
+      const end = (why: Error): void => {
+        reject(why);
+        sent.destroy();
+      };
+      if (take === undefined) timer = limitAnswer(systemClock, end);
+      sent.on('timeout', () => end(new Error('no answer')));
       sent.on('error', reject).end(text);
     });
   } catch (fault) {
@@ -249,6 +258,8 @@ async function askAt(
     if (isRefused) throw new CommandFault(exitCodes.notPermitted, whyDenied(socketPath));
     const why = fault instanceof Error ? fault.message : String(fault);
     throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${socketPath}: ${why}`);
+  } finally {
+    timer?.cancel();
   }
 }
 

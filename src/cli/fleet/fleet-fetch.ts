@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { holdProcess } from '../../adapters/host/process.js';
 import { segmentName, syncDirectory } from '../../adapters/journal/segments.js';
 import { type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { type Link, readLink } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { readHeadOf, readSubject } from '../../domain/fleet/block.js';
@@ -74,9 +75,13 @@ export async function fleetFetch(
   }
 }
 
-/** The one journal of a host. Rejects with a CommandFault that lists them where there are several. */
+/** Listed where a host had several; it can send any number of ids. */
+const journalsMax = bounds.fleetListed;
+
+/** The one journal of a host. Rejects with a CommandFault that lists the first ones where there are several. */
 async function onlyJournal(link: NatsLink, stream: string, host: string, lastSeq: number): Promise<string> {
   const found = new Map<string, number>();
+  let hasMore = false;
   const options = {
     subject: `dovegate.audit.${host}.*`,
     untilSeq: lastSeq,
@@ -86,14 +91,17 @@ async function onlyJournal(link: NatsLink, stream: string, host: string, lastSeq
     for await (const { subject, header } of link.read(stream, { streamSeq: 1 }, options)) {
       const head = readHeadOf(header);
       const id = readSubject(subject)?.journal;
-      if (id !== undefined && head?.kind === 'block') found.set(id, head.last);
+      if (id === undefined || head?.kind !== 'block') continue;
+      if (found.has(id) || found.size < journalsMax) found.set(id, head.last);
+      else hasMore = true;
     }
   }
   const [only, ...others] = found.keys();
   if (only === undefined)
     throw new CommandFault(exitCodes.failed, `the stream ${stream} has nothing of ${host}`);
   if (others.length === 0) return only;
-  const list = [...found].map(([id, seq]) => `  ${id}, to seq ${seq}`).join('\n');
+  const lines = [...found].map(([id, seq]) => `  ${id}, to seq ${seq}`);
+  const list = [...lines, ...(hasMore ? ['  and more'] : [])].join('\n');
   throw new CommandFault(
     exitCodes.usage,
     `${host} has had several journals; name one with --journal:\n${list}`,

@@ -3,6 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 
 /** One line, or several. */
 export function stdout(text: string): void {
@@ -82,6 +83,13 @@ export function formatFault(fault: Error): string {
 }
 
 const answerCharsMax = bounds.daemonAnswerChars;
+
+/** Calls `end` when the whole answer to a request is late. A timeout of the request would start again with each byte. */
+export function limitAnswer(clock: Pick<Clock, 'setTimer'>, end: (why: Error) => void): Timer {
+  const { daemonAnswerTime } = bounds;
+  const why = `no whole answer within ${daemonAnswerTime / 1000} s`;
+  return clock.setTimer(daemonAnswerTime, () => end(new Error(why)));
+}
 
 /** Joins the pieces of an answer of the gate or the page. `add` throws when it gets too long. */
 export class AnswerText {
