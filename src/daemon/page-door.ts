@@ -108,7 +108,8 @@ export function createPageDoor(parts: PageDoorParts) {
     const isAdmitted =
       name === undefined
         ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
-        : floods.admit('refused', `${name}@${pageName}`);
+        : // By the name that its records are counted for, `by`.
+          floods.admit('refused', name);
     if (!isAdmitted) return;
     const args = [`why=${why}`, what];
     const by = name === undefined ? {} : { by: name };

@@ -206,10 +206,13 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     for (const key of ['strict', 'ship', 'page']) keys.delete(key);
     return [...keys]
       .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
-      .map((key) => `${section}.${key}`);
+      .map((key) => (key === 'memoryBytes' ? 'audit.memory_size' : `${section}.${key}`));
   });
-  const { bufferedBytesMax: old } = before.limits;
-  if (old !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
+  const { bufferedBytesMax, lineBytesMax } = before.limits;
+  if (bufferedBytesMax !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
+  // `audit.memory` is made at a start, with room for the records of the longest line: until then longer lines are refused.
+  if (now.audit.memoryBytes > before.audit.memoryBytes && now.limits.lineBytesMax > lineBytesMax)
+    changed.push('limits.line');
   // Its people and certificates come and go with each reload.
   const socketsOf = ({ admin }: Settings): string | undefined => {
     const { socket, tcp, tls } = admin?.page ?? {};

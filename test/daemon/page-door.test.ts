@@ -206,6 +206,22 @@ void test('without a session: nothing but signing in; refusals are records up to
   assert.equal(refusals().length, before + 1, 'in the next second it is recorded again');
 });
 
+void test('refusals of a person are counted for the name that its records have', async () => {
+  const { ask, door, records, refusals, clock } = desk({ handlers: answering });
+  const [person] = usual;
+  assert.ok(person);
+  const token = tokenOf(await ask('redeem', { body: { link: door.link(person) } }));
+  assert.equal(person.role, 'view');
+  for (let at = 0; at < 20; at += 1) await ask('kill', { token });
+  assert.ok(refusals().length < 20 && refusals().every(({ by }) => by === person.name));
+  await clock.advance(2_000);
+  const counted = records.filter(({ event, action }) => event === 'limit' && action === 'refused');
+  assert.deepEqual(
+    counted.map(({ principal }) => principal),
+    [person.name],
+  );
+});
+
 void test('a link signs in its person once; sign-ins and sign-outs are records', async () => {
   const { ask, door, records, refusals } = desk();
   const [person] = usual;

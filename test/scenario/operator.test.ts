@@ -190,10 +190,11 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
 
   // A listener that is gone: its sessions end, the others do not. What needs a restart is said.
   const gone = before.replace(/\n {2}more: .*/, '').replace('admin.sock', 'other.sock');
-  writeFileSync(daemon.configFile, gone);
+  assert.doesNotMatch(gone, /^limits:/m);
+  writeFileSync(daemon.configFile, `${gone}\nlimits: { line: 800KiB }\n`);
   daemon.signal('SIGHUP');
   const restart = await daemon.waitForLog(({ event }) => event === 'restart-needed', 'restart');
-  assert.match(String(restart['text']), /admin\.unix/);
+  assert.match(String(restart['text']), /audit\.memory_size admin\.unix limits\.line$/);
   await other.readEnd();
   assert.equal(await run(open), '+');
   await assert.rejects(openRawClient({ path: daemon.path('more.sock'), minor: 2 }));

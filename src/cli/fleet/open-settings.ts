@@ -72,7 +72,7 @@ export function openFleet(
     return createFleet({ stream, hosts, openMs, driftMs, checkpointKey }, saved);
   } catch (fault) {
     if (!(fault instanceof TypeError)) throw fault;
-    const text = `the state in ${state}: ${fault.message}; put state.json away, and everything is verified again`;
+    const text = `the state in ${state}: ${fault.message}; move state.json away and leave the other files: everything is verified again`;
     throw new CommandFault(exitCodes.configuration, text);
   }
 }

@@ -213,7 +213,7 @@ export function readState(saved: unknown, stream: string): FleetState {
   }
   if (!isState(saved) || saved.format !== stateFormat) {
     throw new TypeError(
-      'the state is not what was saved: it was changed or damaged; move it away, and everything is verified again',
+      'the state is not what was saved: an older release wrote it, or it was changed or damaged',
     );
   }
   if (saved.stream !== stream) {
