@@ -8,7 +8,7 @@ import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js
 import { parseLine } from '../../domain/audit/record.js';
 import { checkpointName, readIn, writeWhole } from './segments.js';
 
-/** The file in `state` with the last checkpoint, and a second line with what a start must know besides. */
+/** The file in `state` with the last checkpoint, a second line with what a start must know besides, and a third with the note of the ring. */
 export const runEndName = 'audit-end.json';
 
 /** A checkpoint that was certainly on disk. */
@@ -33,6 +33,8 @@ export interface KeptEnd extends KnownEnd {
   readonly hasBegun: boolean;
   /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
   readonly reportedSeq: number;
+  /** What `ring.json` should say; undefined: the run had no ring, or a release before wrote this. */
+  readonly ring: string | undefined;
 }
 
 /** The checkpoint in a line; undefined: it is none as it was written. */
@@ -65,12 +67,12 @@ export function isRightlySigned(text: string, key: unknown): boolean {
 }
 
 export function readKept(state: string): KeptEnd | undefined {
-  const [line, more = ''] = readIn(state, runEndName)?.split('\n') ?? [];
+  const [line, more = '', ring] = readIn(state, runEndName)?.split('\n') ?? [];
   const end = readEndLine(line);
   const { directory, has_begun: hasBegun, reported_seq: reportedSeq } = parseLine(more) ?? {};
   if (end === undefined || typeof directory !== 'string') return undefined;
   const reported = typeof reportedSeq === 'number' ? reportedSeq : 0;
-  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported };
+  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported, ring: ring || undefined };
 }
 
 /** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
@@ -86,12 +88,17 @@ export function readStateCopy(
 export function keepRunEnd(
   state: string,
   line: string,
-  { directory, hasBegun, reportedSeq }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq'>,
+  {
+    directory,
+    hasBegun,
+    reportedSeq,
+    ring = '',
+  }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq' | 'ring'>,
 ): void {
   const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
-    writeWhole(state, runEndName, `${line}\n${more}\n`);
+    writeWhole(state, runEndName, `${line}\n${more}\n${ring}\n`);
   } catch {
     // The copy beside the segments is there.
   }

@@ -77,6 +77,8 @@ export interface Tail {
 export interface KnownRecord {
   readonly seq: number;
   readonly hash: string;
+  /** The key that signed it; undefined: it is not signed. */
+  readonly key?: string | undefined;
 }
 
 const chunkBytes = 1 << 20;
@@ -192,10 +194,19 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     ...next,
     key: typeof signing === 'string' ? signing : undefined,
     journal: typeof journal === 'string' ? journal : end.journal,
-    stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + (number(record?.['step_ms']) ?? 0),
+    stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + stepOf(end, link.seq, record?.['step_ms']),
     oldestSeq: number(record?.['oldest_seq']) ?? end.oldestSeq,
     openSeq: end.bytes === 0 ? number(record?.['open_seq']) : end.openSeq,
   };
+}
+
+/**
+ * What a step of the clock adds to the sum, from which retention takes ages. A signature follows each step at once, so a step back without one
+ * may be forged: it would make old segments look older.
+ */
+function stepOf({ known }: End, seq: number, step: unknown): number {
+  const isVouched = known?.key === undefined || seq <= known.seq;
+  return isVouched ? (number(step) ?? 0) : Math.max(0, number(step) ?? 0);
 }
 
 function number(value: unknown): number | undefined {

@@ -78,7 +78,7 @@ export function createRing(directory: string, path: string, bytes: number, journ
       writeSync(descriptor, header, 0, header.length, 0);
     });
     renameSync(made, path);
-    writeNote(directory, { path, bytes, journal, generation, boot: readBoot() });
+    writeNote(directory, path, { bytes, journal, generation });
   } catch (error) {
     // Not the room of half a ring either.
     remove(made);
@@ -91,7 +91,7 @@ export function createRing(directory: string, path: string, bytes: number, journ
 /** Says again which file is the ring, where somebody took that away with the directory. */
 export function keepNote(directory: string, path: string, identity: RingIdentity): void {
   if (existsSync(join(directory, noteName))) return;
-  writeNote(directory, { path, ...identity, boot: readBoot() });
+  writeNote(directory, path, identity);
 }
 
 /** The next start finds no ring, and misses none. */
@@ -108,8 +108,12 @@ export function dropRing(directory: string, path: string, { generation }: RingId
   if (readHeaderAt(path)?.generation === generation) unlinkSync(path);
 }
 
-/** The ring of the last run; undefined: it had none, or nothing of it is needed. Never throws. `journal`: whose it must be. */
-export function readLeftRing(directory: string, journal: string): LeftRing | undefined {
+/**
+ * The ring of the last run; undefined: it had none, or nothing of it is needed. Never throws. `journal`: whose it must be. `note`: what
+ * `formatNote` gave, from a place that is harder to write to than the directory; undefined: `ring.json` counts.
+ */
+export function readLeftRing(directory: string, journal: string, note?: string): LeftRing | undefined {
+  if (note !== undefined) return new LeftRing(directory, parseNote(note), journal);
   if (!existsSync(join(directory, noteName))) return undefined;
   return new LeftRing(directory, readNote(directory), journal);
 }
@@ -318,14 +322,22 @@ function remove(path: string): void {
   }
 }
 
-function writeNote(directory: string, note: Note): void {
-  const text = JSON.stringify({ version: ringVersion, ...note, generation: hex(note.generation) });
-  writeWhole(directory, noteName, `${text}\n`);
+function writeNote(directory: string, path: string, identity: RingIdentity): void {
+  writeWhole(directory, noteName, `${formatNote(path, identity)}\n`);
+}
+
+/** What `ring.json` says of a ring of this boot of the machine; one line. */
+export function formatNote(path: string, { bytes, journal, generation }: RingIdentity): string {
+  const note = { path, bytes, journal, generation: hex(generation), boot: readBoot() };
+  return JSON.stringify({ version: ringVersion, ...note });
 }
 
 /** Undefined: it is not as it was written, or not there. */
 function readNote(directory: string): Note | undefined {
-  const text = readIn(directory, noteName) ?? '';
+  return parseNote(readIn(directory, noteName) ?? '');
+}
+
+function parseNote(text: string): Note | undefined {
   const { version, path, bytes, journal, generation, boot } = parseLine(text.trimEnd()) ?? {};
   const isRight =
     version === ringVersion &&

@@ -49,6 +49,8 @@ export interface RunEnd {
   /** `state` knows another journal in this directory. */
   readonly isOther: boolean;
   readonly keys: ReadonlySet<string>;
+  /** The note of the ring of that run as `state` has it; undefined: it does not say. */
+  readonly ring: string | undefined;
 }
 
 /** Kept of the appended lines of one start at most; length and hash in the start record are those of all. */
@@ -74,7 +76,9 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const counts = beside !== undefined && (own?.key === undefined || keys.has(beside.key ?? ''));
   const known = counts && beside.seq >= (own?.seq ?? 0) ? beside : own;
   const isOrderly = known?.isStop === true && !(own?.hasBegun === true && own.seq === known.seq);
-  return { known, isOrderly, reportedSeq: own?.reportedSeq ?? 0, isOther, keys };
+  // A copy that could not be written may name the ring of an earlier run.
+  const ring = own?.seq === known?.seq ? own?.ring : undefined;
+  return { known, isOrderly, reportedSeq: own?.reportedSeq ?? 0, isOther, keys, ring };
 }
 
 /** The journal's id, as its first record has it. */
@@ -145,11 +149,15 @@ export function followRunEnd(directory: string, { known, isOrderly, keys }: RunE
   let rest: readonly Segment[] = first === undefined ? [] : [first, ...later];
   for (let from: number | undefined = place.end; rest.length > 0; from = 0) {
     const [segment, ...others] = rest;
-    if (segment === undefined || (segment.isCompressed && stopLine === undefined)) break;
-    const isWhole = from === 0 && stopLine !== undefined;
-    const foreign = isWhole ? 0 : follow(segment.name, from);
-    if (foreign !== undefined)
-      return { appended: moveAway(directory, rest, foreign), oldestSeq, stopLine, isLost: false };
+    if (segment === undefined) break;
+    const isAfterStop = from === 0 && stopLine !== undefined;
+    // One that cannot be read is foreign: the daemon compresses no segment that a crash can leave after its last checkpoint.
+    const isPlain = !isAfterStop && (!segment.isCompressed || makePlain(directory, segment));
+    const foreign = isPlain ? follow(segment.name, from) : 0;
+    if (foreign !== undefined) {
+      const foreigners = [{ ...segment, isCompressed: segment.isCompressed && !isPlain }, ...others];
+      return { appended: moveAway(directory, foreigners, foreign), oldestSeq, stopLine, isLost: false };
+    }
     rest = others;
   }
   return { appended: undefined, oldestSeq, stopLine, isLost: false };

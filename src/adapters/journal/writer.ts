@@ -23,7 +23,15 @@ import {
   writeCheckpointFile,
 } from './recover.js';
 import type { Frame, RingIdentity, RingReader } from './ring.js';
-import { createRing, dropRing, forgetRing, keepNote, type LeftRing, readLeftRing } from './ring-file.js';
+import {
+  createRing,
+  dropRing,
+  forgetRing,
+  formatNote,
+  keepNote,
+  type LeftRing,
+  readLeftRing,
+} from './ring-file.js';
 import { firstSeqIn, followRunEnd, readRunEnd } from './run-end.js';
 import {
   type Held,
@@ -86,6 +94,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   let lookedMs = -Infinity;
   /** The first record of a journal whose beginning was removed, once a start has told so. */
   let reportedSeq = 0;
+  /** The checkpoint that `state` has. */
+  let keptLine: string | undefined;
 
   return {
     /** Never throws: what goes wrong is a report. */
@@ -121,11 +131,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     flush(head: number, nowMs: number): Mark | BellReport | undefined {
       if (isBroken) return undefined;
       try {
+        const { stepsMs } = ledger;
         consume(head);
         if (!isUnsynced) return undefined;
         const isLook = nowMs - lookedMs >= lookIntervalMs;
         if (isLook) lookedMs = nowMs;
-        const mark = sync(isLook);
+        // A start believes a step of the clock by its signature.
+        const mark = ledger.stepsMs === stepsMs ? sync(isLook) : checkpoint(ledger.timeMs, {});
         ledger.settle();
         const { isReserveUsed } = out;
         if (checkpointLine === undefined && !isReserveUsed) return mark;
@@ -157,7 +169,11 @@ export function createWriter(options: WriterOptions, journal: string) {
       // A later thread has no lock yet, and the note may be another daemon's.
       const { memory: where, generation } = order.ring;
       if (!(where instanceof SharedArrayBuffer)) mapped = { bytes: where.bytes, generation };
-      else if (lock !== undefined) leaveRing();
+      else if (lock !== undefined) {
+        leaveRing();
+        ringFile = undefined;
+        if (keptLine !== undefined) keepEnd(keptLine, false);
+      }
       return { kind: 'kept' };
     }
     if (isBroken) throw new JournalFault('write-failed', 'the journal has failed');
@@ -278,7 +294,8 @@ export function createWriter(options: WriterOptions, journal: string) {
       begin(tail.nextNumber, segment?.name, names.timeMs, change);
       change = {};
     }
-    const left = readLeftRing(directory, ledger.journal);
+    // Before an orderly stop all of the ring is written, so what lies there after it was put there.
+    const left = stopLine === undefined ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? 0 : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
@@ -318,6 +335,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     };
     const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
     const mark = checkpoint(wallMs, change);
+    // `state` must not name a ring that is gone.
+    if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
     // Not before all of the old ring is on disk.
     return { kind: 'opened', found, ring: makeRing(left), ...written(mark) };
   }
@@ -442,7 +461,10 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A copy of the last checkpoint where those who can write to the directory of the journal need not be able to. */
   function keepEnd(line: string, hasBegun: boolean): void {
-    if (stateDirectory !== undefined) keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq });
+    keptLine = line;
+    const ring = ringFile && formatNote(ringFile.path, ringFile.identity);
+    if (stateDirectory !== undefined)
+      keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring });
   }
 
   /** A checkpoint, on disk in the segment. */

@@ -1,0 +1,164 @@
+// Runs of the real writer over a directory and a `state`, for tests that change the files between two runs as someone without the key can.
+
+import assert from 'node:assert/strict';
+import { closeSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Found, Order, Report } from '../../../src/adapters/journal/handover.js';
+import { RingWriter } from '../../../src/adapters/journal/ring.js';
+import { createRing } from '../../../src/adapters/journal/ring-file.js';
+import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
+import type { JournalRecord } from '../../../src/domain/audit/record.js';
+import type { Verdict } from '../../../src/domain/trail/verify.js';
+import { segmentFiles, temporaryDirectory } from './reading.js';
+import { createSharedRing, type SharedRing } from './shared-ring.js';
+
+export const signKey = makeSignKey();
+export const ringBytes = 64 << 10;
+
+/** The folders of a daemon. `elsewhere`: one that the attacker can write to. */
+export interface Place {
+  readonly directory: string;
+  readonly state: string;
+  readonly ring: string;
+  readonly elsewhere: string;
+}
+
+export interface Run {
+  readonly writer: Writer;
+  readonly ring: SharedRing;
+  readonly found: Found;
+  readonly lock: number;
+  /** Into the file of the ring, as the main thread does: the process ends before the writer sees it. */
+  readonly publish: (...records: readonly JournalRecord[]) => void;
+}
+
+export function placeFor(t: TestContext): Place {
+  return placeIn(temporaryDirectory(t, 'memory'));
+}
+
+export function placeIn(parent: string): Place {
+  for (const name of ['state', 'run', 'elsewhere'])
+    mkdirSync(join(parent, name), { mode: 0o700, recursive: true });
+  const at = (name: string): string => join(parent, name);
+  return {
+    directory: at('audit'),
+    state: at('state'),
+    ring: at('run/audit.ring'),
+    elsewhere: at('elsewhere'),
+  };
+}
+
+interface StartOptions {
+  readonly segmentBytes?: number;
+  readonly secretPem?: string;
+  readonly wallMs?: number;
+  /** False: `audit.memory: off`. */
+  readonly hasRing?: boolean;
+}
+
+/** A start of the daemon's writer. Throws where the journal cannot be opened. */
+export function startRun(place: Place, options: StartOptions = {}): Run {
+  const { segmentBytes = 1 << 20, secretPem = signKey.secretPem, wallMs = Date.now() } = options;
+  const ring = createSharedRing();
+  const memory = { path: options.hasRing === true ? place.ring : undefined, bytes: ringBytes };
+  const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
+  const places = { directory: place.directory, stateDirectory: place.state, segmentBytes, memory };
+  const writer = createWriter({ ...names, ...places, signKey: secretPem }, 'ab'.repeat(16));
+  writer.attach(ring.reader());
+  const locked = writer.carryOut({ do: 'open', lock: undefined, wallMs });
+  if (locked.kind !== 'lock') throw new Error(JSON.stringify(locked));
+  const report = writer.carryOut({ do: 'open', lock: locked.descriptor, wallMs });
+  if (report.kind !== 'opened') throw new Error(JSON.stringify(report));
+  const publish = (...records: readonly JournalRecord[]): void => {
+    const { ring: made } = report;
+    assert.ok(typeof made !== 'string', String(made));
+    publishIn(place.ring, made.generation, records);
+  };
+  return { writer, ring, found: report.found, lock: locked.descriptor, publish };
+}
+
+function publishIn(path: string, generation: bigint, records: readonly JournalRecord[]): void {
+  const bytes = readFileSync(path);
+  const memory = new ArrayBuffer(bytes.length);
+  new Uint8Array(memory).set(bytes);
+  const writer = new RingWriter(memory, generation);
+  for (const record of records) assert.ok(writer.publish(encodeBody(record), writer.dataBytes));
+  writeFileSync(path, new Uint8Array(memory), { mode: 0o600 });
+}
+
+export function write({ writer, ring }: Run, ...records: readonly JournalRecord[]): void {
+  for (const record of records) assert.ok(ring.writer.publish(encodeBody(record), ring.writer.dataBytes));
+  const flushed = writer.flush(ring.writer.head, 0);
+  assert.ok(flushed !== undefined && !('kind' in flushed && flushed.kind === 'failed'));
+  const { tail } = ring.reader();
+  assert.ok(tail !== undefined);
+  ring.writer.tail = tail;
+}
+
+export function carry({ writer }: Run, order: Order): Report {
+  return writer.carryOut(order);
+}
+
+export function checkpoint(run: Run, wallMs = Date.now()): void {
+  const report = carry(run, { do: 'checkpoint', behind: run.ring.writer.head, wallMs });
+  assert.equal(report.kind, 'written', JSON.stringify(report));
+}
+
+export function stop(run: Run, wallMs = Date.now()): void {
+  const report = carry(run, { do: 'stop', behind: run.ring.writer.head, wallMs });
+  assert.equal(report.kind, 'stopped', JSON.stringify(report));
+}
+
+/** The process ends here, and writes nothing more. */
+export function kill({ lock }: Run): void {
+  closeSync(lock);
+}
+
+export function lastLine({ directory }: Place): string {
+  const file = segmentFiles(directory).at(-1) ?? '';
+  return readFileSync(join(directory, file), 'utf8').trimEnd().split('\n').at(-1) ?? '';
+}
+
+/** Lines with a right chain, and no signature. */
+export function chained(after: string, records: readonly JournalRecord[]): string[] {
+  let { seq, hash: prev }: { seq: number; hash: string } = JSON.parse(after);
+  return records.map((record) => {
+    seq += 1;
+    const sealed = sealLine(seq, encodeBody(record), prev);
+    prev = sealed.hash;
+    return sealed.line;
+  });
+}
+
+/** Appends such lines to the last segment. */
+export function append(place: Place, records: readonly JournalRecord[]): void {
+  const file = segmentFiles(place.directory).at(-1) ?? '';
+  const lines = chained(lastLine(place), records);
+  writeFileSync(join(place.directory, file), lines.join(''), { flag: 'a' });
+}
+
+/** A ring of records as a killed run leaves it, at a path of the attacker's choice, and the note that leads there. */
+export function plantRing({ directory }: Place, path: string, records: readonly JournalRecord[]): void {
+  const { generation } = createRing(directory, path, ringBytes, 'ab'.repeat(16));
+  publishIn(path, generation, records);
+}
+
+/** What `audit verify --key` says; `state`: what `--config` adds to it. */
+export function verdictOf(place: Place, state?: string, ownKey?: string): Promise<Verdict> {
+  const trustedKeys = ownKey === undefined ? [signKey.key] : [];
+  return verifyTrail(findTrail([place.directory], state), {
+    trustedKeys,
+    ownKey,
+    fromSeq: undefined,
+    faultsMax: 20,
+  });
+}
+
+export async function faultsOf(place: Place, state?: string): Promise<string[]> {
+  const { faults } = await verdictOf(place, state);
+  return faults.map(({ kind }) => kind);
+}
