@@ -22,7 +22,7 @@ export const ofPrincipals = {
   },
   lineTurnMs: {
     value: '2ms',
-    thing: 'time for the lines of all waiting sessions',
+    thing: 'time for the lines of all waiting sessions, and for requests of HTTP, also of strangers',
     holds: 'turn ms',
     scope: 'one turn of the event loop',
     at: 'gateway/session/line-turns',

@@ -123,7 +123,7 @@ export interface MemoryEngineOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** What the auth service of a socket that is not a backend's says to `USER` or `PASS`, behind its id: `USER|bob`, `NOTFOUND`, `FAIL`. */
   readonly auth?: (kind: string, user: string) => string;
-  /** So long each exchange takes by the clock, until it is over: what is work for a processor takes no time here. */
+  /** So long each exchange, and each request of HTTP, takes by the clock, until it is over: what is work for a processor takes no time here. */
   readonly workMs?: number;
   /** What clients meet first; default: the kernel says who they are. */
   readonly access?: (clock: Clock) => ListenerAccess;
@@ -214,7 +214,8 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     journal,
     observe: (event: EngineEvent) => {
       events.push(event);
-      if (event.kind === 'exchange-ended' && options.workMs !== undefined) clock.advanceNow(options.workMs);
+      const isWork = event.kind === 'exchange-ended' || event.kind === 'http-request';
+      if (isWork && options.workMs !== undefined) clock.advanceNow(options.workMs);
     },
     redactor: createRedactor('a key for tests only'),
   };

@@ -188,7 +188,9 @@ class HttpClient {
       case 'entries':
         return this.#respond(request, 200, entries, [['Content-Type', json]]);
       case 'commands':
-        return this.#respond(request, 200, this.#commands(), [['Content-Type', json]]);
+        return this.#respond(request, 200, await this.#host.work(() => this.#commands()), [
+          ['Content-Type', json],
+        ]);
       case 'can':
         return this.#answer(
           request,
@@ -452,16 +454,20 @@ class HttpClient {
     return status === 403 ? 'peer-refused' : 'wire-fault';
   }
 
-  #respond(
+  /** In turn: such answers run no command and need no login, so a client can ask for them as fast as it writes. */
+  async #respond(
     request: HttpRequest,
     status: number,
     text: string,
     headers: HttpHead['headers'],
     reason?: string,
   ): Promise<CloseReason | undefined> {
-    this.count(status);
-    const isLast = this.#host.endsFor !== undefined;
-    return this.#taken(request.answer(headOf(status, headers, isLast, reason), Buffer.from(text)));
+    const { drained } = await this.#host.work(() => {
+      this.count(status);
+      const head = headOf(status, headers, this.#host.endsFor !== undefined, reason);
+      return { drained: request.answer(head, Buffer.from(text)) };
+    });
+    return this.#taken(drained);
   }
 }
 

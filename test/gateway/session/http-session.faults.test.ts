@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
@@ -260,6 +261,23 @@ void test('a client above the limit of sessions hears HTTP or nothing', async ()
   assert.match(second.peer.received().toString(), /^(?:HTTP\/1\.1 503 [^]*)?$/);
   assert.equal(second.transport.closedFor, 'sessions-limit');
   first.peer.end();
+});
+
+void test('requests that run no command have their turn, however many connections send them', async () => {
+  const engine = openEngine(settings, 1);
+  const crowd = await Promise.all(Array.from({ length: 20 }, () => engine.client()));
+  const asked = 'OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n';
+  for (const { peer } of crowd) peer.send(asked.repeat(bounds.httpWaiting - 2));
+  const answered = (): number => engine.events.filter(({ kind }) => kind === 'http-request').length;
+  let most = 0;
+  for (let before = -1; before < answered(); ) {
+    before = answered();
+    await settle();
+    most = Math.max(most, answered() - before);
+  }
+  assert.equal(answered(), crowd.length * (bounds.httpWaiting - 2));
+  // Several turns of the loop are in it; without turns, all connections are answered in each of them.
+  assert.ok(most < 5 * crowd.length, `${most} answers between two looks`);
 });
 
 void test('of several backends, one whose reply ends within a row: an error, and a completion', async () => {
