@@ -27,6 +27,8 @@ export interface Bound {
    * test/bounds/bounds.test.ts lists it.
    */
   readonly test?: string;
+  /** The form of the code is the bound: no code takes the value. */
+  readonly isBuiltIn?: true;
 }
 
 export type Bounds = Readonly<Record<string, Bound>>;

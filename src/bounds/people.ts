@@ -132,7 +132,7 @@ export const ofPeople = {
   },
   lookSources: {
     value: 1000,
-    thing: 'people whose looks are counted',
+    thing: 'people whose looks, questions about access or refused reports are counted',
     holds: 'memory',
     scope: 'the page',
     at: 'adapters/views/looks',

@@ -25,7 +25,11 @@ export interface AccessParts extends ReviewParts {
 }
 
 /** Questions of one person: each is a record. 20 at once, then one a second. */
-const questionRate = { burst: bounds.accessQuestions, refillMs: 1_000, sourcesMax: 1_000 } as const;
+const questionRate = {
+  burst: bounds.accessQuestions,
+  refillMs: 1_000,
+  sourcesMax: bounds.lookSources,
+} as const;
 
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
   const { clock, served, journal, log, keys, certificates } = parts;

@@ -46,7 +46,11 @@ export interface ProofParts {
 /** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
 const measuredMs = 1_000;
 /** Refused reports of one person: each is a record. 20 at once, then one a second. */
-const refusalRate = { burst: bounds.refusedReports, refillMs: 1_000, sourcesMax: 1_000 } as const;
+const refusalRate = {
+  burst: bounds.refusedReports,
+  refillMs: 1_000,
+  sourcesMax: bounds.lookSources,
+} as const;
 
 /** Handlers of `proof`, `verify` and `report`. */
 export function createProofHandlers(

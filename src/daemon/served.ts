@@ -8,6 +8,7 @@ import { descriptorsMax } from '../adapters/host/process.js';
 import { createReadHttp } from '../adapters/http/requests.js';
 import { pageConnectionsMax } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
 import { createGate, type Peer } from '../domain/identity/peer.js';
@@ -151,8 +152,8 @@ function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean)
  * Unauthenticated sessions count apart, up to the same limits as proven ones: a crowd of honest clients that all connect at once is
  * unauthenticated first. Small limits do not hold for them: of two places, a stranger would take both in a millisecond.
  */
-const unauthenticatedMin = 1024;
-const unauthenticatedPerPeerMin = 256;
+const unauthenticatedMin = bounds.unauthenticatedSessions;
+const unauthenticatedPerPeerMin = bounds.unauthenticatedPerPeer;
 
 /** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;

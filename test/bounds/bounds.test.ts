@@ -42,7 +42,7 @@ void test('no key has two rows', () => {
 void test('the code uses each value, and the source that enforces it is there', () => {
   const used = new Set(sourcesIn('src/').flatMap((path) => keysIn(read(path))));
   for (const { key, row } of rows) {
-    assert.ok(used.has(key), `nothing in src/ uses bounds.${key}`);
+    assert.ok(used.has(key) || row.isBuiltIn, `nothing in src/ uses bounds.${key}`);
     assert.ok(existsSync(new URL(`src/${row.at}.ts`, root)), `${key}: there is no src/${row.at}.ts`);
   }
 });
@@ -68,6 +68,7 @@ const unreached: readonly string[] = [
   'fleetAwaitedChains',
   'fleetSearched',
   'compressedBytes',
+  'plainSegmentBytes',
   'foundRecords',
   'runningShown',
   'lookBytes',

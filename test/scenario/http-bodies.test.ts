@@ -88,6 +88,7 @@ test('bodies on disk have a size: of one principal, of all, and nothing is store
   assert.match(full.text, /all requests hold \d+ bytes, and may hold 6291456 \(limits\.http_stored\)/);
   assert.ok(storedBy(daemon) <= 6 * mebibyte);
 
+  // bounds.httpCommandsBytes
   const needless = await ask('reader', 2 * mebibyte);
   assert.equal(needless.status, 413);
   assert.match(needless.text, /longer than 1048576 bytes: no command with a "file" is permitted here/);

@@ -3,6 +3,7 @@
 
 import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { constants } from 'node:os';
+import { bounds } from '../../bounds/bounds.js';
 import type { Native, SocketKind } from '../../ports/machine.js';
 
 /** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
@@ -284,7 +285,7 @@ const atEmptyPath = 0x1000;
 const atStatxDontSync = 0x4000;
 const statxIno = 0x100;
 /** A change elsewhere in the tree can disturb one attempt. */
-const attemptsMax = 3;
+const attemptsMax = bounds.fileLookups;
 
 /**
  * Asks the kernel for what it has in memory: the peer chooses the path, and a file system of its own, or one over the network, could let a

@@ -5,6 +5,7 @@
 import { hash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
+import { bounds } from '../../bounds/bounds.js';
 import { messageOf, UpstreamFault } from '../../ports/faults.js';
 
 /** Debian, Arch and Alpine; Fedora and RHEL; SUSE; RHEL 7; Alpine without the package, and BSD. */
@@ -17,10 +18,10 @@ const usualFiles = [
 ];
 
 /** A real list has some 200 KiB. */
-const listBytesMax = 8 << 20;
+const listBytesMax = bounds.systemListBytes;
 
 /** Contexts that are kept: one without a client certificate, and one for each of the last client certificates. Each has 1 MiB. */
-const contextsMax = 4;
+const contextsMax = bounds.systemContexts;
 
 /** Where there is no list. */
 export const noSystemList = `this system has no list of authorities (${usualFiles[0]} or the like; SSL_CERT_FILE names another): install the package ca-certificates, or set \`ca\``;

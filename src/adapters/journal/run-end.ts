@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
 import { inflateStart } from './compressed.js';
@@ -54,9 +55,9 @@ export interface RunEnd {
 }
 
 /** Kept of the appended lines of one start at most; length and hash in the start record are those of all. */
-const appendedBytesMax = 64 << 20;
+const appendedBytesMax = bounds.appendedBytes;
 /** Files with appended lines beside one segment at most; above that only length and hash are recorded. */
-const appendedFilesMax = 16;
+const appendedFilesMax = bounds.appendedFiles;
 const chunkBytes = 1 << 20;
 
 /** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
@@ -164,7 +165,7 @@ export function followRunEnd(directory: string, { known, isOrderly, keys }: RunE
 }
 
 /** Segments that claim to hold the record, and are looked through for it. Those of the journal are one, or two. */
-const candidatesMax = 8;
+const candidatesMax = bounds.appendedSearched;
 
 /** The segment that holds a record, and where in it the record ends. A compressed one is made plain. */
 function findRecord(
@@ -195,7 +196,7 @@ function findRecord(
 }
 
 /** No segment of ours has more text. */
-export const plainBytesMax = 1 << 30;
+export const plainBytesMax = bounds.plainSegmentBytes;
 
 /** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
 function makePlain(directory: string, segment: Segment): boolean {

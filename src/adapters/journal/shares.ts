@@ -6,20 +6,21 @@
 // Bytes are counted in eight parts of keep_min, so a record counts for at most an eighth longer than that. The counts are kept in a file
 // beside the segments. Where that is gone, the young segments count as written by nobody.
 
+import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
 
 /** Where the young records fill the journal: as a share of audit.max_size. */
-const fillingShare = 0.8;
+const fillingShare = bounds.fillingPercent / 100;
 /** Below it the warning ends: a share around the limit must not warn again and again. */
-const calmShare = 0.75;
+const calmShare = bounds.calmPercent / 100;
 /** A principal that wrote less is not limited; as a share of audit.max_size. */
-const smallShare = 0.01;
+const smallShare = bounds.smallWriterPercent / 100;
 /** Principals that are counted by name; the smallest half becomes one number when there are more. */
-const principalsMax = 512;
+const principalsMax = bounds.writers;
 const partsPerWindow = 8;
 /** Parts from several runs may be short; the oldest two become one. */
-const partsMax = 3 * partsPerWindow;
-const namedMax = 5;
+const partsMax = bounds.writerParts;
+const namedMax = bounds.writersNamed;
 const format = 1;
 
 /** A large writer, and its share of all young records. */

@@ -1,6 +1,7 @@
 // Who can cause the lines of each code of the log. The lines of strangers, clients, backends and receivers are limited (line-limit.ts).
 // The rule: every code stands here; the compiler refuses a new code without a cause.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { LogCode } from './codes.js';
 
 /**
@@ -10,9 +11,9 @@ import type { LogCode } from './codes.js';
 export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
 
 /** Lines of one code and one listener, backend or receiver within a second. */
-export const linesMax = 20;
+export const linesMax = bounds.codeLines;
 /** The same of level debug, which an operator has asked for. */
-export const debugLinesMax = 1_000;
+export const debugLinesMax = bounds.debugCodeLines;
 
 const atStart = { ours: 'once at a start' };
 const atEnd = { ours: 'once, at the end' };

@@ -2,6 +2,7 @@
 // receiver, then one line with the number of the others.
 // The rules: no suppressed line is lost without being counted; the table holds names of the configuration only, and has a bound.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { causes, debugLinesMax, linesMax } from './causes.js';
@@ -9,7 +10,7 @@ import type { LogCode } from './codes.js';
 
 const windowMs = 1_000;
 /** Codes times sources; beyond it all sources of a code count together. */
-const windowsMax = 1_024;
+const windowsMax = bounds.codeLineWindows;
 
 /** Where a line belongs: at most one of these, by its name in the configuration. */
 export interface LineSource {

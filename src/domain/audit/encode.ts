@@ -110,7 +110,7 @@ export function encodeRecord(record: AuditRecord, isBrief = false): string | rea
  * line takes up to six in JSON (a control character), a word of one byte up to sixteen (a digest that comes again); names of users come twice.
  */
 export function recordedBytesMax(lineBytes: number): number {
-  return 16 * lineBytes + 64 * 1024;
+  return bounds.recordedEach * lineBytes + bounds.recordedBase;
 }
 
 function encodeWithin(

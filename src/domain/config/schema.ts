@@ -291,8 +291,8 @@ const limits = section('the limits', {
   buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)),
   users: count(1, 1_000).prefault(usersPerLine),
   http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)),
-  http_stored: as('httpStoredBytesMax', size('512MiB')),
-  http_stored_per_principal: as('httpStoredBytesPerPrincipalMax', size('128MiB')),
+  http_stored: as('httpStoredBytesMax', size(asWritten.httpStoredBytes)),
+  http_stored_per_principal: as('httpStoredBytesPerPrincipalMax', size(asWritten.httpStoredPerPrincipal)),
   http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)),
   deadline: as(
     'deadlineMs',

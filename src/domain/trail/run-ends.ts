@@ -3,6 +3,7 @@
 // The rule: before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left open, and what the
 // memory of the run before held. Anything else after a stop was written by another program.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { Link } from '../audit/ledger.js';
 import { isOpening } from '../audit/record.js';
 import type { Fault, Place } from './checkpoints.js';
@@ -10,7 +11,7 @@ import type { Fault, Place } from './checkpoints.js';
 type AppendedFault = Fault<'journal-appended'>;
 
 /** Hashes of the last records: more than a start writes before its own record, where few exchanges were open. */
-const recentMax = 512;
+const recentMax = bounds.runEndHashes;
 
 export function createRunEnds() {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */

@@ -181,7 +181,7 @@ interface Window {
 
 /** `slow`: one record and one number a minute, some 4 MB a day of one kind. */
 type Pace = 'usual' | 'slow';
-const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: 60_000 };
+const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: bounds.shareRefusalMs };
 
 /** Counts what is above the limit; when the table is full, new sources are counted together, under no name. */
 export class FloodGate {

@@ -4,16 +4,17 @@
 // place, or for a waiter of the same place its principal, holds more than its share; one lease for each waiting principal at
 // most; a reply of which nothing moves and whose client is not waited for is the backend's time, and never ends.
 
+import { bounds } from '../../bounds/bounds.js';
 import type { ClientPace } from './lease.js';
 
 /** From this waiting time on, transfers above their share must move faster than `limits.min_rate`. */
-export const patienceMs = 5_000;
+export const patienceMs = bounds.sharePatienceMs;
 /** After this waiting time no speed is enough. */
-export const patienceMaxMs = 10_000;
+export const patienceMaxMs = bounds.sharePatienceMaxMs;
 /** Every half second the demanded rate doubles. */
-const doublingMs = 500;
+const doublingMs = bounds.rateDoublingMs;
 /** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
-const transferMinMs = 3_000;
+const transferMinMs = bounds.transferMinMs;
 
 /** Bytes a second that a transfer above its share must move while a principal without its share has waited so long. */
 export function demandedRate(minRateBytes: number, waitedMs: number): number {

@@ -68,7 +68,7 @@ export interface Transfer {
 /** The rate is averaged over this time, and at least one byte must move in it. */
 export const paceWindowMs = bounds.paceWindowMs;
 /** A shorter window says nothing about the speed. */
-const speedWindowMs = 2_000;
+const speedWindowMs = bounds.speedWindowMs;
 /** After a longer pause between two checks the window starts again. */
 const pauseMsMax = 3_000;
 

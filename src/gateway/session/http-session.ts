@@ -35,7 +35,7 @@ const keptMs = bounds.httpIdleMs;
 const lingerMs = bounds.httpLingerMs;
 const reasonBytesMax = bounds.reasonBytes;
 /** A body with nothing but commands: where no policy permits a `file`, none needs more, and it stays in memory while there is some. */
-const commandsBytesMax = 1024 * 1024;
+const commandsBytesMax = bounds.httpCommandsBytes;
 /** Of a body, read at once: in words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';

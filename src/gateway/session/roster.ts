@@ -3,6 +3,7 @@
 // connections that prove nothing never take the place of a proven one.
 // The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
 
+import { bounds } from '../../bounds/bounds.js';
 import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
 import type { Exchange } from '../command/exchange.js';
 
@@ -175,7 +176,7 @@ type ByCount = OrderedSet<Network>[];
  * Sessions of one network whose password or key is being checked, and that are not closed for a newcomer from there: a hash takes as long as
  * hundreds of connections. Beyond them such a session goes first; else one guess on each connection would keep all places.
  */
-const checkingMax = 16;
+const checkingMax = bounds.checkedLogins;
 
 /**
  * Unauthenticated sessions, by network. The rules: a newcomer always gets a place, because a session that proves nothing must not

@@ -3,6 +3,7 @@
 // The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets
 // its answers; what an exchange sees of its session changes between two exchanges, never while one runs.
 
+import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
@@ -32,7 +33,7 @@ import { PeerInput, SessionInput } from './session-input.js';
  */
 const firstCommandMs = 1_000;
 /** How long an unauthenticated client may take to close its side after we have: the connection still takes a descriptor. */
-const unauthenticatedLingerMs = 1_000;
+const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
 /** A refused line that took longer has waited for something, which does not count as its work. */
 const workMsMax = 20;
 

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readlinkSync, statfsSync, statSync, writeFileS
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type BodyLimits, createBodyStore } from '../../../src/adapters/host/held-bytes.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { RoomFault } from '../../../src/ports/faults.js';
 import type { HeldBytes } from '../../../src/ports/machine.js';
 import { openFolder } from '../../kit/folder.js';
@@ -120,6 +121,19 @@ void test('bodies of one principal, and all together, have a size on disk, and g
   const free = hold('one@http');
   assert.equal((await fillUp(free, 3 * mebibyte)).bytes, 3 * mebibyte);
   free.close();
+});
+
+// bounds.httpStoredBytes, bounds.httpStoredPerPrincipal
+void test('by default a principal stores 128 MiB, and all together 512 MiB', async (t) => {
+  const folder = openFolder(t);
+  const body = createBodyStore(() =>
+    limitsOf(folder, { storedBytesPerPrincipalMax: bounds.httpStoredPerPrincipal }),
+  )('one');
+  await body.expect(128 * mebibyte);
+  await assert.rejects(body.expect(128 * mebibyte + 1), /http_stored_per_principal/);
+  const all = createBodyStore(() => limitsOf(folder, { storedBytesMax: bounds.httpStoredBytes }))('one');
+  await all.expect(512 * mebibyte);
+  await assert.rejects(all.expect(512 * mebibyte + 1), /\(limits\.http_stored\)/);
 });
 
 void test('on a real disk room for audit records stays free, also when many bodies come at once', async (t) => {

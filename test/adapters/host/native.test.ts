@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileFunctions, loadNative } from '../../../src/adapters/host/native.js';
@@ -86,4 +86,16 @@ void test('a C library without statx: nothing is known of files', () => {
   };
   const { fileAt, fileBehind } = fileFunctions(find, () => 0);
   assert.deepEqual([fileAt('/'), fileBehind('/proc/self/exe')], [undefined, undefined]);
+});
+
+// bounds.fileLookups
+void test('a file in a tree that changes all the time is asked for three times', () => {
+  let asked = 0;
+  const find = (prototype: string) => () => {
+    if (prototype.startsWith('long syscall')) asked += 1;
+    return -1;
+  };
+  const { fileAt } = fileFunctions(find, () => constants.errno.EAGAIN);
+  assert.equal(fileAt('/usr/bin/doveadm'), undefined);
+  assert.equal(asked, 3);
 });

@@ -207,6 +207,7 @@ void test('a segment of its own, a compressed one, and the last one compressed w
   assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
 });
 
+// bounds.appendedBytes, bounds.appendedFiles
 void test('names are never taken twice, and there is a bound for files and for bytes', async (t) => {
   const place = stopped(t);
   for (let count = 1; count <= 16; count += 1)
@@ -225,6 +226,26 @@ void test('names are never taken twice, and there is a bound for files and for b
   assert.equal(large.found.appended?.bytes, bytes);
   stop(large);
   assert.equal(statSync(join(place.directory, `${first}.appended`)).size, 64 << 20);
+});
+
+// bounds.appendedSearched
+void test('so many segments are searched for the end of the run before, and no more', async (t) => {
+  for (const [decoys, isFound] of [
+    [7, true],
+    [8, false],
+  ] as const) {
+    const place = stopped(t);
+    for (let number = 2; number < decoys + 2; number += 1)
+      writeFileSync(
+        join(place.directory, `0000000${number}.jsonl`),
+        sealLine(2, encodeBody(admission('X')), 'ef'.repeat(32)).line,
+        { mode: 0o600 },
+      );
+    const run = start(place);
+    const { file } = run.found.appended ?? {};
+    assert.equal(file, isFound ? '00000002.jsonl.appended' : undefined);
+    stop(run);
+  }
 });
 
 void test('after a crash the records count that are chained after the last checkpoint, and no others', async (t) => {

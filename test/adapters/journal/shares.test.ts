@@ -1,11 +1,13 @@
 // Goal: whose bytes fill the journal, and who is refused for it. What must not happen: somebody who is limited below 80 % of the size, or
 // while a larger writer is not; a table that grows with the principals; counts that a restart forgets.
+
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Shares } from '../../../src/adapters/journal/shares.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { admission, keepAll, openFor, type Watched } from './opening.js';
 import { temporaryDirectory } from './reading.js';
 
@@ -21,6 +23,7 @@ function sharesOf(written: readonly (readonly [principal: string, bytes: number]
   return shares;
 }
 
+// bounds.fillingPercent, bounds.smallWriterPercent
 void test('nobody is limited below 80 %, never a smaller writer before a larger one, and small ones go on to the end', () => {
   const principal = fc.constantFrom('a', 'b', 'c', 'd', 'e');
   const writes = fc.array(fc.tuple(principal, fc.integer({ min: 1, max: 120_000 })), { maxLength: 60 });
@@ -71,6 +74,7 @@ void test('what is older than keep_min counts no more, and what was compressed c
   assert.deepEqual([shares.youngBytes, shares.isOver('loop')], [0, false]);
 });
 
+// bounds.writers
 void test('of more than 512 principals the largest are counted by name, and the others as a number', () => {
   const shares = sharesOf([['loop', 500_000]]);
   for (let at = 0; at < 10_000; at += 1) shares.add(`p${at}@support`, 40);
@@ -81,6 +85,40 @@ void test('of more than 512 principals the largest are counted by name, and the 
   assert.ok(named.length <= 512 && named.length >= 256, `${named.length} names`);
   assert.ok(!shares.isOver('p9999@support'));
   assert.ok(shares.text(0).length < 512 * 64);
+});
+
+// bounds.calmPercent, bounds.writersNamed
+void test('the warning names five writers, and lasts until the young records are below 75 %', () => {
+  const shares = sharesOf(Array.from({ length: 9 }, (_, at) => [`p${at}`, 90_000 + at] as const));
+  const look = (bytes: number) => {
+    shares.endLook(shares.startLook(), bytes, size);
+    return shares.filling;
+  };
+  assert.deepEqual(
+    look(810_000).largest.map(({ principal }) => principal),
+    ['p8', 'p7', 'p6', 'p5', 'p4'],
+  );
+  assert.ok(look(750_000).isFilling);
+  assert.ok(!look(749_999).isFilling);
+  assert.ok(!look(799_999).isFilling, 'it begins at 80 %');
+});
+
+// bounds.writerParts
+void test('the parts of many short runs are joined, and no byte is lost', () => {
+  let text: string | undefined;
+  for (let run = 0; run < 100; run += 1) {
+    const shares = new Shares();
+    shares.takeText(text, 0, run);
+    shares.add('bob@support', 10);
+    text = shares.text(run);
+  }
+  const { parts } = JSON.parse(text ?? '');
+  // And the one that goes on.
+  assert.equal(parts.length, bounds.writerParts + 1);
+  assert.equal(
+    parts.reduce((sum: number, { all }: { all: number }) => sum + all, 0),
+    1_000,
+  );
 });
 
 const limits = { ...keepAll, keepMinMs: hour, sizeMax: { bytes: 400_000 } };

@@ -23,6 +23,7 @@ function open() {
   return { clock, told, limit, written };
 }
 
+// bounds.codeLines
 void test('each code of the table: limited, with the number of the others, or with a reason', async () => {
   for (const code of codes) {
     const cause = causes[code];
@@ -61,6 +62,16 @@ void test('each second anew, each listener and each code by itself; a line belon
   assert.equal(clock.timers, 0);
 });
 
+// bounds.debugCodeLines
+void test('lines of level debug have a limit of their own', () => {
+  const { limit } = open();
+  let lines = 0;
+  for (let n = 0; n < 3_000; n += 1)
+    if (limit.admit('session-closed', 'debug', { listener: 'support' })) lines += 1;
+  assert.equal(lines, 1_000);
+});
+
+// bounds.codeLineWindows
 void test('more sources than the table holds count together, and nothing is lost', async () => {
   const { clock, told, limit } = open();
   let lines = 0;

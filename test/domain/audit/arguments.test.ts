@@ -136,6 +136,7 @@ void test('a digest that comes again is said shortly', () => {
   assert.deepEqual(joinedOf(admission(args))['args'], args);
 });
 
+// bounds.recordedEach, bounds.recordedBase
 void test('the records of every line within limits.line fit into half of the ring', () => {
   // Each is the worst of its kind: bytes of the line for bytes in the ring.
   const lineBytes = 64 * 1024;
@@ -149,12 +150,16 @@ void test('the records of every line within limits.line fit into half of the rin
     quotes: ['"'.repeat(lineBytes)],
     'long names': Array.from({ length: 60 }, () => '\u0001'.repeat(lineBytes / 60)),
   };
+  let most = 0;
   for (const [what, args] of Object.entries(worst)) {
     const users = what === 'long names' ? args.filter((one) => typeof one === 'string') : [];
     const bodies = bodiesOf(admission(args, { users }));
     const bytes = bodies.reduce((sum, body) => sum + Buffer.byteLength(body) + 40, 0);
     assert.ok(bodies.length > 1 && bytes <= recordedBytesMax(lineBytes), `${what}: ${bytes}`);
+    most = Math.max(most, bytes);
   }
+  // And no more room is asked for than some line nearly takes.
+  assert.ok(most > 0.7 * recordedBytesMax(lineBytes), String(most));
 });
 
 /** Faults of the records with these bodies, sealed one after the other. */

@@ -62,3 +62,12 @@ void test('a start names the last record before it', () => {
     'from the memory of that run',
   );
 });
+
+// bounds.runEndHashes
+void test('a start is compared with the last 512 records, and with no older ones', () => {
+  const before = [start, checkpoint, ...Array.from({ length: 700 }, () => ({ event: 'log' }))];
+  const last = before.length;
+  const named = (seq: number) => ({ event: 'start', last_seq: seq, last_hash: 'other', recovered: 1 });
+  assert.deepEqual(told([...before, named(last - 511), checkpoint]), [last + 1]);
+  assert.deepEqual(told([...before, named(last - 512), checkpoint]), []);
+});

@@ -1,5 +1,6 @@
 // A command whose arguments are in records of their own is found by every one of them, wherever the pieces of the trail end; a view limited to
 // some users shows none of others' names in them; what is cut is shown as such.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeRecord } from '../../../src/domain/audit/encode.js';

@@ -13,7 +13,7 @@ interface Story {
   readonly told: string[];
 }
 
-function open(): Story {
+function open(isOverShare = false): Story {
   const clock = createFakeClock();
   const told: string[] = [];
   const append = (record: AuditRecord) => {
@@ -31,7 +31,7 @@ function open(): Story {
   const journal = {
     state: 'writable',
     space: 'normal',
-    isOverShare: () => false,
+    isOverShare: () => isOverShare,
     isCrashProof,
     refusal,
     append,
@@ -60,6 +60,19 @@ void test('ten a second are recorded, the others become one record when the seco
   assert.deepEqual(told, ['bob@support refused 5000']);
   assert.equal(clock.timers, 0);
   assert.equal(admitted(watch, 'bob@support', 11), 10);
+});
+
+// bounds.shareRefusalMs
+void test('of a principal that wrote too much one refusal a minute is recorded, and the others are a number', async () => {
+  const { clock, watch, told } = open(true);
+  assert.equal(admitted(watch, 'bob@support', 5000), 1);
+  await clock.advance(59_999);
+  assert.equal(admitted(watch, 'bob@support', 100), 0);
+  assert.deepEqual(told, []);
+  await clock.advance(1);
+  assert.deepEqual(told, ['bob@support refused 5099']);
+  assert.equal(admitted(watch, 'bob@support', 100), 1);
+  watch.tell();
 });
 
 void test('a second that began later is told too, without another refusal', async () => {

@@ -153,6 +153,7 @@ void test('accounts of one address with commands of 2 s each: after 5 s the next
   }
 });
 
+// bounds.sharePatienceMs, bounds.sharePatienceMaxMs, bounds.rateDoublingMs
 void test('the demanded rate doubles every half second from 5 s on, and nothing suffices after 10 s', () => {
   const asked = [0, 4_999, 5_000, 5_500, 6_000, 9_000, 9_999, 10_000].map((waitedMs) =>
     Math.round(demandedRate(minRateBytes, waitedMs) / minRateBytes),
@@ -250,6 +251,7 @@ void test('a reply of which nothing comes, and what must not be ended, are left 
   story.pool.drain();
 });
 
+// bounds.transferMinMs
 void test('a transfer has 3 s, though another principal has waited for long', async () => {
   const story = openPool({ ...wide, connections: 1 });
   const change = await story.leased({ principal: 'hog@jobs' });

@@ -113,6 +113,15 @@ void test('a client that has moved nothing for the whole time is given up at the
   assert.deepEqual(given, ['client-stall']);
 });
 
+// bounds.speedWindowMs
+void test('a speed is known after two seconds', () => {
+  const story = lease();
+  story.hold(1, 1_000);
+  assert.equal(story.pace.speed, Number.POSITIVE_INFINITY);
+  story.hold(1, 1_000);
+  assert.ok(story.pace.speed < minRate, String(story.pace.speed));
+});
+
 void test('averages do not reach over a time in which nobody asked', () => {
   const story = lease();
   story.hold(5, 1_000);

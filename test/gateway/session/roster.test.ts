@@ -100,14 +100,17 @@ void test('who goes for a newcomer from n, where somebody logged in lately, as a
   }
 });
 
+// bounds.checkedLogins
 void test('which one is closed for a newcomer of the same place', () => {
-  const many = (word: string): string => Array.from({ length: 17 }, () => word).join(' ');
+  const many = (word: string, length = 17): string => Array.from({ length }, () => word).join(' ');
   const cases: readonly (readonly [string, number | undefined])[] = [
     ['', undefined],
     ['n+', undefined],
     ['a n n', 1],
     ['n! n? n n', 2],
     ['n? n!', 1],
+    [`n ${many('n!', 16)}`, 0],
+    [`n ${many('n?', 16)}`, 0],
     // More passwords and keys than are checked for one place.
     [`n ${many('n!')}`, 1],
     [`n ${many('n?')}`, 1],

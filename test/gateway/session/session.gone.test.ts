@@ -1,10 +1,14 @@
 // Goal: a command that came in one chunk with another is not begun for a client that left during that other one. What must not
 // happen: a change for nobody.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settle } from '../../kit/fake-clock.js';
+import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA']) {
   void test(`${next}, whose record nobody waits for`, async () => {
@@ -23,3 +27,23 @@ for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA']
     assert.deepEqual([close?.record.reason, close?.record.count], ['peer-gone', 1]);
   });
 }
+
+// bounds.unauthenticatedLingerMs
+void test('who proved nothing has one second to take the last bytes', async () => {
+  const logins = new Logins('support', [], createLoginGuard(createFakeClock()));
+  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ access: () => access });
+  const { transport, peer } = createMemoryTransport();
+  peer.setStopped(true);
+  engine.service.serve(engine.listener, transport, { listener: 'support', address: '192.0.2.1' });
+  await settle();
+  peer.send('VERSION\tdoveadm-server\t1\t2\n');
+  await settle();
+  peer.end();
+  await settle();
+  assert.ok(transport.closedFor !== undefined && transport.unsentBytes > 0);
+  await engine.clock.advance(999);
+  assert.equal(peer.isReset, false);
+  await engine.clock.advance(1);
+  assert.equal(peer.isReset, true);
+});
