@@ -111,6 +111,7 @@ export const ofBackends = {
     holds: 'journal bytes',
     scope: 'one command',
     at: 'gateway/command/exchange-records',
+    test: 'gateway/command/exchange.floods',
   },
   rowBytes: {
     value: '4MiB',

@@ -133,6 +133,7 @@ export const ofPrincipals = {
     holds: 'processor time',
     scope: 'one search query',
     at: 'domain/policy/query',
+    test: 'domain/policy/query',
   },
   regexTextChars: {
     value: 4096,
@@ -481,6 +482,7 @@ export const ofPrincipals = {
     holds: 'memory',
     scope: 'the process',
     at: 'domain/audit/encode',
+    test: 'domain/audit/encode',
   },
   secretDigests: {
     value: 128,
@@ -588,5 +590,6 @@ export const ofPrincipals = {
     holds: 'log lines',
     scope: 'the process',
     at: 'adapters/telemetry/log',
+    test: 'adapters/telemetry/log',
   },
 } as const satisfies Bounds;

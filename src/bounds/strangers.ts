@@ -316,6 +316,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one question',
     at: 'adapters/host/accounts',
+    test: 'adapters/host/accounts.account-names',
   },
   fileLookups: {
     value: 3,
@@ -362,6 +363,7 @@ export const ofStrangers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/admin/admin',
+    test: 'adapters/admin/admin',
   },
   adminHeadBytes: {
     value: '8KiB',
@@ -473,6 +475,7 @@ export const ofStrangers = {
     holds: 'processor time',
     scope: 'one network',
     at: 'daemon/page-door',
+    test: 'daemon/page-door',
   },
   failedLoginsListed: {
     value: 32,

@@ -10,6 +10,7 @@ import {
   refusedReply,
 } from '../../src/adapters/page/page-request.js';
 import type { PageCall } from '../../src/adapters/page/page-server.js';
+import { bounds } from '../../src/bounds/bounds.js';
 import { createPageDoor, type PageDoorParts, type PageHandlers } from '../../src/daemon/page-door.js';
 import type { AuditRecord } from '../../src/domain/audit/record.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
@@ -18,7 +19,7 @@ import { type Endpoint, endpoints, mayAsk, type PageRole } from '../../src/domai
 import { createLoginGuard } from '../../src/gateway/login/logins.js';
 import { createFloodWatch } from '../../src/gateway/outcome/journal.js';
 import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
-import { createFakeClock } from '../kit/fake-clock.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
 
 const place = { file: 'd.yaml', line: 1, column: 1 };
 const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
@@ -465,4 +466,30 @@ void test('what is refused to a limited view is a record', async () => {
     refusals().map(({ by, args }) => [by, args]),
     [['limited', ['why=wrong-view', 'access']]],
   );
+});
+
+// bounds.pageLoginPauseMs
+void test('after many wrong passwords a login waits for a few seconds, and no longer', async () => {
+  const passwordHash = await hashPassword(Buffer.from('right'), 14);
+  const { ask, clock } = desk({ people: [{ name: 'carol', role: 'view', place, passwordHash }] });
+  let tries = 0;
+  const login = () => {
+    tries += 1;
+    return ask('login', { body: { name: 'carol', password: `wrong ${tries}` } });
+  };
+  for (let at = 0; at < 8; at += 1) {
+    const tried = login();
+    await clock.advance(10_000);
+    assert.equal((await tried).status, 401);
+    const next = login();
+    await settle();
+    if (at === 7) {
+      assert.equal(clock.timers, 1, 'it waits');
+      await clock.advance(bounds.pageLoginPauseMs - 1);
+      assert.equal(clock.timers, 1);
+      await clock.advance(1);
+      assert.equal(clock.timers, 0);
+    } else await clock.advance(10_000);
+    assert.equal((await next).status, 401);
+  }
 });

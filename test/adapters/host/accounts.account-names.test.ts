@@ -1,11 +1,14 @@
 // Goal: names of uids come without anybody waiting on the event loop, are remembered, and a directory that is mute costs a name.
 
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { createAccountNames } from '../../../src/adapters/host/accounts.js';
+import { askLater, createAccountNames } from '../../../src/adapters/host/accounts.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
+import { openFolder } from '../../kit/folder.js';
 
 const own = userInfo();
 /** No machine has it in its file. */
@@ -57,4 +60,19 @@ void test('uids by the thousand: only so many questions at once, and a uid witho
   const again = names.userName(strange + 1_999);
   for (const answer of waiting.splice(0)) answer();
   assert.equal(await again, 'dora');
+});
+
+// bounds.directoryAnswerMs
+void test('a directory that never answers is ended', { timeout: 60_000 }, async (t) => {
+  const folder = openFolder(t);
+  const pidFile = join(folder, 'pid');
+  // In the place of the system's program, which asks the directory.
+  writeFileSync(join(folder, 'getent'), `#!/bin/sh\necho $$ > ${pidFile}\nexec sleep 600\n`, { mode: 0o755 });
+  const before = process.env['PATH'];
+  process.env['PATH'] = `${folder}:${before}`;
+  t.after(() => {
+    process.env['PATH'] = before;
+  });
+  assert.deepEqual(await askLater('passwd', String(strange)), []);
+  assert.equal(existsSync(`/proc/${readFileSync(pidFile, 'utf8').trim()}`), false);
 });

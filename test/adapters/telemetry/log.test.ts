@@ -1,9 +1,12 @@
 // What the log writes of texts that clients and backends chose, on a terminal and as JSON, in a process of its own.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { DaemonEvent } from '../../../src/adapters/telemetry/log.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 import { runProgram } from '../../kit/program.js';
 
@@ -82,4 +85,37 @@ test('a key of an HTTP listener that somebody said is not in the log, on a termi
     assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
     assert.ok(!text.includes(key.slice(13, 20)), text);
   }
+});
+
+/** 20 MB of lines at once; then says on stderr how many were not written. */
+const flood = `
+const [log] = process.argv.slice(1).map((text) => JSON.parse(text));
+const { createLog } = await import(log);
+const { systemClock } = await import(log.replace('telemetry/log.js', 'host/clock.js'));
+const made = await createLog('info', false, systemClock);
+for (let n = 0; n < 20_000; n += 1) made.report({ event: 'reloaded', level: 'info', text: 'x'.repeat(1_000) });
+process.stderr.write(String(made.dropped));
+await made.flush();
+`;
+
+// bounds.logWaitingBytes
+test('lines for a stdout that nobody reads wait up to a size, and the others are counted', async () => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', flood, JSON.stringify(log)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.pause();
+  const [told] = await once(child.stderr, 'data');
+  const dropped = Number(String(told));
+  let bytes = 0;
+  let lines = 0;
+  for await (const chunk of child.stdout) {
+    bytes += chunk.length;
+    for (const byte of chunk) if (byte === 0x0a) lines += 1;
+  }
+  assert.equal(lines + dropped, 20_000);
+  // What the pipe took, and what was being written just then.
+  assert.ok(
+    bytes > bounds.logWaitingBytes / 2 && bytes < bounds.logWaitingBytes + (1 << 20),
+    `${bytes} bytes`,
+  );
 });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { encodeBody, lineBytesMax, quote } from '../../../src/domain/audit/encode.js';
 import { sealLine } from '../../../src/domain/audit/ledger.js';
@@ -439,4 +441,26 @@ void test('short records are what a plain encoder makes of them, whatever came b
     }),
     { numRuns: 2000 },
   );
+});
+
+setFlagsFromString('--expose-gc');
+const collect: unknown = runInNewContext('gc');
+
+function heapBytes(): number {
+  if (typeof collect === 'function') collect();
+  return process.memoryUsage().heapUsed;
+}
+
+// bounds.recordWords
+void test('words of records that never come again are not kept', () => {
+  const write = (from: number, count: number): void => {
+    for (let at = from; at < from + count; at += 1)
+      encodeBody({ time, event: 'completion', id: 'X', backend: `backend-${at}-${'x'.repeat(50)}` });
+  };
+  write(0, 2_000);
+  const before = heapBytes();
+  write(2_000, 150_000);
+  const grown = heapBytes() - before;
+  // A thousand of them are some 200 KiB; all of them were 30 MiB.
+  assert.ok(grown < 5 << 20, `${grown} bytes`);
 });

@@ -148,3 +148,24 @@ void test('no query passes nothing but any', () => {
   assert.equal(queryPasses(isOld, none), false);
   assert.equal(queryPasses({ kind: 'equals', words: ['x'] }, none), false);
 });
+
+// bounds.queryOtherNames
+void test('more than eight mailboxes with several names do not pass a rule about the text of the query', () => {
+  let compared = 0;
+  const regex = {
+    source: '.*',
+    matches: (): boolean => {
+      compared += 1;
+      return true;
+    },
+  };
+  const passes = (count: number): boolean =>
+    queryPasses(
+      { kind: 'regex', regex },
+      query(Array.from({ length: count }, (_, at) => `mailbox shared/bob${at}`).join(' ')),
+    );
+  assert.equal(passes(8), true);
+  // As it is, with each of the names, and with all of them.
+  assert.equal(compared, 10);
+  assert.equal(passes(9), false);
+});

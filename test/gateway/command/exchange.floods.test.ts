@@ -1,10 +1,12 @@
 // Goal: what sends nothing cannot fill the disk, and nothing that was sent goes unrecorded. Phases: refusals of every kind in a flood,
 // allowed commands among them; sessions in a flood. What must not happen: a refusal that is neither recorded nor counted, an exchange with one of
 // its two records, an allowed command that is only counted.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
 
 const settings = memorySettings.replace('search, fetch', '{ command: expunge, limit: 5/hour }');
@@ -83,4 +85,16 @@ void test('sessions that send nothing: ten leave records, the others a number; a
   await late.line('|alice@example.org|quota get');
   const [admission] = recordsOf(engine, 'admission');
   assert.equal(admission?.peer?.uid, 1000, 'what is sent in a session without records says who asked');
+});
+
+// bounds.logRecords
+void test('of the log lines of a backend 64 of a command get a record, and all are counted', async () => {
+  const engine = openMemoryEngine({ settings });
+  const lines = Array.from({ length: 100 }, (_, at) => logPacket('info', `line ${at}`));
+  engine.setAnswer(() => Buffer.concat([...lines, replyPacket('\n+\n')]));
+  const client = await engine.client(2);
+  await client.line('|alice@example.org|quota get');
+  await settle();
+  assert.equal(recordsOf(engine, 'log').length, 64);
+  assert.deepEqual(recordsOf(engine, 'completion')[0]?.logs, { info: 100 });
 });
