@@ -335,5 +335,6 @@ export const ofBackends = {
     holds: 'memory',
     scope: 'one user of a bulk run',
     at: 'cli/bulk/send-user',
+    test: 'cli/bulk/send-user',
   },
 } as const satisfies Bounds;

@@ -187,5 +187,6 @@ export const ofOperators = {
     holds: 'memory',
     scope: 'one command of `send`',
     at: 'cli/doveadm/ask',
+    test: 'cli/bulk/send-user',
   },
 } as const satisfies Bounds;

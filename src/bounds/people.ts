@@ -160,6 +160,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one search',
     at: 'adapters/views/looks',
+    test: 'adapters/views/looks',
   },
   lookAnswerMs: {
     value: '2s',
@@ -182,6 +183,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one review',
     at: 'adapters/views/looks',
+    test: 'adapters/views/looks',
   },
   reviewHeapMiB: {
     value: 384,
@@ -189,6 +191,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one thread',
     at: 'adapters/views/looks',
+    test: 'adapters/views/looks',
   },
   longChecks: {
     value: 1,
@@ -204,6 +207,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'the page',
     at: 'adapters/views/looks',
+    test: 'adapters/views/long-looks',
   },
   longMs: {
     value: '1h',
@@ -211,6 +215,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one check or report',
     at: 'adapters/views/long-looks',
+    test: 'adapters/views/long-looks',
   },
   longUntakenMs: {
     value: '30s',
@@ -218,6 +223,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one check or report',
     at: 'adapters/views/long-looks',
+    test: 'adapters/views/long-looks',
   },
   lookBodyBytes: {
     value: '64KiB',
@@ -225,6 +231,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one request',
     at: 'domain/views/look',
+    test: 'adapters/admin/page-door',
   },
   lookOpen: {
     value: 4000,
@@ -295,6 +302,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/review-task',
+    test: 'daemon/review-task',
   },
   reviewYamlChars: {
     value: '48KiB',
@@ -302,6 +310,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/page-review',
+    test: 'daemon/page-access',
   },
   fleetStatusBytes: {
     value: '4MiB',

@@ -41,6 +41,7 @@ export const ofReceivers = {
     holds: 'processor time',
     scope: 'one receiver',
     at: 'adapters/shipping/shipping',
+    test: 'adapters/shipping/shipping',
   },
   syslogMessageBytes: {
     value: 8096,
@@ -56,6 +57,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/nats-carrier',
+    test: 'adapters/shipping/shipping',
   },
   natsBatchLines: {
     value: 500,
@@ -63,6 +65,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one receiver',
     at: 'adapters/shipping/nats-carrier',
+    test: 'adapters/shipping/shipping',
   },
   natsInfoBytes: {
     value: '64KiB',
@@ -70,6 +73,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one connection',
     at: 'adapters/nats/dial',
+    test: 'adapters/nats/link',
   },
   natsDialMs: {
     value: '5s',
@@ -77,6 +81,7 @@ export const ofReceivers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/nats/dial',
+    test: 'adapters/nats/link',
   },
   natsAnswerMs: {
     value: '5s',
@@ -172,6 +177,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'the fleet',
     at: 'domain/fleet/fleet',
+    test: 'domain/fleet/fleet',
   },
   fleetFindings: {
     value: 20,
@@ -346,6 +352,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one file',
     at: 'adapters/journal/compressed',
+    test: 'adapters/journal/compressed',
   },
   inflatedBytes: {
     value: '32MiB',
@@ -416,5 +423,6 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one exchange',
     at: 'adapters/views/find-exchange',
+    test: 'adapters/views/find-exchange',
   },
 } as const satisfies Bounds;

@@ -1,8 +1,10 @@
 // Goal: no record, no answer; a limited view gets nothing; a reload meanwhile is told.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import { LookRefused } from '../../src/adapters/views/looks.js';
+import { bounds } from '../../src/bounds/bounds.js';
 import { type AccessParts, createAccessHandlers } from '../../src/daemon/page-access.js';
 import type { AuditRecord } from '../../src/domain/audit/record.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
@@ -147,4 +149,18 @@ void test('a review without a record, without a thread, of what there is not', a
   assert.equal((await ask('suggest', '{')).status, 400);
   assert.equal((await ask('suggest', week, {}, false)).status, 403);
   assert.equal(records.length, 1);
+});
+
+// bounds.reviewYamlChars
+void test('the text of a policy has a bound', async () => {
+  const checked = { kind: 'checked', value: { problems: [] } };
+  const { ask, tasks } = desk(undefined, () => checked);
+  const check = (chars: number) =>
+    ask('check', JSON.stringify({ policy: 'support', yaml: 'x'.repeat(chars) }));
+  await check(bounds.reviewYamlChars);
+  assert.equal(tasks.length, 1);
+  const refused = await check(bounds.reviewYamlChars + 1);
+  assert.equal(refused.status, 400);
+  assert.match(JSON.stringify(refused.value), /at most 49152 characters/);
+  assert.equal(tasks.length, 1);
 });

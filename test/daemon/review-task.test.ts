@@ -162,3 +162,23 @@ void test('a configuration that was changed', async (t) => {
   const gone = await review(taskIn(folder, { policy: 'support' }), read, createFakeClock());
   assert.deepEqual(gone, { kind: 'refused', text: 'd.yaml has no policy "support"' });
 });
+
+// bounds.reviewChanges
+void test('of many changes 50 are shown, and all are counted', async (t) => {
+  const folder = openFolder(t);
+  const sent = { listener: 'audit', user: 'bob@example.com' };
+  writeJournal(
+    folder,
+    Array.from({ length: 80 }, (_, at) => ({
+      ...sent,
+      words: ['mailbox', 'delete', `Box${at}`],
+      atMs: recordedMs + at,
+    })),
+    configuration,
+  );
+  const yaml = 'policies:\n  watch: { users: ["*@example.com"], allow: [quota get] }\n';
+  const found = await review(taskIn(folder, { kind: 'replay', yaml }), read, createFakeClock());
+  assert.ok(found.kind === 'replayed', JSON.stringify(found));
+  assert.equal(found.value.result?.allowToDeny, 80);
+  assert.equal(found.value.result?.changes.length, 50);
+});

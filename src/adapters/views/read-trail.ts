@@ -202,6 +202,10 @@ function formatRow(row: ExchangeRow, as: FileForm | undefined): string {
   return JSON.stringify(line);
 }
 
+function leftOut(count: number): string {
+  return `${count} commands without an end are left out: there are too many`;
+}
+
 async function search(
   trail: Trail,
   task: ReadTask,
@@ -223,6 +227,7 @@ async function search(
       digest?.take(row);
     }
   };
+  const isFull = (): boolean => lines.length >= rowsMax || bytes >= bytesMax;
   if (cursor !== undefined) await restore(trail.files, cursor, view, (line) => found.take(line));
   const files =
     cursor === undefined
@@ -232,7 +237,7 @@ async function search(
   for await (const shown of reading.pieces()) {
     retirements.take(shown);
     add(found.take(shown));
-    if (lines.length >= rowsMax || bytes >= bytesMax || reading.elapsedMs() >= timeMs) {
+    if (isFull() || reading.elapsedMs() >= timeMs) {
       reading.stop();
       break;
     }
@@ -242,12 +247,17 @@ async function search(
   const next = reading.next();
   const readTo = reading.lastSeq();
   if (next === undefined) {
-    add(found.finish());
+    const rest = found.finish();
+    // As many as a cursor carries, and no more bytes than an answer has.
+    let shown = 0;
+    for (; shown < Math.min(rest.length, openMax) && bytes < bytesMax; shown += 1)
+      add(rest.slice(shown, shown + 1));
+    if (shown < rest.length) notes.push(leftOut(rest.length - shown));
     return finish({ notes, retired, readTo });
   }
   const open = found.waiting().flatMap((line) => seqOfLine(line) ?? []);
   if (open.length > openMax) {
-    notes.push(`${open.length - openMax} commands without an end are left out: there are too many`);
+    notes.push(leftOut(open.length - openMax));
     open.splice(0, open.length - openMax);
   }
   return finish({ notes, retired, readTo, cursor: { after: next, open } });

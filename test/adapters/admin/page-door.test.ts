@@ -1,4 +1,5 @@
 // Requests at the socket of the page: half requests keep no place from anybody, and those who send them and go are no fault of ours.
+
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
@@ -14,10 +15,12 @@ import {
 import { plainAnswer } from '../../../src/adapters/admin/pages.js';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { bindUnix } from '../../../src/adapters/net/listen.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { askedBytesMax } from '../../../src/domain/views/look.js';
 import { openFolder } from '../../kit/folder.js';
 import { healthy } from './snapshots.js';
 
-async function open(t: TestContext) {
+async function open(t: TestContext, bodyBytesMax = 10) {
   const path = join(openFolder(t), 'page.sock');
   const place = { path, mode: 0o600, uid: undefined, gid: undefined };
   const errors: string[] = [];
@@ -25,7 +28,7 @@ async function open(t: TestContext) {
   const asked: PersonalRequest[] = [];
   const begun: string[] = [];
   const door = createPageDoor({
-    bodyBytesMax: 10,
+    bodyBytesMax,
     whoIs() {
       begun.push('alice');
       return Promise.resolve({ by: 'alice' });
@@ -88,5 +91,16 @@ test('half requests from as many connections as there may be keep nobody out, an
   assert.deepEqual(
     asked.map(({ body }) => body),
     ['one', 'two'],
+  );
+});
+
+// bounds.lookBodyBytes
+test('the longest body is taken whole, and a longer one is refused', async (t) => {
+  const { path, asked } = await open(t, askedBytesMax);
+  assert.match(await ask(path, 'x'.repeat(bounds.lookBodyBytes)), /^200 /);
+  assert.match(await ask(path, 'x'.repeat(bounds.lookBodyBytes + 1)), /^413 /);
+  assert.deepEqual(
+    asked.map(({ body }) => body.length),
+    [bounds.lookBodyBytes],
   );
 });

@@ -1,10 +1,12 @@
 // Compressed segments from their end: the same lines as from their start, however the file was compressed, and what can be had of a damaged one.
+
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readPiecesBack } from '../../../src/adapters/journal/trail.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { temporaryDirectory } from './reading.js';
 
 const MiB = 1 << 20;
@@ -94,4 +96,23 @@ void test('of a file that is damaged in the middle: what is before and after', a
   assert.ok(damaged > 0);
   assert.ok(found.subarray(0, MiB).equals(text.subarray(0, MiB)));
   assert.ok(found.subarray(-MiB).equals(text.subarray(-MiB)));
+});
+
+// bounds.compressedBytes
+void test('a compressed file that is too large for one of ours is never held whole', async (t) => {
+  for (const [bytes, isHeld] of [
+    [bounds.compressedBytes, true],
+    [bounds.compressedBytes + 1, false],
+  ] as const) {
+    const path = join(temporaryDirectory(t), '00000001.jsonl.gz');
+    writeFileSync(path, gzipSync(linesOf(1_000)));
+    // The rest is damage, of which nothing is stored.
+    truncateSync(path, bytes);
+    const before = process.memoryUsage().arrayBuffers;
+    const pieces = readPiecesBack({ path, name: '00000001.jsonl', isCompressed: true }, () => 65_536);
+    await pieces.next();
+    const held = process.memoryUsage().arrayBuffers - before;
+    assert.equal(held > bounds.compressedBytes / 2, isHeld, `${held} bytes`);
+    await pieces.return?.(undefined);
+  }
 });

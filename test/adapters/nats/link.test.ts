@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { cpSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { NatsServer } from '../../../src/adapters/nats/dial.js';
+import { openNats } from '../../../src/adapters/nats/link.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
 
@@ -23,4 +28,38 @@ test('without the optional package the module loads, and the first link says wha
   const { name, code, message } = JSON.parse(text);
   assert.deepEqual([name, code], ['NatsFault', 'library-missing']);
   assert.match(message, /npm install @nats-io\/transport-node/);
+});
+
+async function openServer(t: TestContext, serve: (socket: Socket) => void): Promise<NatsServer> {
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    serve(socket);
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return { host: '127.0.0.1', port: address.port };
+}
+
+// bounds.natsInfoBytes
+test('a first line without an end is read up to a bound', { timeout: 60_000 }, async (t) => {
+  const server = await openServer(t, (socket) => {
+    // It never ends by itself, and is not NATS by its length alone.
+    socket.write(`INFO {"x":"${'x'.repeat(bounds.natsInfoBytes)}`);
+  });
+  await assert.rejects(openNats({ servers: [server], name: 'test' }), {
+    code: 'dial-refused',
+    message: /is not a NATS server/,
+  });
+});
+
+// bounds.natsDialMs
+test('a server that says nothing is given up', { timeout: 60_000 }, async (t) => {
+  const server = await openServer(t, () => undefined);
+  await assert.rejects(openNats({ servers: [server], name: 'test' }), {
+    code: 'dial-timeout',
+    message: /says nothing within 5 s/,
+  });
 });

@@ -1,10 +1,13 @@
 // Several receivers of one journal: each gets all of it, and the journal hears of what the last of them still needs.
+
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { NatsLink } from '../../../src/adapters/nats/link.js';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { createMemoryDialler } from '../../kit/memory-backend.js';
@@ -173,4 +176,76 @@ void test('a position of another journal, or none that can be read, is told, and
     peer.end();
   }
   await shipping.end();
+});
+
+// bounds.receiverEndMs
+void test('a receiver that takes nothing delays a stop for five seconds', async (t) => {
+  const { opened, journal, dialler, until, clock } = open(t, ['one']);
+  const shipping = await opened();
+  shipping.start({ id: journal.id, seq: () => journal.seq });
+  await until(() => shipping.sinks[0]?.state.at === 'connected');
+  dialler.ends[0]?.peer.setStopped(true);
+  journal.write(2_000);
+  shipping.nudge();
+  await until(() => (dialler.ends[0]?.transport.unsentBytes ?? 0) > 0);
+  let isOver = false;
+  const ended = shipping.end().then(() => {
+    isOver = true;
+  });
+  await clock.advance(bounds.receiverEndMs - 1);
+  assert.equal(dialler.ends[0]?.transport.closedFor, undefined);
+  assert.equal(isOver, false);
+  await clock.advance(1);
+  await until(() => isOver);
+  await ended;
+});
+
+// bounds.natsBatchBytes, bounds.natsBatchLines
+void test('a message to a stream has so many records, and so many bytes of them', async (t) => {
+  const journal = openDiskJournal(t);
+  const clock = createFakeClock();
+  const sent: { readonly lines: number; readonly bytes: number }[] = [];
+  const unused = (): never => assert.fail('not asked');
+  const link: NatsLink = {
+    place: 'nats:4222',
+    ended: new Promise(() => undefined),
+    lastOf: () => Promise.resolve(undefined),
+    publish(_subject, _headers, bytes) {
+      sent.push({ lines: Buffer.from(bytes).toString('latin1').split('\n').length - 1, bytes: bytes.length });
+      return Promise.resolve({ streamSeq: sent.length, isDuplicate: false });
+    },
+    info: unused,
+    messageAt: unused,
+    messageFrom: unused,
+    read: unused,
+    createStream: unused,
+    close: () => Promise.resolve(),
+  };
+  const receiver = { link: { servers: [], name: 'x' }, stream: 'S', host: 'gate1', settleMs: 0 };
+  journal.write(1_200);
+  journal.write(200, { args: Array.from({ length: 40 }, () => 'x'.repeat(100)) });
+  const shipping = await openShipping({
+    sinks: [{ kind: 'nats', name: 'nats:4222', key: 'k', ...receiver }],
+    stateDirectory: join(journal.directory, 'state'),
+    directory: journal.directory,
+    sender: { hostName: 'gate1', processId: 1 },
+    connect: unused,
+    openLink: () => Promise.resolve(link),
+    clock,
+    chance: () => 0.5,
+    observe: () => undefined,
+  });
+  shipping.start({ id: journal.id, seq: () => journal.seq });
+  for (let turns = 0; shipping.sinks[0]?.lagRecords !== 0; turns += 1) {
+    assert.ok(turns < 20_000, 'in time');
+    await turn(clock);
+  }
+  await shipping.end();
+  assert.equal(
+    sent.reduce((sum, { lines }) => sum + lines, 0),
+    1_400,
+  );
+  assert.equal(Math.max(...sent.map(({ lines }) => lines)), bounds.natsBatchLines);
+  const most = Math.max(...sent.map(({ bytes }) => bytes));
+  assert.ok(most > bounds.natsBatchBytes - 8_192 && most <= bounds.natsBatchBytes, `${most} bytes`);
 });

@@ -1,5 +1,6 @@
 // One command in a large journal: found near the time in its id, with its session, its neighbors and the checkpoint after it; a limited view
 // has none of these.
+
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -7,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { findExchange, seqOf } from '../../../src/adapters/views/find-exchange.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { createUlidSource } from '../../../src/daemon/ulid.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
@@ -101,4 +103,17 @@ void test('a limited view has the records of the command and nothing around them
   assert.deepEqual([seen.all.map(seqOf), seen.around], [[6, 7], {}]);
   const hidden = await findExchange(trail, ids[1] ?? '', createView(['*@example.com']), options);
   assert.deepEqual(hidden, { id: undefined, all: [], around: {} });
+});
+
+// bounds.foundRecords
+void test('of an exchange with very many records the first ones are shown', async (t) => {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const id = idAt(startMs);
+  const lines = Array.from({ length: bounds.foundRecords + 500 }, (_, at) =>
+    ledger.seal(encodeBody({ time: startMs + at, event: 'log', id, level: 'info', text: `line ${at}` })),
+  );
+  writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
+  const found = await findExchange(findTrail([directory]), id, createView(undefined), { isWhole: false });
+  assert.equal(found.all.length, bounds.foundRecords);
 });

@@ -1,4 +1,5 @@
 // Readings of the whole journal: progress, an end whatever happens, one of a person and few at once, and no name of others in a limited view.
+
 import assert from 'node:assert/strict';
 import { rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,10 +7,12 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { createLooks, type LongPart, type LongTask, LookRefused } from '../../../src/adapters/views/looks.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/api.js';
 import { JournalFault } from '../../../src/ports/faults.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const signer = makeSignKey();
@@ -156,4 +159,48 @@ void test('a journal that is gone, and a daemon that stops', async (t) => {
   looks.close();
   await assert.rejects(all(reading), /dovegate is stopping/);
   assert.throws(() => looks.readLong(verifyOf(directory), 'a', never()), LookRefused);
+});
+
+// bounds.longReports
+void test('two reports at once', async (t) => {
+  const looks = openLooks(t);
+  const directory = journalOf(t, 1_000);
+  const report = reportOf(directory, 'alice@example.com');
+  const first = looks.readLong(report, 'anna', never());
+  const second = looks.readLong(report, 'bob', never());
+  assert.throws(() => looks.readLong(report, 'carol', never()), /a report is being made for anna and bob/);
+  await all(first);
+  const third = looks.readLong(report, 'carol', never());
+  await Promise.all([all(second), all(third)]);
+});
+
+// bounds.longMs
+void test('a reading that takes more than an hour is ended', async (t) => {
+  const clock = createFakeClock();
+  const looks = createLooks(clock);
+  t.after(() => looks.close());
+  const reading = looks.readLong(verifyOf(journalOf(t, 20_000)), 'a', never());
+  const part = reading.next();
+  await clock.advance(bounds.longMs - 1);
+  assert.equal((await part).value?.part, 'progress');
+  const next = assert.rejects(all(reading), /longer than 60 minutes/);
+  await clock.advance(1);
+  await next;
+});
+
+// bounds.longUntakenMs
+void test('a reading of which nobody takes the next part is ended', async (t) => {
+  const clock = createFakeClock();
+  const looks = createLooks(clock);
+  t.after(() => looks.close());
+  for (const [passedMs, isEnded] of [
+    [bounds.longUntakenMs - 1, false],
+    [bounds.longUntakenMs, true],
+  ] as const) {
+    const reading = looks.readLong(verifyOf(journalOf(t, 20_000)), 'a', never());
+    await reading.next();
+    await clock.advance(passedMs);
+    if (isEnded) await assert.rejects(all(reading), /nobody took the answer/);
+    else assert.equal((await all(reading)).at(-1)?.part, 'verified');
+  }
 });

@@ -1,12 +1,15 @@
 // Threads that read the journal for requests: a few at once, one of each person, an end for what nobody waits for, and a bound for answers that
 // nobody takes.
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { createLooks, LookRefused, type Looks, placesMax } from '../../../src/adapters/views/looks.js';
 import type { ReadTask } from '../../../src/adapters/views/read-trail.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
@@ -122,4 +125,77 @@ void test('who asks in a loop is told to wait, and after the end nothing is read
   assert.equal((await looks.read(taskOf(directory), 'b', never())).rows, 1);
   looks.close();
   await assert.rejects(looks.read(taskOf(directory), 'c', never()), LookRefused);
+});
+
+// bounds.lookBytes
+void test('an answer has so many bytes, and goes on with a cursor', async (t) => {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const args = Array.from({ length: 40 }, () => 'x'.repeat(100));
+  let text = '';
+  for (let at = 0; at < 1_500; at += 1)
+    text +=
+      ledger.seal(encodeBody({ time: at, event: 'admission', id: `X${at}`, users: ['a@b'], args })) +
+      ledger.seal(encodeBody({ time: at, event: 'completion', id: `X${at}`, outcome: 'ok' }));
+  writeFileSync(join(directory, '00000001.jsonl'), text);
+  const answer = await openLooks(t).read(taskOf(directory), 'a', never());
+  assert.ok(answer.rows > 500 && answer.rows < 1_500, `${answer.rows} rows`);
+  // And the row that crosses it, and the cursor.
+  assert.ok(answer.text.length <= bounds.lookBytes + 65_536, `${answer.text.length} bytes`);
+  assert.match(answer.text, /"cursor":\{/);
+});
+
+// bounds.lookBytes
+void test('of commands without an end no more is shown, and a note says how many are left out', async (t) => {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', undefined, 'J');
+  const args = Array.from({ length: 40 }, () => 'x'.repeat(100));
+  let text = '';
+  for (let at = 0; at < 1_500; at += 1)
+    text += ledger.seal(encodeBody({ time: at, event: 'admission', id: `X${at}`, users: ['a@b'], args }));
+  writeFileSync(join(directory, '00000001.jsonl'), text);
+  const answer = await openLooks(t).read(taskOf(directory), 'a', never());
+  assert.ok(answer.text.length <= bounds.lookBytes + 65_536, `${answer.text.length} bytes`);
+  assert.match(answer.text, new RegExp(`${1_500 - answer.rows} commands without an end are left out`));
+});
+
+/** A thread that reviews: it says nothing, or takes memory until it ends. */
+function reviewThread(t: TestContext, what: 'silent' | 'greedy'): URL {
+  const file = join(temporaryDirectory(t), 'thread.mjs');
+  const greedy = `
+    const held = [];
+    for (let at = 0; at < 100; at += 1) held.push(new Array(1 << 20).fill(at / 3));
+    parentPort.postMessage({ kind: 'held', count: held.length });`;
+  writeFileSync(
+    file,
+    `import { parentPort } from 'node:worker_threads';
+    parentPort.on('message', () => {${what === 'greedy' ? greedy : ''}});`,
+  );
+  return pathToFileURL(file);
+}
+
+// bounds.reviewMs
+void test('a review that takes too long is ended', async (t) => {
+  const clock = createFakeClock();
+  const looks = createLooks(clock, reviewThread(t, 'silent'));
+  t.after(() => looks.close());
+  let isOver = false;
+  const slow = looks.review({ kind: 'x' }, 'a', never()).finally(() => {
+    isOver = true;
+  });
+  slow.catch(() => undefined);
+  await systemClock.nextTurn();
+  await clock.advance(bounds.reviewMs - 1);
+  await systemClock.nextTurn();
+  assert.equal(isOver, false);
+  await clock.advance(1);
+  await assert.rejects(slow, /longer than 15 s/);
+});
+
+// bounds.reviewHeapMiB
+void test('a review that takes too much memory ends, and nothing else does', async (t) => {
+  const looks = createLooks(createFakeClock(), reviewThread(t, 'greedy'));
+  t.after(() => looks.close());
+  await assert.rejects(looks.review({ kind: 'x' }, 'a', never()), /memory/);
+  assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never())).rows, 10);
 });

@@ -1,8 +1,16 @@
 // Goal: what a failure says of the command: it may be sent again, it failed, or nobody knows.
+
 import assert from 'node:assert/strict';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { judgeFailure } from '../../../src/cli/bulk/send-user.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { createUserSender, judgeFailure } from '../../../src/cli/bulk/send-user.js';
+import { readWholeInput } from '../../../src/cli/doveadm/ask.js';
+import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
 import { CommandFailed } from '../../../src/client/connect.js';
+import type { Session } from '../../../src/client/session.js';
+import { openFolder } from '../../kit/folder.js';
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
 // [code, the sentence of dovegate or another, of a change, of a read]
@@ -51,4 +59,48 @@ void test('failures of a change and of a read', () => {
     assert.equal(result.id, text?.includes(id) === true ? id : undefined);
     assert.doesNotMatch(result.message, /^dovegate: |, id /);
   }
+});
+
+// bounds.bulkRowChars
+void test('rows of a user are held up to a size, and beyond it none is shown', async () => {
+  for (const [rows, isCut] of [
+    [16, false],
+    [17, true],
+    [64, true],
+  ] as const) {
+    const unused = (): never => assert.fail('not asked');
+    const close = () => Promise.resolve();
+    const session: Session = {
+      async *stream() {
+        for (let at = 0; at < rows; at += 1) yield await Promise.resolve(['x'.repeat(1 << 20)]);
+      },
+      run: unused,
+      named: unused,
+      cells: unused,
+      close,
+      [Symbol.asyncDispose]: close,
+      minor: 3,
+      serverMinor: 3,
+    };
+    const words = ['mailbox', 'list'];
+    const sender = createUserSender({
+      words,
+      typed: readTypedCommand(words),
+      isDryRun: false,
+      reason: undefined,
+      input: undefined,
+      door: { name: 'x', open: () => Promise.resolve(session) },
+    });
+    const result = await sender.send('alice', () => Promise.resolve('t'), new AbortController().signal);
+    assert.ok(result.kind === 'ok');
+    assert.deepEqual([result.rows.length, result.isCut], [isCut ? 0 : rows, isCut]);
+  }
+});
+
+// bounds.inputKeptBytes
+void test('a text for several users has a bound', async (t) => {
+  const file = join(openFolder(t), 'text');
+  writeFileSync(file, 'x');
+  truncateSync(file, bounds.inputKeptBytes + 1);
+  await assert.rejects(readWholeInput(file), /at most 268435456 bytes/);
 });

@@ -706,3 +706,18 @@ void test('a checkpoint that is far too long is not read', () => {
   assert.notEqual(readCheckpoint(lineOf(hosts - 10)), undefined);
   assert.equal(readCheckpoint(lineOf(hosts + 10)), undefined);
 });
+
+// bounds.fleetAwaitedChains
+void test('so many journals that were not seen are waited for', () => {
+  const fleet = fleetOf();
+  const heads = Array.from({ length: bounds.fleetAwaitedChains + 100 }, (_, at) => ({
+    host: 'gate1',
+    journal: at.toString(16).padStart(32, '0'),
+    seq: 1,
+    hash: 'ab'.repeat(32),
+    storedMs: started,
+  }));
+  fleet.rewind(heads);
+  const { awaited } = JSON.parse(JSON.stringify(fleet.save()));
+  assert.equal(awaited.length, bounds.fleetAwaitedChains);
+});
