@@ -33,9 +33,12 @@ export interface KeptEnd extends KnownEnd {
   readonly hasBegun: boolean;
   /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
   readonly reportedSeq: number;
-  /** What `ring.json` should say; undefined: the run had no ring, or a release before wrote this. */
+  /** What `ring.json` should say, or `noRing`; undefined: not known. */
   readonly ring: string | undefined;
 }
+
+/** The run had no ring. */
+export const noRing = 'no ring';
 
 /** The checkpoint in a line; undefined: it is none as it was written. */
 export function readEndLine(text: string | undefined): KnownEnd | undefined {

@@ -11,7 +11,7 @@ import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/aud
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
-import { keepRunEnd, setBackRunEnd } from './kept-end.js';
+import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
 import { OpenSegment } from './open-segment.js';
 import {
   cutAfterMark,
@@ -94,6 +94,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   let lookedMs = -Infinity;
   /** The first record of a journal whose beginning was removed, once a start has told so. */
   let reportedSeq = 0;
+  /** What `state` says of the ring; undefined: `ring.json` counts. */
+  let ringNote: string | undefined;
   /** The checkpoint that `state` has. */
   let keptLine: string | undefined;
 
@@ -172,6 +174,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       else if (lock !== undefined) {
         leaveRing();
         ringFile = undefined;
+        ringNote = noRing;
         if (keptLine !== undefined) keepEnd(keptLine, false);
       }
       return { kind: 'kept' };
@@ -295,7 +298,8 @@ export function createWriter(options: WriterOptions, journal: string) {
       change = {};
     }
     // Before an orderly stop all of the ring is written, so what lies there after it was put there.
-    const left = stopLine === undefined ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
+    const hadRing = stopLine === undefined && end.ring !== noRing;
+    const left = hadRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? 0 : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
@@ -370,12 +374,14 @@ export function createWriter(options: WriterOptions, journal: string) {
     const { path, bytes } = memory;
     try {
       left?.putAside();
+      ringNote = noRing;
       if (path === undefined) {
         forgetRing(directory);
         return 'audit.memory is off';
       }
       const identity = createRing(directory, path, bytes, ledger.journal);
       ringFile = { path, identity };
+      ringNote = formatNote(path, identity);
       return identity;
     } catch (error) {
       return messageOf(error);
@@ -462,9 +468,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   /** A copy of the last checkpoint where those who can write to the directory of the journal need not be able to. */
   function keepEnd(line: string, hasBegun: boolean): void {
     keptLine = line;
-    const ring = ringFile && formatNote(ringFile.path, ringFile.identity);
-    if (stateDirectory !== undefined)
-      keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring });
+    if (stateDirectory === undefined) return;
+    keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: ringNote });
   }
 
   /** A checkpoint, on disk in the segment. */
@@ -539,6 +544,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       ringFile ??= { path: memory.path, identity: { ...mapped, journal: ledger.journal } };
       keepNote(directory, ringFile.path, ringFile.identity);
     }
+    ringNote = ringFile === undefined ? noRing : formatNote(ringFile.path, ringFile.identity);
     return { kind: 'written', ...written(mark) };
   }
 

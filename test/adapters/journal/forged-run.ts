@@ -75,7 +75,7 @@ export function startRun(place: Place, options: StartOptions = {}): Run {
   if (report.kind !== 'opened') throw new Error(JSON.stringify(report));
   const publish = (...records: readonly JournalRecord[]): void => {
     const { ring: made } = report;
-    assert.ok(typeof made !== 'string', String(made));
+    assert.ok(typeof made !== 'string');
     publishIn(place.ring, made.generation, records);
   };
   return { writer, ring, found: report.found, lock: locked.descriptor, publish };

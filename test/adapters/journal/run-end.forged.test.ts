@@ -100,13 +100,17 @@ void test('a ring that is gone after a crash is missing, although ring.json is g
   assert.deepEqual([faults.length, forgotten.length], [0, 1]);
 });
 
-void test('where the ring cannot be mapped, or is off, a crash misses none', async (t) => {
+void test('where the ring cannot be mapped, or is off, a crash misses none, and reads none', async (t) => {
   const place = placeFor(t);
   const run = startRun(place, { hasRing: true });
   assert.equal(run.writer.carryOut({ do: 'attach', ring: run.ring.share }).kind, 'kept');
   kill(run);
-  kill(startRun(place));
-  stop(startRun(place));
+  const second = startRun(place);
+  kill(second);
+  plantRing(place, join(place.elsewhere, 'ring'), [...forged, stepBack()]);
+  const third = startRun(place);
+  stop(third);
+  assert.deepEqual([second.found.recovered, third.found.recovered], [0, 0]);
   const { faults, forgotten } = await verdictOf(place, place.state);
   assert.deepEqual([faults.length, forgotten.length], [0, 0]);
 });
