@@ -189,4 +189,28 @@ export const ofOperators = {
     at: 'cli/doveadm/ask',
     test: 'cli/bulk/send-user',
   },
+  asideFiles: {
+    value: 16,
+    thing: 'files of appended lines, and of torn lines (more: length and hash in the `start` record)',
+    holds: 'disk',
+    scope: 'one segment; they go with it',
+    at: 'adapters/journal/segments',
+    test: 'adapters/journal/aside.bounds',
+  },
+  asideBytes: {
+    value: '64MiB',
+    thing: 'such a file of a part of a segment',
+    holds: 'disk',
+    scope: 'one file',
+    at: 'adapters/journal/run-end',
+    test: 'adapters/journal/run-end',
+  },
+  asideRings: {
+    value: 4,
+    thing: 'damaged files of `audit.memory` that are kept (more: the oldest is removed)',
+    holds: 'disk',
+    scope: 'one `audit.memory`',
+    at: 'adapters/journal/ring-file',
+    test: 'adapters/journal/aside.bounds',
+  },
 } as const satisfies Bounds;

@@ -370,22 +370,6 @@ export const ofReceivers = {
     at: 'adapters/journal/compressed',
     test: 'adapters/journal/trail',
   },
-  appendedBytes: {
-    value: '64MiB',
-    thing: 'lines that were written after a stop and are kept',
-    holds: 'disk',
-    scope: 'one start',
-    at: 'adapters/journal/run-end',
-    test: 'adapters/journal/run-end',
-  },
-  appendedFiles: {
-    value: 16,
-    thing: 'files with such lines',
-    holds: 'disk',
-    scope: 'one segment',
-    at: 'adapters/journal/run-end',
-    test: 'adapters/journal/run-end',
-  },
   appendedSearched: {
     value: 8,
     thing: 'segments that are searched for the last record of the run before',

@@ -28,6 +28,7 @@ import { plainBytesMax } from './run-end.js';
 import {
   fileName,
   isDiskFull,
+  listAside,
   listSegments,
   openIn,
   openSegment,
@@ -118,7 +119,9 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
       case 'compress':
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
-        for (const file of order.files) rmSync(join(directory, file), { force: true });
+        // What was put aside of them is as old.
+        for (const file of [...order.files, ...listAside(directory, order.files)])
+          rmSync(join(directory, file), { force: true });
         syncDirectory(directory);
         return { kind: 'done', bytes: 0 };
       case 'fill-reserve':

@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
   constants,
   fsyncSync,
   ftruncateSync,
@@ -15,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { bounds } from '../../bounds/bounds.js';
 import {
   genesisHash,
   journalFormat,
@@ -29,8 +31,8 @@ import type { Mark } from './handover.js';
 import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
   checkpointName,
+  freeName,
   isSameFile,
-  isSystemError,
   listSegments,
   openIn,
   openSegment,
@@ -345,31 +347,23 @@ function copyTail(directory: string, segment: string, from: number): TornTail | 
     const chunk = Buffer.allocUnsafe(chunkBytes);
     let read = readSync(source, chunk, 0, chunkBytes, from);
     if (read === 0) return undefined;
-    const { file, target } = createTorn(directory, segment);
+    const file = freeName(directory, segment, 'torn');
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const target = file === undefined ? undefined : openIn(directory, file, flags);
     const digest = createHash('sha256');
     let bytes = 0;
-    withFile(target, () => {
+    try {
       for (; read > 0; read = readSync(source, chunk, 0, chunkBytes, from + bytes)) {
         digest.update(chunk.subarray(0, read));
-        writeFileSync(target, chunk.subarray(0, read));
+        const room = Math.max(0, bounds.asideBytes - bytes);
+        if (target !== undefined) writeFileSync(target, chunk.subarray(0, Math.min(read, room)));
         bytes += read;
       }
-      fsyncSync(target);
-    });
-    syncDirectory(directory);
-    return { file, bytes, sha256: digest.digest('hex') };
-  });
-}
-
-/** A new file beside the segment; the same segment may have been torn before. */
-function createTorn(directory: string, segment: string): { file: string; target: number } {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-  for (let count = 1; ; count += 1) {
-    const file = count === 1 ? `${segment}.torn` : `${segment}.torn-${count}`;
-    try {
-      return { file, target: openIn(directory, file, flags) };
-    } catch (error) {
-      if (!isSystemError(error, 'EEXIST')) throw error;
+      if (target !== undefined) fsyncSync(target);
+    } finally {
+      if (target !== undefined) closeSync(target);
     }
-  }
+    syncDirectory(directory);
+    return { file: file ?? '', bytes, sha256: digest.digest('hex') };
+  });
 }

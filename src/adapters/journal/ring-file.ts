@@ -13,6 +13,7 @@ import {
   linkSync,
   lstatSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -20,7 +21,8 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import { readBody, readClaim } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { messageOf } from '../../ports/faults.js';
@@ -62,7 +64,7 @@ export function createRing(directory: string, path: string, bytes: number, journ
   try {
     const isNoteDamaged = existsSync(join(directory, noteName)) && readNote(directory) === undefined;
     if (isUnknown(path, isNoteDamaged ? undefined : journal))
-      renameSync(path, asideName(path, makeGeneration()));
+      renameSync(path, makeAside(asideName(path, makeGeneration())));
     // From here until there is a new one, a start finds no ring, and misses none.
     forgetRing(directory);
     rmSync(made, { force: true });
@@ -158,7 +160,7 @@ export class LeftRing {
     this.#frames = frames;
     const aside = asideName(note.path, note.generation);
     // Kept at once: a start that is killed has noted numbers, and the next one would find nothing wrong with them.
-    if (isDamaged || header === undefined) addName(note.path, aside);
+    if (isDamaged || header === undefined) addName(note.path, makeAside(aside));
     const isRight = !isDamaged && header !== undefined && !existsSync(aside);
     this.state = isRight ? undefined : 'damaged';
     this.lost = isRight ? undefined : lost;
@@ -250,7 +252,8 @@ export class LeftRing {
     if (path === undefined || generation === undefined) return;
     const aside = asideName(path, generation);
     forgetRing(this.#directory);
-    if (this.state === 'foreign' || (this.state === 'damaged' && !existsSync(aside))) renameSync(path, aside);
+    if (this.state === 'foreign' || (this.state === 'damaged' && !existsSync(aside)))
+      renameSync(path, makeAside(aside));
     else remove(path);
   }
 }
@@ -308,6 +311,21 @@ function addName(path: string, name: string): void {
   } catch {
     // It has it, or the file system knows no second names.
   }
+}
+
+/** Makes room for one more file of that form: the oldest ones go. Returns the name. */
+function makeAside(aside: string): string {
+  if (existsSync(aside)) return aside;
+  const directory = dirname(aside);
+  const start = basename(aside).slice(0, -16);
+  const files = readdirSync(directory).filter(
+    (file) => file.startsWith(start) && /^[0-9a-f]{16}$/.test(file.slice(start.length)),
+  );
+  const timed = files.map((file) => ({ file, ms: lstatSync(join(directory, file)).mtimeMs }));
+  const oldest = timed.toSorted((one, other) => one.ms - other.ms);
+  for (const { file } of oldest.slice(0, Math.max(0, files.length - bounds.asideRings + 1)))
+    remove(join(directory, file));
+  return aside;
 }
 
 function asideName(path: string, generation: bigint): string {

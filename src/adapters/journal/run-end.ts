@@ -12,7 +12,6 @@ import {
   ftruncateSync,
   linkSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -29,6 +28,7 @@ import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from '.
 import {
   checkpointName,
   fileName,
+  freeName,
   listSegments,
   openIn,
   openSegment,
@@ -55,9 +55,7 @@ export interface RunEnd {
 }
 
 /** Kept of the appended lines of one start at most; length and hash in the start record are those of all. */
-const appendedBytesMax = bounds.appendedBytes;
-/** Files with appended lines beside one segment at most; above that only length and hash are recorded. */
-const appendedFilesMax = bounds.appendedFiles;
+const appendedBytesMax = bounds.asideBytes;
 const chunkBytes = 1 << 20;
 
 /** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
@@ -228,7 +226,7 @@ function moveEnd(directory: string, name: string, from: number): TornTail {
   return withFile(openSegment(directory, name), (source) => {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     const digest = createHash('sha256');
-    const file = freeName(directory, name);
+    const file = freeName(directory, name, 'appended');
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
     const target = file === undefined ? undefined : openIn(directory, file, flags);
     let bytes = 0;
@@ -265,7 +263,7 @@ function moveWhole(directory: string, segment: Segment): TornTail {
       digest.update(chunk.subarray(0, read));
     }
   });
-  const file = freeName(directory, name);
+  const file = freeName(directory, name, 'appended');
   // Fails where the name is taken; rename(2) would replace that file.
   if (file !== undefined) linkSync(path, join(directory, file));
   unlinkSync(path);
@@ -273,16 +271,6 @@ function moveWhole(directory: string, segment: Segment): TornTail {
   if (file !== undefined && statSync(join(directory, file)).uid === process.geteuid?.())
     closeSync(openIn(directory, file, constants.O_RDONLY));
   return { file: file ?? '', bytes, sha256: digest.digest('hex') };
-}
-
-/** Undefined: there are too many. */
-function freeName(directory: string, name: string): string | undefined {
-  const taken = new Set(readdirSync(directory));
-  for (let count = 1; count <= appendedFilesMax; count += 1) {
-    const file = count === 1 ? `${name}.appended` : `${name}.appended-${count}`;
-    if (!taken.has(file)) return file;
-  }
-  return undefined;
 }
 
 /** The first record that is there; undefined: its line cannot be read. */

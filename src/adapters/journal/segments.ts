@@ -26,6 +26,7 @@ import {
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGunzip, type Gunzip } from 'node:zlib';
+import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
 
 /** The file whose kernel lock makes one writer. */
@@ -69,6 +70,24 @@ export function listSegments(directory: string): Segment[] {
     found.set(number, { number, name: segmentName(number), isCompressed: match[2] !== undefined });
   }
   return [...found.values()].toSorted((one, other) => one.number - other.number);
+}
+
+const asidePattern = /^(\d{8,15}\.jsonl)(?:\.gz)?\.(?:torn|appended)(?:-\d+)?$/;
+
+/** A free name for bytes that are put aside: beside a segment, or what bears its name. Undefined: there are too many. */
+export function freeName(directory: string, name: string, kind: 'torn' | 'appended'): string | undefined {
+  const taken = new Set(readdirSync(directory));
+  for (let count = 1; count <= bounds.asideFiles; count += 1) {
+    const file = count === 1 ? `${name}.${kind}` : `${name}.${kind}-${count}`;
+    if (!taken.has(file)) return file;
+  }
+  return undefined;
+}
+
+/** What was put aside of some segments, by their file names. */
+export function listAside(directory: string, files: readonly string[]): readonly string[] {
+  const names = new Set(files.map((file) => file.replace(/\.gz$/, '')));
+  return readdirSync(directory).filter((file) => names.has(asidePattern.exec(file)?.[1] ?? ''));
 }
 
 /** Closes a descriptor after its use. */

@@ -207,7 +207,7 @@ void test('a segment of its own, a compressed one, and the last one compressed w
   assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
 });
 
-// bounds.appendedBytes, bounds.appendedFiles
+// bounds.asideBytes
 void test('names are never taken twice, and there is a bound for files and for bytes', async (t) => {
   const place = stopped(t);
   for (let count = 1; count <= 16; count += 1)

@@ -1,0 +1,65 @@
+// What starts put aside has a limit, and goes with its segment.
+import assert from 'node:assert/strict';
+import { appendFileSync, cpSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { admission, completion, keepAll, openFor } from './opening.js';
+import { readWhole, segmentFiles, temporaryDirectory } from './reading.js';
+import { copyOf, makeKilled, recover } from './ring-run.js';
+
+const memory = { path: undefined, bytes: 1 << 20 };
+const first = '00000001.jsonl';
+
+void test('of one segment so many torn ends are kept; of more, length and hash', async (t) => {
+  const directory = temporaryDirectory(t);
+  const running = join(directory, 'running');
+  const crashed = join(directory, 'crashed');
+  const { journal } = await openFor(t, running, { memory });
+  await journal.appendDurable(admission('A'), false);
+  cpSync(running, crashed, { recursive: true });
+  appendFileSync(join(crashed, first), '{"seq":torn');
+  for (let count = 1; count <= bounds.asideFiles; count += 1)
+    writeFileSync(join(crashed, `${first}.torn${count === 1 ? '' : `-${count}`}`), `${count}`);
+  const again = await openFor(t, crashed, { memory });
+  await again.journal.close();
+  await journal.close();
+  const torn = readWhole(crashed).filter(({ event }) => event === 'start')[1]?.['torn'];
+  assert.ok(typeof torn === 'object' && torn !== null && 'file' in torn && 'bytes' in torn);
+  assert.deepEqual([torn.file, torn.bytes], ['', 11]);
+  assert.equal(readdirSync(crashed).filter((file) => file.includes('.torn')).length, bounds.asideFiles);
+});
+
+void test('what was put aside of a segment goes with it', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = keepAll;
+  const more = { segmentBytes: 8192, signKey: makeSignKey().secretPem, limits: () => limits };
+  const { journal, seen } = await openFor(t, directory, { ...more, tendIntervalMs: 20 });
+  for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
+    await journal.appendDurable(admission(`E${count}`), false);
+    await journal.appendDurable(completion(`E${count}`), false);
+  }
+  const last = segmentFiles(directory).at(-1) ?? '';
+  for (const name of [`${first}.torn`, `${first}.gz.appended-2`, `${last}.torn-3`, 'other.torn'])
+    writeFileSync(join(directory, name), 'x');
+  limits = { ...keepAll, sizeMax: { bytes: 1 } };
+  await seen('tended');
+  while (segmentFiles(directory).length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+  await journal.close();
+  const left = readdirSync(directory).filter((file) => /torn|appended/.test(file));
+  assert.deepEqual(left.toSorted(), [`${last}.torn-3`, 'other.torn'].toSorted());
+});
+
+void test('so many damaged files of the memory are kept, the newest ones', (t) => {
+  const at = copyOf(t, makeKilled(t));
+  for (let count = 0; count < bounds.asideRings + 3; count += 1)
+    writeFileSync(`${at.path}.damaged-${String(count).padStart(16, '0')}`, 'x');
+  writeFileSync(`${at.path}.damaged-notes`, 'x');
+  truncateSync(at.path, 100);
+  assert.match(recover(at.directory, at.path).ring ?? '', /it has 100 bytes/);
+  const start = `${basename(at.path)}.damaged-`;
+  const files = readdirSync(dirname(at.path)).filter((file) => file.startsWith(start));
+  assert.equal(files.length, bounds.asideRings + 1, String(files));
+  assert.ok(files.includes(`${start}notes`));
+});
