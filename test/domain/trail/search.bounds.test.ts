@@ -29,13 +29,13 @@ test('a search keeps so many admissions', () => {
 });
 
 test('a search keeps so many bytes of admissions and their argument records', () => {
-  const { openSearchedBytes } = bounds;
+  const bytesMax = bounds.openSearchedBytes;
   const search = createSearch({});
   const long = (at: number): string => admission(at).replace('"args":[]', `"args":["${'x'.repeat(6000)}"]`);
   const part = (at: number): string => long(at).replace('"admission"', '"arguments"');
   for (const piece of pieces(20_000, (at) => long(at) + part(at))) search.take(piece);
   const bytes = search.waiting().reduce((sum, line) => sum + line.length, 0);
-  assert.ok(bytes < openSearchedBytes + (1 << 20) && bytes > openSearchedBytes - (1 << 20), `${bytes} bytes`);
+  assert.ok(bytes < bytesMax + (1 << 20) && bytes > bytesMax - (1 << 20), `${bytes} bytes`);
   // What has ended makes room.
   for (const piece of pieces(20_000, (at) => completion(at, 20_001 + at))) search.take(piece);
   assert.equal(search.waiting().length, 0);
