@@ -195,7 +195,7 @@ export const ofOperators = {
     holds: 'disk',
     scope: 'one segment; they go with it',
     at: 'adapters/journal/segments',
-    test: 'adapters/journal/aside.bounds',
+    test: 'adapters/journal/segments.aside',
   },
   asideBytes: {
     value: '64MiB',
@@ -211,6 +211,6 @@ export const ofOperators = {
     holds: 'disk',
     scope: 'one `audit.memory`',
     at: 'adapters/journal/ring-file',
-    test: 'adapters/journal/aside.bounds',
+    test: 'adapters/journal/segments.aside',
   },
 } as const satisfies Bounds;

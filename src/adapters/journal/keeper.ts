@@ -22,7 +22,6 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { readLink } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
-import type { Mark } from './handover.js';
 import { isRightlySigned } from './kept-end.js';
 import { plainBytesMax } from './run-end.js';
 import {
@@ -73,7 +72,10 @@ export type KeeperOrder =
   | { readonly do: 'keep-shares'; readonly text: string };
 
 /** The last record on disk, and its segment. */
-export type MarkPlace = Pick<Mark, 'segment' | 'hash'>;
+export interface MarkPlace {
+  readonly segment: number;
+  readonly hash: string;
+}
 
 /** The journal, and the public key that signs it; undefined: it is not signed, and no record in it proves anything. */
 export interface Identity {

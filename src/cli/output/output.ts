@@ -86,9 +86,8 @@ const answerCharsMax = bounds.daemonAnswerChars;
 
 /** Calls `end` when the whole answer to a request is late. A timeout of the request would start again with each byte. */
 export function limitAnswer(clock: Pick<Clock, 'setTimer'>, end: (why: Error) => void): Timer {
-  const { daemonAnswerTime } = bounds;
-  const why = `no whole answer within ${daemonAnswerTime / 1000} s`;
-  return clock.setTimer(daemonAnswerTime, () => end(new Error(why)));
+  const why = `no whole answer within ${bounds.daemonAnswerTime / 1000} s`;
+  return clock.setTimer(bounds.daemonAnswerTime, () => end(new Error(why)));
 }
 
 /** Joins the pieces of an answer of the gate or the page. `add` throws when it gets too long. */

@@ -17,6 +17,7 @@ import type { Found, Order, Report } from '../../../src/adapters/journal/handove
 import { runEndName } from '../../../src/adapters/journal/kept-end.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
@@ -220,7 +221,7 @@ void test('names are never taken twice, and there is a bound for files and for b
   assert.equal(asideOf(place).length, 16);
   assert.equal(textOf(place, `${first}.appended-2`), '2');
   for (const name of asideOf(place)) rmSync(join(place.directory, name));
-  const bytes = (64 << 20) + 4096;
+  const bytes = bounds.asideBytes + 4096;
   truncateSync(join(place.directory, first), statSync(join(place.directory, first)).size + bytes);
   const large = start(place);
   assert.equal(large.found.appended?.bytes, bytes);
