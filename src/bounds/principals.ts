@@ -30,6 +30,14 @@ export const ofPrincipals = {
     at: 'gateway/session/line-turns',
     test: 'gateway/session/line-turns',
   },
+  httpPieceBytes: {
+    value: '8KiB',
+    thing: 'bytes of HTTP that are parsed at once',
+    holds: 'turn ms',
+    scope: 'one connection',
+    at: 'adapters/http/requests',
+    test: 'adapters/http/requests',
+  },
   lineTurnPrincipals: {
     value: 1000,
     thing: 'principals whose processor time is tracked',

@@ -99,7 +99,7 @@ export class Switch {
     access: (listener) => this.#now.doors.get(listener),
     policy: (peer, login) => this.#now.policyOf(peer, login),
     limits: () => this.#now.sessionLimits,
-    readHttp: createReadHttp({ nextTurn: () => this.#now.exchanges.clock.nextTurn() }),
+    readHttp: createReadHttp(),
     holdBody: createBodyStore(() => bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFull)),
   };
 

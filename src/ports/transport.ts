@@ -196,7 +196,11 @@ export interface HttpRequests {
   next(): Promise<HttpRequest | { readonly malformed: number } | null>;
 }
 
+/** Does a piece of work when it is the turn of its session. */
+export type InTurn = (run: () => void) => Promise<void>;
+
 /**
  * Reads a transport as HTTP from now on, `first` before what is still to come; nobody else reads or writes it any more. Its owner closes it.
+ * Each piece is parsed in a turn of `inTurn`; default: at once.
  */
-export type ReadHttp = (transport: Transport, first?: Buffer) => HttpRequests;
+export type ReadHttp = (transport: Transport, first?: Buffer, inTurn?: InTurn) => HttpRequests;

@@ -249,7 +249,7 @@ async function tell(request: HttpRequest): Promise<Told & { readonly isWhole: bo
 }
 
 const clock = createFakeClock();
-const readHttp = createReadHttp(clock);
+const readHttp = createReadHttp();
 
 interface Session {
   readonly bytes: Buffer;

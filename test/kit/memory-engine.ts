@@ -253,7 +253,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,
-    readHttp: createReadHttp(portClock),
+    readHttp: createReadHttp(),
     holdBody: createBodyStore(() => ({
       folder: join(tmpdir(), 'dovegate-bodies'),
       storedBytesMax: 512 << 20,

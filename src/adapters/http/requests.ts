@@ -13,8 +13,14 @@ import {
 import { Duplex } from 'node:stream';
 import { bounds } from '../../bounds/bounds.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
-import type { HttpHead, HttpRequest, HttpRequests, ReadHttp, Transport } from '../../ports/transport.js';
+import type {
+  HttpHead,
+  HttpRequest,
+  HttpRequests,
+  InTurn,
+  ReadHttp,
+  Transport,
+} from '../../ports/transport.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
 const headBytesMax = bounds.httpHeadBytes;
@@ -23,12 +29,12 @@ const fieldsMax = bounds.httpHeadFields;
 const keptMs = 15_000;
 /** Requests that came before the answer to the one in front of them; a client that sends more is cut off. */
 const waitingMax = bounds.httpWaiting;
-const readAheadBytes = 64 * 1024;
-/** After a chunk of this size, others have a turn: 64 KiB in chunks of HTTP of one byte take 16 ms, and a socket gives up to 32 reads at once. */
-const largeBytes = 16 * 1024;
+const writeAheadBytes = 64 * 1024;
+/** Parsed in one turn: in chunks of HTTP of one byte these take some 2 ms. */
+const pieceBytes = bounds.httpPieceBytes;
 
 /** One server for all transports. */
-export function createReadHttp(clock: Pick<Clock, 'nextTurn'>): ReadHttp {
+export function createReadHttp(): ReadHttp {
   const server = createServer({
     maxHeaderSize: headBytesMax,
     keepAliveTimeout: keptMs,
@@ -51,7 +57,8 @@ export function createReadHttp(clock: Pick<Clock, 'nextTurn'>): ReadHttp {
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
       stream.requests.refuse(statusOf(fault));
   });
-  return (transport, first) => new TransportStream(transport, server, clock, first).requests;
+  return (transport, first, inTurn = atOnce) =>
+    new TransportStream(transport, server, first, inTurn).requests;
 }
 
 function streamOf({ socket }: IncomingMessage): TransportStream {
@@ -64,47 +71,50 @@ function statusOf({ code }: NodeJS.ErrnoException): number {
   return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
 }
 
+async function atOnce(run: () => void): Promise<void> {
+  run();
+}
+
 /** The transport as Node's server wants it. What it ends or destroys is not closed here: that is its owner's. */
 class TransportStream extends Duplex {
   readonly requests: Requests;
   readonly #transport: Transport;
   readonly #drained: Reader<void>[] = [];
-  readonly #clock: Pick<Clock, 'nextTurn'>;
+  readonly #inTurn: InTurn;
   #isReading = false;
-  #wasLarge = false;
+  /** Read, and not parsed yet. */
+  #rest: Buffer | undefined;
 
-  constructor(
-    transport: Transport,
-    server: Server,
-    clock: Pick<Clock, 'nextTurn'>,
-    first: Buffer | undefined,
-  ) {
+  constructor(transport: Transport, server: Server, first: Buffer | undefined, inTurn: InTurn) {
     super({
-      readableHighWaterMark: readAheadBytes,
-      writableHighWaterMark: readAheadBytes,
+      readableHighWaterMark: pieceBytes,
+      writableHighWaterMark: writeAheadBytes,
       allowHalfOpen: true,
     });
     this.#transport = transport;
-    this.#clock = clock;
+    this.#inTurn = inTurn;
+    this.#rest = first;
     this.requests = new Requests(this);
     // Whoever waits for a request, its body or room hears of it; the server listens for more than we do.
     this.on('error', () => undefined);
     server.emit('connection', this);
-    if (first !== undefined) this.push(first);
   }
 
   override _read(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    const read = (): Promise<Buffer | null> => this.#transport.read();
-    (this.#wasLarge ? this.#clock.nextTurn().then(read) : read()).then(
-      (chunk) => {
-        this.#isReading = false;
-        this.#wasLarge = (chunk?.length ?? 0) >= largeBytes;
-        this.push(chunk);
-      },
-      (fault: unknown) => this.destroy(fault instanceof Error ? fault : undefined),
-    );
+    this.#readOn().catch((fault: unknown) => this.destroy(fault instanceof Error ? fault : undefined));
+  }
+
+  /** Node's server parses a piece while it is pushed. */
+  async #readOn(): Promise<void> {
+    const bytes = this.#rest ?? (await this.#transport.read());
+    const piece = bytes && bytes.subarray(0, pieceBytes);
+    this.#rest = bytes !== null && bytes.length > pieceBytes ? bytes.subarray(pieceBytes) : undefined;
+    await this.#inTurn(() => {
+      this.#isReading = false;
+      this.push(piece);
+    });
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (fault?: Error) => void): void {

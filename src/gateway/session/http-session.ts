@@ -28,6 +28,7 @@ import {
 } from './greet-peer.js';
 import { HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
+import type { RunningSession } from './roster.js';
 
 /** How long a connection waits for its next request. */
 const keptMs = bounds.httpIdleMs;
@@ -63,6 +64,7 @@ export interface HttpHost {
   readonly running: Exchange | undefined;
   /** Who asks; empty before that is known. */
   readonly principal: string;
+  readonly standing: RunningSession['standing'];
   readonly endsFor: 'draining' | 'revoked' | undefined;
   readonly isAborted: boolean;
   /** A request is being answered. */
@@ -121,7 +123,7 @@ export async function serveRequests(
       first = chunk;
       client.isInTurn = true;
     }
-    const requests = context.readHttp(transport, first);
+    const requests = context.readHttp(transport, first, (run) => host.work(run));
     for (;;) {
       const request = await requests.next();
       timer.cancel();
@@ -454,7 +456,10 @@ class HttpClient {
     return status === 403 ? 'peer-refused' : 'wire-fault';
   }
 
-  /** In turn: such answers run no command and need no login, so a client can ask for them as fast as it writes. */
+  /**
+   * In turn: such answers run no command and need no login, so a client can ask for them as fast as it writes. One that has not proved who
+   * it is gets only one of them, and must connect again.
+   */
   async #respond(
     request: HttpRequest,
     status: number,
@@ -462,12 +467,17 @@ class HttpClient {
     headers: HttpHead['headers'],
     reason?: string,
   ): Promise<CloseReason | undefined> {
-    const { drained } = await this.#host.work(() => {
+    const host = this.#host;
+    const isStranger = host.standing !== 'known';
+    const { drained } = await host.work(() => {
       this.count(status);
-      const head = headOf(status, headers, this.#host.endsFor !== undefined, reason);
+      const head = headOf(status, headers, isStranger || host.endsFor !== undefined, reason);
       return { drained: request.answer(head, Buffer.from(text)) };
     });
-    return this.#taken(drained);
+    const closeFor = await this.#taken(drained);
+    if (closeFor !== undefined || !isStranger) return closeFor;
+    await this.#linger(request);
+    return 'peer-ended';
   }
 }
 

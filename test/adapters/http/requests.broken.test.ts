@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { createReadHttp } from '../../../src/adapters/http/requests.js';
 import { WireFault } from '../../../src/ports/faults.js';
 import type { HttpRequest, HttpRequests } from '../../../src/ports/transport.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
 
-const readHttp = createReadHttp(createFakeClock());
+const readHttp = createReadHttp();
 const head = { status: 200, headers: [['Content-Type', 'text/plain']], isLast: false } as const;
 const post = 'POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n';
 const empty = `${post}Content-Length: 0\r\n\r\n`;

@@ -4,10 +4,10 @@ import { createReadHttp } from '../../../src/adapters/http/requests.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault } from '../../../src/ports/faults.js';
 import type { HttpRequest } from '../../../src/ports/transport.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
 
-const readHttp = createReadHttp(createFakeClock());
+const readHttp = createReadHttp();
 const plain = [['Content-Type', 'text/plain']] as const;
 
 interface Served {
@@ -227,3 +227,40 @@ async function isGone(request: HttpRequest): Promise<boolean> {
     return fault instanceof TransportFault;
   }
 }
+
+void test('what came is parsed piece by piece, each in the turn of its session', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const turns: (() => void)[] = [];
+  const requests = readHttp(transport, undefined, async (run) => void turns.push(run));
+  const head = `${post}Transfer-Encoding: chunked\r\n\r\n`;
+  const sent = head + '1\r\n \r\n'.repeat(20_000);
+  peer.send(sent);
+  const next = requests.next();
+  await settle();
+  assert.equal(turns.length, 1);
+  turns[0]?.();
+  const request = await next;
+  assert.ok(request !== null && !('malformed' in request));
+  let bodyBytes = 0;
+  const read = async (): Promise<void> => {
+    for (let chunk = await request.read(); chunk !== null; chunk = await request.read())
+      bodyBytes += chunk.length;
+  };
+  const gone = assert.rejects(read());
+  for (let taken = 1; taken * bounds.httpPieceBytes < sent.length; taken += 1) {
+    await settle();
+    assert.equal(turns.length, taken + 1);
+    const before = bodyBytes;
+    turns[taken]?.();
+    await settle();
+    assert.ok(
+      bodyBytes - before <= bounds.httpPieceBytes / 6 + 1,
+      `${bodyBytes - before} chunks in one turn`,
+    );
+  }
+  assert.equal(bodyBytes, 20_000);
+  peer.end();
+  await settle();
+  turns.at(-1)?.();
+  await gone;
+});

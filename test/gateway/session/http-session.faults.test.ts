@@ -12,6 +12,7 @@ import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
 import { createMemoryTransport, type MemoryPeer } from '../../kit/memory-transport.js';
+import { until } from '../../kit/until.js';
 
 const settings = `
 version: 1
@@ -248,7 +249,8 @@ void test('a text whose body fills the memory for bodies does not wait for room 
   engine.setAnswer(() => undefined);
   const client = await engine.client();
   client.peer.send(post([['save', { user: alice, mailbox: 'INBOX', file: 'x'.repeat(70_000) }, 's']]));
-  await turns();
+  // Each piece of the body is a write to the disk.
+  await until(() => engine.commands.length > 0, 'the command is sent');
   assert.match(engine.commands[0]?.line ?? '', /\tsave\t/);
 });
 
@@ -278,6 +280,21 @@ void test('requests that run no command have their turn, however many connection
   assert.equal(answered(), crowd.length * (bounds.httpWaiting - 2));
   // Several turns of the loop are in it; without turns, all connections are answered in each of them.
   assert.ok(most < 5 * crowd.length, `${most} answers between two looks`);
+});
+
+void test('a client that has not proved who it is gets one answer', async () => {
+  const engine = openWithKeys();
+  const asked = 'OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n';
+  for (const request of [asked, 'GET /nothing HTTP/1.1\r\nHost: gate\r\n\r\n']) {
+    const peer = stranger(engine);
+    peer.send(request + asked);
+    await turns();
+    const said = peer.received().toString();
+    assert.match(said, /^HTTP\/1\.1 (?:200|404) [^]*Connection: close/);
+    assert.equal(said.match(/HTTP\/1\.1 /g)?.length, 1);
+    assert.equal(engine.events.filter(({ kind }) => kind === 'http-request').length, 1);
+    engine.forget();
+  }
 });
 
 void test('of several backends, one whose reply ends within a row: an error, and a completion', async () => {
