@@ -82,6 +82,7 @@ class TransportStream extends Duplex {
   readonly #drained: Reader<void>[] = [];
   readonly #inTurn: InTurn;
   #isReading = false;
+  #isFirst = true;
   /** Read, and not parsed yet. */
   #rest: Buffer | undefined;
 
@@ -111,10 +112,15 @@ class TransportStream extends Duplex {
     const bytes = this.#rest ?? (await this.#transport.read());
     const piece = bytes && bytes.subarray(0, pieceBytes);
     this.#rest = bytes !== null && bytes.length > pieceBytes ? bytes.subarray(pieceBytes) : undefined;
-    await this.#inTurn(() => {
+    const parse = (): void => {
       this.#isReading = false;
       this.push(piece);
-    });
+    };
+    // Whoever logs in had a turn of its network for its first bytes, and must not wait behind busy principals as well.
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    if (isFirst) parse();
+    else await this.#inTurn(parse);
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (fault?: Error) => void): void {

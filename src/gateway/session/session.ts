@@ -308,9 +308,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   async work<T>(run: () => T): Promise<T> {
-    const { lineTurns } = this.#start;
-    const { principal } = this.names;
+    const { lineTurns, peer } = this.#start;
     const { clock } = this.#context;
+    // What strangers of one network cost counts against none of another.
+    const principal =
+      this.standing === 'known'
+        ? this.names.principal
+        : networkSource(networkOf(peer.address ?? '-'), peer.listener);
     await lineTurns.enter(this.#share, principal);
     const startMs = clock.now();
     try {

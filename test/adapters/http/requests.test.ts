@@ -228,7 +228,7 @@ async function isGone(request: HttpRequest): Promise<boolean> {
   }
 }
 
-void test('what came is parsed piece by piece, each in the turn of its session', async () => {
+void test('what came is parsed piece by piece, each after the first in the turn of its session', async () => {
   const { transport, peer } = createMemoryTransport();
   const turns: (() => void)[] = [];
   const requests = readHttp(transport, undefined, async (run) => void turns.push(run));
@@ -236,9 +236,6 @@ void test('what came is parsed piece by piece, each in the turn of its session',
   const sent = head + '1\r\n \r\n'.repeat(20_000);
   peer.send(sent);
   const next = requests.next();
-  await settle();
-  assert.equal(turns.length, 1);
-  turns[0]?.();
   const request = await next;
   assert.ok(request !== null && !('malformed' in request));
   let bodyBytes = 0;
@@ -249,9 +246,9 @@ void test('what came is parsed piece by piece, each in the turn of its session',
   const gone = assert.rejects(read());
   for (let taken = 1; taken * bounds.httpPieceBytes < sent.length; taken += 1) {
     await settle();
-    assert.equal(turns.length, taken + 1);
+    assert.equal(turns.length, taken);
     const before = bodyBytes;
-    turns[taken]?.();
+    turns[taken - 1]?.();
     await settle();
     assert.ok(
       bodyBytes - before <= bounds.httpPieceBytes / 6 + 1,
