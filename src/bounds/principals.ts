@@ -398,7 +398,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.read',
     at: 'gateway/relay/relay',
-    test: 'gateway/relay/relay',
+    test: 'gateway/command/exchange.deadlines',
   },
   sessionDeadlineMs: {
     value: '1m',
@@ -407,7 +407,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.session',
     at: 'gateway/relay/relay',
-    test: 'gateway/relay/relay',
+    test: 'gateway/command/exchange.deadlines',
   },
   writeDeadlineMs: {
     value: '30m',
@@ -416,7 +416,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.write',
     at: 'gateway/relay/relay',
-    test: 'gateway/relay/relay',
+    test: 'gateway/command/exchange.deadlines',
   },
   adminDeadlineMs: {
     value: '10m',
@@ -425,7 +425,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.admin',
     at: 'gateway/relay/relay',
-    test: 'gateway/relay/relay',
+    test: 'gateway/command/exchange.deadlines',
   },
   destroyDeadlineMs: {
     value: '30m',
@@ -434,7 +434,7 @@ export const ofPrincipals = {
     scope: 'one command',
     setting: 'limits.deadline.destroy',
     at: 'gateway/relay/relay',
-    test: 'gateway/relay/relay',
+    test: 'gateway/command/exchange.deadlines',
   },
   recordBytes: {
     value: 7168,

@@ -250,8 +250,11 @@ async function search(
     const rest = found.finish();
     // As many as a cursor carries, and no more bytes than an answer has.
     let shown = 0;
-    for (; shown < Math.min(rest.length, openMax) && bytes < bytesMax; shown += 1)
-      add(rest.slice(shown, shown + 1));
+    for (const row of rest.slice(0, openMax)) {
+      if (bytes >= bytesMax) break;
+      add([row]);
+      shown += 1;
+    }
     if (shown < rest.length) notes.push(leftOut(rest.length - shown));
     return finish({ notes, retired, readTo });
   }

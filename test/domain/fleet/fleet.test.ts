@@ -710,9 +710,9 @@ void test('a checkpoint that is far too long is not read', () => {
 // bounds.fleetAwaitedChains
 void test('so many journals that were not seen are waited for', () => {
   const fleet = fleetOf();
-  const heads = Array.from({ length: bounds.fleetAwaitedChains + 100 }, (_, at) => ({
+  const heads = Array.from({ length: bounds.fleetAwaitedChains + 100 }, (_, number) => ({
     host: 'gate1',
-    journal: at.toString(16).padStart(32, '0'),
+    journal: number.toString(16).padStart(32, '0'),
     seq: 1,
     hash: 'ab'.repeat(32),
     storedMs: started,

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { type DialTarget, greet } from '../../../src/gateway/pool/dial.js';
 import type { Greeted } from '../../../src/gateway/pool/upstream.js';
@@ -225,8 +226,8 @@ const phases: Readonly<
 };
 
 for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
-  const begin = async (): Promise<ReturnType<typeof start>> => {
-    const story = start(changes);
+  const begin = async (more: Partial<DialTarget> = {}): Promise<ReturnType<typeof start>> => {
+    const story = start({ ...changes, ...more });
     if (hangsIn === 'dial') story.dialler.setAnswer('hang');
     story.dialler.onAccept(({ peer }) => {
       if (hangsIn === 'tls') peer.setTls('hang');
@@ -238,14 +239,17 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
 
   // bounds.connectMs, bounds.greetingMs
   void test(`PROTOCOL 12 trap 25: silence: ${phase}`, async () => {
-    const story = await begin();
-    const limitMs = hangsIn === 'dial' ? 1_000 : 2_000;
-    await story.clock.advance(limitMs - 1);
-    assert.equal(story.clock.timers, 1);
-    await story.clock.advance(1);
-    await assertFault(story.running, 'dial-timeout', new RegExp(phase.split(',')[0] ?? ''));
-    story.assertTidy(0);
-    assert.ok(story.dialler.ends.every(({ peer }) => peer.isReset));
+    const defaults = { connectTimeoutMs: bounds.connectMs, greetingTimeoutMs: bounds.greetingMs };
+    for (const limits of [{ connectTimeoutMs: 1_000, greetingTimeoutMs: 2_000 }, defaults]) {
+      const story = await begin(limits);
+      const limitMs = hangsIn === 'dial' ? limits.connectTimeoutMs : limits.greetingTimeoutMs;
+      await story.clock.advance(limitMs - 1);
+      assert.equal(story.clock.timers, 1);
+      await story.clock.advance(1);
+      await assertFault(story.running, 'dial-timeout', new RegExp(phase.split(',')[0] ?? ''));
+      story.assertTidy(0);
+      assert.ok(story.dialler.ends.every(({ peer }) => peer.isReset));
+    }
   });
 
   void test(`abort: ${phase}`, async () => {

@@ -134,8 +134,7 @@ void test('rows are reshaped, counts are those of the backend', async () => {
   assert.deepEqual([story.count.bytesIn, story.count.cells], [4, 2]);
 });
 
-// bounds.readDeadlineMs, bounds.replyIdleMs, bounds.sessionDeadlineMs, bounds.writeDeadlineMs
-// bounds.adminDeadlineMs, bounds.destroyDeadlineMs
+// bounds.replyIdleMs
 void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the reply', async () => {
   const silent = start();
   await settle();

@@ -1,0 +1,38 @@
+// Goal: a backend that answers nothing holds its upstream for the default time of the command's effect, and no longer.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { settle } from '../../kit/fake-clock.js';
+import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const settings = memorySettings.replace(
+  'search, fetch',
+  'search, fetch, kick, mailbox subscribe, acl set, mailbox delete',
+);
+
+const cases: readonly (readonly [effect: string, line: string, limitMs: number])[] = [
+  ['read', '|alice@example.org|quota get', bounds.readDeadlineMs],
+  ['session', '|alice@example.org|kick|alice@example.org', bounds.sessionDeadlineMs],
+  ['write', '|alice@example.org|mailbox subscribe|Work', bounds.writeDeadlineMs],
+  ['admin', '|alice@example.org|acl set|Work|user=bob@example.org|lookup', bounds.adminDeadlineMs],
+  ['destroy', '|alice@example.org|mailbox delete|Work', bounds.destroyDeadlineMs],
+];
+
+for (const [effect, line, limitMs] of cases) {
+  void test(`${effect}: ${limitMs / 1000} s`, async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => undefined);
+    const client = await engine.client(2);
+    await client.line(line);
+    const [command] = engine.commands;
+    assert.ok(command, client.said());
+    const admission = engine.records.find(({ record }) => record.event === 'admission');
+    assert.equal(admission?.record.effect, effect);
+    await engine.clock.advance(limitMs - 1);
+    await settle();
+    assert.equal(command.end.transport.closedFor, undefined);
+    await engine.clock.advance(1);
+    await settle();
+    assert.equal(command.end.transport.closedFor, 'reply-timeout');
+  });
+}
