@@ -103,6 +103,18 @@ void test('the warning names five writers, and lasts until the young records are
   assert.ok(!look(799_999).isFilling, 'it begins at 80 %');
 });
 
+void test('in a full journal all are refused but those who wrote less than 1 %', () => {
+  const shares = sharesOf([
+    ['loop', 980_001],
+    ['edge', 10_000],
+    ['small', 9_999],
+  ]);
+  assert.deepEqual(
+    ['loop', 'edge', 'small'].map((one) => shares.isOver(one)),
+    [true, true, false],
+  );
+});
+
 // bounds.writerParts
 void test('the parts of many short runs are joined, and no byte is lost', () => {
   let text: string | undefined;
