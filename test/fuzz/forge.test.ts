@@ -123,9 +123,15 @@ function put(run: Run, bodies: readonly string[]): void {
 function retire({ directory }: Place, run: Run, wallMs: number): void {
   const segment = Number.parseInt(segmentFiles(directory).at(-1) ?? '', 10);
   const { hash } = lastOf(directory);
-  const { journal }: { readonly journal: string } = JSON.parse(linesIn(directory)[0]?.text ?? '');
+  const head: { readonly journal: string } = JSON.parse(linesIn(directory)[0]?.text ?? '');
   const mark = { segment, hash };
-  const report = carryOutSlowly(directory, { do: 'look', above: -1, mark, journal, key: signKey.key });
+  const report = carryOutSlowly(directory, {
+    do: 'look',
+    above: -1,
+    mark,
+    journal: head.journal,
+    key: signKey.key,
+  });
   assert.ok(report.kind === 'looked');
   const [first] = report.shelf.closed;
   if (first === undefined) return;
