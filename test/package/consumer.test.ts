@@ -173,7 +173,15 @@ function loadedFiles(from: string, isLater: boolean): { files: string[]; package
 
 void test('the library loads its own few files and nothing else; the names of commands only for a text over TCP alone', () => {
   const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
-  const first = ['adapters/host', 'adapters/net', 'client', 'domain/identity', 'ports', ...protocol];
+  const first = [
+    'adapters/host',
+    'adapters/net',
+    'bounds',
+    'client',
+    'domain/identity',
+    'ports',
+    ...protocol,
+  ];
   for (const [isLater, wanted] of [
     [false, first],
     // Commands as data, the cells of their rows, and what both need of names.
@@ -185,6 +193,7 @@ void test('the library loads its own few files and nothing else; the names of co
     const others = files.filter((path) => /^(?:adapters\/host|domain\/identity)\//.test(path)).toSorted();
     assert.deepEqual(others, [
       'adapters/host/clock.js',
+      'adapters/host/system-trust.js',
       'domain/identity/credentials.js',
       'domain/identity/user-name.js',
     ]);
