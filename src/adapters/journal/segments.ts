@@ -130,6 +130,14 @@ export function makeDirectory(directory: string, groupId: number | undefined): v
   );
 }
 
+/** As `makeDirectory`, within the journal's own: a link there would give modes and group to a directory that it leads to. */
+export function makeInner(directory: string, groupId: number | undefined): void {
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    throw new JournalFault('unreadable', `${directory} is a link, which the daemon never makes: remove it`);
+  }
+  makeDirectory(directory, groupId);
+}
+
 /** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
 export function openIn(directory: string, name: string, flags: number): number {
   const { mode, gid } = statSync(directory);

@@ -40,6 +40,7 @@ import {
   listSegments,
   lockName,
   makeDirectory,
+  makeInner,
   openLock,
   publicKeyName,
   readIn,
@@ -254,7 +255,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     shareFiles(directory, groupId);
     const policies = join(directory, policiesName);
     if (existsSync(policies)) {
-      makeDirectory(policies, groupId);
+      makeInner(policies, groupId);
       shareFiles(policies, groupId);
     }
     const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
@@ -493,7 +494,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   /** What lies there already was synced when it was made, and a full disk has no room for it twice. */
   function keepPolicy(version: string, text: string): void {
     const place = join(directory, policiesName);
-    makeDirectory(place, groupId);
+    makeInner(place, groupId);
     for (;;) {
       try {
         if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);

@@ -1,6 +1,15 @@
 // What an open journal does for itself: checkpoints while idle, retention, compression, the reserve, another key.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -417,6 +426,19 @@ void test('a reserve that cannot be made for another reason than room does not c
   assert.match(told.kind === 'not-tended' ? told.text : '', /^fill-reserve: .*EISDIR/);
   await until(() => events.filter(({ kind }) => kind === 'tended').length > 1);
   assert.deepEqual([journal.space, events.filter(({ kind }) => kind === 'space')], ['normal', []]);
+  await journal.close();
+});
+
+void test('a link in the place of the policies is refused, and the directory that it leads to keeps its mode', async (t) => {
+  const [directory, elsewhere] = [temporaryDirectory(t), temporaryDirectory(t)];
+  mkdirSync(join(elsewhere, 'own'), { mode: 0o755 });
+  symlinkSync(join(elsewhere, 'own'), join(directory, 'policies'));
+  await assert.rejects(tending(t, directory), { name: 'JournalFault' });
+  rmSync(join(directory, 'policies'));
+  const { journal } = await tending(t, directory);
+  symlinkSync(join(elsewhere, 'own'), join(directory, 'policies'));
+  await assert.rejects(journal.keepPolicy('ab'.repeat(32), 'x'), { name: 'JournalFault' });
+  assert.equal(statSync(join(elsewhere, 'own')).mode & 0o777, 0o755);
   await journal.close();
 });
 
