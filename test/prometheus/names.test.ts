@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { serveWatchMetrics } from '../../src/cli/fleet/watch-metrics.js';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { askHttp } from '../kit/ask-http.js';
@@ -61,7 +62,9 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     more: 'admin: { unix: admin.sock }',
     backend: {
       script: async (_command, connection) => {
-        await connection.log('error', 'a line of the log');
+        // More than a second has room for in the log.
+        for (let line = 0; line <= bounds.codeLines; line += 1)
+          await connection.log('error', 'a line of the log');
         await connection.status('+');
       },
     },
@@ -89,6 +92,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
       /^dovegate_audit_free_bytes/m,
       /^dovegate_key_failures_total\{/m,
       /^dovegate_audit_writer_share\{/m,
+      /^dovegate_log_suppressed_total\{/m,
     ];
     return late.every((name) => name.test(text));
   }, 'all of it');
