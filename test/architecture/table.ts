@@ -177,11 +177,18 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(
-    ['ports', 'domain/audit/record', 'domain/fleet', 'adapters/host/clock', 'adapters/host/system-trust'],
+    [
+      'ports',
+      'domain/audit/encode',
+      'domain/audit/record',
+      'domain/fleet',
+      'adapters/host/clock',
+      'adapters/host/system-trust',
+    ],
     {
-      public: ['installed', 'link'],
-      // net: a look at a server before the library dials it. crypto: addresses in its certificate.
-      builtins: ['fs', 'net', 'tls', 'crypto'],
+      public: ['installed', 'link', 'link-thread'],
+      // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its own.
+      builtins: ['fs', 'net', 'tls', 'crypto', 'worker_threads'],
       packages: ['@nats-io/transport-node'],
     },
   ),

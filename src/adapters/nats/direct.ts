@@ -6,6 +6,7 @@ import type { Msg } from '@nats-io/transport-node';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { systemClock } from '../host/clock.js';
 import { faultOfRequest, NatsFault } from './fault.js';
+import { intakeLimits } from './intake.js';
 import type { ReadDoor } from './read.js';
 
 const noResponders = 503;
@@ -18,7 +19,7 @@ export async function requestDirect(
   payload: string | undefined,
   withinMs: number,
 ): Promise<Msg> {
-  const { connection, refusals, endings } = door;
+  const { connection, intake, refusals, endings } = door;
   const reply = `${door.inbox}.${crypto.randomUUID()}`;
   let end: () => void = () => undefined;
   try {
@@ -40,7 +41,8 @@ export async function requestDirect(
         reject(new NatsFault('dial-timeout', `cannot ${doing}: no answer in time`));
       });
       const onEnd = (why: NatsFault | undefined): void => {
-        reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: the connection ended`, why));
+        const words = why?.message ?? 'the connection ended';
+        reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: ${words}`, why));
       };
       endings.add(onEnd);
       end = () => {
@@ -49,6 +51,8 @@ export async function requestDirect(
         endings.delete(onEnd);
         if (!connection.isClosed()) subscription.unsubscribe();
       };
+      // A message as it was stored, with the server's headers.
+      intake.ask(intake.payloadMax + intakeLimits.headerBytes);
       connection.publish(subject, payload, { reply });
     });
   } catch (thrown) {

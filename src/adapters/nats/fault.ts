@@ -1,5 +1,9 @@
 // What goes wrong between us and the servers of a cluster, in words for operators.
-// The rule: a sentence says what, where, and what to do. Nothing of a certificate, a credential or a record stands in it.
+// The rules: a sentence says what, where, and what to do. Nothing of a certificate, a credential or a record stands in it. Words of a server
+// are cut and made visible: they reach logs and terminals.
+
+import { bounds } from '../../bounds/bounds.js';
+import { printable } from '../../domain/audit/encode.js';
 
 export type NatsFaultCode =
   | 'library-missing' // the optional packages are not installed
@@ -14,12 +18,15 @@ export type NatsFaultCode =
   | 'closed-early' // the connection ended
   | 'refused'; // any other error of the server; the message has its words
 
+/** Characters of a sentence, in which a server may have had its say. */
+const wordsMax = bounds.natsFaultChars;
+
 /** `message`: a sentence for operators. */
 export class NatsFault extends Error {
   override readonly name = 'NatsFault';
   readonly code: NatsFaultCode;
   constructor(code: NatsFaultCode, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(printable(message.slice(0, wordsMax)), cause === undefined ? undefined : { cause });
     this.code = code;
   }
 }

@@ -7,10 +7,11 @@ import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import { systemClock } from '../host/clock.js';
-import { dial, loadLibrary, type NatsLibrary, type NatsSettings, placeOf, readFiles } from './dial.js';
+import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, readStream } from './read.js';
+import { placeOf } from './servers.js';
 import { configOf, warningsOf } from './stream.js';
 
 export { NatsFault, type NatsFaultCode, type NatsSettings };
@@ -72,6 +73,8 @@ export interface NatsLink {
   close(): Promise<void>;
 }
 
+/** An answer of JetStream's API is shorter. */
+const answerBytes = 64 << 10;
 /** For each answer. */
 const answerMs = bounds.natsAnswerMs;
 /** For the server to show that it answers at all. */
@@ -87,8 +90,8 @@ export async function openNats(settings: NatsSettings, signal?: AbortSignal): Pr
   const faults: NatsFault[] = [];
   for (const server of settings.servers) {
     try {
-      const connection = await dial(library, server, settings, files, signal ?? new AbortController().signal);
-      return linkOf(library, connection, placeOf(server), settings.inbox ?? '_INBOX');
+      const dialled = await dial(library, server, settings, files, signal ?? new AbortController().signal);
+      return linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX');
     } catch (thrown) {
       if (!(thrown instanceof NatsFault)) throw thrown;
       faults.push(thrown);
@@ -103,10 +106,16 @@ export async function openNats(settings: NatsSettings, signal?: AbortSignal): Pr
   );
 }
 
-function linkOf(library: NatsLibrary, connection: NatsConnection, place: string, inbox: string): NatsLink {
+function linkOf(
+  library: NatsLibrary,
+  { connection, intake, whyEnded }: Dialled,
+  place: string,
+  inbox: string,
+): NatsLink {
   let isClosing = false;
   const ended = connection.closed().then((thrown) => {
     if (isClosing) return undefined;
+    if (thrown instanceof NatsFault) return thrown;
     if (thrown instanceof Error && /^(?:UserAuthenticationExpired|Authorization)Error$/.test(thrown.name)) {
       return new NatsFault('auth-rejected', `${place} ended our login: ${thrown.message}`, thrown);
     }
@@ -124,7 +133,7 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
       if (status.type !== 'error' || status.error.name !== 'PermissionViolationError') continue;
       for (const tell of refusals) tell(status.error);
     }
-  })();
+  })().catch(() => undefined);
 
   const request = async (
     subject: string,
@@ -133,11 +142,14 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
     headers?: MsgHdrs,
   ): Promise<Msg> => {
     try {
+      intake.ask(answerBytes);
       return await connection.request(subject, payload, {
         timeout: answerMs,
         ...(headers !== undefined && { headers }),
       });
     } catch (thrown) {
+      const why = whyEnded();
+      if (why !== undefined) throw new NatsFault(why.code, `cannot ${doing}: ${why.message}`, why);
       throw faultOfRequest(thrown, doing);
     }
   };
@@ -188,7 +200,7 @@ function linkOf(library: NatsLibrary, connection: NatsConnection, place: string,
     connection,
     place,
     inbox,
-    payloadMax: connection.info?.max_payload ?? 1 << 20,
+    intake,
     ended,
     endings,
     refusals,

@@ -8,9 +8,12 @@ import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { Timer } from '../../ports/machine.js';
 import { systemClock } from '../host/clock.js';
 import { NatsFault } from './fault.js';
+import type { Intake } from './intake.js';
 
 /** Of one pull; two are on their way, so that the server need not wait for us. */
 const pull = { messages: 256, bytesMin: 2 << 20, expiresMs: 30_000, heartbeatMs: 2_000 } as const;
+/** Of a message, what the limit in bytes does not count: its line, and what a line costs. */
+const envelopeBytes = 1 << 10;
 /** Nothing within so long, neither message nor heartbeat: the pull may have ended without a word, or the server is gone. */
 const silenceMs = 2.5 * pull.heartbeatMs;
 const watchMs = 500;
@@ -30,8 +33,7 @@ export interface ReadDoor {
   readonly connection: NatsConnection;
   readonly place: string;
   readonly inbox: string;
-  /** Of one message, by the server. */
-  readonly payloadMax: number;
+  readonly intake: Intake;
   readonly ended: Promise<NatsFault | undefined>;
   /** Called when the connection ends: a question must leave nothing at the promise, which lives for months. */
   readonly endings: Set<(fault: NatsFault | undefined) => void>;
@@ -63,7 +65,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   }
 
   const inbox = `${door.inbox}.${crypto.randomUUID()}`;
-  const bytesMax = Math.max(pull.bytesMin, door.payloadMax + (64 << 10));
+  const bytesMax = Math.max(pull.bytesMin, door.intake.payloadMax + (64 << 10));
   const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
   let queuedBytes = 0;
   /** Messages that the server may still send without being asked again. */
@@ -105,6 +107,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     while (asked <= pull.messages) {
       pulls += 1;
       asked += pull.messages;
+      door.intake.ask(bytesMax + pull.messages * envelopeBytes);
       const request = {
         batch: pull.messages,
         max_bytes: bytesMax,

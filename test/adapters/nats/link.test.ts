@@ -5,8 +5,8 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { NatsServer } from '../../../src/adapters/nats/dial.js';
 import { openNats } from '../../../src/adapters/nats/link.js';
+import type { NatsServer } from '../../../src/adapters/nats/servers.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
@@ -43,11 +43,11 @@ async function openServer(t: TestContext, serve: (socket: Socket) => void): Prom
   return { host: '127.0.0.1', port: address.port };
 }
 
-// bounds.natsInfoBytes
+// bounds.natsLineBytes
 test('a first line without an end is read up to a bound', { timeout: 60_000 }, async (t) => {
   const server = await openServer(t, (socket) => {
     // It never ends by itself, and is not NATS by its length alone.
-    socket.write(`INFO {"x":"${'x'.repeat(bounds.natsInfoBytes)}`);
+    socket.write(`INFO {"x":"${'x'.repeat(bounds.natsLineBytes)}`);
   });
   await assert.rejects(openNats({ servers: [server], name: 'test' }), {
     code: 'dial-refused',

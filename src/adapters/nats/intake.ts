@@ -1,0 +1,209 @@
+// What a server may send: the protocol line by line, each part with a bound, and no more in a second than a link needs or asked for.
+// The rule: nothing reaches the library that it would print, hold without a bound, or fail on. A server that breaks a bound ends its connection.
+
+import { bounds } from '../../bounds/bounds.js';
+import { isObject } from '../../domain/audit/record.js';
+
+/** Bounds of one connection. */
+export const intakeLimits = {
+  /** Of the first line and of every other line. A real server's first line has some hundreds. */
+  lineBytes: bounds.natsLineBytes,
+  /** Of a message, whatever `max_payload` the server names: servers take 1 MiB by default. */
+  payloadBytes: bounds.natsPayloadBytes,
+  /** On top of it. */
+  headerBytes: bounds.natsHeaderBytes,
+  /** That come without a question, at once and then each second. */
+  burstBytes: bounds.natsBurstBytes,
+  bytesPerSecond: bounds.natsRate,
+  /** Each line counts as so many bytes more: a PING of 6 bytes costs more than its bytes. */
+  lineCost: 256,
+  /** That questions may add up to: a reader has two pulls on their way. */
+  askedBytes: bounds.natsAskedBytes,
+} as const;
+
+/** The server broke a rule. `message`: what it did, in words of ours. */
+export class IntakeFault extends Error {
+  override readonly name = 'IntakeFault';
+}
+
+export type Intake = ReturnType<typeof createIntake>;
+
+const lf = 0x0a;
+const cr = 0x0d;
+const colon = 0x3a;
+/** Real servers leave two blanks where there is no subject for a reply. */
+const message =
+  /^(?:MSG +[!-~]+ +\d{1,9}(?: +[!-~]+)? +(?<size>\d{1,10})|HMSG +[!-~]+ +\d{1,9}(?: +[!-~]+)? +(?<headers>\d{1,10}) +(?<all>\d{1,10}))$/;
+
+/** `now`: milliseconds of a clock that never goes back. */
+export function createIntake(now: () => number) {
+  let tokens: number = intakeLimits.burstBytes;
+  let tokensMs = now();
+  let asked = 0;
+  let payloadMax: number = 1 << 20;
+  /** Pieces of a line, or of the headers of a message, that are not whole yet. */
+  let pieces: Buffer[] = [];
+  let pieceBytes = 0;
+  /** Bytes that are still to come: of headers, which are kept until they are whole, then of the rest of a message with its CR LF. */
+  let headersLeft = 0;
+  let bodyLeft = 0;
+
+  return {
+    /** Of a message, as the server says and our bound permits. */
+    get payloadMax(): number {
+      return payloadMax;
+    },
+    /** Something was asked for: so many bytes more may come than without a question. */
+    ask(bytes: number): void {
+      asked = Math.min(asked + bytes, intakeLimits.askedBytes);
+    },
+    /** Whole lines, and pieces of messages, as the library may have them. Throws an IntakeFault. */
+    push(chunk: Buffer): readonly Buffer[] {
+      spend(chunk.length);
+      const out: Buffer[] = [];
+      for (let at = 0; at < chunk.length; ) at = step(chunk, at, out);
+      return out;
+    },
+  };
+
+  /** Where the next step begins. */
+  function step(chunk: Buffer, at: number, out: Buffer[]): number {
+    if (headersLeft > 0) {
+      const end = Math.min(at + headersLeft, chunk.length);
+      keep(chunk.subarray(at, end));
+      headersLeft -= end - at;
+      if (headersLeft === 0) give(out, cleanHeaders(takePieces()));
+      return end;
+    }
+    if (bodyLeft > 0) {
+      const end = Math.min(at + bodyLeft, chunk.length);
+      checkEnd(chunk, at, end);
+      bodyLeft -= end - at;
+      give(out, chunk.subarray(at, end));
+      return end;
+    }
+    const found = chunk.indexOf(lf, at);
+    const end = found < 0 ? chunk.length : found + 1;
+    keep(chunk.subarray(at, end));
+    if (pieceBytes > intakeLimits.lineBytes)
+      throw new IntakeFault(`a line of more than ${intakeLimits.lineBytes} bytes came`);
+    if (found < 0) return end;
+    spend(intakeLimits.lineCost);
+    const line = takePieces();
+    readLine(line);
+    give(out, line);
+    return end;
+  }
+
+  function keep(piece: Buffer): void {
+    pieceBytes += piece.length;
+    // Byte by byte, each piece would cost more than it holds.
+    if (pieces.length >= 64) pieces = [Buffer.concat([...pieces, piece])];
+    else pieces.push(piece);
+  }
+
+  function takePieces(): Buffer {
+    const [only = Buffer.alloc(0), ...others] = pieces;
+    const whole = others.length === 0 ? only : Buffer.concat(pieces);
+    pieces = [];
+    pieceBytes = 0;
+    return whole;
+  }
+
+  /** A message ends with CR LF: what else stands there would be skipped by the library up to the next LF. */
+  function checkEnd(chunk: Buffer, at: number, end: number): void {
+    for (const [left, byte] of [
+      [2, cr],
+      [1, lf],
+    ] as const) {
+      const place = at + bodyLeft - left;
+      if (place >= at && place < end && chunk[place] !== byte)
+        throw new IntakeFault('a message is not as long as was said');
+    }
+  }
+
+  function readLine(line: Buffer): void {
+    if (line.length < 2 || line[line.length - 2] !== cr)
+      throw new IntakeFault('a line does not end with CR LF');
+    const text = line.toString('latin1', 0, line.length - 2);
+    if (text === 'PING' || text === 'PONG' || text === '+OK' || text.startsWith('-ERR ')) return;
+    if (text.startsWith('INFO ')) return readInfo(line.toString('utf8', 5));
+    const { size, headers, all } = message.exec(text)?.groups ?? {};
+    const bytes = Number(size ?? all);
+    const headerBytes = Number(headers ?? 0);
+    if (Number.isNaN(bytes) || headerBytes > bytes)
+      throw new IntakeFault('something came that is not the protocol of NATS');
+    if (headerBytes > intakeLimits.headerBytes || bytes - headerBytes > payloadMax)
+      throw new IntakeFault(`a message of ${bytes} bytes was announced, and ${payloadMax} are permitted`);
+    headersLeft = headerBytes;
+    bodyLeft = bytes - headerBytes + 2;
+  }
+
+  /** The library reads it again, and takes what is in it for what it should be. */
+  function readInfo(text: string): void {
+    const { version, nonce, max_payload: most = payloadMax } = parseInfo(text) ?? {};
+    const isRight =
+      typeof version === 'string' &&
+      /^v?\d{1,6}\.\d{1,6}\.\d{1,6}/.test(version) &&
+      (nonce === undefined || typeof nonce === 'string') &&
+      typeof most === 'number' &&
+      most > 0;
+    if (!isRight) throw new IntakeFault('its INFO is not that of a NATS server');
+    payloadMax = Math.min(most, intakeLimits.payloadBytes);
+  }
+
+  function spend(bytes: number): void {
+    const ms = now();
+    tokens = Math.min(
+      intakeLimits.burstBytes,
+      tokens + ((ms - tokensMs) * intakeLimits.bytesPerSecond) / 1000,
+    );
+    tokensMs = ms;
+    const ofAsked = Math.min(asked, bytes);
+    asked -= ofAsked;
+    tokens -= bytes - ofAsked;
+    if (tokens < 0) throw new IntakeFault('more came than was asked for');
+  }
+}
+
+/** What lies in one piece of memory is given in one piece: the library copies a message that comes in several. */
+function give(out: Buffer[], next: Buffer): void {
+  const last = out.at(-1);
+  if (last?.buffer === next.buffer && last.byteOffset + last.length === next.byteOffset)
+    out[out.length - 1] = Buffer.from(last.buffer, last.byteOffset, last.length + next.length);
+  else out.push(next);
+}
+
+/** Undefined: it is no object in JSON. */
+export function parseInfo(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const info: unknown = JSON.parse(text);
+    return isObject(info) ? info : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whoever may write to the stream chooses the headers of a message, and the library fails on names with other characters and on a CR or LF
+ * that stands alone. They become `_` and a blank: no name of ours has a `_`, and all lengths stay.
+ */
+function cleanHeaders(block: Buffer): Buffer {
+  // The first line is the version and a status.
+  let isName = false;
+  let copy: Buffer | undefined;
+  const put = (at: number, byte: number): void => {
+    copy ??= Buffer.from(block);
+    copy[at] = byte;
+  };
+  for (let at = 0; at < block.length; at += 1) {
+    const byte = block[at] ?? 0;
+    if (byte === cr && block[at + 1] === lf) {
+      at += 1;
+      isName = true;
+    } else if (byte === cr || byte === lf) put(at, isName ? 0x5f : 0x20);
+    else if (isName && byte === colon) isName = false;
+    else if (isName && (byte < 0x21 || byte > 0x7e)) put(at, 0x5f);
+  }
+  return copy ?? block;
+}

@@ -1,0 +1,12 @@
+// The servers of a cluster, and which of them is tried first.
+
+import { isIP } from 'node:net';
+
+export interface NatsServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function placeOf({ host, port }: NatsServer): string {
+  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+}

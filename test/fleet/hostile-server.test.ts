@@ -1,0 +1,35 @@
+// Goal: whatever a server sends before TLS, during it, or after it with a valid certificate, a link ends with a fault, its socket is closed, it
+// holds a bounded amount of memory, and nothing of the server's words is printed. Each case runs in a process of its own, whose peak is read.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
+import { runProgram } from '../kit/program.js';
+import { until } from '../kit/until.js';
+
+const child = fileURLToPath(new URL('./hostile-server.child.js', import.meta.url));
+const rounds = 2;
+const grownMiBMax = 64;
+
+// bounds.natsTlsRate: TLS records of one byte
+void test('a hostile server', { concurrency: 3 }, async (t) => {
+  await Promise.all(
+    Object.entries(misdeeds).map(([name, misdeed]) =>
+      t.test(name, async (each) => {
+        const server = await openHostileNats(each, misdeed);
+        const { stdout, text } = await runProgram(
+          process.execPath,
+          [child, JSON.stringify(server.settings), String(rounds)],
+          { timeoutMs: 60_000 },
+        );
+        assert.match(text, /^\{"faults":[^\n]*\}\n$/, 'nothing else is printed');
+        const { faults, grownMiB } = JSON.parse(stdout.toString());
+        for (const fault of faults)
+          assert.match(fault, /^(?:dial|tls|auth|closed|refused|no-stream)[\w-]*: [ -~]+$/);
+        assert.equal(faults.length, rounds);
+        assert.ok(grownMiB <= grownMiBMax, `${grownMiB} MiB`);
+        await until(() => server.connections.open === 0, 'every connection is closed');
+      }),
+    ),
+  );
+});
