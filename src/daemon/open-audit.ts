@@ -7,7 +7,7 @@ import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js'
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
-import { openNats } from '../adapters/nats/link.js';
+import { createLinkThread } from '../adapters/nats/link-thread.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
@@ -332,7 +332,7 @@ export function openShipping(
     directory: settings.audit.directory,
     sender: { hostName: hostName(), processId },
     connect,
-    openLink: openNats,
+    linkOpener: () => createLinkThread(clock),
     clock,
     chance: randomFraction,
     observe,

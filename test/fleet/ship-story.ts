@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { type NatsSettings, openNats } from '../../src/adapters/nats/link.js';
+import { createLinkThread } from '../../src/adapters/nats/link-thread.js';
 import { openShipping, type Shipping, type Sink } from '../../src/adapters/shipping/shipping.js';
 import { type BlockHead, readHeadOf, readSubject } from '../../src/domain/fleet/block.js';
 import type { ShipEvent } from '../../src/gateway/outcome/events.js';
@@ -76,7 +77,7 @@ export async function openShipStory(
         directory: journal.directory,
         sender: { hostName: host, processId: 1 },
         connect: () => assert.fail('no receiver of this kind'),
-        openLink: openNats,
+        linkOpener: () => createLinkThread(systemClock),
         clock: systemClock,
         chance: () => 0.5,
         observe(event) {

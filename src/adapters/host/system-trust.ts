@@ -26,6 +26,12 @@ const contextsMax = bounds.systemContexts;
 /** Where there is no list. */
 export const noSystemList = `this system has no list of authorities (${usualFiles[0]} or the like; SSL_CERT_FILE names another): install the package ca-certificates, or set \`ca\``;
 
+/** For the environment of a thread of ours: the file with the system's list, where the environment names it. */
+export function systemListVariable(): { readonly SSL_CERT_FILE?: string } {
+  const named = process.env['SSL_CERT_FILE'];
+  return named === undefined ? {} : { SSL_CERT_FILE: named };
+}
+
 /** The file with the system's list: SSL_CERT_FILE, as OpenSSL reads it, else the first of the usual ones that exists. */
 export function systemListFile(): string | undefined {
   const named = process.env['SSL_CERT_FILE'];

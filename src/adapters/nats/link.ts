@@ -11,7 +11,7 @@ import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, r
 import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, readStream } from './read.js';
-import { placeOf } from './servers.js';
+import { type NatsServer, placeOf } from './servers.js';
 import { configOf, warningsOf } from './stream.js';
 
 export { NatsFault, type NatsFaultCode, type NatsSettings };
@@ -84,24 +84,79 @@ const streamExists = 10_058;
 const noMessage = 404;
 
 /** Tries the servers in their order. Rejects with a NatsFault, or with the signal's reason. */
-export async function openNats(settings: NatsSettings, signal?: AbortSignal): Promise<NatsLink> {
+export function openNats(
+  settings: NatsSettings,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<NatsLink> {
+  return tryServers(settings, signal, (link) => Promise.resolve(link));
+}
+
+/**
+ * Connects to one server after the other, in their order, until `use` is carried out: a server that takes connections may still be without
+ * its cluster. Closes each link. Rejects with a NatsFault of all servers, with the signal's reason, or with what else `use` rejects with.
+ */
+export function useNats<Value>(
+  settings: NatsSettings,
+  signal: AbortSignal,
+  use: (link: NatsLink) => Promise<Value>,
+): Promise<Value> {
+  return tryServers(settings, signal, async (link) => {
+    try {
+      return await use(link);
+    } finally {
+      await link.close();
+    }
+  });
+}
+
+/** A link to the first server that answers for the stream. Rejects with a NatsFault of all servers, or with the signal's reason. */
+export function openStream(
+  settings: NatsSettings,
+  stream: string,
+  signal: AbortSignal,
+): Promise<{ readonly link: NatsLink; readonly info: StreamInfo }> {
+  return tryServers(settings, signal, async (link) => {
+    try {
+      return { link, info: await link.info(stream) };
+    } catch (fault) {
+      await link.close();
+      throw fault;
+    }
+  });
+}
+
+async function tryServers<Value>(
+  settings: NatsSettings,
+  signal: AbortSignal,
+  use: (link: NatsLink) => Promise<Value>,
+): Promise<Value> {
   const library = await loadLibrary();
   const files = readFiles(settings);
   const faults: NatsFault[] = [];
   for (const server of settings.servers) {
     try {
-      const dialled = await dial(library, server, settings, files, signal ?? new AbortController().signal);
-      return linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX');
+      const dialled = await dial(library, server, settings, files, signal);
+      return await use(linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX'));
     } catch (thrown) {
       if (!(thrown instanceof NatsFault)) throw thrown;
       faults.push(thrown);
     }
   }
-  // A server that is there and refuses us is worth more than one that is away.
-  const told = faults.find((fault) => !fault.code.startsWith('dial-')) ?? faults[0];
-  throw new NatsFault(
+  throw oneFaultOf(faults);
+}
+
+/**
+ * A server that is there and refuses us is worth more than one that is away. That there is no stream must be said by all: one that is
+ * without its cluster says it too.
+ */
+function oneFaultOf(faults: readonly NatsFault[]): NatsFault {
+  const [first] = faults;
+  if (first !== undefined && faults.length === 1) return first;
+  const others = faults.filter(({ code }) => code !== 'no-stream');
+  const told = others.find(({ code }) => !code.startsWith('dial-')) ?? others[0] ?? first;
+  return new NatsFault(
     told?.code ?? 'dial-refused',
-    faults.map((fault) => fault.message).join('; ') || 'no server is named',
+    faults.map(({ message }) => message).join('; ') || 'no server is named',
     told?.cause,
   );
 }
@@ -295,4 +350,26 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
       () => settle(false),
     );
   });
+}
+
+/** Which server a connection is tried with first: the one that took the last connection, and after a fault there the next one listed. */
+export function createServerOrder() {
+  let last: string | undefined;
+  let isPassedOver = false;
+  return {
+    of(servers: readonly NatsServer[]): readonly NatsServer[] {
+      const at = servers.findIndex((server) => placeOf(server) === last);
+      if (at < 0) return servers;
+      const from = isPassedOver ? at + 1 : at;
+      return [...servers.slice(from), ...servers.slice(0, from)];
+    },
+    took(place: string): void {
+      last = place;
+      isPassedOver = false;
+    },
+    /** Something went wrong at the server that took the last connection. */
+    passOver(): void {
+      isPassedOver = true;
+    },
+  };
 }

@@ -1,4 +1,4 @@
-// The servers of a cluster, and which of them is tried first.
+// A server of a cluster, and how it is named.
 
 import { isIP } from 'node:net';
 

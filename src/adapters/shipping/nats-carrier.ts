@@ -5,9 +5,9 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatHead, headerNames, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
-import type { FleetMessage } from '../../domain/fleet/shapes.js';
 import type { Clock } from '../../ports/machine.js';
-import { NatsFault, type NatsLink, type NatsSettings } from '../nats/link.js';
+import { createServerOrder, NatsFault, type NatsSettings } from '../nats/link.js';
+import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';
 import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
@@ -26,7 +26,7 @@ export interface NatsOptions {
   readonly receiver: StreamReceiver;
   /** The journal's id. */
   readonly journal: string;
-  readonly openLink: (settings: NatsSettings, signal: AbortSignal) => Promise<NatsLink>;
+  readonly openLink: OpenLink;
   readonly clock: Clock;
   /** Seq of the last record that is on disk. */
   readonly untilSeq: () => number;
@@ -55,6 +55,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   let confirmed = options.position;
   let isDoubted = false;
   let forked: string | undefined;
+  const order = createServerOrder();
 
   return {
     batches,
@@ -68,10 +69,13 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       isDoubted = true;
     },
     async open(follower: Follower, hurry: AbortSignal, news: LineNews): Promise<Line> {
-      const link = await options.openLink(options.receiver.link, hurry);
+      const { link: settings } = options.receiver;
+      const link = await options.openLink({ ...settings, servers: order.of(settings.servers) }, hurry);
+      order.took(link.place);
       const giveUp = (): void => void link.close();
       hurry.addEventListener('abort', giveUp, { once: true });
-      const close = (): void => {
+      const close = (isOrderly: boolean): void => {
+        if (!isOrderly) order.passOver();
         hurry.removeEventListener('abort', giveUp);
         void link.close();
       };
@@ -86,13 +90,13 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         });
         return line;
       } catch (cause) {
-        close();
+        close(false);
         throw cause;
       }
     },
   };
 
-  function createLine(link: NatsLink, follower: Follower, close: () => void) {
+  function createLine(link: GateLink, follower: Follower, close: (isOrderly: boolean) => void) {
     /** The stream's number of the last message of this journal; 0: there is none. */
     let expected = 0;
     let lookedMs = clock.now();
@@ -174,7 +178,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     }
 
     /** Asked twice where it is less than the stream had. */
-    async function lastMessage(): Promise<FleetMessage | undefined> {
+    async function lastMessage(): Promise<FoundMessage | undefined> {
       const message = await link.lastOf(stream, subject);
       const head = message && readHeadOf(message.header);
       if (head === undefined ? at.seq === 0 : head.kind === 'mark' || head.last >= at.seq) return message;
@@ -185,7 +189,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     }
 
     /** Which record the stream has as the last one; it may not be of this journal. */
-    async function readEnd(message: FleetMessage): Promise<{ readonly last: number; readonly hash: string }> {
+    async function readEnd(message: FoundMessage): Promise<{ readonly last: number; readonly hash: string }> {
       const head = readHeadOf(message.header);
       if (head === undefined) {
         return fork(`the last message of ${subject} in ${stream} is not from a gate`, {

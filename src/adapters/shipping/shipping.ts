@@ -4,7 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Connect } from '../../ports/transport.js';
-import type { NatsLink, NatsSettings } from '../nats/link.js';
+import type { OpenLink } from '../nats/link-thread.js';
 import { beginning } from './follow.js';
 import { createNatsCarrier, type StreamReceiver } from './nats-carrier.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
@@ -24,7 +24,8 @@ export interface ShippingOptions extends ShipperParts {
   readonly sinks: readonly Sink[];
   readonly sender: Sender;
   readonly connect: Connect;
-  readonly openLink: (settings: NatsSettings, signal: AbortSignal) => Promise<NatsLink>;
+  /** For one receiver: what goes wrong in its thread touches no other. */
+  readonly linkOpener: () => OpenLink;
   /** Of the positions. */
   readonly stateDirectory: string;
 }
@@ -139,14 +140,14 @@ export async function openShipping(options: ShippingOptions) {
       observe({ kind: 'ship-restarted', sink: sink.name, text });
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
-    const { clock, sender, connect, openLink } = options;
+    const { clock, sender, connect, linkOpener } = options;
     const restarted = (text: string): void => observe({ kind: 'ship-restarted', sink: sink.name, text });
     const shared = { clock, position, restarted };
     const place = { journal: journal.id, untilSeq: journal.seq };
     const carrier =
       sink.kind === 'syslog'
         ? createSyslogCarrier({ ...shared, receiver: sink, sender, connect })
-        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink });
+        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink: linkOpener() });
     return startShipper({ ...options, ...place, sink: sink.name, carrier, file, position });
   }
 }

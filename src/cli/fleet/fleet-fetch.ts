@@ -7,7 +7,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, wri
 import { join } from 'node:path';
 import { holdProcess } from '../../adapters/host/process.js';
 import { segmentName, syncDirectory } from '../../adapters/journal/segments.js';
-import { type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { type NatsLink, openStream } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { type Link, readLink } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
@@ -33,14 +33,15 @@ export async function fleetFetch(
   const settings = readFleetSettings(config, screen);
   const { stream } = settings;
   const release = holdProcess();
-  const link = await openNats(natsOf(settings, 'fetch'));
+  const never = new AbortController().signal;
+  const { link, info } = await openStream(natsOf(settings, 'fetch'), stream, never);
   try {
-    const { lastSeq } = await link.info(stream);
+    const { lastSeq } = info;
     const id = journal ?? (await onlyJournal(link, stream, host, lastSeq));
     const writer = openSegments(to);
     try {
       const subject = `dovegate.audit.${host}.${id}`;
-      const options = { subject, untilSeq: lastSeq, signal: new AbortController().signal };
+      const options = { subject, untilSeq: lastSeq, signal: never };
       if (lastSeq > 0) {
         for await (const message of link.read(stream, { streamSeq: 1 }, options)) {
           if (readHeadOf(message.header)?.kind === 'mark') continue;

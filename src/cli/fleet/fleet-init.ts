@@ -1,7 +1,7 @@
 // `dovegate audit fleet init`: makes the stream, or says what differs of the one that is there, and prints the rights of each host and of
 // the verifier in the language of the server's configuration.
 
-import { NatsFault, openNats } from '../../adapters/nats/link.js';
+import { NatsFault, type NatsLink, type StreamInfo, useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { auditSubjects, checkpointSubject, verifierName } from '../../domain/fleet/block.js';
@@ -25,34 +25,37 @@ export async function fleetInit(screen: Screen, config: string, { print }: InitF
     await screen.flush();
     return exitCodes.ok;
   }
-  const { stream, replicas, keepMs, maxBytes } = settings;
-  const link = await openNats(natsOf(settings, 'init'));
+  const { stream } = settings;
+  const { info, isNew } = await useNats(natsOf(settings, 'init'), new AbortController().signal, (link) =>
+    findOrMake(link, settings),
+  );
+  const { created, messages } = info;
+  const warnings = whatDiffers(info, settings);
+  const state = isNew ? 'is there: made' : 'is there already and was not changed: made';
+  await screen.print(`the stream ${stream} ${state} at ${printable(created)}, ${messages} messages`);
+  for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
+  await screen.print(`\n${formatRights(settings)}`);
+  await screen.flush();
+  return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** INFO comes first: a server that is told to make a stream which is there gives it another time of making. Rejects with a NatsFault. */
+async function findOrMake(
+  link: NatsLink,
+  { stream, replicas, keepMs, maxBytes }: FleetSettings,
+): Promise<{ readonly info: StreamInfo; readonly isNew: boolean }> {
   try {
-    let refused: NatsFault | undefined;
-    try {
-      await link.createStream(stream, { replicas, maxAgeMs: keepMs, maxBytes });
-    } catch (fault) {
-      // It may be there already, made by somebody who is permitted to.
-      if (!(fault instanceof NatsFault) || fault.code !== 'no-rights') throw fault;
-      refused = fault;
-    }
     const info = await link.info(stream).catch((fault: unknown) => {
-      throw refused === undefined
-        ? fault
-        : new NatsFault(
-            'no-rights',
-            `${refused.message}; somebody who may make it: dovegate audit fleet init --print`,
-          );
+      if (fault instanceof NatsFault && fault.code === 'no-stream') return undefined;
+      throw fault;
     });
-    const { created, messages } = info;
-    const warnings = whatDiffers(info, settings);
-    await screen.print(`the stream ${stream} is there: made at ${printable(created)}, ${messages} messages`);
-    for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
-    await screen.print(`\n${formatRights(settings)}`);
-    await screen.flush();
-    return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
-  } finally {
-    await link.close();
+    if (info !== undefined) return { info, isNew: false };
+    await link.createStream(stream, { replicas, maxAgeMs: keepMs, maxBytes });
+    return { info: await link.info(stream), isNew: true };
+  } catch (fault) {
+    if (!(fault instanceof NatsFault) || fault.code !== 'no-rights') throw fault;
+    const advice = 'somebody who may make it: dovegate audit fleet init --print';
+    throw new NatsFault('no-rights', `${fault.message}; ${advice}`);
   }
 }
 

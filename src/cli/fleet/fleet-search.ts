@@ -1,7 +1,7 @@
 // `dovegate audit fleet search`: exchanges of all hosts, one row each, as the stream has them. Nothing is verified.
 
 import { holdProcess } from '../../adapters/host/process.js';
-import { openNats } from '../../adapters/nats/link.js';
+import { openStream } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../../domain/audit/record.js';
 import { auditSubjects, readHeadOf, readSubject } from '../../domain/fleet/block.js';
@@ -55,9 +55,9 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
   };
   const release = holdProcess();
   const stop = new AbortController();
-  const link = await openNats(natsOf(settings, 'search'), stop.signal);
+  const { link, info } = await openStream(natsOf(settings, 'search'), stream, stop.signal);
   try {
-    const { lastSeq } = await link.info(stream);
+    const { lastSeq } = info;
     const from =
       filter.sinceMs === undefined ? { streamSeq: 1 } : { storedMs: Math.max(0, filter.sinceMs - doubtMs) };
     const subject = wanted === undefined ? auditSubjects : `dovegate.audit.${wanted}.*`;

@@ -2,7 +2,7 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
-import { type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { ExpectedHead } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -38,7 +38,6 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   const release = holdProcess();
   const stop = new AbortController();
   const offSignal = onSignal(['SIGTERM', 'SIGINT'], () => stop.abort());
-  let opened: NatsLink | undefined;
   try {
     const saved = folder.load();
     const checkpointKey = checkpointKeyOf(folder);
@@ -48,32 +47,36 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const heads = keptHeads(flags, checkpointKey);
     const recordsBefore = fleet.records;
     const startMs = systemClock.now();
-    const link = await openNats(natsOf(settings, 'verify'), stop.signal);
-    opened = link;
-    const { info } = await reader.inspect(link, systemClock.wallMs());
-    for (const warning of whatDiffers(info, settings)) screen.complain(`dovegate: ${printable(warning)}`);
-    if (heads !== undefined) fleet.rewind(heads);
-    const isShown = screen.columns !== undefined && !flags.json;
-    const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));
-    await reader.read(link, { untilSeq: info.lastSeq, signal: stop.signal }, () =>
-      progress.show(reader.messages, fleet.records - recordsBefore),
-    );
-    progress.clear();
-    const nowMs = systemClock.wallMs();
-    if (stop.signal.aborted) {
-      reader.save();
-      throw new CommandFault(
-        exitCodes.notCarriedOut,
-        'stopped before the end; the next run goes on from there',
+    let isRewound = false;
+    const { findings, nowMs, read } = await useNats(natsOf(settings, 'verify'), stop.signal, async (link) => {
+      const { info } = await reader.inspect(link, systemClock.wallMs());
+      for (const warning of whatDiffers(info, settings)) screen.complain(`dovegate: ${printable(warning)}`);
+      // Not again at the next server, which goes on where this one ended.
+      if (heads !== undefined && !isRewound) fleet.rewind(heads);
+      isRewound = true;
+      const isShown = screen.columns !== undefined && !flags.json;
+      const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));
+      await reader.read(link, { untilSeq: info.lastSeq, signal: stop.signal }, () =>
+        progress.show(reader.messages, fleet.records - recordsBefore),
       );
-    }
-    compareCheckpoints(folder, fleet);
-    const findings = fleet.judge(nowMs);
-    const read = fleet.records - recordsBefore;
-    if (read > 0)
-      await sealCheckpoint(link, folder, stream, fleet, findings, nowMs, (text) =>
-        screen.complain(`dovegate: ${printable(text)}`),
-      );
+      progress.clear();
+      if (stop.signal.aborted) {
+        reader.save();
+        throw new CommandFault(
+          exitCodes.notCarriedOut,
+          'stopped before the end; the next run goes on from there',
+        );
+      }
+      const judgedMs = systemClock.wallMs();
+      compareCheckpoints(folder, fleet);
+      const found = fleet.judge(judgedMs);
+      const count = fleet.records - recordsBefore;
+      if (count > 0)
+        await sealCheckpoint(link, folder, stream, fleet, found, judgedMs, (text) =>
+          screen.complain(`dovegate: ${printable(text)}`),
+        );
+      return { findings: found, nowMs: judgedMs, read: count };
+    });
     reader.save();
     const status: FleetStatus = { ...fleet.status(nowMs), findings, checkpoint: describeCheckpoint(folder) };
     folder.writeStatus(status);
@@ -93,7 +96,6 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     );
   } finally {
     offSignal();
-    await opened?.close();
     folder.close();
     release();
   }

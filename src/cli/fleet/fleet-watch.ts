@@ -10,7 +10,7 @@ import {
   onSignal,
   takeServiceEnvironment,
 } from '../../adapters/host/process.js';
-import { NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { createServerOrder, NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -81,6 +81,7 @@ class Watch {
   /** Read again at SIGHUP; taken when the connection has ended. */
   #next: FleetSettings | undefined;
   #link: NatsLink | undefined;
+  readonly #order = createServerOrder();
   #away: FleetStatus['away'];
   #awayCode = '';
   #lag: number | undefined;
@@ -163,6 +164,7 @@ class Watch {
           if (this.#fault !== undefined) throw this.#fault;
           if (this.#session.signal.aborted) continue;
           if (!(fault instanceof NatsFault)) throw fault;
+          this.#order.passOver();
           this.#lost(fault);
           failures += 1;
           const waitMs = Math.min(retry.mostMs, retry.firstMs * 2 ** (failures - 1));
@@ -194,7 +196,9 @@ class Watch {
     const session = this.#session;
     const { signal } = session;
     const reader = this.#reader;
-    const link = await openNats(natsOf(this.#settings, 'watch'), signal);
+    const settings = natsOf(this.#settings, 'watch');
+    const link = await openNats({ ...settings, servers: this.#order.of(settings.servers) }, signal);
+    this.#order.took(link.place);
     this.#link = link;
     let timer: Timer | undefined;
     try {

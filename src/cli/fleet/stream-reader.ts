@@ -96,6 +96,23 @@ export function createStreamReader(
     const message = await link.messageAt(stream, read.streamSeq);
     return message?.subject === read.subject && message.header(headerNames.head) === read.head;
   };
+  /**
+   * Whether a stream with another time of making is the one that was read all the same: servers give it another one when it is made again
+   * with the settings that it has, and then not all replicas say the same. A stream that was filled again has other times of storing.
+   */
+  const isSameStream = async (
+    link: NatsLink,
+    read: SavedState['last'],
+    info: StreamInfo,
+  ): Promise<boolean> => {
+    if (read === undefined || read.streamSeq < info.firstSeq || read.streamSeq > info.lastSeq) return false;
+    const message = await link.messageAt(stream, read.streamSeq);
+    return (
+      message?.subject === read.subject &&
+      message.header(headerNames.head) === read.head &&
+      message.storedMs === read.storedMs
+    );
+  };
 
   return {
     fleet,
@@ -108,7 +125,7 @@ export function createStreamReader(
     async inspect(link, nowMs) {
       const info = await link.info(stream);
       const findings: FleetFinding[] = [];
-      if (created !== undefined && created !== info.created) {
+      if (created !== undefined && created !== info.created && !(await isSameStream(link, last, info))) {
         const finding: FleetFinding = {
           kind: 'stream-replaced',
           host: noHost,
@@ -135,7 +152,9 @@ export function createStreamReader(
       const before = last;
       const info = await link.info(stream);
       const isCut = before !== undefined && before.streamSeq > info.lastSeq;
-      const isHere = info.created === created && !isCut && (!isWhole || (await isThere(link, before, info)));
+      const isKnown = info.created === created || (await isSameStream(link, before, info));
+      if (isKnown) ({ created } = info);
+      const isHere = isKnown && !isCut && (!isWhole || (await isThere(link, before, info)));
       const { streamSeq } = fleet;
       compared = { streamSeq, times: compared.streamSeq === streamSeq ? compared.times + 1 : 0 };
       // A number may stand for a message that is not there any more; one that is there and never comes is a consumer that stands still.

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { NatsLink } from '../../../src/adapters/nats/link.js';
+import type { GateLink } from '../../../src/adapters/nats/link-thread.js';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
 import { bounds } from '../../../src/bounds/bounds.js';
@@ -40,7 +40,7 @@ function open(t: TestContext, names: readonly string[]) {
       directory: journal.directory,
       sender: { hostName: 'gate1', processId: 1 },
       connect: dialler.connect,
-      openLink: () => assert.fail('no receiver of this kind'),
+      linkOpener: () => assert.fail('no receiver of this kind'),
       clock,
       chance: () => 0.5,
       observe: (event) => {
@@ -206,7 +206,7 @@ void test('a message to a stream has so many records, and so many bytes of them'
   const clock = createFakeClock();
   const sent: { readonly lines: number; readonly bytes: number }[] = [];
   const unused = (): never => assert.fail('not asked');
-  const link: NatsLink = {
+  const link: GateLink = {
     place: 'nats:4222',
     ended: new Promise(() => undefined),
     lastOf: () => Promise.resolve(undefined),
@@ -214,11 +214,6 @@ void test('a message to a stream has so many records, and so many bytes of them'
       sent.push({ lines: Buffer.from(bytes).toString('latin1').split('\n').length - 1, bytes: bytes.length });
       return Promise.resolve({ streamSeq: sent.length, isDuplicate: false });
     },
-    info: unused,
-    messageAt: unused,
-    messageFrom: unused,
-    read: unused,
-    createStream: unused,
     close: () => Promise.resolve(),
   };
   const receiver = { link: { servers: [], name: 'x' }, stream: 'S', host: 'gate1', settleMs: 0 };
@@ -230,7 +225,7 @@ void test('a message to a stream has so many records, and so many bytes of them'
     directory: journal.directory,
     sender: { hostName: 'gate1', processId: 1 },
     connect: unused,
-    openLink: () => Promise.resolve(link),
+    linkOpener: () => () => Promise.resolve(link),
     clock,
     chance: () => 0.5,
     observe: () => undefined,
