@@ -1,6 +1,7 @@
 // The transport to a receiver: connect, then TLS at once (RFC 5425 has no greeting); the sending end, which gives up a receiver
 // that takes nothing; and why it failed, in the words of events.
-// The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
+// The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped, and it may send
+// little.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
@@ -76,6 +77,9 @@ export type Outlet = ReturnType<typeof createOutlet>;
 /** A receiver that takes less than was sent at once in this time is given up. */
 export const stallMs = bounds.receiverStallMs;
 
+/** RFC 5425 has nothing that a receiver sends; some say a word for each message. A flood would cost the thread that serves commands. */
+export const received = { burstBytes: 1 << 20, bytesPerSecond: 256 << 10 } as const;
+
 /** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {
   let fault: TransportFault | undefined;
@@ -105,8 +109,16 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
 
   async function watch(): Promise<TransportFault> {
     try {
-      while ((await transport.read()) !== null);
-      return new TransportFault('peer-gone', 'it ended the connection');
+      let left: number = received.burstBytes;
+      for (let atMs = clock.now(); left >= 0; ) {
+        const chunk = await transport.read();
+        if (chunk === null) return new TransportFault('peer-gone', 'it ended the connection');
+        const nowMs = clock.now();
+        left += ((nowMs - atMs) * received.bytesPerSecond) / 1000;
+        left = Math.min(left, received.burstBytes) - chunk.length;
+        atMs = nowMs;
+      }
+      return new TransportFault('peer-gone', 'it sent more than a receiver does, and was closed here');
     } catch (cause) {
       return cause instanceof TransportFault ? cause : new TransportFault('peer-gone', String(cause), cause);
     }

@@ -1,7 +1,7 @@
 // The sending end: a receiver's end is noticed whenever it comes, what it says is dropped, one that takes nothing is given up.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOutlet, stallMs } from '../../../src/adapters/shipping/receiver.js';
+import { createOutlet, received, stallMs } from '../../../src/adapters/shipping/receiver.js';
 import { TransportFault } from '../../../src/ports/faults.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
@@ -63,4 +63,20 @@ void test('a receiver that takes nothing has its time, and one that takes it has
   await assert.rejects(sending, (fault) => fault instanceof TransportFault && fault.code === 'closed');
   assert.equal(transport.closedFor, 'receiver-stall');
   assert.equal(peer.isReset, true);
+});
+
+void test('a receiver that sends a flood is given up, and no more of it is read', async () => {
+  const { clock, transport, peer, outlet, overs } = open();
+  for (let second = 0; second < 60; second += 1) {
+    peer.send('x'.repeat(received.bytesPerSecond));
+    await clock.advance(1000);
+  }
+  assert.equal(overs(), 0);
+  peer.send('x'.repeat(received.burstBytes + 1));
+  await settle();
+  assert.match(outlet.fault?.message ?? '', /sent more than a receiver does/);
+  assert.deepEqual([outlet.fault?.code, overs()], ['peer-gone', 1]);
+  peer.send('x'.repeat(1000));
+  await settle();
+  assert.equal(transport.heldBytes, 1000);
 });
