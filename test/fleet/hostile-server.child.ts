@@ -1,10 +1,14 @@
-// Run by hostile-server.test.ts: opens links to a hostile server as a gate does, and prints what came of it.
+// Run by hostile-server.test.ts: opens links to a hostile server, as a gate does in a thread or as a command does, and prints what came of it.
+import { systemClock } from '../../src/adapters/host/clock.js';
 import { NatsFault, openNats } from '../../src/adapters/nats/link.js';
+import { createLinkThread, type OpenLink } from '../../src/adapters/nats/link-thread.js';
 
 const settings = JSON.parse(process.argv[2] ?? '');
 const rounds = Number(process.argv[3]);
+const open: OpenLink = process.argv[4] === 'thread' ? createLinkThread(systemClock) : openNats;
+const { signal } = new AbortController();
 // The library is loaded.
-await openNats({ ...settings, servers: [{ host: '127.0.0.1', port: 1 }] }).catch(() => undefined);
+await open({ ...settings, servers: [{ host: '127.0.0.1', port: 1 }] }, signal).catch(() => undefined);
 const before = process.resourceUsage().maxRSS;
 let stallMs = 0;
 let beatMs = performance.now();
@@ -16,7 +20,7 @@ setInterval(() => {
 const faults: string[] = [];
 for (let round = 0; round < rounds; round += 1) {
   try {
-    const link = await openNats(settings);
+    const link = await open(settings, signal);
     try {
       await link.publish('dovegate.audit.gate1.a', [], Buffer.alloc(256 << 10), 0);
       await link.lastOf('DOVEGATE_AUDIT', 'dovegate.audit.gate1.a');

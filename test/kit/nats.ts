@@ -88,13 +88,12 @@ function whyNot(release: string): string | undefined {
   return undefined;
 }
 
-/**
- * Installs what is missing and starts it; it ends with the test. Where this machine cannot have one: the reason, for `t.skip`; with
- * DOVEGATE_NO_SKIP=1 in the environment a rejection instead.
- */
-export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
-  const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
-  const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
+/** The program and its first words, with what runs it. Rejects as {@link openNatsServer}. */
+export async function installNats(
+  release: string,
+): Promise<
+  { readonly program: string; readonly words: readonly string[]; readonly version: string } | NoNats
+> {
   const why = whyNot(release);
   if (why !== undefined) {
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`no nats-server: ${why}`);
@@ -110,8 +109,21 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
       .map((line) => splitOnce(line)),
   );
   const [program = '', ...words] = said.get('program')?.split(' ') ?? [];
+  return { program, words, version: said.get('version') ?? '' };
+}
 
-  const isSynced = options.syncAlways === true && !/^2\.\d\./.test(said.get('version') ?? '');
+/**
+ * Installs what is missing and starts it; it ends with the test. Where this machine cannot have one: the reason, for `t.skip`; with
+ * DOVEGATE_NO_SKIP=1 in the environment a rejection instead.
+ */
+export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
+  const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
+  const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
+  const server = await installNats(release);
+  if ('skip' in server) return server;
+  const { program, words, version } = server;
+
+  const isSynced = options.syncAlways === true && !/^2\.\d\./.test(version);
   const folder = openFolder(owner);
   const [port = 0] = await freePorts(1);
   const authority = makeAuthority({ name: 'authority of the fleet' });
@@ -166,7 +178,7 @@ ${options.more ?? ''}
     });
   };
   const nats: Nats = {
-    version: said.get('version') ?? '',
+    version,
     port,
     authority,
     folder,
@@ -249,7 +261,7 @@ function ownOfGate(gate: string, stream: string): readonly string[] {
 }
 
 /** As the documentation gives them. */
-function rightsOf(user: string, stream: string): Rights {
+export function rightsOf(user: string, stream: string): Rights {
   const api = '$JS.API';
   if (user === 'admin') return {};
   const subscribe = { allow: [`_INBOX.${user}.>`] };
@@ -272,7 +284,11 @@ function rightsOf(user: string, stream: string): Rights {
  * Each gate in an account of its own, which imports its own subjects only. In one account with the stream, a user could name any subject of
  * JetStream's API as the one that an answer goes to, and the server, which may do everything, would send it there.
  */
-function accountsOf(users: ReadonlyMap<string, Rights>, gates: readonly string[], stream: string): string {
+export function accountsOf(
+  users: ReadonlyMap<string, Rights>,
+  gates: readonly string[],
+  stream: string,
+): string {
   const userOf = (name: string): unknown => ({ user: `${name}.fleet.test`, permissions: users.get(name) });
   const ownOf = (gate: string): readonly string[] => ownOfGate(gate, stream);
   const accounts = {

@@ -125,6 +125,9 @@ export function openStream(
   });
 }
 
+/** What servers say or leave unsaid for some seconds while their cluster has no leader. */
+const passing: ReadonlySet<NatsFaultCode> = new Set(['dial-timeout', 'closed-early', 'refused', 'no-stream']);
+
 async function tryServers<Value>(
   settings: NatsSettings,
   signal: AbortSignal,
@@ -132,17 +135,26 @@ async function tryServers<Value>(
 ): Promise<Value> {
   const library = await loadLibrary();
   const files = readFiles(settings);
-  const faults: NatsFault[] = [];
-  for (const server of settings.servers) {
-    try {
-      const dialled = await dial(library, server, settings, files, signal);
-      return await use(linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX'));
-    } catch (thrown) {
-      if (!(thrown instanceof NatsFault)) throw thrown;
-      faults.push(thrown);
+  const { servers } = settings;
+  for (let pass = 1; ; pass += 1) {
+    const faults: NatsFault[] = [];
+    let isPassing = false;
+    for (const server of servers) {
+      let isOpen = false;
+      try {
+        const dialled = await dial(library, server, settings, files, signal);
+        isOpen = true;
+        return await use(linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX'));
+      } catch (thrown) {
+        if (!(thrown instanceof NatsFault)) throw thrown;
+        faults.push(thrown);
+        isPassing ||= isOpen && passing.has(thrown.code);
+      }
     }
+    // One that leads may just be chosen: those that took us are tried once more.
+    const isOneSure = faults.every(({ code }) => code === 'no-stream');
+    if (pass > 1 || servers.length === 1 || !isPassing || isOneSure) throw oneFaultOf(faults);
   }
-  throw oneFaultOf(faults);
 }
 
 /**

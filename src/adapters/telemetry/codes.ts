@@ -209,7 +209,10 @@ export const shipCodes: Table<ShipFaultCode> = {
   'dial-refused': ['nobody listens there, no route, or no such name', 'mend the receiver, or its address'],
   'dial-timeout': ['no connection or no TLS handshake in time', 'mend the receiver'],
   'tls-failed': ['certificate, name, pin, or a file of ours', 'correct them'],
-  'closed-early': ['the receiver ended the connection', "look into the receiver's log"],
+  'closed-early': [
+    'the receiver ended the connection, or it broke a bound and was disconnected: the text says which',
+    "look into the receiver's log",
+  ],
   stalled: ['the receiver takes nothing any more', 'mend the receiver'],
   'auth-rejected': [
     'the servers of NATS do not know us',

@@ -1,0 +1,136 @@
+// `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way to be
+// hostile (test/kit/hostile-nats; `NAME`: only those whose name contains it), and for a syslog receiver that sends a flood, a daemon ships to
+// such a receiver while clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Printed: commands a second,
+// the 99th percentile, and the daemon's peak of memory, each beside that of the harmless run of the same round.
+
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:tls';
+import { makeAuthority } from '../kit/certificates.js';
+import { flood, misdeeds, openHostileNats } from '../kit/hostile-nats.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { type Bench, withBench } from './load/bench-processes.js';
+import { printMachine } from './load/report.js';
+
+const seconds = Number(process.argv[2] ?? 5);
+const rounds = Number(process.argv[3] ?? 3);
+const wanted = process.argv[4] ?? '';
+const commandsPerSecond = 500;
+const clients = 20;
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** Microseconds of each command. */
+async function load(socket: string): Promise<number[]> {
+  const times: number[] = [];
+  const endMs = performance.now() + seconds * 1000;
+  const paceMs = (1000 * clients) / commandsPerSecond;
+  const one = async (at: number): Promise<void> => {
+    const client = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000 });
+    const beganMs = performance.now() + (paceMs * at) / clients;
+    for (let count = 0; performance.now() < endMs; count += 1) {
+      await pause(Math.max(0, beganMs + count * paceMs - performance.now()));
+      const startMs = performance.now();
+      client.sendCommand(quota);
+      await client.readReply();
+      times.push((performance.now() - startMs) * 1000);
+    }
+    client.close();
+  };
+  await Promise.all(Array.from({ length: clients }, (_, at) => one(at)));
+  return times;
+}
+
+interface Measured {
+  readonly perSecond: number;
+  readonly p99: number;
+  readonly peakMiB: number;
+}
+
+let daemons = 0;
+
+async function measure(bench: Bench, tls: number, sink: string): Promise<Measured> {
+  daemons += 1;
+  const daemon = await bench.startDaemon({
+    name: `gate${daemons}`,
+    backend: `    address: localhost:${tls}\n    tls: implicit\n    ca: ca.pem`,
+    password: 'secret',
+    audit: `, ship: [${sink}]`,
+  });
+  const times = await load(daemon.socket);
+  const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
+  const peakMiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
+  await daemon.stop();
+  const sorted = times.toSorted((one, other) => one - other);
+  return {
+    perSecond: times.length / seconds,
+    p99: sorted[Math.floor((sorted.length - 1) * 0.99)] ?? Number.NaN,
+    peakMiB,
+  };
+}
+
+const medianOf = (figures: readonly number[]): number =>
+  figures.toSorted((one, other) => one - other)[figures.length >> 1] ?? Number.NaN;
+
+async function compare(
+  bench: Bench,
+  tls: number,
+  name: string,
+  hostile: string,
+  harmless: string,
+): Promise<void> {
+  const pairs: { readonly bad: Measured; readonly good: Measured }[] = [];
+  for (let round = 0; round < rounds; round += 1) {
+    const good = await measure(bench, tls, harmless);
+    pairs.push({ good, bad: await measure(bench, tls, hostile) });
+  }
+  const shown = (column: keyof Measured): string => {
+    const bad = medianOf(pairs.map((pair) => pair.bad[column]));
+    const good = medianOf(pairs.map((pair) => pair.good[column]));
+    return `${bad.toFixed(0).padStart(6)} beside ${good.toFixed(0).padStart(6)}`;
+  };
+  console.log(
+    `${name.padEnd(48)} commands/s ${shown('perSecond')}   p99 us ${shown('p99')}   peak MiB ${shown('peakMiB')}`,
+  );
+}
+
+printMachine('before');
+await withBench(async (bench) => {
+  const { tls } = await bench.startBackend();
+  const away = 'nats: "tls://127.0.0.1:1", host: gate, ca: ca.pem';
+  for (const [at, [name, misdeed]] of Object.entries(misdeeds).entries()) {
+    if (!name.includes(wanted)) continue;
+    const { settings, port } = await openHostileNats(bench, misdeed);
+    copyFileSync(settings.caFile ?? '', bench.path(`hostile${at}.pem`));
+    const sink = `{ nats: "tls://127.0.0.1:${port}", host: gate, ca: hostile${at}.pem }`;
+    await compare(bench, tls, name, sink, `{ ${away} }`);
+  }
+  if (!'syslog that sends a flood'.includes(wanted)) return;
+  const authority = makeAuthority({ name: 'authority of a hostile receiver' });
+  const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
+  writeFileSync(bench.path('syslog.pem'), authority.certificatePem);
+  const server = createServer({ cert: certificatePem, key: keyPem }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.resume();
+    flood(socket, Buffer.alloc(65_536, 'x'));
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  await compare(
+    bench,
+    tls,
+    'syslog that sends a flood',
+    `{ syslog: "localhost:${port}", ca: syslog.pem }`,
+    '{ syslog: "localhost:1", ca: syslog.pem }',
+  );
+  server.close();
+});
+printMachine('after');
+process.exit(0);
