@@ -27,6 +27,22 @@ export const ofReceivers = {
     at: 'adapters/shipping/receiver',
     test: 'adapters/shipping/receiver.outlet',
   },
+  receiverBurstBytes: {
+    value: '1MiB',
+    thing: 'bytes that a syslog receiver sends, at once',
+    holds: 'processor time',
+    scope: 'one receiver',
+    at: 'adapters/shipping/receiver',
+    test: 'adapters/shipping/receiver.outlet',
+  },
+  receiverRate: {
+    value: '256KiB',
+    thing: 'the same, each second',
+    holds: 'processor time',
+    scope: 'one receiver',
+    at: 'adapters/shipping/receiver',
+    test: 'adapters/shipping/receiver.outlet',
+  },
   receiverPauseMs: {
     value: '10s',
     thing: 'longest pause after failures',

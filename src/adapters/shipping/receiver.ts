@@ -78,7 +78,7 @@ export type Outlet = ReturnType<typeof createOutlet>;
 export const stallMs = bounds.receiverStallMs;
 
 /** RFC 5425 has nothing that a receiver sends; some say a word for each message. A flood would cost the thread that serves commands. */
-export const received = { burstBytes: 1 << 20, bytesPerSecond: 256 << 10 } as const;
+export const received = { burstBytes: bounds.receiverBurstBytes, bytesPerSecond: bounds.receiverRate };
 
 /** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {

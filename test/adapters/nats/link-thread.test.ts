@@ -74,6 +74,8 @@ test('a thread without a connection ends after its time, and the next link has a
   }
   await clock.advance(1000);
   assert.notEqual(await numberOfThread(), first);
+  // The second thread ends too, or the test would not.
+  await clock.advance(2 * bounds.natsThreadIdleMs);
 });
 
 test('without `ca`, the list of authorities that the environment names counts in the thread too', async (t) => {

@@ -65,6 +65,7 @@ void test('a receiver that takes nothing has its time, and one that takes it has
   assert.equal(peer.isReset, true);
 });
 
+// bounds.receiverBurstBytes, bounds.receiverRate
 void test('a receiver that sends a flood is given up, and no more of it is read', async () => {
   const { clock, transport, peer, outlet, overs } = open();
   for (let second = 0; second < 60; second += 1) {
