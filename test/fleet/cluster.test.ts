@@ -1,6 +1,6 @@
 // Goal: whatever one server of a cluster of three does, records flow again within the times of docs/audit-fleet, and its stream holds each record
-// exactly once. In a seeded order, under load: its leader killed, its leader frozen, the first listed server cut off from the others, all
-// killed, a replica emptied. Then `verify`, with the first listed server cut off, passes.
+// exactly once. In a seeded order, under load: its leader killed, its leader frozen, a replica
+// frozen, the first listed server cut off from the others, all killed, a replica emptied. Then `verify`, with the first listed server cut off, passes.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -181,6 +181,12 @@ void test('a cluster of three: what one server does stops the flow for some seco
       await cluster.freeze(leader);
       await flowsAgain('leader frozen');
       cluster.thaw(leader);
+    },
+    async 'a replica frozen'() {
+      const replica = ((await leaderOf(cluster)) + 1) % 3;
+      await cluster.freeze(replica);
+      await flowsAgain('a replica frozen');
+      cluster.thaw(replica);
     },
     async 'first server cut off'() {
       cluster.cutOff(0);

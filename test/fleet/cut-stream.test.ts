@@ -196,3 +196,30 @@ void test('a watch that cannot sign ends with a fault; SIGTERM while a server ha
   assert.match(verify.said.errors, /^dovegate: stopped before the end/);
   nats.thaw();
 });
+
+void test('another time of making is the same stream while the last message is there, as it was stored', async (t) => {
+  const lab = await openLab(t);
+  if (lab === undefined) return;
+  const { nats, lines, desk } = lab;
+  await fill(nats, { gate1: lines });
+  const again = await openDesk(nats, { gate1: patient }, 'admin').run('init');
+  assert.match(again.text, /is there already and was not changed/);
+  assert.deepEqual(await findingsOf(desk), []);
+  const file = join(desk.state, 'state.json');
+  const change = (run: (state: { created: string; last: { storedMs: number } }) => void): void => {
+    const state = JSON.parse(readFileSync(file, 'utf8'));
+    run(state);
+    writeFileSync(file, JSON.stringify(state));
+  };
+  // As another replica says it after a second CREATE.
+  change((state) => {
+    state.created = '2026-01-01T00:00:00.000000000Z';
+  });
+  assert.deepEqual(await findingsOf(desk), []);
+  // A stream that was filled again has the message too, stored at another time.
+  change((state) => {
+    state.created = '2026-01-01T00:00:00.000000000Z';
+    state.last.storedMs -= 1;
+  });
+  assert.match((await findingsOf(desk)).join('\n'), /stream-replaced/);
+});

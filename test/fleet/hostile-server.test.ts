@@ -33,6 +33,7 @@ void test('a hostile server', { concurrency: 3 }, async (t) => {
         for (const fault of faults)
           assert.match(fault, /^(?:dial|tls|auth|closed|refused|no-stream)[\w-]*: [ -~]+$/);
         assert.equal(faults.length, rounds);
+        for (const fault of faults) assert.match(fault, misdeed.shows ?? /./);
         assert.ok(grownMiB <= grownMiBMax, `${grownMiB} MiB`);
         await until(() => server.connections.open === 0, 'every connection is closed');
       }),

@@ -11,6 +11,8 @@ import { endBefore, type Owner, openFolder } from './folder.js';
 
 /** What is wrong with a server. */
 export interface Misdeed {
+  /** What a client says of it. */
+  readonly shows?: RegExp;
   /** Instead of the first line and TLS. */
   readonly greet?: (socket: Socket) => void;
   /** So many connections are greeted as by a real server first. */
@@ -165,23 +167,40 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
   'a first line of 16 MiB': {
     greet: (socket) => void socket.write(`INFO {"tls_required":true,"a":"${'x'.repeat(16 << 20)}"}\r\n`),
   },
-  'a first line with other types': { info: { version: { toString: 1 }, max_payload: 'x', nonce: [] } },
-  'plain text after the first line': { appended: 'MSG a 1 4294967295\r\n' },
-  'no byte of TLS': { handshake: () => undefined },
+  'a first line with other types': {
+    shows: /its INFO is not that of a NATS server/,
+    info: { version: { toString: 1 }, max_payload: 'x', nonce: [] },
+  },
+  'plain text after the first line': {
+    shows: /sent more than its first line without TLS/,
+    appended: 'MSG a 1 4294967295\r\n',
+  },
+  'no byte of TLS': {
+    shows: /no handshake and login within 5 s/,
+    handshake: () => undefined,
+  },
   'TLS byte by byte': { handshake: (socket) => drip(socket, Buffer.from([22, 3, 3, 64, 0, 2, 0, 63, 252])) },
   'a flood instead of TLS': {
     handshake: (socket) => void socket.once('data', () => flood(socket, Buffer.alloc(65_536, 22))),
   },
   'a login without an answer': { login: () => undefined },
   'a line without end': {
+    shows: /a line of more than 65536 bytes came/,
     after(socket) {
       socket.write('MSG ');
       flood(socket, Buffer.alloc(65_536, 'x'));
     },
   },
-  'a flood of PING': { after: (socket) => flood(socket, kilobytes('PING\r\n')) },
-  'a flood of PONG': { after: (socket) => flood(socket, kilobytes('PONG\r\n')) },
+  'a flood of PING': {
+    shows: /more came than was asked for/,
+    after: (socket) => flood(socket, kilobytes('PING\r\n')),
+  },
+  'a flood of PONG': {
+    shows: /more came than was asked for/,
+    after: (socket) => flood(socket, kilobytes('PONG\r\n')),
+  },
   'a flood of INFO': {
+    shows: /more came than was asked for/,
     after: (socket) => flood(socket, kilobytes(`INFO ${JSON.stringify(first)}\r\n`)),
   },
   'a flood of errors': {
@@ -189,12 +208,14 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
       flood(socket, kilobytes(`-ERR 'Permissions Violation for Publish to "${forged.slice(0, 20)}"'\r\n`)),
   },
   'a message of 4 GB': {
+    shows: /a message of 4294967295 bytes was announced, and 1048576 are permitted/,
     after(socket) {
       socket.write('MSG _INBOX.a 1 4294967295\r\n');
       flood(socket, Buffer.alloc(65_536, 'x'));
     },
   },
   'max_payload of 4 GB, and such a message': {
+    shows: /and 8388608 are permitted/,
     info: { max_payload: 4_294_967_295 },
     after(socket) {
       socket.write('MSG _INBOX.a 1 4294967294\r\n');
@@ -202,12 +223,29 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
     },
   },
   'headers longer than their message': {
+    shows: /not the protocol of NATS/,
     after: (socket) => void socket.write('HMSG a 1 10 5\r\n0123456789'),
   },
-  'messages for nobody': { after: (socket) => flood(socket, kilobytes('MSG a 4711 4\r\nabcd\r\n')) },
+  'messages for nobody': {
+    shows: /more came than was asked for/,
+    after: (socket) => flood(socket, kilobytes('MSG a 4711 4\r\nabcd\r\n')),
+  },
   'what is not the protocol': { after: (socket) => void socket.write(forged) },
   'escape sequences in an error': {
     login: (socket) => void socket.end(`-ERR '${forged.replaceAll('\n', '')}'\r\n`),
+  },
+  'TLS records of one byte': {
+    shows: /more came in TLS itself than it carried/,
+    after(socket) {
+      socket.write('MSG _INBOX.a 1 1000000\r\n');
+      // Two writes that wait would become one record.
+      const more = (): void => {
+        socket.write('x', (error) => {
+          if (error === undefined || error === null) setImmediate(more);
+        });
+      };
+      more();
+    },
   },
   'a message byte by byte': {
     after(socket) {

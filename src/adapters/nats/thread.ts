@@ -69,7 +69,7 @@ function begin(port: MessagePort): void {
       const link = await openNats(settings, controller.signal);
       links.set(id, link);
       void link.ended.then((fault) => {
-        links.delete(id);
+        // It stays until it is closed: what is asked of it is answered with why it ended.
         post({ told: 'ended', link: id, fault: fault && faultOf(fault) });
       });
       return { told: 'opened', id, place: link.place };
