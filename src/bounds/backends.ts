@@ -131,10 +131,11 @@ export const ofBackends = {
   },
   searchHeadBytes: {
     value: 512,
-    thing: 'start of a row of a counted search',
+    thing: 'start of the reply to a counting search',
     holds: 'memory',
     scope: 'one search',
     at: 'gateway/command/backend-attempt',
+    test: 'gateway/session/session.dry-run-mails',
   },
   replyIdleMs: {
     value: '10m',

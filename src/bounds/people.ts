@@ -176,6 +176,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one thread',
     at: 'adapters/views/looks',
+    test: 'adapters/views/looks',
   },
   reviewMs: {
     value: '15s',

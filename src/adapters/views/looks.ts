@@ -82,11 +82,15 @@ function isReviewMessage(message: unknown): message is ReviewMessage {
   return typeof message === 'object' && message !== null && 'kind' in message;
 }
 
-/** `reviewEntry`: the file of the threads that review; undefined: nothing is reviewed. */
-export function createLooks(clock: Clock, reviewEntry?: URL): Looks {
+/** `reviewEntry`: the file of the threads that review; undefined: nothing is reviewed. `readingEntry`: that of the threads that search. */
+export function createLooks(
+  clock: Clock,
+  reviewEntry?: URL,
+  readingEntry = new URL('./reading-thread.js', import.meta.url),
+): Looks {
   const places = new KeyedSemaphore();
   const threads = createThreads(clock, {
-    entry: new URL('./reading-thread.js', import.meta.url),
+    entry: readingEntry,
     timeMsMax: readMsMax,
     heapMiBMax,
     isAnswer: isTrailAnswer,

@@ -367,7 +367,7 @@ function answerAfterSearch(): WireFault {
   return new WireFault('unexpected-input', 'an answer came behind that of the search');
 }
 
-/** What of a reply to a search is kept: more than a user's name, a GUID and a UID have. */
+/** The start of a reply to a search that is kept: longer than a user's name, a GUID and a UID. */
 const headBytesMax = bounds.searchHeadBytes;
 
 /** Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a read may. */
@@ -391,7 +391,7 @@ async function askSearch(
         if (event.kind !== 'body') ({ status } = event);
         else {
           cells += countCells(event.bytes);
-          if (head.length < headBytesMax) head += event.bytes.toString('latin1', 0, headBytesMax);
+          head += event.bytes.toString('latin1', 0, headBytesMax - head.length);
         }
       }
       if (status !== undefined) return { status, cells, head };

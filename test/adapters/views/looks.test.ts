@@ -199,3 +199,23 @@ void test('a review that takes too much memory ends, and nothing else does', asy
   await assert.rejects(looks.review({ kind: 'x' }, 'a', never()), /memory/);
   assert.equal((await looks.read(taskOf(journalOf(t)), 'a', never())).rows, 10);
 });
+
+// bounds.lookHeapMiB
+void test('a search has 128 MiB of heap: one that takes more ends, and nothing else does', async (t) => {
+  const file = join(temporaryDirectory(t), 'thread.mjs');
+  // The task names a directory: here the MiB that its thread holds.
+  writeFileSync(
+    file,
+    `import { parentPort } from 'node:worker_threads';
+    parentPort.on('message', ({ directory }) => {
+      const held = [];
+      for (let mib = 0; mib < Number(directory); mib += 1) held.push(new Array(1 << 17).fill(mib / 3));
+      parentPort.postMessage({ text: '', rows: held.length });
+    });`,
+  );
+  const looks = createLooks(createFakeClock(), undefined, pathToFileURL(file));
+  t.after(() => looks.close());
+  assert.equal((await looks.read(taskOf('64'), 'a', never())).rows, 64);
+  await assert.rejects(looks.read(taskOf('192'), 'a', never()), /memory/);
+  assert.equal((await looks.read(taskOf('64'), 'a', never())).rows, 64);
+});

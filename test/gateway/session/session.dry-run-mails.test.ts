@@ -115,6 +115,24 @@ void test('of all users it counts each mail once, whether the name of its user c
   }
 });
 
+// bounds.searchHeadBytes
+void test('a user name in front of a row is looked for in the first 512 bytes of the reply', async () => {
+  for (const [length, mails] of [
+    [509, 3],
+    [510, 2],
+  ] as const) {
+    const engine = openMemoryEngine({
+      settings: settingsOf('{ command: expunge, all_users: true, where: { query: any } }'),
+      minor: 3,
+    });
+    // The UID and the TAB after it end the 512 bytes, or one byte later: there its second cell is not known to be a UID.
+    answerWith(engine, `${'f'.repeat(length)}\t1\t${guid}\t2\t${guid}\t3\t`);
+    const client = await engine.client(3);
+    await client.line('||dovegate dry-run|--|expunge|-A|mailbox|x|all');
+    assert.match(client.said(), new RegExp(`\\tmails\\t${mails}\\t\\n`), String(length));
+  }
+});
+
 void test('of all users on several backends the mails are added up, and a backend that fails is a failure', async () => {
   const settings = settingsOf('{ command: expunge, all_users: true, where: { query: any } }', '', [
     'mail1',
