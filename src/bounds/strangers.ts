@@ -332,6 +332,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'the process',
     at: 'daemon/closed',
+    test: 'daemon/closed',
   },
   adminConnections: {
     value: 64,

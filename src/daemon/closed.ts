@@ -36,6 +36,8 @@ const limits: RefusalLimits = {
   commandsMax: Number.POSITIVE_INFINITY,
 };
 
+type NeededOfProcess = Pick<Own, 'clock' | 'manager' | 'log' | 'findPeer' | 'native' | 'passed' | 'stop'>;
+
 /**
  * Runs until the file is good, and resolves to what was read then; undefined: it was stopped before. Never rejects. `failedStart`: why
  * the start failed although the configuration is good: nothing is read again, and it ends after `retryMs` or at a reload.
@@ -43,7 +45,7 @@ const limits: RefusalLimits = {
 export async function serveClosed(
   first: LoadedConfiguration,
   config: string,
-  own: Own,
+  own: NeededOfProcess,
   failedStart?: string,
 ): Promise<LoadedConfiguration | undefined> {
   const { clock, manager, log, findPeer } = own;
@@ -189,7 +191,7 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
 }
 
 /** The sockets that were handed over, and their clients; `text` is what those read. */
-function createGate({ clock, native, findPeer, log, passed }: Own, text: () => string) {
+function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, text: () => string) {
   const open: InheritedListener[] = [];
   const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();
   const most = Math.max(1, Math.min(sessionsMax, (descriptorsMax() ?? Infinity) - otherDescriptors));
