@@ -89,6 +89,7 @@ export const ofPeople = {
     holds: 'processor time',
     scope: 'one state',
     at: 'daemon/page-now',
+    test: 'scenario/page-now',
   },
   statePaceMs: {
     value: '200ms',

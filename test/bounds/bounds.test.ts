@@ -48,13 +48,7 @@ void test('the code uses each value, and the source that enforces it is there', 
 });
 
 /** Rows that no test reaches. A new row needs a test; one that gets a test leaves this list. */
-const unreached: readonly string[] = [
-  'natsAnswerMs',
-  'fleetSearched',
-  'plainSegmentBytes',
-  'runningShown',
-  'reviewGroups',
-];
+const unreached: readonly string[] = ['natsAnswerMs', 'fleetSearched', 'plainSegmentBytes', 'reviewGroups'];
 
 void test('each row names a test, and that test names the row', () => {
   const wrong = rows.flatMap(({ who, key, row }) => {

@@ -70,9 +70,9 @@ test('1000 sessions, and half of them for one uid; a place is free again when a 
     flush: () => Promise.resolve(),
   };
   const manager = createServiceManager({ notify: undefined, watchdogMs: undefined }, native, clock);
-  let stop = (_: string): void => undefined;
+  let stop = (): void => undefined;
   const first = new Promise<string>((resolve) => {
-    stop = resolve;
+    stop = () => resolve('stop');
   });
   const own = { clock, manager, log, findPeer, native, passed, stop: { first, second: first } };
   const over = serveClosed(loadConfiguration(config), config, own, 'the journal is locked');
@@ -91,6 +91,6 @@ test('1000 sessions, and half of them for one uid; a place is free again when a 
   assert.equal(await letIn(1), 0);
   await last.leave();
   assert.deepEqual([await letIn(1), await letIn(1)], [1, 0]);
-  stop('stop');
+  stop();
   assert.equal(await over, undefined);
 });

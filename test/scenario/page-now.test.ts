@@ -135,6 +135,34 @@ test('a command that runs is shown, and ended by somebody at the page', async (t
   assert.equal(oncall.now.tiles.failed, 1);
 });
 
+// bounds.runningShown
+test('of many commands 200 are listed, those that run first, and all are counted', async (t) => {
+  const gate = createGate();
+  t.after(() => gate.open());
+  const page = await openPage(t, {
+    mail1: { connections: '4' },
+    backend: {
+      async script(_command, connection) {
+        await Promise.race([gate.opened, connection.closed]);
+        await connection.status('+');
+      },
+    },
+  });
+  const clients = await Promise.all(Array.from({ length: 203 }, () => page.client()));
+  for (const client of clients) client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+  const oncall = await page.watch('oncall');
+  await oncall.waitFor(
+    ({ runningCount, waitingCount }) => runningCount - waitingCount === 4 && runningCount === 203,
+    'all',
+  );
+  const { running } = oncall.now;
+  assert.deepEqual([running.length, running.filter(({ isWaiting }) => isWaiting !== true).length], [200, 4]);
+  assert.ok(running.slice(0, 4).every(({ isWaiting }) => isWaiting !== true));
+  gate.open();
+  await Promise.all(clients.map((client) => client.readReply()));
+  await oncall.waitFor(({ runningCount }) => runningCount === 0, 'their ends');
+});
+
 /** In no byte of what somebody sees who does not answer for that domain. */
 const hidden = /zuluq7|other\.test/i;
 
