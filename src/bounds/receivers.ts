@@ -336,7 +336,8 @@ export const ofReceivers = {
     thing: 'journals that are followed at once',
     holds: 'memory',
     scope: 'one search',
-    at: 'cli/fleet/fleet-search',
+    at: 'cli/fleet/followed-journals',
+    test: 'cli/fleet/followed-journals',
   },
   openRecovered: {
     value: 200_000,

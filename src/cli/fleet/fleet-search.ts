@@ -2,21 +2,16 @@
 
 import { holdProcess } from '../../adapters/host/process.js';
 import { openStream } from '../../adapters/nats/link.js';
-import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../../domain/audit/record.js';
 import { auditSubjects, readHeadOf, readSubject } from '../../domain/fleet/block.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
-import {
-  createSearch,
-  type ExchangeRow,
-  type TrailFilter,
-  type TrailSearch,
-} from '../../domain/trail/search.js';
+import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
 import { exitCodes } from '../../ports/machine.js';
 import { exchangeColumnsFor } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import { plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { FollowedJournals, type HostRows } from './followed-journals.js';
 import { natsOf, readFleetSettings } from './open-settings.js';
 
 export interface SearchRequest {
@@ -28,8 +23,6 @@ export interface SearchRequest {
 
 /** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
 const doubtMs = 3_600_000;
-/** Journals that are followed at once: of more, the one that was silent longest ends, with its exchanges still open. */
-const journalsMax = bounds.fleetSearched;
 
 const hostColumn: Column<ExchangeRow> = {
   name: 'HOST',
@@ -43,9 +36,9 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
   const { stream } = settings;
   const { host: wanted, json, filter } = request;
   const table = createTable([hostColumn, ...exchangeColumnsFor(screen)], screen);
-  const searches = new Map<string, { readonly search: TrailSearch; readonly host: string }>();
+  const followed = new FollowedJournals(filter);
   let rows = 0;
-  const show = async (host: string, found: readonly ExchangeRow[]): Promise<void> => {
+  const show = async ({ host, rows: found }: HostRows): Promise<void> => {
     for (const each of found) {
       // In front, and the stream's: a record may hold a field of this name.
       const row = { ...each, fields: Object.assign({ host }, each.fields, { host }) };
@@ -69,25 +62,15 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
       })) {
         const chain = readSubject(message.subject);
         if (chain === undefined || readHeadOf(message.header)?.kind !== 'block') continue;
-        const { host } = chain;
-        const known = searches.get(message.subject) ?? { search: createSearch(filter), host };
-        // The one that was heard last is the last.
-        searches.delete(message.subject);
-        searches.set(message.subject, known);
-        const [oldest] = searches;
-        if (searches.size > journalsMax && oldest !== undefined) {
-          searches.delete(oldest[0]);
-          await show(oldest[1].host, oldest[1].search.finish());
-        }
-        await show(host, known.search.take(message.bytes));
+        for (const found of followed.take(message.subject, chain.host, message.bytes)) await show(found);
         if (screen.isGone) return exitCodes.ok;
       }
     }
-    for (const { search, host } of searches.values()) await show(host, search.finish());
+    for (const found of followed.finish()) await show(found);
     for (const line of table.finish()) await screen.print(line);
     await screen.flush();
     reportHidden(screen, table.hidden());
-    if (rows === 0) screen.complain(`dovegate: ${describeNothing(filter, wanted, searches.size)}`);
+    if (rows === 0) screen.complain(`dovegate: ${describeNothing(filter, wanted, followed.count)}`);
     return exitCodes.ok;
   } finally {
     await link.close();
