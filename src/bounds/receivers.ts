@@ -177,6 +177,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one question',
     at: 'adapters/nats/link',
+    test: 'adapters/nats/link.answers',
   },
   natsThreadHeap: {
     value: '64MiB',

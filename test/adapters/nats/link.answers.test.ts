@@ -1,0 +1,74 @@
+// Goal: a server that takes us and then answers nothing: each question ends after 5 s, not before. The server is scripted, since a real one
+// answers; the timers are turned by hand once the link is open.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { TLSSocket } from 'node:tls';
+import { NatsFault, openNats } from '../../../src/adapters/nats/link.js';
+import { makeAuthority } from '../../kit/certificates.js';
+import { settle } from '../../kit/fake-clock.js';
+import { openFolder } from '../../kit/folder.js';
+import { until } from '../../kit/until.js';
+
+/** It has TLS, lets everybody in, answers pings while it is `alive`, and keeps what it was sent. */
+async function openMuteServer(t: TestContext) {
+  const authority = makeAuthority({ name: 'mute' });
+  const { certificatePem, keyPem } = authority.issue({ names: ['127.0.0.1'] });
+  const heard = { text: '', isAlive: true };
+  const server = createServer((socket) => {
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    socket.write(
+      'INFO {"server_id":"x","version":"2.10.0","proto":1,"headers":true,"max_payload":1048576,"tls_required":true}\r\n',
+    );
+    const secured = new TLSSocket(socket, { isServer: true, cert: certificatePem, key: keyPem });
+    secured.on('error', () => undefined);
+    secured.setEncoding('latin1').on('data', (text: string) => {
+      heard.text += text;
+      for (const _ of text.matchAll(/^PING\r$/gm)) if (heard.isAlive) secured.write('PONG\r\n');
+    });
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const caFile = join(openFolder(t), 'ca.pem');
+  writeFileSync(caFile, authority.certificatePem);
+  return { heard, settings: { servers: [{ host: '127.0.0.1', port: address.port }], caFile, name: 'test' } };
+}
+
+// bounds.natsAnswerMs
+test('a question without an answer ends after 5 s', { timeout: 60_000 }, async (t) => {
+  const { heard, settings } = await openMuteServer(t);
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  heard.isAlive = false;
+  const body = Buffer.from('x');
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let settled = 0;
+  const asked = [link.info('S'), link.publish('dovegate.x', [], body, 0), link.lastOf('S', 'dovegate.x')].map(
+    (answer) =>
+      answer.then(
+        () => assert.fail('an answer'),
+        (fault: unknown) => {
+          settled += 1;
+          return fault instanceof NatsFault ? fault.code : fault;
+        },
+      ),
+  );
+  await settle();
+  t.mock.timers.tick(4_999);
+  await settle();
+  assert.equal(settled, 0);
+  t.mock.timers.tick(1);
+  await settle();
+  // For the direct question a ping is tried before it is given up.
+  assert.equal(settled, 2);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(await Promise.all(asked), ['dial-timeout', 'dial-timeout', 'dial-timeout']);
+  t.mock.timers.reset();
+  await until(() => heard.text.includes('dovegate.x'), 'what was asked');
+});
