@@ -506,6 +506,7 @@ export const ofReceivers = {
     holds: 'memory',
     scope: 'one start',
     at: 'adapters/journal/run-end',
+    test: 'adapters/journal/run-end',
   },
   runEndHashes: {
     value: 512,

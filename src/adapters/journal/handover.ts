@@ -22,6 +22,8 @@ export interface WriterOptions {
   readonly groupId?: number | undefined;
   /** A segment that would grow beyond this is closed and the next begun. */
   readonly segmentBytes: number;
+  /** A compressed segment with more text is not read at a start; default: as in the table of bounds. */
+  readonly plainBytesMax?: number;
   /** Name and version of the program, as it stands in the records. */
   readonly program: string;
   /** Hash of the command catalog, for the start record; empty: not known. */

@@ -102,10 +102,14 @@ export interface Followed {
  * Follows the segments from the last checkpoint on, and moves away what no run of the daemon wrote there. Nothing is moved where the
  * checkpoint itself is not found: that is damage of another kind.
  */
-export function followRunEnd(directory: string, { known, isOrderly, keys }: RunEnd): Followed {
+export function followRunEnd(
+  directory: string,
+  { known, isOrderly, keys }: RunEnd,
+  plainMax = plainBytesMax,
+): Followed {
   const nothing = { appended: undefined, oldestSeq: known?.oldestSeq, stopLine: undefined };
   if (known === undefined) return { ...nothing, isLost: false };
-  const place = findRecord(directory, known);
+  const place = findRecord(directory, known, plainMax);
   if (place === undefined) return { ...nothing, isLost: true };
   const [first, ...later] = listSegments(directory).filter(({ number }) => number >= place.number);
   let last = { seq: known.seq, hash: known.hash };
@@ -151,7 +155,7 @@ export function followRunEnd(directory: string, { known, isOrderly, keys }: RunE
     if (segment === undefined) break;
     const isAfterStop = from === 0 && stopLine !== undefined;
     // One that cannot be read is foreign: the daemon compresses no segment that a crash can leave after its last checkpoint.
-    const isPlain = !isAfterStop && (!segment.isCompressed || makePlain(directory, segment));
+    const isPlain = !isAfterStop && (!segment.isCompressed || makePlain(directory, segment, plainMax));
     const foreign = isPlain ? follow(segment.name, from) : 0;
     if (foreign !== undefined) {
       const foreigners = [{ ...segment, isCompressed: segment.isCompressed && !isPlain }, ...others];
@@ -169,6 +173,7 @@ const candidatesMax = bounds.appendedSearched;
 function findRecord(
   directory: string,
   { seq, hash }: KnownEnd,
+  plainMax: number,
 ): { readonly number: number; readonly end: number } | undefined {
   const begun = listSegments(directory).map((segment) => {
     const claim = readClaim(Buffer.from(firstLine(directory, segment)));
@@ -179,7 +184,7 @@ function findRecord(
     .filter(({ beginSeq }) => beginSeq <= seq)
     .toSorted((one, other) => other.beginSeq - one.beginSeq || one.segment.number - other.segment.number);
   for (const { segment } of candidates.slice(0, candidatesMax)) {
-    if (segment.isCompressed && !makePlain(directory, segment)) continue;
+    if (segment.isCompressed && !makePlain(directory, segment, plainMax)) continue;
     let found: number | undefined;
     withFile(openSegment(directory, segment.name), (descriptor) =>
       readLines(descriptor, 0, ({ bytes, end, isWhole }) => {
@@ -197,10 +202,10 @@ function findRecord(
 export const plainBytesMax = bounds.plainSegmentBytes;
 
 /** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
-function makePlain(directory: string, segment: Segment): boolean {
+function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
   try {
     const text = gunzipSync(readFileSync(join(directory, fileName(segment))), {
-      maxOutputLength: plainBytesMax,
+      maxOutputLength: plainMax,
     });
     writeWhole(directory, segment.name, text);
     removeSegment(directory, fileName(segment));

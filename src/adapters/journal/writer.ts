@@ -260,7 +260,12 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
     const { known } = end;
-    const { appended, oldestSeq: leftSeq, stopLine, isLost } = followRunEnd(directory, end);
+    const {
+      appended,
+      oldestSeq: leftSeq,
+      stopLine,
+      isLost,
+    } = followRunEnd(directory, end, options.plainBytesMax);
     let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, known);

@@ -57,13 +57,15 @@ function start(
   { directory, state }: Place,
   secretPem: string | null = key.secretPem,
   segmentBytes = 1 << 20,
+  plainBytesMax?: number,
 ): Run {
   const ring = createSharedRing();
   const memory = { path: undefined, bytes: 1 << 20 };
   const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
   const signKey = secretPem ?? undefined;
   const places = { directory, stateDirectory: state, segmentBytes, signKey, memory };
-  const writer = createWriter({ ...names, ...places }, 'ab'.repeat(16));
+  const limits = plainBytesMax === undefined ? {} : { plainBytesMax };
+  const writer = createWriter({ ...names, ...places, ...limits }, 'ab'.repeat(16));
   writer.attach(ring.reader());
   const report = carry(writer, { do: 'open', lock: undefined, wallMs: Date.now() });
   assert.equal(report.kind, 'opened', JSON.stringify(report));
@@ -206,6 +208,25 @@ void test('a segment of its own, a compressed one, and the last one compressed w
   stop(fourth);
   assert.ok(textOf(place, first).startsWith(signed));
   assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
+});
+
+// bounds.plainSegmentBytes (with a limit of the test: the text of the table's would take that much memory)
+test('a compressed last segment is made plain up to a bound, and left as it is above', (t) => {
+  assert.equal(bounds.plainSegmentBytes, 2 ** 30);
+  for (const over of [0, 1]) {
+    const place = stopped(t);
+    const text = readFileSync(join(place.directory, first));
+    const packed = join(place.directory, `${first}.gz`);
+    // Zeros after the text: a line without an end.
+    writeFileSync(packed, gzipSync(Buffer.concat([text, Buffer.alloc(8 << 20)])), { mode: 0o600 });
+    rmSync(join(place.directory, first));
+    const next = start(place, key.secretPem, 1 << 20, text.length + (8 << 20) - over);
+    assert.deepEqual(
+      [next.found.damage, existsSync(packed)],
+      over === 0 ? [undefined, false] : ['rewritten', true],
+    );
+    stop(next);
+  }
 });
 
 // bounds.asideBytes
