@@ -7,8 +7,7 @@ For an operator who asks what somebody can make the gate hold or do at most. \`n
 page from the table that the code takes its limits from (\`src/bounds/\`). A value with the name of a setting is the default
 of that setting.
 
-The last column names the source that enforces a limit, below \`src/\`, and a test that reaches it, below \`test/\`. Where
-it names no test, none reaches the limit yet.
+The last column names the source that enforces a limit, below \`src/\`, and a test that reaches it, below \`test/\`.
 `;
 
 const sections = {
@@ -47,7 +46,7 @@ export function formatLimitsPage() {
     const lines = Object.values(rows).map((row) => {
       const value =
         row.setting === undefined ? writtenValue(row) : `${writtenValue(row)} (\`${row.setting}\`)`;
-      return `| ${row.thing} | ${value} | ${row.scope} | ${row.holds} | \`${row.at}\`${row.test === undefined ? '' : `, \`${row.test}\``} |`;
+      return `| ${row.thing} | ${value} | ${row.scope} | ${row.holds} | \`${row.at}\`, \`${row.test}\` |`;
     });
     return `## ${title}\n\n${meaning}\n\n| What | At most | For each | Bounds | Enforced, tested |\n| --- | --- | --- | --- | --- |\n${lines.join('\n')}\n`;
   });

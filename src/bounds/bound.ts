@@ -22,11 +22,8 @@ export interface Bound {
   readonly setting?: string;
   /** The source that enforces it, below `src/`, without `.ts`. */
   readonly at: string;
-  /**
-   * A test that reaches it, below `test/`, without `.test.ts`; it names the row, as `bounds.KEY`. Absent: no test reaches it, and
-   * test/bounds/bounds.test.ts lists it.
-   */
-  readonly test?: string;
+  /** A test that reaches it, below `test/`, without `.test.ts`; it names the row, as `bounds.KEY`. */
+  readonly test: string;
   /** The form of the code is the bound: no code takes the value. */
   readonly isBuiltIn?: true;
 }

@@ -297,6 +297,7 @@ export const ofPeople = {
     holds: 'memory',
     scope: 'one review',
     at: 'daemon/review-task',
+    test: 'daemon/review-task',
   },
   reviewChanges: {
     value: 50,

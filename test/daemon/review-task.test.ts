@@ -182,3 +182,28 @@ void test('of many changes 50 are shown, and all are counted', async (t) => {
   assert.equal(found.value.result?.allowToDeny, 80);
   assert.equal(found.value.result?.changes.length, 50);
 });
+
+// bounds.reviewGroups
+void test('of many groups 200 are shown, and a note has their number', async (t) => {
+  const folder = openFolder(t);
+  const boxes = Array.from({ length: 205 }, (_, at) => `Box${at}`);
+  // What a deny rule refused is a group for each rule, by the line where it is written.
+  const many = `${configuration.slice(0, configuration.indexOf('policies:'))}policies:
+  watch:
+    users: ["*@example.com"]
+    allow: [quota get]
+    deny:
+${boxes.map((box) => `      - { command: mailbox delete, where: { mailbox: ${box} } }`).join('\n')}
+  strict: { users: ["*@example.com"], allow: [quota get] }
+`;
+  const sent = { listener: 'audit', user: 'bob@example.com' };
+  writeJournal(
+    folder,
+    boxes.map((box, at) => ({ ...sent, words: ['mailbox', 'delete', box], atMs: recordedMs + at })),
+    many,
+  );
+  const found = await review(taskIn(folder), { ...read, readText: () => many }, createFakeClock());
+  assert.ok(found.kind === 'suggested', JSON.stringify(found));
+  assert.equal(found.value.groups.length, 200);
+  assert.deepEqual(found.value.looked.notes, ['There are 205 groups; the first 200 are here.']);
+});
