@@ -10,7 +10,7 @@ export const ofHttpClients = {
     scope: 'one request',
     setting: 'limits.http_body',
     at: 'gateway/session/http-session',
-    test: 'scenario/http',
+    test: 'gateway/session/http-session',
   },
   httpBodyMemory: {
     value: '1MiB',

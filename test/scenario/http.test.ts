@@ -129,7 +129,6 @@ void test('one daemon from its first request to a key that is taken away', {
 }, async (t) => {
   const panel = await openPanel(t, answered, 'limits: { http_body: 1MiB, http_commands: 3 }');
 
-  // bounds.httpBodyBytes
   await t.test('nothing of a request that ends in 400 or 413 ran', async () => {
     const text = JSON.stringify([status(), status()]);
     const bodies: readonly (readonly [status: number, body: string])[] = [

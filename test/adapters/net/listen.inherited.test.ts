@@ -2,7 +2,7 @@
 // its queue of those who wait is lost or shortened when we go.
 
 import assert from 'node:assert/strict';
-import { linkSync, lstatSync } from 'node:fs';
+import { closeSync, linkSync, lstatSync, readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,7 +20,6 @@ function connected(path: string): Promise<Socket> {
   });
 }
 
-// bounds.acceptQueue
 void test('one after the other accepts; file, mode and those who wait stay', async (t) => {
   const native = await loadNative();
   const folder = makeFolder();
@@ -91,4 +90,34 @@ void test('a descriptor that cannot accept is a fault with the name', async () =
     ),
     (fault) => fault instanceof ListenFault && fault.message.startsWith('systemd:x: '),
   );
+});
+
+// bounds.acceptQueue
+void test('4096 connections and one more wait, where the kernel allows it', async (t) => {
+  const allowed = Number(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'));
+  const folder = makeFolder();
+  removeAfter(t, folder);
+  const path = join(folder, 's');
+  const native = await loadNative();
+  const maker = createServer();
+  await new Promise<void>((resolve) => {
+    maker.listen({ path: `${path}.made`, backlog: 1 }, resolve);
+  });
+  linkSync(`${path}.made`, path);
+  const descriptor: unknown = Reflect.get(Object(Reflect.get(maker, '_handle')), 'fd');
+  assert.ok(typeof descriptor === 'number');
+  const kept = native.duplicate(descriptor);
+  t.after(() => closeSync(kept));
+  maker.close();
+  const inherited = { name: 'systemd:support', descriptor: native.duplicate(kept) };
+  const listener = await listenInherited(inherited, systemClock, () => undefined, assert.fail);
+  await listener.close();
+  const clients: Socket[] = [];
+  t.after(() => {
+    for (const client of clients) client.destroy();
+  });
+  const most = Math.min(4096, allowed) + 1;
+  // The kernel refuses a connection above it at once.
+  while (clients.length < most) clients.push(await connected(path));
+  await assert.rejects(connected(path), { code: 'EAGAIN' });
 });

@@ -42,7 +42,6 @@ async function resultOf(logins: Logins, said: PasswordTry): Promise<string> {
   return result;
 }
 
-// bounds.loginNameChars
 void test('right, wrong, unknown, and again from memory; the password is wiped each time', async () => {
   const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   const cases: readonly (readonly [string, string, string])[] = [
@@ -61,6 +60,23 @@ void test('right, wrong, unknown, and again from memory; the password is wiped e
     assert.ok(said.password.every((byte) => byte === 0));
   }
   assert.equal(await resultOf(logins, trying('migrator', 'secret', { address: '192.0.2.2' })), 'ok');
+});
+
+// bounds.loginNameChars
+void test('a failed name of 128 characters is counted as it is, a longer one by its digest', async () => {
+  const guard = createLoginGuard(clock);
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);
+  const failuresOf = (user: string): number =>
+    guard.pace.standing({ network: '192.0.2.1', name: `${user}@jobs` }, clock.now()).nameFailures;
+  for (const [length, counted] of [
+    [128, 1],
+    [129, 0],
+  ] as const) {
+    const user = 'x'.repeat(length);
+    await logins.byPassword(trying(user, 'wrong'));
+    assert.equal(failuresOf(user), counted, String(length));
+  }
+  assert.equal(guard.pace.size, 3);
 });
 
 void test('a name that is no account, or has no password, costs a hash like any other', async () => {

@@ -161,3 +161,15 @@ void test('the rest of a refused request is read up to a limit', async () => {
   await engine.clock.advance(1);
   assert.equal(client.transport.closedFor, 'aborted');
 });
+
+// bounds.httpBodyBytes
+void test('a body of 16 MiB is read, and one byte more is refused by its announced length', async () => {
+  for (const [length, expected] of [
+    [16_777_216, 400],
+    [16_777_217, 413],
+  ] as const) {
+    const head = `POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: ${length}\r\n\r\n`;
+    // No list of commands: refused as soon as it is read.
+    assert.equal((await ask(openEngine(), `${head}x`)).status, expected, String(length));
+  }
+});
