@@ -304,7 +304,9 @@ for (const release of releases) {
           'listeners:',
           'listeners:\n  own: { unix: /run/dovegate/own.sock, group: support, policy: support }',
         )
-        .replace('systemd: billing,', 'systemd: billing, protocol: http,');
+        .replace('systemd: billing,', 'systemd: billing, protocol: http,')
+        // Only a policy that permits a text takes a body above 1 MiB.
+        .replace('allow: [quota get] }', 'allow: [quota get, save] }');
       machine.write('/etc/dovegate/dovegate.yaml', own);
       const dropIn = '/usr/local/lib/dovegate/systemd/examples/own-sockets.conf';
       await machine.run('cp', dropIn, `/etc/systemd/system/${service}.d/`);
