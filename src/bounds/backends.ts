@@ -220,7 +220,7 @@ export const ofBackends = {
   },
   lookupLate: {
     value: 64,
-    thing: 'answers that nobody waits for any more',
+    thing: 'answers whose commands have ended',
     holds: 'memory',
     scope: 'one link',
     at: 'gateway/lookup/auth-link',

@@ -29,7 +29,7 @@ export const ofPeople = {
   },
   endedTokens: {
     value: 256,
-    thing: 'ended sessions and links that are told apart from guesses',
+    thing: 'ended sessions and links that are remembered, so that they are not taken for guesses',
     holds: 'memory',
     scope: 'the page',
     at: 'adapters/page/page-sessions',

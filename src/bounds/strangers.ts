@@ -80,7 +80,7 @@ export const ofStrangers = {
   },
   shownNameChars: {
     value: 64,
-    thing: 'characters of a name that nobody has proved',
+    thing: 'characters of a name before its login has succeeded',
     holds: 'log lines',
     scope: 'one line of the log',
     at: 'gateway/session/greet-peer',
@@ -136,7 +136,7 @@ export const ofStrangers = {
   },
   floodSources: {
     value: 4096,
-    thing: 'sources of refusals that are told apart',
+    thing: 'sources of refusals that are counted apart',
     holds: 'memory',
     scope: 'the process',
     at: 'gateway/outcome/journal',
@@ -392,7 +392,7 @@ export const ofStrangers = {
   },
   adminRefusalSources: {
     value: 1024,
-    thing: 'networks with a wrong token that are told apart',
+    thing: 'networks with a wrong token that are counted apart',
     holds: 'memory',
     scope: 'the process',
     at: 'adapters/admin/admin',
