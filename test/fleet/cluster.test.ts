@@ -22,6 +22,9 @@ const stream = 'DOVEGATE_AUDIT';
 const host = 'gate1';
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1);
 const never = new AbortController().signal;
+/** What takes longest is left to DOVEGATE_ROUNDS=2 and more. */
+const isFull = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) > 1;
+const usual: ReadonlySet<string> = new Set(['leader killed', 'first server cut off', 'a replica emptied']);
 /** Longer than every goal: a machine under load is slow. What was measured is a diagnostic. */
 const flowMs = 60_000;
 
@@ -209,6 +212,7 @@ void test('a cluster of three: what one server does stops the flow for some seco
   };
   const random = seededRandom(seed);
   const names = Object.keys(rounds)
+    .filter((name) => isFull || usual.has(name))
     .map((name) => ({ name, at: random() }))
     .toSorted((one, other) => one.at - other.at);
   for (const { name } of names) {
@@ -221,7 +225,13 @@ void test('a cluster of three: what one server does stops the flow for some seco
   shipping.nudge();
   await until(() => lag() === 0, 'everything is shipped', flowMs);
   await until(() => shipping.shippedSeq === journal.seq, 'everything is safe', flowMs);
-  const lines = await readLines(cluster, journal);
+  // A cluster that is choosing a leader says that it cannot be read for the moment.
+  let lines: readonly string[] = [];
+  const isRead = async (): Promise<boolean> => {
+    lines = await readLines(cluster, journal).catch(() => []);
+    return lines.length > 0;
+  };
+  await until(isRead, 'the stream can be read', flowMs);
   assert.deepEqual(
     [lines.length, lines.join('\n') === journal.lines.join('\n')],
     [journal.lines.length, true],
@@ -244,10 +254,14 @@ void test('a cluster of three: what one server does stops the flow for some seco
   };
   writeFileSync(config, JSON.stringify(settings));
   const beganMs = performance.now();
-  const { text } = await runWarm(['audit', 'fleet', 'verify', '--config', config]);
+  let text = '';
+  const isVerified = async (): Promise<boolean> => {
+    ({ text } = await runWarm(['audit', 'fleet', 'verify', '--config', config]));
+    return text.includes(String(journal.seq)) || text.includes('fleet init');
+  };
+  await until(isVerified, () => `verify reads the stream: ${text}`, flowMs);
   t.diagnostic(
     `verify with the first server cut off: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`,
   );
-  assert.match(text, new RegExp(`${journal.seq}`), text);
   assert.doesNotMatch(text, /fleet init/, text);
 });
