@@ -278,6 +278,8 @@ export interface ProcessFacts {
 
 export interface RecentProcess {
   readonly pid: number;
+  /** Device and inode of its program. */
+  readonly file: string | undefined;
   readonly facts: ProcessFacts;
 }
 
@@ -289,7 +291,7 @@ const pidfs = 0x50494446;
 
 /**
  * What was read of processes a moment ago. Reading /proc costs 40 us, more than all else of an accept, so what does not change while a
- * program runs is remembered for a second: many clients connect again for each command. The program itself is read each time.
+ * program runs is remembered for a second: many clients connect again for each command. Path and inode of the program are read each time.
  */
 export class RecentProcesses {
   readonly #clock: Clock;
@@ -359,15 +361,17 @@ export function readPeerProcess(
 /** Of the process behind `held`, which has, or had, that pid. */
 function heldFacts(native: Native, held: number, pid: number, recent: RecentProcesses): ProcessFacts {
   const number = recent.numberOf(held);
-  const program = readProgram(native, pid);
   const known = number === undefined ? undefined : recent.find(number);
+  const link = exeLinkOf(pid);
+  const path = readLink(link);
+  const file = native.fileBehind(link);
+  const isSame = known?.pid === pid && file !== undefined && file === known.file && path === known.facts.exe;
   // Where processes have numbers, a hang-up says that the pid was given back: without it the link was read of this process.
-  if (known?.pid === pid && isSameProgram(known.facts, program) && !native.hasHungUp(held))
-    return known.facts;
-  const facts = readFacts(pid, program);
+  if (isSame && !native.hasHungUp(held)) return known.facts;
+  const facts = readFacts(pid, readProgram(native, pid));
   // While it holds its pid nobody else has it, so what was read just now was read of it.
   if (pidBehind(held) !== pid) return {};
-  if (number !== undefined) recent.remember(number, { pid, facts });
+  if (number !== undefined) recent.remember(number, { pid, file, facts });
   return facts;
 }
 
@@ -384,7 +388,7 @@ type Program = Pick<ProcessFacts, 'exe' | 'exeUnproven'>;
  * system: in another one the same program can run with other libraries.
  */
 function readProgram(native: Native, pid: number): Program {
-  const link = `/proc/${pid}/exe`;
+  const link = exeLinkOf(pid);
   const path = readLink(link);
   if (path === undefined) return {};
   const namespace = readLink(`/proc/${pid}/ns/mnt`);
@@ -393,8 +397,8 @@ function readProgram(native: Native, pid: number): Program {
   return file !== undefined && file === native.fileBehind(link) ? { exe: path } : { exeUnproven: path };
 }
 
-function isSameProgram(one: Program, other: Program): boolean {
-  return one.exe === other.exe && one.exeUnproven === other.exeUnproven;
+function exeLinkOf(pid: number): string {
+  return `/proc/${pid}/exe`;
 }
 
 let namespaces: ReadonlySet<string> | undefined;

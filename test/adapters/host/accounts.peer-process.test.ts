@@ -162,14 +162,18 @@ void test('what was read a moment ago is told again, of the same program of the 
   const number = process.kind === 'held' ? recent.numberOf(process.descriptor) : undefined;
   if (process.kind === 'held') closeSync(process.descriptor);
   if (number === undefined) return t.skip('this kernel has no numbers of processes');
+  const { pid } = credentials;
+  const file = native.fileBehind(`/proc/${pid}/exe`);
   const remembered = (change: Partial<RecentProcess>) =>
-    recent.remember(number, { pid: credentials.pid, facts: { ...facts, unit: 'before.service' }, ...change });
+    recent.remember(number, { pid, file, facts: { ...facts, unit: 'before.service' }, ...change });
   remembered({});
   assert.deepEqual(read(), { ...facts, unit: 'before.service' });
   await clock.advance(1_000);
   assert.deepEqual(read(), facts, 'too old');
   remembered({ facts: { ...facts, exe: '/usr/bin/other', unit: 'before.service' } });
   assert.deepEqual(read(), facts, 'another program');
+  remembered({ file: '0:0 1' });
+  assert.deepEqual(read(), facts, 'another file of the same path');
   const { exe = '', ...others } = facts;
   remembered({ facts: { ...others, exeUnproven: exe, unit: 'before.service' } });
   assert.deepEqual(read(), facts, 'a program of the same path that was not proven');
@@ -183,7 +187,8 @@ void test('what was read a moment ago is told again, of the same program of the 
 // bounds.processFacts
 void test('only so many are remembered', () => {
   const recent = nothingRecent();
-  for (let number = 1; number <= 257; number += 1) recent.remember(number, { pid: number, facts: {} });
+  for (let number = 1; number <= 257; number += 1)
+    recent.remember(number, { pid: number, file: undefined, facts: {} });
   assert.equal(recent.find(1), undefined);
   assert.equal(recent.find(257)?.pid, 257);
 });
