@@ -5,65 +5,19 @@
 // share this machine's processors: ratios say more than figures. Two yardsticks stand beside: a bare proxy of Node's own sockets and
 // TLS, and a bare write and fdatasync of a record.
 import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { openRawClient } from '../kit/raw-client.js';
-import {
-  type Bench,
-  type BenchDaemon,
-  type Load,
-  type LoadOptions,
-  withBench,
-} from './load/bench-processes.js';
+import { type Bench, type BenchDaemon, type Load, withBench } from './load/bench-processes.js';
+import { idleKiB, type Kind, kinds } from './load/kinds.js';
 import { openReport } from './load/report.js';
 import { differenceOf, type Measured, measureRounds, type Round, ratioOf, spreadOf } from './load/rounds.js';
-import { daemonProbe, type Probe, processSnapshot, residentKiB } from './load/usage.js';
+import { daemonProbe, type Probe, processSnapshot } from './load/usage.js';
 
 const warmingSeconds = 8;
-const idleClients = 10_000;
 /** A session of one `quota get` in this journal while it had four records: session-open, admission, completion, session-close. */
 const fourRecordsBytes = 2020;
 /** An admission, and the completion before it. */
 const recordBytes = 1270;
-const quota = '\talice@example.org\tquota get';
-const replyBytes = 64 * 1024 * 1024;
-const long = `\talice@example.org\tfetch\ttext\tuid\t${replyBytes}`;
-
-/** What a kind of client does, and the figure that counts. */
-interface Kind {
-  readonly name: string;
-  readonly unit: string;
-  readonly load: Pick<LoadOptions, 'clients' | 'line' | 'reconnects'>;
-  readonly figure: (load: Load) => number;
-}
-
-const perSecond = ({ commands, seconds: took }: Load): number => commands / took;
-const kinds = {
-  short: {
-    name: '16 clients, each command on a new connection',
-    unit: 'commands/s',
-    load: { clients: 16, line: quota, reconnects: true },
-    figure: perSecond,
-  },
-  kept: {
-    name: '64 clients, connections kept open',
-    unit: 'commands/s',
-    load: { clients: 64, line: quota },
-    figure: perSecond,
-  },
-  one: {
-    name: 'one client, time of a command (p50)',
-    unit: 'us',
-    load: { clients: 1, line: quota },
-    figure: ({ p50 }: Load) => p50,
-  },
-  streaming: {
-    name: `one client, replies of ${replyBytes / 1024 ** 2} MiB`,
-    unit: 'MB/s',
-    load: { clients: 1, line: long },
-    figure: ({ bytes, seconds: took }: Load) => bytes / took / 1e6,
-  },
-} as const satisfies Record<string, Kind>;
 
 const report = openReport('compare', { rounds: 7, seconds: 2 });
 const { rounds, seconds } = report;
@@ -83,28 +37,6 @@ function syncUs(folder: string): number {
   }
   closeSync(descriptor);
   return spreadOf(times).median;
-}
-
-/** A client that is greeted and says nothing more. */
-function openIdle(path: string): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path, () => socket.write('VERSION\tdoveadm-server\t1\t0\n'));
-    socket.once('data', () => resolve(socket)).once('error', reject);
-  });
-}
-
-/** What the resident memory of a daemon that has worked grows by for each idle client, in KiB. */
-async function idleKiB(bench: Bench, name: string, backend: string): Promise<number> {
-  const daemon = await bench.startDaemon({ name, backend, password: 'secret' });
-  await bench.load({ ...kinds.kept.load, target: daemon.socket, seconds });
-  const before = residentKiB(daemon.pid);
-  const clients: Socket[] = [];
-  while (clients.length < idleClients)
-    clients.push(...(await Promise.all(Array.from({ length: 250 }, () => openIdle(daemon.socket)))));
-  const grown = residentKiB(daemon.pid) - before;
-  for (const client of clients) client.destroy();
-  await daemon.stop();
-  return grown / idleClients;
 }
 
 /** Bytes of the journal for a session of one command, against what four records took. */
@@ -163,7 +95,8 @@ await withBench(async (bench) => {
   const one = await measure(kinds.one);
   const streaming = await measure(kinds.streaming);
   const idle: number[] = [];
-  for (let n = 0; n < rounds; n += 1) idle.push(await idleKiB(bench, `idle${n}`, backend));
+  for (let n = 0; n < rounds; n += 1)
+    idle.push(await idleKiB(bench, { name: `idle${n}`, backend, password: 'secret' }));
 
   const against = (what: string, measured: readonly Round[], way: string, floor: number): void =>
     report.row(`${way}: ${what}, against HAProxy`, ratioOf(measured, way, 'HAProxy'), { floor });

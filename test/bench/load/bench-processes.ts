@@ -88,6 +88,8 @@ export interface BenchDaemonOptions {
   /** Whose users have upstreams of their own, to the same backend. */
   readonly otherUsers?: string;
   readonly nodeArgs?: readonly string[];
+  /** The built program; default: this tree's. */
+  readonly program?: string;
 }
 
 /** What stands between clients and a backend. */
@@ -264,6 +266,7 @@ async function startDaemon(
     admin = '',
     otherUsers,
     nodeArgs = [],
+    program = builtProgram,
   }: BenchDaemonOptions,
 ): Promise<BenchDaemon> {
   const path = (file: string): string => join(folder, `${name}-${file}`);
@@ -297,7 +300,7 @@ admin: { unix: ${name}-admin.sock${admin} }
 `,
   );
   const log = openSync(path('log'), 'a');
-  const args = [...nodeArgs, builtProgram, 'serve', '--config', path('dovegate.yaml')];
+  const args = [...nodeArgs, program, 'serve', '--config', path('dovegate.yaml')];
   const child = start(process.execPath, args, log, folder);
   closeSync(log);
   after(() => endProcess(child));

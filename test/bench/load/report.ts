@@ -24,6 +24,8 @@ type Table = Readonly<Record<string, Readonly<Record<string, number | Usage>>>>;
 export interface Report {
   readonly rounds: number;
   readonly seconds: number;
+  /** What stands on the command line behind ROUNDS and SECONDS. */
+  readonly operand: string | undefined;
   row(name: string, spread: Spread, options?: { unit?: Unit; floor?: number; isMost?: boolean }): void;
   /** A row for each candidate: the median of its figure, and what a command cost. */
   table(title: string, unit: string, measured: readonly Round[]): void;
@@ -97,6 +99,7 @@ export function openReport(bench: string, defaults: { rounds: number; seconds: n
   return {
     rounds,
     seconds,
+    operand: positionals[2],
     row: (name, spread, { unit = 'x', isMost = false, floor } = {}) =>
       void rows.push({ name, unit, ...spread, isMost, ...(floor !== undefined && { floor }) }),
     table: (title, unit, measured) => {
