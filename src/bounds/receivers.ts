@@ -29,7 +29,7 @@ export const ofReceivers = {
   },
   receiverBurstBytes: {
     value: '1MiB',
-    thing: 'bytes that a syslog receiver sends, at once',
+    thing: 'bytes that a syslog receiver sends, at once; a piece counts for 256 or more',
     holds: 'processor time',
     scope: 'one receiver',
     at: 'adapters/shipping/receiver',

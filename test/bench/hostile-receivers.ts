@@ -3,10 +3,9 @@
 // such a receiver while clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Printed: commands a second,
 // the 99th percentile, and the daemon's peak of memory, each beside that of the harmless run of the same round.
 
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:tls';
-import { makeAuthority } from '../kit/certificates.js';
-import { flood, misdeeds, openHostileNats } from '../kit/hostile-nats.js';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
+import { openHostileSyslog, syslogMisdeeds } from '../kit/hostile-syslog.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { type Bench, withBench } from './load/bench-processes.js';
 import { printMachine } from './load/report.js';
@@ -109,28 +108,13 @@ await withBench(async (bench) => {
     const sink = `{ nats: "tls://127.0.0.1:${port}", host: gate, ca: hostile${at}.pem }`;
     await compare(bench, tls, name, sink, `{ ${away} }`);
   }
-  if (!'syslog that sends a flood'.includes(wanted)) return;
-  const authority = makeAuthority({ name: 'authority of a hostile receiver' });
-  const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
-  writeFileSync(bench.path('syslog.pem'), authority.certificatePem);
-  const server = createServer({ cert: certificatePem, key: keyPem }, (socket) => {
-    socket.on('error', () => undefined);
-    socket.resume();
-    flood(socket, Buffer.alloc(65_536, 'x'));
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const bound = server.address();
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
-  await compare(
-    bench,
-    tls,
-    'syslog that sends a flood',
-    `{ syslog: "localhost:${port}", ca: syslog.pem }`,
-    '{ syslog: "localhost:1", ca: syslog.pem }',
-  );
-  server.close();
+  for (const [at, [name, misdeed]] of Object.entries(syslogMisdeeds).entries()) {
+    if (!`syslog: ${name}`.includes(wanted)) continue;
+    const { port, caFile } = await openHostileSyslog(bench, misdeed);
+    copyFileSync(caFile, bench.path(`syslog${at}.pem`));
+    const sink = `{ syslog: "localhost:${port}", ca: syslog${at}.pem }`;
+    await compare(bench, tls, `syslog: ${name}`, sink, `{ syslog: "localhost:1", ca: syslog${at}.pem }`);
+  }
 });
 printMachine('after');
 process.exit(0);

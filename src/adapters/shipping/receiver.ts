@@ -79,6 +79,8 @@ export const stallMs = bounds.receiverStallMs;
 
 /** RFC 5425 has nothing that a receiver sends; some say a word for each message. A flood would cost the thread that serves commands. */
 export const received = { burstBytes: bounds.receiverBurstBytes, bytesPerSecond: bounds.receiverRate };
+/** What a piece counts for, however small: a TLS record of one byte costs as much as one of a sentence. */
+const pieceBytesMin = 256;
 
 /** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {
@@ -115,7 +117,7 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
         if (chunk === null) return new TransportFault('peer-gone', 'it ended the connection');
         const nowMs = clock.now();
         left += ((nowMs - atMs) * received.bytesPerSecond) / 1000;
-        left = Math.min(left, received.burstBytes) - chunk.length;
+        left = Math.min(left, received.burstBytes) - Math.max(chunk.length, pieceBytesMin);
         atMs = nowMs;
       }
       return new TransportFault('peer-gone', 'it sent more than a receiver does, and was closed here');

@@ -81,3 +81,17 @@ void test('a receiver that sends a flood is given up, and no more of it is read'
   await settle();
   assert.equal(transport.heldBytes, 1000);
 });
+
+// bounds.receiverBurstBytes
+void test('a small piece counts for 256 bytes: it costs as much as a larger one', async () => {
+  const { peer, outlet } = open();
+  const pieces = received.burstBytes / 256;
+  for (let at = 0; at < pieces; at += 1) {
+    peer.send('x');
+    await settle();
+  }
+  assert.equal(outlet.fault === undefined, true);
+  peer.send('x');
+  await settle();
+  assert.match(outlet.fault?.message ?? '', /sent more than a receiver does/);
+});

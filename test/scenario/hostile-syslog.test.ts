@@ -1,0 +1,62 @@
+// Goal: whatever a receiver of syslog sends, before TLS, during it or after it with a valid certificate, the daemon holds bounded memory
+// for it, keeps at most one connection to it, and serves its clients. One daemon ships to a receiver of each kind at once. What must not
+// happen: a command that fails, a connection that is left open beside the next one, a flood that is taken for ever.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { openGateway } from '../kit/gateway.js';
+import { type HostileSyslog, openHostileSyslog, syslogMisdeeds } from '../kit/hostile-syslog.js';
+import { until } from '../kit/until.js';
+
+const commands = 200;
+const grownMiBMax = 64;
+/** What is said of a receiver that broke a bound. */
+const said: Readonly<Record<string, RegExp>> = {
+  'no byte of TLS': /no TLS handshake within/,
+  'TLS byte by byte': /no TLS handshake within/,
+  'a flood after the handshake': /it sent more than a receiver does/,
+  'TLS records of one byte': /it sent more than a receiver does/,
+};
+
+function memoryMiB(pid: number, line: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(new RegExp(`^${line}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
+}
+
+test('hostile receivers of syslog: bounded memory, one connection each, and every command is answered', {
+  timeout: 120_000,
+}, async (t) => {
+  const receivers = new Map<string, HostileSyslog>();
+  for (const [name, misdeed] of Object.entries(syslogMisdeeds))
+    receivers.set(name, await openHostileSyslog(t, misdeed));
+  const sinks = [...receivers.values()].map(
+    ({ port, caFile }) => `{ syslog: "localhost:${port}", ca: ${caFile} }`,
+  );
+  const { daemon, client } = await openGateway(t, {
+    audit: `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${sinks.join(', ')}] }`,
+  });
+  const before = memoryMiB(daemon.pid, 'VmRSS');
+  const descriptors = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
+
+  const one = await client();
+  const descriptorsMax = descriptors() + receivers.size;
+  for (let at = 0; at < commands; at += 1) {
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    assert.equal((await one.readReply()).status, '+');
+  }
+  for (const [name, receiver] of receivers) {
+    const pattern = said[name];
+    if (pattern !== undefined)
+      await daemon.waitForLog(
+        ({ event, sink, text }) =>
+          event === 'ship-away' && sink === `localhost:${receiver.port}` && pattern.test(String(text)),
+        `${name}: ${String(pattern)}`,
+      );
+    await until(() => receiver.taken > 0, `${name}: it is dialled`);
+  }
+  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  assert.equal((await one.readReply()).status, '+');
+  await until(() => descriptors() <= descriptorsMax, 'one connection to each');
+  const grown = memoryMiB(daemon.pid, 'VmHWM') - before;
+  assert.ok(grown <= grownMiBMax, `${grown.toFixed(0)} MiB`);
+});
