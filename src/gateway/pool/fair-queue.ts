@@ -10,6 +10,8 @@ import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-s
 
 export interface Queued {
   readonly principal: string;
+  /** The place that it comes from: several principals may share one. */
+  readonly origin: string;
   /** Turns in a round; at least 1. */
   readonly weight: number;
   readonly isFresh: boolean;
@@ -186,22 +188,30 @@ export class FairQueue<W extends Queued & Placed<W>> {
   }
 
   /**
-   * In a full queue, the waiter that gives way to a newcomer of that principal: the last one, without a promise, of the principal
-   * with most waiters, if that has at least two more. Undefined: none.
+   * In a full queue, the waiter without a promise that gives way to a newcomer: of the place with most waiters, if that has at least
+   * two more than the newcomer's, else of the newcomer's own place the principal with most, if that has at least two more. The
+   * last one of its principal. Undefined: none.
    */
-  lastOfMost(principal: string): W | undefined {
-    const own = this.#lines.get(principal);
-    let most = (own === undefined ? 0 : sizeOf(own)) + 1;
-    let longest: Line<W> | undefined;
-    for (const line of this.#round) {
-      if (sizeOf(line) <= most) continue;
-      most = sizeOf(line);
-      longest = line;
+  lastOfMost({ principal, origin }: Pick<Queued, 'principal' | 'origin'>): W | undefined {
+    const places = new Map<string, Map<string, W[]>>();
+    for (const { any, fresh } of this.#round) {
+      for (const set of [any, fresh]) {
+        for (const waiter of set) {
+          const place = places.get(waiter.origin) ?? new Map<string, W[]>();
+          places.set(waiter.origin, place);
+          const waiters = place.get(waiter.principal) ?? [];
+          place.set(waiter.principal, waiters);
+          waiters.push(waiter);
+        }
+      }
     }
-    if (longest === undefined) return undefined;
-    const { any, fresh } = longest;
-    if (any.last === undefined || fresh.last === undefined) return any.last ?? fresh.last;
-    return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
+    const own = places.get(origin);
+    const place = largest(places.values(), waitersOf, own === undefined ? 0 : waitersOf(own));
+    const waiters =
+      place === undefined
+        ? largest(own?.values() ?? [], lengthOf, own?.get(principal)?.length ?? 0)
+        : largest(place.values(), lengthOf, -1);
+    return waiters?.reduce((one, other) => (one.arrival > other.arrival ? one : other));
   }
 
   /**
@@ -315,6 +325,29 @@ function setOf<W extends Queued & Placed<W>>(line: Line<W>, waiter: W): OrderedS
 
 function sizeOf<W extends Queued & Placed<W>>({ any, fresh }: Line<W>): number {
   return any.size + fresh.size;
+}
+
+function waitersOf(place: ReadonlyMap<string, readonly unknown[]>): number {
+  let sum = 0;
+  for (const { length } of place.values()) sum += length;
+  return sum;
+}
+
+function lengthOf({ length }: readonly unknown[]): number {
+  return length;
+}
+
+/** The first of the largest ones, if it has at least two more than `own`. */
+function largest<T>(all: Iterable<T>, countOf: (one: T) => number, own: number): T | undefined {
+  let found: T | undefined;
+  let most = own + 1;
+  for (const one of all) {
+    const size = countOf(one);
+    if (size <= most) continue;
+    most = size;
+    found = one;
+  }
+  return found;
 }
 
 function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {

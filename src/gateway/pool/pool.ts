@@ -202,7 +202,7 @@ export class Pool implements DialsOwner, WaiterOwner {
   #wait(asked: LeaseOptions): Promise<Upstream> {
     const { abortable, principal } = asked;
     if (abortable.isAborted) return Promise.reject(abortable.reason);
-    const refusal = this.#refusal(principal);
+    const refusal = this.#refusal(asked);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#arrivals += 1;
     const { limits } = this.#options;
@@ -215,11 +215,11 @@ export class Pool implements DialsOwner, WaiterOwner {
     return waiter.upstream;
   }
 
-  #refusal(principal: string): LeaseRefusal | UpstreamFault | undefined {
+  #refusal(asked: LeaseOptions): LeaseRefusal | UpstreamFault | undefined {
     if (this.#mode !== 'serving')
       return new LeaseRefusal(this.#mode === 'drained' ? 'backend-drained' : 'draining');
     if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
-    return this.#queue.size < this.#options.limits.queue ? undefined : makeRoom(this.#queue, principal);
+    return this.#queue.size < this.#options.limits.queue ? undefined : makeRoom(this.#queue, asked);
   }
 
   #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {

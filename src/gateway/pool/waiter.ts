@@ -23,11 +23,14 @@ export interface WaitingRoom {
 const tellAfterMs = 5_000;
 
 /**
- * Makes room in a full queue: the last waiter of the principal with most waiters is refused, since one principal could otherwise
- * shut out all others. Returns a refusal if no principal has more waiters than the newcomer's.
+ * Makes room in a full queue: a waiter of the place or the principal with most waiters is refused, since one principal, or many
+ * accounts of one address, could otherwise shut out all others. Returns a refusal if none has more waiters than the newcomer's.
  */
-export function makeRoom(queue: FairQueue<Waiter>, principal: string): LeaseRefusal | undefined {
-  const last = queue.lastOfMost(principal);
+export function makeRoom(
+  queue: FairQueue<Waiter>,
+  newcomer: Pick<LeaseOptions, 'principal' | 'origin'>,
+): LeaseRefusal | undefined {
+  const last = queue.lastOfMost(newcomer);
   if (last === undefined) return new LeaseRefusal('queue-full');
   queue.delete(last);
   last.reject(new LeaseRefusal('queue-full'));

@@ -21,13 +21,14 @@ function open(weights: Readonly<Record<string, number>> = {}) {
   const queue = new FairQueue<Named>();
   let arrival = 0;
   const sent = new Map<string, number>();
-  const add = (principal: string, isFresh = false) => {
+  const add = (principal: string, isFresh = false, origin = principal) => {
     arrival += 1;
     const count = (sent.get(principal) ?? 0) + 1;
     sent.set(principal, count);
     const waiter: Named = {
       place: undefined,
       principal,
+      origin,
       weight: weights[principal] ?? 1,
       isFresh,
       arrival,
@@ -137,13 +138,31 @@ void test('who makes room is the last of the principal that has most, and only f
   const { queue, add } = open();
   for (const principal of 'aaabb') add(principal);
   const last = add('a', true);
-  assert.equal(queue.lastOfMost('c'), last);
-  assert.equal(queue.lastOfMost('b'), last);
-  assert.equal(queue.lastOfMost('a'), undefined);
+  assert.equal(queue.lastOfMost({ principal: 'c', origin: 'c' }), last);
+  assert.equal(queue.lastOfMost({ principal: 'b', origin: 'b' }), last);
+  assert.equal(queue.lastOfMost({ principal: 'a', origin: 'a' }), undefined);
   queue.delete(last);
-  assert.equal(queue.lastOfMost('b'), undefined, 'three and two: the next one would only change places');
-  assert.equal(queue.lastOfMost('c')?.name, 'a3');
+  assert.equal(
+    queue.lastOfMost({ principal: 'b', origin: 'b' }),
+    undefined,
+    'three and two: the next one would only change places',
+  );
+  assert.equal(queue.lastOfMost({ principal: 'c', origin: 'c' })?.name, 'a3');
   assert.equal(queue.size, 5, 'nobody was taken out');
+});
+
+void test('who makes room is of the place with most waiters, though each of its principals has few', () => {
+  const { queue, add } = open();
+  for (const principal of 'abcd') add(principal, false, 'crowd');
+  add('d', false, 'crowd');
+  for (const principal of 'xxxx') add(principal, true, 'desk');
+  const of = (principal: string, origin: string): string | undefined =>
+    queue.lastOfMost({ principal, origin })?.name;
+  assert.equal(of('new', 'home'), 'd2', 'of the place its principal with most');
+  assert.equal(of('x', 'desk'), undefined, 'five and four: the next one would only change places');
+  assert.equal(of('y', 'desk'), 'x4', 'of its own place the principal with most');
+  assert.equal(of('e', 'crowd'), 'd2', 'the same place');
+  assert.equal(of('a', 'crowd'), undefined, 'two and one');
 });
 
 void test('whether a principal has many is asked for each kind, of those who were promised nothing, and few are told', () => {

@@ -3,6 +3,7 @@
 // commands that take all places, or get none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { settle } from '../../kit/fake-clock.js';
@@ -163,6 +164,26 @@ void test('a queue that is full of one principal shuts out no other', async () =
   story.pool.drain();
   await running.finish();
   await settle();
+  assert.equal(story.clock.timers, 0);
+});
+
+// bounds.queueWaiters
+void test('a queue that is full of accounts of one place, each with one command, shuts out no other place', async () => {
+  const queue = bounds.queueWaiters;
+  const story = openPool({ connections: 4, queue, queueTimeoutMs: 600_000 });
+  const crowd = (at: number): Asked => ({ principal: `hog${at}@jobs`, origin: '192.0.2.1' });
+  const running = Array.from({ length: 4 }, (_, at) => story.lease(crowd(at)));
+  await settle();
+  const waiting = Array.from({ length: queue }, (_, at) => story.lease(crowd(4 + at)));
+  await settle();
+  const victim = await story.leased({ principal: 'victim@support', origin: '192.0.2.2' });
+  assert.equal(victim.outcome, 'waiting');
+  assert.equal(waiting.filter(({ outcome }) => outcome !== 'waiting').length, 1);
+  const surplus = await story.leased(crowd(queue + 4));
+  assert.ok(surplus.outcome instanceof LeaseRefusal && surplus.outcome.why === 'queue-full');
+  assert.equal(story.pool.snapshot().waiters, queue);
+  story.pool.drain();
+  for (const each of running) await each.finish();
   assert.equal(story.clock.timers, 0);
 });
 
