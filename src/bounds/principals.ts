@@ -310,7 +310,7 @@ export const ofPrincipals = {
   },
   sharePatienceMaxMs: {
     value: '10s',
-    thing: 'wait after which no speed of such a transfer is enough',
+    thing: 'wait after which no speed of such a transfer is enough, and a read without a reply ends',
     holds: 'upstreams',
     scope: 'one principal that waits',
     at: 'gateway/pool/fair-share',

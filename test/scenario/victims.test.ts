@@ -102,7 +102,41 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     });
   }
 
-  void test('a backend that thinks is not its client: nobody is ended', { timeout: 300_000 }, async (t) => {
+  void test('a silent backend: reads above their share end for another principal, one for each that waits', {
+    timeout: 300_000,
+  }, async (t) => {
+    const gate = createGate();
+    const gateway = await open({
+      backend: {
+        script: async ({ fields }, connection) => {
+          // A search that finds nothing for a long time.
+          if (fields[0] === 'fetch') await gate.opened;
+          await connection.status('+');
+        },
+      },
+    });
+    const hogging = { path: gateway.daemon.path('hogs.sock'), minor: 2, timeoutMs: 60_000 };
+    const silent = await Promise.all(
+      Array.from({ length: hogs }, async () => {
+        const one = await openRawClient(hogging);
+        t.after(() => one.close());
+        one.sendCommand({ user: 'alice@example.org', fields: ['fetch', 'text', 'body', 'x'] });
+        return one;
+      }),
+    );
+    await gateway.backend.waitFor(({ commands }) => commands.length === hogs, 'all of them', 60_000);
+    assert.equal((await askAsVictim(t, gateway)).status, '+');
+    gate.open();
+    const replies = await Promise.all(silent.map((one) => one.readReply()));
+    assert.deepEqual(replies.map(({ status }) => status).toSorted(), ['+', '+', '+', '-TEMPFAIL']);
+    await gateway.daemon.stop();
+    const [end, ...more] = auditRecords(gateway.daemon).filter(
+      (record) => record['event'] === 'completion' && record['outcome'] !== 'ok',
+    );
+    assert.deepEqual([end?.['outcome'], end?.['error'], more.length], ['aborted', 'over-share', 0]);
+  });
+
+  void test('a silent backend, within its share: nobody is ended', { timeout: 300_000 }, async (t) => {
     const gate = createGate();
     const gateway = await open({
       more: 'limits: { queue_timeout: 16s, drain: 100ms }',
@@ -115,12 +149,8 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
       },
     });
     const thinking = await Promise.all(
-      Array.from({ length: hogs }, async () => {
-        const one = await openRawClient({
-          path: gateway.daemon.path('hogs.sock'),
-          minor: 2,
-          timeoutMs: 60_000,
-        });
+      ['hogs.sock', 'hogs.sock', 'victims.sock', 'victims.sock'].map(async (socket) => {
+        const one = await openRawClient({ path: gateway.daemon.path(socket), minor: 2, timeoutMs: 60_000 });
         t.after(() => one.close());
         one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
         return one;

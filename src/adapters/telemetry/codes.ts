@@ -146,7 +146,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'mend the client, or raise `connections`',
   ],
   'over-share': [
-    'above its share while others waited 5 s or longer: the reply is incomplete, or nothing of the text was stored',
+    'above its share while others waited 5 s or longer: the reply is incomplete or absent, or nothing of the text was stored',
     'repeat it later, or raise `connections`',
   ],
   'input-cut': ['the text ended before its final dot; nothing was done'],

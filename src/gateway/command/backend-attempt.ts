@@ -310,14 +310,18 @@ async function countMatches(
   let cells: number | undefined;
   let head = '';
   let isSent = false;
+  let isOverShare = false;
   try {
     await appendFirst(journal, admission, context.strict.has('read'));
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
     isSent = true;
-    ({ status, cells, head } = await askSearch(context, upstream, search.line));
+    const answer = await askSearch(context, upstream, search.line);
+    if (answer === 'over-share') isOverShare = true;
+    else ({ status, cells, head } = answer);
   } finally {
     const { session: name, listener, principal } = session.names;
-    const failed = isSent && status === undefined ? 'unknown' : 'failed';
+    const unanswered = isOverShare ? 'aborted' : 'unknown';
+    const failed = isSent && status === undefined ? unanswered : 'failed';
     const completion = {
       ...twin,
       time: clock.wallMs(),
@@ -326,6 +330,7 @@ async function countMatches(
       listener,
       principal,
       outcome: status?.kind === 'ok' ? 'ok' : failed,
+      error: isOverShare ? 'over-share' : undefined,
       sent: isSent,
       cells,
       status: status?.raw.toString('latin1'),
@@ -334,6 +339,8 @@ async function countMatches(
     } as const;
     appendQuietly(journal, observe, completion);
   }
+  if (status === undefined || cells === undefined)
+    return { end: { value: { kind: 'over-share', isSent: false }, closeFor: 'aborted' } };
   if (status.kind !== 'ok') {
     const reason = `the search before the command failed (${status.code})`;
     return { end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
@@ -370,14 +377,29 @@ function answerAfterSearch(): WireFault {
 /** The start of a reply to a search that is kept: longer than a user's name, a GUID and a UID. */
 const headBytesMax = bounds.searchHeadBytes;
 
-/** Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a read may. */
+/**
+ * Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a
+ * read may, and when it is ended for others: `over-share`.
+ */
 async function askSearch(
   { clock, limits }: DispatchedCommand['context'],
   upstream: Upstream,
   line: Buffer,
-): Promise<{ readonly status: Status; readonly cells: number; readonly head: string }> {
+): Promise<{ readonly status: Status; readonly cells: number; readonly head: string } | 'over-share'> {
   let cells = 0;
   let head = '';
+  let movedBytes = 0;
+  let isGivenUp = false;
+  upstream.pace.transfer = {
+    startMs: clock.now(),
+    get movedBytes() {
+      return movedBytes;
+    },
+    giveUp() {
+      isGivenUp = true;
+      upstream.close('aborted', true);
+    },
+  };
   const timer = clock.setTimer(limits.deadlineMs.read, () => upstream.close('reply-timeout', true));
   try {
     upstream.write([line])?.catch(() => undefined);
@@ -390,13 +412,18 @@ async function askSearch(
         if (status !== undefined) continue;
         if (event.kind !== 'body') ({ status } = event);
         else {
+          movedBytes += event.bytes.length;
           cells += countCells(event.bytes);
           head += event.bytes.toString('latin1', 0, headBytesMax - head.length);
         }
       }
       if (status !== undefined) return { status, cells, head };
     }
+  } catch (fault) {
+    if (isGivenUp) return 'over-share';
+    throw fault;
   } finally {
+    upstream.pace.transfer = undefined;
     timer.cancel();
   }
 }

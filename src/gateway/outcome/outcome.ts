@@ -120,7 +120,8 @@ export type Ending =
   /** Others waited for the backend, and it read less than it must then. */
   | { readonly kind: 'client-slow' }
   /** Others had waited long for the backend, and its principal held more upstreams than its share. */
-  | { readonly kind: 'over-share' }
+  /** `isSent` false: it was the search before the command. */
+  | { readonly kind: 'over-share'; readonly isSent?: false }
   /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }
   /** The backend did not wait for the end of the text: it said something, or broke off. */
@@ -278,8 +279,9 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       return told('TEMPFAIL', 'aborted', 'client-slow', text);
     }
     case 'over-share': {
-      const text =
-        'the reply was ended because others waited for the backend and this client held more than its share';
+      const what = ending.isSent === false ? 'the search before the command' : 'the reply';
+      const done = ending.isSent === false ? ': not done' : '';
+      const text = `${what} was ended because others waited for the backend and this client held more than its share${done}`;
       return told('TEMPFAIL', 'aborted', 'over-share', text);
     }
     case 'input-ended':

@@ -2,7 +2,7 @@
 // Several accounts of one place (a UNIX user, an address: `origin`) count as one against other places: the upstreams are shared out
 // evenly among the places that hold or wait, and what a place holds evenly among its principals. The rules: a lease ends only where its
 // place, or for a waiter of the same place its principal, holds more than its share; one lease for each waiting principal at
-// most; a reply of which nothing moves and whose client is not waited for is the backend's time, and never ends.
+// most; a reply of which nothing comes is the backend's time, so no rate applies to it, and it ends only where no speed is enough.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ClientPace } from './lease.js';
@@ -100,7 +100,7 @@ function choose<H extends Holding, C extends Claim>(
   return (others.length > 0 ? others : transfers)
     .filter(({ pace }) => {
       if (pace.transfer === undefined || nowMs - pace.transfer.startMs < transferMinMs) return false;
-      return pace.isMoving && (pace.speed < demanded || demanded === Number.POSITIVE_INFINITY);
+      return demanded === Number.POSITIVE_INFINITY || (pace.isMoving && pace.speed < demanded);
     })
     .toSorted((one, other) => byWorth(shares, one, other))[0];
 }

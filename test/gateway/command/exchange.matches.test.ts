@@ -2,6 +2,7 @@
 // search is never the answer of the command.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Abortable } from '../../../src/concurrency/abortable.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -76,6 +77,36 @@ void test('after a reload while its mails are counted the stricter one counts', 
     Object.assign(engine.context, { exchanges: () => exchanges, policy: () => policy });
   });
   assert.deepEqual([sent, completion?.outcome, completion?.sent], [0, 'denied', false]);
+});
+
+void test('a search that keeps others from the only upstream ends for them: the command is not sent', async () => {
+  const engine = openMemoryEngine({ settings: settings.replace('connections: 2', 'connections: 1') });
+  engine.setAnswer((line) => (line.includes('search') ? undefined : good));
+  const client = await engine.client(1);
+  await client.line(expunge);
+  assert.equal(engine.commands.length, 1);
+  const other = engine.pool.withLease({
+    principal: 'victim@jobs',
+    origin: 'victim',
+    weight: 1,
+    isFresh: false,
+    abortable: new Abortable(),
+    use: () => Promise.resolve({ value: 'served', closeFor: undefined }),
+  });
+  await engine.clock.advance(9_900);
+  assert.ok(!client.said().includes('-TEMPFAIL'), 'the backend has 10 s');
+  await engine.clock.advance(700);
+  assert.ok(client.said().endsWith('-TEMPFAIL\n'));
+  assert.equal(await other, 'served');
+  const ends = engine.records.map(({ record }) => record).filter(({ event }) => event === 'completion');
+  assert.deepEqual(
+    ends.map(({ command, outcome, error, sent }) => [command, outcome, error, sent]),
+    [
+      ['search', 'aborted', 'over-share', true],
+      ['expunge', 'aborted', 'over-share', false],
+    ],
+  );
+  assert.equal(engine.commands.length, 1);
 });
 
 void test('the admission has the time of its own record, not of the line, so that times in the journal go on', async () => {

@@ -149,6 +149,14 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
     ['client slow', { kind: 'client-slow' }, 'TEMPFAIL', 'aborted', 'client-slow', true],
     ['over share', { kind: 'over-share' }, 'TEMPFAIL', 'aborted', 'over-share', true],
+    [
+      'its search over share',
+      { kind: 'over-share', isSent: false },
+      'TEMPFAIL',
+      'aborted',
+      'over-share',
+      true,
+    ],
   ];
 
 for (const [name, ending, code, outcome, error, isTold] of table) {
@@ -191,9 +199,11 @@ void test('a sentence that permits another attempt is of a command of which noth
     const said = readTryAgain(`dovegate: ${text}, id ${id}`);
     assert.deepEqual(readTryAgain(text), said, name);
     // `aborted`: the client did something while it ran.
-    const isCut = ending.kind === 'client-slow' || ending.kind === 'over-share';
+    const isCut =
+      ending.kind === 'client-slow' || (ending.kind === 'over-share' && ending.isSent === undefined);
     const isOpen = outcome === 'unknown' || outcome === 'timeout' || isCut;
     if (isOpen) assert.ok(saysMayHaveRun(`dovegate: ${text}, id ${id}`), name);
+    else if (ending.kind === 'over-share') assert.ok(!saysMayHaveRun(text), name);
     if (said === undefined) continue;
     assert.ok(!saysMayHaveRun(text), name);
     permitted.push(name);

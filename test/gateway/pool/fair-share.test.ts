@@ -14,6 +14,8 @@ import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.j
 const minRateBytes = 65_536;
 const wide = { queue: 500, queueTimeoutMs: 600_000, minRateBytes };
 
+type Rate = number | 'fast' | 'thinks';
+
 interface Mover {
   readonly leasing: Leasing;
   readonly given: SlowClient[];
@@ -23,7 +25,7 @@ interface Mover {
  * From now on bytes of this lease move. `fast`: its client is never waited for; `thinks`: nothing moves, and its client is not waited
  * for either.
  */
-function move(story: PooledStory, leasing: Leasing, rate: number | 'fast' | 'thinks'): Mover {
+function move(story: PooledStory, leasing: Leasing, rate: Rate): Mover {
   const given: SlowClient[] = [];
   const { clock } = story;
   const { upstream } = leasing;
@@ -47,7 +49,7 @@ function move(story: PooledStory, leasing: Leasing, rate: number | 'fast' | 'thi
 }
 
 /** Leases for `asked`, all of which move; every one that ends comes again. */
-async function hold(story: PooledStory, asked: readonly Asked[], rate: (at: number) => number | 'fast') {
+async function hold(story: PooledStory, asked: readonly Asked[], rate: (at: number) => Rate) {
   const movers: Mover[] = [];
   const waiting = new Set<{ readonly leasing: Leasing; readonly at: number }>();
   for (const [at, one] of asked.entries()) waiting.add({ leasing: story.lease(one), at });
@@ -83,12 +85,13 @@ async function hold(story: PooledStory, asked: readonly Asked[], rate: (at: numb
   };
 }
 
-const speeds: readonly (readonly [string, (at: number) => number | 'fast'])[] = [
+const speeds: readonly (readonly [string, (at: number) => Rate])[] = [
   ['90 KB/s', () => 90_000],
   ['100 KB/s', () => 100_000],
   ['1 MB/s', () => 1_000_000],
   ['10 MB/s', () => 10_000_000],
   ['1 GB/s, held up by their backend only', () => 'fast'],
+  ['nothing, since their backend is silent', () => 'thinks'],
   ['a mixture', (at) => [90_000, 1_000_000, 10_000_000, 'fast' as const][at % 4] ?? 0],
 ];
 const ownAddress = (count: number): readonly Asked[] =>
@@ -241,13 +244,43 @@ void test('the reason says whether it was slower than min_rate', async () => {
   }
 });
 
-void test('a reply of which nothing comes, and what must not be ended, are left alone', async () => {
-  const story = openPool({ ...wide, connections: 2 });
-  const thinking = move(story, await story.leased({ principal: 'hog@jobs' }), 'thinks');
-  const change = await story.leased({ principal: 'hog@jobs' });
+void test('of a reply of which nothing comes no rate is demanded; after 10 s one ends, and what may change something never does', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const hog = { principal: 'hog@jobs' };
+  const silent = [1, 2, 3].map(() => story.lease(hog));
+  await settle();
+  const movers = silent.map((leasing) => move(story, leasing, 'thinks'));
+  const change = await story.leased(hog);
   const victim = story.lease({ principal: 'victim@support' });
-  assert.deepEqual(await endedAfter(story, 120_000, [thinking]), [false]);
-  assert.deepEqual([change.outcome, victim.outcome], ['leased', 'waiting']);
+  assert.deepEqual(await endedAfter(story, 9_900, movers), [false, false, false]);
+  assert.equal((await endedAfter(story, 600, movers)).filter(Boolean).length, 1);
+  assert.deepEqual([victim.outcome, change.outcome], ['leased', 'leased']);
+  await victim.finish();
+  await endedAfter(story, 120_000, movers);
+  assert.equal(movers.flatMap(({ given }) => given).join(), 'over-share', 'no more than is needed');
+  story.pool.drain();
+});
+
+void test('changes on all upstreams are left alone, however long others wait', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const changes = [1, 2].map(() => story.lease({ principal: 'hog@jobs' }));
+  await settle();
+  const victim = story.lease({ principal: 'victim@support' });
+  await story.clock.advance(120_000);
+  assert.deepEqual(
+    [...changes, victim].map(({ outcome }) => outcome),
+    ['leased', 'leased', 'waiting'],
+  );
+  story.pool.drain();
+});
+
+void test('within its share a principal keeps replies of which nothing comes', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const movers: Mover[] = [];
+  for (const principal of ['a@x', 'b@x'])
+    movers.push(move(story, await story.leased({ principal }), 'thinks'));
+  for (const principal of ['a@x', 'b@x']) story.lease({ principal });
+  assert.deepEqual(await endedAfter(story, 120_000, movers), [false, false]);
   story.pool.drain();
 });
 
