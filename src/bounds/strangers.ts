@@ -94,6 +94,22 @@ export const ofStrangers = {
     at: 'adapters/net/transport',
     test: 'adapters/net/transport',
   },
+  readAheadPieces: {
+    value: 64,
+    thing: 'pieces of such bytes: one that holds a single byte takes some hundred',
+    holds: 'memory',
+    scope: 'one connection',
+    at: 'adapters/net/transport',
+    test: 'adapters/net/transport',
+  },
+  strangerPieces: {
+    value: 16,
+    thing: 'pieces that an unauthenticated client sends before it waits after all others',
+    holds: 'turn ms',
+    scope: 'one session',
+    at: 'gateway/session/greet-peer',
+    test: 'gateway/session/greet-peer',
+  },
   lingerMs: {
     value: '5s',
     thing: 'time for a closed connection to take its last bytes',

@@ -18,6 +18,8 @@ import { createGroupWriter, type GroupWriter } from './write-group.js';
 
 /** How much is read from the socket while nobody asks for it. */
 const readAheadBytesMax = bounds.readAheadBytes;
+/** Of a peer that sends byte by byte each piece takes a hundred times its length: what comes after these waits in the kernel, in one piece. */
+const readAheadPiecesMax = bounds.readAheadPieces;
 /** How long a closed transport may take to deliver what was written before. */
 const lingerMs = bounds.lingerMs;
 
@@ -65,7 +67,7 @@ class SocketTransport implements Transport {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#heldBytes -= chunk.length;
-      if (this.#heldBytes < readAheadBytesMax && !this.#hasEnded) this.#flow();
+      if (!this.#isFull && !this.#hasEnded) this.#flow();
       return Promise.resolve(chunk);
     }
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
@@ -269,6 +271,10 @@ class SocketTransport implements Transport {
     run?.();
   }
 
+  get #isFull(): boolean {
+    return this.#heldBytes >= readAheadBytesMax || this.#chunks.length >= readAheadPiecesMax;
+  }
+
   /** False: read no more. */
   #push(chunk: Buffer | null): boolean {
     if (chunk === null) return Readable.prototype.push.call(this.#socket, null);
@@ -294,7 +300,7 @@ class SocketTransport implements Transport {
     }
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
-    if (this.#heldBytes < readAheadBytesMax) return;
+    if (!this.#isFull) return;
     this.#isPaused = true;
     this.#socket.pause();
     this.#poll();

@@ -348,6 +348,8 @@ const perTurn = 4;
  * (libuv 1.46), so whoever connects last would wait for as many turns as connected before, each as long as what is served in it.
  */
 const arrivalPauseMs = 20;
+/** Higher than that of any network: {@link UnauthenticatedTurns.take} with `isLast`. */
+const lastRank = Number.MAX_VALUE;
 
 /**
  * Turns for what costs much before a login: a TLS handshake costs a processor a millisecond or more, and a thousand of them at once would
@@ -383,13 +385,14 @@ export class UnauthenticatedTurns {
 
   /**
    * Resolves when it is the turn of a peer from there. After `signal` it takes no turn and resolves at once: connections that are
-   * closed as fast as they come must not stand before those that are open.
+   * closed as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no stranger is
+   * paused for it.
    */
-  take(network: string, signal?: AbortSignal): Promise<void> {
+  take(network: string, signal?: AbortSignal, isLast = false): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted === true) return resolve();
-      this.#isArriving = true;
-      const rank = this.#rankOf(network);
+      if (!isLast) this.#isArriving = true;
+      const rank = isLast ? lastRank : this.#rankOf(network);
       const networks = this.#waiting.get(rank) ?? new Map<string, OrderedSet<Waiting>>();
       this.#waiting.set(rank, networks);
       const theirs = networks.get(network) ?? new OrderedSet<Waiting>();

@@ -136,9 +136,12 @@ export class Logins {
     );
   }
 
-  /** Resolves when it is the turn of an unauthenticated peer from there to have something costly done, or when `signal` is aborted. */
-  turnOf(address: string | undefined, signal?: AbortSignal): Promise<void> {
-    return this.#guard.turns.take(placeOf(address), signal);
+  /**
+   * Resolves when it is the turn of an unauthenticated peer from there to have something costly done, or when `signal` is aborted.
+   * `isLast`: after all others.
+   */
+  turnOf(address: string | undefined, signal?: AbortSignal, isLast = false): Promise<void> {
+    return this.#guard.turns.take(placeOf(address), signal, isLast);
   }
 
   /** Whether a login from this network succeeded within the last hour. */

@@ -107,6 +107,8 @@ export interface Greeting {
 export const ourMinor = 3;
 /** Before login: VERSION, STARTTLS, or a name and a password. */
 const unauthenticatedLineBytesMax = bounds.strangerLineBytes;
+/** A login needs some five: a peer that sends more pieces, as one that sends byte by byte, must not delay others. */
+export const strangerPiecesMax = bounds.strangerPieces;
 /** Logged part of a name that is not verified. */
 const shownNameMax = bounds.shownNameChars;
 
@@ -149,8 +151,8 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   });
   let login = certified?.login;
   let hasTried = false;
-  for (;;) {
-    const chunk = preauthenticated ? await transport.read() : await readInTurn(greeting);
+  for (let pieces = 1; ; pieces += 1) {
+    const chunk = preauthenticated ? await transport.read() : await readInTurn(greeting, pieces);
     const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
     for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
       switch (step.do) {
@@ -195,11 +197,19 @@ export async function acceptImplicitTls(
   return owner.kind === 'several' ? 'login-failed' : ofAccount(owner);
 }
 
-/** The next bytes of an unauthenticated peer, in the turn of its network. */
-export async function readInTurn({ transport, access, peer, waiting }: Greeting): Promise<Buffer | null> {
-  const chunk = await transport.read();
-  if (chunk !== null) await access.logins?.turnOf(peer.address, waiting.signal);
+/** The next bytes of an unauthenticated peer, in the turn of its network. `pieces`: the how many-th they are. */
+export async function readInTurn(greeting: Greeting, pieces = 1): Promise<Buffer | null> {
+  const chunk = await greeting.transport.read();
+  if (chunk !== null) await strangerTurn(greeting, pieces);
   return chunk;
+}
+
+/** The turn for a piece of an unauthenticated peer: one that sends too many comes after all others. */
+export async function strangerTurn(
+  { access, peer, waiting }: Pick<Greeting, 'access' | 'peer' | 'waiting'>,
+  pieces: number,
+): Promise<void> {
+  await access.logins?.turnOf(peer.address, waiting.signal, pieces > strangerPiecesMax);
 }
 
 function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {

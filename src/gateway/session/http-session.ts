@@ -25,6 +25,8 @@ import {
   readInTurn,
   reportLogin,
   type SessionContext,
+  strangerPiecesMax,
+  strangerTurn,
 } from './greet-peer.js';
 import { HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
@@ -123,7 +125,14 @@ export async function serveRequests(
       first = chunk;
       client.isInTurn = true;
     }
-    const requests = context.readHttp(transport, first, (run) => host.work(run));
+    let pieces = 1;
+    const requests = context.readHttp(transport, first, async (run) => {
+      if (host.standing !== 'known') {
+        pieces += 1;
+        if (pieces > strangerPiecesMax) await strangerTurn(greeting, pieces);
+      }
+      await host.work(run);
+    });
     for (;;) {
       const request = await requests.next();
       timer.cancel();

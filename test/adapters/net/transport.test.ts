@@ -6,6 +6,7 @@ import { readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import { wrapAccepted } from '../../../src/adapters/net/listen.js';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault, type TransportFaultCode, UpstreamFault } from '../../../src/ports/faults.js';
 import { type Transport, wholeBytesMax } from '../../../src/ports/transport.js';
 import { makeAuthority } from '../../kit/certificates.js';
@@ -110,6 +111,32 @@ over(
     transport.close('peer-ended');
   },
 );
+
+// bounds.readAheadPieces
+over('bytes that come one by one are held in few pieces, and nothing is lost', async (t, kind) => {
+  const { transport, far } = await openPair(t, kind);
+  const count = 4 * bounds.readAheadPieces;
+  // Each is read before the next one is sent, until no more are read.
+  for (let sent = 1; sent <= count; sent += 1) {
+    await new Promise<void>((resolve) => {
+      far.socket.write('x', () => resolve());
+    });
+    for (let turns = 0; turns < 20 && transport.heldBytes < sent; turns += 1) await nextTurn();
+  }
+  assert.equal(transport.heldBytes, bounds.readAheadPieces);
+  far.socket.end();
+  let pieces = 0;
+  let bytes = 0;
+  for (;;) {
+    const piece = await transport.read();
+    if (piece === null) break;
+    pieces += 1;
+    bytes += piece.length;
+  }
+  assert.equal(bytes, count);
+  assert.ok(pieces <= bounds.readAheadPieces + 2, `${pieces} pieces`);
+  transport.close('peer-ended');
+});
 
 over('a write waits while the peer does not read, and goes on when it does', async (t, kind) => {
   const { transport, far } = await openPair(t, kind);

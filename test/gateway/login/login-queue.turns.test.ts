@@ -21,8 +21,11 @@ function open(ranks: Readonly<Record<string, number>> = {}) {
     turns,
     clock,
     served,
-    come: (network: string, count = 1, signal?: AbortSignal): void => {
-      for (let n = 0; n < count; n += 1) void turns.take(network, signal).then(() => served.push(network));
+    come: (network: string, count = 1, signal?: AbortSignal, isLast = false): void => {
+      for (let n = 0; n < count; n += 1)
+        void turns
+          .take(network, signal, isLast)
+          .then(() => served.push(isLast ? `${network} (last)` : network));
     },
     turn: async (): Promise<void> => {
       ends.shift()?.();
@@ -88,6 +91,22 @@ void test('who failed less comes before, whoever came first', async () => {
   assert.deepEqual(served, ['proven', 'proven', 'fresh', 'clumsy']);
   await turn();
   assert.deepEqual(served.slice(4), ['guesser', 'guesser', 'guesser', 'guesser']);
+});
+
+void test('peers that took many turns already come after all others, also of their own network, and delay no stranger', async () => {
+  const { come, turn, served, clock } = open({ proven: -1, guesser: 7 });
+  come('proven', 50, undefined, true);
+  come('guesser');
+  come('proven');
+  await turn();
+  assert.deepEqual(served, ['proven', 'guesser', 'proven (last)', 'proven (last)']);
+  clock.nowMs += 1;
+  come('stranger', 4);
+  await turn();
+  // Such peers keep coming, but nobody else does: there is no need to wait.
+  come('proven', 1, undefined, true);
+  await turn();
+  assert.deepEqual(served.slice(4), ['stranger', 'stranger', 'stranger', 'stranger']);
 });
 
 void test('while more keep coming, only those with a success are served at once, the others every 20 ms', async () => {

@@ -12,7 +12,12 @@ import type { ListenerAccess } from '../../../src/gateway/session/greet-peer.js'
 import type { TlsOffer, TlsPeer } from '../../../src/ports/transport.js';
 import { createFakeClock, settle as settleOnce } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { type MemoryEngine, type MemoryEngineOptions, openMemoryEngine } from '../../kit/memory-engine.js';
+import {
+  type MemoryEngine,
+  type MemoryEngineOptions,
+  memorySettings,
+  openMemoryEngine,
+} from '../../kit/memory-engine.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
@@ -462,4 +467,20 @@ void test('of a name that nobody proved only the beginning is told', async () =>
   const told = engine.events.flatMap((event) => (event.kind === 'login' ? [event.account] : []));
   assert.deepEqual(told, ['m'.repeat(bounds.shownNameChars)]);
   await assertEnds(engine);
+});
+
+// bounds.strangerPieces
+void test('peers of one address that send byte by byte come after one that does not', async () => {
+  const engine = open({}, { settings: memorySettings.replace('sessions: 3', 'sessions: 100') });
+  const drips = await Promise.all(Array.from({ length: 40 }, () => accept(engine)));
+  for (let piece = 0; piece < bounds.strangerPieces; piece += 1) {
+    for (const { peer } of drips) peer.send('x');
+    for (let turns = 0; turns < drips.length; turns += 1) await settleOnce();
+  }
+  for (const { peer } of drips) peer.send('x');
+  const honest = await accept(engine);
+  honest.peer.send(version);
+  await settle();
+  assert.ok(honest.said().includes('\n'), 'it is answered before forty others have had a turn');
+  engine.service.cut();
 });

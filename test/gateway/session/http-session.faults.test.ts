@@ -331,3 +331,24 @@ async function repliesOfTwo(replies: readonly string[]): Promise<void> {
   const completions = engine.records.filter(({ record }) => record.event === 'completion');
   assert.equal(completions.length, 1);
 }
+
+// bounds.strangerPieces
+void test('heads of strangers that come byte by byte are read four in a turn at most', async () => {
+  const engine = openWithKeys();
+  const drips = Array.from({ length: 40 }, () => stranger(engine));
+  const head = 'GET / HTTP/1.1\r\nHost: gate\r\nX: ';
+  for (const byte of head.slice(0, bounds.strangerPieces)) {
+    for (const peer of drips) peer.send(byte);
+    await turns(drips.length);
+  }
+  for (const peer of drips) peer.send(`${head.slice(bounds.strangerPieces)}x\r\n\r\n`);
+  const answered = (): number => drips.filter((peer) => String(peer.received()) !== '').length;
+  let most = 0;
+  for (let before = 0, turn = 0; answered() < drips.length; turn += 1) {
+    assert.ok(turn < 1_000, `${answered()} answers`);
+    await settle();
+    most = Math.max(most, answered() - before);
+    before = answered();
+  }
+  assert.ok(most <= 8, `${most} in one turn`);
+});
