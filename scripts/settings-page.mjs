@@ -119,7 +119,7 @@ const meanings = {
     'file in memory that keeps records over a crash until they are on disk; `off`: all effects are strict',
   'audit.memory_size':
     'its size, 64KiB to 1GiB, raised where `limits.line` needs more: half of it is what a slow disk may leave unwritten',
-  'audit.segment': 'size at which a journal file is closed; at least 64KiB',
+  'audit.segment': 'size at which a journal file is closed; 64KiB to 512MiB',
   'audit.deadline': 'a slower write or sync has failed',
   'audit.keep': 'how long records are kept',
   'audit.keep_min': 'nothing younger is removed for its size',

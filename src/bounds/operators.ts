@@ -194,7 +194,7 @@ export const ofOperators = {
     thing: 'files of appended lines, and of torn lines (more: length and hash in the `start` record)',
     holds: 'disk',
     scope: 'one segment; they go with it',
-    at: 'adapters/journal/segments',
+    at: 'adapters/journal/aside',
     test: 'adapters/journal/segments.aside',
   },
   asideBytes: {
@@ -202,7 +202,7 @@ export const ofOperators = {
     thing: 'such a file of a part of a segment',
     holds: 'disk',
     scope: 'one file',
-    at: 'adapters/journal/run-end',
+    at: 'adapters/journal/aside',
     test: 'adapters/journal/run-end',
   },
   asideRings: {

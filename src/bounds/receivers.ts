@@ -502,11 +502,19 @@ export const ofReceivers = {
   },
   plainSegmentBytes: {
     value: '1GiB',
-    thing: 'text of a compressed segment that is made plain',
-    holds: 'memory',
-    scope: 'one start',
-    at: 'adapters/journal/run-end',
+    thing: 'a segment, plain or inflated; a longer one is not read',
+    holds: 'processor time',
+    scope: 'one file',
+    at: 'adapters/journal/aside',
     test: 'adapters/journal/run-end',
+  },
+  besideFileBytes: {
+    value: '16MiB',
+    thing: 'a file beside the segments, or in `state`; a longer one is not read',
+    holds: 'memory',
+    scope: 'one file',
+    at: 'adapters/journal/segments',
+    test: 'adapters/journal/aside',
   },
   runEndHashes: {
     value: 512,

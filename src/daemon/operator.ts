@@ -6,6 +6,7 @@ import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/ad
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/machine.js';
@@ -27,7 +28,7 @@ export class DrainedBackends {
   /** Throws for a file that cannot be read as such: nobody would know what was taken out. */
   constructor(stateDirectory: string) {
     this.#path = `${stateDirectory}/drained.json`;
-    const found: unknown = JSON.parse(readIfThere(this.#path) ?? '{}');
+    const found: unknown = JSON.parse(readIfThere(this.#path, bounds.besideFileBytes) ?? '{}');
     if (typeof found !== 'object' || found === null)
       throw new Error(`${this.#path}: is no list of drained backends`);
     for (const [backend, each] of Object.entries(found)) {

@@ -153,7 +153,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['koffi'],
   }),
   'adapters/journal': rule(
-    ['ports', 'concurrency', 'domain/audit', 'domain/trail', 'gateway/outcome', 'adapters/host/native'],
+    [
+      'ports',
+      'concurrency',
+      'domain/audit',
+      'domain/trail',
+      'gateway/outcome',
+      'adapters/host/native',
+      'adapters/host/regular-file',
+    ],
     {
       public: ['journal', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
@@ -194,7 +202,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(
-    ['ports', 'domain/audit', 'domain/fleet', 'gateway/outcome', 'adapters/journal', 'adapters/nats'],
+    [
+      'ports',
+      'domain/audit',
+      'domain/fleet',
+      'gateway/outcome',
+      'adapters/journal',
+      'adapters/nats',
+      'adapters/host/regular-file',
+    ],
     { public: ['shipping'], builtins: ['fs', 'path'] },
   ),
   'adapters/telemetry': rule(

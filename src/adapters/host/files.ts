@@ -30,6 +30,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
+import { readLinked } from './regular-file.js';
 
 /** How large a secret may be; a longer file is not what the setting meant. */
 const secretBytesMax = bounds.secretFileBytes;
@@ -108,7 +109,7 @@ export function ownerOf(path: string): number | undefined {
  * several that make it at once, one wins. Throws what the system says.
  */
 export function readOrMakeFile(path: string, text: () => string): string {
-  const known = readIfThere(path);
+  const known = readIfThere(path, secretBytesMax);
   if (known !== undefined) return known;
   const made = `${path}.${process.pid}.new`;
   rmSync(made, { force: true });
@@ -124,13 +125,13 @@ export function readOrMakeFile(path: string, text: () => string): string {
     unlinkSync(made);
   }
   syncFolder(dirname(path));
-  return readFileSync(path, 'utf8');
+  return readLinked(path, secretBytesMax).toString('utf8');
 }
 
-/** A text file, whole; undefined: there is none. Throws what else the system says. */
-export function readIfThere(path: string): string | undefined {
+/** A text file, whole; undefined: there is none. Throws what else the system says, and where it is no plain file, or a longer one. */
+export function readIfThere(path: string, bytesMax = Infinity): string | undefined {
   try {
-    return readFileSync(path, 'utf8');
+    return readLinked(path, bytesMax).toString('utf8');
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
     throw cause;

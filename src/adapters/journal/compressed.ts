@@ -1,9 +1,9 @@
 // Compressed segments: as a stream from their start, and from their end without inflating what is before.
 
-import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
-import { createGunzip, gunzipSync, constants as zlib } from 'node:zlib';
+import type { FileHandle } from 'node:fs/promises';
+import { createGunzip, type Gunzip, gunzipSync, constants as zlib } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
+import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js';
 
 /** A piece of a file. */
 export interface Piece {
@@ -14,6 +14,7 @@ export interface Piece {
 }
 
 const chunkBytes = 1 << 20;
+const inputBytes = 1 << 16;
 /** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
 export const keptBytesMax = bounds.readLineBytes;
 /** How a member of a gzip file begins: the journal makes one of each MiB. That a member contains it is no harm but for speed. */
@@ -38,10 +39,49 @@ export function inflateStart(bytes: Buffer): Buffer {
 
 /** The text of the file, or of what is before a place in it. */
 export async function* inflated(path: string, place = Infinity): AsyncGenerator<Buffer> {
-  const source = createReadStream(path, { end: place - 1 });
-  const gunzip = createGunzip({ chunkSize: chunkBytes });
-  source.on('error', (error) => gunzip.destroy(error));
-  yield* source.pipe(gunzip);
+  const file = await openRegularFile(path, bounds.plainSegmentBytes);
+  try {
+    yield* inflate(file, path, place, chunkBytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** The text of an open file, or of what is before a place in it. Throws an `EFBIG` error where it has more than a segment can have. */
+export async function* inflate(
+  file: FileHandle,
+  name: string,
+  place: number,
+  chunkSize: number,
+): AsyncGenerator<Buffer, undefined> {
+  const gunzip = createGunzip({ chunkSize });
+  // Not a stream over the file: that would close it.
+  feed(file, place, gunzip).catch((error: unknown) =>
+    gunzip.destroy(error instanceof Error ? error : undefined),
+  );
+  let bytes = 0;
+  // The decoder is destroyed where the reader stops.
+  for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bounds.plainSegmentBytes) throw tooLarge(`the text of ${name}`, bounds.plainSegmentBytes);
+    yield chunk;
+  }
+  return undefined;
+}
+
+async function feed(file: FileHandle, place: number, gunzip: Gunzip): Promise<void> {
+  for (let at = 0; !gunzip.destroyed; ) {
+    const wanted = Math.min(inputBytes, place - at);
+    const { buffer, bytesRead } =
+      wanted > 0
+        ? await file.read(Buffer.allocUnsafe(wanted), 0, wanted, at)
+        : { buffer: empty, bytesRead: 0 };
+    if (bytesRead === 0) return void gunzip.end();
+    at += bytesRead;
+    await new Promise<void>((resolve) => {
+      gunzip.write(buffer.subarray(0, bytesRead), () => resolve());
+    });
+  }
 }
 
 /**
@@ -49,8 +89,7 @@ export async function* inflated(path: string, place = Infinity): AsyncGenerator<
  * runs in threads that have no lower priority.
  */
 export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
-  const size = (await stat(path).catch(() => undefined))?.size ?? Infinity;
-  const bytes = size > compressedBytesMax ? empty : await readFile(path).catch(() => empty);
+  const bytes = readWhole(path);
   let end = bytes.length;
   /** The end of a line that begins in the member before. */
   let tail = empty;
@@ -71,6 +110,15 @@ export async function* inflatedBack(path: string, bytesOf: () => number): AsyncG
     end = start;
   }
   if (end > 0 || bytes.length === 0) yield* inflatedForward(path, end || Infinity, tail, bytesOf);
+}
+
+/** Empty: it cannot be read, or is larger than one that is held whole. */
+function readWhole(path: string): Buffer {
+  try {
+    return readRegular(path, compressedBytesMax);
+  } catch {
+    return empty;
+  }
 }
 
 /** Undefined: it is damaged, longer than ours, or no member. */

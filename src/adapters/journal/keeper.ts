@@ -9,8 +9,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  openSync,
-  readFileSync,
   readSync,
   renameSync,
   rmSync,
@@ -20,16 +18,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
+import { bounds } from '../../bounds/bounds.js';
 import { readLink } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
+import { openRegular, readRegular } from '../host/regular-file.js';
+import { listAside } from './aside.js';
 import { isRightlySigned } from './kept-end.js';
-import { plainBytesMax } from './run-end.js';
 import {
   fileName,
   isDiskFull,
-  listAside,
   listSegments,
-  openIn,
+  openNew,
   openSegment,
   readIn,
   removeSegment,
@@ -123,7 +122,7 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
       case 'remove':
         // What was put aside of them is as old.
         for (const file of [...order.files, ...listAside(directory, order.files)])
-          rmSync(join(directory, file), { force: true });
+          rmSync(join(directory, file), { force: true, recursive: true });
         syncDirectory(directory);
         return { kind: 'done', bytes: 0 };
       case 'fill-reserve':
@@ -143,13 +142,14 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
 /** Returns the bytes of the compressed file. */
 function compress(directory: string, name: string): number {
   const path = join(directory, `${name}.gz`);
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
   withFile(openSegment(directory, name), (source) =>
-    withFile(openIn(directory, `${name}.gz.new`, flags), (target) => {
+    withFile(openNew(directory, `${name}.gz.new`), (target) => {
       const chunk = Buffer.allocUnsafe(memberBytes);
-      for (;;) {
+      for (let left = bounds.plainSegmentBytes; ; ) {
         const bytes = readSync(source, chunk);
         if (bytes === 0) return;
+        left -= bytes;
+        if (left < 0) throw new Error(`${name} is longer than ${bounds.plainSegmentBytes} bytes`);
         writeFileSync(target, gzipSync(chunk.subarray(0, bytes)));
         // In small portions: a record's sync may have to wait for what this one brings to the disk.
         fsyncSync(target);
@@ -164,7 +164,8 @@ function compress(directory: string, name: string): number {
 
 /** Random bytes, because a file system that compresses would keep no room for zeros. */
 function fillReserve(directory: string, bytes: number): void {
-  withFile(openSync(join(directory, reserveName), 'a', 0o600), (descriptor) => {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT;
+  withFile(openRegular(join(directory, reserveName), flags), (descriptor) => {
     const { size } = fstatSync(descriptor);
     const missing = bytes - size;
     if (missing <= 0) return ftruncateSync(descriptor, bytes);
@@ -241,7 +242,7 @@ type End = Pick<Shelved, 'lastHash' | 'nextSeq' | 'endMs' | 'endWallMs'>;
 
 /** What the first record of a segment says about the one before. */
 function readFirst(directory: string, segment: Segment, { journal, key }: Identity) {
-  const text = withFile(openSync(join(directory, fileName(segment)), 'r'), (descriptor) => {
+  const text = withFile(openRegular(join(directory, fileName(segment))), (descriptor) => {
     const head = Buffer.alloc(headBytes);
     const bytes = head.subarray(0, readSync(descriptor, head, 0, headBytes, 0));
     return segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
@@ -272,8 +273,9 @@ function leadsTo(directory: string, segment: Segment, hash: string): boolean {
   };
   try {
     if (segment.isCompressed) {
-      const file = readFileSync(join(directory, fileName(segment)));
-      eachLine({ bytes: gunzipSync(file, { maxOutputLength: plainBytesMax }), endsInLine: false }, take);
+      const maxOutputLength = bounds.plainSegmentBytes;
+      const file = readRegular(join(directory, fileName(segment)), maxOutputLength);
+      eachLine({ bytes: gunzipSync(file, { maxOutputLength }), endsInLine: false }, take);
     } else {
       withFile(openSegment(directory, segment.name), (descriptor) =>
         readLines(descriptor, 0, ({ bytes, isWhole }) => take(bytes, isWhole)),

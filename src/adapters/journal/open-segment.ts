@@ -2,9 +2,10 @@
 // gives up the reserve when the disk is full.
 // The rule: after a failure it is closed for good, and only a new segment is written to.
 
-import { closeSync, fdatasyncSync, statSync, truncateSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { JournalFault } from '../../ports/faults.js';
+import { openRegular } from '../host/regular-file.js';
 import type { Mark } from './handover.js';
 import {
   createSegment,
@@ -14,6 +15,7 @@ import {
   openSegment,
   reserveName,
   segmentName,
+  withFile,
 } from './segments.js';
 
 /** How many pieces the whole reserve is. */
@@ -126,12 +128,13 @@ export class OpenSegment {
   #releasePiece(): number {
     const path = join(this.#directory, reserveName);
     try {
-      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-      if (size === 0) return 0;
-      const left = Math.max(0, size - Math.ceil(this.#reserveBytes / pieces));
-      truncateSync(path, left);
-      this.isReserveUsed ||= left < size;
-      return size - left;
+      return withFile(openRegular(path, constants.O_WRONLY), (descriptor) => {
+        const { size } = fstatSync(descriptor);
+        const left = Math.max(0, size - Math.ceil(this.#reserveBytes / pieces));
+        if (left < size) ftruncateSync(descriptor, left);
+        this.isReserveUsed ||= left < size;
+        return size - left;
+      });
     } catch {
       return 0;
     }

@@ -3,17 +3,7 @@
 // The rules: only what lies after the last whole record is torn. Damage before it stays where it is, for `verify` to find.
 // Whatever is cut off at a start goes to a file of its own first, so that nothing that ever lay in a journal is lost unseen.
 
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fsyncSync,
-  ftruncateSync,
-  readFileSync,
-  readSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { fsyncSync, ftruncateSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
@@ -27,20 +17,19 @@ import {
 } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
+import { readRegular } from '../host/regular-file.js';
+import { findUnreported, putEndAside } from './aside.js';
 import type { Mark } from './handover.js';
 import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
   checkpointName,
-  freeName,
   isSameFile,
   listSegments,
-  openIn,
   openSegment,
   readIn,
   removeSegment,
   type Segment,
   segmentName,
-  syncDirectory,
   withFile,
   writeWhole,
 } from './segments.js';
@@ -82,8 +71,6 @@ export interface KnownRecord {
   /** The key that signed it; undefined: it is not signed. */
   readonly key?: string | undefined;
 }
-
-const chunkBytes = 1 << 20;
 
 /** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
 export const unsyncedBytesMax = 4 << 20;
@@ -153,7 +140,10 @@ function readEnd(directory: string, segment: Segment, start: End): End {
 function readCompressedEnd(directory: string, segment: Segment, start: End): End {
   let text: Buffer;
   try {
-    text = gunzipSync(readFileSync(join(directory, `${segment.name}.gz`)), { maxOutputLength: 2 ** 31 });
+    const maxOutputLength = bounds.plainSegmentBytes;
+    text = gunzipSync(readRegular(join(directory, `${segment.name}.gz`), maxOutputLength), {
+      maxOutputLength,
+    });
   } catch (error) {
     throw new JournalFault('unreadable', `${segment.name}.gz cannot be read`, error);
   }
@@ -254,19 +244,17 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
 
 /**
  * Copies the torn bytes of the tail beside their segments and cuts them off; segments without a record go altogether.
- * Undefined: nothing was torn. Of several, the one with most bytes is returned.
+ * What an earlier start did not live to report counts too. Undefined: nothing was torn. Of several, the one with most bytes is returned.
  */
 export function putTornAside(directory: string, tail: Tail): TornTail | undefined {
-  const torn = tail.void.map(({ name }) => {
-    const copy = copyTail(directory, name, 0);
+  const torn = [findUnreported(directory, 'torn')];
+  for (const { name } of tail.void) {
+    torn.push(putEndAside(directory, name, 0, 'torn'));
     // At once, for the room that it takes.
     removeSegment(directory, name);
-    return copy;
-  });
-  if (tail.segment !== undefined && tail.fileBytes > tail.bytes) {
-    torn.push(copyTail(directory, tail.segment.name, tail.bytes));
-    cut(directory, tail.segment.name, tail.bytes);
   }
+  if (tail.segment !== undefined && tail.fileBytes > tail.bytes)
+    torn.push(putEndAside(directory, tail.segment.name, tail.bytes, 'torn'));
   return torn.filter((part) => part !== undefined).toSorted((one, other) => other.bytes - one.bytes)[0];
 }
 
@@ -340,30 +328,4 @@ export function keepCheckpointFile(directory: string, known: KnownEnd | undefine
     const seq = readLink(Buffer.from(text?.trimEnd() ?? ''))?.seq ?? 0;
     if (text !== undefined) writeWhole(directory, `checkpoint-${seq}.json`, text);
   }
-}
-
-function copyTail(directory: string, segment: string, from: number): TornTail | undefined {
-  return withFile(openSegment(directory, segment), (source) => {
-    const chunk = Buffer.allocUnsafe(chunkBytes);
-    let read = readSync(source, chunk, 0, chunkBytes, from);
-    if (read === 0) return undefined;
-    const file = freeName(directory, segment, 'torn');
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-    const target = file === undefined ? undefined : openIn(directory, file, flags);
-    const digest = createHash('sha256');
-    let bytes = 0;
-    try {
-      for (; read > 0; read = readSync(source, chunk, 0, chunkBytes, from + bytes)) {
-        digest.update(chunk.subarray(0, read));
-        const room = Math.max(0, bounds.asideBytes - bytes);
-        if (target !== undefined) writeFileSync(target, chunk.subarray(0, Math.min(read, room)));
-        bytes += read;
-      }
-      if (target !== undefined) fsyncSync(target);
-    } finally {
-      if (target !== undefined) closeSync(target);
-    }
-    syncDirectory(directory);
-    return { file: file ?? '', bytes, sha256: digest.digest('hex') };
-  });
 }

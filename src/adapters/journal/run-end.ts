@@ -3,34 +3,20 @@
 // The rules: after an orderly stop nothing may follow; whatever does is moved to a file `SEGMENT.appended` and never signed. After a crash
 // the records count that are chained after the last checkpoint, up to the first one that should be signed and is not. What retention left is taken from signed records only.
 
-import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { parseLine, readHead, type TornTail } from '../../domain/audit/record.js';
+import { openRegular, readRegular } from '../host/regular-file.js';
+import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { inflateStart } from './compressed.js';
 import { isRightlySigned, type KnownEnd, readEndLine, readKept, wordOf } from './kept-end.js';
 import {
   checkpointName,
   fileName,
-  freeName,
   listSegments,
-  openIn,
   openSegment,
   readIn,
   removeSegment,
@@ -53,10 +39,6 @@ export interface RunEnd {
   /** The note of the ring of that run as `state` has it; undefined: it does not say. */
   readonly ring: string | undefined;
 }
-
-/** Kept of the appended lines of one start at most; length and hash in the start record are those of all. */
-const appendedBytesMax = bounds.asideBytes;
-const chunkBytes = 1 << 20;
 
 /** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
 export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined): RunEnd {
@@ -204,7 +186,7 @@ export const plainBytesMax = bounds.plainSegmentBytes;
 /** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
 function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
   try {
-    const text = gunzipSync(readFileSync(join(directory, fileName(segment))), {
+    const text = gunzipSync(readRegular(join(directory, fileName(segment)), plainMax), {
       maxOutputLength: plainMax,
     });
     writeWhole(directory, segment.name, text);
@@ -215,67 +197,15 @@ function makePlain(directory: string, segment: Segment, plainMax: number): boole
   }
 }
 
-/** Of the first segment what follows `from`, and all later ones. Says of the first what moved where; of several, bytes of all. */
+/** Of the first segment what follows `from`, and all later ones. */
 function moveAway(directory: string, segments: readonly Segment[], from: number): TornTail | undefined {
-  let first: TornTail | undefined;
-  for (const [index, segment] of segments.entries()) {
-    const isPart = index === 0 && from > 0;
-    const moved = isPart ? moveEnd(directory, segment.name, from) : moveWhole(directory, segment);
-    first = first === undefined ? moved : { ...first, bytes: first.bytes + moved.bytes };
-  }
+  const moved = segments.map((segment, index) =>
+    index === 0 && from > 0
+      ? putEndAside(directory, segment.name, from, 'appended')
+      : putSegmentAside(directory, segment),
+  );
   syncDirectory(directory);
-  return first;
-}
-
-function moveEnd(directory: string, name: string, from: number): TornTail {
-  return withFile(openSegment(directory, name), (source) => {
-    const chunk = Buffer.allocUnsafe(chunkBytes);
-    const digest = createHash('sha256');
-    const file = freeName(directory, name, 'appended');
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
-    const target = file === undefined ? undefined : openIn(directory, file, flags);
-    let bytes = 0;
-    try {
-      for (;;) {
-        const read = readSync(source, chunk, 0, chunkBytes, from + bytes);
-        if (read === 0) break;
-        digest.update(chunk.subarray(0, read));
-        const room = Math.max(0, appendedBytesMax - bytes);
-        if (target !== undefined) writeFileSync(target, chunk.subarray(0, Math.min(read, room)));
-        bytes += read;
-      }
-      if (target !== undefined) fsyncSync(target);
-    } finally {
-      if (target !== undefined) closeSync(target);
-    }
-    syncDirectory(directory);
-    ftruncateSync(source, from);
-    fsyncSync(source);
-    return { file: file ?? '', bytes, sha256: digest.digest('hex') };
-  });
-}
-
-/** Under another name the file takes no more room than before. */
-function moveWhole(directory: string, segment: Segment): TornTail {
-  const name = fileName(segment);
-  const path = join(directory, name);
-  const digest = createHash('sha256');
-  let bytes = 0;
-  withFile(openSegment(directory, name), (source) => {
-    const chunk = Buffer.allocUnsafe(chunkBytes);
-    for (let read = 1; read > 0; bytes += read) {
-      read = readSync(source, chunk, 0, chunkBytes, bytes);
-      digest.update(chunk.subarray(0, read));
-    }
-  });
-  const file = freeName(directory, name, 'appended');
-  // Fails where the name is taken; rename(2) would replace that file.
-  if (file !== undefined) linkSync(path, join(directory, file));
-  unlinkSync(path);
-  // With the mode of our own files, where it is one of ours.
-  if (file !== undefined && statSync(join(directory, file)).uid === process.geteuid?.())
-    closeSync(openIn(directory, file, constants.O_RDONLY));
-  return { file: file ?? '', bytes, sha256: digest.digest('hex') };
+  return joinAside(moved);
 }
 
 /** The first record that is there; undefined: its line cannot be read. */
@@ -290,7 +220,7 @@ const headBytes = 65_536;
 function firstLine(directory: string, segment: Segment): string {
   try {
     const path = join(directory, fileName(segment));
-    const head = withFile(openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW), (descriptor) => {
+    const head = withFile(openRegular(path), (descriptor) => {
       const bytes = Buffer.alloc(Math.min(headBytes, fstatSync(descriptor).size));
       return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0));
     });

@@ -17,17 +17,18 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { createGunzip, type Gunzip } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
+import { openRegular, openRegularFile, readRegular } from '../host/regular-file.js';
+import { inflate } from './compressed.js';
 
 /** The file whose kernel lock makes one writer. */
 export const lockName = 'lock';
@@ -70,24 +71,6 @@ export function listSegments(directory: string): Segment[] {
     found.set(number, { number, name: segmentName(number), isCompressed: match[2] !== undefined });
   }
   return [...found.values()].toSorted((one, other) => one.number - other.number);
-}
-
-const asidePattern = /^(\d{8,15}\.jsonl)(?:\.gz)?\.(?:torn|appended)(?:-\d+)?$/;
-
-/** A free name for bytes that are put aside: beside a segment, or what bears its name. Undefined: there are too many. */
-export function freeName(directory: string, name: string, kind: 'torn' | 'appended'): string | undefined {
-  const taken = new Set(readdirSync(directory));
-  for (let count = 1; count <= bounds.asideFiles; count += 1) {
-    const file = count === 1 ? `${name}.${kind}` : `${name}.${kind}-${count}`;
-    if (!taken.has(file)) return file;
-  }
-  return undefined;
-}
-
-/** What was put aside of some segments, by their file names. */
-export function listAside(directory: string, files: readonly string[]): readonly string[] {
-  const names = new Set(files.map((file) => file.replace(/\.gz$/, '')));
-  return readdirSync(directory).filter((file) => names.has(asidePattern.exec(file)?.[1] ?? ''));
 }
 
 /** Closes a descriptor after its use. */
@@ -143,7 +126,7 @@ export function openIn(directory: string, name: string, flags: number): number {
   const { mode, gid } = statSync(directory);
   const groupId = (mode & 0o040) === 0 ? undefined : gid;
   const path = join(directory, name);
-  const descriptor = openSync(path, flags | constants.O_NOFOLLOW, fileMode(groupId));
+  const descriptor = openRegular(path, flags, fileMode(groupId));
   try {
     share(path, descriptor, groupId, fileMode(groupId));
     return descriptor;
@@ -155,7 +138,7 @@ export function openIn(directory: string, name: string, flags: number): number {
 
 /** Those that a group of auditors may read; not the lock, the reserve and keys. */
 const readable =
-  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
+  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?(\.new)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?(\.new)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
 
 /**
  * Gives the files that are there the mode and group of new ones: `audit.group` may have been turned on or off since they were made.
@@ -170,8 +153,7 @@ export function shareFiles(directory: string, groupId: number | undefined): void
     if (!found.isFile() || (ourselves !== 0 && found.uid !== ourselves)) continue;
     const isRight = (found.mode & 0o7777) === fileMode(groupId) && (groupId ?? found.gid) === found.gid;
     if (isRight) continue;
-    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    withFile(descriptor, () => share(path, descriptor, groupId, fileMode(groupId)));
+    withFile(openRegular(path), (descriptor) => share(path, descriptor, groupId, fileMode(groupId)));
   }
 }
 
@@ -214,20 +196,21 @@ export function createSegment(directory: string, name: string): number {
 
 /** A segment that exists, open for reading and appending. */
 export function openSegment(directory: string, name: string): number {
-  return openRegular(join(directory, name), constants.O_RDWR | constants.O_APPEND);
+  return openOwn(join(directory, name), constants.O_RDWR | constants.O_APPEND);
 }
 
 /** The lock file, made if it is not there. Its kernel lock is the caller's business. */
 export function openLock(directory: string): number {
-  return openRegular(join(directory, lockName), constants.O_RDWR | constants.O_CREAT);
+  return openOwn(join(directory, lockName), constants.O_RDWR | constants.O_CREAT);
 }
 
-function openRegular(path: string, flags: number): number {
-  // Without blocking: a FIFO of that name must not hang the thread.
-  const descriptor = openSync(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
-  if (fstatSync(descriptor).isFile()) return descriptor;
-  closeSync(descriptor);
-  throw new JournalFault('unreadable', `${path} is not a plain file`);
+function openOwn(path: string, flags: number): number {
+  try {
+    return openRegular(path, flags);
+  } catch (error) {
+    if (!isSystemError(error, 'EFTYPE')) throw error;
+    throw new JournalFault('unreadable', `${path} is not a plain file: remove it`, error);
+  }
 }
 
 /** Removes a segment; it stays removed after a power cut. */
@@ -236,10 +219,15 @@ export function removeSegment(directory: string, file: string): void {
   syncDirectory(directory);
 }
 
+/** An empty file for writing; what had the name before is removed first, so that nothing is written to a file of somebody else. */
+export function openNew(directory: string, name: string): number {
+  rmSync(join(directory, name), { force: true });
+  return openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
+}
+
 /** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
 export function writeWhole(directory: string, name: string, text: string | Uint8Array): void {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
-  withFile(openIn(directory, `${name}.new`, flags), (descriptor) => {
+  withFile(openNew(directory, `${name}.new`), (descriptor) => {
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);
   });
@@ -247,10 +235,10 @@ export function writeWhole(directory: string, name: string, text: string | Uint8
   syncDirectory(directory);
 }
 
-/** The text of a small file; undefined: it cannot be read. */
+/** The text of a small file; undefined: it cannot be read, or is longer than any of ours. */
 export function readIn(directory: string, name: string): string | undefined {
   try {
-    return readFileSync(join(directory, name), 'utf8');
+    return readRegular(join(directory, name), bounds.besideFileBytes).toString('utf8');
   } catch {
     return undefined;
   }
@@ -297,7 +285,7 @@ export async function openSegmentReader(
   const path = join(directory, fileName(segment));
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await openRegularFile(path, bounds.plainSegmentBytes);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
@@ -324,16 +312,16 @@ function plain(segment: Segment, file: FileHandle): SegmentReader {
 }
 
 const inflateBytes = 1 << 18;
-const inputBytes = 1 << 16;
 
 /** Forward only, but for a step back, which begins at the start again. */
 function inflating(segment: Segment, file: FileHandle): SegmentReader {
-  let chunks = inflate(file);
+  const begin = () => inflate(file, fileName(segment), Infinity, inflateBytes);
+  let chunks = begin();
   let held = Buffer.alloc(0);
   let heldAt = 0;
   const restart = async (): Promise<void> => {
     await chunks.return(undefined);
-    chunks = inflate(file);
+    chunks = begin();
     held = Buffer.alloc(0);
     heldAt = 0;
   };
@@ -359,24 +347,4 @@ function inflating(segment: Segment, file: FileHandle): SegmentReader {
       await file.close();
     },
   };
-}
-
-async function* inflate(file: FileHandle): AsyncGenerator<Buffer, undefined> {
-  const gunzip = createGunzip({ chunkSize: inflateBytes });
-  // Not a stream over the file: that would close it.
-  feed(file, gunzip).catch((error: unknown) => gunzip.destroy(error instanceof Error ? error : undefined));
-  // Destroys it where the reader stops.
-  yield* gunzip;
-  return undefined;
-}
-
-async function feed(file: FileHandle, gunzip: Gunzip): Promise<void> {
-  for (let at = 0; !gunzip.destroyed; ) {
-    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(inputBytes), 0, inputBytes, at);
-    if (bytesRead === 0) return void gunzip.end();
-    at += bytesRead;
-    await new Promise<void>((resolve) => {
-      gunzip.write(buffer.subarray(0, bytesRead), () => resolve());
-    });
-  }
 }

@@ -2,8 +2,8 @@
 // whatever lies there.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { existsSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { type FileHandle, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/audit/ledger.js';
@@ -23,6 +23,7 @@ import {
   type Verifier,
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
+import { openRegularFile, readRegular } from '../host/regular-file.js';
 import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
 import { fileName, listSegments, readIn } from './segments.js';
@@ -97,7 +98,7 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
     try {
       if (statSync(path).isDirectory()) {
         for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
-          kept.push({ file, text: readFileSync(join(path, file), 'utf8') });
+          kept.push({ file, text: readRegular(join(path, file), bounds.besideFileBytes).toString('utf8') });
         }
         const copy = state === undefined ? undefined : readStateCopy(state, path);
         if (copy !== undefined) kept.push(copy);
@@ -107,7 +108,8 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
         }
       } else {
         const isCompressed = path.endsWith('.gz');
-        files.push({ path, name: basename(path, '.gz'), isCompressed });
+        // A link that a person names may lead elsewhere; one within a directory of a journal may not.
+        files.push({ path: realpathSync(path), name: basename(path, '.gz'), isCompressed });
       }
     } catch (error) {
       throw new JournalFault('unreadable', `${path} cannot be read`, error);
@@ -252,8 +254,8 @@ export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 
 /** Undefined: a daemon that runs has compressed it since the directory was read. */
 function openPlain(path: string): Promise<FileHandle | undefined> {
-  return open(path, 'r').catch((error: unknown) => {
-    if (!existsSync(`${path}.gz`)) throw error;
+  return openRegularFile(path, bounds.plainSegmentBytes).catch((error: unknown) => {
+    if (existsSync(path) || !existsSync(`${path}.gz`)) throw error;
     return undefined;
   });
 }
@@ -350,7 +352,7 @@ async function firstLineOf(file: TrailFile): Promise<Buffer> {
 /** The start of what lies at its path. A journal has many files, so it is as little as holds the first line. */
 async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   const plainFile = isCompressed ? undefined : await openPlain(path);
-  const handle = plainFile ?? (await open(isCompressed ? path : `${path}.gz`, 'r'));
+  const handle = plainFile ?? (await openRegularFile(isCompressed ? path : `${path}.gz`));
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(headBytes), 0, headBytes, 0);
     const bytes = buffer.subarray(0, bytesRead);

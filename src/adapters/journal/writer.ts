@@ -5,10 +5,12 @@
 
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
+import { findUnreported, joinAside, nameReported, putForeignAside } from './aside.js';
 import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
@@ -252,6 +254,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function open(wallMs: number): Report {
+    const unreported = findUnreported(directory, 'appended');
+    const foreign = putForeignAside(directory, options.plainBytesMax ?? bounds.plainSegmentBytes);
     shareFiles(directory, groupId);
     const policies = join(directory, policiesName);
     if (existsSync(policies)) {
@@ -260,12 +264,9 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
     const { known } = end;
-    const {
-      appended,
-      oldestSeq: leftSeq,
-      stopLine,
-      isLost,
-    } = followRunEnd(directory, end, options.plainBytesMax);
+    const followed = followRunEnd(directory, end, options.plainBytesMax);
+    const { oldestSeq: leftSeq, stopLine, isLost } = followed;
+    const appended = joinAside([followed.appended, foreign, unreported]);
     let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, known);
@@ -345,6 +346,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     };
     const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
     const mark = checkpoint(wallMs, change);
+    nameReported(directory);
     // `state` must not name a ring that is gone.
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
     // Not before all of the old ring is on disk.

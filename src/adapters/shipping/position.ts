@@ -4,9 +4,11 @@
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
+import { readRegular } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
 export interface OverlapLimits {
@@ -82,7 +84,7 @@ export function createPositionFile(directory: string, sink: string) {
     async load(): Promise<KeptPosition | undefined> {
       let text: string;
       try {
-        text = await readFile(path, 'utf8');
+        text = readRegular(path, bounds.besideFileBytes).toString('utf8');
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
         throw error;

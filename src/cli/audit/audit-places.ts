@@ -2,9 +2,9 @@
 // The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
 // read the journal, and not the passwords of backends.
 
-import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
+import { readNamed } from '../../adapters/host/regular-file.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
@@ -85,9 +85,10 @@ const textBytesMax = 1 << 20;
 /** A small file, whole. Throws a CommandFault. */
 export function readSmallFile(path: string): string {
   try {
-    if (statSync(path).size <= textBytesMax) return readFileSync(path, 'utf8');
+    return readNamed(path, textBytesMax).toString('utf8');
   } catch (error) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, error);
+    const isLong = error instanceof Error && 'code' in error && error.code === 'EFBIG';
+    const text = isLong ? `${path} is longer than ${textBytesMax} bytes` : `${path} cannot be read`;
+    throw new CommandFault(exitCodes.configuration, text, error);
   }
-  throw new CommandFault(exitCodes.configuration, `${path} is longer than ${textBytesMax} bytes`);
 }

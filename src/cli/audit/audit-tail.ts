@@ -1,7 +1,8 @@
 // `dovegate audit tail`: the last records of a journal, one a line, and with -f new ones as they are written. Records are shown before
 // they are synced, and nothing is verified.
 
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
+import { openRegular } from '../../adapters/host/regular-file.js';
 import {
   findTrail,
   readLines,
@@ -122,7 +123,7 @@ async function inflateFrom(file: TrailFile, from: number, lines: string[]): Prom
 function readFrom(path: string, from: number, lines: string[]): number | undefined {
   let descriptor: number;
   try {
-    descriptor = openSync(path, 'r');
+    descriptor = openRegular(path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new JournalFault('unreadable', `${path} cannot be read`, error);

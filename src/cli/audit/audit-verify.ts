@@ -5,7 +5,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfig } from '../../adapters/host/process.js';
-import { publicKeyName } from '../../adapters/journal/segments.js';
+import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
@@ -174,7 +174,7 @@ function trustOf(
   }
   const path = join(directory, publicKeyName);
   const secretFile = signKeyFile !== undefined && isReadable(signKeyFile) ? signKeyFile : undefined;
-  const own = secretFile !== undefined || existsSync(path) ? readKey(secretFile ?? path) : undefined;
+  const own = secretFile === undefined ? keyBeside(directory) : keyIn(secretFile, readSmallFile(secretFile));
   const isOwn = secretFile !== undefined;
   const text = isOwn ? " by this host's own key" : ` by ${publicKeyName}, which lies beside the journal`;
   if (isAccepting) {
@@ -195,7 +195,7 @@ function trustOf(
 function comparedWithSecret(verdict: Verdict, { own, secretFile }: Trust, directory: string): Verdict {
   if (own === undefined || secretFile === undefined) return verdict;
   const path = join(directory, publicKeyName);
-  const shown = existsSync(path) ? parsePublicKey(readSmallFile(path)) : own;
+  const shown = existsSync(path) ? parsePublicKey(readIn(directory, publicKeyName) ?? '') : own;
   const { keys, signedSeq } = verdict;
   const holds = `${secretFile} holds key ${own}, and`;
   const fault = { line: 0, seq: undefined, kind: 'key-change' } as const;
@@ -239,7 +239,17 @@ function isReadable(path: string): boolean {
 }
 
 function readKey(path: string): string {
-  const key = parsePublicKey(readSmallFile(path));
+  return keyIn(path, readSmallFile(path));
+}
+
+/** Of `key.pub`, which somebody may have replaced; undefined: there is none. */
+function keyBeside(directory: string): string | undefined {
+  const path = join(directory, publicKeyName);
+  return existsSync(path) ? keyIn(path, readIn(directory, publicKeyName) ?? '') : undefined;
+}
+
+function keyIn(path: string, content: string): string {
+  const key = parsePublicKey(content);
   const text = `${path} holds no Ed25519 key: PEM (public or private) or base64`;
   if (key === undefined) throw new CommandFault(exitCodes.configuration, text);
   return key;

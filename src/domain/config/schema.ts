@@ -192,8 +192,8 @@ const audit = section('the audit settings', {
     'segmentBytes',
     size(asWritten.segmentBytes, {
       least: 64 * 1024,
-      most: Number.MAX_SAFE_INTEGER,
-      error: 'must be at least 64KiB',
+      most: bounds.plainSegmentBytes / 2,
+      error: 'must be 64KiB to 512MiB',
     }),
   ),
   deadline: as('deadlineMs', timer(asWritten.journalDeadlineMs)),

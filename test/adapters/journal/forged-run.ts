@@ -58,6 +58,7 @@ interface StartOptions {
   readonly wallMs?: number;
   /** False: `audit.memory: off`. */
   readonly hasRing?: boolean;
+  readonly plainBytesMax?: number;
 }
 
 /** A start of the daemon's writer. Throws where the journal cannot be opened. */
@@ -67,7 +68,9 @@ export function startRun(place: Place, options: StartOptions = {}): Run {
   const memory = { path: options.hasRing === true ? place.ring : undefined, bytes: ringBytes };
   const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
   const places = { directory: place.directory, stateDirectory: place.state, segmentBytes, memory };
-  const writer = createWriter({ ...names, ...places, signKey: secretPem }, 'ab'.repeat(16));
+  const { plainBytesMax } = options;
+  const limits = plainBytesMax === undefined ? {} : { plainBytesMax };
+  const writer = createWriter({ ...names, ...places, ...limits, signKey: secretPem }, 'ab'.repeat(16));
   writer.attach(ring.reader());
   const locked = writer.carryOut({ do: 'open', lock: undefined, wallMs });
   if (locked.kind !== 'lock') throw new Error(JSON.stringify(locked));

@@ -168,7 +168,7 @@ testMistakes([
     'a segment that is too small',
     'version: 1',
     'audit: { segment: 1KiB }',
-    '1:10: audit.segment: must be at least 64KiB',
+    '1:10: audit.segment: must be 64KiB to 512MiB',
   ],
   [
     'lines longer than Dovecot takes',

@@ -1,0 +1,90 @@
+// Opens files in directories that somebody else may be able to write to. The rule: only a regular file is opened, never what a link leads
+// to, and never in a way that can block: a FIFO would stop the caller until another program opens its other end.
+
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Added to all flags. */
+const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/** Its `code` is `EFTYPE`: a link, a FIFO, a device, a socket or a directory. */
+function irregular(path: string, cause?: unknown): Error {
+  return Object.assign(new Error(`${path} is not a plain file`, { cause }), { code: 'EFTYPE' });
+}
+
+/** Its `code` is `EFBIG`. */
+export function tooLarge(path: string, bytesMax: number): Error {
+  return Object.assign(new Error(`${path} is longer than ${bytesMax} bytes`), { code: 'EFBIG' });
+}
+
+function described(path: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  // ENXIO: a socket, or a FIFO that nobody reads. EISDIR: opened for writing.
+  return code === 'ELOOP' || code === 'ENXIO' || code === 'EISDIR' ? irregular(path, error) : error;
+}
+
+/** A descriptor of a regular file. Throws what the system says, or an `EFTYPE` error. */
+export function openRegular(path: string, flags: number = constants.O_RDONLY, mode = 0o600): number {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, flags | safely, mode);
+  } catch (error) {
+    throw described(path, error);
+  }
+  if (fstatSync(descriptor).isFile()) return descriptor;
+  closeSync(descriptor);
+  throw irregular(path);
+}
+
+/** As `openRegular`, for reading; rejects with an `EFBIG` error where the file is longer than `bytesMax`. */
+export async function openRegularFile(path: string, bytesMax = Infinity): Promise<FileHandle> {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | safely);
+  } catch (error) {
+    throw described(path, error);
+  }
+  const found = await file.stat();
+  if (found.isFile() && found.size <= bytesMax) return file;
+  await file.close();
+  throw found.isFile() ? tooLarge(path, bytesMax) : irregular(path);
+}
+
+/** The whole file. Throws as `openRegular`, or an `EFBIG` error where it is longer than `bytesMax`. */
+export function readRegular(path: string, bytesMax: number): Buffer {
+  return readAll(openRegular(path), path, bytesMax);
+}
+
+/** What a person names, which may be a link or a pipe, up to `bytesMax`. Throws as `readRegular`. */
+export function readNamed(path: string, bytesMax: number): Buffer {
+  return readAll(openSync(path, constants.O_RDONLY), path, bytesMax);
+}
+
+/** As `readRegular`, but of the file that links lead to. */
+export function readLinked(path: string, bytesMax: number): Buffer {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (fstatSync(descriptor).isFile()) return readAll(descriptor, path, bytesMax);
+  closeSync(descriptor);
+  throw irregular(path);
+}
+
+/** Closes the descriptor. */
+function readAll(descriptor: number, path: string, bytesMax: number): Buffer {
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > bytesMax) throw tooLarge(path, bytesMax);
+    const chunks: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      // One byte more than its size: it may grow, and files of the kernel have the size 0.
+      const chunk = Buffer.allocUnsafe(Math.max(4096, size + 1 - length));
+      const read = readSync(descriptor, chunk, 0, chunk.length, null);
+      if (read === 0) return Buffer.concat(chunks, length);
+      length += read;
+      if (length > bytesMax) throw tooLarge(path, bytesMax);
+      chunks.push(chunk.subarray(0, read));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
