@@ -24,6 +24,7 @@ import {
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegularFile, readRegular } from '../host/regular-file.js';
+import { asChecked, type CheckedText, createTextDigest } from './checked.js';
 import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
 import { fileName, listSegments, readIn } from './segments.js';
@@ -77,6 +78,8 @@ export interface TrailFile {
   readonly isCompressed: boolean;
   /** Instead of what lies at `path`. */
   readonly chunks?: AsyncIterable<Buffer>;
+  /** What a check has read of it: so much is read again, and the end of it throws a JournalFault where it is another text. */
+  readonly checked?: CheckedText;
 }
 
 /** What there is to read of a journal. */
@@ -169,7 +172,8 @@ export function readPolicyText(directory: string, version: string): string | und
 
 /** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
 export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
-  return cutPieces(file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path)));
+  const text = file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path));
+  return cutPieces(file.checked === undefined ? text : asChecked(file.path, text, file.checked));
 }
 
 /** As `readPieces`; undefined stands for the rest of a compressed file that is damaged. Throws a JournalFault. */
@@ -177,7 +181,9 @@ export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | und
   try {
     yield* readPieces(file);
   } catch (error) {
-    if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    if (error instanceof JournalFault) throw error;
+    if (!file.isCompressed || file.checked !== undefined)
+      throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
     yield undefined;
   }
 }
@@ -285,7 +291,7 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
 export async function verifyTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
-  hear?: (file: TrailFile, piece: Piece) => void,
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<Verdict> {
   const { fromSeq, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
@@ -304,17 +310,44 @@ export async function feedVerifier(
   files: readonly TrailFile[],
   verifier: Verifier,
   take: Verifier['takeLine'] = (line, isWhole) => verifier.takeLine(line, isWhole),
-  hear?: (file: TrailFile, piece: Piece) => void,
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
 ): Promise<void> {
   for (const file of files) {
     verifier.beginSegment(file.name);
     for await (const piece of readToDamage(file)) {
       if (piece !== undefined) {
         eachLine(piece, take);
-        hear?.(file, piece);
       } else verifier.breakOff('the compressed file is damaged: nothing after this can be read');
+      hear?.(file, piece);
     }
   }
+}
+
+/**
+ * Follows the whole trail, and returns it so that it can be read again: what is read then is what was checked, or an error. Rejects as
+ * `verifyTrail`.
+ */
+export async function checkTrail(
+  trail: Trail,
+  request: Omit<TrailOptions, 'kept' | 'isPart'>,
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
+): Promise<{ readonly verdict: Verdict; readonly trail: Trail }> {
+  const checked = new Map<TrailFile, CheckedText | undefined>();
+  let text = createTextDigest();
+  let current: TrailFile | undefined;
+  const verdict = await verifyTrail(trail, { ...request, fromSeq: undefined }, (file, piece) => {
+    if (file !== current) text = createTextDigest();
+    current = file;
+    if (piece !== undefined) text.take(piece.bytes);
+    // What can be read of a damaged file may differ each time; nothing is complete, or proved, with one.
+    checked.set(file, piece === undefined ? undefined : text);
+    hear?.(file, piece);
+  });
+  const files = trail.files.map((file) => {
+    const found = checked.has(file) ? checked.get(file) : createTextDigest();
+    return found === undefined ? file : { ...file, checked: found };
+  });
+  return { verdict, trail: { ...trail, files } };
 }
 
 /** The files from the last one on that begins at or before `from`, as its first line says; undefined: all. */

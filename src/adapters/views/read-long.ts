@@ -20,6 +20,7 @@ import type { Verdict } from '../../domain/trail/verify.js';
 import { createCover, createView } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
 import {
+  checkTrail,
   filesSince,
   findTrail,
   type Piece,
@@ -65,9 +66,14 @@ const textChars = 64 * 1024;
 
 /** Rejects with a JournalFault where the journal cannot be read. */
 export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: TellPart): Promise<void> {
-  const trail = findTrail([task.directory]);
-  const verdict = await verify(trail, task.ownKey, clock, tell);
-  if (task.long === 'verify') return tell({ part: 'verified', result: findingsOf(verdict) });
+  const found = findTrail([task.directory]);
+  const request = { trustedKeys: [], ownKey: task.ownKey, faultsMax };
+  const hear = await createProgress(found, clock, tell);
+  if (task.long === 'verify') {
+    const findings = findingsOf(await verifyTrail(found, { ...request, fromSeq: undefined }, hear));
+    return tell({ part: 'verified', result: findings });
+  }
+  const { verdict, trail } = await checkTrail(found, request, hear);
   const { report, form: name, users, limits } = task;
   const reported = reportedOf(trail, verdict, users, limits);
   const form = formOf(name);
@@ -158,12 +164,12 @@ async function* rowsOf(
   yield* shown(search.finish());
 }
 
-async function verify(
+/** Tells how far a check has come. */
+async function createProgress(
   trail: Trail,
-  ownKey: string,
   clock: Pick<Clock, 'now'>,
   tell: TellPart,
-): Promise<Verdict> {
+): Promise<(file: TrailFile, piece: Piece | undefined) => void> {
   const sizes = await sizesOf(trail.files);
   const sizeOf = new Map(trail.files.map((file, at) => [file, sizes[at] ?? 0]));
   const ofBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
@@ -171,23 +177,23 @@ async function verify(
   let current: TrailFile | undefined;
   let within = 0;
   let toldMs = clock.now();
-  const hear = (file: TrailFile, { bytes }: Piece): void => {
+  void tell({ part: 'progress', progress: { bytes: 0, ofBytes, seq: 0 } });
+  return (file, piece) => {
     if (file !== current) {
       before += current === undefined ? 0 : (sizeOf.get(current) ?? 0);
       current = file;
       within = 0;
     }
-    within += bytes.length;
+    within += piece?.bytes.length ?? 0;
+    if (piece === undefined) return;
     if (clock.now() - toldMs < progressMs) return;
     toldMs = clock.now();
     const size = sizeOf.get(file) ?? 0;
     // Of a compressed file nobody knows how much there is to come; it counts when it was read.
     const read = before + (file.isCompressed ? 0 : Math.min(within, size));
-    const seq = seqOf(bytes);
+    const seq = seqOf(piece.bytes);
     void tell({ part: 'progress', progress: { bytes: Math.min(read, ofBytes), ofBytes, seq } });
   };
-  void tell({ part: 'progress', progress: { bytes: 0, ofBytes, seq: 0 } });
-  return verifyTrail(trail, { trustedKeys: [], ownKey, faultsMax, fromSeq: undefined }, hear);
 }
 
 /** Of the last record of a piece, if it tells. */

@@ -6,7 +6,13 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfig } from '../../adapters/host/process.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
-import { findTrail, type Trail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
+import {
+  checkTrail,
+  findTrail,
+  type Trail,
+  type TrailFile,
+  verifyTrail,
+} from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
@@ -113,6 +119,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
 
 /** One journal, checked as `audit verify` checks it. */
 export interface CheckedJournal {
+  /** What is read of it now is what was checked, or an error. */
   readonly trail: Trail;
   readonly verdict: Verdict;
   /** Whether there was a key to check signatures with. */
@@ -136,9 +143,10 @@ export async function checkJournal(
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust = trustOf(screen, { key }, config, directory, signKeyFile);
-  const trail = trailAt(directory, stateDirectory);
-  const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq: undefined, faultsMax };
-  const verdict = comparedWithSecret(await verifyTrail(trail, request), trust, directory);
+  const found = trailAt(directory, stateDirectory);
+  const checked = await checkTrail(found, { trustedKeys: trust.keys, ownKey: trust.own, faultsMax });
+  const { trail } = checked;
+  const verdict = comparedWithSecret(checked.verdict, trust, directory);
   const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
   return {
     trail,

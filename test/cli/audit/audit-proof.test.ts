@@ -107,3 +107,18 @@ void test('records that no signature covers yet are counted, and the exit code s
   assert.match(complaints, /the end of the time, seq \d+, after seq/);
   assert.match(lines.at(-1) ?? '', /^% 0 records, /);
 });
+
+// The first line that is printed comes after the check and the search: what is replaced then is copied into the proof.
+void test('a file that is replaced after the check is an error', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const name = join(directory, '00000001.jsonl');
+  const screen = keepScreen();
+  const print = (text: string): Promise<void> => {
+    if (screen.lines().length === 0)
+      writeFileSync(name, readFileSync(name, 'utf8').replace(/"seq":2,/, '"seq":2, '));
+    return screen.print(text);
+  };
+  const places = { config: undefined, paths: [directory] };
+  const made = auditProof({ ...screen, print }, places, { text: 'E30' }, { key: [keyFile(t)] });
+  await assert.rejects(made, { code: 'unreadable', message: /is not what it was when it was checked/ });
+});

@@ -1,5 +1,7 @@
 // Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/cli/audit/audit-report.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
@@ -192,4 +194,22 @@ void test('on a narrow terminal no line is wider than it, and the columns that w
     /no room for the column.* (?:TIME \(UTC\)|REASON).*: make it wider, or use --json/,
   );
   assert.equal((await report(t, directory, {}, 400)).complaints, '');
+});
+
+// The first line that is printed is the verdict: the journal was checked and counted by then.
+void test('a file that is replaced after the check is an error', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const name = join(directory, '00000002.jsonl');
+  const screen = keepScreen();
+  const print = (text: string): Promise<void> => {
+    const lines = readFileSync(name, 'utf8').trimEnd().split('\n');
+    if (screen.lines().length === 0) writeFileSync(name, `${lines.slice(0, 1).join('\n')}\n`);
+    return screen.print(text);
+  };
+  const places = { config: undefined, paths: [directory] };
+  const made = auditReport({ ...screen, print }, places, { mailbox: alice, key: [keyFile(t)] });
+  await assert.rejects(made, {
+    code: 'unreadable',
+    message: /00000002\.jsonl is not what it was when it was checked/,
+  });
 });

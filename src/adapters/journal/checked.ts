@@ -1,0 +1,51 @@
+// The text of a file as a check has read it, so that it can be read again without trust in the disk: somebody may replace a file after the
+// check. A running daemon may append to it meanwhile, or compress it: neither changes the part that was checked.
+
+import { createHash } from 'node:crypto';
+import { JournalFault } from '../../ports/faults.js';
+
+export interface CheckedText {
+  readonly bytes: number;
+  /** Of so many bytes, hex. */
+  readonly sha256: string;
+}
+
+/** Of a text that is read in pieces. */
+export function createTextDigest() {
+  const digest = createHash('sha256');
+  let bytes = 0;
+  let sha256: string | undefined;
+  return {
+    take(piece: Buffer): void {
+      digest.update(piece);
+      bytes += piece.length;
+    },
+    get bytes(): number {
+      return bytes;
+    },
+    /** The text is complete: nothing is taken after this. */
+    get sha256(): string {
+      sha256 ??= digest.digest('hex');
+      return sha256;
+    },
+  } satisfies CheckedText & { readonly take: (piece: Buffer) => void };
+}
+
+/** As much as was checked. Throws a JournalFault after the last chunk where it is another text. */
+export async function* asChecked(
+  path: string,
+  text: AsyncIterable<Buffer>,
+  { bytes, sha256 }: CheckedText,
+): AsyncGenerator<Buffer> {
+  const found = createTextDigest();
+  if (bytes > 0)
+    for await (const chunk of text) {
+      const part = chunk.subarray(0, bytes - found.bytes);
+      found.take(part);
+      yield part;
+      if (found.bytes === bytes) break;
+    }
+  if (found.sha256 === sha256) return;
+  const advice = 'do not use this output, and start again';
+  throw new JournalFault('unreadable', `${path} is not what it was when it was checked: ${advice}`);
+}
