@@ -11,6 +11,14 @@ export const ofOperators = {
     at: 'domain/config/parse-yaml',
     test: 'domain/config/parse-yaml',
   },
+  fleetVerifiers: {
+    value: 16,
+    thing: 'verifiers of a fleet',
+    holds: 'memory',
+    scope: 'one file',
+    at: 'domain/config/parse-fleet',
+    test: 'domain/config/parse-fleet',
+  },
   regexPositions: {
     value: 93,
     thing: 'positions of a regular expression',

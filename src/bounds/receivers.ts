@@ -316,6 +316,14 @@ export const ofReceivers = {
     at: 'domain/fleet/signatures',
     test: 'domain/fleet/fleet',
   },
+  fleetVerifierKeys: {
+    value: 32,
+    thing: 'keys that a verifier has had',
+    holds: 'memory',
+    scope: 'one verifier',
+    at: 'domain/fleet/log',
+    test: 'domain/fleet/log',
+  },
   fleetCheckpointBytes: {
     value: '8MiB',
     thing: 'a checkpoint of the fleet',

@@ -116,6 +116,10 @@ audit fleet fetch: 0 written, 1 it has holes, 64 which journal?, 69 no server, 7
 dovegate audit fleet fetch mail-gate-3 --to ./copy
 dovegate audit fleet fetch mail-gate-3 --journal 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11 --to ./copy --holes
 
+audit fleet rotate-key: 0 replaced, 1 not another key, 64 usage, 75 another one has the state, 78 the settings, or a file of a key
+dovegate audit fleet rotate-key
+dovegate audit fleet rotate-key --new-key /etc/dovegate/verifier-2.key
+
 audit fleet status: 0 nothing is wrong, 1 something is, 69 there is no status yet, 78 the settings
 dovegate audit fleet status
 dovegate audit fleet status --json

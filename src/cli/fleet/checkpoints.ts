@@ -5,7 +5,7 @@ import { readText } from '../../adapters/host/files.js';
 import { NatsFault, type NatsLink } from '../../adapters/nats/link.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import { checkpointSubject } from '../../domain/fleet/block.js';
-import { type ExpectedHead, type Fleet, readCheckpoint, signCheckpoint } from '../../domain/fleet/fleet.js';
+import { type Fleet, type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -13,6 +13,8 @@ import type { StateFolder } from './state-folder.js';
 
 /** Of the file, for what must be compared or sent. */
 const recentMax = 64;
+/** Of one line: each failure means that another verifier published one. */
+const triesMax = 5;
 
 /**
  * Signs what was read, keeps the line, and sends the stream what it has not: this line, and earlier ones that did not get there. That it
@@ -28,21 +30,15 @@ export async function sealCheckpoint(
   warn: (text: string) => void,
 ): Promise<void> {
   const secretPem = folder.signKey();
+  const seen = { heads: fleet.heads(), findings: findings.length };
+  const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
+  folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
   try {
     const last = await link.lastOf(stream, checkpointSubject);
-    const sent = last === undefined ? undefined : readCheckpoint(last.bytes);
-    const before = newestOf(sent, parseSignKey(secretPem).key, folder);
-    const seen = { heads: fleet.heads(), findings: findings.length };
-    folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
     let expected = last?.streamSeq ?? 0;
     for (const line of folder.lastCheckpoints(recentMax)) {
-      if ((readCheckpoint(line)?.seq ?? 0) <= (sent?.seq ?? 0)) continue;
-      ({ streamSeq: expected } = await link.publish(
-        checkpointSubject,
-        [],
-        Buffer.from(`${line}\n`),
-        expected,
-      ));
+      if ((readCheckpoint(line)?.seq ?? 0) <= fleet.signed.seq) continue;
+      expected = await publishLine(link, stream, line, expected);
     }
   } catch (fault) {
     if (!(fault instanceof NatsFault)) throw fault;
@@ -50,20 +46,33 @@ export async function sealCheckpoint(
   }
 }
 
-/** The line that the next one goes on behind: a state that was put back from a copy has an older one than the stream. */
-function newestOf(sent: Read, key: string, folder: StateFolder): Read {
+/** Other verifiers publish to the same subject: when one was faster, the stream is asked again. Returns the stream's number of it. */
+async function publishLine(link: NatsLink, stream: string, line: string, expected: number): Promise<number> {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let at = expected, left = triesMax; ; left -= 1) {
+    try {
+      return (await link.publish(checkpointSubject, [], bytes, at)).streamSeq;
+    } catch (fault) {
+      if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence' || left <= 1) throw fault;
+      at = (await link.lastOf(stream, checkpointSubject))?.streamSeq ?? 0;
+    }
+  }
+}
+
+/** The line that the next one of this key follows: a state that was put back from a copy has an older one than the stream. */
+export function newestLine(
+  { signed }: Pick<Fleet, 'signed'>,
+  key: string,
+  folder: StateFolder,
+): { readonly seq: number; readonly hash: string } | undefined {
   const kept = lastOf(folder);
-  return sent?.key === key && sent.seq > (kept?.seq ?? 0) ? sent : kept;
+  const isAhead = signed.key === key && signed.next === undefined && signed.seq > (kept?.seq ?? 0);
+  return isAhead ? signed : kept;
 }
 
 /** Compares the file with what the stream has of it; what is new to find is noted by the fleet. */
 export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
   return fleet.takeLog(folder.lastCheckpoints(recentMax));
-}
-
-/** The public key of checkpoints, in base64. */
-export function checkpointKeyOf(folder: StateFolder): string {
-  return parseSignKey(folder.signKey()).key;
 }
 
 /** Of the line that was signed last; undefined: there is none. */
@@ -79,8 +88,8 @@ function lastOf(folder: StateFolder): Read {
   return line === undefined ? undefined : readCheckpoint(line);
 }
 
-/** What the last line of a file says that was there. Throws a CommandFault where it is not one that this key signed. */
-export function readKeptHeads(path: string, key: string): readonly ExpectedHead[] {
+/** The last line of a file. Throws a CommandFault where it is not one that a verifier signed which is known here. */
+export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): ReadCheckpoint {
   let text: string;
   try {
     text = readText(path);
@@ -93,10 +102,8 @@ export function readKeptHeads(path: string, key: string): readonly ExpectedHead[
       exitCodes.failed,
       `the last line of ${path} is no checkpoint of a fleet, or it was changed after it was signed`,
     );
-  if (kept.key !== key)
-    throw new CommandFault(
-      exitCodes.failed,
-      `the checkpoint in ${path} is signed by ${kept.key}, and the key here is ${key}; name its key as checkpoint_key`,
-    );
-  return kept.heads;
+  const why = fleet.whyNotKept(kept);
+  if (why !== undefined)
+    throw new CommandFault(exitCodes.failed, `the checkpoint in ${path} proves nothing: ${why}`);
+  return kept;
 }

@@ -6,7 +6,7 @@ import { parseTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatJson } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { describeVerdict, printGates } from './gate-table.js';
+import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { readFleetSettings } from './open-settings.js';
 import { readStatus } from './state-folder.js';
 
@@ -47,6 +47,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     await screen.print(
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),
     );
+    for (const line of describeVerifiers(status)) await screen.print(line);
     await screen.print('');
     await printGates(screen, status);
   }

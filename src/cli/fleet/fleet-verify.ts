@@ -4,20 +4,14 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
-import type { ExpectedHead } from '../../domain/fleet/fleet.js';
+import type { Fleet, ReadCheckpoint } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatJson, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import {
-  checkpointKeyOf,
-  compareCheckpoints,
-  describeCheckpoint,
-  readKeptHeads,
-  sealCheckpoint,
-} from './checkpoints.js';
-import { describeVerdict, printGates } from './gate-table.js';
-import { natsOf, openFleet, readFleetSettings, whatDiffers } from './open-settings.js';
+import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
+import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
+import { natsOf, openFleet, readFleetSettings, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
 import { createStreamReader } from './stream-reader.js';
@@ -40,11 +34,14 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   const offSignal = onSignal(['SIGTERM', 'SIGINT'], () => stop.abort());
   try {
     const saved = folder.load();
-    const checkpointKey = checkpointKeyOf(folder);
-    const fleet = openFleet(settings, checkpointKey, saved?.fleet);
+    const keys = folder.publicKeys();
+    const unlisted = whyUnlisted(settings, keys);
+    if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
+    const fleet = openFleet(settings, keys, saved?.fleet);
     const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? []);
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
-    const heads = keptHeads(flags, checkpointKey);
+    const kept = keptLine(flags, fleet);
+    const heads = kept?.heads ?? (flags.whole ? [] : undefined);
     const recordsBefore = fleet.records;
     const startMs = systemClock.now();
     let isRewound = false;
@@ -52,7 +49,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       const { info } = await reader.inspect(link, systemClock.wallMs());
       for (const warning of whatDiffers(info, settings)) screen.complain(`dovegate: ${printable(warning)}`);
       // Not again at the next server, which goes on where this one ended.
-      if (heads !== undefined && !isRewound) fleet.rewind(heads);
+      if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
       isRewound = true;
       const isShown = screen.columns !== undefined && !flags.json;
       const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));
@@ -101,10 +98,9 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   }
 }
 
-/** What must be met besides what is remembered, when everything is read anew; undefined: only what is new is read. */
-function keptHeads({ whole, checkpoint }: VerifyFlags, key: string): readonly ExpectedHead[] | undefined {
-  if (checkpoint !== undefined) return readKeptHeads(checkpoint, key);
-  return whole ? [] : undefined;
+/** What must be met besides what is remembered. */
+function keptLine({ checkpoint }: VerifyFlags, fleet: Fleet): ReadCheckpoint | undefined {
+  return checkpoint === undefined ? undefined : readKeptLine(checkpoint, fleet);
 }
 
 async function printReport(
@@ -140,6 +136,7 @@ async function printReport(
         `signed: line ${checkpoint.seq} of checkpoints.jsonl, at ${checkpoint.at}, root ${checkpoint.root}`,
       ),
     );
+  for (const line of describeVerifiers(status)) await screen.print(line);
   await screen.print('');
   await printGates(screen, status);
 }

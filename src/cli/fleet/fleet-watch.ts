@@ -17,8 +17,8 @@ import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { checkpointKeyOf, compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
-import { natsOf, openFleet, readFleetSettings } from './open-settings.js';
+import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
+import { natsOf, openFleet, readFleetSettings, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { createStreamReader, type StreamReader } from './stream-reader.js';
 import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
@@ -111,7 +111,10 @@ class Watch {
   }
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
-    const fleet = openFleet(settings, checkpointKeyOf(this.#folder), saved?.fleet);
+    const keys = this.#folder.publicKeys();
+    const unlisted = whyUnlisted(settings, keys);
+    if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
+    const fleet = openFleet(settings, keys, saved?.fleet);
     return createStreamReader(fleet, settings, saved, this.#folder, () => this.#book.names());
   }
 

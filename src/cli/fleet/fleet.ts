@@ -100,6 +100,12 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void): 
       run(async (screen) => (await import('./fleet-fetch.js')).fleetFetch(screen, flags.config, host, flags)),
     );
 
+  add('rotate-key', 'replace the key that signs what was seen; the old key signs for the new one')
+    .option('--new-key <file>', 'with checkpoint_key: the private key that replaces it (audit keygen)')
+    .action(({ config, newKey }: Flags & { readonly newKey?: string }) =>
+      run(async (screen) => (await import('./fleet-rotate-key.js')).fleetRotateKey(screen, config, newKey)),
+    );
+
   add('status', 'print the gates as verify or watch saw them last, and what differs')
     .option('--json', 'the status as it was written', false)
     .action((flags: Flags) =>

@@ -43,6 +43,17 @@ export async function printGates(screen: Screen, { gates, findings }: FleetStatu
   reportHidden(screen, table.hidden());
 }
 
+/** A line for each other verifier that is listed. */
+export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly string[] {
+  return verifiers.map(({ name, seq, at }) =>
+    printable(
+      seq === undefined
+        ? `verifier ${name}: no line of it is in the stream`
+        : `verifier ${name}: line ${seq}, at ${at}`,
+    ),
+  );
+}
+
 /** One line: where, which kind, and the sentence. */
 export function formatFinding({ kind, host, seq, text }: FleetFinding): string {
   const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');

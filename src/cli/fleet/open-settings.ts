@@ -59,17 +59,29 @@ export function whatDiffers(
   return [...warnings, age];
 }
 
+/** Of `verifiers`, this one: the entry with one of its keys; undefined: it is not listed. */
+function ownName({ verifiers }: FleetSettings, keys: readonly string[]): string | undefined {
+  return [...verifiers].find(([, listed]) => listed.some((key) => keys.includes(key)))?.[0];
+}
+
+/** Why the other verifiers call our lines untrusted; undefined: they do not, or there are none. */
+export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): string | undefined {
+  if (settings.verifiers.size === 0 || ownName(settings, keys) !== undefined) return undefined;
+  return `the key of this verifier, ${keys.at(-1)}, is not among "verifiers": add it here and at the others, which take its lines for untrusted`;
+}
+
 /**
- * The fleet as it was saved; `checkpointKey`: the public key that signs its checkpoints. Throws a CommandFault where what was saved is none
- * of ours.
+ * The fleet as it was saved; `keys`: the public keys that signed its checkpoints, oldest first. Throws a CommandFault where what was saved is
+ * none of ours.
  */
-export function openFleet(
-  { stream, hosts, openMs, driftMs, state }: FleetSettings,
-  checkpointKey: string,
-  saved: unknown,
-): Fleet {
+export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
+  const { stream, hosts, openMs, driftMs, state, verifiers } = settings;
+  const name = ownName(settings, keys);
+  const others = new Map([...verifiers].filter(([other]) => other !== name));
+  const listed = name === undefined ? [] : (verifiers.get(name) ?? []);
+  const verifier = { name, keys: [...new Set([...listed, ...keys])] };
   try {
-    return createFleet({ stream, hosts, openMs, driftMs, checkpointKey }, saved);
+    return createFleet({ stream, hosts, openMs, driftMs, verifier, others }, saved);
   } catch (fault) {
     if (!(fault instanceof TypeError)) throw fault;
     const text = `the state in ${state}: ${fault.message}; move state.json away and leave the other files: everything is verified again`;

@@ -2,15 +2,29 @@
 // for others. One process at a time has it, by the kernel's lock of a file.
 // The rule: a file is whole or the one before, also after a power cut.
 //
-//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)
+//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub
+//
+// checkpoint.pub holds the public keys of all that signed, oldest first, a line each. While the key is replaced, the new one lies in
+// checkpoint.key.next until a line of the old one names it; a start that finds both puts it into its place.
 
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { makeFolder, readIfThere, readOrMakeFile, writeAtomically } from '../../adapters/host/files.js';
 import { loadNative } from '../../adapters/host/native.js';
-import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
+import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/audit/ledger.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import { readCheckpoint } from '../../domain/fleet/fleet.js';
 import type { FleetStatus } from '../../domain/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -73,6 +87,34 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       `another "fleet verify" or "fleet watch" has the state in ${folder}; ask it (fleet status), or name another "state"`,
     );
   }
+  const keyPath = checkpointKeyFile ?? at('checkpoint.key');
+  /** The private key of checkpoints, in PEM; made where none is named and there is none yet. */
+  const signKey = (): string =>
+    attempt(`${keyPath}, the key of checkpoints`, () => {
+      const pem = readOrMakeKey(checkpointKeyFile, keyPath);
+      parseSignKey(pem);
+      return pem;
+    });
+  const lastLine = () => {
+    const line = lastLinesOf(at('checkpoints.jsonl')).at(-1);
+    return line === undefined ? undefined : readCheckpoint(line);
+  };
+  const publicKeys = (): readonly string[] =>
+    (readIfThere(at('checkpoint.pub')) ?? '').split('\n').filter((line) => parsePublicKey(line) === line);
+  const notePublicKey = (key: string): void =>
+    writeAtomically(at('checkpoint.pub'), `${[...publicKeys(), key].join('\n')}\n`, 0o644);
+  /** After a line of the old key names the new one; also where that was interrupted. */
+  const finishReplacing = (): void => {
+    const pem = checkpointKeyFile === undefined ? readIfThere(at('checkpoint.key.next')) : undefined;
+    if (pem === undefined) return;
+    const { key } = parseSignKey(pem);
+    if (lastLine()?.nextKey === key) {
+      if (!publicKeys().includes(key)) notePublicKey(key);
+      writeAtomically(keyPath, pem);
+    }
+    unlinkSync(at('checkpoint.key.next'));
+  };
+  attempt('the new key of checkpoints cannot be put into its place', finishReplacing);
   return {
     /** Undefined: nothing was saved yet. Throws a CommandFault for what is not ours. */
     load(): SavedState | undefined {
@@ -102,13 +144,32 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       const text = `${JSON.stringify(status)}\n`;
       attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text));
     },
-    /** The private key of checkpoints, in PEM; made where none is named and there is none yet. */
-    signKey(): string {
-      const path = checkpointKeyFile ?? at('checkpoint.key');
-      return attempt(`${path}, the key of checkpoints`, () => {
-        const pem = readOrMakeKey(checkpointKeyFile, path);
-        parseSignKey(pem);
-        return pem;
+    signKey,
+    /** The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault where the key in its place was replaced. */
+    publicKeys(): readonly string[] {
+      const { key } = parseSignKey(signKey());
+      return attempt('checkpoint.pub', () => {
+        const known = publicKeys();
+        const next = lastLine()?.nextKey;
+        if ((next !== undefined && next !== key) || (known.includes(key) && known.at(-1) !== key)) {
+          const by = next ?? known.at(-1) ?? '';
+          const text = `${keyPath} was replaced by the key ${by}: put that one there, or name its file as checkpoint_key`;
+          throw new CommandFault(exitCodes.configuration, text);
+        }
+        if (!known.includes(key)) notePublicKey(key);
+        return publicKeys();
+      });
+    },
+    /**
+     * Adds the line of the old key that names the new one, which signs from now on. `newPem`: undefined: the new one lies where settings
+     * will name it. On disk when it returns.
+     */
+    replaceKey(line: string, newKey: string, newPem: string | undefined): void {
+      attempt('the key of checkpoints cannot be replaced', () => {
+        if (newPem !== undefined) writeAtomically(at('checkpoint.key.next'), newPem);
+        this.addCheckpoint(line);
+        if (newPem === undefined) notePublicKey(newKey);
+        else finishReplacing();
       });
     },
     /** The last lines that were signed, without their LFs. */

@@ -2,6 +2,7 @@
 // The rule: all problems at once, each with its place, those of the files that it names too.
 
 import { z } from 'zod';
+import { bounds } from '../../bounds/bounds.js';
 import { parsePublicKey } from '../audit/ledger.js';
 import { defaultStream, isHostWord, verifierName } from '../fleet/block.js';
 import type { ExpectedHost } from '../fleet/shapes.js';
@@ -27,6 +28,10 @@ const host = strict('a host', {
   silent_after: timer('5m'),
 });
 
+const verifier = strict('a verifier', {
+  key: text('a public key in base64, or the file that holds its keys, as checkpoint.pub of its state'),
+});
+
 const fleetSchema = strict('the settings of a fleet', {
   nats: text('servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222'),
   stream: matching(
@@ -40,6 +45,11 @@ const fleetSchema = strict('the settings of a fleet', {
   hosts: z.record(z.string(), z.union([host, z.null()]), {
     error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
   }),
+  verifiers: z
+    .record(z.string(), verifier, {
+      error: 'must be a map from verifiers to their keys, as { audit-2: { key: keys/audit-2.pub } }',
+    })
+    .optional(),
   state: file('a directory').prefault('/var/lib/dovegate-fleet'),
   open_after: duration('2h'),
   drift: duration('5s'),
@@ -61,6 +71,8 @@ export interface FleetSettings {
   readonly stream: string;
   /** By the word of the host, in the order of the file. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
+  /** Public keys in base64, oldest first, by the word of the verifier; of this one too, where it is listed. */
+  readonly verifiers: ReadonlyMap<string, readonly string[]>;
   /** The directory of what was seen. */
   readonly state: string;
   readonly openMs: number;
@@ -148,6 +160,7 @@ function settingsOf(
     client: certificateFile && keyFile ? { certificateFile, keyFile } : undefined,
     stream: raw.stream,
     hosts,
+    verifiers: verifiersAt(raw.verifiers ?? {}, cursor, files),
     state: cursor.file('state') ?? raw.state,
     openMs: raw.open_after,
     driftMs: raw.drift,
@@ -191,6 +204,63 @@ function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefine
       `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
     );
   return key;
+}
+
+const verifiersMax = bounds.fleetVerifiers;
+const verifierKeysMax = bounds.fleetVerifierKeys;
+
+function verifiersAt(
+  raw: NonNullable<z.infer<typeof fleetSchema>['verifiers']>,
+  cursor: Cursor,
+  files: FleetFiles | undefined,
+): FleetSettings['verifiers'] {
+  const verifiers = new Map<string, readonly string[]>();
+  const owners = new Map<string, string>();
+  for (const name of Object.keys(raw)) {
+    const at = cursor.down('verifiers', name);
+    if (!isHostWord(name))
+      cursor.error(
+        ['verifiers', name],
+        'a verifier is one word: letters, digits, dashes and underscores, at most 63',
+      );
+    const keys = verifierKeysAt(at, files);
+    for (const key of keys) {
+      const owner = owners.get(key);
+      if (owner !== undefined) at.error(['key'], `is a key of ${owner} too: each verifier has its own`);
+      owners.set(key, name);
+    }
+    verifiers.set(name, keys);
+  }
+  if (verifiers.size > verifiersMax)
+    cursor.error(['verifiers'], `must list at most ${verifiersMax} verifiers`);
+  return verifiers;
+}
+
+/** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
+function verifierKeysAt(cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
+  const written = cursor.source('key') ?? '';
+  if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return keysIn(written) ?? [];
+  const path = fileAt(cursor, ['key'], cursor.file('key'), files, false);
+  if (path === undefined || files === undefined || files.whyUnreadable(path) !== undefined) return [];
+  const keys = keysIn(files.readText(path));
+  if (keys !== undefined) return keys;
+  cursor.error(
+    ['key'],
+    `${path} must hold Ed25519 public keys in base64, one a line, at most ${verifierKeysMax}; copy checkpoint.pub of that verifier`,
+  );
+  return [];
+}
+
+/** Undefined: it is none, or too many. */
+function keysIn(content: string): readonly string[] | undefined {
+  const whole = parsePublicKey(content);
+  if (whole !== undefined) return [whole];
+  const keys = content
+    .trim()
+    .split(/\s*\n\s*/)
+    .map((line) => parsePublicKey(line));
+  const valid = keys.filter((key) => key !== undefined);
+  return valid.length === keys.length && keys.length <= verifierKeysMax ? valid : undefined;
 }
 
 function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {

@@ -309,12 +309,14 @@ export class Chain {
     this.#tell('forked', seq, text, head);
   }
 
-  /** A record that was there before, and must be here too; it was read already, or will be. */
-  expect(seq: number, awaited: Awaited): void {
+  /** A record that was there before, and must be here too; it was read already, or will be. `by`: the verifier that signed for it. */
+  expect(seq: number, awaited: Awaited, by?: string): void {
     const known = this.#recent(seq);
     if (known !== undefined && awaited.hash.startsWith(known)) return;
     if (known !== undefined) {
-      const text = `record ${seq} is not the one that was signed for: the stream was written anew; ${compare}`;
+      const whose = by === undefined ? 'that was signed for' : `that verifier "${by}" signed for`;
+      const why = by === undefined ? 'the stream was written anew' : 'two verifiers read different records';
+      const text = `record ${seq} is not the one ${whose}: ${why}; ${compare}`;
       this.#tell('forked', seq, text);
     } else if (seq > this.state.seq) awaitRecord(this.#context.awaited, seq, awaited);
   }

@@ -3,10 +3,20 @@
 //
 //   {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
 //    "findings":0,"root":"<SHA-256 of the list>","key":"...","signature":"...","prev":"...","hash":"..."}
+//
+// The last line of a key that is replaced has "next_key" after "key": the new one, which goes on with the next line.
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
-import { genesisHash, isSignedBy, parseSignKey, readLink, sealLine, unsignedLine } from '../audit/ledger.js';
+import {
+  genesisHash,
+  isSignedBy,
+  parsePublicKey,
+  parseSignKey,
+  readLink,
+  sealLine,
+  unsignedLine,
+} from '../audit/ledger.js';
 import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
 
@@ -37,6 +47,8 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly findings: number;
   /** Public key in base64; whether it is one to be trusted is for the reader to say. */
   readonly key: string;
+  /** The key that goes on with the next line; undefined: the same. */
+  readonly nextKey: string | undefined;
   readonly prev: string;
   readonly hash: string;
 }
@@ -46,7 +58,12 @@ const lineBytesMax = bounds.fleetCheckpointBytes;
 
 /** The line behind another one; throws a TypeError where the key is no Ed25519 key in PEM. */
 export function signCheckpoint(
-  seen: { readonly heads: readonly ExpectedHead[]; readonly findings: number },
+  seen: {
+    readonly heads: readonly ExpectedHead[];
+    readonly findings: number;
+    /** The public key that signs from the next line on. */
+    readonly nextKey?: string | undefined;
+  },
   /** Undefined: this is the first one. */
   before: { readonly seq: number; readonly hash: string } | undefined,
   secretPem: string,
@@ -65,7 +82,8 @@ export function signCheckpoint(
   const seq = (before?.seq ?? 0) + 1;
   const prev = before?.hash ?? genesisHash;
   const root = hash('sha256', hosts, 'hex');
-  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"root":"${root}","key":"${signer.key}"`;
+  const next = seen.nextKey === undefined ? '' : `,"next_key":"${seen.nextKey}"`;
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
   return { line: line.trimEnd(), seq, root };
@@ -79,15 +97,18 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const record = link?.isIntact === true ? parseLine(text) : undefined;
   const signed = unsignedLine(text);
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time, event, hosts, findings, root, key } = record;
+  const { seq, time, event, hosts, findings, root, key, next_key: nextKey } = record;
   if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))
     return undefined;
   if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;
   if (typeof findings !== 'number' || typeof root !== 'string' || typeof key !== 'string') return undefined;
+  if (nextKey !== undefined && (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey))
+    return undefined;
   if (hash('sha256', JSON.stringify(hosts), 'hex') !== root) return undefined;
   const heads = hosts.map((one) => readHead(one)).filter((one) => one !== undefined);
   if (heads.length !== hosts.length || !isSignedBy(key, signed.text, signed.signature)) return undefined;
-  return { line: text, seq: link.seq, root, time, heads, findings, key, prev: link.prev, hash: link.hash };
+  const { prev, hash: own } = link;
+  return { line: text, seq: link.seq, root, time, heads, findings, key, nextKey, prev, hash: own };
 }
 
 function readHead(value: unknown): ExpectedHead | undefined {

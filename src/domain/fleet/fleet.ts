@@ -9,15 +9,21 @@ import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { checkpointSubject, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain } from './chain.js';
-import type { ExpectedHead } from './checkpoint.js';
+import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
 import { Findings, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
-import { FleetLog } from './log.js';
-import { type FleetState, newChain, readState, stateFormat } from './saved.js';
+import { FleetLog, type VerifierKeys } from './log.js';
+import { type FleetState, type LogState, newChain, readState, stateFormat } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
 import type { HostKeys } from './signatures.js';
 
-export { type ExpectedHead, type FleetCheckpoint, readCheckpoint, signCheckpoint } from './checkpoint.js';
+export {
+  type ExpectedHead,
+  type FleetCheckpoint,
+  type ReadCheckpoint,
+  readCheckpoint,
+  signCheckpoint,
+} from './checkpoint.js';
 export { noHost } from './findings.js';
 
 export interface FleetOptions {
@@ -28,8 +34,10 @@ export interface FleetOptions {
   readonly openMs: number;
   /** Clocks further apart are a finding. */
   readonly driftMs: number;
-  /** The public key that signs checkpoints of the fleet, in base64; undefined: that of the first one that is read. */
-  readonly checkpointKey?: string | undefined;
+  /** Who signs checkpoints here: public keys in base64, oldest first; undefined: the key of the first one that is read. */
+  readonly verifier?: VerifierKeys | undefined;
+  /** The other verifiers, by their names; keys as above. */
+  readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
 export interface Fleet {
@@ -48,9 +56,13 @@ export interface Fleet {
   takeLog(lines: readonly string[]): readonly FleetFinding[];
   /**
    * The stream is not the one that was read, or a kept line is to be compared: everything is read anew from its first message, and each head
-   * that is known, or is given here, must be met again. What is not met is found by `judge`.
+   * that is known, or is given here, must be met again, and so must `kept`. What is not met is found by `judge`.
    */
-  rewind(expected: readonly ExpectedHead[]): void;
+  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
+  /** Why a line that was kept elsewhere proves nothing here, a part of a sentence; undefined: its signature counts. */
+  whyNotKept(kept: ReadCheckpoint): string | undefined;
+  /** The last line of this verifier that the stream has, as far as it was read; seq 0: none yet. */
+  readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
   /** Everything up to the stream's end was taken: all that is wrong, what stands in the trail and what is wrong at this moment. */
   judge(nowMs: number): readonly FleetFinding[];
   /** A finding of the outside: the stream was replaced. Where it has no host, it has `noHost`. */
@@ -93,8 +105,11 @@ class Verifier implements Fleet {
     this.records = state?.records ?? 0;
     this.#firstSeq = state?.firstSeq ?? 0;
     this.#firstMs = state?.firstMs ?? 0;
-    this.#log = new FleetLog(state?.log, options.checkpointKey, (kind, text, seq) =>
-      this.#tell(kind, text, seq),
+    this.#log = new FleetLog(
+      state && { log: state.log, others: state.others ?? [] },
+      options.verifier ?? { name: undefined, keys: [] },
+      options.others ?? new Map(),
+      (kind, text, seq, name) => this.#tell(kind, text, seq, name),
     );
     this.#findings.load(state?.findings ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
@@ -118,7 +133,8 @@ class Verifier implements Fleet {
     }
     this.#news = [];
     if (message.subject === checkpointSubject) {
-      for (const head of this.#log.takeMessage(message)) this.#await(head);
+      const { heads, by } = this.#log.takeMessage(message);
+      for (const head of heads) this.#await(head, by);
     } else this.#takeOfGate(message);
     return this.#news;
   }
@@ -138,11 +154,19 @@ class Verifier implements Fleet {
     return this.#news;
   }
 
-  rewind(expected: readonly ExpectedHead[]): void {
+  get signed(): LogState {
+    return this.#log.own;
+  }
+
+  whyNotKept(kept: ReadCheckpoint): string | undefined {
+    return this.#log.whyNotKept(kept);
+  }
+
+  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void {
     const known = this.heads();
     this.#chains.clear();
     for (const head of [...known, ...expected]) this.#await(head);
-    this.#log.rewind();
+    this.#log.rewind(kept);
     this.#findings.isReread = true;
     this.streamSeq = 0;
     this.#firstSeq = 0;
@@ -163,7 +187,10 @@ class Verifier implements Fleet {
     const count = this.#findings.accept(nowMs) + trails.length;
     for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
     // What was not looked for to the end yet, nobody knows to be missing.
-    if (!this.#findings.isReread) for (const awaited of this.#awaited.values()) awaited.clear();
+    if (!this.#findings.isReread) {
+      for (const awaited of this.#awaited.values()) awaited.clear();
+      this.#log.accept();
+    }
     for (const chains of this.#chains.values()) {
       const current = currentOf(chains);
       for (const chain of chains) chain.accept(chain === current);
@@ -192,7 +219,7 @@ class Verifier implements Fleet {
       awaited,
       findings: kept,
       more,
-      log: this.#log.state,
+      ...this.#log.save(),
     };
     return structuredClone(state);
   }
@@ -206,7 +233,8 @@ class Verifier implements Fleet {
       records: this.records,
       gates: rowsOf(this.#gates(), findings),
       findings,
-      checkpoint: this.#log.state.last,
+      checkpoint: this.#log.own.last,
+      verifiers: this.#log.verifiers(),
     };
   }
 
@@ -309,10 +337,10 @@ class Verifier implements Fleet {
   }
 
   /** A record that must be there. */
-  #await({ host, journal, seq, hash, storedMs }: ExpectedHead): void {
+  #await({ host, journal, seq, hash, storedMs }: ExpectedHead, by?: string): void {
     const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
     if (chain !== undefined) {
-      chain.expect(seq, { hash, storedMs });
+      chain.expect(seq, { hash, storedMs }, by);
       return;
     }
     if (this.#awaited.size >= awaitedChainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
@@ -343,6 +371,8 @@ class Verifier implements Fleet {
       const finding = this.#judgeAwaited(host, journal, awaited);
       if (finding !== undefined) findings.push(finding);
     }
+    for (const { kind, name, seq, text } of this.#log.judge())
+      findings.push({ kind, host: noHost, journal: name, seq, text });
     return findings.filter((finding) => !this.#findings.isAccepted(finding));
   }
 
@@ -372,8 +402,10 @@ class Verifier implements Fleet {
     return { hosts, chains: this.#chains, openMs, driftMs };
   }
 
-  #tell(kind: FleetFinding['kind'], text: string, seq?: number): void {
-    this.#report({ kind, host: noHost, ...(seq === undefined ? {} : { seq }), text });
+  /** `name`: of the verifier whose checkpoint it is. */
+  #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string): void {
+    const journal = name === undefined ? {} : { journal: name };
+    this.#report({ kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text });
   }
 
   /** `isOnce`: what is known is not told again. */

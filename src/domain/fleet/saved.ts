@@ -78,10 +78,16 @@ export function newChain(host: string, journal: string): ChainState {
   };
 }
 
-/** The fleet's own checkpoints, as the stream has them. */
+/** The checkpoints of one verifier, as the stream has them. */
 export interface LogState {
   /** The key that signs them. */
   key?: string | undefined;
+  /** The keys before it, oldest first, each with the last line that it signed. */
+  past?: [string, number][] | undefined;
+  /** The key that the last line names: only that one goes on. */
+  next?: string | undefined;
+  /** A line that must be met: it was there before. */
+  awaited?: { readonly seq: number; readonly hash: string } | undefined;
   /** The last one in the stream; 0: none yet. */
   seq: number;
   hash: string;
@@ -106,6 +112,8 @@ export interface FleetState {
   readonly findings: readonly KeptFinding[];
   readonly more: readonly MoreFindings[];
   readonly log: LogState;
+  /** Of the other verifiers, by their names. */
+  readonly others?: readonly (readonly [string, LogState])[] | undefined;
 }
 
 type Guard<T> = (value: unknown) => value is T;
@@ -180,6 +188,17 @@ const isChain = shape<ChainState>({
   recent: listOf(tuple<[number, string]>([isCount, isText])),
 });
 
+const isLog = shape<LogState>({
+  key: maybe(isText),
+  past: maybe(listOf(tuple<[string, number]>([isText, isCount]))),
+  next: maybe(isText),
+  awaited: maybe(shape({ seq: isCount, hash: isText })),
+  seq: isCount,
+  hash: isText,
+  recent: listOf(tuple<[number, string]>([isCount, isText])),
+  last: maybe(shape({ seq: isCount, at: isText, root: isText })),
+});
+
 const isState = shape<FleetState>({
   format: isCount,
   stream: isText,
@@ -195,13 +214,8 @@ const isState = shape<FleetState>({
   ),
   findings: listOf(shape<KeptFinding>({ ...findingGuards, acceptedMs: maybe(isNumber) })),
   more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
-  log: shape<LogState>({
-    key: maybe(isText),
-    seq: isCount,
-    hash: isText,
-    recent: listOf(tuple<[number, string]>([isCount, isText])),
-    last: maybe(shape({ seq: isCount, at: isText, root: isText })),
-  }),
+  log: isLog,
+  others: maybe(listOf(tuple<[string, LogState]>([isText, isLog]))),
 });
 
 /** A copy; throws a TypeError with a sentence for what was not saved by us, for this stream. */

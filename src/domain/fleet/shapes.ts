@@ -49,6 +49,8 @@ export const findingKinds = [
   'bad-signature',
   /** A checkpoint without signature, or by a key that is not the listed one and was not named by it. */
   'untrusted',
+  /** A verifier's key was replaced by one that is not listed. */
+  'key-replaced',
   /** Exchanges whose end never came. */
   'open',
   /** A policy, the catalog or the release is another one than at most other hosts. */
@@ -63,6 +65,7 @@ export type FleetFindingKind = (typeof findingKinds)[number];
 export interface FleetFinding {
   readonly kind: FleetFindingKind;
   readonly host: string;
+  /** Its id; of the checkpoints of a verifier that is listed: its name. */
   readonly journal?: string | undefined;
   /** Of the record. */
   readonly seq?: number | undefined;
@@ -117,4 +120,13 @@ export interface FleetStatus {
   readonly away?: { readonly since: string; readonly text: string } | undefined;
   /** The last line that was signed. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
+  /** The other verifiers that are listed, each with its last line in the stream; without `seq`: there is none. */
+  readonly verifiers?:
+    | readonly {
+        readonly name: string;
+        readonly seq?: number | undefined;
+        readonly at?: string | undefined;
+        readonly root?: string | undefined;
+      }[]
+    | undefined;
 }

@@ -1,11 +1,13 @@
 // Goal: the state is one process's at a time, whole after a power cut, and refused where it is another stream's.
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openStateFolder, readStatus } from '../../../src/cli/fleet/state-folder.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
+import { makeSignKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
 import type { FleetSettings } from '../../../src/domain/config/parse-settings.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/fleet.js';
 import { exitCodes } from '../../../src/ports/machine.js';
 import { openFolder } from '../../kit/folder.js';
 
@@ -16,6 +18,7 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   client: undefined,
   stream,
   hosts: new Map(),
+  verifiers: new Map(),
   state,
   openMs: 1,
   driftMs: 1,
@@ -86,4 +89,54 @@ void test('a key is made once, for nobody else to read; a status is there or not
   assert.equal(readStatus(state), undefined);
   writeFileSync(join(state, 'status.json'), '{');
   assert.throws(() => readStatus(state), faultOf(exitCodes.configuration, /status\.json cannot be read/));
+});
+
+void test('the key of checkpoints is replaced as a whole, whatever interrupts it', async (t) => {
+  const state = join(openFolder(t), 'fleet');
+  const at = (name: string): string => join(state, name);
+  const open = () => openStateFolder(settingsAt(state));
+  const next = makeSignKey();
+  const folder = await open();
+  const oldPem = folder.signKey();
+  const { key: oldKey } = parseSignKey(oldPem);
+  assert.deepEqual(folder.publicKeys(), [oldKey]);
+  const { line } = signCheckpoint({ heads: [], findings: 0, nextKey: next.key }, undefined, oldPem, 0);
+  folder.close();
+
+  // The new key was written, and no line names it yet: it never was.
+  writeFileSync(at('checkpoint.key.next'), next.secretPem);
+  const before = await open();
+  assert.deepEqual([before.publicKeys(), before.signKey() === oldPem], [[oldKey], true]);
+  assert.equal(existsSync(at('checkpoint.key.next')), false);
+  before.addCheckpoint(line);
+  // The line is there, and its key is gone.
+  assert.throws(() => before.publicKeys(), faultOf(exitCodes.configuration, /was replaced by the key/));
+  before.close();
+
+  // The line names it, and it is not in its place yet.
+  writeFileSync(at('checkpoint.key.next'), next.secretPem);
+  const after = await open();
+  assert.deepEqual([after.publicKeys(), after.signKey()], [[oldKey, next.key], next.secretPem]);
+  assert.equal(statSync(at('checkpoint.key')).mode & 0o777, 0o600);
+  assert.equal(existsSync(at('checkpoint.key.next')), false);
+  after.close();
+
+  // A key that settings name: the old one is refused once it was replaced.
+  const [oldFile, newFile] = [at('old.pem'), at('new.pem')];
+  const third = makeSignKey();
+  writeFileSync(oldFile, next.secretPem);
+  writeFileSync(newFile, third.secretPem);
+  const named = (file: string) => openStateFolder({ ...settingsAt(state), checkpointKeyFile: file });
+  const outside = await named(oldFile);
+  const seen = { heads: [], findings: 0, nextKey: third.key };
+  const { line: last } = signCheckpoint(seen, readCheckpoint(line), next.secretPem, 0);
+  outside.replaceKey(last, third.key, undefined);
+  assert.throws(
+    () => outside.publicKeys(),
+    faultOf(exitCodes.configuration, /name its file as checkpoint_key/),
+  );
+  outside.close();
+  const own = await named(newFile);
+  assert.deepEqual(own.publicKeys(), [oldKey, next.key, third.key]);
+  own.close();
 });

@@ -1,6 +1,7 @@
 // Goal: fleet.yaml says what it means, with its defaults; everything that is wrong with it or with its files is told with its place, at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-settings.js';
 
@@ -28,6 +29,7 @@ void test('the least that can be said, and what is taken for the rest', () => {
     client: undefined,
     stream: 'DOVEGATE_AUDIT',
     hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 300_000 }]]),
+    verifiers: new Map(),
     state: '/var/lib/dovegate-fleet',
     openMs: 7_200_000,
     driftMs: 5_000,
@@ -125,4 +127,34 @@ void test('no host, no file of settings that others can change, no YAML', () => 
     whyUnsafe: (file) => ({ text: `${file} can be changed`, isDoubtful: false }),
   };
   assert.deepEqual(texts('nats: tls://a:4222\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
+});
+
+// bounds.fleetVerifiers
+void test('verifiers: a key, or a file with all keys of one; each has its own, and they are not many', () => {
+  const [other, third] = [makeSignKey().key, makeSignKey().key];
+  const from: FleetFiles = {
+    ...files,
+    readText: (file) => (file.endsWith('two.pub') ? `${other}\n${third}\n` : 'x'),
+  };
+  const head = 'nats: tls://nats1.example.com:4222\nhosts: { gate1: }\nverifiers:\n';
+  const good = parse(`${head}  one: { key: ${key} }\n  two: { key: keys/two.pub }\n`, from);
+  assert.deepEqual(good.problems, []);
+  assert.deepEqual(
+    good.settings?.verifiers,
+    new Map([
+      ['one', [key]],
+      ['two', [other, third]],
+    ]),
+  );
+  const texts = (yaml: string): string[] =>
+    parse(`${head}${yaml}`, from).problems.map(({ path: at, message }) => `${at}: ${message}`);
+  assert.match(texts(`  one: { key: ${key} }\n  two: { key: ${key} }\n`).join(), /is a key of one too/);
+  assert.match(texts('  one: { key: keys/none.pub }\n').join(), /must hold Ed25519 public keys/);
+  assert.match(texts(`  one.two: { key: ${key} }\n`).join(), /a verifier is one word/);
+  const many = Array.from(
+    { length: bounds.fleetVerifiers + 1 },
+    (_, at) => `  v${at}: { key: ${makeSignKey().key} }\n`,
+  );
+  assert.deepEqual(texts(many.slice(1).join('')), []);
+  assert.match(texts(many.join('')).join(), /at most 16 verifiers/);
 });

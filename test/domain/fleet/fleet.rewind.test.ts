@@ -145,7 +145,7 @@ void test('a checkpoint of the fleet is signed, read, and vouches for each head'
 void test('the checkpoints in the stream and in the file are one chain', () => {
   const gate = makeGate();
   const stream = blocks(gate.lines);
-  const fleet = fleetOf(undefined, { checkpointKey: key.key });
+  const fleet = fleetOf(undefined, { verifier: { name: undefined, keys: [key.key] } });
   takeAll(fleet, stream);
   const seen = { heads: fleet.heads(), findings: 0 };
   const lines: string[] = [];
@@ -186,7 +186,7 @@ void test('a state that was lost is made up for by the checkpoints in the stream
   const whole = fleetOf();
   takeAll(whole, stream);
   const { line } = signCheckpoint({ heads: whole.heads(), findings: 0 }, undefined, key.secretPem, started);
-  const fleet = fleetOf(undefined, { checkpointKey: key.key });
+  const fleet = fleetOf(undefined, { verifier: { name: undefined, keys: [key.key] } });
   takeAll(fleet, [...stream.slice(0, 3), logged(line)]);
   assert.deepEqual(told(fleet.judge(started)), [['cut-in-stream', 'gate1', 16]]);
   assert.deepEqual(fleet.take(message(logged(line), 4)), [], 'a message that was taken is not taken again');
@@ -206,7 +206,7 @@ void test('the last head that was read is missed, however many signed ones come 
   const gate = new PaperGate();
   const stream: PaperMessage[] = [];
   const lines: string[] = [];
-  const fleet = fleetOf(undefined, { checkpointKey: key.key });
+  const fleet = fleetOf(undefined, { verifier: { name: undefined, keys: [key.key] } });
   for (let round = 0; round < 20; round += 1) {
     gate.exchanges(2);
     gate.checkpoint();

@@ -1,0 +1,66 @@
+// `dovegate audit fleet rotate-key`: a line that the old key signs names the new one, and the old private key is removed. No server is
+// needed: the next `verify` or `watch` sends the line, and signs with the new key from then on.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { readText } from '../../adapters/host/files.js';
+import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
+import { signCheckpoint } from '../../domain/fleet/fleet.js';
+import { messageOf } from '../../ports/faults.js';
+import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { newestLine } from './checkpoints.js';
+import { openFleet, readFleetSettings } from './open-settings.js';
+import { openStateFolder } from './state-folder.js';
+
+/** `newFile`: the private key that replaces the one of `checkpoint_key`. Exit code 0. Throws a CommandFault. */
+export async function fleetRotateKey(
+  screen: Screen,
+  config: string,
+  newFile: string | undefined,
+): Promise<number> {
+  const settings = readFleetSettings(config, screen);
+  const { checkpointKeyFile, state } = settings;
+  if (newFile === undefined && checkpointKeyFile !== undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      `checkpoint_key names ${checkpointKeyFile}: make another key ("dovegate audit keygen FILE"), and name it with --new-key FILE`,
+    );
+  if (newFile !== undefined && checkpointKeyFile === undefined)
+    throw new CommandFault(exitCodes.usage, '--new-key is for a key that checkpoint_key names; leave it out');
+  const folder = await openStateFolder(settings);
+  try {
+    const oldPem = folder.signKey();
+    const keys = folder.publicKeys();
+    const newPem = newFile === undefined ? makeSignKey().secretPem : readKey(newFile);
+    const { key: nextKey } = parseSignKey(newPem);
+    if (keys.includes(nextKey))
+      throw new CommandFault(exitCodes.failed, `the key in ${newFile} has signed here already; make another`);
+    const fleet = openFleet(settings, keys, folder.load()?.fleet);
+    const nowMs = systemClock.wallMs();
+    const seen = { heads: fleet.heads(), findings: fleet.status(nowMs).findings.length, nextKey };
+    const before = newestLine(fleet, parseSignKey(oldPem).key, folder);
+    const { line, seq } = signCheckpoint(seen, before, oldPem, nowMs);
+    folder.replaceKey(line, nextKey, newFile === undefined ? newPem : undefined);
+    await screen.print(`line ${seq} of checkpoints.jsonl names the new key: ${nextKey}`);
+    if (newFile !== undefined)
+      await screen.print(`set checkpoint_key to ${newFile}, and remove the old key: ${checkpointKeyFile}`);
+    await screen.print(
+      `copy ${state}/checkpoint.pub to the other verifiers ("verifiers"), and keep it with the lines that are kept elsewhere`,
+    );
+    await screen.flush();
+    return exitCodes.ok;
+  } finally {
+    folder.close();
+  }
+}
+
+function readKey(path: string): string {
+  try {
+    const pem = readText(path);
+    parseSignKey(pem);
+    return pem;
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be used: ${messageOf(cause)}`);
+  }
+}

@@ -1,0 +1,360 @@
+// Goal: the lines of several verifiers are one chain each, and each believes of the others only what a listed key, or one that it named, has
+// signed. For each thing that is believed a forger tries to bring it about without the right key, or with one that was replaced.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { checkpointSubject } from '../../../src/domain/fleet/block.js';
+import {
+  createFleet,
+  type ExpectedHead,
+  type Fleet,
+  readCheckpoint,
+  signCheckpoint,
+} from '../../../src/domain/fleet/fleet.js';
+import {
+  blocks,
+  fleetOf,
+  message,
+  optionsOf,
+  PaperGate,
+  type PaperMessage,
+  started,
+} from './paper-stream.js';
+
+const gate = new PaperGate();
+gate.exchanges(6);
+gate.checkpoint();
+const stream = blocks(gate.lines);
+
+const own = makeSignKey();
+const first = makeSignKey();
+const second = makeSignKey();
+const forger = makeSignKey();
+
+/** A verifier: its lines, signed by one key after the other. */
+class Desk {
+  readonly lines: string[] = [];
+  #pem: string;
+  readonly #heads: readonly ExpectedHead[];
+
+  constructor(pem: string, heads: readonly ExpectedHead[] = headsOf(), lines: readonly string[] = []) {
+    this.#pem = pem;
+    this.#heads = heads;
+    this.lines.push(...lines);
+  }
+
+  sign(findings = 0): this {
+    return this.#sign(findings, undefined);
+  }
+
+  /** The present key names the next one, which signs from then on. */
+  replace(next: ReturnType<typeof makeSignKey>): this {
+    this.#sign(0, next.key);
+    this.#pem = next.secretPem;
+    return this;
+  }
+
+  /** The same first lines, and then another key. */
+  fork(lines: number, pem = this.#pem): Desk {
+    return new Desk(pem, this.#heads, this.lines.slice(0, lines));
+  }
+
+  #sign(findings: number, nextKey: string | undefined): this {
+    const last = this.lines.at(-1);
+    const before = last === undefined ? undefined : readCheckpoint(last);
+    this.lines.push(
+      signCheckpoint({ heads: this.#heads, findings, nextKey }, before, this.#pem, started).line,
+    );
+    return this;
+  }
+}
+
+function headsOf(): readonly ExpectedHead[] {
+  const fleet = fleetOf();
+  for (const [at, one] of stream.entries()) fleet.take(message(one, at + 1));
+  return fleet.heads();
+}
+
+function logged(line: string): PaperMessage {
+  return { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
+}
+
+/** One that verifies, whose name is `here`. */
+function open(others: Readonly<Record<string, readonly string[]>>, saved?: unknown): Fleet {
+  const options = optionsOf(undefined, {
+    verifier: { name: 'here', keys: [own.key] },
+    others: new Map(Object.entries(others)),
+  });
+  return createFleet(options, saved);
+}
+
+/** The gate's records, and then lines of verifiers. */
+function take(fleet: Fleet, lines: readonly string[], from = fleet.streamSeq): Fleet {
+  const all = from === 0 ? [...stream, ...lines.map(logged)] : lines.map(logged);
+  for (const [at, one] of all.entries()) fleet.take(message(one, from + at + 1));
+  return fleet;
+}
+
+function found(fleet: Fleet): string[] {
+  return fleet
+    .judge(started)
+    .map(({ kind, journal, seq }) => [kind, journal ?? '-', seq ?? '-'].join(' '))
+    .toSorted();
+}
+
+const reopened = (fleet: Fleet, others: Readonly<Record<string, readonly string[]>>): Fleet =>
+  open(others, JSON.parse(JSON.stringify(fleet.save())));
+
+void test('two verifiers, each with its own chain in one stream', () => {
+  const here = new Desk(own.secretPem).sign().sign();
+  const there = new Desk(first.secretPem).sign().sign().sign();
+  const [h1 = '', h2 = ''] = here.lines;
+  const [t1 = '', t2 = '', t3 = ''] = there.lines;
+  const fleet = take(open({ there: [first.key] }), [h1, t1, t2, h2, t3]);
+  assert.deepEqual(found(fleet), []);
+  assert.deepEqual([fleet.signed.seq, fleet.status(started).verifiers?.[0]?.seq], [2, 3]);
+  // Without the entry it is a stranger, and each line of it a finding.
+  const alone = take(open({}), [h1, t1, t2, h2]);
+  assert.deepEqual(found(alone), ['untrusted - 1', 'untrusted - 2']);
+  assert.equal(alone.signed.seq, 2);
+});
+
+void test('what is wrong with the chain of another verifier is found here', () => {
+  const there = new Desk(first.secretPem).sign().sign().sign();
+  const [one = '', two = '', three = ''] = there.lines;
+  const [, , other = ''] = there.fork(2).sign(7).lines;
+  const judged = (lines: readonly string[]) => found(take(open({ there: [first.key] }), lines));
+  assert.deepEqual(judged([one, three]), ['missing there 2']);
+  assert.deepEqual(judged([one, two, three, other]), ['forked there 3']);
+  assert.deepEqual(judged([one, two, other.replace('"seq":3', '"seq":4')]), ['malformed - -']);
+  assert.deepEqual(
+    judged([one, two, one, two, three]),
+    [],
+    'sent twice: nothing goes back, nothing is wrong',
+  );
+});
+
+void test('two verifiers that read different records: found, with the name of the other one', () => {
+  const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
+  const fleet = take(open({ there: [first.key] }), new Desk(first.secretPem, heads).sign().lines);
+  const [finding] = fleet.judge(started);
+  assert.deepEqual([finding?.kind, finding?.host, finding?.seq], ['forked', 'gate1', gate.ledger.seq]);
+  assert.match(finding?.text ?? '', /verifier "there" signed for/);
+  // Records that only the other one has read.
+  const more = headsOf().map((head) => ({ ...head, seq: head.seq + 5 }));
+  const behind = take(open({ there: [first.key] }), new Desk(first.secretPem, more).sign().lines);
+  assert.deepEqual(
+    behind.judge(started).map(({ kind, seq }) => [kind, seq]),
+    [['cut-in-stream', gate.ledger.seq + 5]],
+  );
+});
+
+void test('a key is replaced: found until the new one is listed, and the chain goes on', () => {
+  const there = new Desk(first.secretPem).sign().replace(second).sign().sign();
+  const fleet = take(open({ there: [first.key] }), there.lines);
+  assert.deepEqual(found(fleet), ['key-replaced there 2']);
+  assert.deepEqual(found(reopened(fleet, { there: [first.key, second.key] })), [], 'listed now');
+  const accepted = reopened(fleet, { there: [first.key] });
+  accepted.accept(started);
+  assert.deepEqual(found(reopened(accepted, { there: [first.key] })), [], 'or accepted');
+  // Listed before: nothing to tell. Read from the beginning again: the old key still counts for its own lines.
+  const listed = take(open({ there: [first.key, second.key] }), there.lines);
+  assert.deepEqual(found(listed), []);
+  listed.rewind([]);
+  assert.deepEqual(found(take(listed, there.lines, 0)), []);
+  // The line that named the new key is lost: what a person listed counts.
+  const gap = take(open({ there: [first.key, second.key] }), [there.lines[0] ?? '', ...there.lines.slice(2)]);
+  assert.deepEqual(found(gap), ['missing there 2']);
+});
+
+void test('this verifier replaced its key: its own list says so, and a new state reads all of it', () => {
+  const here = new Desk(own.secretPem).sign().replace(second).sign();
+  const keys = [own.key, second.key];
+  const fleet = take(createFleet(optionsOf(undefined, { verifier: { name: undefined, keys } })), here.lines);
+  assert.deepEqual([found(fleet), fleet.signed.key], [[], second.key]);
+  assert.deepEqual(fleet.takeLog(here.lines), []);
+});
+
+const forgeries: readonly {
+  readonly name: string;
+  /** What stands in the stream. */
+  readonly lines: () => readonly string[];
+  readonly listed?: readonly string[];
+  readonly expected: readonly string[];
+}[] = [
+  {
+    name: 'a new key that an unknown one names',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign();
+      return [...there.lines, ...there.fork(1, forger.secretPem).replace(second).sign().lines.slice(1)];
+    },
+    expected: ['untrusted - 2', 'untrusted - 3'],
+  },
+  {
+    name: 'a new key that goes on without being named',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign();
+      return [...there.lines, ...there.fork(1, forger.secretPem).sign().lines.slice(1)];
+    },
+    expected: ['untrusted - 2'],
+  },
+  {
+    name: 'a key stolen while it counts names the key of the thief, and then the verifier goes on',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign();
+      const stolen = there.fork(1).replace(forger).sign();
+      return [...stolen.lines, ...there.sign().sign().sign().lines.slice(1)];
+    },
+    expected: ['forked there 2', 'key-replaced there 2', 'untrusted there 3', 'untrusted there 4'],
+  },
+  {
+    name: 'a key that was replaced signs once more',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign().replace(second).sign();
+      return [...there.lines, ...there.fork(3, first.secretPem).sign().lines.slice(3)];
+    },
+    listed: [first.key, second.key],
+    expected: ['untrusted there 4'],
+  },
+  {
+    name: 'a key that was replaced names the key of the thief, after the end',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign().replace(second).sign();
+      return [...there.lines, ...there.fork(3, first.secretPem).replace(forger).sign().lines.slice(3)];
+    },
+    listed: [first.key, second.key],
+    expected: ['untrusted - 5', 'untrusted there 4'],
+  },
+  {
+    name: 'a key that was replaced names another one in the place of the line that replaced it',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign().replace(second).sign();
+      return [...there.lines, ...there.fork(1, first.secretPem).replace(forger).sign().lines.slice(1)];
+    },
+    listed: [first.key, second.key],
+    expected: ['forked there 2', 'untrusted - 3'],
+  },
+  {
+    name: 'the old key goes on although its last line names another one',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign().replace(second);
+      return [...there.lines, ...there.fork(2, first.secretPem).sign().lines.slice(2)];
+    },
+    listed: [first.key, second.key],
+    expected: ['untrusted there 3'],
+  },
+  {
+    name: 'the line that replaced a key comes again at the end',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign().replace(second).sign().sign();
+      return [...there.lines, there.lines[1] ?? '', there.lines[0] ?? ''];
+    },
+    listed: [first.key, second.key],
+    expected: [],
+  },
+  {
+    name: 'an old line comes again when it cannot be compared any more',
+    lines: () => {
+      const there = new Desk(first.secretPem);
+      for (let count = 0; count < 70; count += 1) there.sign();
+      return [...there.lines, there.lines[1] ?? ''];
+    },
+    expected: ['forked there 2'],
+  },
+  {
+    name: 'a line of the other verifier, signed by the key of this one',
+    lines: () => {
+      const there = new Desk(first.secretPem).sign();
+      const here = new Desk(own.secretPem).sign();
+      return [...here.lines, ...there.lines, ...there.fork(1, own.secretPem).sign().lines.slice(1)];
+    },
+    expected: ['unlinked here 2'],
+  },
+];
+
+for (const { name, lines, listed = [first.key], expected } of forgeries) {
+  void test(`forged: ${name}`, () => {
+    const fleet = take(open({ there: listed }), lines());
+    assert.deepEqual(found(fleet), expected);
+    // The same after a restart, and when everything is read again.
+    assert.deepEqual(found(reopened(fleet, { there: listed })), expected);
+  });
+}
+
+void test('where another key is listed after a theft, nothing that the stolen one named counts', () => {
+  const fleet = take(
+    open({ there: [first.key] }),
+    new Desk(first.secretPem).sign().replace(forger).sign().lines,
+  );
+  const fresh = reopened(fleet, { there: [second.key] });
+  const thief = new Desk(forger.secretPem, headsOf(), []).sign();
+  take(fresh, [...thief.lines, ...new Desk(second.secretPem).sign().lines]);
+  assert.deepEqual(found(fresh), ['untrusted - 1']);
+});
+
+void test('a line that was kept elsewhere: under the key of its place, and met again', () => {
+  const there = new Desk(first.secretPem).sign().sign().replace(second).sign();
+  const listed = { there: [first.key, second.key] };
+  const fleet = take(open(listed), there.lines);
+  const read = (line = '') => readCheckpoint(line) ?? assert.fail('no line');
+  const verify = (kept: string, lines: readonly string[]): string[] => {
+    const one = reopened(fleet, listed);
+    one.rewind(read(kept).heads, read(kept));
+    return found(take(one, lines, 0));
+  };
+  const [, second2 = '', , fourth = ''] = there.lines;
+  for (const line of there.lines) assert.equal(fleet.whyNotKept(read(line)), undefined, line);
+  assert.deepEqual(verify(second2, there.lines), []);
+  assert.deepEqual(verify(fourth, there.lines), []);
+  // Who has the stolen old key, and the server, writes the chain anew from line 2 on: the kept line is not there.
+  const forged = there.fork(1, first.secretPem).sign(9).replace(forger).sign();
+  assert.deepEqual(verify(second2, forged.lines), ['forked there 2', 'key-replaced there 3']);
+  // A line by the old key, after the one that replaced it.
+  const late = there.fork(4, first.secretPem).sign().lines.at(-1);
+  assert.match(fleet.whyNotKept(read(late)) ?? '', /replaced after line 3/);
+  assert.match(fleet.whyNotKept(read(new Desk(forger.secretPem).sign().lines[0])) ?? '', /no key of/);
+});
+
+void test('what another verifier signed and the stream lost is missed until it comes again', () => {
+  const there = new Desk(first.secretPem).sign().sign().sign();
+  const fleet = take(open({ there: [first.key] }), there.lines);
+  fleet.rewind([]);
+  take(fleet, there.lines.slice(0, 1), 0);
+  assert.deepEqual(found(fleet), ['cut-in-stream there 3']);
+  take(fleet, there.lines.slice(1));
+  assert.deepEqual(found(fleet), []);
+});
+
+// bounds.fleetVerifierKeys
+void test('so many replaced keys of a verifier are remembered; the oldest goes first', () => {
+  const there = new Desk(first.secretPem).sign();
+  for (let count = 0; count <= bounds.fleetVerifierKeys; count += 1) there.replace(makeSignKey());
+  const fleet = take(open({ there: [first.key] }), there.sign().lines);
+  const { others } = JSON.parse(JSON.stringify(fleet.save()));
+  const { past } = others[0][1];
+  assert.deepEqual([past.length, past[0][1]], [bounds.fleetVerifierKeys, 3]);
+});
+
+void test("a gate's key is replaced: untrusted until the new one is listed, and then it vouches for all before it", () => {
+  const keyed = (listed: string, saved?: unknown) =>
+    createFleet({ ...optionsOf(), hosts: new Map([['gate1', { key: listed, silentMs: 3_600_000 }]]) }, saved);
+  const old = new PaperGate(first.secretPem);
+  old.exchanges(2);
+  old.checkpoint();
+  const next = new PaperGate(second.secretPem);
+  next.ledger.resume(old.ledger);
+  const from = next.lines.length;
+  next.exchanges(2);
+  next.checkpoint();
+  const [before, after] = [blocks(old.lines, 100), blocks(next.lines.slice(from), 100)];
+  const fleet = keyed(first.key);
+  for (const [at, one] of [...before, ...after].entries()) fleet.take(message(one, at + 1));
+  assert.deepEqual(found(fleet), [`untrusted ${old.id} ${next.ledger.seq}`]);
+  const listed = keyed(second.key, JSON.parse(JSON.stringify(fleet.save())));
+  const seen = next.lines.length;
+  next.checkpoint();
+  for (const [at, one] of blocks(next.lines.slice(seen)).entries())
+    listed.take(message(one, fleet.streamSeq + at + 1));
+  assert.deepEqual(found(listed), []);
+});
