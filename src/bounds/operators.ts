@@ -221,4 +221,12 @@ export const ofOperators = {
     at: 'adapters/journal/ring-file',
     test: 'adapters/journal/segments.aside',
   },
+  joinFileBytes: {
+    value: '64KiB',
+    thing: 'the file by which a gate joins a fleet',
+    holds: 'memory',
+    scope: 'one command',
+    at: 'cli/fleet/join-file',
+    test: 'cli/fleet/join-file',
+  },
 } as const satisfies Bounds;

@@ -96,6 +96,18 @@ audit keygen: 0 made, 78 the file exists, or cannot be written
 dovegate audit keygen
 dovegate audit keygen --out /etc/dovegate/sign.key
 
+audit fleet prepare: 0 made, 64 a name that no server or gate can have, 78 a file is there already, or cannot be written
+dovegate audit fleet prepare --server nats1.example.com --hosts mail-gate-1,mail-gate-2,mail-gate-3
+dovegate audit fleet prepare --server 192.0.2.7:4333 --hosts mail-gate-1 --config ./fleet.yaml
+
+audit fleet issue: 0 made, 64 a name that no gate can have, 78 the settings, or the key of the authority is not there
+dovegate audit fleet issue mail-gate-4
+dovegate audit fleet issue server --config ./fleet.yaml
+
+audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepare, 69 no daemon, 78 the configuration
+dovegate audit fleet join mail-gate-1.join
+dovegate audit fleet join < mail-gate-1.join > mail-gate-1.pub
+
 audit fleet init: 0 the stream is there, 1 it differs, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet init --print
 dovegate audit fleet init --config ./fleet.yaml

@@ -43,7 +43,9 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
   addHashPassword(program, end);
   addKey(program, end);
   addPage(program, end);
-  registerFleet(registerAudit(program, end), end);
+  registerFleet(registerAudit(program, end), end, async (config) =>
+    (await import('./operate.js')).findDaemon({ config }),
+  );
   addSend(program, end);
   addCompletion(program, end);
   addHelpTexts(program);

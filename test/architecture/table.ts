@@ -289,7 +289,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // The trail of many gates: read from the stream where it meets.
   'cli/fleet': rule([...belowCli, 'domain/fleet', 'adapters/nats', 'cli/output', 'cli/audit'], {
     public: ['fleet'],
-    builtins: ['fs', 'path', 'http'],
+    // crypto: certificates of a fleet. net: addresses in them, no sockets.
+    builtins: ['fs', 'path', 'http', 'crypto', 'net'],
     packages: ['commander', 'prom-client'],
   }),
   // `send`, and the program under the name of doveadm.

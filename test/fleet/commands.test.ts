@@ -56,7 +56,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
   await t.test('the rights that init prints are a configuration that the server takes', async () => {
     const printed = await desk.run('init', '--print');
     assert.equal(printed.exit, 0);
-    assert.match(printed.text, /^nats stream add DOVEGATE_AUDIT \\$/m);
+    assert.match(printed.text, /^# nats stream add DOVEGATE_AUDIT \\$/m);
     const file = join(nats.folder, 'printed.conf');
     writeFileSync(file, printed.text.slice(printed.text.indexOf('# Users of the server')));
     const checked = await runProgram('/usr/sbin/nats-server', ['-t', '-c', file]);

@@ -9,6 +9,7 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
   linkSync,
@@ -145,15 +146,21 @@ export function makeFolder(path: string): void {
 
 /**
  * Replaces a file, whole or not at all, also when the machine fails meanwhile; its directory is made when it is not there. On
- * disk when it returns. Throws what the system says.
+ * disk when it returns. `owner`: whom it is given to, which only root can do. Throws what the system says.
  */
-export function writeAtomically(path: string, text: string, mode = 0o600): void {
+export function writeAtomically(
+  path: string,
+  text: string,
+  mode = 0o600,
+  owner?: { readonly uid: number; readonly gid: number },
+): void {
   const directory = dirname(path);
   makeFolder(directory);
   // Made afresh: a link that somebody put there would lead to another file.
   rmSync(`${path}.new`, { force: true });
   const file = openSync(`${path}.new`, 'wx', mode);
   try {
+    if (owner !== undefined) fchownSync(file, owner.uid, owner.gid);
     fchmodSync(file, mode);
     writeFileSync(file, text);
     fsyncSync(file);

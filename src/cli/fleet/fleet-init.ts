@@ -1,14 +1,25 @@
 // `dovegate audit fleet init`: makes the stream, or says what differs of the one that is there, and prints the rights of each host and of
 // the verifier in the language of the server's configuration.
 
+import { join } from 'node:path';
+import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
 import { NatsFault, type NatsLink, type StreamInfo, useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { auditSubjects, checkpointSubject, verifierName } from '../../domain/fleet/block.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { natsOf, readFleetSettings, verifierInbox, whatDiffers } from './open-settings.js';
+import {
+  administratorName,
+  natsOf,
+  placesOf,
+  readFleetSettings,
+  verifierInbox,
+  whatDiffers,
+} from './open-settings.js';
+import { formatServerConfiguration } from './server-configuration.js';
 
 export interface InitFlags {
   readonly print: boolean;
@@ -16,15 +27,16 @@ export interface InitFlags {
 
 /** Exit code 0; 1: the stream is there and differs. Throws a CommandFault or a NatsFault. */
 export async function fleetInit(screen: Screen, config: string, { print }: InitFlags): Promise<number> {
-  const settings = readFleetSettings(config, screen);
+  const files = readFleetSettings(config, screen, true);
   if (print) {
-    await screen.print(
-      ['# The stream; without --print, "fleet init" makes it.', formatCommand(settings), ''].join('\n'),
-    );
-    await screen.print(formatRights(settings));
+    const rights = formatRights(files);
+    const made = ['The stream; without --print, "fleet init" makes it.', ...formatCommand(files).split('\n')];
+    const text = formatServerConfiguration(files, files.maxBytes, rights);
+    await screen.print([text, ...made.map((line) => `# ${line}`)].join('\n'));
     await screen.flush();
     return exitCodes.ok;
   }
+  const settings = asAdministrator(files, config);
   const { stream } = settings;
   const { info, isNew } = await useNats(natsOf(settings, 'init'), new AbortController().signal, (link) =>
     findOrMake(link, settings),
@@ -37,6 +49,16 @@ export async function fleetInit(screen: Screen, config: string, { print }: InitF
   await screen.print(`\n${formatRights(settings)}`);
   await screen.flush();
   return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** With the certificate that `fleet prepare` made for the administrator, where it is still there. Throws a CommandFault. */
+function asAdministrator(settings: FleetSettings, config: string): FleetSettings {
+  const own = (end: string): string => join(placesOf(config).admin, `${administratorName}.${end}`);
+  const keyFile = own('key');
+  if (ownerOf(keyFile) === undefined) return settings;
+  const unsafe = whyUnsafe(keyFile, true, trustedByUs());
+  if (unsafe !== undefined) throw new CommandFault(exitCodes.configuration, unsafe.text);
+  return { ...settings, credentialsFile: undefined, client: { certificateFile: own('pem'), keyFile } };
 }
 
 /** INFO comes first: a server that is told to make a stream which is there gives it another time of making. Rejects with a NatsFault. */
@@ -88,7 +110,7 @@ interface Rights {
  * an answer with its own rights to whatever subject a request names; in one account with the stream that is enough to remove it, so each
  * gate has an account of its own, into which only its own subjects are imported.
  */
-function formatRights({ stream, hosts }: FleetSettings): string {
+export function formatRights({ stream, hosts }: FleetSettings): string {
   const quote = (text: string): string => JSON.stringify(text);
   const block = (name: string, lines: readonly string[]): string[] => [
     `  ${quote(name)} {`,
@@ -100,10 +122,10 @@ function formatRights({ stream, hosts }: FleetSettings): string {
     ...lines.map((line) => `  ${line}`),
     ']',
   ];
-  const user = (name: string, { publish, subscribe }: Rights): string[] => [
+  const user = (name: string, { publish, subscribe }: Rights, more = ''): string[] => [
     `users: [{ user: ${quote(name)}, permissions: {`,
     `  publish: [${publish.map(quote).join(',\n        ')}]`,
-    `  subscribe: [${subscribe.map(quote).join(', ')}] } }]`,
+    `  subscribe: [${subscribe.map(quote).join(', ')}] } }${more}]`,
   ];
   const ownOf = (host: string): string[] => {
     const subjects = `dovegate.audit.${host}.*`;
@@ -124,10 +146,12 @@ function formatRights({ stream, hosts }: FleetSettings): string {
   );
   const central = block('AUDIT', [
     'jetstream: enabled',
-    ...user(verifierName, {
-      publish: [checkpointSubject, ...api],
-      subscribe: [`${verifierInbox}.>`],
-    }),
+    ...user(
+      verifierName,
+      { publish: [checkpointSubject, ...api], subscribe: [`${verifierInbox}.>`] },
+      // Who makes the streams.
+      `, { user: ${quote(administratorName)} }`,
+    ),
     ...list('exports', exported),
   ]);
   const gates = names.flatMap((host) =>
@@ -140,7 +164,7 @@ function formatRights({ stream, hosts }: FleetSettings): string {
     ]),
   );
   return [
-    '# Users of the server; each needs its password, nkey, or the name in its certificate (tls: verify_and_map).',
+    '# Users of the server; each is the DNS name in its certificate.',
     '# An account for each gate: in one with the stream, a gate could have the server remove it.',
     'accounts {',
     ...central,

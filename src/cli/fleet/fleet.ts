@@ -1,6 +1,7 @@
 // The subcommands of `dovegate audit fleet` and their options. What a subcommand does is imported when it is called.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/link.js';
 import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -9,6 +10,8 @@ import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { FetchFlags } from './fleet-fetch.js';
 import type { InitFlags } from './fleet-init.js';
+import type { FindDaemon } from './fleet-join.js';
+import type { PrepareFlags } from './fleet-prepare.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
 /** The file where no option names one. */
@@ -34,11 +37,11 @@ const codes: Readonly<Record<NatsFaultCode, number>> = {
   refused: exitCodes.notCarriedOut,
 };
 
-/** `audit`: the command that it becomes a subcommand of. */
-export function registerFleet(audit: Command, end: (exitCode: number) => void): void {
+/** `audit`: the command that it becomes a subcommand of. `findDaemon`: asks the daemon of a configuration. */
+export function registerFleet(audit: Command, end: (exitCode: number) => void, findDaemon: FindDaemon): void {
   const fleet = audit
     .command('fleet')
-    .description('the journals of many gates, in one stream: verify, watch, search, fetch');
+    .description('the journals of many gates, in one stream: prepare, join, verify, watch, search, fetch');
   const add = (name: string, summary: string): Command =>
     fleet
       .command(name)
@@ -61,8 +64,40 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void): 
     }
   };
 
+  add('prepare', 'make an authority, certificates, and the files of the server, the gates and the verifier')
+    .requiredOption('--server <name>', 'the host of the server as gates dial it, also with a port')
+    .requiredOption('--hosts <names>', 'the gates, one word each, with commas: mail-gate-1,mail-gate-2')
+    .option('--state <dir>', 'where the verifier keeps what it has seen', '/var/lib/dovegate-fleet')
+    .option('--run-as <user>', 'the user that the verifier runs as (default: dovegate if there is one)')
+    .action((flags: Flags & PrepareFlags) =>
+      run(async (screen) => (await import('./fleet-prepare.js')).fleetPrepare(screen, flags.config, flags)),
+    );
+
+  add('issue', 'make a new certificate: for a gate, which is added, or verifier, administrator or server')
+    .argument('<name>', 'the gate, or verifier, administrator, server')
+    .action((name: string, flags: Flags) =>
+      run(async (screen) => (await import('./fleet-prepare.js')).fleetIssue(screen, flags.config, name)),
+    );
+
+  fleet
+    .command('join')
+    .description('make this gate send its journal, and print its public key')
+    .argument('[file]', 'what prepare or issue made for this gate; default: standard input')
+    .addOption(
+      new Option('--config <file>', 'the configuration of the gate').default(
+        standardConfig(),
+        standardConfigHelp,
+      ),
+    )
+    .action((file: string | undefined, flags: Flags) =>
+      run(async (screen) => {
+        const { fleetJoin } = await import('./fleet-join.js');
+        return fleetJoin(screen, { config: flags.config, file }, findDaemon);
+      }),
+    );
+
   add('init', 'make the stream, and print the rights that each host and the verifier need')
-    .option('--print', 'print the command that makes the stream; connect to no server', false)
+    .option('--print', 'print the configuration of the server; connect to no server', false)
     .action((flags: Flags & InitFlags) =>
       run(async (screen) => (await import('./fleet-init.js')).fleetInit(screen, flags.config, flags)),
     );

@@ -1,5 +1,6 @@
 // The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
 
+import { dirname, join, resolve } from 'node:path';
 import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
 import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
@@ -37,6 +38,25 @@ export function readFleetSettings(
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);
   return settings;
+}
+
+/** The user of the server who makes the streams. */
+export const administratorName = 'administrator';
+
+/** What `fleet prepare` makes, as absolute paths. */
+export interface Places {
+  readonly config: string;
+  readonly folder: string;
+  /** Public keys of the gates. */
+  readonly keys: string;
+  /** What only an administrator needs. */
+  readonly admin: string;
+}
+
+/** `config`: the settings of the fleet. */
+export function placesOf(config: string): Places {
+  const folder = join(dirname(resolve(config)), 'fleet');
+  return { config: resolve(config), folder, keys: join(folder, 'keys'), admin: join(folder, 'admin') };
 }
 
 /** Where answers come: the rights that `init` prints name it. */

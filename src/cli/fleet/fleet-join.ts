@@ -1,0 +1,250 @@
+// `dovegate audit fleet join`: on a gate, makes the daemon send its journal to the stream, by a file that `prepare` made. Prints the public
+// key of the journal, for the verifier, and nothing else on stdout.
+// The rules: a configuration that worked goes on working; the configuration gets one line, which includes `ship/ship.yaml`.
+
+import { realpathSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
+import { systemClock } from '../../adapters/host/clock.js';
+import { ownerOf, readText, writeAtomically } from '../../adapters/host/files.js';
+import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
+import { publicKeyName } from '../../adapters/journal/segments.js';
+import { isObject } from '../../domain/audit/record.js';
+import { parseSettings } from '../../domain/config/parse-settings.js';
+import { messageOf } from '../../ports/faults.js';
+import { exitCodes } from '../../ports/machine.js';
+import { loadConfiguration, summarise } from '../../setup/configuration.js';
+import { CommandFault } from '../output/output.js';
+import type { Screen } from '../output/screen.js';
+import { whyNotOfAuthority } from './fleet-authority.js';
+import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
+
+/** Asks the daemon of a configuration; rejects with a CommandFault (69: none answers). */
+export type FindDaemon = (
+  config: string,
+) => Promise<
+  (method: 'GET' | 'POST', path: string) => Promise<{ readonly status: number; readonly body: string }>
+>;
+
+export interface JoinFlags {
+  readonly config: string;
+  /** Undefined: standard input. */
+  readonly file: string | undefined;
+}
+
+const folderName = 'ship';
+const includedName = 'ship.yaml';
+/** How long the records that are there may take to the stream. */
+const sentMs = 20_000;
+const lookMs = 100;
+
+/** Exit code 0: the stream has the journal; 1: not yet. Throws a CommandFault. */
+export async function fleetJoin(
+  screen: Screen,
+  { config, file }: JoinFlags,
+  findDaemon: FindDaemon,
+): Promise<number> {
+  const release = holdProcess();
+  try {
+    const given = await readJoinFile(file);
+    const before = loadConfiguration(config, { isForDaemon: true });
+    if (before.settings === undefined)
+      throw new CommandFault(
+        exitCodes.configuration,
+        [...before.problems, `${summarise(config, before)}; nothing was changed`].join('\n'),
+      );
+    const { directory } = before.settings.audit;
+    writeFiles(config, given, ownerFor(directory));
+    include(config);
+    screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
+    const code = await reloadAndWait(screen, config, given, findDaemon);
+    const key = readKey(directory);
+    if (key === undefined)
+      screen.complain(
+        `there is no ${join(directory, publicKeyName)} yet: start the daemon, then run this again`,
+      );
+    else await screen.print(key.trimEnd());
+    await screen.flush();
+    return key === undefined ? exitCodes.failed : code;
+  } finally {
+    release();
+  }
+}
+
+/** Throws a CommandFault. */
+async function readJoinFile(path: string | undefined): Promise<JoinFile> {
+  if (path === undefined && process.stdin.isTTY)
+    throw new CommandFault(exitCodes.usage, 'name the file of this gate, or give it on standard input');
+  const text = path === undefined ? await readStdin() : readNamed(path);
+  const file = parseJoinFile(text);
+  if (file === undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      `${path ?? 'standard input'} is not a file for "fleet join"; "fleet prepare" and "fleet issue" make them (HOST.join)`,
+    );
+  const why = whyNotOfAuthority(file.authority, file);
+  if (why !== undefined) throw new CommandFault(exitCodes.usage, `${path ?? 'standard input'}: ${why}`);
+  return file;
+}
+
+async function readStdin(): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const source: AsyncIterable<Buffer> = process.stdin;
+  for await (const chunk of source) {
+    chunks.push(chunk);
+    length += chunk.length;
+    // Enough to be refused.
+    if (length > joinBytesMax) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function readNamed(path: string): string {
+  try {
+    return readText(path);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
+  }
+}
+
+/** The daemon owns its journal. Undefined: it runs as whoever runs this. */
+function ownerFor(directory: string): Owner | undefined {
+  const uid = ownerOf(directory);
+  if (uid === undefined || uid === ourselves().uid) return undefined;
+  return { uid, gid: gidsOf(uid)[0] ?? uid };
+}
+
+function writeFiles(config: string, given: JoinFile, daemon: Owner | undefined): void {
+  const folder = join(dirname(resolve(config)), folderName);
+  const lines = [
+    '# Written by "dovegate audit fleet join", which writes it again (docs/audit-fleet.md).',
+    'audit:',
+    '  ship:',
+    `    - nats: ${JSON.stringify(given.servers)}`,
+    `      stream: ${JSON.stringify(given.stream)}`,
+    '      ca: ca.pem',
+    '      certificate: gate.pem',
+    '      key: gate.key',
+    `      host: ${JSON.stringify(given.host)}`,
+    '',
+  ];
+  attempt(folder, () => {
+    new NewFiles().folder(folder, 0o755, undefined);
+    writeAtomically(join(folder, 'gate.key'), given.key, 0o600, daemon);
+    writeAtomically(join(folder, 'gate.pem'), given.certificate, 0o644);
+    writeAtomically(join(folder, 'ca.pem'), given.authority, 0o644);
+    writeAtomically(join(folder, includedName), lines.join('\n'), 0o644);
+  });
+}
+
+/** Throws a CommandFault where the system refuses. */
+function attempt(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    if (cause instanceof CommandFault) throw cause;
+    if (cause instanceof NewFilesFault) throw new CommandFault(exitCodes.configuration, cause.message);
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    const isForbidden = code === 'EACCES' || code === 'EPERM';
+    throw new CommandFault(
+      isForbidden ? exitCodes.notPermitted : exitCodes.configuration,
+      `${path} cannot be written: ${messageOf(cause)}`,
+    );
+  }
+}
+
+/** Puts the line into the configuration where it is not in it yet. Throws a CommandFault; then the configuration is as it was. */
+function include(config: string): void {
+  const included = join(dirname(config), folderName, includedName);
+  const line = `include: [${folderName}/${includedName}]`;
+  const parsed = parseSettings(config, readFromDisk, { nowMs: systemClock.wallMs() });
+  const path = realpathSync(config);
+  const text = readText(path);
+  const isIncluded = parsed.files.has(included);
+  if (!isIncluded) {
+    if (/^include[ \t]*:/m.test(text))
+      throw new CommandFault(
+        exitCodes.configuration,
+        `${config} includes other files already; add ${folderName}/${includedName} to its "include", and run this again`,
+      );
+    const found = modeOf(path);
+    attempt(path, () => writeAtomically(path, withLine(text, line), found?.mode ?? 0o600, found));
+  }
+  const loaded = loadConfiguration(config, { isForDaemon: true });
+  if (loaded.settings !== undefined) return;
+  if (!isIncluded) {
+    const found = modeOf(path);
+    attempt(path, () => writeAtomically(path, text, found?.mode ?? 0o600, found));
+  }
+  const verdict = `${summarise(config, loaded)}; ${isIncluded ? '' : `${config} is as it was, without ${line}`}`;
+  throw new CommandFault(exitCodes.configuration, [...loaded.problems, verdict].join('\n'));
+}
+
+/** After `version`, where people look for it. */
+function withLine(text: string, line: string): string {
+  const added = `# The journal goes to a stream too: written by "dovegate audit fleet join".\n${line}\n`;
+  const version = /^version[ \t]*:.*\n/m.exec(text);
+  if (version === null) return `${text}${text.endsWith('\n') || text === '' ? '' : '\n'}${added}`;
+  const at = version.index + version[0].length;
+  return text.slice(0, at) + added + text.slice(at);
+}
+
+async function reloadAndWait(
+  screen: Screen,
+  config: string,
+  { servers }: JoinFile,
+  findDaemon: FindDaemon,
+): Promise<number> {
+  let daemon: Awaited<ReturnType<FindDaemon>>;
+  try {
+    daemon = await findDaemon(config);
+    const answer = await daemon('POST', '/reload');
+    if (answer.status !== 200) {
+      screen.complain(`the daemon did not reload: ${answer.body.trim()}`);
+      return exitCodes.failed;
+    }
+  } catch (fault) {
+    if (!(fault instanceof CommandFault)) throw fault;
+    screen.complain(`${fault.message}\nstart or reload the daemon: it sends its journal then`);
+    return fault.exitCode;
+  }
+  const name = (servers.split(',')[0] ?? '').replace(/^tls:\/\//, '');
+  const endMs = systemClock.now() + sentMs;
+  for (;;) {
+    const sink = sinkIn((await daemon('GET', '/status.json')).body, name);
+    const state = sink?.['state'];
+    if (state === 'connected' && sink?.['lag_records'] === 0) {
+      screen.complain('the stream has all records of this journal');
+      return exitCodes.ok;
+    }
+    if (systemClock.now() > endMs || state === 'forked') {
+      const fault = sink?.['fault'];
+      const why = isObject(fault) ? String(fault['text']) : 'it is still sending';
+      screen.complain(`the stream does not have all records yet: ${why}; dovegate doctor looks at the way`);
+      return exitCodes.failed;
+    }
+    await new Promise<void>((done) => systemClock.setTimer(lookMs, done));
+  }
+}
+
+function sinkIn(body: string, name: string): Readonly<Record<string, unknown>> | undefined {
+  let status: unknown;
+  try {
+    status = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const sinks: readonly unknown[] =
+    isObject(status) && Array.isArray(status['shipping']) ? status['shipping'] : [];
+  return sinks.filter(isObject).find((sink) => sink['sink'] === name);
+}
+
+function readKey(directory: string): string | undefined {
+  try {
+    return readText(join(directory, publicKeyName));
+  } catch {
+    return undefined;
+  }
+}
