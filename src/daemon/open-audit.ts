@@ -14,13 +14,13 @@ import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledge
 import { createRedactor, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
 import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings, SyslogSinkSettings } from '../domain/config/settings.js';
-import { hostWordOf } from '../domain/fleet/block.js';
 import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
+import { natsTargetOf } from '../setup/certificates.js';
 
 /** Opening reads what a crash left, of an exchange that ran for hours many segments: it gets so many deadlines. */
 const openDeadlines = 30;
@@ -348,12 +348,8 @@ export function sinksOf({ audit }: Settings): readonly Sink[] {
       const { host, port } = sink;
       return { ...named, kind: 'syslog', address: { kind: 'tcp', host, port }, demand: () => demandOf(sink) };
     }
-    const { hostWord: host = hostWordOf(hostName()), servers, stream, settleMs } = sink;
-    const { caFile, credentialsFile, client } = sink;
-    // An inbox of its own: the server's rights can keep its answers, which may hold records, from other hosts.
-    const inbox = `_INBOX.${host}`;
-    const link = { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox };
-    return { ...named, kind: 'nats', link, stream, host, settleMs };
+    const { stream, settleMs } = sink;
+    return { ...named, kind: 'nats', ...natsTargetOf(sink), stream, settleMs };
   });
 }
 

@@ -10,7 +10,7 @@ import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
 
-export { dialTargetOf } from './dial-target.js';
+export { dialTargetOf, natsTargetOf } from './dial-target.js';
 
 export interface NamedTlsFiles extends TlsFiles {
   readonly name: string;

@@ -1,7 +1,9 @@
-// A backend as it is dialled: with the text of its authorities, and with its passwords, which are read at each dial.
+// A backend as it is dialled: with the text of its authorities, and with its passwords, which are read at each dial. And a NATS receiver.
 
 import { readSecretFile, readText } from '../adapters/host/files.js';
-import type { BackendSettings } from '../domain/config/settings.js';
+import { hostName } from '../adapters/host/process.js';
+import type { BackendSettings, NatsSinkSettings } from '../domain/config/settings.js';
+import { hostWordOf } from '../domain/fleet/block.js';
 import { Secret } from '../domain/identity/credentials.js';
 import type { Address, TlsDemand } from '../ports/transport.js';
 
@@ -42,4 +44,12 @@ export function dialTargetOf(
     connectTimeoutMs: backend.connectTimeoutMs,
     greetingTimeoutMs: backend.greetingTimeoutMs,
   };
+}
+
+/** The word of this gate, and how its receiver is dialled. */
+export function natsTargetOf(sink: NatsSinkSettings) {
+  const { hostWord: host = hostWordOf(hostName()), servers, caFile, credentialsFile, client } = sink;
+  // An inbox of its own: the server's rights can keep its answers, which may hold records, from other hosts.
+  const inbox = `_INBOX.${host}`;
+  return { host, link: { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox } };
 }

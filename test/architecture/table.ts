@@ -315,10 +315,22 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: [...terminal, 'stream'],
   }),
   // What `doctor` looks at: it dials as the daemon does.
-  'cli/health': rule([...belowCli, 'cli/output', 'gateway/pool', 'adapters/net'], {
-    public: ['backend-look', 'look', 'looks'],
-    builtins: terminal,
-  }),
+  'cli/health': rule(
+    [
+      ...belowCli,
+      'domain/fleet/block',
+      'cli/output',
+      'gateway/pool',
+      'adapters/net',
+      'adapters/nats/link',
+      'adapters/nats/installed',
+    ],
+    {
+      public: ['backend-look', 'look', 'looks'],
+      // crypto: when certificates end.
+      builtins: [...terminal, 'crypto'],
+    },
+  ),
   cli: rule(
     [
       ...belowCli,

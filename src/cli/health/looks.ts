@@ -9,6 +9,7 @@ import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf 
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
+import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
 export type { Told } from './daemon-look.js';
@@ -36,7 +37,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     (settings.admin?.unix === undefined ? undefined : ownerOf(settings.admin.unix)) ??
     ownerOf(settings.audit.directory);
   const served = status === undefined ? undefined : listOf(status['listeners']);
-  const [backends, ways, journal, clockLook] = await Promise.all([
+  const [backends, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(
       settings.backends.map((each) =>
         lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
@@ -50,6 +51,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
       told: status === undefined ? undefined : valuesOf(status['journal']),
       verifyCommand: commands.verify,
     }),
+    lookAtStreams(settings, { clock, told: status }),
     lookAtClock(),
   ]);
   return [
@@ -64,6 +66,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ),
     ...ways,
     ...journal,
+    ...streams,
     clockLook,
   ];
 }

@@ -1,0 +1,206 @@
+// The way of a gate's journal to its stream: the name resolves, TLS and login work, the certificate lasts, the server lets this gate write
+// and ask, and the stream is there and has room.
+// The rule: nothing is stored. A message that names another stream is refused by the server after it has checked the rights.
+
+import { X509Certificate } from 'node:crypto';
+import { readText } from '../../adapters/host/files.js';
+import { installCommand } from '../../adapters/nats/installed.js';
+import { NatsFault, type NatsFaultCode, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
+import { subjectOf } from '../../domain/fleet/block.js';
+import type { Clock } from '../../ports/machine.js';
+import { expirySentence, natsTargetOf, warnMs } from '../../setup/certificates.js';
+import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
+import { bad, type Look, ok, warning, within } from './look.js';
+
+/** For all servers of a receiver together. */
+const dialMs = 20_000;
+/** No journal has this id: the subject is one of this gate all the same. */
+const noJournal = '0'.repeat(32);
+
+export interface StreamLookOptions {
+  readonly clock: Clock;
+  /** What the daemon says of its receivers; undefined: there is none to ask. */
+  readonly told: Values | undefined;
+}
+
+/** Of each receiver of the kind nats. */
+export async function lookAtStreams(
+  { audit }: Pick<Settings, 'audit'>,
+  options: StreamLookOptions,
+): Promise<readonly Look[]> {
+  const sinks = audit.ship.filter((sink) => sink.kind === 'nats');
+  return (await Promise.all(sinks.map((sink) => lookAtSink(sink, options)))).flat();
+}
+
+async function lookAtSink(
+  sink: NatsSinkSettings,
+  { clock, told }: StreamLookOptions,
+): Promise<readonly Look[]> {
+  const { host, link: settings } = natsTargetOf(sink);
+  const certificate = lookAtCertificate(sink, host, clock);
+  const looks: Look[] = [];
+  const signal = new AbortController();
+  const timer = clock.setTimer(dialMs, () =>
+    signal.abort(new NatsFault('dial-timeout', 'no answer in time')),
+  );
+  let isSeen = false;
+  try {
+    for (const server of sink.servers) {
+      const place = `${server.host}:${server.port}`;
+      const name = `stream server ${place}`;
+      const startMs = clock.now();
+      let link: NatsLink;
+      try {
+        link = await openNats({ ...settings, servers: [server] }, signal.signal);
+      } catch (fault) {
+        if (!(fault instanceof NatsFault)) throw fault;
+        looks.push(bad(name, fault.message, ...adviceFor(fault, server.host, sink, host)));
+        continue;
+      }
+      try {
+        const ms = Math.max(1, Math.round(clock.now() - startMs));
+        looks.push(ok(name, `TLS and login in ${ms} ms`));
+        if (isSeen) continue;
+        isSeen = true;
+        const late = (): readonly Look[] => [bad('stream', `${place} gives no answer in time`)];
+        looks.push(...(await within(dialMs, clock, lookInside(link, sink, host, told), late)));
+      } finally {
+        await link.close();
+      }
+    }
+  } finally {
+    timer.cancel();
+  }
+  return [...certificate, ...looks];
+}
+
+/** By the first server that took us. */
+async function lookInside(
+  link: NatsLink,
+  sink: NatsSinkSettings,
+  host: string,
+  told: Values | undefined,
+): Promise<readonly Look[]> {
+  const subject = subjectOf(host, noJournal);
+  const shown = `dovegate.audit.${host}.*`;
+  const looks: Look[] = [];
+  const judge = async (what: string, ask: () => Promise<unknown>): Promise<boolean> => {
+    try {
+      await ask();
+    } catch (fault) {
+      if (!(fault instanceof NatsFault)) throw fault;
+      // Refused after the rights: there is no such stream, and no such number.
+      if (fault.code !== 'refused' && fault.code !== 'wrong-sequence') {
+        looks.push(bad('stream', `${what}: ${fault.message}`, ...adviceFor(fault, link.place, sink, host)));
+        return false;
+      }
+    }
+    return true;
+  };
+  const mayAsk = await judge('it cannot be asked for the last record', () =>
+    link.lastOf(sink.stream, subject),
+  );
+  const elsewhere = [['Nats-Expected-Stream', 'dovegate-doctor']] as const;
+  const mayPublish =
+    mayAsk &&
+    (await judge('it does not take records', () =>
+      link.publish(subject, elsewhere, Buffer.alloc(0), Number.MAX_SAFE_INTEGER),
+    ));
+  if (mayPublish)
+    looks.push(
+      ok('stream', `${sink.stream} is there; this gate may publish to ${shown} and ask for its last record`),
+    );
+  looks.push(...lookAtRoom(sink, told));
+  return looks;
+}
+
+/** The rights of a gate do not show how full the stream is; what it last answered does. */
+function lookAtRoom({ name, stream }: NatsSinkSettings, told: Values | undefined): readonly Look[] {
+  const sink = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === name);
+  if (sink === undefined) return [];
+  const lag = Number(sink['lag_records']);
+  if (textOf(valuesOf(sink['fault'])['code']) === 'stream-full')
+    return [
+      bad(
+        'stream room',
+        `${stream} is full; ${lag} records wait in the journal of this gate`,
+        "where the settings of the fleet are: raise max_size and the server's max_file, then look at",
+        'dovegate audit fleet verify',
+      ),
+    ];
+  if (sink['state'] !== 'connected') return [];
+  return [
+    ok('stream room', lag === 0 ? `${stream} took all records` : `${stream} takes records; ${lag} wait`),
+  ];
+}
+
+function lookAtCertificate(
+  { client, caFile }: NatsSinkSettings,
+  host: string,
+  clock: Clock,
+): readonly Look[] {
+  const name = 'stream certificate';
+  const files = [client?.certificateFile, caFile].filter((path) => path !== undefined);
+  const [path] = files;
+  if (path === undefined) return [];
+  const ends: number[] = [];
+  for (const file of files) {
+    try {
+      ends.push(Date.parse(new X509Certificate(readText(file)).validTo));
+    } catch {
+      return [bad(name, `${file} is no certificate in PEM`, 'write it again', issueCommand(host))];
+    }
+  }
+  const leftMs = Math.min(...ends) - clock.wallMs();
+  const file = files[ends.indexOf(Math.min(...ends))] ?? path;
+  const text = `${file}: ${expirySentence('listener', leftMs)}`;
+  const todo = 'on the machine with the authority, then "fleet join" here';
+  if (leftMs < 0) return [bad(name, text, todo, issueCommand(host))];
+  return [leftMs < warnMs ? warning(name, text, todo, issueCommand(host)) : ok(name, text)];
+}
+
+function issueCommand(host: string): string {
+  return `dovegate audit fleet issue ${host}`;
+}
+
+/** What to do, and the command; of another machine where it says so. */
+function adviceFor(
+  { code, message }: NatsFault,
+  place: string,
+  { client, credentialsFile }: NatsSinkSettings,
+  host: string,
+): readonly [string, string] {
+  const server = place.replace(/:\d+$/, '');
+  const own = client?.certificateFile ?? credentialsFile;
+  const advice: Readonly<Record<NatsFaultCode, readonly [string, string]>> = {
+    'library-missing': ['install it where dovegate is', installCommand],
+    'dial-refused': message.includes('resolved')
+      ? ['compare audit.ship with the names of the network', `getent hosts ${server}`]
+      : ['look whether the server runs', `ssh root@${server} systemctl status nats-server`],
+    'dial-timeout': [
+      'look at the firewall, and at the server',
+      `ssh root@${server} systemctl status nats-server`,
+    ],
+    'closed-early': ['look at the log of the server', `ssh root@${server} journalctl -u nats-server -n 50`],
+    'tls-failed': /client certificate|cannot be used|cannot read/.test(message)
+      ? [`a new certificate, on the machine with the authority, then "fleet join" here`, issueCommand(host)]
+      : [
+          'a new certificate for the server, on the machine with the authority',
+          'dovegate audit fleet issue server',
+        ],
+    'auth-rejected': [
+      `the server has no user for ${own ?? 'this gate'}: compare its configuration, on the machine of the fleet's settings`,
+      'dovegate audit fleet init --print',
+    ],
+    'no-rights': [
+      `the user of this gate must be that of "${host}": compare the server's configuration, on the machine of the fleet's settings`,
+      'dovegate audit fleet init --print',
+    ],
+    'no-stream': ["make it, on the machine of the fleet's settings", 'dovegate audit fleet init'],
+    'stream-full': ["raise max_size, on the machine of the fleet's settings", 'dovegate audit fleet verify'],
+    'wrong-sequence': ['look at the log of the server', `ssh root@${server} journalctl -u nats-server -n 50`],
+    refused: ['look at the log of the server', `ssh root@${server} journalctl -u nats-server -n 50`],
+  };
+  return advice[code];
+}
