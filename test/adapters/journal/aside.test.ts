@@ -57,8 +57,16 @@ const kinds: readonly (readonly [string, (directory: string, name: string) => vo
 ];
 
 const always = [
-  ...[second, `${second}.gz`, 'checkpoint.json', 'checkpoint.json.new', 'checkpoint-7.json', 'key.pub'],
-  ...['key.pub.new', 'shares.json', 'ring.json', 'reserve'],
+  second,
+  `${second}.gz`,
+  'checkpoint.json',
+  'checkpoint.json.new',
+  'checkpoint-7.json',
+  'key.pub',
+  'key.pub.new',
+  'shares.json',
+  'ring.json',
+  'reserve',
 ];
 
 for (const [kind, make] of kinds) {
@@ -73,7 +81,7 @@ for (const [kind, make] of kinds) {
     assert.match(run.found.appended?.file ?? '', /\.appended$/);
     write(run, admission('B'), completion('B'));
     stop(run);
-    const aside = readdirSync(place.directory).filter((name) => /\.appended$/.test(name));
+    const aside = readdirSync(place.directory).filter((name) => name.endsWith('.appended'));
     assert.deepEqual(aside.toSorted(), names.map((name) => `${name}.appended`).toSorted());
     const files = readdirSync(place.directory).filter((name) => !name.endsWith('.appended'));
     assert.ok(files.every((name) => name === 'policies' || lstatSync(join(place.directory, name)).isFile()));
