@@ -174,7 +174,20 @@ void test('a cluster of three: what one server does stops the flow for some seco
     found.set(what, [...(found.get(what) ?? []), seconds]);
     t.diagnostic(`${what}: ${seconds.toFixed(1)} s; ${events.slice(told).join('; ')}`);
   };
-  const whole = (): Promise<void> => until(() => isWhole(cluster), 'every replica is there again', 120_000);
+  /** A server of 2.9.10 may stay behind for ever; it comes back when it is started again, as its operator would do. */
+  const whole = async (): Promise<void> => {
+    try {
+      await until(() => isWhole(cluster), 'every replica is there again', 90_000);
+    } catch {
+      t.diagnostic('a replica stayed behind: the servers are started again, one after the other');
+      for (const at of [0, 1, 2]) {
+        await cluster.kill(at);
+        await cluster.start(at);
+        await pause(5_000);
+      }
+      await until(() => isWhole(cluster), 'every replica is there after a start of each server', 120_000);
+    }
+  };
 
   const rounds: Readonly<Record<string, () => Promise<void>>> = {
     async 'leader killed'() {
