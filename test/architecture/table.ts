@@ -55,7 +55,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
-  concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
+  concurrency: rule(['ports'], { public: ['abortable', 'full-queue', 'limits', 'ordered-set'] }),
 
   'domain/identity': rule([...protocol], {
     public: ['peer', 'credentials', 'user-name'],

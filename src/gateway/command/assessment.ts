@@ -4,6 +4,7 @@
 // backends is never gone to; every name that the service gives a user is reported, so that it is judged.
 
 import { bounds } from '../../bounds/bounds.js';
+import type { Queueing } from '../../concurrency/full-queue.js';
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/names/mailbox-names.js';
@@ -65,8 +66,11 @@ export class Destination implements RoutedBackend {
 /** Routes of one set of settings. No promise of it rejects. */
 export interface Router {
   readonly table: RoutingTable<Destination>;
-  /** What was known before, and the answers to these questions, which are asked one after the other up to the first that fails. */
-  ask(questions: readonly Question[], known: Answers): Promise<Answers>;
+  /**
+   * What was known before, and the answers to these questions, which are asked one after the other up to the first that fails.
+   * `asker`: whose command it is.
+   */
+  ask(questions: readonly Question[], known: Answers, asker: Queueing): Promise<Answers>;
   /** The configured backend at `HOST` or `HOST:PORT`, as a referral or a passdb writes it; undefined: there is none, or not only one. */
   atHost(host: string): Destination | undefined;
 }
@@ -86,24 +90,29 @@ export function createRouter(options: RouterOptions): Router {
 
   return { table, ask, atHost };
 
-  async function ask(questions: readonly Question[], known: Answers): Promise<Answers> {
+  async function ask(questions: readonly Question[], known: Answers, asker: Queueing): Promise<Answers> {
     const passdb = new Map(known.passdb);
     const userdb = new Map(known.userdb);
     for (const question of questions) {
       if (question.kind === 'passdb') {
         const { user, socket, cacheTtlMs } = question;
-        const answer = await askPassdb(user, socket, cacheTtlMs);
+        const answer = await askPassdb(user, socket, cacheTtlMs, asker);
         passdb.set(user, answer);
         if (answer.kind !== 'to') break;
       } else if (resolver !== undefined) {
-        userdb.set(userdbKey(question.users), await resolver.resolve(question.users));
+        userdb.set(userdbKey(question.users), await resolver.resolve(question.users, asker));
       }
     }
     return { ...nothingKnown, passdb, userdb };
   }
 
-  async function askPassdb(user: string, socket: string, cacheTtlMs: number): Promise<PassdbAnswer> {
-    const answer = await lookup(socket, cacheTtlMs).pass(user);
+  async function askPassdb(
+    user: string,
+    socket: string,
+    cacheTtlMs: number,
+    asker: Queueing,
+  ): Promise<PassdbAnswer> {
+    const answer = await lookup(socket, cacheTtlMs).pass(user, asker);
     if (answer.kind === 'failed') return { kind: 'failed', code: answer.code };
     if (answer.kind === 'not-found') return { kind: 'nowhere', reason: 'the passdb does not know this user' };
     const { fields } = answer;
@@ -155,9 +164,11 @@ export function assessCommand(
   parts: AssessParts,
   subject: Subject,
   line: CommandLine,
+  origin: string,
 ): AssessedCommand | Promise<AssessedCommand> {
   const found = assess(line, subject, parts.router.table, nothingKnown, parts.clock.wallMs());
-  return found.judgement === undefined ? lookUp(parts, subject, line, found.questions) : sendable(found);
+  if (found.judgement !== undefined) return sendable(found);
+  return lookUp(parts, subject, line, found.questions, { principal: subject.principal, origin });
 }
 
 interface AssessParts {
@@ -170,10 +181,11 @@ async function lookUp(
   subject: Subject,
   line: CommandLine,
   open: readonly Question[],
+  asker: Queueing,
 ): Promise<AssessedCommand> {
   let questions = open;
   for (let answers = nothingKnown; ; ) {
-    answers = await router.ask(questions, answers);
+    answers = await router.ask(questions, answers, asker);
     const found = assess(line, subject, router.table, answers, clock.wallMs());
     if (found.judgement !== undefined) return sendable(found);
     ({ questions } = found);

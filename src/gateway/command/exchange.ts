@@ -141,7 +141,7 @@ export class Exchange {
       // A dry run is of a command for a backend.
       assessed = this.#isDryRun ? undefined : assessOwnCommand(context, session, line);
       if (assessed === undefined) {
-        const found = assessCommand(context, subject, line);
+        const found = assessCommand(context, subject, line, names.origin);
         assessed = found instanceof Promise ? await found : found;
       }
       knownLine = key === undefined ? undefined : knownLineOf(line, assessed, context.redact);

@@ -7,6 +7,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
+import { type Queueing, whoGiveWay } from '../../concurrency/full-queue.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
@@ -76,8 +77,11 @@ export const lookupLimits: LookupLimits = {
   poisonTtlMs: 30_000,
 };
 
-/** A question. It is in one place at a time: waiting, suspect, or in flight on a link. */
-interface Asking {
+/** Of a question that no principal asks. */
+const nobody: Queueing = { principal: '', origin: '' };
+
+/** A question, and who asked first. It is in one place at a time: waiting, suspect, or in flight on a link. */
+interface Asking extends Queueing {
   readonly key: string;
   readonly kind: QuestionKind;
   readonly user: string;
@@ -117,13 +121,13 @@ export class Lookup implements LinkOwner<Asking> {
   }
 
   /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalised. */
-  user(name: string): Promise<LookupAnswer> {
-    return this.#ask('user', name);
+  user(name: string, asker: Queueing = nobody): Promise<LookupAnswer> {
+    return this.#ask('user', name, asker);
   }
 
   /** Asks the passdb: where is this user served. */
-  pass(name: string): Promise<LookupAnswer> {
-    return this.#ask('pass', name);
+  pass(name: string, asker: Queueing = nobody): Promise<LookupAnswer> {
+    return this.#ask('pass', name, asker);
   }
 
   /**
@@ -173,7 +177,7 @@ export class Lookup implements LinkOwner<Asking> {
     this.#match();
   }
 
-  #ask(kind: QuestionKind, user: string): Promise<LookupAnswer> {
+  #ask(kind: QuestionKind, user: string, asker: Queueing): Promise<LookupAnswer> {
     const { clock, limits } = this.#options;
     if (this.#phase === 'closed') return Promise.resolve(failed('closed'));
     if (!isAskable(user)) return Promise.resolve(failed('name-unaskable'));
@@ -184,7 +188,9 @@ export class Lookup implements LinkOwner<Asking> {
     const same = this.#asking.get(key);
     if (same !== undefined) return same.answer;
     if (this.#waiting.size + this.#suspects.size >= limits.queueMax) {
-      return Promise.resolve(failed('queue-full'));
+      const last = whoGiveWay(this.#waiting, asker)?.at(-1);
+      if (last === undefined) return Promise.resolve(failed('queue-full'));
+      this.#settle(last, failed('queue-full'));
     }
     let resolve: (answer: LookupAnswer) => void = () => undefined;
     const answer = new Promise<LookupAnswer>((take) => {
@@ -194,7 +200,8 @@ export class Lookup implements LinkOwner<Asking> {
       this.#giveUp(asking, 'reply-timeout');
       this.#match();
     });
-    const asking: Asking = { key, kind, user, answer, resolve, timer, link: undefined };
+    const { principal, origin } = asker;
+    const asking: Asking = { key, kind, user, principal, origin, answer, resolve, timer, link: undefined };
     this.#asking.set(key, asking);
     this.#waiting.add(asking);
     this.#match();

@@ -3,6 +3,7 @@
 // otherwise `except` would stop working when the auth service does.
 
 import { bounds } from '../../bounds/bounds.js';
+import type { Queueing } from '../../concurrency/full-queue.js';
 import type { UserNames } from '../../domain/identity/user-name.js';
 import type { Lookup, LookupFailure } from './lookup.js';
 
@@ -19,8 +20,8 @@ export type ResolvedUsers =
 
 /** Its promises never reject. */
 export interface UserResolver {
-  /** `users` in normal form, as the command would be sent with them. */
-  resolve(users: readonly string[]): Promise<ResolvedUsers>;
+  /** `users` in normal form, as the command would be sent with them. `asker`: whose command it is. */
+  resolve(users: readonly string[], asker?: Queueing): Promise<ResolvedUsers>;
 }
 
 /** Aliases of one name in a row. The service follows one step only, so an endless loop must be stopped here. */
@@ -31,12 +32,12 @@ const usersMax = bounds.aliasUsers;
 /** Asks the userdb through the lookup, whose owner remains the caller. */
 export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: UserNames): UserResolver {
   return {
-    async resolve(users) {
+    async resolve(users, asker) {
       const given = new Set(users);
       if (given.size > usersMax) return { kind: 'failed', code: 'users-many' };
       const aliases = new Set<string>();
       for (const user of given) {
-        const failure = await follow(user, given, aliases);
+        const failure = await follow(user, given, aliases, asker);
         if (failure !== undefined) return { kind: 'failed', code: failure };
       }
       return { kind: 'resolved', aliases: [...aliases] };
@@ -48,10 +49,11 @@ export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: User
     user: string,
     given: ReadonlySet<string>,
     aliases: Set<string>,
+    asker: Queueing | undefined,
   ): Promise<ResolveFailure | undefined> {
     let name = user;
     for (let step = 0; step <= stepsMax; step += 1) {
-      const answer = await lookup.user(name);
+      const answer = await lookup.user(name, asker);
       if (answer.kind === 'failed') return answer.code;
       // Unknown here: judged as given. What the backend makes of the name is its business, and it asks the same database.
       if (answer.kind === 'not-found') return undefined;

@@ -6,12 +6,10 @@
 // most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is taken, not
 // before: newcomers that arrive meanwhile are served first.
 
+import { type Queueing, whoGiveWay } from '../../concurrency/full-queue.js';
 import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
 
-export interface Queued {
-  readonly principal: string;
-  /** The place that it comes from: several principals may share one. */
-  readonly origin: string;
+export interface Queued extends Queueing {
   /** Turns in a round; at least 1. */
   readonly weight: number;
   readonly isFresh: boolean;
@@ -187,31 +185,17 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return all;
   }
 
-  /**
-   * In a full queue, the waiter without a promise that gives way to a newcomer: of the place with most waiters, if that has at least
-   * two more than the newcomer's, else of the newcomer's own place the principal with most, if that has at least two more. The
-   * last one of its principal. Undefined: none.
-   */
-  lastOfMost({ principal, origin }: Pick<Queued, 'principal' | 'origin'>): W | undefined {
-    const places = new Map<string, Map<string, W[]>>();
-    for (const { any, fresh } of this.#round) {
-      for (const set of [any, fresh]) {
-        for (const waiter of set) {
-          const place = places.get(waiter.origin) ?? new Map<string, W[]>();
-          places.set(waiter.origin, place);
-          const waiters = place.get(waiter.principal) ?? [];
-          place.set(waiter.principal, waiters);
-          waiters.push(waiter);
-        }
-      }
-    }
-    const own = places.get(origin);
-    const place = largest(places.values(), waitersOf, own === undefined ? 0 : waitersOf(own));
-    const waiters =
-      place === undefined
-        ? largest(own?.values() ?? [], lengthOf, own?.get(principal)?.length ?? 0)
-        : largest(place.values(), lengthOf, -1);
+  /** In a full queue, the waiter without a promise that gives way to a newcomer; undefined: none. */
+  lastOfMost(newcomer: Queueing): W | undefined {
+    const waiters = whoGiveWay(this.#waiters(), newcomer);
     return waiters?.reduce((one, other) => (one.arrival > other.arrival ? one : other));
+  }
+
+  *#waiters(): Iterable<W> {
+    for (const { any, fresh } of this.#round) {
+      yield* any;
+      yield* fresh;
+    }
   }
 
   /**
@@ -325,29 +309,6 @@ function setOf<W extends Queued & Placed<W>>(line: Line<W>, waiter: W): OrderedS
 
 function sizeOf<W extends Queued & Placed<W>>({ any, fresh }: Line<W>): number {
   return any.size + fresh.size;
-}
-
-function waitersOf(place: ReadonlyMap<string, readonly unknown[]>): number {
-  let sum = 0;
-  for (const { length } of place.values()) sum += length;
-  return sum;
-}
-
-function lengthOf({ length }: readonly unknown[]): number {
-  return length;
-}
-
-/** The first of the largest ones, if it has at least two more than `own`. */
-function largest<T>(all: Iterable<T>, countOf: (one: T) => number, own: number): T | undefined {
-  let found: T | undefined;
-  let most = own + 1;
-  for (const one of all) {
-    const size = countOf(one);
-    if (size <= most) continue;
-    most = size;
-    found = one;
-  }
-  return found;
 }
 
 function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {

@@ -193,6 +193,29 @@ void test('a queue has an end, and so has what is in flight', async () => {
   assert.equal(answers.get('6'), 'closed');
 });
 
+// bounds.lookupQueue
+void test('a queue that is full of questions of one place, from many accounts, shuts out no other place', async () => {
+  const { lookup, finish } = open();
+  const failed = new Map<string, string>();
+  const askFor = (user: string, principal: string, origin: string): void => {
+    void lookup.user(user, { principal, origin }).then((answer) => {
+      if (answer.kind === 'failed') failed.set(user, answer.code);
+    });
+  };
+  for (let n = 1; n <= 10; n += 1) {
+    askFor(`hog${n}`, `account${n % 5}@jobs`, '192.0.2.1');
+    await settle();
+  }
+  askFor('victim', 'desk@support', 'uid 1000');
+  await settle();
+  assert.deepEqual([...failed.values()], ['queue-full']);
+  assert.ok(!failed.has('victim'));
+  askFor('hog11', 'account1@jobs', '192.0.2.1');
+  await settle();
+  assert.equal(failed.get('hog11'), 'queue-full');
+  await finish();
+});
+
 // bounds.lookupMs
 void test('a question without a reply fails in time; where others are answered, the transport stays', async () => {
   const { clock, service, ask, reply, answers, finish } = open();
