@@ -5,7 +5,7 @@
 // What must not happen: anything that a line of the text asks for.
 // Its limit stands in doveadm-server as a number; a copy with a smaller one makes this short. DOVEGATE_ROUNDS=5 takes the real one.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,6 +27,7 @@ import {
   openRealGateway,
   releasesAsked,
 } from './real-gateway.js';
+import { serversOf, signal } from './server-processes.js';
 
 const bob = 'bob@example.org';
 const isReal = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
@@ -276,32 +277,8 @@ async function makeImpatient(lab: Lab, limitMs: number): Promise<boolean> {
   return true;
 }
 
-/** Processes of this instance, and of no other. */
-function serversOf(lab: Lab): number[] {
-  const master = readFileSync(join(lab.folder, 'run', 'master.pid'), 'utf8').trim();
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const stat = readFileSync(join('/proc', name, 'stat'), 'utf8');
-      const [, comm, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(stat) ?? [];
-      return comm === 'doveadm-server' && parent === master && state !== 'Z' ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
 /** Mailboxes that only a command in a text makes. */
 async function evilOf(lab: Lab): Promise<string[]> {
   const { text } = await lab.doveadm(['mailbox', 'list', '-u', bob]);
   return text.split('\n').filter((name) => name.startsWith('Evil'));
-}
-
-/** Who has ended meanwhile needs none. */
-function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
-  try {
-    process.kill(pid, name);
-  } catch (fault) {
-    if (!(fault instanceof Error && 'code' in fault && fault.code === 'ESRCH')) throw fault;
-  }
 }

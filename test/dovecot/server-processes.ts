@@ -1,0 +1,28 @@
+// The processes of a real Dovecot that serve doveadm: which they are, and how they are stopped and woken.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lab } from '../kit/dovecot-lab.js';
+
+/** Processes of this instance, and of no other. */
+export function serversOf(lab: Lab): number[] {
+  const master = readFileSync(join(lab.folder, 'run', 'master.pid'), 'utf8').trim();
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const stat = readFileSync(join('/proc', name, 'stat'), 'utf8');
+      const [, comm, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(stat) ?? [];
+      return comm === 'doveadm-server' && parent === master && state !== 'Z' ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** A process that has ended needs none. */
+export function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, name);
+  } catch (fault) {
+    if (!(fault instanceof Error && 'code' in fault && fault.code === 'ESRCH')) throw fault;
+  }
+}
