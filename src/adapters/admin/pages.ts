@@ -5,6 +5,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
+import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock } from '../../ports/machine.js';
 
 /** The daemon at one moment. */
@@ -33,7 +34,7 @@ export interface DaemonSnapshot {
   readonly journal: {
     readonly state: 'writable' | 'failed';
     /** `reserve`: only commands for emergencies are recorded, and so served. */
-    readonly space: 'normal' | 'reserve';
+    readonly space: JournalSpace;
     /** Why it failed. */
     readonly fault: { readonly code: string; readonly text: string } | undefined;
     /** Records that will never reach the disk. */
@@ -42,16 +43,8 @@ export interface DaemonSnapshot {
     readonly unsyncedMs: number;
     /** Of its file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
-    /** How full it is with records that must not be removed yet; undefined: not known. */
-    readonly filling?:
-      | {
-          readonly youngBytes: number;
-          /** Infinity: not known yet. */
-          readonly bytesMax: number;
-          /** The largest writers while it fills, and their shares of these records. */
-          readonly largest: readonly { readonly principal: string; readonly share: number }[];
-        }
-      | undefined;
+    /** Undefined: not known. */
+    readonly filling?: JournalFill | undefined;
     /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
     readonly memory: string | undefined;
     /** Why they do not; undefined: they do. */

@@ -8,6 +8,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
+import type { JournalFill, WriterShare } from '../../gateway/outcome/journal.js';
 
 /** Where the young records fill the journal: as a share of audit.max_size. */
 const fillingShare = bounds.fillingPercent / 100;
@@ -23,21 +24,8 @@ const partsMax = bounds.writerParts;
 const namedMax = bounds.writersNamed;
 const format = 1;
 
-/** A large writer, and its share of all young records. */
-export interface WriterShare {
-  readonly principal: string;
-  readonly share: number;
-}
-
-/** How full the journal is with records that must not be removed yet. */
-export interface Filling {
+export interface Filling extends JournalFill {
   readonly isFilling: boolean;
-  /** Bytes of records younger than audit.keep_min. */
-  readonly youngBytes: number;
-  /** audit.max_size; Infinity: not known yet. */
-  readonly bytesMax: number;
-  /** At most five, the largest first; empty unless `isFilling`. */
-  readonly largest: readonly WriterShare[];
 }
 
 interface Counted {

@@ -4,6 +4,7 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
+import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { measureProcess, type ProcessUsage } from './process-metrics.js';
 import { Durations, Tally } from './tally.js';
@@ -196,21 +197,14 @@ export interface MetricsSnapshot {
   readonly journal: {
     readonly state: 'writable' | 'failed';
     /** `reserve`: the disk is full but for the reserve. */
-    readonly space: 'normal' | 'reserve';
+    readonly space: JournalSpace;
     /** Records that will never reach the disk, so far. */
     readonly lost: number;
     /** How long the oldest record has waited for the disk. */
     readonly unsyncedMs: number;
     /** Of the journal's file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
-    /** How full it is with records that must not be removed yet; `largest`: at most five, none while there is room. */
-    readonly filling?:
-      | {
-          readonly youngBytes: number;
-          readonly bytesMax: number;
-          readonly largest: readonly { readonly principal: string; readonly share: number }[];
-        }
-      | undefined;
+    readonly filling?: JournalFill | undefined;
   };
   /** Receivers of records, and how many records on disk were not sent to them yet. */
   readonly sinks: readonly {

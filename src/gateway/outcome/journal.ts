@@ -39,6 +39,22 @@ export interface Journal {
 
 export type JournalSpace = 'normal' | 'reserve';
 
+/** A principal, and its share of the bytes. */
+export interface WriterShare {
+  readonly principal: string;
+  readonly share: number;
+}
+
+/** How full the journal is with records that must not be removed yet. */
+export interface JournalFill {
+  /** Bytes of records younger than audit.keep_min. */
+  readonly youngBytes: number;
+  /** audit.max_size; Infinity: not known yet. */
+  readonly bytesMax: number;
+  /** At most five, the largest first; empty while there is room. */
+  readonly largest: readonly WriterShare[];
+}
+
 /** Appends what happens anyway. The journal counts what it loses; observers are told. */
 export function appendQuietly(
   journal: Journal,
