@@ -136,7 +136,8 @@ function retire({ directory }: Place, run: Run, wallMs: number): void {
   const [first] = report.shelf.closed;
   if (first === undefined) return;
   const segments = [{ ...first, why: 'age' as const }];
-  run.writer.carryOut({ do: 'retire', behind: run.ring.writer.head, segments, wallMs });
+  const policies = { versions: [], startSeq: 0 };
+  run.writer.carryOut({ do: 'retire', behind: run.ring.writer.head, segments, policies, wallMs });
   carryOutSlowly(directory, { do: 'remove', files: [`${first.name}${first.isCompressed ? '.gz' : ''}`] });
 }
 

@@ -31,9 +31,9 @@ type Kind = 'torn' | 'appended';
 const chunkBytes = 1 << 20;
 const asidePattern = /^(\d{8,15}\.jsonl)(?:\.gz)?\.(?:torn|appended)(?:-\d+)?(?:\.new)?$/;
 const unreported = /^(.+)\.(torn|appended)(?:-\d+)?\.new$/;
-/** Names that the journal itself uses in its directory. */
+/** Names that the journal itself uses in its directory, and in `policies`. */
 const ownName =
-  /^(\d{8,15}\.jsonl(\.gz)?|checkpoint(-\d{1,15})?\.json|key\.pub|hmac\.key|shares\.json|ring\.json|reserve|policies)(\.new)?$/;
+  /^(\d{8,15}\.jsonl(\.gz)?|checkpoint(-\d{1,15})?\.json|key\.pub|hmac\.key|shares\.json|ring\.json|reserve|policies|[0-9a-f]{16,128}\.yaml|unused\.json)(\.new)?$/;
 
 /** A free name for what is put aside. Undefined: there are too many. */
 function freeName(directory: string, name: string, kind: Kind): string | undefined {

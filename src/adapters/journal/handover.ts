@@ -11,6 +11,7 @@ import type { TornTail } from '../../domain/audit/record.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Retired } from './keeper.js';
+import type { UsedPolicies } from './past-policies.js';
 import type { RingIdentity } from './ring.js';
 
 /** What the writer's thread needs to know from the start. */
@@ -101,6 +102,8 @@ export type Order =
       readonly do: 'retire';
       readonly behind: number;
       readonly segments: readonly Retired[];
+      /** Texts of other policies go with the last records that name them. */
+      readonly policies: UsedPolicies;
       readonly wallMs: number;
     }
   /** A policy's text beside the segments, on disk before a record names it. */

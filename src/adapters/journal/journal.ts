@@ -18,7 +18,7 @@ import {
   type WriterOptions,
   WriterThread,
 } from './handover.js';
-import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
+import { Maintenance, type MaintenanceEvent, type MaintenanceOptions, type RunFacts } from './maintenance.js';
 import { formatRing, type RingIdentity, RingWriter, readRingHeader } from './ring.js';
 import { isSameFile } from './segments.js';
 import { type Filling, Shares } from './shares.js';
@@ -172,6 +172,8 @@ export class OpenJournal implements Journal {
   readonly #driver: Driver;
   readonly #maintenance: Maintenance;
   readonly #shares = new Shares();
+  /** Versions of the policies that configurations of this run used. */
+  readonly #policies = new Set<string>();
   readonly #repeated: readonly Timer[];
   /** Of the wall clock over the monotonic one, as far as the records tell. */
   #clockOffsetMs: number;
@@ -210,7 +212,11 @@ export class OpenJournal implements Journal {
     const offsetMs = clockOffsetMs - opened.mark.stepsMs;
     const key = options.signKey === undefined ? undefined : parseSignKey(options.signKey).key;
     const identity = { journal: opened.found.journal, key };
-    const noteClockStep = (): void => this.#noteClockStep();
+    const startSeq = opened.mark.seq;
+    const facts: RunFacts = {
+      noteClockStep: () => this.#noteClockStep(),
+      policies: () => ({ versions: [...this.#policies], startSeq }),
+    };
     this.#maintenance = new Maintenance(
       options,
       identity,
@@ -218,7 +224,7 @@ export class OpenJournal implements Journal {
       this.#shares,
       space,
       offsetMs,
-      noteClockStep,
+      facts,
     );
     this.#repeated = [
       this.#repeat(options.lookIntervalMs, () => {
@@ -298,6 +304,7 @@ export class OpenJournal implements Journal {
   async keepPolicy(version: string, text: string): Promise<void> {
     // The name of a file: nothing but what a hash is made of.
     if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
+    this.#policies.add(version);
     const report = await this.#driver.run((_, behind) => ({ do: 'keep-policy', behind, version, text }));
     if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
   }

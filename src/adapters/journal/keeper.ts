@@ -120,8 +120,9 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
       case 'compress':
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
-        // What was put aside of them is as old.
-        for (const file of [...order.files, ...listAside(directory, order.files)])
+        for (const file of order.files) rmSync(join(directory, file), { force: true });
+        // What was put aside of them is as old. It may be a directory.
+        for (const file of listAside(directory, order.files))
           rmSync(join(directory, file), { force: true, recursive: true });
         syncDirectory(directory);
         return { kind: 'done', bytes: 0 };

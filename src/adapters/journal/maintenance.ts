@@ -9,6 +9,7 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
 import { Thread } from './handover.js';
 import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
+import type { UsedPolicies } from './past-policies.js';
 import { fileName } from './segments.js';
 import type { Filling, Shares } from './shares.js';
 
@@ -45,6 +46,13 @@ export interface MaintenanceOptions {
   readonly observe: (event: MaintenanceEvent) => void;
 }
 
+/** What the journal tells maintenance at each round. */
+export interface RunFacts {
+  /** Records a step of the wall clock, if there was one. */
+  readonly noteClockStep: () => void;
+  readonly policies: () => UsedPolicies;
+}
+
 /** What a round found and did. */
 export interface Tended {
   /** Names of the segments that were retired, and of those that were compressed. */
@@ -67,7 +75,7 @@ export class Maintenance {
   readonly #driver: Driver;
   readonly #shares: Shares;
   readonly #identity: Identity;
-  readonly #noteClockStep: () => void;
+  readonly #run: RunFacts;
   #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
   #closed: readonly Shelved[] = [];
@@ -98,14 +106,14 @@ export class Maintenance {
     shares: Shares,
     space: JournalSpace,
     offsetMs: number,
-    noteClockStep: () => void,
+    run: RunFacts,
   ) {
     this.space = space;
     this.#options = options;
     this.#identity = identity;
     this.#driver = driver;
     this.#shares = shares;
-    this.#noteClockStep = noteClockStep;
+    this.#run = run;
     this.#offsetMs = offsetMs;
     this.#timer = options.clock.setTimer(0, this.#again);
   }
@@ -165,7 +173,7 @@ export class Maintenance {
 
   /** True: there is no room, and somebody may make some. */
   async #round(): Promise<boolean> {
-    this.#noteClockStep();
+    this.#run.noteClockStep();
     const { segment, hash } = this.#driver.mark;
     const added = this.#shares.startLook();
     const above = this.#closed.at(-1)?.number ?? -1;
@@ -212,6 +220,7 @@ export class Maintenance {
       do: 'retire',
       behind,
       segments: retired,
+      policies: this.#run.policies(),
       wallMs,
     }));
     if (report.kind !== 'written') return nothing;

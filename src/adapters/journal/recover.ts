@@ -3,7 +3,7 @@
 // The rules: only what lies after the last whole record is torn. Damage before it stays where it is, for `verify` to find.
 // Whatever is cut off at a start goes to a file of its own first, so that nothing that ever lay in a journal is lost unseen.
 
-import { fsyncSync, ftruncateSync, statSync } from 'node:fs';
+import { fsyncSync, ftruncateSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bounds } from '../../bounds/bounds.js';
@@ -24,12 +24,14 @@ import { type KnownEnd, readEndLine } from './kept-end.js';
 import {
   checkpointName,
   isSameFile,
+  listKeptCheckpoints,
   listSegments,
   openSegment,
   readIn,
   removeSegment,
   type Segment,
   segmentName,
+  seqOfKept,
   withFile,
   writeWhole,
 } from './segments.js';
@@ -321,11 +323,19 @@ export function writeCheckpointFile(directory: string, line: string): void {
   }
 }
 
-/** Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees what was wrong. */
-export function keepCheckpointFile(directory: string, known: KnownEnd | undefined): void {
+/**
+ * Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees what was wrong. Those of records below `oldestSeq`
+ * go, which retention removed; of the others the first ones stay: they say where the damage began.
+ */
+export function keepCheckpointFile(directory: string, known: KnownEnd | undefined, oldestSeq: number): void {
   const beside = readIn(directory, checkpointName);
-  for (const text of [beside, known && `${known.line}\n`]) {
+  for (const text of [known && `${known.line}\n`, beside]) {
     const seq = readLink(Buffer.from(text?.trimEnd() ?? ''))?.seq ?? 0;
-    if (text !== undefined) writeWhole(directory, `checkpoint-${seq}.json`, text);
+    const file = `checkpoint-${seq}.json`;
+    const kept = listKeptCheckpoints(directory);
+    const retired = kept.filter((one) => seqOfKept(one) < oldestSeq);
+    for (const one of retired) rmSync(join(directory, one), { recursive: true, force: true });
+    const hasRoom = kept.length - retired.length < bounds.keptCheckpoints || kept.includes(file);
+    if (text !== undefined && hasRoom) writeWhole(directory, file, text);
   }
 }

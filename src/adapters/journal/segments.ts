@@ -73,6 +73,19 @@ export function listSegments(directory: string): Segment[] {
   return [...found.values()].toSorted((one, other) => one.number - other.number);
 }
 
+const keptPattern = /^checkpoint-(\d{1,15})\.json$/;
+
+/** The record of a checkpoint that a start kept because the journal did not hold it. */
+export function seqOfKept(file: string): number {
+  return Number(keptPattern.exec(file)?.[1]);
+}
+
+/** The files of such checkpoints, the first records first. */
+export function listKeptCheckpoints(directory: string): string[] {
+  const files = readdirSync(directory).filter((file) => keptPattern.test(file));
+  return files.toSorted((one, other) => seqOfKept(one) - seqOfKept(other));
+}
+
 /** Closes a descriptor after its use. */
 export function withFile<T>(descriptor: number, use: (descriptor: number) => T): T {
   try {

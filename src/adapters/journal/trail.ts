@@ -2,7 +2,7 @@
 // whatever lies there.
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readSync, realpathSync, statSync } from 'node:fs';
 import { type FileHandle, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
@@ -27,7 +27,7 @@ import { openRegularFile, readRegular } from '../host/regular-file.js';
 import { asChecked, type CheckedText, createTextDigest } from './checked.js';
 import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
-import { fileName, listSegments, readIn } from './segments.js';
+import { checkpointName, fileName, listKeptCheckpoints, listSegments, readIn } from './segments.js';
 
 export type { Piece };
 
@@ -100,7 +100,8 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
   for (const path of paths) {
     try {
       if (statSync(path).isDirectory()) {
-        for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
+        const beside = existsSync(join(path, checkpointName)) ? [checkpointName] : [];
+        for (const file of [...beside, ...listKeptCheckpoints(path).slice(0, bounds.keptCheckpoints)]) {
           kept.push({ file, text: readRegular(join(path, file), bounds.besideFileBytes).toString('utf8') });
         }
         const copy = state === undefined ? undefined : readStateCopy(state, path);

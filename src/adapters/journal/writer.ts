@@ -15,6 +15,7 @@ import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } f
 import type { Retired } from './keeper.js';
 import { keepRunEnd, noRing, setBackRunEnd } from './kept-end.js';
 import { OpenSegment } from './open-segment.js';
+import { forgetPolicies, keepPolicyText, policiesName, type UsedPolicies } from './past-policies.js';
 import {
   cutAfterMark,
   findTail,
@@ -58,9 +59,6 @@ const clockAheadMsMin = 7 * 86_400_000;
 
 /** A first start that was broken off has written so many records before its first checkpoint lay beside them. */
 const unvouchedSeqMax = 2;
-
-/** The folder beside the segments with the texts of policies. */
-const policiesName = 'policies';
 
 /** Written at once, at most; more than the longest line. */
 const linesBytesMax = 256 * 1024;
@@ -193,7 +191,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         out.setFull(order.isFull);
         return { kind: 'kept' };
       case 'retire':
-        return { kind: 'written', ...written(retire(order.segments, order.wallMs)) };
+        return { kind: 'written', ...written(retire(order.segments, order.policies, order.wallMs)) };
       case 'keep-policy':
         keepPolicy(order.version, order.text);
         return { kind: 'kept' };
@@ -254,19 +252,21 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function open(wallMs: number): Report {
-    const unreported = findUnreported(directory, 'appended');
-    const foreign = putForeignAside(directory, options.plainBytesMax ?? bounds.plainSegmentBytes);
+    const segmentMax = options.plainBytesMax ?? bounds.plainSegmentBytes;
+    const aside = [findUnreported(directory, 'appended'), putForeignAside(directory, segmentMax)];
     shareFiles(directory, groupId);
     const policies = join(directory, policiesName);
     if (existsSync(policies)) {
       makeInner(policies, groupId);
+      aside.push(putForeignAside(policies, segmentMax));
+      nameReported(policies);
       shareFiles(policies, groupId);
     }
     const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
     const { known } = end;
     const followed = followRunEnd(directory, end, options.plainBytesMax);
     const { oldestSeq: leftSeq, stopLine, isLost } = followed;
-    const appended = joinAside([followed.appended, foreign, unreported]);
+    const appended = joinAside([followed.appended, ...aside]);
     let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, known);
@@ -275,7 +275,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const damage: Found['damage'] =
       tail.damage ?? (isRewritten ? 'rewritten' : isUnvouched ? 'unvouched' : undefined);
     // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
-    if (damage !== undefined) keepCheckpointFile(directory, known);
+    if (damage !== undefined) keepCheckpointFile(directory, known, leftSeq ?? 0);
     const seq = damage === 'cut' ? Math.max(tail.seq, known?.seq ?? 0) : tail.seq;
     // What is signed as the oldest record is what retention left, whatever is there.
     const oldestSeq = leftSeq ?? tail.oldestSeq;
@@ -498,13 +498,10 @@ export function createWriter(options: WriterOptions, journal: string) {
     begin(number + 1, name, ledger.timeMs, {});
   }
 
-  /** What lies there already was synced when it was made, and a full disk has no room for it twice. */
   function keepPolicy(version: string, text: string): void {
-    const place = join(directory, policiesName);
-    makeInner(place, groupId);
     for (;;) {
       try {
-        if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);
+        keepPolicyText(directory, groupId, version, text);
         return;
       } catch (error) {
         if (!out.release(error)) throw error;
@@ -557,7 +554,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   /** All are told, on disk, before the first one goes. */
-  function retire(segments: readonly Retired[], wallMs: number): Mark {
+  function retire(segments: readonly Retired[], policies: UsedPolicies, wallMs: number): Mark {
     for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
       if (number >= out.file.number || nextSeq > ledger.openSeq) continue;
@@ -568,6 +565,12 @@ export function createWriter(options: WriterOptions, journal: string) {
       out.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));
       ledger.oldestSeq = nextSeq;
     }
-    return checkpoint(wallMs, {});
+    const mark = checkpoint(wallMs, {});
+    try {
+      forgetPolicies(directory, policies, ledger.oldestSeq);
+    } catch {
+      // The next round of retention removes them.
+    }
+    return mark;
   }
 }

@@ -384,7 +384,9 @@ void test('removed segments: told once, and never signed away; what retention re
     endWallMs: Date.now(),
   };
   const segments = [{ ...retired, ...ends }];
-  const order = { do: 'retire', behind: tended.ring.writer.head, segments, wallMs: Date.now() } as const;
+  const policies = { versions: [], startSeq: 0 };
+  const behind = tended.ring.writer.head;
+  const order = { do: 'retire', behind, segments, policies, wallMs: Date.now() } as const;
   assert.equal(carry(tended.writer, order).kind, 'written');
   rmSync(join(honest.directory, first));
   // Killed: the checkpoint beside the segments is older than the retire record.

@@ -1,0 +1,73 @@
+// The texts of policies beside the segments: on disk before a record names one, removed when no record that retention left can name it.
+// The rules: what no configuration of this run used was named last before the run, so its text goes when retention has removed those
+// records. Until when that is stands in `unused.json`; a policy that is used again leaves that file before a record names it.
+
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseLine } from '../../domain/audit/record.js';
+import { makeInner, readIn, syncDirectory, writeWhole } from './segments.js';
+
+/** The folder beside the segments. */
+export const policiesName = 'policies';
+const unusedName = 'unused.json';
+const textName = /^([0-9a-f]{16,128})\.yaml$/;
+
+/** What the main thread knows of the policies of this run. */
+export interface UsedPolicies {
+  /** All that its configurations used. */
+  readonly versions: readonly string[];
+  /** The last record before any of its commands. */
+  readonly startSeq: number;
+}
+
+/** Of policies that no configuration uses: the last record that may name each. */
+type Unused = Map<string, number>;
+
+/** What lies there already was synced when it was made, and a full disk has no room for it twice. */
+export function keepPolicyText(
+  directory: string,
+  groupId: number | undefined,
+  version: string,
+  text: string,
+): void {
+  const place = join(directory, policiesName);
+  makeInner(place, groupId);
+  const unused = readUnused(place);
+  if (unused.delete(version)) writeUnused(place, unused);
+  if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);
+}
+
+/** Removes the texts that only records below `oldestSeq` name. Throws what the system says. */
+export function forgetPolicies(
+  directory: string,
+  { versions, startSeq }: UsedPolicies,
+  oldestSeq: number,
+): void {
+  const place = join(directory, policiesName);
+  const used = new Set(versions);
+  const known = readUnused(place);
+  const unused: Unused = new Map();
+  const gone: string[] = [];
+  for (const file of readdirSync(place)) {
+    const version = textName.exec(file)?.[1];
+    if (version === undefined || used.has(version)) continue;
+    const lastSeq = known.get(version) ?? startSeq;
+    if (lastSeq < oldestSeq) gone.push(file);
+    else unused.set(version, lastSeq);
+  }
+  const isNews = unused.size !== known.size || [...unused.keys()].some((version) => !known.has(version));
+  if (isNews) writeUnused(place, unused);
+  for (const file of gone) rmSync(join(place, file), { force: true });
+  if (gone.length > 0) syncDirectory(place);
+}
+
+function readUnused(place: string): Unused {
+  const unused: Unused = new Map();
+  for (const [version, seq] of Object.entries(parseLine(readIn(place, unusedName) ?? '') ?? {}))
+    if (typeof seq === 'number') unused.set(version, seq);
+  return unused;
+}
+
+function writeUnused(place: string, unused: Unused): void {
+  writeWhole(place, unusedName, JSON.stringify(Object.fromEntries(unused)));
+}
