@@ -23,7 +23,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import { type FileHandle, opendir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
@@ -63,13 +63,27 @@ export function fileName({ name, isCompressed }: Segment): string {
 /** The segments of a directory in their order; a plain file hides the compressed one of the same number. */
 export function listSegments(directory: string): Segment[] {
   const found = new Map<number, Segment>();
-  for (const file of readdirSync(directory).toSorted()) {
-    const match = pattern.exec(file);
-    if (match === null) continue;
-    const number = Number(match[1]);
-    if (found.get(number)?.isCompressed === false) continue;
-    found.set(number, { number, name: segmentName(number), isCompressed: match[2] !== undefined });
-  }
+  for (const file of readdirSync(directory)) noteSegment(found, file);
+  return inOrder(found);
+}
+
+/** The same where other work must not wait: in pieces, however many files there are. */
+export async function findSegments(directory: string): Promise<Segment[]> {
+  const found = new Map<number, Segment>();
+  for await (const { name } of await opendir(directory, { bufferSize: 256 })) noteSegment(found, name);
+  return inOrder(found);
+}
+
+function noteSegment(found: Map<number, Segment>, file: string): void {
+  const match = pattern.exec(file);
+  if (match === null) return;
+  const number = Number(match[1]);
+  const segment = { number, name: segmentName(number), isCompressed: match[2] !== undefined };
+  // With more zeros before its number it is a name that the journal never gives, and would be looked for under the right one.
+  if (fileName(segment) === file && found.get(number)?.isCompressed !== false) found.set(number, segment);
+}
+
+function inOrder(found: ReadonlyMap<number, Segment>): Segment[] {
   return [...found.values()].toSorted((one, other) => one.number - other.number);
 }
 

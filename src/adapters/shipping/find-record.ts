@@ -3,7 +3,7 @@
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { JournalFault } from '../../ports/faults.js';
-import { listSegments, openSegmentReader, type Segment, type SegmentReader } from '../journal/segments.js';
+import { findSegments, openSegmentReader, type Segment, type SegmentReader } from '../journal/segments.js';
 
 /** A record with that seq, or the first one behind it that is there. */
 export interface FoundRecord {
@@ -20,7 +20,7 @@ const batchBytes = 1 << 16;
 
 /** Rejects with what the system says, or with a JournalFault where no such record and none behind it can be read. */
 export async function findRecord(directory: string, seq: number): Promise<FoundRecord> {
-  const segments = listSegments(directory);
+  const segments = await findSegments(directory);
   for (const segment of segments.slice(await startOf(directory, segments, seq))) {
     const found = await withReader(directory, segment, (reader) => firstFrom(reader, seq, Infinity));
     if (found !== undefined) return found;

@@ -4,7 +4,7 @@
 // so how far that goes must be known before the file is read, and nothing after it is kept for later.
 
 import { readClaim } from '../../domain/audit/ledger.js';
-import { listSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
+import { findSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 import { findRecord } from './find-record.js';
 
 /** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */
@@ -112,7 +112,7 @@ export function createFollower(
         if (batch !== undefined) return batch;
         if (position.seq >= untilSeq) return undefined;
         const at = reader?.segment.number ?? position.segment;
-        const following = listSegments(directory).find(({ number }) => number > at);
+        const following = (await findSegments(directory)).find(({ number }) => number > at);
         if (following === undefined) return undefined;
         // Now that another segment has begun, nothing more comes to this one: but something may have come since the read.
         const rest = await scan(untilSeq);
@@ -144,7 +144,7 @@ export function createFollower(
 
   /** The segment of the position, which must hold the record that it is behind; undefined: it is gone. */
   async function reopen(): Promise<SegmentReader | undefined> {
-    const segment = listSegments(directory).find(({ number }) => number === position.segment);
+    const segment = (await findSegments(directory)).find(({ number }) => number === position.segment);
     const opened = segment === undefined ? undefined : await openSegmentReader(directory, segment);
     if (opened === undefined) return undefined;
     if (isFound) {

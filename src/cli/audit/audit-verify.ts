@@ -326,6 +326,11 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     const warning = printable(`warning: ${pathOf(file)}:${line}: seq ${seq}: ${text}`);
     lines.push(`  ${screen.paint('doubtful', warning)}`);
   }
+  if (isGiven(checked.trust))
+    for (const key of verdict.earlierKeys ?? []) {
+      const text = `warning: key ${key} signed first and was not given: its records are as the key that was given found them (--key for each)`;
+      lines.push(`  ${screen.paint('doubtful', printable(text))}`);
+    }
   lines.push(`  ${printable(describeSignatures(checked))}`);
   if (isPassed) {
     lines.push(screen.paint('good', 'passed'));
@@ -354,6 +359,11 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
   const more = openCount > shown.length ? ', ...' : '';
   const what = openCount === 1 ? 'exchange has' : 'exchanges have';
   return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
+}
+
+/** By `--key`, and not accepted by a person who looked at the journal. */
+function isGiven({ keys, isOwn }: Trust): boolean {
+  return keys.length > 0 && !isOwn;
 }
 
 function isChecked({ keys, own }: Trust): boolean {
@@ -393,6 +403,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     journal: verdict.journal,
     signed_seq: verdict.signedSeq,
     keys: verdict.keys,
+    earlier_keys: verdict.earlierKeys ?? [],
     fault_count: verdict.faultCount,
     faults: faults.map(({ file, line, seq, kind, text }) => ({ file: pathOf(file), line, seq, kind, text })),
     open_count: verdict.openCount,

@@ -83,6 +83,8 @@ export function createCheckpointVerifier(
   let change: CheckpointFault | undefined;
   /** The key that signed first, and those that were named in its line. */
   const firstKeys = new Set<string>();
+  /** Of these, the keys whose signatures count only because a trusted key signed over them. */
+  const earlierKeys = new Set<string>();
   for (const { file, text } of kept) expect(file, text);
 
   return {
@@ -131,7 +133,7 @@ export function createCheckpointVerifier(
         const text = isSeen ? 'no checkpoint is signed by a trusted key' : 'there is no checkpoint';
         report({ kind: 'untrusted', ...last, text });
       }
-      return { signedSeq, signedTime, signedBy, keys: [...keys] };
+      return { signedSeq, signedTime, signedBy, keys: [...keys], earlierKeys: [...earlierKeys] };
     },
   };
 
@@ -165,6 +167,7 @@ export function createCheckpointVerifier(
         isOther && record['action'] === 'key-change'
           ? { kind: 'key-change', ...place, text: `${untrusted}: ${changed}` }
           : { kind: 'untrusted', ...place, text: untrusted };
+      if (isBefore) earlierKeys.add(key);
       return isBefore;
     }
     unknown = undefined;

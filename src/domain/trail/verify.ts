@@ -82,6 +82,8 @@ export interface Verdict {
   readonly signedTime: string | undefined;
   readonly signedBy: string | undefined;
   readonly keys: readonly string[];
+  /** Keys that nobody trusts, and that signed before the first trusted key: what they signed is as that key found it. */
+  readonly earlierKeys?: readonly string[];
   /** Exchanges with an admission and no completion: how they ended is not known, or they are running. */
   readonly open: readonly {
     readonly id: string;

@@ -90,6 +90,16 @@ for (const [kind, make] of kinds) {
   });
 }
 
+void test('a number with too many zeros is no segment', async (t) => {
+  const place = stopped(placeFor(t));
+  writeFileSync(join(place.directory, `0${second}`), 'x');
+  writeFileSync(join(place.directory, `0${second}.gz`), 'x');
+  const run = startRun(place);
+  assert.equal(run.found.appended, undefined);
+  stop(run);
+  assert.deepEqual(await faultsOf(place), []);
+});
+
 // bounds.plainSegmentBytes, bounds.besideFileBytes
 void test('an endless file is cut, put aside, or not read', (t) => {
   const place = stopped(placeFor(t));

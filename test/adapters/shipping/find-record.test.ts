@@ -117,5 +117,5 @@ void test('of four hundred segments nine are read', async (t) => {
     mkdirSync(join(journal.directory, segmentName(number)));
   }
   assert.equal((await findRecord(journal.directory, 1_234)).segment, 124);
-  await assert.rejects(findRecord(journal.directory, 3_000), { code: 'EISDIR' });
+  await assert.rejects(findRecord(journal.directory, 3_000), { code: 'EFTYPE' });
 });

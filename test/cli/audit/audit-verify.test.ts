@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
-import { admission } from '../../adapters/journal/opening.js';
+import { admission, openFor } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { rehash } from '../../domain/trail/paper-trail.js';
 import { signKey, tamper, writeJournal } from './shown.js';
@@ -131,4 +131,21 @@ void test('what cannot be read is not a verdict', async (t) => {
   await assert.rejects(run([directory], { places: { config: 'x', paths: [directory] } }), code(64));
   await assert.rejects(run([directory], { key: [join(directory, 'checkpoint.json')] }), code(78));
   await assert.rejects(run([directory], { key: [join(empty, 'none')] }), code(78));
+});
+
+// Whoever could write to the directory before the first start with a key can have written what an earlier key signed.
+void test('an earlier key that was not given is named, and no longer when it is given', async (t) => {
+  const directory = await writeJournal(t, 3);
+  const next = makeSignKey();
+  const { journal } = await openFor(t, directory, { signKey: next.secretPem });
+  await journal.close();
+  const [first, second] = [keyFile(t), keyFile(t, next.publicPem)];
+  const { code, screen } = await run([directory], { key: [second] });
+  const text = screen.lines().join('\n');
+  assert.equal(code, 0, text);
+  assert.ok(text.includes(`warning: key ${signKey.key} signed first and was not given`), text);
+  assert.deepEqual((await report([directory], { key: [second] }))['earlier_keys'], [signKey.key]);
+  const both = await run([directory], { key: [first, second] });
+  assert.doesNotMatch(both.screen.lines().join('\n'), /was not given/);
+  assert.equal(both.code, 0);
 });
