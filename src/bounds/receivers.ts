@@ -244,6 +244,22 @@ export const ofReceivers = {
     at: 'domain/fleet/chain',
     test: 'domain/fleet/fleet',
   },
+  fleetShareBytes: {
+    value: '10GiB',
+    thing: 'records of a gate on the servers of the fleet (`share` of fleet.yaml)',
+    holds: 'disk',
+    scope: 'one host',
+    at: 'domain/config/parse-fleet',
+    test: 'fleet/share',
+  },
+  fleetLogBytes: {
+    value: '1GiB',
+    thing: 'checkpoints of verifiers on the servers of the fleet',
+    holds: 'disk',
+    scope: 'the fleet',
+    at: 'cli/fleet/fleet-init',
+    test: 'fleet/share',
+  },
   fleetOpen: {
     value: 10_000,
     thing: 'admissions without completion',

@@ -32,7 +32,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const admin = openDesk(nats, hosts, 'admin');
     const made = await admin.run('init');
     assert.equal(made.exit, 0, made.text);
-    assert.match(made.text, /\$JS\.API\.DIRECT\.GET\.DOVEGATE_AUDIT\.dovegate\.audit\.gate2\.\*/);
+    assert.match(made.text, /\$JS\.API\.DIRECT\.GET\.DOVEGATE_AUDIT_gate2\.dovegate\.audit\.gate2\.\*/);
     const again = await desk.run('init');
     assert.equal(again.exit, 0, again.text);
     assert.match(again.text, /^the stream DOVEGATE_AUDIT is there/);
@@ -219,8 +219,10 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const { findings } = parseStatus(done.stdout.toString());
     assert.deepEqual([...new Set(findings.map(({ kind, host }) => `${host} ${kind}`))].toSorted(), [
       '- stream-replaced',
+      'gate1 stream-replaced',
       'gate2 cut-in-stream',
       'gate2 never-seen',
+      'gate2 stream-replaced',
     ]);
   });
 

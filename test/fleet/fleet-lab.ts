@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
 import { readClaim } from '../../src/domain/audit/ledger.js';
 import { parseLine } from '../../src/domain/audit/record.js';
-import { formatHead, subjectOf } from '../../src/domain/fleet/block.js';
+import { formatHead, hostStreamOf, subjectOf } from '../../src/domain/fleet/block.js';
 import { signKey } from '../cli/audit/shown.js';
 import type { Nats } from '../kit/nats.js';
 import type { ProgramResult } from '../kit/program.js';
@@ -36,7 +36,8 @@ export async function send(
   stream = 'DOVEGATE_AUDIT',
 ): Promise<void> {
   const subject = subjectOf(host, id);
-  let expected = (await link.lastOf(stream, subject))?.streamSeq ?? 0;
+  const own = await link.lastOf(hostStreamOf(stream, host).name, subject).catch(() => undefined);
+  let expected = (own ?? (await link.lastOf(stream, subject).catch(() => undefined)))?.streamSeq ?? 0;
   for (let at = 0; at < lines.length; at += count) {
     const block = lines.slice(at, at + count);
     const [first, last] = [block[0], block.at(-1)].map((line) =>
@@ -83,6 +84,7 @@ export function openDesk(
       metrics,
       // Journals of a test are sent long after they were written.
       drift: '1h',
+      max_size: '1GiB',
       ...more,
     };
     writeFileSync(config, JSON.stringify(settings));
@@ -101,7 +103,8 @@ export function openDesk(
 
 /** The stream is made, and each host's journal sent. */
 export async function fill(nats: Nats, journals: Readonly<Record<string, Lines>>): Promise<void> {
-  const admin = openDesk(nats, { gate1: {} }, 'admin');
+  const hosts = Object.fromEntries(['gate1', ...Object.keys(journals)].map((host) => [host, {}]));
+  const admin = openDesk(nats, hosts, 'admin');
   const made = await admin.run('init');
   if (made.exit !== 0) throw new Error(made.text);
   for (const [host, lines] of Object.entries(journals)) {

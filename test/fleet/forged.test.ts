@@ -15,7 +15,7 @@ import { openVerifier } from './verifier.js';
 const host = 'gate-1';
 
 test('a gate whose journal was appended to while it was stopped', { timeout: 600_000 }, async (t) => {
-  const nats = await openNatsServer(t, { gates: [host] });
+  const nats = await openNatsServer(t, { gates: [host], layout: 'shared' });
   if ('skip' in nats) return t.skip(nats.skip);
   const administrator = await openAdministrator(t, nats);
   await administrator.createStream();

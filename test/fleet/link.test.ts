@@ -277,7 +277,17 @@ onEach('a message is stored once, behind the one that was expected', {}, async (
   const made = await verifier.info(stream);
   assert.deepEqual(
     { ...made, created: '' },
-    { created: '', firstSeq: made.firstSeq, lastSeq: 0, messages: 0, bytes: 0, maxAgeMs: 0, warnings: [] },
+    {
+      created: '',
+      firstSeq: made.firstSeq,
+      lastSeq: 0,
+      messages: 0,
+      bytes: 0,
+      subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
+      maxBytes: undefined,
+      maxAgeMs: 0,
+      warnings: [],
+    },
   );
   assert.ok(Number.isFinite(Date.parse(made.created)), made.created);
   await admin.createStream(stream, { replicas: 1, maxAgeMs: 86_400_000, maxBytes: 1_000_000 });

@@ -14,7 +14,7 @@ for (const release of natsReleases)
   test(`the store of the server is replaced by an older copy (nats-server of ${release})`, {
     timeout: 600_000,
   }, async (t) => {
-    const nats = await openNatsServer(t, { gates: hosts, release });
+    const nats = await openNatsServer(t, { gates: hosts, release, layout: 'shared' });
     if ('skip' in nats) return t.skip(nats.skip);
     const first = await openAdministrator(t, nats);
     await first.createStream();

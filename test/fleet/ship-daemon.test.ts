@@ -19,7 +19,7 @@ import { readShipped, stream } from './ship-story.js';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 async function openStream(t: TestContext, options: Partial<NatsOptions> = {}): Promise<Nats | undefined> {
-  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], ...options });
+  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'], layout: 'shared', ...options });
   if ('skip' in nats) {
     t.skip(nats.skip);
     return undefined;

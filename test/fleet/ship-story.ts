@@ -52,7 +52,7 @@ export async function openShipStory(
   t: TestContext,
   options: Partial<NatsOptions> = {},
 ): Promise<ShipStory | undefined> {
-  const nats = await openNatsServer(t, { gates: [host], ...options });
+  const nats = await openNatsServer(t, { gates: [host], layout: 'shared', ...options });
   if ('skip' in nats) {
     t.skip(nats.skip);
     return undefined;

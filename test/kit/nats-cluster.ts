@@ -52,7 +52,9 @@ export async function openNatsCluster(
   };
   file('ca.pem', authority.certificatePem);
   pair('server', authority.issue({ names: ['localhost', '127.0.0.1'] }));
-  const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
+  const users = new Map(
+    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, 'shared')]),
+  );
   for (const name of users.keys())
     pair(name, authority.issue({ names: [`${name}.fleet.test`], client: true }));
   const names = numbers.map((at) => `nats${at}`);
@@ -69,7 +71,7 @@ tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'se
   ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true }
 cluster: { name: fleet, listen: "127.0.0.1:${portOf(size + at)}", advertise: "127.0.0.1:1",
   routes: [${others.map((other) => `"nats-route://127.0.0.1:${relayOf(at, other)}"`).join(', ')}] }
-${accountsOf(users, gates, stream)}
+${accountsOf(users, gates)}
 `,
     );
     mkdirSync(join(folder, `store-${at}`));

@@ -57,6 +57,8 @@ export interface NatsOptions {
   /** Acknowledged means synced, where the server can be told so (from 2.10 on). */
   readonly syncAlways?: boolean;
   readonly stream?: string;
+  /** Whose rights gates have; default: to ask their own streams, and one for all hosts, as while it is migrated. */
+  readonly layout?: Layout;
   /** More of its configuration. */
   readonly more?: string;
   /** All of its configuration, instead. */
@@ -117,7 +119,12 @@ export async function installNats(
  * DOVEGATE_NO_SKIP=1 in the environment a rejection instead.
  */
 export async function openNatsServer(owner: Owner, options: NatsOptions): Promise<Nats | NoNats> {
-  const { gates, stream = 'DOVEGATE_AUDIT', release = natsReleases[0] ?? 'native' } = options;
+  const {
+    gates,
+    stream = 'DOVEGATE_AUDIT',
+    layout = 'both',
+    release = natsReleases[0] ?? 'native',
+  } = options;
   const { address = '127.0.0.1', launcher = [], domain = 'fleet.test' } = options;
   const server = await installNats(release);
   if ('skip' in server) return server;
@@ -135,7 +142,9 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   file('ca.pem', authority.certificatePem);
   file('server.pem', certificatePem);
   file('server.key', keyPem);
-  const users = new Map([...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream)]));
+  const users = new Map(
+    [...gates, 'verifier', 'admin'].map((name) => [name, rightsOf(name, stream, layout)]),
+  );
   for (const [name, rights] of Object.entries(options.others ?? {})) users.set(name, rights);
   const byCertificate = options.users !== 'credentials';
   let access: string;
@@ -145,9 +154,9 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
       file(`${name}.pem`, own.certificatePem);
       file(`${name}.key`, own.keyPem);
     }
-    access = accountsOf(users, gates, stream);
+    access = accountsOf(users, gates);
   } else {
-    const ownOf = (user: string): readonly string[] => (gates.includes(user) ? ownOfGate(user, stream) : []);
+    const ownOf = (user: string): readonly string[] => (gates.includes(user) ? ownOfGate(user, users) : []);
     const trust = makeTrust(users, ownOf);
     for (const [name, text] of trust.credentials) file(`${name}.creds`, text);
     access = trust.configuration;
@@ -255,27 +264,33 @@ export interface Rights {
   readonly subscribe?: { readonly allow: readonly string[] };
 }
 
+/** A stream for each host, or one for all as releases before made it. */
+export type Layout = 'own' | 'shared' | 'both';
+
 /** The subjects that a gate writes to and asks at. */
-function ownOfGate(gate: string, stream: string): readonly string[] {
-  return rightsOf(gate, stream).publish?.allow ?? [];
+function ownOfGate(gate: string, users: ReadonlyMap<string, Rights>): readonly string[] {
+  return users.get(gate)?.publish?.allow ?? [];
 }
 
 /** As the documentation gives them. */
-export function rightsOf(user: string, stream: string): Rights {
+export function rightsOf(user: string, stream: string, layout: Layout = 'both'): Rights {
   const api = '$JS.API';
   if (user === 'admin') return {};
   const subscribe = { allow: [`_INBOX.${user}.>`] };
   if (user !== 'verifier') {
     const own = `dovegate.audit.${user}.*`;
-    return { publish: { allow: [own, `${api}.DIRECT.GET.${stream}.${own}`] }, subscribe };
+    const streams = { own: [`${stream}_${user}`], shared: [stream], both: [`${stream}_${user}`, stream] };
+    const asked = streams[layout].map((name) => `${api}.DIRECT.GET.${name}.${own}`);
+    return { publish: { allow: [own, ...asked] }, subscribe };
   }
   const asked = [
-    `STREAM.INFO.${stream}`,
-    `DIRECT.GET.${stream}`,
-    `DIRECT.GET.${stream}.>`,
-    `CONSUMER.CREATE.${stream}.>`,
-    `CONSUMER.MSG.NEXT.${stream}.>`,
-    `CONSUMER.DELETE.${stream}.>`,
+    'STREAM.NAMES',
+    'STREAM.INFO.*',
+    'DIRECT.GET.*',
+    'DIRECT.GET.*.>',
+    'CONSUMER.CREATE.*.>',
+    'CONSUMER.MSG.NEXT.*.>',
+    'CONSUMER.DELETE.*.>',
   ].map((subject) => `${api}.${subject}`);
   return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };
 }
@@ -284,13 +299,9 @@ export function rightsOf(user: string, stream: string): Rights {
  * Each gate in an account of its own, which imports its own subjects only. In one account with the stream, a user could name any subject of
  * JetStream's API as the one that an answer goes to, and the server, which may do everything, would send it there.
  */
-export function accountsOf(
-  users: ReadonlyMap<string, Rights>,
-  gates: readonly string[],
-  stream: string,
-): string {
+export function accountsOf(users: ReadonlyMap<string, Rights>, gates: readonly string[]): string {
   const userOf = (name: string): unknown => ({ user: `${name}.fleet.test`, permissions: users.get(name) });
-  const ownOf = (gate: string): readonly string[] => ownOfGate(gate, stream);
+  const ownOf = (gate: string): readonly string[] => ownOfGate(gate, users);
   const accounts = {
     AUDIT: {
       jetstream: 'enabled',

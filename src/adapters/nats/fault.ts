@@ -38,6 +38,7 @@ const codes: ReadonlyMap<number, NatsFaultCode> = new Map([
   [10039, 'no-stream'], // JetStream is not enabled for the account
   [10047, 'stream-full'], // insufficient storage
   [10059, 'no-stream'],
+  [10060, 'wrong-sequence'], // the subject is of another stream now
   [10071, 'wrong-sequence'],
   [10076, 'no-stream'], // JetStream is not enabled
   [10077, 'stream-full'], // the store took no message: maximum bytes or messages exceeded, or a full disk

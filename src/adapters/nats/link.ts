@@ -12,7 +12,7 @@ import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, readStream } from './read.js';
 import { type NatsServer, placeOf } from './servers.js';
-import { configOf, warningsOf } from './stream.js';
+import { configOf, type StreamWish, subjectsIn, warningsOf } from './stream.js';
 
 export { NatsFault, type NatsFaultCode, type NatsSettings };
 
@@ -24,6 +24,9 @@ export interface StreamInfo {
   readonly lastSeq: number;
   readonly messages: number;
   readonly bytes: number;
+  readonly subjects: readonly string[];
+  /** What it takes at most; undefined: as much as the server has. */
+  readonly maxBytes: number | undefined;
   /** When it removes what it has; 0: never. */
   readonly maxAgeMs: number;
   /** What of its settings is not as `fleet init` makes it; sentences. */
@@ -48,7 +51,10 @@ export interface NatsLink {
     bytes: Uint8Array,
     expected: number,
   ): Promise<{ readonly streamSeq: number; readonly isDuplicate: boolean }>;
-  info(stream: string): Promise<StreamInfo>;
+  /** `subjects`: those that it must take, and no other; without them it is the stream of the checkpoints. */
+  info(stream: string, subjects?: readonly string[]): Promise<StreamInfo>;
+  /** Of the streams of the account; of very many, the first 1,024 in the order of the server. */
+  streamNames(): Promise<readonly string[]>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
   /** The first message from a number on. Undefined: there is none. */
   messageFrom(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
@@ -62,14 +68,15 @@ export interface NatsLink {
     options: {
       readonly subject: string;
       readonly untilSeq?: number | undefined;
+      /** As little ahead as a message needs: for one of many reads at a time. */
+      readonly isOneOfMany?: boolean | undefined;
       readonly signal: AbortSignal;
     },
   ): AsyncIterable<FleetMessage>;
   /** Makes the stream of `fleet init`; changes nothing where it exists. */
-  createStream(
-    stream: string,
-    settings: { readonly replicas: number; readonly maxAgeMs: number; readonly maxBytes: number | undefined },
-  ): Promise<void>;
+  createStream(stream: string, wish: StreamWish): Promise<void>;
+  /** From now on it takes these subjects only, and at most so much more than it holds; its messages and other settings stay. */
+  narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -109,15 +116,15 @@ export function useNats<Value>(
   });
 }
 
-/** A link to the first server that answers for the stream. Rejects with a NatsFault of all servers, or with the signal's reason. */
-export function openStream(
+/** A link to the first server for which `look` is carried out. Rejects with a NatsFault of all servers, or with the signal's reason. */
+export function openLooked<Seen>(
   settings: NatsSettings,
-  stream: string,
+  look: (link: NatsLink) => Promise<Seen>,
   signal: AbortSignal,
-): Promise<{ readonly link: NatsLink; readonly info: StreamInfo }> {
+): Promise<{ readonly link: NatsLink; readonly seen: Seen }> {
   return tryServers(settings, signal, async (link) => {
     try {
-      return { link, info: await link.info(stream) };
+      return { link, seen: await look(link) };
     } catch (fault) {
       await link.close();
       throw fault;
@@ -240,6 +247,11 @@ function linkOf(
     const payload = body === undefined ? undefined : JSON.stringify(body);
     return readAnswer(await request(`$JS.API.${subject}`, doing, payload), doing);
   };
+  const look = async (stream: string) => {
+    const doing = `look at stream ${stream} at ${place}`;
+    const { created, state, config } = await ask(`STREAM.INFO.${stream}`, undefined, doing);
+    return { created, state: isObject(state) ? state : {}, config: isObject(config) ? config : {} };
+  };
   /** A stream that does not take direct questions leaves them without an answer, as one that is not there does. */
   const direct = async (
     stream: string,
@@ -305,23 +317,23 @@ function linkOf(
       }
       return { streamSeq, isDuplicate: answer['duplicate'] === true };
     },
-    async info(stream) {
-      const { created, state, config } = await ask(
-        `STREAM.INFO.${stream}`,
-        undefined,
-        `look at stream ${stream} at ${place}`,
-      );
-      const now = isObject(state) ? state : {};
-      const settings = isObject(config) ? config : {};
+    async info(stream, subjects) {
+      const { created, state, config } = await look(stream);
       return {
         created: String(created),
-        firstSeq: Number(now['first_seq']),
-        lastSeq: Number(now['last_seq']),
-        messages: Number(now['messages']),
-        bytes: Number(now['bytes']),
-        maxAgeMs: Number(settings['max_age'] ?? 0) / 1e6,
-        warnings: warningsOf(stream, settings),
+        firstSeq: Number(state['first_seq']),
+        lastSeq: Number(state['last_seq']),
+        messages: Number(state['messages']),
+        bytes: Number(state['bytes']),
+        subjects: subjectsIn(config),
+        maxBytes: Number(config['max_bytes'] ?? -1) > 0 ? Number(config['max_bytes']) : undefined,
+        maxAgeMs: Number(config['max_age'] ?? 0) / 1e6,
+        warnings: warningsOf(stream, config, subjects),
       };
+    },
+    async streamNames() {
+      const { streams } = await ask('STREAM.NAMES', undefined, `list the streams at ${place}`);
+      return Array.isArray(streams) ? streams.map(String) : [];
     },
     read: (stream, from, options) =>
       readStream(door, {
@@ -329,6 +341,7 @@ function linkOf(
         from,
         subject: options.subject,
         untilSeq: options.untilSeq,
+        isOneOfMany: options.isOneOfMany === true,
         signal: options.signal,
       }),
     async createStream(stream, wanted) {
@@ -341,6 +354,11 @@ function linkOf(
         const exists = thrown instanceof NatsFault && thrown.message.endsWith(`(${streamExists})`);
         if (!exists) throw thrown;
       }
+    },
+    async narrowStream(stream, subjects, moreBytes) {
+      const { state, config } = await look(stream);
+      const body = { ...config, subjects, max_bytes: Number(state['bytes']) + moreBytes };
+      await ask(`STREAM.UPDATE.${stream}`, body, `change stream ${stream} at ${place}`);
     },
     async close() {
       isClosing = true;

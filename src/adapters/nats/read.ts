@@ -25,6 +25,7 @@ export interface ReadTask {
   readonly from: { readonly streamSeq: number } | { readonly storedMs: number };
   readonly subject: string;
   readonly untilSeq: number | undefined;
+  readonly isOneOfMany: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -65,7 +66,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   }
 
   const inbox = `${door.inbox}.${crypto.randomUUID()}`;
-  const bytesMax = Math.max(pull.bytesMin, door.intake.payloadMax + (64 << 10));
+  const bytesMax = Math.max(task.isOneOfMany ? 0 : pull.bytesMin, door.intake.payloadMax + (64 << 10));
   const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
   let queuedBytes = 0;
   /** Messages that the server may still send without being asked again. */

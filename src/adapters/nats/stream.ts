@@ -1,17 +1,26 @@
 // The stream's settings: as `fleet init` makes it, and what of an existing one is not so.
-import { auditSubjects, checkpointSubject } from '../../domain/fleet/block.js';
+import { isSharedByHosts, sharedStreamOf } from '../../domain/fleet/block.js';
 
 const second = 1_000_000_000;
 
+/** A stream as it is to be made. */
+export interface StreamWish {
+  readonly replicas: number;
+  readonly maxAgeMs: number;
+  readonly maxBytes: number | undefined;
+  /** Undefined: those of one stream for all hosts. */
+  readonly subjects?: readonly string[];
+  readonly maxMessageBytes?: number;
+  readonly maxMessages?: number;
+}
+
 /** Durations in nanoseconds, as the server has them; -1: no limit. */
-export function configOf(
-  name: string,
-  settings: { readonly replicas: number; readonly maxAgeMs: number; readonly maxBytes: number | undefined },
-): Readonly<Record<string, unknown>> {
+export function configOf(name: string, settings: StreamWish): Readonly<Record<string, unknown>> {
   const maxAge = settings.maxAgeMs * (second / 1000);
+  const { maxBytes, maxMessages, maxMessageBytes, subjects = sharedStreamOf(name, true).subjects } = settings;
   return {
     name,
-    subjects: [auditSubjects, checkpointSubject],
+    subjects,
     storage: 'file',
     retention: 'limits',
     // Not the oldest: what is full must be told, and nothing of the trail may go by itself before its age.
@@ -22,23 +31,39 @@ export function configOf(
     duplicate_window: maxAge > 0 ? Math.min(120 * second, maxAge) : 120 * second,
     num_replicas: settings.replicas,
     max_age: maxAge,
-    max_bytes: settings.maxBytes ?? -1,
-    max_msgs: -1,
+    max_bytes: maxBytes ?? -1,
+    max_msgs: maxMessages ?? -1,
     max_msgs_per_subject: -1,
-    max_msg_size: -1,
+    max_msg_size: maxMessageBytes ?? -1,
     max_consumers: -1,
   };
 }
 
-/** Sentences about what is not as it must be. */
-export function warningsOf(stream: string, config: Readonly<Record<string, unknown>>): readonly string[] {
+/** What a stream takes, as the server says it. */
+export function subjectsIn(config: Readonly<Record<string, unknown>>): readonly string[] {
+  const { subjects } = config;
+  return Array.isArray(subjects) ? subjects.map(String) : [];
+}
+
+/**
+ * Sentences about what is not as it must be. `wanted`: the subjects that it must take, and no other; undefined: it is the stream of the
+ * checkpoints.
+ */
+export function warningsOf(
+  stream: string,
+  config: Readonly<Record<string, unknown>>,
+  wanted?: readonly string[],
+): readonly string[] {
   const warnings: string[] = [];
   const say = (text: string): void => {
     warnings.push(`stream ${stream}: ${text}`);
   };
-  const subjects = Array.isArray(config['subjects']) ? config['subjects'] : [];
-  for (const subject of [auditSubjects, checkpointSubject]) {
-    if (!subjects.some((one) => covers(String(one), subject))) say(`it does not take "${subject}"`);
+  const subjects = subjectsIn(config);
+  for (const subject of wanted ?? sharedStreamOf(stream, isSharedByHosts(subjects)).subjects) {
+    if (!subjects.some((one) => covers(one, subject))) say(`it does not take "${subject}"`);
+  }
+  for (const subject of wanted === undefined ? [] : subjects) {
+    if (!wanted?.includes(subject)) say(`it takes "${subject}" too`);
   }
   if (config['storage'] !== 'file') say('it is kept in memory: a restart of the server loses it');
   if (config['retention'] !== 'limits') say('its retention is not "limits": what is read may go');

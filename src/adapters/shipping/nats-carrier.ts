@@ -2,9 +2,18 @@
 // The rules: after every doubt (a connection, an answer that did not come, a sequence that was not expected, a block that the server had)
 // the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
 // ago and is still there. Where the stream holds another journal, a mark is left and nothing is sent any more.
+// Records go to the host's own stream. Where there is none yet, they go to the one that releases before made for all hosts; behind what that
+// one has of this journal they go on in the own stream, as soon as it is there. A message names its stream, so that no other takes it.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatHead, headerNames, readHeadOf, subjectOf } from '../../domain/fleet/block.js';
+import {
+  formatHead,
+  headerNames,
+  hostStreamOf,
+  readHeadOf,
+  streamHeader,
+  subjectOf,
+} from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';
 import { createServerOrder, NatsFault, type NatsSettings } from '../nats/link.js';
 import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';
@@ -15,6 +24,7 @@ import { createOverlap } from './position.js';
 /** Where records are sent to. */
 export interface StreamReceiver {
   readonly link: NatsSettings;
+  /** The prefix of the names of streams, and the one for all hosts. */
   readonly stream: string;
   /** The word for this host in the subject. */
   readonly host: string;
@@ -46,8 +56,11 @@ const replicaMs = 1_000;
 
 export function createNatsCarrier(options: NatsOptions): Carrier {
   const { journal, clock, untilSeq } = options;
-  const { stream, settleMs, host } = options.receiver;
+  const { stream: shared, settleMs, host } = options.receiver;
+  const { name: own } = hostStreamOf(shared, host);
   const subject = subjectOf(host, journal);
+  /** The own stream was there: from now on nothing goes to another one. */
+  let hasOwn = false;
   const lookEveryMs = Math.min(Math.max(settleMs / 10, 1_000), 30_000);
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** Behind the last record that the stream has, as far as it said so. */
@@ -100,6 +113,10 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     /** The stream's number of the last message of this journal; 0: there is none. */
     let expected = 0;
     let lookedMs = clock.now();
+    /** The stream that takes the records. */
+    let stream = own;
+    /** Why the own stream could not be asked; undefined: it is to be asked. */
+    let whyShared: NatsFault | undefined;
     /** Blocks in a row that were not taken. */
     let refusals = 0;
     /** The stream had another message with the id of this block. Whoever may write to it can put that there, so it goes without one. */
@@ -135,10 +152,16 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
+        if (refusals <= 1) return;
         // The stream says one thing and does another: not again without a pause.
-        if (refusals > 1) throw fault;
+        if (whyShared === undefined) throw fault;
+        throw new NatsFault(
+          whyShared.code,
+          `${shared} takes no records of ${host}, and its own stream cannot be asked: ${whyShared.message}`,
+          fault,
+        );
       };
-      const all = formatHead(journal, head);
+      const all = headersOf(head);
       const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
         const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
@@ -146,6 +169,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
+        // Streams may have been made since.
+        if (refusals === 0) whyShared = undefined;
         return doubtful(fault);
       }
       const why = `${stream} drops record ${first} as one that it had, and does not have it`;
@@ -156,7 +181,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     async function look(isThere = false): Promise<void> {
       const message = await lastMessage();
       lookedMs = clock.now();
-      expected = message?.streamSeq ?? 0;
       const wasDoubted = isDoubted;
       isDoubted = false;
       if (message === undefined) {
@@ -177,15 +201,51 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       goTo(follower.position);
     }
 
+    function headersOf(head: Parameters<typeof formatHead>[1]): readonly (readonly [string, string])[] {
+      return [...formatHead(journal, head), [streamHeader, stream]];
+    }
+
+    /** Finds out which stream takes the records, too. */
+    async function find(): Promise<FoundMessage | undefined> {
+      const ask = async (name: string): Promise<FoundMessage | undefined> => {
+        const message = await link.lastOf(name, subject);
+        stream = name;
+        expected = message?.streamSeq ?? 0;
+        return message;
+      };
+      if (whyShared === undefined) {
+        try {
+          const message = await ask(own);
+          hasOwn = true;
+          return message ?? (await findBefore());
+        } catch (fault) {
+          const isAbsent = fault instanceof NatsFault && /^no-(?:stream|rights)$/.test(fault.code);
+          if (hasOwn || !isAbsent) throw fault;
+          whyShared = fault;
+        }
+      }
+      return ask(shared);
+    }
+
+    /** What the stream for all hosts had before the own one was made. Where there never was one, gates have no right to ask it. */
+    async function findBefore(): Promise<FoundMessage | undefined> {
+      try {
+        return await link.lastOf(shared, subject);
+      } catch (fault) {
+        if (fault instanceof NatsFault && fault.code === 'no-rights') return undefined;
+        throw fault;
+      }
+    }
+
     /** Asked twice where it is less than the stream had. */
     async function lastMessage(): Promise<FoundMessage | undefined> {
-      const message = await link.lastOf(stream, subject);
+      const message = await find();
       const head = message && readHeadOf(message.header);
       if (head === undefined ? at.seq === 0 : head.kind === 'mark' || head.last >= at.seq) return message;
       await new Promise<void>((resolve) => {
         clock.setTimer(replicaMs, resolve);
       });
-      return link.lastOf(stream, subject);
+      return find();
     }
 
     /** Which record the stream has as the last one; it may not be of this journal. */
@@ -215,7 +275,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const fault = forkedFor(text, true);
       const mark = { kind: 'mark', seq, head, text } as const;
       try {
-        await link.publish(subject, formatHead(journal, mark), Buffer.alloc(0), expected);
+        await link.publish(subject, headersOf(mark), Buffer.alloc(0), expected);
       } catch (cause) {
         throw new ForkedFault(fault.message, false, cause);
       }

@@ -7,15 +7,16 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, wri
 import { join } from 'node:path';
 import { holdProcess } from '../../adapters/host/process.js';
 import { segmentName, syncDirectory } from '../../adapters/journal/segments.js';
-import { type NatsLink, openStream } from '../../adapters/nats/link.js';
+import type { NatsLink } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { type Link, readLink } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
-import { readHeadOf, readSubject } from '../../domain/fleet/block.js';
+import { readHeadOf } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { natsOf, readFleetSettings } from './open-settings.js';
+import { type OpenedStream, openStreams, readChains } from './streams.js';
 
 export interface FetchFlags {
   readonly to: string;
@@ -34,25 +35,20 @@ export async function fleetFetch(
   const { stream } = settings;
   const release = holdProcess();
   const never = new AbortController().signal;
-  const { link, info } = await openStream(natsOf(settings, 'fetch'), stream, never);
+  const { link, streams } = await openStreams(natsOf(settings, 'fetch'), stream, [host], never);
   try {
-    const { lastSeq } = info;
-    const id = journal ?? (await onlyJournal(link, stream, host, lastSeq));
+    const id = journal ?? (await onlyJournal(link, streams, stream, host));
     const writer = openSegments(to);
     try {
-      const subject = `dovegate.audit.${host}.${id}`;
-      const options = { subject, untilSeq: lastSeq, signal: never };
-      if (lastSeq > 0) {
-        for await (const message of link.read(stream, { streamSeq: 1 }, options)) {
-          if (readHeadOf(message.header)?.kind === 'mark') continue;
-          writer.take(message.bytes);
-          const [hole] = writer.holes;
-          if (hole !== undefined && !holes)
-            throw new CommandFault(
-              exitCodes.failed,
-              `${hole}; to write what there is: --holes (and another --to: what was written so far stays in ${to})`,
-            );
-        }
+      for await (const { message } of readChains(link, streams, { host, journal: id })) {
+        if (readHeadOf(message.header)?.kind === 'mark') continue;
+        writer.take(message.bytes);
+        const [hole] = writer.holes;
+        if (hole !== undefined && !holes)
+          throw new CommandFault(
+            exitCodes.failed,
+            `${hole}; to write what there is: --holes (and another --to: what was written so far stays in ${to})`,
+          );
       }
       if (writer.records === 0)
         throw new CommandFault(
@@ -80,22 +76,19 @@ export async function fleetFetch(
 const journalsMax = bounds.fleetListed;
 
 /** The one journal of a host. Rejects with a CommandFault that lists the first ones where there are several. */
-async function onlyJournal(link: NatsLink, stream: string, host: string, lastSeq: number): Promise<string> {
+async function onlyJournal(
+  link: NatsLink,
+  streams: readonly OpenedStream[],
+  stream: string,
+  host: string,
+): Promise<string> {
   const found = new Map<string, number>();
   let hasMore = false;
-  const options = {
-    subject: `dovegate.audit.${host}.*`,
-    untilSeq: lastSeq,
-    signal: new AbortController().signal,
-  };
-  if (lastSeq > 0) {
-    for await (const { subject, header } of link.read(stream, { streamSeq: 1 }, options)) {
-      const head = readHeadOf(header);
-      const id = readSubject(subject)?.journal;
-      if (id === undefined || head?.kind !== 'block') continue;
-      if (found.has(id) || found.size < journalsMax) found.set(id, head.last);
-      else hasMore = true;
-    }
+  for await (const { message, journal: id } of readChains(link, streams, { host })) {
+    const head = readHeadOf(message.header);
+    if (head?.kind !== 'block') continue;
+    if (found.has(id) || found.size < journalsMax) found.set(id, head.last);
+    else hasMore = true;
   }
   const [only, ...others] = found.keys();
   if (only === undefined)

@@ -1,18 +1,27 @@
-// `dovegate audit fleet init`: makes the stream, or says what differs of the one that is there, and prints the rights of each host and of
+// `dovegate audit fleet init`: makes the streams, or says what differs of those that are there, and prints the rights of each host and of
 // the verifier in the language of the server's configuration.
 
 import { join } from 'node:path';
 import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
-import { NatsFault, type NatsLink, type StreamInfo, useNats } from '../../adapters/nats/link.js';
+import { NatsFault, type NatsLink, useNats } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
-import { auditSubjects, checkpointSubject, verifierName } from '../../domain/fleet/block.js';
+import {
+  checkpointSubject,
+  type FleetStream,
+  hostStreamOf,
+  isSharedByHosts,
+  sharedStreamOf,
+  verifierName,
+} from '../../domain/fleet/block.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault } from '../output/output.js';
+import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import {
   administratorName,
+  formatSize,
   natsOf,
   placesOf,
   readFleetSettings,
@@ -20,33 +29,45 @@ import {
   whatDiffers,
 } from './open-settings.js';
 import { formatServerConfiguration } from './server-configuration.js';
+import { lookAtStream, type SeenStream } from './streams.js';
 
 export interface InitFlags {
   readonly print: boolean;
+  /** Gives each host a stream of its own where one stream takes the records of all. */
+  readonly migrate: boolean;
 }
 
-/** Exit code 0; 1: the stream is there and differs. Throws a CommandFault or a NatsFault. */
-export async function fleetInit(screen: Screen, config: string, { print }: InitFlags): Promise<number> {
+/** Exit code 0; 1: a stream is there and differs. Throws a CommandFault or a NatsFault. */
+export async function fleetInit(
+  screen: Screen,
+  config: string,
+  { print, migrate }: InitFlags,
+): Promise<number> {
   const files = readFleetSettings(config, screen, true);
+  const wishes = wishesOf(files);
   if (print) {
-    const rights = formatRights(files);
-    const made = ['The stream; without --print, "fleet init" makes it.', ...formatCommand(files).split('\n')];
-    const text = formatServerConfiguration(files, files.maxBytes, rights);
+    const commands = wishes.flatMap((wish) => formatCommand(wish, files).split('\n'));
+    const made = ['The streams; without --print, "fleet init" makes them.', ...commands];
+    const text = formatServerConfiguration(files, streamBytesOf(files), formatRights(files, migrate));
     await screen.print([text, ...made.map((line) => `# ${line}`)].join('\n'));
     await screen.flush();
     return exitCodes.ok;
   }
   const settings = asAdministrator(files, config);
-  const { stream } = settings;
-  const { info, isNew } = await useNats(natsOf(settings, 'init'), new AbortController().signal, (link) =>
-    findOrMake(link, settings),
+  const made = await useNats(natsOf(settings, 'init'), new AbortController().signal, (link) =>
+    makeStreams(link, settings, wishes, migrate),
   );
-  const { created, messages } = info;
-  const warnings = whatDiffers(info, settings);
-  const state = isNew ? 'is there: made' : 'is there already and was not changed: made';
-  await screen.print(`the stream ${stream} ${state} at ${printable(created)}, ${messages} messages`);
+  for (const { stream, info, state } of made)
+    await screen.print(
+      `the stream ${stream.name} ${states[state]} at ${printable(info.created)}, ${plural(info.messages, 'message')}`,
+    );
+  await screen.print(
+    `the streams of ${plural(settings.hosts.size, 'host')} take up to ${formatSize(streamBytesOf(settings))} together; max_file of each server, and its disk, must be larger`,
+  );
+  const warnings = whatDiffers(made, settings);
   for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
-  await screen.print(`\n${formatRights(settings)}`);
+  const isShared = made.some(({ info }) => isSharedByHosts(info.subjects) && made.length === 1);
+  await screen.print(`\n${formatRights(settings, migrate || isShared)}`);
   await screen.flush();
   return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
@@ -61,43 +82,106 @@ function asAdministrator(settings: FleetSettings, config: string): FleetSettings
   return { ...settings, credentialsFile: undefined, client: { certificateFile: own('pem'), keyFile } };
 }
 
-/** INFO comes first: a server that is told to make a stream which is there gives it another time of making. Rejects with a NatsFault. */
-async function findOrMake(
+/** What the streams take together, at most. */
+export function streamBytesOf(settings: FleetSettings): number {
+  return wishesOf(settings).reduce((sum, { maxBytes }) => sum + maxBytes, 0);
+}
+
+interface Wish {
+  readonly stream: FleetStream;
+  readonly maxBytes: number;
+}
+
+/**
+ * A message of a gate takes more, so a share is full by its bytes first. It bounds the subjects, which the server keeps in memory: a gate may
+ * write to any number of them.
+ */
+const messageBytesMin = 512;
+
+/** The stream of the checkpoints, and one for each host. */
+function wishesOf({ stream, shares }: FleetSettings): readonly [Wish, ...Wish[]] {
+  const own = [...shares].map(([host, maxBytes]) => ({ stream: hostStreamOf(stream, host), maxBytes }));
+  return [{ stream: sharedStreamOf(stream, false), maxBytes: bounds.fleetLogBytes }, ...own];
+}
+
+const states = {
+  made: 'is there: made',
+  there: 'is there already and was not changed: made',
+  narrowed: 'takes checkpoints only from now on, and keeps what it holds: made',
+} as const;
+
+interface MadeStream extends SeenStream {
+  readonly info: NonNullable<SeenStream['info']>;
+  readonly state: keyof typeof states;
+}
+
+/**
+ * INFO comes first: a server that is told to make a stream which is there gives it another time of making. Where one stream takes the records
+ * of all hosts, nothing is made unless `isMigrating`: subjects of two streams may not overlap, so it gives its own up first. Until the others
+ * are made, gates wait and keep their records. Rejects with a NatsFault.
+ */
+async function makeStreams(
   link: NatsLink,
-  { stream, replicas, keepMs, maxBytes }: FleetSettings,
-): Promise<{ readonly info: StreamInfo; readonly isNew: boolean }> {
+  { stream: prefix, replicas, keepMs: maxAgeMs }: FleetSettings,
+  wishes: readonly [Wish, ...Wish[]],
+  isMigrating: boolean,
+): Promise<readonly MadeStream[]> {
+  const [{ stream: log }] = wishes;
+  let isNarrowed = false;
+  const made: MadeStream[] = [];
   try {
-    const info = await link.info(stream).catch((fault: unknown) => {
-      if (fault instanceof NatsFault && fault.code === 'no-stream') return undefined;
-      throw fault;
-    });
-    if (info !== undefined) return { info, isNew: false };
-    await link.createStream(stream, { replicas, maxAgeMs: keepMs, maxBytes });
-    return { info: await link.info(stream), isNew: true };
+    const before = await lookAtStream(link, log);
+    if (before !== undefined && isSharedByHosts(before.subjects)) {
+      const shared = sharedStreamOf(prefix, true);
+      if (!isMigrating) return [{ stream: shared, info: before, state: 'there' }];
+      await link.narrowStream(log.name, log.subjects, bounds.fleetLogBytes);
+      isNarrowed = true;
+    }
+    for (const { stream, maxBytes } of wishes) {
+      const { name, subjects } = stream;
+      const there = await lookAtStream(link, stream);
+      if (there === undefined)
+        await link.createStream(name, {
+          replicas,
+          maxAgeMs,
+          maxBytes,
+          subjects,
+          maxMessages: Math.ceil(maxBytes / messageBytesMin),
+          maxMessageBytes: bounds.fleetBlockBytes,
+        });
+      const info = there ?? (await link.info(name, subjects));
+      const state = there === undefined ? 'made' : isNarrowed && stream === log ? 'narrowed' : 'there';
+      made.push({ stream, info, state });
+    }
+    return made;
   } catch (fault) {
-    if (!(fault instanceof NatsFault) || fault.code !== 'no-rights') throw fault;
-    const advice = 'somebody who may make it: dovegate audit fleet init --print';
-    throw new NatsFault('no-rights', `${fault.message}; ${advice}`);
+    if (!(fault instanceof NatsFault)) throw fault;
+    const advice =
+      fault.code === 'no-rights'
+        ? '; somebody who may make it: dovegate audit fleet init --print'
+        : made.length > 0 || isNarrowed
+          ? '; the gates of streams that are not there yet keep their records: put this right and run it again'
+          : '';
+    throw new NatsFault(fault.code, `${fault.message}${advice}`, fault);
   }
 }
 
 /** For people who have the tool `nats`, and rights that we have not. */
-function formatCommand({ stream, replicas, keepMs, maxBytes }: FleetSettings): string {
+function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSettings): string {
   const options = [
-    `--subjects '${auditSubjects}'`,
-    `--subjects ${checkpointSubject}`,
+    ...stream.subjects.map((subject) => `--subjects '${subject}'`),
     '--storage file',
     '--retention limits',
     '--discard new',
     `--max-age ${keepMs === 0 ? '-1' : formatDuration(keepMs)}`,
-    `--max-bytes ${maxBytes ?? -1}`,
-    '--max-msgs -1 --max-msgs-per-subject -1 --max-msg-size -1',
+    `--max-bytes ${maxBytes}`,
+    `--max-msgs ${Math.ceil(maxBytes / messageBytesMin)} --max-msgs-per-subject -1 --max-msg-size ${bounds.fleetBlockBytes}`,
     '--dupe-window 2m',
     `--replicas ${replicas}`,
     '--deny-delete --deny-purge --allow-direct --no-allow-rollup',
     '--defaults',
   ];
-  return [`nats stream add ${stream}`, ...options].join(' \\\n  ');
+  return [`nats stream add ${stream.name}`, ...options].join(' \\\n  ');
 }
 
 interface Rights {
@@ -108,9 +192,10 @@ interface Rights {
 /**
  * What each user of the server may do, and nothing else: a gate writes its own chains, and the verifier reads all of them. The server sends
  * an answer with its own rights to whatever subject a request names; in one account with the stream that is enough to remove it, so each
- * gate has an account of its own, into which only its own subjects are imported.
+ * gate has an account of its own, into which only its own subjects are imported. `wasShared`: gates may still ask for what they sent to one
+ * stream for all hosts.
  */
-export function formatRights({ stream, hosts }: FleetSettings): string {
+export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolean): string {
   const quote = (text: string): string => JSON.stringify(text);
   const block = (name: string, lines: readonly string[]): string[] => [
     `  ${quote(name)} {`,
@@ -128,17 +213,20 @@ export function formatRights({ stream, hosts }: FleetSettings): string {
     `  subscribe: [${subscribe.map(quote).join(', ')}] } }${more}]`,
   ];
   const ownOf = (host: string): string[] => {
-    const subjects = `dovegate.audit.${host}.*`;
-    return [subjects, `$JS.API.DIRECT.GET.${stream}.${subjects}`];
+    const { name, subjects } = hostStreamOf(stream, host);
+    const asked = wasShared ? [name, stream] : [name];
+    return subjects.flatMap((own) => [own, ...asked.map((each) => `$JS.API.DIRECT.GET.${each}.${own}`)]);
   };
   const accountOf = (host: string): string => `GATE_${host}`;
+  // All streams of this account are the fleet's, and a word of a subject has no wildcard for a part of it.
   const api = [
-    `STREAM.INFO.${stream}`,
-    `DIRECT.GET.${stream}`,
-    `DIRECT.GET.${stream}.>`,
-    `CONSUMER.CREATE.${stream}.>`,
-    `CONSUMER.MSG.NEXT.${stream}.>`,
-    `CONSUMER.DELETE.${stream}.>`,
+    'STREAM.NAMES',
+    'STREAM.INFO.*',
+    'DIRECT.GET.*',
+    'DIRECT.GET.*.>',
+    'CONSUMER.CREATE.*.>',
+    'CONSUMER.MSG.NEXT.*.>',
+    'CONSUMER.DELETE.*.>',
   ].map((subject) => `$JS.API.${subject}`);
   const names = [...hosts.keys()];
   const exported = names.flatMap((host) =>
@@ -165,7 +253,7 @@ export function formatRights({ stream, hosts }: FleetSettings): string {
   );
   return [
     '# Users of the server; each is the DNS name in its certificate.',
-    '# An account for each gate: in one with the stream, a gate could have the server remove it.',
+    '# An account for each gate: in one with the streams, a gate could have the server remove them.',
     'accounts {',
     ...central,
     ...gates,

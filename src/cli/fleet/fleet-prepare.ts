@@ -20,7 +20,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatWords, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
-import { formatRights } from './fleet-init.js';
+import { formatRights, streamBytesOf } from './fleet-init.js';
 import { formatJoinFile } from './join-file.js';
 import { administratorName, type Places, placesOf, readFleetSettings } from './open-settings.js';
 import { formatServerConfiguration, formatServerScript } from './server-configuration.js';
@@ -269,7 +269,11 @@ function readOwn(folder: string, name: string): string {
 }
 
 function scriptOf(settings: FleetSettings, authority: string, { certificate, key }: KeyPair): string {
-  const configuration = formatServerConfiguration(settings, settings.maxBytes, formatRights(settings));
+  const configuration = formatServerConfiguration(
+    settings,
+    streamBytesOf(settings),
+    formatRights(settings, false),
+  );
   return formatServerScript(configuration, { authority, certificate, key });
 }
 

@@ -1,9 +1,8 @@
 // `dovegate audit fleet search`: exchanges of all hosts, one row each, as the stream has them. Nothing is verified.
 
 import { holdProcess } from '../../adapters/host/process.js';
-import { openStream } from '../../adapters/nats/link.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { auditSubjects, readHeadOf, readSubject } from '../../domain/fleet/block.js';
+import { readHeadOf } from '../../domain/fleet/block.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
 import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -13,6 +12,7 @@ import { plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { FollowedJournals, type HostRows } from './followed-journals.js';
 import { natsOf, readFleetSettings } from './open-settings.js';
+import { openStreams, readChains } from './streams.js';
 
 export interface SearchRequest {
   /** Undefined: all. */
@@ -48,23 +48,19 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
   };
   const release = holdProcess();
   const stop = new AbortController();
-  const { link, info } = await openStream(natsOf(settings, 'search'), stream, stop.signal);
+  const hosts = wanted === undefined ? settings.hosts.keys() : [wanted];
+  const { link, streams } = await openStreams(natsOf(settings, 'search'), stream, hosts, stop.signal);
   try {
-    const { lastSeq } = info;
     const from =
       filter.sinceMs === undefined ? { streamSeq: 1 } : { storedMs: Math.max(0, filter.sinceMs - doubtMs) };
-    const subject = wanted === undefined ? auditSubjects : `dovegate.audit.${wanted}.*`;
-    if (lastSeq > 0) {
-      for await (const message of link.read(stream, from, {
-        subject,
-        untilSeq: lastSeq,
-        signal: stop.signal,
-      })) {
-        const chain = readSubject(message.subject);
-        if (chain === undefined || readHeadOf(message.header)?.kind !== 'block') continue;
-        for (const found of followed.take(message.subject, chain.host, message.bytes)) await show(found);
-        if (screen.isGone) return exitCodes.ok;
-      }
+    for await (const { message, host } of readChains(link, streams, {
+      host: wanted,
+      from,
+      signal: stop.signal,
+    })) {
+      if (readHeadOf(message.header)?.kind !== 'block') continue;
+      for (const found of followed.take(message.subject, host, message.bytes)) await show(found);
+      if (screen.isGone) return exitCodes.ok;
     }
     for (const found of followed.finish()) await show(found);
     for (const line of table.finish()) await screen.print(line);

@@ -46,14 +46,19 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const startMs = systemClock.now();
     let isRewound = false;
     const { findings, nowMs, read } = await useNats(natsOf(settings, 'verify'), stop.signal, async (link) => {
-      const { info } = await reader.inspect(link, systemClock.wallMs());
-      for (const warning of whatDiffers(info, settings)) screen.complain(`dovegate: ${printable(warning)}`);
+      const { streams } = await reader.inspect(link, systemClock.wallMs());
+      for (const warning of whatDiffers(streams, settings))
+        screen.complain(`dovegate: ${printable(warning)}`);
       // Not again at the next server, which goes on where this one ended.
       if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
       isRewound = true;
       const isShown = screen.columns !== undefined && !flags.json;
-      const progress = createProgress(isShown, Math.max(0, info.lastSeq - fleet.streamSeq));
-      await reader.read(link, { untilSeq: info.lastSeq, signal: stop.signal }, () =>
+      const left = streams.reduce(
+        (sum, { stream: { name }, info }) => sum + Math.max(0, (info?.lastSeq ?? 0) - fleet.seqIn(name)),
+        0,
+      );
+      const progress = createProgress(isShown, left);
+      await reader.read(link, { isEndless: false, signal: stop.signal }, () =>
         progress.show(reader.messages, fleet.records - recordsBefore),
       );
       progress.clear();

@@ -223,8 +223,9 @@ class Watch {
       };
       await this.#confirm(link, reader, false);
       confirm(systemClock.now());
-      await reader.read(link, { signal }, (findings) => {
+      await reader.read(link, { isEndless: true, signal }, (findings) => {
         this.#knowledge.heard(reader.storedMs);
+        this.#noteCaught(reader);
         for (const finding of findings) this.#begin(finding);
       });
       if (!signal.aborted) throw new NatsFault('closed-early', 'the server ended the read');
@@ -241,19 +242,22 @@ class Watch {
     }
   }
 
-  /** Whether the stream is the one that is read; and how far behind we are. Rejects with a NatsFault. */
+  /** Whether the streams are those that are read; and how far behind we are. Rejects with a NatsFault. */
   async #confirm(link: NatsLink, reader: StreamReader, isCompared: boolean): Promise<boolean> {
-    const askedMs = systemClock.wallMs();
-    const { lastSeq, isSame } = await reader.compare(link, isCompared);
+    const { lag, isSame } = await reader.compare(link, isCompared);
     if (this.#link !== link || !isSame) return isSame;
-    this.#lag = Math.max(0, lastSeq - reader.fleet.streamSeq);
-    if (this.#lag === 0) {
-      this.#knowledge.confirmed(askedMs);
-      if (!this.#isWhole) compareCheckpoints(this.#folder, reader.fleet);
-      this.#isWhole = true;
-    }
+    this.#lag = lag;
+    this.#noteCaught(reader);
     if (isCompared) this.#attempt(() => reader.save());
     return true;
+  }
+
+  /** Of many streams hardly ever all are read to their ends at one moment, but each is after another. */
+  #noteCaught({ caughtMs, fleet }: StreamReader): void {
+    if (caughtMs === 0) return;
+    this.#knowledge.confirmed(caughtMs);
+    if (!this.#isWhole) compareCheckpoints(this.#folder, fleet);
+    this.#isWhole = true;
   }
 
   #lost(fault: NatsFault): void {

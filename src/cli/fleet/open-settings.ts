@@ -2,15 +2,16 @@
 
 import { dirname, join, resolve } from 'node:path';
 import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
-import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
+import type { NatsSettings } from '../../adapters/nats/link.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import { verifierName } from '../../domain/fleet/block.js';
+import { isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import type { SeenStream } from './streams.js';
 
 /**
  * Warnings are complaints. `isReader`: of one who looks at the state only; keys may be those of another user then, as of the service for root.
@@ -68,15 +69,53 @@ export function natsOf(settings: FleetSettings, what: string): NatsSettings {
   return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
 }
 
-/** What of the stream's settings is not as these say; sentences. */
-export function whatDiffers(
-  { maxAgeMs, warnings }: StreamInfo,
-  { stream, keepMs }: FleetSettings,
+/** What of the streams' settings is not as these say; sentences. */
+export function whatDiffers(seen: readonly SeenStream[], settings: FleetSettings): readonly string[] {
+  return seen.flatMap((one) => whatDiffersIn(one, settings));
+}
+
+function whatDiffersIn(
+  { stream: { name, host }, info }: SeenStream,
+  { keepMs, shares }: FleetSettings,
 ): readonly string[] {
-  if (maxAgeMs === 0 || (keepMs > 0 && maxAgeMs >= keepMs)) return warnings;
-  const wanted = keepMs === 0 ? '0 (for ever)' : formatDuration(keepMs);
-  const age = `stream ${stream}: it removes messages after ${formatDuration(maxAgeMs)} (max_age), and "keep" is ${wanted}`;
-  return [...warnings, age];
+  const say = (text: string): string => `stream ${name}: ${text}`;
+  if (info === undefined)
+    return [
+      say(`it is not there, and the gate of ${host ?? name} waits; make it: dovegate audit fleet init`),
+    ];
+  const { maxAgeMs, maxBytes, subjects, warnings } = info;
+  const texts = [...warnings];
+  if (maxAgeMs !== 0 && (keepMs === 0 || maxAgeMs < keepMs)) {
+    const wanted = keepMs === 0 ? '0 (for ever)' : formatDuration(keepMs);
+    texts.push(
+      say(`it removes messages after ${formatDuration(maxAgeMs)} (max_age), and "keep" is ${wanted}`),
+    );
+  }
+  if (host === undefined) {
+    if (isSharedByHosts(subjects))
+      texts.push(
+        say(
+          'it takes the records of all hosts, so one gate can fill it and stop the others; a stream for each host: dovegate audit fleet init --migrate',
+        ),
+      );
+    return texts;
+  }
+  const share = shares.get(host);
+  // Of a host that is not listed.
+  if (share === undefined) return texts;
+  if (maxBytes === undefined || maxBytes > share) {
+    const taken = maxBytes === undefined ? 'as much as the server has' : `up to ${formatSize(maxBytes)}`;
+    texts.push(say(`it takes ${taken} (max_bytes), and the share of ${host} is ${formatSize(share)}`));
+  }
+  return texts;
+}
+
+export function formatSize(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+  let left = bytes;
+  let at = 0;
+  for (; left >= 1024 && at < units.length - 1; at += 1) left /= 1024;
+  return `${Number(left.toFixed(1))} ${units[at] ?? ''}`;
 }
 
 /** Of `verifiers`, this one: the entry with one of its keys; undefined: it is not listed. */

@@ -30,8 +30,8 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** Where a reader of the stream was. */
-export interface SavedState {
+/** Where a reader of a stream was. */
+export interface SavedStream {
   /** Of the stream, RFC 3339 as the server says it; undefined: never seen. */
   readonly created: string | undefined;
   /** Of the last message that was read, in `Dovegate-Head` and its subject; undefined: none yet. */
@@ -51,6 +51,11 @@ export interface SavedState {
     /** How many between the first and the last. */
     readonly deleted: number;
   };
+}
+
+/** Of the stream of the checkpoints; the release before had no other. */
+export interface SavedState extends SavedStream {
+  readonly others: readonly (SavedStream & { readonly stream: string })[];
   /** What `Fleet.save` gave. */
   readonly fleet: unknown;
   /** What `watch` has told: names of findings that have not ended yet. */
@@ -62,7 +67,7 @@ const statusName = 'status.json';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
 
-export const nothingGone: SavedState['gone'] = { firstSeq: 1, deleted: 0 };
+export const nothingGone: SavedStream['gone'] = { firstSeq: 1, deleted: 0 };
 
 /** Makes the directory where it is not there. Rejects with a CommandFault, also while another process has it. */
 export async function openStateFolder({ state: folder, stream, checkpointKeyFile }: FleetSettings) {
@@ -126,11 +131,12 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
           exitCodes.configuration,
           `${at('state.json')} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
         );
-      const { created, last, gone, fleet, told } = saved;
+      const { others, fleet, told } = saved;
       return {
-        created: typeof created === 'string' ? created : undefined,
-        last: isLast(last) ? last : undefined,
-        gone: isGone(gone) ? gone : nothingGone,
+        ...savedStreamOf(saved),
+        others: (Array.isArray(others) ? others : [])
+          .filter((each) => isObject(each))
+          .map((each) => ({ ...savedStreamOf(each), stream: String(each['stream']) })),
         fleet,
         told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
       };
@@ -230,12 +236,20 @@ function readOrMakeKey(named: string | undefined, path: string): string {
   return pem;
 }
 
-function isLast(value: unknown): value is NonNullable<SavedState['last']> {
+function savedStreamOf({ created, last, gone }: Readonly<Record<string, unknown>>): SavedStream {
+  return {
+    created: typeof created === 'string' ? created : undefined,
+    last: isLast(last) ? last : undefined,
+    gone: isGone(gone) ? gone : nothingGone,
+  };
+}
+
+function isLast(value: unknown): value is NonNullable<SavedStream['last']> {
   if (!isObject(value) || typeof value['storedMs'] !== 'number') return false;
   return Number.isSafeInteger(value['streamSeq']) && typeof value['subject'] === 'string';
 }
 
-function isGone(value: unknown): value is SavedState['gone'] {
+function isGone(value: unknown): value is SavedStream['gone'] {
   return isObject(value) && Number.isSafeInteger(value['firstSeq']) && Number.isSafeInteger(value['deleted']);
 }
 

@@ -1,17 +1,18 @@
-// Reads the stream behind what was read before, and keeps in the state how far that is. Before it goes on, and while it watches, it looks
-// whether the stream is still the one that was read: what was made anew, put back from a copy or cut is read again from its first message.
-// What was taken out of it before its age is told: the server's own settings forbid it, and its administrator may change them.
+// Reads the streams of a fleet behind what was read before, and keeps in the state how far that is. Before it goes on, and while it watches,
+// it looks whether each stream is still the one that was read: what was made anew, put back from a copy or cut is read again from its first
+// message. What was taken out of it before its age is told: the server's own settings forbid it, and its administrator may change them.
+// The rule: the stream of the checkpoints, which may hold older records of all hosts, is read to its end before the streams of the hosts.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { NatsFault, type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { headerNames } from '../../domain/fleet/block.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
-import { nothingGone, type SavedState, type StateFolder } from './state-folder.js';
+import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
+import { lookAtStreams, type SeenStream } from './streams.js';
 
-/** Chains, marks, the checkpoints of fleets, and what has no place there. */
-const allSubjects = '>';
 const messagesPerSave = 1_000;
 /** Comparisons in a row that find messages behind the reader, which does not get them. */
 const stuckMax = 8;
@@ -22,78 +23,120 @@ export interface StreamReader {
   readonly storedMs: number;
   /** Messages that were read in this run. */
   readonly messages: number;
+  /** By our clock: everything that was stored before was read, of all streams. 0: not since they were inspected. */
+  readonly caughtMs: number;
   /**
-   * Compares the stream with what was read of it. What is new to find is returned, and then everything is read anew. Rejects with a
+   * Compares the streams with what was read of them. What is new to find is returned, and then everything is read again. Rejects with a
    * NatsFault.
    */
-  inspect(link: NatsLink, nowMs: number): Promise<{ info: StreamInfo; findings: readonly FleetFinding[] }>;
-  /** Whether the stream is still the one that is read; `isWhole`: compares the last message that was read, too. Rejects with a NatsFault. */
-  compare(link: NatsLink, isWhole: boolean): Promise<{ readonly lastSeq: number; readonly isSame: boolean }>;
+  inspect(
+    link: NatsLink,
+    nowMs: number,
+  ): Promise<{ readonly streams: readonly SeenStream[]; readonly findings: readonly FleetFinding[] }>;
   /**
-   * Until the signal is aborted, or, with `untilSeq`, behind that message; `take` gets what each message shows. Rejects with a NatsFault.
+   * Whether the streams are still those that are read, and how many messages were not read yet; `isWhole`: compares the last messages that
+   * were read, too. Rejects with a NatsFault.
+   */
+  compare(link: NatsLink, isWhole: boolean): Promise<{ readonly lag: number; readonly isSame: boolean }>;
+  /**
+   * Reads the streams that were inspected to the ends that they had then, and, with `isEndless`, on until the signal is aborted; `take` gets
+   * what each message shows. Rejects with a NatsFault.
    */
   read(
     link: NatsLink,
-    options: { readonly untilSeq?: number; readonly signal: AbortSignal },
+    options: { readonly isEndless: boolean; readonly signal: AbortSignal },
     take: (findings: readonly FleetFinding[]) => void,
   ): Promise<void>;
   /** On disk when it returns. */
   save(): void;
 }
 
+/** Where the reader is in one stream. */
+interface Cursor extends SavedStream {
+  created: string | undefined;
+  last: SavedStream['last'];
+  gone: SavedStream['gone'];
+  /** Of the comparison before, and how many it has been the same for. */
+  compared: { readonly streamSeq: number; readonly times: number };
+  /** Messages are on their way to us. */
+  isReading: boolean;
+  /** When the server was asked for the stream's end, and what it was; and what was reached of it. */
+  asked: { readonly atMs: number; readonly lastSeq: number } | undefined;
+  caughtMs: number;
+}
+
+function cursorOf({ created, last, gone }: SavedStream): Cursor {
+  const compared = { streamSeq: -1, times: 0 };
+  return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
+}
+
 /** `saved`: what `fleet` was made of. `told`: what to keep with the state for others. */
 export function createStreamReader(
   fleet: Fleet,
-  { stream, keepMs }: { readonly stream: string; readonly keepMs: number },
+  { stream: prefix, hosts, keepMs }: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs'>,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
 ): StreamReader {
-  let created = saved?.created;
-  let last = saved?.last;
-  let gone = saved?.gone ?? nothingGone;
-  /** Of the comparison before, and how many it has been the same for. */
-  let compared = { streamSeq: -1, times: 0 };
+  const cursors = new Map<string, Cursor>();
+  const none: SavedStream = { created: undefined, last: undefined, gone: nothingGone };
+  cursors.set(prefix, cursorOf(saved ?? none));
+  for (const other of saved?.others ?? []) cursors.set(other.stream, cursorOf(other));
+  /** As they were inspected. */
+  let present: readonly { readonly stream: FleetStream; readonly info: StreamInfo }[] = [];
   let storedMs = 0;
   let messages = 0;
 
-  const rewind = (): void => {
-    fleet.rewind([]);
-    last = undefined;
+  const cursorIn = (name: string): Cursor => {
+    const known = cursors.get(name) ?? cursorOf(none);
+    cursors.set(name, known);
+    return known;
   };
-  /** What was taken out of the stream since that was last told; empty: nothing. */
-  const findGone = async (link: NatsLink, info: StreamInfo, nowMs: number): Promise<readonly string[]> => {
+  const note = (kind: FleetFinding['kind'], host: string | undefined, nowMs: number, text: string) => {
+    const finding: FleetFinding = { kind, host: host ?? noHost, time: formatTime(nowMs), text };
+    fleet.note(finding);
+    return finding;
+  };
+  /** What was taken out of a stream since that was last told; empty: nothing. */
+  const findGone = async (
+    link: NatsLink,
+    name: string,
+    info: StreamInfo,
+    nowMs: number,
+  ): Promise<readonly string[]> => {
+    const { gone, last } = cursorIn(name);
     const texts: string[] = [];
     const deleted = deletedOf(info);
     if (deleted > gone.deleted)
       texts.push(
-        `${deleted - gone.deleted} of the messages between the first and the last of ${stream} were deleted; look who may, and whether deny_delete and deny_purge are on; "fleet verify --whole" says what is missing`,
+        `${deleted - gone.deleted} of the messages between the first and the last of ${name} were deleted; look who may, and whether deny_delete and deny_purge are on; "fleet verify --whole" says what is missing`,
       );
     if (info.firstSeq <= gone.firstSeq) return texts;
     // The age of what was removed is not known; but no fleet is silent for half of the time for which it keeps its trail.
-    const oldest = (await link.messageAt(stream, info.firstSeq)) ?? last;
+    const oldest = (await link.messageAt(name, info.firstSeq)) ?? last;
     if (oldest !== undefined && (keepMs === 0 || nowMs - oldest.storedMs < keepMs / 2))
       texts.push(
-        `messages before ${info.firstSeq} of ${stream} were removed before their age ("keep"): the next one, or the last that was read, was stored at ${formatTime(oldest.storedMs)}; look at its max_age and who may purge it; "fleet verify --whole" says what is missing`,
+        `messages before ${info.firstSeq} of ${name} were removed before their age ("keep"): the next one, or the last that was read, was stored at ${formatTime(oldest.storedMs)}; look at its max_age and who may purge it; "fleet verify --whole" says what is missing`,
       );
-    const readSeq = fleet.streamSeq;
+    const readSeq = fleet.seqIn(name);
     if (readSeq > 0 && info.firstSeq > readSeq + 1)
       texts.push(
-        `messages ${readSeq + 1} to ${info.firstSeq - 1} of ${stream} were removed before they were read; look at its max_age and who may purge it`,
+        `messages ${readSeq + 1} to ${info.firstSeq - 1} of ${name} were removed before they were read; look at its max_age and who may purge it`,
       );
     return texts;
   };
   /** Whether a message that was read is still what it was. `read`: taken before the info was asked for. */
   const isThere = async (
     link: NatsLink,
-    read: SavedState['last'],
+    name: string,
+    read: SavedStream['last'],
     { firstSeq, lastSeq }: StreamInfo,
   ): Promise<boolean> => {
     if (read === undefined) return true;
     if (read.streamSeq > lastSeq) return false;
     // What is older than the stream keeps cannot be compared.
     if (read.streamSeq < firstSeq) return true;
-    const message = await link.messageAt(stream, read.streamSeq);
+    const message = await link.messageAt(name, read.streamSeq);
     return message?.subject === read.subject && message.header(headerNames.head) === read.head;
   };
   /**
@@ -102,11 +145,12 @@ export function createStreamReader(
    */
   const isSameStream = async (
     link: NatsLink,
-    read: SavedState['last'],
+    name: string,
+    read: SavedStream['last'],
     info: StreamInfo,
   ): Promise<boolean> => {
     if (read === undefined || read.streamSeq < info.firstSeq || read.streamSeq > info.lastSeq) return false;
-    const message = await link.messageAt(stream, read.streamSeq);
+    const message = await link.messageAt(name, read.streamSeq);
     return (
       message?.subject === read.subject &&
       message.header(headerNames.head) === read.head &&
@@ -114,7 +158,88 @@ export function createStreamReader(
     );
   };
 
-  return {
+  const noteEnd = (name: string, { lastSeq }: StreamInfo, atMs: number): void => {
+    cursorIn(name).asked = { atMs, lastSeq };
+    noteReached(name);
+  };
+  const noteReached = (name: string): void => {
+    const cursor = cursorIn(name);
+    if (cursor.asked !== undefined && fleet.seqIn(name) >= cursor.asked.lastSeq)
+      cursor.caughtMs = cursor.asked.atMs;
+  };
+
+  const compareOne = async (
+    link: NatsLink,
+    name: string,
+    info: StreamInfo,
+    before: SavedStream['last'],
+    isWhole: boolean,
+  ): Promise<{ readonly lag: number; readonly isSame: boolean }> => {
+    const cursor = cursorIn(name);
+    const isCut = before !== undefined && before.streamSeq > info.lastSeq;
+    const isKnown = info.created === cursor.created || (await isSameStream(link, name, before, info));
+    if (isKnown) cursor.created = info.created;
+    const isHere = isKnown && !isCut && (!isWhole || (await isThere(link, name, before, info)));
+    const streamSeq = fleet.seqIn(name);
+    const isStill = cursor.isReading && cursor.compared.streamSeq === streamSeq;
+    cursor.compared = { streamSeq, times: isStill ? cursor.compared.times + 1 : 0 };
+    // A number may stand for a message that is not there any more; one that is there and never comes is a consumer that stands still.
+    const isLast =
+      info.lastSeq <= streamSeq ||
+      (cursor.compared.times > 0 && (await link.messageFrom(name, streamSeq + 1)) === undefined);
+    if (isLast) {
+      cursor.compared = { streamSeq: -1, times: 0 };
+      cursor.caughtMs = Math.max(cursor.caughtMs, cursor.asked?.atMs ?? 0);
+    }
+    const isSame =
+      isHere &&
+      cursor.compared.times < stuckMax &&
+      (!isWhole || (await findGone(link, name, info, systemClock.wallMs())).length === 0);
+    return { lag: isLast ? 0 : Math.max(0, info.lastSeq - fleet.seqIn(name)), isSame };
+  };
+
+  const readOne = async (
+    link: NatsLink,
+    stream: FleetStream,
+    options: {
+      readonly untilSeq?: number;
+      readonly isOneOfMany?: boolean;
+      readonly signal: AbortSignal;
+    },
+    take: (findings: readonly FleetFinding[]) => void,
+  ): Promise<void> => {
+    const { name } = stream;
+    const { untilSeq, signal } = options;
+    const cursor = cursorIn(name);
+    const from = { streamSeq: fleet.seqIn(name) + 1 };
+    if (untilSeq !== undefined && from.streamSeq > untilSeq) return;
+    cursor.isReading = true;
+    try {
+      for await (const message of link.read(name, from, { ...options, subject: allSubjects })) {
+        const findings = fleet.take(message, stream);
+        const { streamSeq, subject } = message;
+        ({ storedMs } = message);
+        cursor.last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };
+        noteReached(name);
+        messages += 1;
+        take(findings);
+        if (messages % messagesPerSave === 0) reader.save();
+      }
+    } finally {
+      cursor.isReading = false;
+    }
+    const readSeq = fleet.seqIn(name);
+    if (untilSeq === undefined || signal.aborted || readSeq >= untilSeq) return;
+    // A replica may be behind: what was not read is not called complete.
+    const next = await link.messageFrom(name, readSeq + 1);
+    if (next !== undefined && next.streamSeq <= untilSeq)
+      throw new NatsFault(
+        'closed-early',
+        `the server ended the read of ${name} at message ${readSeq}, before ${untilSeq}; the next run goes on from there`,
+      );
+  };
+
+  const reader: StreamReader = {
     fleet,
     get storedMs() {
       return storedMs;
@@ -122,75 +247,115 @@ export function createStreamReader(
     get messages() {
       return messages;
     },
+    get caughtMs() {
+      return Math.min(...present.map(({ stream }) => cursorIn(stream.name).caughtMs));
+    },
     async inspect(link, nowMs) {
-      const info = await link.info(stream);
+      const streams = await lookAtStreams(link, prefix, hosts.keys());
       const findings: FleetFinding[] = [];
-      if (created !== undefined && created !== info.created && !(await isSameStream(link, last, info))) {
-        const finding: FleetFinding = {
-          kind: 'stream-replaced',
-          host: noHost,
-          time: formatTime(nowMs),
-          text: `the stream ${stream} was made anew at ${info.created}; the one that was read was made at ${created}. Everything is read again: what the gates still had is there, and what is not is told for each host`,
-        };
-        fleet.note(finding);
-        findings.push(finding);
-        gone = nothingGone;
-        rewind();
-      } else if (!(await isThere(link, last, info))) {
-        rewind();
+      let isRewound = false;
+      present = streams.flatMap(({ stream, info }) => (info === undefined ? [] : [{ stream, info }]));
+      const isShared = streams.length === 1;
+      for (const [name, cursor] of cursors) {
+        cursor.asked = undefined;
+        cursor.caughtMs = 0;
+        const host = hostOf(prefix, name);
+        if (cursor.created === undefined || present.some(({ stream }) => stream.name === name)) continue;
+        // A host that is not listed any more is not looked for.
+        if (host === undefined || (!isShared && !hosts.has(host))) continue;
+        const text = `the stream ${name}, which was read, is not there any more. Everything is read again: make it (dovegate audit fleet init), and the gate sends what it still has`;
+        findings.push(note('stream-replaced', host, nowMs, text));
+        cursors.delete(name);
+        isRewound = true;
       }
-      ({ created } = info);
-      for (const text of await findGone(link, info, nowMs)) {
-        const finding: FleetFinding = { kind: 'cut-in-stream', host: noHost, time: formatTime(nowMs), text };
-        fleet.note(finding);
-        findings.push(finding);
+      for (const { stream, info } of present) {
+        const { name, host } = stream;
+        const cursor = cursorIn(name);
+        const { created, last } = cursor;
+        const isNew = created !== undefined && created !== info.created;
+        // Of one that nothing was read of, nothing can be gone.
+        if (isNew && last !== undefined && !(await isSameStream(link, name, last, info))) {
+          const text = `the stream ${name} was made anew at ${info.created}; the one that was read was made at ${created}. Everything is read again: what the gates still had is there, and what is not is told for each host`;
+          findings.push(note('stream-replaced', host, nowMs, text));
+          cursor.gone = nothingGone;
+          isRewound = true;
+        } else if (!(await isThere(link, name, last, info))) {
+          isRewound = true;
+        }
+        cursor.created = info.created;
       }
-      gone = { firstSeq: Math.max(1, info.firstSeq), deleted: deletedOf(info) };
-      return { info, findings };
+      if (isRewound) {
+        fleet.rewind([]);
+        for (const cursor of cursors.values()) cursor.last = undefined;
+      }
+      for (const { stream, info } of present) {
+        const { name, host } = stream;
+        for (const text of await findGone(link, name, info, nowMs))
+          findings.push(note('cut-in-stream', host, nowMs, text));
+        cursorIn(name).gone = { firstSeq: Math.max(1, info.firstSeq), deleted: deletedOf(info) };
+      }
+      return { streams, findings };
     },
     async compare(link, isWhole) {
-      const before = last;
-      const info = await link.info(stream);
-      const isCut = before !== undefined && before.streamSeq > info.lastSeq;
-      const isKnown = info.created === created || (await isSameStream(link, before, info));
-      if (isKnown) ({ created } = info);
-      const isHere = isKnown && !isCut && (!isWhole || (await isThere(link, before, info)));
-      const { streamSeq } = fleet;
-      compared = { streamSeq, times: compared.streamSeq === streamSeq ? compared.times + 1 : 0 };
-      // A number may stand for a message that is not there any more; one that is there and never comes is a consumer that stands still.
-      const isLast =
-        info.lastSeq <= streamSeq ||
-        (compared.times > 0 && (await link.messageFrom(stream, streamSeq + 1)) === undefined);
-      if (isLast) compared = { streamSeq: -1, times: 0 };
-      const isSame =
-        isHere &&
-        compared.times < stuckMax &&
-        (!isWhole || (await findGone(link, info, systemClock.wallMs())).length === 0);
-      return { lastSeq: isLast ? fleet.streamSeq : info.lastSeq, isSame };
+      const befores = new Map([...cursors].map(([name, { last }]) => [name, last]));
+      const askedMs = systemClock.wallMs();
+      const seen = await lookAtStreams(link, prefix, hosts.keys());
+      const there = seen.filter(({ info }) => info !== undefined).map(({ stream }) => stream.name);
+      const isSameList =
+        there.length === present.length && present.every(({ stream }) => there.includes(stream.name));
+      const compared = await Promise.all(
+        seen.map(async ({ stream: { name }, info }) => {
+          if (info === undefined) return { lag: 0, isSame: true };
+          noteEnd(name, info, askedMs);
+          return compareOne(link, name, info, befores.get(name), isWhole);
+        }),
+      );
+      return {
+        lag: compared.reduce((sum, { lag }) => sum + lag, 0),
+        isSame: isSameList && compared.every(({ isSame }) => isSame),
+      };
     },
-    async read(link, { untilSeq, signal }, take) {
-      const from = { streamSeq: fleet.streamSeq + 1 };
-      if (untilSeq !== undefined && from.streamSeq > untilSeq) return;
-      for await (const message of link.read(stream, from, { subject: allSubjects, untilSeq, signal })) {
-        const findings = fleet.take(message);
-        const { streamSeq, subject } = message;
-        ({ storedMs } = message);
-        last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };
-        messages += 1;
-        take(findings);
-        if (messages % messagesPerSave === 0) this.save();
+    async read(link, { isEndless, signal }, take) {
+      for (const { stream, info } of present) {
+        await readOne(link, stream, { untilSeq: info.lastSeq, signal }, take);
+        if (signal.aborted) return;
       }
-      if (untilSeq === undefined || signal.aborted || fleet.streamSeq >= untilSeq) return;
-      // A replica may be behind: what was not read is not called complete.
-      const next = await link.messageFrom(stream, fleet.streamSeq + 1);
-      if (next !== undefined && next.streamSeq <= untilSeq)
-        throw new NatsFault(
-          'closed-early',
-          `the server ended the read at message ${fleet.streamSeq}, before ${untilSeq}; the next run goes on from there`,
-        );
+      if (!isEndless) return;
+      const tails = new AbortController();
+      const stop = (): void => tails.abort();
+      signal.addEventListener('abort', stop, { once: true });
+      const faults: unknown[] = [];
+      const isOneOfMany = present.length > 1;
+      // The first that ends ends all of them.
+      await Promise.all(
+        present.map(({ stream }) =>
+          readOne(link, stream, { isOneOfMany, signal: tails.signal }, take)
+            .catch((fault: unknown) => faults.push(fault))
+            .finally(stop),
+        ),
+      );
+      signal.removeEventListener('abort', stop);
+      if (faults.length > 0) throw faults[0];
     },
-    save: () => folder.save({ created, last, gone, fleet: fleet.save(), told: told() }),
+    save() {
+      const { created, last, gone } = cursorIn(prefix);
+      const others = [...cursors]
+        .filter(([name]) => name !== prefix)
+        .map(([stream, { created: made, last: read, gone: lost }]) => ({
+          stream,
+          created: made,
+          last: read,
+          gone: lost,
+        }));
+      folder.save({ created, last, gone, others, fleet: fleet.save(), told: told() });
+    },
   };
+  return reader;
+}
+
+/** Undefined: it is the stream of the checkpoints. */
+function hostOf(prefix: string, stream: string): string | undefined {
+  return stream === prefix ? undefined : stream.slice(prefix.length + 1);
 }
 
 /** Messages that are not there, between the first and the last. */

@@ -26,6 +26,7 @@ import {
 const host = strict('a host', {
   key: text('a public key in base64, or the file that holds it').optional(),
   silent_after: timer('5m'),
+  share: text('a size, as 20GiB').optional(),
 });
 
 const verifier = strict('a verifier', {
@@ -59,6 +60,7 @@ const fleetSchema = strict('the settings of a fleet', {
   ),
   replicas: count(1, 5).prefault(1),
   keep: duration('400d'),
+  share: text('a size, as 20GiB').optional(),
   max_size: text('a size, as 100GiB').optional(),
 });
 
@@ -83,7 +85,10 @@ export interface FleetSettings {
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly replicas: number;
   readonly keepMs: number;
+  /** Of the streams of all hosts together. */
   readonly maxBytes: number | undefined;
+  /** How much each host's stream takes, by the word of the host. */
+  readonly shares: ReadonlyMap<string, number>;
 }
 
 /** What must be known of files. */
@@ -153,6 +158,7 @@ function settingsOf(
   }
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
+  const maxBytes = sizeAt(raw.max_size, cursor, 'max_size');
   return {
     servers: parseServers(raw.nats, cursor),
     caFile,
@@ -168,7 +174,8 @@ function settingsOf(
     metrics: metricsAt(raw.metrics, cursor),
     replicas: raw.replicas,
     keepMs: raw.keep,
-    maxBytes: maxSizeAt(raw.max_size, cursor),
+    maxBytes,
+    shares: sharesAt(raw, maxBytes, cursor),
   };
 }
 
@@ -271,9 +278,46 @@ function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {
   return at;
 }
 
-function maxSizeAt(written: string | undefined, cursor: Cursor): number | undefined {
+function sizeAt(
+  written: string | undefined,
+  cursor: Cursor,
+  key: string,
+  leastBytes = 1,
+): number | undefined {
   if (written === undefined) return undefined;
   const bytes = parseSize(written);
-  if (bytes === undefined || bytes < 1) cursor.error(['max_size'], 'must be a size with its unit, as 100GiB');
+  const least = leastBytes > 1 ? ', and at least 1MiB' : '';
+  if (bytes === undefined || bytes < leastBytes)
+    cursor.error([key], `must be a size with its unit, as 100GiB${least}`);
   return bytes;
+}
+
+/** A host with less could not keep a day. */
+const shareBytesMin = 1 << 20;
+
+/** Of each host: its own `share`, that of all hosts, an equal part of what `max_size` leaves, or the default. */
+function sharesAt(
+  raw: z.infer<typeof fleetSchema>,
+  maxBytes: number | undefined,
+  cursor: Cursor,
+): ReadonlyMap<string, number> {
+  const ofAll = sizeAt(raw.share, cursor, 'share', shareBytesMin);
+  const own = new Map<string, number>();
+  for (const [name, value] of Object.entries(raw.hosts)) {
+    const bytes =
+      sizeAt(value?.share, cursor.down('hosts', name), 'share', shareBytesMin) ??
+      (value?.share === undefined ? ofAll : undefined);
+    if (bytes !== undefined) own.set(name, bytes);
+  }
+  const names = Object.keys(raw.hosts);
+  const given = [...own.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const others = names.length - own.size;
+  const left = maxBytes === undefined ? undefined : maxBytes - given;
+  const part = left === undefined ? bounds.fleetShareBytes : Math.floor(left / Math.max(1, others));
+  if (left !== undefined && (left < 0 || (others > 0 && part < shareBytesMin)))
+    cursor.error(
+      ['max_size'],
+      `is less than the shares of ${names.length} hosts need together; raise it, or lower "share"`,
+    );
+  return new Map(names.map((name) => [name, own.get(name) ?? part]));
 }

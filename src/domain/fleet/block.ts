@@ -14,10 +14,13 @@
 //   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none
 //   Dovegate-Text: this journal ends with record 4090
 
+/** Chains, marks, the checkpoints of fleets, and what has no place there. */
+export const allSubjects = '>';
 /** Subjects of all chains. */
 export const auditSubjects = 'dovegate.audit.>';
 /** Where whoever verifies keeps what was there. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
+/** The stream of the checkpoints, and the prefix of the names of the others. */
 export const defaultStream = 'DOVEGATE_AUDIT';
 /** The user who reads all of them. No host has this name: its answers would come where the verifier's do. */
 export const verifierName = 'verifier';
@@ -29,6 +32,8 @@ export const headerNames = {
   forked: 'Dovegate-Forked',
   text: 'Dovegate-Text',
 } as const;
+/** A message with it is refused by any other stream. */
+export const streamHeader = 'Nats-Expected-Stream';
 
 const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
 const journalPattern = /^[0-9a-f]{32}$/;
@@ -56,6 +61,30 @@ export function readSubject(
   const [first, second, host = '', journal = '', ...rest] = subject.split('.');
   if (first !== 'dovegate' || second !== 'audit' || rest.length > 0) return undefined;
   return isHostWord(host) && journalPattern.test(journal) ? { host, journal } : undefined;
+}
+
+/** One of the streams of a fleet. */
+export interface FleetStream {
+  readonly name: string;
+  /** The one host whose records it takes. Undefined: the stream of the checkpoints, where releases before kept the records of all hosts. */
+  readonly host: string | undefined;
+  readonly subjects: readonly string[];
+}
+
+/** A stream for each host: one gate that fills its stream stops no other gate. Both words are of the characters that names of streams may have. */
+export function hostStreamOf(prefix: string, host: string): FleetStream {
+  return { name: `${prefix}_${host}`, host, subjects: [`dovegate.audit.${host}.*`] };
+}
+
+/** The stream of the checkpoints. `isShared`: it takes the records of all hosts too, as releases before made it. */
+export function sharedStreamOf(prefix: string, isShared: boolean): FleetStream {
+  const subjects = isShared ? [auditSubjects, checkpointSubject] : [checkpointSubject];
+  return { name: prefix, host: undefined, subjects };
+}
+
+/** Whether a stream with these subjects takes more than checkpoints: no host can have a stream of its own then, as subjects would overlap. */
+export function isSharedByHosts(subjects: readonly string[]): boolean {
+  return subjects.some((subject) => subject !== checkpointSubject);
 }
 
 export type BlockHead =

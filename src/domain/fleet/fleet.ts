@@ -1,19 +1,27 @@
-// Follows the chains of many gates, as they come out of one stream, and says what is wrong with them, and where.
+// Follows the chains of many gates, as they come out of the streams of a fleet, and says what is wrong with them, and where.
 // The rules: constant memory for each chain; what is remembered can be saved and gone on with; a fault of the trail is told once, stands
 // until a person accepts it, and the chain is followed on from there. What is wrong only now (silent, apart, open, differs) is asked anew.
 //
 // A chain that does not begin with record 1 is explained by the stream's own retention (the first message that was read is not the
-// stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`.
+// stream's first) or by the host's (a retire record names the segment before); else its beginning is `missing`. The records of a host are in
+// the stream of the checkpoints, where releases before kept those of all hosts, and behind them in the stream of the host.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
-import { checkpointSubject, readHeadOf, readSubject } from './block.js';
+import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain } from './chain.js';
 import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
 import { Findings, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
-import { type FleetState, type LogState, newChain, readState, stateFormat } from './saved.js';
+import {
+  type FleetState,
+  type LogState,
+  newChain,
+  readState,
+  type StreamPlace,
+  stateFormat,
+} from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
 import type { HostKeys } from './signatures.js';
 
@@ -27,6 +35,7 @@ export {
 export { noHost } from './findings.js';
 
 export interface FleetOptions {
+  /** Of the checkpoints; the prefix of the names of the others. */
   readonly stream: string;
   /** By the word of the host. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
@@ -41,10 +50,15 @@ export interface FleetOptions {
 }
 
 export interface Fleet {
-  /** The next message; marks and checkpoints of the fleet too. What is new is returned, in its order. */
-  take(message: FleetMessage): readonly FleetFinding[];
-  /** Of the last message that was taken; 0: none yet. */
+  /**
+   * The next message of a stream, by default that of the checkpoints, which is read before those of hosts; marks and checkpoints of the fleet
+   * too. What is new is returned, in its order.
+   */
+  take(message: FleetMessage, from?: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
+  /** How far all streams were taken: the numbers of the last messages, added. */
   readonly streamSeq: number;
+  /** Of the last message of a stream that was taken; 0: none yet. */
+  seqIn(stream: string): number;
   /** Lines that were verified, in this and earlier runs. */
   readonly records: number;
   /** The heads of all chains, as far as they were read; in the order of host and journal. */
@@ -55,7 +69,7 @@ export interface Fleet {
    */
   takeLog(lines: readonly string[]): readonly FleetFinding[];
   /**
-   * The stream is not the one that was read, or a kept line is to be compared: everything is read anew from its first message, and each head
+   * A stream is not the one that was read, or a kept line is to be compared: all are read again from their first messages, and each head
    * that is known, or is given here, must be met again, and so must `kept`. What is not met is found by `judge`.
    */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
@@ -86,25 +100,28 @@ export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
   return new Verifier(options, state);
 }
 
+const noPlace: StreamPlace = { streamSeq: 0, firstSeq: 0, firstMs: 0 };
+
 class Verifier implements Fleet {
-  streamSeq: number;
   records: number;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
   readonly #chains = new Map<string, Chain[]>();
   readonly #keys = new Map<string, HostKeys>();
   readonly #awaited = new Map<string, Map<number, Awaited>>();
-  #firstSeq: number;
-  #firstMs: number;
+  /** By the names of the streams. */
+  readonly #places: Map<string, StreamPlace>;
   readonly #log: FleetLog;
   #news: FleetFinding[] = [];
 
   constructor(options: FleetOptions, state: FleetState | undefined) {
     this.#options = options;
-    this.streamSeq = state?.streamSeq ?? 0;
     this.records = state?.records ?? 0;
-    this.#firstSeq = state?.firstSeq ?? 0;
-    this.#firstMs = state?.firstMs ?? 0;
+    this.#places = new Map(state?.streams);
+    if (state !== undefined) {
+      const { streamSeq, firstSeq, firstMs } = state;
+      this.#places.set(options.stream, { streamSeq, firstSeq, firstMs });
+    }
     this.#log = new FleetLog(
       state && { log: state.log, others: state.others ?? [] },
       options.verifier ?? { name: undefined, keys: [] },
@@ -123,19 +140,31 @@ class Verifier implements Fleet {
     for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
   }
 
-  take(message: FleetMessage): readonly FleetFinding[] {
+  get streamSeq(): number {
+    let sum = 0;
+    for (const { streamSeq } of this.#places.values()) sum += streamSeq;
+    return sum;
+  }
+
+  seqIn(stream: string): number {
+    return this.#placeIn(stream).streamSeq;
+  }
+
+  take(
+    message: FleetMessage,
+    from: Pick<FleetStream, 'name' | 'host'> = { name: this.#options.stream, host: undefined },
+  ): readonly FleetFinding[] {
+    const { streamSeq, storedMs } = message;
+    const place = this.#placeIn(from.name);
     // Taken already.
-    if (message.streamSeq <= this.streamSeq) return [];
-    this.streamSeq = message.streamSeq;
-    if (this.#firstSeq === 0) {
-      this.#firstSeq = message.streamSeq;
-      this.#firstMs = message.storedMs;
-    }
+    if (streamSeq <= place.streamSeq) return [];
+    const first = place.firstSeq === 0 ? { firstSeq: streamSeq, firstMs: storedMs } : {};
+    this.#places.set(from.name, { ...place, ...first, streamSeq });
     this.#news = [];
-    if (message.subject === checkpointSubject) {
+    if (message.subject === checkpointSubject && from.host === undefined) {
       const { heads, by } = this.#log.takeMessage(message);
       for (const head of heads) this.#await(head, by);
-    } else this.#takeOfGate(message);
+    } else this.#takeOfGate(message, from);
     return this.#news;
   }
 
@@ -168,9 +197,7 @@ class Verifier implements Fleet {
     for (const head of [...known, ...expected]) this.#await(head);
     this.#log.rewind(kept);
     this.#findings.isReread = true;
-    this.streamSeq = 0;
-    this.#firstSeq = 0;
-    this.#firstMs = 0;
+    this.#places.clear();
   }
 
   judge(nowMs: number): readonly FleetFinding[] {
@@ -207,10 +234,9 @@ class Verifier implements Fleet {
     const state: FleetState = {
       format: stateFormat,
       stream: this.#options.stream,
-      streamSeq: this.streamSeq,
+      ...this.#placeIn(this.#options.stream),
+      streams: [...this.#places].filter(([name]) => name !== this.#options.stream),
       records: this.records,
-      firstSeq: this.#firstSeq,
-      firstMs: this.#firstMs,
       isReread: this.#findings.isReread,
       chains: [...this.#chains.values()].flat().map((chain) => chain.save()),
       keys: [...this.#keys]
@@ -238,13 +264,19 @@ class Verifier implements Fleet {
     };
   }
 
-  #takeOfGate(message: FleetMessage): void {
+  #takeOfGate(message: FleetMessage, from: Pick<FleetStream, 'name' | 'host'>): void {
     const named = readSubject(message.subject);
     if (named === undefined) {
-      this.#tell(
-        'malformed',
-        `the message at ${message.streamSeq} has a subject of no gate; look who may publish it`,
-      );
+      const { host = noHost, name } = from;
+      const text = `the message at ${message.streamSeq} of ${name} has a subject of no gate; look who may publish it`;
+      this.#report({ kind: 'malformed', host, text });
+      return;
+    }
+    // Behind the first message of its own stream, nothing of a host comes elsewhere.
+    const own = hostStreamOf(this.#options.stream, named.host).name;
+    if (from.name !== own && (from.host !== undefined || this.seqIn(own) > 0)) {
+      const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
+      this.#report({ kind: 'misplaced', ...named, text }, true);
       return;
     }
     const chain = this.#chainOf(named.host, named.journal);
@@ -313,10 +345,20 @@ class Verifier implements Fleet {
     return {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
-      isPruned: () => this.#firstSeq > 1,
+      isPruned: () => this.#placesOf(host).some(({ firstSeq }) => firstSeq > 1),
       report: (finding: FleetFinding) => this.#report(finding),
       isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
     };
+  }
+
+  #placeIn(stream: string): StreamPlace {
+    return this.#places.get(stream) ?? noPlace;
+  }
+
+  /** Of the streams that may hold records of a host. */
+  #placesOf(host: string): readonly StreamPlace[] {
+    const { stream } = this.#options;
+    return [this.#placeIn(stream), this.#placeIn(hostStreamOf(stream, host).name)];
   }
 
   #keysOf(host: string): HostKeys {
@@ -382,12 +424,14 @@ class Verifier implements Fleet {
     awaited: ReadonlyMap<number, Awaited>,
   ): FleetFinding | undefined {
     const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
-    const isPruned = this.#firstSeq > 1;
+    const pruned = this.#placesOf(host).filter(({ firstSeq }) => firstSeq > 1);
     let seq = 0;
     for (const [one, { storedMs }] of awaited) {
-      // What is older than the stream is gone by its own retention.
-      const isBefore = state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < this.#firstMs;
-      if (!(isPruned && isBefore)) seq = Math.max(seq, one);
+      // What is older than a stream is gone by its own retention.
+      const isGone = pruned.some(({ firstMs }) =>
+        state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < firstMs,
+      );
+      if (!isGone) seq = Math.max(seq, one);
     }
     if (seq === 0) return undefined;
     const last = state?.seq ?? 0;

@@ -6,7 +6,9 @@ import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
 import { type FleetFinding, findingKinds } from './shapes.js';
 
-export const stateFormat = 1;
+export const stateFormat = 2;
+/** The one before had no `streams`. */
+const stateFormatMin = 1;
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
 export interface ChainState {
@@ -96,14 +98,22 @@ export interface LogState {
   last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
 }
 
-export interface FleetState {
-  readonly format: number;
-  readonly stream: string;
+/** How far a stream was read. */
+export interface StreamPlace {
+  /** Of the last message; 0: none yet. */
   readonly streamSeq: number;
-  readonly records: number;
   /** The first message that was read, and when it was stored; 0: none yet. */
   readonly firstSeq: number;
   readonly firstMs: number;
+}
+
+/** The place is that of the stream of the checkpoints. */
+export interface FleetState extends StreamPlace {
+  readonly format: number;
+  readonly stream: string;
+  /** By the names of the other streams. */
+  readonly streams?: readonly (readonly [string, StreamPlace])[] | undefined;
+  readonly records: number;
   readonly isReread: boolean;
   readonly chains: readonly ChainState[];
   /** By host: the listed key, or an empty text, and those that it named, and those that they named. */
@@ -199,13 +209,14 @@ const isLog = shape<LogState>({
   last: maybe(shape({ seq: isCount, at: isText, root: isText })),
 });
 
+const placeGuards = { streamSeq: isCount, firstSeq: isCount, firstMs: isNumber };
+
 const isState = shape<FleetState>({
   format: isCount,
   stream: isText,
-  streamSeq: isCount,
+  ...placeGuards,
+  streams: maybe(listOf(tuple<[string, StreamPlace]>([isText, shape<StreamPlace>(placeGuards)]))),
   records: isCount,
-  firstSeq: isCount,
-  firstMs: isNumber,
   isReread: isFlag,
   chains: listOf(isChain),
   keys: listOf(tuple<[string, string[]]>([isText, listOf(isText)])),
@@ -225,7 +236,7 @@ export function readState(saved: unknown, stream: string): FleetState {
       `the state has format ${saved['format']}, and this program knows ${stateFormat}: use the newer program`,
     );
   }
-  if (!isState(saved) || saved.format !== stateFormat) {
+  if (!isState(saved) || saved.format < stateFormatMin) {
     throw new TypeError(
       'the state is not what was saved: an older release wrote it, or it was changed or damaged',
     );

@@ -41,6 +41,8 @@ export const findingKinds = [
   'silent',
   /** A host that is listed has never sent anything. */
   'never-seen',
+  /** A record is in a stream where those of its host do not belong. */
+  'misplaced',
   /** It is not listed. */
   'unknown-host',
   /** A known host has another journal than before. */
@@ -110,8 +112,9 @@ export interface GateRow {
 export interface FleetStatus {
   /** RFC 3339: when it was written. */
   readonly at: string;
+  /** The prefix of the names of its streams. */
   readonly stream: string;
-  /** The last message that was read. */
+  /** How far they were read: the numbers of the last messages, added. */
   readonly streamSeq: number;
   readonly records: number;
   readonly gates: readonly GateRow[];

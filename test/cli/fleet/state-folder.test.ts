@@ -27,6 +27,7 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   replicas: 1,
   keepMs: 1,
   maxBytes: undefined,
+  shares: new Map(),
 });
 
 const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>
@@ -46,6 +47,7 @@ void test('one process has it; what was saved is there for the next one', async 
     created: '2026-11-20T08:00:00Z',
     last,
     gone,
+    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
     fleet: { some: 'state' },
     told: ['silent gate1  '],
   });
@@ -55,6 +57,7 @@ void test('one process has it; what was saved is there for the next one', async 
     created: '2026-11-20T08:00:00Z',
     last,
     gone,
+    others: [{ stream: 'DOVEGATE_AUDIT_gate1', created: '2026-11-21T08:00:00Z', last, gone }],
     fleet: { some: 'state' },
     told: ['silent gate1  '],
   });

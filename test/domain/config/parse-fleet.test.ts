@@ -38,6 +38,7 @@ void test('the least that can be said, and what is taken for the rest', () => {
     replicas: 1,
     keepMs: 400 * 86_400_000,
     maxBytes: undefined,
+    shares: new Map([['mail-gate-3', 10 * 1024 ** 3]]),
   });
 });
 
@@ -50,7 +51,7 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
       'certificate: own.pem',
       'key: credentials/own.key',
       'hosts:',
-      '  gate1: { key: keys/gate1.pub, silent_after: 90s }',
+      '  gate1: { key: keys/gate1.pub, silent_after: 90s, share: 80GiB }',
       `  gate2: { key: ${key} }`,
       'state: /srv/fleet',
       'open_after: 1h',
@@ -75,6 +76,13 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
   assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 300_000 });
   assert.equal(settings?.metrics, undefined);
   assert.equal(settings?.maxBytes, 100 * 1024 ** 3);
+  assert.deepEqual(
+    settings?.shares,
+    new Map([
+      ['gate1', 80 * 1024 ** 3],
+      ['gate2', 20 * 1024 ** 3],
+    ]),
+  );
 });
 
 void test('every problem at once, each at its place', () => {

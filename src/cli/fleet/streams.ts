@@ -1,0 +1,131 @@
+// The streams of a fleet, as the servers have them: one for each host that is listed, and the one of the checkpoints.
+// The rule: the stream of the checkpoints comes first, since releases before kept the records of all hosts there; what each host sent since
+// then is in its own stream.
+
+import {
+  NatsFault,
+  type NatsLink,
+  type NatsSettings,
+  openLooked,
+  type StreamInfo,
+} from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
+import {
+  allSubjects,
+  auditSubjects,
+  type FleetStream,
+  hostStreamOf,
+  isHostWord,
+  isSharedByHosts,
+  readSubject,
+  sharedStreamOf,
+} from '../../domain/fleet/block.js';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+
+/** A stream that must be there. */
+export interface SeenStream {
+  readonly stream: FleetStream;
+  /** Undefined: it is not there. */
+  readonly info: StreamInfo | undefined;
+}
+
+/** Of hosts that are not listed; they are read too, so that an unknown host is a finding. */
+const strangersMax = bounds.fleetStrangers;
+
+/**
+ * The streams of these hosts and of others that have one, in the order in which they are read. The stream of the checkpoints is looked at
+ * first: what a checkpoint names is in the others by then. Rejects with a NatsFault, also where there is no stream of the checkpoints.
+ */
+export async function lookAtStreams(
+  link: NatsLink,
+  prefix: string,
+  hosts: Iterable<string>,
+): Promise<readonly [SeenStream & { readonly info: StreamInfo }, ...SeenStream[]]> {
+  const info = await link.info(prefix);
+  const isShared = isSharedByHosts(info.subjects);
+  const first = { stream: sharedStreamOf(prefix, isShared), info };
+  if (isShared) return [first];
+  const listed = [...hosts];
+  const strangers = (await hostsOf(link, prefix)).filter((host) => !listed.includes(host));
+  const others = [...listed, ...strangers.slice(0, strangersMax)].map(async (host): Promise<SeenStream> => {
+    const own = hostStreamOf(prefix, host);
+    return { stream: own, info: await lookAtStream(link, own) };
+  });
+  return [first, ...(await Promise.all(others))];
+}
+
+/** Hosts that have a stream; empty where we may not list them. */
+async function hostsOf(link: NatsLink, prefix: string): Promise<readonly string[]> {
+  const start = `${prefix}_`;
+  const names = await link.streamNames().catch((fault: unknown) => {
+    if (fault instanceof NatsFault && fault.code === 'no-rights') return [];
+    throw fault;
+  });
+  const hosts = names.filter((name) => name.startsWith(start)).map((name) => name.slice(start.length));
+  return hosts.filter((host) => isHostWord(host)).toSorted();
+}
+
+/** Undefined: there is no such stream. Rejects with a NatsFault. */
+export async function lookAtStream(
+  link: NatsLink,
+  { name, host, subjects }: FleetStream,
+): Promise<StreamInfo | undefined> {
+  try {
+    return await link.info(name, host === undefined ? undefined : subjects);
+  } catch (fault) {
+    if (fault instanceof NatsFault && fault.code === 'no-stream') return undefined;
+    throw fault;
+  }
+}
+
+/** A stream that is there. */
+export interface OpenedStream extends SeenStream {
+  readonly info: StreamInfo;
+}
+
+/** The streams that are there, and a link to the server that told of them; for commands that only read. Rejects with a NatsFault. */
+export async function openStreams(
+  settings: NatsSettings,
+  prefix: string,
+  hosts: Iterable<string>,
+  signal: AbortSignal,
+): Promise<{ readonly link: NatsLink; readonly streams: readonly OpenedStream[] }> {
+  const { link, seen } = await openLooked(settings, (opened) => lookAtStreams(opened, prefix, hosts), signal);
+  const streams = seen.flatMap(({ stream, info }) => (info === undefined ? [] : [{ stream, info }]));
+  return { link, streams };
+}
+
+/**
+ * What gates sent, up to the ends that the streams had: of a host, or of all; of one of its journals, or of all. The messages of a host come
+ * in their order. Those in a stream where they do not belong are left out. Rejects with a NatsFault.
+ */
+export async function* readChains(
+  link: NatsLink,
+  streams: readonly OpenedStream[],
+  {
+    host,
+    journal,
+    from = { streamSeq: 1 },
+    signal = new AbortController().signal,
+  }: {
+    readonly host?: string | undefined;
+    readonly journal?: string | undefined;
+    readonly from?: Parameters<NatsLink['read']>[1];
+    readonly signal?: AbortSignal;
+  },
+): AsyncGenerator<{ readonly message: FleetMessage; readonly host: string; readonly journal: string }> {
+  for (const { stream, info } of streams) {
+    const { lastSeq: untilSeq } = info;
+    const own = stream.host ?? host;
+    if (untilSeq === 0 || (host !== undefined && own !== host)) continue;
+    // Servers refuse a filter for subjects that a stream does not take any more, although it holds messages of them.
+    const isTaken = stream.host !== undefined || isSharedByHosts(info.subjects);
+    const all = own === undefined ? auditSubjects : `dovegate.audit.${own}.${journal ?? '*'}`;
+    const subject = isTaken ? all : allSubjects;
+    for await (const message of link.read(stream.name, from, { subject, untilSeq, signal })) {
+      const chain = readSubject(message.subject);
+      if (chain === undefined || (own !== undefined && chain.host !== own)) continue;
+      if (journal === undefined || chain.journal === journal) yield { message, ...chain };
+    }
+  }
+}
