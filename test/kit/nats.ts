@@ -167,7 +167,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
     options.configuration?.(folder, port) ??
       `server_name: fleet
 listen: "${address}:${port}"
-jetstream: { store_dir: "${store}", max_file: 8GB, max_mem: 64MB ${isSynced ? ', sync_interval: always' : ''} }
+jetstream: { store_dir: "${store}", max_file: 64GB, max_mem: 64MB ${isSynced ? ', sync_interval: always' : ''} }
 tls: { cert_file: "${join(folder, 'server.pem')}", key_file: "${join(folder, 'server.key')}", timeout: 5
   ${byCertificate ? `ca_file: "${join(folder, 'ca.pem')}", verify_and_map: true` : ''} }
 ${access}

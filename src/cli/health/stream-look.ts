@@ -7,7 +7,7 @@ import { readText } from '../../adapters/host/files.js';
 import { installCommand } from '../../adapters/nats/installed.js';
 import { NatsFault, type NatsFaultCode, type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
-import { subjectOf } from '../../domain/fleet/block.js';
+import { hostStreamOf, subjectOf } from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';
 import { expirySentence, natsTargetOf, warnMs } from '../../setup/certificates.js';
 import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
@@ -98,9 +98,16 @@ async function lookInside(
     }
     return true;
   };
-  const mayAsk = await judge('it cannot be asked for the last record', () =>
-    link.lastOf(sink.stream, subject),
-  );
+  let { name: stream } = hostStreamOf(sink.stream, host);
+  const mayAsk = await judge('it cannot be asked for the last record', async () => {
+    const [own, shared] = await Promise.allSettled(
+      [stream, sink.stream].map((each) => link.lastOf(each, subject)),
+    );
+    if (own?.status !== 'rejected') return;
+    // One stream for all hosts, as releases before made it.
+    if (shared?.status !== 'fulfilled') throw own.reason;
+    stream = sink.stream;
+  });
   const elsewhere = [['Nats-Expected-Stream', 'dovegate-doctor']] as const;
   const mayPublish =
     mayAsk &&
@@ -109,14 +116,14 @@ async function lookInside(
     ));
   if (mayPublish)
     looks.push(
-      ok('stream', `${sink.stream} is there; this gate may publish to ${shown} and ask for its last record`),
+      ok('stream', `${stream} is there; this gate may publish to ${shown} and ask for its last record`),
     );
-  looks.push(...lookAtRoom(sink, told));
+  looks.push(...lookAtRoom(sink.name, stream, told));
   return looks;
 }
 
 /** The rights of a gate do not show how full the stream is; what it last answered does. */
-function lookAtRoom({ name, stream }: NatsSinkSettings, told: Values | undefined): readonly Look[] {
+function lookAtRoom(name: string, stream: string, told: Values | undefined): readonly Look[] {
   const sink = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === name);
   if (sink === undefined) return [];
   const lag = Number(sink['lag_records']);
@@ -125,7 +132,7 @@ function lookAtRoom({ name, stream }: NatsSinkSettings, told: Values | undefined
       bad(
         'stream room',
         `${stream} is full; ${lag} records wait in the journal of this gate`,
-        "where the settings of the fleet are: raise max_size and the server's max_file, then look at",
+        "where the settings of the fleet are: raise the share of this host and the server's max_file, then look at",
         'dovegate audit fleet verify',
       ),
     ];

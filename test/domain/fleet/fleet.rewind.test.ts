@@ -55,7 +55,7 @@ void test('a state that is not exactly ours is refused with a sentence', () => {
       name,
     );
   }
-  assert.throws(() => createFleet(optionsOf(), { ...state, format: 2 }), /newer program/);
+  assert.throws(() => createFleet(optionsOf(), { ...state, format: 3 }), /newer program/);
   assert.throws(
     () => createFleet(optionsOf(undefined, { stream: 'B' }), state),
     /is of stream "DOVEGATE_AUDIT"/,

@@ -1,0 +1,224 @@
+// Goal: each host has a stream with a share of the disk, and one stream for all hosts becomes that while its gates work. Real daemons ship to
+// a real server. Phases of the first: one stream, two gates, a watch; migration under load; both go on; the watch and `verify` find nothing,
+// nothing is doubled or missing, `fetch` gives the journal. Of the second: a gate's certificate fills its stream. What must not happen: a
+// command that waits for a stream, a gate that stops for what another one did, a finding that nobody caused.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { NatsFault, openNats } from '../../src/adapters/nats/link.js';
+import { bounds } from '../../src/bounds/bounds.js';
+import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
+import { builtProgram } from '../kit/daemon.js';
+import { endBefore } from '../kit/folder.js';
+import { type Nats, natsReleases, openNatsServer } from '../kit/nats.js';
+import { until } from '../kit/until.js';
+import { openAdministrator } from './administrator.js';
+import { type Desk, openDesk, skipOf } from './fleet-lab.js';
+import { assertSameLines, type FleetGate, openFleetGate } from './gate.js';
+
+const hosts = ['gate1', 'gate2'] as const;
+const shared = 'DOVEGATE_AUDIT';
+
+async function openGates(t: TestContext, nats: Nats): Promise<readonly [FleetGate, FleetGate]> {
+  const [one, two] = hosts;
+  return Promise.all([
+    openFleetGate(t, nats, { host: one, clients: 2 }),
+    openFleetGate(t, nats, { host: two, clients: 2 }),
+  ]);
+}
+
+async function findingsOf(desk: Desk): Promise<readonly string[]> {
+  const done = await desk.run('verify', '--json');
+  assert.ok(done.exit <= 1, done.text);
+  const { findings }: FleetStatus = JSON.parse(done.stdout.toString());
+  assert.equal(done.exit, findings.length === 0 ? 0 : 1, done.text);
+  return findings.map(({ kind, host, text }) => `${host} ${kind}: ${text}`);
+}
+
+function startWatch(nats: Nats, { config }: Desk) {
+  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', config], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const said = { text: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    said.text += chunk.toString();
+  });
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+  });
+  endBefore(nats.folder, async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  return { said, child, ended };
+}
+
+/** What a gate sent, in the order of the streams. */
+async function storedOf(t: TestContext, nats: Nats, host: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for (const stream of [shared, `${shared}_${host}`]) {
+    const administrator = await openAdministrator(t, nats, stream);
+    const messages = await administrator.readAll();
+    pieces.push(...messages.filter(({ subject }) => subject.includes(`.${host}.`)).map(({ bytes }) => bytes));
+    await administrator.close();
+  }
+  return Buffer.concat(pieces);
+}
+
+for (const release of natsReleases)
+  test(`one stream for all hosts becomes one for each, while they work (nats-server of ${release})`, {
+    timeout: 600_000,
+  }, async (t) => {
+    const nats = await openNatsServer(t, { gates: hosts, release });
+    if (skipOf(t, nats)) return;
+    const administrator = await openAdministrator(t, nats);
+    await administrator.createStream();
+    const gates = await openGates(t, nats);
+    const trusted = Object.fromEntries(
+      hosts.map((host, at) => [host, { key: gates[at]?.key ?? '', silent_after: '1h' }]),
+    );
+    const desk = openDesk(nats, trusted);
+    const admin = openDesk(nats, trusted, 'admin');
+    for (const gate of gates) gate.work();
+    await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
+    await until(async () => (await findingsOf(desk)).length === 0, 'the one stream is whole');
+    const watch = startWatch(nats, desk);
+    const status = (): FleetStatus => JSON.parse(readFileSync(join(desk.state, 'status.json'), 'utf8'));
+    const { streamSeq } = status();
+    await until(() => status().streamSeq > streamSeq, 'the watch reads the one stream');
+
+    // Nothing changes by itself.
+    const told = await admin.run('init');
+    assert.equal(told.exit, 1, told.text);
+    assert.match(told.text, /^differs: stream DOVEGATE_AUDIT: it takes the records of all hosts/m);
+    const before = await administrator.count();
+    const migrated = await admin.run('init', '--migrate');
+    assert.equal(migrated.exit, 0, migrated.text);
+    assert.match(migrated.text, /^the stream DOVEGATE_AUDIT takes checkpoints only from now on/m);
+    assert.match(migrated.text, /^the stream DOVEGATE_AUDIT_gate2 is there: made/m);
+    const again = await admin.run('init', '--migrate');
+    assert.equal(again.exit, 0, again.text);
+    assert.match(again.text, /^the stream DOVEGATE_AUDIT is there already and was not changed/m);
+
+    await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
+    for (const gate of gates) await gate.rest();
+    for (const gate of gates) await gate.catchUp();
+    assert.ok((await administrator.count()).messages >= before.messages, 'it keeps what it holds');
+    const isRead = (at: 0 | 1): boolean => {
+      const lines = gates[at].journal().toString('latin1').split('\n').length - 1;
+      return (status().gates.find(({ host }) => host === hosts[at])?.seq ?? 0) >= lines;
+    };
+    await until(() => isRead(0) && isRead(1), 'the watch reads the streams that were made', 120_000);
+    watch.child.kill('SIGTERM');
+    assert.equal(await watch.ended, 0);
+    assert.doesNotMatch(watch.said.text, /"event":"finding"/);
+    assert.deepEqual(status().findings, []);
+    assert.deepEqual(await findingsOf(desk), []);
+    const whole = await desk.run('verify', '--whole');
+    assert.equal(whole.exit, 0, whole.text);
+
+    for (const gate of gates) await gate.daemon.stop();
+    for (const [at, host] of hosts.entries())
+      assertSameLines(await storedOf(t, nats, host), gates[at]?.journal() ?? Buffer.alloc(0));
+    const to = join(nats.folder, 'copy');
+    const fetched = await desk.run('fetch', 'gate1', '--to', to);
+    assert.equal(fetched.exit, 0, fetched.text);
+    const copied = readdirSync(to)
+      .toSorted()
+      .map((name) => readFileSync(join(to, name)));
+    assertSameLines(Buffer.concat(copied), gates[0].journal());
+    const rows = await desk.run('search', '--host', 'gate2', '--user', 'alice@example.org', '--json');
+    assert.equal(rows.stdout.toString().trimEnd().split('\n').length, gates[1].answered);
+  });
+
+test('a gate fills its stream: it alone waits, and goes on serving', { timeout: 600_000 }, async (t) => {
+  const nats = await openNatsServer(t, { gates: hosts, layout: 'own' });
+  if (skipOf(t, nats)) return;
+  const admin = openDesk(nats, { gate1: { share: '1MiB' }, gate2: {} }, 'admin');
+  const made = await admin.run('init');
+  assert.equal(made.exit, 0, made.text);
+  const gates = await openGates(t, nats);
+  const [full, other] = gates;
+  const keys = Object.fromEntries(
+    hosts.map((host, at) => [host, { key: gates[at]?.key ?? '', silent_after: '1h' }]),
+  );
+  const desk = openDesk(nats, keys);
+  for (const gate of gates) gate.work();
+  await Promise.all(gates.map((gate) => gate.untilAnswered(20)));
+
+  // Whoever has the certificate of gate1, under a name of a journal that nobody has.
+  const thief = await openNats(nats.settingsOf('gate1'));
+  t.after(() => thief.close());
+  const subject = `dovegate.audit.gate1.${randomBytes(16).toString('hex')}`;
+  const fill = async (bytes: number): Promise<void> => {
+    for (let last = 0; ; )
+      ({ streamSeq: last } = await thief.publish(subject, [], Buffer.alloc(bytes), last));
+  };
+  const isFull = (fault: unknown): boolean => fault instanceof NatsFault && fault.code === 'stream-full';
+  await assert.rejects(fill(200_000), isFull);
+  // A message that is larger than any of a gate is refused, whatever room there is.
+  await assert.rejects(thief.publish(subject, [], Buffer.alloc(1 << 20), 0), NatsFault);
+  await until(
+    () => full.daemon.logs.some(({ type }) => type === 'stream-full'),
+    'the gate says why it waits',
+  );
+  await until(async () => (await full.lag()) > 50, 'its records wait');
+  await Promise.all(gates.map((gate) => gate.untilAnswered(100)));
+  assert.deepEqual([full.refused, other.refused], [0, 0]);
+  for (const gate of gates) await gate.rest();
+  await other.catchUp();
+  assert.ok((await full.lag()) > 50);
+
+  const findings = await findingsOf(desk);
+  assert.ok(findings.length > 0);
+  assert.ok(
+    findings.every((text) => text.startsWith('gate1 ')),
+    findings.join('\n'),
+  );
+  assertSameLines(await storedOfOwn(t, nats, 'gate2'), other.journal());
+
+  // More room, and everything arrives.
+  const { config } = await nats.api(`STREAM.INFO.${shared}_gate1`);
+  const larger = { ...Object(config), max_bytes: 64 << 20, max_msgs: -1 };
+  assert.equal((await nats.api(`STREAM.UPDATE.${shared}_gate1`, larger))['error'], undefined);
+  await full.catchUp();
+});
+
+async function storedOfOwn(t: TestContext, nats: Nats, host: string): Promise<Buffer> {
+  const administrator = await openAdministrator(t, nats, `${shared}_${host}`);
+  const messages = await administrator.readAll();
+  await administrator.close();
+  return Buffer.concat(messages.map(({ bytes }) => bytes));
+}
+
+// bounds.fleetShareBytes, bounds.fleetLogBytes
+test('shares that do not fit the server: init says so, and goes on when there is room', {
+  timeout: 600_000,
+}, async (t) => {
+  const nats = await openNatsServer(t, { gates: hosts });
+  if (skipOf(t, nats)) return;
+  const admin = openDesk(nats, { gate1: {}, gate2: { share: '1TiB' } }, 'admin');
+  admin.write({ gate1: {}, gate2: { share: '1TiB' } }, { max_size: undefined });
+  const refused = await admin.run('init');
+  assert.equal(refused.exit, 75, refused.text);
+  assert.match(refused.stderr, /gates of streams that are not there yet keep their records: put this right/);
+  admin.write({ gate1: {}, gate2: { share: '1GiB' } }, { max_size: undefined });
+  const made = await admin.run('init');
+  assert.equal(made.exit, 0, made.text);
+  assert.match(made.text, /^the streams of 2 hosts take up to 12 GiB together; max_file/m);
+  const maxBytesOf = async (stream: string): Promise<unknown> => {
+    const { config } = await nats.api(`STREAM.INFO.${stream}`);
+    return Object(config)['max_bytes'];
+  };
+  assert.equal(await maxBytesOf(shared), bounds.fleetLogBytes);
+  assert.equal(await maxBytesOf(`${shared}_gate1`), bounds.fleetShareBytes);
+  assert.equal(await maxBytesOf(`${shared}_gate2`), 1 << 30);
+  // Others have set it otherwise.
+  admin.write({ gate1: { share: '1GiB' }, gate2: { share: '1GiB' } }, { max_size: undefined });
+  const differs = await admin.run('init');
+  assert.equal(differs.exit, 1, differs.text);
+  assert.match(differs.text, /^differs: stream DOVEGATE_AUDIT_gate1: it takes up to 10 GiB \(max_bytes\)/m);
+});
