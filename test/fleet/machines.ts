@@ -3,7 +3,7 @@
 // Needs root and namespaces.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtProgram } from '../kit/daemon.js';
 import { endBefore, type Owner, openFolder } from '../kit/folder.js';
@@ -23,6 +23,9 @@ export interface NoMachines {
 }
 
 const own = ['/etc', '/run', '/var/lib'] as const;
+
+/** What programs need of /etc: libraries, and users with PAM. */
+const needed = 'passwd group shadow nsswitch.conf pam.d security login.defs ld.so.cache'.split(' ');
 
 /** The users that packages make: nobody logs in as them. */
 const users = [
@@ -68,7 +71,8 @@ export async function openMachines(
   const open = async (name: string): Promise<Machine> => {
     const root = join(folder, name);
     for (const place of own) mkdirSync(join(root, place), { recursive: true });
-    cpSync('/etc', join(root, 'etc'), { recursive: true, verbatimSymlinks: true });
+    for (const each of needed)
+      if (existsSync(`/etc/${each}`)) cpSync(`/etc/${each}`, join(root, 'etc', each), { recursive: true });
     writeFileSync(join(root, 'etc/hosts'), hosts);
     addUsers(root);
     const script = [
