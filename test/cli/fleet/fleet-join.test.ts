@@ -1,0 +1,135 @@
+// Goal: `join` gives the daemon what it needs to send, and its configuration one line; where that cannot work, the configuration is as it was.
+// What must not happen: a key that the daemon cannot read or others can, anything but a public key on stdout.
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { issueCertificate, makeFleetAuthority } from '../../../src/cli/fleet/fleet-authority.js';
+import { formatJoinFile, type JoinFile } from '../../../src/cli/fleet/join-file.js';
+import { runDovegate } from '../../kit/daemon.js';
+import { openFolder } from '../../kit/folder.js';
+import { runWarm } from '../../kit/warm-program.js';
+
+const authority = makeFleetAuthority(Date.now());
+const pairOf = (name: string) =>
+  issueCertificate(authority, { names: [name], purpose: 'client' }, Date.now());
+
+const given: JoinFile = {
+  host: 'mail-gate-1',
+  // Nobody listens there: no daemon runs here either.
+  servers: 'tls://127.0.0.1:9',
+  stream: 'DOVEGATE_AUDIT',
+  authority: authority.certificate,
+  ...pairOf('mail-gate-1'),
+};
+
+const base = `# A comment that stays.
+version: 1
+listeners: { support: { unix: support.sock, mode: "0600", policy: support } }
+backends: { mail1: { address: "unix:nobody.sock", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*"], allow: [quota get] } }
+state: state
+admin: { unix: admin.sock }
+audit: { directory: audit, memory: off, reserve: 4KiB }
+`;
+
+const line =
+  '# The journal goes to a stream too: written by "dovegate audit fleet join".\ninclude: [ship/ship.yaml]\n';
+
+test('a gate joins, and joins again with a new certificate', async (t) => {
+  const folder = openFolder(t);
+  const at = (...names: string[]): string => join(folder, ...names);
+  const config = at('dovegate.yaml');
+  const write = (text: string): void => writeFileSync(config, text, { mode: 0o640 });
+  const file = at('gate.join');
+  const joinBy = (text: string) => {
+    writeFileSync(file, text, { mode: 0o600 });
+    return runWarm(['audit', 'fleet', 'join', file, '--config', config]);
+  };
+  write(base);
+  mkdirSync(at('audit'), { mode: 0o700 });
+  const isRoot = process.getuid?.() === 0;
+  chmodSync(folder, 0o755);
+  if (isRoot) chownSync(at('audit'), 60_002, 60_002);
+
+  const early = await joinBy(formatJoinFile(given));
+  assert.equal(early.exit, 1, early.text);
+  assert.equal(early.stdout.length, 0, 'there is no key yet');
+  assert.match(early.stderr, /no daemon answers/);
+  assert.match(early.stderr, /there is no \S+key\.pub yet: start the daemon/);
+  assert.equal(readFileSync(config, 'utf8'), base.replace('version: 1\n', `version: 1\n${line}`));
+  assert.equal(statSync(config).mode & 0o777, 0o640);
+  const key = statSync(at('ship/gate.key'));
+  assert.equal(key.mode & 0o777, 0o600);
+  if (isRoot) assert.equal(key.uid, 60_002, 'it is the key of the daemon');
+  const checked = await runWarm(['check', '--config', config]);
+  assert.equal(checked.exit, 0, checked.text);
+  assert.match(readFileSync(at('ship/ship.yaml'), 'utf8'), /nats: "tls:\/\/127\.0\.0\.1:9"\n/);
+
+  const publicKey = `${'A'.repeat(43)}=`;
+  writeFileSync(at('audit/key.pub'), `${publicKey}\n`);
+  const text = readFileSync(config, 'utf8');
+  const renewed = { ...given, ...pairOf('mail-gate-1') };
+  const again = await joinBy(formatJoinFile(renewed));
+  assert.equal(again.exit, 69, again.text);
+  assert.equal(again.stdout.toString(), `${publicKey}\n`);
+  assert.equal(readFileSync(config, 'utf8'), text);
+  assert.equal(readFileSync(at('ship/gate.pem'), 'utf8'), renewed.certificate);
+});
+
+test('what is not for this gate, or does not fit its configuration', async (t) => {
+  const folder = openFolder(t);
+  const config = join(folder, 'dovegate.yaml');
+  const file = join(folder, 'gate.join');
+  const joinBy = (text: string) => {
+    writeFileSync(file, text, { mode: 0o600 });
+    return runWarm(['audit', 'fleet', 'join', file, '--config', config]);
+  };
+  const rows: readonly (readonly [string, string, string, number, RegExp])[] = [
+    ['no such file', base, '{}', 64, /is not a file for "fleet join"/],
+    [
+      'the key of another gate',
+      base,
+      formatJoinFile({ ...given, key: pairOf('mail-gate-2').key }),
+      64,
+      /the key is not that of the certificate/,
+    ],
+    [
+      'a configuration with problems',
+      base.replace('quota get', 'quota gte'),
+      formatJoinFile(given),
+      78,
+      /nothing was changed/,
+    ],
+    [
+      'one that includes others',
+      base.replace('state:', 'include: []\nstate:'),
+      formatJoinFile(given),
+      78,
+      /add ship\/ship\.yaml to its "include", and run this again/,
+    ],
+    [
+      'one that has receivers',
+      base.replace('4KiB', '4KiB, ship: [{ syslog: "logs.example.com:6514" }]'),
+      formatJoinFile(given),
+      78,
+      /audit\.ship: is already defined .*is as it was, without include: \[ship\/ship\.yaml\]/s,
+    ],
+  ];
+  for (const [what, text, content, exit, said] of rows) {
+    writeFileSync(config, text, { mode: 0o600 });
+    const done = await joinBy(content);
+    assert.equal(done.exit, exit, `${what}: ${done.text}`);
+    assert.match(done.stderr, said, what);
+    assert.equal(readFileSync(config, 'utf8'), text, what);
+    assert.equal(done.stdout.length, 0, what);
+  }
+  // More than the bound is not read: the rest would come for ever.
+  const long = await runDovegate(['audit', 'fleet', 'join', '--config', config], {
+    stdin: Buffer.alloc(4 * bounds.joinFileBytes, 'x'),
+  });
+  assert.equal(long.exit, 64, long.text);
+  assert.match(long.stderr, /^dovegate: standard input is not a file for "fleet join"/);
+});

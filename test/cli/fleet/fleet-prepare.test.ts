@@ -1,0 +1,84 @@
+// Goal: `prepare` makes all files of a fleet or none, and overwrites nothing; `issue` adds a gate and changes nothing else of the settings.
+// What must not happen: a private key on a screen, or readable by others; a name that would mean somebody else.
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseJoinFile } from '../../../src/cli/fleet/join-file.js';
+import { openFolder } from '../../kit/folder.js';
+import { runProgram } from '../../kit/program.js';
+import { runWarm } from '../../kit/warm-program.js';
+
+test('made once; a gate and a certificate more', async (t) => {
+  const folder = openFolder(t);
+  const config = join(folder, 'fleet.yaml');
+  const at = (...names: string[]): string => join(folder, ...names);
+  const fleet = (...args: string[]) => runWarm(['audit', 'fleet', ...args, '--config', config]);
+  const prepare = (server: string, hosts: string, ...more: string[]) =>
+    fleet('prepare', '--server', server, '--hosts', hosts, '--state', at('state'), ...more);
+
+  for (const [server, hosts, text] of [
+    ['nats1.example.com', 'a.b', /"a\.b" is not the word of a gate/],
+    ['nats1.example.com', 'one,one', /names a gate twice/],
+    ['nats1.example.com', 'verifier', /"verifier" is not the name of a gate/],
+    ['nats1.example.com', 'administrator', /"administrator" is not the name of a gate/],
+    ['nats1.example.com:0', 'one', /must be tls:\/\/HOST:PORT/],
+  ] as const) {
+    const refused = await prepare(server, hosts);
+    assert.equal(refused.exit, 64, `${server} ${hosts}: ${refused.text}`);
+    assert.match(refused.stderr, text);
+  }
+  assert.deepEqual(readdirSync(folder), [], 'nothing was written');
+
+  const made = await prepare('nats1.example.com', 'one,two');
+  assert.equal(made.exit, 0, made.text);
+  assert.match(made.text, /^next: ssh root@nats1\.example\.com apt-get install -y nats-server$/m);
+  assert.doesNotMatch(made.text, /PRIVATE KEY/);
+  const secrets = ['verifier.key', ...readdirSync(at('fleet/admin')).map((name) => `admin/${name}`)];
+  assert.equal(secrets.length, 9);
+  for (const name of secrets) assert.equal(statSync(at('fleet', name)).mode & 0o777, 0o600, name);
+  assert.equal(statSync(at('fleet/admin')).mode & 0o777, 0o700);
+  const script = readFileSync(at('fleet/admin/server.sh'), 'utf8');
+  const shell = await runProgram('sh', ['-n', at('fleet/admin/server.sh')]);
+  assert.equal(shell.exit, 0, shell.text);
+  assert.match(script, /^listen: "0\.0\.0\.0:4222"$/m);
+
+  const again = await prepare('nats1.example.com', 'three');
+  assert.equal(again.exit, 78, again.text);
+  assert.match(again.stderr, /fleet\.yaml: exists already, and is not overwritten\nnothing was written/);
+
+  const before = readFileSync(config, 'utf8');
+  const issued = await fleet('issue', 'three');
+  assert.equal(issued.exit, 0, issued.text);
+  assert.match(issued.text, /^then: ssh root@three dovegate audit fleet join < /m);
+  const line = '  "three": { key: "fleet/keys/three.pub", silent_after: 5m }\n';
+  assert.equal(readFileSync(config, 'utf8'), before.replace('hosts:\n', `hosts:\n${line}`));
+  assert.match(readFileSync(at('fleet/admin/server.sh'), 'utf8'), /GATE_three/);
+  const file = parseJoinFile(readFileSync(at('fleet/admin/three.join'), 'utf8'));
+  assert.equal(file?.servers, 'tls://nats1.example.com:4222');
+  assert.equal(new X509Certificate(file.certificate).subjectAltName, 'DNS:three');
+
+  // A new certificate of the verifier, and of the server, which has the same authority.
+  const own = readFileSync(at('fleet/verifier.pem'), 'utf8');
+  assert.equal((await fleet('issue', 'verifier')).exit, 0);
+  assert.notEqual(readFileSync(at('fleet/verifier.pem'), 'utf8'), own);
+  const server = await fleet('issue', 'server');
+  assert.match(server.text, /^next: ssh root@nats1\.example\.com sh < /m);
+  const shown = new X509Certificate(readFileSync(at('fleet/admin/server.pem')));
+  assert.equal(shown.checkHost('nats1.example.com'), 'nats1.example.com');
+  assert.notEqual(readFileSync(at('fleet/admin/server.sh'), 'utf8'), script);
+
+  const wrong = await fleet('issue', 'a b');
+  assert.equal(wrong.exit, 64, wrong.text);
+  // Settings that somebody wrote in another form are not guessed at.
+  writeFileSync(config, before.replace(/hosts:\n(?: .*\n)+/, 'hosts: { one: {} }\n'));
+  const form = await fleet('issue', 'four');
+  assert.equal(form.exit, 78, form.text);
+  assert.match(form.stderr, /cannot be added to .*; write it below "hosts"/);
+  assert.ok(!existsSync(at('fleet/admin/four.join')));
+  renameSync(at('fleet/admin'), at('elsewhere'));
+  const away = await fleet('issue', 'one');
+  assert.equal(away.exit, 78, away.text);
+  assert.match(away.stderr, /it may be kept elsewhere/);
+});
