@@ -4,13 +4,16 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { readPage } from '../cli/docs-page.js';
 import { fencesOf } from '../cli/docs-steps.js';
 import { startDaemon } from '../kit/daemon.js';
 import { installNats, natsReleases } from '../kit/nats.js';
 import { runWarm } from '../kit/warm-program.js';
 import { openMachines } from './machines.js';
+import type { Asked } from './rights.child.js';
 
+const child = fileURLToPath(new URL('./rights.child.js', import.meta.url));
 const commandsMax = 12;
 const gates = ['mail-gate-1', 'mail-gate-2', 'mail-gate-3'] as const;
 const [verifier, server] = ['audit1.example.com', 'nats1.example.com'] as const;
@@ -65,9 +68,11 @@ for (const release of natsReleases)
     const lines = setup();
     assert.ok(countOf(lines) <= commandsMax, `${countOf(lines)} commands`);
     let said = '';
+    let first = '';
     for (const line of lines) {
       const { exit, text } = await there.run(line);
       said = text;
+      if (first === '') first = text;
       const log: string = exit === 0 ? '' : (await machines.of(server).run('cat /run/nats.log')).text;
       assert.equal(exit, 0, `${line}\n${text}\n${log}`);
       assert.doesNotMatch(text, /PRIVATE KEY/);
@@ -75,6 +80,51 @@ for (const release of natsReleases)
     assert.match(said, /^passed: /);
     assert.match(said, /3 hosts/);
     for (const name of gates) assert.match(said, new RegExp(`^${name} `, 'm'));
+
+    // What `prepare` says comes next is what the page says.
+    const next = [...first.matchAll(/^(?:next|then): (.*)$/gm)].map(([, line]) => line);
+    assert.deepEqual(next, lines.slice(1));
+
+    const looked = await machines.of('mail-gate-1').run('dovegate doctor --json');
+    const { looks }: { readonly looks: readonly { readonly status: string; readonly look: string }[] } =
+      JSON.parse(looked.stdout.toString());
+    assert.deepEqual(
+      looks.filter(({ look }) => look.startsWith('stream')).map(({ status, look }) => `${status} ${look}`),
+      ['ok stream certificate', `ok stream server ${server}:4222`, 'ok stream', 'ok stream room'],
+      looked.text,
+    );
+
+    // Nobody has a right that it does not need.
+    const asks = async (name: string, user: string, folder: string, asked: readonly Asked[]) => {
+      const settings = {
+        servers: [{ host: server, port: 4222 }],
+        caFile: `${folder}/ca.pem`,
+        client: { certificateFile: `${folder}/${user}.pem`, keyFile: `${folder}/${user}.key` },
+        name: 'test',
+        inbox: `_INBOX.${name}`,
+      };
+      const machine = machines.of(user === 'gate' ? name : verifier);
+      const done = await machine.run(`${process.execPath} ${child}`, JSON.stringify({ settings, asked }));
+      assert.equal(done.exit, 0, done.text);
+      const answers: readonly string[] = JSON.parse(done.stdout.toString());
+      return answers;
+    };
+    const stream = 'DOVEGATE_AUDIT';
+    const other = `dovegate.audit.mail-gate-2.${'a'.repeat(32)}`;
+    const ofGate = await asks('mail-gate-1', 'gate', '/etc/dovegate/ship', [
+      ['publish', stream, other],
+      ['last', stream, other],
+      ['info', stream, ''],
+      ['create', 'OTHER', ''],
+    ]);
+    assert.deepEqual(ofGate, ['no-rights', 'no-rights', 'no-rights', 'no-rights']);
+    const ofVerifier = await asks('verifier', 'verifier', '/etc/dovegate/fleet', [
+      ['publish', stream, other],
+      ['last', stream, other],
+      ['info', stream, ''],
+      ['create', 'OTHER', ''],
+    ]);
+    assert.deepEqual(ofVerifier, ['no-rights', 'done', 'done', 'no-rights']);
 
     // Only root, the verifier and the daemon can read a private key.
     const modes: readonly (readonly [string, number])[] = [

@@ -14,8 +14,8 @@ export interface Machine {
   readonly launcher: readonly string[];
   /** A path as it is seen from outside. */
   path(inside: string): string;
-  /** A command line of a shell, as root in its home. */
-  run(command: string): Promise<ProgramResult>;
+  /** A command line of a shell, as root. */
+  run(command: string, stdin?: string): Promise<ProgramResult>;
 }
 
 export interface NoMachines {
@@ -89,9 +89,9 @@ export async function openMachines(
     return {
       launcher,
       path: (inside) => join(root, inside),
-      run: (command) => {
+      run: (command, stdin = '') => {
         const [program, ...rest] = [...launcher, 'bash', '-c', command];
-        return runProgram(program ?? '', rest, { env: environment, cwd: '/' });
+        return runProgram(program ?? '', rest, { env: environment, cwd: '/', stdin });
       },
     };
   };

@@ -7,7 +7,7 @@
 //   fleet/ca.pem, verifier.pem, verifier.key, keys/
 //   fleet/admin/ca.key, administrator.*, server.*, server.sh, HOST.join
 
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
@@ -39,6 +39,8 @@ const serverName = 'server';
 /** Names that certificates and files of a fleet have already. */
 const reserved: ReadonlySet<string> = new Set([verifierName, administratorName, serverName]);
 const defaultPort = 4222;
+/** The user of dovegate-fleet.service. */
+const verifierUser = 'dovegate';
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 
@@ -65,7 +67,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
     files.folder(folder, 0o755, undefined);
     files.folder(keys, 0o755, undefined);
     files.folder(admin, 0o700, undefined);
-    files.folder(flags.state, 0o700, daemon);
+    files.folder(resolve(flags.state), 0o700, daemon);
     files.file(folder, 'ca.pem', authority.certificate, 0o644, undefined);
     files.file(folder, `${verifierName}.pem`, verifier.certificate, 0o644, undefined);
     files.file(folder, `${verifierName}.key`, verifier.key, 0o600, daemon);
@@ -90,6 +92,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
     throw new CommandFault(exitCodes.configuration, `${fault.message}\n${rest}; ${hint}`);
   }
   const own = configFlag(config);
+  const become = daemon === undefined ? '' : `runuser -u ${formatWords([flags.runAs ?? verifierUser])} -- `;
   await screen.print(
     [
       'made:',
@@ -99,7 +102,7 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
       `then: ${serverStep(settings, places)}`,
       `then: dovegate audit fleet init${own}`,
       ...hosts.map((host) => `then: ${joinStep(host, places)}`),
-      `then: dovegate audit fleet verify${own}`,
+      `then: ${become}dovegate audit fleet verify${own}`,
       `last: take ${plain(places.admin)} away, to a place that is off this machine`,
     ].join('\n'),
   );
@@ -188,7 +191,7 @@ function hostOf({ servers }: FleetSettings): string {
 /** Undefined: the verifier runs as whoever runs this. Throws a CommandFault for a user that is not there. */
 function ownerNamed(runAs: string | undefined): Owner | undefined {
   const { isRoot, uid: own } = ourselves();
-  const uid = runAs === undefined ? (isRoot ? uidOf('dovegate') : undefined) : uidOf(runAs);
+  const uid = runAs === undefined ? (isRoot ? uidOf(verifierUser) : undefined) : uidOf(runAs);
   if (uid === undefined && runAs !== undefined) throw usage(`this machine has no user "${plain(runAs)}"`);
   if (uid === undefined || uid === own) return undefined;
   if (!isRoot) throw usage('only root can give files to another user');
@@ -213,7 +216,7 @@ key: fleet/${verifierName}.key
 hosts:
 ${hosts.map((host) => hostLine(host)).join('\n')}
 
-state: ${JSON.stringify(state)}
+state: ${JSON.stringify(resolve(state))}
 
 # For "dovegate audit fleet init", which makes the streams.
 replicas: 1 # 3 in a cluster

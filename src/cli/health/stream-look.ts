@@ -85,7 +85,7 @@ async function lookInside(
   const subject = subjectOf(host, noJournal);
   const shown = `dovegate.audit.${host}.*`;
   const looks: Look[] = [];
-  const judge = async (what: string, ask: () => Promise<unknown>): Promise<boolean> => {
+  const judge = async (what: string, ask: () => Promise<unknown>): Promise<NatsFaultCode | undefined> => {
     try {
       await ask();
     } catch (fault) {
@@ -93,13 +93,13 @@ async function lookInside(
       // Refused after the rights: there is no such stream, and no such number.
       if (fault.code !== 'refused' && fault.code !== 'wrong-sequence') {
         looks.push(bad('stream', `${what}: ${fault.message}`, ...adviceFor(fault, link.place, sink, host)));
-        return false;
+        return fault.code;
       }
     }
-    return true;
+    return undefined;
   };
   let { name: stream } = hostStreamOf(sink.stream, host);
-  const mayAsk = await judge('it cannot be asked for the last record', async () => {
+  const whyNoAnswer = await judge('it cannot be asked for the last record', async () => {
     const [own, shared] = await Promise.allSettled(
       [stream, sink.stream].map((each) => link.lastOf(each, subject)),
     );
@@ -109,12 +109,12 @@ async function lookInside(
     stream = sink.stream;
   });
   const elsewhere = [['Nats-Expected-Stream', 'dovegate-doctor']] as const;
-  const mayPublish =
-    mayAsk &&
-    (await judge('it does not take records', () =>
-      link.publish(subject, elsewhere, Buffer.alloc(0), Number.MAX_SAFE_INTEGER),
-    ));
-  if (mayPublish)
+  // A stream that is not there takes none.
+  if (whyNoAnswer !== undefined && whyNoAnswer !== 'no-rights') return looks;
+  const whyNoRecord = await judge('it does not take records', () =>
+    link.publish(subject, elsewhere, Buffer.alloc(0), Number.MAX_SAFE_INTEGER),
+  );
+  if (whyNoAnswer === undefined && whyNoRecord === undefined)
     looks.push(
       ok('stream', `${stream} is there; this gate may publish to ${shown} and ask for its last record`),
     );
