@@ -66,6 +66,8 @@ const whatFor: Readonly<Record<Expiry['role'], string>> = {
   listener: 'shown to clients',
   'client-ca': 'authority of client certificates',
   backend: 'shown by the backend',
+  receiver: 'shown by the receiver',
+  'receiver-client': 'shown to the receiver',
 };
 
 function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {

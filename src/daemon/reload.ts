@@ -12,7 +12,7 @@ import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
+import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
@@ -145,6 +145,7 @@ async function replaceAll(
   const certificates = parts.certificates.prepare(
     tlsFilesOf(settings),
     settings.backends.map(({ name }) => name),
+    receiverCertificatesOf(settings),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
   // No wait between this check and the last commit: a daemon that drains is never switched, and no other task sees half of it.

@@ -15,7 +15,7 @@ import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { UpstreamFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
+import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
 import type { KeyWatch } from './keys.js';
 import type { Lifecycle } from './lifecycle.js';
 import { meaningIn, type NowWatch } from './now-watch.js';
@@ -154,8 +154,11 @@ function systemCode(fault: Error): string | undefined {
 
 function expiriesOf(certificates: Certificates, settings: Settings): NowFacts['certificates'] {
   const files = tlsFilesOf(settings);
+  const shown = receiverCertificatesOf(settings).map((each) => ({ ...each, clientCa: undefined }));
   return certificates.expiries().map(({ role, name, leftMs }) => {
-    const own = role === 'backend' ? undefined : files.find((each) => each.name === name);
+    const isOthers = role === 'backend' || role === 'receiver';
+    const known = role === 'receiver-client' ? shown : files;
+    const own = isOthers ? undefined : known.find((each) => each.name === name);
     return { role, name, leftMs, file: role === 'client-ca' ? own?.clientCa : own?.certificate };
   });
 }

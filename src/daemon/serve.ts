@@ -18,7 +18,13 @@ import type { Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { adminName, createCertificates, pageName, tlsFilesOf } from '../setup/certificates.js';
+import {
+  adminName,
+  createCertificates,
+  pageName,
+  receiverCertificatesOf,
+  tlsFilesOf,
+} from '../setup/certificates.js';
 import {
   isReading,
   type LoadedConfiguration,
@@ -241,9 +247,10 @@ async function open(
     report: (event) => log.report({ ...event }),
     // The authorities of clients may be others. It may happen while the start goes on, so the service is there already.
     onReplaced: () => service.reviewRights(),
+    shownByReceivers: () => shipping.certificates,
   });
   opened.add('certificates', () => certificates.close());
-  certificates.prepare(tlsFilesOf(settings), []).commit();
+  certificates.prepare(tlsFilesOf(settings), [], receiverCertificatesOf(settings)).commit();
   const pools = new Pools(
     adapters,
     (name) => drained.find(name) !== undefined,

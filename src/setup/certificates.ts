@@ -1,5 +1,5 @@
 // What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and reported
-// before it ends, as is what backends show us.
+// before it ends, as is what backends and receivers show us, and what we show to receivers.
 // The rules: files that cannot be used change nothing, and are reported once; a pair of which only one half is replaced yet is looked
 // at again before that. A session keeps the certificate that it was shown.
 
@@ -8,7 +8,14 @@ import { stat } from 'node:fs/promises';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
+import {
+  CertificateFault,
+  parseEnd,
+  type ReadTls,
+  readEndOf,
+  readTls,
+  type TlsFiles,
+} from './read-certificates.js';
 
 export { dialTargetOf, natsTargetOf } from './dial-target.js';
 
@@ -18,11 +25,21 @@ export interface NamedTlsFiles extends TlsFiles {
 
 /** How long a certificate still holds. */
 export interface CertificateExpiry {
-  /** `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. `backend`: what it showed last. */
-  readonly role: 'listener' | 'client-ca' | 'backend';
+  /**
+   * `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. `backend`, `receiver`: what it showed last.
+   * `receiver-client`: what we show to it.
+   */
+  readonly role: 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
   readonly name: string;
   /** Below 0: it has ended. */
   readonly leftMs: number;
+}
+
+/** What is shown to a receiver of records. */
+export interface NamedCertificate {
+  readonly name: string;
+  /** Path. */
+  readonly certificate: string;
 }
 
 /** A line of the log. */
@@ -31,6 +48,8 @@ export interface CertificateEvent {
   readonly level: 'info' | 'warn' | 'error';
   readonly listener?: string;
   readonly backend?: string;
+  /** A receiver. */
+  readonly sink?: string;
   readonly text: string;
 }
 
@@ -41,6 +60,8 @@ interface CertificateParts {
   readonly report: (event: CertificateEvent) => void;
   /** Called once something else is shown, or other authorities count, than before a look: not at a `commit`, whose caller knows. */
   readonly onReplaced: () => void;
+  /** What receivers showed last, as `saw` takes it. */
+  readonly shownByReceivers?: () => readonly { readonly name: string; readonly validTo: string }[];
 }
 
 /** Between two looks at the files. */
@@ -58,14 +79,33 @@ interface Shown {
   readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };
 }
 
+interface OwnCertificate {
+  readonly path: string;
+  readonly stamp: string;
+  /** Unix milliseconds; undefined: it cannot be read, which the connection says. */
+  readonly endMs: number | undefined;
+}
+
+function readOwn({ certificate }: NamedCertificate): OwnCertificate {
+  const stamp = stampNow([certificate]);
+  try {
+    return { path: certificate, stamp, endMs: readEndOf(certificate) };
+  } catch (fault) {
+    if (!(fault instanceof CertificateFault)) throw fault;
+    return { path: certificate, stamp, endMs: undefined };
+  }
+}
+
 export type Certificates = ReturnType<typeof createCertificates>;
 
 /** What all listeners show; nothing yet. */
 export function createCertificates(parts: CertificateParts) {
-  const { clock, prepareOffer, report, onReplaced } = parts;
+  const { clock, prepareOffer, report, onReplaced, shownByReceivers = () => [] } = parts;
   const shown = new Map<string, Shown>();
   /** When the certificate of a backend ends, in Unix milliseconds. */
   const seen = new Map<string, number>();
+  /** What receivers are shown, by their names. */
+  const own = new Map<string, OwnCertificate>();
   /** When the end of one was told last, by role and name. */
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
@@ -80,12 +120,17 @@ export function createCertificates(parts: CertificateParts) {
 
   async function look(): Promise<void> {
     for (const [name, before] of shown) {
-      const stamp = await stampOf(before.files);
+      const stamp = await stampOf(pathsOf(before.files));
       // A reload came in between.
       if (shown.get(name) !== before) continue;
       const after = lookedAt(before, stamp);
       shown.set(name, after);
       if (after.read.offer !== before.read.offer) onReplaced();
+    }
+    for (const [name, before] of own) {
+      const stamp = await stampOf([before.path]);
+      if (own.get(name) !== before || stamp === before.stamp) continue;
+      own.set(name, readOwn({ name, certificate: before.path }));
     }
     tellExpiries();
   }
@@ -119,6 +164,8 @@ export function createCertificates(parts: CertificateParts) {
       ...[...shown].map(([name, { read }]) => ['listener', name, read.notAfterMs] as const),
       ...[...shown].map(([name, { read }]) => ['client-ca', name, read.clientCaNotAfterMs] as const),
       ...[...seen].map(([name, endMs]) => ['backend', name, endMs] as const),
+      ...shownByReceivers().map(({ name, validTo }) => ['receiver', name, parseEnd(validTo)] as const),
+      ...[...own].map(([name, { endMs }]) => ['receiver-client', name, endMs] as const),
     ];
     return ends.flatMap(([role, name, endMs]) =>
       endMs === undefined ? [] : [{ role, name, leftMs: endMs - now }],
@@ -136,13 +183,14 @@ export function createCertificates(parts: CertificateParts) {
       if (last !== undefined && clock.now() - last < dayMs) continue;
       toldMs.set(key, clock.now());
       const level = leftMs < 0 ? 'error' : 'warn';
-      const whose = role === 'backend' ? { backend: name } : { listener: name };
+      const whose = { [keyOf[role]]: name };
       report({ event: 'certificate-expires', level, ...whose, text: expirySentence(role, leftMs) });
     }
   }
 
   function arm(): void {
-    if (isClosed || timer !== undefined || shown.size + seen.size === 0) return;
+    const isIdle = shown.size + seen.size + own.size === 0 && parts.shownByReceivers === undefined;
+    if (isClosed || timer !== undefined || isIdle) return;
     timer = clock.setTimer(lookMs, () => {
       void look().finally(() => {
         timer = undefined;
@@ -153,16 +201,22 @@ export function createCertificates(parts: CertificateParts) {
 
   return {
     /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
-    prepare(listeners: readonly NamedTlsFiles[], backends: readonly string[]): { commit(): void } {
+    prepare(
+      listeners: readonly NamedTlsFiles[],
+      backends: readonly string[],
+      receivers: readonly NamedCertificate[] = [],
+    ): { commit(): void } {
       const next = listeners.map((files): Shown => {
         const before = shown.get(files.name);
-        const stamp = stampNow(files);
+        const stamp = stampNow(pathsOf(files));
         return { files, read: readAs(files, before?.read), stamp };
       });
       return {
         commit() {
           shown.clear();
           for (const each of next) shown.set(each.files.name, each);
+          own.clear();
+          for (const each of receivers) own.set(each.name, readOwn(each));
           for (const name of seen.keys()) if (!backends.includes(name)) seen.delete(name);
           tellExpiries();
           arm();
@@ -185,9 +239,24 @@ export function createCertificates(parts: CertificateParts) {
   };
 }
 
+/** Who is named in a line of the log. */
+const keyOf = {
+  listener: 'listener',
+  'client-ca': 'listener',
+  backend: 'backend',
+  receiver: 'sink',
+  'receiver-client': 'sink',
+} as const;
+
+const names: Readonly<Partial<Record<CertificateExpiry['role'], string>>> = {
+  'client-ca': 'an authority of client certificates',
+  receiver: 'the certificate of the server',
+  'receiver-client': 'the certificate that is shown to the server',
+};
+
 /** The sentence for the log, and for `check`. */
 export function expirySentence(role: CertificateExpiry['role'], leftMs: number): string {
-  const what = role === 'client-ca' ? 'an authority of client certificates' : 'the certificate';
+  const what = names[role] ?? 'the certificate';
   if (leftMs < 0) return `${what} has expired`;
   const days = Math.floor(leftMs / dayMs);
   return `${what} expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
@@ -203,14 +272,14 @@ function isSame(one: TlsOffer, other: TlsOffer): boolean {
 }
 
 /** What changes when a file is written or replaced, links followed; a file that is away has a stamp too. */
-async function stampOf(files: TlsFiles): Promise<string> {
-  const stamps = pathsOf(files).map((path) => stat(path, { bigint: true }).then(textOf, codeOf));
+async function stampOf(paths: readonly string[]): Promise<string> {
+  const stamps = paths.map((path) => stat(path, { bigint: true }).then(textOf, codeOf));
   return (await Promise.all(stamps)).join('\n');
 }
 
 /** The same without a wait: a reload is made ready in one go. */
-function stampNow(files: TlsFiles): string {
-  const stamps = pathsOf(files).map((path) => {
+function stampNow(paths: readonly string[]): string {
+  const stamps = paths.map((path) => {
     try {
       return textOf(statSync(path, { bigint: true }));
     } catch (cause) {
@@ -237,6 +306,13 @@ export const adminName = '(admin)';
 
 /** What the page is called beside them. */
 export const pageName = '(page)';
+
+/** What is shown to receivers of records. */
+export function receiverCertificatesOf({ audit }: Pick<Settings, 'audit'>): readonly NamedCertificate[] {
+  return audit.ship.flatMap(({ name, client }) =>
+    client === undefined ? [] : [{ name, certificate: client.certificateFile }],
+  );
+}
 
 /** The files of the listeners that have TLS, of the admin endpoints, and of the page. */
 export function tlsFilesOf({

@@ -21,7 +21,7 @@ import {
   tlsFilesOf,
   warnMs,
 } from './certificates.js';
-import { CertificateFault, readTls } from './read-certificates.js';
+import { CertificateFault, readEndOf, readTls } from './read-certificates.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;
@@ -247,11 +247,29 @@ const sections: ReadonlyMap<string, string> = new Map([
 
 /** The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
 export function* inspectCertificates(
-  settings: Pick<Settings, 'listeners' | 'admin'>,
+  settings: Pick<Settings, 'listeners' | 'admin' | 'audit'>,
   nowMs: number,
   credentials: string | undefined,
 ): Generator<readonly Problem[]> {
   for (const files of tlsFilesOf(settings)) yield inspectPair(files, settings.listeners, nowMs, credentials);
+  for (const { client, place } of settings.audit.ship) {
+    if (client !== undefined) yield inspectClient(client.certificateFile, place, nowMs);
+  }
+}
+
+/** Files that cannot be read are found elsewhere, and what is no certificate shows at the connection. */
+function inspectClient(path: string, place: Place, nowMs: number): readonly Problem[] {
+  try {
+    const leftMs = readEndOf(path) - nowMs;
+    if (leftMs >= warnMs) return [];
+    const message = `${path}: ${expirySentence('receiver-client', leftMs)}`;
+    return [
+      { ...place, path: 'audit.ship.certificate', message, severity: 'warning', code: 'bad-certificate' },
+    ];
+  } catch (fault) {
+    if (!(fault instanceof CertificateFault)) throw fault;
+    return [];
+  }
 }
 
 function inspectPair(

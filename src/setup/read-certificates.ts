@@ -93,6 +93,12 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
   };
 }
 
+/** When the first certificate of a file ends, in Unix milliseconds. Throws a CertificateFault. */
+export function readEndOf(path: string): number {
+  const [{ parsed }] = certificatesIn('certificate', path, readPem('certificate', path).text);
+  return parseEnd(parsed.validTo);
+}
+
 /** Looks at a path once only: files are replaced while they are read, and one that is away then is a fault like any other. */
 function readPem(key: TlsFileKey, path: string): { readonly text: string; readonly mode: number } {
   try {

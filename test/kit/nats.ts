@@ -52,6 +52,8 @@ export interface NatsOptions {
   readonly users?: 'certificates' | 'credentials';
   /** Names in its certificate; default: localhost and 127.0.0.1. */
   readonly names?: readonly string[];
+  /** When the certificates of the server and of all users end; default: in 30 days. */
+  readonly notAfter?: Date;
   /** More users. */
   readonly others?: Readonly<Record<string, Rights>>;
   /** Acknowledged means synced, where the server can be told so (from 2.10 on). */
@@ -136,8 +138,10 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   const authority = makeAuthority({ name: 'authority of the fleet' });
   // Keys and credentials are secrets, and are refused where others can read them.
   const file = (name: string, text: string): void => writeFileSync(join(folder, name), text, { mode: 0o600 });
+  const lasting = options.notAfter === undefined ? {} : { notAfter: options.notAfter };
   const { certificatePem, keyPem } = authority.issue({
     names: options.names ?? ['localhost', address],
+    ...lasting,
   });
   file('ca.pem', authority.certificatePem);
   file('server.pem', certificatePem);
@@ -150,7 +154,7 @@ export async function openNatsServer(owner: Owner, options: NatsOptions): Promis
   let access: string;
   if (byCertificate) {
     for (const name of users.keys()) {
-      const own = authority.issue({ names: [`${name}.${domain}`], client: true });
+      const own = authority.issue({ names: [`${name}.${domain}`], client: true, ...lasting });
       file(`${name}.pem`, own.certificatePem);
       file(`${name}.key`, own.keyPem);
     }

@@ -205,6 +205,24 @@ const cases: readonly Case[] = [
     labels: verified,
   },
   {
+    alert: 'DovegateFleetCertificateEnds',
+    series: {
+      [`dovegate_fleet_certificate_expiry_seconds{${verifier},role="server",name="nats1:4222"}`]: `${14 * day + 30}-15x20`,
+    },
+    quiet: '15s',
+    fires: '1m',
+    labels: { ...verified, role: 'server', name: 'nats1:4222' },
+  },
+  {
+    alert: 'DovegateFleetCertificateEndsNow',
+    series: {
+      [`dovegate_fleet_certificate_expiry_seconds{${verifier},role="client",name="nats1:4222"}`]: `${2 * day + 30}-15x20`,
+    },
+    quiet: '15s',
+    fires: '1m',
+    labels: { ...verified, role: 'client', name: 'nats1:4222' },
+  },
+  {
     alert: 'DovegateFleetGone',
     series: { [`up{${verifier}}`]: '1x4 0x40' },
     quiet: '6m',

@@ -31,6 +31,7 @@ async function watched(): Promise<string> {
     hosts: new Set(['gate1']),
     isUp: true,
     lag: 0,
+    certificates: [{ role: 'server', name: 'nats1:4222', ends: time }],
   }));
   const { body } = await askHttp(at, '/metrics');
   served.close();

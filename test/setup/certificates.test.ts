@@ -214,3 +214,52 @@ void test('what backends show is told like our own, as long as they are there', 
   certificates.prepare([files], ['mail2']).commit();
   assert.match(left().join(), /^mail2 /);
 });
+
+void test('what receivers show, and what they are shown, is told like our own, and a new file ends it', async (t) => {
+  const folder = openFolder(t);
+  const certificate = join(folder, 'own.pem');
+  const write = (days: number): void => writeFileSync(certificate, issue(days).certificatePem);
+  write(3);
+  const clock = createFakeClock();
+  clock.leap(nowMs - clock.wallMs());
+  const events: CertificateEvent[] = [];
+  let shown: { readonly name: string; readonly validTo: string }[] = [];
+  const certificates = createCertificates({
+    clock,
+    prepareOffer,
+    report: (event) => events.push(event),
+    onReplaced: () => assert.fail('no listener shows it'),
+    shownByReceivers: () => shown,
+  });
+  t.after(() => certificates.close());
+  const look = async (): Promise<void> => {
+    await clock.advance(10_000);
+    while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const told = (): string[] =>
+    events.splice(0).map(({ event, level, sink, text }) => [event, level, sink, text].join(' '));
+  const left = (): string[] =>
+    certificates.expiries().map(({ role, name, leftMs }) => `${role} ${name} ${Math.round(leftMs / day)}`);
+  certificates.prepare([], [], [{ name: 'nats1:4222', certificate }]).commit();
+  assert.deepEqual(told(), [
+    'certificate-expires warn nats1:4222 the certificate that is shown to the server expires in 2 days',
+  ]);
+  shown = [{ name: 'nats2:4222', validTo: new X509Certificate(issue(-1).certificatePem).validTo }];
+  assert.deepEqual(left(), ['receiver nats2:4222 -1', 'receiver-client nats1:4222 3']);
+  await look();
+  assert.deepEqual(told(), [
+    'certificate-expires error nats2:4222 the certificate of the server has expired',
+  ]);
+  // Both are renewed, without a reload.
+  write(90);
+  shown = [{ name: 'nats2:4222', validTo: new X509Certificate(issue(80).certificatePem).validTo }];
+  await look();
+  assert.deepEqual(left(), ['receiver nats2:4222 80', 'receiver-client nats1:4222 90']);
+  // A file that is away has no end; the connection says what is wrong with it.
+  unlinkSync(certificate);
+  await look();
+  assert.deepEqual([left(), told()], [['receiver nats2:4222 80'], []]);
+  certificates.prepare([], []).commit();
+  shown = [];
+  assert.deepEqual(left(), []);
+});

@@ -106,6 +106,8 @@ function contextOf({ ca, cert, key }: OwnFiles): SecureContext {
 export interface Dialled {
   readonly connection: Library.NatsConnection;
   readonly intake: Intake;
+  /** When the certificate ends that the server showed. */
+  readonly serverValidTo: string;
   /** Of a connection that our transport ended. */
   readonly whyEnded: () => NatsFault | undefined;
 }
@@ -148,7 +150,8 @@ export async function dial(
     signal.throwIfAborted();
     const whyEnded = (): NatsFault | undefined =>
       transport.closeError instanceof NatsFault ? transport.closeError : undefined;
-    return { connection, intake: transport.intake, whyEnded };
+    const { intake, serverValidTo } = transport;
+    return { connection, intake, serverValidTo, whyEnded };
   } catch (cause) {
     await transport.close();
     throw signal.aborted ? signal.reason : faultOfDial(cause, place, files.ca !== undefined);

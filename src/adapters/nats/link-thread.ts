@@ -15,7 +15,7 @@ import type { NatsLink } from './link.js';
 export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
 
 /** What a gate needs of a link. */
-export interface GateLink extends Pick<NatsLink, 'place' | 'ended' | 'publish' | 'close'> {
+export interface GateLink extends Pick<NatsLink, 'place' | 'serverValidTo' | 'ended' | 'publish' | 'close'> {
   lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
 }
 
@@ -57,7 +57,12 @@ export type SentMessage = Omit<FoundMessage, 'header'> & {
 type Published = Awaited<ReturnType<NatsLink['publish']>>;
 
 export type LinkReport =
-  | { readonly told: 'opened'; readonly id: number; readonly place: string }
+  | {
+      readonly told: 'opened';
+      readonly id: number;
+      readonly place: string;
+      readonly serverValidTo: string;
+    }
   | { readonly told: 'found'; readonly id: number; readonly message: SentMessage | undefined }
   | { readonly told: 'published'; readonly id: number; readonly published: Published }
   | { readonly told: 'failed'; readonly id: number; readonly fault: SentFault }
@@ -144,9 +149,10 @@ class LinkThread {
     try {
       const opening = this.#ask({ do: 'open', id: link, settings });
       const report = await Promise.race([opening, aborted]);
-      const place = report.told === 'opened' ? report.place : '';
+      const { place, serverValidTo } = report.told === 'opened' ? report : { place: '', serverValidTo: '' };
       return {
         place,
+        serverValidTo,
         ended,
         lastOf: (stream, subject) => this.#lastOf(link, stream, subject),
         publish: (subject, headers, bytes, expected) =>

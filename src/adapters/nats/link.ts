@@ -37,6 +37,8 @@ export interface StreamInfo {
 export interface NatsLink {
   /** `HOST:PORT` of the server that took us. */
   readonly place: string;
+  /** When the certificate ends that it showed: `Nov 20 09:05:00 2026 GMT`. */
+  readonly serverValidTo: string;
   /** Resolves when the connection has ended, with why; undefined: `close` did it. */
   readonly ended: Promise<NatsFault | undefined>;
   /** By `$JS.API.DIRECT.GET.STREAM.SUBJECT`, which rights can be given for by subject. Undefined: there is none. */
@@ -182,7 +184,7 @@ function oneFaultOf(faults: readonly NatsFault[]): NatsFault {
 
 function linkOf(
   library: NatsLibrary,
-  { connection, intake, whyEnded }: Dialled,
+  { connection, intake, serverValidTo, whyEnded }: Dialled,
   place: string,
   inbox: string,
 ): NatsLink {
@@ -288,6 +290,7 @@ function linkOf(
 
   return {
     place,
+    serverValidTo,
     ended,
     lastOf: (stream, subject) =>
       direct(stream, `${stream}.${subject}`, `ask ${place} for the last message of ${subject}`),

@@ -72,7 +72,8 @@ function begin(port: MessagePort): void {
         // It stays until it is closed: what is asked of it is answered with why it ended.
         post({ told: 'ended', link: id, fault: fault && faultOf(fault) });
       });
-      return { told: 'opened', id, place: link.place };
+      const { place, serverValidTo } = link;
+      return { told: 'opened', id, place, serverValidTo };
     } finally {
       openings.delete(id);
     }

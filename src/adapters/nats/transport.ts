@@ -47,6 +47,7 @@ export class BoundedTransport implements Transport {
   #frames: Buffer[] = [];
   #wake: (() => void) | undefined;
   #pending = 0;
+  #serverValidTo = '';
   /** That TLS carried. */
   #bytes = 0;
 
@@ -56,6 +57,11 @@ export class BoundedTransport implements Transport {
     this.#closed = new Promise((resolve) => {
       this.#settle = resolve;
     });
+  }
+
+  /** When the certificate ends that the server showed, as `Nov 20 09:05:00 2026 GMT`; empty before TLS. */
+  get serverValidTo(): string {
+    return this.#serverValidTo;
   }
 
   get isClosed(): boolean {
@@ -150,6 +156,7 @@ export class BoundedTransport implements Transport {
       socket.once('secureConnect', () => {
         if (this.#phase !== 'securing') return;
         this.#phase = 'login';
+        this.#serverValidTo = socket.getPeerX509Certificate()?.validTo ?? '';
         this.#watch(this.#raw?.bytesRead ?? 0, 0);
         resolve();
       });

@@ -44,6 +44,8 @@ export interface NatsOptions {
   readonly position: Position;
   /** It has lost records that it had acknowledged: they are sent again. */
   readonly restarted: (text: string) => void;
+  /** `HOST:PORT`, and when the certificate ends that it showed. */
+  readonly onCertificate: (place: string, validTo: string) => void;
 }
 
 /**
@@ -85,6 +87,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const { link: settings } = options.receiver;
       const link = await options.openLink({ ...settings, servers: order.of(settings.servers) }, hurry);
       order.took(link.place);
+      options.onCertificate(link.place, link.serverValidTo);
       const giveUp = (): void => void link.close();
       hurry.addEventListener('abort', giveUp, { once: true });
       const close = (isOrderly: boolean): void => {

@@ -51,6 +51,8 @@ interface Entry {
   kept: KeptPosition | undefined;
   /** Undefined: not begun. */
   shipper: Shipper | undefined;
+  /** The server that took the last connection, `HOST:PORT`, and when the certificate ends that it showed. */
+  certificate: { readonly name: string; readonly validTo: string } | undefined;
 }
 
 /** Reads where shipping stands, so that the journal knows it before it removes anything. Never rejects. */
@@ -77,6 +79,10 @@ export async function openShipping(options: ShippingOptions) {
         const state: ShipperState = shipper?.state ?? { at: 'connecting' };
         return { name: sink.name, state, lagRecords, lagMs: shipper?.lagMs ?? 0, safeSeq };
       });
+    },
+    /** What receivers showed last. */
+    get certificates() {
+      return entries.flatMap(({ certificate }) => (certificate === undefined ? [] : [certificate]));
     },
     /** Once. */
     start(started: ShippedJournal): void {
@@ -121,7 +127,7 @@ export async function openShipping(options: ShippingOptions) {
 
   function entryOf(sink: Sink, before: Entry | undefined): Entry {
     const file = createPositionFile(options.stateDirectory, sink.name);
-    return { sink, file, before, kept: undefined, shipper: undefined };
+    return { sink, file, before, kept: undefined, shipper: undefined, certificate: undefined };
   }
 
   async function load(entry: Entry): Promise<void> {
@@ -133,7 +139,8 @@ export async function openShipping(options: ShippingOptions) {
     });
   }
 
-  function begin({ sink, file, kept }: Entry, journal: ShippedJournal): Shipper {
+  function begin(entry: Entry, journal: ShippedJournal): Shipper {
+    const { sink, file, kept } = entry;
     const isSame = kept === undefined || kept.journal === journal.id;
     if (!isSame) {
       const text = `the journal is ${journal.id}, and what was shipped was ${kept.journal}`;
@@ -142,14 +149,26 @@ export async function openShipping(options: ShippingOptions) {
     const position = isSame ? (kept?.position ?? beginning) : beginning;
     const { clock, sender, connect, linkOpener } = options;
     const restarted = (text: string): void => observe({ kind: 'ship-restarted', sink: sink.name, text });
+    const onCertificate = (name: string, validTo: string): void => {
+      entry.certificate = { name, validTo };
+    };
     const shared = { clock, position, restarted };
     const place = { journal: journal.id, untilSeq: journal.seq };
     const carrier =
       sink.kind === 'syslog'
-        ? createSyslogCarrier({ ...shared, receiver: sink, sender, connect })
-        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink: linkOpener() });
+        ? createSyslogCarrier({ ...shared, receiver: watched(sink, onCertificate), sender, connect })
+        : createNatsCarrier({ ...shared, ...place, receiver: sink, openLink: linkOpener(), onCertificate });
     return startShipper({ ...options, ...place, sink: sink.name, carrier, file, position });
   }
+}
+
+/** The same receiver, whose certificate is reported when it was accepted. */
+function watched(
+  { name, address, demand }: Sink & { readonly kind: 'syslog' },
+  onCertificate: (name: string, validTo: string) => void,
+): Receiver {
+  const onAccepted = (validTo: string): void => onCertificate(name, validTo);
+  return { address, demand: () => ({ ...demand(), onAccepted }) };
 }
 
 /** The last record that it certainly has, also while it is not begun. */

@@ -448,7 +448,7 @@ const listed = {
   ],
   'certificate-expires': [
     ['warn', 'error'],
-    'the certificate of a listener or a backend, or of an authority of clients, ends soon, or has (error)',
+    'the certificate of a listener, a backend or a receiver, one shown to a receiver, or of an authority of clients, ends soon, or has (error)',
     'renew it',
   ],
   'key-expires': [

@@ -9,6 +9,7 @@ import type { Screen } from '../output/screen.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { readFleetSettings } from './open-settings.js';
 import { readStatus } from './state-folder.js';
+import { describeEnds } from './stream-certificates.js';
 
 /** `watch` writes at least twice as often. */
 const oldMs = 60_000;
@@ -48,6 +49,8 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the stream now` : age),
     );
     for (const line of describeVerifiers(status)) await screen.print(line);
+    for (const line of describeEnds(status.certificates ?? [], systemClock.wallMs()))
+      await screen.print(screen.paint('doubtful', printable(line)));
     await screen.print('');
     await printGates(screen, status);
   }

@@ -14,6 +14,7 @@ import { describeVerdict, describeVerifiers, printGates } from './gate-table.js'
 import { natsOf, openFleet, readFleetSettings, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
+import { describeEnds, watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader } from './stream-reader.js';
 
 export interface VerifyFlags {
@@ -30,6 +31,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   const { stream } = settings;
   const folder = await openStateFolder(settings);
   const release = holdProcess();
+  const certificates = watchStreamCertificates(settings, () => undefined);
   const stop = new AbortController();
   const offSignal = onSignal(['SIGTERM', 'SIGINT'], () => stop.abort());
   try {
@@ -46,6 +48,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const startMs = systemClock.now();
     let isRewound = false;
     const { findings, nowMs, read } = await useNats(natsOf(settings, 'verify'), stop.signal, async (link) => {
+      certificates.saw(link);
       const { streams } = await reader.inspect(link, systemClock.wallMs());
       for (const warning of whatDiffers(streams, settings))
         screen.complain(`dovegate: ${printable(warning)}`);
@@ -80,7 +83,15 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       return { findings: found, nowMs: judgedMs, read: count };
     });
     reader.save();
-    const status: FleetStatus = { ...fleet.status(nowMs), findings, checkpoint: describeCheckpoint(folder) };
+    const rows = certificates.rows();
+    for (const line of describeEnds(rows, systemClock.wallMs()))
+      screen.complain(`dovegate: ${printable(line)}`);
+    const status: FleetStatus = {
+      ...fleet.status(nowMs),
+      findings,
+      checkpoint: describeCheckpoint(folder),
+      certificates: rows,
+    };
     folder.writeStatus(status);
     const tookMs = systemClock.now() - startMs;
     if (flags.json) await screen.print(formatJson({ passed: findings.length === 0, ...status }));
@@ -98,6 +109,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     );
   } finally {
     offSignal();
+    certificates.close();
     folder.close();
     release();
   }

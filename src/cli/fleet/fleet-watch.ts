@@ -20,6 +20,7 @@ import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { natsOf, openFleet, readFleetSettings, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
+import { watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader, type StreamReader } from './stream-reader.js';
 import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
 import { serveWatchMetrics } from './watch-metrics.js';
@@ -93,6 +94,7 @@ class Watch {
   #writtenText = '';
   #sealedMs: number;
   #sealedRecords: number;
+  readonly #certificates: ReturnType<typeof watchStreamCertificates>;
   #tick: Timer | undefined;
   #fault: unknown;
 
@@ -108,6 +110,7 @@ class Watch {
     this.#status = fleet.status(systemClock.wallMs());
     this.#sealedMs = parseTime(describeCheckpoint(folder)?.at ?? '') ?? 0;
     this.#sealedRecords = fleet.records;
+    this.#certificates = watchStreamCertificates(settings, (event, fields) => this.#tell(event, fields));
   }
 
   #open(settings: FleetSettings, saved: SavedState | undefined): StreamReader {
@@ -147,6 +150,7 @@ class Watch {
       hosts: new Set(this.#settings.hosts.keys()),
       isUp: this.#link !== undefined && this.#away === undefined,
       lag: this.#lag,
+      certificates: this.#certificates.rows(),
     };
   }
 
@@ -176,6 +180,7 @@ class Watch {
       }
     } finally {
       this.#tick?.cancel();
+      this.#certificates.close();
     }
     if (this.#fault !== undefined) throw this.#fault;
     this.#reader.save();
@@ -190,6 +195,7 @@ class Watch {
     this.#next = undefined;
     this.#reader.save();
     this.#settings = next;
+    this.#certificates.adopt(next);
     this.#reader = this.#open(next, this.#folder.load());
     this.#tell('reloaded', { hosts: next.hosts.size });
   }
@@ -202,6 +208,7 @@ class Watch {
     const settings = natsOf(this.#settings, 'watch');
     const link = await openNats({ ...settings, servers: this.#order.of(settings.servers) }, signal);
     this.#order.took(link.place);
+    this.#certificates.saw(link);
     this.#link = link;
     let timer: Timer | undefined;
     try {
@@ -343,6 +350,7 @@ class Watch {
       ...this.#status,
       at: formatTime(nowMs),
       checkpoint: describeCheckpoint(this.#folder),
+      certificates: this.#certificates.rows(),
       away: this.#away,
     };
     this.#folder.writeStatus(this.#status);

@@ -3,6 +3,7 @@
 
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { systemClock } from '../../adapters/host/clock.js';
 import { parseTime } from '../../domain/audit/record.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -16,6 +17,7 @@ export interface WatchNumbers {
   readonly isUp: boolean;
   /** Messages of the stream that were not read yet; undefined: not known. */
   readonly lag: number | undefined;
+  readonly certificates: NonNullable<FleetStatus['certificates']>;
 }
 
 const otherHost = 'other';
@@ -36,6 +38,12 @@ export async function serveWatchMetrics(
   const seq = gauge('seq', 'The last record of a host that was verified.', 'host');
   const found = gauge('findings', 'What is wrong, and was not accepted.', 'host', 'kind');
   const lag = gauge('lag_messages', 'Messages of the stream that were not read yet.');
+  const certificateEnd = gauge(
+    'certificate_expiry_seconds',
+    'How long the certificate of the server, or the one that it is shown, still holds; below 0: it has expired.',
+    'role',
+    'name',
+  );
   const records = new Counter({
     name: name('records_total'),
     help: 'Records that were verified, in all runs.',
@@ -43,7 +51,7 @@ export async function serveWatchMetrics(
   });
 
   const render = (): Promise<string> => {
-    const { status, findings, hosts, isUp, lag: behind } = now();
+    const { status, findings, hosts, isUp, lag: behind, certificates } = now();
     registry.resetMetrics();
     const hostOf = (host: string): string => (hosts.has(host) ? host : otherHost);
     up.set(isUp ? 1 : 0);
@@ -56,6 +64,8 @@ export async function serveWatchMetrics(
     for (const { host, kind } of findings) found.inc({ host: hostOf(host), kind });
     if (behind === undefined) lag.remove();
     else lag.set(behind);
+    for (const { role, name: server, ends } of certificates)
+      certificateEnd.set({ role, name: server }, ((parseTime(ends) ?? 0) - systemClock.wallMs()) / 1000);
     records.inc(status.records);
     return registry.metrics();
   };

@@ -2,6 +2,7 @@
 
 import { descriptorsMax } from '../../adapters/host/process.js';
 import type { Settings } from '../../domain/config/settings.js';
+import { warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -52,7 +53,12 @@ export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCom
     looks.push(bad('daemon', `${version} is not ready: ${reasons.join('; ')}`, 'see below', commands.status));
   if (looks.length === 0)
     looks.push(ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}`));
-  return [...looks, ...receiversIn(status), lookAtDescriptors(told.metrics, settings)];
+  return [
+    ...looks,
+    ...receiversIn(status),
+    ...endingIn(told.metrics),
+    lookAtDescriptors(told.metrics, settings),
+  ];
 }
 
 function receiversIn(status: Values): Look[] {
@@ -67,6 +73,21 @@ function receiversIn(status: Values): Look[] {
       );
     if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
     return bad(name, why === '' ? 'it is away' : why, 'look at the receiver: records wait on this disk');
+  });
+}
+
+const dayMs = 86_400_000;
+
+/** What receivers showed last, and the daemon knows; what is shown to them is among the problems of the configuration. */
+function endingIn(metrics: string): Look[] {
+  const pattern = /^dovegate_certificate_expiry_seconds\{role="receiver",name="([^"]+)"\} (-?[\d.e+]+)$/gm;
+  return [...metrics.matchAll(pattern)].flatMap(([, name, seconds]) => {
+    const leftMs = Number(seconds) * 1000;
+    if (!(leftMs < warnMs)) return [];
+    const what = `receiver ${name}`;
+    if (leftMs < 0)
+      return [bad(what, 'its certificate has expired', 'renew it there: nothing is sent without it')];
+    return [warning(what, `its certificate ends in ${Math.floor(leftMs / dayMs)} days`, 'renew it there')];
   });
 }
 

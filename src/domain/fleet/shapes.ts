@@ -123,6 +123,10 @@ export interface FleetStatus {
   readonly away?: { readonly since: string; readonly text: string } | undefined;
   /** The last line that was signed. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
+  /** On the way to the stream: the one that the server showed last, and ours. `name`: `HOST:PORT`; `ends`: RFC 3339. */
+  readonly certificates?:
+    | readonly { readonly role: 'server' | 'client'; readonly name: string; readonly ends: string }[]
+    | undefined;
   /** The other verifiers that are listed, each with its last line in the stream; without `seq`: there is none. */
   readonly verifiers?:
     | readonly {

@@ -67,7 +67,7 @@ export interface NowFacts {
   /** The last reload, if it failed. */
   readonly failedReload: { readonly atMs: number; readonly problems: number } | undefined;
   readonly certificates: readonly {
-    readonly role: 'listener' | 'client-ca' | 'backend';
+    readonly role: CertificateRole;
     readonly name: string;
     readonly leftMs: number;
     /** Undefined: it is not ours. */
@@ -535,10 +535,7 @@ function ends({ nowMs, certificates, keys }: NowFacts, isOver: boolean): FoundPr
       {
         code: 'certificate-expires',
         text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(nowMs, leftMs)}.`,
-        try:
-          role === 'backend'
-            ? `renew the certificate of Dovecot on ${name}`
-            : 'renew it: new files are taken within seconds, without a reload',
+        try: renewals[role](name),
         ...(role === 'backend' ? { backend: name } : {}),
         isDegrading: isOver,
       },
@@ -559,13 +556,26 @@ function ends({ nowMs, certificates, keys }: NowFacts, isOver: boolean): FoundPr
   return found.toSorted(([one], [other]) => one - other).map(([, problem]) => problem);
 }
 
-const certificateNames: Readonly<Record<'listener' | 'client-ca' | 'backend', (name: string) => string>> = {
+type CertificateRole = 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
+
+const renewed = (): string => 'renew it: new files are taken within seconds, without a reload';
+const renewals: Readonly<Record<CertificateRole, (name: string) => string>> = {
+  listener: renewed,
+  'client-ca': renewed,
+  backend: (name) => `renew the certificate of Dovecot on ${name}`,
+  receiver: (name) => `renew the certificate of the server ${name}, and have it read the file`,
+  'receiver-client': () => 'renew it: the next connection shows the new file, without a reload',
+};
+
+const certificateNames: Readonly<Record<CertificateRole, (name: string) => string>> = {
   listener: (name) =>
     name.startsWith('(')
       ? `The certificate of ${name.slice(1, -1)}`
       : `The certificate of listener "${name}"`,
   'client-ca': (name) => `An authority of client certificates of listener "${name}"`,
   backend: (name) => `The certificate that ${name} shows`,
+  receiver: (name) => `The certificate that the receiver ${name} shows`,
+  'receiver-client': (name) => `The certificate that is shown to the receiver ${name}`,
 };
 
 function endOf(nowMs: number, leftMs: number): string {

@@ -34,11 +34,12 @@ parentPort?.on('message', (order: LinkOrder) => {
   if (settings.name === 'print') {
     for (let count = 0; count < 100; count += 1) console.log(forged);
     process.stderr.write(forged);
-    post({ told: 'opened', id, place: 'print' });
+    post({ told: 'opened', id, place: 'print', serverValidTo: '' });
     return post({ told: 'ended', link: id, fault: undefined });
   }
-  if (settings.name === 'number') return post({ told: 'opened', id, place: `thread ${threadId}` });
+  if (settings.name === 'number')
+    return post({ told: 'opened', id, place: `thread ${threadId}`, serverValidTo: '' });
   const deed = deeds[settings.name];
-  if (deed === undefined) return post({ told: 'opened', id, place: settings.name });
+  if (deed === undefined) return post({ told: 'opened', id, place: settings.name, serverValidTo: '' });
   deed();
 });

@@ -109,6 +109,9 @@ void test('each receiver gets everything, and the slowest counts', async (t) => 
       ['two:6514', 'connected', 0],
     ],
   );
+  assert.deepEqual(shipping.certificates, []);
+  dialler.ends[1]?.peer.tlsDemands[0]?.onAccepted?.('Dec  1 09:05:00 2099 GMT');
+  assert.deepEqual(shipping.certificates, [{ name: 'two:6514', validTo: 'Dec  1 09:05:00 2099 GMT' }]);
   for (const { peer } of dialler.ends) peer.end();
   await shipping.end();
   assert.equal(clock.timers, 0);
@@ -208,6 +211,7 @@ void test('a message to a stream has so many records, and so many bytes of them'
   const unused = (): never => assert.fail('not asked');
   const link: GateLink = {
     place: 'nats:4222',
+    serverValidTo: '',
     ended: new Promise(() => undefined),
     lastOf: () => Promise.resolve(undefined),
     publish(_subject, _headers, bytes) {

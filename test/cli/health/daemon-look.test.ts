@@ -49,3 +49,13 @@ void test('a receiver that is away', () => {
     'bad receiver nats1:4222: another record 7',
   ]);
 });
+
+void test('a receiver whose certificate ends', () => {
+  const of = (seconds: number): string[] =>
+    said({}, `dovegate_certificate_expiry_seconds{role="receiver",name="nats1:4222"} ${seconds}\n`).filter(
+      (look) => look.includes('nats1'),
+    );
+  assert.deepEqual(of(15 * 86_400), []);
+  assert.deepEqual(of(13.5 * 86_400), ['warning receiver nats1:4222: its certificate ends in 13 days']);
+  assert.deepEqual(of(-1), ['bad receiver nats1:4222: its certificate has expired']);
+});
