@@ -58,7 +58,10 @@ void test('certificates that end in five days', { timeout: 600_000 }, async (t) 
       /warning: audit\.ship\.certificate: \S+gate\.pem: the certificate that is shown to the server expires in 5 days/,
     );
     const doctor = await runWarm(['doctor', '--config', gate.daemon.configFile]);
-    assert.match(doctor.text, new RegExp(`receiver ${place}.*its certificate ends in 5 days`));
+    assert.match(
+      doctor.text,
+      new RegExp(`stream server ${place}.*; the certificate of the server expires in 5 days`),
+    );
     assert.match(doctor.text, /gate\.pem: the certificate that is shown to the server expires in 5 days/);
     await gate.daemon.stop();
   });

@@ -2,7 +2,7 @@
 
 import { descriptorsMax } from '../../adapters/host/process.js';
 import type { Settings } from '../../domain/config/settings.js';
-import { warnMs } from '../../setup/certificates.js';
+import { expirySentence, warnMs } from '../../setup/certificates.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -56,7 +56,7 @@ export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCom
   return [
     ...looks,
     ...receiversIn(status),
-    ...endingIn(told.metrics),
+    ...endingIn(told.metrics, settings),
     lookAtDescriptors(told.metrics, settings),
   ];
 }
@@ -76,18 +76,14 @@ function receiversIn(status: Values): Look[] {
   });
 }
 
-const dayMs = 86_400_000;
-
-/** What receivers showed last, and the daemon knows; what is shown to them is among the problems of the configuration. */
-function endingIn(metrics: string): Look[] {
-  const pattern = /^dovegate_certificate_expiry_seconds\{role="receiver",name="([^"]+)"\} (-?[\d.e+]+)$/gm;
-  return [...metrics.matchAll(pattern)].flatMap(([, name, seconds]) => {
-    const leftMs = Number(seconds) * 1000;
-    if (!(leftMs < warnMs)) return [];
-    const what = `receiver ${name}`;
-    if (leftMs < 0)
-      return [bad(what, 'its certificate has expired', 'renew it there: nothing is sent without it')];
-    return [warning(what, `its certificate ends in ${Math.floor(leftMs / dayMs)} days`, 'renew it there')];
+/** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */
+function endingIn(metrics: string, { audit }: Settings): Look[] {
+  return audit.ship.flatMap(({ kind, name }) => {
+    const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;
+    const line = metrics.split('\n').find((each) => each.startsWith(label));
+    const leftMs = Number(line?.slice(label.length)) * 1000;
+    if (kind !== 'syslog' || !(leftMs < warnMs)) return [];
+    return [warning(`receiver ${name}`, expirySentence('receiver', leftMs), 'renew it there')];
   });
 }
 

@@ -60,7 +60,7 @@ async function lookAtSink(
       }
       try {
         const ms = Math.max(1, Math.round(clock.now() - startMs));
-        looks.push(ok(name, `TLS and login in ${ms} ms`));
+        looks.push(lookAtServer(name, link.serverValidTo, ms, clock));
         if (isSeen) continue;
         isSeen = true;
         const late = (): readonly Look[] => [bad('stream', `${place} gives no answer in time`)];
@@ -73,6 +73,15 @@ async function lookAtSink(
     timer.cancel();
   }
   return [...certificate, ...looks];
+}
+
+function lookAtServer(name: string, validTo: string, ms: number, clock: Clock): Look {
+  const text = `TLS and login in ${ms} ms`;
+  const leftMs = Date.parse(validTo) - clock.wallMs();
+  if (!(leftMs < warnMs)) return ok(name, text);
+  const todo = 'a new certificate for the server, on the machine with the authority';
+  const ends = expirySentence('receiver', leftMs);
+  return warning(name, `${text}; ${ends}`, todo, 'dovegate audit fleet issue server');
 }
 
 /** By the first server that took us. */

@@ -50,12 +50,17 @@ void test('a receiver that is away', () => {
   ]);
 });
 
-void test('a receiver whose certificate ends', () => {
-  const of = (seconds: number): string[] =>
-    said({}, `dovegate_certificate_expiry_seconds{role="receiver",name="nats1:4222"} ${seconds}\n`).filter(
-      (look) => look.includes('nats1'),
-    );
+void test('a syslog receiver whose certificate ends', () => {
+  const shipping = settingsOf(
+    `${sound}admin: { unix: /run/a.sock }\naudit: { ship: [{ syslog: "logs.example.com:6514" }] }\n`,
+  );
+  const of = (seconds: number): string[] => {
+    const metrics = `dovegate_certificate_expiry_seconds{role="receiver",name="logs.example.com:6514"} ${seconds}\n`;
+    return lookAtDaemon({ status: { ...good, config: shipping.hash }, metrics }, shipping, commands)
+      .filter(({ name }) => name.includes('logs'))
+      .map(({ status, text }) => `${status} ${text}`);
+  };
   assert.deepEqual(of(15 * 86_400), []);
-  assert.deepEqual(of(13.5 * 86_400), ['warning receiver nats1:4222: its certificate ends in 13 days']);
-  assert.deepEqual(of(-1), ['bad receiver nats1:4222: its certificate has expired']);
+  assert.deepEqual(of(13.5 * 86_400), ['warning the certificate of the server expires in 13 days']);
+  assert.deepEqual(of(-1), ['warning the certificate of the server has expired']);
 });
