@@ -316,6 +316,14 @@ export const ofReceivers = {
     at: 'domain/fleet/fleet',
     test: 'domain/fleet/fleet',
   },
+  fleetAwaitedForOthers: {
+    value: 4096,
+    thing: 'of these, as many for lines of other verifiers',
+    holds: 'memory',
+    scope: 'the fleet',
+    at: 'domain/fleet/fleet',
+    test: 'domain/fleet/log',
+  },
   fleetFindings: {
     value: 20,
     thing: 'findings that are kept; all are counted',

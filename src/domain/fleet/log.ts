@@ -261,7 +261,7 @@ export class FleetLog {
     }
   }
 
-  /** The records that it vouches for, and who does. */
+  /** The records that it vouches for; `by`: the other verifier that does. */
   takeMessage({ bytes, streamSeq }: FleetMessage): {
     readonly heads: readonly ExpectedHead[];
     readonly by: string | undefined;
@@ -273,7 +273,7 @@ export class FleetLog {
       return { heads: [], by: undefined };
     }
     const of = this.#ofKey(read.key);
-    if (of !== undefined) return { heads: of.take(read), by: of.name };
+    if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
     const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may publish`;
     this.#tell('untrusted', text, read.seq, undefined);
     return { heads: [], by: undefined };

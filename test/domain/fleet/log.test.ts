@@ -358,3 +358,21 @@ void test("a gate's key is replaced: untrusted until the new one is listed, and 
     listed.take(message(one, fleet.streamSeq + at + 1));
   assert.deepEqual(found(listed), []);
 });
+
+// bounds.fleetAwaitedForOthers
+void test('journals that another verifier invents take no room of those that this one has signed for', () => {
+  const bogus = (count: number, from: number): ExpectedHead[] =>
+    Array.from({ length: count }, (_, number) => ({
+      host: 'gate1',
+      journal: (from + number).toString(16).padStart(32, '0'),
+      seq: 1,
+      hash: 'ab'.repeat(32),
+      storedMs: started,
+    }));
+  const many = new Desk(first.secretPem, bogus(bounds.fleetAwaitedForOthers + 100, 0)).sign().lines;
+  const fleet = take(open({ there: [first.key] }), many);
+  // One place is that of the journal that was read.
+  assert.equal(found(fleet).length, bounds.fleetAwaitedForOthers - 1);
+  take(fleet, new Desk(own.secretPem, bogus(1, 1e9)).sign().lines);
+  assert.equal(found(fleet).length, bounds.fleetAwaitedForOthers);
+});
