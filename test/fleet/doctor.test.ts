@@ -75,7 +75,7 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
   };
 
   const before = firstBad(await looksWith());
-  assert.match(before.text, /^it cannot be asked for the last record: .*no stream "DOVEGATE_AUDIT"/);
+  assert.match(before.text, /^it cannot be asked for the last record: .*no stream "DOVEGATE_AUDIT_gate1"/);
   assert.equal(before.next, 'dovegate audit fleet init');
 
   const admin = openDesk(nats, { gate1: {}, gate2: {} }, 'admin');
@@ -137,13 +137,13 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
   const soon = await looksWith(pairOf('gate1.fleet.test', new Date(Date.now() + 5 * day)));
   assert.equal(statusOf(soon)[0], 'warning stream certificate');
   assert.match(soon[0]?.text ?? '', /expires in [45] days/);
-  const info = await nats.api('STREAM.INFO.DOVEGATE_AUDIT');
+  const info = await nats.api('STREAM.INFO.DOVEGATE_AUDIT_gate1');
   assert.equal(Object(info['state']).messages, 0, 'nothing was stored');
 
   // The gate's stream is full: the daemon was refused.
   const { config } = info;
   const small = { ...Object(config), max_bytes: 64 };
-  assert.equal((await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT', small))['error'], undefined);
+  assert.equal((await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT_gate1', small))['error'], undefined);
   const daemon = await startDaemon(t, { config: configurationFor(nats) });
   await daemon.waitForLog(({ event, type }) => event === 'ship-away' && type === 'stream-full', 'it is full');
   let full: readonly Shown[] = [];
@@ -151,5 +151,5 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
     full = await looksOf(daemon.configFile);
     return statusOf(full).includes('bad stream room');
   }, 'doctor says so');
-  assert.match(firstBad(full).text, /DOVEGATE_AUDIT is full; \d+ records wait in the journal of this gate/);
+  assert.match(firstBad(full).text, /DOVEGATE_AUDIT_gate1 is full; \d+ records wait in the journal of this gate/);
 });
