@@ -385,7 +385,7 @@ class Verifier implements Fleet {
       chain.expect(seq, { hash, storedMs }, by);
       return;
     }
-    // Another verifier may be in the hands of somebody: it must not take the room of what was read here.
+    // Another verifier may be compromised: it must not take the room of what was read here.
     const chainsMax = by === undefined ? awaitedChainsMax : bounds.fleetAwaitedForOthers;
     if (this.#awaited.size >= chainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
     awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });

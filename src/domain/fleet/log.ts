@@ -134,7 +134,7 @@ class VerifierLog {
     }
     const end = before?.seq ?? 0;
     if (end >= state.seq) return;
-    const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or somebody else signs with this key`;
+    const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
     this.#report('cut-at-host', text, end + 1);
   }
 
@@ -160,7 +160,7 @@ class VerifierLog {
   whyNotKept({ seq, key }: ReadCheckpoint): string | undefined {
     const [, until] = this.state.past?.find(([one]) => one === key) ?? [];
     if (until === undefined || seq <= until) return undefined;
-    return `line ${seq} is signed by a key that was replaced after line ${until}: somebody has that key`;
+    return `line ${seq} is signed by a key that was replaced after line ${until}: that key was stolen`;
   }
 
   #report(kind: FleetFindingKind, text: string, seq: number | undefined): void {
@@ -183,7 +183,7 @@ class VerifierLog {
       return true;
     }
     const by = this.#isPast(key) || isReplaced ? 'a key that was replaced' : 'a key that no line named';
-    const text = `${by} signed checkpoint ${seq} of ${this.owner}: somebody has that key, and may publish; look who`;
+    const text = `${by} signed checkpoint ${seq} of ${this.owner}: that key was stolen; look who may publish`;
     this.#report('untrusted', text, seq);
     return false;
   }

@@ -307,7 +307,7 @@ void test('a line that was kept elsewhere: under the key of its place, and met a
   for (const line of there.lines) assert.equal(fleet.whyNotKept(read(line)), undefined, line);
   assert.deepEqual(verify(second2, there.lines), []);
   assert.deepEqual(verify(fourth, there.lines), []);
-  // Who has the stolen old key, and the server, writes the chain anew from line 2 on: the kept line is not there.
+  // A thief with the old key, who also has the server, rewrites the chain from line 2 on: the kept line is not there.
   const forged = there.fork(1, first.secretPem).sign(9).replace(forger).sign();
   assert.deepEqual(verify(second2, forged.lines), ['forked there 2', 'key-replaced there 3']);
   // A line by the old key, after the one that replaced it.
