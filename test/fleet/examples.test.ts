@@ -109,7 +109,7 @@ for (const release of natsReleases)
       const answers: readonly string[] = JSON.parse(done.stdout.toString());
       return answers;
     };
-    const stream = 'DOVEGATE_AUDIT';
+    const stream = 'DOVEGATE_AUDIT_mail-gate-2';
     const other = `dovegate.audit.mail-gate-2.${'a'.repeat(32)}`;
     const ofGate = await asks('mail-gate-1', 'gate', '/etc/dovegate/ship', [
       ['publish', stream, other],
