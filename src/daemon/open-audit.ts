@@ -126,7 +126,10 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
   }
   if (appended !== undefined) {
     const where = appended.file === '' ? 'they were cut off' : `they lie in ${appended.file}`;
-    const text = `${appended.bytes} bytes were appended to the journal after the run before had ended; ${where}, and none of it is signed`;
+    const text =
+      appended.bytes === 0
+        ? `something that is no plain file had the name of a file of the journal; it lies in ${appended.file}`
+        : `${appended.bytes} bytes were appended to the journal after the run before had ended; ${where}, and none of it is signed`;
     log.report({ event: 'journal-appended', level: 'error', text });
   }
   if (ring !== undefined) {

@@ -70,7 +70,7 @@ export type Writer = ReturnType<typeof createWriter>;
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
-  const { reserveBytes, memory } = options;
+  const { reserveBytes, memory, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
@@ -252,7 +252,6 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function open(wallMs: number): Report {
-    const segmentMax = options.plainBytesMax ?? bounds.plainSegmentBytes;
     const aside = [findUnreported(directory, 'appended'), putForeignAside(directory, segmentMax)];
     shareFiles(directory, groupId);
     const policies = join(directory, policiesName);
@@ -264,7 +263,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     const end = readRunEnd(directory, stateDirectory, ledger.signer?.key);
     const { known } = end;
-    const followed = followRunEnd(directory, end, options.plainBytesMax);
+    const followed = followRunEnd(directory, end, segmentMax);
     const { oldestSeq: leftSeq, stopLine, isLost } = followed;
     const appended = joinAside([followed.appended, ...aside]);
     let tail = findTail(directory, known);
@@ -523,6 +522,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     const target = order.mark;
     // Before anything is cut off: a start after a crash goes on from here.
     if (ring !== undefined) ring.tail = target.position;
+    // The next start reports it.
+    putForeignAside(directory, segmentMax);
     cutAfterMark(directory, target);
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.

@@ -4,7 +4,7 @@
 
 import { join } from 'node:path';
 import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
-import { readNamed } from '../../adapters/host/regular-file.js';
+import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
@@ -82,10 +82,10 @@ export function trailAt(path: string, state?: string): Trail {
 /** Longer than any key file, or any part of a log with a checkpoint. */
 const textBytesMax = 1 << 20;
 
-/** A small file, whole. Throws a CommandFault. */
-export function readSmallFile(path: string): string {
+/** A small file, whole; `isNamed`: by a person, so it may be a pipe, too. Throws a CommandFault. */
+export function readSmallFile(path: string, isNamed = false): string {
   try {
-    return readNamed(path, textBytesMax).toString('utf8');
+    return (isNamed ? readNamed : readLinked)(path, textBytesMax).toString('utf8');
   } catch (error) {
     const isLong = error instanceof Error && 'code' in error && error.code === 'EFBIG';
     const text = isLong ? `${path} is longer than ${textBytesMax} bytes` : `${path} cannot be read`;

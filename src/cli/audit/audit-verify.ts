@@ -247,7 +247,7 @@ function isReadable(path: string): boolean {
 }
 
 function readKey(path: string): string {
-  return keyIn(path, readSmallFile(path));
+  return keyIn(path, readSmallFile(path, true));
 }
 
 /** Of `key.pub`, which somebody may have replaced; undefined: there is none. */
@@ -265,7 +265,7 @@ function keyIn(path: string, content: string): string {
 
 /** The last checkpoint in a file: a line of the journal, or a line of the log that quotes one. */
 function readCheckpoint(path: string): KeptCheckpoint {
-  for (const line of readSmallFile(path).trimEnd().split('\n').toReversed()) {
+  for (const line of readSmallFile(path, true).trimEnd().split('\n').toReversed()) {
     const parsed = parseLine(line);
     for (const text of [line, parsed?.['text']]) {
       if (typeof text === 'string' && parseLine(text)?.['event'] === 'checkpoint')

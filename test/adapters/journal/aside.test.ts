@@ -25,7 +25,7 @@ import { openSegmentReader, readIn } from '../../../src/adapters/journal/segment
 import { findTrail, firstSeqOf, readPieces, readPolicyText } from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { append, faultsOf, kill, type Place, placeFor, startRun, stop, write } from './forged-run.js';
-import { admission, completion } from './opening.js';
+import { admission, completion, openFor } from './opening.js';
 import { readWhole, temporaryDirectory } from './reading.js';
 
 const first = '00000001.jsonl';
@@ -89,6 +89,24 @@ for (const [kind, make] of kinds) {
     assert.deepEqual(await faultsOf(place), ['journal-appended']);
   });
 }
+
+void test('what has the name of the next segment is put aside when the journal heals, and the next start reports it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const more = { segmentBytes: 8192 };
+  const { journal, seen } = await openFor(t, directory, more);
+  fifo(directory, second);
+  const isThere = () => existsSync(join(directory, `${second}.appended.new`));
+  for (let count = 0; !isThere(); count += 1) {
+    await journal.appendDurable(admission(`E${count}`), false).catch(() => undefined);
+    await journal.appendDurable(completion(`E${count}`), false).catch(() => undefined);
+  }
+  await seen('writable');
+  await journal.appendDurable(admission('Z'), false);
+  await journal.close();
+  const again = await openFor(t, directory, more);
+  assert.deepEqual(again.journal.found.appended?.file, `${second}.appended`);
+  await again.journal.close();
+});
 
 void test('a number with too many zeros is no segment', async (t) => {
   const place = stopped(placeFor(t));
