@@ -391,6 +391,15 @@ export const ofPrincipals = {
     at: 'concurrency/limits',
     test: 'scenario/command-input',
   },
+  bufferedPercent: {
+    value: 50,
+    thing: 'percent of `limits.buffered` that it holds, alone; else no more than is left free',
+    holds: 'memory',
+    scope: 'one principal',
+    at: 'concurrency/limits',
+    test: 'concurrency/limits.byte-budget',
+    isBuiltIn: true,
+  },
   readDeadlineMs: {
     value: '10m',
     thing: 'time to the first byte of the reply to a read',

@@ -38,38 +38,48 @@ function waitIn<T>(
 }
 
 /**
- * How many bytes of all clients are held. While it is full nothing new is begun, and what was begun goes on, because only that gives
- * anything back.
+ * How many bytes of all clients are held. For a holder it is full when as much as it holds, or less, is left: alone it has half, and however many
+ * fill it, something is left for those that hold nothing. While it is full nothing new is begun, and what was begun goes on, because
+ * only that gives anything back.
  */
 export class ByteBudget {
   bytes = 0;
   readonly #bytesMax: number;
+  /** By holder; none is 0. */
+  readonly #held = new Map<string, number>();
   readonly #waiters: Waiters = new Map();
 
-  /** Full is `bytesMax` and above. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
+  /** Also for those that hold nothing. */
   get isFull(): boolean {
     return this.bytes >= this.#bytesMax;
   }
 
-  /** Adds to what is held. Never refuses: ask `isFull` before more is read. */
-  take(bytes: number): void {
+  isFullFor(holder: string): boolean {
+    return (this.#held.get(holder) ?? 0) >= this.#bytesMax - this.bytes;
+  }
+
+  /** Adds to what is held. Never refuses: ask `isFullFor` before more is read. */
+  take(bytes: number, holder: string): void {
     this.bytes += bytes;
+    const held = (this.#held.get(holder) ?? 0) + bytes;
+    if (held === 0) this.#held.delete(holder);
+    else this.#held.set(holder, held);
   }
 
-  give(bytes: number): void {
-    this.bytes -= bytes;
+  give(bytes: number, holder: string): void {
+    this.take(-bytes, holder);
     // All of them: each holds next to nothing when it goes on, and asks again before it reads more.
-    if (!this.isFull) for (const go of this.#waiters.keys()) go();
+    for (const [go, waiting] of this.#waiters) if (!this.isFullFor(waiting)) go();
   }
 
-  /** Resolves when it is not full; rejects with the signal's reason. */
-  room(signal: AbortSignal): Promise<void> {
-    if (!this.isFull && !signal.aborted) return Promise.resolve();
-    return waitIn(this.#waiters, '', signal, () => undefined);
+  /** Resolves when it is not full for that holder; rejects with the signal's reason. */
+  room(signal: AbortSignal, holder: string): Promise<void> {
+    if (!this.isFullFor(holder) && !signal.aborted) return Promise.resolve();
+    return waitIn(this.#waiters, holder, signal, () => undefined);
   }
 }
 

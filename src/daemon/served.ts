@@ -100,7 +100,9 @@ export class Switch {
     policy: (peer, login) => this.#now.policyOf(peer, login),
     limits: () => this.#now.sessionLimits,
     readHttp: createReadHttp(),
-    holdBody: createBodyStore(() => bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFull)),
+    holdBody: createBodyStore((principal) =>
+      bodyLimitsOf(this.#now.settings, this.#now.exchanges.buffered.isFullFor(principal)),
+    ),
   };
 
   constructor(first: Served) {

@@ -27,8 +27,8 @@ export interface BodyLimits {
   readonly isMemoryFull: boolean;
 }
 
-/** For all bodies of the process. `limits` is asked each time. */
-export function createBodyStore(limits: () => BodyLimits): (principal: string) => HeldBytes {
+/** For all bodies of the process. `limits` of a principal is asked each time. */
+export function createBodyStore(limits: (principal: string) => BodyLimits): (principal: string) => HeldBytes {
   const stored = new Map<string, number>();
   let all = 0;
   /** Those of them that are not written yet: the file system counts them as free. */
@@ -43,7 +43,7 @@ export function createBodyStore(limits: () => BodyLimits): (principal: string) =
 
   /** Rejects with a RoomFault where so many bytes more would be too many. */
   async function look(principal: string, bytes: number): Promise<void> {
-    const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits();
+    const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits(principal);
     const own = stored.get(principal) ?? 0;
     if (own + bytes > storedBytesPerPrincipalMax)
       throw new RoomFault(
@@ -78,7 +78,7 @@ export function createBodyStore(limits: () => BodyLimits): (principal: string) =
     /** Writes at the end of the file, which is made for the first bytes. */
     async function store(parts: readonly Buffer[], at: number): Promise<void> {
       const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-      const { folder } = limits();
+      const { folder } = limits(principal);
       if (file === undefined) makeFolder(folder);
       await look(principal, bytes);
       counted += bytes;
@@ -116,7 +116,7 @@ export function createBodyStore(limits: () => BodyLimits): (principal: string) =
         return memory.length;
       },
       async expect(bytes) {
-        const { folder, isMemoryFull } = limits();
+        const { folder, isMemoryFull } = limits(principal);
         if (bytes <= memoryMax && !isMemoryFull) return;
         makeFolder(folder);
         await look(principal, bytes);
@@ -125,7 +125,7 @@ export function createBodyStore(limits: () => BodyLimits): (principal: string) =
       },
       async append(chunk) {
         if (file !== undefined) await store([chunk], length);
-        else if (inMemory + chunk.length <= memoryMax && !limits().isMemoryFull) keep(chunk);
+        else if (inMemory + chunk.length <= memoryMax && !limits(principal).isMemoryFull) keep(chunk);
         else {
           const before = memory.subarray(0, inMemory);
           memory = Buffer.alloc(0);

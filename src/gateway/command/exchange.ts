@@ -172,7 +172,7 @@ export class Exchange {
     const input =
       (judgement.input === 'none' && !isDuplex) || this.#isDryRun
         ? undefined
-        : new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
+        : new CommandInput(context, subject.principal, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
       const refusal = obstacle ?? refuseByLimits(allowed, session, context);

@@ -31,12 +31,21 @@ export class CommandInput {
   /** Of a command that streams both ways. */
   #upBytes: number | undefined;
   readonly #parts: InputParts;
+  readonly #principal: string;
   readonly #following: FollowingInput;
   readonly #open: () => ClientInput;
   #client: ClientInput | undefined;
 
-  constructor(parts: InputParts, following: FollowingInput, isDuplex: boolean, open: () => ClientInput) {
+  /** `principal`: whose command it is. */
+  constructor(
+    parts: InputParts,
+    principal: string,
+    following: FollowingInput,
+    isDuplex: boolean,
+    open: () => ClientInput,
+  ) {
     this.#parts = parts;
+    this.#principal = principal;
     this.#following = following;
     this.isDuplex = isDuplex;
     this.#open = open;
@@ -51,7 +60,7 @@ export class CommandInput {
   /** Before a lease: undefined when it may be asked for, else how the exchange ends. Rejects with the signal's reason. */
   async gather(signal: AbortSignal): Promise<Ending | undefined> {
     const { clock, buffered, meterInput } = this.#parts;
-    const text = new UploadBuffer(this.#opened(), meterInput(), buffered, clock);
+    const text = new UploadBuffer(this.#opened(), meterInput(), buffered, this.#principal, clock);
     this.#text = text;
     try {
       const end = await text.gather(signal);

@@ -44,6 +44,7 @@ export class UploadBuffer {
   readonly #client: ClientInput;
   readonly #meter: InputMeter;
   readonly #buffered: ByteBudget;
+  readonly #holder: string;
   readonly #clock: Clock;
   readonly #held = new Gather(heldBytesMax);
   #isWhole = false;
@@ -57,10 +58,12 @@ export class UploadBuffer {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, clock: Clock) {
+  /** `holder`: whose bytes they are. */
+  constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, holder: string, clock: Clock) {
     this.#client = client;
     this.#meter = meter;
     this.#buffered = buffered;
+    this.#holder = holder;
     this.#clock = clock;
     this.#leftMs = client.timeMs;
   }
@@ -72,13 +75,13 @@ export class UploadBuffer {
   async gather(signal: AbortSignal): Promise<TextEnd | undefined> {
     const { isHere } = this.#client;
     // What is here is in that buffer itself, and would wait for its own end.
-    if (!isHere) await this.#buffered.room(signal);
+    if (!isHere) await this.#buffered.room(signal, this.#holder);
     this.start(() => undefined);
     const onAbort = (): void => this.#wakeUp();
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       while (!this.#isWhole && this.end === undefined && this.#held.length < heldBytesMax) {
-        if ((isHere || this.#buffered.isFull) && this.#held.length > 0) break;
+        if ((isHere || this.#buffered.isFullFor(this.#holder)) && this.#held.length > 0) break;
         if (signal.aborted) throw signal.reason;
         await this.#turn();
       }
@@ -112,7 +115,7 @@ export class UploadBuffer {
       if (this.#isStopped) return 'stopped';
       if (this.#held.length > 0 || (this.#isWhole && !this.#isTaken)) {
         const bytes = this.#held.take();
-        this.#buffered.give(bytes.length);
+        this.#buffered.give(bytes.length, this.#holder);
         this.#isTaken = this.#isWhole;
         return { parts: [bytes], isLast: this.#isWhole };
       }
@@ -135,7 +138,7 @@ export class UploadBuffer {
   /** Releases its bytes and its timer. Idempotent. */
   close(): void {
     this.#pause();
-    this.#buffered.give(this.#held.take().length);
+    this.#buffered.give(this.#held.take().length, this.#holder);
     this.#isStopped = true;
   }
 
@@ -183,7 +186,7 @@ export class UploadBuffer {
       this.#meter.take(part);
       if (this.#isStopped) continue;
       this.#held.append(part);
-      this.#buffered.take(part.length);
+      this.#buffered.take(part.length, this.#holder);
     }
     this.#isWhole = isLast;
   }

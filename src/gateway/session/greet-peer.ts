@@ -123,7 +123,7 @@ export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
   });
   try {
     // While the input buffer is full, new peers are not read.
-    if (buffered.isFull) await buffered.room(waiting.signal);
+    if (buffered.isFull) await buffered.room(waiting.signal, '');
     return await shakeHands(greeting);
   } finally {
     timer?.cancel();

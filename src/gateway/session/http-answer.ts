@@ -61,6 +61,7 @@ export class HttpAnswer implements ReplyTarget {
   readonly #transport: Transport;
   readonly #head: HttpHead;
   readonly #buffered: ByteBudget;
+  readonly #principal: string;
   /** So many bytes of what is held are counted there. */
   #counted = 0;
   readonly #isBare: boolean;
@@ -85,9 +86,11 @@ export class HttpAnswer implements ReplyTarget {
     transport: Transport,
     head: HttpHead,
     buffered: ByteBudget,
+    principal: string,
     isBare = false,
   ) {
     this.#buffered = buffered;
+    this.#principal = principal;
     this.#isBare = isBare;
     this.#request = request;
     this.#transport = transport;
@@ -175,7 +178,7 @@ export class HttpAnswer implements ReplyTarget {
     // Its status is known at its end.
     if (this.#isBare) return undefined;
     if (!this.#isStreaming) {
-      const most = this.#buffered.isFull ? crowdedBytesMax : heldBytesMax;
+      const most = this.#buffered.isFullFor(this.#principal) ? crowdedBytesMax : heldBytesMax;
       if (this.#heldBytes + this.#rowsBytes <= most) return undefined;
       this.#isStreaming = true;
       this.#request.begin(this.#head);
@@ -260,8 +263,8 @@ export class HttpAnswer implements ReplyTarget {
 
   #count(): void {
     const held = this.#heldBytes + this.#rowsBytes;
-    if (held > this.#counted) this.#buffered.take(held - this.#counted);
-    else if (held < this.#counted) this.#buffered.give(this.#counted - held);
+    if (held > this.#counted) this.#buffered.take(held - this.#counted, this.#principal);
+    else if (held < this.#counted) this.#buffered.give(this.#counted - held, this.#principal);
     this.#counted = held;
   }
 

@@ -288,13 +288,14 @@ class HttpClient {
 
   /** POST: reads, checks, runs, answers. */
   async #run(request: HttpRequest, route: 'run' | 'dry-run'): Promise<CloseReason | undefined> {
-    const body = this.#host.context.holdBody(this.#host.principal);
+    const { principal } = this.#host;
+    const body = this.#host.context.holdBody(principal);
     try {
       const read = await this.#read(request, body);
       if ('status' in read) return await this.#end(request, read.status, read.text);
       return await this.#answer(request, read.commands, route, body);
     } finally {
-      this.#greeting.context.buffered.give(body.memoryBytes);
+      this.#greeting.context.buffered.give(body.memoryBytes, principal);
       body.close();
     }
   }
@@ -330,7 +331,7 @@ class HttpClient {
           await body.append(chunk);
         } finally {
           // Also where it went to a file, which then could not be written; and whoever waits for room hears of that.
-          buffered.give(before - body.memoryBytes);
+          buffered.give(before - body.memoryBytes, host.principal);
         }
       }
     } catch (fault) {
@@ -383,7 +384,7 @@ class HttpClient {
     const isLast = host.endsFor !== undefined;
     const head = headOf(200, [['Content-Type', json]], isLast);
     const { buffered } = this.#greeting.context;
-    const answer = new HttpAnswer(request, transport, head, buffered, route === 'can');
+    const answer = new HttpAnswer(request, transport, head, buffered, this.#host.principal, route === 'can');
     try {
       return await this.#runAll(request, commands, route, answer, body);
     } finally {

@@ -15,7 +15,11 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 const key = 'a key for tests only';
 const never = new AbortController().signal;
 
-function open({ buffered = new ByteBudget(10_000_000), inputBytesMax = 10_000_000 } = {}) {
+function open({
+  buffered = new ByteBudget(10_000_000),
+  inputBytesMax = 10_000_000,
+  holder = 'desk@support',
+} = {}) {
   const { transport, peer } = createMemoryTransport();
   const clock = createFakeClock();
   const client = new PeerInput(new SessionInput(transport, Buffer.alloc(0), 100), {
@@ -24,7 +28,7 @@ function open({ buffered = new ByteBudget(10_000_000), inputBytesMax = 10_000_00
     clock,
     close: (reason) => transport.close(reason),
   });
-  const text = new UploadBuffer(client, createRedactor(key).meterInput(), buffered, clock);
+  const text = new UploadBuffer(client, createRedactor(key).meterInput(), buffered, holder, clock);
   return { peer, clock, text, buffered };
 }
 
@@ -177,6 +181,30 @@ void test('given up while it is gathered, and stopped while it is sent', async (
   sent.text.stop();
   assert.equal(await next, 'stopped');
   sent.text.close();
+});
+
+void test('texts of one principal leave room for another one', async () => {
+  const buffered = new ByteBudget(1_000);
+  const hogs = [1, 2].map(() => open({ buffered, holder: 'hog@jobs' }));
+  const [first, second] = hogs;
+  assert.ok(first && second);
+  const gathering = first.text.gather(never);
+  first.peer.send('x'.repeat(600));
+  assert.equal(await gathering, undefined, 'no more of it is read');
+  second.peer.send('text\n.\n');
+  let isGathered = false;
+  const waiting = second.text.gather(never).then(() => {
+    isGathered = true;
+  });
+  const victim = open({ buffered, holder: 'victim@support' });
+  victim.peer.send('text\n.\n');
+  assert.equal(await victim.text.gather(never), undefined);
+  await settle();
+  assert.equal(isGathered, false);
+  first.text.close();
+  await waiting;
+  for (const { text } of [second, victim]) text.close();
+  assert.equal(buffered.bytes, 0);
 });
 
 void test('no more than the count of all sessions allows: who has not begun waits, who has goes on', async () => {

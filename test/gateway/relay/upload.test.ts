@@ -59,7 +59,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     close: (reason) => client.transport.close(reason),
   });
   const meter = createRedactor('a key for tests only').meterInput();
-  const text = new UploadBuffer(input, meter, buffered, clock);
+  const text = new UploadBuffer(input, meter, buffered, 'desk@support', clock);
   const writer = new ReplyWriter(client.transport, 2);
   const count = new RelayCount();
   const heard: string[] = [];

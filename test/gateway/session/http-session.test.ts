@@ -115,7 +115,7 @@ void test('while the memory of all sessions is used up, an answer goes out as it
   engine.setAnswer(() => replyPacket(`${row.repeat(2_000)}\n+\n`));
   const { buffered } = engine.context.exchanges();
   for (const isFull of [false, true]) {
-    if (isFull) buffered.take(1024 ** 4);
+    if (isFull) buffered.take(1024 ** 4, 'others');
     const before = buffered.bytes;
     const { head } = await ask(engine, post([list]));
     assert.equal(/transfer-encoding: chunked/i.test(head), isFull, head);

@@ -99,15 +99,15 @@ void test('no handshake: each ends without a byte, and leaves no record of a ses
 void test('while too much input is held, nobody new is read, within the time of a handshake', async () => {
   const engine = openMemoryEngine();
   const { buffered } = engine.context.exchanges();
-  buffered.take(engine.settings.limits.bufferedBytesMax);
+  buffered.take(engine.settings.limits.bufferedBytesMax, 'others');
   const patient = await engine.client(2);
   const { peer } = patient;
   assert.equal(peer.received().length, 0);
-  buffered.give(1);
+  buffered.give(1, 'others');
   await settle();
   assert.ok(peer.received().length > 0);
   peer.end();
-  buffered.take(1);
+  buffered.take(1, 'others');
   const late = await engine.client(2);
   await engine.clock.advance(engine.settings.limits.handshakeMs);
   assert.equal(late.transport.closedFor, 'handshake-timeout');
