@@ -80,7 +80,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/fleet': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail'], {
-    public: ['block', 'fleet', 'shapes'],
+    public: ['block', 'fleet', 'shapes', 'strength'],
     builtins: ['crypto'],
   }),
   'domain/report': rule(

@@ -46,8 +46,8 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     for (const command of ['init', 'verify']) {
       const said = await desk.run(command);
       assert.equal(said.exit, 1, said.text);
-      assert.match(said.text, /it removes messages after 1h \(max_age\), and "keep" is 400d/);
-      assert.match(said.text, /it discards the oldest messages/);
+      assert.match(said.text, /max_age is 1h, must be 400d \(keep\)/);
+      assert.match(said.text, /discard is "old" \(a full stream removes the oldest records\), must be "new"/);
     }
     await nats.api('STREAM.UPDATE.DOVEGATE_AUDIT', Object(config));
     assert.doesNotMatch((await desk.run('verify')).text, /max_age/);

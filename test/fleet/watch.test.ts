@@ -1,7 +1,6 @@
 // Goal: the service on a real server: a finding is told once when it begins and once when it ends; a silent host in time; the absence of
 // the server, and what it hides; metrics, status, reload, and an end within seconds.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,56 +8,13 @@ import { openNats } from '../../src/adapters/nats/link.js';
 import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/fleet.js';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
-import { builtProgram } from '../kit/daemon.js';
-import { endBefore } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { type Nats, openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
 import { type Desk, fill, type Lines, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
+import { startWatch } from './watching.js';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-type Event = Readonly<Record<string, unknown>>;
-
-interface Watching {
-  readonly events: Event[];
-  readonly child: ChildProcess;
-  /** Events so far of this name and kind. */
-  of(event: string, kind?: string): Event[];
-  /** How long it took to end. */
-  stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
-}
-
-function startWatch(nats: Nats, desk: Desk): Watching {
-  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', desk.config], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const events: Event[] = [];
-  let rest = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    const lines = (rest + chunk.toString()).split('\n');
-    rest = lines.pop() ?? '';
-    events.push(...lines.map((line): Event => JSON.parse(line)));
-  });
-  const ended = new Promise<number | null>((resolve) => {
-    child.once('close', resolve);
-  });
-  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
-    child.kill(signal);
-    return ended;
-  };
-  endBefore(nats.folder, () => end('SIGKILL'));
-  return {
-    events,
-    child,
-    of: (event, kind) =>
-      events.filter((one) => one['event'] === event && (kind === undefined || one['kind'] === kind)),
-    async stop() {
-      const startMs = performance.now();
-      return { code: await end('SIGTERM'), ms: performance.now() - startMs };
-    },
-  };
-}
 
 async function sendMore(nats: Nats, host: string, lines: Lines): Promise<void> {
   const link = await openNats(nats.settingsOf(host));

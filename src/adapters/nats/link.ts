@@ -6,15 +6,17 @@ import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { StreamConfig } from '../../domain/fleet/strength.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, readStream } from './read.js';
+import { findRights, type StreamRight } from './rights.js';
 import { type NatsServer, placeOf } from './servers.js';
-import { configOf, type StreamWish, subjectsIn, warningsOf } from './stream.js';
+import { configOf, type StreamWish, subjectsIn } from './stream.js';
 
-export { NatsFault, type NatsFaultCode, type NatsSettings };
+export { NatsFault, type NatsFaultCode, type NatsSettings, type StreamRight };
 
 /** What is known of a stream. */
 export interface StreamInfo {
@@ -27,10 +29,7 @@ export interface StreamInfo {
   readonly subjects: readonly string[];
   /** What it takes at most; undefined: as much as the server has. */
   readonly maxBytes: number | undefined;
-  /** When it removes what it has; 0: never. */
-  readonly maxAgeMs: number;
-  /** What of its settings is not as `fleet init` makes it; sentences. */
-  readonly warnings: readonly string[];
+  readonly config: StreamConfig;
 }
 
 /** Every promise rejects with a NatsFault, within a time limit. */
@@ -79,6 +78,13 @@ export interface NatsLink {
   createStream(stream: string, wish: StreamWish): Promise<void>;
   /** From now on it takes these subjects only, and at most so much more than it holds; its messages and other settings stay. */
   narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
+  /** What this user may do that would weaken the stream. Nothing is carried out. A server logs each of these that it refuses. */
+  rights(
+    stream: string,
+    options: { readonly host: string; readonly isPurgeDenied: boolean },
+  ): Promise<readonly StreamRight[]>;
+  /** Changes a stream that is there. */
+  updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -320,7 +326,7 @@ function linkOf(
       }
       return { streamSeq, isDuplicate: answer['duplicate'] === true };
     },
-    async info(stream, subjects) {
+    async info(stream) {
       const { created, state, config } = await look(stream);
       return {
         created: String(created),
@@ -330,8 +336,7 @@ function linkOf(
         bytes: Number(state['bytes']),
         subjects: subjectsIn(config),
         maxBytes: Number(config['max_bytes'] ?? -1) > 0 ? Number(config['max_bytes']) : undefined,
-        maxAgeMs: Number(config['max_age'] ?? 0) / 1e6,
-        warnings: warningsOf(stream, config, subjects),
+        config,
       };
     },
     async streamNames() {
@@ -362,6 +367,20 @@ function linkOf(
       const { state, config } = await look(stream);
       const body = { ...config, subjects, max_bytes: Number(state['bytes']) + moreBytes };
       await ask(`STREAM.UPDATE.${stream}`, body, `change stream ${stream} at ${place}`);
+    },
+    rights: (stream, options) =>
+      findRights(
+        (subject, payload, headers) => request(subject, `try ${subject} at ${place}`, payload, headers),
+        (name, value) => {
+          const headers = library.headers();
+          headers.set(name, value);
+          return headers;
+        },
+        stream,
+        options,
+      ),
+    async updateStream(stream, config) {
+      await ask(`STREAM.UPDATE.${stream}`, config, `change stream ${stream} at ${place}`);
     },
     async close() {
       isClosing = true;

@@ -30,7 +30,7 @@ export async function sealCheckpoint(
   warn: (text: string) => void,
 ): Promise<void> {
   const secretPem = folder.signKey();
-  const seen = { heads: fleet.heads(), findings: findings.length };
+  const seen = { heads: fleet.heads(), findings: findings.length, streams: fleet.strengths() };
   const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
   folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
   try {

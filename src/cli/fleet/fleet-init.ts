@@ -15,6 +15,7 @@ import {
   sharedStreamOf,
   verifierName,
 } from '../../domain/fleet/block.js';
+import { judgeStrength, type StreamConfig } from '../../domain/fleet/strength.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
@@ -26,6 +27,7 @@ import {
   placesOf,
   readFleetSettings,
   verifierInbox,
+  wantedOf,
   whatDiffers,
 } from './open-settings.js';
 import { formatServerConfiguration } from './server-configuration.js';
@@ -35,13 +37,15 @@ export interface InitFlags {
   readonly print: boolean;
   /** Gives each host a stream of its own where one stream takes the records of all. */
   readonly migrate: boolean;
+  /** Changes streams that are there where they are weaker than they must be, or take another share. */
+  readonly repair: boolean;
 }
 
 /** Exit code 0; 1: a stream is there and differs. Throws a CommandFault or a NatsFault. */
 export async function fleetInit(
   screen: Screen,
   config: string,
-  { print, migrate }: InitFlags,
+  { print, migrate, repair }: InitFlags,
 ): Promise<number> {
   const files = readFleetSettings(config, screen, true);
   const wishes = wishesOf(files);
@@ -54,8 +58,13 @@ export async function fleetInit(
     return exitCodes.ok;
   }
   const settings = asAdministrator(files, config);
-  const made = await useNats(natsOf(settings, 'init'), new AbortController().signal, (link) =>
-    makeStreams(link, settings, wishes, migrate),
+  const { made, repairs } = await useNats(
+    natsOf(settings, 'init'),
+    new AbortController().signal,
+    async (link) => {
+      const found = await makeStreams(link, settings, wishes, migrate);
+      return repair ? repairStreams(link, settings, wishes, found) : { made: found, repairs: [] };
+    },
   );
   for (const { stream, info, state } of made)
     await screen.print(
@@ -64,8 +73,17 @@ export async function fleetInit(
   await screen.print(
     `the streams of ${plural(settings.hosts.size, 'host')} take up to ${formatSize(streamBytesOf(settings))} together; max_file of each server, and its disk, must be larger`,
   );
-  const warnings = whatDiffers(made, settings);
+  for (const line of repairs) await screen.print(printable(line));
+  const warnings = [
+    ...made.flatMap(({ stream, info }) =>
+      judgeStrength(info.config, wantedOf(stream, settings)).map(
+        ({ text }) => `stream ${stream.name}: ${text}`,
+      ),
+    ),
+    ...whatDiffers(made, settings),
+  ];
   for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
+  if (warnings.length > 0 && !repair) await screen.print('next: dovegate audit fleet init --repair');
   const isShared = made.some(({ info }) => isSharedByHosts(info.subjects) && made.length === 1);
   await screen.print(`\n${formatRights(settings, migrate || isShared)}`);
   await screen.flush();
@@ -107,6 +125,7 @@ function wishesOf({ stream, shares }: FleetSettings): readonly [Wish, ...Wish[]]
 const states = {
   made: 'is there: made',
   there: 'is there already and was not changed: made',
+  repaired: 'is there already and was changed: made',
   narrowed: 'takes checkpoints only from now on, and keeps what it holds: made',
 } as const;
 
@@ -149,7 +168,7 @@ async function makeStreams(
           maxMessages: Math.ceil(maxBytes / messageBytesMin),
           maxMessageBytes: bounds.fleetBlockBytes,
         });
-      const info = there ?? (await link.info(name, subjects));
+      const info = there ?? (await link.info(name));
       const state = there === undefined ? 'made' : isNarrowed && stream === log ? 'narrowed' : 'there';
       made.push({ stream, info, state });
     }
@@ -164,6 +183,47 @@ async function makeStreams(
           : '';
     throw new NatsFault(fault.code, `${fault.message}${advice}`, fault);
   }
+}
+
+/**
+ * Changes one property after the other: a server that refuses one takes the others. A property that a server refuses stays weak. Rejects with
+ * a NatsFault where this user may not change a stream.
+ */
+async function repairStreams(
+  link: NatsLink,
+  settings: FleetSettings,
+  wishes: readonly Wish[],
+  found: readonly MadeStream[],
+): Promise<{ readonly made: readonly MadeStream[]; readonly repairs: readonly string[] }> {
+  const repairs: string[] = [];
+  const made: MadeStream[] = [];
+  for (const one of found) {
+    const { stream, info } = one;
+    const wish = wishes.find(({ stream: { name, host } }) => host !== undefined && name === stream.name);
+    const changes: (readonly [string, StreamConfig])[] = judgeStrength(
+      info.config,
+      wantedOf(stream, settings),
+    ).flatMap(({ property, text, repair }) => (repair === undefined ? [] : [[text, { [property]: repair }]]));
+    if (wish !== undefined && info.maxBytes !== wish.maxBytes) {
+      const { maxBytes } = wish;
+      const text = `max_bytes is ${info.maxBytes === undefined ? 'without limit' : formatSize(info.maxBytes)}, the share is ${formatSize(maxBytes)}`;
+      changes.push([text, { max_bytes: maxBytes, max_msgs: Math.ceil(maxBytes / messageBytesMin) }]);
+    }
+    let { config } = info;
+    for (const [text, change] of changes) {
+      try {
+        await link.updateStream(stream.name, { ...config, ...change });
+        config = { ...config, ...change };
+        repairs.push(`repaired: stream ${stream.name}: ${text}`);
+      } catch (fault) {
+        if (!(fault instanceof NatsFault) || fault.code !== 'refused') throw fault;
+        repairs.push(`not repaired: stream ${stream.name}: ${text}: ${fault.message}`);
+      }
+    }
+    if (config === info.config) made.push(one);
+    else made.push({ ...one, info: await link.info(stream.name), state: 'repaired' });
+  }
+  return { made, repairs };
 }
 
 /** For people who have the tool `nats`, and rights that we have not. */

@@ -38,7 +38,8 @@ export async function fleetRotateKey(
       throw new CommandFault(exitCodes.failed, `the key in ${newFile} has signed here already; make another`);
     const fleet = openFleet(settings, keys, folder.load()?.fleet);
     const nowMs = systemClock.wallMs();
-    const seen = { heads: fleet.heads(), findings: fleet.status(nowMs).findings.length, nextKey };
+    const findings = fleet.status(nowMs).findings.length;
+    const seen = { heads: fleet.heads(), findings, streams: fleet.strengths(), nextKey };
     const before = newestLine(fleet, parseSignKey(oldPem).key, folder);
     const { line, seq } = signCheckpoint(seen, before, oldPem, nowMs);
     folder.replaceKey(line, nextKey, newFile === undefined ? newPem : undefined);

@@ -52,6 +52,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       const { streams } = await reader.inspect(link, systemClock.wallMs());
       for (const warning of whatDiffers(streams, settings))
         screen.complain(`dovegate: ${printable(warning)}`);
+      await reader.lookAtRights(link);
       // Not again at the next server, which goes on where this one ended.
       if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
       isRewound = true;

@@ -22,7 +22,7 @@ import { natsOf, openFleet, readFleetSettings, whyUnlisted } from './open-settin
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
 import { createStreamReader, type StreamReader } from './stream-reader.js';
-import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
+import { createFillBook, createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
 import { serveWatchMetrics } from './watch-metrics.js';
 
 const tickMs = 1_000;
@@ -33,6 +33,8 @@ const compareMs = 60_000;
 const statusMinMs = 2_000;
 const statusMaxMs = 30_000;
 const checkpointMs = 3_600_000;
+/** Between two looks at rights: a server logs each one that it refuses. */
+const rightsMs = 86_400_000;
 const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
 /** For the end of a connection, when we are told to stop. */
 const closeMs = 1_000;
@@ -74,6 +76,7 @@ class Watch {
   readonly #folder: StateFolder;
   readonly #stop = new AbortController();
   readonly #knowledge = createKnowledge();
+  readonly #fills = createFillBook();
   readonly #book: ReturnType<typeof createFindingBook>;
   #settings: FleetSettings;
   #reader: StreamReader;
@@ -90,6 +93,7 @@ class Watch {
   #isWhole = false;
   #findings: readonly FleetFinding[] = [];
   #status: FleetStatus;
+  #rightsMs = -Infinity;
   #writtenMs = -Infinity;
   #writtenText = '';
   #sealedMs: number;
@@ -197,6 +201,7 @@ class Watch {
     this.#settings = next;
     this.#certificates.adopt(next);
     this.#reader = this.#open(next, this.#folder.load());
+    this.#rightsMs = -Infinity;
     this.#tell('reloaded', { hosts: next.hosts.size });
   }
 
@@ -213,6 +218,10 @@ class Watch {
     let timer: Timer | undefined;
     try {
       await reader.inspect(link, systemClock.wallMs());
+      if (systemClock.now() - this.#rightsMs >= rightsMs) {
+        await reader.lookAtRights(link);
+        this.#rightsMs = systemClock.now();
+      }
       onInspected();
       if (this.#away !== undefined) this.#tell('stream-back', {});
       this.#away = undefined;
@@ -332,6 +341,8 @@ class Watch {
       checkpoint: this.#status.checkpoint,
       away: this.#away,
     };
+    for (const line of this.#fills.update(this.#status.streams ?? [], systemClock.wallMs()))
+      this.#print(line);
   }
 
   /** Told at once, while much is still to be read. */

@@ -103,6 +103,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       'give each host a stream of its own where all share one, as in releases before',
       false,
     )
+    .option('--repair', 'change a stream that is weaker than it must be', false)
     .action((flags: Flags & InitFlags) =>
       run(async (screen) => (await import('./fleet-init.js')).fleetInit(screen, flags.config, flags)),
     );

@@ -3,6 +3,7 @@
 import { printable } from '../../domain/audit/encode.js';
 import { noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
+import { describeFill } from '../../domain/fleet/strength.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import { plural } from '../output/output.js';
@@ -33,12 +34,17 @@ function formatDrift(driftMs: number | undefined): string {
   return driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`;
 }
 
-/** A row for each gate, then all findings that are kept. */
-export async function printGates(screen: Screen, { gates, findings }: FleetStatus): Promise<void> {
+/** A row for each gate, then streams that fill, then all findings that are kept. */
+export async function printGates(
+  screen: Screen,
+  { gates, findings, streams = [] }: FleetStatus,
+): Promise<void> {
   const table = createTable(columns, screen);
   for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
   for (const line of table.finish()) await screen.print(line);
-  if (findings.length > 0) await screen.print('');
+  const full = streams.map((row) => describeFill(row)).filter((text) => text !== undefined);
+  if (full.length + findings.length > 0) await screen.print('');
+  for (const text of full) await screen.print(screen.paint('doubtful', printable(`filling: ${text}`)));
   for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
   reportHidden(screen, table.hidden());
 }

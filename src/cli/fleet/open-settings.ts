@@ -5,9 +5,9 @@ import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/
 import type { NatsSettings } from '../../adapters/nats/link.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import { isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
+import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
-import { formatDuration } from '../../domain/policy/policy.js';
+import type { WantedStream } from '../../domain/fleet/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -69,28 +69,30 @@ export function natsOf(settings: FleetSettings, what: string): NatsSettings {
   return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
 }
 
-/** What of the streams' settings is not as these say; sentences. */
+/** What these settings demand of a stream. */
+export function wantedOf(
+  { subjects, host }: FleetStream,
+  { replicas, keepMs }: Pick<FleetSettings, 'replicas' | 'keepMs'>,
+): WantedStream {
+  return { subjects, isExact: host !== undefined, replicas, keepMs };
+}
+
+/** Streams that are not there, that all hosts share, or that take more than their share; sentences. */
 export function whatDiffers(seen: readonly SeenStream[], settings: FleetSettings): readonly string[] {
   return seen.flatMap((one) => whatDiffersIn(one, settings));
 }
 
 function whatDiffersIn(
   { stream: { name, host }, info }: SeenStream,
-  { keepMs, shares }: FleetSettings,
+  { shares }: FleetSettings,
 ): readonly string[] {
   const say = (text: string): string => `stream ${name}: ${text}`;
   if (info === undefined)
     return [
       say(`it is not there, and the gate of ${host ?? name} waits; make it: dovegate audit fleet init`),
     ];
-  const { maxAgeMs, maxBytes, subjects, warnings } = info;
-  const texts = [...warnings];
-  if (maxAgeMs !== 0 && (keepMs === 0 || maxAgeMs < keepMs)) {
-    const wanted = keepMs === 0 ? '0 (for ever)' : formatDuration(keepMs);
-    texts.push(
-      say(`it removes messages after ${formatDuration(maxAgeMs)} (max_age), and "keep" is ${wanted}`),
-    );
-  }
+  const { maxBytes, subjects } = info;
+  const texts: string[] = [];
   if (host === undefined) {
     if (isSharedByHosts(subjects))
       texts.push(

@@ -4,12 +4,13 @@
 // The rule: the stream of the checkpoints, which may hold older records of all hosts, is read to its end before the streams of the hosts.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import { NatsFault, type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
+import { NatsFault, type NatsLink, type StreamInfo, type StreamRight } from '../../adapters/nats/link.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
+import { wantedOf } from './open-settings.js';
 import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
 import { lookAtStreams, type SeenStream } from './streams.js';
 
@@ -33,6 +34,8 @@ export interface StreamReader {
     link: NatsLink,
     nowMs: number,
   ): Promise<{ readonly streams: readonly SeenStream[]; readonly findings: readonly FleetFinding[] }>;
+  /** Looks which rights this user has, as far as that can be seen. Rejects with a NatsFault. */
+  lookAtRights(link: NatsLink): Promise<void>;
   /**
    * Whether the streams are still those that are read, and how many messages were not read yet; `isWhole`: compares the last messages that
    * were read, too. Rejects with a NatsFault.
@@ -73,11 +76,12 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
 /** `saved`: what `fleet` was made of. `told`: what to keep with the state for others. */
 export function createStreamReader(
   fleet: Fleet,
-  { stream: prefix, hosts, keepMs }: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs'>,
+  settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas'>,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
 ): StreamReader {
+  const { stream: prefix, hosts, keepMs } = settings;
   const cursors = new Map<string, Cursor>();
   const none: SavedStream = { created: undefined, last: undefined, gone: nothingGone };
   cursors.set(prefix, cursorOf(saved ?? none));
@@ -87,6 +91,17 @@ export function createStreamReader(
   let storedMs = 0;
   let messages = 0;
 
+  /** Streams of hosts that are not listed are read; how strong they are is not demanded. */
+  const look = async (link: NatsLink) => {
+    const seen = await lookAtStreams(link, prefix, hosts.keys());
+    for (const { stream, info } of seen) {
+      const { name, host } = stream;
+      if (info === undefined || (host !== undefined && !hosts.has(host))) continue;
+      const { config, bytes } = info;
+      fleet.see({ stream: name, host, config, bytes, wanted: wantedOf(stream, settings) });
+    }
+    return seen;
+  };
   const cursorIn = (name: string): Cursor => {
     const known = cursors.get(name) ?? cursorOf(none);
     cursors.set(name, known);
@@ -251,7 +266,7 @@ export function createStreamReader(
       return Math.min(...present.map(({ stream }) => cursorIn(stream.name).caughtMs));
     },
     async inspect(link, nowMs) {
-      const streams = await lookAtStreams(link, prefix, hosts.keys());
+      const streams = await look(link);
       const findings: FleetFinding[] = [];
       let isRewound = false;
       present = streams.flatMap(({ stream, info }) => (info === undefined ? [] : [{ stream, info }]));
@@ -296,10 +311,23 @@ export function createStreamReader(
       }
       return { streams, findings };
     },
+    async lookAtRights(link) {
+      const [host = ''] = hosts.keys();
+      const name = present.find(({ stream }) => stream.host === host)?.stream.name ?? prefix;
+      const rights = await link.rights(name, { host, isPurgeDenied: true });
+      const can = rights.map((right) => whatItCan[right]);
+      fleet.seeRights(
+        can.length === 0
+          ? []
+          : [
+              `the verifier's user has rights that it does not need: it may ${can.join(', ')}. Give it the rights that "dovegate audit fleet init --print" lists, and no others`,
+            ],
+      );
+    },
     async compare(link, isWhole) {
       const befores = new Map([...cursors].map(([name, { last }]) => [name, last]));
       const askedMs = systemClock.wallMs();
-      const seen = await lookAtStreams(link, prefix, hosts.keys());
+      const seen = await look(link);
       const there = seen.filter(({ info }) => info !== undefined).map(({ stream }) => stream.name);
       const isSameList =
         there.length === present.length && present.every(({ stream }) => there.includes(stream.name));
@@ -357,6 +385,13 @@ export function createStreamReader(
 function hostOf(prefix: string, stream: string): string | undefined {
   return stream === prefix ? undefined : stream.slice(prefix.length + 1);
 }
+
+const whatItCan: Readonly<Record<StreamRight, string>> = {
+  update: 'change the settings of the stream',
+  purge: 'purge it',
+  delete: 'remove streams',
+  publish: 'send records as a gate does',
+};
 
 /** Messages that are not there, between the first and the last. */
 function deletedOf({ firstSeq, lastSeq, messages }: StreamInfo): number {

@@ -66,12 +66,9 @@ async function hostsOf(link: NatsLink, prefix: string): Promise<readonly string[
 }
 
 /** Undefined: there is no such stream. Rejects with a NatsFault. */
-export async function lookAtStream(
-  link: NatsLink,
-  { name, host, subjects }: FleetStream,
-): Promise<StreamInfo | undefined> {
+export async function lookAtStream(link: NatsLink, { name }: FleetStream): Promise<StreamInfo | undefined> {
   try {
-    return await link.info(name, host === undefined ? undefined : subjects);
+    return await link.info(name);
   } catch (fault) {
     if (fault instanceof NatsFault && fault.code === 'no-stream') return undefined;
     throw fault;

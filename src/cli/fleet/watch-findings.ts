@@ -3,11 +3,15 @@
 
 import { formatJson } from '../../domain/audit/encode.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
-import type { FleetFinding } from '../../domain/fleet/shapes.js';
+import type { FleetFinding, StreamRow } from '../../domain/fleet/shapes.js';
+import { describeFill, filling } from '../../domain/fleet/strength.js';
+
+/** Another sentence is another finding. */
+const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);
 
 /** What makes a finding the same one the next time it is judged; its sentence may count the time. */
 function nameOf({ kind, host, journal = '', seq, text }: FleetFinding): string {
-  return [kind, host, journal, seq ?? '', kind === 'differs' ? text : ''].join(' ');
+  return [kind, host, journal, seq ?? '', texts.has(kind) ? text : ''].join(' ');
 }
 
 /** `told`: the names of what was told before, and has not ended as far as is known. */
@@ -40,6 +44,29 @@ export function createFindingBook(told: readonly string[]) {
       return lines;
     },
     names: (): readonly string[] => [...open.keys()],
+  };
+}
+
+/** Streams that fill: each is reported once when it begins and once when it ends. */
+export function createFillBook() {
+  const open = new Set<string>();
+  return {
+    /** Lines of JSON. */
+    update(streams: readonly StreamRow[], nowMs: number): string[] {
+      const lines: string[] = [];
+      for (const row of streams) {
+        const { stream, bytes, maxBytes } = row;
+        const text = describeFill(row);
+        if (text !== undefined && !open.has(stream)) {
+          open.add(stream);
+          lines.push(formatEvent(nowMs, 'stream-filling', { stream, bytes, maxBytes, text }));
+        } else if (open.has(stream) && (maxBytes === undefined || bytes < filling.until * maxBytes)) {
+          open.delete(stream);
+          lines.push(formatEvent(nowMs, 'stream-filling-ended', { stream, bytes, maxBytes }));
+        }
+      }
+      return lines;
+    },
   };
 }
 

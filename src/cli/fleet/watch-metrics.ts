@@ -1,5 +1,5 @@
 // The numbers of `fleet watch` for Prometheus, over HTTP on loopback.
-// The rule: labels are hosts of the settings and kinds of a closed list; what else publishes counts as the host "other".
+// The rule: labels are hosts and streams of the settings and kinds of a closed list; what else publishes counts as the host "other".
 
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -44,6 +44,8 @@ export async function serveWatchMetrics(
     'role',
     'name',
   );
+  const bytes = gauge('stream_bytes', 'Bytes of the messages in a stream.', 'stream');
+  const bytesMax = gauge('stream_max_bytes', 'What a stream takes; absent: it has no limit.', 'stream');
   const records = new Counter({
     name: name('records_total'),
     help: 'Records that were verified, in all runs.',
@@ -62,6 +64,10 @@ export async function serveWatchMetrics(
       if (last !== undefined) seq.set(label, last);
     }
     for (const { host, kind } of findings) found.inc({ host: hostOf(host), kind });
+    for (const { stream, bytes: used, maxBytes } of status.streams ?? []) {
+      bytes.set({ stream }, used);
+      if (maxBytes !== undefined) bytesMax.set({ stream }, maxBytes);
+    }
     if (behind === undefined) lag.remove();
     else lag.set(behind);
     for (const { role, name: server, ends } of certificates)

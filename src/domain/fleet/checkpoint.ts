@@ -2,8 +2,10 @@
 // whoever wants to be able to prove it later.
 //
 //   {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
-//    "findings":0,"root":"<SHA-256 of the list>","key":"...","signature":"...","prev":"...","hash":"..."}
+//    "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
+//    "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
+// `streams`: how strong each stream has been, the age in milliseconds, 0 for no limit. Lines of older releases have none.
 // The last line of a key that is replaced has "next_key" after "key": the new one, which goes on with the next line.
 
 import { hash } from 'node:crypto';
@@ -19,6 +21,7 @@ import {
 } from '../audit/ledger.js';
 import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
+import type { SignedStrength } from './streams.js';
 
 /** Where a chain must still be: for a stream that was put back, or a line that somebody kept elsewhere. */
 export interface ExpectedHead {
@@ -45,6 +48,8 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly time: string;
   readonly heads: readonly ExpectedHead[];
   readonly findings: number;
+  /** How strong the streams had been. */
+  readonly streams: readonly SignedStrength[];
   /** Public key in base64; whether it is one to be trusted is for the reader to say. */
   readonly key: string;
   /** The key that goes on with the next line; undefined: the same. */
@@ -61,6 +66,7 @@ export function signCheckpoint(
   seen: {
     readonly heads: readonly ExpectedHead[];
     readonly findings: number;
+    readonly streams?: readonly SignedStrength[];
     /** The public key that signs from the next line on. */
     readonly nextKey?: string | undefined;
   },
@@ -79,11 +85,18 @@ export function signCheckpoint(
       stored: formatTime(storedMs),
     })),
   );
+  const streams = JSON.stringify(
+    (seen.streams ?? []).map(({ stream, replicas, maxAgeMs }) => ({
+      stream,
+      replicas,
+      max_age: maxAgeMs,
+    })),
+  );
   const seq = (before?.seq ?? 0) + 1;
   const prev = before?.hash ?? genesisHash;
   const root = hash('sha256', hosts, 'hex');
   const next = seen.nextKey === undefined ? '' : `,"next_key":"${seen.nextKey}"`;
-  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"root":"${root}","key":"${signer.key}"${next}`;
+  const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${seen.findings},"streams":${streams},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
   return { line: line.trimEnd(), seq, root };
@@ -97,18 +110,32 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   const record = link?.isIntact === true ? parseLine(text) : undefined;
   const signed = unsignedLine(text);
   if (link === undefined || record === undefined || signed === undefined) return undefined;
-  const { seq, time, event, hosts, findings, root, key, next_key: nextKey } = record;
+  const { seq, time, event, hosts, findings, streams = [], root, key, next_key: nextKey } = record;
   if (event !== 'fleet' || seq !== link.seq || !Number.isSafeInteger(seq) || !Array.isArray(hosts))
     return undefined;
   if (typeof time !== 'string' || parseTime(time) === undefined) return undefined;
+  if (!Array.isArray(streams)) return undefined;
   if (typeof findings !== 'number' || typeof root !== 'string' || typeof key !== 'string') return undefined;
   if (nextKey !== undefined && (typeof nextKey !== 'string' || parsePublicKey(nextKey) !== nextKey))
     return undefined;
   if (hash('sha256', JSON.stringify(hosts), 'hex') !== root) return undefined;
   const heads = hosts.map((one) => readHead(one)).filter((one) => one !== undefined);
-  if (heads.length !== hosts.length || !isSignedBy(key, signed.text, signed.signature)) return undefined;
+  const strengths = streams.map((one) => readStrength(one)).filter((one) => one !== undefined);
+  if (heads.length !== hosts.length || strengths.length !== streams.length) return undefined;
+  if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq: link.seq, root, time, heads, findings, key, nextKey, prev, hash: own };
+  return { line: text, seq, root, time, heads, findings, streams: strengths, key, nextKey, prev, hash: own };
+}
+
+function readStrength(value: unknown): SignedStrength | undefined {
+  if (!isObject(value)) return undefined;
+  const { stream, replicas, max_age: maxAgeMs } = value;
+  if (typeof stream !== 'string' || !isCount(replicas) || !isCount(maxAgeMs)) return undefined;
+  return { stream, replicas, maxAgeMs };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function readHead(value: unknown): ExpectedHead | undefined {

@@ -24,6 +24,7 @@ import {
 } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './shapes.js';
 import type { HostKeys } from './signatures.js';
+import { type DescribedStream, type SignedStrength, Streams } from './streams.js';
 
 export {
   type ExpectedHead,
@@ -70,7 +71,8 @@ export interface Fleet {
   takeLog(lines: readonly string[]): readonly FleetFinding[];
   /**
    * A stream is not the one that was read, or a kept line is to be compared: all are read again from their first messages, and each head
-   * that is known, or is given here, must be met again, and so must `kept`. What is not met is found by `judge`.
+   * that is known, or is given here, must be met again, and so must `kept`; streams must be as strong as that says. What is not met is found
+   * by `judge`.
    */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
   /** Why a line that was kept elsewhere proves nothing here, a part of a sentence; undefined: its signature counts. */
@@ -79,6 +81,12 @@ export interface Fleet {
   readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
   /** Everything up to the stream's end was taken: all that is wrong, what stands in the trail and what is wrong at this moment. */
   judge(nowMs: number): readonly FleetFinding[];
+  /** A stream as its server describes it now: `judge` finds what is weaker than it must be, or was. */
+  see(seen: DescribedStream): void;
+  /** Sentences about rights that a user has and must not have, as they were just looked at. */
+  seeRights(texts: readonly string[]): void;
+  /** How strong the streams have been: to be signed. */
+  strengths(): readonly SignedStrength[];
   /** A finding of the outside: the stream was replaced. Where it has no host, it has `noHost`. */
   note(finding: FleetFinding): void;
   /** All findings that stand in the trail are known to a person from now on; how many they were. */
@@ -106,6 +114,7 @@ class Verifier implements Fleet {
   records: number;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
+  readonly #streams = new Streams();
   readonly #chains = new Map<string, Chain[]>();
   readonly #keys = new Map<string, HostKeys>();
   readonly #awaited = new Map<string, Map<number, Awaited>>();
@@ -130,6 +139,7 @@ class Verifier implements Fleet {
     );
     this.#findings.load(state?.findings ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
+    this.#streams.load(state?.strengths ?? []);
     for (const [host, [listed, ...named]] of state?.keys ?? []) {
       const keys = this.#keysOf(host);
       // Where another key is listed now, the one before may have been stolen, and so may what it named.
@@ -196,6 +206,7 @@ class Verifier implements Fleet {
     this.#chains.clear();
     for (const head of [...known, ...expected]) this.#await(head);
     this.#log.rewind(kept);
+    this.#streams.remember(kept?.streams ?? []);
     this.#findings.isReread = true;
     this.#places.clear();
   }
@@ -209,9 +220,21 @@ class Verifier implements Fleet {
     this.#findings.add(finding);
   }
 
+  see(seen: DescribedStream): void {
+    this.#streams.see(seen);
+  }
+
+  seeRights(texts: readonly string[]): void {
+    this.#streams.seeRights(texts);
+  }
+
+  strengths(): readonly SignedStrength[] {
+    return this.#streams.strengths();
+  }
+
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
-    const count = this.#findings.accept(nowMs) + trails.length;
+    const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
     for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
     // What was not looked for to the end yet, nobody knows to be missing.
     if (!this.#findings.isReread) {
@@ -245,6 +268,7 @@ class Verifier implements Fleet {
       awaited,
       findings: kept,
       more,
+      strengths: this.#streams.save(),
       ...this.#log.save(),
     };
     return structuredClone(state);
@@ -259,6 +283,7 @@ class Verifier implements Fleet {
       records: this.records,
       gates: rowsOf(this.#gates(), findings),
       findings,
+      streams: this.#streams.rows(),
       checkpoint: this.#log.own.last,
       verifiers: this.#log.verifiers(),
     };
@@ -396,7 +421,8 @@ class Verifier implements Fleet {
     const standing = this.#findings
       .standing()
       .filter(({ kind, host }) => kind !== 'unknown-host' || !isListed(host));
-    return [...standing, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs)];
+    const weakened = this.#streams.judge(this.#log.own.streams ?? []);
+    return [...standing, ...weakened, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs)];
   }
 
   /** What stands in the trail, and goes when something later explains it. */

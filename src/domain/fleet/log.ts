@@ -98,6 +98,7 @@ class VerifierLog {
     state.next = read.nextKey;
     state.recent.push([seq, hash]);
     if (state.recent.length > recentMax) state.recent.shift();
+    state.streams = [...read.streams];
     this.#noteLast(read);
     return read.heads;
   }

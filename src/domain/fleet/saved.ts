@@ -5,6 +5,8 @@ import { isObject } from '../audit/record.js';
 import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
 import { type FleetFinding, findingKinds } from './shapes.js';
+import type { KnownStream, SignedStrength } from './streams.js';
+import type { Strength } from './strength.js';
 
 export const stateFormat = 2;
 /** The one before had no `streams`. */
@@ -94,6 +96,8 @@ export interface LogState {
   seq: number;
   hash: string;
   recent: [number, string][];
+  /** How strong the streams were, by the last one in the stream. */
+  streams?: SignedStrength[] | undefined;
   /** The last one of stream and file. */
   last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
 }
@@ -121,6 +125,8 @@ export interface FleetState extends StreamPlace {
   readonly awaited: readonly ExpectedHead[];
   readonly findings: readonly KeptFinding[];
   readonly more: readonly MoreFindings[];
+  /** Undefined: an older release wrote it. */
+  readonly strengths?: readonly KnownStream[] | undefined;
   readonly log: LogState;
   /** Of the other verifiers, by their names. */
   readonly others?: readonly (readonly [string, LogState])[] | undefined;
@@ -198,6 +204,9 @@ const isChain = shape<ChainState>({
   recent: listOf(tuple<[number, string]>([isCount, isText])),
 });
 
+const strengthGuards = { replicas: isCount, maxAgeMs: isCount };
+const isStrength = shape<Strength>(strengthGuards);
+
 const isLog = shape<LogState>({
   key: maybe(isText),
   past: maybe(listOf(tuple<[string, number]>([isText, isCount]))),
@@ -206,6 +215,7 @@ const isLog = shape<LogState>({
   seq: isCount,
   hash: isText,
   recent: listOf(tuple<[number, string]>([isCount, isText])),
+  streams: maybe(listOf(shape<SignedStrength>({ stream: isText, ...strengthGuards }))),
   last: maybe(shape({ seq: isCount, at: isText, root: isText })),
 });
 
@@ -225,6 +235,7 @@ const isState = shape<FleetState>({
   ),
   findings: listOf(shape<KeptFinding>({ ...findingGuards, acceptedMs: maybe(isNumber) })),
   more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
+  strengths: maybe(listOf(shape<KnownStream>({ stream: isText, best: isStrength, last: isStrength }))),
   log: isLog,
   others: maybe(listOf(tuple<[string, LogState]>([isText, isLog]))),
 });

@@ -35,6 +35,8 @@ export const findingKinds = [
   'cut-in-stream',
   /** The stream was removed and made anew. */
   'stream-replaced',
+  /** The stream keeps less than `fleet init` makes it keep, or less than before; or a user has rights that it must not have. */
+  'weakened',
   /** Two different records with one seq and one journal; or the same journal under two hosts; or a gate left a mark. */
   'forked',
   /** Neither record nor checkpoint for longer than `silent_after`. */
@@ -108,6 +110,14 @@ export interface GateRow {
   readonly differs: readonly string[];
 }
 
+/** How full a stream is. Plain data. */
+export interface StreamRow {
+  readonly stream: string;
+  readonly bytes: number;
+  /** Absent: the stream has no limit of its own. */
+  readonly maxBytes?: number | undefined;
+}
+
 /** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */
 export interface FleetStatus {
   /** RFC 3339: when it was written. */
@@ -119,6 +129,8 @@ export interface FleetStatus {
   readonly records: number;
   readonly gates: readonly GateRow[];
   readonly findings: readonly FleetFinding[];
+  /** As far as they were seen in this run. */
+  readonly streams?: readonly StreamRow[] | undefined;
   /** Absent: the stream can be read. Else since when (RFC 3339) it cannot, and why. */
   readonly away?: { readonly since: string; readonly text: string } | undefined;
   /** The last line that was signed. */

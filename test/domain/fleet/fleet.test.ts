@@ -469,7 +469,7 @@ for (const { name, tamper, expected, hosts, more } of table) {
 }
 
 void test('each kind of finding is in a test', () => {
-  const inOthers = ['silent', 'cut-in-stream', 'stream-replaced', 'misplaced', 'key-replaced'];
+  const inOthers = ['silent', 'cut-in-stream', 'stream-replaced', 'misplaced', 'key-replaced', 'weakened'];
   const kinds = new Set([...table.flatMap(({ expected }) => expected.map(([kind]) => kind)), ...inOthers]);
   assert.deepEqual(
     findingKinds.filter((kind) => !kinds.has(kind)),

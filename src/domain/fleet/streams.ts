@@ -1,0 +1,110 @@
+// What is known of the streams themselves: how strong each is now, how strong it was, how full it is, and which rights are too wide.
+// The rule: what a stream was is remembered until a person accepts less.
+
+import { noHost } from './findings.js';
+import type { FleetFinding, StreamRow } from './shapes.js';
+import {
+  describeWeakness,
+  judgeStrength,
+  maxBytesOf,
+  type StreamConfig,
+  type Strength,
+  strengthOf,
+  strongest,
+  type WantedStream,
+} from './strength.js';
+
+/** A stream as its server describes it. */
+export interface DescribedStream {
+  readonly stream: string;
+  /** The one host whose records it takes; undefined: it takes those of all. */
+  readonly host?: string | undefined;
+  readonly config: StreamConfig;
+  readonly bytes: number;
+  readonly wanted: WantedStream;
+}
+
+/** How strong a stream was, as it is signed. */
+export interface SignedStrength extends Strength {
+  readonly stream: string;
+}
+
+/** As it is saved. */
+export interface KnownStream {
+  readonly stream: string;
+  readonly best: Strength;
+  readonly last: Strength;
+}
+
+export class Streams {
+  readonly #best = new Map<string, Strength>();
+  readonly #last = new Map<string, Strength>();
+  readonly #seen = new Map<string, DescribedStream>();
+  #rights: readonly string[] = [];
+
+  load(known: readonly KnownStream[]): void {
+    for (const { stream, best, last } of known) {
+      this.#best.set(stream, best);
+      this.#last.set(stream, last);
+    }
+  }
+
+  save(): readonly KnownStream[] {
+    return [...this.#best].map(([stream, best]) => ({ stream, best, last: this.#last.get(stream) ?? best }));
+  }
+
+  see(seen: DescribedStream): void {
+    this.#seen.set(seen.stream, seen);
+    this.#last.set(seen.stream, strengthOf(seen.config));
+  }
+
+  seeRights(texts: readonly string[]): void {
+    this.#rights = texts;
+  }
+
+  /** A line that was kept elsewhere says that they were so strong. */
+  remember(kept: readonly SignedStrength[]): void {
+    for (const { stream, replicas, maxAgeMs } of kept) {
+      const strength = { replicas, maxAgeMs };
+      this.#best.set(stream, strongest(this.#best.get(stream) ?? strength, strength));
+    }
+  }
+
+  /** `signed`: by the last signed line in the stream, for a stream of which nothing else is remembered. */
+  judge(signed: readonly SignedStrength[]): readonly FleetFinding[] {
+    const findings: FleetFinding[] = this.#rights.map((text) => ({ kind: 'weakened', host: noHost, text }));
+    for (const [stream, { host = noHost, config, wanted }] of this.#seen) {
+      if (!this.#best.has(stream)) this.remember(signed.filter((one) => one.stream === stream));
+      const before = this.#best.get(stream);
+      const weak = judgeStrength(config, wanted, before);
+      if (weak.length > 0) findings.push({ kind: 'weakened', host, text: describeWeakness(stream, weak) });
+      const now = strengthOf(config);
+      this.#best.set(stream, before === undefined ? now : strongest(before, now));
+    }
+    return findings;
+  }
+
+  /** What earlier runs saw is enough from now on; of how many streams it is less than before. */
+  accept(): number {
+    let count = 0;
+    for (const [stream, best] of this.#best) {
+      const last = this.#last.get(stream) ?? best;
+      if (JSON.stringify(strongest(best, last)) === JSON.stringify(last)) continue;
+      this.#best.set(stream, last);
+      count += 1;
+    }
+    return count;
+  }
+
+  /** For a line that is signed. */
+  strengths(): readonly SignedStrength[] {
+    return [...this.#best].map(([stream, best]) => ({ stream, ...best }));
+  }
+
+  rows(): readonly StreamRow[] {
+    return [...this.#seen].map(([stream, { bytes, config }]) => {
+      const maxBytes = maxBytesOf(config);
+      return { stream, bytes, ...(maxBytes > 0 && { maxBytes }) };
+    });
+  }
+}

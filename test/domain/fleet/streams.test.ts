@@ -1,0 +1,139 @@
+// A stream that was stronger is found weak until a person accepts it, over restarts, lost states and kept lines.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { checkpointSubject } from '../../../src/domain/fleet/block.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
+import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
+import {
+  blocks,
+  fleetOf,
+  key,
+  message,
+  optionsOf,
+  PaperGate,
+  started,
+  takeAll,
+  told,
+} from './paper-stream.js';
+
+const dayMs = 86_400_000;
+const wanted = { subjects: [], isExact: false, replicas: 1, keepMs: dayMs };
+
+function see(fleet: Fleet, replicas: number, more: Readonly<Record<string, unknown>> = {}): void {
+  const config = {
+    subjects: [],
+    storage: 'file',
+    retention: 'limits',
+    discard: 'new',
+    deny_delete: true,
+    deny_purge: true,
+    allow_direct: true,
+    max_age: dayMs * 1e6,
+    duplicate_window: 120e9,
+    max_bytes: 1000,
+    num_replicas: replicas,
+    ...more,
+  };
+  fleet.see({ stream: 'DOVEGATE_AUDIT', config, bytes: 800, wanted });
+}
+
+/** As another run has it. */
+function restarted(fleet: Fleet): Fleet {
+  return createFleet(optionsOf(), JSON.parse(JSON.stringify(fleet.save())));
+}
+
+function weakIn(fleet: Fleet): readonly string[] {
+  return fleet
+    .judge(started)
+    .filter(({ kind }) => kind === 'weakened')
+    .map(({ text }) => text.replace(/^.*: (.*?)\. .*$/, '$1'));
+}
+
+const less = 'num_replicas is 1 and was 3 (replicas)';
+
+void test('fewer replicas than in an earlier run are found in every run until that is accepted', () => {
+  const first = fleetOf();
+  see(first, 3);
+  assert.deepEqual(weakIn(first), []);
+  const second = restarted(first);
+  assert.deepEqual(weakIn(second), [], 'nothing is said of a stream that was not seen');
+  see(second, 1);
+  assert.deepEqual(weakIn(second), [less]);
+  const third = restarted(second);
+  see(third, 1);
+  assert.deepEqual(weakIn(third), [less]);
+  const accepting = restarted(third);
+  assert.equal(accepting.accept(started), 1);
+  see(accepting, 1);
+  assert.deepEqual(weakIn(accepting), []);
+  const after = restarted(accepting);
+  see(after, 1);
+  assert.deepEqual(weakIn(after), []);
+  // Back as it was: nothing is to be accepted.
+  const back = restarted(third);
+  see(back, 3);
+  assert.deepEqual(weakIn(back), []);
+  assert.equal(back.accept(started), 0);
+});
+
+void test('only what an earlier run saw is accepted', () => {
+  const first = fleetOf();
+  see(first, 3);
+  first.judge(started);
+  see(first, 2);
+  first.judge(started);
+  const accepting = restarted(first);
+  accepting.accept(started);
+  see(accepting, 1);
+  assert.deepEqual(weakIn(accepting), ['num_replicas is 1 and was 2 (replicas)']);
+});
+
+void test('a lost state is made up for by the signed line in the stream, and by one that was kept elsewhere', () => {
+  const gate = new PaperGate();
+  const stream = blocks(gate.lines);
+  const whole = fleetOf();
+  takeAll(whole, stream);
+  see(whole, 3);
+  whole.judge(started);
+  const seen = { heads: whole.heads(), findings: 0, streams: whole.strengths() };
+  const { line } = signCheckpoint(seen, undefined, key.secretPem, started);
+  const read = readCheckpoint(line);
+  assert.deepEqual(read?.streams, [{ stream: 'DOVEGATE_AUDIT', replicas: 3, maxAgeMs: dayMs }]);
+  assert.equal(readCheckpoint(line.replace('"replicas":3', '"replicas":1')), undefined);
+
+  const fromStream = fleetOf();
+  see(fromStream, 1);
+  const logged = { subject: checkpointSubject, headers: [], body: Buffer.from(line), storedMs: started };
+  takeAll(fromStream, stream);
+  fromStream.take(message(logged, stream.length + 1));
+  assert.deepEqual(weakIn(fromStream), [less]);
+
+  const fromLine = fleetOf();
+  fromLine.rewind([], read);
+  see(fromLine, 1);
+  assert.deepEqual(weakIn(fromLine), [less]);
+
+  // A line of an older release says nothing of streams.
+  const old = signCheckpoint({ heads: [], findings: 0 }, undefined, key.secretPem, started).line;
+  assert.deepEqual(readCheckpoint(old)?.streams, []);
+});
+
+void test('rights that are too wide are a finding as long as they are seen', () => {
+  const fleet = fleetOf([]);
+  fleet.seeRights(['it may purge it']);
+  assert.deepEqual(told(fleet.judge(started)), [['weakened', '-', undefined]]);
+  fleet.seeRights([]);
+  assert.deepEqual(fleet.judge(started), []);
+});
+
+void test('a stream of one host is a finding of that host; how full it is stands in the status', () => {
+  const fleet = fleetOf([]);
+  see(fleet, 1);
+  const config = { max_bytes: -1 };
+  fleet.see({ stream: 'S_gate1', host: 'gate1', config, bytes: 5, wanted });
+  assert.deepEqual(told(fleet.judge(started)), [['weakened', 'gate1', undefined]]);
+  assert.deepEqual(fleet.status(started).streams, [
+    { stream: 'DOVEGATE_AUDIT', bytes: 800, maxBytes: 1000 },
+    { stream: 'S_gate1', bytes: 5 },
+  ]);
+});

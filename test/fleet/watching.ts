@@ -1,0 +1,49 @@
+// `dovegate audit fleet watch` as a process, and the events that it prints.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { builtProgram } from '../kit/daemon.js';
+import { endBefore } from '../kit/folder.js';
+import type { Nats } from '../kit/nats.js';
+import type { Desk } from './fleet-lab.js';
+
+/** One line of its log. */
+export type Event = Readonly<Record<string, unknown>>;
+
+export interface Watching {
+  readonly events: Event[];
+  readonly child: ChildProcess;
+  /** Events so far of this name and kind. */
+  of(event: string, kind?: string): Event[];
+  /** How long it took to end. */
+  stop(): Promise<{ readonly code: number | null; readonly ms: number }>;
+}
+
+export function startWatch(nats: Nats, desk: Desk): Watching {
+  const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'watch', '--config', desk.config], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const events: Event[] = [];
+  let rest = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    const lines = (rest + chunk.toString()).split('\n');
+    rest = lines.pop() ?? '';
+    events.push(...lines.map((line): Event => JSON.parse(line)));
+  });
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('close', resolve);
+  });
+  const end = async (signal: NodeJS.Signals): Promise<number | null> => {
+    child.kill(signal);
+    return ended;
+  };
+  endBefore(nats.folder, () => end('SIGKILL'));
+  return {
+    events,
+    child,
+    of: (event, kind) =>
+      events.filter((one) => one['event'] === event && (kind === undefined || one['kind'] === kind)),
+    async stop() {
+      const startMs = performance.now();
+      return { code: await end('SIGTERM'), ms: performance.now() - startMs };
+    },
+  };
+}
