@@ -49,7 +49,7 @@ export const requiredConfig = {
   max_msgs_per_subject: -1,
 } as const;
 
-const effects: Readonly<Record<keyof typeof requiredConfig, string>> = {
+const effects: Readonly<Record<string, string>> = {
   storage: 'a restart of the server loses all records',
   retention: 'records go when they were read',
   discard: 'a full stream removes the oldest records',
@@ -128,8 +128,7 @@ export function judgeStrength(
   for (const [property, must] of Object.entries(requiredConfig)) {
     const value = config[property];
     const isRight = must === -1 ? numberOf(value) === 0 : value === must;
-    const effect = effects[property as keyof typeof requiredConfig];
-    if (!isRight) add(property, `${shown(value)} (${effect})`, shown(must), must);
+    if (!isRight) add(property, `${shown(value)} (${effects[property] ?? ''})`, shown(must), must);
   }
   const { replicas, maxAgeMs } = strengthOf(config);
   const duplicatesMin = duplicateWindowMs(wanted.keepMs);
