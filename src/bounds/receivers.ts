@@ -179,6 +179,14 @@ export const ofReceivers = {
     at: 'adapters/nats/link',
     test: 'adapters/nats/link.answers',
   },
+  natsAnswerBytes: {
+    value: '64KiB',
+    thing: 'an answer of a NATS server about a stream, which is kept',
+    holds: 'memory',
+    scope: 'one stream',
+    at: 'adapters/nats/link',
+    test: 'adapters/nats/link.answers',
+  },
   natsThreadHeap: {
     value: '64MiB',
     thing: 'heap of the thread for NATS, without messages',
@@ -347,6 +355,22 @@ export const ofReceivers = {
     scope: 'one verifier',
     at: 'domain/fleet/log',
     test: 'domain/fleet/log',
+  },
+  fleetWordChars: {
+    value: 60,
+    thing: "characters of a property of a stream, in its server's words, in a finding",
+    holds: 'log lines',
+    scope: 'one property',
+    at: 'domain/fleet/strength',
+    test: 'domain/fleet/strength',
+  },
+  fleetSubjectsShown: {
+    value: 5,
+    thing: 'subjects of a stream that a finding names',
+    holds: 'log lines',
+    scope: 'one stream',
+    at: 'domain/fleet/strength',
+    test: 'domain/fleet/strength',
   },
   fleetCheckpointBytes: {
     value: '8MiB',

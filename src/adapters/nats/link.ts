@@ -89,7 +89,7 @@ export interface NatsLink {
 }
 
 /** An answer of JetStream's API is shorter. */
-const answerBytes = 64 << 10;
+const answerBytes = bounds.natsAnswerBytes;
 /** For each answer. */
 const answerMs = bounds.natsAnswerMs;
 /** For the server to show that it answers at all. */
@@ -236,6 +236,8 @@ function linkOf(
     }
   };
   const readAnswer = (answer: Msg, doing: string): Readonly<Record<string, unknown>> => {
+    if (answer.data.length > answerBytes)
+      throw new NatsFault('refused', `cannot ${doing}: the answer is longer than ${answerBytes / 1024} KiB`);
     let value: unknown;
     try {
       value = JSON.parse(answer.string());

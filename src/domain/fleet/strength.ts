@@ -1,6 +1,7 @@
 // Whether a stream keeps what gates send as strongly as `fleet init` makes it, and as strongly as before.
 // The rule: each weak property is named as the server names it, with its value and the value that it must have.
 
+import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
 import type { StreamRow } from './shapes.js';
@@ -203,7 +204,7 @@ function addSubjects(config: StreamConfig, { subjects, isExact }: WantedStream, 
     );
 }
 
-const subjectsShown = 5;
+const subjectsShown = bounds.fleetSubjectsShown;
 
 /** Whether a pattern of subjects takes all that another one takes. */
 function covers(pattern: string, subject: string): boolean {
@@ -239,7 +240,7 @@ function countOf(value: number): number {
   return Math.min(Math.ceil(value), Number.MAX_SAFE_INTEGER);
 }
 
-const wordCharsMax = 60;
+const wordCharsMax = bounds.fleetWordChars;
 
 function shown(value: unknown): string {
   if (value === undefined || value === null) return 'off';

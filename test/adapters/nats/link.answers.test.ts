@@ -13,11 +13,11 @@ import { settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { until } from '../../kit/until.js';
 
-/** It has TLS, lets everybody in, answers pings while it is `alive`, and keeps what it was sent. */
+/** It has TLS, lets everybody in, answers pings while it is `alive`, and questions by `answer`, and keeps what it was sent. */
 async function openMuteServer(t: TestContext) {
   const authority = makeAuthority({ name: 'mute' });
   const { certificatePem, keyPem } = authority.issue({ names: ['127.0.0.1'] });
-  const heard = { text: '', isAlive: true };
+  const heard = { text: '', isAlive: true, answer: '' };
   const server = createServer((socket) => {
     t.after(() => socket.destroy());
     socket.on('error', () => undefined);
@@ -29,6 +29,10 @@ async function openMuteServer(t: TestContext) {
     secured.setEncoding('latin1').on('data', (text: string) => {
       heard.text += text;
       for (const _ of text.matchAll(/^PING\r$/gm)) if (heard.isAlive) secured.write('PONG\r\n');
+      const sid = /^SUB \S+ (\d+)\r$/m.exec(heard.text)?.[1];
+      const reply = /^PUB \$JS\.API\.\S+ (\S+) \d+\r$/m.exec(text)?.[1];
+      if (reply !== undefined && heard.answer !== '')
+        secured.write(`MSG ${reply} ${sid} ${heard.answer.length}\r\n${heard.answer}\r\n`);
     });
   }).listen(0, '127.0.0.1');
   t.after(() => server.close());
@@ -71,4 +75,19 @@ test('a question without an answer ends after 5 s', { timeout: 60_000 }, async (
   assert.deepEqual(await Promise.all(asked), ['dial-timeout', 'dial-timeout', 'dial-timeout']);
   t.mock.timers.reset();
   await until(() => heard.text.includes('dovegate.x'), 'what was asked');
+});
+
+// bounds.natsAnswerBytes
+test('an answer about a stream that is longer than 64 KiB is refused', { timeout: 60_000 }, async (t) => {
+  const { heard, settings } = await openMuteServer(t);
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  const answerOf = (bytes: number): string => {
+    const [before, after] = ['{"created":"now","config":{"description":"', '"}}'];
+    return `${before}${'x'.repeat(bytes - before.length - after.length)}${after}`;
+  };
+  heard.answer = answerOf(65_536);
+  assert.equal((await link.info('S')).created, 'now');
+  heard.answer = answerOf(65_537);
+  await assert.rejects(link.info('S'), { code: 'refused', message: /longer than 64 KiB/ });
 });

@@ -1,6 +1,7 @@
 // Each property that makes a stream weaker than `fleet init` makes it is named with its value and with what it must be; nothing else is.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import {
   describeWeakness,
   judgeStrength,
@@ -158,10 +159,15 @@ void test('the sentence says how to repair what can be repaired, and what a pers
   assert.doesNotMatch(describe({ storage: 'memory' }), /--repair/);
   assert.match(describe({ storage: 'memory' }), /needs another stream$/);
   assert.match(describe({}, { ...asked, replicas: 5 }), /num_replicas is 3 and was 5 .*verify --accept/);
-  // A server cannot make it long, nor put control characters into it.
-  const hostile = describe({
-    discard: `\u001b[2J${'x'.repeat(10_000)}`,
-    subjects: Array(1000).fill('y'.repeat(60)),
-  });
-  assert.ok(hostile.length < 1500 && !hostile.includes('\u001b'), hostile);
+});
+
+// bounds.fleetWordChars, bounds.fleetSubjectsShown
+void test('a server cannot make the sentence long, nor put control characters into it', () => {
+  const [subject, word] = ['s'.repeat(100), `\u001b[2J${'x'.repeat(10_000)}`];
+  const [subjects = '', discard = ''] = said({ subjects: Array(1000).fill(subject), discard: word });
+  const shown = Array(bounds.fleetSubjectsShown)
+    .fill(`"${'s'.repeat(bounds.fleetWordChars)}"`)
+    .join(', ');
+  assert.ok(subjects.startsWith(`subjects is ${shown}, must be `), subjects);
+  assert.ok(discard.startsWith(`discard is "\\x1b[2J${'x'.repeat(bounds.fleetWordChars - 4)}" (`), discard);
 });
