@@ -198,6 +198,27 @@ const cases: readonly Case[] = [
     labels: { ...verified, host: 'mail-gate-1', kind: 'silent' },
   },
   {
+    alert: 'DovegateFleetStreamFilling',
+    series: {
+      [`dovegate_fleet_stream_bytes{${verifier},stream="DOVEGATE_AUDIT"}`]: '700x4 850x40',
+      [`dovegate_fleet_stream_max_bytes{${verifier},stream="DOVEGATE_AUDIT"}`]: '1000x44',
+    },
+    quiet: '5m45s',
+    fires: '7m',
+    labels: { ...verified, stream: 'DOVEGATE_AUDIT' },
+    value: '85%',
+  },
+  {
+    alert: 'DovegateFleetStreamFilling',
+    // One that is small enough, and one without a limit.
+    series: {
+      [`dovegate_fleet_stream_bytes{${verifier},stream="DOVEGATE_AUDIT_a"}`]: '790x60',
+      [`dovegate_fleet_stream_max_bytes{${verifier},stream="DOVEGATE_AUDIT_a"}`]: '1000x60',
+      [`dovegate_fleet_stream_bytes{${verifier},stream="DOVEGATE_AUDIT_b"}`]: '5000x60',
+    },
+    fires: undefined,
+  },
+  {
     alert: 'DovegateFleetNotRead',
     series: { [`dovegate_fleet_up{${verifier}}`]: '1x4 0x40' },
     quiet: '6m',

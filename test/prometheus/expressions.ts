@@ -41,7 +41,10 @@ export function readBoard(): Board {
 
 /** An expression of the board as Grafana would send it. */
 export function asSent(expr: string): string {
-  return expr.replaceAll('$__rate_interval', '1m').replaceAll('$__range', '3h').replaceAll('$instance', '.+');
+  return expr
+    .replaceAll('$__rate_interval', '1m')
+    .replaceAll('$__range', '3h')
+    .replaceAll(/\$(?:instance|verifier)\b/g, '.+');
 }
 
 /** What an expression names. `selected`: labels in the braces of a metric; `grouped`: those of by, on and the like. */
