@@ -288,4 +288,27 @@ void test('a cluster of three: what one server does stops the flow for some seco
     `verify with the first server cut off: ${((performance.now() - beganMs) / 1000).toFixed(1)} s`,
   );
   assert.doesNotMatch(text, /fleet init/, text);
+
+  // Two replicas fewer, and settings that would permit it: this verifier has seen three.
+  cluster.join(0);
+  writeFileSync(config, JSON.stringify({ ...settings, replicas: 1 }));
+  const isReduced = async (): Promise<boolean> => {
+    const admin = await connectAdmin(cluster, 1);
+    try {
+      const now: { config?: object } = (await admin.request(`$JS.API.STREAM.INFO.${stream}`)).json();
+      const body = JSON.stringify({ ...now.config, num_replicas: 1 });
+      const done: { error?: unknown } = (await admin.request(`$JS.API.STREAM.UPDATE.${stream}`, body)).json();
+      return done.error === undefined;
+    } catch {
+      return false;
+    } finally {
+      await admin.close();
+    }
+  };
+  await until(isReduced, 'the stream has one replica', flowMs);
+  const isFound = async (): Promise<boolean> => {
+    ({ text } = await runWarm(['audit', 'fleet', 'verify', '--config', config]));
+    return /^weakened: .*num_replicas is 1 and was 3/m.test(text);
+  };
+  await until(isFound, () => `fewer replicas are found: ${text}`, flowMs);
 });

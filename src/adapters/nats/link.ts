@@ -78,11 +78,11 @@ export interface NatsLink {
   createStream(stream: string, wish: StreamWish): Promise<void>;
   /** From now on it takes these subjects only, and at most so much more than it holds; its messages and other settings stay. */
   narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
-  /** What this user may do that would weaken the stream. Nothing is carried out. A server logs each of these that it refuses. */
-  rights(
-    stream: string,
-    options: { readonly host: string; readonly isPurgeDenied: boolean },
-  ): Promise<readonly StreamRight[]>;
+  /**
+   * What this user may do that would weaken the stream, or write for another gate (`host`). Nothing is carried out. A server logs each that it
+   * refuses.
+   */
+  rights(stream: string, host: string): Promise<readonly StreamRight[]>;
   /** Changes a stream that is there. */
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
@@ -370,7 +370,7 @@ function linkOf(
       const body = { ...config, subjects, max_bytes: Number(state['bytes']) + moreBytes };
       await ask(`STREAM.UPDATE.${stream}`, body, `change stream ${stream} at ${place}`);
     },
-    rights: (stream, options) =>
+    rights: (stream, host) =>
       findRights(
         (subject, payload, headers) => request(subject, `try ${subject} at ${place}`, payload, headers),
         (name, value) => {
@@ -379,7 +379,7 @@ function linkOf(
           return headers;
         },
         stream,
-        options,
+        host,
       ),
     async updateStream(stream, config) {
       await ask(`STREAM.UPDATE.${stream}`, config, `change stream ${stream} at ${place}`);

@@ -1,6 +1,6 @@
 // Which rights a user has that would let it weaken a stream. A server names them to nobody (2.9), so each is tried.
-// The rule: what is sent can never be carried out. A question to the API has a body that is no JSON, or names a stream that is not there;
-// a message demands another stream than the one that takes its subject.
+// The rule: what is sent can never be carried out. A question to the API has a body that is no JSON, and to remove a stream it names one
+// that is not there; a message demands another stream than the one that takes its subject.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import { isObject } from '../../domain/audit/record.js';
@@ -20,18 +20,18 @@ const wouldDo: ReadonlySet<unknown> = new Set([10025, 10038, 10059, 10060]);
 
 const noJson = 'no request: a look at rights';
 
-/** `host`: a gate. `isPurgeDenied`: the stream refuses to be purged, whoever asks; without that, that right is not tried. */
+/** `host`: a gate that is not this user. */
 export async function findRights(
   ask: Ask,
   headersOf: (name: string, value: string) => MsgHdrs,
   stream: string,
-  { host, isPurgeDenied }: { readonly host: string; readonly isPurgeDenied: boolean },
+  host: string,
 ): Promise<readonly StreamRight[]> {
   const nowhere = `dovegate-${crypto.randomUUID()}`;
   const api = '$JS.API.STREAM';
   const tries: readonly (readonly [StreamRight, () => Promise<Msg>])[] = [
     ['update', () => ask(`${api}.UPDATE.${stream}`, noJson)],
-    ...(isPurgeDenied ? [['purge', () => ask(`${api}.PURGE.${stream}`, noJson)] as const] : []),
+    ['purge', () => ask(`${api}.PURGE.${stream}`, noJson)],
     ['delete', () => ask(`${api}.DELETE.${nowhere}`, noJson)],
     ['publish', () => ask(subjectOf(host, '0'.repeat(32)), '', headersOf('Nats-Expected-Stream', nowhere))],
   ];

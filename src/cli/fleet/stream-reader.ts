@@ -314,7 +314,7 @@ export function createStreamReader(
     async lookAtRights(link) {
       const [host = ''] = hosts.keys();
       const name = present.find(({ stream }) => stream.host === host)?.stream.name ?? prefix;
-      const rights = await link.rights(name, { host, isPurgeDenied: true });
+      const rights = await link.rights(name, host);
       const can = rights.map((right) => whatItCan[right]);
       fleet.seeRights(
         can.length === 0

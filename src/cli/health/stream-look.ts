@@ -7,7 +7,7 @@ import { readText } from '../../adapters/host/files.js';
 import { installCommand } from '../../adapters/nats/installed.js';
 import { NatsFault, type NatsFaultCode, type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
-import { hostStreamOf, subjectOf } from '../../domain/fleet/block.js';
+import { hostStreamOf, subjectOf, verifierName } from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';
 import { expirySentence, natsTargetOf, warnMs } from '../../setup/certificates.js';
 import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
@@ -126,6 +126,16 @@ async function lookInside(
   if (whyNoAnswer === undefined && whyNoRecord === undefined)
     looks.push(
       ok('stream', `${stream} is there; this gate may publish to ${shown} and ask for its last record`),
+    );
+  const rights = await link.rights(stream, verifierName);
+  if (rights.length > 0)
+    looks.push(
+      bad(
+        'stream rights',
+        `this gate may do more than send its own records (${rights.join(', ')}); its credentials are enough to remove those of all gates`,
+        "compare its user and account in the server's configuration, on the machine of the fleet's settings",
+        'dovegate audit fleet init --print',
+      ),
     );
   looks.push(...lookAtRoom(sink.name, stream, told));
   return looks;
