@@ -108,9 +108,9 @@ audit fleet join: 0 the stream has this journal, 1 not yet, 64 no file of prepar
 dovegate audit fleet join mail-gate-1.join
 dovegate audit fleet join < mail-gate-1.join > mail-gate-1.pub
 
-audit fleet init: 0 the stream is there, 1 it differs, 69 no server, 77 not permitted, 78 the settings
+audit fleet init: 0 the stream is there, 1 it is weaker than it must be, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet init --print
-dovegate audit fleet init --config ./fleet.yaml
+dovegate audit fleet init --repair --config ./fleet.yaml
 
 audit fleet verify: 0 passed, 1 findings, 69 no server, 75 another one has the state, 77 not permitted, 78 the settings
 dovegate audit fleet verify
