@@ -218,6 +218,7 @@ const otherWords = new Set([
   'no-such-user',
   'not-found',
   'over-quota',
+  'receiver-client',
   'session-close',
   'session-open',
 ]);
