@@ -6,15 +6,16 @@ import {
   closeReasons,
   decisionCodes,
   type EventMeaning,
-  errorCodes,
   foundCodes,
   journalCodes,
   logCodes,
   lookupCodes,
   shipCodes,
 } from '../adapters/telemetry/codes.js';
+import { type Repeat, codes as saidCodes } from '../domain/codes/codes.js';
 import { problemCodes } from '../domain/config/problem.js';
 import type { exitCodes } from '../ports/machine.js';
+import { exitCodeOf } from '../protocol/reply/reply.js';
 
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
   0: ['it was done'],
@@ -36,6 +37,26 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 function codes(found: Readonly<Record<string, CodeMeaning>>): string {
   const rows = Object.entries(found).map(([code, [means, ask = '']]) => [`\`${code}\``, means, ask]);
   return table(['code', 'means', 'do'], rows);
+}
+
+const repeats: Readonly<Record<Repeat, string>> = {
+  safe: 'nothing ran; try again',
+  useless: 'nothing ran',
+  unsafe: 'may have run',
+};
+
+function said(): string {
+  const rows = Object.entries(saidCodes).map(([code, { status, repeat, means, ask }]) => {
+    const isStatus = status !== '' && !status.startsWith('HTTP');
+    return [
+      `\`${code}\``,
+      isStatus ? `-${status}, ${exitCodeOf(status)}` : status,
+      repeats[repeat],
+      means,
+      ask,
+    ];
+  });
+  return table(['code', 'status, exit code', 'the command', 'means', 'do'], rows);
 }
 
 function events(chosen: (levels: EventMeaning[0]) => boolean): string {
@@ -67,7 +88,7 @@ ${table(
   [
     ['`event` of a log line', '[lines of the log](#lines-of-the-log-event)'],
     [
-      '`error` of a record or a log line; `type` of `dial-failed`',
+      '`error` of a record or a log line; `type` of `dial-failed`; `[CODE]` of a line for clients; `code` of an error over HTTP',
       '[commands that were refused or failed](#commands-that-were-refused-or-failed-error)',
     ],
     ['`reason` of a session or an upstream', '[why it ended](#why-a-session-or-an-upstream-ended-reason)'],
@@ -95,9 +116,12 @@ ${events(() => true)}
 
 ## Commands that were refused or failed: \`error\`
 
-In completions of the journal and in log lines. Who was denied by policy has no such code: the record's \`decision\` and \`rule\` say it.
+Clients read these codes too: in the lines of dovegate on the log channel (\`dovegate: SENTENCE [CODE], id ID\`), over HTTP as
+\`code\` of an error, or in the header \`Dovegate-Code\` of a request that is refused whole. Programs decide by the code.
+**Without a code, and with an unknown one, the command may have run.** An empty status: the backend's own, or the answer is
+still to come.
 
-${codes(errorCodes)}
+${said()}
 
 \`lookup-CODE\` is about Dovecot's auth service, with one of the codes below (they are also the \`type\` of \`lookup-failing\`):
 

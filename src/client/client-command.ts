@@ -1,6 +1,7 @@
 // A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent
 // word by word, as given. `dovegate-reason` is sent to servers of minor 3 and above only: older ones answer it, which shifts all replies.
 
+import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import type { LogLine } from '../protocol/reply/reply.js';
@@ -165,6 +166,8 @@ export class SessionFault extends Error {
   }
 }
 
+export type { Code as FailureReason } from '../domain/codes/codes.js';
+
 /** What a failed command means to a program. Never renamed. */
 export type FailureKind =
   /** Policy, or the server, does not permit it. */
@@ -200,15 +203,20 @@ const kindOfCode: ReadonlyMap<string, FailureKind> = new Map([
   ['REFERRAL', 'elsewhere'],
 ]);
 
-/** At the end of a line only: before it stand names, which may be anything. Dovecot's words, then those of dovegate. */
-const existsAtEnd = /(?::| that name) (?:Mailbox |it )?(?:already exists|exists already)\.?$/;
-/** As existsAtEnd; in front of it stands the mailbox or the text of dovegate. */
-const overQuotaAtEnd = /: (?:Quota exceeded \(mailbox for user is full\)|over quota)$/;
+/** Dovecot's words. At the end of a line only: before it stand names, which may be anything. */
+const existsAtEnd = /(?::| that name) (?:Mailbox )?(?:already exists|exists already)\.?$/;
+const overQuotaAtEnd = /: Quota exceeded \(mailbox for user is full\)$/;
 
-function kindOf(code: string, why: string | undefined): FailureKind {
-  if (why !== undefined && code === 'DATAERR' && existsAtEnd.test(why)) return 'exists';
-  if (why !== undefined && code === 'UNKNOWN' && overQuotaAtEnd.test(why)) return 'over-quota';
+function kindOf(code: string, why: string, own: Said | undefined): FailureKind {
+  if (own?.code === 'exists' || own?.code === 'over-quota') return own.code;
+  if (code === 'DATAERR' && existsAtEnd.test(why)) return 'exists';
+  if (code === 'UNKNOWN' && overQuotaAtEnd.test(why)) return 'over-quota';
   return kindOfCode.get(code) ?? 'other';
+}
+
+/** Only debug lines may follow the line that says why a command failed. */
+export function lastOf(logs: readonly LogLine[]): string | undefined {
+  return logs.findLast(({ type }) => type !== 'debug')?.text;
 }
 
 /** The server answered the command with a status other than `+`. Rows may have come before. */
@@ -219,19 +227,44 @@ export class CommandFailed extends Error {
   readonly code: string;
   /** Of a REFERRAL: where the user is. */
   readonly referral: { readonly user: string; readonly host: string } | undefined;
-  /** The first log lines that came while the command ran; they show why. */
+  /** The first log lines that came while the command ran, and the last one, which shows why it failed. */
   readonly logs: readonly LogLine[];
+  /**
+   * dovegate's word for the failure, from a closed list that is never renamed (docs/messages.md). Undefined: the server is not dovegate,
+   * no log line reached this client, or this release does not know the word.
+   */
+  readonly reason: FailureReason | undefined;
+  /**
+   * It may have run, wholly or in part. False only where dovegate's code says that nothing ran: without a code, or with an unknown one, this
+   * is true.
+   */
+  readonly mayHaveRun: boolean;
+  /** Nothing ran, and the same command may succeed later. */
+  readonly mayRetry: boolean;
+  /** When it may, where dovegate names a time. */
+  readonly retryAfterMs: number | undefined;
   /** Of the exchange in dovegate's journal, where dovegate itself says why. */
   readonly id: string | undefined;
-  constructor(code: string, referral: CommandFailed['referral'], logs: readonly LogLine[], id?: string) {
-    const why = logs.findLast((line) => line.type !== 'debug')?.text;
+  /** `own`: what dovegate says of it. */
+  constructor(
+    code: string,
+    referral: CommandFailed['referral'],
+    logs: readonly LogLine[],
+    own: Said | undefined,
+  ) {
+    const why = lastOf(logs);
     super(why === undefined ? `the server answered ${code}` : `the server answered ${code}: ${why}`);
     this.name = 'CommandFailed';
-    this.kind = kindOf(code, why);
+    this.kind = kindOf(code, why ?? '', own);
     this.code = code;
     this.referral = referral;
     this.logs = logs;
-    this.id = id ?? /^dovegate: [^]*, id ([0-9A-Z]{26})$/.exec(why ?? '')?.[1];
+    this.reason = own?.code;
+    const repeat = own === undefined ? 'unsafe' : codes[own.code].repeat;
+    this.mayHaveRun = repeat === 'unsafe';
+    this.mayRetry = repeat === 'safe';
+    this.retryAfterMs = own?.retryAfterS === undefined ? undefined : own.retryAfterS * 1000;
+    this.id = own?.id;
   }
 }
 

@@ -11,7 +11,13 @@ import { createSession, type Session, type SessionOptions } from './session.js';
 
 export type { LogLine, LogType } from '../protocol/reply/reply.js';
 export type { Command, CommandInput } from './client-command.js';
-export { CommandFailed, type FailureKind, SessionFault, type SessionFaultCode } from './client-command.js';
+export {
+  CommandFailed,
+  type FailureKind,
+  type FailureReason,
+  SessionFault,
+  type SessionFaultCode,
+} from './client-command.js';
 export type { CellPiece, NamedRow, Row } from './exchange.js';
 export type { Session, SessionOptions } from './session.js';
 

@@ -3,13 +3,14 @@
 // The rule: an exchange ends once, by its status or by a failure, and every caller that waits for it is woken then.
 
 import { bounds } from '../bounds/bounds.js';
+import { readSaid, type Said } from '../domain/codes/codes.js';
 import { TransportFault, WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
 import { unescapeLenient } from '../protocol/lines.js';
 import type { LogLine, Status } from '../protocol/reply/reply.js';
 import { DotEncoder, slicesOfLine } from '../protocol/text.js';
-import { CommandFailed, type CommandInput, piecesOf, SessionFault } from './client-command.js';
+import { CommandFailed, type CommandInput, lastOf, piecesOf, SessionFault } from './client-command.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */
 export interface CellPiece {
@@ -80,6 +81,8 @@ export class Exchange {
 
   addLog(line: LogLine): void {
     if (this.#logs.length < logsMax) this.#logs.push(line);
+    // The last line says why the command failed.
+    else this.#logs[logsMax - 1] = line;
   }
 
   end(status: Status): void {
@@ -88,8 +91,13 @@ export class Exchange {
     this.#become(
       status.kind === 'ok'
         ? undefined
-        : { reason: new CommandFailed(status.code, status.referral, this.#logs) },
+        : { reason: new CommandFailed(status.code, status.referral, this.#logs, this.#said()) },
     );
+  }
+
+  /** What dovegate says of the failure; a line of a server that is not dovegate, or without a code, is nothing. */
+  #said(): Said | undefined {
+    return readSaid(lastOf(this.#logs) ?? '');
   }
 
   fail(reason: unknown): void {

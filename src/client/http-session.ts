@@ -11,8 +11,10 @@ import {
 } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { systemContext } from '../adapters/host/system-trust.js';
+import { readSaidOfJson, type Said } from '../domain/codes/codes.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
+import { type LogLine, wordOfExitCode } from '../protocol/reply/reply.js';
 import {
   type Command,
   CommandFailed,
@@ -56,6 +58,8 @@ interface RequestBody {
 }
 
 interface Answer {
+  /** dovegate's word for why the whole request was refused. */
+  readonly code: unknown;
   readonly status: number;
   readonly reason: string;
   readonly text: string;
@@ -67,20 +71,6 @@ type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[
 const apiPath = '/doveadm/v1';
 /** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
 const assumedMinor = 3;
-
-/** Exit codes of an answer as Dovecot's words. 73 is no word of the wire: over quota. */
-const wordOfExitCode: Readonly<Record<number, string>> = {
-  2: 'CHANGED',
-  64: 'USAGE',
-  65: 'DATAERR',
-  67: 'NOUSER',
-  68: 'NOTFOUND',
-  73: 'CANTCREAT',
-  75: 'TEMPFAIL',
-  76: 'PROTOCOL',
-  77: 'NOPERM',
-  1003: 'EXPIRED',
-};
 
 /** Nothing is sent before the first command, which finds out whether the server is there and takes the key. */
 export function openHttpSession(options: HttpOptions, clock: Clock): Session {
@@ -331,6 +321,7 @@ async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: 
   }
   // Without a length the end of the connection is the end of the answer: its JSON shows whether it is whole.
   return {
+    code: response.headers['dovegate-code'],
     status: response.statusCode ?? 0,
     reason: response.statusMessage ?? '',
     text: Buffer.concat(chunks).toString(),
@@ -339,27 +330,23 @@ async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: 
 
 /** Throws CommandFailed for what the server says of the command, SessionFault for all else. */
 function rowsOfAnswer(
-  { status, reason, text }: Answer,
+  { status, reason, code, text }: Answer,
   json: JsonCommand,
   showLog: (text: string) => void,
 ): Rows {
-  const failed = (code: string, why: string | undefined, id?: string): CommandFailed => {
+  const failed = (word: string, why: string | undefined, own?: Said): CommandFailed => {
     if (why !== undefined) showLog(why);
-    return new CommandFailed(
-      code,
-      undefined,
-      why === undefined ? [] : [{ type: 'error', text: why, isCut: false }],
-      id,
-    );
+    const logs: LogLine[] = why === undefined ? [] : [{ type: 'error', text: why, isCut: false }];
+    return new CommandFailed(word, undefined, logs, own);
   };
   const said = text.trim().slice(0, 200) || reason;
   switch (status) {
     case 200:
       break;
     case 400:
-      throw failed('USAGE', `the server could not read the request: ${said}`);
+      throw failed('USAGE', `the server could not read the request: ${said}`, readSaidOfJson({ code }));
     case 413:
-      throw failed('DATAERR', 'the request is longer than the server takes');
+      throw failed('DATAERR', 'the request is longer than the server takes', readSaidOfJson({ code }));
     case 401:
       throw new SessionFault('auth-rejected', 'the server refused the key');
     case 404:
@@ -380,16 +367,15 @@ function rowsOfAnswer(
   const [type, data] = element as unknown[];
   if (type === 'doveadmResponse') return rowsOfData(data, json);
   if (type !== 'error' || !isObject(data)) throw unreadable();
-  const { type: kind, exitCode, message, id } = data;
-  const word =
-    kind === 'unAuthorized' ? 'NOPERM' : kind === 'exitCode' ? wordOfExitCode[Number(exitCode)] : 'USAGE';
+  const { type: kind, exitCode, message } = data;
+  const word = kind === 'unAuthorized' ? 'NOPERM' : kind === 'exitCode' ? wordOfExitCode(exitCode) : 'USAGE';
   const why =
     typeof message === 'string'
       ? message
       : kind === 'exitCode'
         ? undefined
         : `the server answered ${String(kind)}`;
-  throw failed(word ?? 'UNKNOWN', why, typeof id === 'string' ? id : undefined);
+  throw failed(word ?? 'UNKNOWN', why, readSaidOfJson(data));
 }
 
 function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {

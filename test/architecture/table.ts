@@ -15,9 +15,17 @@ export interface ModuleRule {
 }
 
 const protocol = ['protocol', 'protocol/handshake', 'protocol/reply', 'protocol/http-api'];
-const domain = ['names', 'commands', 'meaning', 'identity', 'keys', 'audit', 'policy', 'answers'].map(
-  (name) => `domain/${name}`,
-);
+const domain = [
+  'codes',
+  'names',
+  'commands',
+  'meaning',
+  'identity',
+  'keys',
+  'audit',
+  'policy',
+  'answers',
+].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
 const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
@@ -57,6 +65,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
   concurrency: rule(['ports'], { public: ['abortable', 'full-queue', 'limits', 'ordered-set'] }),
 
+  // What every answer to a client may be explained with; the client library has it too.
+  'domain/codes': rule([], { public: ['codes'] }),
   'domain/identity': rule([...protocol], {
     public: ['peer', 'credentials', 'user-name'],
     // net: addresses, no sockets.
@@ -218,6 +228,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'ports',
       'concurrency',
       'domain/audit',
+      'domain/codes',
       'domain/keys/key',
       'domain/now/problems',
       'domain/policy/assess',
@@ -260,6 +271,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [
       ...protocol,
       'ports',
+      'domain/codes',
       'domain/commands',
       'domain/meaning',
       'adapters/net',

@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { CommandFailed, type FailureKind } from '../../src/client/client-command.js';
+import { readSaid } from '../../src/domain/codes/codes.js';
 import type { LogLine } from '../../src/protocol/reply/reply.js';
 
 const error = (text: string): LogLine => ({ type: 'error', text, isCut: false });
 const kindOf = (code: string, ...texts: string[]): FailureKind =>
-  new CommandFailed(code, undefined, texts.map(error)).kind;
+  new CommandFailed(code, undefined, texts.map(error), readSaid(texts.at(-1) ?? '')).kind;
 
 void test('each status has a kind', () => {
   const kinds: readonly (readonly [code: string, kind: FailureKind])[] = [
@@ -35,9 +36,7 @@ void test('a mailbox that exists, as every release says it and as dovegate does'
   assert.equal(texts.length, 5);
   for (const text of [
     ...texts,
-    'dovegate: the backend says: it exists already',
-    // Over HTTP.
-    'the backend says: it exists already',
+    'dovegate: the backend says: anything [exists]',
     'Error: Failed to rename Sieve script: A sieve script with that name already exists.',
   ])
     assert.equal(kindOf('DATAERR', text), 'exists', text);
@@ -47,7 +46,7 @@ void test('a mailbox that exists, as every release says it and as dovegate does'
 
 void test('a full mailbox, which has no status of its own', () => {
   assert.equal(kindOf('UNKNOWN', 'save failed: Quota exceeded (mailbox for user is full)'), 'over-quota');
-  assert.equal(kindOf('UNKNOWN', 'dovegate: the backend says: over quota'), 'over-quota');
+  assert.equal(kindOf('UNKNOWN', 'dovegate: the backend says: anything [over-quota]'), 'over-quota');
 });
 
 void test('a name within the line decides nothing', () => {

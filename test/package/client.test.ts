@@ -129,6 +129,7 @@ function lookInto(folder: string): void {
   const folders = readdirSync(join(own, 'lib'), { withFileTypes: true }).map(({ name }) => name);
   assert.deepEqual(folders.toSorted(), ['adapters', 'bounds', 'client', 'domain', 'ports', 'protocol']);
   assert.deepEqual(readdirSync(join(own, 'lib/domain')).toSorted(), [
+    'codes',
     'commands',
     'identity',
     'meaning',

@@ -178,6 +178,7 @@ void test('the library loads its own few files and nothing else; the names of co
     'adapters/net',
     'bounds',
     'client',
+    'domain/codes',
     'domain/identity',
     'ports',
     ...protocol,

@@ -144,7 +144,7 @@ for (const { name, script, cells, goesOn, outcome, isSilent } of brokenReplies) 
     const reply = await one.readReply();
     assert.equal(reply.status, '-TEMPFAIL');
     assert.deepEqual(reply.cells, cells);
-    const [, id] = /^dovegate: .*, id ([0-9A-Z]{26})$/.exec(reply.logs.at(-1)?.text ?? '') ?? [];
+    const [, id] = /^dovegate: .* \[[a-z-]+\], id ([0-9A-Z]{26})$/.exec(reply.logs.at(-1)?.text ?? '') ?? [];
     assert.ok(id !== undefined);
     isBroken = false;
     if (goesOn) {

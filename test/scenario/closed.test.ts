@@ -13,7 +13,7 @@ import { openRawClient } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota', 'get'] };
-const why = 'dovegate: dovegate is not configured: dovegate.yaml:3';
+const why = 'dovegate: dovegate is not configured: dovegate.yaml:3 [not-configured]';
 
 async function openBroken(t: TestContext) {
   const world = await openWorld(t);
@@ -145,7 +145,10 @@ test('a start that fails with a good file refuses clients too, and ends to be st
       .replace('admin.sock', 'other-admin.sock'),
   });
   const daemon = await startWith(good);
-  const refused = { status: '-TEMPFAIL', logs: ['dovegate: dovegate could not start; its log says why'] };
+  const refused = {
+    status: '-TEMPFAIL',
+    logs: ['dovegate: dovegate could not start; its log says why [not-configured]'],
+  };
   assert.deepEqual(await ask(), refused);
   const [seen] = await notified(notify, /^WATCHDOG=1/);
   assert.match(seen ?? '', /^READY=1\nSTATUS=closed: /);

@@ -139,7 +139,7 @@ test('one session too many is told so, by the name of who has them, and is no re
   const name = userInfo().username;
   assert.deepEqual(
     [reply.status, reply.logs.map(({ text }) => text)],
-    ['-TEMPFAIL', [`dovegate: more than 2 sessions of ${name} at once`]],
+    ['-TEMPFAIL', [`dovegate: more than 2 sessions of ${name} at once [sessions-limit]`]],
   );
   assert.equal((await surplus.readEnd()).isBroken, false);
   const logged = await daemon.waitForLog(({ event }) => event === 'session-refused', 'refused');

@@ -81,7 +81,10 @@ for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const)
     if (drain === '60s') daemon.signal('SIGTERM');
     const [first, second] = await Promise.all([running.readReply(), waiting.readReply()]);
     assert.equal(first.status, '-TEMPFAIL');
-    assert.match(first.logs[0]?.text ?? '', /dovegate had to stop; whether the command ran is not known/);
+    assert.match(
+      first.logs[0]?.text ?? '',
+      /dovegate had to stop; whether the command ran is not known \[outcome-unknown\], id /,
+    );
     assert.equal(second.status, '-TEMPFAIL');
     assert.match(second.logs[0]?.text ?? '', /dovegate is stopping/);
     assert.deepEqual(await daemon.exited, { code: 0, signal: null });

@@ -78,7 +78,10 @@ test('policies beside one another', async (t) => {
     assert.equal((await ask('quota get')).status, '+');
     const third = await ask('quota get');
     assert.equal(third.status, '-TEMPFAIL');
-    assert.match(third.logs[0]?.text ?? '', /over a limit of policy limited; try again in \d+ s/);
+    assert.match(
+      third.logs[0]?.text ?? '',
+      /over a limit of policy limited \[over-limit\], try again in \d+ s, id /,
+    );
     assert.equal((await ask('mailbox list')).status, '-NOPERM');
     // A blank, an escaped LF, a zero-width space, two letters.
     for (const reason of ['', ' ', '\u0001n', '\u200b', 'ok']) {
@@ -129,7 +132,7 @@ test('policies beside one another', async (t) => {
     assert.deepEqual((await one.readReply()).logs, []);
     one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
     assert.deepEqual((await one.readReply()).logs, [
-      { type: 'error', text: 'dovegate: the backend says: not found' },
+      { type: 'error', text: 'dovegate: the backend says: not found [backend-failed]' },
     ]);
     const record = await daemon.waitForLog(
       (line) => line['event'] === 'backend-log' && line['command'] === 'search' && line['type'] === 'warning',

@@ -43,7 +43,7 @@ test('two hundred waiting commands, and a killer: another team waits for one com
   const newcomer = await client({ timeoutMs: 60_000 });
   newcomer.sendCommand(quota);
   const told = await newcomer.readLogs();
-  assert.match(told[0]?.text ?? '', /^dovegate: waiting for mail1$/);
+  assert.match(told[0]?.text ?? '', /^dovegate: waiting for mail1 \[waiting\]$/);
   gate.open();
   assert.equal((await newcomer.readReply()).status, '+');
   for (const one of greedy) assert.equal((await one.readReply()).status, '+');
@@ -65,7 +65,7 @@ test('two hundred waiting commands, and a killer: another team waits for one com
     one.sendCommand(killer);
     const { status, logs } = await one.readReply();
     assert.equal(status, '-TEMPFAIL');
-    assert.match(logs[0]?.text ?? '', /broke off \(closed-early\); whether the command ran is not known/);
+    assert.match(logs[0]?.text ?? '', /broke off; whether the command ran is not known \[closed-early\]/);
     other.sendCommand(quota);
     assert.equal((await other.readReply()).status, '+');
   }
@@ -119,7 +119,7 @@ test('a drained backend: nobody dials it, and clients hear why', async (t) => {
   assert.equal(status, '-TEMPFAIL');
   assert.match(
     logs[0]?.text ?? '',
-    /^dovegate: backend mail1 is drained; try again when it is back in service, id /,
+    /^dovegate: backend mail1 is drained; try again when it is back in service \[backend-drained\], id /,
   );
   await until(() => auditRecords(daemon).some(({ error }) => error === 'backend-drained'), 'the record');
   assert.equal(backend.records.length, 0);

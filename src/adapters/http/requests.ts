@@ -258,7 +258,7 @@ class Requests implements HttpRequests {
       this.#isUntold = false;
       const text = `${STATUS_CODES[malformed] ?? ''}\n`;
       const head = `HTTP/1.1 ${malformed} ${STATUS_CODES[malformed] ?? ''}\r\nConnection: close\r\n`;
-      const type = 'Content-Type: text/plain; charset=utf-8\r\n';
+      const type = refusedHeaders.map(([name, value]) => `${name}: ${value}\r\n`).join('');
       this.#stream.write(`${head}${type}Content-Length: ${text.length}\r\n\r\n${text}`);
     }
     return { malformed };
@@ -273,8 +273,14 @@ class Requests implements HttpRequests {
 }
 
 function plainHead(status: number): HttpHead {
-  return { status, headers: [['Content-Type', 'text/plain; charset=utf-8']], isLast: true };
+  return { status, headers: refusedHeaders, isLast: true };
 }
+
+/** The code is one of domain/codes. */
+const refusedHeaders = [
+  ['Content-Type', 'text/plain; charset=utf-8'],
+  ['Dovegate-Code', 'bad-request'],
+] as const;
 
 const single = new Set(['authorization', 'host', 'content-length', 'transfer-encoding', 'expect', 'origin']);
 

@@ -1,13 +1,14 @@
-// What the codes of log lines and records mean, and what to do: the closed list of the key `event`, and those of `error`, `reason` and
-// `type`. docs/messages.md and the table in docs/operations.md are made of it.
+// What the codes of log lines and records mean, and what to do: the closed list of the key `event`, and those of `reason` and `type`. Those of
+// `error`, which clients read too, stand in domain/codes. docs/messages.md and the table in docs/operations.md are made of both.
 // The rules: a code is never renamed or used for something else. Every code of a closed list stands here; the compiler refuses a list
 // with one that does not.
 
+import { codes } from '../../domain/codes/codes.js';
 import type { FoundCode } from '../../domain/now/problems.js';
 import type { DecisionCode } from '../../domain/policy/assess.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
-import type { ErrorCode, LogLevel } from '../../gateway/outcome/outcome.js';
+import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { recordEvents } from './record-events.js';
@@ -20,145 +21,12 @@ export type EventMeaning = readonly [levels: readonly LogLevel[], ...CodeMeaning
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
-const readAgain = 'correct the command; `dovegate explain` shows how it is read';
 const backendLog = "look into the backend's log";
 
 /** The key `error` of completions and of lines about commands. Lookups follow in a list of their own. */
-export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
-  // not understood: the client gets -USAGE, nothing was sent
-  'command-unknown': ['no such command in the series of its backend', readAgain],
-  'unknown-option': ['an option that the command does not have', readAgain],
-  'abbreviated-option': ['a long option that is not written out', 'write it out'],
-  'value-not-taken': ['a value for an option that takes none', readAgain],
-  'value-missing': ['an option without its value', readAgain],
-  'value-type': ['a parameter by name with a value of another type', readAgain],
-  'repeated-option': ['an option twice, of which servers take one or the other', readAgain],
-  'surplus-argument': ['more arguments than the command takes', readAgain],
-  'argument-missing': ['an argument is missing', readAgain],
-  'number-invalid': ['a number that a server would read otherwise, or die of', readAgain],
-  'ambiguous-argument': ['an argument that servers read in more than one way', readAgain],
-  'text-invalid': ['bytes that are no UTF-8, or characters that servers change', readAgain],
-  'fields-invalid': ['fetch or status fields that do not exist', readAgain],
-  'query-invalid': ['a search query that servers refuse or read otherwise', readAgain],
-  'user-invalid': ['a user name outside of `mail_users.characters`, or `-u` that names another', readAgain],
-  'user-surplus': ['`-u` was given, but the command only concerns the client itself', 'leave it out'],
-  'too-long': ['a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB', 'shorten it'],
-  'too-many': [
-    'more users, masks, fields or flags than one command line may name',
-    'use several commands, or raise `limits.users` or `max_users` of the rule',
-  ],
-  'kills-server': ['a command of which a server process dies', 'ask otherwise'],
-  'series-differ': [
-    'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
-    'ask again once the backend was reached, or set `series`',
-  ],
-  'backends-differ': [
-    'the backends that it goes to would read it, or be allowed it, differently',
-    'ask one backend: give the command a line in `server_commands`',
-  ],
-  'all-users-series': [
-    'a command for all users that could reach a Dovecot 2.3, which has none',
-    'ask user by user, or through backends of 2.4 only',
-  ],
-  'input-for-all': [
-    'a command with input (`save`) for all users; its input goes to one backend only',
-    'name one user',
-  ],
-  'cells-unknown': [
-    'a client of Dovecot 2.3 asks for the user in front of each row, and the number of cells in a row of this reply is not known',
-    'leave `-A` and the wildcard of `-u` out',
-  ],
-  'no-server-route': [
-    'a server command that changes something, and several backends',
-    'give it a line in `server_commands`',
-  ],
-  'no-single-user': [
-    'it goes where its users live, and names none, or a mask',
-    'name users, or give it a line in `server_commands`',
-  ],
-  'several-backends': ['its users live on several backends', 'ask for those of one at a time'],
-  // allowed, and refused before it was sent
-  'over-limit': ['over a rate, a limit or `distinct_users` of the policy', 'wait, or raise the limit'],
-  'limits-full': [
-    'all counters of limits are in use. A command that needs a new one is refused',
-    'find out who asks under so many names; it clears by itself',
-  ],
-  'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
-  'audit-reserve': [
-    'the disk of the records is full but for its reserve, or the records have reached `audit.max_size` within `audit.keep_min`',
-    'free the disk, or raise `max_size`; rules with `emergency: true` are served',
-  ],
-  'audit-share': [
-    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size` or more, and this principal wrote more of them than it may then',
-    'find out what it does in a loop, raise `max_size`, or lower `keep_min`; rules with `emergency: true` are served',
-  ],
-  'backend-drained': [
-    'an operator or the configuration took the backend out of service',
-    '`dovegate backend enable NAME`, or `drained: false`',
-  ],
-  draining: ['dovegate is stopping; `outcome: unknown` where it had been sent', 'ask again'],
-  'no-route': [
-    'no backend for this user, or not the one that it was judged for',
-    'add a route, or ask again',
-  ],
-  'queue-full': [
-    'the queue is full: it holds `limits.queue` commands',
-    'raise `connections`, or find out who asks so much',
-  ],
-  'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
-  // the way to the backend, and its answer
-  'dial-refused': ['nobody listens there, no route, or no such name', 'correct `address`, start the backend'],
-  'dial-timeout': [
-    'no connection or no greeting in time; a Dovecot at its `process_limit` accepts and says nothing',
-    'raise `process_limit`, or lower the `connections` of all gates',
-  ],
-  'tls-failed': [
-    'certificate, name or pin are not as demanded, or there is no TLS where it was',
-    'correct `ca`, `server_name`, `key_pins`, or the certificate',
-  ],
-  'auth-rejected': ['the backend refused our password', 'correct `password_file` or `doveadm_password`'],
-  'version-unsupported': ['no doveadm server, or one that we do not know', 'correct `address`'],
-  'closed-early': ['the backend ended before a status', backendLog],
-  'reply-timeout': [
-    'no first byte within `limits.deadline`, or silence within a reply; log lines do not count',
-    backendLog,
-  ],
-  'reply-line-too-long': ['a line of the reply is longer than any real one', backendLog],
-  'reply-bad-escape': ['the reply holds an escape that is none', backendLog],
-  'reply-bad-version': ['the backend greeted with something else than its version', 'correct `address`'],
-  'reply-bad-command': ['the backend sent what only clients send', backendLog],
-  'reply-bad-status': ['the reply has no status line', backendLog],
-  'reply-bad-frame': ['the reply breaks its framing', backendLog],
-  'reply-unexpected-input': ['the backend spoke where it had nothing to say', backendLog],
-  referral: [
-    'the backend refers to a host that is not configured, or it was followed once already',
-    'add it',
-  ],
-  'early-answer': ['the backend answered before the text was complete', backendLog],
-  // the client, or somebody else
-  'client-gone': ['the client left before it had its answer'],
-  'client-stall': [
-    'the client did not read for `limits.client_stall`, or for 10 s while others waited for the backend',
-    'mend the client',
-  ],
-  'client-slow': [
-    'the client read, or sent its text, slower than `limits.min_rate` while others waited for the backend',
-    'mend the client, or raise `connections`',
-  ],
-  'over-share': [
-    'above its share while others waited 5 s or longer: the reply is incomplete or absent, or nothing of the text was stored',
-    'repeat it later, or raise `connections`',
-  ],
-  'input-cut': ['the text ended before its final dot; nothing was done'],
-  'input-late': ['the text was not complete within `limits.input_time`; nothing was done', 'mend the client'],
-  'input-too-long': ['the text is longer than `limits.input`; nothing was done', 'raise it if that is right'],
-  'input-command-like': [
-    'a line of the text could have become a command had the backend stopped within it; nothing was done',
-    'send that text another way',
-  ],
-  killed: ['an operator ended it (`dovegate kill`)'],
-  internal: ['a bug of ours', 'tell us, with the lines around it'],
-};
+export const errorCodes: Readonly<Record<string, CodeMeaning>> = Object.fromEntries(
+  Object.entries(codes).map(([code, { means, ask }]) => [code, ask === '' ? [means] : [means, ask]]),
+);
 
 const authService = 'see whether the auth service runs, and its log';
 

@@ -4,9 +4,9 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
+import { readSaid } from '../../domain/codes/codes.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
-import { readTryAgain, saysMayHaveRun } from '../../gateway/outcome/outcome.js';
 import { readTypedCommand, type TypedCommand } from '../doveadm/ask.js';
 import type { ServerDoor } from '../doveadm/server-door.js';
 import { CommandFault } from '../output/output.js';
@@ -176,18 +176,15 @@ function again(why: TryAgain['why'], message: string, afterMs?: number): TryAgai
 
 /** `isHarmless`: it may be sent again whether it ran or not. */
 export function judgeFailure(failure: CommandFailed, isHarmlessOne: boolean): UserResult | TryAgain {
-  const { code, id, logs } = failure;
-  const said = logs.findLast(({ type }) => type !== 'debug')?.text;
-  const message = (said ?? failure.message).replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
+  const { code, id, logs, reason, mayHaveRun, mayRetry, retryAfterMs } = failure;
+  const last = logs.findLast(({ type }) => type !== 'debug')?.text ?? failure.message;
+  const message = readSaid(last)?.sentence ?? last;
+  // Any other status is the answer to this command, and would be the same again.
   if (code !== 'TEMPFAIL') return { kind: 'failed', code, message, id };
-  // Over HTTP only an answer with an id is dovegate's, over a socket only a line that begins so.
-  const isOurs = id !== undefined || said?.startsWith('dovegate: ') === true;
-  const permitted = said === undefined || !isOurs ? undefined : readTryAgain(said);
-  if (permitted !== undefined) {
-    const why = permitted.afterMs !== undefined || message.startsWith('over ') ? 'limited' : 'busy';
-    return { ...again(why, message, permitted.afterMs), id };
+  if (mayRetry) {
+    const isLimit = reason === 'over-limit' || reason === 'limits-full';
+    return { ...again(isLimit ? 'limited' : 'busy', message, retryAfterMs), id };
   }
   if (isHarmlessOne) return { ...again('broken', message), id };
-  if (said !== undefined && saysMayHaveRun(said)) return { kind: 'unknown', message, id };
-  return { kind: 'failed', code, message, id };
+  return mayHaveRun ? { kind: 'unknown', message, id } : { kind: 'failed', code, message, id };
 }

@@ -7,6 +7,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { onSignal } from '../../adapters/host/process.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
+import { effectOf } from '../../domain/meaning/reach.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
 import { createProgress, openRawOutput } from '../output/screen.js';
@@ -88,6 +89,7 @@ export async function ask(question: Question): Promise<number> {
     // A dry run takes no input.
     const text = question.isDryRun ? undefined : typed.input;
     const read = text && readInput(text.file, (bytes) => progress.sent(bytes));
+    const isChange = !question.isDryRun && effectOf(typed.parsed) !== 'read';
     const input = read !== undefined && users.kind !== 'one' ? await wholeOf(read) : read;
     try {
       for await (const name of listUsers(users, door, signal)) {
@@ -97,6 +99,8 @@ export async function ask(question: Question): Promise<number> {
           const failure = await askOne(session, input);
           if (failure === undefined) continue;
           if (failure.code === 'NOUSER') complain(`${door.name}: No such user: ${name}`);
+          if (failure.code === 'TEMPFAIL' && failure.mayHaveRun && isChange)
+            complain(`${door.name}: the command may have run, wholly or in part`);
           if (failure.referral !== undefined) complain(`the user is at ${failure.referral.host}`);
           code = joinExitCodes(code, exitCodeOf(failure.code));
           // A server of 2.3 may answer twice after a failure.

@@ -16,6 +16,7 @@ import type { AnswerRow } from '../../domain/answers/rights.js';
 import type { ClientSettings } from '../../domain/config/parse-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
 import { exitCodes } from '../../ports/machine.js';
+import { exitCodeOf as statusExitCode } from '../../protocol/reply/reply.js';
 import { CommandFault } from '../output/output.js';
 
 export interface ServerDoor {
@@ -25,26 +26,12 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
 }
 
-const codes: Readonly<Record<string, number>> = {
-  TEMPFAIL: 75,
-  USAGE: 64,
-  NOPERM: 77,
-  NOUSER: 67,
-  PROTOCOL: 76,
-  DATAERR: 65,
-  NOTFOUND: 68,
-  // Over quota, which only HTTP tells apart.
-  CANTCREAT: 73,
-  CHANGED: 2,
-  EXPIRED: 235,
-  REFERRAL: 75,
-};
-
 /** For temporary failures, and for all that prevents the command from being sent. */
 export const tempFail = 75;
 
+/** A process has eight bits of it. */
 export function exitCodeOf(code: string): number {
-  return codes[code] ?? 255;
+  return statusExitCode(code) & 0xff;
 }
 
 /** Names the server if neither the command line nor DOVEADM_SOCKET does. */

@@ -7,6 +7,7 @@ import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
 import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
+import { sentenceOf } from '../../domain/codes/codes.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
@@ -256,8 +257,8 @@ export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
 }
 
 /** To a client that waits for long: a log line is a frame of its own and may come at any time. */
-export function sayWaiting(writer: Pick<RelayTarget, 'addLog' | 'flush'>, backend: string): void {
-  writer.addLog('info', `dovegate: waiting for ${backend}`);
+export function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string): void {
+  writer.say('info', { code: 'waiting', sentence: sentenceOf('waiting', { backend }) });
   void writer.flush(Number.POSITIVE_INFINITY);
 }
 

@@ -66,10 +66,7 @@ export function refuseByLimits(
 }
 
 /** The ending of what cannot be finished by the configuration that it began with. */
-export const changedMeanwhile: Ending = {
-  kind: 'unroutable',
-  reason: 'the configuration changed while the command waited; try again',
-};
+export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };
 
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
 export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending | undefined {
@@ -157,11 +154,11 @@ function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Endi
     again.wantsUsernameCell === first.wantsUsernameCell &&
     isSame(again.args, first.args);
   if (isSameThing) return undefined;
-  const { series } = again.attempt;
-  const reason = first.series.includes(series)
-    ? 'the backend that it leads to is judged differently; ask for it there'
-    : `the backend turned out to be Dovecot ${series}; try again`;
-  return { kind: 'unroutable', reason };
+  if (!first.series.includes(again.attempt.series)) return changedMeanwhile;
+  return {
+    kind: 'unroutable',
+    reason: 'the backend that it leads to is judged differently; ask for it there',
+  };
 }
 
 /** Of a row that may be joined with those of other backends. */

@@ -4,15 +4,9 @@
 // no `unknown`.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
+import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
 import type { ObstacleCode, UnjudgeableCode } from '../../domain/policy/assess.js';
-import {
-  JournalFault,
-  TransportFault,
-  UpstreamFault,
-  type UpstreamFaultCode,
-  WireFault,
-  type WireFaultCode,
-} from '../../ports/faults.js';
+import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';
 
 /** Levels of our own log. */
@@ -25,44 +19,17 @@ export interface Verdict {
   readonly outcome: RecordedOutcome;
   /** Code for the record's `error` key. */
   readonly error: ErrorCode | undefined;
-  /** One sentence: for the client's log channel (if it has one and `isTold`) and for our log. */
+  /** One sentence: for our log, and for the client where `told` is set. */
   readonly text: string | undefined;
-  /** Whether the sentence is for the client too. */
-  readonly isTold: boolean;
+  /** The code that the client reads with the sentence; undefined: it reads neither. */
+  readonly told: Code | undefined;
+  /** When the same command may succeed, in seconds. */
+  readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
 }
 
-/** Every word of the key. */
-export type ErrorCode =
-  | UnjudgeableCode
-  | ObstacleCode
-  | UpstreamFaultCode
-  /** What the backend said is not of the protocol. */
-  | `reply-${WireFaultCode}`
-  /** The auth service could not say who is meant; what follows is the code of the lookup. */
-  | `lookup-${string}`
-  | 'audit-failed'
-  | 'audit-reserve'
-  | 'audit-share'
-  | 'backend-drained'
-  | 'client-gone'
-  | 'client-slow'
-  | 'client-stall'
-  | 'draining'
-  | 'early-answer'
-  | 'input-command-like'
-  | 'input-cut'
-  | 'input-late'
-  | 'input-too-long'
-  | 'internal'
-  | 'killed'
-  | 'limits-full'
-  | 'no-route'
-  | 'over-limit'
-  | 'over-share'
-  | 'queue-full'
-  | 'queue-timeout'
-  | 'referral';
+/** Every word of the key; of a lookup, its code follows. */
+export type ErrorCode = Code | `lookup-${string}`;
 
 /** Why an exchange is over. */
 export type Ending =
@@ -90,7 +57,13 @@ export type Ending =
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
-      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'audit-reserve' | 'audit-share';
+      readonly why:
+        | 'queue-full'
+        | 'queue-timeout'
+        | 'draining'
+        | 'audit-reserve'
+        | 'audit-share'
+        | 'changed-meanwhile';
     }
   /** An operator, or the configuration, took it out of service. */
   | { readonly kind: 'drained'; readonly backend: string }
@@ -149,27 +122,28 @@ export type DuplexEnd =
   | 'draining'
   | 'killed';
 
-const refusals = {
-  'queue-full': 'too many commands are waiting; try again',
-  'queue-timeout': 'no upstream became free in time; try again',
-  draining: 'dovegate is stopping; try again',
-  'audit-reserve': 'the disk of the audit records is full: only commands for emergencies are served',
-  'audit-share':
-    'the audit journal is nearly full, and most of it comes from this account: send fewer commands, or ask the operators to raise audit.max_size',
-} as const;
-
-/** The client is told this code and the sentence. */
+/** The client reads the sentence of this code. */
 function told(
-  code: string,
   outcome: RecordedOutcome,
-  error: ErrorCode | undefined,
-  text: string,
-  level: LogLevel = 'warn',
+  code: Code,
+  values: Readonly<Record<string, string>> = {},
+  more: Partial<Verdict> = {},
 ): Verdict {
-  return { code, outcome, error, text, isTold: true, level };
+  const text = sentenceOf(code, values);
+  const { status } = codes[code];
+  return {
+    code: status,
+    outcome,
+    error: code,
+    text,
+    told: code,
+    retryAfterS: undefined,
+    level: 'warn',
+    ...more,
+  };
 }
 
-/** The client reads no sentence. Without a code its status is the backend's, or none can be told any more. */
+/** The client reads no sentence. Without a code its status is the backend's, or none can be sent any more. */
 function untold(
   code: string | undefined,
   outcome: RecordedOutcome,
@@ -177,7 +151,22 @@ function untold(
   level: LogLevel,
   text?: string,
 ): Verdict {
-  return { code, outcome, error, text, isTold: false, level };
+  return { code, outcome, error, text, told: undefined, retryAfterS: undefined, level };
+}
+
+/** The code of the error alone would say that nothing ran. `reason`: the start of a sentence. */
+function mayHaveRun(
+  outcome: RecordedOutcome,
+  error: Code,
+  reason: string,
+  level: LogLevel = 'warn',
+): Verdict {
+  return told(outcome, 'outcome-unknown', { reason }, { error, level });
+}
+
+/** The code of the error alone would say that it may have run. `reason`: a sentence. */
+function notDone(outcome: RecordedOutcome, error: Code, reason: string, code = 'TEMPFAIL'): Verdict {
+  return told(outcome, 'not-done', { reason }, { error, code });
 }
 
 /**
@@ -186,33 +175,27 @@ function untold(
  */
 const wentWell = untold(undefined, 'ok', undefined, 'debug');
 
+const searchOverShare = notDone(
+  'aborted',
+  'over-share',
+  'the search before the command was ended because others waited for the backend and this client held more than its share: not done',
+);
+
 const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
-  cut: told('TEMPFAIL', 'aborted', 'input-cut', 'the input ended before its final dot: not done'),
-  'too-long': told('DATAERR', 'limited', 'input-too-long', 'the input is longer than limits.input: not done'),
-  late: told(
-    'TEMPFAIL',
-    'timeout',
-    'input-late',
-    'the input was not complete within limits.input_time: not done',
-  ),
-  slow: told(
-    'TEMPFAIL',
+  cut: told('aborted', 'input-cut'),
+  'too-long': told('limited', 'input-too-long'),
+  late: told('timeout', 'input-late'),
+  slow: notDone(
     'aborted',
     'client-slow',
     'the input came slower than limits.min_rate while others waited for the backend: not done',
   ),
-  'over-share': told(
-    'TEMPFAIL',
+  'over-share': notDone(
     'aborted',
     'over-share',
     'the input was ended because others waited for the backend and this client held more than its share: not done',
   ),
-  'command-like': told(
-    'DATAERR',
-    'failed',
-    'input-command-like',
-    'a line of the input could become a command if this backend were stopped within it: not done',
-  ),
+  'command-like': told('failed', 'input-command-like'),
 };
 
 /** The verdict on an ending; total. `isSeveral`: the command changes several things, of which a failed one may have done some. */
@@ -226,47 +209,40 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
     }
     case 'answered':
       return untold('', 'ok', undefined, 'info');
-    case 'denied':
-      return told('NOPERM', 'denied', undefined, `denied by policy ${ending.policy} (${ending.reason})`);
+    case 'denied': {
+      const { policy, reason } = ending;
+      return told('denied', 'denied', { policy, reason }, { error: undefined });
+    }
     case 'unparsable':
-      return told('USAGE', 'unparsable', ending.code, `not understood, so not sent: ${ending.reason}`);
+      return told('unparsable', ending.code, { reason: ending.reason });
     case 'limited': {
       const { policy, retryAfterMs } = ending;
       const limit = policy === undefined ? '60 questions a minute' : `a limit of policy ${policy}`;
-      if (retryAfterMs === undefined) {
-        return told('TEMPFAIL', 'limited', 'limits-full', `over ${limit}; try again`);
-      }
-      const text = `over ${limit}; try again in ${Math.ceil(retryAfterMs / 1000)} s`;
-      return told('TEMPFAIL', 'limited', 'over-limit', text);
+      if (retryAfterMs === undefined) return told('limited', 'limits-full', { limit });
+      return told('limited', 'over-limit', { limit }, { retryAfterS: Math.ceil(retryAfterMs / 1000) });
     }
     case 'unroutable':
-      return told('TEMPFAIL', 'failed', 'no-route', ending.reason);
+      return told('failed', 'no-route', { reason: ending.reason });
     case 'unresolved': {
-      const text = `the userdb could not be asked who is meant (${ending.code}); try again`;
-      return told('TEMPFAIL', 'failed', `lookup-${ending.code}`, text);
+      const { code: reason } = ending;
+      return told('failed', 'lookup-failed', { reason }, { error: `lookup-${reason}` });
     }
-    case 'refused': {
-      const outcome = ending.why === 'audit-share' ? 'limited' : 'failed';
-      return told('TEMPFAIL', outcome, ending.why, refusals[ending.why]);
-    }
-    case 'drained': {
-      const text = `backend ${ending.backend} is drained; try again when it is back in service`;
-      return told('TEMPFAIL', 'failed', 'backend-drained', text);
-    }
+    case 'refused':
+      return told(ending.why === 'audit-share' ? 'limited' : 'failed', ending.why);
+    case 'drained':
+      return told('failed', 'backend-drained', { backend: ending.backend });
     case 'fault':
       return judgeFault(ending.fault, ending.isSent, ending.backend);
-    case 'reply-timeout': {
-      const text = `backend ${ending.backend} did not answer in time`;
-      return told('TEMPFAIL', 'timeout', 'reply-timeout', text);
-    }
+    case 'reply-timeout':
+      return told('timeout', 'reply-timeout', { backend: ending.backend });
     case 'referral': {
-      const text = `backend ${ending.backend} refers to another host, ${ending.reason ?? 'and nobody followed'}`;
-      return told('TEMPFAIL', 'failed', 'referral', text);
+      const { backend, reason = 'and nobody followed' } = ending;
+      return told('failed', 'referral', { backend, reason });
     }
     case 'joined': {
-      const { code, outcome, error, text = '' } = ending;
+      const { code, outcome, error, text: reason = '' } = ending;
       if (code === '') return untold(code, outcome, error, 'debug');
-      return told(code, outcome, error, `not every backend answered: ${text}`);
+      return told(outcome, 'not-all-backends', { reason }, { code, error });
     }
     case 'cut-off':
       return judgeCutOff(ending.isSent, ending.by);
@@ -274,16 +250,10 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       return untold('TEMPFAIL', 'aborted', 'client-gone', 'info', 'the client left');
     case 'client-stall':
       return untold('TEMPFAIL', 'aborted', 'client-stall', 'warn', 'the client does not read');
-    case 'client-slow': {
-      const text = 'the reply was read slower than limits.min_rate while others waited for the backend';
-      return told('TEMPFAIL', 'aborted', 'client-slow', text);
-    }
-    case 'over-share': {
-      const what = ending.isSent === false ? 'the search before the command' : 'the reply';
-      const done = ending.isSent === false ? ': not done' : '';
-      const text = `${what} was ended because others waited for the backend and this client held more than its share${done}`;
-      return told('TEMPFAIL', 'aborted', 'over-share', text);
-    }
+    case 'client-slow':
+      return told('aborted', ending.kind);
+    case 'over-share':
+      return ending.isSent === false ? searchOverShare : told('aborted', ending.kind);
     case 'input-ended':
       return inputEnds[ending.why];
     case 'input-refused':
@@ -300,88 +270,50 @@ function failedAs({ code }: Status, isSeveral: boolean): RecordedOutcome {
   return isSeveral && code !== 'NOUSER' ? 'partly' : 'failed';
 }
 
-/** Sentences of commands of which nothing was sent. */
-const tryAgain = new RegExp(
-  `^(?:${[
-    'over (?:60 questions a minute|a limit of policy .+); try again(?: in (\\d+) s)?',
-    'too many commands are waiting; try again',
-    'no upstream became free in time; try again',
-    'dovegate is stopping; try again',
-    'the userdb could not be asked who is meant \\([\\w-]+\\); try again',
-    'the configuration changed while the command waited; try again',
-    'the backend turned out to be Dovecot [\\d.]+; try again',
-    'backend \\S+ is drained; try again when it is back in service',
-    'backend \\S+ is not reachable \\([\\w-]+\\)',
-    'more than \\d+ sessions(?: of .+)? at once',
-  ].join('|')})$`,
-);
-
-/**
- * For a client that got `-TEMPFAIL` with this sentence, as it came: the same command may be sent again, a change too, since nothing of it
- * was sent. `afterMs`: when it may succeed. Undefined: nobody can tell, or it would fail again.
- */
-export function readTryAgain(said: string): { readonly afterMs: number | undefined } | undefined {
-  const found = tryAgain.exec(withoutFrame(said));
-  if (found === null) return undefined;
-  return { afterMs: found[1] === undefined ? undefined : Number(found[1]) * 1000 };
-}
-
-const mayHaveRun =
-  /^backend .* (?:did not answer in time|sent what is not of the protocol \([\w-]+\))$|whether the command ran is not known$|^(?:the audit record could not be written|internal error of dovegate|the reply was (?:read slower than|ended because) .*)$/s;
-
-/** For a client that got `-TEMPFAIL` with this sentence, as it came: the command may have run, wholly or in part. */
-export function saysMayHaveRun(said: string): boolean {
-  return mayHaveRun.test(withoutFrame(said));
-}
-
-/** A sentence without what the client's log channel has around it. */
-function withoutFrame(said: string): string {
-  return said.replace(/^dovegate: /, '').replace(/, id [0-9A-Z]{26}$/, '');
-}
-
 function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
-  const outcome = isSent ? 'unknown' : 'failed';
   if (fault instanceof JournalFault) {
-    return told('TEMPFAIL', outcome, 'audit-failed', 'the audit record could not be written', 'error');
+    const code = 'audit-failed';
+    return isSent
+      ? mayHaveRun('unknown', code, sentenceOf(code), 'error')
+      : told('failed', code, {}, { level: 'error' });
   }
   if (fault instanceof UpstreamFault) {
-    const text = isSent
-      ? `backend ${backend} broke off (${fault.code}); whether the command ran is not known`
-      : `backend ${backend} is not reachable (${fault.code})`;
-    return told('TEMPFAIL', outcome, fault.code, text);
+    const { code } = fault;
+    const values = { backend, reason: code };
+    const isOpen = codes[code].repeat === 'unsafe';
+    if (isSent === isOpen) return told(isSent ? 'unknown' : 'failed', code, values);
+    return isSent
+      ? mayHaveRun('unknown', code, `backend ${backend} broke off (${code})`)
+      : notDone('failed', code, `backend ${backend} is not reachable (${code})`);
   }
   if (fault instanceof WireFault) {
-    const text = `backend ${backend} sent what is not of the protocol (${fault.code})`;
-    return told('TEMPFAIL', outcome, `reply-${fault.code}`, text);
+    const code = `reply-${fault.code}` as const;
+    const values = { backend, reason: fault.code };
+    return isSent ? told('unknown', code, values) : notDone('failed', code, sentenceOf(code, values));
   }
   if (fault instanceof TransportFault) {
-    const text = isSent
-      ? `backend ${backend} broke off; whether the command ran is not known`
-      : `the way to backend ${backend} broke`;
-    return told('TEMPFAIL', outcome, 'closed-early', text);
+    return isSent
+      ? told('unknown', 'closed-early', { backend })
+      : notDone('failed', 'closed-early', `the way to backend ${backend} broke`);
   }
-  return told('TEMPFAIL', outcome, 'internal', 'internal error of dovegate', 'error');
+  return told(isSent ? 'unknown' : 'failed', 'internal', {}, { level: 'error' });
 }
 
 function judgeCutOff(isSent: boolean, by: 'operator' | undefined): Verdict {
-  const outcome = isSent ? 'unknown' : 'failed';
-  const unknown = isSent ? '; whether the command ran is not known' : '';
-  if (by === 'operator') return told('TEMPFAIL', outcome, 'killed', `an operator ended it${unknown}`);
-  const text = isSent ? `dovegate had to stop${unknown}` : refusals.draining;
-  return told('TEMPFAIL', outcome, 'draining', text);
+  const code = by === 'operator' ? 'killed' : 'draining';
+  if (!isSent) return told('failed', code);
+  return mayHaveRun('unknown', code, by === 'operator' ? sentenceOf(code) : 'dovegate had to stop');
 }
 
 function judgeRefusedInput(backend: string, answer: Status | 'no-status' | 'broke-off'): Verdict {
   if (answer === 'broke-off') {
-    const text = `backend ${backend} broke off within the input: not done`;
-    return told('TEMPFAIL', 'failed', 'closed-early', text);
+    return notDone('failed', 'closed-early', `backend ${backend} broke off within the input: not done`);
   }
   if (answer !== 'no-status' && answer.kind === 'failed') {
-    const text = `backend ${backend} refused the command before its input was complete`;
-    return told(answer.code, 'failed', 'early-answer', text);
+    const reason = `backend ${backend} refused the command before its input was complete`;
+    return notDone('failed', 'early-answer', reason, answer.code);
   }
-  const text = `backend ${backend} answered before the input was complete; whether the command ran is not known`;
-  return told('TEMPFAIL', 'unknown', 'early-answer', text);
+  return told('unknown', 'early-answer', { backend });
 }
 
 /** The backend has said `+` before, and nothing can be told to the client any more. */

@@ -7,6 +7,7 @@
 // read a line whose prefix names another user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { bounds } from '../../bounds/bounds.js';
+import { type Code, formatSaid, type Said, sentenceOf } from '../../domain/codes/codes.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -323,8 +324,9 @@ export function takeLog(talk: Conversation, line: LogLine): void {
   const { logLinesMax } = limits;
   if (count.logLines <= logLinesMax) return forwardLog(talk, line);
   if (count.logLines > logLinesMax + 1) return;
-  const text = `dovegate: more than ${logLinesMax} log lines for this command (limits.log_lines); the others are only counted`;
-  forwardLog(talk, { type: 'warning', text, isCut: false });
+  const said: Said = { code: 'log-lines', sentence: sentenceOf('log-lines', { limit: String(logLinesMax) }) };
+  talk.onLog({ type: 'warning', text: formatSaid(said), isCut: false });
+  if (talk.logs === 'full') talk.writer.say('warning', said);
 }
 
 function forwardLog(talk: Conversation, line: LogLine): void {
@@ -337,7 +339,7 @@ function forwardLog(talk: Conversation, line: LogLine): void {
 /** Before a failed status is written: adds our own sentence, where policy wants that. */
 export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
   if (logs !== 'filtered') return;
-  writer.addLog('error', `dovegate: the backend says: ${explainFailure(status, count.lastLog)}`);
+  writer.say('error', explainFailure(status, count.lastLog));
 }
 
 /** Sentences for status codes: what Dovecot means by them (measured). */
@@ -353,12 +355,13 @@ const sentences: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** One sentence for a failed status; `lastText` is the last log line of the command, used but never forwarded. */
-export function explainFailure(status: Status, lastText: string): string {
-  // A full mailbox has no code of its own: it comes as UNKNOWN.
-  if (/quota exceeded/i.test(lastText)) return 'over quota';
+export function explainFailure(status: Status, lastText: string): Said {
+  const say = (code: Code, reason = ''): Said => ({ code, sentence: sentenceOf(code, { reason }) });
+  // A full mailbox has no status of its own: it comes as UNKNOWN.
+  if (/quota exceeded/i.test(lastText)) return say('over-quota');
   // A name may stand before it, and hold anything.
-  if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return 'it exists already';
-  return sentences.get(status.code) ?? 'the command failed';
+  if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return say('exists');
+  return say('backend-failed', sentences.get(status.code) ?? 'the command failed');
 }
 
 /**

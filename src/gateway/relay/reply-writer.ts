@@ -4,6 +4,7 @@
 // disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
 import { bounds } from '../../bounds/bounds.js';
+import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
 import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
@@ -33,8 +34,10 @@ export interface RelayTarget {
   expect(judged: Judged, serverMinor: number): boolean;
   /** `bytes` are not copied. */
   addBody(bytes: Buffer): void;
-  /** Does nothing for a client that reads none. `text` may have several lines. */
+  /** A log line of a backend; it may have several lines. Does nothing for a client that reads none. */
   addLog(type: LogType, text: string): void;
+  /** The same for a line of our own. */
+  say(type: LogType, said: Said): void;
   /** Ends the rows; `line` is a status line that a backend sent, without its LF, `lastLog` its last log line of this command. */
   addRawStatus(line: Buffer, lastLog: string): void;
   /**
@@ -108,6 +111,14 @@ export class ReplyWriter implements ReplyTarget {
   }
 
   addLog(type: LogType, text: string): void {
+    this.#addLines(type, markBackendLine(text));
+  }
+
+  say(type: LogType, said: Said): void {
+    this.#addLines(type, formatSaid(said));
+  }
+
+  #addLines(type: LogType, text: string): void {
     if (!this.hasLogChannel) return;
     this.#frameOutput();
     const lines = text.split('\n').map((line) => encodeLogLine(type, line));
@@ -127,7 +138,8 @@ export class ReplyWriter implements ReplyTarget {
   }
 
   addEnd(_ending: Ending, verdict: Verdict, id: string): string {
-    if (verdict.isTold) this.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
+    const { told, text = '', retryAfterS } = verdict;
+    if (told !== undefined) this.say('error', { code: told, sentence: text, retryAfterS, id });
     const code = verdict.code ?? 'TEMPFAIL';
     this.addStatus(code);
     return code === '' ? '+' : `-${code}`;
@@ -198,6 +210,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
         throw new WireFault('bad-frame', 'a row above the limit of joined replies');
     },
     addLog: (type, text) => target.addLog(type, text),
+    say: (type, said) => target.say(type, said),
     addRawStatus(line) {
       // The incomplete row is dropped: the reply was cut, or its rows have another number of cells.
       if (cells !== undefined && line[0] === plus && (left !== cells || keptBytes > 0)) {

@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
+import type { Code, Said } from '../../domain/codes/codes.js';
 import { errorTypeOf } from '../../domain/commands/parse.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/assess.js';
@@ -15,7 +16,6 @@ import {
   answersBetween,
   answersEnd,
   encodeError,
-  exitCodeOf,
   responseBegin,
   responseEnd,
 } from '../../protocol/http-api/answer.js';
@@ -25,7 +25,7 @@ import {
   createRowsEncoder,
   usernameColumn,
 } from '../../protocol/http-api/rows.js';
-import type { LogType } from '../../protocol/reply/reply.js';
+import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 
@@ -41,6 +41,12 @@ const cutRow = 'a reply that succeeded ended within a row';
 
 /** Of an answer that is a sentence. */
 export const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
+/** Says why a whole request is refused. */
+export function codeHeader(code: Code): readonly [string, string] {
+  return ['Dovegate-Code', code];
+}
+/** The code of an ending without a sentence: nothing is known of it. */
+const unexplained: Code = 'outcome-unknown';
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
 
 /** How a command ended that has no rows to show. */
@@ -48,6 +54,8 @@ interface Failure {
   readonly type: AnswerErrorType;
   readonly exitCode: number;
   readonly message: string | undefined;
+  readonly code: Code;
+  readonly retryAfterS?: number | undefined;
 }
 
 /** One for each request; `startCommand` and `endCommand` for each of its commands. */
@@ -79,6 +87,7 @@ export class HttpAnswer implements ReplyTarget {
   #isOk = false;
   #failure: Failure | undefined;
   #message: string | undefined;
+  #code: Code | undefined;
 
   /** `isBare`: the answer is the rows of its only command, without anything around them. */
   constructor(
@@ -109,6 +118,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#isOk = false;
     this.#failure = undefined;
     this.#message = undefined;
+    this.#code = undefined;
     this.#rows = [];
     this.#rowsBytes = 0;
   }
@@ -138,8 +148,13 @@ export class HttpAnswer implements ReplyTarget {
 
   /** Only what explains a failure is kept. */
   addLog(type: LogType, text: string): void {
-    if (type === 'error' || type === 'fatal' || type === 'panic')
-      this.#message = text.replace(/^dovegate: /, '');
+    if (type === 'error' || type === 'fatal' || type === 'panic') this.#message = text;
+  }
+
+  say(type: LogType, { code, sentence }: Said): void {
+    if (type !== 'error') return;
+    this.#message = sentence;
+    this.#code = code;
   }
 
   addRawStatus(line: Buffer, lastLog: string): void {
@@ -152,24 +167,28 @@ export class HttpAnswer implements ReplyTarget {
     // A bare `-` says as little as UNKNOWN.
     const exitCode = exitCodeOf(code === '' ? 'UNKNOWN' : code);
     const isOverQuota = exitCode === -1 && /quota exceeded/i.test(lastLog);
-    this.#fail('exitCode', isOverQuota ? overQuotaExit : exitCode, this.#message);
+    const failure = { type: 'exitCode', exitCode: isOverQuota ? overQuotaExit : exitCode } as const;
+    const said = isOverQuota ? 'over-quota' : (this.#code ?? 'backend-failed');
+    this.#fail({ ...failure, message: this.#message, code: said });
   }
 
   addEnd(ending: Ending, verdict: Verdict, _id: string): string {
-    const { code = 'TEMPFAIL', isTold, text } = verdict;
+    const { code = 'TEMPFAIL', told, text, retryAfterS } = verdict;
     if (code === '') {
       if (this.#complete()) return '+';
       // Of several backends, whose rows were not looked at one by one.
-      this.#fail('exitCode', exitCodeOf('TEMPFAIL'), cutRow);
+      const exitCode = exitCodeOf('TEMPFAIL');
+      this.#fail({ type: 'exitCode', exitCode, message: cutRow, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
     }
-    const message = isTold ? text : undefined;
-    if (ending.kind === 'denied') this.#fail('unAuthorized', exitCodeOf('NOPERM'), message);
+    const more = { message: told && text, code: told ?? unexplained, retryAfterS };
+    const exitCode = exitCodeOf(code);
+    if (ending.kind === 'denied') this.#fail({ type: 'unAuthorized', exitCode, ...more });
     else if (ending.kind === 'unparsable') {
       const type = errorTypeOf(ending.code);
-      this.#fail(type, type === 'exitCode' ? exitCodeOf('USAGE') : 0, message);
+      this.#fail({ type, exitCode: type === 'exitCode' ? exitCode : 0, ...more });
     } else {
-      this.#fail('exitCode', exitCodeOf(code), message);
+      this.#fail({ type: 'exitCode', exitCode, ...more });
     }
     return `-${code}`;
   }
@@ -202,15 +221,16 @@ export class HttpAnswer implements ReplyTarget {
       this.isBroken = true;
       return;
     }
-    const failure = this.#failure ?? {
+    const failure: Failure = this.#failure ?? {
       type: 'exitCode',
       exitCode: exitCodeOf('TEMPFAIL'),
       message: undefined,
+      code: unexplained,
     };
-    const { type, exitCode, message = this.#message } = failure;
+    const { message = this.#message, ...rest } = failure;
     const shown = message?.slice(0, messageMax);
     this.#add(this.#before);
-    this.#add(encodeError({ type, exitCode, message: shown, id }, tag));
+    this.#add(encodeError({ ...rest, message: shown, id }, tag));
     this.#keep();
   }
 
@@ -237,7 +257,8 @@ export class HttpAnswer implements ReplyTarget {
   #finishBare(): Promise<void> | undefined {
     const { status } = this;
     const message = this.#failure?.message ?? '';
-    const headers = this.#failure === undefined ? this.#head.headers : plain;
+    const failed = this.#failure?.code;
+    const headers = failed === undefined ? this.#head.headers : [...plain, codeHeader(failed)];
     const body = this.#failure === undefined ? Buffer.concat(this.#held) : Buffer.from(message);
     return this.#request.answer({ ...this.#head, status, headers }, body);
   }
@@ -251,8 +272,8 @@ export class HttpAnswer implements ReplyTarget {
     return true;
   }
 
-  #fail(type: AnswerErrorType, exitCode: number, message: string | undefined): void {
-    this.#failure = { type, exitCode, message };
+  #fail(failure: Failure): void {
+    this.#failure = failure;
     this.#rows = [];
     this.#rowsBytes = 0;
   }

@@ -6,6 +6,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
+import { type Code, sentenceOf } from '../../domain/codes/codes.js';
 import { readNamedCommand } from '../../domain/commands/parse.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
@@ -28,7 +29,7 @@ import {
   strangerPiecesMax,
   strangerTurn,
 } from './greet-peer.js';
-import { HttpAnswer, plain } from './http-answer.js';
+import { codeHeader, HttpAnswer, plain } from './http-answer.js';
 import { type Span, spanInput } from './http-input.js';
 import type { RunningSession } from './roster.js';
 
@@ -189,10 +190,14 @@ class HttpClient {
   async serve(request: HttpRequest): Promise<CloseReason | undefined> {
     const { method, target } = request;
     const [path = ''] = target.split('?', 1);
-    if (isOfBrowser(request)) return this.#end(request, 403, 'Forbidden');
+    if (isOfBrowser(request)) return this.#end(request, 'cross-origin');
     if (method === 'OPTIONS') return this.#respond(request, 200, '', []);
     const route = routes.get(`${method} ${path}`);
-    if (route === undefined) return this.#respond(request, 404, 'Path Not Found', plain, 'Path Not Found');
+    if (route === undefined) {
+      const code = 'unknown-path';
+      const text = sentenceOf(code);
+      return this.#respond(request, 404, text, [...plain, codeHeader(code)], text);
+    }
     const refused = await this.#admit(request);
     if (refused !== undefined) return refused;
     switch (route) {
@@ -229,7 +234,7 @@ class HttpClient {
       if (this.#authorization !== certificate) reportLogin(this.#greeting, 'certificate', login.account);
       this.#authorization = certificate;
       const full = host.logIn(this.#peer, login, certificate);
-      if (full !== undefined) return this.#end(request, 503, full);
+      if (full !== undefined) return this.#end(request, 'sessions-limit', full);
       return host.isPermitted() ? undefined : this.#refuse(request);
     }
     const logins = host.context.access(this.#peer.listener)?.logins;
@@ -262,7 +267,7 @@ class HttpClient {
     if (!isKnown) reportLogin(this.#greeting, answer.result, name ?? answer.login.account);
     this.#authorization = header;
     const full = host.logIn(this.#peer, answer.login, undefined);
-    if (full !== undefined) return this.#end(request, 503, full);
+    if (full !== undefined) return this.#end(request, 'sessions-limit', full);
     return host.isPermitted() ? undefined : this.#refuse(request);
   }
 
@@ -270,6 +275,7 @@ class HttpClient {
     const challenge = [
       ['WWW-Authenticate', 'X-Dovecot-API'],
       ['WWW-Authenticate', 'Basic Realm="doveadm"'],
+      codeHeader('unauthenticated'),
     ] as const;
     this.count(401);
     const head = { status: 401, reason: 'Authentication required', headers: challenge, isLast: true };
@@ -292,7 +298,7 @@ class HttpClient {
     const body = this.#host.context.holdBody(principal);
     try {
       const read = await this.#read(request, body);
-      if ('status' in read) return await this.#end(request, read.status, read.text);
+      if ('code' in read) return await this.#end(request, read.code, read.text);
       return await this.#answer(request, read.commands, route, body);
     } finally {
       this.#greeting.context.buffered.give(body.memoryBytes, principal);
@@ -300,18 +306,19 @@ class HttpClient {
     }
   }
 
-  /** The whole body, and what its commands are; or the status that says what is wrong with it. */
+  /** The whole body, and what its commands are; or what is wrong with it. */
   async #read(
     request: HttpRequest,
     body: HeldBytes,
   ): Promise<
-    { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string }
+    { readonly commands: readonly ReadCommand[] } | { readonly code: RequestCode; readonly text: string }
   > {
     const host = this.#host;
     const { transport, context } = host;
     const { httpCommandsMax, inputTimeMs } = context.limits();
     const { bytesMax, why } = this.#bodyLimit();
-    const tooLong = { status: 413, text: `The request is longer than ${bytesMax} bytes${why}` };
+    const limit = `The request is longer than ${bytesMax} bytes${why}`;
+    const tooLong = { code: 'request-too-long', text: limit } as const;
     const declaredBytes = Number(fieldOf(request, 'content-length') ?? 0);
     if (declaredBytes > bytesMax) return tooLong;
     const { clock, buffered } = this.#greeting.context;
@@ -324,7 +331,7 @@ class HttpClient {
         if (body.length + chunk.length > bytesMax) return tooLong;
         for (let at = 0; at < chunk.length; at += pieceBytes) {
           const text = await host.work(() => decoder.push(chunk.subarray(at, at + pieceBytes)));
-          if (text !== undefined) return { status: 400, text };
+          if (text !== undefined) return { code: 'bad-request', text };
         }
         const before = body.memoryBytes;
         try {
@@ -336,14 +343,17 @@ class HttpClient {
       }
     } catch (fault) {
       if (fault instanceof TransportFault) throw fault;
-      if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
+      if (fault instanceof WireFault) return { code: 'bad-request', text: 'Bad Request' };
       if (fault instanceof RoomFault)
-        return { status: 503, text: `There is no room for the request: ${fault.message}; try again later` };
-      return { status: 500, text: 'The request could not be kept' };
+        return {
+          code: 'no-room',
+          text: `There is no room for the request: ${fault.message}; try again later`,
+        };
+      return { code: 'not-kept', text: sentenceOf('not-kept') };
     } finally {
       timer.cancel();
     }
-    if (request.hasTrailers) return { status: 400, text: 'Trailers are not taken' };
+    if (request.hasTrailers) return { code: 'bad-request', text: 'Trailers are not taken' };
     return this.#commandsOf(decoder.end());
   }
 
@@ -361,13 +371,13 @@ class HttpClient {
   async #commandsOf(
     decoded: DecodedRequest,
   ): Promise<
-    { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string }
+    { readonly commands: readonly ReadCommand[] } | { readonly code: RequestCode; readonly text: string }
   > {
-    if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
+    if (decoded.kind === 'bad') return { code: 'bad-request', text: decoded.text };
     const commands: ReadCommand[] = [];
     for (const command of decoded.commands) {
       const read = await this.#host.work(() => readNamedCommand(command));
-      if (read.kind === 'bad') return { status: 400, text: read.text };
+      if (read.kind === 'bad') return { code: 'bad-request', text: read.text };
       commands.push({ line: read.line, input: read.input, tag: command.tag });
     }
     return { commands };
@@ -458,12 +468,13 @@ class HttpClient {
   }
 
   /** The last answer. */
-  async #end(request: HttpRequest, status: number, text: string): Promise<CloseReason> {
+  async #end(request: HttpRequest, code: RequestCode, text = sentenceOf(code)): Promise<CloseReason> {
+    const [status, closeFor] = requestEnds[code];
     this.count(status);
-    await this.#taken(request.answer(headOf(status, plain, true), Buffer.from(text)));
+    const head = headOf(status, [...plain, codeHeader(code)], true);
+    await this.#taken(request.answer(head, Buffer.from(text)));
     await this.#linger(request);
-    if (status === 503) return 'sessions-limit';
-    return status === 403 ? 'peer-refused' : 'wire-fault';
+    return closeFor;
   }
 
   /**
@@ -490,6 +501,17 @@ class HttpClient {
     return 'peer-ended';
   }
 }
+
+/** How a request that is refused whole ends: its status, and why the session is closed. */
+const requestEnds = {
+  'bad-request': [400, 'wire-fault'],
+  'cross-origin': [403, 'peer-refused'],
+  'no-room': [503, 'sessions-limit'],
+  'not-kept': [500, 'wire-fault'],
+  'request-too-long': [413, 'wire-fault'],
+  'sessions-limit': [503, 'sessions-limit'],
+} as const satisfies Partial<Record<Code, readonly [number, CloseReason]>>;
+type RequestCode = keyof typeof requestEnds;
 
 type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run';
 

@@ -2,6 +2,7 @@
 // line and `-TEMPFAIL`. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are
 // limited; no byte of a command's input is parsed as a command line.
 
+import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import { allSeries } from '../../domain/commands/catalog.js';
 import { followingInput } from '../../domain/policy/assess.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
@@ -31,15 +32,15 @@ export interface RefusedPeer {
   readonly limits: RefusalLimits;
   /** The reason that the client reads; called at each command. Must not reject. */
   readonly text: () => string | Promise<string>;
-  /** For the transport. */
-  readonly reason: CloseReason;
+  /** For the transport, and the code that the client reads. */
+  readonly reason: 'sessions-limit' | 'not-configured' | 'peer-refused';
 }
 
 /** Resolves when the session is over and its transport closed. Never rejects. */
 export async function refusePeer(peer: RefusedPeer): Promise<void> {
   const { transport, clock, limits, reason } = peer;
   const waitTimer = startWaitTimer(peer);
-  let closeFor = reason;
+  let closeFor: CloseReason = reason;
   try {
     const greeted = await greet(peer);
     if (greeted === undefined) return;
@@ -61,8 +62,8 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
         waitTimer.pause();
         const goesOn = await skipInput(peer, input, read.command);
         waitTimer.renew();
-        writer.addLog('error', `dovegate: ${await peer.text()}`);
-        writer.addStatus('TEMPFAIL');
+        writer.say('error', { code: reason, sentence: sentenceOf(reason, { reason: await peer.text() }) });
+        writer.addStatus(codes[reason].status);
         await writer.flush(0);
         answered += 1;
         if (!goesOn) return;

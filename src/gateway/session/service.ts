@@ -11,7 +11,7 @@ import type { RunningNames } from '../command/exchange.js';
 import { networkSource } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
-import { type RefusalLimits, refusePeer } from './refused-peer.js';
+import { type RefusalLimits, type RefusedPeer, refusePeer } from './refused-peer.js';
 import { Roster, type RunningSession } from './roster.js';
 import { Session } from './session.js';
 
@@ -269,7 +269,7 @@ class Counts {
 
 /** Why a client gets no session: for the transport, and as a sentence about the client. */
 interface Refusal {
-  readonly reason: CloseReason;
+  readonly reason: RefusedPeer['reason'];
   readonly text: (who: Peer) => string;
 }
 

@@ -29,31 +29,21 @@ export interface AnswerError {
   readonly exitCode: number;
   /** A sentence for people; undefined: none is told. */
   readonly message: string | undefined;
+  /** dovegate's word for what went wrong, for programs. */
+  readonly code: string;
+  /** When the same command may succeed. */
+  readonly retryAfterS?: number | undefined;
   /** Of the record. */
   readonly id: string | undefined;
 }
 
 /** The whole answer of one command that failed. */
-export function encodeError({ type, exitCode, message, id }: AnswerError, tag: string): string {
-  const more = `${message === undefined ? '' : `,"message":${quote(message)}`}${id === undefined ? '' : `,"id":${quote(id)}`}`;
-  return `["error",{"type":"${type}","exitCode":${exitCode}${more}},${quote(tag)}]`;
-}
-
-/** Exit codes of the codes that a status line can have; what is not here is -1. */
-const exitCodes: ReadonlyMap<string, number> = new Map([
-  ['', 0],
-  ['NOUSER', 67],
-  ['NOTFOUND', 68],
-  ['USAGE', 64],
-  ['DATAERR', 65],
-  ['NOPERM', 77],
-  ['TEMPFAIL', 75],
-  ['PROTOCOL', 76],
-  ['CHANGED', 2],
-  ['EXPIRED', 1003],
-]);
-
-/** `code`: of a status (`Status.code`), '' for one that is ok. */
-export function exitCodeOf(code: string): number {
-  return exitCodes.get(code) ?? -1;
+export function encodeError(
+  { type, exitCode, message, code, retryAfterS, id }: AnswerError,
+  tag: string,
+): string {
+  const said = message === undefined ? '' : `,"message":${quote(message)}`;
+  const again = retryAfterS === undefined ? '' : `,"retryAfter":${retryAfterS}`;
+  const record = id === undefined ? '' : `,"id":${quote(id)}`;
+  return `["error",{"type":"${type}","exitCode":${exitCode},"code":"${code}"${said}${again}${record}},${quote(tag)}]`;
 }

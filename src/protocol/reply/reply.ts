@@ -58,6 +58,34 @@ export function formatStatus(code: string): Buffer {
   return code === '' ? Buffer.of(PLUS, LF) : Buffer.from(`-${code}\n`);
 }
 
+/** Exit codes of the words that a status line can have; what is not here is -1. */
+const exitCodes: ReadonlyMap<string, number> = new Map([
+  ['', 0],
+  ['NOUSER', 67],
+  ['NOTFOUND', 68],
+  ['USAGE', 64],
+  ['DATAERR', 65],
+  ['NOPERM', 77],
+  ['TEMPFAIL', 75],
+  ['PROTOCOL', 76],
+  ['CHANGED', 2],
+  ['EXPIRED', 1003],
+  // No words of the wire, but of programs: over quota, which only HTTP tells apart, and a user who is elsewhere.
+  ['CANTCREAT', 73],
+  ['REFERRAL', 75],
+]);
+
+/** `code`: of a status (`Status.code`), '' for one that is ok. */
+export function exitCodeOf(code: string): number {
+  return exitCodes.get(code) ?? -1;
+}
+
+/** The word of an exit code in an answer; undefined: it has none. */
+export function wordOfExitCode(exitCode: unknown): string | undefined {
+  for (const [word, each] of exitCodes) if (each === exitCode && word !== '') return word;
+  return undefined;
+}
+
 export type ReplyEvent =
   /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
   | { readonly kind: 'body'; readonly bytes: Buffer }

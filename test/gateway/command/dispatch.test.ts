@@ -220,7 +220,7 @@ void describe('a referral', () => {
     const second = await engine.client(2);
     await second.line('|a@example.org|quota get');
     await engine.clock.advance(29_999);
-    assert.match(second.said(), /waiting for mail1\n/);
+    assert.match(second.said(), /waiting for mail1 \[waiting\]\n/);
     assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 0);
     await engine.clock.advance(1);
     assert.equal(statusOf(second.said()), '-TEMPFAIL');

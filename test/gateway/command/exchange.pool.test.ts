@@ -40,7 +40,7 @@ void test('PROTOCOL 8: a command that kills its process may have run, and the ba
   await engine.clock.advance(0);
   assert.match(
     client.said(),
-    /backend mail1 broke off \(closed-early\); whether the command ran is not known, id .*-TEMPFAIL\n/s,
+    /backend mail1 broke off; whether the command ran is not known \[closed-early\], id .*-TEMPFAIL\n/s,
   );
   await other.line(harmless);
   await client.line(harmless);
@@ -92,7 +92,7 @@ void test('who waits for long is told where it stands, on the log channel', asyn
   await engine.clock.advance(4_999);
   assert.equal(clients[2]?.said(), '');
   await engine.clock.advance(1);
-  assert.match(clients[2]?.said() ?? '', /dovegate: waiting for mail1\n$/);
+  assert.match(clients[2]?.said() ?? '', /dovegate: waiting for mail1 \[waiting\]\n$/);
   assert.equal(clients[0]?.said(), '');
 });
 
@@ -103,7 +103,7 @@ void test('a drained backend, and one that is down: -TEMPFAIL at once, and why',
   await client.line(harmless);
   assert.match(
     client.said(),
-    /backend mail1 is drained; try again when it is back in service, id .*-TEMPFAIL\n/s,
+    /backend mail1 is drained; try again when it is back in service \[backend-drained\], id .*-TEMPFAIL\n/s,
   );
   engine.pool.setDrained(false);
   await client.line(harmless);

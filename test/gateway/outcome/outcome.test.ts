@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { codes, isCode } from '../../../src/domain/codes/codes.js';
+import type { ObstacleCode, UnjudgeableCode } from '../../../src/domain/policy/assess.js';
+import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import {
-  type Ending,
-  judgeEnding,
-  readTryAgain,
-  saysMayHaveRun,
-} from '../../../src/gateway/outcome/outcome.js';
-import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
+  JournalFault,
+  TransportFault,
+  UpstreamFault,
+  WireFault,
+  type WireFaultCode,
+} from '../../../src/ports/faults.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const secret = 'hunter2';
@@ -163,7 +166,12 @@ for (const [name, ending, code, outcome, error, isTold] of table) {
   test(`${name}: what is told, journalled and counted`, () => {
     const verdict = judgeEnding(ending);
     assert.deepEqual(
-      { code: verdict.code, outcome: verdict.outcome, error: verdict.error, isTold: verdict.isTold },
+      {
+        code: verdict.code,
+        outcome: verdict.outcome,
+        error: verdict.error,
+        isTold: verdict.told !== undefined,
+      },
       { code, outcome, error, isTold },
     );
     // A sentence for operators wherever it is not the backend's own answer, and never what a fault says of itself.
@@ -177,65 +185,123 @@ test('the log has a line at its usual level for all but what simply went well', 
   assert.deepEqual(quiet, ['success', 'joined, all well']);
 });
 
-const id = '01KDYAK3487FXJ0FWSFTT3D0WN';
+// ending -> the code that the client reads
+const more: readonly (readonly [string, Ending, string])[] = [
+  ['limited', { kind: 'limited', policy: 'p', retryAfterMs: 4_200 }, 'over-limit'],
+  ['tables full', { kind: 'limited', policy: undefined, retryAfterMs: undefined }, 'limits-full'],
+  ['changed', { kind: 'refused', why: 'changed-meanwhile' }, 'changed-meanwhile'],
+  ['share', { kind: 'refused', why: 'audit-share' }, 'audit-share'],
+  ['killed, sent', { kind: 'cut-off', isSent: true, by: 'operator' }, 'outcome-unknown'],
+  ['killed, not sent', { kind: 'cut-off', isSent: false, by: 'operator' }, 'killed'],
+  ['stopped, sent', { kind: 'cut-off', isSent: true }, 'outcome-unknown'],
+  ['no record, sent', fault(new JournalFault('deadline', secret), true), 'outcome-unknown'],
+  ['no record, not sent', fault(new JournalFault('deadline', secret), false), 'audit-failed'],
+  [
+    'a dial that failed after it was sent',
+    fault(new UpstreamFault('tls-failed', secret), true),
+    'outcome-unknown',
+  ],
+  ['closed, sent', fault(new UpstreamFault('closed-early', secret), true), 'closed-early'],
+  ['closed, not sent', fault(new UpstreamFault('closed-early', secret), false), 'not-done'],
+  ['reset, not sent', fault(new TransportFault('peer-gone', secret), false), 'not-done'],
+  ['nonsense, not sent', fault(new WireFault('bad-frame', secret), false), 'not-done'],
+  ['slow input', { kind: 'input-ended', why: 'slow' }, 'not-done'],
+  ['refused input', { kind: 'input-refused', backend: 'mail1', answer: 'broke-off' }, 'not-done'],
+  ['answered input', { kind: 'input-refused', backend: 'mail1', answer: 'no-status' }, 'early-answer'],
+];
 
-void test('a sentence that permits another attempt is of a command of which nothing was sent', () => {
-  const limited: Ending = { kind: 'limited', policy: 'p', retryAfterMs: 4_200 };
-  const changed: Ending = {
-    kind: 'unroutable',
-    reason: 'the configuration changed while the command waited; try again',
-  };
-  const full: Ending = { kind: 'limited', policy: undefined, retryAfterMs: undefined };
-  const named = table.map(([name, ending]) => [name, ending] as const);
-  const permitted: string[] = [];
-  for (const [name, ending] of [
-    ...named,
-    ['limited', limited],
-    ['tables full', full],
-    ['changed', changed],
-  ] as const) {
-    const { text = '', outcome } = judgeEnding(ending);
-    // Over a socket and over HTTP.
-    const said = readTryAgain(`dovegate: ${text}, id ${id}`);
-    assert.deepEqual(readTryAgain(text), said, name);
-    // `aborted`: the client did something while it ran.
-    const isCut =
-      ending.kind === 'client-slow' || (ending.kind === 'over-share' && ending.isSent === undefined);
-    const isOpen = outcome === 'unknown' || outcome === 'timeout' || isCut;
-    if (isOpen) assert.ok(saysMayHaveRun(`dovegate: ${text}, id ${id}`), name);
-    else if (ending.kind === 'over-share') assert.ok(!saysMayHaveRun(text), name);
-    if (said === undefined) continue;
-    assert.ok(!saysMayHaveRun(text), name);
-    permitted.push(name);
-    assert.ok(outcome === 'failed' || outcome === 'limited', name);
-    if ('isSent' in ending) assert.equal(ending.isSent, false, name);
-    assert.equal(said.afterMs, name === 'limited' ? 5_000 : undefined, name);
+void test('the code that the client reads says whether the command may have run', () => {
+  for (const [name, ending, code] of more) assert.equal(judgeEnding(ending).told, code, name);
+  for (const [name, ending] of [...table, ...more]) {
+    const { told, outcome } = judgeEnding(ending);
+    if (told === undefined) continue;
+    const { repeat } = codes[told];
+    const isSent = 'isSent' in ending ? ending.isSent : undefined;
+    if (isSent === true || outcome === 'unknown') assert.equal(repeat, 'unsafe', name);
+    // A reply that was not read, or was late: it ran.
+    const isCut = ending.kind === 'client-slow' || (ending.kind === 'over-share' && isSent === undefined);
+    if (isCut || ending.kind === 'reply-timeout') assert.equal(repeat, 'unsafe', name);
+    if (repeat !== 'unsafe')
+      assert.ok(['failed', 'denied', 'limited', 'unparsable', 'aborted'].includes(outcome));
   }
-  assert.deepEqual(permitted, [
-    'queue full',
-    'queue timeout',
-    'drained',
-    'draining',
-    'not dialled',
-    'cut off before sending',
-    'unresolved',
-    'limited',
-    'tables full',
-    'changed',
-  ]);
+  assert.equal(judgeEnding({ kind: 'limited', policy: 'p', retryAfterMs: 4_200 }).retryAfterS, 5);
 });
 
-void test('other sentences permit none, whatever they hold', () => {
-  assert.deepEqual(readTryAgain('dovegate: more than 3 sessions of anna at once'), { afterMs: undefined });
-  for (const text of [
-    '',
-    'try again',
-    'x; try again later',
-    'backend mail1 is not reachable (x) any more',
-    '; try again in  s',
-    'Mailbox is locked; try again',
-    'x\ntoo many commands are waiting; try again',
-    'too many commands are waiting; try again\n',
-  ])
-    assert.equal(readTryAgain(text), undefined, text);
+const unreadable: readonly (UnjudgeableCode | ObstacleCode)[] = [
+  'command-unknown',
+  'unknown-option',
+  'abbreviated-option',
+  'value-not-taken',
+  'value-missing',
+  'value-type',
+  'repeated-option',
+  'surplus-argument',
+  'argument-missing',
+  'number-invalid',
+  'ambiguous-argument',
+  'text-invalid',
+  'fields-invalid',
+  'query-invalid',
+  'user-invalid',
+  'user-surplus',
+  'too-long',
+  'too-many',
+  'kills-server',
+  'series-differ',
+  'backends-differ',
+  'all-users-series',
+  'input-for-all',
+  'cells-unknown',
+  'no-server-route',
+  'no-single-user',
+  'several-backends',
+];
+const wireCodes: readonly WireFaultCode[] = [
+  'line-too-long',
+  'bad-escape',
+  'bad-version',
+  'bad-command',
+  'bad-status',
+  'bad-frame',
+  'unexpected-input',
+];
+
+void test('every code of the table is produced, here or where a session or a request is refused', () => {
+  const made = new Set(
+    [...table, ...more].map(([, ending]) => judgeEnding(ending).told as string | undefined),
+  );
+  const known = Object.keys(codes).filter(isCode);
+  for (const code of unreadable) made.add(judgeEnding({ kind: 'unparsable', code, reason: 'x' }).told);
+  for (const code of wireCodes) made.add(judgeEnding(fault(new WireFault(code, secret), true)).told);
+  for (const code of ['dial-timeout', 'tls-failed', 'auth-rejected', 'version-unsupported'] as const)
+    made.add(judgeEnding(fault(new UpstreamFault(code, secret), false)).told);
+  for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)
+    made.add(judgeEnding({ kind: 'input-ended', why }).told);
+  assert.deepEqual(
+    known.filter((code) => !made.has(code)),
+    [
+      // gateway/relay/relay
+      'backend-failed',
+      'exists',
+      'over-quota',
+      // nobody is left to read them
+      'client-gone',
+      'client-stall',
+      // gateway/session/refused-peer
+      'sessions-limit',
+      'not-configured',
+      'peer-refused',
+      // gateway/session/http-session
+      'bad-request',
+      'unauthenticated',
+      'cross-origin',
+      'unknown-path',
+      'request-too-long',
+      'no-room',
+      'not-kept',
+      // notices
+      'waiting',
+      'log-lines',
+    ],
+  );
 });

@@ -100,7 +100,7 @@ void test('the line: flags as asked and granted, extra fields only where they ar
 void test('the log channel: nothing, a sentence of ours, or the lines, but for those that name another user', async () => {
   const told: readonly (readonly [LogMode, string])[] = [
     ['none', ''],
-    ['filtered', '\x04dovegate: the backend says: no such user\n'],
+    ['filtered', '\x04dovegate: the backend says: no such user [backend-failed]\n'],
     ['full', '\x03doveadm(alice@example.org): text of the backend\n'],
   ];
   for (const [logs, expected] of told) {
@@ -133,7 +133,7 @@ void test('log lines beyond the limit of a command are counted, and go nowhere',
   assert.equal(value.kind, 'replied');
   assert.deepEqual([count.logs?.get('info'), count.logs?.get('error')], [50, 1]);
   const last =
-    'dovegate: more than 3 log lines for this command (limits.log_lines); the others are only counted';
+    'dovegate: more than 3 log lines for this command (limits.log_lines); the others are only counted [log-lines]';
   assert.deepEqual(story.heard, ['line 1', 'line 2', 'line 3', last]);
   assert.deepEqual(
     story
@@ -147,7 +147,7 @@ void test('log lines beyond the limit of a command are counted, and go nowhere',
   for (let n = 1; n <= 5; n += 1) short.backend.send(logPacket('info', `line ${n}`));
   short.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('\n-\n')]));
   await short.running;
-  assert.match(short.got().log, /the backend says: over quota/);
+  assert.match(short.got().log, /the backend says: over quota \[over-quota\]/);
 });
 
 void test('the name of the user in front of each row', async () => {

@@ -6,21 +6,22 @@ import { parseStatus } from '../../../src/protocol/reply/reply.js';
 const status = (line: string) => parseStatus(Buffer.from(line));
 
 test('a failure becomes a sentence of ours, never the text of the backend', () => {
-  assert.equal(explainFailure(status('-NOUSER'), ''), 'no such user');
-  assert.equal(
-    explainFailure(status('-UNKNOWN'), 'save: Quota exceeded (mailbox for user is full)'),
-    'over quota',
-  );
-  assert.equal(explainFailure(status('-UNKNOWN'), '/srv/mail/alice: secret path'), 'the command failed');
-  assert.equal(explainFailure(status('-'), ''), 'the command failed');
+  const said = (line: string, lastText: string): string => {
+    const { code, sentence } = explainFailure(status(line), lastText);
+    return `${code}: ${sentence.replace('the backend says: ', '')}`;
+  };
+  assert.equal(said('-NOUSER', ''), 'backend-failed: no such user');
+  assert.equal(said('-UNKNOWN', 'save: Quota exceeded (mailbox for user is full)'), 'over-quota: over quota');
+  assert.equal(said('-UNKNOWN', '/srv/mail/alice: secret path'), 'backend-failed: the command failed');
+  assert.equal(said('-', ''), 'backend-failed: the command failed');
   const create = "cmd mailbox create: Can't create mailbox Archive: ";
-  assert.equal(explainFailure(status('-DATAERR'), `${create}Mailbox already exists`), 'it exists already');
+  assert.equal(said('-DATAERR', `${create}Mailbox already exists`), 'exists: it exists already');
   assert.equal(
-    explainFailure(status('-DATAERR'), `${create}x already exists: Invalid name`),
-    'it does not accept the value',
+    said('-DATAERR', `${create}x already exists: Invalid name`),
+    'backend-failed: it does not accept the value',
   );
   // A status word of a backend is not text of ours: what is not known has one sentence.
-  assert.equal(explainFailure(status('-constructor'), ''), 'the command failed');
+  assert.equal(said('-constructor', ''), 'backend-failed: the command failed');
 });
 
 // [user of the command, line, whether it names somebody else]

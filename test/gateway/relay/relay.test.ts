@@ -116,7 +116,7 @@ void test('a status that is not passed on is not; the last word before one that 
   const passed = start({ logs: 'filtered', clientMinor: 2 });
   passed.backend.send(replyPacket('\n-NOUSER\n'));
   await passed.end();
-  const text = '\x04dovegate: the backend says: no such user\n';
+  const text = '\x04dovegate: the backend says: no such user [backend-failed]\n';
   assert.deepEqual(passed.got(), String(Buffer.concat([framed(76, text), framed(0, '\n-NOUSER\n')])));
 });
 

@@ -14,6 +14,7 @@ function createTarget(): RelayTarget & { text(): string; logs: string[] } {
     expect: () => true,
     addBody: (bytes) => void parts.push(Buffer.from(bytes)),
     addLog: (_type, text) => void logs.push(text),
+    say: () => undefined,
     addRawStatus: () => assert.fail('a status line went out'),
     flush: () => undefined,
     takenBytes: 0,

@@ -158,7 +158,7 @@ void test('a long text goes up before its end, and as fast as the backend takes 
   story.backend.send(replyPacket('\n-NOUSER\n'));
   const end = await story.running;
   assert.deepEqual([end.closeFor, end.answer], ['not-reusable', 'other']);
-  assert.equal(story.told(), '\x04dovegate: the backend says: no such user\n\n-NOUSER\n');
+  assert.equal(story.told(), '\x04dovegate: the backend says: no such user [backend-failed]\n\n-NOUSER\n');
 });
 
 void test('every piece arrives whole, with whole lines, and half a line is held until the rest is here', async () => {

@@ -48,10 +48,13 @@ void test('every minor is greeted and answered; the log channel says why, where 
     const { say, peer, answers, done, clock } = open(minor);
     await say(quota);
     assert.equal(answers(), 1);
-    assert.equal(/dovegate: no service today/.test(String(peer.received())), minor === 1 || minor === 2);
+    assert.equal(
+      /dovegate: no service today \[not-configured\]/.test(String(peer.received())),
+      minor === 1 || minor === 2,
+    );
     await say(`\t\tOPTION\tlog-passthrough\n${quota}`);
     assert.equal(answers(), 2);
-    assert.equal(/dovegate: no service today/.test(String(peer.received())), minor > 0);
+    assert.equal(/dovegate: no service today \[not-configured\]/.test(String(peer.received())), minor > 0);
     peer.end();
     await done;
     assert.equal(clock.timers, 0);

@@ -101,7 +101,10 @@ void test('a flood of clients that are told why asks the system for ten names a 
   for (let n = 0; n < 50; n += 1) said.push(await serve());
   assert.equal(described - asked, 10);
   assert.match(said[0] ?? '', /more than 1 sessions of anna at once/);
-  assert.match(said[49] ?? '', /more than 1 sessions of uid 1000 \(gid 5\) at once\n.*\n-TEMPFAIL\n$/s);
+  assert.match(
+    said[49] ?? '',
+    /more than 1 sessions of uid 1000 \(gid 5\) at once \[sessions-limit\]\n.*\n-TEMPFAIL\n$/s,
+  );
   engine.service.cut();
   await engine.untilIdle();
 });

@@ -22,7 +22,10 @@ void test('no more sessions than the listener may have; one that ends makes room
   assert.equal(surplus.transport.closedFor, undefined);
   await surplus.line('|alice@example.org|quota get');
   assert.equal(surplus.transport.closedFor, 'sessions-limit');
-  assert.match(surplus.said(), /dovegate: more than 3 sessions at once\n.*\n-TEMPFAIL\n$/s);
+  assert.match(
+    surplus.said(),
+    /dovegate: more than 3 sessions at once \[sessions-limit\]\n.*\n-TEMPFAIL\n$/s,
+  );
   assert.ok(engine.events.some((event) => event.kind === 'session-refused' && event.listener === 'support'));
   assert.deepEqual(
     [engine.commands.length, engine.records.filter(({ record }) => record.event === 'admission').length],

@@ -384,7 +384,7 @@ void test('abort: what runs is given up and told so', async () => {
   await settle();
   assert.match(
     client.said(),
-    /dovegate had to stop; whether the command ran is not known, id [0-9A-Z]{26}\n.*-TEMPFAIL/s,
+    /dovegate had to stop; whether the command ran is not known \[outcome-unknown\], id [0-9A-Z]{26}\n.*-TEMPFAIL/s,
   );
   assert.equal(client.transport.closedFor, 'draining');
   assert.equal(recordsOf(engine, 'completion')[0]?.outcome, 'unknown');

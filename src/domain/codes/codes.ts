@@ -1,0 +1,405 @@
+// Every code with which dovegate explains an answer to a client, in one table: the sentence, the status, what a program may do next, and what
+// operators read in docs/messages.md. And the line that carries a code:
+//
+//     dovegate: denied by policy support (no rule allows "mailbox delete") [denied], id 01KDYAK3487FXJ0FWSFTT3D0WN
+//     dovegate: over a limit of policy support [over-limit], try again in 5 s, id 01KDYAK3487FXJ0FWSFTT3D0WN
+//
+// The rules: programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run.
+// Codes are never renamed or used for something else: journals, dashboards and programs hold them.
+
+/** Whether the same command may be sent again. */
+export type Repeat =
+  /** Nothing ran; it may succeed later. */
+  | 'safe'
+  /** Nothing ran; it would fail again. */
+  | 'useless'
+  /** It may have run, wholly or in part. */
+  | 'unsafe';
+
+export interface CodeRow {
+  /** Of the status line, without the dash; '': the backend's own, or none. `HTTP 400`: a refused request. */
+  readonly status: 'NOPERM' | 'USAGE' | 'TEMPFAIL' | 'DATAERR' | '' | `HTTP ${number}`;
+  readonly repeat: Repeat;
+  /** `{name}` stands for a value. */
+  readonly sentence: string;
+  readonly means: string;
+  /** What to do, where there is something to do. */
+  readonly ask: string;
+}
+
+/** Nothing ran, and the same command may succeed later. */
+function passing(sentence: string, means: string, ask = ''): CodeRow {
+  return { status: 'TEMPFAIL', repeat: 'safe', sentence, means, ask };
+}
+
+/** Nothing ran, and the same command would fail again. */
+function refused(status: CodeRow['status'], sentence: string, means: string, ask = ''): CodeRow {
+  return { status, repeat: 'useless', sentence, means, ask };
+}
+
+/** The command was not understood, so nothing was sent. */
+function unread(means: string, ask = readAgain): CodeRow {
+  return refused('USAGE', 'not understood, so not sent: {reason}', means, ask);
+}
+
+/** It may have run. */
+function open(sentence: string, means: string, ask = '', status: CodeRow['status'] = 'TEMPFAIL'): CodeRow {
+  return { status, repeat: 'unsafe', sentence, means, ask };
+}
+
+const readAgain = 'correct the command; `dovegate explain` shows how it is read';
+const backendLog = "look into the backend's log";
+
+const away = 'backend {backend} is not reachable ({reason})';
+const nonsense = 'backend {backend} sent what is not of the protocol ({reason})';
+
+const table = {
+  // not understood
+  'command-unknown': unread('no such command in the series of its backend'),
+  'unknown-option': unread('an option that the command does not have'),
+  'abbreviated-option': unread('a long option that is not written out', 'write it out'),
+  'value-not-taken': unread('a value for an option that takes none'),
+  'value-missing': unread('an option without its value'),
+  'value-type': unread('a parameter by name with a value of another type'),
+  'repeated-option': unread('an option twice, of which servers take one or the other'),
+  'surplus-argument': unread('more arguments than the command takes'),
+  'argument-missing': unread('an argument is missing'),
+  'number-invalid': unread('a number that a server would read otherwise, or die of'),
+  'ambiguous-argument': unread('an argument that servers read in more than one way'),
+  'text-invalid': unread('bytes that are no UTF-8, or characters that servers change'),
+  'fields-invalid': unread('fetch or status fields that do not exist'),
+  'query-invalid': unread('a search query that servers refuse or read otherwise'),
+  'user-invalid': unread('a user name outside of `mail_users.characters`, or `-u` that names another'),
+  'user-surplus': unread('`-u` was given, but the command only concerns the client itself', 'leave it out'),
+  'too-long': unread(
+    'a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB',
+    'shorten it',
+  ),
+  'too-many': unread(
+    'more users, masks, fields or flags than one command line may name',
+    'use several commands, or raise `limits.users` or `max_users` of the rule',
+  ),
+  'kills-server': unread('a command of which a server process dies', 'ask otherwise'),
+  'series-differ': unread(
+    'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
+    'ask again once the backend was reached, or set `series`',
+  ),
+  'backends-differ': unread(
+    'the backends that it goes to would read it, or be allowed it, differently',
+    'ask one backend: give the command a line in `server_commands`',
+  ),
+  'all-users-series': unread(
+    'a command for all users that could reach a Dovecot 2.3, which has none',
+    'ask user by user, or through backends of 2.4 only',
+  ),
+  'input-for-all': unread(
+    'a command with input (`save`) for all users; its input goes to one backend only',
+    'name one user',
+  ),
+  'cells-unknown': unread(
+    'a client of Dovecot 2.3 asks for the user in front of each row, and the number of cells in a row of this reply is not known',
+    'leave `-A` and the wildcard of `-u` out',
+  ),
+  'no-server-route': unread(
+    'a server command that changes something, and several backends',
+    'give it a line in `server_commands`',
+  ),
+  'no-single-user': unread(
+    'it goes where its users live, and names none, or a mask',
+    'name users, or give it a line in `server_commands`',
+  ),
+  'several-backends': unread('its users live on several backends', 'ask for those of one at a time'),
+  // refused before anything was sent
+  denied: refused(
+    'NOPERM',
+    'denied by policy {policy} ({reason})',
+    'policy does not allow it. Records have no `error` then: `decision` and `rule` say it',
+    '`dovegate explain` shows what is missing',
+  ),
+  'over-limit': passing(
+    'over {limit}',
+    'over a rate, a limit or `distinct_users` of the policy',
+    'wait, or raise the limit',
+  ),
+  'limits-full': passing(
+    'over {limit}; try again',
+    'all counters of limits are in use. A command that needs a new one is refused',
+    'find out who asks under so many names; it clears by itself',
+  ),
+  'audit-failed': passing(
+    'the audit record could not be written',
+    'its record could not be written, so it was not sent',
+    'as for the event `audit-failed`',
+  ),
+  'audit-reserve': refused(
+    'TEMPFAIL',
+    'the disk of the audit records is full: only commands for emergencies are served',
+    'the disk of the records is full but for its reserve, or the records have reached `audit.max_size` within `audit.keep_min`',
+    'free the disk, or raise `max_size`; rules with `emergency: true` are served',
+  ),
+  'audit-share': refused(
+    'TEMPFAIL',
+    'the audit journal is nearly full, and most of it comes from this account: send fewer commands, or ask the operators to raise audit.max_size',
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size` or more, and this principal wrote more of them than it may then',
+    'find out what it does in a loop, raise `max_size`, or lower `keep_min`; rules with `emergency: true` are served',
+  ),
+  'backend-drained': passing(
+    'backend {backend} is drained; try again when it is back in service',
+    'an operator or the configuration took the backend out of service',
+    '`dovegate backend enable NAME`, or `drained: false`',
+  ),
+  draining: passing(
+    'dovegate is stopping; try again',
+    'dovegate is stopping. The client reads `outcome-unknown` where it had been sent',
+    'ask again',
+  ),
+  'no-route': refused(
+    'TEMPFAIL',
+    '{reason}',
+    'no backend for this user, or not the one that it was judged for',
+    'add a route',
+  ),
+  'changed-meanwhile': passing(
+    'the configuration or the backend changed while the command waited; try again',
+    'a reload, or a backend of another series than before, changed what the command means while it waited',
+    'ask again',
+  ),
+  'queue-full': passing(
+    'too many commands are waiting; try again',
+    'the queue is full: it holds `limits.queue` commands',
+    'raise `connections`, or find out who asks so much',
+  ),
+  'queue-timeout': passing(
+    'no upstream became free in time; try again',
+    'no upstream became free within `limits.queue_timeout`',
+    'as `queue-full`',
+  ),
+  'lookup-failed': passing(
+    'the userdb could not be asked who is meant ({reason}); try again',
+    "Dovecot's auth service could not say who is meant. Records have `lookup-CODE`",
+    'see `lookup-CODE` below',
+  ),
+  // the way to the backend, and its answer
+  'dial-refused': passing(
+    away,
+    'nobody listens there, no route, or no such name',
+    'correct `address`, start the backend',
+  ),
+  'dial-timeout': passing(
+    away,
+    'no connection or no greeting in time; a Dovecot at its `process_limit` accepts and says nothing',
+    'raise `process_limit`, or lower the `connections` of all gates',
+  ),
+  'tls-failed': passing(
+    away,
+    'certificate, name or pin are not as demanded, or there is no TLS where it was',
+    'correct `ca`, `server_name`, `key_pins`, or the certificate',
+  ),
+  'auth-rejected': passing(
+    away,
+    'the backend refused our password',
+    'correct `password_file` or `doveadm_password`',
+  ),
+  'version-unsupported': passing(away, 'no doveadm server, or one that we do not know', 'correct `address`'),
+  'closed-early': open(
+    'backend {backend} broke off; whether the command ran is not known',
+    'the backend ended before a status',
+    backendLog,
+  ),
+  'reply-timeout': open(
+    'backend {backend} did not answer in time',
+    'no first byte within `limits.deadline`, or silence within a reply; log lines do not count',
+    backendLog,
+  ),
+  'reply-line-too-long': open(nonsense, 'a line of the reply is longer than any real one', backendLog),
+  'reply-bad-escape': open(nonsense, 'the reply holds an escape that is none', backendLog),
+  'reply-bad-version': open(
+    nonsense,
+    'the backend greeted with something else than its version',
+    'correct `address`',
+  ),
+  'reply-bad-command': open(nonsense, 'the backend sent what only clients send', backendLog),
+  'reply-bad-status': open(nonsense, 'the reply has no status line', backendLog),
+  'reply-bad-frame': open(nonsense, 'the reply breaks its framing', backendLog),
+  'reply-unexpected-input': open(nonsense, 'the backend spoke where it had nothing to say', backendLog),
+  referral: refused(
+    'TEMPFAIL',
+    'backend {backend} refers to another host, {reason}',
+    'the backend refers to a host that is not configured, or it was followed once already',
+    'add it',
+  ),
+  'early-answer': open(
+    'backend {backend} answered before the input was complete; whether the command ran is not known',
+    'the backend answered before the text was complete',
+    backendLog,
+  ),
+  'not-all-backends': open(
+    'not every backend answered: {reason}',
+    'a command for several backends, which did not all carry it out. Records have the error of the first that did not answer',
+    "look up the record's `parts`",
+  ),
+  'outcome-unknown': open(
+    '{reason}; whether the command ran is not known',
+    'the command had been sent when it was ended. Records have the error that says why',
+    'find out what was done before you repeat a change',
+  ),
+  'not-done': passing(
+    '{reason}',
+    'it ended before the backend had the whole command, so nothing ran. Records have the error that says why',
+    'ask again',
+  ),
+  // the backend's own status
+  'backend-failed': open(
+    'the backend says: {reason}',
+    'the backend carried it out and failed',
+    backendLog,
+    '',
+  ),
+  exists: open('the backend says: it exists already', 'what was to be made is there already', '', ''),
+  'over-quota': open('the backend says: over quota', 'the mailbox is full', '', ''),
+  // the client, or an operator
+  'client-gone': open('the client left', 'the client left before it had its answer'),
+  'client-stall': open(
+    'the client does not read',
+    'the client did not read for `limits.client_stall`, or for 10 s while others waited for the backend',
+    'fix the client',
+  ),
+  'client-slow': open(
+    'the reply was read slower than limits.min_rate while others waited for the backend',
+    'the client read, or sent its text, slower than `limits.min_rate` while others waited for the backend',
+    'fix the client, or raise `connections`',
+  ),
+  'over-share': open(
+    'the reply was ended because others waited for the backend and this client held more than its share',
+    'above its share while others waited 5 s or longer: the reply is incomplete or absent, or nothing of the text was stored',
+    'repeat it later, or raise `connections`',
+  ),
+  'input-cut': refused(
+    'TEMPFAIL',
+    'the input ended before its final dot: not done',
+    'the text ended before its final dot; nothing was done',
+  ),
+  'input-late': refused(
+    'TEMPFAIL',
+    'the input was not complete within limits.input_time: not done',
+    'the text was not complete within `limits.input_time`; nothing was done',
+    'fix the client',
+  ),
+  'input-too-long': refused(
+    'DATAERR',
+    'the input is longer than limits.input: not done',
+    'the text is longer than `limits.input`; nothing was done',
+    'raise it if that is right',
+  ),
+  'input-command-like': refused(
+    'DATAERR',
+    'a line of the input could become a command if this backend were stopped within it: not done',
+    'a line of the text could have become a command had the backend stopped within it; nothing was done',
+    'send that text another way',
+  ),
+  killed: refused(
+    'TEMPFAIL',
+    'an operator ended it',
+    'an operator ended it (`dovegate kill`). The client reads `outcome-unknown` where it had been sent',
+  ),
+  internal: open('internal error of dovegate', 'a bug of ours', 'tell us, with the lines around it'),
+  // a session that is answered and not served
+  'sessions-limit': passing(
+    '{reason}',
+    'as many sessions as are permitted',
+    'close some, or raise the limit',
+  ),
+  'not-configured': passing(
+    '{reason}',
+    'the configuration had problems at the start (sockets from systemd)',
+    '`dovegate check`',
+  ),
+  'peer-refused': refused('NOPERM', '{reason}', 'nobody whom the listener serves', 'add it to `peers`'),
+  // a request of HTTP that is refused whole: the header Dovegate-Code
+  'bad-request': refused('HTTP 400', '{reason}', 'no request, or no JSON of commands', 'as the text says'),
+  unauthenticated: refused(
+    'HTTP 401',
+    '',
+    'no key, a wrong one, or not from there',
+    'see the keys of the listener',
+  ),
+  'cross-origin': refused('HTTP 403', 'Forbidden', 'a request of a page in a browser'),
+  'unknown-path': refused('HTTP 404', 'Path Not Found', 'no such path or method', 'correct the URL'),
+  'request-too-long': refused('HTTP 413', '{reason}', 'longer than `limits.http_body`', 'send less at once'),
+  'no-room': {
+    ...passing('{reason}', 'the memory or the disk for requests is used up', 'repeat it later'),
+    status: 'HTTP 503',
+  },
+  'not-kept': {
+    ...passing('The request could not be kept', 'the file that keeps a long request could not be written'),
+    status: 'HTTP 500',
+  },
+  // notices: the answer is still to come
+  waiting: open('waiting for {backend}', 'the command waits for a free upstream', '', ''),
+  'log-lines': open(
+    'more than {limit} log lines for this command (limits.log_lines); the others are only counted',
+    'the backend writes many log lines; the command goes on',
+    backendLog,
+    '',
+  ),
+} as const satisfies Readonly<Record<string, CodeRow>>;
+
+export type Code = keyof typeof table;
+
+export const codes: Readonly<Record<Code, CodeRow>> = table;
+
+/** The sentence of a code, with its values. */
+export function sentenceOf(code: Code, values: Readonly<Record<string, string>> = {}): string {
+  return codes[code].sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
+}
+
+/** What dovegate says to a client. */
+export interface Said {
+  readonly code: Code;
+  readonly sentence: string;
+  /** When the same command may succeed. */
+  readonly retryAfterS?: number | undefined;
+  /** Of the exchange. */
+  readonly id?: string | undefined;
+}
+
+const prefix = 'dovegate: ';
+
+export function formatSaid({ code, sentence, retryAfterS, id }: Said): string {
+  const again = retryAfterS === undefined ? '' : `, try again in ${retryAfterS} s`;
+  // The log channel would make several lines of it.
+  return `${prefix}${sentence.replaceAll('\n', ' ')} [${code}]${again}${id === undefined ? '' : `, id ${id}`}`;
+}
+
+const form = /^dovegate: (.*) \[([a-z0-9-]+)\](?:, try again in (\d{1,9}) s)?(?:, id ([0-9A-Z]{26}))?$/s;
+
+/** A log line read back. Undefined: it is not dovegate's, or has no code that this release knows. */
+export function readSaid(text: string): Said | undefined {
+  const [, sentence = '', code = '', seconds, id] = form.exec(text) ?? [];
+  if (!isCode(code)) return undefined;
+  return { code, sentence, retryAfterS: seconds === undefined ? undefined : Number(seconds), id };
+}
+
+/** The same from an error of the HTTP API. */
+export function readSaidOfJson(error: Readonly<Record<string, unknown>>): Said | undefined {
+  const { code, message, retryAfter, id } = error;
+  if (!isCode(code)) return undefined;
+  return {
+    code,
+    sentence: typeof message === 'string' ? message : '',
+    retryAfterS: typeof retryAfter === 'number' ? retryAfter : undefined,
+    id: typeof id === 'string' ? id : undefined,
+  };
+}
+
+export function isCode(text: unknown): text is Code {
+  return typeof text === 'string' && Object.hasOwn(codes, text);
+}
+
+/** A log line of a backend, as it is passed on: it cannot be taken for one of dovegate. */
+export function markBackendLine(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => (line.startsWith(prefix) ? `backend: ${line}` : line))
+    .join('\n');
+}
