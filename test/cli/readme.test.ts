@@ -221,6 +221,8 @@ const otherWords = new Set([
   'receiver-client',
   'session-close',
   'session-open',
+  'stream-filling',
+  'stream-filling-ended',
 ]);
 
 test('every code that a page names is one of docs/messages.md, or a preset', () => {
