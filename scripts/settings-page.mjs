@@ -132,7 +132,8 @@ const meanings = {
   'audit.ship': 'receivers of every record',
   'audit.ship[].syslog': '`HOST:PORT` of a syslog receiver with TLS',
   'audit.ship[].nats': 'instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas',
-  'audit.ship[].stream': 'nats: the stream, as `dovegate audit fleet init` makes it',
+  'audit.ship[].stream':
+    'nats: the prefix of the stream: `PREFIX_HOST`, as `dovegate audit fleet init` makes it',
   'audit.ship[].host':
     "nats: a word for this host, part of the subject; default: the machine's name, `_` for dots",
   'audit.ship[].credentials': 'nats: a `.creds` file; or certificate and key',

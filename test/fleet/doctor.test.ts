@@ -158,5 +158,8 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
     full = await looksOf(daemon.configFile);
     return statusOf(full).includes('bad stream room');
   }, 'doctor says so');
-  assert.match(firstBad(full).text, /DOVEGATE_AUDIT_gate1 is full; \d+ records wait in the journal of this gate/);
+  assert.match(
+    firstBad(full).text,
+    /DOVEGATE_AUDIT_gate1 is full; \d+ records wait in the journal of this gate/,
+  );
 });
