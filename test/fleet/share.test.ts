@@ -222,3 +222,24 @@ test('shares that do not fit the server: init says so, and goes on when there is
   assert.equal(differs.exit, 1, differs.text);
   assert.match(differs.text, /^differs: stream DOVEGATE_AUDIT_gate1: it takes up to 10 GiB \(max_bytes\)/m);
 });
+
+test('streams were parted, and the server has the rights of before: the gate waits and says why', {
+  timeout: 600_000,
+}, async (t) => {
+  const nats = await openNatsServer(t, { gates: hosts, layout: 'shared' });
+  if (skipOf(t, nats)) return;
+  const administrator = await openAdministrator(t, nats);
+  await administrator.createStream();
+  const gate = await openFleetGate(t, nats, { host: 'gate1', clients: 1 });
+  gate.work();
+  await gate.untilAnswered(20);
+  const admin = openDesk(nats, { gate1: {}, gate2: {} }, 'admin');
+  const migrated = await admin.run('init', '--migrate');
+  assert.equal(migrated.exit, 0, migrated.text);
+  await until(() => gate.daemon.logs.some(({ type }) => type === 'no-rights'), 'the gate says why it waits');
+  await gate.untilAnswered(20);
+  await gate.rest();
+  assert.ok((await gate.lag()) > 0);
+  assert.equal(gate.refused, 0);
+  assert.equal((await storedOfOwn(t, nats, 'gate1')).length, 0, 'nothing is stored twice');
+});
