@@ -4,7 +4,7 @@
 // backends is never gone to; every name that the service gives a user is reported, so that it is judged.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { Queueing } from '../../concurrency/full-queue.js';
+import type { Queueing } from '../../concurrency/limits.js';
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/names/mailbox-names.js';

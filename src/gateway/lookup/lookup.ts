@@ -7,7 +7,7 @@
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
-import { type Queueing, whoGiveWay } from '../../concurrency/full-queue.js';
+import { type Queueing, whoGiveWay } from '../../concurrency/limits.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';

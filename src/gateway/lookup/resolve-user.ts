@@ -3,7 +3,7 @@
 // otherwise `except` would stop working when the auth service does.
 
 import { bounds } from '../../bounds/bounds.js';
-import type { Queueing } from '../../concurrency/full-queue.js';
+import type { Queueing } from '../../concurrency/limits.js';
 import type { UserNames } from '../../domain/identity/user-name.js';
 import type { Lookup, LookupFailure } from './lookup.js';
 

@@ -6,7 +6,7 @@
 // most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is taken, not
 // before: newcomers that arrive meanwhile are served first.
 
-import { type Queueing, whoGiveWay } from '../../concurrency/full-queue.js';
+import { type Queueing, whoGiveWay } from '../../concurrency/limits.js';
 import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
 
 export interface Queued extends Queueing {
