@@ -79,7 +79,8 @@ function readAll(descriptor: number, path: string, bytesMax: number): Buffer {
       // One byte more than its size: it may grow, and files of the kernel have the size 0.
       const chunk = Buffer.allocUnsafe(Math.max(4096, size + 1 - length));
       const read = readSync(descriptor, chunk, 0, chunk.length, null);
-      if (read === 0) return Buffer.concat(chunks, length);
+      // Nearly always one, which is not copied.
+      if (read === 0) return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length);
       length += read;
       if (length > bytesMax) throw tooLarge(path, bytesMax);
       chunks.push(chunk.subarray(0, read));

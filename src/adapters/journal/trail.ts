@@ -43,7 +43,7 @@ export interface RawLine {
   readonly isWhole: boolean;
 }
 
-/** Calls `take` for every line from `from` on, until it returns false or the file ends. Returns the bytes of the file. */
+/** Calls `take` for every line from `from` on, until it returns false or the file, or the longest of ours, ends. Returns where it ended. */
 export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
   const buffer = Buffer.allocUnsafe(chunkBytes + keptBytesMax);
   /** Bytes of an unfinished line at the start of the buffer; whether it had more of them. */
@@ -52,7 +52,7 @@ export function readLines(descriptor: number, from: number, take: (line: RawLine
   let end = from;
   for (;;) {
     const read = readSync(descriptor, buffer, kept, chunkBytes, end);
-    if (read === 0) break;
+    if (read === 0 || end > bounds.plainSegmentBytes) break;
     const text = buffer.subarray(0, kept + read);
     let start = 0;
     for (let lf = text.indexOf(0x0a, kept); lf >= 0; lf = text.indexOf(0x0a, start)) {

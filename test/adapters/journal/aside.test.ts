@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -18,11 +19,18 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { openRegular } from '../../../src/adapters/host/regular-file.js';
 import { putEndAside } from '../../../src/adapters/journal/aside.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { OpenSegment } from '../../../src/adapters/journal/open-segment.js';
 import { openSegmentReader, readIn } from '../../../src/adapters/journal/segments.js';
-import { findTrail, firstSeqOf, readPieces, readPolicyText } from '../../../src/adapters/journal/trail.js';
+import {
+  findTrail,
+  firstSeqOf,
+  readLines,
+  readPieces,
+  readPolicyText,
+} from '../../../src/adapters/journal/trail.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { append, faultsOf, kill, type Place, placeFor, startRun, stop, write } from './forged-run.js';
 import { admission, completion, openFor } from './opening.js';
@@ -164,6 +172,18 @@ void test('a reader reads no FIFO, no link, and no endless file', async (t) => {
   assert.equal(readPolicyText(directory, 'a'.repeat(64)), undefined);
   fifo(directory, 'checkpoint.json');
   assert.throws(() => findTrail([directory]), { code: 'unreadable' });
+});
+
+void test('the lines of an endless file end where the longest segment does', (t) => {
+  const path = join(temporaryDirectory(t), first);
+  writeFileSync(path, 'a line\n');
+  truncateSync(path, 2 ** 42);
+  const descriptor = openRegular(path);
+  const whole: boolean[] = [];
+  const end = readLines(descriptor, 0, ({ isWhole }) => whole.push(isWhole) > 0);
+  closeSync(descriptor);
+  assert.deepEqual(whole, [true, false]);
+  assert.ok(end <= bounds.plainSegmentBytes + (1 << 20), String(end));
 });
 
 void test('the reserve is never the file that a link leads to', (t) => {
