@@ -123,7 +123,7 @@ test('the way of a gate to its stream', { timeout: 600_000 }, async (t) => {
       'an administrator',
       { certificate: join(folder, 'admin.pem'), key: join(folder, 'admin.key') },
       'stream rights',
-      /may do more than send its own records \(update, purge, delete, publish\)/,
+      /may do more than send its own records \(update, purge, delete\)/,
       'dovegate audit fleet init --print',
     ],
     ['an unknown user', pairOf('nobody'), place, /does not know us/, 'dovegate audit fleet init --print'],

@@ -286,10 +286,11 @@ onEach('a message is stored once, behind the one that was expected', {}, async (
       bytes: 0,
       subjects: ['dovegate.audit.>', 'dovegate.fleet.checkpoint'],
       maxBytes: undefined,
-      maxAgeMs: 0,
-      warnings: [],
+      config: made.config,
     },
   );
+  const wanted = { subjects: made.subjects, isExact: false, replicas: 1, keepMs: 0 };
+  assert.deepEqual(judgeStrength(made.config, wanted), []);
   assert.ok(Number.isFinite(Date.parse(made.created)), made.created);
   await admin.createStream(stream, { replicas: 1, maxAgeMs: 86_400_000, maxBytes: 1_000_000 });
   assert.deepEqual(await verifier.info(stream), made, 'one that exists is not changed');

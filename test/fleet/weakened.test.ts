@@ -15,7 +15,7 @@ import { fill, openDesk, readLines, skipOf, trusted } from './fleet-lab.js';
 import { startWatch } from './watching.js';
 
 const day = 86_400_000_000_000;
-const stream = 'DOVEGATE_AUDIT';
+const stream = 'DOVEGATE_AUDIT_gate1';
 
 void test('a weakened stream', { timeout: 600_000 }, async (t) => {
   const nats = await openNatsServer(t, {
@@ -49,7 +49,6 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     await update({
       max_age: day / 24,
       discard: 'old',
-      max_msgs: 1000,
       max_msgs_per_subject: 100,
       duplicate_window: 1_000_000_000,
     });
@@ -58,7 +57,6 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     for (const words of [
       'max_age is 1h, must be 400d',
       'discard is "old"',
-      'max_msgs is 1000',
       'max_msgs_per_subject is 100',
       'duplicate_window is 1s, must be 2m',
       'dovegate audit fleet init --repair',
@@ -74,7 +72,7 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     assert.equal(refused.exit, 77, refused.text);
     const repaired = await admin.run('init', '--repair');
     assert.equal(repaired.exit, 0, repaired.text);
-    assert.match(repaired.text, /^repaired: max_age is 1h, must be 400d/m);
+    assert.match(repaired.text, /^repaired: stream DOVEGATE_AUDIT_gate1: max_age is 1h, must be 400d/m);
     assert.deepEqual(await configNow(), asMade);
     assert.deepEqual(await weakened(), { exit: 0, text: '' });
     assert.match((await admin.run('init', '--repair')).text, /was not changed/);
@@ -106,9 +104,12 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
       );
       const { bytes } = Object((await nats.api(`STREAM.INFO.${stream}`))['state']);
       const used = `dovegate_fleet_stream_bytes{stream="${stream}"} ${bytes}`;
-      await until(async () => (await metric('dovegate_fleet_stream_bytes')) === used, used);
+      await until(
+        async () => (await metric(`dovegate_fleet_stream_bytes{stream="${stream}"`)) === used,
+        used,
+      );
       assert.equal(
-        await metric('dovegate_fleet_stream_max_bytes'),
+        await metric(`dovegate_fleet_stream_max_bytes{stream="${stream}"`),
         `dovegate_fleet_stream_max_bytes{stream="${stream}"} ${1 << 20}`,
       );
       assert.deepEqual(watch.of('stream-filling'), []);
@@ -167,13 +168,17 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
       assert.equal((await nats.api(`STREAM.CREATE.${stream}`, made))['error'], undefined);
       const repaired = await admin.run('init', '--repair');
       assert.equal(repaired.exit, 1, repaired.text);
-      for (const property of ['allow_rollup_hdrs', 'discard', 'deny_delete', 'deny_purge', 'max_msgs'])
-        assert.match(repaired.text, new RegExp(`^repaired: ${property} `, 'm'));
-      assert.match(repaired.text, /^weaker: storage is "memory"/m);
-      assert.equal(repaired.text.match(/^weaker: /gm)?.length, 1);
+      for (const property of ['allow_rollup_hdrs', 'discard', 'deny_delete', 'deny_purge'])
+        assert.match(repaired.text, new RegExp(`^repaired: stream ${stream}: ${property} `, 'm'));
+      assert.match(repaired.text, /^differs: stream DOVEGATE_AUDIT_gate1: storage is "memory"/m);
+      assert.deepEqual(repaired.text.match(/(?<=^differs: stream DOVEGATE_AUDIT_gate1: )\w+/gm), [
+        'storage',
+        'it',
+      ]);
+      assert.match(repaired.text, /^not repaired: .*: max_bytes is without limit, the share is /m);
     },
   );
 
   const line = readFileSync(join(desk.state, 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n').at(-1) ?? '';
-  assert.match(line, /"streams":\[\{"stream":"DOVEGATE_AUDIT","replicas":1,"max_age":\d+\}\]/);
+  assert.match(line, /"streams":\[\{.*\{"stream":"DOVEGATE_AUDIT_gate1","replicas":1,"max_age":\d+\}\]/);
 });

@@ -216,7 +216,7 @@ async function repairStreams(
         config = { ...config, ...change };
         repairs.push(`repaired: stream ${stream.name}: ${text}`);
       } catch (fault) {
-        if (!(fault instanceof NatsFault) || fault.code !== 'refused') throw fault;
+        if (!(fault instanceof NatsFault) || !/^(?:refused|stream-full)$/.test(fault.code)) throw fault;
         repairs.push(`not repaired: stream ${stream.name}: ${text}: ${fault.message}`);
       }
     }
