@@ -120,9 +120,13 @@ audit fleet watch: 0 stopped in order, 75 another one has the state, 78 the sett
 dovegate audit fleet watch
 dovegate audit fleet watch --config ./fleet.yaml
 
-audit fleet search: 0 searched, also if nothing was found, 69 no server, 77 not permitted, 78 the settings
+audit fleet search: 0 searched, also if nothing was found, 1 a message is not what it was, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet search --user alice@example.com --since yesterday
 dovegate audit fleet search --host mail-gate-3 --decision deny --json
+
+audit fleet report: 0 every host is proved complete, 1 not, 64 usage, 69 no server, 77 not permitted, 78 the settings
+dovegate audit fleet report --mailbox alice@example.com --from 2026-11-01
+dovegate audit fleet report --mailbox alice@example.com --html --whole
 
 audit fleet fetch: 0 written, 1 it has holes, 64 which journal?, 69 no server, 77 not permitted, 78 the settings, or the directory
 dovegate audit fleet fetch mail-gate-3 --to ./copy

@@ -100,6 +100,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/identity/user-name',
       'domain/audit',
       'domain/trail',
+      'domain/fleet/shapes',
       'domain/page',
     ],
     { public: ['report', 'findings', 'proof'], builtins: ['crypto'] },

@@ -57,8 +57,8 @@ export interface NatsLink {
   /** Of the streams of the account; of very many, the first 1,024 in the order of the server. */
   streamNames(): Promise<readonly string[]>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
-  /** The first message from a number on. Undefined: there is none. */
-  messageFrom(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
+  /** The first message from a number on, of a subject (wildcards too; default: all). Undefined: there is none. */
+  messageFrom(stream: string, streamSeq: number, subject?: string): Promise<FleetMessage | undefined>;
   /**
    * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader; goes on when new ones
    * come, until the signal is aborted, or, with `untilSeq`, ends behind that one or when nothing is left. Rejects when the connection ends.
@@ -309,12 +309,12 @@ function linkOf(
         `ask ${place} for message ${streamSeq} of ${stream}`,
         JSON.stringify({ seq: streamSeq }),
       ),
-    messageFrom: (stream, streamSeq) =>
+    messageFrom: (stream, streamSeq, subject = '>') =>
       direct(
         stream,
         stream,
         `ask ${place} for the first message of ${stream} from ${streamSeq} on`,
-        JSON.stringify({ seq: streamSeq, next_by_subj: '>' }),
+        JSON.stringify({ seq: streamSeq, next_by_subj: subject }),
       ),
     async publish(subject, headers, bytes, expected) {
       const doing = `publish to ${subject} at ${place}`;

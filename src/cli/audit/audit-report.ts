@@ -14,6 +14,7 @@ import {
   makeReport,
   type ReportAsked,
   type Reported,
+  type ReportedFleet,
   type ReportForm,
   type TouchDay,
   whyNoReport,
@@ -42,15 +43,35 @@ export interface ReportFlags {
 
 /** Exit code 0; 1: the time is not proved complete. Throws what readers throw. */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
-  const { mailbox, from: fromMs, to: toMs, content: isContentOnly = false } = flags;
-  const nowMs = systemClock.wallMs();
-  const asked: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly };
+  const asked = askedOf(flags);
+  const journal = await openReported(screen, places, flags.key);
+  return printReport(screen, journal, asked, formOf(screen, flags));
+}
+
+/** What the options ask for. Throws a CommandFault. */
+export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags, 'key'>): ReportAsked {
+  const asked = {
+    mailbox,
+    fromMs: from,
+    toMs: to,
+    nowMs: systemClock.wallMs(),
+    isContentOnly: content,
+  };
   const why = whyNoReport(asked);
   if (why === 'mailbox')
     throw new CommandFault(exitCodes.usage, '--mailbox is the name of one user, without *');
   if (why === 'time') throw new CommandFault(exitCodes.usage, '--from must be before --to');
-  const journal = await openReported(screen, places, flags.key);
-  const { texts, isComplete } = await makeReport(journal, asked, formOf(screen, flags));
+  return asked;
+}
+
+/** Exit code 0; 1: the time is not proved complete. */
+export async function printReport(
+  screen: Screen,
+  journal: Reported | ReportedFleet,
+  asked: ReportAsked,
+  form: ReportForm,
+): Promise<number> {
+  const { texts, isComplete } = await makeReport(journal, asked, form);
   for await (const text of texts) {
     await screen.print(text);
     if (screen.isGone) break;
@@ -97,10 +118,15 @@ async function openReported(screen: Screen, places: Places, key: readonly string
   };
 }
 
-function formOf(screen: Screen, { json, csv, html }: ReportFlags): ReportForm {
+/** The form that the options name. `isFleet`: with a column for the host. */
+export function formOf(
+  screen: Screen,
+  { json, csv, html }: Omit<ReportFlags, 'key'>,
+  isFleet = false,
+): ReportForm {
   if (json === true) return createJsonReport();
   if (csv === true) return createCsvReport((text) => screen.complain(`dovegate: ${text}`));
-  return html === true ? createHtmlReport() : createTextReport(screen);
+  return html === true ? createHtmlReport() : createTextReport(screen, isFleet);
 }
 
 const columns: readonly Column<MailboxLine>[] = [
@@ -120,8 +146,11 @@ const withLocalTime: readonly Column<MailboxLine>[] = columns.flatMap((column) =
     : column,
 );
 
-function createTextReport(screen: Screen): ReportForm {
-  const table = createTable(showsLocalTime(screen) ? withLocalTime : columns, screen);
+const hostColumn: Column<MailboxLine> = { name: 'HOST', text: ({ host = '' }) => host, cellsMin: 8 };
+
+function createTextReport(screen: Screen, isFleet: boolean): ReportForm {
+  const shown = showsLocalTime(screen) ? withLocalTime : columns;
+  const table = createTable(isFleet ? shown.toSpliced(1, 0, hostColumn) : shown, screen);
   const book = createDayBook();
   const rows = (days: readonly TouchDay[]): string[] => days.flatMap(linesOf).flatMap(table.add);
   return {

@@ -28,6 +28,9 @@ type ExportFlags = Flags &
   FilterOptions &
   ProofFlags & { readonly format: 'csv' | 'json'; readonly withProof?: boolean };
 
+/** What makes and prints a report, for the fleet as well. */
+export const loadReport = () => import('./audit-report.js');
+
 const placesText = 'directories of journals, or segments; instead of --config';
 
 /** The command, for those whose subcommands are elsewhere. */
@@ -135,9 +138,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
     .option('--json', 'one line of JSON for the verdict, then one for each command')
     .action((path: string | undefined, flags: Flags & ReportFlags) =>
-      run(async (screen) =>
-        (await import('./audit-report.js')).auditReport(screen, placesOf(flags, path), flags),
-      ),
+      run(async (screen) => (await loadReport()).auditReport(screen, placesOf(flags, path), flags)),
     );
 
   addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))

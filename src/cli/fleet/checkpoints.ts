@@ -1,15 +1,17 @@
 // Lines that say what was there, signed: each goes to a file of the state first, and then to the stream, where the gates' administrator
 // cannot take it back.
 
+import { join } from 'node:path';
 import { readText } from '../../adapters/host/files.js';
 import { NatsFault, type NatsLink } from '../../adapters/nats/link.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { checkpointSubject } from '../../domain/fleet/block.js';
 import { type Fleet, type ReadCheckpoint, readCheckpoint, signCheckpoint } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
-import type { StateFolder } from './state-folder.js';
+import { ownKeyName, type StateFolder } from './state-folder.js';
 
 /** Of the file, for what must be compared or sent. */
 const recentMax = 64;
@@ -73,6 +75,32 @@ export function newestLine(
 /** Compares the file with what the stream has of it; what is new to find is noted by the fleet. */
 export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
   return fleet.takeLog(folder.lastCheckpoints(recentMax));
+}
+
+/**
+ * The public key that signs the index. Undefined: there is none here, or it is neither listed in the settings nor that of the last line in
+ * the stream: whoever can write the state directory can put another key there. Rejects with a NatsFault.
+ */
+export async function indexKeyOf(
+  link: NatsLink,
+  settings: Pick<FleetSettings, 'state' | 'stream' | 'checkpointKeyFile' | 'verifiers'>,
+): Promise<string | undefined> {
+  const own = ownKeyOf(settings);
+  if (own === undefined || [...settings.verifiers.values()].flat().includes(own)) return own;
+  const last = await link.lastOf(settings.stream, checkpointSubject);
+  return last !== undefined && readCheckpoint(last.bytes)?.key === own ? own : undefined;
+}
+
+/** The public key of checkpoints, for those who do not sign; undefined: there is none, or it cannot be read. */
+export function ownKeyOf({
+  state,
+  checkpointKeyFile,
+}: Pick<FleetSettings, 'state' | 'checkpointKeyFile'>): string | undefined {
+  try {
+    return parseSignKey(readText(checkpointKeyFile ?? join(state, ownKeyName))).key;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Of the line that was signed last; undefined: there is none. */

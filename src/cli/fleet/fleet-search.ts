@@ -1,8 +1,10 @@
-// `dovegate audit fleet search`: exchanges of all hosts, one row each, as the stream has them. Nothing is verified.
+// `dovegate audit fleet search`: exchanges of all hosts, one row each, as the stream has them, the newest first.
 
 import { holdProcess } from '../../adapters/host/process.js';
+import type { NatsLink } from '../../adapters/nats/link.js';
+import { printable } from '../../domain/audit/encode.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { readHeadOf } from '../../domain/fleet/block.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
 import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -10,19 +12,21 @@ import { exchangeColumnsFor } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import { plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { FollowedJournals, type HostRows } from './followed-journals.js';
+import { indexKeyOf } from './checkpoints.js';
+import { readIndex } from './index-folder.js';
+import { createNewestRows } from './newest-rows.js';
 import { natsOf, readFleetSettings } from './open-settings.js';
-import { openStreams, readChains } from './streams.js';
+import { findRows, type ReadNotes, type StreamPlace } from './stream-rows.js';
+import { type OpenedStream, openStreams } from './streams.js';
 
 export interface SearchRequest {
   /** Undefined: all. */
   readonly host: string | undefined;
   readonly json: boolean;
+  /** Rows that are shown, the newest ones. */
+  readonly limit: number;
   readonly filter: TrailFilter;
 }
-
-/** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
-const doubtMs = 3_600_000;
 
 const hostColumn: Column<ExchangeRow> = {
   name: 'HOST',
@@ -30,48 +34,88 @@ const hostColumn: Column<ExchangeRow> = {
   cellsMin: 8,
 };
 
-/** Always 0: that nothing was found is an answer too. Throws a CommandFault or a NatsFault. */
+/** Exit code 0, also where nothing was found; 1: messages are not what they were. Throws a CommandFault or a NatsFault. */
 export async function fleetSearch(screen: Screen, config: string, request: SearchRequest): Promise<number> {
   const settings = readFleetSettings(config, screen);
-  const { stream } = settings;
-  const { host: wanted, json, filter } = request;
-  const table = createTable([hostColumn, ...exchangeColumnsFor(screen)], screen);
-  const followed = new FollowedJournals(filter);
-  let rows = 0;
-  const show = async ({ host, rows: found }: HostRows): Promise<void> => {
-    for (const each of found) {
-      // In front, and the stream's: a record may hold a field of this name.
-      const row = { ...each, fields: Object.assign({ host }, each.fields, { host }) };
-      rows += 1;
-      for (const line of json ? [formatJsonRow(row)] : table.add(row)) await screen.print(line);
-    }
-  };
+  const { host: wanted, json, limit, filter } = request;
   const release = holdProcess();
-  const stop = new AbortController();
+  const { signal } = new AbortController();
   const hosts = wanted === undefined ? settings.hosts.keys() : [wanted];
-  const { link, streams } = await openStreams(natsOf(settings, 'search'), stream, hosts, stop.signal);
+  const { link, streams } = await openStreams(natsOf(settings, 'search'), settings.stream, hosts, signal);
   try {
-    const from =
-      filter.sinceMs === undefined ? { streamSeq: 1 } : { storedMs: Math.max(0, filter.sinceMs - doubtMs) };
-    for await (const { message, host } of readChains(link, streams, {
-      host: wanted,
-      from,
-      signal: stop.signal,
-    })) {
-      if (readHeadOf(message.header)?.kind !== 'block') continue;
-      for (const found of followed.take(message.subject, host, message.bytes)) await show(found);
+    const newest = createNewestRows(limit);
+    const notes = newNotes();
+    for (const place of await openPlaces(settings, link, streams, filter))
+      for await (const { host, rows } of findRows(place, filter, wanted, notes, signal))
+        for (const row of rows) newest.add(host, withHost(host, row));
+    const { rows, older } = newest.finish();
+    const table = createTable([hostColumn, ...exchangeColumnsFor(screen)], screen);
+    for (const row of rows) {
+      for (const line of json ? [formatJsonRow(row)] : table.add(row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
-    for (const found of followed.finish()) await show(found);
     for (const line of table.finish()) await screen.print(line);
     await screen.flush();
     reportHidden(screen, table.hidden());
-    if (rows === 0) screen.complain(`dovegate: ${describeNothing(filter, wanted, followed.count)}`);
-    return exitCodes.ok;
+    if (rows.length === 0)
+      screen.complain(`dovegate: ${describeNothing(filter, wanted, notes.journals.size)}`);
+    if (older > 0) screen.complain(`dovegate: ${describeOlder(older, rows)}`);
+    reportNotes(screen, notes, settings, filter);
+    return notes.faults.size === 0 ? exitCodes.ok : exitCodes.failed;
   } finally {
     await link.close();
     release();
   }
+}
+
+/** In front, and the stream's: a record may hold a field of this name. */
+export function withHost(host: string, row: ExchangeRow): ExchangeRow {
+  return { ...row, fields: Object.assign({ host }, row.fields, { host }) };
+}
+
+export function newNotes(): ReadNotes {
+  return { faults: new Set(), journals: new Set(), unindexed: 0 };
+}
+
+/** With the index, where it can help. Rejects with a NatsFault. */
+export async function openPlaces(
+  settings: FleetSettings,
+  link: NatsLink,
+  streams: readonly OpenedStream[],
+  { user }: TrailFilter,
+): Promise<readonly StreamPlace[]> {
+  const key = user === undefined ? undefined : await indexKeyOf(link, settings);
+  return streams.map(({ stream, info }) => ({
+    link,
+    stream,
+    info,
+    index: key === undefined ? [] : readIndex(settings.state, stream.name, key),
+  }));
+}
+
+/** Messages that are read one after the other in a moment: nobody needs to hear of them. */
+const fewMessages = 1_000;
+
+/** What is wrong with what was read, and why it took so long. */
+export function reportNotes(
+  screen: Screen,
+  { faults, unindexed }: ReadNotes,
+  { state }: FleetSettings,
+  { user }: TrailFilter,
+): void {
+  for (const fault of faults) screen.complain(`dovegate: ${printable(fault)}`);
+  if (faults.size > 0) screen.complain('dovegate: look further with "dovegate audit fleet verify --whole"');
+  if (user !== undefined && unindexed > fewMessages)
+    screen.complain(
+      `dovegate: ${plural(unindexed, 'message')} were read one after the other: the index in ${state} does not cover them; "dovegate audit fleet verify --whole" makes it again`,
+    );
+}
+
+function describeOlder(older: number, rows: readonly ExchangeRow[]): string {
+  const last = formatValue(rows.at(-1)?.fields['time']);
+  return printable(
+    `${plural(older, 'older command')} ${older === 1 ? 'is' : 'are'} not shown: raise --limit, or add --until ${last}`,
+  );
 }
 
 function describeNothing({ sinceMs, user }: TrailFilter, host: string | undefined, journals: number): string {

@@ -4,6 +4,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';
 import { useNats } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
+import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { Fleet, ReadCheckpoint } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -11,6 +12,7 @@ import { CommandFault, formatJson, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
+import { openIndexWriter } from './index-folder.js';
 import { natsOf, openFleet, readFleetSettings, whatDiffers, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
@@ -40,7 +42,15 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const reader = createStreamReader(fleet, settings, saved, folder, () => saved?.told ?? []);
+    const signer = parseSignKey(folder.signKey());
+    const reader = createStreamReader(
+      fleet,
+      settings,
+      saved,
+      folder,
+      () => saved?.told ?? [],
+      (name) => openIndexWriter(settings.state, name, signer),
+    );
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = keptLine(flags, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);

@@ -11,6 +11,7 @@ import {
   takeServiceEnvironment,
 } from '../../adapters/host/process.js';
 import { createServerOrder, NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { parseSignKey } from '../../domain/audit/ledger.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
@@ -18,6 +19,7 @@ import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
+import { openIndexWriter } from './index-folder.js';
 import { natsOf, openFleet, readFleetSettings, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { watchStreamCertificates } from './stream-certificates.js';
@@ -122,7 +124,15 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    return createStreamReader(fleet, settings, saved, this.#folder, () => this.#book.names());
+    const signer = parseSignKey(this.#folder.signKey());
+    return createStreamReader(
+      fleet,
+      settings,
+      saved,
+      this.#folder,
+      () => this.#book.names(),
+      (name) => openIndexWriter(settings.state, name, signer),
+    );
   }
 
   stop(): void {

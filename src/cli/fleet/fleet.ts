@@ -3,15 +3,17 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
 import type { NatsFaultCode } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
-import { addFilterOptions, type FilterOptions, filterOf } from '../audit/audit.js';
+import { addFilterOptions, type FilterOptions, filterOf, momentHelp, readMoment } from '../audit/audit.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { FetchFlags } from './fleet-fetch.js';
 import type { InitFlags } from './fleet-init.js';
 import type { FindDaemon } from './fleet-join.js';
 import type { PrepareFlags } from './fleet-prepare.js';
+import type { FleetReportFlags } from './fleet-report.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
 /** The file where no option names one. */
@@ -21,6 +23,10 @@ interface Flags {
   readonly config: string;
   readonly json?: boolean;
 }
+
+type SearchFlags = Flags & FilterOptions & { readonly host?: string; readonly limit: number };
+
+const limitDefault = 10_000;
 
 /** What the fault of a connection means to a script. */
 const codes: Readonly<Record<NatsFaultCode, number>> = {
@@ -41,7 +47,9 @@ const codes: Readonly<Record<NatsFaultCode, number>> = {
 export function registerFleet(audit: Command, end: (exitCode: number) => void, findDaemon: FindDaemon): void {
   const fleet = audit
     .command('fleet')
-    .description('the journals of many gates, in one stream: prepare, join, verify, watch, search, fetch');
+    .description(
+      'the journals of many gates, in one stream: prepare, join, verify, watch, search, report, fetch',
+    );
   const add = (name: string, summary: string): Command =>
     fleet
       .command(name)
@@ -122,14 +130,28 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
       run(async (screen) => (await import('./fleet-watch.js')).fleetWatch(screen, flags.config)),
   );
 
-  addFilterOptions(add('search', 'find commands of all hosts and how they ended, one row each'))
+  addFilterOptions(add('search', 'find commands of all hosts and how they ended, the newest first'))
     .option('--host <name>', 'of this host only', readHost)
-    .option('--json', 'one line of JSON for each command', false)
-    .action(({ config, host, json = false, ...filter }: Flags & FilterOptions & { readonly host?: string }) =>
+    .option('--limit <count>', 'how many commands at most, the newest ones', readLimit, limitDefault)
+    .option('--json', 'one line of JSON for each command')
+    .action(({ config, host, limit, json = false, ...filter }: SearchFlags) =>
       run(async (screen) => {
         const { fleetSearch } = await import('./fleet-search.js');
-        return fleetSearch(screen, config, { host, json, filter: filterOf(filter) });
+        return fleetSearch(screen, config, { host, json, limit, filter: filterOf(filter) });
       }),
+    );
+
+  add('report', 'who touched a mailbox, on all hosts, and whether each of them is complete for that time')
+    .requiredOption('--mailbox <name>', 'the mailbox user')
+    .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--content', 'list only commands that showed content, or may have')
+    .option('--whole', 'verify everything again first, without what the verifier saved', false)
+    .addOption(new Option('--csv', 'CSV, one row for each command').conflicts(['html', 'json']))
+    .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
+    .option('--json', 'one line of JSON for the verdict, then one for each command')
+    .action((flags: Flags & FleetReportFlags) =>
+      run(async (screen) => (await import('./fleet-report.js')).fleetReport(screen, flags.config, flags)),
     );
 
   add('fetch', 'write the segments of a host again, for audit verify')
@@ -154,6 +176,12 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
         (await import('./fleet-status.js')).fleetStatus(screen, flags.config, flags.json === true),
       ),
     );
+}
+
+function readLimit(text: string): number {
+  const limit = /^[1-9]\d{0,6}$/.test(text) ? Number(text) : Number.NaN;
+  if (limit <= bounds.fleetRows) return limit;
+  throw new InvalidArgumentError(`It must be a number of commands, at most ${bounds.fleetRows}.`);
 }
 
 function readHost(text: string): string {

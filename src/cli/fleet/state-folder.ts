@@ -2,7 +2,7 @@
 // for others. One process at a time has it, by the kernel's lock of a file.
 // The rule: a file is whole or the one before, also after a power cut.
 //
-//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub
+//   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub   index/ (index-folder.ts)
 //
 // checkpoint.pub holds the public keys of all that signed, oldest first, a line each. While the key is replaced, the new one lies in
 // checkpoint.key.next until a line of the old one names it; a start that finds both puts it into its place.
@@ -64,6 +64,8 @@ export interface SavedState extends SavedStream {
 
 const stateFormat = 1;
 const statusName = 'status.json';
+/** The private key of checkpoints where the settings name none. */
+export const ownKeyName = 'checkpoint.key';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
 
@@ -92,7 +94,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       `another "fleet verify" or "fleet watch" has the state in ${folder}; ask it (fleet status), or name another "state"`,
     );
   }
-  const keyPath = checkpointKeyFile ?? at('checkpoint.key');
+  const keyPath = checkpointKeyFile ?? at(ownKeyName);
   /** The private key of checkpoints, in PEM; made where none is named and there is none yet. */
   const signKey = (): string =>
     attempt(`${keyPath}, the key of checkpoints`, () => {
@@ -104,8 +106,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
     const line = lastLinesOf(at('checkpoints.jsonl')).at(-1);
     return line === undefined ? undefined : readCheckpoint(line);
   };
-  const publicKeys = (): readonly string[] =>
-    (readIfThere(at('checkpoint.pub')) ?? '').split('\n').filter((line) => parsePublicKey(line) === line);
+  const publicKeys = (): readonly string[] => readPublicKeys(folder);
   const notePublicKey = (key: string): void =>
     writeAtomically(at('checkpoint.pub'), `${[...publicKeys(), key].join('\n')}\n`, 0o644);
   /** After a line of the old key names the new one; also where that was interrupted. */
@@ -122,25 +123,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   attempt('the new key of checkpoints cannot be put into its place', finishReplacing);
   return {
     /** Undefined: nothing was saved yet. Throws a CommandFault for what is not ours. */
-    load(): SavedState | undefined {
-      const text = attempt('state.json cannot be read', () => readIfThere(at('state.json')));
-      if (text === undefined) return undefined;
-      const saved = parseLine(text);
-      if (saved?.['format'] !== stateFormat || saved['stream'] !== stream)
-        throw new CommandFault(
-          exitCodes.configuration,
-          `${at('state.json')} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
-        );
-      const { others, fleet, told } = saved;
-      return {
-        ...savedStreamOf(saved),
-        others: (Array.isArray(others) ? others : [])
-          .filter((each) => isObject(each))
-          .map((each) => ({ ...savedStreamOf(each), stream: String(each['stream']) })),
-        fleet,
-        told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
-      };
-    },
+    load: () => readSaved(folder, stream),
     /** On disk when it returns. */
     save(state: SavedState): void {
       const text = `${JSON.stringify({ format: stateFormat, stream, ...state })}\n`;
@@ -200,6 +183,40 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
     close(): void {
       closeSync(lock);
     },
+  };
+}
+
+/** The public keys that signed checkpoints, oldest first, as they stand in the state. Throws what the system says. */
+export function readPublicKeys(folder: string): readonly string[] {
+  const text = readIfThere(join(folder, 'checkpoint.pub')) ?? '';
+  return text.split('\n').filter((line) => parsePublicKey(line) === line);
+}
+
+/** What a verifier saved last; for those who do not go on with it, too. Undefined: nothing. Throws a CommandFault for what is not ours. */
+export function readSaved(folder: string, stream: string): SavedState | undefined {
+  const path = join(folder, 'state.json');
+  let text: string | undefined;
+  try {
+    text = readIfThere(path);
+  } catch (cause) {
+    const why = `state.json cannot be read: ${messageOf(cause)}`;
+    throw new CommandFault(exitCodes.configuration, `the state in ${folder}: ${why}`);
+  }
+  if (text === undefined) return undefined;
+  const saved = parseLine(text);
+  if (saved?.['format'] !== stateFormat || saved['stream'] !== stream)
+    throw new CommandFault(
+      exitCodes.configuration,
+      `${path} is not a state of the stream ${stream}; name another "state", or put the file away and verify everything again`,
+    );
+  const { others, fleet, told } = saved;
+  return {
+    ...savedStreamOf(saved),
+    others: (Array.isArray(others) ? others : [])
+      .filter((each) => isObject(each))
+      .map((each) => ({ ...savedStreamOf(each), stream: String(each['stream']) })),
+    fleet,
+    told: Array.isArray(told) ? told.filter((each) => typeof each === 'string') : [],
   };
 }
 

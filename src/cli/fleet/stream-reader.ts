@@ -10,6 +10,7 @@ import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
+import type { IndexWriter } from './index-folder.js';
 import { wantedOf } from './open-settings.js';
 import { nothingGone, type SavedState, type SavedStream, type StateFolder } from './state-folder.js';
 import { lookAtStreams, type SeenStream } from './streams.js';
@@ -73,13 +74,14 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
   return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
 }
 
-/** `saved`: what `fleet` was made of. `told`: what to keep with the state for others. */
+/** `saved`: what `fleet` was made of. `told`: what to keep with the state for others. `openIndex`: absent: none is made. */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas'>,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
+  openIndex?: (stream: string) => IndexWriter,
 ): StreamReader {
   const { stream: prefix, hosts, keepMs } = settings;
   const cursors = new Map<string, Cursor>();
@@ -88,6 +90,7 @@ export function createStreamReader(
   for (const other of saved?.others ?? []) cursors.set(other.stream, cursorOf(other));
   /** As they were inspected. */
   let present: readonly { readonly stream: FleetStream; readonly info: StreamInfo }[] = [];
+  const indexes = new Map<string, IndexWriter>();
   let storedMs = 0;
   let messages = 0;
 
@@ -229,9 +232,14 @@ export function createStreamReader(
     const from = { streamSeq: fleet.seqIn(name) + 1 };
     if (untilSeq !== undefined && from.streamSeq > untilSeq) return;
     cursor.isReading = true;
+    const index = indexes.get(name) ?? openIndex?.(name);
+    if (index !== undefined) indexes.set(name, index);
+    index?.begin(from.streamSeq);
     try {
       for await (const message of link.read(name, from, { ...options, subject: allSubjects })) {
+        const { faults } = fleet;
         const findings = fleet.take(message, stream);
+        index?.take(message, fleet.faults === faults);
         const { streamSeq, subject } = message;
         ({ storedMs } = message);
         cursor.last = { streamSeq, subject, head: message.header(headerNames.head), storedMs };
@@ -366,6 +374,8 @@ export function createStreamReader(
       if (faults.length > 0) throw faults[0];
     },
     save() {
+      // First: what the state has, the index must cover.
+      for (const index of indexes.values()) index.save();
       const { created, last, gone } = cursorIn(prefix);
       const others = [...cursors]
         .filter(([name]) => name !== prefix)

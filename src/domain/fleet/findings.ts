@@ -90,6 +90,13 @@ export class Findings {
     return standing;
   }
 
+  /** What a person accepted, as far as it is kept. */
+  accepted(): readonly KeptFinding[] {
+    return [...this.#all.values()].flatMap(({ kept }) =>
+      kept.filter(({ acceptedMs }) => acceptedMs !== undefined),
+    );
+  }
+
   /** How many there were. */
   accept(nowMs: number): number {
     let count = 0;

@@ -11,7 +11,7 @@ import { formatTime } from '../audit/record.js';
 import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain } from './chain.js';
 import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
-import { Findings, noHost } from './findings.js';
+import { Findings, type KeptFinding, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
@@ -33,7 +33,7 @@ export {
   readCheckpoint,
   signCheckpoint,
 } from './checkpoint.js';
-export { noHost } from './findings.js';
+export { type KeptFinding, noHost } from './findings.js';
 
 export interface FleetOptions {
   /** Of the checkpoints; the prefix of the names of the others. */
@@ -62,6 +62,8 @@ export interface Fleet {
   seqIn(stream: string): number;
   /** Lines that were verified, in this and earlier runs. */
   readonly records: number;
+  /** Findings that were met in this run, those that are only counted, too. */
+  readonly faults: number;
   /** The heads of all chains, as far as they were read; in the order of host and journal. */
   heads(): readonly ExpectedHead[];
   /**
@@ -91,6 +93,8 @@ export interface Fleet {
   note(finding: FleetFinding): void;
   /** All findings that stand in the trail are known to a person from now on; how many they were. */
   accept(nowMs: number): number;
+  /** What a person accepted, as far as it is kept: `judge` leaves it out. */
+  accepted(): readonly KeptFinding[];
   /** For the file of the state; JSON. */
   save(): unknown;
   status(nowMs: number): FleetStatus;
@@ -112,6 +116,7 @@ const noPlace: StreamPlace = { streamSeq: 0, firstSeq: 0, firstMs: 0 };
 
 class Verifier implements Fleet {
   records: number;
+  faults = 0;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
   readonly #streams = new Streams();
@@ -246,6 +251,10 @@ class Verifier implements Fleet {
       for (const chain of chains) chain.accept(chain === current);
     }
     return count;
+  }
+
+  accepted(): readonly KeptFinding[] {
+    return this.#findings.accepted();
   }
 
   save(): unknown {
@@ -482,6 +491,7 @@ class Verifier implements Fleet {
 
   /** `isOnce`: what is known is not told again. */
   #report(finding: FleetFinding, isOnce = false): void {
+    this.faults += 1;
     if (isOnce && this.#findings.isKnown(finding)) return;
     if (this.#findings.add(finding)) this.#news.push(finding);
   }

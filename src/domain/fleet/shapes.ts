@@ -97,6 +97,8 @@ export interface GateRow {
   readonly signedSeq?: number | undefined;
   /** RFC 3339, by the server's clock: its last message. */
   readonly lastSeen?: string | undefined;
+  /** RFC 3339, by the host's clock: its last record. */
+  readonly lastTime?: string | undefined;
   /** Record time against the server's, of the last message, in milliseconds; positive: the host's clock is ahead. */
   readonly driftMs?: number | undefined;
   readonly program?: string | undefined;

@@ -482,6 +482,8 @@ export interface MailboxCounts {
 export interface MailboxLine {
   /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
   readonly day: string;
+  /** Of a fleet. */
+  readonly host?: string | undefined;
   readonly person: string;
   readonly class: 'read' | 'content' | 'changed' | 'destroyed' | 'session' | 'unread';
   /** The class in words. */

@@ -29,7 +29,11 @@ export type DoubtCode =
   /** Who asked sees a part of the records only. */
   | 'limited-view'
   /** The daemon that was asked could not give all rows. */
-  | 'left-out';
+  | 'left-out'
+  /** Of a fleet: nothing came from the host for too long. */
+  | 'silent'
+  /** Of a fleet: what the verifier reports besides, or a person accepted. */
+  | 'finding';
 
 export interface Doubt {
   readonly code: DoubtCode;
@@ -65,11 +69,27 @@ export interface Completeness {
   readonly signedTo: string | undefined;
   readonly signedBy: string | undefined;
   readonly whose: string;
+  /** Those of all hosts, too, each with the name of its host in front. */
+  readonly doubts: readonly Doubt[];
+  /** Of a fleet. */
+  readonly hosts?: readonly HostCompleteness[];
+}
+
+/** One host of a fleet. */
+export interface HostCompleteness {
+  readonly host: string;
+  readonly isComplete: boolean;
+  /** RFC 3339: its last record that was verified, and its number; undefined: there is none. */
+  readonly to: string | undefined;
+  readonly seq: number | undefined;
+  /** The last record that a signature vouches for, and the listed key. */
+  readonly signedSeq: number | undefined;
+  readonly signedBy: string | undefined;
   readonly doubts: readonly Doubt[];
 }
 
 /** A checkpoint comes once a minute, and a busy disk may keep one waiting: an end that is younger than this is no doubt. */
-const tailMsMax = 300_000;
+export const tailMsMax = 300_000;
 const faultsShown = 5;
 
 export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: Vouching): Completeness {
@@ -190,8 +210,9 @@ export function reportSentences(
   counts: TouchCounts,
   isToAsked: boolean,
 ): readonly string[] {
-  const { isComplete, from, to, signedBy, whose, doubts } = completeness;
+  const { isComplete, from, to, signedBy, whose, doubts, hosts } = completeness;
   const period = formatPeriod(from, to, isToAsked);
+  if (hosts !== undefined) return fleetSentences(completeness, hosts, counts, period);
   const signed = signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose})`}`;
   const first = isComplete
     ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
@@ -201,6 +222,31 @@ export function reportSentences(
     ...doubts.map(({ text, isSerious }) => (isSerious ? text : `note: ${text}`)),
     ...notes(counts),
   ];
+}
+
+function fleetSentences(
+  { isComplete, doubts }: Completeness,
+  hosts: readonly HostCompleteness[],
+  counts: TouchCounts,
+  period: string,
+): readonly string[] {
+  const first = isComplete
+    ? `complete from ${period} on ${hosts.length === 1 ? '1 host' : `all ${hosts.length} hosts`}, nothing missing, ${countsText(counts)}`
+    : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
+  return [
+    first,
+    ...hosts.map(hostSentence),
+    ...doubts.map(({ text, isSerious }) => (isSerious ? text : `note: ${text}`)),
+    ...notes(counts),
+  ];
+}
+
+function hostSentence({ host, isComplete, to, seq, signedSeq, signedBy }: HostCompleteness): string {
+  if (to === undefined) return `${host}: NOT proved complete: no record`;
+  const verdict = isComplete ? 'complete' : 'NOT proved complete, verified';
+  const signed =
+    signedSeq === undefined || signedBy === undefined ? '' : `, signed to record ${signedSeq} by ${signedBy}`;
+  return `${host}: ${verdict} to ${momentText(to)} UTC (record ${seq ?? '?'})${signed}`;
 }
 
 function reasonsText(doubts: readonly Doubt[]): string {

@@ -46,11 +46,12 @@ export function createHtmlReport(): ReportForm {
       isEmpty = false;
       const lines = linesOf(day);
       const rows = lines.map((line) => {
-        const { person, what, count, reason, commands, note } = line;
-        const texts = [person, what, String(count), formatSpan(line), reason, commands, note];
+        const { host = [], person, what, count, reason, commands, note } = line;
+        const texts = [host, person, what, String(count), formatSpan(line), reason, commands, note].flat();
         return `<tr>${texts.map((text) => `<td>${escape(text)}</td>`).join('')}</tr>`;
       });
-      const head = `<tr>${names.map((name) => `<th>${name}</th>`).join('')}</tr>`;
+      const isFleet = lines.some(({ host }) => host !== undefined);
+      const head = `<tr>${(isFleet ? ['Host', ...names] : names).map((name) => `<th>${name}</th>`).join('')}</tr>`;
       return [`<table><caption>${escape(lines[0]?.day ?? '')}</caption>`, head, ...rows, '</table>'];
     });
   }

@@ -54,6 +54,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
     ];
     return {
       day: isMore ? `${printable(day)} (more)` : printable(day),
+      ...(group.host !== undefined && { host: printable(group.host) }),
       person: printable(group.person),
       class: group.class,
       what: classTexts[group.class],

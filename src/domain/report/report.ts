@@ -9,6 +9,7 @@ import { formatCell } from '../trail/export.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
 import {
+  type AskedTime,
   type Completeness,
   type Doubt,
   formatPeriod,
@@ -26,9 +27,10 @@ import {
   type TouchDay,
 } from './touch.js';
 
+export { type HostTrail, judgeHosts } from './hosts.js';
 export { createHtmlReport } from './html.js';
 export { formatSpan, linesOf, type ReportForm, type ReportHead } from './lines.js';
-export { createDayBook, type Doubt, type TouchDay, type Vouching };
+export { type AskedTime, createDayBook, type Doubt, type TouchDay, type Vouching };
 
 /** The journal that a report is of, and what vouches for it. */
 export interface Reported extends Vouching {
@@ -38,6 +40,11 @@ export interface Reported extends Vouching {
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** After the rows: why some may not be among them. */
   doubts(): readonly Doubt[];
+}
+
+/** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. */
+export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts'> {
+  judge(time: AskedTime): Completeness;
 }
 
 /** What a report is asked for; times in Unix milliseconds. */
@@ -71,7 +78,7 @@ export interface CountedReport {
 
 /** Counts, then gives the report in a form. */
 export async function makeReport(
-  journal: Reported,
+  journal: Reported | ReportedFleet,
   asked: ReportAsked,
   form: ReportForm,
 ): Promise<CountedReport> {
@@ -84,7 +91,9 @@ export async function makeReport(
     isNamed ||= touch.by === 'named';
   }
   const counts = counter.counts();
-  const judged = judgeCompleteness(journal.verdict, { fromMs, toMs, nowMs }, journal);
+  const time = { fromMs, toMs, nowMs };
+  const judged =
+    'verdict' in journal ? judgeCompleteness(journal.verdict, time, journal) : journal.judge(time);
   const completeness = withDoubts(judged, journal.doubts());
   const { isComplete } = completeness;
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
@@ -116,9 +125,14 @@ function withDoubts(completeness: Completeness, more: readonly Doubt[]): Complet
 }
 
 /** As of the check: a daemon that is running goes on writing. */
-async function* touches(journal: Reported, filter: TrailFilter, mailbox: string): AsyncGenerator<Touch> {
-  const read = createTouchReader(mailbox);
-  const { lastSeq = 0 } = journal.verdict;
+async function* touches(
+  journal: Reported | ReportedFleet,
+  filter: TrailFilter,
+  mailbox: string,
+): AsyncGenerator<Touch> {
+  const isFleet = !('verdict' in journal);
+  const read = createTouchReader(mailbox, isFleet);
+  const { lastSeq = 0 } = isFleet ? { lastSeq: Infinity } : journal.verdict;
   for await (const row of journal.rows(filter)) {
     if ((row.admittedSeq ?? 0) <= lastSeq) yield read((row.completedSeq ?? 0) > lastSeq ? opened(row) : row);
   }
@@ -131,7 +145,9 @@ function opened({ fields, admittedSeq }: ExchangeRow): ExchangeRow {
 }
 
 /** What a program is told of one command, in this order. */
-const cells = {
+type Cells = Readonly<Record<string, (touch: Touch) => unknown>>;
+
+const cells: Cells = {
   time: (touch: Touch) => touch.time,
   person: (touch: Touch) => touch.person,
   class: (touch: Touch) => touch.class,
@@ -150,12 +166,15 @@ const cells = {
   backend: (touch: Touch) => touch.backend,
   seq: (touch: Touch) => touch.seq,
   completed_seq: (touch: Touch) => touch.completedSeq,
-} as const;
+};
+const fleetCells: Cells = { time: (touch) => touch.time, host: (touch) => touch.host, ...cells };
 
 /** One line of JSON for the verdict, then one for each command. */
 export function createJsonReport(): ReportForm {
+  let all = cells;
   return {
-    begin(head, { from, to, signedTo, signedBy, doubts }, counts) {
+    begin(head, { from, to, signedTo, signedBy, doubts, hosts }, counts) {
+      if (hosts !== undefined) all = fleetCells;
       const verdict = {
         mailbox: head.mailbox,
         complete: head.isComplete,
@@ -171,28 +190,43 @@ export function createJsonReport(): ReportForm {
         open: counts.open,
         unknown: counts.unknown,
         not_reached: counts.stopped,
-        doubts: doubts.map(({ code, text, isSerious }) => ({ code, text, serious: isSerious })),
+        hosts: hosts?.map((host) => ({
+          host: host.host,
+          complete: host.isComplete,
+          to: host.to,
+          seq: host.seq,
+          signed_seq: host.signedSeq,
+          signed_by: host.signedBy,
+          doubts: host.doubts.map(formatDoubt),
+        })),
+        doubts: doubts.map(formatDoubt),
         sentences: head.sentences,
         made_at: head.madeAt,
       };
       return [formatJson({ verdict })];
     },
     take: (touch) => [
-      formatJson(Object.fromEntries(Object.entries(cells).map(([name, of]) => [name, of(touch)]))),
+      formatJson(Object.fromEntries(Object.entries(all).map(([name, of]) => [name, of(touch)]))),
     ],
     finish: () => [],
   };
 }
 
+function formatDoubt({ code, text, isSerious }: Doubt) {
+  return { code, text, serious: isSerious };
+}
+
 /** Rows alone, so that a spreadsheet shows them; `tell` is given the sentences of the verdict. */
 export function createCsvReport(tell: (sentence: string) => void): ReportForm {
+  let all = cells;
   return {
-    begin({ sentences }) {
+    begin({ sentences }, { hosts }) {
+      if (hosts !== undefined) all = fleetCells;
       for (const text of sentences) tell(text);
-      return [`${Object.keys(cells).join(',')}\r`];
+      return [`${Object.keys(all).join(',')}\r`];
     },
     take: (touch) => [
-      `${Object.values(cells)
+      `${Object.values(all)
         .map((of) => formatCell(of(touch)))
         .join(',')}\r`,
     ],

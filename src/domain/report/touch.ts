@@ -44,12 +44,14 @@ export interface Touch {
   readonly session: string;
   readonly listener: string;
   readonly backend: string;
+  /** Of a fleet: whose journal it stands in. */
+  readonly host?: string | undefined;
   readonly seq: number | undefined;
   readonly completedSeq: number | undefined;
 }
 
-/** Reads rows that a search for this user found. */
-export function createTouchReader(mailbox: string): (row: ExchangeRow) => Touch {
+/** Reads rows that a search for this user found. `isFleet`: their field `host` is ours, and not of the record. */
+export function createTouchReader(mailbox: string, isFleet = false): (row: ExchangeRow) => Touch {
   const isNamed = createNameTest({ user: mailbox });
   return (row) => {
     const { fields, admittedSeq, completedSeq } = row;
@@ -77,6 +79,7 @@ export function createTouchReader(mailbox: string): (row: ExchangeRow) => Touch 
       session: text('session'),
       listener: text('listener'),
       backend: text('backend'),
+      ...(isFleet && { host: text('host') }),
       seq: admittedSeq,
       completedSeq,
     };
@@ -236,7 +239,10 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 
 /** Commands of one day that are alike for who reads a report. */
 export interface TouchGroup
-  extends Pick<Touch, 'day' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'> {
+  extends Pick<
+    Touch,
+    'day' | 'host' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
+  > {
   /** Searches that dovegate made by itself, to count mails for a command. */
   readonly isCount: boolean;
   readonly count: number;
@@ -307,6 +313,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
     if (group === undefined) {
       group = {
         day: touch.day,
+        host: touch.host,
         person,
         class: kind,
         reason,
@@ -345,8 +352,8 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
 }
 
 function keyOf(touch: Touch, person: string, reason: string): string {
-  const { class: kind, by, reached, showed, outcome, countedFor } = touch;
-  return formatJson([person, kind, reason, by, reached, showed, outcome, countedFor !== '']);
+  const { class: kind, by, reached, showed, outcome, countedFor, host } = touch;
+  return formatJson([person, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {
@@ -354,6 +361,7 @@ function compareGroups(one: TouchGroup, other: TouchGroup): number {
     compareTexts(one.person, other.person) ||
     classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
     compareTexts(one.reason, other.reason) ||
+    compareTexts(one.host ?? '', other.host ?? '') ||
     compareTexts(one.firstTime, other.firstTime)
   );
 }

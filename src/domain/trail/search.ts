@@ -344,6 +344,12 @@ export function createNameTest({ user }: TrailFilter): (row: ExchangeRow) => boo
   return ({ fields }) => search?.isNamed(fields) ?? true;
 }
 
+/** Whether a record that names such a user or mask may concern one whom the pattern of a search means. */
+export function createCoverTest(user: string): (name: string) => boolean {
+  const search = createUserSearch(user);
+  return (name) => search.isWanted({ user: name, users: [name] });
+}
+
 function memberOf(key: string, value: string | undefined): Buffer | undefined {
   return value === undefined ? undefined : Buffer.from(`,"${key}":${quote(value)}`);
 }
@@ -408,7 +414,7 @@ function recordAround(piece: Buffer, at: number): Stored | undefined {
 const idText = Buffer.from(',"id":"');
 
 /** The id of a line, which stands after its event. */
-function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
+export function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
   const at = piece.indexOf(idText, eventAt) + idText.length;
   if (at < idText.length || at >= end) return undefined;
   const close = piece.indexOf(0x22, at);

@@ -99,6 +99,7 @@ export function exchange(count: number, time: number, id: string): AuditRecord[]
     args: command === 'quota get' ? ['--'] : ['--', 'mailbox', 'INBOX', 'savedbefore', '30d'],
     effect: 'read',
     backend: 'mail1',
+    users: [user],
     text: isDenied ? 'no rule allows "mailbox delete"' : undefined,
   };
   const ended: AuditRecord = {

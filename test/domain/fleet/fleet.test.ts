@@ -592,6 +592,7 @@ void test('the table of gates', () => {
     hash: gate.ledger.hash,
     signedSeq: 16,
     lastSeen: '2026-11-20T08:00:00.000Z',
+    lastTime: '2026-11-20T08:00:00.060Z',
     driftMs: 60,
     program: 'dovegate 1.0',
     catalog: 'cafe',

@@ -1,0 +1,157 @@
+// `dovegate audit fleet report`: who touched one mailbox, on all hosts, and whether each host's journal is complete for that time.
+// The verdict is what `fleet verify` would say now: it goes on from the state that the verifier saved, in memory, and saves nothing.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { holdProcess } from '../../adapters/host/process.js';
+import type { NatsLink } from '../../adapters/nats/link.js';
+import { parseLine, parseTime } from '../../domain/audit/record.js';
+import type { FleetSettings } from '../../domain/config/parse-settings.js';
+import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
+import { type HostTrail, judgeHosts, type ReportedFleet } from '../../domain/report/report.js';
+import type { TrailFilter } from '../../domain/trail/search.js';
+import { loadReport } from '../audit/audit.js';
+import type { Screen } from '../output/screen.js';
+import { ownKeyOf } from './checkpoints.js';
+import { newNotes, openPlaces, reportNotes, withHost } from './fleet-search.js';
+import { natsOf, openFleet, readFleetSettings } from './open-settings.js';
+import { createProgress } from './progress.js';
+import { readPublicKeys, readSaved } from './state-folder.js';
+import { createStreamReader } from './stream-reader.js';
+import { findRows, mergeRows, type StreamPlace } from './stream-rows.js';
+import { type OpenedStream, openStreams } from './streams.js';
+
+/** Times in Unix milliseconds. */
+export interface FleetReportFlags {
+  readonly mailbox: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly content?: boolean;
+  /** Verify everything again, and not only what is new. */
+  readonly whole: boolean;
+  readonly json?: boolean;
+  readonly csv?: boolean;
+  readonly html?: boolean;
+}
+
+/** Exit code 0; 1: not every host is proved complete. Throws a CommandFault or a NatsFault. */
+export async function fleetReport(screen: Screen, config: string, flags: FleetReportFlags): Promise<number> {
+  const { askedOf, formOf, printReport } = await loadReport();
+  const asked = askedOf(flags);
+  const settings = readFleetSettings(config, screen);
+  const { state, stream } = settings;
+  const saved = flags.whole ? undefined : readSaved(state, stream);
+  const own = ownKeyOf(settings);
+  const keys = new Set([...readPublicKeys(state), ...(own === undefined ? [] : [own])]);
+  const fleet = openFleet(settings, [...keys], saved?.fleet);
+  const reader = createStreamReader(fleet, settings, saved, { save: () => undefined }, () => []);
+  const { signal } = new AbortController();
+  const release = holdProcess();
+  const { link } = await openStreams(natsOf(settings, 'report'), stream, settings.hosts.keys(), signal);
+  try {
+    const { streams: seen } = await reader.inspect(link, asked.nowMs);
+    const streams = seen.flatMap((each) => (each.info === undefined ? [] : [{ ...each, info: each.info }]));
+    const before = fleet.records;
+    const left = streams.reduce(
+      (sum, { stream: { name }, info }) => sum + Math.max(0, info.lastSeq - fleet.seqIn(name)),
+      0,
+    );
+    const progress = createProgress(screen.columns !== undefined, left);
+    await reader.read(link, { isEndless: false, signal }, () =>
+      progress.show(reader.messages, fleet.records - before),
+    );
+    progress.clear();
+    const trails = await trailsOf(fleet, settings, link, streams);
+    const filter: TrailFilter = { user: asked.mailbox };
+    const places = await openPlaces(settings, link, streams, filter);
+    const notes = newNotes();
+    const reported: ReportedFleet = {
+      async *rows(wanted) {
+        notes.unindexed = 0;
+        const sources = places.map((place) => findRows(place, wanted, undefined, notes, signal));
+        for await (const { host, rows } of mergeRows(sources))
+          for (const row of rows) yield withHost(host, row);
+      },
+      survey: ({ user = '' }) =>
+        Promise.resolve({
+          ...nothingSurveyed,
+          names: similarNames(
+            places.flatMap(({ index }) => index),
+            user,
+          ),
+        }),
+      doubts: () => [...notes.faults].map((text) => ({ code: 'fault', text, isSerious: true })),
+      judge: (time) => judgeHosts(trails.hosts, trails.general, time),
+    };
+    const exit = await printReport(screen, reported, asked, formOf(screen, flags, true));
+    reportNotes(screen, notes, settings, filter);
+    return exit;
+  } finally {
+    await link.close();
+    release();
+  }
+}
+
+const nothingSurveyed = { records: 0, all: 0, firstTime: undefined, lastTime: undefined };
+const namesMax = 3;
+
+/** Users whose name is the one that was looked for, and a domain: the first few that the index has. */
+function similarNames(index: StreamPlace['index'], user: string): readonly string[] {
+  const names = new Set<string>();
+  for (const file of index)
+    for (const [name] of file.entries()) {
+      if (names.size >= namesMax) return [...names];
+      if (name.startsWith(`${user}@`)) names.add(name);
+    }
+  return [...names];
+}
+
+/** What is known of each host, listed or not, and what concerns none. Rejects with a NatsFault. */
+async function trailsOf(
+  fleet: Fleet,
+  { hosts: listed }: FleetSettings,
+  link: NatsLink,
+  streams: readonly OpenedStream[],
+): Promise<{
+  readonly hosts: readonly HostTrail[];
+  readonly general: Pick<HostTrail, 'findings' | 'accepted'>;
+}> {
+  const nowMs = systemClock.wallMs();
+  const findings = fleet.judge(nowMs);
+  const accepted = fleet.accepted();
+  const of = (host: string) => ({
+    findings: findings.filter((finding) => finding.host === host),
+    accepted: accepted.filter((finding) => finding.host === host),
+  });
+  const hosts: HostTrail[] = [];
+  for (const { host, lastTime, seq, signedSeq } of fleet.status(nowMs).gates) {
+    const firstTime = seq === undefined ? undefined : await firstTimeOf(link, streams, host);
+    hosts.push({
+      host,
+      key: listed.get(host)?.key,
+      firstTime,
+      lastTime,
+      seq,
+      signedSeq,
+      ...of(host),
+    });
+  }
+  return { hosts, general: of(noHost) };
+}
+
+/** Of the first record that the stream has of a host. Undefined: it has none, or that is not one. */
+async function firstTimeOf(
+  link: NatsLink,
+  streams: readonly OpenedStream[],
+  host: string,
+): Promise<string | undefined> {
+  for (const { stream, info } of streams) {
+    if (stream.host !== undefined && stream.host !== host) continue;
+    const from = Math.max(1, info.firstSeq);
+    const message = await link.messageFrom(stream.name, from, `dovegate.audit.${host}.*`);
+    if (message === undefined) continue;
+    const { bytes } = message;
+    const time = parseLine(bytes.toString('utf8', 0, Math.max(0, bytes.indexOf(0x0a))))?.['time'];
+    return typeof time === 'string' && parseTime(time) !== undefined ? time : undefined;
+  }
+  return undefined;
+}

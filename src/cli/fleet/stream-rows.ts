@@ -1,0 +1,282 @@
+// The commands of a stream that a search is for, one host after the other as their messages were stored. For a user, the index says which
+// messages to look at; what it does not cover is read from the first message to the last.
+// The rules: a row comes from messages of the stream, never from the index. Each message that is looked at is checked: one of the index must
+// be, byte for byte, the one that the verifier read; of all others the lines are checked by their hashes and their chain.
+
+import type { NatsLink, StreamInfo } from '../../adapters/nats/link.js';
+import { readLink } from '../../domain/audit/ledger.js';
+import {
+  allSubjects,
+  auditSubjects,
+  type FleetStream,
+  headerNames,
+  isSharedByHosts,
+  readSubject,
+  subjectOf,
+} from '../../domain/fleet/block.js';
+import type { FleetMessage } from '../../domain/fleet/shapes.js';
+import type { TrailFilter } from '../../domain/trail/search.js';
+import { FollowedJournals, type HostRows } from './followed-journals.js';
+import { digestOf, holdsRecords, type IndexedMessage, type IndexFile } from './user-places.js';
+
+/** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
+const doubtMs = 3_600_000;
+/** Single messages that are asked for at once. */
+const askedMax = 32;
+/** Of a file of the index, one in so many messages is wanted: then all of them are read in one go. */
+const denseShare = 3;
+const notesMax = 10;
+
+/** Where to look. */
+export interface StreamPlace {
+  readonly link: NatsLink;
+  readonly stream: FleetStream;
+  readonly info: StreamInfo;
+  /** Files of this stream; only those are used whose last message is there. */
+  readonly index: readonly IndexFile[];
+}
+
+/** What is known after the rows. */
+export interface ReadNotes {
+  /** What is wrong with messages that were looked at; sentences. */
+  readonly faults: Set<string>;
+  /** Journals that were searched: host and id. */
+  readonly journals: Set<string>;
+  /** Messages that the index does not cover, and that were read. */
+  unindexed: number;
+}
+
+export interface SearchedRows extends HostRows {
+  /** When the message that completed them was stored. */
+  readonly storedMs: number;
+}
+
+/** Messages without a gap, or single ones of a file of the index. */
+type Part =
+  | { readonly kind: 'all'; readonly from: number; readonly to: number }
+  | { readonly kind: 'some'; readonly messages: readonly IndexedMessage[]; readonly isDense: boolean };
+
+/** `host`: undefined: all. Rejects with a NatsFault. */
+export async function* findRows(
+  place: StreamPlace,
+  filter: TrailFilter,
+  host: string | undefined,
+  notes: ReadNotes,
+  signal: AbortSignal,
+): AsyncGenerator<SearchedRows> {
+  const { link } = place;
+  const { name: stream, host: own = host } = place.stream;
+  if (host !== undefined && own !== host) return;
+  const followed = new FollowedJournals(filter);
+  const check = createBlockCheck(stream, notes.faults);
+  const sinceMs = filter.sinceMs === undefined ? 0 : Math.max(0, filter.sinceMs - doubtMs);
+  let storedMs = 0;
+  const take = function* (message: FleetMessage, indexed?: IndexedMessage): Generator<SearchedRows> {
+    const chain = readSubject(message.subject);
+    if (chain === undefined || !holdsRecords(message)) return;
+    // What stands in a stream where it does not belong is left out, as the verifier does.
+    if (own !== undefined && chain.host !== own) return;
+    ({ storedMs } = message);
+    notes.journals.add(`${chain.host} ${chain.journal}`);
+    check(message, chain.host, indexed);
+    for (const found of followed.take(message.subject, chain.host, message.bytes))
+      yield { ...found, storedMs };
+  };
+  for (const part of await planOf(place, filter, own, sinceMs, notes)) {
+    if (part.kind === 'all') {
+      for await (const message of readAll(place, part, own, sinceMs, signal)) {
+        notes.unindexed += 1;
+        yield* take(message);
+      }
+    } else {
+      const read = part.isDense
+        ? readDense(place, part.messages, own, signal)
+        : readSome(place, part.messages);
+      for await (const { message, indexed } of read) {
+        if (message !== undefined) yield* take(message, indexed);
+        else if ((await link.info(stream)).firstSeq <= indexed.streamSeq)
+          note(
+            notes.faults,
+            `message ${indexed.streamSeq} of ${stream}, records ${indexed.first} to ${indexed.last} of ${indexed.host}, is not there any more`,
+          );
+      }
+    }
+  }
+  for (const found of followed.finish()) yield { ...found, storedMs };
+}
+
+/** In the order of the stream. */
+async function planOf(
+  { link, stream, info, index }: StreamPlace,
+  { user }: TrailFilter,
+  host: string | undefined,
+  sinceMs: number,
+  notes: ReadNotes,
+): Promise<readonly Part[]> {
+  const parts: Part[] = [];
+  let next = Math.max(1, info.firstSeq);
+  const isForAll = user === undefined || /^\*+$/.test(user);
+  const files = isForAll ? [] : await usableOf(link, stream.name, info, index);
+  for (const file of files) {
+    if (file.to < next) continue;
+    if (file.from > next) parts.push({ kind: 'all', from: next, to: file.from - 1 });
+    for (const chain of file.chains)
+      if (host === undefined || chain.host === host) notes.journals.add(`${chain.host} ${chain.journal}`);
+    const from = next;
+    const messages = file
+      .find(user ?? '')
+      .filter(
+        (message) =>
+          message.streamSeq >= from &&
+          message.streamSeq <= info.lastSeq &&
+          message.storedMs >= sinceMs &&
+          (host === undefined || message.host === host),
+      );
+    const isDense = messages.length * denseShare > file.messages().length;
+    if (messages.length > 0) parts.push({ kind: 'some', messages, isDense });
+    next = file.to + 1;
+  }
+  if (next <= info.lastSeq) parts.push({ kind: 'all', from: next, to: info.lastSeq });
+  return parts;
+}
+
+/** The files of which the stream still has the last message. */
+async function usableOf(
+  link: NatsLink,
+  stream: string,
+  { firstSeq }: StreamInfo,
+  index: readonly IndexFile[],
+): Promise<readonly IndexFile[]> {
+  const near = index.filter(({ to }) => to >= firstSeq);
+  const usable = await Promise.all(
+    near.map(async ({ end }) => {
+      const message = await link.messageAt(stream, end.streamSeq);
+      return (
+        message?.subject === end.subject &&
+        message.header(headerNames.head) === end.head &&
+        message.storedMs === end.storedMs
+      );
+    }),
+  );
+  return near.filter((_, at) => usable[at]);
+}
+
+async function* readAll(
+  { link, stream, info }: StreamPlace,
+  { from, to }: { readonly from: number; readonly to: number },
+  host: string | undefined,
+  sinceMs: number,
+  signal: AbortSignal,
+): AsyncGenerator<FleetMessage> {
+  // Servers refuse a filter for subjects that a stream does not take any more, although it holds messages of them.
+  const isTaken = stream.host !== undefined || isSharedByHosts(info.subjects);
+  const subject = !isTaken ? allSubjects : host === undefined ? auditSubjects : `dovegate.audit.${host}.*`;
+  const start = sinceMs === 0 ? { streamSeq: from } : { storedMs: sinceMs };
+  for await (const message of link.read(stream.name, start, { subject, untilSeq: to, signal }))
+    if (message.streamSeq >= from) yield message;
+}
+
+interface Looked {
+  readonly message: FleetMessage | undefined;
+  readonly indexed: IndexedMessage;
+}
+
+/** In one go from the first to the last; what is not wanted is passed over. */
+async function* readDense(
+  place: StreamPlace,
+  messages: readonly IndexedMessage[],
+  host: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Looked> {
+  const wanted = new Map(messages.map((message) => [message.streamSeq, message]));
+  const part = { from: messages[0]?.streamSeq ?? 1, to: messages.at(-1)?.streamSeq ?? 0 };
+  for await (const message of readAll(place, part, host, 0, signal)) {
+    const indexed = wanted.get(message.streamSeq);
+    if (indexed === undefined) continue;
+    wanted.delete(message.streamSeq);
+    yield { message, indexed };
+  }
+  for (const indexed of wanted.values()) yield { message: undefined, indexed };
+}
+
+/** One by one, some at once. */
+async function* readSome(
+  { link, stream }: StreamPlace,
+  messages: readonly IndexedMessage[],
+): AsyncGenerator<Looked> {
+  const { name } = stream;
+  const ask = async (indexed: IndexedMessage): Promise<Looked> => {
+    const message = await link.messageAt(name, indexed.streamSeq);
+    if (message !== undefined) return { message, indexed };
+    // The answer may come from a replica that is behind.
+    const { streamSeq, host, journal } = indexed;
+    const options = {
+      subject: subjectOf(host, journal),
+      untilSeq: streamSeq,
+      signal: new AbortController().signal,
+    };
+    for await (const read of link.read(name, { streamSeq }, options)) return { message: read, indexed };
+    return { message, indexed };
+  };
+  const asked: Promise<Looked>[] = [];
+  for (const indexed of messages) {
+    const one = ask(indexed);
+    // Of several that fail, the first is reported.
+    one.catch(() => undefined);
+    asked.push(one);
+    const first = asked.length >= askedMax ? asked.shift() : undefined;
+    if (first !== undefined) yield await first;
+  }
+  for (const one of asked) yield await one;
+}
+
+/** Says what is wrong with a message. */
+function createBlockCheck(stream: string, faults: Set<string>) {
+  const ends = new Map<string, { readonly seq: number; readonly hash: string }>();
+  return (message: FleetMessage, host: string, indexed: IndexedMessage | undefined): void => {
+    const { streamSeq, subject, bytes } = message;
+    const where = `${host}, message ${streamSeq} of ${stream}`;
+    if (indexed !== undefined && indexed.digest === digestOf(bytes)) return;
+    if (indexed !== undefined && indexed.digest !== '')
+      note(faults, `${where}: it is not the message that was verified`);
+    let before = ends.get(subject);
+    for (let at = 0; at < bytes.length; ) {
+      const lf = bytes.indexOf(0x0a, at);
+      const end = lf < 0 ? bytes.length : lf;
+      const link = readLink(bytes.subarray(at, end));
+      at = end + 1;
+      if (link === undefined || !link.isIntact) {
+        note(faults, `${where}: a record is not what its hash says`);
+        before = undefined;
+        continue;
+      }
+      if (before !== undefined && link.seq === before.seq + 1 && link.prev !== before.hash)
+        note(faults, `${where}: record ${link.seq} does not follow the one before it`);
+      before = link;
+    }
+    if (before !== undefined) ends.set(subject, { seq: before.seq, hash: before.hash });
+  };
+}
+
+function note(faults: Set<string>, text: string): void {
+  if (faults.size < notesMax) faults.add(text);
+  else faults.add('and more');
+}
+
+/** Of several streams, in the order in which the messages were stored. */
+export async function* mergeRows(
+  sources: readonly AsyncGenerator<SearchedRows>[],
+): AsyncGenerator<SearchedRows> {
+  const heads = await Promise.all(sources.map(async (source) => ({ source, next: await source.next() })));
+  for (;;) {
+    let first: { readonly head: (typeof heads)[number]; readonly value: SearchedRows } | undefined;
+    for (const head of heads) {
+      if (head.next.done === true) continue;
+      const { value } = head.next;
+      if (first === undefined || value.storedMs < first.value.storedMs) first = { head, value };
+    }
+    if (first === undefined) return;
+    yield first.value;
+    first.head.next = await first.head.source.next();
+  }
+}

@@ -1,0 +1,154 @@
+// Whether the journals of a fleet hold all that happened in a time, host by host, from what its verifier found. Pure.
+// The rule: a host is complete only where its trail reaches over the whole time, its listed key vouches for it, and nothing is wrong with it,
+// also where a person accepted that: a hole that somebody knows of is a hole.
+
+import { formatTime, parseTime } from '../audit/record.js';
+import type { FleetFinding } from '../fleet/shapes.js';
+import {
+  type AskedTime,
+  type Completeness,
+  type Doubt,
+  type HostCompleteness,
+  tailMsMax,
+} from './completeness.js';
+
+/** What is known of one host. */
+export interface HostTrail {
+  readonly host: string;
+  /** The public key that is listed for it. */
+  readonly key: string | undefined;
+  /** RFC 3339: the first record that the stream has of it, and the last one, which was verified; undefined: none came yet. */
+  readonly firstTime: string | undefined;
+  readonly lastTime: string | undefined;
+  readonly seq: number | undefined;
+  readonly signedSeq: number | undefined;
+  /** What is wrong now. */
+  readonly findings: readonly FleetFinding[];
+  readonly accepted: readonly (FleetFinding & { readonly acceptedMs?: number | undefined })[];
+}
+
+/** They say nothing about whether a record is missing. */
+const notes: ReadonlySet<FleetFinding['kind']> = new Set(['open', 'differs', 'repeated']);
+/** Once a person accepted them, all that is known to be there is there. */
+const settled: ReadonlySet<FleetFinding['kind']> = new Set([
+  ...notes,
+  'new-journal',
+  'unknown-host',
+  'stream-replaced',
+  'key-replaced',
+]);
+const shownMax = 5;
+
+/** `general`: findings of no host. */
+export function judgeHosts(
+  trails: readonly HostTrail[],
+  general: Pick<HostTrail, 'findings' | 'accepted'>,
+  asked: AskedTime,
+): Completeness {
+  const times = (of: (trail: HostTrail) => string | undefined): readonly string[] =>
+    trails
+      .map(of)
+      .filter((time) => time !== undefined)
+      .toSorted();
+  const endMs = asked.toMs === undefined ? undefined : Math.min(asked.toMs, asked.nowMs);
+  const firstTime = times((trail) => trail.firstTime)[0] ?? '';
+  const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
+  const end = endMs === undefined ? formatTime(asked.nowMs) : formatTime(endMs);
+  const to = end < from ? from : end;
+  const hosts = trails.map((trail) => judgeHost(trail, asked.fromMs === undefined ? undefined : from, to));
+  const ofFleet = limited([
+    ...general.findings.map((finding) => doubtOf(finding)),
+    ...general.accepted.flatMap((finding) => acceptedOf(finding, from)),
+    ...(trails.length === 0 ? [{ code: 'empty', text: 'no host is listed', isSerious: true } as const] : []),
+  ]);
+  const ofHosts = hosts.flatMap(({ host, doubts }) =>
+    doubts.map((doubt) => ({ ...doubt, text: `${host}: ${doubt.text}` })),
+  );
+  const doubts = [...ofFleet, ...ofHosts];
+  return {
+    isComplete: !doubts.some(({ isSerious }) => isSerious),
+    from,
+    to,
+    signedTo: undefined,
+    signedBy: undefined,
+    whose: '',
+    doubts,
+    hosts,
+  };
+}
+
+/** `from` undefined: as far as its trail goes. */
+function judgeHost(trail: HostTrail, from: string | undefined, to: string): HostCompleteness {
+  const { host, key, firstTime, lastTime, seq, signedSeq, findings, accepted } = trail;
+  const doubts: Doubt[] = [];
+  const doubt = (code: Doubt['code'], text: string, isSerious = true): void => {
+    doubts.push({ code, text, isSerious });
+  };
+  if (lastTime === undefined) doubt('empty', 'no record came from it yet');
+  else {
+    const isSilent = findings.some(({ kind, time = '' }) => kind === 'silent' && time < to);
+    const gapMs = (parseTime(to) ?? 0) - (parseTime(lastTime) ?? 0);
+    if (firstTime === undefined) doubt('fault', 'its first message in the stream is not a record');
+    else if (from !== undefined && firstTime > from)
+      doubt(
+        'begins-later',
+        `its journal begins in the stream at ${firstTime}; nothing is known of the time before it`,
+      );
+    if (gapMs > tailMsMax && !isSilent)
+      doubt('ends-earlier', `the last record is of ${lastTime}; nothing is known of the time after it`);
+    if (key === undefined)
+      doubt('unsigned', 'no key is listed for it, so nothing proves who wrote its records');
+    else if ((signedSeq ?? 0) < (seq ?? 0))
+      doubt(
+        'unsigned-tail',
+        `records ${(signedSeq ?? 0) + 1} to ${seq ?? 0} are chained and not signed yet`,
+        signedSeq === undefined,
+      );
+  }
+  for (const finding of findings) {
+    if (finding.kind === 'never-seen') continue;
+    // Of the time that was asked for, everything came.
+    if (finding.kind === 'silent' && (finding.time ?? '') >= to) continue;
+    doubts.push(doubtOf(finding));
+  }
+  for (const finding of accepted) doubts.push(...acceptedOf(finding, from ?? ''));
+  return {
+    host,
+    isComplete: !doubts.some(({ isSerious }) => isSerious),
+    to: lastTime,
+    seq,
+    signedSeq,
+    signedBy: key,
+    doubts: limited(doubts),
+  };
+}
+
+function doubtOf({ kind, seq, text }: FleetFinding): Doubt {
+  const where = seq === undefined ? '' : `seq ${seq}: `;
+  if (notes.has(kind)) return { code: 'finding', text: `${kind}: ${where}${text}`, isSerious: false };
+  const code = kind === 'silent' ? 'silent' : kind === 'clock-apart' ? 'clock' : 'fault';
+  return { code, text: `${kind}: ${where}${text}`, isSerious: true };
+}
+
+/** What lies before the time that was asked for says nothing about it. */
+function acceptedOf(finding: HostTrail['accepted'][number], from: string): readonly Doubt[] {
+  const { kind, time, acceptedMs } = finding;
+  if (time !== undefined && time < from) return [];
+  const { code, text } = doubtOf(finding);
+  const since = acceptedMs === undefined ? '' : ` on ${formatTime(acceptedMs).slice(0, 10)}`;
+  const isSerious = !settled.has(kind);
+  return [{ code: isSerious ? code : 'finding', text: `${text} (accepted${since})`, isSerious }];
+}
+
+/** The serious ones first. */
+function limited(doubts: readonly Doubt[]): readonly Doubt[] {
+  const order = doubts.toSorted((one, other) => Number(other.isSerious) - Number(one.isSerious));
+  const shown = order.slice(0, shownMax);
+  const more = order.slice(shownMax);
+  if (more.length === 0) return shown;
+  const isSerious = more.some((doubt) => doubt.isSerious);
+  return [
+    ...shown,
+    { code: 'finding', text: `and ${more.length} more; dovegate audit fleet status shows them`, isSerious },
+  ];
+}
