@@ -21,7 +21,7 @@ import { simulateHost } from './load/simulated-host.js';
 const records = Number(process.argv[2] ?? 1_000_000);
 const gates = Number(process.argv[3] ?? 10);
 const user = 'user1234@example.org';
-const inFlight = 64;
+const inFlight = 16;
 const runs = 3;
 
 function say(what: string, figures: string): void {

@@ -78,8 +78,14 @@ void test('a search over all hosts, and the index that it uses', { timeout: 300_
     });
     const notes = newNotes();
     for (const { stream: each, info } of streams) {
-      const index = key === undefined ? [] : readIndex(desk.state, each.name, key);
-      const found = findRows({ link, stream: each, info, index }, { user: alice }, undefined, notes, signal);
+      const files = key === undefined ? [] : readIndex(desk.state, each.name, key);
+      const found = findRows(
+        { link, stream: each, info, index: files },
+        { user: alice },
+        undefined,
+        notes,
+        signal,
+      );
       for await (const _ of found);
     }
     await link.close();
