@@ -89,10 +89,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['export', 'search', 'verify'],
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
-  'domain/fleet': rule(['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail'], {
-    public: ['block', 'fleet', 'shapes', 'strength'],
-    builtins: ['crypto'],
-  }),
+  'domain/fleet': rule(
+    ['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail', 'domain/streams'],
+    {
+      public: ['block', 'fleet', 'shapes'],
+      builtins: ['crypto'],
+    },
+  ),
+  // Whether a stream keeps what it was sent.
+  'domain/streams': rule(['domain/audit'], { public: ['strength'] }),
   'domain/report': rule(
     [
       'domain/commands',
@@ -201,6 +206,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/audit/encode',
       'domain/audit/record',
       'domain/fleet',
+      'domain/streams',
       'adapters/host/clock',
       'adapters/host/system-trust',
     ],
@@ -300,12 +306,15 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['commander', 'picocolors'],
   }),
   // The trail of many gates: read from the stream where it meets.
-  'cli/fleet': rule([...belowCli, 'domain/fleet', 'adapters/nats', 'cli/output', 'cli/audit'], {
-    public: ['fleet'],
-    // crypto: certificates of a fleet. net: addresses in them, no sockets.
-    builtins: ['fs', 'path', 'http', 'crypto', 'net'],
-    packages: ['commander', 'prom-client'],
-  }),
+  'cli/fleet': rule(
+    [...belowCli, 'domain/fleet', 'domain/streams', 'adapters/nats', 'cli/output', 'cli/audit'],
+    {
+      public: ['fleet'],
+      // crypto: certificates of a fleet. net: addresses in them, no sockets.
+      builtins: ['fs', 'path', 'http', 'crypto', 'net'],
+      packages: ['commander', 'prom-client'],
+    },
+  ),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
     public: ['doveadm', 'server-door', 'ask'],

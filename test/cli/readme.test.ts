@@ -219,6 +219,7 @@ const otherWords = new Set([
   'not-found',
   'over-quota',
   'receiver-client',
+  'rotate-key',
   'session-close',
   'session-open',
   'stream-filling',

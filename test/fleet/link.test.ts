@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { NatsFault, type NatsLink, type NatsSettings, openNats } from '../../src/adapters/nats/link.js';
 import type { FleetMessage } from '../../src/domain/fleet/shapes.js';
-import { judgeStrength } from '../../src/domain/fleet/strength.js';
+import { judgeStrength } from '../../src/domain/streams/strength.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
 import { type Nats, type NatsOptions, natsReleases, openNatsServer } from '../kit/nats.js';

@@ -6,7 +6,7 @@ import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
-import type { StreamConfig } from '../../domain/fleet/strength.js';
+import type { StreamConfig } from '../../domain/streams/strength.js';
 import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';

@@ -1,6 +1,6 @@
 // The stream's settings, as `fleet init` makes it.
 import { sharedStreamOf } from '../../domain/fleet/block.js';
-import { duplicateWindowMs, requiredConfig } from '../../domain/fleet/strength.js';
+import { duplicateWindowMs, requiredConfig } from '../../domain/streams/strength.js';
 
 const second = 1_000_000_000;
 

@@ -15,8 +15,8 @@ import {
   sharedStreamOf,
   verifierName,
 } from '../../domain/fleet/block.js';
-import { judgeStrength, type StreamConfig } from '../../domain/fleet/strength.js';
 import { formatDuration } from '../../domain/policy/policy.js';
+import { judgeStrength, type StreamConfig } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

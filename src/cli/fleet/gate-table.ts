@@ -3,7 +3,7 @@
 import { printable } from '../../domain/audit/encode.js';
 import { noHost } from '../../domain/fleet/fleet.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
-import { describeFill } from '../../domain/fleet/strength.js';
+import { describeFill } from '../../domain/streams/strength.js';
 import { formatMoment } from '../audit/audit-search.js';
 import { type Column, createTable, reportHidden } from '../audit/audit-table.js';
 import { plural } from '../output/output.js';

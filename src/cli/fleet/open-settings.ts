@@ -7,7 +7,7 @@ import { type FleetSettings, parseFleetSettings } from '../../domain/config/pars
 import { formatProblem } from '../../domain/config/problem.js';
 import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
-import type { WantedStream } from '../../domain/fleet/strength.js';
+import type { WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -3,8 +3,8 @@
 
 import { formatJson } from '../../domain/audit/encode.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
-import type { FleetFinding, StreamRow } from '../../domain/fleet/shapes.js';
-import { describeFill, filling } from '../../domain/fleet/strength.js';
+import type { FleetFinding } from '../../domain/fleet/shapes.js';
+import { describeFill, filling, type StreamRow } from '../../domain/streams/strength.js';
 
 /** Another sentence is another finding. */
 const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);

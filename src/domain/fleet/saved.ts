@@ -2,11 +2,11 @@
 
 import { genesisHash } from '../audit/ledger.js';
 import { isObject } from '../audit/record.js';
+import type { Strength } from '../streams/strength.js';
 import type { ExpectedHead } from './checkpoint.js';
 import type { KeptFinding, MoreFindings } from './findings.js';
 import { type FleetFinding, findingKinds } from './shapes.js';
 import type { KnownStream, SignedStrength } from './streams.js';
-import type { Strength } from './strength.js';
 
 export const stateFormat = 2;
 /** The one before had no `streams`. */

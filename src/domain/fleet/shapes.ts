@@ -1,5 +1,7 @@
 // What whoever verifies many gates reads, remembers and says.
 
+import type { StreamRow } from '../streams/strength.js';
+
 /** One message of the stream, as it was stored. */
 export interface FleetMessage {
   /** The stream's own number of it. */
@@ -110,14 +112,6 @@ export interface GateRow {
   readonly findings: number;
   /** Words of what differs from most others: `catalog`, `program`, `policy NAME`. */
   readonly differs: readonly string[];
-}
-
-/** How full a stream is. Plain data. */
-export interface StreamRow {
-  readonly stream: string;
-  readonly bytes: number;
-  /** Absent: the stream has no limit of its own. */
-  readonly maxBytes?: number | undefined;
 }
 
 /** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */

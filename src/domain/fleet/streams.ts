@@ -1,18 +1,19 @@
 // What is known of the streams themselves: how strong each is now, how strong it was, how full it is, and which rights are too wide.
 // The rule: what a stream was is remembered until a person accepts less.
 
-import { noHost } from './findings.js';
-import type { FleetFinding, StreamRow } from './shapes.js';
 import {
   describeWeakness,
   judgeStrength,
   maxBytesOf,
   type StreamConfig,
+  type StreamRow,
   type Strength,
   strengthOf,
   strongest,
   type WantedStream,
-} from './strength.js';
+} from '../streams/strength.js';
+import { noHost } from './findings.js';
+import type { FleetFinding } from './shapes.js';
 
 /** A stream as its server describes it. */
 export interface DescribedStream {

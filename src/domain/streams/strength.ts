@@ -4,7 +4,14 @@
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
-import type { StreamRow } from './shapes.js';
+
+/** How full a stream is. Plain data. */
+export interface StreamRow {
+  readonly stream: string;
+  readonly bytes: number;
+  /** Absent: the stream has no limit of its own. */
+  readonly maxBytes?: number | undefined;
+}
 
 /** The settings of a stream as its server gives them: durations in nanoseconds. */
 export type StreamConfig = Readonly<Record<string, unknown>>;

@@ -11,7 +11,7 @@ import {
   strengthOf,
   strongest,
   type WantedStream,
-} from '../../../src/domain/fleet/strength.js';
+} from '../../../src/domain/streams/strength.js';
 
 const hourNs = 3_600_000_000_000;
 const dayMs = 86_400_000;
