@@ -10,6 +10,11 @@ import { intakeLimits } from './intake.js';
 import type { ReadDoor } from './read.js';
 
 const noResponders = 503;
+/**
+ * A replica that stands still takes its part of the questions and answers none, until the others miss it. So a question is asked again after
+ * these parts of its time; whichever answer comes first counts.
+ */
+const repeats = [0.2, 0.4, 0.6];
 
 /** Rejects with a NatsFault; `no-stream`: nobody answers questions of this subject. */
 export async function requestDirect(
@@ -45,15 +50,19 @@ export async function requestDirect(
         reject(new NatsFault(why?.code ?? 'closed-early', `cannot ${doing}: ${words}`, why));
       };
       endings.add(onEnd);
+      const ask = (): void => {
+        // A message as it was stored, with the server's headers.
+        intake.ask(intake.payloadMax + intakeLimits.headerBytes);
+        connection.publish(subject, payload, { reply });
+      };
+      const later = repeats.map((part) => systemClock.setTimer(part * withinMs, ask));
       end = () => {
-        timer.cancel();
+        for (const each of [timer, ...later]) each.cancel();
         refusals.delete(onRefusal);
         endings.delete(onEnd);
         if (!connection.isClosed()) subscription.unsubscribe();
       };
-      // A message as it was stored, with the server's headers.
-      intake.ask(intake.payloadMax + intakeLimits.headerBytes);
-      connection.publish(subject, payload, { reply });
+      ask();
     });
   } catch (thrown) {
     throw faultOfRequest(thrown, doing);

@@ -150,15 +150,17 @@ async function tryServers<Value>(
 ): Promise<Value> {
   const library = await loadLibrary();
   const files = readFiles(settings);
-  const { servers } = settings;
+  let { servers } = settings;
   for (let pass = 1; ; pass += 1) {
     const faults: NatsFault[] = [];
+    const open: NatsServer[] = [];
     let isPassing = false;
     for (const server of servers) {
       let isOpen = false;
       try {
         const dialled = await dial(library, server, settings, files, signal);
         isOpen = true;
+        open.push(server);
         return await use(linkOf(library, dialled, placeOf(server), settings.inbox ?? '_INBOX'));
       } catch (thrown) {
         if (!(thrown instanceof NatsFault)) throw thrown;
@@ -169,6 +171,7 @@ async function tryServers<Value>(
     // One that leads may just be chosen: those that took us are tried once more.
     const isOneSure = faults.every(({ code }) => code === 'no-stream');
     if (pass > 1 || servers.length === 1 || !isPassing || isOneSure) throw oneFaultOf(faults);
+    servers = open;
   }
 }
 

@@ -17,7 +17,7 @@ import { until } from '../../kit/until.js';
 async function openMuteServer(t: TestContext) {
   const authority = makeAuthority({ name: 'mute' });
   const { certificatePem, keyPem } = authority.issue({ names: ['127.0.0.1'] });
-  const heard = { text: '', isAlive: true, answer: '' };
+  const heard = { text: '', isAlive: true, answer: '', direct: '' };
   const server = createServer((socket) => {
     t.after(() => socket.destroy());
     socket.on('error', () => undefined);
@@ -31,6 +31,10 @@ async function openMuteServer(t: TestContext) {
       for (const _ of text.matchAll(/^PING\r$/gm)) if (heard.isAlive) secured.write('PONG\r\n');
       const sid = /^SUB \S+ (\d+)\r$/m.exec(heard.text)?.[1];
       const reply = /^PUB \$JS\.API\.\S+ (\S+) \d+\r$/m.exec(text)?.[1];
+      if (reply !== undefined && heard.direct !== '')
+        secured.write(
+          `HMSG ${reply} ${sid} ${heard.direct.length} ${heard.direct.length}\r\n${heard.direct}\r\n`,
+        );
       if (reply !== undefined && heard.answer !== '')
         secured.write(`MSG ${reply} ${sid} ${heard.answer.length}\r\n${heard.answer}\r\n`);
     });
@@ -90,4 +94,24 @@ test('an answer about a stream that is longer than 64 KiB is refused', { timeout
   assert.equal((await link.info('S')).created, 'now');
   heard.answer = answerOf(65_537);
   await assert.rejects(link.info('S'), { code: 'refused', message: /longer than 64 KiB/ });
+});
+
+test('a direct question that a replica leaves without an answer is asked again within its time', {
+  timeout: 60_000,
+}, async (t) => {
+  const { heard, settings } = await openMuteServer(t);
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  const questions = (): number =>
+    [...heard.text.matchAll(/^PUB \$JS\.API\.DIRECT\.GET\.S\.dovegate\.x /gm)].length;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const answer = link.lastOf('S', 'dovegate.x');
+  while (questions() === 0) await settle();
+  heard.direct = 'NATS/1.0 404 Message Not Found\r\n\r\n';
+  t.mock.timers.tick(999);
+  await settle();
+  assert.equal(questions(), 1);
+  t.mock.timers.tick(1);
+  assert.equal(await answer, undefined);
+  assert.equal(questions(), 2);
 });
