@@ -100,8 +100,9 @@ const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', '
 const units = { secs: 1, seconds: 1, mins: 60, minutes: 60, hours: 3600, days: 86_400, weeks: 604_800 };
 
 /**
- * A sequence or UID set: `3`, `1:5,9`, `2:*`. Stricter than servers: 2.4 takes `1,` and `5*`, 2.3 wraps above 32 bits, and `*`
- * where no range ends in it is the last mail to IMAP but no mail at all to `uid`.
+ * A sequence or UID set: `3`, `1:5,9`, `*:2`, `1,*`, also with a comma at its end. As a position `*` is the last mail. As a UID it is above
+ * every mail: `uid *` selects nothing (measured on 2.3.19.1 and 2.4.1). Refused is what releases read differently: servers up to 2.4.1
+ * wrap numbers above 32 bits, servers after 2.4.4 take `5*`.
  */
 export function isSequenceSet(text: string): boolean {
   // Not cut into its ranges: a set can be as long as a line, and has up to 32,000 of them.
@@ -109,8 +110,9 @@ export function isSequenceSet(text: string): boolean {
   return (text.match(/\d{10}/g) ?? []).every((number) => Number(number) <= uint32Max);
 }
 
-const setGrammar = /^\d{1,10}(?::(?:\d{1,10}|\*))?(?:,\d{1,10}(?::(?:\d{1,10}|\*))?)*$/;
+const setGrammar = /^(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*,?$/;
 const zeroInSet = /(?:^|[,:])0+(?:[,:]|$)/;
+const setExample = 'write numbers above 0, ranges and "*", with commas between them: 1:5,9,*';
 
 /**
  * Reads what the date keys take: `30d` (any beginning of secs, mins, hours, days, weeks, blanks before it allowed), a Unix
@@ -328,7 +330,8 @@ function readCondition(reader: Reader, word: string, at: number): SearchNode | U
     return unparsable('too-many', `the query has more than ${keysMax} keys; use several commands`);
   }
   if (/^[*0-9]/.test(word)) {
-    if (!isSearchValue(reader.series, 'set', word)) return refuse('a set of sequence numbers is not one');
+    if (!isSearchValue(reader.series, 'set', word))
+      return refuse(`word ${at + 1} is not a message set; ${setExample}`);
     return { kind: 'key', key: sequenceKey, values: [word], at };
   }
   const key = searchKeyNamed(word);
@@ -351,7 +354,7 @@ function readCondition(reader: Reader, word: string, at: number): SearchNode | U
   for (const [index, kind] of key.values.entries()) {
     const value = values[index] ?? '';
     if (!isSearchValue(reader.series, kind, value) || (key.class === 'place' && value === '')) {
-      return refuse(`the value of ${key.name} cannot be read`);
+      return refuse(`the value of ${key.name} cannot be read${kind === 'set' ? `; ${setExample}` : ''}`);
     }
   }
   return { kind: 'key', key, values, at };
@@ -418,7 +421,7 @@ function boundsNothing(name: string, time: SearchTime | undefined, now: number):
   return false;
 }
 
-/** Whether a set holds every number from 1 on, however it is cut: `1:*`, `4294967295:1`, `5:*,1:4`. */
+/** Whether a set holds every number from 1 on, however it is cut: `1:*`, `*:1`, `4294967294:1`, `5:*,1:4`. */
 function coversEverything(set: string): boolean {
   const ranges = set.split(',').map((range) => {
     const [first = '', last = first] = range.split(':');
@@ -429,5 +432,6 @@ function coversEverything(set: string): boolean {
   for (const [low, high] of ranges.toSorted(([one], [other]) => one - other)) {
     if (low <= covered + 1) covered = Math.max(covered, high);
   }
-  return covered >= uint32Max;
+  // Servers read 4294967295 as the number before it.
+  return covered >= uint32Max - 1;
 }

@@ -288,9 +288,9 @@ const tricks: Trick[] = [
     becomes: 'query-invalid',
   },
   {
-    trick: 'last mail, which is no mail to uid',
+    trick: 'last mail, which is no mail to uid, so that all are selected',
     line: ['search', 'not', 'uid', '*'],
-    becomes: 'query-invalid',
+    becomes: 'search|--|not|uid|*',
   },
   { trick: 'threads of matches', line: ['search', 'inthread', 'refs', 'seen'], becomes: 'query-invalid' },
   { trick: 'expunge of everything', line: ['expunge', 'all'], becomes: 'query-invalid' },

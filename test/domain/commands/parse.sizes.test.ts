@@ -106,14 +106,17 @@ void test('a letter given twice ends the reading of a word of 64 KiB', () => {
   assert.equal(read.kind === 'unparsable' && read.code, 'repeated-option');
 });
 
-/** As it was read by cutting it into ranges. */
+/** As servers read it, range by range: a comma may stand at the end. */
 function isSetByDefinition(text: string): boolean {
-  const isNumber = (each: string): boolean =>
-    /^\d{1,10}$/.test(each) && Number(each) > 0 && Number(each) <= 2 ** 32 - 1;
-  return text.split(',').every((range) => {
-    const [first = '', last = first, ...more] = range.split(':');
-    return more.length === 0 && isNumber(first) && (isNumber(last) || last === '*');
-  });
+  const isEnd = (each: string): boolean =>
+    each === '*' || (/^\d{1,10}$/.test(each) && Number(each) > 0 && Number(each) <= 2 ** 32 - 1);
+  return text
+    .replace(/(?<=.),$/, '')
+    .split(',')
+    .every((range) => {
+      const [first = '', last = first, ...more] = range.split(':');
+      return more.length === 0 && isEnd(first) && isEnd(last);
+    });
 }
 
 void test('a sequence set is what the definition says', () => {
