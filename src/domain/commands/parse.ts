@@ -17,7 +17,14 @@ import {
 } from './catalog.js';
 import { type Given, readArguments, type Unparsable, unparsable } from './getopt.js';
 import { readNamed } from './named.js';
-import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
+import {
+  conditionsIn,
+  conditionsOfAll,
+  mailboxesMax,
+  mayExpunge,
+  parseSearchQuery,
+  type SearchNode,
+} from './search-query.js';
 import { foldFlag, type Reading, refuseFatal, refuseUnknownWords } from './values.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
@@ -259,9 +266,24 @@ function foldNames({ series, command, values }: Draft): Unparsable | undefined {
   return undefined;
 }
 
-/** INBOX is upper case to the server in any case, also in front of what lies below it. */
+/**
+ * The INBOX in capitals: a server that opens it by name takes it in any case. Names below it stay as they are. Their case counts in a
+ * query, and elsewhere unless the namespace's separator follows: mdbox with `/` can hold both `inbox.x` and `INBOX.x`.
+ */
 function foldMailbox(name: string): string {
-  return name.replace(/^inbox(?=$|[/.])/i, 'INBOX');
+  return foldAscii(name) === 'inbox' ? 'INBOX' : name;
+}
+
+/**
+ * Whether the server opens the mailboxes of a query by their names. It lists mailboxes instead, and compares `inbox` with INBOX letter by
+ * letter, where a mailbox is a mask or stands under NOT or OR (both series, measured).
+ */
+function opensByName(query: SearchNode): boolean {
+  const inAll = new Set(conditionsOfAll(query));
+  return conditionsIn(query).every(
+    (condition) =>
+      condition.key.name !== 'mailbox' || (inAll.has(condition) && !/[*%]/.test(condition.values[0] ?? '')),
+  );
 }
 
 /** 2.4 composes names (NFC) before it looks for them, and would change some: a Kelvin sign to a K, say. */
@@ -276,7 +298,7 @@ function notComposed(where: string): Unparsable {
   );
 }
 
-/** The tree of a query, and its words with the names of mailboxes in their one spelling. */
+/** The tree of a query, and its words with the INBOX in capitals where that selects the same mails. */
 function readQuery(line: Draft): Unparsable | undefined {
   const { series, command, values } = line;
   const parameter = command.params.find((one) => one.role === 'search-query');
@@ -285,6 +307,7 @@ function readQuery(line: Draft): Unparsable | undefined {
   const read = parseSearchQuery(series, given);
   if (read.kind === 'unparsable') return read;
   const words = [...given];
+  const isFolded = opensByName(read);
   for (const {
     key,
     values: [name = ''],
@@ -293,7 +316,7 @@ function readQuery(line: Draft): Unparsable | undefined {
     if (key.name !== 'mailbox') continue;
     if (isLonger(name, mailboxBytesMax)) return tooLong('a mailbox of the query', mailboxBytesMax);
     if (!isComposed(series, name)) return notComposed('the query');
-    words[at + 1] = foldMailbox(name);
+    if (isFolded) words[at + 1] = foldMailbox(name);
   }
   const query = parseSearchQuery(series, words);
   if (query.kind === 'unparsable') return query;

@@ -244,13 +244,23 @@ const tricks: Trick[] = [
   },
   {
     trick: 'INBOX in small letters',
-    line: ['mailbox delete', 'inBox/Work'],
-    becomes: 'mailbox delete|--|INBOX/Work',
+    line: ['mailbox delete', 'inBox'],
+    becomes: 'mailbox delete|--|INBOX',
+  },
+  {
+    trick: 'INBOX in small letters above another mailbox, which may be one of its own',
+    line: ['mailbox delete', 'inBox.Work'],
+    becomes: 'mailbox delete|--|inBox.Work',
   },
   {
     trick: 'INBOX in small letters in a query',
     line: ['expunge', 'mailbox', 'inbox', 'all'],
     becomes: 'expunge|--|mailbox|INBOX|all',
+  },
+  {
+    trick: 'INBOX in small letters beside a mask, which selects nothing',
+    line: ['expunge', 'mailbox', 'inbox', 'mailbox', '*', 'all'],
+    becomes: 'expunge|--|mailbox|inbox|mailbox|*|all',
   },
   {
     trick: 'name that 2.4 composes',
