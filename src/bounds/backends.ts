@@ -314,6 +314,14 @@ export const ofBackends = {
     at: 'cli/output/output',
     test: 'cli/operate.answer-time',
   },
+  flushedAnswerMs: {
+    value: '5s',
+    thing: 'time that `audit search` and the like wait for the gate to bring its last records to the disk',
+    holds: 'descriptors',
+    scope: 'one command of `audit`',
+    at: 'cli/audit/ask-flushed',
+    test: 'cli/audit/ask-flushed',
+  },
   daemonAnswerChars: {
     value: '64MiB',
     thing: 'answer of the gate or the page',

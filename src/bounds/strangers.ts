@@ -414,6 +414,14 @@ export const ofStrangers = {
     at: 'adapters/admin/admin',
     test: 'concurrency/limits.token-buckets',
   },
+  flushWaiters: {
+    value: 64,
+    thing: 'requests that wait until the records of the last moment are on disk',
+    holds: 'memory',
+    scope: 'the process',
+    at: 'adapters/journal/driver',
+    test: 'adapters/journal/driver.flushed',
+  },
   metricsAgeMs: {
     value: '100ms',
     thing: 'age of metrics that are sent again instead of made',

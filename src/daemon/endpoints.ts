@@ -14,6 +14,7 @@ import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../ad
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, descriptorOf, ListenFault, type UnixPlace } from '../adapters/net/listen.js';
 import { acceptTls } from '../adapters/net/tls-accept.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -44,6 +45,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const started = formatTime(clock.wallMs());
   const known = [...ownCommands, ...allSeries.flatMap(commandsOf)];
   let admin: Admin | undefined;
+  let flushed = (): Promise<void> => Promise.resolve();
   let showNow = (): Shown => {
     throw new Error('the admin endpoints were asked before they were opened');
   };
@@ -94,13 +96,16 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
       act: Act,
       offer: OfferOf,
       page?: OpenPage,
+      journal?: Pick<OpenJournal, 'flushed'>,
     ): Promise<void> {
       await shut();
       showNow = show;
+      flushed = journal?.flushed ?? flushed;
       admin = await openAdmin({
         clock,
         snapshot,
         metrics: () => metrics.render(),
+        flushed,
         act,
         onError,
         onRefused,

@@ -32,7 +32,7 @@ import type { Served } from './served.js';
 export interface TrailParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
-  readonly journal: Pick<OpenJournal, 'appendDurable'>;
+  readonly journal: Pick<OpenJournal, 'appendDurable' | 'flushed'>;
   readonly looks: Pick<Looks, 'read' | 'close'>;
   /** Of the journal, as the daemon writes it. */
   readonly directory: string;
@@ -185,6 +185,8 @@ async function answerLook(
   const { looks, directory, ownKey } = parts;
   // Only auditors see what records say, also in the words of a fault.
   const seen = role === 'audit' ? users : [];
+  // Where they cannot be brought to the disk, what is there is shown; the record of the look says whether that counts.
+  await parts.journal.flushed().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
   // It may have been taken out, or been narrowed, while this was read, or recorded.
   if (!isStill()) return changed;

@@ -340,7 +340,7 @@ async function open(
       answer: createPageAnswers({ ...asked, verify: proof.verify, link: browsers?.link }),
     };
     const offer = () => certificates.offerOf(adminName);
-    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, people);
+    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, people, journal);
   }
   first.commit();
   lifecycle.become('serving');

@@ -308,9 +308,6 @@ export const example = firstExample(readPage('README.md'));
 
 export const needsDaemon = (path: string): boolean => /^<!-- daemon -->$/m.test(readPage(path));
 
-/** The last records of a running daemon reach the disk some 20 ms later, so such a command is repeated until it shows them. */
-const readsJournal = /^dovegate audit (?:search|show|report|export)\b/;
-
 /** Runs a page; what is printed must be what it shows. DOVEGATE_DOCS=write puts all that is printed into the page instead. */
 export async function runPage(owner: Owner, path: string): Promise<void> {
   const page = readPage(path);
@@ -318,12 +315,9 @@ export async function runPage(owner: Owner, path: string): Promise<void> {
   let written = page;
   let moved = 0;
   for (const step of stepsOf(page, example)) {
-    let printed = await scene.take(step);
+    const printed = await scene.take(step);
     if (printed === undefined || step.kind !== 'shown') continue;
     if (process.env['DOVEGATE_DOCS'] !== 'write') {
-      const isShown = (): boolean => comparable(printed ?? '') === comparable(step.output);
-      for (let more = 50; more > 0 && readsJournal.test(step.command) && !isShown(); more -= 1)
-        printed = (await scene.take(step)) ?? '';
       assert.equal(comparable(printed), comparable(step.output), `${path}: ${step.command}`);
       continue;
     }

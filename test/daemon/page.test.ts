@@ -23,6 +23,7 @@ function desk(
     person?: Partial<PagePerson>;
     read?: PageParts['looks']['read'];
     append?: () => Promise<void>;
+    flushed?: () => Promise<void>;
     refuse?: string;
   } = {},
 ) {
@@ -39,6 +40,7 @@ function desk(
         await more.append?.();
         records.push(record);
       },
+      flushed: more.flushed ?? (() => Promise.resolve()),
     },
     served: { now: { personOf: (uid: number) => (uid === 5 ? person : undefined) } },
     looks: {
@@ -92,6 +94,21 @@ function desk(
 async function* checked(): AsyncGenerator<string> {
   yield 'event: result\ndata: {}\n\n';
 }
+
+void test('a look waits for the records of the last moment, and goes on where the disk takes none', async () => {
+  const readBefore: number[] = [];
+  const { ask, asked } = desk({
+    flushed: () => {
+      readBefore.push(asked.length);
+      return readBefore.length === 1
+        ? Promise.resolve()
+        : Promise.reject(new JournalFault('deadline', 'the disk is slow'));
+    },
+  });
+  assert.equal((await ask(lookPath('show'))).status, 200);
+  assert.equal((await ask(lookPath('show'))).status, 200);
+  assert.deepEqual([readBefore, asked.length], [[0, 1], 2]);
+});
 
 void test('role by endpoint', async () => {
   const roles: readonly PageRole[] = ['view', 'operate', 'audit'];

@@ -6,6 +6,7 @@ import { formatTime } from '../../domain/audit/record.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
+import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 
 /** The daemon at one moment. */
@@ -152,6 +153,8 @@ export interface PageSources {
   readonly snapshot: () => DaemonSnapshot;
   /** Text format 0.0.4 of Prometheus. */
   readonly metrics: () => Promise<string>;
+  /** Resolves when all records of the journal so far are on disk; rejects if that fails. */
+  readonly flushed: () => Promise<void>;
 }
 
 /** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
@@ -165,6 +168,7 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
     ['/healthz', { isHarmless: true, answer: () => plainAnswer(200, 'ok') }],
     ['/readyz', { isHarmless: true, answer: () => answerReadiness(snapshot()) }],
     ['/metrics', { isHarmless: true, answer: async () => ({ ...prometheus, body: await metrics() }) }],
+    ['/flushed', { isHarmless: false, answer: () => answerFlushed(sources) }],
     ['/status.json', { isHarmless: false, answer: () => jsonAnswer(200, statusOf(snapshot())) }],
   ]);
 }
@@ -183,6 +187,15 @@ export function plainAnswer(status: number, text: string): Answer {
 function jsonAnswer(status: number, value: unknown): Answer {
   const body = `${JSON.stringify(value, undefined, 2)}\n`;
   return { status, type: 'application/json; charset=utf-8', body };
+}
+
+async function answerFlushed({ flushed }: PageSources): Promise<Answer> {
+  try {
+    await flushed();
+    return plainAnswer(200, 'all records are on disk');
+  } catch (fault) {
+    return plainAnswer(503, messageOf(fault));
+  }
 }
 
 function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {

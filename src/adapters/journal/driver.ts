@@ -6,6 +6,7 @@
 // The bell wakes the thread and its answer wakes us, which costs more than ten records. So records of one turn of the event loop
 // go together, and those that delay nothing wait up to `lingerMsMax`: they are in the ring, out of reach of any crash of ours.
 
+import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
@@ -55,6 +56,13 @@ interface Waiter {
   readonly reject: (fault: JournalFault) => void;
 }
 
+/** Waits until what was published at its beginning is on disk; its wait is no deadline of the disk. */
+interface Flush {
+  readonly end: number;
+  readonly resolve: () => void;
+  readonly reject: (fault: JournalFault) => void;
+}
+
 /** An order that is told its time and what is published when it is given. */
 type MakeOrder = (wallMs: number, behind: number) => Order;
 
@@ -87,6 +95,8 @@ export class Driver {
   readonly #ring: RingWriter;
   readonly #journal: string;
   readonly #waiters: Waiter[] = [];
+  /** In the order of their ends. */
+  readonly #flushes: Flush[] = [];
   /** Who waits for the report of an order. */
   readonly #errands = new Set<(report: Report) => void>();
   /** Records that were published. */
@@ -174,6 +184,25 @@ export class Driver {
     if (isPatient) this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
     else this.hurry();
     return true;
+  }
+
+  /**
+   * Resolves when all that is published now is on disk. It rings no bell: the linger timer has been armed since the oldest of these
+   * records, so repeated calls force no sync. Rejects with a JournalFault as soon as the journal is not writable, and at once when
+   * many calls wait already.
+   */
+  flushed(): Promise<void> {
+    const { state } = this;
+    const { head } = this.#ring;
+    if (this.mark.position >= head) return Promise.resolve();
+    if (state.at !== 'writable') return Promise.reject(state.fault);
+    if (this.#flushes.length >= bounds.flushWaiters)
+      return Promise.reject(
+        new JournalFault('overflow', `${bounds.flushWaiters} requests wait for the disk`),
+      );
+    return new Promise((resolve, reject) => {
+      this.#flushes.push({ end: head, resolve, reject });
+    });
   }
 
   /** Rings at the end of this turn. */
@@ -357,6 +386,9 @@ export class Driver {
       else waiter.reject(damaged);
     }
     this.#waiters.splice(0, done);
+    const reached = this.#flushes.findIndex(({ end }) => end > mark.position);
+    const ended = this.#flushes.splice(0, reached === -1 ? this.#flushes.length : reached);
+    for (const { resolve } of ended) resolve();
     this.lose(lost);
     if (records > 0)
       this.#options.observe({ kind: 'synced', records, durationMs: Math.max(nowMs - since, 0) });
@@ -377,6 +409,7 @@ export class Driver {
 
   #reject(fault: JournalFault): void {
     for (const { reject } of this.#waiters.splice(0)) reject(fault);
+    for (const { reject } of this.#flushes.splice(0)) reject(fault);
     for (const resolve of this.#errands) resolve(failedReport(fault));
     this.#errands.clear();
   }

@@ -298,6 +298,9 @@ export class OpenJournal implements Journal {
     return new JournalFault(code, message);
   }
 
+  /** Resolves when all records that were appended are on disk, without a sync of its own. Rejects with a JournalFault. */
+  readonly flushed = (): Promise<void> => this.#driver.flushed();
+
   readonly hurry = (): void => this.#driver.hurry();
 
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */

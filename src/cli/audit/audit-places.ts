@@ -9,9 +9,11 @@ import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
 import type { AuditSection } from '../../domain/config/parse-settings.js';
+import type { AdminSettings } from '../../domain/config/settings.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
+import { askFlushed } from './ask-flushed.js';
 
 /** As they were given on the command line; with neither, the journal of the standard configuration is meant. */
 export interface Places {
@@ -29,6 +31,8 @@ export interface Journals {
   /** The daemon's `state`; undefined: not known. */
   readonly stateDirectory?: string | undefined;
   readonly hmacKeyFile?: string | undefined;
+  /** `admin.unix` of the daemon that writes there; undefined: not known. */
+  readonly adminSocket?: string | undefined;
 }
 
 /**
@@ -44,15 +48,20 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   if (paths.length > 0) return { paths };
   // A journal that is named by its directory needs no reader of YAML, which takes longer to load than a search takes.
-  const { findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
+  const { findAdmin, findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
-  const journalsIn = (audit: AuditSection, state: string | undefined): Journals => ({
+  const journalsIn = (
+    audit: AuditSection,
+    state: string | undefined,
+    admin: AdminSettings | undefined,
+  ): Journals => ({
     paths: [audit.directory],
+    ...(admin?.unix !== undefined && { adminSocket: admin.unix }),
     ...(state !== undefined && { stateDirectory: state, signKeyFile: join(state, ownSignKeyName) }),
     ...audit,
   });
   const { settings, problems } = parseSettings(config, readFromDisk);
-  if (settings !== undefined) return journalsIn(settings.audit, settings.state);
+  if (settings !== undefined) return journalsIn(settings.audit, settings.state, settings.admin);
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
@@ -62,12 +71,19 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
   const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
   screen.complain(`dovegate: ${printable(text)}`);
-  return journalsIn(found.audit, found.state);
+  return journalsIn(found.audit, found.state, findAdmin(config, readFromDisk));
+}
+
+/** The same for a subcommand that reads records: those of the last moment are on disk, where the daemon can be asked. */
+export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
+  const journals = await journalsOf(screen, places);
+  await askFlushed(screen, journals.adminSocket);
+  return journals;
 }
 
 /** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */
 export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
-  return (await journalsOf(screen, places)).paths.map((path) => trailAt(path));
+  return (await flushedJournalsOf(screen, places)).paths.map((path) => trailAt(path));
 }
 
 /** The trail of one place; `state`: of its daemon. Throws a CommandFault or a JournalFault where none is. */

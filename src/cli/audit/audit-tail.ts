@@ -15,7 +15,7 @@ import { parseLine } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
-import { journalsOf, type Places, trailAt } from './audit-places.js';
+import { flushedJournalsOf, type Places, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
 import { formatLocal, showsLocalTime } from './audit-table.js';
@@ -37,7 +37,7 @@ export async function auditTail(
   places: Places,
   { lines, follow = false, json = false }: TailFlags,
 ): Promise<number> {
-  const [path = ''] = (await journalsOf(screen, places)).paths;
+  const [path = ''] = (await flushedJournalsOf(screen, places)).paths;
   let read = await readLast(trailAt(path).files, lines);
   for (;;) {
     for (const text of read.lines) await screen.print(formatLine(screen, text, json));

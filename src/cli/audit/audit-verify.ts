@@ -21,7 +21,7 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
-import { journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
+import { flushedJournalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
 
@@ -72,7 +72,7 @@ const openShownMax = 5;
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
-  const { paths, signKeyFile, stateDirectory } = await journalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory } = await flushedJournalsOf(screen, places);
   // Undefined: directories or files were named.
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
   const trust = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
@@ -137,7 +137,7 @@ export async function checkJournal(
   places: Places,
   key: readonly string[],
 ): Promise<CheckedJournal> {
-  const { paths, signKeyFile, stateDirectory } = await journalsOf(screen, places);
+  const { paths, signKeyFile, stateDirectory } = await flushedJournalsOf(screen, places);
   const [directory = ''] = paths;
   if (paths.length > 1 || !isDirectory(directory))
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');

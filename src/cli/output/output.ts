@@ -85,9 +85,13 @@ export function formatFault(fault: Error): string {
 const answerCharsMax = bounds.daemonAnswerChars;
 
 /** Calls `end` when the whole answer to a request is late. A timeout of the request would start again with each byte. */
-export function limitAnswer(clock: Pick<Clock, 'setTimer'>, end: (why: Error) => void): Timer {
-  const why = `no whole answer within ${bounds.daemonAnswerTime / 1000} s`;
-  return clock.setTimer(bounds.daemonAnswerTime, () => end(new Error(why)));
+export function limitAnswer(
+  clock: Pick<Clock, 'setTimer'>,
+  end: (why: Error) => void,
+  patienceMs: number = bounds.daemonAnswerTime,
+): Timer {
+  const why = `no whole answer within ${patienceMs / 1000} s`;
+  return clock.setTimer(patienceMs, () => end(new Error(why)));
 }
 
 /** Joins the pieces of an answer of the gate or the page. `add` throws when it gets too long. */

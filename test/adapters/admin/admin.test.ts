@@ -40,6 +40,7 @@ interface Opened {
 async function open(
   t: TestContext,
   metrics = (): Promise<string> => Promise.resolve('m 1\n'),
+  flushed = (): Promise<void> => Promise.resolve(),
 ): Promise<Opened> {
   const clock = createFakeClock();
   const unix = join(openFolder(t), 'admin.sock');
@@ -71,7 +72,16 @@ async function open(
   const refused: string[] = [];
   const onRefused = (address: string): void => void refused.push(address);
   const told = { onError, onRefused };
-  const admin = await openAdmin({ clock, snapshot: () => healthy, metrics, doors, act, whoIs, ...told });
+  const admin = await openAdmin({
+    clock,
+    snapshot: () => healthy,
+    metrics,
+    flushed,
+    doors,
+    act,
+    whoIs,
+    ...told,
+  });
   t.after(() => admin.close());
   return { clock, errors, acted, refused, unix, port, close: () => admin.close() };
 }
@@ -117,6 +127,20 @@ async function sendRaw(to: NetConnectOpts, bytes: string): Promise<string> {
   socket.write(bytes);
   return readAll(socket);
 }
+
+test('flushed answers when the records are on disk, or says why not; over TCP with the token only', async (t) => {
+  let isSlow = true;
+  const flushed = (): Promise<void> =>
+    isSlow ? Promise.reject(new Error('a write or sync took longer than 2000 ms')) : Promise.resolve();
+  const { unix, port, errors, acted } = await open(t, undefined, flushed);
+  const slow = await ask({ socketPath: unix }, '/flushed');
+  assert.deepEqual([slow.status, slow.body], [503, 'a write or sync took longer than 2000 ms\n']);
+  isSlow = false;
+  assert.equal((await ask({ socketPath: unix }, '/flushed')).status, 200);
+  assert.equal((await ask({ socketPath: unix }, '/flushed', { method: 'POST' })).status, 405);
+  assert.equal((await ask({ port }, '/flushed')).status, 401);
+  assert.deepEqual([errors, acted], [[], []]);
+});
 
 // bounds.adminRefusals
 test('the token: wrong ones are told ten at once and then one a second, and the right one never waits', async (t) => {
@@ -340,7 +364,12 @@ test('close ends connections that are open; a door that cannot be made leaves no
     { door: { kind: 'unix' }, bind },
     { door: { kind: 'unix' }, bind: () => Promise.reject(new Error('taken')) },
   ];
-  const sources = { clock, snapshot: () => healthy, metrics: () => Promise.resolve('') };
+  const sources = {
+    clock,
+    snapshot: () => healthy,
+    metrics: () => Promise.resolve(''),
+    flushed: () => Promise.resolve(),
+  };
   const act: Act = () => assert.fail('nobody asked');
   const whoIs = (): Promise<undefined> => Promise.resolve(undefined);
   const told = { onError: failOnError, onRefused: failOnError };
@@ -374,7 +403,12 @@ test('an answer in pieces that nobody reads is ended after half a minute', async
     bindUnix(server, { path, mode: 0o600, uid: undefined, gid: undefined }, failOnError);
   const answer: AdminDoor['answer'] = () =>
     Promise.resolve({ status: 200, type: 'text/plain', body: '', pieces: pieces() });
-  const sources = { clock, snapshot: () => healthy, metrics: () => Promise.resolve('') };
+  const sources = {
+    clock,
+    snapshot: () => healthy,
+    metrics: () => Promise.resolve(''),
+    flushed: () => Promise.resolve(),
+  };
   const act: Act = () => assert.fail('nobody asked');
   const whoIs = (): Promise<undefined> => Promise.resolve(undefined);
   const told = { onError: failOnError, onRefused: failOnError };

@@ -43,6 +43,7 @@ async function open(t: TestContext, bodyBytesMax = 10) {
     clock: systemClock,
     snapshot: () => healthy,
     metrics: nobody,
+    flushed: nobody,
     act: nobody,
     whoIs: nobody,
     onError,

@@ -8,7 +8,7 @@ import { down, healthy } from './snapshots.js';
 
 function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
   const clock = createFakeClock();
-  const pages = createPages({ clock, snapshot: () => snapshot, metrics });
+  const pages = createPages({ clock, snapshot: () => snapshot, metrics, flushed: () => Promise.resolve() });
   const ask = async (path: string): Promise<Answer> => {
     const page = pages.get(path);
     assert.ok(page !== undefined, path);
@@ -31,6 +31,7 @@ test('over TCP without a token: health and metrics, not the status', () => {
       ['/healthz', true],
       ['/readyz', true],
       ['/metrics', true],
+      ['/flushed', false],
       ['/status.json', false],
     ],
   );

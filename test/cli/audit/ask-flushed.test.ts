@@ -1,0 +1,62 @@
+// The journal is read whatever the admin socket does; only a daemon that runs and does not confirm is reported.
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { runDovegate } from '../../kit/daemon.js';
+import { openFolder } from '../../kit/folder.js';
+
+async function search(t: TestContext, answer: RequestListener | 'nothing' | 'closed'): Promise<string> {
+  const folder = openFolder(t);
+  const socket = join(folder, 'admin.sock');
+  const directory = join(folder, 'audit');
+  mkdirSync(directory);
+  writeFileSync(join(directory, '00000001.jsonl'), '');
+  const config = join(folder, 'dovegate.yaml');
+  writeFileSync(config, `version: 1\nadmin: { unix: ${socket} }\naudit: { directory: ${directory} }\n`);
+  if (answer === 'closed') writeFileSync(socket, '');
+  if (typeof answer === 'function') {
+    const server = createServer(answer);
+    await new Promise<void>((resolve) => {
+      server.listen(socket, resolve);
+    });
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+  }
+  const { stderr } = await runDovegate(['audit', 'search', '--config', config]);
+  assert.match(stderr, /the journal holds no records/);
+  return stderr;
+}
+
+const missing = /those of the last moment may be missing/;
+
+test('without a daemon nothing is said', async (t) => {
+  assert.doesNotMatch(await search(t, 'nothing'), missing);
+  assert.doesNotMatch(await search(t, 'closed'), missing);
+});
+
+test('a daemon that confirms is asked once, by GET', async (t) => {
+  const asked: string[] = [];
+  const stderr = await search(t, ({ method, url }, response) => {
+    asked.push(`${method} ${url}`);
+    response.end('all records are on disk\n');
+  });
+  assert.doesNotMatch(stderr, missing);
+  assert.deepEqual(asked, ['GET /flushed']);
+});
+
+test('one that cannot, or is older, is reported with its reason', async (t) => {
+  const refused = await search(t, (_, response) => response.writeHead(503).end('the disk is slow\n'));
+  assert.match(refused, /\(the disk is slow\); those of the last moment may be missing/);
+  assert.match(await search(t, (_, response) => response.writeHead(404).end()), /older version/);
+});
+
+test('one that does not answer is waited for a short time only', async (t) => {
+  const stderr = await search(t, () => undefined);
+  assert.match(stderr, new RegExp(`no whole answer within ${bounds.flushedAnswerMs / 1000} s`));
+  assert.match(stderr, missing);
+});
