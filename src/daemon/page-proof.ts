@@ -28,7 +28,7 @@ import { receiversOf } from './running.js';
 export interface ProofParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
   readonly log: Pick<Log, 'report'>;
-  readonly journal: Pick<OpenJournal, 'appendDurable' | 'seq'> & {
+  readonly journal: Pick<OpenJournal, 'appendDurable' | 'flushed' | 'seq'> & {
     readonly found: Pick<OpenJournal['found'], 'journal'>;
   };
   readonly shipping: Pick<Shipping, 'sinks'>;
@@ -127,9 +127,9 @@ export function createProofHandlers(
     }
   }
 
-  function report(request: PageRequest): ReturnType<PageHandler> {
+  async function report(request: PageRequest): ReturnType<PageHandler> {
     const asked = parseReport(request.body);
-    if (typeof asked === 'string') return Promise.resolve(refusedReply(400, asked));
+    if (typeof asked === 'string') return refusedReply(400, asked);
     const { who, signal } = request;
     const { mailbox, fromMs, toMs, content = false, form } = asked;
     const { name, users } = who;
@@ -143,9 +143,9 @@ export function createProofHandlers(
     if (users !== undefined && !new GlobList(users).matches(mailbox.toLowerCase())) {
       const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
       const waitMs = refusals.take(name, clock.now());
-      if (waitMs !== undefined)
-        return Promise.resolve(refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`));
-      return record(request, 'audit-report', ['refused', ...question], 0).then(() => refusedReply(403, text));
+      if (waitMs !== undefined) return refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`);
+      await record(request, 'audit-report', ['refused', ...question], 0);
+      return refusedReply(403, text);
     }
     const nowMs = clock.wallMs();
     const madeBy = `${name} on ${host}`;
@@ -155,6 +155,8 @@ export function createProofHandlers(
         ? undefined
         : `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`;
     const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
+    // Whatever fails here fails at the record of the look, too, which decides.
+    await journal.flushed().catch(() => undefined);
     const read = looks.readLong(task, name, signal);
     return eventReply(request, steps(read), () => undefined);
 

@@ -185,7 +185,7 @@ async function answerLook(
   const { looks, directory, ownKey } = parts;
   // Only auditors see what records say, also in the words of a fault.
   const seen = role === 'audit' ? users : [];
-  // Where they cannot be brought to the disk, what is there is shown; the record of the look says whether that counts.
+  // Whatever fails here fails at the record of the look, too, which decides.
   await parts.journal.flushed().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
   // It may have been taken out, or been narrowed, while this was read, or recorded.

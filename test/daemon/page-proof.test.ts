@@ -28,6 +28,7 @@ function desk(
   more: {
     parts?: readonly LongPart[];
     append?: () => Promise<void>;
+    flushed?: () => Promise<void>;
     refuse?: string;
     directory?: string;
     fleetFile?: string;
@@ -47,6 +48,7 @@ function desk(
         await more.append?.();
         records.push(record);
       },
+      flushed: more.flushed ?? (() => Promise.resolve()),
     },
     shipping: {
       sinks: [
@@ -225,6 +227,18 @@ void test('a report: what was asked for is recorded with its rows before anythin
   assert.ok(task?.long === 'report');
   assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on mx1']);
   assert.match(task.limits ?? '', /^anna sees the records of \*@example\.com only/);
+});
+
+void test('a report reads the journal after the records of the last moment are on disk', async () => {
+  const readBefore: number[] = [];
+  const { ask, tasks } = desk({
+    flushed: () => {
+      readBefore.push(tasks.length);
+      return Promise.reject(new Error('the disk is slow'));
+    },
+  });
+  await ask('report', { body: JSON.stringify({ mailbox: 'alice@example.com', form: 'html' }) });
+  assert.deepEqual([readBefore, tasks.length], [[0], 1]);
 });
 
 void test('a mailbox outside of the view is refused, and that is recorded', async () => {
