@@ -13,13 +13,18 @@ import type { Screen } from '../output/screen.js';
 /** No daemon runs there, or the socket is not for this user: auditors who may only read the files. */
 const silentCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EPERM']);
 
+/** Of a reason that is printed. */
+const reasonCharsMax = 200;
+
 /** `socket`: `admin.unix`; undefined: none is configured. Resolves in any case; a warning says why the last records may be missing. */
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {
     const { status, text } = await ask(socket);
     if (status === 200) return;
-    complain(status === 404 ? 'it is of an older version; restart it' : text.trimEnd());
+    complain(
+      status === 404 ? 'it is of an older version; restart it' : text.trimEnd().slice(0, reasonCharsMax),
+    );
   } catch (fault) {
     if (fault instanceof Error && 'code' in fault && silentCodes.has(fault.code)) return;
     complain(fault instanceof Error ? fault.message : String(fault));

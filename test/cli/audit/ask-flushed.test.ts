@@ -53,6 +53,8 @@ test('one that cannot, or is older, is reported with its reason', async (t) => {
   const refused = await search(t, (_, response) => response.writeHead(503).end('the disk is slow\n'));
   assert.match(refused, /\(the disk is slow\); those of the last moment may be missing/);
   assert.match(await search(t, (_, response) => response.writeHead(404).end()), /older version/);
+  const long = await search(t, (_, response) => response.writeHead(503).end('x'.repeat(100_000)));
+  assert.ok(long.length < 1000 && missing.test(long), `${long.length} characters`);
 });
 
 test('one that does not answer is waited for a short time only', async (t) => {
