@@ -28,7 +28,7 @@ const stageFolders = {
   container: ['container'],
 };
 /** Files at a time, where it is not two: more where they wait more than they work; systemd and container boot a machine. */
-const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 3, dovecot: 3, systemd: 1, container: 1 };
+const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 5, dovecot: 3, systemd: 1, container: 1 };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */

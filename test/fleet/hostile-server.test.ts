@@ -19,7 +19,7 @@ const cases = Object.entries(misdeeds).flatMap(([name, misdeed]) => [
 ]);
 
 // bounds.natsTlsRate: TLS records of one byte
-void test('a hostile server', { concurrency: 3 }, async (t) => {
+void test('a hostile server', { concurrency: 6 }, async (t) => {
   await Promise.all(
     cases.map(({ name, misdeed, where }) =>
       t.test(`${name}, in a ${where}`, async (each) => {
