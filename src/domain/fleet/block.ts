@@ -103,11 +103,14 @@ export type BlockHead =
       readonly text: string;
     };
 
-/** Names and values, for the message. */
+/**
+ * Names and values, for the message. The id names the very bytes: a block that is sent again is often longer, since more records came. A
+ * cluster of 2.9.10 whose leader stood still acknowledged such a block and dropped it, where its id was that of the shorter one.
+ */
 export function formatHead(journal: string, head: BlockHead): readonly (readonly [string, string])[] {
   if (head.kind === 'block') {
     return [
-      [headerNames.id, `${journal}:${head.first}`],
+      [headerNames.id, `${journal}:${head.first}:${head.head}`],
       [headerNames.seq, `${head.first}-${head.last}`],
       [headerNames.head, head.head],
     ];
