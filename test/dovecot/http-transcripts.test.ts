@@ -117,13 +117,15 @@ function assertPartOf(ours: unknown, { answers }: HttpTranscript): void {
 }
 
 /** Status, its words, and what a client reads of the body: JSON, or a text. */
+const ownKeys: ReadonlySet<string> = new Set(['message', 'id', 'code', 'retryAfter']);
+
 function parsed(text: string, lab: Lab, { name }: HttpTranscript): unknown {
   const { head, body } = comparable(text, lab);
   const [statusLine] = head.split('\r\n');
   if (typeof body === 'string') return { statusLine, body: body.trim() };
-  // Two keys of ours that no client reads.
+  // Keys of ours beside those of Dovecot's errors.
   const content: unknown = JSON.parse(
-    JSON.stringify(body, (key, value: unknown) => (key === 'message' || key === 'id' ? undefined : value)),
+    JSON.stringify(body, (key, value: unknown) => (ownKeys.has(key) ? undefined : value)),
   );
   return name === 'get v1' ? { statusLine, commands: content } : { statusLine, content };
 }

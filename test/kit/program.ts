@@ -12,7 +12,7 @@ export interface ProgramOptions {
   /** Default 120 s; then it is killed and `exit` is 137. */
   timeoutMs?: number;
   /** Called for each piece of stdout, as soon as it is read. */
-  onOutput?: () => void;
+  onOutput?: (piece: Buffer) => void;
 }
 
 export interface ProgramResult {
@@ -40,7 +40,7 @@ export async function runProgram(
   const stderr: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => {
     stdout.push(chunk);
-    options.onOutput?.();
+    options.onOutput?.(chunk);
   });
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   child.stdin.on('error', () => undefined); // it may end without reading all

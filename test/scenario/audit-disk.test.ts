@@ -3,8 +3,7 @@
 // happen: a command that was sent and is not on disk, a wait without end, a service that needs a hand to return.
 // Mounting needs root: elsewhere the two tests that mount are skipped, and say so.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runDovegate } from '../kit/daemon.js';
@@ -79,16 +78,26 @@ test('a directory that is taken away while nothing happens is noticed and made a
 });
 
 test('a disk that does not answer at the start: the daemon says so and ends', async (t) => {
-  const { daemon } = await openGateway(t);
-  await daemon.stop();
-  // Opened for reading it waits for a writer, as a file on a dead disk waits for its blocks.
-  mkdirSync(daemon.path('stuck'), { mode: 0o700 });
-  execFileSync('mkfifo', [daemon.path('stuck/checkpoint.json')]);
-  const text = readFileSync(daemon.configFile, 'utf8');
-  daemon.write('stuck.yaml', text.replace('directory: audit', 'directory: stuck, deadline: 100ms'));
-  const { exit, text: output } = await runDovegate(['serve', '--config', daemon.path('stuck.yaml')]);
-  assert.match(output, /"start-failed".*could not be opened within 3000 ms: its disk does not answer/);
-  assert.equal(exit, 78);
+  const isDone = await withSmallDisk('ext4', async (place, owner) => {
+    const { daemon } = await openGateway(owner);
+    await daemon.stop();
+    const text = readFileSync(daemon.configFile, 'utf8');
+    const directory = `directory: ${join(place, 'audit')}, deadline: 100ms`;
+    daemon.write('stuck.yaml', text.replace('directory: audit', directory));
+    assert.ok(runTool('fsfreeze', '-f', place));
+    let output = '';
+    let isThawed = false;
+    const { exit, text: all } = await runDovegate(['serve', '--config', daemon.path('stuck.yaml')], {
+      onOutput(piece) {
+        output += piece.toString();
+        // Its thread sleeps in the kernel, which nothing can end before the disk goes on.
+        if (!isThawed && output.includes('"start-failed"')) isThawed = runTool('fsfreeze', '-u', place);
+      },
+    });
+    assert.match(all, /"start-failed".*could not be opened within 3000 ms: its disk does not answer/);
+    assert.equal(exit, 78);
+  });
+  if (!isDone) t.skip(rootOnly);
 });
 
 test('a disk that stands still: what must be synced is refused within the deadline, reads go on, and the daemon can end', async (t) => {

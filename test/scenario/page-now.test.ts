@@ -130,7 +130,13 @@ test('a command that runs is shown, and ended by somebody at the page', async (t
   const [trouble] = oncall.now.troubles;
   assert.deepEqual(
     [trouble?.kind, trouble?.id, trouble?.command, trouble?.backend, trouble?.text],
-    ['failed', row?.id, 'search', 'mail1', 'An operator ended it (dovegate kill).'],
+    [
+      'failed',
+      row?.id,
+      'search',
+      'mail1',
+      'An operator ended it (dovegate kill). The client reads outcome-unknown where it had been sent.',
+    ],
   );
   assert.equal(oncall.now.tiles.failed, 1);
 });

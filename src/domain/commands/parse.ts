@@ -271,7 +271,7 @@ function foldNames({ series, command, values }: Draft): Unparsable | undefined {
  * query, and elsewhere unless the namespace's separator follows: mdbox with `/` can hold both `inbox.x` and `INBOX.x`.
  */
 function foldMailbox(name: string): string {
-  return foldAscii(name) === 'inbox' ? 'INBOX' : name;
+  return /^inbox$/i.test(name) ? 'INBOX' : name;
 }
 
 /**
