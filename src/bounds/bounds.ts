@@ -4,32 +4,35 @@
 
 import { ofBackends } from './backends.js';
 import type { Bound } from './bound.js';
+import { ofHttpClients } from './http-clients.js';
+import { ofJournals } from './journals.js';
 import { ofOperators } from './operators.js';
 import { ofPeople } from './people.js';
 import { ofPrincipals } from './principals.js';
 import { ofReceivers } from './receivers.js';
+import { ofRecords } from './records.js';
 import { ofStrangers } from './strangers.js';
-
-const rows = {
-  ...ofStrangers,
-  ...ofPrincipals,
-  ...ofBackends,
-  ...ofReceivers,
-  ...ofPeople,
-  ...ofOperators,
-};
-
-export type BoundKey = keyof typeof rows;
 
 /** The rows by who causes them, in the order of the documentation. */
 export const table = {
   stranger: ofStrangers,
-  principal: ofPrincipals,
+  principal: { ...ofHttpClients, ...ofPrincipals, ...ofRecords },
   backend: ofBackends,
-  receiver: ofReceivers,
+  receiver: { ...ofReceivers, ...ofJournals },
   person: ofPeople,
   operator: ofOperators,
 };
+
+const rows = {
+  ...table.stranger,
+  ...table.principal,
+  ...table.backend,
+  ...table.receiver,
+  ...table.person,
+  ...table.operator,
+};
+
+export type BoundKey = keyof typeof rows;
 
 const factors = {
   B: 1,
