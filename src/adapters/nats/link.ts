@@ -13,10 +13,10 @@ import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, readStream } from './read.js';
 import { findRights, type StreamRight } from './rights.js';
-import { type NatsServer, placeOf } from './servers.js';
+import { createServerOrder, type NatsServer, placeOf } from './servers.js';
 import { configOf, type StreamWish, subjectsIn } from './stream.js';
 
-export { NatsFault, type NatsFaultCode, type NatsSettings, type StreamRight };
+export { createServerOrder, NatsFault, type NatsFaultCode, type NatsSettings, type StreamRight };
 
 /** What is known of a stream. */
 export interface StreamInfo {
@@ -407,26 +407,4 @@ function isAlive(connection: NatsConnection): Promise<boolean> {
       () => settle(false),
     );
   });
-}
-
-/** Which server a connection is tried with first: the one that took the last connection, and after a fault there the next one listed. */
-export function createServerOrder() {
-  let last: string | undefined;
-  let isPassedOver = false;
-  return {
-    of(servers: readonly NatsServer[]): readonly NatsServer[] {
-      const at = servers.findIndex((server) => placeOf(server) === last);
-      if (at < 0) return servers;
-      const from = isPassedOver ? at + 1 : at;
-      return [...servers.slice(from), ...servers.slice(0, from)];
-    },
-    took(place: string): void {
-      last = place;
-      isPassedOver = false;
-    },
-    /** Something went wrong at the server that took the last connection. */
-    passOver(): void {
-      isPassedOver = true;
-    },
-  };
 }
