@@ -61,11 +61,11 @@ export const lookupCodes: Table<ResolveFailure> = {
 
 /** The key `type` of `audit-failed`, and why a start fails on its journal. */
 export const journalCodes: Table<JournalFaultCode> = {
-  'write-failed': ['the disk refused a write or a sync', 'free or mend the disk'],
-  deadline: ['a write or a sync took longer than `audit.deadline`', 'mend the disk'],
+  'write-failed': ['the disk refused a write or a sync', 'free or repair the disk'],
+  deadline: ['a write or a sync took longer than `audit.deadline`', 'repair the disk'],
   removed: ['the segment, its directory or the lock file is gone or was replaced', 'give it back, restart'],
   'writer-died': ['the thread that writes has ended', 'restart; tell us'],
-  overflow: ['too much waits for a disk that takes nothing', 'mend the disk'],
+  overflow: ['too much waits for a disk that takes nothing', 'repair the disk'],
   closed: ['dovegate is stopping'],
   locked: ['another process writes this journal', 'stop it, or choose another directory'],
   'newer-format': ['a later release wrote it', 'run that release'],
@@ -74,14 +74,17 @@ export const journalCodes: Table<JournalFaultCode> = {
 
 /** The key `type` of `ship-away`. */
 export const shipCodes: Table<ShipFaultCode> = {
-  'dial-refused': ['nobody listens there, no route, or no such name', 'mend the receiver, or its address'],
-  'dial-timeout': ['no connection or no TLS handshake in time', 'mend the receiver'],
+  'dial-refused': [
+    'no server listens at this address, there is no route to it, or the name does not exist',
+    'repair the receiver, or correct its address',
+  ],
+  'dial-timeout': ['no connection or no TLS handshake in time', 'repair the receiver'],
   'tls-failed': ['certificate, name, pin, or a file of ours', 'correct them'],
   'closed-early': [
     'the receiver ended the connection, or it broke a bound and was disconnected: the text says which',
     "look into the receiver's log",
   ],
-  stalled: ['the receiver takes nothing any more', 'mend the receiver'],
+  stalled: ['the receiver takes no more data', 'repair the receiver'],
   'auth-rejected': [
     'the servers of NATS do not know us',
     'correct `credentials`, or the list of users there',
@@ -109,28 +112,31 @@ export const shipCodes: Table<ShipFaultCode> = {
 export const closeReasons: Table<CloseReason> = {
   'peer-ended': ['the other side had said all that it wanted'],
   'peer-gone': ['the other side is gone: a reset, a hang-up, or a write that failed'],
-  'wire-fault': ['bytes that are not of the protocol', 'mend whoever sent them'],
+  'wire-fault': ['bytes that are not of the protocol', 'repair the program that sent them'],
   draining: ['dovegate is stopping, or the backend is taken out of service'],
   internal: ['a bug of ours', 'tell us'],
-  'handshake-timeout': ['no complete handshake within `limits.handshake`', 'mend the client'],
+  'handshake-timeout': ['no complete handshake within `limits.handshake`', 'repair the client'],
   'login-failed': [
     'no account has this name and password, or several accounts have this certificate',
     'correct the name, the password or the certificate',
   ],
-  'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
+  'tls-failed': [
+    'the TLS handshake that the client began failed',
+    'correct its certificate or its authorities',
+  ],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'not-configured': [
     'the configuration had problems at the start (sockets from systemd)',
     '`dovegate check`; the file is read again every 10 s',
   ],
-  'peer-refused': ['nobody whom the listener serves', 'add it to `peers`'],
+  'peer-refused': ["the listener's `peers` do not permit this client", 'add it to `peers`'],
   revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
   'input-unknown': [
     'after a refused command nobody could tell whether a text follows',
     'correct the command',
   ],
   'input-limit': ['a text over its limits', 'raise `limits.input` or `limits.input_time` if that is right'],
-  'client-stall': ['the client did not read', 'mend the client'],
+  'client-stall': ['the client did not read', 'repair the client'],
   'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
   'over-share': ['its text was ended so that others got the upstream', 'as the error of that name'],
   'cut-reply': ['a cell of the reply was cut, and nothing behind it could be told apart', backendLog],
@@ -144,7 +150,7 @@ export const closeReasons: Table<CloseReason> = {
   probed: ['it was only to see whether the backend greets'],
   stale: ['its Dovecot was stopped, though the process behind it lives on'],
   aborted: ['the command on it was given up'],
-  'receiver-stall': ['a receiver of records took nothing', 'mend the receiver'],
+  'receiver-stall': ['a receiver of records took nothing', 'repair the receiver'],
 };
 
 /** The `code` of a decision, in `dovegate explain --json`. */
@@ -273,7 +279,7 @@ const listed = {
   'dial-failed': [
     ['error', 'debug'],
     'a connection to a backend could not be made: `text` says to which one and why, `type` is the code. Later failures have level debug',
-    'mend certificate, password or address, or the backend itself',
+    'correct certificate, password or address, or repair the backend',
   ],
   'backend-down': [
     ['error'],

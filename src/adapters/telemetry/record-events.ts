@@ -74,7 +74,7 @@ export const recordEvents = {
   'ship-away': [
     ['error'],
     'records cannot be sent to a receiver. `type` is the code, `lag` the number of records that wait. Commands go on. The next line comes when the code changes',
-    'mend certificate, name, or the receiver itself',
+    'correct certificate or name, or repair the receiver',
   ],
   'ship-missing': [
     ['error'],

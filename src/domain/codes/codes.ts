@@ -123,7 +123,7 @@ const table = {
   ),
   'limits-full': passing(
     'over {limit}; try again',
-    'all counters of limits are in use. A command that needs a new one is refused',
+    'every counter of limits is in use, and this command needs a new one',
     'find out who asks under so many names; it clears by itself',
   ),
   'audit-failed': passing(
@@ -161,12 +161,12 @@ const table = {
   ),
   'changed-meanwhile': passing(
     'the configuration or the backend changed while the command waited; try again',
-    'a reload, or a backend of another series than before, changed what the command means while it waited',
+    'a reload changed what the command means while it waited, or its backend is of another series now',
     'ask again',
   ),
   'queue-full': passing(
     'too many commands are waiting; try again',
-    'the queue is full: it holds `limits.queue` commands',
+    '`limits.queue` commands wait already',
     'raise `connections`, or find out who asks so much',
   ),
   'queue-timeout': passing(
@@ -182,7 +182,7 @@ const table = {
   // the way to the backend, and its answer
   'dial-refused': passing(
     away,
-    'nobody listens there, no route, or no such name',
+    'no server listens at this address, there is no route to it, or the name does not exist',
     'correct `address`, start the backend',
   ),
   'dial-timeout': passing(
@@ -314,7 +314,12 @@ const table = {
     'the configuration had problems at the start (sockets from systemd)',
     '`dovegate check`',
   ),
-  'peer-refused': refused('NOPERM', '{reason}', 'nobody whom the listener serves', 'add it to `peers`'),
+  'peer-refused': refused(
+    'NOPERM',
+    '{reason}',
+    "the listener's `peers` do not permit this client",
+    'add it to `peers`',
+  ),
   // a request of HTTP that is refused whole: the header Dovegate-Code
   'bad-request': refused('HTTP 400', '{reason}', 'no request, or no JSON of commands', 'as the text says'),
   unauthenticated: refused(
