@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls';
 import type { NatsSettings } from '../../src/adapters/nats/link.js';
 import { makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
@@ -31,11 +31,16 @@ export interface Misdeed {
   readonly answer?: (socket: Socket, reply: string, sid: number) => void;
 }
 
-export interface HostileNats {
+export interface HostileServer {
   readonly port: number;
-  readonly settings: NatsSettings;
+  /** Of the authority of its certificate. */
+  readonly caFile: string;
   /** Connections that were taken, and those of them that are not closed yet. */
   readonly connections: { readonly taken: number; readonly open: number };
+}
+
+export interface HostileNats extends Omit<HostileServer, 'caFile'> {
+  readonly settings: NatsSettings;
 }
 
 const first = {
@@ -67,13 +72,18 @@ export function drip(socket: Socket, bytes: Buffer): void {
   }, 20);
 }
 
-/** Ends with the test. */
-export async function openHostileNats(owner: Owner, misdeed: Misdeed): Promise<HostileNats> {
+/** A server on this machine that hands its connections to `serve`, with a certificate of an authority of its own. Ends with its owner. */
+export async function openHostileServer(
+  owner: Owner,
+  serve: (socket: Socket, taken: number, secureContext: SecureContext) => void,
+  options: SecureContextOptions = {},
+): Promise<HostileServer> {
   const folder = openFolder(owner);
   const authority = makeAuthority({ name: 'authority of a hostile server' });
   const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
-  writeFileSync(join(folder, 'ca.pem'), authority.certificatePem);
-  const secureContext = createSecureContext({ cert: certificatePem, key: keyPem });
+  const caFile = join(folder, 'ca.pem');
+  writeFileSync(caFile, authority.certificatePem);
+  const secureContext = createSecureContext({ cert: certificatePem, key: keyPem, ...options });
   const sockets = new Set<Socket>();
   let taken = 0;
   const server = createServer({ noDelay: true }, (socket) => {
@@ -81,16 +91,7 @@ export async function openHostileNats(owner: Owner, misdeed: Misdeed): Promise<H
     sockets.add(socket);
     socket.on('error', () => undefined);
     socket.on('close', () => sockets.delete(socket));
-    if (misdeed.greet !== undefined && taken > (misdeed.sane ?? 0)) {
-      socket.resume();
-      return misdeed.greet(socket);
-    }
-    socket.write(`INFO ${JSON.stringify({ ...first, ...misdeed.info })}\r\n${misdeed.appended ?? ''}`);
-    if (misdeed.handshake !== undefined) {
-      socket.resume();
-      return misdeed.handshake(socket);
-    }
-    speak(new TLSSocket(socket, { isServer: true, secureContext }), misdeed);
+    serve(socket, taken, secureContext);
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -105,13 +106,34 @@ export async function openHostileNats(owner: Owner, misdeed: Misdeed): Promise<H
   if (typeof bound !== 'object' || bound === null) throw new Error('it does not listen');
   return {
     port: bound.port,
-    settings: {
-      servers: [{ host: '127.0.0.1', port: bound.port }],
-      caFile: join(folder, 'ca.pem'),
-      name: 'test',
-    },
+    caFile,
     get connections() {
       return { taken, open: sockets.size };
+    },
+  };
+}
+
+/** Ends with the test. */
+export async function openHostileNats(owner: Owner, misdeed: Misdeed): Promise<HostileNats> {
+  const server = await openHostileServer(owner, (socket, taken, secureContext) => {
+    if (misdeed.greet !== undefined && taken > (misdeed.sane ?? 0)) {
+      socket.resume();
+      return misdeed.greet(socket);
+    }
+    socket.write(`INFO ${JSON.stringify({ ...first, ...misdeed.info })}\r\n${misdeed.appended ?? ''}`);
+    if (misdeed.handshake !== undefined) {
+      socket.resume();
+      return misdeed.handshake(socket);
+    }
+    speak(new TLSSocket(socket, { isServer: true, secureContext }), misdeed);
+  });
+  const { port, caFile } = server;
+  const settings = { servers: [{ host: '127.0.0.1', port }], caFile, name: 'test' };
+  return {
+    port,
+    settings,
+    get connections() {
+      return server.connections;
     },
   };
 }

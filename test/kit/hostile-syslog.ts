@@ -1,12 +1,9 @@
 // Receivers of syslog that harm the sender: before TLS, during it, and with a valid certificate after it.
 
-import { writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
-import { join } from 'node:path';
-import { createSecureContext, TLSSocket } from 'node:tls';
-import { makeAuthority } from './certificates.js';
-import { endBefore, type Owner, openFolder } from './folder.js';
-import { drip, flood } from './hostile-nats.js';
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import type { Owner } from './folder.js';
+import { drip, flood, type HostileServer, openHostileServer } from './hostile-nats.js';
 
 /** What is wrong with a receiver. */
 export interface SyslogMisdeed {
@@ -15,13 +12,6 @@ export interface SyslogMisdeed {
   /** After the handshake. */
   readonly after?: (socket: TLSSocket) => void;
   readonly maxVersion?: 'TLSv1.2';
-}
-
-export interface HostileSyslog {
-  readonly port: number;
-  readonly caFile: string;
-  /** Connections that were taken. */
-  readonly taken: number;
 }
 
 /** Records of TLS with one byte each: two writes that wait would become one record. */
@@ -81,49 +71,16 @@ export const syslogMisdeeds: Readonly<Record<string, SyslogMisdeed>> = {
 };
 
 /** Ends with the test. */
-export async function openHostileSyslog(owner: Owner, misdeed: SyslogMisdeed): Promise<HostileSyslog> {
-  const folder = openFolder(owner);
-  const authority = makeAuthority({ name: 'authority of a hostile receiver' });
-  const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
-  const caFile = join(folder, 'ca.pem');
-  writeFileSync(caFile, authority.certificatePem);
-  const { maxVersion } = misdeed;
-  const secureContext = createSecureContext({
-    cert: certificatePem,
-    key: keyPem,
-    ...(maxVersion !== undefined && { maxVersion }),
-  });
-  const sockets = new Set<Socket>();
-  let taken = 0;
-  const server = createServer({ noDelay: true }, (socket) => {
-    taken += 1;
-    sockets.add(socket);
-    socket.on('error', () => undefined);
-    socket.on('close', () => sockets.delete(socket));
-    if (misdeed.handshake !== undefined) return misdeed.handshake(socket);
+export function openHostileSyslog(owner: Owner, misdeed: SyslogMisdeed): Promise<HostileServer> {
+  const { handshake, after, maxVersion } = misdeed;
+  const serve = (socket: Socket, _taken: number, secureContext: SecureContext): void => {
+    if (handshake !== undefined) return handshake(socket);
     const secure = new TLSSocket(socket, { isServer: true, secureContext });
     secure.on('error', () => undefined);
     secure.once('secure', () => {
-      if (misdeed.after === undefined) secure.resume();
-      else misdeed.after(secure);
+      if (after === undefined) secure.resume();
+      else after(secure);
     });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  endBefore(folder, async () => {
-    for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-    });
-  });
-  const bound = server.address();
-  if (typeof bound !== 'object' || bound === null) throw new Error('it does not listen');
-  return {
-    port: bound.port,
-    caFile,
-    get taken() {
-      return taken;
-    },
   };
+  return openHostileServer(owner, serve, maxVersion === undefined ? {} : { maxVersion });
 }

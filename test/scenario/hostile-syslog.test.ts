@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openGateway } from '../kit/gateway.js';
-import { type HostileSyslog, openHostileSyslog, syslogMisdeeds } from '../kit/hostile-syslog.js';
+import type { HostileServer } from '../kit/hostile-nats.js';
+import { openHostileSyslog, syslogMisdeeds } from '../kit/hostile-syslog.js';
 import { until } from '../kit/until.js';
 
 const commands = 200;
@@ -26,7 +27,7 @@ function memoryMiB(pid: number, line: 'VmRSS' | 'VmHWM'): number {
 test('hostile receivers of syslog: bounded memory, one connection each, and every command is answered', {
   timeout: 120_000,
 }, async (t) => {
-  const receivers = new Map<string, HostileSyslog>();
+  const receivers = new Map<string, HostileServer>();
   for (const [name, misdeed] of Object.entries(syslogMisdeeds))
     receivers.set(name, await openHostileSyslog(t, misdeed));
   const sinks = [...receivers.values()].map(
@@ -52,7 +53,7 @@ test('hostile receivers of syslog: bounded memory, one connection each, and ever
           event === 'ship-away' && sink === `localhost:${receiver.port}` && pattern.test(String(text)),
         `${name}: ${String(pattern)}`,
       );
-    await until(() => receiver.taken > 0, `${name}: it is dialled`);
+    await until(() => receiver.connections.taken > 0, `${name}: it is dialled`);
   }
   one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
   assert.equal((await one.readReply()).status, '+');
