@@ -3,7 +3,7 @@
 
 import { hashPassword } from '../domain/identity/credentials.js';
 import { exitCodes } from '../ports/machine.js';
-import { stderr, stdout } from './output/output.js';
+import { readStdin, stderr, stdout } from './output/output.js';
 
 /** With a name and its base64 it has to fit into the line of a stranger. */
 const passwordBytesMax = 4096;
@@ -26,17 +26,7 @@ export async function hashPasswordCommand({ cost }: { readonly cost: number }): 
 
 /** All of stdin; one newline at its end is not part of the password. */
 async function readPassword(): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const source: AsyncIterable<Buffer> = process.stdin;
-  for await (const chunk of source) {
-    chunks.push(chunk);
-    length += chunk.length;
-    // Enough to be refused; whatever this is, it is no password.
-    if (length > 2 * passwordBytesMax) break;
-  }
-  const all = Buffer.concat(chunks);
-  for (const chunk of chunks) chunk.fill(0);
+  const all = await readStdin(2 * passwordBytesMax);
   return all.at(-1) === 0x0a ? all.subarray(0, all.at(-2) === 0x0d ? -2 : -1) : all;
 }
 

@@ -15,7 +15,7 @@ import { parseSettings } from '../../domain/config/parse-settings.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { loadConfiguration, summarise } from '../../setup/configuration.js';
-import { CommandFault } from '../output/output.js';
+import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { whyNotOfAuthority } from './fleet-authority.js';
 import { type JoinFile, joinBytesMax, parseJoinFile } from './join-file.js';
@@ -76,7 +76,7 @@ export async function fleetJoin(
 async function readJoinFile(path: string | undefined): Promise<JoinFile> {
   if (path === undefined && process.stdin.isTTY)
     throw new CommandFault(exitCodes.usage, 'name the file of this gate, or give it on standard input');
-  const text = path === undefined ? await readStdin() : readNamed(path);
+  const text = path === undefined ? (await readStdin(joinBytesMax)).toString() : readNamed(path);
   const file = parseJoinFile(text);
   if (file === undefined)
     throw new CommandFault(
@@ -86,19 +86,6 @@ async function readJoinFile(path: string | undefined): Promise<JoinFile> {
   const why = whyNotOfAuthority(file.authority, file);
   if (why !== undefined) throw new CommandFault(exitCodes.usage, `${path ?? 'standard input'}: ${why}`);
   return file;
-}
-
-async function readStdin(): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const source: AsyncIterable<Buffer> = process.stdin;
-  for await (const chunk of source) {
-    chunks.push(chunk);
-    length += chunk.length;
-    // Enough to be refused.
-    if (length > joinBytesMax) break;
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 function readNamed(path: string): string {

@@ -15,6 +15,21 @@ export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
+/** All of stdin; of one that is longer than `bytesMax`, enough to be refused. Its pieces may be secrets, and are wiped. */
+export async function readStdin(bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const source: AsyncIterable<Buffer> = process.stdin;
+  for await (const chunk of source) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > bytesMax) break;
+  }
+  const all = Buffer.concat(chunks);
+  for (const chunk of chunks) chunk.fill(0);
+  return all;
+}
+
 /** A value as JSON of several lines, without characters that a terminal obeys. */
 export function formatJson(value: unknown): string {
   const lines = JSON.stringify(value, undefined, 2).split('\n');
