@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect as connectNats, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import type { NatsSettings } from '../../src/adapters/nats/link.js';
+import { verifierQuestions } from '../../src/domain/fleet/block.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { endBefore, type Owner, openFolder } from './folder.js';
 import { freePorts } from './free-ports.js';
@@ -287,15 +288,7 @@ export function rightsOf(user: string, stream: string, layout: Layout = 'both'):
     const asked = streams[layout].map((name) => `${api}.DIRECT.GET.${name}.${own}`);
     return { publish: { allow: [own, ...asked] }, subscribe };
   }
-  const asked = [
-    'STREAM.NAMES',
-    'STREAM.INFO.*',
-    'DIRECT.GET.*',
-    'DIRECT.GET.*.>',
-    'CONSUMER.CREATE.*.>',
-    'CONSUMER.MSG.NEXT.*.>',
-    'CONSUMER.DELETE.*.>',
-  ].map((subject) => `${api}.${subject}`);
+  const asked = verifierQuestions.map((subject) => `${api}.${subject}`);
   return { publish: { allow: ['dovegate.fleet.checkpoint', ...asked] }, subscribe };
 }
 

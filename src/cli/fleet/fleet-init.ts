@@ -14,6 +14,7 @@ import {
   isSharedByHosts,
   sharedStreamOf,
   verifierName,
+  verifierQuestions,
 } from '../../domain/fleet/block.js';
 import { formatDuration } from '../../domain/policy/policy.js';
 import { judgeStrength, type StreamConfig } from '../../domain/streams/strength.js';
@@ -279,15 +280,7 @@ export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolea
   };
   const accountOf = (host: string): string => `GATE_${host}`;
   // All streams of this account are the fleet's, and a word of a subject has no wildcard for a part of it.
-  const api = [
-    'STREAM.NAMES',
-    'STREAM.INFO.*',
-    'DIRECT.GET.*',
-    'DIRECT.GET.*.>',
-    'CONSUMER.CREATE.*.>',
-    'CONSUMER.MSG.NEXT.*.>',
-    'CONSUMER.DELETE.*.>',
-  ].map((subject) => `$JS.API.${subject}`);
+  const api = verifierQuestions.map((subject) => `$JS.API.${subject}`);
   const names = [...hosts.keys()];
   const exported = names.flatMap((host) =>
     ownOf(host).map((each) => `{ service: ${quote(each)}, accounts: [${quote(accountOf(host))}] }`),

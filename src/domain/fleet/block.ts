@@ -3,7 +3,7 @@
 // The rule: the body of a block is lines of the journal with their LFs, byte for byte as they lie in its segments.
 //
 //   dovegate.audit.mail-gate-3.2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11
-//   Nats-Msg-Id: 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11:4001
+//   Nats-Msg-Id: 2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11:4001:9a0f...
 //   Dovegate-Seq: 4001-4112
 //   Dovegate-Head: 9a0f...
 //
@@ -22,6 +22,16 @@ export const auditSubjects = 'dovegate.audit.>';
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
 /** The stream of the checkpoints, and the prefix of the names of the others. */
 export const defaultStream = 'DOVEGATE_AUDIT';
+/** What a verifier asks of JetStream, behind `$JS.API.`: it reads all streams of its account. */
+export const verifierQuestions = [
+  'STREAM.NAMES',
+  'STREAM.INFO.*',
+  'DIRECT.GET.*',
+  'DIRECT.GET.*.>',
+  'CONSUMER.CREATE.*.>',
+  'CONSUMER.MSG.NEXT.*.>',
+  'CONSUMER.DELETE.*.>',
+];
 /** The user who reads all of them. No host has this name: its answers would come where the verifier's do. */
 export const verifierName = 'verifier';
 
