@@ -52,7 +52,11 @@ const sentences: readonly (readonly [
     { outcome: 'limited', error: 'over-limit' },
     'Over a rate, a limit or distinct_users of the policy.',
   ],
-  ['backend away', { ...failed, error: 'dial-refused' }, 'Nobody listens there, no route, or no such name.'],
+  [
+    'backend away',
+    { ...failed, error: 'dial-refused' },
+    'No server listens at this address, there is no route to it, or the name does not exist.',
+  ],
   ['lookup', { ...failed, error: 'lookup-reply-timeout' }, 'No answer in time.'],
   ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
   ['the prototype', { ...failed, error: 'lookup-constructor' }, 'It failed.'],

@@ -70,14 +70,15 @@ test('a principal in a loop is refused before the journal is full, and the other
   const text = String(daemon.logs.find(({ event }) => event === 'audit-filling')?.['text']);
   assert.match(
     text,
-    /fill 8\d % of audit\.max_size; the largest writers are refused first: \S+@support \((?:9\d|100) %\)/,
+    /fill 8\d % of audit\.max_size; the largest writers are refused first: \S+@support \((?:[89]\d|100) %\)/,
   );
 
   const again = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
   const before = bytesIn(daemon.path('audit'));
   for (let at = 0; at < 300; at += 1) assert.equal((await ask(again)).status, '-TEMPFAIL');
   const grown = bytesIn(daemon.path('audit')) - before;
-  assert.ok(grown < 10_000, `300 refusals took ${grown} bytes`);
+  // Their count is recorded each second, beside checkpoints; 300 records of their own would be over 100 kB.
+  assert.ok(grown < 30_000, `300 refusals took ${grown} bytes`);
   assert.equal((await ask(again, list)).status, '+', 'emergencies are served');
 
   const admin = { socketPath: daemon.path('admin.sock') };
@@ -89,7 +90,7 @@ test('a principal in a loop is refused before the journal is full, and the other
   const problem = problems.find(({ code }: { code: string }) => code === 'audit-filling');
   assert.match(problem.text, /@support/);
   const { body: metrics } = await askHttp(admin, '/metrics');
-  assert.match(metrics, /^dovegate_audit_writer_share\{principal="[^"]+@support"\} (?:0\.9|1$)/m);
+  assert.match(metrics, /^dovegate_audit_writer_share\{principal="[^"]+@support"\} (?:0\.[89]|1$)/m);
   assert.match(metrics, new RegExp(`^dovegate_audit_max_bytes ${bytesMax}$`, 'm'));
   again.close();
   small.close();
