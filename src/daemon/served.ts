@@ -105,8 +105,11 @@ export class Switch {
     ),
   };
 
+  #listeners: ReadonlyMap<string, ServedListener>;
+
   constructor(first: Served) {
     this.#now = first;
+    this.#listeners = this.#listenersOf(first);
   }
 
   get now(): Served {
@@ -117,22 +120,30 @@ export class Switch {
   turnTo(next: Served): Served {
     const before = this.#now;
     this.#now = next;
+    this.#listeners = this.#listenersOf(next);
     return before;
   }
 
   /** The listener of that name as it is now; undefined: there is none. */
   listener(name: string): ServedListener | undefined {
-    const found = this.#now.settings.listeners.find((each) => each.name === name);
-    if (found === undefined) return undefined;
-    const { sessions: sessionsMax, sessionsPerPeer: sessionsPerPeerMax } = found;
-    return {
-      name,
-      sessionsMax,
-      sessionsPerPeerMax,
-      unauthenticatedMax: Math.max(sessionsMax, unauthenticatedMin),
-      unauthenticatedPerPeerMax: Math.max(sessionsPerPeerMax, unauthenticatedPerPeerMin),
-      context: this.#context,
-    };
+    return this.#listeners.get(name);
+  }
+
+  /** Made once: every connection asks for its listener. */
+  #listenersOf({ settings }: Served): ReadonlyMap<string, ServedListener> {
+    return new Map(
+      settings.listeners.map(({ name, sessions: sessionsMax, sessionsPerPeer: sessionsPerPeerMax }) => [
+        name,
+        {
+          name,
+          sessionsMax,
+          sessionsPerPeerMax,
+          unauthenticatedMax: Math.max(sessionsMax, unauthenticatedMin),
+          unauthenticatedPerPeerMax: Math.max(sessionsPerPeerMax, unauthenticatedPerPeerMin),
+          context: this.#context,
+        },
+      ]),
+    );
   }
 }
 

@@ -67,18 +67,21 @@ async function load(): Promise<Native> {
   const flock = library.func('int flock(int, int)');
   const getsockopt = library.func('int getsockopt(int, int, int, void *, void *)');
   const socketpair = library.func('int socketpair(int, int, int, void *)');
-  const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
+  const poll = library.func('int poll(void *, unsigned long, int)');
   const ioctl = library.func('int ioctl(int, unsigned long, void *)');
   const exitNow = library.func('void _exit(int)');
   const mmap = library.func('void *mmap(void *, size_t, int, int, int, int64_t)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
   const setrlimit = library.func('int setrlimit(int, void *)');
-  // Made once, and plain memory: every accept asks three times, and what koffi converts costs twice what the question does.
+  // Made once, and plain memory: every accept asks several times, and what koffi converts costs twice what the question does.
   const answerBytes = Buffer.alloc(4);
   const ucred = Buffer.alloc(ucredBytes);
   const pidfd = Buffer.alloc(4);
   const queued = Buffer.alloc(4);
+  const fewGroups = Buffer.alloc(groupsGuessed * 4);
+  /** struct pollfd: int fd, short events, short revents. */
+  const polled = Buffer.alloc(8);
   /** Asks for an option of a socket. False: the kernel refuses. What came, or would have come, has `answerBytes`. */
   const ask = (descriptor: number, option: number, answer: Buffer): boolean => {
     answerBytes.writeUInt32LE(answer.length, 0);
@@ -111,10 +114,9 @@ async function load(): Promise<Native> {
       return { address, memory: koffi.view(pointer, bytes) };
     },
     hasHungUp(descriptor) {
-      // struct pollfd: int fd, short events, short revents. POLLHUP is told without being asked for.
-      const asked = Buffer.alloc(8);
-      asked.writeInt32LE(descriptor, 0);
-      return Number(poll(asked, 1, 0)) === 1 && (asked.readInt16LE(6) & pollHup) !== 0;
+      // POLLHUP is reported without being asked for.
+      polled.writeInt32LE(descriptor, 0);
+      return Number(poll(polled, 1, 0)) === 1 && (polled.readInt16LE(6) & pollHup) !== 0;
     },
     queuedBytes(descriptor) {
       return Number(ioctl(descriptor, siocoutq, queued)) === 0 ? queued.readInt32LE(0) : undefined;
@@ -125,15 +127,17 @@ async function load(): Promise<Native> {
     ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
     ...fileFunctions((prototype) => library.func(prototype), koffi.errno),
     peerGroups(descriptor) {
-      let room = groupsGuessed;
-      for (;;) {
-        const gids = Buffer.alloc(room * 4);
+      for (let gids = fewGroups; ; ) {
         const isAnswered = ask(descriptor, soPeergroups, gids);
         const needed = answerBytes.readUInt32LE(0) / 4;
-        if (isAnswered) return Array.from({ length: needed }, (_, at) => gids.readUInt32LE(at * 4));
-        if (koffi.errno() !== constants.errno.ERANGE || needed <= room || needed > groupsMax)
+        if (isAnswered) {
+          const found: number[] = [];
+          for (let at = 0; at < needed; at += 1) found.push(gids.readUInt32LE(at * 4));
+          return found;
+        }
+        if (koffi.errno() !== constants.errno.ERANGE || needed * 4 <= gids.length || needed > groupsMax)
           return undefined;
-        room = needed;
+        gids = Buffer.alloc(needed * 4);
       }
     },
     peerProcess(descriptor) {
@@ -311,7 +315,7 @@ export function fileFunctions(
   const found = Buffer.alloc(256);
   const identity = (descriptor: number, path: string, flags: number): string | undefined => {
     if (Number(statx(descriptor, path, flags | atStatxDontSync, statxIno, found)) !== 0) return undefined;
-    return `${found.readUInt32LE(136)}:${found.readUInt32LE(140)} ${found.readBigUInt64LE(32)}`;
+    return `${found.readUInt32LE(136)}:${found.readUInt32LE(140)} ${found.readUInt32LE(36)}:${found.readUInt32LE(32)}`;
   };
   return {
     fileAt(path) {

@@ -31,6 +31,8 @@ export interface KernelView {
   queuedBytes(): number | undefined;
 }
 
+type Failed = ConstructorParameters<typeof TransportFault>;
+
 class SocketTransport implements Transport {
   #socket: Socket | TLSSocket;
   /** The socket below TLS: only it can be reset. */
@@ -40,7 +42,9 @@ class SocketTransport implements Transport {
   #heldBytes = 0;
   #hasEnded = false;
   #isPaused = false;
-  #fault: TransportFault | undefined;
+  /** Why it failed. What is thrown of it is made when it is asked for: most transports end without that, and an Error costs 3 us. */
+  #failed: Failed | undefined;
+  #madeFault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
   readonly #groups: GroupWriter;
   #drain: Drain | undefined;
@@ -103,7 +107,7 @@ class SocketTransport implements Transport {
     // Whoever sits on the way could put bytes in clear in front of what the backend says inside TLS; and TLS over a
     // socket that has told its end already would wait for it for ever.
     const isEarly = this.#heldBytes > 0;
-    if (isEarly || this.#hasEnded || this.#fault !== undefined) {
+    if (isEarly || this.#hasEnded || this.#failed !== undefined) {
       const cause = this.#fault;
       this.close('dial-failed', true);
       const text = isEarly ? 'bytes in clear text came' : 'the transport ended';
@@ -160,7 +164,7 @@ class SocketTransport implements Transport {
     }
     this.#closedFor = reason;
     const socket = this.#socket;
-    const hadFault = this.#fault !== undefined;
+    const hadFault = this.#failed !== undefined;
     this.#fail('closed', `the transport was closed: ${reason}`);
     if (hadFault) {
       socket.destroy();
@@ -191,7 +195,7 @@ class SocketTransport implements Transport {
     this.#goneListener = run;
     if (run === undefined) this.#hangUp?.stop();
     else this.#poll();
-    if (run !== undefined && this.#fault?.code === 'peer-gone') this.#tellGone();
+    if (run !== undefined && this.#failed?.[0] === 'peer-gone') this.#tellGone();
   }
 
   whenClosed(): Promise<void> {
@@ -259,7 +263,7 @@ class SocketTransport implements Transport {
     this.#hangUp ??= createHangUpPoll(
       this.#clock,
       () => kernel.hasHungUp(),
-      () => this.#fault === undefined && (this.#hasEnded || this.#isPaused),
+      () => this.#failed === undefined && (this.#hasEnded || this.#isPaused),
       () => this.#socket.destroy(),
     );
     this.#hangUp.watch();
@@ -306,6 +310,14 @@ class SocketTransport implements Transport {
     this.#poll();
   }
 
+  get #fault(): TransportFault | undefined {
+    return this.#failed && this.#faultOf(this.#failed);
+  }
+
+  #faultOf(failed: Failed): TransportFault {
+    return (this.#madeFault ??= new TransportFault(...failed));
+  }
+
   #end(): void {
     this.#hasEnded = true;
     this.#poll();
@@ -314,17 +326,15 @@ class SocketTransport implements Transport {
   }
 
   #fail(code: 'peer-gone' | 'closed', message: string, cause?: unknown): void {
-    if (this.#fault === undefined) {
-      this.#fault = new TransportFault(code, message, cause);
-      if (code === 'closed') {
-        this.#chunks = [];
-        this.#heldBytes = 0;
-      }
+    if (this.#failed === undefined && code === 'closed') {
+      this.#chunks = [];
+      this.#heldBytes = 0;
     }
+    const failed = (this.#failed ??= [code, message, cause]);
     this.#hangUp?.stop();
-    this.#reader?.reject(this.#fault);
+    this.#reader?.reject(this.#faultOf(failed));
     this.#reader = undefined;
-    this.#drain?.pending.reject(this.#fault);
+    this.#drain?.pending.reject(this.#faultOf(failed));
     this.#drain = undefined;
     if (code === 'peer-gone') this.#tellGone();
   }
