@@ -315,7 +315,7 @@ export function fileFunctions(
   const found = Buffer.alloc(256);
   const identity = (descriptor: number, path: string, flags: number): string | undefined => {
     if (Number(statx(descriptor, path, flags | atStatxDontSync, statxIno, found)) !== 0) return undefined;
-    return `${found.readUInt32LE(136)}:${found.readUInt32LE(140)} ${found.readUInt32LE(36)}:${found.readUInt32LE(32)}`;
+    return `${found.readUInt32LE(136)}:${found.readUInt32LE(140)} ${found.readBigUInt64LE(32)}`;
   };
   return {
     fileAt(path) {
