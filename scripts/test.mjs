@@ -28,7 +28,11 @@ const stageFolders = {
   container: ['container'],
 };
 /** Files at a time, where it is not two: more where they wait more than they work; systemd and container boot a machine. */
-const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 5, dovecot: 3, systemd: 1, container: 1 };
+const concurrencyOf = { unit: 3, package: 3, scenario: 4, fleet: 6, dovecot: 3, systemd: 1, container: 1 };
+/** The files of a stage that take longest, longest first: the runner begins with them, so that none is left for the end. */
+const longestOf = {
+  fleet: ['cluster', 'watch', 'ship', 'cut-stream', 'hostile-server', 'link', 'share', 'ship-daemon'],
+};
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */
@@ -65,13 +69,9 @@ const batchFilesMax = 10;
 
 /**
  * Files of one folder that import their tests together: to start a process and to load the sources takes longer than most unit tests
- * do. A batch is a file in build/batch that imports them one after another. The runner takes files by their names, so these begin with
- * a number: tests that share their process with no others come first, because a long one must not be left for the end.
+ * do. Tests that share their process with no others come first, because a long one must not be left for the end.
  */
 function batchesOf(files) {
-  const folder = join(root, 'build', 'batch');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
   const alone = [];
   const byFolder = new Map();
   for (const file of files) {
@@ -87,7 +87,25 @@ function batchesOf(files) {
       all.filter((_file, at) => at % count === number),
     ]);
   });
-  return [...alone, ...shared].map(([name, own], at) => {
+  return inOrder([...alone, ...shared]);
+}
+
+/** The files of a stage, each alone, those that take longest first. */
+function longestFirst(files, longest) {
+  const rank = (file) => {
+    const at = longest.indexOf(basename(file, '.test.js'));
+    return at === -1 ? longest.length : at;
+  };
+  const sorted = files.toSorted((one, other) => rank(one) - rank(other));
+  return inOrder(sorted.map((file) => [basename(file, '.test.js'), [file]]));
+}
+
+/** The runner takes files by their names: so each entry, a name and its files, gets a file in build/batch that begins with a number and imports them. */
+function inOrder(entries) {
+  const folder = join(root, 'build', 'batch');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  return entries.map(([name, own], at) => {
     const path = join('build', 'batch', `${String(at).padStart(3, '0')}-${name}.test.mjs`);
     const imports = own.map(
       (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
@@ -192,7 +210,9 @@ for (const stage of stages) {
       if (noSkip) total.fail += 1;
       continue;
     }
-    const counts = await runTests(stage === 'unit' ? batchesOf(files) : files, concurrencyOf[stage] ?? 2);
+    const longest = longestOf[stage];
+    const ordered = longest === undefined ? files : longestFirst(files, longest);
+    const counts = await runTests(stage === 'unit' ? batchesOf(files) : ordered, concurrencyOf[stage] ?? 2);
     for (const key of Object.keys(total)) total[key] += counts[key];
   }
   console.log(`== ${stage}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
