@@ -323,9 +323,10 @@ function plainStuffing(): (text: Buffer) => Buffer {
   };
 }
 
+/** Of a text that was cut, `tmp` has a file until the server has noticed; it is no mail. */
 function mailsOf(lab: Lab, user: string): string[] {
   const folder = join(lab.folder, 'mail', user, 'Maildir', `.${mailbox}`);
-  return ['new', 'cur', 'tmp'].flatMap((name) =>
+  return ['new', 'cur'].flatMap((name) =>
     readdirSync(join(folder, name)).map((file) => join(folder, name, file)),
   );
 }

@@ -72,6 +72,8 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
       const closed = await gateway.daemon.waitForLog(
         (record) => record['event'] === 'session-closed' && record['listener'] === 'hogs',
         'the end of one of them',
+        // It comes when the client has read what was on its way to it: some MB, at its speed.
+        180_000,
       );
       // What was read so far still reaches the client, and the cell that was cut ends its session.
       const error = closed['reason'] === 'cut-reply' ? 'over-share' : closed['reason'];
