@@ -1,48 +1,21 @@
 // `npm run bench -- hostile-receivers [SECONDS] [ROUNDS] [NAME]`: what commands notice of a hostile receiver of the journal. For each way to be
-// hostile (test/kit/hostile-nats; `NAME`: only those whose name contains it), and for a syslog receiver that sends a flood, a daemon ships to
-// such a receiver while clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Printed: commands a second,
-// the 99th percentile, and the daemon's peak of memory, each beside that of the harmless run of the same round.
+// hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), a daemon ships to such a receiver while
+// clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Each daemon is new and warmed up first. Printed:
+// commands a second, the 99th percentile and the daemon's peak of memory, medians, each beside that of the harmless runs.
 
 import { copyFileSync, readFileSync } from 'node:fs';
 import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
 import { openHostileSyslog, syslogMisdeeds } from '../kit/hostile-syslog.js';
-import { openRawClient } from '../kit/raw-client.js';
 import { type Bench, withBench } from './load/bench-processes.js';
 import { printMachine } from './load/report.js';
 
-const seconds = Number(process.argv[2] ?? 5);
-const rounds = Number(process.argv[3] ?? 3);
+const seconds = Number(process.argv[2] ?? 3);
+const rounds = Number(process.argv[3] ?? 5);
 const wanted = process.argv[4] ?? '';
 const commandsPerSecond = 500;
 const clients = 20;
-const quota = { user: 'alice@example.org', fields: ['quota get'] };
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-}
-
-/** Microseconds of each command. */
-async function load(socket: string): Promise<number[]> {
-  const times: number[] = [];
-  const endMs = performance.now() + seconds * 1000;
-  const paceMs = (1000 * clients) / commandsPerSecond;
-  const one = async (at: number): Promise<void> => {
-    const client = await openRawClient({ path: socket, minor: 2, timeoutMs: 60_000 });
-    const beganMs = performance.now() + (paceMs * at) / clients;
-    for (let count = 0; performance.now() < endMs; count += 1) {
-      await pause(Math.max(0, beganMs + count * paceMs - performance.now()));
-      const startMs = performance.now();
-      client.sendCommand(quota);
-      await client.readReply();
-      times.push((performance.now() - startMs) * 1000);
-    }
-    client.close();
-  };
-  await Promise.all(Array.from({ length: clients }, (_, at) => one(at)));
-  return times;
-}
+const line = '\talice@example.org\tquota get';
+const warmingSeconds = 2;
 
 interface Measured {
   readonly perSecond: number;
@@ -60,16 +33,13 @@ async function measure(bench: Bench, tls: number, sink: string): Promise<Measure
     password: 'secret',
     audit: `, ship: [${sink}]`,
   });
-  const times = await load(daemon.socket);
+  const paced = { target: daemon.socket, line, clients, perSecond: commandsPerSecond };
+  await bench.load({ ...paced, seconds: warmingSeconds });
+  const { commands, seconds: took, p99 } = await bench.load({ ...paced, seconds });
   const status = readFileSync(`/proc/${daemon.pid}/status`, 'utf8');
   const peakMiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
   await daemon.stop();
-  const sorted = times.toSorted((one, other) => one - other);
-  return {
-    perSecond: times.length / seconds,
-    p99: sorted[Math.floor((sorted.length - 1) * 0.99)] ?? Number.NaN,
-    peakMiB,
-  };
+  return { perSecond: commands / took, p99, peakMiB };
 }
 
 const medianOf = (figures: readonly number[]): number =>

@@ -43,6 +43,8 @@ export interface LoadOptions {
   readonly reconnects?: boolean;
   /** For a server that wants PLAIN as `doveadm`. */
   readonly password?: string;
+  /** Of all clients together, each at its time; absent: a client sends the next command when it has the reply. */
+  readonly perSecond?: number;
 }
 
 export interface RepeatOptions {
@@ -172,10 +174,12 @@ function argumentsOf({
   seconds,
   reconnects,
   password,
+  perSecond,
 }: LoadOptions): string[] {
   const flags = [...(reconnects === true ? ['-r'] : []), ...(isHttp === true ? ['-h'] : [])];
   const login = password === undefined ? [] : ['-a', tokenOf(password)];
-  return ['-c', String(clients), '-s', String(seconds), ...flags, ...login, target, line];
+  const pace = perSecond === undefined ? [] : ['-p', String(perSecond)];
+  return ['-c', String(clients), '-s', String(seconds), ...flags, ...login, ...pace, target, line];
 }
 
 async function runLoad(program: string, options: LoadOptions, probe: Probe = () => ({})): Promise<Load> {

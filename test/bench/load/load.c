@@ -1,12 +1,14 @@
 // A load generator for Dovecot's doveadm protocol, cheap enough not to be what is measured: one process, one epoll loop, no framing
 // (it announces minor 0, so that every server answers in plain lines).
 //
-//   load [-c CLIENTS] [-s SECONDS] [-a TOKEN] [-r] [-h] TARGET LINE
+//   load [-c CLIENTS] [-s SECONDS] [-a TOKEN] [-r] [-h] [-p RATE] TARGET LINE
 //
 // TARGET is the path of a UNIX socket, or a port of 127.0.0.1. LINE is one command line without its line feed. Each client says it,
 // awaits the reply, and says it again; with -r it connects anew for every command. TOKEN answers a greeting `-`, as PLAIN does.
 // With -h LINE is a whole request of HTTP instead, and an answer is one with Content-Length; one that is not 200, or whose body
 // does not begin with `[["doveadmResponse"`, is failed.
+// With -p all clients together send RATE commands a second, each at its time; a command's time begins then, also when the client still waited
+// for the reply before.
 // Prints one line of JSON: commands, failed (an answer that is not `+`), lost (a connection that ended early), seconds, bytes read,
 // and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect. Before it come two
 // lines {"commands":N}, at two fifths of the time and shortly before its end: between them all connections are open.
@@ -21,6 +23,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +42,8 @@ struct client {
   int at_line_start;
   char first; // the first byte of the line that is being read; of HTTP `+` for an answer that is right
   double since;
+  double due; // with -p: when its next command is to be sent
+  int waits;  // for that
   char head[4096]; // of HTTP, with the beginning of the body
   size_t held;
   long long left;
@@ -49,6 +54,7 @@ static int reconnects, is_http, poll_fd;
 static char line[4096];
 static size_t line_length;
 static double until;
+static double period; // with -p: between two commands of one client
 static double marks[2]; // when the number of commands is printed
 static int marks_printed;
 static unsigned long commands, failed, lost;
@@ -105,7 +111,8 @@ static void open_client(struct client *client) {
 }
 
 static void ask(struct client *client) {
-  if (!reconnects) client->since = now();
+  if (!reconnects) client->since = period > 0 ? client->due : now();
+  client->waits = 0;
   client->state = is_http ? HEAD : ROWS;
   client->held = 0;
   say(client, line, line_length);
@@ -130,12 +137,16 @@ static int finish(struct client *client) {
   }
   if (client->first != '+') failed++;
   keep_time(at - client->since);
-  if (at < until && !reconnects) {
+  if (at < until && !reconnects && period == 0) {
     ask(client);
     return 1;
   }
+  if (period > 0 && (client->due += period) < until) {
+    client->waits = 1;
+    return 1;
+  }
   close(client->fd);
-  if (at >= until) return 0;
+  if (at >= until || period > 0) return 0;
   open_client(client);
   return 1;
 }
@@ -150,7 +161,8 @@ static int take(struct client *client, const char *at, const char *end) {
     at = feed + 1;
     switch (client->state) {
     case GREETING:
-      if (client->first == '+') ask(client);
+      if (client->first == '+' && period > 0) client->waits = 1;
+      else if (client->first == '+') ask(client);
       else if (client->first == '-') {
         char plain[512];
         if (token == NULL) {
@@ -203,6 +215,18 @@ static int take_http(struct client *client, const char *at, const char *end) {
   return client->left > 0 ? 1 : finish(client);
 }
 
+// With -p: sends what is due, and sets the timer to the next one.
+static void keep_pace(struct client *all, int clients, int timer) {
+  double at = now(), next = at + 1;
+  for (int n = 0; n < clients; n++) {
+    if (!all[n].waits) continue;
+    if (all[n].due <= at) ask(&all[n]);
+    else if (all[n].due < next) next = all[n].due;
+  }
+  struct itimerspec spec = {.it_value = {.tv_sec = (time_t)next, .tv_nsec = (long)((next - (time_t)next) * 1e9)}};
+  timerfd_settime(timer, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
 static int by_size(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return x < y ? -1 : x > y;
@@ -214,14 +238,15 @@ static double microseconds(double share) {
 
 int main(int argc, char **argv) {
   int clients = 1, option;
-  double seconds = 1;
-  while ((option = getopt(argc, argv, "c:s:a:rh")) != -1) {
+  double seconds = 1, rate = 0;
+  while ((option = getopt(argc, argv, "c:s:a:rhp:")) != -1) {
     switch (option) {
     case 'c': clients = atoi(optarg); break;
     case 's': seconds = atof(optarg); break;
     case 'a': token = optarg; break;
     case 'r': reconnects = 1; break;
     case 'h': is_http = 1; break;
+    case 'p': rate = atof(optarg); break;
     default: return 64;
     }
   }
@@ -236,15 +261,25 @@ int main(int argc, char **argv) {
   marks[0] = start + seconds * 0.4;
   marks[1] = start + seconds * 0.95;
   struct client *all = calloc(clients, sizeof *all);
+  if (rate > 0) period = clients / rate;
+  int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+  struct epoll_event ticks = {.events = EPOLLIN, .data.ptr = NULL};
+  epoll_ctl(poll_fd, EPOLL_CTL_ADD, timer, &ticks);
+  for (int n = 0; n < clients; n++) all[n].due = start + 0.1 + period * n / clients;
   for (int n = 0; n < clients; n++) open_client(&all[n]);
   int open = clients;
   static char piece[1 << 18];
   struct epoll_event events[256];
   // A server that hangs is given up; what is open then is lost.
   while (open > 0 && now() < until + 30) {
+    if (period > 0) keep_pace(all, clients, timer);
     int count = epoll_wait(poll_fd, events, 256, 1000);
     for (int n = 0; n < count; n++) {
       struct client *client = events[n].data.ptr;
+      if (client == NULL) {
+        (void)!read(timer, piece, sizeof piece);
+        continue;
+      }
       ssize_t got = read(client->fd, piece, sizeof piece);
       if (got < 0 && errno == EAGAIN) continue;
       if (got > 0) {
