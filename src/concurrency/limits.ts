@@ -360,7 +360,7 @@ export interface Queueing {
 /**
  * The waiters of which the newest gives way to a newcomer, in the order of `waiting`. They are of the place with most waiters, if that has
  * at least two more than the newcomer's place, and there of the principal with most. Otherwise of the newcomer's own place the
- * principal with most, if that has at least two more than the newcomer. Undefined: nobody gives way.
+ * principal with most, if that has at least two more than the newcomer. Undefined: none gives way.
  */
 export function whoGiveWay<W extends Queueing>(
   waiting: Iterable<W>,

@@ -1,4 +1,4 @@
-// Opens files in directories that somebody else may be able to write to. The rule: only a regular file is opened, never what a link leads
+// Opens files in directories that other users may be able to write to. The rule: only a regular file is opened, never what a link leads
 // to, and never in a way that can block: a FIFO would stop the caller until another program opens its other end.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
@@ -19,7 +19,7 @@ export function tooLarge(path: string, bytesMax: number): Error {
 
 function described(path: string, error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  // ENXIO: a socket, or a FIFO that nobody reads. EISDIR: opened for writing.
+  // ENXIO: a socket, or a FIFO without a reader. EISDIR: opened for writing.
   return code === 'ELOOP' || code === 'ENXIO' || code === 'EISDIR' ? irregular(path, error) : error;
 }
 

@@ -186,7 +186,7 @@ export function nameReported(directory: string): void {
     try {
       renameSync(join(directory, file), join(directory, file.slice(0, -'.new'.length)));
     } catch {
-      // Somebody took the name.
+      // The name was taken in between.
     }
   }
   if (files.length > 0) syncDirectory(directory);

@@ -1,4 +1,4 @@
-// The text of a file as a check has read it, so that it can be read again without trust in the disk: somebody may replace a file after the
+// The text of a file as a check has read it, so that it can be read again without trust in the disk: another process may replace a file after the
 // check. A running daemon may append to it meanwhile, or compress it: neither changes the part that was checked.
 
 import { createHash } from 'node:crypto';

@@ -246,7 +246,7 @@ export function removeSegment(directory: string, file: string): void {
   syncDirectory(directory);
 }
 
-/** An empty file for writing; what had the name before is removed first, so that nothing is written to a file of somebody else. */
+/** An empty file for writing; what had the name before is removed first, so that nothing is written to another user's file. */
 export function openNew(directory: string, name: string): number {
   rmSync(join(directory, name), { force: true });
   return openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);

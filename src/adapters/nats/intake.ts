@@ -185,7 +185,7 @@ export function parseInfo(text: string): Readonly<Record<string, unknown>> | und
 }
 
 /**
- * Whoever may write to the stream chooses the headers of a message, and the library fails on names with other characters and on a CR or LF
+ * Every user with the right to write to the stream chooses the headers of a message, and the library fails on names with other characters and on a CR or LF
  * that stands alone. They become `_` and a blank: no name of ours has a `_`, and all lengths stay.
  */
 function cleanHeaders(block: Buffer): Buffer {

@@ -58,16 +58,16 @@ type Published = Awaited<ReturnType<NatsLink['publish']>>;
 
 export type LinkReport =
   | {
-      readonly told: 'opened';
+      readonly kind: 'opened';
       readonly id: number;
       readonly place: string;
       readonly serverValidTo: string;
     }
-  | { readonly told: 'found'; readonly id: number; readonly message: SentMessage | undefined }
-  | { readonly told: 'published'; readonly id: number; readonly published: Published }
-  | { readonly told: 'failed'; readonly id: number; readonly fault: SentFault }
-  | { readonly told: 'ended'; readonly link: number; readonly fault: SentFault | undefined }
-  | { readonly told: 'beat' };
+  | { readonly kind: 'found'; readonly id: number; readonly message: SentMessage | undefined }
+  | { readonly kind: 'published'; readonly id: number; readonly published: Published }
+  | { readonly kind: 'failed'; readonly id: number; readonly fault: SentFault }
+  | { readonly kind: 'ended'; readonly link: number; readonly fault: SentFault | undefined }
+  | { readonly kind: 'beat' };
 
 /** The library takes some MiB; memory of messages is bounded by the intake and is not counted here. */
 const resourceLimits = {
@@ -81,7 +81,7 @@ const beatsMissedMax = bounds.natsThreadAnswerMs / beatMs;
 /** So many beats without a link, and it ends: longer than the longest pause between two attempts. */
 const idleBeatsMax = bounds.natsThreadIdleMs / beatMs;
 
-type Answer = Exclude<LinkReport, { readonly told: 'failed' | 'ended' | 'beat' }>;
+type Answer = Exclude<LinkReport, { readonly kind: 'failed' | 'ended' | 'beat' }>;
 
 interface Call {
   readonly resolve: (report: Answer) => void;
@@ -149,7 +149,7 @@ class LinkThread {
     try {
       const opening = this.#ask({ do: 'open', id: link, settings });
       const report = await Promise.race([opening, aborted]);
-      const { place, serverValidTo } = report.told === 'opened' ? report : { place: '', serverValidTo: '' };
+      const { place, serverValidTo } = report.kind === 'opened' ? report : { place: '', serverValidTo: '' };
       return {
         place,
         serverValidTo,
@@ -172,7 +172,7 @@ class LinkThread {
 
   async #lastOf(link: number, stream: string, subject: string): Promise<FoundMessage | undefined> {
     const report = await this.#ask({ do: 'lastOf', id: this.#nextId(), link, stream, subject });
-    if (report.told !== 'found' || report.message === undefined) return undefined;
+    if (report.kind !== 'found' || report.message === undefined) return undefined;
     const { headers, ...message } = report.message;
     const values = new Map(headers);
     return { ...message, header: (name) => values.get(name) ?? '' };
@@ -197,7 +197,7 @@ class LinkThread {
       expected,
     } as const;
     const report = await this.#ask(order, [own.buffer]);
-    if (report.told === 'published') return report.published;
+    if (report.kind === 'published') return report.published;
     throw new NatsFault(
       'closed-early',
       `cannot publish to ${subject}: the thread for NATS gave another answer`,
@@ -225,7 +225,7 @@ class LinkThread {
   }
 
   #take(report: LinkReport): void {
-    switch (report.told) {
+    switch (report.kind) {
       case 'beat':
         this.#missed = 0;
         return;
@@ -240,7 +240,7 @@ class LinkThread {
       case 'published': {
         const call = this.#calls.get(report.id);
         this.#calls.delete(report.id);
-        if (report.told === 'failed') call?.reject(new NatsFault(report.fault.code, report.fault.message));
+        if (report.kind === 'failed') call?.reject(new NatsFault(report.fault.code, report.fault.message));
         else call?.resolve(report);
         return;
       }

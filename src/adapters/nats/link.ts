@@ -183,11 +183,11 @@ function oneFaultOf(faults: readonly NatsFault[]): NatsFault {
   const [first] = faults;
   if (first !== undefined && faults.length === 1) return first;
   const others = faults.filter(({ code }) => code !== 'no-stream');
-  const told = others.find(({ code }) => !code.startsWith('dial-')) ?? others[0] ?? first;
+  const best = others.find(({ code }) => !code.startsWith('dial-')) ?? others[0] ?? first;
   return new NatsFault(
-    told?.code ?? 'dial-refused',
+    best?.code ?? 'dial-refused',
     faults.map(({ message }) => message).join('; ') || 'no server is named',
-    told?.cause,
+    best?.cause,
   );
 }
 

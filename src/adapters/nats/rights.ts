@@ -1,4 +1,4 @@
-// Which rights a user has that would let it weaken a stream. A server names them to nobody (2.9), so each is tried.
+// Which rights a user has that would let it weaken a stream. nats-server 2.9 does not list them, so each is tried.
 // The rule: what is sent can never be carried out. A question to the API has a body that is no JSON, and to remove a stream it names one
 // that is not there; a message demands another stream than the one that takes its subject.
 
@@ -48,7 +48,7 @@ async function isTaken(attempt: () => Promise<Msg>): Promise<boolean> {
     return isObject(error) && wouldDo.has(error['err_code']);
   } catch (thrown) {
     if (thrown instanceof SyntaxError) return false;
-    // Refused, or nobody there who would do it, or no answer: it cannot be said that this user may.
+    // Refused, no responder, or no answer: this does not show that the user may.
     if (thrown instanceof NatsFault && thrown.code !== 'closed-early') return false;
     throw thrown;
   }

@@ -22,7 +22,7 @@ function begin(port: MessagePort): void {
   port.on('message', (order: LinkOrder) => {
     switch (order.do) {
       case 'beat':
-        return post({ told: 'beat' });
+        return post({ kind: 'beat' });
       case 'close':
         openings.get(order.link)?.abort(new Error('closed'));
         // An error of a connection that ends is of no use.
@@ -36,7 +36,7 @@ function begin(port: MessagePort): void {
       case 'lastOf':
       case 'publish':
         return void carryOut(order).then(post, (thrown: unknown) =>
-          post({ told: 'failed', id: order.id, fault: faultOf(thrown) }),
+          post({ kind: 'failed', id: order.id, fault: faultOf(thrown) }),
         );
       default:
         return order satisfies never;
@@ -50,13 +50,13 @@ function begin(port: MessagePort): void {
     if (link === undefined) throw new NatsFault('closed-early', 'the connection was closed');
     if (order.do === 'publish') {
       const { subject, headers, bytes, expected } = order;
-      return { told: 'published', id, published: await link.publish(subject, headers, bytes, expected) };
+      return { kind: 'published', id, published: await link.publish(subject, headers, bytes, expected) };
     }
     const found = await link.lastOf(order.stream, order.subject);
-    if (found === undefined) return { told: 'found', id, message: undefined };
+    if (found === undefined) return { kind: 'found', id, message: undefined };
     const { streamSeq, storedMs, subject } = found;
     const headers = Object.values(headerNames).map((name) => [name, found.header(name)] as const);
-    return { told: 'found', id, message: { streamSeq, storedMs, subject, headers } };
+    return { kind: 'found', id, message: { streamSeq, storedMs, subject, headers } };
   }
 
   async function open(
@@ -70,10 +70,10 @@ function begin(port: MessagePort): void {
       links.set(id, link);
       void link.ended.then((fault) => {
         // It stays until it is closed: what is asked of it is answered with why it ended.
-        post({ told: 'ended', link: id, fault: fault && faultOf(fault) });
+        post({ kind: 'ended', link: id, fault: fault && faultOf(fault) });
       });
       const { place, serverValidTo } = link;
-      return { told: 'opened', id, place, serverValidTo };
+      return { kind: 'opened', id, place, serverValidTo };
     } finally {
       openings.delete(id);
     }

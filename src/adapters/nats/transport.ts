@@ -216,7 +216,7 @@ export class BoundedTransport implements Transport {
       case 'securing':
         return this.#end(this.#faultOfTls(cause));
       case 'login':
-        // The library may have been told why, in words of the protocol, and knows better.
+        // The library may have received the reason from the server, and has the better text.
         return this.#end(cause === undefined ? undefined : this.#faultOfTls(cause));
       case 'new':
       case 'open':

@@ -250,7 +250,7 @@ function readKey(path: string): string {
   return keyIn(path, readSmallFile(path, true));
 }
 
-/** Of `key.pub`, which somebody may have replaced; undefined: there is none. */
+/** Of `key.pub`, which may have been replaced; undefined: there is none. */
 function keyBeside(directory: string): string | undefined {
   const path = join(directory, publicKeyName);
   return existsSync(path) ? keyIn(path, readIn(directory, publicKeyName) ?? '') : undefined;

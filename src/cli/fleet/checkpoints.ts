@@ -79,7 +79,7 @@ export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly 
 
 /**
  * The public key that signs the index. Undefined: there is none here, or it is neither listed in the settings nor that of the last line in
- * the stream: whoever can write the state directory can put another key there. Rejects with a NatsFault.
+ * the stream: a user who can write the state directory can put another key there. Rejects with a NatsFault.
  */
 export async function indexKeyOf(
   link: NatsLink,

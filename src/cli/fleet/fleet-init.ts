@@ -136,7 +136,7 @@ interface MadeStream extends SeenStream {
 }
 
 /**
- * INFO comes first: a server that is told to make a stream which is there gives it another time of making. Where one stream takes the records
+ * INFO comes first: a request to make a stream that exists gives it another time of creation. Where one stream takes the records
  * of all hosts, nothing is made unless `isMigrating`: subjects of two streams may not overlap, so it gives its own up first. Until the others
  * are made, gates wait and keep their records. Rejects with a NatsFault.
  */

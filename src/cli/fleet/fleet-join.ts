@@ -96,7 +96,7 @@ function readNamed(path: string): string {
   }
 }
 
-/** The daemon owns its journal. Undefined: it runs as whoever runs this. */
+/** The daemon owns its journal. Undefined: it runs as the user of this process. */
 function ownerFor(directory: string): Owner | undefined {
   const uid = ownerOf(directory);
   if (uid === undefined || uid === ourselves().uid) return undefined;

@@ -188,7 +188,7 @@ function hostOf({ servers }: FleetSettings): string {
   return servers[0]?.host ?? '';
 }
 
-/** Undefined: the verifier runs as whoever runs this. Throws a CommandFault for a user that is not there. */
+/** Undefined: the verifier runs as the user of this process. Throws a CommandFault for a user that is not there. */
 function ownerNamed(runAs: string | undefined): Owner | undefined {
   const { isRoot, uid: own } = ourselves();
   const uid = runAs === undefined ? (isRoot ? uidOf(verifierUser) : undefined) : uidOf(runAs);

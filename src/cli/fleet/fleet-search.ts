@@ -93,7 +93,7 @@ export async function openPlaces(
   }));
 }
 
-/** Messages that are read one after the other in a moment: nobody needs to hear of them. */
+/** So few messages are read in a moment, so no progress is shown. */
 const fewMessages = 1_000;
 
 /** What is wrong with what was read, and why it took so long. */

@@ -1,6 +1,6 @@
 // The index of users as files beside the verifier's state, one after the other: STATE/index/STREAM-FROM.jsonl. The verifier writes them, and
 // searches read them.
-// The rule: whoever can write there must not be able to hide a record. A file counts only if the key of the checkpoints signed it and its
+// The rule: write access to the folder must not be enough to hide a record. A file counts only if the key of the checkpoints signed it and its
 // last message is the one that the stream has now; for all else the stream is read.
 
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';

@@ -1,6 +1,6 @@
 // Reads the streams of a fleet behind what was read before, and keeps in the state how far that is. Before it goes on, and while it watches,
-// it looks whether each stream is still the one that was read: what was made anew, put back from a copy or cut is read again from its first
-// message. What was taken out of it before its age is told: the server's own settings forbid it, and its administrator may change them.
+// it looks whether each stream is still the one that was read: a stream that was made again, restored from a copy or cut is read again from its first
+// message. Messages that were removed before their age are reported: the server's own settings forbid it, and its administrator may change them.
 // The rule: the stream of the checkpoints, which may hold older records of all hosts, is read to its end before the streams of the hosts.
 
 import { systemClock } from '../../adapters/host/clock.js';
@@ -74,7 +74,7 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
   return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
 }
 
-/** `saved`: what `fleet` was made of. `told`: what to keep with the state for others. `openIndex`: absent: none is made. */
+/** `saved`: what `fleet` was made of. `told`: reports that were made already, kept with the state. `openIndex`: absent: none is made. */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas'>,
@@ -115,7 +115,7 @@ export function createStreamReader(
     fleet.note(finding);
     return finding;
   };
-  /** What was taken out of a stream since that was last told; empty: nothing. */
+  /** What was removed from a stream since the last report of it; empty: nothing. */
   const findGone = async (
     link: NatsLink,
     name: string,

@@ -80,7 +80,7 @@ export interface OpenedStream extends SeenStream {
   readonly info: StreamInfo;
 }
 
-/** The streams that are there, and a link to the server that told of them; for commands that only read. Rejects with a NatsFault. */
+/** The streams that exist, and a link to the server that listed them; for commands that only read. Rejects with a NatsFault. */
 export async function openStreams(
   settings: NatsSettings,
   prefix: string,

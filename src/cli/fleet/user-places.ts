@@ -24,7 +24,7 @@ const entriesMax = bounds.fleetIndexEntries;
 const messagesMax = bounds.fleetIndexMessages;
 /** Commands whose end is waited for; the end of another one stands under everybody. */
 const openMax = bounds.fleetIndexOpen;
-/** No name of a user is longer; of a longer word nobody knows whose it is. */
+/** No user name is longer; a longer word is not indexed. */
 const nameCharsMax = 256;
 /** Of a record that does not say which users it touches. */
 const wordsMax = 64;
@@ -189,7 +189,7 @@ export function digestOf(bytes: Buffer): string {
   return hash('sha256', bytes, 'hex').slice(0, digestChars);
 }
 
-/** Nobody finds other bytes for half of a hash. */
+/** Half of a hash is enough: finding other bytes for it is infeasible. */
 const digestChars = 32;
 
 function rangeOf(bytes: Buffer): { readonly first: number; readonly last: number } {

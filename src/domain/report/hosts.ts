@@ -1,6 +1,6 @@
 // Whether the journals of a fleet hold all that happened in a time, host by host, from what its verifier found. Pure.
 // The rule: a host is complete only where its trail reaches over the whole time, its listed key vouches for it, and nothing is wrong with it,
-// also where a person accepted that: a hole that somebody knows of is a hole.
+// also where a person accepted that: an accepted hole is still a hole.
 
 import { formatTime, parseTime } from '../audit/record.js';
 import type { FleetFinding } from '../fleet/shapes.js';

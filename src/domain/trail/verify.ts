@@ -82,7 +82,7 @@ export interface Verdict {
   readonly signedTime: string | undefined;
   readonly signedBy: string | undefined;
   readonly keys: readonly string[];
-  /** Keys that nobody trusts, and that signed before the first trusted key: what they signed is as that key found it. */
+  /** Untrusted keys that signed before the first trusted key: their records are as that key found them. */
   readonly earlierKeys?: readonly string[];
   /** Exchanges with an admission and no completion: how they ended is not known, or they are running. */
   readonly open: readonly {

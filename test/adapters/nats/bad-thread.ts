@@ -28,18 +28,18 @@ const deeds: Readonly<Record<string, () => void>> = {
 };
 
 parentPort?.on('message', (order: LinkOrder) => {
-  if (order.do === 'beat') return post({ told: 'beat' });
+  if (order.do === 'beat') return post({ kind: 'beat' });
   if (order.do !== 'open') return;
   const { id, settings } = order;
   if (settings.name === 'print') {
     for (let count = 0; count < 100; count += 1) console.log(forged);
     process.stderr.write(forged);
-    post({ told: 'opened', id, place: 'print', serverValidTo: '' });
-    return post({ told: 'ended', link: id, fault: undefined });
+    post({ kind: 'opened', id, place: 'print', serverValidTo: '' });
+    return post({ kind: 'ended', link: id, fault: undefined });
   }
   if (settings.name === 'number')
-    return post({ told: 'opened', id, place: `thread ${threadId}`, serverValidTo: '' });
+    return post({ kind: 'opened', id, place: `thread ${threadId}`, serverValidTo: '' });
   const deed = deeds[settings.name];
-  if (deed === undefined) return post({ told: 'opened', id, place: settings.name, serverValidTo: '' });
+  if (deed === undefined) return post({ kind: 'opened', id, place: settings.name, serverValidTo: '' });
   deed();
 });
