@@ -11,22 +11,14 @@ import { newNotes, openPlaces } from '../../src/cli/fleet/fleet-search.js';
 import { natsOf, readFleetSettings } from '../../src/cli/fleet/open-settings.js';
 import { findRows } from '../../src/cli/fleet/stream-rows.js';
 import { openStreams } from '../../src/cli/fleet/streams.js';
-import { openAdministrator } from '../fleet/administrator.js';
-import { openVerifier } from '../fleet/verifier.js';
 import { builtProgram } from '../kit/daemon.js';
-import { openNatsServer } from '../kit/nats.js';
 import { runProgram } from '../kit/program.js';
-import { simulateHost } from './load/simulated-host.js';
+import { say, withFleet } from './load/simulated-fleet.js';
 
 const records = Number(process.argv[2] ?? 1_000_000);
 const gates = Number(process.argv[3] ?? 10);
 const user = 'user1234@example.org';
-const inFlight = 16;
 const runs = 3;
-
-function say(what: string, figures: string): void {
-  console.log(`${what.padEnd(34)} ${figures}`);
-}
 
 /** The least of some runs: others use the machine too. */
 async function timeOf(args: readonly string[]): Promise<{ seconds: number; lines: string[]; exit: number }> {
@@ -68,34 +60,8 @@ async function searchHere(config: string): Promise<string> {
   return `connect ${connect} s, index ${index} s, messages ${rows} s (${((spent + system) / 1e6).toFixed(2)} s of processor), ${count} commands`;
 }
 
-const closers: (() => void | Promise<void>)[] = [];
-const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
-try {
-  say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
-  const nats = await openNatsServer(owner, { gates: [] });
-  if ('skip' in nats) throw new Error(nats.skip);
-  const administrator = await openAdministrator(owner, nats);
-  await administrator.createStream();
-  const hosts = Array.from({ length: gates }, (_, at) =>
-    simulateHost(`gate-${at + 1}`, Math.floor(records / gates)),
-  );
-  const waiting: Promise<void>[] = [];
-  for (let left = [...hosts]; left.length > 0; ) {
-    for (const host of left) {
-      const block = host.nextBlock();
-      if (block === undefined) left = left.filter((one) => one !== host);
-      else waiting.push(administrator.publish(block));
-      if (waiting.length >= inFlight) await waiting.shift();
-    }
-  }
-  await Promise.all(waiting);
-  const { messages, bytes } = await administrator.count();
-  const made = hosts.reduce((sum, host) => sum + host.records, 0);
-  say(`${gates} gates, ${made} records`, `${(bytes / 2 ** 20).toFixed(0)} MiB in ${messages} messages`);
-  const listed = Object.fromEntries(
-    hosts.map(({ host, key }) => [host, `{ key: "${key}", silent_after: 1d }`]),
-  );
-  const { config, folder } = openVerifier(owner, { nats, hosts: listed, more: 'drift: 1d\nopen_after: 1d' });
+say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
+await withFleet({ gates, records }, async ({ config, folder }) => {
   const fleet = (name: string, ...args: readonly string[]) => [
     'audit',
     'fleet',
@@ -127,6 +93,4 @@ try {
   const whole = await timeOf(search);
   say('the search without the index', `${whole.seconds.toFixed(1)} s, ${whole.lines.length} commands`);
   if (found.lines.join('\n') !== whole.lines.join('\n')) throw new Error('the index changes what is found');
-} finally {
-  for (const close of closers) await close();
-}
+});

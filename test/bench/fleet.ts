@@ -6,27 +6,18 @@
 
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
-import { openAdministrator } from '../fleet/administrator.js';
-import { openVerifier } from '../fleet/verifier.js';
 import { builtProgram } from '../kit/daemon.js';
-import { openNatsServer } from '../kit/nats.js';
-import { simulateHost } from './load/simulated-host.js';
+import { say, withFleet } from './load/simulated-fleet.js';
 import { processSnapshot, residentKiB } from './load/usage.js';
 
 const gates = Number(process.argv[2] ?? 10);
 const records = Number(process.argv[3] ?? 200_000);
-/** Messages that are not acknowledged yet. */
-const inFlight = 64;
 
 interface Sample {
   readonly atMs: number;
   readonly mib: number;
   /** Processor time so far. */
   readonly us: number;
-}
-
-function say(what: string, figures: string): void {
-  console.log(`${what.padEnd(34)} ${figures}`);
 }
 
 const perSecond = (count: number): string => `${Math.round(count / 1000)},000 records/s`;
@@ -57,38 +48,7 @@ async function runVerify(config: string): Promise<{ samples: Sample[]; exit: num
 }
 
 async function measure(count: number): Promise<void> {
-  const closers: (() => void | Promise<void>)[] = [];
-  const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
-  try {
-    const nats = await openNatsServer(owner, { gates: [] });
-    if ('skip' in nats) throw new Error(nats.skip);
-    const administrator = await openAdministrator(owner, nats);
-    await administrator.createStream();
-    const hosts = Array.from({ length: gates }, (_, at) =>
-      simulateHost(`gate-${at + 1}`, Math.floor(count / gates)),
-    );
-    const made = hosts.reduce((sum, host) => sum + host.records, 0);
-    const beganMs = performance.now();
-    const waiting: Promise<void>[] = [];
-    for (let left = [...hosts]; left.length > 0; ) {
-      for (const host of left) {
-        const block = host.nextBlock();
-        if (block === undefined) left = left.filter((one) => one !== host);
-        else waiting.push(administrator.publish(block));
-        if (waiting.length >= inFlight) await waiting.shift();
-      }
-    }
-    await Promise.all(waiting);
-    const publishedSeconds = (performance.now() - beganMs) / 1000;
-    const { messages, bytes } = await administrator.count();
-    say(
-      `${gates} gates, ${made} records`,
-      `${(bytes / 2 ** 20).toFixed(0)} MiB in ${messages} messages; made and published in ${publishedSeconds.toFixed(0)} s`,
-    );
-    const listed = Object.fromEntries(
-      hosts.map(({ host, key }) => [host, `{ key: "${key}", silent_after: 1d }`]),
-    );
-    const { config } = openVerifier(owner, { nats, hosts: listed, more: 'drift: 1d\nopen_after: 1d' });
+  await withFleet({ gates, records: count }, async ({ records: made, config }) => {
     const { samples, exit, output } = await runVerify(config);
     const last = samples.at(-1);
     if (exit !== 0 || last === undefined) throw new Error(`exit ${exit}: ${output}`);
@@ -107,9 +67,7 @@ async function measure(count: number): Promise<void> {
     const again = await runVerify(config);
     if (again.exit !== 0) throw new Error(`exit ${again.exit}: ${again.output}`);
     say('again, with nothing new', `${((again.samples.at(-1)?.atMs ?? 0) / 1000).toFixed(1)} s`);
-  } finally {
-    for (const close of closers) await close();
-  }
+  });
 }
 
 say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
