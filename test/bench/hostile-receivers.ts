@@ -2,6 +2,7 @@
 // hostile (test/kit/hostile-nats, test/kit/hostile-syslog; `NAME`: only those whose name contains it), a daemon ships to such a receiver while
 // clients send 500 commands a second; in turn with it, a daemon ships to nothing that listens. Each daemon is new and warmed up first. Printed:
 // commands a second, the 99th percentile and the daemon's peak of memory, medians, each beside that of the harmless runs.
+// The first row compares two harmless receivers: so much differs by chance.
 
 import { copyFileSync, readFileSync } from 'node:fs';
 import { misdeeds, openHostileNats } from '../kit/hostile-nats.js';
@@ -71,6 +72,7 @@ printMachine('before');
 await withBench(async (bench) => {
   const { tls } = await bench.startBackend();
   const away = 'nats: "tls://127.0.0.1:1", host: gate, ca: ca.pem';
+  await compare(bench, tls, 'nothing hostile', `{ ${away} }`, `{ ${away} }`);
   for (const [at, [name, misdeed]] of Object.entries(misdeeds).entries()) {
     if (!name.includes(wanted)) continue;
     const { settings, port } = await openHostileNats(bench, misdeed);
