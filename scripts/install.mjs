@@ -14,7 +14,8 @@
 // --node FILE      the Node that the units start; default: the one that runs this
 // --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
-// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. It runs from a checkout that was built, and from
+// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. It names the files of Dovecot that need that
+// user, with what removes them (dovecot-files.sh). It runs from a checkout that was built, and from
 // an unpacked package; without --destdir it makes the user dovegate too. Dependencies are copied from where they are installed: nothing is downloaded.
 import { spawnSync } from 'node:child_process';
 import {
@@ -296,6 +297,11 @@ function prepareSystem() {
 }
 
 function uninstall() {
+  const files = join(root, 'scripts', 'dovecot-files.sh');
+  const inDovecot = spawnSync('sh', ['-c', '. "$0"; name_dovecot_files "$1"', files, destdir], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   for (const [, path] of units) rmSync(at(path), { force: true });
   const names = ['dovegate', 'doveadm'];
   for (const name of names) takeName(name);
@@ -305,6 +311,7 @@ function uninstall() {
   console.log(
     `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the user dovegate`,
   );
+  process.stdout.write(inDovecot.stdout ?? '');
 }
 
 if (what === 'install') await install();

@@ -19,9 +19,11 @@ import { manPages } from './man-pages.mjs';
 
 const maintainer = join(root, 'scripts/package/maintainer');
 
-/** Text of a maintainer script, or of the conffile. */
+/** Text of a maintainer script, or of the conffile. `@FILE@` stands for a file of scripts/. */
 export function maintainerFile(name) {
-  return readFileSync(join(maintainer, name), 'utf8');
+  return readFileSync(join(maintainer, name), 'utf8').replace(/^@(.+)@\n/m, (_, file) =>
+    readFileSync(join(root, 'scripts', file), 'utf8'),
+  );
 }
 
 /** What the packages say of themselves, in lines of at most 80 characters. */

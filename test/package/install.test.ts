@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -89,6 +90,59 @@ void test('a second install leaves the configuration; an uninstall leaves nothin
   assert.ok(!existsSync(at('/usr/local/lib/dovegate/dist/old.js')));
   for (const again of ['first', 'second']) assert.equal(run('uninstall').status, 0, again);
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
+});
+
+void test('an uninstall names the files of Dovecot that need the user or /etc/dovegate, and what removes them', (t) => {
+  const { folder, run, at, below } = openDestination(t);
+  assert.equal(run('install', '--node', '/usr/bin/node').status, 0);
+  const conf = at('/etc/dovecot/conf.d');
+  mkdirSync(conf, { recursive: true });
+  const listener = (name: string, user: string): string =>
+    `service doveadm {\n  unix_listener ${name} {\n    mode = 0600\n    ${user}\n  }\n}\n`;
+  const files = {
+    '99-dovegate.conf': listener('dovegate-doveadm', 'user = dovegate'),
+    // Of the administrator, with other lines.
+    '90-local.conf': `mail_debug = yes\n${listener('mine', 'user="dovegate" # the gate')}`,
+    '91-path.conf': '!include /etc/dovegate/extra.conf\n',
+    // Not needed: a socket of that name, a comment, other names.
+    '10-others.conf': `${listener('dovegate-doveadm', 'user = root')}#user = dovegate\nlog_path = /var/log/dovegate\n`,
+    '11-others.conf': listener('x', 'user = dovegate-page'),
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(conf, name), text);
+  symlinkSync('../../dovegate/dovecot-snippet.conf', join(conf, '98-dovegate.conf'));
+
+  const { status, output } = run('uninstall');
+  assert.equal(status, 0, output);
+  assert.deepEqual(output.replaceAll(`${folder}/`, '/').trimEnd().split('\n').slice(1), [
+    'dovegate: these files of Dovecot need the user dovegate, or files of /etc/dovegate; without them Dovecot does not start:',
+    'dovegate:   /etc/dovecot/conf.d/90-local.conf: take these lines out: 5',
+    'dovegate:   /etc/dovecot/conf.d/91-path.conf: take these lines out: 1',
+    'dovegate:   /etc/dovecot/conf.d/98-dovegate.conf',
+    'dovegate:   /etc/dovecot/conf.d/99-dovegate.conf',
+    'dovegate: keep the user until Dovecot is without them:',
+    '  rm /etc/dovecot/conf.d/98-dovegate.conf /etc/dovecot/conf.d/99-dovegate.conf',
+    '  doveadm reload',
+  ]);
+  // As it says.
+  for (const [, command = ''] of output.matchAll(/^ {2}(rm .*)$/gm))
+    assert.equal(spawnSync('sh', ['-c', command]).status, 0);
+  for (const [, file = '', line = ''] of output.matchAll(
+    /^dovegate: +(\/.*): take these lines out: (\d+)$/gm,
+  ))
+    writeFileSync(
+      file,
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .toSpliced(Number(line) - 1, 1)
+        .join('\n'),
+    );
+  assert.doesNotMatch(run('uninstall').output, /Dovecot/);
+  assert.deepEqual(
+    below('etc/dovecot')
+      .map((path) => path.replace('etc/dovecot/conf.d/', ''))
+      .toSorted(),
+    ['10-others.conf', '11-others.conf', '90-local.conf', '91-path.conf'],
+  );
 });
 
 void test('an installed program installs itself again, as to add a name', (t) => {

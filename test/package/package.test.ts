@@ -73,6 +73,7 @@ void test('the published package holds the program, its configuration and its pa
     'CONTRIBUTING.md',
     'LICENSE',
     'package.json',
+    'scripts/dovecot-files.sh',
     'scripts/install.mjs',
     'src/README.md',
   ]);

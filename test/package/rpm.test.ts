@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readManifest, root } from '../architecture/project.js';
+import { readManifest, root, textOf } from '../architecture/project.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 
@@ -52,6 +52,10 @@ void test('the rpm', { skip: why ?? false, timeout: 600_000 }, async (t) => {
       assert.doesNotMatch(text, /deb-systemd|dpkg -/);
       await checked('sh', '-n', '-c', text);
     }
+    // What a removal prints is tested with the Debian package, and with the installer.
+    const removal = await query('--queryformat', '%{POSTUN}');
+    assert.ok(removal.includes(textOf('scripts/dovecot-files.sh')));
+    assert.match(removal, /^\tname_dovecot_files$/m);
   });
 
   await t.test('in an empty root it runs; a changed conffile stays when it is removed', async () => {

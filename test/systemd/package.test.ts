@@ -1,7 +1,7 @@
 // Goal: the Debian package in a clean root, under its systemd. Phases: refused without a Node that is new enough; installed over no
 // configuration; started; upgraded from the version before, with everything changed that an operator changes; an upgrade that refuses
 // the configuration; removed; purged. What must not happen: a daemon without a configuration, a change that is lost, a file that
-// stays, a journal that goes.
+// stays, a journal that goes, a Dovecot that cannot start.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -233,7 +233,18 @@ for (const release of releases) {
     });
 
     await t.test('removed: only /etc, the journal and its user stay; purged: the journal stays', async () => {
-      await dpkgPasses('--remove', 'dovegate');
+      const snippet = '/etc/dovecot/conf.d/99-dovegate.conf';
+      const needed =
+        /files of Dovecot need the user dovegate[^]*99-dovegate\.conf[^]*\n {2}rm \S+\n {2}doveadm reload\n/;
+      machine.write(
+        snippet,
+        'service doveadm {\n  unix_listener dovegate-doveadm {\n    user = dovegate\n  }\n}\n',
+      );
+      const removal = await dpkgPasses('--remove', 'dovegate');
+      assert.match(removal, needed);
+      await machine.run('sh', '-c', /^ {2}(rm .*)$/m.exec(removal)?.[1] ?? '');
+      assert.ok(!existsSync(machine.path(snippet)));
+      await machine.run('rm', '-r', '/etc/dovecot');
       assert.equal((await machine.try('systemctl', 'is-active', service)).text.trim(), 'inactive');
       const left = (await everything(machine)).filter((path) => !before.includes(path));
       const strange = left.filter((path) => !/^\/(etc|var\/lib)\/dovegate(\/|$)/.test(path));
@@ -241,10 +252,29 @@ for (const release of releases) {
       assert.ok(left.includes(file) && left.includes('/etc/dovegate/environment'));
       const records = readAudit(machine.path('/var/lib/dovegate/audit')).length;
       assert.ok(records > 0);
-      assert.match(await dpkgPasses('--purge', 'dovegate'), /the audit journal stays/);
+      machine.write(
+        snippet,
+        'service auth {\n  unix_listener dovegate-userdb {\n    user = dovegate\n  }\n}\n',
+      );
+      const purge = await dpkgPasses('--purge', 'dovegate');
+      assert.match(purge, needed);
+      assert.match(purge, /the audit journal stays/);
       assert.ok(!existsSync(machine.path('/etc/dovegate')));
       assert.equal(readAudit(machine.path('/var/lib/dovegate/audit')).length, records);
       assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
+    });
+
+    await t.test('a purge leaves the files of /etc/dovegate that Dovecot reads', async () => {
+      await dpkgPasses('--install', put(newer));
+      machine.write('/etc/dovegate/dovecot-snippet.conf', 'service doveadm {\n}\n');
+      await machine.run(
+        'ln',
+        '-sf',
+        '/etc/dovegate/dovecot-snippet.conf',
+        '/etc/dovecot/conf.d/99-dovegate.conf',
+      );
+      assert.match(await dpkgPasses('--purge', 'dovegate'), /\/etc\/dovegate stays, with its secrets/);
+      assert.ok(existsSync(machine.path('/etc/dovegate/dovecot-snippet.conf')));
     });
   });
 }
