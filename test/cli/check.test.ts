@@ -124,10 +124,7 @@ test('the examples that are shipped have no problem but the files that are not h
     );
   assert.deepEqual(
     problems.map((line) => line.slice(example.length)),
-    [
-      ':43:20: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
-      ':41:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
-    ],
+    [],
   );
   const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;
   const lines = (await run('check', '--config', systemd)).stdout.toString().split('\n');

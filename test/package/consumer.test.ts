@@ -71,7 +71,7 @@ function installSystem(unpacked: string, destination: string): void {
   const program = join(destination, 'usr/bin/dovegate');
   const { version } = readManifest();
   assert.equal(run(destination, process.execPath, program, '--version'), `${version}\n`);
-  // Reading YAML and checking it needs the packages. The passwords that the file names are not there: exit code 78.
+  // Reading YAML and checking it needs the packages. The groups that the file names are not there: exit code 78.
   const file = join(destination, 'usr/lib/dovegate/config/dovegate.example.yaml');
   const checked = spawnSync(process.execPath, [program, 'check', '--config', file], { encoding: 'utf8' });
   assert.match(checked.stdout + checked.stderr, /dovegate\.example\.yaml: \d+ errors/);
