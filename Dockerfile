@@ -1,4 +1,6 @@
-# dovegate as a container image: docker build -t dovegate .    (or podman, or buildah)
+# dovegate as a container image:
+#   docker build -t dovegate .
+#   buildah build --format docker -t dovegate .    (podman too: images of the OCI format, their default, have no HEALTHCHECK)
 # BASE is any Debian-like image with Node 20.19 or newer and npm.
 ARG BASE=docker.io/library/node:24-trixie-slim
 

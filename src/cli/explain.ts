@@ -11,11 +11,12 @@ import {
   sayExplanation,
 } from '../domain/answers/explanation.js';
 import type { RuleInWords } from '../domain/answers/rights.js';
+import { codes, isCode } from '../domain/codes/codes.js';
 import type { Series } from '../domain/commands/catalog.js';
 import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import type { Judgement, Subject } from '../domain/policy/assess.js';
-import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
+import { minorOfToday, plainLine } from '../domain/policy/assess.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
@@ -46,19 +47,25 @@ interface Shown {
   readonly nearest?: string | undefined;
 }
 
-const exitCodeOf: Readonly<Record<Fate, number>> = {
+const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
   allow: exitCodes.ok,
   deny: exitCodes.notPermitted,
-  obstacle: exitCodes.notCarriedOut,
   unparsable: exitCodes.usage,
 };
+
+/** As the daemon answers: some allowed commands cannot be carried out as they are written (`-USAGE`), others not now (`-TEMPFAIL`). */
+function exitCodeOf({ decision, obstacle }: Explanation): number {
+  if (obstacle === undefined) return exitCodeOfDecision[decision];
+  const isUsage = isCode(obstacle) && codes[obstacle].status === 'USAGE';
+  return isUsage ? exitCodes.usage : exitCodes.notCarriedOut;
+}
 
 /** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
 export async function explain(options: ExplainOptions): Promise<number> {
   const shown = 'socket' in options ? await askForExplanation(options) : await explainHere(options);
   const { explanation } = shown;
   stdout(options.json ? formatJson(shown.json) : formatExplanation(shown, options.words));
-  return exitCodeOf[explanation.obstacle === undefined ? explanation.decision : 'obstacle'];
+  return exitCodeOf(explanation);
 }
 
 type Asked<Options> = Extract<ExplainOptions, Options>;

@@ -40,7 +40,7 @@ page open: 0 printed, 1 there is no page for browsers, 69 no daemon there, 77 no
 dovegate page open
 dovegate page open --socket /run/dovegate/page.sock
 
-explain: 0 allowed, 64 it cannot be read, 75 allowed but not carried out, 77 denied, 78 the configuration
+explain: 0 allowed, 64 the daemon would answer -USAGE, 75 -TEMPFAIL, 77 denied, 78 the configuration
 dovegate explain --listener support --user bob@example.com -- quota get
 dovegate explain --socket /run/dovegate/support.sock --user bob@example.com -- mailbox delete Old
 

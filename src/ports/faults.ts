@@ -55,7 +55,7 @@ export type UpstreamFaultCode =
   | 'dial-timeout' // no connection or no greeting in time
   | 'tls-failed' // certificate, name, pin, or no TLS where it was demanded
   | 'auth-rejected' // the backend refused our password
-  | 'version-unsupported' // not a doveadm server, or one that we do not know
+  | 'version-unsupported' // not a doveadm server, one that we do not know, or another series than configured
   | 'closed-early' // the backend ended before a status
   | 'reply-timeout'; // no first byte, or silence within a reply
 

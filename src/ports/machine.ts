@@ -103,7 +103,7 @@ export const exitCodes = {
   /** No daemon there. */
   unavailable: 69,
   bug: 70,
-  /** Allowed, and it cannot be carried out: no route, input for all users. */
+  /** Allowed, and it cannot be carried out now: no route, or nothing answers. */
   notCarriedOut: 75,
   notPermitted: 77,
   configuration: 78,

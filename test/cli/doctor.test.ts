@@ -147,6 +147,8 @@ void test('backends that refuse, are silent, show another name or want another p
   const folder = openFolder(t);
   writeFileSync(join(folder, 'password'), `${password}\n`, { mode: 0o600 });
   writeFileSync(join(folder, 'ca.pem'), authority.certificatePem, { mode: 0o600 });
+  const older = await openScriptedDovecot({ minor: 2, unix: join(folder, 'older') });
+  t.after(() => older.close());
   const more = 'password_file: password, shared_namespaces: []';
   const tls = 'ca: ca.pem, server_name: mail1.example.com';
   writeFileSync(
@@ -158,6 +160,7 @@ void test('backends that refuse, are silent, show another name or want another p
   stranger: { address: "${implicit.address}", tls: implicit, server_name: vm.example.net, ${more} }
   silent: { address: "127.0.0.1:${port}", tls: off, ${more} }
   nobody: { address: "127.0.0.1:1", tls: off, ${more} }
+  older: { address: "${older.address}", series: "2.4", shared_namespaces: [] }
   socket: { address: "unix:${join(folder, 'none')}", shared_namespaces: [] }`,
       '{ users: ["*"], backend: wrong }',
     ),
@@ -179,6 +182,7 @@ void test('backends that refuse, are silent, show another name or want another p
   );
   assert.match(bad('silent'), /nothing came within \d+ ms.*; Dovecot accepts and says nothing/);
   assert.match(bad('nobody'), /nobody listens there; look at the address/);
+  assert.match(bad('older'), /it is Dovecot 2\.3, but `series` says 2\.4; .*, and whether series names it$/);
   assert.match(bad('socket'), /there is no such socket; let Dovecot listen there/);
   assert.ok(!found.text.includes('Quail7'));
   // Nothing was sent to a server that had not shown what was demanded.

@@ -139,6 +139,32 @@ test('a route is told, or why there is none; who asks is told by the name of the
   );
 });
 
+test('an allowed command that cannot be carried out as it is written ends with 64, as the daemon says -USAGE', async (t) => {
+  const all = `  all:
+    users: ["*"]
+    allow:
+      - { command: quota get, all_users: true }
+      - { command: save, all_users: true }
+  watch:`;
+  const { run } = openDesk(
+    t,
+    deskConfiguration.replace('  watch:', all).replace('policy: watch', 'policy: all'),
+  );
+  const asked = async (series: string, ...words: string[]) => {
+    const told = await run('explain', '--listener', 'audit', '--series', series, '--', ...words);
+    return [told.exit, linesOf(told)[0]?.replace(/.*carried out: /, '')];
+  };
+  assert.deepEqual(await asked('2.3', 'quota', 'get', '-A'), [
+    64,
+    'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+  ]);
+  assert.deepEqual(await asked('2.4', 'save', '-A'), [
+    64,
+    '"save" takes input, which goes to one user\'s backend only',
+  ]);
+  assert.equal((await asked('2.4', 'quota', 'get', '-A'))[0], 0);
+});
+
 test('--json holds the decision, the line and the canonical form', async (t) => {
   const { run } = openDesk(t);
   const args = ['--listener', 'support', '--user', 'bob', '--json', '--', 'fetch', 'uid', 'all'];

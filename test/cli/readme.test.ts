@@ -77,7 +77,7 @@ test('every configuration in the pages has no problem', () => {
 
 /** Programs of the system that the pages call, besides dovegate. */
 const foreign = new Set(
-  `apt-get base64 cat chmod chown cp curl docker doveadm dovecot export grep groupadd install journalctl kubectl ln ls mkdir mv node
+  `apt-get base64 buildah cat chmod chown cp curl docker doveadm dovecot export grep groupadd install journalctl kubectl ln ls mkdir mv node
   git gpasswd nats-server npm openssl promtool python3 rm runuser scp sed source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tail tar userdel usermod`.split(
     /\s+/,
   ),

@@ -1,7 +1,7 @@
 // The image of the Dockerfile, built without any image registry, and containers of it. Base image, storage and tools come from
 // lab/setup; containers run under crun as Docker would run them read-only: its namespaces, no capability, no new privilege.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,7 +77,10 @@ export async function buildImage(owner: Owner): Promise<Image | { readonly skip:
     await runProgram('buildah', [...storage, 'rmi', tag]);
   });
   mkdirSync(cache, { recursive: true });
-  const isolated = ['--isolation', 'chroot', '--format', 'docker', '--pull-never'];
+  // As the page shows it: in another format the image has no health check.
+  const page = readFileSync(join(root, 'docs/container-kubernetes.md'), 'utf8');
+  const [, format = ''] = /^buildah build --format (\S+) /m.exec(page) ?? [];
+  const isolated = ['--isolation', 'chroot', '--format', format, '--pull-never'];
   await buildah(
     'bud',
     ...isolated,

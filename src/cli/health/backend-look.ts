@@ -124,7 +124,9 @@ function adviceFor(
         ? { todo: 'the unix_listener needs mode = 0600: only then Dovecot asks for no password' }
         : { todo: 'compare password_file with doveadm_password of that Dovecot' };
     case 'version-unsupported':
-      return { todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4' };
+      return {
+        todo: 'look whether this is the doveadm service of a Dovecot 2.3 or 2.4, and whether series names it',
+      };
     case 'closed-early':
     case 'reply-timeout':
       return { todo: 'look at the log of Dovecot' };

@@ -200,7 +200,11 @@ const table = {
     'the backend refused our password',
     'correct `password_file` or `doveadm_password`',
   ),
-  'version-unsupported': passing(away, 'no doveadm server, or one that we do not know', 'correct `address`'),
+  'version-unsupported': passing(
+    away,
+    'no doveadm server, one that we do not know, or one of another series than `series` says',
+    'correct `address` or `series`',
+  ),
   'closed-early': open(
     'backend {backend} broke off; whether the command ran is not known',
     'the backend ended before a status',

@@ -367,7 +367,7 @@ function tryAt({ name, host, passwordFiles, caFile }: BackendFacts, { code, syst
       return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
     }
     case 'version-unsupported':
-      return `correct backends.${name}.address: what answers there is no doveadm server that is known`;
+      return `correct backends.${name}.address or series: no known doveadm server answers there, or one of another series`;
     default:
       return `journalctl -u dovecot${there}`;
   }

@@ -124,7 +124,7 @@ const advice: readonly (readonly [code: string, system: string | undefined, why:
     /: what the table says\./,
     /ca \(\/etc\/dovegate\/ca\.pem\), server_name and key_pins of backends\.mail1/,
   ],
-  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address/],
+  ['version-unsupported', undefined, /./, /correct backends\.mail1\.address or series/],
   [
     'closed-early',
     'ECONNRESET',
