@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
@@ -55,24 +55,61 @@ test('the pages show explain, can, check, test, suggest and the other subcommand
     );
 });
 
+/** What the program says against a configuration; warnings aside. */
+function errorsIn(text: string): string[] {
+  const whole = text.replace('$1$...', `$1$${'A'.repeat(22)}==$${'A'.repeat(43)}=`);
+  const { problems } = parseSettings('/etc/dovegate/dovegate.yaml', {
+    readText: (file) => (file.endsWith('dovegate.yaml') ? whole : 'users: ["*"]'),
+    glob: () => [],
+    presetText,
+  });
+  return problems
+    .filter(({ severity }) => severity !== 'warning')
+    .map(({ path, message }) => `${path}: ${message}`);
+}
+
+/** Texts of the configurations in a page. */
+function configurationsIn(path: string): string[] {
+  return fencesOf(read(path))
+    .filter(({ language, info }) => language === 'yaml' && (info === '' || info.endsWith('dovegate.yaml')))
+    .map(({ text }) => text);
+}
+
 test('every configuration in the pages has no problem', () => {
+  for (const path of pages)
+    for (const text of configurationsIn(path)) assert.deepEqual(errorsIn(complete(text, example)), [], path);
+});
+
+type Sections = Readonly<Record<string, unknown>>;
+
+const isMap = (value: unknown): value is Sections =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Entries of a section join, and one of the same name replaces the other: so does a reader who follows one page after another. */
+function joined(before: Sections, after: Sections): Sections {
+  const sections: Record<string, unknown> = { ...before };
+  for (const [name, section] of Object.entries(after)) {
+    const old = sections[name];
+    sections[name] = isMap(old) && isMap(section) ? { ...old, ...section } : section;
+  }
+  return sections;
+}
+
+test('pages that lead to one another can be followed together: their configurations have no problem', () => {
+  const sectionsOf = (text: string): Sections => z.record(z.string(), z.unknown()).parse(parse(text));
+  let count = 0;
   for (const path of pages) {
-    for (const { language, text, info } of fencesOf(read(path))) {
-      if (language !== 'yaml') continue;
-      if (info !== '' && !info.endsWith('dovegate.yaml')) continue;
-      const whole = complete(text, example).replace('$1$...', `$1$${'A'.repeat(22)}==$${'A'.repeat(43)}=`);
-      const { problems } = parseSettings('/etc/dovegate/dovegate.yaml', {
-        readText: (file) => (file.endsWith('dovegate.yaml') ? whole : 'users: ["*"]'),
-        glob: () => [],
-        presetText,
-      });
-      const errors = problems.filter(({ severity }) => severity !== 'warning');
-      assert.deepEqual(
-        errors.map((each) => `${path}: ${each.path}: ${each.message}`),
-        [],
-      );
+    const own = configurationsIn(path);
+    const links = [...read(path).matchAll(/\]\((?:docs\/)?([a-z-]+\.md)/g)].map(([, name]) => `docs/${name}`);
+    for (const other of new Set(links.filter((each) => each !== path && pages.includes(each)))) {
+      const others = configurationsIn(other);
+      if (own.length === 0 || others.length === 0) continue;
+      count += 1;
+      const both = [example, ...own, ...others].map(sectionsOf).reduce(joined);
+      assert.deepEqual(errorsIn(stringify(both)), [], `${path} and ${other}`);
     }
   }
+  assert.ok(count > 30, `${count}`);
 });
 
 /** Programs of the system that the pages call, besides dovegate. */

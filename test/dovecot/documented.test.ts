@@ -89,6 +89,33 @@ async function ask(client: RawClient, user: string, fields: readonly string[]): 
   return (await client.readReply()).status;
 }
 
+const composeShape = z.object({ configs: z.object({ dovecot: z.object({ content: z.string() }) }) });
+
+/** Starts the instance with the configuration that config/compose.example.yaml gives to its Dovecot; the socket for dovegate. */
+async function followCompose(lab: Lab): Promise<string> {
+  const { configs } = composeShape.parse(parse(readPage('config/compose.example.yaml')));
+  const inside = lab.inRoot(lab.folder);
+  const places = `base_dir = ${inside}/run\nstate_dir = ${inside}/state\nlog_path = ${inside}/dovecot.log`;
+  await lab.stop();
+  writeFileSync(
+    join(lab.folder, 'dovecot.conf'),
+    configs.dovecot.content
+      .replace('log_path = /dev/stderr', places)
+      .replace('/srv/mail/', `${inside}/mail/`)
+      .replace('/run/dovegate-upstream/', `${inside}/run/`)
+      .replace('user = dovegate', 'user = root'),
+  );
+  await lab.start();
+  return join(lab.folder, 'run/doveadm');
+}
+
+test('the lines for Dovecot in docs/backends.md are those of config/dovegate.example.yaml', () => {
+  const plain = (text: string): string => text.replaceAll(/^ +/gm, '');
+  const blocks = fencesOf(readPage('docs/backends.md')).filter(({ language }) => language === '');
+  assert.ok(blocks.length > 0);
+  for (const { text } of blocks) assert.ok(plain(documentedExample().dovecot).includes(plain(text)), text);
+});
+
 for (const release of releasesAsked()) {
   test(`Dovecot ${release}: config/ and the quick starts, literally`, { timeout: labTestMs }, async (t) => {
     const lab = await openLab(t, release, { users: false });
@@ -121,5 +148,14 @@ for (const release of releasesAsked()) {
         assert.equal(await ask(client, 'alice@example.com', ['fetch', 'text', 'all']), '-NOPERM');
       });
     }
+
+    // It is for 2.4, and the last here: the instance has another configuration then.
+    if (lab.series !== '2.4') return;
+    await t.test('config/compose.example.yaml: its Dovecot answers at its socket', async (nested) => {
+      const client = await openRawClient({ path: await followCompose(lab), minor: 2 });
+      nested.after(() => client.close());
+      for (const fields of [['mailbox list'], ['mailbox status', 'messages', 'INBOX'], ['search', 'all']])
+        assert.equal(await ask(client, 'alice@example.org', fields), '+', fields.join(' '));
+    });
   });
 }
