@@ -126,6 +126,14 @@ export const ofStrangers = {
     at: 'gateway/session/service',
     test: 'gateway/session/service.full',
   },
+  unpermittedSessions: {
+    value: 16,
+    thing: 'clients that `peers` does not permit and that get the reason; further ones are closed',
+    holds: 'descriptors',
+    scope: 'the process; half of them for one uid',
+    at: 'gateway/session/service',
+    test: 'gateway/session/service',
+  },
   refusedStepMs: {
     value: '5s',
     thing: 'time for each of handshake, command and text of a refused session',

@@ -15,7 +15,7 @@ import { createGate, type Peer } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
-import { refusedMax, type ServedListener } from '../gateway/session/service.js';
+import type { ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { createPersonFinder, createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
@@ -189,7 +189,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   const listeners = settings.listeners.length * perListener;
   const page = settings.admin?.page?.tcp === undefined ? 0 : pageConnectionsMax;
   const admin = adminSockets * connectionsMax + page;
-  const kept = ourOwn + refusedMax + admin + listeners + upstreams * perUpstream;
+  const refused = bounds.refusedSessions + bounds.unpermittedSessions;
+  const kept = ourOwn + refused + admin + listeners + upstreams * perUpstream;
   // The body of a request may lie in a file.
   const perSession = settings.listeners.some(({ protocol }) => protocol === 'http') ? 2 : 1;
   const left = Math.max(1, Math.floor((most - kept) / perSession));

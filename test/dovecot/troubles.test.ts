@@ -18,6 +18,7 @@ import {
   openRealGateway,
   type RealGateway,
   releasesAsked,
+  runAt,
 } from './real-gateway.js';
 import { openSluice } from './sluice.js';
 
@@ -52,6 +53,28 @@ for (const release of releasesAsked()) {
       assert.equal(await everyMailbox(lab), before);
       const records = await gateway.finish();
       assert.equal(idsOf(records, 'admission').length, denied.length);
+    });
+
+    await t.test('doveadm prints the reason, where `peers` does not permit it', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, {
+        listeners: `  others: { unix: others.sock, mode: "0600", peers: { users: [64001] }, policy: support }`,
+      });
+      const others = gateway.daemon.path('others.sock');
+      const save = ['save', '-u', alice, '-m', 'INBOX'];
+      for (const [args, stdin] of [
+        [quota, ''],
+        [save, 'Subject: x\n\n' + 'text\n'.repeat(500)],
+        [['mailbox', 'create', '-u', alice, 'New'], ''],
+      ] as const) {
+        const refused = await runAt(lab, others, args, undefined, { stdin });
+        assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
+        assert.match(
+          refused.stderr,
+          /dovegate: uid \d+ .* is not among the peers of this listener \[peer-refused\]/,
+        );
+      }
+      const records = await gateway.finish();
+      assert.deepEqual(idsOf(records, 'admission'), []);
     });
 
     await t.test('lines of a denied save are not run, and the session goes on', async (sub) => {

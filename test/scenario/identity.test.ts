@@ -12,6 +12,7 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Person, speakAs } from '../kit/person.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot ? {} : { skip: 'only root can be somebody else' };
@@ -66,19 +67,20 @@ test(
     const isBilling = '+ -NOPERM -NOPERM';
     const isAdmin = '+ + +';
     const isOut = 'closed closed closed';
+    const isNotAmongPeers = '-NOPERM closed closed';
     assert.equal(await heard(anna, 'desk'), isDesk);
     assert.equal(await heard(cora, 'desk'), isDesk);
-    assert.equal(await heard(bert, 'desk'), isOut);
+    assert.equal(await heard(bert, 'desk'), isNotAmongPeers);
     assert.equal(await heard(bert, 'billing'), isBilling);
     // There the mode of the socket says it.
     assert.equal(await heard(anna, 'billing'), isOut);
     assert.equal(await heard(cora, 'admin'), isAdmin);
-    assert.equal(await heard(anna, 'admin'), isOut);
+    assert.equal(await heard(anna, 'admin'), isNotAmongPeers);
 
     assert.equal(await heard(anna, 'shared'), isDesk);
     assert.equal(await heard(bert, 'shared'), isBilling);
     assert.equal(await heard(cora, 'shared'), isAdmin);
-    assert.equal(await heard(dave, 'shared'), isOut);
+    assert.equal(await heard(dave, 'shared'), isNotAmongPeers);
     const refused = await daemon.waitForLog(
       ({ event, principal }) => event === 'session-refused' && principal === `${dave.uid}@shared`,
       'dave is refused',
@@ -151,6 +153,40 @@ test('one session too many is told so, by the name of who has them, and is no re
   await daemon.stop();
   assert.equal(backend.commands.length, 0);
   assert.equal(auditRecords(daemon).filter(({ event }) => event === 'admission').length, 0);
+});
+
+test('a client that `peers` does not permit reads the reason, of each minor, and with `send`; nothing is recorded', async (t) => {
+  const { daemon, backend } = await openGateway(t, {
+    listeners: `\n  support: { unix: support.sock, mode: "0600", peers: { users: [${dave.uid}] }, policy: support }`,
+  });
+  const path = daemon.path('support.sock');
+  const me = `uid ${process.getuid?.() ?? -1} (gid ${process.getgid?.() ?? -1})`;
+  const line = `dovegate: ${me} is not among the peers of this listener [peer-refused]`;
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const client = await openRawClient({ path, minor, optionLogPassthrough: minor >= 3 });
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    const reply = await client.readReply();
+    assert.deepEqual(
+      [reply.status, reply.cells, reply.logs.map(({ text }) => text)],
+      ['-NOPERM', [], minor === 0 ? [] : [line]],
+      `minor ${minor}`,
+    );
+    assert.equal((await client.readEnd()).isBroken, false);
+  }
+  const sent = await runWarm(['send', '--socket', path, '--user', 'alice@example.org', '--', 'quota', 'get']);
+  assert.equal(sent.exit, 77, sent.text);
+  assert.ok(sent.stderr.includes(line), sent.stderr);
+  await daemon.waitForLog(
+    ({ event, text }) => event === 'session-refused' && String(text).includes(me),
+    'it',
+  );
+  await daemon.stop();
+  assert.equal(backend.commands.length, 0);
+  const records = auditRecords(daemon);
+  assert.deepEqual(
+    records.filter(({ event }) => event !== 'start' && event !== 'stop' && event !== 'checkpoint'),
+    [],
+  );
 });
 
 test('descriptors that run out: the surplus is refused and told, the others keep their service, nothing spins', async (t) => {

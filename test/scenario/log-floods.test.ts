@@ -59,6 +59,7 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
     listeners: `
   support: { unix: support.sock, mode: "0600", policy: support }
   small: { unix: small.sock, mode: "0600", policy: support, sessions_per_peer: 1 }
+  others: { unix: others.sock, mode: "0600", policy: support, peers: { users: [64001] } }
   local: { unix: local.sock, mode: "0600", protocol: http, policy: support }
   jobs: { tcp: "127.0.0.1:${jobs}", tls: { ${tls} }, accounts: { migrator: { password_hash: "${hash}", policy: support } } }
   panel: { tcp: "127.0.0.1:${panel}", protocol: http, tls: { mode: implicit, ${tls} }, keys: { modoboa: { hash: "${hashKey(key)}", policy: support } } }`,
@@ -119,6 +120,9 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
   t.after(() => held.destroy());
   await bounded('refused connections', 'session-refused', () =>
     visits(300, unix('small.sock'), () => `${version}\ta@example.org\tquota get\n`),
+  );
+  await bounded('clients that `peers` does not permit', 'session-refused', () =>
+    visits(300, unix('others.sock'), () => `${version}\ta@example.org\tquota get\n`),
   );
   await bounded('broken TLS handshakes', 'login-failed', () =>
     visits(300, tcp(panel), () => 'GET / HTTP/1.1\r\n\r\n'),

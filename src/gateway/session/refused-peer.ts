@@ -1,6 +1,6 @@
 // A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log
-// line and `-TEMPFAIL`. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are
-// limited; no byte of a command's input is parsed as a command line.
+// line and the status of that reason. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and
+// commands are limited; no byte of a command's input is parsed as a command line.
 
 import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import { allSeries } from '../../domain/commands/catalog.js';
@@ -36,7 +36,7 @@ export interface RefusedPeer {
   readonly reason: 'sessions-limit' | 'not-configured' | 'peer-refused';
 }
 
-/** Resolves when the session is over and its transport closed. Never rejects. */
+/** Resolves when the session is over and its transport gone. Never rejects. */
 export async function refusePeer(peer: RefusedPeer): Promise<void> {
   const { transport, clock, limits, reason } = peer;
   const waitTimer = startWaitTimer(peer);
@@ -75,6 +75,8 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   } finally {
     waitTimer.pause();
     transport.close(closeFor);
+    // Its place is free again when its descriptor is.
+    await transport.whenClosed();
   }
 }
 

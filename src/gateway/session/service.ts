@@ -6,12 +6,12 @@
 import { bounds } from '../../bounds/bounds.js';
 import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/machine.js';
-import type { CloseReason, Transport } from '../../ports/transport.js';
+import type { Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange.js';
 import { networkSource } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
-import { type RefusalLimits, type RefusedPeer, refusePeer } from './refused-peer.js';
+import { type RefusalLimits, refusePeer } from './refused-peer.js';
 import { Roster, type RunningSession } from './roster.js';
 import { Session } from './session.js';
 
@@ -28,10 +28,14 @@ export interface ServedListener {
 }
 
 /**
- * Clients that are over a limit of sessions and get the reason, at once; one uid gets at most half of these places. Further ones are
- * closed without a word. `daemon/served` keeps descriptors free for them.
+ * Clients that get no session and read the reason, at once, by that reason; one uid gets at most half of these places. Further ones are
+ * closed without an answer. Each reason has places of its own: clients that may not connect take none from those that may.
+ * `daemon/served` keeps descriptors free for them.
  */
-export const refusedMax = bounds.refusedSessions;
+const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
+  'sessions-limit': bounds.refusedSessions,
+  'peer-refused': bounds.unpermittedSessions,
+};
 /** A refused session answers one command: how long its handshake, its command and its text may take each. */
 const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = bounds.refusedInputBytes;
@@ -73,8 +77,8 @@ export function createService({
 }): Service {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
-  /** Transports of clients that are told why they get no session -> whose they are. */
-  const refusedPeers = new Map<Transport, string>();
+  /** Clients that get the reason why they have no session. */
+  const explained = new Map<Transport, { readonly reason: Refusal['reason']; readonly key: string }>();
   /** Peers that wait for their turn, by listener and address; each has a descriptor. */
   const arriving = new Counts();
   let isDraining = false;
@@ -92,7 +96,7 @@ export function createService({
     if (context.access(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
       const text = (who: Peer): string =>
         who.uid === undefined
-          ? 'the kernel does not say who connected, and this listener asks'
+          ? 'the kernel does not say who connected, and this listener needs to know'
           : `${nameOf(who)} is not among the peers of this listener`;
       return { reason: 'peer-refused', text };
     }
@@ -129,19 +133,20 @@ export function createService({
   }
 
   /**
-   * Whether this client is told why: the kernel says who it is, and not too many are told now. A client of TCP is a stranger up to its
+   * Whether this client gets the reason: the kernel identifies it, and there is a place. A client of TCP is a stranger up to its
    * login, which costs TLS and a hash: it gets nothing. Neither does one of HTTP, which would wait for another greeting.
    */
-  function canExplain({ name, context }: ServedListener, peer: Peer, reason: CloseReason): boolean {
-    if (reason !== 'sessions-limit' || peer.address !== undefined) return false;
+  function canExplain({ name, context }: ServedListener, peer: Peer, reason: Refusal['reason']): boolean {
+    if (peer.address !== undefined) return false;
     const access = context.access(name);
     if (access?.isPreauthenticated !== true || access.protocol === 'http') return false;
-    if (refusedPeers.size >= refusedMax) return false;
+    const most = explainedMax[reason];
     const key = originOf(peer);
-    return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
+    const others = [...explained.values()].filter((each) => each.reason === reason);
+    return others.length < most && others.filter((each) => each.key === key).length < most / 2;
   }
 
-  /** Greets, answers one command with `-TEMPFAIL` and the reason, closes. */
+  /** Greets, answers one command with the reason and its status, closes. */
   function explain(
     { context }: ServedListener,
     transport: Transport,
@@ -158,14 +163,14 @@ export function createService({
       waitMs: refusedMs,
       commandsMax: 1,
     };
-    refusedPeers.set(transport, originOf(peer));
+    explained.set(transport, { reason, key: originOf(peer) });
     void refusePeer({
       transport,
       clock,
       limits,
       reason,
       text: async () => text(await described),
-    }).finally(() => refusedPeers.delete(transport));
+    }).finally(() => explained.delete(transport));
   }
 
   return {
@@ -245,7 +250,7 @@ export function createService({
     },
     cut() {
       for (const session of roster) session.cut();
-      for (const transport of refusedPeers.keys()) transport.close('draining', true);
+      for (const transport of explained.keys()) transport.close('draining', true);
     },
   };
 }
@@ -269,7 +274,7 @@ class Counts {
 
 /** Why a client gets no session: for the transport, and as a sentence about the client. */
 interface Refusal {
-  readonly reason: RefusedPeer['reason'];
+  readonly reason: 'sessions-limit' | 'peer-refused';
   readonly text: (who: Peer) => string;
 }
 

@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
-
-import { refusedMax } from '../../../src/gateway/session/service.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
@@ -70,7 +69,7 @@ void test('one uid has no more sessions than a peer may have; others are served,
   await settle();
 });
 
-// bounds.refusedStepMs
+// bounds.refusedSessions, bounds.refusedStepMs
 void test('clients over a limit are told why: so many at once, half of them of one uid, each for one command and a few seconds', async () => {
   const engine = openMemoryEngine();
   const listener = { ...engine.listener, sessionsMax: 1000, sessionsPerPeerMax: 1 };
@@ -90,10 +89,10 @@ void test('clients over a limit are told why: so many at once, half of them of o
   const isOpen = ({ transport }: (typeof greedy)[0]): boolean => transport.closedFor === undefined;
   assert.deepEqual(
     [greedy.filter(isOpen).length, others.filter(isOpen).length, isOpen(serve(3))],
-    [refusedMax / 2, refusedMax / 2, false],
+    [bounds.refusedSessions / 2, bounds.refusedSessions / 2, false],
   );
   // Ten a second are logged of each uid; the system is asked for the names of these, and of those that are told.
-  assert.ok(described <= refusedMax + 40, String(described));
+  assert.ok(described <= bounds.refusedSessions + 40, String(described));
   await settle();
   const refused = engine.events.find((event) => event.kind === 'session-refused');
   assert.ok(refused?.kind === 'session-refused');
@@ -197,18 +196,81 @@ void test('no more of an address, or of a listener, wait for their turn than may
   assert.deepEqual(from('192.0.2.2'), [true, true, false, false, false]);
 });
 
-void test('whom no policy takes gets no session; a flood of them is one record', async () => {
-  const engine = openMemoryEngine();
+/** A listener of an engine that permits uid 1000 only, and how peers of other uids connect to it. */
+function openForOne(engine: ReturnType<typeof openMemoryEngine>) {
   const { context } = engine;
   const policy = (peer: Peer) => (peer.uid === 1000 ? context.policy(peer) : undefined);
-  const listener = { ...engine.listener, context: { ...context, policy } };
+  const listener = { ...engine.listener, sessionsPerPeerMax: 1, context: { ...context, policy } };
+  return (uid: number, more: Partial<Peer> = {}) => {
+    const { transport, peer } = createMemoryTransport();
+    const who: Peer = { listener: 'support', uid, gid: 5, ...more };
+    engine.service.serve(listener, transport, who, () => Promise.resolve({ ...who, user: 'anna' }));
+    const isOpen = (): boolean => transport.closedFor === undefined;
+    return { transport, peer, isOpen };
+  };
+}
+
+const quota = 'VERSION\tdoveadm-server\t1\t2\n\ta@example.org\tquota get\n';
+
+void test('a client that `peers` does not permit is greeted, answered once with -NOPERM and closed; nothing is sent or recorded', async () => {
+  const engine = openMemoryEngine();
+  const connect = openForOne(engine);
+  const refused = connect(1001);
+  refused.peer.send(`${quota}\ta@example.org\tquota get\n`);
+  await settle();
+  assert.match(
+    String(refused.peer.received()),
+    /^VERSION\tdoveadm-client\t1\t3\n\+\nL.{4}\x04dovegate: uid 1001 \(gid 5\) is not among the peers of this listener \[peer-refused\]\n\0.{4}\n-NOPERM\n$/s,
+  );
+  assert.equal(refused.transport.closedFor, 'peer-refused');
+  assert.deepEqual([engine.commands.length, engine.records.length, engine.service.sessions], [0, 0, 0]);
+  // Over TCP nothing is said, and a client of HTTP waits for another greeting.
+  const far = connect(1001, { address: '192.0.2.1' });
+  assert.deepEqual([far.transport.closedFor, far.peer.isReset], ['peer-refused', true]);
+  const http = openMemoryEngine({ access: () => ({ ...kernelAccess, protocol: 'http' }) });
+  assert.equal(openForOne(http)(1001).transport.closedFor, 'peer-refused');
+  engine.service.cut();
+});
+
+// bounds.unpermittedSessions
+void test('clients that `peers` does not permit have few places, half of them for one uid, and none of those over a limit', async () => {
+  const engine = openMemoryEngine();
+  const connect = openForOne(engine);
+  const most = bounds.unpermittedSessions;
+  const flood = (uid: number) => Array.from({ length: 100 }, () => connect(uid));
+  const [one, other] = [flood(1001), flood(1002)];
+  const open = (clients: typeof one) => clients.filter(({ isOpen }) => isOpen()).length;
+  assert.deepEqual([open(one), open(other), connect(1003).isOpen()], [most / 2, most / 2, false]);
+  // A client that is permitted, and over its limit, still gets the reason.
+  connect(1000).peer.send('VERSION\tdoveadm-server\t1\t2\n');
+  const over = connect(1000);
+  over.peer.send(quota);
+  await settle();
+  assert.match(String(over.peer.received()), /\[sessions-limit\]\n.*\n-TEMPFAIL\n$/s);
+  // And the other way round: as many as there may be over their limit leave these places alone.
+  const all = Array.from({ length: bounds.refusedSessions }, () => connect(1000));
+  assert.equal(open(all), bounds.refusedSessions / 2);
+  // An answer makes room; so does the time.
+  one[0]?.peer.send(quota);
+  await settle();
+  const next = connect(1003);
+  assert.ok(next.isOpen());
+  await engine.clock.advance(bounds.refusedStepMs);
+  await settle();
+  assert.deepEqual([open(one), open(other), next.peer.isReset], [0, 0, true]);
+  engine.service.cut();
+  await engine.untilIdle();
+});
+
+void test('whom no policy takes gets no session; a flood of them is one record', async () => {
+  const engine = openMemoryEngine();
+  const connect = openForOne(engine);
   for (let n = 0; n < 25; n += 1) {
-    const { transport } = createMemoryTransport();
-    const peer = { listener: 'support', uid: 1001, gid: 5, groups: [] };
-    engine.service.serve(listener, transport, peer, () => Promise.resolve({ ...peer, user: 'anna' }));
+    const { transport, peer } = connect(1001);
+    peer.send(quota);
+    await settle();
     assert.equal(transport.closedFor, 'peer-refused');
   }
-  await settle();
   const refused = () => engine.events.filter(({ kind }) => kind === 'session-refused');
   await engine.clock.advance(0);
   assert.equal(refused().length, 10);
