@@ -77,8 +77,11 @@ export function createService({
 }): Service {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
-  /** Clients that get the reason why they have no session. */
-  const explained = new Map<Transport, { readonly reason: Refusal['reason']; readonly key: string }>();
+  /** Clients that read the reason why they have no session, each with its origin. */
+  const explained: Readonly<Record<Refusal['reason'], Map<Transport, string>>> = {
+    'sessions-limit': new Map(),
+    'peer-refused': new Map(),
+  };
   /** Peers that wait for their turn, by listener and address; each has a descriptor. */
   const arriving = new Counts();
   let isDraining = false;
@@ -141,9 +144,10 @@ export function createService({
     const access = context.access(name);
     if (access?.isPreauthenticated !== true || access.protocol === 'http') return false;
     const most = explainedMax[reason];
+    const others = explained[reason];
+    if (others.size >= most) return false;
     const key = originOf(peer);
-    const others = [...explained.values()].filter((each) => each.reason === reason);
-    return others.length < most && others.filter((each) => each.key === key).length < most / 2;
+    return [...others.values()].filter((each) => each === key).length < most / 2;
   }
 
   /** Greets, answers one command with the reason and its status, closes. */
@@ -163,14 +167,14 @@ export function createService({
       waitMs: refusedMs,
       commandsMax: 1,
     };
-    explained.set(transport, { reason, key: originOf(peer) });
+    explained[reason].set(transport, originOf(peer));
     void refusePeer({
       transport,
       clock,
       limits,
       reason,
       text: async () => text(await described),
-    }).finally(() => explained.delete(transport));
+    }).finally(() => explained[reason].delete(transport));
   }
 
   return {
@@ -250,7 +254,8 @@ export function createService({
     },
     cut() {
       for (const session of roster) session.cut();
-      for (const transport of explained.keys()) transport.close('draining', true);
+      for (const clients of Object.values(explained))
+        for (const transport of clients.keys()) transport.close('draining', true);
     },
   };
 }
