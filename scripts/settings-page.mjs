@@ -32,6 +32,7 @@ const meanings = {
   'listeners.NAME.accounts.NAME.certificate_name': 'name in its client certificate',
   'listeners.NAME.accounts.NAME.key_pins': 'only these keys of client certificates: `sha256:...`',
   'listeners.NAME.protocol': "what clients speak: Dovecot's doveadm protocol, or its HTTP API",
+  'listeners.NAME.refusal_cell': 'clients of minor 0 get the reason of a refusal as one cell',
   'listeners.NAME.keys.NAME.hash': 'hash of a key, as `dovegate key new` prints it; or a list',
   'listeners.NAME.keys.NAME.hash[].hash': 'one of the hashes while a key is replaced',
   'listeners.NAME.keys.NAME.hash[].until': 'day after which this hash is refused',

@@ -33,10 +33,11 @@ export function createDoors(
   offerOf: (listener: string) => TlsOffer | undefined,
 ): ReadonlyMap<string, ListenerAccess> {
   const doorOf = (listener: ListenerSettings): ListenerAccess => {
-    const { name, protocol, socket, from, tls, accounts, keys } = listener;
-    if (socket.kind !== 'tcp' && tls === undefined) return { ...kernelAccess, protocol };
+    const { name, protocol, refusalCell, socket, from, tls, accounts, keys } = listener;
+    if (socket.kind !== 'tcp' && tls === undefined) return { ...kernelAccess, protocol, refusalCell };
     return {
       protocol,
+      refusalCell,
       isPreauthenticated: false,
       mayConnect: createGate(from),
       tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,

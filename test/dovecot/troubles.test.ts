@@ -77,6 +77,24 @@ for (const release of releasesAsked()) {
       assert.deepEqual(idsOf(records, 'admission'), []);
     });
 
+    await t.test('doveadm prints the reason of a denial where refusals are cells for others', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, {
+        listeners: `  cells: { unix: cells.sock, mode: "0600", refusal_cell: true, policy: support }`,
+      });
+      // These have no columns: a cell would crash it.
+      for (const args of [
+        ['save', '-u', alice, '-m', 'INBOX'],
+        ['mailbox', 'create', '-u', alice, 'New'],
+        ['force-resync', '-u', alice, '*'],
+      ]) {
+        const denied = await runAt(lab, gateway.daemon.path('cells.sock'), args, undefined, { stdin: 'x\n' });
+        assert.deepEqual([denied.exit, rowsOf(denied)], [77, []], denied.text);
+        assert.match(denied.stderr, /dovegate: denied by policy support .* \[denied\]/);
+      }
+      const records = await gateway.finish();
+      assert.equal(idsOf(records, 'admission').length, 3);
+    });
+
     await t.test('lines of a denied save are not run, and the session goes on', async (sub) => {
       const counter = await openTcpCounter(lab);
       sub.after(() => counter.close());

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { CommandFailed, connect } from '../../src/client/connect.js';
 import { codes, readSaid } from '../../src/domain/codes/codes.js';
 import { openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -80,6 +81,58 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
     assert.deepEqual([answer.status, answer.header('dovegate-code')], [number, code]);
     assert.ok(Object.hasOwn(codes, code));
   }
+});
+
+/** Answers as Net::Doveadm 0.01 reads them: two lines each, where an empty first line counts as none yet. */
+function readAsNetDoveadm(text: string): (readonly [first: string, status: string])[] {
+  const lines = text.split('\n').slice(0, -1);
+  const answers: [string, string][] = [];
+  for (let at = 0; at < lines.length; at += 1) {
+    if (lines[at] === '') continue;
+    answers.push([lines[at] ?? '', lines[at + 1] ?? 'still waiting']);
+    at += 1;
+  }
+  return answers;
+}
+
+void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it waits for another line', async (t) => {
+  const { daemon } = await openGateway(t, {
+    listeners: `
+  support: { unix: support.sock, mode: "0600", policy: support }
+  panel: { unix: panel.sock, mode: "0600", refusal_cell: true, policy: support }
+  others: { unix: others.sock, mode: "0600", refusal_cell: true, peers: { users: [64001] }, policy: support }`,
+    policy: policies,
+    backend: {
+      script: async (command, connection) => {
+        if (command.fields[0] === 'mailbox list') return connection.reset();
+        await connection.row('User quota', 'STORAGE');
+        await connection.status('+');
+      },
+    },
+  });
+  type Answers = readonly (readonly [first: string, status: string])[];
+  /** What it reads of commands that it sends at once, up to the end of the session. */
+  const ask = async (socket: string, ...commands: readonly (readonly string[])[]): Promise<Answers> => {
+    const client = await openRawClient({ path: daemon.path(socket), minor: 0 });
+    for (const fields of commands) client.sendCommand({ user: alice, fields });
+    client.halfClose();
+    await client.closed;
+    const answers = readAsNetDoveadm(String(client.received()).replace('+\n', ''));
+    return answers.map(([first, status]) => [readSaid(first.replace(/\t$/, ''))?.code ?? first, status]);
+  };
+  const [denied, cut, quota] = [['mailbox delete', 'x'], ['mailbox list'], ['quota get']] as const;
+  assert.deepEqual(await ask('panel.sock', denied, cut, quota), [
+    ['denied', '-NOPERM'],
+    ['closed-early', '-TEMPFAIL'],
+    ['User quota\tSTORAGE\t', '+'],
+  ]);
+  assert.deepEqual(await ask('others.sock', quota), [['peer-refused', '-NOPERM']]);
+  assert.deepEqual(await ask('support.sock', denied), [['-NOPERM', 'still waiting']]);
+  // And it takes the row of the next answer for the status of this one.
+  assert.deepEqual(await ask('support.sock', denied, quota), [
+    ['-NOPERM', 'User quota\tSTORAGE\t'],
+    ['+', 'still waiting'],
+  ]);
 });
 
 const id = '01KDYAK3487FXJ0FWSFTT3D0WN';

@@ -45,8 +45,14 @@ function parseListener(
     return undefined;
   }
   const socket = { unix: parseUnix, tcp: parseTcp, systemd: parseSystemd }[kind](raw, at);
-  const { protocol, sessions, sessions_per_peer: sessionsPerPeer } = raw;
-  const common = { name, protocol, sessions, sessionsPerPeer, place: at.place() };
+  const { protocol, refusal_cell: refusalCell, sessions, sessions_per_peer: sessionsPerPeer } = raw;
+  const common = { name, protocol, refusalCell, sessions, sessionsPerPeer, place: at.place() };
+  if (protocol === 'http' && refusalCell)
+    at.error(
+      ['refusal_cell'],
+      'is for protocol: doveadm; over HTTP every error has its reason',
+      'key-conflict',
+    );
   if (protocol !== 'http' && raw.keys !== undefined)
     at.error(['keys'], 'is for listeners with protocol: http; others have accounts', 'key-conflict');
   // Which of the two systemd hands over is not known here: a listener with tls is for TCP.

@@ -95,6 +95,7 @@ const listener = strict('a listener', {
   tls: tls.optional(),
   accounts: named(account, 'accounts').optional(),
   protocol: oneOf(['doveadm', 'http']).prefault('doveadm'),
+  refusal_cell: flag.prefault(false),
   keys: named(httpKey, 'keys').optional(),
 }).meta({ description: 'a socket for one team' });
 

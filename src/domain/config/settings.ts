@@ -42,6 +42,8 @@ export interface ListenerSettings {
   readonly socket: ListenerSocket;
   /** What clients speak: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: ListenerProtocol;
+  /** Clients of minor 0 get the reason of a refusal as a cell. */
+  readonly refusalCell: boolean;
   /** Who may connect; everybody who can open the socket when absent. */
   readonly peers?: PeersSettings;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */

@@ -1,7 +1,8 @@
 // Writes replies and log lines to one client of the doveadm protocol, in its framing; what any writer of answers offers; and the targets
 // that replies of several backends go through first.
 // The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
-// disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
+// disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB. A reason is a cell only
+// for clients of minor 0: the real doveadm crashes on a cell of a command without columns.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
@@ -72,21 +73,25 @@ export class ReplyWriter implements ReplyTarget {
   readonly #encoder: MultiplexEncoder;
   readonly #framing: Framing;
   readonly #minor: number;
+  readonly #hasRefusalCell: boolean;
   #group: Buffer[] = [];
   #output: Buffer[] = [];
   #outputBytes = 0;
-  #lastOfBody = tab;
+  /** Undefined: this reply has no byte of a row yet. */
+  #lastOfBody: number | undefined;
 
-  constructor(transport: Transport, minor: number) {
+  /** `refusalCell`: a client without framing gets the reason of a refusal as a cell. */
+  constructor(transport: Transport, minor: number, refusalCell = false) {
     this.#transport = transport;
     this.#minor = minor;
+    this.#hasRefusalCell = refusalCell && minor === 0;
     this.#framing = framingOf(minor);
     this.#encoder = new MultiplexEncoder(this.#framing);
     this.hasLogChannel = minor === 1 || minor === 2;
   }
 
   get isMidCell(): boolean {
-    return this.#lastOfBody !== tab;
+    return this.#lastOfBody !== undefined && this.#lastOfBody !== tab;
   }
 
   get takenBytes(): number {
@@ -129,7 +134,7 @@ export class ReplyWriter implements ReplyTarget {
     this.#output.push(lineFeed, line, lineFeed);
     this.#outputBytes += line.length + 2;
     this.bytesOut += line.length + 2;
-    this.#lastOfBody = tab;
+    this.#lastOfBody = undefined;
   }
 
   /** Ends the rows and adds a status line of our own; `''` is success. */
@@ -137,11 +142,19 @@ export class ReplyWriter implements ReplyTarget {
     this.addRawStatus(formatStatus(code).subarray(0, -1));
   }
 
+  /** Ends a reply of our own with its reason. The cell is left out after rows, which it could be taken for. */
+  refuse(said: Said, code: string): void {
+    this.say('error', said);
+    if (this.#hasRefusalCell && this.#lastOfBody === undefined)
+      this.addBody(Buffer.from(`${escapeText(formatSaid(said))}\t`));
+    this.addStatus(code);
+  }
+
   addEnd(_ending: Ending, verdict: Verdict, id: string): string {
     const { told, text = '', retryAfterS } = verdict;
-    if (told !== undefined) this.say('error', { code: told, sentence: text, retryAfterS, id });
     const code = verdict.code ?? 'TEMPFAIL';
-    this.addStatus(code);
+    if (told === undefined) this.addStatus(code);
+    else this.refuse({ code: told, sentence: text, retryAfterS, id }, code);
     return code === '' ? '+' : `-${code}`;
   }
 

@@ -31,6 +31,8 @@ export interface SessionLimits {
 export interface ListenerAccess {
   /** What peers speak here: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: 'doveadm' | 'http';
+  /** Clients of minor 0 get the reason of a refusal as a cell; a session keeps what it had at its start. */
+  readonly refusalCell: boolean;
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
   /** Whether that address may connect; checked before a byte is read. */
@@ -48,6 +50,7 @@ export interface ListenerAccess {
 /** For peers that the kernel identifies. */
 export const kernelAccess: ListenerAccess = {
   protocol: 'doveadm',
+  refusalCell: false,
   isPreauthenticated: true,
   mayConnect: () => true,
   tls: 'none',

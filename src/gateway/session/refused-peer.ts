@@ -32,6 +32,8 @@ export interface RefusedPeer {
   readonly limits: RefusalLimits;
   /** The reason that the client reads; called at each command. Must not reject. */
   readonly text: () => string | Promise<string>;
+  /** As that of its listener; absent: no cell. */
+  readonly refusalCell?: boolean;
   /** For the transport, and the code that the client reads. */
   readonly reason: 'sessions-limit' | 'not-configured' | 'peer-refused';
 }
@@ -44,7 +46,7 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   try {
     const greeted = await greet(peer);
     if (greeted === undefined) return;
-    const writer = new ReplyWriter(transport, greeted.minor);
+    const writer = new ReplyWriter(transport, greeted.minor, peer.refusalCell);
     const input = new SessionInput(transport, greeted.rest, limits.lineBytesMax);
     waitTimer.renew();
     let answered = 0;
@@ -62,8 +64,8 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
         waitTimer.pause();
         const goesOn = await skipInput(peer, input, read.command);
         waitTimer.renew();
-        writer.say('error', { code: reason, sentence: sentenceOf(reason, { reason: await peer.text() }) });
-        writer.addStatus(codes[reason].status);
+        const sentence = sentenceOf(reason, { reason: await peer.text() });
+        writer.refuse({ code: reason, sentence }, codes[reason].status);
         await writer.flush(0);
         answered += 1;
         if (!goesOn) return;

@@ -152,7 +152,7 @@ export function createService({
 
   /** Greets, answers one command with the reason and its status, closes. */
   function explain(
-    { context }: ServedListener,
+    { name, context }: ServedListener,
     transport: Transport,
     peer: Peer,
     described: Promise<Peer>,
@@ -174,6 +174,7 @@ export function createService({
       limits,
       reason,
       text: async () => text(await described),
+      refusalCell: context.access(name)?.refusalCell === true,
     }).finally(() => explained[reason].delete(transport));
   }
 

@@ -221,10 +221,11 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         return;
       }
       this.#context.observe({ kind: 'session-opened', listener, session, minor });
-      this.#lineWriter = new ReplyWriter(transport, minor);
+      const { context } = this.#start;
+      this.#lineWriter = new ReplyWriter(transport, minor, context.access(listener)?.refusalCell === true);
       this.writer = this.#lineWriter;
       this.#clientMinor = greeted.clientMinor;
-      this.#input = new SessionInput(transport, greeted.rest, this.#start.context.limits().lineBytesMax);
+      this.#input = new SessionInput(transport, greeted.rest, context.limits().lineBytesMax);
       reason = await this.#serve(this.#input);
     } catch (fault) {
       if (fault instanceof WireFault) {

@@ -15,6 +15,7 @@ function listenerAt(path: string, more: Partial<ListenerSettings> = {}): Listene
     name: 'support',
     socket: { kind: 'unix', path, mode: 0o666 },
     protocol: 'doveadm',
+    refusalCell: false,
     // A user that every machine has, and that owns nothing.
     peers: { users: ['root', 'nobody'], groups: [] },
     policies: [],

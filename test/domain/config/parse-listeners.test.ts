@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatListenerSocket } from '../../../src/domain/config/settings.js';
 import { hash, withJobs } from './jobs.js';
-import { settingsOf, told } from './sound.js';
+import { settingsOf, sound, told } from './sound.js';
 
 void test('all of it', () => {
   const [, jobs] = settingsOf(withJobs('sessions_per_peer: 3')).listeners;
   assert.deepEqual(jobs, {
     name: 'jobs',
     protocol: 'doveadm',
+    refusalCell: false,
     socket: { kind: 'tcp', host: '0.0.0.0', port: 24_246 },
     policies: [],
     sessions: 1000,
@@ -42,6 +43,17 @@ void test('all of it', () => {
     keys: [],
     place: { file: '/etc/dovegate/d.yaml', line: 4, column: 3 },
   });
+});
+
+void test('refusal_cell is off, and for the doveadm protocol only', () => {
+  const [support, jobs] = settingsOf(withJobs('refusal_cell: true')).listeners;
+  assert.deepEqual([support?.refusalCell, jobs?.refusalCell], [false, true]);
+  const http = (cell: boolean) =>
+    sound.replace('policy: support', `policy: support, protocol: http, refusal_cell: ${cell}`);
+  assert.equal(settingsOf(http(false)).listeners[0]?.refusalCell, false);
+  assert.deepEqual(told(http(true)), [
+    '3:66: listeners.support.refusal_cell: is for protocol: doveadm; over HTTP every error has its reason',
+  ]);
 });
 
 void test('addresses, and how they are shown', () => {

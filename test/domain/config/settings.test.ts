@@ -31,6 +31,7 @@ void test('every default is filled in', () => {
       name: 'support',
       socket: { kind: 'unix', path: '/run/s.sock', mode: 0o660 },
       protocol: 'doveadm',
+      refusalCell: false,
       policies: [{ policy: 'support' }],
       sessions: 1000,
       sessionsPerPeer: 500,

@@ -8,9 +8,9 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux, framingBetween } from '../../oracle/framing.js';
 
 /** A writer for a minor, and what reached its peer so far: text by channel, in pieces of one channel each. */
-function open(minor: number) {
+function open(minor: number, refusalCell = false) {
   const { transport, peer } = createMemoryTransport();
-  const writer = new ReplyWriter(transport, minor);
+  const writer = new ReplyWriter(transport, minor, refusalCell);
   const arrived = (): string[] => {
     const pieces: { channel: number; text: string }[] = [];
     for (const { channel, bytes } of createDemux(framingBetween(minor, minor)).push(peer.received())) {
@@ -63,6 +63,32 @@ void test('bytes of the output channel are counted as the client sees them, fram
     void writer.flush(0);
     assert.equal(writer.bytesOut, 26);
   }
+});
+
+void test('a refusal is one cell for minor 0 where the listener says so, and not after rows; for other minors it never is', () => {
+  const said = { code: 'denied', sentence: 'denied (no rule\tallows\n"x")' } as const;
+  const cell = 'dovegate: denied (no rule\x01tallows "x") [denied]\t';
+  for (const minor of minors) {
+    for (const isPassed of [false, true]) {
+      const { writer, arrived } = open(minor, true);
+      if (isPassed) writer.passLogs();
+      writer.refuse(said, 'NOPERM');
+      assert.equal(writer.flush(0), undefined);
+      const answer = arrived().at(-1);
+      assert.equal(answer, minor === 0 ? `out ${cell}\n-NOPERM\n` : 'out \n-NOPERM\n');
+      assert.equal(arrived().length, writer.hasLogChannel ? 2 : 1);
+    }
+  }
+  const { writer, arrived } = open(0, true);
+  writer.addBody(Buffer.from('a\t'));
+  writer.refuse(said, 'TEMPFAIL');
+  writer.refuse(said, 'TEMPFAIL');
+  assert.equal(writer.flush(0), undefined);
+  assert.deepEqual(arrived(), [`out a\t\n-TEMPFAIL\n${cell}\n-TEMPFAIL\n`]);
+  const other = open(0);
+  other.writer.refuse(said, 'NOPERM');
+  assert.equal(other.writer.flush(0), undefined);
+  assert.deepEqual(other.arrived(), ['out \n-NOPERM\n']);
 });
 
 void test('it knows whether a cell is open', () => {

@@ -44,6 +44,7 @@ function open(access: Partial<ListenerAccess>, options: MemoryEngineOptions = {}
     ...options,
     access: (clock) => ({
       protocol: 'doveadm',
+      refusalCell: false,
       isPreauthenticated: false,
       tls: 'starttls',
       offer: () => offer,

@@ -17,7 +17,7 @@ const limits: RefusalLimits = {
   commandsMax: 3,
 };
 
-function open(minor: number | undefined, more: Partial<RefusalLimits> = {}) {
+function open(minor: number | undefined, more: Partial<RefusalLimits> = {}, refusalCell = false) {
   const clock = createFakeClock();
   const { transport, peer } = createMemoryTransport();
   const done = refusePeer({
@@ -25,6 +25,7 @@ function open(minor: number | undefined, more: Partial<RefusalLimits> = {}) {
     clock,
     limits: { ...limits, ...more },
     text: () => 'no service today',
+    refusalCell,
     reason: 'not-configured',
   });
   if (minor !== undefined) peer.send(`VERSION\tdoveadm-server\t1\t${minor}\n`);
@@ -58,6 +59,18 @@ void test('every minor is greeted and answered; the log channel says why, where 
     peer.end();
     await done;
     assert.equal(clock.timers, 0);
+  }
+});
+
+void test('where the listener says so, a client of minor 0 gets the reason as a cell; others do not', async () => {
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const { say, peer, done } = open(minor, {}, true);
+    await say(quota);
+    const cell = 'dovegate: no service today [not-configured]\t\n-TEMPFAIL\n';
+    assert.equal(String(peer.received()).endsWith(cell), minor === 0);
+    assert.match(String(peer.received()), /\n-TEMPFAIL\n$/);
+    peer.end();
+    await done;
   }
 });
 

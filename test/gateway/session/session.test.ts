@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 import { createLineTurns } from '../../../src/gateway/session/line-turns.js';
 import { Session } from '../../../src/gateway/session/session.js';
 import { settle } from '../../kit/fake-clock.js';
@@ -60,6 +61,35 @@ void test('the handshake of every minor', async () => {
     assert.ok(opened?.kind === 'session-opened');
     assert.equal(opened.minor, Math.min(minor, 3));
   }
+});
+
+void test('a refusal is a cell for a client of minor 0 where its listener said so at its start', async () => {
+  let refusalCell = true;
+  const engine = openMemoryEngine({
+    access: () => ({
+      ...kernelAccess,
+      get refusalCell() {
+        return refusalCell;
+      },
+    }),
+  });
+  const [plain, framed] = [await engine.client(0), await engine.client(2)];
+  // A reload changes nothing for sessions that run.
+  refusalCell = false;
+  const later = await engine.client(0);
+  for (const client of [plain, framed, later]) {
+    await client.line('|alice@example.org|mailbox delete|X');
+    await client.line('|alice@example.org|nonsense');
+    await client.line(quota);
+    client.peer.end();
+  }
+  await assertEnds(engine);
+  assert.match(
+    plain.said(),
+    /^dovegate: denied [^\t\n]* \[denied\], id \w{26}\t\n-NOPERM\ndovegate: [^\t\n]* \[command-unknown\], id \w{26}\t\n-USAGE\n\n\+\n$/,
+  );
+  assert.match(framed.said(), /\0\0\0\0\x09\n-NOPERM\n.*\0\0\0\0\x08\n-USAGE\n/s);
+  assert.equal(later.said(), '\n-NOPERM\n\n-USAGE\n\n+\n');
 });
 
 void test('the handshake in pieces, and commands in the same chunk', async () => {
