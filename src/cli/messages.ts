@@ -20,10 +20,10 @@ import { exitCodeOf } from '../protocol/reply/reply.js';
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
   0: ['it was done'],
   1: ['a check failed, or what was asked for was not done', 'read what was printed'],
-  64: ['wrong usage, or a command that cannot be parsed', '`--help`'],
+  64: ['wrong usage, or a command that the daemon answers with `-USAGE`', '`--help`'],
   69: ['no daemon there', 'start it; look at `--config` or `--socket`'],
   70: ['a bug of ours', 'tell us, with what was printed'],
-  75: ['a command that policy allows and that cannot be carried out', '`dovegate explain` says why'],
+  75: ['a command that policy allows and that cannot be carried out now', '`dovegate explain` says why'],
   77: ['not permitted', '`dovegate explain` says what is missing'],
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
