@@ -135,7 +135,7 @@ async function replaceAll(
   const { settings, problems: found } = await parts.load();
   if (settings === undefined) return kept(found);
   const numbers = await lookUpNumbers(namesIn(settings));
-  const accounts = inspectAccounts(settings, ourselves(), numbers);
+  const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
   const problems = [...found, ...accounts.map((problem) => formatProblem(problem))];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);

@@ -1,7 +1,7 @@
 // Persons as a configuration names them, in the numbers of this machine.
 // The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
-import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
+import { type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
 import {
   type ListenerSettings,
@@ -155,12 +155,14 @@ export interface Ourselves {
   readonly isRoot: boolean;
   readonly uid: number;
   readonly gids: readonly number[];
+  /** It is the daemon, and it runs: its groups are those of its start. */
+  readonly isRunning?: boolean;
 }
 
 /**
  * Problems with accounts: names that this machine does not know, and owners that we may not give to a file. Without an owner or a
  * group that is there `serve` does not start, so that is an error; what the daemon may give away is not known for sure where another
- * user checks, so that is a warning.
+ * user checks, so that is a warning. A daemon that runs knows: then the group of a listener's socket is an error.
  */
 export function inspectAccounts(
   settings: Settings,
@@ -177,7 +179,7 @@ export function inspectAccounts(
       return [
         ...strangers(listener, numbers, tell),
         ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
-        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
+        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, true)),
       ];
     }),
     ...(audit.group === undefined ? [] : inspectGroup(audit.group, ourselves, numbers, tellTop)),
@@ -244,14 +246,20 @@ function inspectOwner(name: string, { isRoot, uid }: Ourselves, numbers: NameNum
 /** A group can be given a file by root, and by who is in it. */
 function inspectGroup(
   name: string,
-  { isRoot, gids }: Ourselves,
+  { isRoot, uid, gids, isRunning }: Ourselves,
   numbers: NameNumbers,
   tell: Tell,
+  isUsedAtReload = false,
 ): Problem[] {
   const meant = numbers.gidOf(name);
   if (meant === undefined)
     return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];
   if (isRoot || gids.includes(meant)) return [];
+  if (isRunning === true) {
+    const todo = `usermod -aG ${name} ${userNameOf(uid) ?? uid}; systemctl restart dovegate`;
+    const message = `dovegate runs without group ${name}, and gets new groups only at a start: ${todo}`;
+    return [tell('group', isUsedAtReload ? 'error' : 'warning', message)];
+  }
   const why = `only root, or somebody in group ${name}, can, and serve does not start where it cannot`;
   return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
 }

@@ -8,7 +8,7 @@ import { chmodSync, chownSync, mkdirSync, renameSync, rmSync, symlinkSync, write
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { builtProgram, runDovegate } from '../kit/daemon.js';
+import { builtProgram, runDovegate, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
@@ -295,6 +295,30 @@ test('volumes of Kubernetes: a world-writable sticky directory, links of root, a
   const { exit, text } = await runProgram('setpriv', [...launcher, ...args]);
   assert.doesNotMatch(text, /unsafe-file/);
   assert.equal(exit, 0, text);
+});
+
+test('a reload with a group that the daemon is not in changes nothing, and asks for a restart', {
+  skip: !isRoot,
+}, async (t) => {
+  const nobody = 65_534;
+  const become = `chown -R ${nobody}:${nobody} . && exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups "$@"`;
+  const configOf = (group: string): string => `version: 1
+listeners: { support: { unix: support.sock, ${group}policy: support } }
+backends: { mail1: { address: "unix:/run/no-dovecot-here", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*"], allow: [quota get] } }
+state: state
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
+admin: { unix: admin.sock }
+`;
+  const daemon = await startDaemon(t, { config: configOf(''), launcher: ['sh', '-c', become, 'sh'] });
+  daemon.write('dovegate.yaml', configOf('group: daemon, '));
+  const reloaded = await runDovegate(['reload', '--socket', daemon.path('admin.sock')]);
+  assert.equal(reloaded.exit, 78, reloaded.text);
+  assert.match(
+    reloaded.text,
+    /listeners\.support\.group: dovegate runs without group daemon, .*usermod -aG daemon nobody; systemctl restart dovegate/,
+  );
 });
 
 test('a reload with an unsafe file changes nothing', async (t) => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NameNumbers } from '../../src/adapters/host/accounts.js';
 import type { Settings } from '../../src/domain/config/settings.js';
-import { createPolicyChooser, inspectAccounts, namesIn } from '../../src/setup/peers.js';
+import { createPolicyChooser, inspectAccounts, namesIn, type Ourselves } from '../../src/setup/peers.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const numbers: NameNumbers = {
@@ -56,7 +56,7 @@ void test('every name that is needed is asked for', () => {
 const root = { isRoot: true, uid: 0, gids: [0] };
 const mail = { isRoot: false, uid: 100, gids: [100, 2000] };
 
-function told(settings: Settings, who = root): string[] {
+function told(settings: Settings, who: Ourselves = root): string[] {
   return inspectAccounts(settings, who, numbers).map(
     ({ line, severity, path, message }) => `${line} ${severity}: ${path}: ${message}`,
   );
@@ -88,5 +88,19 @@ void test('what cannot be set by who runs this is told', () => {
   ]);
   assert.deepEqual(told(settingsWith('group: admins, policy: support'), mail), [
     '3 warning: listeners.support.group: cannot be set by who runs this: only root, or somebody in group admins, can, and serve does not start where it cannot',
+  ]);
+});
+
+void test('a running daemon that is not in a group: a restart, and what to do before', () => {
+  const running = { ...mail, uid: 0, isRunning: true };
+  const todo =
+    'dovegate runs without group admins, and gets new groups only at a start: usermod -aG admins root; systemctl restart dovegate';
+  assert.deepEqual(told(settingsWith('group: desk, policy: support'), running), []);
+  assert.deepEqual(told(settingsWith('group: admins, policy: support'), running), [
+    `3 error: listeners.support.group: ${todo}`,
+  ]);
+  // Read at a start only: the rest of the file can be taken.
+  assert.deepEqual(told(settingsOf(`${sound}audit: { group: admins }\n`), running), [
+    `1 warning: audit.group: ${todo}`,
   ]);
 });
