@@ -105,6 +105,14 @@ export const ofBackends = {
     at: 'gateway/relay/relay',
     test: 'gateway/relay/relay.converse',
   },
+  heldErrors: {
+    value: 16,
+    thing: 'error lines of the log channel that wait for the status of their command',
+    holds: 'memory',
+    scope: 'one command',
+    at: 'gateway/command/exchange-records',
+    test: 'gateway/command/exchange-records',
+  },
   logRecords: {
     value: 64,
     thing: 'log lines that get a record',

@@ -143,6 +143,17 @@ test('policies beside one another', async (t) => {
     assert.equal(record['user'], 'alice@example.org');
     assert.match(String(record['id']), /^[0-9A-Z]{26}$/);
     assert.match(String(record['text']), /secret-path/);
+    // A command whose arguments are wrong is no fault of a server; an error within one that went well is.
+    for (const [name, level] of [
+      ['search', 'info'],
+      ['quota get', 'error'],
+    ]) {
+      const error = await daemon.waitForLog(
+        ({ event, command, type }) => event === 'backend-log' && command === name && type === 'error',
+        `the error line of ${name}`,
+      );
+      assert.equal(error['level'], level);
+    }
   });
 
   await t.test(

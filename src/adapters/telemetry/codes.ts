@@ -238,7 +238,7 @@ const listed = {
   'exchange-aborted': [['info', 'warn'], 'the client left or did not read, or its input ended too soon'],
   'backend-log': [
     ['debug', 'info', 'warn', 'error'],
-    "a line of Dovecot's log channel, with the command that caused it",
+    "a line of Dovecot's log channel, with the command that caused it; an error is of level info where the status says that its user or arguments are wrong",
     "as in Dovecot's own log",
   ],
   // sessions

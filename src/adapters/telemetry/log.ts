@@ -194,8 +194,9 @@ interface LineKeys extends LineSource {
 function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: EngineEvent): void {
   switch (event.kind) {
     case 'backend-log': {
-      const { backend, upstream, exchange, type, text } = event;
-      return write(levelOfType[type], { event: 'backend-log', ...exchange, backend, upstream, type }, text);
+      const { backend, upstream, exchange, type, text, isUsersFault } = event;
+      const level = isUsersFault === true ? 'info' : levelOfType[type];
+      return write(level, { event: 'backend-log', ...exchange, backend, upstream, type }, text);
     }
     case 'exchange-ended': {
       const { exchange, backend, upstream, decision, outcome, status, error, level } = event;

@@ -303,6 +303,28 @@ export interface RecordParts {
  */
 type Admission = AuditRecord & { time: number };
 
+/** More of them are reported at once, as errors. */
+const heldErrorsMax = bounds.heldErrors;
+
+/** Codes of a backend for what a user or an argument causes; TEMPFAIL, UNKNOWN and PROTOCOL are faults of a server. */
+const userErrors: ReadonlySet<string> = new Set([
+  'NOUSER',
+  'NOTFOUND',
+  'DATAERR',
+  'USAGE',
+  'NOPERM',
+  'EXPIRED',
+  'CHANGED',
+]);
+
+/** A full mailbox has no code of its own. */
+function isFaultOfUser({ status, verdict }: CompletionFacts, text: string): boolean {
+  // Otherwise the status is not the backend's own.
+  if (verdict.error !== undefined || !status.startsWith('-')) return false;
+  const [code = ''] = status.slice(1).split('\t', 1);
+  return userErrors.has(code) || /quota exceeded/i.test(text);
+}
+
 /** The records of one exchange that was judged. */
 export class ExchangeRecords {
   /** As it stands, or as it was written. */
@@ -315,6 +337,8 @@ export class ExchangeRecords {
   isBrief = false;
   /** Until it is on disk; it may never be. */
   #durable: Promise<void> | undefined;
+  /** Error lines of the backend, until its status says whose fault they are. */
+  #heldErrors: BackendLog[] | undefined;
   /** Why it was not taken, or nothing may be sent. */
   #fault: unknown;
 
@@ -381,7 +405,9 @@ export class ExchangeRecords {
   logged(facts: LogFacts, lines: number): void {
     const { observe, clock, limits } = this.#parts;
     const log = backendLogOf(facts);
-    observe(log);
+    if (log.type === 'error' && (this.#heldErrors?.length ?? 0) < heldErrorsMax)
+      (this.#heldErrors ??= []).push(log);
+    else observe(log);
     if (lines <= limits.logRecordsMax) this.#append(logRecordOf(facts.names, facts.id, log, clock.wallMs()));
   }
 
@@ -408,6 +434,10 @@ export class ExchangeRecords {
   }
 
   complete(facts: CompletionFacts): void {
+    for (const log of this.#heldErrors ?? []) {
+      const isUsersFault = isFaultOfUser(facts, log.text);
+      this.#parts.observe(isUsersFault ? { ...log, isUsersFault } : log);
+    }
     this.#append(completionOf(facts));
     this.#parts.observe(endedOf(facts, this.#state !== 'counted'));
   }

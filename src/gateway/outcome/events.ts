@@ -29,6 +29,8 @@ export interface BackendLog {
   readonly exchange: ExchangeNames | undefined;
   readonly type: LogType;
   readonly text: string;
+  /** The status of its command says that its user or its arguments are the cause: no fault of a server. */
+  readonly isUsersFault?: boolean;
 }
 
 /** What is counted where there is too much of it, each by itself: the key `action` of a `limit` record. */

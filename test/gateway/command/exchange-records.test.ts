@@ -11,11 +11,13 @@ import {
   backendLogOf,
   type CompletionFacts,
   completionOf,
+  ExchangeRecords,
   endedOf,
   formatPlace,
   logRecordOf,
   redactedWords,
 } from '../../../src/gateway/command/exchange-records.js';
+import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import { RelayCount } from '../../../src/gateway/relay/relay.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
@@ -227,6 +229,50 @@ void test('what a server repeats of a secret argument is taken out of its lines'
   const event = backendLogOf(log);
   assert.equal(logRecordOf(names, 'I', event, 3).text, 'cannot set [secret]: x');
   assert.equal(event.text, 'cannot set [secret]: x');
+});
+
+/** What is observed of `lines` error lines and the status after them: texts, each with whose fault it is. */
+function observed(changes: Partial<CompletionFacts>, lines = 1, text = 'line'): string[] {
+  const seen: string[] = [];
+  const observe = (event: EngineEvent): void => {
+    if (event.kind === 'backend-log')
+      seen.push(`${event.text} ${event.isUsersFault === true ? 'user' : 'server'}`);
+    else seen.push(event.kind);
+  };
+  const parts = { ...openMemoryEngine().context.exchanges(), observe };
+  const judgement = judged('|alice@example.org|quota get');
+  const records = new ExchangeRecords(parts, { ...admission(judgement, 'mail1'), time: 1 }, false);
+  const upstream = { backend: 'mail1', id: 'mail1-1' };
+  for (let n = 1; n <= lines; n += 1)
+    records.logged({ names, id: 'I', judgement, upstream, line: { type: 'error', text, isCut: false } }, n);
+  seen.push('status');
+  records.complete(facts({ judgement, ...changes }));
+  return seen;
+}
+
+const ownStatus = (status: string): Partial<CompletionFacts> => ({
+  status,
+  verdict: { ...facts().verdict, outcome: 'failed', error: undefined },
+});
+
+void test('whose fault an error line is, the status of its command says', () => {
+  for (const status of ['-NOTFOUND', '-NOUSER', '-DATAERR', '-USAGE', '-NOPERM', '-EXPIRED', '-CHANGED'])
+    assert.deepEqual(observed(ownStatus(status)), ['status', 'line user', 'exchange-ended'], status);
+  for (const status of ['-TEMPFAIL', '-UNKNOWN', '-', '+'])
+    assert.deepEqual(observed(ownStatus(status)), ['status', 'line server', 'exchange-ended'], status);
+  const full = observed(ownStatus('-'), 1, 'Quota exceeded (mailbox for user is full)');
+  assert.match(full[1] ?? '', / user$/);
+  // A status that is ours says nothing about the line.
+  assert.match(observed({ status: '-NOTFOUND' })[1] ?? '', / server$/);
+});
+
+// bounds.heldErrors
+void test('of many error lines the first ones wait for the status, and the rest are errors at once', () => {
+  const more = 3;
+  const seen = observed(ownStatus('-NOTFOUND'), bounds.heldErrors + more);
+  const at = seen.indexOf('status');
+  assert.deepEqual(seen.slice(0, at), Array<string>(more).fill('line server'));
+  assert.equal(seen.slice(at).filter((each) => each === 'line user').length, bounds.heldErrors);
 });
 
 void test('a place as people write it, and a peer under the names of the file', () => {
