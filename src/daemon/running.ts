@@ -1,6 +1,7 @@
 // The parts of a daemon that serves, and what they say at one moment for the search for problems: numbers, codes and names of the
 // configuration. The sentences of faults are left behind: they may hold what a backend said.
 
+import { judgeReadiness } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import { errorCodes, foundCodes, journalCodes, shipCodes } from '../adapters/telemetry/codes.js';
@@ -73,6 +74,22 @@ export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly Receiv
           : undefined;
     return { name, state: state.at, ...(text !== undefined && { text }), lagRecords, safeSeq };
   });
+}
+
+/** The reasons of `/readyz`; empty: it is ready. */
+export function whyNotReady(running: Running): readonly string[] {
+  const { state, space, fault } = running.journal;
+  const { reasons } = judgeReadiness({
+    state: 'serving',
+    journal: { state, space, fault: fault && { code: fault.code, text: fault.message } },
+    backends: lookAtPools(running).map(({ backend: { name }, pool: { text } }) => ({
+      name,
+      isUp: text === undefined,
+      text,
+    })),
+    routes: [],
+  });
+  return reasons.map(({ text }) => text);
 }
 
 export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {

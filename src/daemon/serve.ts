@@ -64,7 +64,7 @@ import { createNowHandlers } from './page-now.js';
 import { createProofHandlers } from './page-proof.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
-import type { Running } from './running.js';
+import { type Running, whyNotReady } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
@@ -298,9 +298,9 @@ async function open(
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
     listeners,
     onReloading: () => manager.reloading(),
-    onReloaded: ({ isSuccess }) => {
+    onReloaded: (reloaded) => {
       browsers?.review();
-      manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`);
+      manager.ready(statusLine(running, reloaded));
     },
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
@@ -354,9 +354,11 @@ async function open(
   return { ...running, listeners, act };
 }
 
-async function serveUntilStopped({ served, journal, reloader, act }: Daemon, own: Own): Promise<void> {
+async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
+  const { journal, reloader, act } = daemon;
   const { manager, log, stop } = own;
-  manager.ready(statusOf(served.now.settings));
+  manager.ready(statusLine(daemon));
+  manager.follow(() => statusLine(daemon));
   // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
   manager.watch(() => journal.fault?.code !== 'writer-died');
   /** The number of reloads that had begun at the last SIGHUP: a signal is served by the next reload, and more of them by the same. */
@@ -385,9 +387,13 @@ async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own)
   await drain(service, [...pools.byName.values()], drainMs, clock, stop.second);
 }
 
-/** What the service manager shows. */
-function statusOf({ listeners, hash }: Settings): string {
-  return `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
+/** What the service manager shows: first why nothing is served, if so. */
+function statusLine(running: Running, reloaded = running.reloader.last): string {
+  const { listeners, hash } = running.served.now.settings;
+  const reasons = whyNotReady(running).join('; ');
+  const serving = `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
+  const last = reloaded?.isSuccess === false ? '; the last reload failed' : '';
+  return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${serving}${last}`;
 }
 
 /** A stall that clients notice: every one of them waits as long. */

@@ -10,7 +10,9 @@ import { test } from 'node:test';
 import { builtProgram, type Daemon, type DaemonOptions, DaemonStartError } from '../kit/daemon.js';
 import { configurationOf, openSocket, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { authority, hash, password } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
@@ -57,6 +59,25 @@ void test('start, life and end are told; a client who comes between two daemons 
   );
   assert.equal(told['level'], 'warn');
   assert.equal((await second.stop()).code, 0);
+});
+
+void test('the status line follows readiness', async (t) => {
+  const { notify, start, backend } = await openWorld(t);
+  await start();
+  let last = '';
+  const isLast = (pattern: RegExp) => (): boolean => {
+    for (const text of notify.receive()) last = /^STATUS=(.*)$/m.exec(text)?.[1] ?? last;
+    return pattern.test(last);
+  };
+  await until(isLast(/^serves support, configuration [0-9a-f]{16}$/), () => last);
+  await backend.close();
+  await until(
+    isLast(/^NOT READY: no backend is up \(mail1: dial-refused, .*\); serves support, /),
+    () => last,
+  );
+  const again = await openScriptedDovecot({ unix: backend.address.replace('unix:', '') });
+  t.after(() => again.close());
+  await until(isLast(/^serves support, configuration [0-9a-f]{16}$/), () => last);
 });
 
 /** A daemon that serves nobody; why. Its clients are refused, as test/scenario/closed.test.ts shows. */

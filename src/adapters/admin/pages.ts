@@ -332,8 +332,14 @@ type NotReadyCode =
   | 'audit-reserve' // the disk of the records is full but for its reserve
   | 'backends-down'; // no backend is up
 
+/** The part of a snapshot that readiness follows from. */
+export type ReadinessFacts = Pick<DaemonSnapshot, 'state' | 'problems' | 'routes'> & {
+  readonly journal: Pick<DaemonSnapshot['journal'], 'state' | 'space' | 'fault'>;
+  readonly backends: readonly Pick<BackendSnapshot, 'name' | 'isUp' | 'text'>[];
+};
+
 /** Judges a snapshot. One backend that is up is enough: the state of each route says whom the others are missing to. */
-export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
+export function judgeReadiness(snapshot: ReadinessFacts): Readiness {
   const { state, journal, backends, routes } = snapshot;
   const reasons: Readiness['reasons'][number][] = [];
   if (state === 'closed') {
@@ -361,7 +367,7 @@ export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
 
 function routeState(
   names: readonly string[],
-  backends: readonly BackendSnapshot[],
+  backends: ReadinessFacts['backends'],
 ): 'up' | 'partial' | 'down' {
   const up = names.filter((name) => backends.some((backend) => backend.name === name && backend.isUp));
   if (up.length === 0) return 'down';

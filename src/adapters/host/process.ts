@@ -303,6 +303,9 @@ function numberIn(name: string, text: string, least: number, most: number): numb
   return value;
 }
 
+/** Between two looks at what the status line should say. */
+const statusMs = 2_000;
+
 /** Notifies the manager that the environment names; does nothing where there is none. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
 export function createServiceManager(
   environment: Pick<ServiceEnvironment, 'notify' | 'watchdogMs'>,
@@ -315,9 +318,13 @@ export function createServiceManager(
   let retry: Timer | undefined;
   let beat: Timer | undefined;
   let isAlive: () => boolean = () => true;
+  let statusTimer: Timer | undefined;
+  /** The last one that was sent. */
+  let shown = '';
 
   function send(notification: Notification): void {
     if (notify === undefined) return;
+    if ('status' in notification) shown = notification.status;
     if (waiting.length === waitingMax) waiting.shift();
     waiting.push(encodeNotification(notification));
     if (retry === undefined) flush();
@@ -346,9 +353,23 @@ export function createServiceManager(
   return {
     ready: (status: string) => send({ kind: 'ready', status }),
     reloading: () => send({ kind: 'reloading', monotonicUs: monotonicUs() }),
-    stopping: (status: string, withinMs: number) => send({ kind: 'stopping', status, withinMs }),
+    stopping(status: string, withinMs: number): void {
+      statusTimer?.cancel();
+      send({ kind: 'stopping', status, withinMs });
+    },
     /** A line for `systemctl status`. */
     status: (status: string) => send({ kind: 'status', status }),
+    /** From now on, until `stopping`, that line is what `line` returns: it is called every 2 s, and sent where it changed. */
+    follow(line: () => string): void {
+      statusTimer?.cancel();
+      if (notify === undefined) return;
+      const look = (): void => {
+        const status = line();
+        if (status !== shown) send({ kind: 'status', status });
+        statusTimer = clock.setTimer(statusMs, look);
+      };
+      statusTimer = clock.setTimer(statusMs, look);
+    },
     /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. Again: another `isHealthy`. */
     watch(isHealthy: () => boolean): void {
       isAlive = isHealthy;
@@ -365,6 +386,7 @@ export function createServiceManager(
     close(): void {
       beat?.cancel();
       retry?.cancel();
+      statusTimer?.cancel();
     },
   };
 }
