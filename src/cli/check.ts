@@ -2,7 +2,7 @@
 
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
-import { formatTime } from '../domain/audit/record.js';
+import { formatEnd } from '../domain/audit/record.js';
 import { allEffects } from '../domain/commands/catalog.js';
 import {
   type AccountSettings,
@@ -110,7 +110,7 @@ function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): 
 /** When and where a key holds. */
 function termsOf({ expiresMs, hashes, from }: KeySettings): string {
   return [
-    ...(expiresMs === undefined ? [] : [`, until ${formatTime(expiresMs)}`]),
+    ...(expiresMs === undefined ? [] : [`, until ${formatEnd(expiresMs)}`]),
     ...(hashes.length === 1 ? [] : [`, ${hashes.length} hashes`]),
     ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
   ].join('');

@@ -140,7 +140,12 @@ const backendColumns: readonly Column<Values>[] = [
 const keyColumns: readonly Column<Values>[] = [
   { name: 'KEY', text: (row) => `${text(row['key'])}@${text(row['listener'])}` },
   { name: 'POLICY', text: named('policy'), goes: 1 },
-  { name: 'EXPIRES', text: (row) => text(row['expires']).slice(0, 10) || 'never' },
+  {
+    name: 'EXPIRES',
+    text: (row) =>
+      `${text(row['expires']).slice(0, 10) || 'never'}${row['expired'] === true ? ' EXPIRED' : ''}`,
+    paint: (row) => (row['expired'] === true ? 'bad' : undefined),
+  },
   { name: 'LAST-USED', text: named('last_used', '-'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
 ];

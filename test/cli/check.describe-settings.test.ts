@@ -36,7 +36,7 @@ void test('keys, with when and where they hold', () => {
     text.split('\n').filter((line) => / key |jobs/.test(line)),
     [
       'listener jobs: tcp:0.0.0.0:24246 http',
-      '  policy support for key modoboa, until 2027-07-01T00:00:00.000Z, from 192.0.2.0/24',
+      '  policy support for key modoboa, until 2027-06-30, from 192.0.2.0/24',
       '  policy support for key graph, 2 hashes',
     ],
   );

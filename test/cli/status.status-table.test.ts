@@ -41,10 +41,11 @@ const full = {
       key: 'modoboa',
       listener: 'panel',
       policy: 'support',
-      expires: '2027-07-01T00:00:00.000Z',
+      expires: '2027-06-30',
       last_used: '2026-01-01T00:00:00.000Z',
       failures: 3,
     },
+    { key: 'old', listener: 'panel', policy: 'support', expires: '2025-12-31', expired: true, failures: 7 },
     { key: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
   ],
   exchanges: [
@@ -76,9 +77,10 @@ mail1    up                                                        1 in use, 2 i
 mail2    down (dial-refused)                                       0 in use, 0 idle of
 mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 idle of
 
-KEY            POLICY   EXPIRES     LAST-USED                 REFUSED
-modoboa@panel  support  2027-07-01  2026-01-01T00:00:00.000Z  3
-graph@panel    metrics  never       -                         0
+KEY            POLICY   EXPIRES             LAST-USED                 REFUSED
+modoboa@panel  support  2027-06-30          2026-01-01T00:00:00.000Z  3
+old@panel      support  2025-12-31 EXPIRED  -                         7
+graph@panel    metrics  never               -                         0
 
 ID   PRINCIPAL      USER        COMMAND    BACKEND  SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        1.2`.replace(/ +$/gm, ''),
@@ -136,6 +138,7 @@ void test('on a terminal each color stands on a word that says the same', () => 
     assert.ok(shown.includes(painted), painted);
   assert.match(shown, /^mail1 {4}<good>up +<\/>/m);
   assert.match(shown, /^mail2 {4}<bad>down \(dial-refused\) +<\/>/m);
+  assert.match(shown, /^old@panel .*<bad>2025-12-31 EXPIRED<\/>/m);
   assert.match(shown, /^mail3 {4}<doubtful>drained \(configuration; alice/m);
   const plainText = shown.replaceAll(/<\/?[a-z]*>/g, '').replaceAll(/ +$/gm, '');
   assert.equal(plainText, formatStatus(full, pipe), 'nothing is said by a color alone');

@@ -2,7 +2,7 @@
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
 import { bounds } from '../../bounds/bounds.js';
-import { formatTime } from '../../domain/audit/record.js';
+import { formatEnd, formatTime } from '../../domain/audit/record.js';
 import type { FoundProblem } from '../../domain/now/problems.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
@@ -276,11 +276,12 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       lag_ms: Math.round(lagMs),
       safe_seq: safeSeq,
     })),
-    keys: snapshot.keys.map(({ listener, name, policy, expiresMs, lastUsedMs, failures }) => ({
+    keys: snapshot.keys.map(({ listener, name, policy, expiresMs, leftMs, lastUsedMs, failures }) => ({
       listener,
       key: name,
       policy,
-      expires: expiresMs === undefined ? undefined : formatTime(expiresMs),
+      expires: expiresMs === undefined ? undefined : formatEnd(expiresMs),
+      expired: leftMs !== undefined && leftMs <= 0 ? true : undefined,
       last_used: lastUsedMs === undefined ? undefined : formatTime(lastUsedMs),
       failures,
     })),

@@ -3,7 +3,7 @@
 // The rules: it holds nothing of other policies, other listeners or the machine; values are as the configuration has them, so who shows
 // them makes visible what a terminal obeys; who reads an answer skips rows that it does not know, since later versions may say more.
 
-import { formatTime } from '../audit/record.js';
+import { formatEnd } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
 import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule, ValueTest } from '../policy/policy.js';
 import { formatDuration } from '../policy/policy.js';
@@ -289,7 +289,7 @@ function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
     ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
     ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
     ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
-    ...(expiresMs === undefined ? [] : [`until ${formatTime(expiresMs)}`]),
+    ...(expiresMs === undefined ? [] : [`until ${formatEnd(expiresMs)}`]),
     ...(emergency ? ['also while the audit disk is almost full'] : []),
   ];
 }

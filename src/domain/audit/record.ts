@@ -214,6 +214,13 @@ export function formatTime(ms: number): string {
   return `${secondText}${String(whole - second * 1000).padStart(3, '0')}Z`;
 }
 
+const dayMs = 86_400_000;
+
+/** The end of a rule or a key as a configuration writes it: a day where it is the end of that day in UTC, else a time. */
+export function formatEnd(ms: number): string {
+  return ms % dayMs === 0 ? formatTime(ms - 1).slice(0, 10) : formatTime(ms).replace('.000Z', 'Z');
+}
+
 /** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text, and before 1970. */
 export function parseTime(text: string): number | undefined {
   const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;

@@ -4,6 +4,7 @@
 
 import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
+import { type EndsFacts, findEnds } from './ends.js';
 import { type FillingFacts, sayFilling } from './filling.js';
 import type { RefusedKey } from './refused-logins.js';
 
@@ -50,8 +51,7 @@ export type FoundCode =
 export type Meaning = readonly [means: string, ask?: string];
 
 /** The daemon at one moment; times of the wall clock, in milliseconds. */
-export interface NowFacts {
-  readonly nowMs: number;
+export interface NowFacts extends EndsFacts {
   readonly backends: readonly BackendFacts[];
   /** `name`: the place where it was written. */
   readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
@@ -66,18 +66,6 @@ export interface NowFacts {
   }[];
   /** The last reload, if it failed. */
   readonly failedReload: { readonly atMs: number; readonly problems: number } | undefined;
-  readonly certificates: readonly {
-    readonly role: CertificateRole;
-    readonly name: string;
-    readonly leftMs: number;
-    /** Undefined: it is not ours. */
-    readonly file: string | undefined;
-  }[];
-  readonly keys: readonly {
-    readonly listener: string;
-    readonly name: string;
-    readonly leftMs: number | undefined;
-  }[];
   /** Times of `RefusedKey` are of the wall clock here. */
   readonly refusedKeys: readonly RefusedKey[];
   readonly failedLogins: {
@@ -133,14 +121,12 @@ export interface JournalFacts {
   readonly filling?: FillingFacts | undefined;
 }
 
-const dayMs = 86_400_000;
 /** With less free than this, the disk is what is full. */
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
 /** As long as a client waits before it is told so. */
 const waitMsMax = 5_000;
-const endsWithinMs = 7 * dayMs;
 /** A key that its own program says wrong once or twice is no theft. */
 const refusalsMin = 3;
 /** In a minute. A team that mistypes has fewer. */
@@ -162,7 +148,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...fillingJournal(facts.journal),
     ...unsynced(facts.journal),
     ...served.flatMap(queueGrows),
-    ...ends(facts, true),
+    ...findEnds(facts, true),
     ...facts.sinks.flatMap((sink) => sinkForked(sink, facts.journal)),
     ...facts.sinks.flatMap(sinkAway),
     ...lostRecords(facts.journal),
@@ -171,7 +157,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
     ...manyLogins(facts.failedLogins),
     ...facts.refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
     ...failedReload(facts.failedReload),
-    ...ends(facts, false),
+    ...findEnds(facts, false),
   ];
 }
 
@@ -521,68 +507,6 @@ function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
       sinceMs: failed.atMs,
     },
   ];
-}
-
-/** Certificates and keys that have expired, or will within days; the first to end comes first. */
-function ends({ nowMs, certificates, keys }: NowFacts, isOver: boolean): FoundProblem[] {
-  const isMeant = (leftMs: number): boolean => (isOver ? leftMs <= 0 : leftMs > 0 && leftMs <= endsWithinMs);
-  const found: (readonly [leftMs: number, problem: FoundProblem])[] = [];
-  for (const { role, name, leftMs, file } of certificates) {
-    if (!isMeant(leftMs)) continue;
-    const what = certificateNames[role](name);
-    found.push([
-      leftMs,
-      {
-        code: 'certificate-expires',
-        text: `${what}${file === undefined ? '' : ` (${file})`} ${endOf(nowMs, leftMs)}.`,
-        try: renewals[role](name),
-        ...(role === 'backend' ? { backend: name } : {}),
-        isDegrading: isOver,
-      },
-    ]);
-  }
-  for (const { listener, name, leftMs } of keys) {
-    if (leftMs === undefined || !isMeant(leftMs)) continue;
-    found.push([
-      leftMs,
-      {
-        code: 'key-expires',
-        text: `The key "${name}" of listener "${listener}" ${endOf(nowMs, leftMs)}.`,
-        try: 'make another one (dovegate key new), give its program that, and replace the hash; or remove the key',
-        isDegrading: false,
-      },
-    ]);
-  }
-  return found.toSorted(([one], [other]) => one - other).map(([, problem]) => problem);
-}
-
-type CertificateRole = 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
-
-const renewed = (): string => 'renew it: new files are taken within seconds, without a reload';
-const renewals: Readonly<Record<CertificateRole, (name: string) => string>> = {
-  listener: renewed,
-  'client-ca': renewed,
-  backend: (name) => `renew the certificate of Dovecot on ${name}`,
-  receiver: (name) => `renew the certificate of the server ${name}, and have it read the file`,
-  'receiver-client': () => 'renew it: the next connection shows the new file, without a reload',
-};
-
-const certificateNames: Readonly<Record<CertificateRole, (name: string) => string>> = {
-  listener: (name) =>
-    name.startsWith('(')
-      ? `The certificate of ${name.slice(1, -1)}`
-      : `The certificate of listener "${name}"`,
-  'client-ca': (name) => `An authority of client certificates of listener "${name}"`,
-  backend: (name) => `The certificate that ${name} shows`,
-  receiver: (name) => `The certificate that the receiver ${name} shows`,
-  'receiver-client': (name) => `The certificate that is shown to the receiver ${name}`,
-};
-
-function endOf(nowMs: number, leftMs: number): string {
-  const at = timeOf(nowMs + leftMs);
-  if (leftMs <= 0) return `has expired at ${at}`;
-  const days = Math.floor(leftMs / dayMs);
-  return `expires ${days === 0 ? 'in less than a day' : `in ${plural(days, 'day')}`}, at ${at}`;
 }
 
 /** Of `DIRECTORY/FILE:LINE`. */

@@ -1,7 +1,7 @@
 // Finds one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
 // The rule: nothing is suggested that was not read by the configuration's own reader and judged.
 
-import { formatTime } from '../audit/record.js';
+import { formatEnd } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
 import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';
@@ -110,7 +110,7 @@ function termsOf(rule: Rule | undefined): RuleText {
     ...(maxMatches === undefined ? {} : { max_matches: maxMatches }),
     ...(rule.maxUsers === undefined ? {} : { max_users: rule.maxUsers }),
     ...(emergency ? { emergency: true } : {}),
-    ...(rule.expiresMs === undefined ? {} : { expires: formatTime(rule.expiresMs) }),
+    ...(rule.expiresMs === undefined ? {} : { expires: formatEnd(rule.expiresMs) }),
   };
 }
 

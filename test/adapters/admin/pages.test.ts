@@ -97,6 +97,14 @@ test('status.json: all of the snapshot, in the words of the records', async () =
   const keys = [
     { ...key, name: 'a', expiresMs: undefined, lastUsedMs: undefined, failures: 0 },
     { ...key, name: 'b', expiresMs: Date.UTC(2027, 0), lastUsedMs: Date.UTC(2026, 5), failures: 3 },
+    {
+      ...key,
+      name: 'c',
+      expiresMs: Date.UTC(2025, 5, 30, 18),
+      leftMs: -1,
+      lastUsedMs: undefined,
+      failures: 7,
+    },
   ];
   const answer = await open({ ...healthy, exchanges: [exchange], sinks, keys }).ask('/status.json');
   assert.equal(answer.status, 200);
@@ -150,9 +158,17 @@ test('status.json: all of the snapshot, in the words of the records', async () =
         listener: 'panel',
         key: 'b',
         policy: 'panel',
-        expires: '2027-01-01T00:00:00.000Z',
+        expires: '2026-12-31',
         last_used: '2026-06-01T00:00:00.000Z',
         failures: 3,
+      },
+      {
+        listener: 'panel',
+        key: 'c',
+        policy: 'panel',
+        expires: '2025-06-30T18:00:00Z',
+        expired: true,
+        failures: 7,
       },
     ],
     exchanges: [{ ...names, duration_ms: 12 }],

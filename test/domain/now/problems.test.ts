@@ -259,6 +259,21 @@ void test('a receiver holds another journal under the id of this one', () => {
   );
 });
 
+void test('a key that ends with a day of the configuration: that day, in every time zone', () => {
+  const midnightMs = Date.UTC(2026, 10, 24);
+  const keyOf = (endMs: number) => [{ listener: 'panel', name: 'webmail', leftMs: endMs - nowMs }];
+  const textOf = (endMs: number) => first({ keys: keyOf(endMs) })[1];
+  assert.equal(
+    textOf(midnightMs),
+    'The key "webmail" of listener "panel" expires in 2 days: its last day is 2026-11-23.',
+  );
+  assert.equal(
+    textOf(Date.UTC(2026, 10, 21)),
+    'The key "webmail" of listener "panel" has expired: its last day was 2026-11-20.',
+  );
+  assert.match(textOf(midnightMs + 1) ?? '', /expires in 2 days, at \{2026-11-24T00:00:00\.001Z\}\.$/);
+});
+
 void test('certificates and keys: within days, the first to end comes first; expired ones before what only may happen', () => {
   const certificates = [
     { role: 'listener', name: 'panel', leftMs: 3.5 * dayMs, file: '/etc/dovegate/panel.crt' },
