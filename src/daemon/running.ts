@@ -154,8 +154,8 @@ function backendFacts({ backend, pool }: LookedAt, { limits }: Settings): NowFac
 }
 
 export function downFacts(fault: UpstreamFault, sinceMs: number): DownFacts {
-  const { code } = fault;
-  return { code, system: systemCode(fault), sinceMs, why: meaningIn(errorCodes, code) };
+  const { code, tlsCause } = fault;
+  return { code, system: systemCode(fault), tlsCause, sinceMs, why: meaningIn(errorCodes, code) };
 }
 
 /** What the system called it, as ECONNREFUSED; undefined: it was no error of the system. */

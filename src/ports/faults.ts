@@ -78,12 +78,24 @@ export class UpstreamFault extends Error {
   override readonly name = 'UpstreamFault';
   readonly code: UpstreamFaultCode;
   readonly phase: UpstreamPhase;
-  constructor(code: UpstreamFaultCode, message: string, cause?: unknown, phase = phaseOfCode[code]) {
+  /** Of `tls-failed`: what is wrong with the certificate; undefined: something else. */
+  readonly tlsCause: TlsCause | undefined;
+  constructor(
+    code: UpstreamFaultCode,
+    message: string,
+    cause?: unknown,
+    phase = phaseOfCode[code],
+    tlsCause?: TlsCause,
+  ) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
     this.phase = phase;
+    this.tlsCause = tlsCause;
   }
 }
+
+/** What is wrong with the certificate of a server. `key`: it is none of the pins. */
+export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
 
 /** What went wrong with a record or with its journal. */
 export type JournalFaultCode =

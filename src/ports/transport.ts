@@ -50,8 +50,8 @@ export interface TlsDemand {
   readonly certificate?: { readonly chain: string; readonly key: string } | undefined;
   /** Protocols that are offered (ALPN); absent: none. */
   readonly protocols?: readonly string[] | undefined;
-  /** Told of each certificate that was accepted, when it ends: `Nov 20 09:05:00 2026 GMT`. */
-  readonly onAccepted?: ((validTo: string) => void) | undefined;
+  /** Called with the end of each certificate that the other end shows, accepted or not: `Nov 20 09:05:00 2026 GMT`. */
+  readonly onShown?: ((validTo: string) => void) | undefined;
   /**
    * Called with what the other end shows, whatever it is. The handshake comes to nothing then, also where all of it is as demanded: no
    * transport is ever used whose certificate was only looked at.

@@ -19,7 +19,7 @@ interface DialTarget {
   readonly greetingTimeoutMs: number;
 }
 
-/** `onCertificate` is told when each certificate ends that the backend shows and that is accepted. Throws where `ca` cannot be read. */
+/** `onCertificate` gets the end of each certificate that the backend shows, accepted or not. Throws where `ca` cannot be read. */
 export function dialTargetOf(
   backend: BackendSettings,
   onCertificate: (backend: string, validTo: string) => void,
@@ -34,7 +34,7 @@ export function dialTargetOf(
       ca: caFile === undefined ? undefined : readText(caFile),
       keyPins: backend.keyPins,
       protocols: ['doveadm'],
-      onAccepted: (validTo) => onCertificate(backend.name, validTo),
+      onShown: (validTo) => onCertificate(backend.name, validTo),
     },
     username: backend.username,
     passwords: () =>

@@ -56,7 +56,7 @@ export function tryPieces(text: string): { readonly text: string; readonly isCom
 
 /** Up to the end of its part of the sentence. */
 const commandInProse =
-  /(?<![\w-])((?:dovegate (?:check|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
+  /(?<![\w-])((?:dovegate (?:check|doctor|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
 
 /** How bad the state of the journal is. */
 export function journalTone(state: JournalNow['state']): 'good' | 'warn' | 'bad' {

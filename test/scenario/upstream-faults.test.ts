@@ -6,12 +6,15 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
 import type { Authority, Issued } from '../kit/certificates.js';
 import { makeAuthority } from '../kit/certificates.js';
+import { runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { backendPassword, type GatewayOptions, openGateway } from '../kit/gateway.js';
 import type { GreetingFault } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { until } from '../kit/until.js';
 
 const day = 24 * 3600 * 1000;
 
@@ -237,6 +240,49 @@ test('each fault: -TEMPFAIL, one clear log line, and the daemon goes on', async 
   }
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
   assert.deepEqual(daemon.grepSecrets([backendPassword, 'wrong-password']), []);
+});
+
+test('a bad certificate after a good one: its end is measured, and status names the cause', async (t) => {
+  const { client, daemon, backend, authority } = await openGateway(t, {
+    more: 'admin: { unix: admin.sock }',
+  });
+  const admin = { socketPath: daemon.path('admin.sock') };
+  const expiry = /^dovegate_certificate_expiry_seconds\{role="backend",name="mail1"\} (\S+)$/m;
+  const daysLeft = async (): Promise<number> =>
+    Math.round((Number(expiry.exec((await askHttp(admin, '/metrics')).body)?.[1]) * 1000) / day);
+  const one = await client();
+  const ask = async (): Promise<string> => {
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    return (await one.readReply()).status;
+  };
+  assert.equal(await ask(), '+');
+  await until(async () => (await daysLeft()) === 30, 'the good certificate');
+  const names = ['localhost'];
+  const ends = (days: number): Date => new Date(Date.now() + days * day);
+  const bads: readonly (readonly [Issued, number, RegExp])[] = [
+    [authority.issue({ names, notAfter: ends(-2) }), -2, /^mail1 is down .*: its certificate has expired\./m],
+    [
+      authority.issue({ names: ['mail9.example.org'], notAfter: ends(60) }),
+      60,
+      /^mail1 is down .*: its certificate is for another name than server_name\./m,
+    ],
+    [
+      otherAuthority.issue({ names, notAfter: ends(50) }),
+      50,
+      /^mail1 is down .*: its certificate comes from an authority that is not trusted\./m,
+    ],
+  ];
+  for (const [bad, days, cause] of bads) {
+    backend.change({ certificate: bad });
+    for (const connection of backend.live) connection.end();
+    await until(async () => (await ask()) === '-TEMPFAIL' && (await daysLeft()) === days, `${days} days`);
+    let shown = '';
+    const isNamed = async (): Promise<boolean> => {
+      ({ text: shown } = await runDovegate(['status', '--socket', admin.socketPath]));
+      return cause.test(shown);
+    };
+    await until(isNamed, () => shown);
+  }
 });
 
 test('nobody listens: refused at once; and when somebody does again, it works', async (t) => {

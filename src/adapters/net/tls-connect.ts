@@ -5,7 +5,7 @@
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
 import { sha256Hex } from '../../domain/identity/credentials.js';
-import { UpstreamFault } from '../../ports/faults.js';
+import { type TlsCause, UpstreamFault } from '../../ports/faults.js';
 import type { SeenCertificate, TlsDemand } from '../../ports/transport.js';
 import { systemContext } from '../host/system-trust.js';
 
@@ -29,9 +29,26 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ECONNRESET', 'the transport ended within the handshake'],
 ]);
 
+/** The causes that people look for, by the code of OpenSSL or Node. */
+const tlsCauses: ReadonlyMap<string, TlsCause> = new Map([
+  ['CERT_HAS_EXPIRED', 'expired'],
+  ['CERT_NOT_YET_VALID', 'not-valid-yet'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'issuer'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'issuer'],
+  ['UNABLE_TO_GET_ISSUER_CERT', 'issuer'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'issuer'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'issuer'],
+  ['CERT_SIGNATURE_FAILURE', 'issuer'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', 'name'],
+]);
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+}
+
 /** `ca` of the demand: where it is absent, the system's list was compared with. */
 function sentenceOf(cause: unknown, ca: string | undefined): string {
-  const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  const code = codeOf(cause);
   const sentence = causes.get(code);
   if (sentence === undefined) return code === '' ? 'the handshake failed' : `the handshake failed (${code})`;
   return ca === undefined ? sentence.replace('in `ca`', "in the system's list of authorities") : sentence;
@@ -97,17 +114,24 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
       const text = 'TLS failed: `ca`, or the certificate and key to show, cannot be used';
       return reject(new UpstreamFault('tls-failed', text, cause));
     }
-    const onError = (cause: Error): void => refuse(sentenceOf(cause, demand.ca), cause);
+    const onError = (cause: Error): void =>
+      refuse(sentenceOf(cause, demand.ca), tlsCauses.get(codeOf(cause)), cause);
     const onClose = (): void => refuse('the transport ended within the handshake');
-    const refuse = (text: string, cause?: unknown): void => {
+    const refuse = (text: string, tlsCause?: TlsCause, cause?: unknown): void => {
       tls.off('close', onClose);
       // The error listener stays: a second error of a dying socket must not end the process.
       tls.destroy();
       plain.destroy();
-      reject(new UpstreamFault('tls-failed', `TLS failed: ${text}`, cause));
+      reject(new UpstreamFault('tls-failed', `TLS failed: ${text}`, cause, undefined, tlsCause));
     };
     tls.on('error', onError);
     tls.on('close', onClose);
+    // Before Node's own check, which destroys the socket where it refuses the certificate. On a client, getPeerX509Certificate takes the
+    // certificate out of the chain (Node 20), and the check would find none.
+    tls.prependOnceListener('secure', () => {
+      const { valid_to: validTo } = tls.getPeerCertificate();
+      if (typeof validTo === 'string') demand.onShown?.(validTo);
+    });
     tls.once('secureConnect', () => {
       const certificate = tls.getPeerX509Certificate();
       if (demand.onlyLooks !== undefined) {
@@ -115,13 +139,12 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
         return refuse('the certificate was only looked at');
       }
       if (!tls.authorized || certificate === undefined) return refuse('the certificate was not accepted');
-      if (isAddress && !isForAddress(certificate, demand.serverName)) return refuse(otherName);
+      if (isAddress && !isForAddress(certificate, demand.serverName)) return refuse(otherName, 'name');
       if (demand.keyPins.length > 0 && !demand.keyPins.includes(keyPinOf(certificate))) {
-        return refuse('the key of the certificate is none of `key_pins`');
+        return refuse('the key of the certificate is none of `key_pins`', 'key');
       }
       tls.off('error', onError);
       tls.off('close', onClose);
-      demand.onAccepted?.(certificate.validTo);
       resolve(tls);
     });
   });

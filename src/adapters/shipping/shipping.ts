@@ -162,13 +162,13 @@ export async function openShipping(options: ShippingOptions) {
   }
 }
 
-/** The same receiver, whose certificate is reported when it was accepted. */
+/** The same receiver, with a report of the certificate that it shows. */
 function watched(
   { name, address, demand }: Sink & { readonly kind: 'syslog' },
   onCertificate: (name: string, validTo: string) => void,
 ): Receiver {
-  const onAccepted = (validTo: string): void => onCertificate(name, validTo);
-  return { address, demand: () => ({ ...demand(), onAccepted }) };
+  const onShown = (validTo: string): void => onCertificate(name, validTo);
+  return { address, demand: () => ({ ...demand(), onShown }) };
 }
 
 /** The last record that it certainly has, also while it is not begun. */

@@ -102,6 +102,8 @@ export interface DownFacts {
   readonly code: string;
   /** What the system called it, as `ECONNREFUSED`. */
   readonly system: string | undefined;
+  /** What is wrong with its certificate; undefined: something else, or not known. */
+  readonly tlsCause?: keyof typeof tlsWords | undefined;
   readonly sinceMs: number;
   readonly why: Meaning;
 }
@@ -309,7 +311,8 @@ function backendDown(backend: BackendFacts): FoundProblem[] {
 }
 
 /** The end of a sentence about a backend. */
-export function whyDown({ code, system = '', why: [why] }: DownFacts): string {
+export function whyDown({ code, system = '', tlsCause, why: [why] }: DownFacts): string {
+  if (tlsCause !== undefined) return tlsWords[tlsCause];
   // The error of another fault is about something else, as a file that could not be read.
   if (code === 'dial-refused') return systemWords[system] ?? why;
   if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
@@ -318,6 +321,14 @@ export function whyDown({ code, system = '', why: [why] }: DownFacts): string {
   if (code === 'closed-early') return 'it ended the connection before it greeted';
   return why;
 }
+
+const tlsWords = {
+  expired: 'its certificate has expired',
+  'not-valid-yet': 'its certificate is not valid yet',
+  name: 'its certificate is for another name than server_name',
+  issuer: 'its certificate comes from an authority that is not trusted',
+  key: 'the key of its certificate is none of key_pins',
+} as const;
 
 /** Errors of the system in the words that operators look for. */
 const systemWords: Readonly<Record<string, string>> = {
@@ -332,7 +343,10 @@ const systemWords: Readonly<Record<string, string>> = {
   ENETUNREACH: 'no route to its host',
 };
 
-function tryAt({ name, host, passwordFiles, caFile }: BackendFacts, { code, system }: DownFacts): string {
+function tryAt(
+  { name, host, passwordFiles, caFile }: BackendFacts,
+  { code, system, tlsCause }: DownFacts,
+): string {
   const there = host === undefined ? '' : ` on ${host}`;
   const status = `systemctl status dovecot${there}`;
   switch (code) {
@@ -350,6 +364,12 @@ function tryAt({ name, host, passwordFiles, caFile }: BackendFacts, { code, syst
     }
     case 'tls-failed': {
       const ca = caFile === undefined ? '' : ` (${caFile})`;
+      if (tlsCause === 'expired') return `renew the certificate of Dovecot${there}`;
+      if (tlsCause === 'not-valid-yet') return 'compare the clocks of both hosts: date';
+      if (tlsCause === 'name') return `dovegate doctor; then correct backends.${name}.server_name`;
+      if (tlsCause === 'issuer')
+        return `dovegate doctor; then put the authority that it names into ca${ca} of backends.${name}`;
+      if (tlsCause === 'key') return `correct backends.${name}.key_pins, or the key of Dovecot${there}`;
       return `look at the certificate${there}, and at ca${ca}, server_name and key_pins of backends.${name}`;
     }
     case 'version-unsupported':

@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectTls, keyPinOf } from '../../../src/adapters/net/tls-connect.js';
-import { UpstreamFault } from '../../../src/ports/faults.js';
+import { type TlsCause, UpstreamFault } from '../../../src/ports/faults.js';
 import type { SeenCertificate, TlsDemand } from '../../../src/ports/transport.js';
 import { type KeyPairPem, makeAuthority } from '../../kit/certificates.js';
 import { openSockets, serveTls } from './pair.js';
@@ -114,9 +114,39 @@ const refused: Readonly<Record<string, readonly [KeyPairPem, Partial<TlsDemand>,
 };
 for (const [what, [certificate, changes, pattern]] of Object.entries(refused)) {
   void test(`refused: ${what}`, async (t) => {
-    await assert.rejects(shake(t, certificate, demandOf(changes)), refusal(pattern));
+    const shown: string[] = [];
+    const onShown = (validTo: string): void => void shown.push(validTo);
+    await assert.rejects(shake(t, certificate, demandOf({ ...changes, onShown })), refusal(pattern));
+    assert.deepEqual(shown, [new X509Certificate(certificate.certificatePem).validTo]);
   });
 }
+
+const causes: Readonly<Record<string, TlsCause | undefined>> = {
+  expired: 'expired',
+  'not valid yet': 'not-valid-yet',
+  'another name': 'name',
+  'another address': 'name',
+  'another authority': 'issuer',
+  'an authority that is none of the system': 'issuer',
+  'another key than is pinned': 'key',
+  'for clients only': undefined,
+};
+for (const [what, cause] of Object.entries(causes)) {
+  void test(`the cause of a refusal in a word: ${what}`, async (t) => {
+    const [certificate, changes] = refused[what] ?? assert.fail(what);
+    await assert.rejects(shake(t, certificate, demandOf(changes)), (fault) => {
+      assert.ok(fault instanceof UpstreamFault);
+      assert.equal(fault.tlsCause, cause);
+      return true;
+    });
+  });
+}
+
+void test('the end of a certificate that is accepted is seen once', async (t) => {
+  const shown: string[] = [];
+  await shake(t, good, demandOf({ onShown: (validTo) => void shown.push(validTo) }));
+  assert.deepEqual(shown, [new X509Certificate(good.certificatePem).validTo]);
+});
 
 void test('what is offered: the name (an address is none), the protocols, TLS 1.2 and newer', async (t) => {
   const offered = Buffer.from('\x04imap\x07doveadm');

@@ -110,7 +110,7 @@ void test('each receiver gets everything, and the slowest counts', async (t) => 
     ],
   );
   assert.deepEqual(shipping.certificates, []);
-  dialler.ends[1]?.peer.tlsDemands[0]?.onAccepted?.('Dec  1 09:05:00 2099 GMT');
+  dialler.ends[1]?.peer.tlsDemands[0]?.onShown?.('Dec  1 09:05:00 2099 GMT');
   assert.deepEqual(shipping.certificates, [{ name: 'two:6514', validTo: 'Dec  1 09:05:00 2099 GMT' }]);
   for (const { peer } of dialler.ends) peer.end();
   await shipping.end();

@@ -141,6 +141,33 @@ for (const [code, system, why, hint] of advice) {
   });
 }
 
+void test('a backend is down for its certificate: the cause, and what to do about that one', () => {
+  const cases = [
+    [
+      'expired',
+      /: its certificate has expired\./,
+      /^renew the certificate of Dovecot on mail1\.example\.com$/,
+    ],
+    ['not-valid-yet', /: its certificate is not valid yet\./, /clocks/],
+    ['name', /: its certificate is for another name than server_name\./, /^dovegate doctor; .*server_name$/],
+    [
+      'issuer',
+      /: its certificate comes from an authority that is not trusted\./,
+      /ca \(\/etc\/dovegate\/ca\.pem\)/,
+    ],
+    ['key', /: the key of its certificate is none of key_pins\./, /key_pins/],
+  ] as const;
+  for (const [tlsCause, why, hint] of cases) {
+    const { down: known } = down('mail1', 'tls-failed');
+    assert.ok(known !== undefined);
+    const [, text = '', tried = ''] = first({
+      backends: [backend('mail1', { down: { ...known, tlsCause } })],
+    });
+    assert.match(text, why);
+    assert.match(tried, hint);
+  }
+});
+
 void test('a backend that somebody took out is no problem while others serve; all of them are', () => {
   const drained = backend('mail1', { isDrained: true });
   assert.deepEqual(find({ backends: [drained, backend('mail2')] }), []);
