@@ -60,7 +60,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
   const isServing = !isClosed(told);
   const isReady = values['ready'] === true;
   const head = [
-    ['dovegate', `${text(values['version'])}, ${text(values['state'])} since ${text(values['started'])}`],
+    ['dovegate', `${text(values['version'])}, ${stateWords(values, screen)} ${text(values['started'])}`],
     ...(isServing
       ? [
           [
@@ -162,6 +162,12 @@ const exchangeColumns: readonly Column<Values>[] = [
 /** Whether the daemon refuses all clients because its configuration had problems at the start. */
 export function isClosed(told: unknown): boolean {
   return valuesOf(told)['state'] === 'closed';
+}
+
+/** Up to the time of the start. A daemon that can reach no backend serves nobody. */
+function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>): string {
+  const isReachable = listOf(reasons).every(({ code }) => code !== 'backends-down');
+  return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;
 }
 
 /** What is wrong, worst first, and what to try. */

@@ -93,7 +93,9 @@ function viewOf({ role, users }: PageCaller): readonly [string, Covers] {
 
 function judge({ running, watch }: NowParts, shown: Shown): readonly FoundProblem[] {
   const problems = shown.found ?? [];
-  watch.standing.judge(stateOf(shown.state === 'draining', problems), problems, running.clock.wallMs());
+  const isReachable = shown.backends.some(({ isUp }) => isUp);
+  const state = stateOf(shown.state === 'draining', problems, isReachable);
+  watch.standing.judge(state, problems, running.clock.wallMs());
   return problems;
 }
 

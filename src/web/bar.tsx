@@ -12,6 +12,7 @@ import { durationWords, localTime, marked } from './wording.js';
 const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
   serving: 'good',
   degraded: 'warn',
+  'not serving': 'bad',
   draining: 'warn',
   blind: 'bad',
 };

@@ -63,7 +63,7 @@ void test('listeners, backends and what runs', () => {
   const shown = formatStatus(full, pipe);
   assert.equal(
     shown,
-    `dovegate       1.2.3, serving since 2026-01-01T00:00:00.000Z
+    `dovegate       1.2.3, not serving, started 2026-01-01T00:00:00.000Z
 configuration  abcdef0123456789, RELOAD FAILED 2026-01-02T00:00:00.000Z; after a restart: admin.unix
 ready          no: no backend is up
 journal        writable, space normal
@@ -130,6 +130,7 @@ void test('a daemon that is not configured: its problems, and nothing that it do
 void test('on a terminal each color stands on a word that says the same', () => {
   const shown = formatStatus(full, terminal(200));
   for (const painted of [
+    '<bad>not serving</>, started',
     '<bad>no: no backend is up</>',
     '<good>writable</>',
     '<bad>RELOAD FAILED</>',

@@ -53,7 +53,7 @@ test('a backend that stops: one sentence says so, what to try, and since when; i
   await backend.close();
   const shownMs = await viewer.waitFor((now) => problemsOf(now).length > 0, 'the sentence');
   t.diagnostic(`shown after ${shownMs.toFixed(0)} ms`);
-  assert.equal(viewer.now.head.state, 'degraded');
+  assert.equal(viewer.now.head.state, 'not serving');
   assert.match(
     viewer.now.head.problems[0]?.text ?? '',
     /: (connection refused|it ended the connection before it greeted)\. Its/,

@@ -163,10 +163,15 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
   ];
 }
 
-/** In one word. `blind`: nothing can be recorded, so nobody would know what was done. */
-export function stateOf(isDraining: boolean, problems: readonly FoundProblem[]): NowState {
+/** In a word or two. `blind`: nothing can be recorded. `isReachable`: at least one backend is up. */
+export function stateOf(
+  isDraining: boolean,
+  problems: readonly FoundProblem[],
+  isReachable: boolean,
+): NowState {
   if (isDraining) return 'draining';
   if (problems.some(({ code }) => code === 'audit-failed')) return 'blind';
+  if (!isReachable) return 'not serving';
   return problems.some(({ isDegrading }) => isDegrading) ? 'degraded' : 'serving';
 }
 
@@ -193,7 +198,7 @@ export class Standing {
     if (state !== this.#state) {
       // It is not looked at all the time: a backend that is down says since when it is.
       const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
-      const isWorse = state === 'degraded' && this.#state === 'serving';
+      const isWorse = (state === 'degraded' || state === 'not serving') && this.#state === 'serving';
       const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
       this.#sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
       this.#state = state;

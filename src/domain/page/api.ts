@@ -144,8 +144,8 @@ export type NowChange = Pick<Now, 'at'> & Partial<Now>;
 export interface NowHead {
   readonly host: string;
   readonly version: string;
-  /** `blind`: nothing can be recorded, or nothing is known. */
-  readonly state: 'serving' | 'degraded' | 'draining' | 'blind';
+  /** `blind`: nothing can be recorded, or nothing is known. `not serving`: no backend can be reached. */
+  readonly state: 'serving' | 'degraded' | 'not serving' | 'draining' | 'blind';
   /** Since when it is in this state. */
   readonly since: string;
   readonly started: string;

@@ -82,8 +82,19 @@ function first(more: Partial<NowFacts>): readonly (string | undefined)[] {
 
 void test('nothing is wrong', () => {
   assert.deepEqual(find({}), []);
-  assert.equal(stateOf(false, []), 'serving');
-  assert.equal(stateOf(true, []), 'draining');
+  assert.equal(stateOf(false, [], true), 'serving');
+  assert.equal(stateOf(true, [], true), 'draining');
+});
+
+void test('no backend can be reached: not serving, whatever else is wrong but the journal', () => {
+  const some = find({ backends: [down('mail1')] });
+  assert.equal(stateOf(false, some, true), 'degraded');
+  assert.equal(stateOf(false, some, false), 'not serving');
+  assert.equal(stateOf(true, some, false), 'draining');
+  assert.equal(stateOf(false, find({ journal: { ...journal, failed: ['why'] } }), false), 'blind');
+  const standing = new Standing(1_000);
+  standing.judge('not serving', find({ backends: [down('mail1')] }), downMs + 5_000);
+  assert.deepEqual([standing.state, standing.sinceMs], ['not serving', downMs]);
 });
 
 void test('a backend is down: since when, why, who waits, what to try', () => {
@@ -218,8 +229,8 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
   ]);
   // One cause, one sentence.
   assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
-  assert.equal(stateOf(false, find({ journal: failed })), 'blind');
-  assert.equal(stateOf(true, find({ journal: failed })), 'draining');
+  assert.equal(stateOf(false, find({ journal: failed }), true), 'blind');
+  assert.equal(stateOf(true, find({ journal: failed }), true), 'draining');
   const [code, text, hint] = first({ journal: { ...journal, isReserve: true, freeBytes: 64 * 1024 ** 2 } });
   assert.equal(hint, 'free the disk: df -h /var/lib/dovegate/audit');
   assert.match(
@@ -235,7 +246,7 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
   );
   const lost = find({ journal: { ...journal, lost: 1, freeBytes: undefined } });
   assert.match(lost[0]?.text ?? '', /^1 audit record never reached/);
-  assert.equal(stateOf(false, lost), 'serving');
+  assert.equal(stateOf(false, lost, true), 'serving');
 });
 
 void test('a queue grows: by its wait, or by half of its places; not that of a backend that is down', () => {
@@ -325,9 +336,9 @@ void test('certificates and keys: within days, the first to end comes first; exp
       'The certificate of listener "panel" (/etc/dovegate/panel.crt) expires in 3 days, at T.',
     ],
   );
-  assert.equal(stateOf(false, find({ certificates, keys })), 'serving');
+  assert.equal(stateOf(false, find({ certificates, keys }), true), 'serving');
   const over = { role: 'listener', name: 'panel', leftMs: -1, file: '/etc/dovegate/panel.crt' } as const;
-  assert.equal(stateOf(false, find({ certificates: [over] })), 'degraded');
+  assert.equal(stateOf(false, find({ certificates: [over] }), true), 'degraded');
 });
 
 void test('a key that is used from elsewhere is not one that is old', () => {
