@@ -150,12 +150,26 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'REFUSED', text: named('failures') },
 ];
 
+/** A client that moves no byte for so long is slow. */
+const slowMs = 1_000;
+
 const exchangeColumns: readonly Column<Values>[] = [
   { name: 'ID', text: named('id') },
   { name: 'PRINCIPAL', text: named('principal'), cellsMin: 10, goes: 1 },
   { name: 'USER', text: named('user', '-'), cellsMin: 10, goes: 2 },
   { name: 'COMMAND', text: named('command', '-'), cellsMin: 10 },
   { name: 'BACKEND', text: named('backend', '-'), goes: 3 },
+  {
+    name: 'WAITS',
+    text: (row) =>
+      row['waiting'] === true
+        ? 'for the backend'
+        : number(row['client_ms']) >= slowMs
+          ? 'for its client'
+          : '-',
+    paint: (row) => (number(row['client_ms']) >= slowMs ? 'doubtful' : undefined),
+    goes: 4,
+  },
   { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },
 ];
 

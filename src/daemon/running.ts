@@ -93,14 +93,21 @@ export function whyNotReady(running: Running): readonly string[] {
 }
 
 export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {
-  const { clock, journal, served, shipping, certificates, keys, reloader } = running;
+  const { clock, journal, served, service, shipping, certificates, keys, reloader } = running;
+  const slow = service
+    .running()
+    .filter(({ clientMs }) => clientMs >= slowMsMin)
+    .toSorted((one, other) => other.clientMs - one.clientMs);
   const { settings } = served.now;
   const nowMs = clock.wallMs();
   const names = settings.backends.map(({ name }) => name);
   const { last } = reloader;
   return {
     nowMs,
-    backends: pools.map((each) => backendFacts(each, settings)),
+    backends: pools.map((each) => ({
+      ...backendFacts(each, settings),
+      slowClients: slow.filter(({ backend }) => backend === each.backend.name),
+    })),
     routes: settings.routes.map((route) => ({
       place: `${route.place.file}:${route.place.line}`,
       backends: reachable([route], names),
@@ -128,6 +135,9 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     ...watch.facts(),
   };
 }
+
+/** A client that moves no byte for so long is slow. */
+const slowMsMin = 1_000;
 
 function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal']['filling'] {
   const { isFilling, youngBytes, bytesMax, largest } = filling;

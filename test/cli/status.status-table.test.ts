@@ -55,7 +55,9 @@ const full = {
       user: 'bob\u001b[2J',
       command: 'quota get',
       duration_ms: 1234,
+      client_ms: 1000,
     },
+    { id: '01B', principal: 'bob@support', command: 'who', backend: 'mail1', duration_ms: 3, client_ms: 9 },
   ],
 };
 
@@ -82,8 +84,9 @@ modoboa@panel  support  2027-06-30          2026-01-01T00:00:00.000Z  3
 old@panel      support  2025-12-31 EXPIRED  -                         7
 graph@panel    metrics  never               -                         0
 
-ID   PRINCIPAL      USER        COMMAND    BACKEND  SECONDS
-01A  alice@support  bob\\x1b[2J  quota get  -        1.2`.replace(/ +$/gm, ''),
+ID   PRINCIPAL      USER        COMMAND    BACKEND  WAITS           SECONDS
+01A  alice@support  bob\\x1b[2J  quota get  -        for its client  1.2
+01B  bob@support    -           who        mail1    -               0.0`.replace(/ +$/gm, ''),
   );
 });
 

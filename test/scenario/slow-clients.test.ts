@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { cannedScript, createGate } from '../kit/script.js';
 import { until } from '../kit/until.js';
@@ -49,6 +50,35 @@ test('a client that stops reading: closed after client_stall, and what it got ne
     'fetch aborted client-stall true',
     'mailbox create ok client-stall true',
   ]);
+});
+
+test('while others wait for a backend, status names the client that does not read', async (t) => {
+  const { client, daemon } = await openGateway(t, {
+    policy,
+    mail1: { connections: '1' },
+    more: 'admin: { unix: admin.sock }\nlimits: { client_stall: 50s, queue_timeout: 40s }',
+    backend: {
+      script: async (_command, connection) => {
+        await connection.bigCell(bigBytes);
+        await connection.status('+');
+      },
+    },
+  });
+  const slow = await client();
+  slow.setStopped(true);
+  slow.sendCommand(fetch);
+  const waiting = await client();
+  // Of the same principal: its client is not ended for it.
+  waiting.sendCommand({ ...fetch, user: 'bob@example.org' });
+  let shown = '';
+  const isNamed = async (): Promise<boolean> => {
+    ({ text: shown } = await runDovegate(['status', '--socket', daemon.path('admin.sock')]));
+    return /^1 command waits for mail1, .* 1 of them waits for a slow client: \S+@support\.$/m.test(shown);
+  };
+  await until(isNamed, () => shown);
+  assert.match(shown, /^ {2}try: end it \(dovegate kill 01\S+\), or raise backends\.mail1\.connections$/m);
+  assert.match(shown, /^01\S+ +\S+@support +alice@example\.org +fetch +mail1 +for its client /m);
+  assert.match(shown, /^01\S+ +\S+@support +bob@example\.org +fetch +mail1 +for the backend /m);
 });
 
 // bounds.unreadBytes

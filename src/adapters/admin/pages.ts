@@ -71,6 +71,8 @@ export interface DaemonSnapshot {
     /** For an upstream. */
     readonly isWaiting?: boolean;
     readonly durationMs: number;
+    /** How long an upstream has waited for its client to read or send. */
+    readonly clientMs?: number;
     /** When it is given up; undefined: its reply has begun, or it is not known yet. */
     readonly deadlineMs?: number | undefined;
   })[];
@@ -291,10 +293,11 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       problems: reload.problems,
       restart_needed: reload.restart,
     },
-    exchanges: exchanges?.map(({ isWaiting, durationMs, deadlineMs, ...names }) => ({
+    exchanges: exchanges?.map(({ isWaiting, durationMs, clientMs = 0, deadlineMs, ...names }) => ({
       ...names,
       waiting: isWaiting === true ? true : undefined,
       duration_ms: Math.round(durationMs),
+      client_ms: clientMs > 0 ? Math.round(clientMs) : undefined,
       deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
     })),
   };

@@ -1,6 +1,6 @@
 // What is wrong now, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
 // The rules: a sentence is made of codes, numbers and names of the configuration, so no client and no backend can put a word into it,
-// and no mail user is named; a principal is named where its records fill the journal; a code is never renamed.
+// and no mail user is named; a principal is named where its records fill the journal or its client is slow; a code is never renamed.
 
 import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
@@ -91,6 +91,8 @@ export interface BackendFacts {
   readonly oldestWaitMs: number;
   readonly leased: number;
   readonly connections: number;
+  /** Who has an upstream and does not read or send, the longest first. */
+  readonly slowClients?: readonly { readonly principal: string; readonly id: string }[];
   /** Commands that may wait. */
   readonly queue: number;
   readonly passwordFiles: readonly string[];
@@ -127,6 +129,8 @@ export interface JournalFacts {
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
+/** Names in a sentence. */
+const slowNamesMax = 3;
 /** As long as a client waits before it is told so. */
 const waitMsMax = 5_000;
 /** A key that its own program says wrong once or twice is no theft. */
@@ -412,14 +416,23 @@ function lookupFailing({ socket, sinceMs, why: [why, ask] }: NowFacts['lookups']
 }
 
 function queueGrows(backend: BackendFacts): FoundProblem[] {
-  const { name, down, waiting, oldestWaitMs, queue, leased, connections } = backend;
+  const { name, down, waiting, oldestWaitMs, queue, leased, connections, slowClients = [] } = backend;
   if (down !== undefined || waiting === 0) return [];
   if (oldestWaitMs < waitMsMax && waiting < queue / 2) return [];
+  const [slowest] = slowClients;
+  const names = [...new Set(slowClients.map(({ principal }) => principal))].slice(0, slowNamesMax).join(', ');
+  const slow =
+    slowest === undefined
+      ? ''
+      : ` ${slowClients.length} of them ${slowClients.length === 1 ? 'waits' : 'wait'} for a slow client: ${names}.`;
   return [
     {
       code: 'queue-grows',
-      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationOf(oldestWaitMs)}. ${leased} of ${connections} connections are in use.`,
-      try: `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
+      text: `${plural(waiting, 'command waits', 'commands wait')} for ${name}, the first for ${durationOf(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+      try:
+        slowest !== undefined
+          ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
+          : `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
       backend: name,
       isDegrading: true,
     },

@@ -125,6 +125,11 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
   }
 
+  /** How long it has held its upstream without moving a byte, because its client does not read or send. */
+  get clientMs(): number {
+    return this.#leased?.exchanges === this.#turn ? this.#leased.pace.heldMs(this.clock.now()) : 0;
+  }
+
   /** Runs while its users are on no other backend. Never rejects. To be called once. */
   async run(): Promise<Ending> {
     const { judgement, aliases, context, destinations } = this.#command;

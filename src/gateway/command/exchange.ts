@@ -38,6 +38,8 @@ export interface RunningNames extends ExchangeNames {
   /** Undefined: it has not got that far. */
   readonly backend: string | undefined;
   readonly durationMs: number;
+  /** How long an upstream has waited for the client to read or send; 0: none does. */
+  readonly clientMs: number;
   /** When it is given up, counted like `durationMs`; undefined: its reply has begun, or it is not known yet. */
   readonly deadlineMs: number | undefined;
 }
@@ -107,7 +109,15 @@ export class Exchange {
     const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
     const backend = this.#attempts.at(-1)?.backend;
-    return { ...names, backend, isWaiting: this.#isWaiting, durationMs, deadlineMs: this.#deadlineMs };
+    const clientMs = Math.max(0, ...this.#attempts.map((attempt) => attempt.clientMs));
+    return {
+      ...names,
+      backend,
+      isWaiting: this.#isWaiting,
+      durationMs,
+      clientMs,
+      deadlineMs: this.#deadlineMs,
+    };
   }
 
   /** It has no upstream at the moment, and had none at the backend where it is now. */

@@ -119,6 +119,11 @@ export class ClientPace {
     if (this.#samples.length > 0) this.#samples = [];
   }
 
+  /** How long its client has been waited for; 0: it is not waited for. */
+  heldMs(nowMs: number): number {
+    return this.#held === undefined ? 0 : nowMs - this.#sinceMs;
+  }
+
   begin(held: HeldUp, nowMs: number): void {
     this.#held = held;
     this.#sinceMs = nowMs;

@@ -286,6 +286,19 @@ void test('a receiver is away, with what waits for it', () => {
   assert.equal(find({ sinks }).length, 1);
 });
 
+void test('who waits for a slow client is named, with what ends it', () => {
+  const slowClients = [
+    { principal: 'anna@support', id: '01A' },
+    { principal: 'anna@support', id: '01B' },
+  ];
+  const busy = backend('mail1', { waiting: 3, oldestWaitMs: 7_000, leased: 2, connections: 2, slowClients });
+  assert.deepEqual(first({ backends: [busy] }), [
+    'queue-grows',
+    '3 commands wait for mail1, the first for 7.0 s. 2 of 2 connections are in use. 2 of them wait for a slow client: anna@support.',
+    'end it (dovegate kill 01A), or raise backends.mail1.connections',
+  ]);
+});
+
 void test('a receiver holds another journal under the id of this one', () => {
   assert.deepEqual(
     first({ sinks: [{ name: 'nats1:4222', away: undefined, isForked: true, lagRecords: 5 }] }),
