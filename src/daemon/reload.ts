@@ -2,19 +2,19 @@
 // The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything comes
 // into force; sessions and running commands stay, counters go on.
 
-import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
+import { lookUpNumbers, lookUpUser, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { formatProblem } from '../domain/config/problem.js';
+import { formatProblem, type Problem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
-import { inspectAccounts, namesIn } from '../setup/peers.js';
+import { inspectAccounts, inspectReaders, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
@@ -136,7 +136,8 @@ async function replaceAll(
   if (settings === undefined) return kept(found);
   const numbers = await lookUpNumbers(namesIn(settings));
   const accounts = inspectAccounts(settings, { ...ourselves(), isRunning: true }, numbers);
-  const problems = [...found, ...accounts.map((problem) => formatProblem(problem))];
+  const readers = await findReaders(settings, numbers);
+  const problems = [...found, ...[...accounts, ...readers].map((problem) => formatProblem(problem))];
   if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);
   const pools = parts.pools.prepare(settings);
@@ -183,6 +184,17 @@ async function replaceAll(
   ]);
   const restart = needsRestart(before.settings, settings);
   return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };
+}
+
+/** Of people who may see a part of the journal; their groups are looked up beside everything else that runs. */
+async function findReaders(settings: Settings, numbers: NameNumbers): Promise<readonly Problem[]> {
+  const gids = new Map<number, readonly number[]>();
+  for (const { user, users } of settings.admin?.page?.people ?? []) {
+    const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);
+    if (uid !== undefined) gids.set(uid, (await lookUpUser(uid)).gids);
+  }
+  const facts = { gidsOf: (uid: number) => gids.get(uid) ?? [], daemonUid: ourselves().uid };
+  return inspectReaders(settings, 'warning', facts, numbers);
 }
 
 /** Records name policies by the hash of their text; the text must be there before the first of them. */

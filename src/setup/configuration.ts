@@ -45,7 +45,7 @@ import {
   inspectToken,
   inspectTrust,
 } from './inspect-files.js';
-import { inspectAccounts } from './peers.js';
+import { inspectAccounts, inspectReaders } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
 export interface LoadedConfiguration {
@@ -226,7 +226,13 @@ function* inspect(
   yield inspectTrust(settings, systemListFile());
   yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
   yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder());
-  if (asksForAccounts) yield inspectAccounts(settings, ourselves());
+  if (!asksForAccounts) return;
+  yield inspectAccounts(settings, ourselves());
+  // A start goes on: groups change outside of the file, and mail servers need their gate.
+  yield inspectReaders(settings, isForDaemon ? 'error' : 'warning', {
+    gidsOf,
+    daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
+  });
 }
 
 /** The user that the journal belongs to, with its groups: whoever ran the daemon before. */

@@ -212,6 +212,57 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
   ];
 }
 
+/** The groups of a user of this machine, by its number; and who may read the files of the journal without being in `audit.group`. */
+export interface ReaderFacts {
+  readonly gidsOf: (uid: number) => readonly number[];
+  /** The user of the daemon; undefined: not known. */
+  readonly daemonUid: number | undefined;
+}
+
+/**
+ * People who see only a part of the journal on the page, and can read the files of all of it: one group for the files and for the page's
+ * socket, or a person with `users` who is a member of `audit.group`, root, or the user of the daemon.
+ */
+export function inspectReaders(
+  settings: Settings,
+  severity: Severity,
+  { gidsOf, daemonUid }: ReaderFacts,
+  numbers: NameNumbers = systemNumbers,
+): readonly Problem[] {
+  const { audit, admin } = settings;
+  const { page } = admin ?? {};
+  if (page === undefined) return [];
+  const readers = audit.group === undefined ? undefined : numbers.gidOf(audit.group);
+  const told = (place: Place, path: string, message: string): Problem => ({
+    ...place,
+    path,
+    message,
+    severity,
+    code: 'too-open',
+  });
+  const { group } = page.socket ?? {};
+  const isShared = group !== undefined && readers !== undefined && numbers.gidOf(group) === readers;
+  const shared = `is the group of audit.group too, so everybody who may connect reads the files of the whole journal; give the socket a group of its own, as dovegate-page`;
+  return [
+    ...(isShared ? [told(page.place, 'admin.page.group', shared)] : []),
+    ...page.people.flatMap(({ name, user, users, place }): Problem[] => {
+      const uid = user === undefined || users === undefined ? undefined : numbers.uidOf(user);
+      if (uid === undefined) return [];
+      const how =
+        uid === 0
+          ? 'as root; remove "users"'
+          : uid === daemonUid
+            ? 'as the user of the daemon; use another user'
+            : readers !== undefined && gidsOf(uid).includes(readers)
+              ? `as a member of ${audit.group ?? ''} (audit.group): gpasswd --delete ${user ?? ''} ${audit.group ?? ''}; or remove "users"`
+              : undefined;
+      if (how === undefined) return [];
+      const message = `${user ?? ''} may see a part of the journal, and can read all of it in ${audit.directory} ${how}`;
+      return [told(place, `admin.page.people.${name}.users`, message)];
+    }),
+  ];
+}
+
 type Tell = (key: string, severity: Severity, message: string) => Problem;
 
 function teller(place: Place, path: string): Tell {

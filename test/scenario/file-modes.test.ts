@@ -297,6 +297,36 @@ test('volumes of Kubernetes: a world-writable sticky directory, links of root, a
   assert.equal(exit, 0, text);
 });
 
+test('check refuses a person who sees a part of the journal and can read the files', async (t) => {
+  const folder = openFolder(t);
+  const file = join(folder, 'dovegate.yaml');
+  const checked = async (group: string, page: string, users: string) => {
+    const text = `version: 1
+listeners: { support: { unix: support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/no-dovecot-here", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*"], allow: [quota get] } }
+state: state
+audit: { directory: audit, group: ${group}, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
+admin: { page: { unix: page.sock, group: ${page}, people: { frank: { user: daemon, role: audit${users} } } } }
+`;
+    writeFileSync(file, text, { mode: 0o600 });
+    return runWarm(['check', '--config', file]);
+  };
+  const part = ', users: ["*@example.com"]';
+  const both = await checked('daemon', 'daemon', part);
+  assert.equal(both.exit, 78, both.text);
+  assert.match(both.text, /admin\.page\.group: is the group of audit\.group too/);
+  assert.match(
+    both.text,
+    /people\.frank\.users: daemon may see a part .* as a member of daemon \(audit\.group\)/,
+  );
+  const member = await checked('daemon', 'games', part);
+  assert.equal(member.exit, 78, member.text);
+  for (const right of [await checked('games', 'daemon', part), await checked('daemon', 'games', '')])
+    assert.equal(right.exit, 0, right.text);
+});
+
 test('a reload with a group that the daemon is not in changes nothing, and asks for a restart', {
   skip: !isRoot,
 }, async (t) => {
@@ -318,6 +348,18 @@ admin: { unix: admin.sock }
   assert.match(
     reloaded.text,
     /listeners\.support\.group: dovegate runs without group daemon, .*usermod -aG daemon nobody; systemctl restart dovegate/,
+  );
+  // A person who may see a part of the journal and could read the files: `check` refuses that, a reload says it.
+  const people = '{ frank: { user: daemon, role: audit, users: ["*@example.com"] } }';
+  const next = configOf('')
+    .replace('audit: {', 'audit: { group: daemon,')
+    .replace('admin: {', `admin: { page: { unix: page.sock, people: ${people} },`);
+  daemon.write('dovegate.yaml', next);
+  const warned = await runDovegate(['reload', '--socket', daemon.path('admin.sock')]);
+  assert.equal(warned.exit, 0, warned.text);
+  assert.match(
+    warned.text,
+    /warning: admin\.page\.people\.frank\.users: daemon may see a part of the journal/,
   );
 });
 

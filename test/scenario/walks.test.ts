@@ -33,7 +33,7 @@ cp -a /etc/. "$W/etc"; mount --bind "$W/etc" /etc
 mount --bind "$W/run" /run; mount --bind "$W/root" /root; mount --bind "$W/lib" /var/lib
 mkdir -p /etc/dovegate /run/dovegate /var/lib/dovegate
 rm -rf /etc/dovegate/*
-for user in dovegate anna bob carol eve; do
+for user in dovegate anna bob carol eve frank; do
   id -u $user > /dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin $user
 done
 groupadd --force support; usermod --append --groups support dovegate
@@ -159,9 +159,13 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [1, 'runuser -u bob -- cat /var/lib/dovegate/audit/key.pub'],
     [0, 'gpasswd --delete eve auditors'],
     [78, asks],
-    // Over the socket eve needs no group; anna, who is not named, gets nothing.
-    [0, `${overSocket('eve')} | grep -q '"bob@support"'`],
+    // Over the socket frank needs no group; anna, who is not named, gets nothing.
+    [0, `${overSocket('frank')} | grep -q '"bob@support"'`],
     [0, `! ${overSocket('anna')}`],
+    // Who may see a part of the journal must not be able to read the files.
+    [0, 'dovegate check'],
+    [0, 'usermod --append --groups auditors frank'],
+    [78, 'dovegate check'],
   ]);
 });
 

@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NameNumbers } from '../../src/adapters/host/accounts.js';
 import type { Settings } from '../../src/domain/config/settings.js';
-import { createPolicyChooser, inspectAccounts, namesIn, type Ourselves } from '../../src/setup/peers.js';
+import {
+  createPolicyChooser,
+  inspectAccounts,
+  inspectReaders,
+  namesIn,
+  type Ourselves,
+} from '../../src/setup/peers.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const numbers: NameNumbers = {
@@ -103,4 +109,37 @@ void test('a running daemon that is not in a group: a restart, and what to do be
   assert.deepEqual(told(settingsOf(`${sound}audit: { group: admins }\n`), running), [
     `1 warning: audit.group: ${todo}`,
   ]);
+});
+
+/** `people`: of the page; `alice` is in the group `admins`. */
+function readersIn(auditGroup: string, pageGroup: string, people: string): string[] {
+  const page = `admin: { page: { unix: page.sock, group: ${pageGroup}, people: { ${people} } } }\n`;
+  const settings = settingsOf(`${sound}audit: { directory: /j, group: ${auditGroup} }\n${page}`);
+  const facts = { gidsOf: (uid: number) => (uid === 1001 ? [1001, 2001] : [uid]), daemonUid: 1002 };
+  return inspectReaders(settings, 'error', facts, numbers).map(
+    ({ severity, path, message }) => `${severity}: ${path}: ${message}`,
+  );
+}
+
+void test('one group for the files of the journal and for the socket of the page is refused', () => {
+  const whole = 'eve: { user: 1002, role: audit }';
+  assert.deepEqual(readersIn('admins', 'desk', whole), []);
+  assert.match(
+    readersIn('admins', 'admins', whole).join(),
+    /^error: admin\.page\.group: .*a group of its own/,
+  );
+});
+
+void test('who sees a part of the journal and can read the files is refused', () => {
+  const limited = (user: string): string[] =>
+    readersIn('admins', 'desk', `frank: { user: ${user}, role: audit, users: ["*@example.com"] }`);
+  assert.deepEqual(limited('alice'), [
+    'error: admin.page.people.frank.users: alice may see a part of the journal, and can read all of it in /j as a member of admins (audit.group): gpasswd --delete alice admins; or remove "users"',
+  ]);
+  assert.match(limited('root').join(), /as root/);
+  assert.match(limited('1002').join(), /as the user of the daemon/);
+  assert.deepEqual(limited('nobody-here'), []);
+  assert.deepEqual(readersIn('desk', 'admins', 'frank: { user: alice, role: audit, users: ["*@a.b"] }'), []);
+  // A person who may see all of it may read the files.
+  assert.deepEqual(readersIn('admins', 'desk', 'eve: { user: alice, role: audit }'), []);
 });
