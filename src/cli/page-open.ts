@@ -1,6 +1,6 @@
 // `dovegate page open`: asks the daemon for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
 
-import { readFromDisk } from '../adapters/host/process.js';
+import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { exitCodeOf, findDaemon } from './operate.js';
@@ -12,9 +12,6 @@ export interface PageOpenOptions {
   /** The socket itself. */
   readonly socket?: string;
 }
-
-/** Where the packages put it. */
-const standardSocket = '/run/dovegate/page.sock';
 
 /** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */
 export async function openLink(options: PageOpenOptions): Promise<number> {
@@ -38,7 +35,7 @@ export async function openLink(options: PageOpenOptions): Promise<number> {
 function socketOf(config: string): string {
   const admin = findAdmin(config, readFromDisk);
   // People of the page need not be able to read the configuration.
-  if (admin === undefined) return standardSocket;
+  if (admin === undefined) return standardPageSocket;
   const { socket } = admin.page ?? {};
   if (socket !== undefined) return socket.path;
   throw new CommandFault(

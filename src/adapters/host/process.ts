@@ -84,6 +84,10 @@ export function standardConfig(): string {
 /** The same, for `--help`. */
 export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';
 
+/** Where the packages put the journal and the socket of the page. */
+export const standardJournal = '/var/lib/dovegate/audit';
+export const standardPageSocket = '/run/dovegate/page.sock';
+
 /** Descriptors that the process may have open at once; undefined: not known. */
 export function descriptorsMax(): number | undefined {
   try {

@@ -2,8 +2,14 @@
 // The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
 // read the journal, and not the passwords of backends.
 
+import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
-import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
+import {
+  readFromDisk,
+  standardConfig,
+  standardJournal,
+  standardPageSocket,
+} from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
@@ -11,7 +17,7 @@ import { ownSignKeyName } from '../../domain/audit/ledger.js';
 import type { AuditSection } from '../../domain/config/parse-settings.js';
 import type { AdminSettings } from '../../domain/config/settings.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault } from '../output/output.js';
+import { CommandFault, formatWords } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { askFlushed } from './ask-flushed.js';
 
@@ -21,6 +27,8 @@ export interface Places {
   readonly paths: readonly string[];
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;
+  /** All words of the command line after the name of the program. */
+  readonly words?: readonly string[];
 }
 
 export interface Journals {
@@ -33,6 +41,8 @@ export interface Journals {
   readonly hmacKeyFile?: string | undefined;
   /** `admin.unix` of the daemon that writes there; undefined: not known. */
   readonly adminSocket?: string | undefined;
+  /** `admin.page.unix` of that daemon. */
+  readonly pageSocket?: string | undefined;
 }
 
 /**
@@ -57,6 +67,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   ): Journals => ({
     paths: [audit.directory],
     ...(admin?.unix !== undefined && { adminSocket: admin.unix }),
+    ...(admin?.page?.socket !== undefined && { pageSocket: admin.page.socket.path }),
     ...(state !== undefined && { stateDirectory: state, signKeyFile: join(state, ownSignKeyName) }),
     ...audit,
   });
@@ -65,6 +76,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
+    if (whyNot(config, constants.R_OK) === 'EACCES') {
+      const isReadable = whyNot(standardJournal, constants.R_OK | constants.X_OK) === undefined;
+      lines.push(...whatWorks(places, isReadable ? standardJournal : undefined, standardPageSocket));
+    }
     throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   }
   const errors = problems.filter(({ severity }) => severity === 'error').length;
@@ -77,8 +92,38 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
 /** The same for a subcommand that reads records: those of the last moment are on disk, where the daemon can be asked. */
 export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
   const journals = await journalsOf(screen, places);
+  const [directory = ''] = journals.paths;
+  if (journals.pageSocket !== undefined && whyNot(directory, constants.R_OK | constants.X_OK) === 'EACCES') {
+    const lines = [
+      `${directory} cannot be read: EACCES`,
+      ...whatWorks(places, undefined, journals.pageSocket),
+    ];
+    throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  }
   await askFlushed(screen, journals.adminSocket);
   return journals;
+}
+
+/** Subcommands that can ask the daemon instead of the files. */
+const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
+
+/** For a user who may not read the configuration or the journal: the same command with what this user may use. */
+function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
+  const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
+  const isAsker = askers.has(words[1] ?? '') && whyNot(socket, constants.W_OK) === undefined;
+  const place = directory === undefined ? (isAsker ? ['--socket', socket] : undefined) : [directory];
+  if (words.length === 0 || place === undefined) return [];
+  return [`this user may run: dovegate ${formatWords([...kept, ...place])}`];
+}
+
+/** The code of the system; undefined: it is permitted. */
+function whyNot(path: string, mode: number): string | undefined {
+  try {
+    accessSync(path, mode);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  }
 }
 
 /** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */

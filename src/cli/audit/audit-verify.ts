@@ -142,7 +142,10 @@ export async function checkJournal(
   if (paths.length > 1 || !isDirectory(directory))
     throw new CommandFault(exitCodes.usage, 'name one directory of a journal, or --config FILE');
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
-  const trust = trustOf(screen, { key }, config, directory, signKeyFile);
+  const trust =
+    config === undefined && key.length === 0
+      ? trustBeside(directory)
+      : trustOf(screen, { key }, config, directory, signKeyFile);
   const found = trailAt(directory, stateDirectory);
   const checked = await checkTrail(found, { trustedKeys: trust.keys, ownKey: trust.own, faultsMax });
   const { trail } = checked;
@@ -167,6 +170,14 @@ function isDirectory(path: string): boolean {
   }
 }
 
+const besideText = ` by ${publicKeyName}, which lies beside the journal`;
+
+/** `key.pub` of a directory that was named without a key. It proves less than a copy that was kept elsewhere, and the text says so. */
+function trustBeside(directory: string): Trust {
+  const own = keyBeside(directory);
+  return { keys: [], own, text: own === undefined ? '' : besideText, isOwn: false };
+}
+
 /** The keys of the command line, else those accepted for this configuration, else the host's own. Throws a CommandFault. */
 function trustOf(
   screen: Screen,
@@ -184,7 +195,7 @@ function trustOf(
   const secretFile = signKeyFile !== undefined && isReadable(signKeyFile) ? signKeyFile : undefined;
   const own = secretFile === undefined ? keyBeside(directory) : keyIn(secretFile, readSmallFile(secretFile));
   const isOwn = secretFile !== undefined;
-  const text = isOwn ? " by this host's own key" : ` by ${publicKeyName}, which lies beside the journal`;
+  const text = isOwn ? " by this host's own key" : besideText;
   if (isAccepting) {
     demandMayAccept(config, askingFor(directory));
     if (own === undefined)

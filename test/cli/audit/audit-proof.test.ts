@@ -81,6 +81,9 @@ void test('nothing is proved from a journal with a fault, without a signature, o
     lines[3] = (lines[3] ?? '').replace('"time":"2', '"time":"3');
   });
   await assert.rejects(prove(t, changed, {}), /this journal has 1 fault/);
+  const beside = await prove(t, directory, { text: 'E7' }, { key: [] });
+  assert.equal(beside.complaints, `dovegate: 2 records with proof, signed by ${signKey.key}\n`);
+  rmSync(join(directory, 'key.pub'));
   const { complaints } = await prove(t, directory, { text: 'E7' }, { key: [] });
   assert.match(complaints, /no --key was given/);
 });
