@@ -149,7 +149,7 @@ export function createProofHandlers(
     }
     const nowMs = clock.wallMs();
     const madeBy = `${name} on ${host}`;
-    const full: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly: content, madeBy };
+    const full: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly: content, host, madeBy };
     const limits =
       users === undefined
         ? undefined

@@ -3,12 +3,13 @@
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AskReport, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/api.js';
+import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/api.js';
 import { AskFault } from './api.js';
 import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile, type Tone } from './kit.js';
 import { go, Link } from './location.js';
 import {
   askOf,
+  classesOf,
   commandOf,
   type FileReport,
   fileNameOf,
@@ -46,8 +47,9 @@ function Nothing() {
   const { users } = useSession().me;
   return (
     <Empty>
-      Name a mailbox: the report says who touched it, on which day, how (read, content read, changed,
-      destroyed) and with which reason, and whether the journal is complete for that time.
+      Name a mailbox: the report says whether something was deleted, who touched the mailbox, on which day,
+      how (changed, content read, read, or tried and denied) and with which reason, and whether the journal is
+      complete for that time.
       {users !== undefined && (
         <>
           {' '}
@@ -197,11 +199,7 @@ function Saving({ question, head, report, onAgain }: SavingProps) {
           new Blob([...file.texts], { type: `${form === 'csv' ? 'text/csv' : 'text/html'};charset=utf-8` }),
           fileNameOf(question, head.madeAt, form),
         );
-        setSaid(
-          form === 'csv'
-            ? 'Saved. The rows do not hold the verdict: keep this page or the HTML, too.'
-            : 'Saved.',
-        );
+        setSaid('Saved.');
       }
     } catch (error) {
       if (!own.signal.aborted) setSaid(error instanceof AskFault ? error.message : String(error));
@@ -244,8 +242,15 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
       <h2>
         Who touched <Name value={head.mailbox} max={300} />
       </h2>
-      <p>{head.period}</p>
+      <p>
+        {head.period}, on host <Name value={head.host} max={100} />
+      </p>
       <section class={`verdict ${tone}`} aria-label="Verdict">
+        <p>
+          <Sign tone={head.counts.deleted > 0 ? 'warn' : 'quiet'}>
+            <strong>{head.answer}</strong>
+          </Sign>
+        </p>
         <p>
           <Sign tone={tone}>
             <strong>
@@ -267,7 +272,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         )}
       </section>
       {head.isContentOnly && <p>Only commands that showed content, or may have, are listed.</p>}
-      <People days={days} isAll={left === 0 && isWhole} />
+      <People days={days} classes={head.classes} isAll={left === 0 && isWhole} />
       {days.length === 0 && isWhole && (
         <Empty>
           No command is listed: nobody touched this mailbox in this time, as far as the journal goes.
@@ -275,7 +280,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
       )}
       {days.map((day, at) => (
         // Parts of one day may come apart.
-        <Day key={at} day={day} user={user} />
+        <Day key={at} day={day} classes={head.classes} user={user} />
       ))}
       {left > 0 && (
         <p class="said bad">
@@ -305,31 +310,24 @@ function sentence(text: string): string {
   return /^[a-z]/.test(text) ? `${text.slice(0, 1).toUpperCase()}${text.slice(1)}` : text;
 }
 
-const classes = [
-  ['destroyed', 'destroyed'],
-  ['changed', 'changed'],
-  ['content', 'content read'],
-  ['read', 'read'],
-  ['other', 'other'],
-] as const;
-
 interface PeopleProps {
   readonly days: readonly MailboxDay[];
+  readonly classes: readonly MailboxClass[];
   /** Otherwise lines are missing here, which are counted by nobody. */
   readonly isAll: boolean;
 }
 
-function People({ days, isAll }: PeopleProps) {
-  const sums = sumByPerson(days);
+function People({ days, classes, isAll }: PeopleProps) {
+  const sums = sumByPerson(days, classes);
   if (sums.length === 0) return null;
   const columns: Column<PersonSum>[] = [
     { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
-    ...classes.map(
-      ([key, title]): Column<PersonSum> => ({
-        title,
+    ...classesOf(sums, classes).map(
+      ({ class: group, what }): Column<PersonSum> => ({
+        title: what,
         kind: 'number',
-        cell: (row) =>
-          row[key] === 0 ? <span class="faint">–</span> : <strong>{countWords(row[key])}</strong>,
+        cell: ({ counts: { [group]: count = 0 } }) =>
+          count === 0 ? <span class="faint">–</span> : <strong>{countWords(count)}</strong>,
       }),
     ),
     { title: 'first (UTC)', cell: ({ firstTime }) => minuteOf(firstTime) },
@@ -348,21 +346,12 @@ function minuteOf(time: string): string {
   return time.slice(0, 16).replace('T', ' ');
 }
 
-const tones: Readonly<Record<MailboxLine['class'], Tone>> = {
-  destroyed: 'bad',
-  changed: 'warn',
-  content: 'warn',
-  read: 'quiet',
-  session: 'quiet',
-  unread: 'quiet',
-};
-
-const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
+const lineColumns = (user: string, classes: readonly MailboxClass[]): readonly Column<MailboxLine>[] => [
   { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
   {
     title: 'what',
-    cell: ({ what, isStopped, ...line }) => (
-      <Sign tone={isStopped ? 'quiet' : tones[line.class]}>{isStopped ? `${what}: stopped` : what}</Sign>
+    cell: ({ what, ...line }) => (
+      <Sign tone={classes.find((each) => each.class === line.class)?.tone ?? 'quiet'}>{what}</Sign>
     ),
   },
   { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
@@ -380,14 +369,20 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   },
 ];
 
-function Day({ day: { day, lines }, user }: { readonly day: MailboxDay; readonly user: string }) {
+interface DayProps {
+  readonly day: MailboxDay;
+  readonly classes: readonly MailboxClass[];
+  readonly user: string;
+}
+
+function Day({ day: { day, lines }, classes, user }: DayProps) {
   return (
     <section class="day">
       <h3>{day}</h3>
       <Table
         label={`Commands of ${day}`}
         rows={lines}
-        columns={lineColumns(user)}
+        columns={lineColumns(user, classes)}
         keyOf={(line) =>
           JSON.stringify([line.person, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
         }

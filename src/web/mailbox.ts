@@ -2,6 +2,7 @@
 
 import type {
   AskReport,
+  MailboxClass,
   MailboxDay,
   MailboxEnd,
   MailboxHead,
@@ -152,55 +153,39 @@ export function fileNameOf({ user }: Question, madeAt: string, form: string): st
   return `mailbox-${name}-${madeAt.slice(0, 10)}.${form}`;
 }
 
-/** One person, and how many commands of each class; what did not reach a mail server is not counted. */
+/** One person, and how many commands of each class. */
 export interface PersonSum {
   readonly person: string;
-  readonly destroyed: number;
-  readonly changed: number;
-  readonly content: number;
-  readonly read: number;
-  readonly other: number;
+  readonly counts: Readonly<Partial<Record<MailboxLine['class'], number>>>;
   readonly firstTime: string;
   readonly lastTime: string;
 }
 
-/** Of the lines that are kept; those with the gravest commands first. */
-export function sumByPerson(days: readonly MailboxDay[]): PersonSum[] {
+/** Of the lines that are kept; people with the gravest commands first, in the order of the classes. */
+export function sumByPerson(days: readonly MailboxDay[], classes: readonly MailboxClass[]): PersonSum[] {
   const sums = new Map<string, PersonSum>();
-  for (const line of days.flatMap(({ lines }) => lines)) {
-    const { person, firstTime, lastTime } = line;
-    const before = sums.get(person) ?? { ...nobody, person, firstTime, lastTime };
-    const key = line.class === 'session' || line.class === 'unread' ? 'other' : line.class;
+  for (const { person, class: group, count, firstTime, lastTime } of days.flatMap(({ lines }) => lines)) {
+    const before = sums.get(person) ?? { person, counts: {}, firstTime, lastTime };
     sums.set(person, {
-      ...before,
-      [key]: before[key] + (line.isStopped ? 0 : line.count),
+      person,
+      counts: { ...before.counts, [group]: (before.counts[group] ?? 0) + count },
       firstTime: firstTime < before.firstTime ? firstTime : before.firstTime,
       lastTime: lastTime > before.lastTime ? lastTime : before.lastTime,
     });
   }
-  const weightOf = ({ destroyed, changed, content, read }: PersonSum): readonly number[] => [
-    destroyed,
-    changed,
-    content,
-    read,
-  ];
   return [...sums.values()].toSorted((one, other) => {
-    const [mine, theirs] = [weightOf(one), weightOf(other)];
-    const at = mine.findIndex((count, each) => count !== theirs[each]);
-    return at < 0 ? one.person.localeCompare(other.person) : (theirs[at] ?? 0) - (mine[at] ?? 0);
+    for (const { class: group } of classes) {
+      const more = (other.counts[group] ?? 0) - (one.counts[group] ?? 0);
+      if (more !== 0) return more;
+    }
+    return one.person.localeCompare(other.person);
   });
 }
 
-const nobody = {
-  person: '',
-  destroyed: 0,
-  changed: 0,
-  content: 0,
-  read: 0,
-  other: 0,
-  firstTime: '',
-  lastTime: '',
-};
+/** The classes that occur, in their order. */
+export function classesOf(sums: readonly PersonSum[], classes: readonly MailboxClass[]): MailboxClass[] {
+  return classes.filter((each) => sums.some(({ counts }) => (counts[each.class] ?? 0) > 0));
+}
 
 /** `08:22:34`, or `08:22:34 to 09:01:02`, in UTC. */
 export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime' | 'lastTime'>): string {

@@ -121,12 +121,19 @@ test('what was proved, and who touched a mailbox', async (t) => {
       .filter(({ name }) => name === 'day')
       .flatMap(({ data }): MailboxDay['lines'] => JSON.parse(data).lines);
     assert.deepEqual(
-      lines.filter(({ isStopped }) => !isStopped).map(({ what, reason }) => [what, reason]),
+      lines
+        .filter((line) => !['denied', 'unread'].includes(line.class))
+        .map(({ what, reason, note }) => [what, reason, note]),
       [
-        ['destroyed', 'ticket <4711>'],
-        ['content read', 'ticket <4711>'],
-        ['read', 'ticket <4711>'],
+        ['read', 'ticket <4711>', ''],
+        // The backend knows neither of them.
+        ['tried, failed', 'ticket <4711>', 'asked for content; the mail server said no'],
+        ['tried, failed', 'ticket <4711>', 'asked to delete; the mail server said no'],
       ],
+    );
+    assert.match(
+      head.answer,
+      /^No recorded command deleted anything; \d attempts? (?:was|were) denied, 1 attempt failed\.$/,
     );
     only(whole.body, 'end');
     const limited = await report('limited', 'alice@example.org');

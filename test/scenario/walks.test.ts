@@ -41,6 +41,7 @@ chown dovegate:dovegate /run/dovegate /var/lib/dovegate; chmod 711 /var/lib/dove
 export PATH=$W/bin:$PATH
 stop() { [ ! -e "$W/pid" ] || { kill "$(cat "$W/pid")"; while kill -0 "$(cat "$W/pid")" 2> /dev/null; do sleep 0.05; done; rm "$W/pid"; }; }
 start() {
+  : > "$W/log" # Else the line of the run before could be found.
   setpriv --reuid dovegate --regid dovegate --init-groups -- ${process.execPath} ${builtProgram} serve --config /etc/dovegate/dovegate.yaml > "$W/log" 2>&1 &
   echo $! > "$W/pid"
   for try in $(seq 1200); do grep -q '"event":"started"' "$W/log" && return; sleep 0.05; done
@@ -143,6 +144,7 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
   if (why !== undefined) return t.skip(why);
   const asks =
     'runuser -u eve -- dovegate audit verify --key /var/lib/dovegate/audit/key.pub /var/lib/dovegate/audit';
+  const report = 'dovegate audit report --mailbox alice@example.com';
   await walk(t, [
     [0, 'usermod --append --groups support bob'],
     [0, quota('bob')],
@@ -153,6 +155,11 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
       0,
       `runuser -u eve -- dovegate audit search --json --user alice@example.com /var/lib/dovegate/audit | grep -q '"bob@support"'`,
     ],
+    // The configuration is not for auditors: the command that works for them is named, and works.
+    [0, 'chmod 0640 /etc/dovegate/dovegate.yaml'],
+    [78, `runuser -u eve -- ${report}`],
+    [0, `runuser -u eve -- ${report} 2>&1 | grep -qx 'this user may run: ${report} /var/lib/dovegate/audit'`],
+    [0, `runuser -u eve -- ${report} /var/lib/dovegate/audit`],
     [1, 'runuser -u eve -- cat /var/lib/dovegate/audit-sign.key'],
     [1, 'runuser -u eve -- cat /var/lib/dovegate/audit/hmac.key'],
     [2, 'runuser -u eve -- sh -c "echo x >> /var/lib/dovegate/audit/key.pub"'],
@@ -160,6 +167,10 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [0, 'gpasswd --delete eve auditors'],
     [78, asks],
     // Over the socket frank needs no group; anna, who is not named, gets nothing.
+    [
+      0,
+      `runuser -u frank -- ${report} 2>&1 | grep -qx 'this user may run: ${report} --socket /run/dovegate/page.sock'`,
+    ],
     [0, `${overSocket('frank')} | grep -q '"bob@support"'`],
     [0, `! ${overSocket('anna')}`],
     // Who may see a part of the journal must not be able to read the files.

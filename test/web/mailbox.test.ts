@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MailboxDay, MailboxLine } from '../../src/domain/page/api.js';
+import { touchClasses } from '../../src/domain/report/touch.js';
 import {
   askOf,
+  classesOf,
   commandOf,
   type FileReport,
   fileNameOf,
@@ -28,7 +30,6 @@ const line: MailboxLine = {
   reason: '',
   commands: 'quota get (2)',
   note: '',
-  isStopped: false,
   ids: ['A', 'B'],
 };
 
@@ -110,31 +111,29 @@ void test('the name of a file holds nothing that a file system or a shell takes 
   );
 });
 
-void test('people, the gravest first; what was stopped is not counted', () => {
-  const sums = sumByPerson([
+void test('people, the gravest first; what was denied is counted apart', () => {
+  const days = [
     dayOf([
       line,
       { ...line, person: 'anna@support', class: 'content', count: 5 },
       { ...line, person: 'bob@support', class: 'destroyed', count: 1, lastTime: '2026-11-21T00:00:00.000Z' },
-      { ...line, person: 'bob@support', class: 'destroyed', count: 9, isStopped: true },
+      { ...line, person: 'carol@support', class: 'denied', count: 9 },
       { ...line, person: 'bob@support', class: 'session', count: 3, firstTime: '2026-11-19T00:00:00.000Z' },
     ]),
     dayOf([{ ...line, count: 1 }]),
-  ]);
+  ];
+  const sums = sumByPerson(days, touchClasses);
   assert.deepEqual(
-    sums.map(({ person, destroyed, changed, content, read, other }) => [
-      person,
-      destroyed,
-      changed,
-      content,
-      read,
-      other,
-    ]),
+    sums.map(({ person, counts }) => [person, counts]),
     [
-      ['bob@support', 1, 0, 0, 0, 3],
-      ['anna@support', 0, 0, 5, 0, 0],
-      ['carol@support', 0, 0, 0, 3, 0],
+      ['bob@support', { destroyed: 1, session: 3 }],
+      ['anna@support', { content: 5 }],
+      ['carol@support', { read: 3, denied: 9 }],
     ],
+  );
+  assert.deepEqual(
+    classesOf(sums, touchClasses).map(({ what }) => what),
+    ['may have deleted', 'content read', 'read', 'session', 'tried, denied'],
   );
   assert.deepEqual(
     [sums[0]?.firstTime, sums[0]?.lastTime],

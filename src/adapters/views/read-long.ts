@@ -104,7 +104,7 @@ function formOf(name: Extract<LongTask, { long: 'report' }>['form']): ReportForm
     case 'page':
       return createPageReport();
     case 'csv':
-      return createCsvReport(() => undefined);
+      return createCsvReport();
     case 'html':
       return createHtmlReport();
     case 'json':

@@ -2,6 +2,7 @@
 // verify` checks it; domain/report makes the report.
 
 import { systemClock } from '../../adapters/host/clock.js';
+import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
 import type { MailboxLine } from '../../domain/page/api.js';
 import {
@@ -19,6 +20,7 @@ import {
   type TouchDay,
   whyNoReport,
 } from '../../domain/report/report.js';
+import type { Separator } from '../../domain/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -38,6 +40,8 @@ export interface ReportFlags {
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
+  /** Of CSV. */
+  readonly separator?: Separator;
   readonly html?: boolean;
 }
 
@@ -55,6 +59,7 @@ export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags
     fromMs: from,
     toMs: to,
     nowMs: systemClock.wallMs(),
+    host: hostName(),
     isContentOnly: content,
   };
   const why = whyNoReport(asked);
@@ -121,11 +126,11 @@ async function openReported(screen: Screen, places: Places, key: readonly string
 /** The form that the options name. `isFleet`: with a column for the host. */
 export function formOf(
   screen: Screen,
-  { json, csv, html }: Omit<ReportFlags, 'key'>,
+  { json, csv, html, separator }: Omit<ReportFlags, 'key'>,
   isFleet = false,
 ): ReportForm {
   if (json === true) return createJsonReport();
-  if (csv === true) return createCsvReport((text) => screen.complain(`dovegate: ${text}`));
+  if (csv === true) return createCsvReport(separator);
   return html === true ? createHtmlReport() : createTextReport(screen, isFleet);
 }
 
@@ -154,9 +159,10 @@ function createTextReport(screen: Screen, isFleet: boolean): ReportForm {
   const book = createDayBook();
   const rows = (days: readonly TouchDay[]): string[] => days.flatMap(linesOf).flatMap(table.add);
   return {
-    begin({ mailbox, sentences: [first = '', ...rest], isComplete, isContentOnly }) {
+    begin({ mailbox, answer, sentences: [first = '', ...rest], isComplete, isContentOnly }, _, counts) {
       return [
         screen.paint('title', `who touched ${mailbox}${isContentOnly ? ' (content only)' : ''}`),
+        counts.deleted === 0 ? answer : screen.paint('doubtful', answer),
         screen.paint(isComplete ? 'good' : 'bad', first),
         ...rest.map((text) => `  ${text}`),
         '',

@@ -10,7 +10,13 @@ import {
 } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
-import { formatCsvHeader, formatCsvRow, formatJsonRow, formatValue } from '../../domain/trail/export.js';
+import {
+  formatCsvHeader,
+  formatCsvRow,
+  formatJsonRow,
+  formatValue,
+  type Separator,
+} from '../../domain/trail/export.js';
 import {
   createNameTest,
   createRetirements,
@@ -37,6 +43,7 @@ export async function auditSearch(
   filter: TrailFilter,
   format: RowFormat,
   look: 'search' | 'export' = 'search',
+  separator: Separator = ',',
 ): Promise<number> {
   const journal = await openSource(screen, places);
   const table = createTable(exchangeColumnsFor(screen), screen);
@@ -44,13 +51,13 @@ export async function auditSearch(
     table: table.add,
     json: (row) => [formatJsonRow(row)],
     // RFC 4180 ends its lines in CR LF.
-    csv: (row) => [`${formatCsvRow(row)}\r`],
+    csv: (row) => [`${formatCsvRow(row, separator)}\r`],
   };
   const isNamed = createNameTest(filter);
   let isFound = false;
   let isNameFound = false;
   let cut = 0;
-  if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
+  if (format === 'csv') await screen.print(`${formatCsvHeader(separator)}\r`);
   for (const part of journal.parts) {
     for await (const row of part.rows(filter, look)) {
       isFound = true;

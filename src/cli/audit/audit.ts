@@ -5,6 +5,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
 import { allEffects } from '../../domain/commands/catalog.js';
 import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
+import type { Separator } from '../../domain/trail/export.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -26,7 +27,11 @@ const socketHelp = 'ask the daemon at admin.page.unix instead, without rights on
 
 type ExportFlags = Flags &
   FilterOptions &
-  ProofFlags & { readonly format: 'csv' | 'json'; readonly withProof?: boolean };
+  ProofFlags & {
+    readonly format: 'csv' | 'json';
+    readonly separator?: Separator;
+    readonly withProof?: boolean;
+  };
 
 /** What makes and prints a report, for the fleet as well. */
 export const loadReport = () => import('./audit-report.js');
@@ -44,6 +49,13 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       .command(name)
       .description(summary)
       .option('--config <file>', `the journal of this configuration (default: ${standardConfigHelp})`);
+
+  const placesOf = ({ config, socket }: Flags, paths: readonly string[] | string | undefined): Places => ({
+    config,
+    paths: [paths ?? []].flat(),
+    words: program.args,
+    ...(socket !== undefined && { socket }),
+  });
 
   const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
     const screen = openScreen();
@@ -83,10 +95,11 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     flags: Flags & FilterOptions,
     format: 'table' | 'json' | 'csv',
     look: 'search' | 'export',
+    separator?: Separator,
   ) =>
     run(async (screen) => {
       const { auditSearch } = await import('./audit-search.js');
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format, look);
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format, look, separator);
     });
 
   addFilterOptions(reader('search', 'find commands and how they ended, one row each'))
@@ -134,17 +147,20 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--content', 'list only commands that showed content, or may have')
     .option('--key <file>', keyHelp, addText, [])
-    .addOption(new Option('--csv', 'CSV, one row for each command').conflicts(['html', 'json']))
+    .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
+    .addOption(separatorOption())
     .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
     .option('--json', 'one line of JSON for the verdict, then one for each command')
-    .action((path: string | undefined, flags: Flags & ReportFlags) =>
-      run(async (screen) => (await loadReport()).auditReport(screen, placesOf(flags, path), flags)),
-    );
+    .action((path: string | undefined, flags: Flags & ReportFlags, command: Command) => {
+      demandCsv(command, flags);
+      return run(async (screen) => (await loadReport()).auditReport(screen, placesOf(flags, path), flags));
+    });
 
   addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
     .argument('[place...]', placesText)
     .option('--socket <path>', socketHelp)
     .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
+    .addOption(separatorOption())
     .addOption(
       new Option(
         '--with-proof',
@@ -155,6 +171,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--key <file>', `with --with-proof: ${keyHelp}`, addText, [])
     .action((paths: string[], flags: ExportFlags, command: Command) => {
       const isOfFiles = flags.whole === true || flags.key.length > 0;
+      if (flags.separator !== undefined && (flags.withProof === true || flags.format !== 'csv'))
+        command.error("error: '--separator' is for CSV");
       if (flags.withProof === true && flags.socket !== undefined) {
         if (isOfFiles) command.error("error: '--whole' and '--key' are for files, not for '--socket'");
         return run(async (screen) => {
@@ -168,7 +186,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
           return auditProof(screen, placesOf(flags, paths), filterOf(flags), flags);
         });
       if (isOfFiles) command.error("error: '--whole' and '--key' are for '--with-proof'");
-      return search(paths, flags, flags.format, 'export');
+      return search(paths, flags, flags.format, 'export', flags.separator);
     });
 
   reader('hmac', 'print what a secret value looks like in records, for search --text')
@@ -191,14 +209,31 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   return audit;
 }
 
+/** Of a report. */
+export const csvHelp = 'CSV: the verdict, then one row for each command';
+
+/** `--separator`, for each command that prints CSV. */
+export function separatorOption(): Option {
+  const help = 'of the cells of CSV: a comma, a semicolon or tab (default: a comma)';
+  return new Option('--separator <separator>', help).argParser(readSeparator);
+}
+
+function readSeparator(text: string): Separator {
+  const found = ([',', ';', '\t'] as const).find((each) => each === text);
+  if (found !== undefined) return found;
+  if (text === 'tab') return '\t';
+  throw new InvalidArgumentError('It must be , or ; or tab.');
+}
+
+/** Ends the program where a separator is given and no CSV is wanted. */
+export function demandCsv(command: Command, { csv, separator }: Partial<ReportFlags>): void {
+  if (separator !== undefined && csv !== true) command.error("error: '--separator' is for '--csv'");
+}
+
 const keyHelp = 'a trusted key, public or private: signatures of others are faults; may be repeated';
 
 function addText(text: string, before: readonly string[]): readonly string[] {
   return [...before, text];
-}
-
-function placesOf({ config, socket }: Flags, paths: readonly string[] | string | undefined): Places {
-  return { config, paths: [paths ?? []].flat(), ...(socket !== undefined && { socket }) };
 }
 
 function parseSeq(text: string): number {

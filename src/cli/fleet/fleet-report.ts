@@ -8,6 +8,7 @@ import { parseLine, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import { type HostTrail, judgeHosts, type ReportedFleet } from '../../domain/report/report.js';
+import type { Separator } from '../../domain/trail/export.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
 import { loadReport } from '../audit/audit.js';
 import type { Screen } from '../output/screen.js';
@@ -30,6 +31,7 @@ export interface FleetReportFlags {
   readonly whole: boolean;
   readonly json?: boolean;
   readonly csv?: boolean;
+  readonly separator?: Separator;
   readonly html?: boolean;
 }
 

@@ -6,7 +6,16 @@ import type { NatsFaultCode } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
-import { addFilterOptions, type FilterOptions, filterOf, momentHelp, readMoment } from '../audit/audit.js';
+import {
+  addFilterOptions,
+  csvHelp,
+  demandCsv,
+  type FilterOptions,
+  filterOf,
+  momentHelp,
+  readMoment,
+  separatorOption,
+} from '../audit/audit.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { FetchFlags } from './fleet-fetch.js';
@@ -147,12 +156,16 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--content', 'list only commands that showed content, or may have')
     .option('--whole', 'verify everything again first, without what the verifier saved', false)
-    .addOption(new Option('--csv', 'CSV, one row for each command').conflicts(['html', 'json']))
+    .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
+    .addOption(separatorOption())
     .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
     .option('--json', 'one line of JSON for the verdict, then one for each command')
-    .action((flags: Flags & FleetReportFlags) =>
-      run(async (screen) => (await import('./fleet-report.js')).fleetReport(screen, flags.config, flags)),
-    );
+    .action((flags: Flags & FleetReportFlags, command: Command) => {
+      demandCsv(command, flags);
+      return run(async (screen) =>
+        (await import('./fleet-report.js')).fleetReport(screen, flags.config, flags),
+      );
+    });
 
   add('fetch', 'write the segments of a host again, for audit verify')
     .argument('<host>', 'the host', readHost)

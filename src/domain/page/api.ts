@@ -456,6 +456,8 @@ export interface MailboxHead {
   readonly from: string;
   readonly to: string;
   readonly isComplete: boolean;
+  /** Whether something was deleted, in a sentence. */
+  readonly answer: string;
   /** The first is the verdict. */
   readonly sentences: readonly string[];
   readonly doubts: readonly { readonly code: string; readonly text: string; readonly isSerious: boolean }[];
@@ -463,9 +465,21 @@ export interface MailboxHead {
   readonly signedTo?: string | undefined;
   readonly isContentOnly: boolean;
   readonly madeAt: string;
+  /** The machine on which it was made. */
+  readonly host: string;
   /** `eve on mx1`. */
   readonly madeBy?: string | undefined;
   readonly counts: MailboxCounts;
+  /** Every class that lines can have, the gravest first. */
+  readonly classes: readonly MailboxClass[];
+}
+
+/** One class of commands in a report. */
+export interface MailboxClass {
+  readonly class: MailboxLine['class'];
+  /** The class in words. */
+  readonly what: string;
+  readonly tone: 'bad' | 'warn' | 'quiet';
 }
 
 export interface MailboxCounts {
@@ -476,6 +490,13 @@ export interface MailboxCounts {
   readonly maybeShowed: number;
   /** Did not reach a mail server; not among `commands`. */
   readonly stopped: number;
+  /** Of `stopped`: policy or a limit said no. */
+  readonly denied: number;
+  /** Of `commands`: may have deleted something. */
+  readonly deleted: number;
+  /** Would have deleted something: denied, and failed. */
+  readonly deleteDenied: number;
+  readonly deleteFailed: number;
 }
 
 /** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
@@ -485,7 +506,7 @@ export interface MailboxLine {
   /** Of a fleet. */
   readonly host?: string | undefined;
   readonly person: string;
-  readonly class: 'read' | 'content' | 'changed' | 'destroyed' | 'session' | 'unread';
+  readonly class: 'destroyed' | 'changed' | 'content' | 'read' | 'session' | 'unread' | 'failed' | 'denied';
   /** The class in words. */
   readonly what: string;
   readonly count: number;
@@ -495,8 +516,6 @@ export interface MailboxLine {
   readonly reason: string;
   readonly commands: string;
   readonly note: string;
-  /** It was refused, or for another reason no mail server got it. */
-  readonly isStopped: boolean;
   /** Of the first 20 exchanges, for `show`. */
   readonly ids: readonly string[];
 }

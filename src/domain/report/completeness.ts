@@ -204,6 +204,27 @@ function momentText(time: string): string {
   return time.slice(0, 19).replace('T', ' ');
 }
 
+/** Was anything deleted? "No" is qualified unless the records are proved complete. */
+export function deletionSentence(
+  { deleted, deleteDenied, deleteFailed }: Pick<TouchCounts, 'deleted' | 'deleteDenied' | 'deleteFailed'>,
+  isComplete: boolean,
+): string {
+  const isNone = deleted === 0;
+  const found = isNone
+    ? 'No recorded command deleted anything'
+    : `${deleted} ${deleted === 1 ? 'command' : 'commands'} may have deleted something`;
+  const tried = (count: number, one: string, many: string): string[] =>
+    count === 0
+      ? []
+      : [`${count} ${isNone ? (count === 1 ? 'attempt' : 'attempts') : 'more'} ${count === 1 ? one : many}`];
+  const rest = [
+    ...tried(deleteDenied, 'was denied', 'were denied'),
+    ...tried(deleteFailed, 'failed', 'failed'),
+  ].join(', ');
+  const doubt = isNone && !isComplete ? ' But the record is not proved complete.' : '';
+  return `${found}${rest === '' ? '' : `; ${rest}`}.${doubt}`;
+}
+
 /** The verdict of a report: its first sentence, then one for each doubt. They hold text of the journal. */
 export function reportSentences(
   completeness: Completeness,
@@ -263,13 +284,14 @@ function countsText({ people, isMorePeople, commands, showed, maybeShowed }: Tou
   return `${who}, ${what}, ${showed === 0 ? 'none' : showed} of them showed content${maybe}`;
 }
 
-function notes({ notNamed, open, unknown, stopped }: TouchCounts): string[] {
+function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
     count === 0 ? [] : [`note: ${count}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
   return [
     ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
-    ...many(stopped, 'did not reach a mail server', ' more'),
+    ...many(denied, denied === 1 ? 'was denied' : 'were denied', ' more'),
+    ...many(stopped - denied, 'did not reach a mail server', ' more'),
   ];
 }

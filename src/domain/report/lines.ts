@@ -3,17 +3,30 @@
 import { printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/api.js';
 import type { Completeness } from './completeness.js';
-import type { Touch, TouchCounts, TouchDay, TouchGroup } from './touch.js';
+import {
+  type Touch,
+  type TouchClass,
+  type TouchCounts,
+  type TouchDay,
+  type TouchGroup,
+  type TouchKind,
+  touchClasses,
+} from './touch.js';
 
 /** What a report begins with. */
 export interface ReportHead {
   readonly mailbox: string;
   readonly period: string;
   readonly isComplete: boolean;
+  /** Whether something was deleted, in a sentence. */
+  readonly answer: string;
   /** Harmless for a terminal; the first is the verdict. */
   readonly sentences: readonly string[];
   readonly isContentOnly: boolean;
   readonly madeAt: string;
+  /** The machine on which it was made, and the id of the journal; harmless. */
+  readonly host: string;
+  readonly journal: string;
   /** `eve on mx1`, where a daemon made it; harmless. */
   readonly madeBy?: string | undefined;
 }
@@ -25,52 +38,62 @@ export interface ReportForm {
   finish(): string[];
 }
 
-const classTexts: Readonly<Record<Touch['class'], string>> = {
-  read: 'read',
-  content: 'content read',
-  changed: 'changed',
-  destroyed: 'destroyed',
-  session: 'session',
-  unread: 'not understood',
+const classTexts = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
+
+/** What a command would have done that was denied or failed. */
+const triedTexts: Readonly<Record<TouchKind, string>> = {
+  destroyed: 'asked to delete',
+  changed: 'asked to change something',
+  content: 'asked for content',
+  read: '',
+  session: '',
+  unread: '',
 };
 
 /** The lines of a day. */
 export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
   return groups.map((group) => {
+    const isTried = group.class === 'denied' || group.class === 'failed';
     const names = [...group.commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
     const notes = [
       ...(group.by === 'all' ? ['may have touched it: all users, or nobody can tell whose'] : []),
       ...(group.isCount ? ['a count that dovegate made for a command'] : []),
       ...(group.by === 'mask' ? ['may have touched it: by a mask, or a list that was cut'] : []),
-      ...(group.reached === 'no'
-        ? [`did not reach a mail server (${printable(group.outcome)})`]
-        : endingOf(group)),
+      ...(isTried ? triedNotes(group) : endingOf(group)),
       ...(group.reached === 'maybe' ? ['no end is recorded'] : []),
       ...(group.showed === 'yes' && group.class !== 'content' ? ['showed content'] : []),
       ...(group.showed === 'maybe' ? ['may have shown content'] : []),
-      ...(group.class === 'content' && group.showed === 'no' && group.reached !== 'no'
-        ? ['no content came']
-        : []),
+      ...(group.class === 'content' && group.showed === 'no' ? ['no content came'] : []),
     ];
     return {
       day: isMore ? `${printable(day)} (more)` : printable(day),
       ...(group.host !== undefined && { host: printable(group.host) }),
       person: printable(group.person),
       class: group.class,
-      what: classTexts[group.class],
+      what: classTexts.get(group.class) ?? group.class,
       count: group.count,
       firstTime: group.firstTime,
       lastTime: group.lastTime,
       reason: printable(group.reason),
       commands: printable(names.join(', ')),
       note: notes.join('; '),
-      isStopped: group.reached === 'no',
       ids: group.ids,
     };
   });
 }
 
-function endingOf({ outcome }: TouchGroup): string[] {
+function triedNotes({ class: group, kind, reached, outcome }: TouchGroup): string[] {
+  const usual = group === 'denied' ? 'denied' : 'failed';
+  const why = outcome === usual ? '' : ` (${printable(outcome)})`;
+  const end =
+    group === 'denied' && why === ''
+      ? []
+      : [reached === 'no' ? `did not reach a mail server${why}` : 'the mail server said no'];
+  return [...(triedTexts[kind] === '' ? [] : [triedTexts[kind]]), ...end];
+}
+
+function endingOf({ outcome, reached }: TouchGroup): string[] {
+  if (reached === 'no') return [`did not reach a mail server (${printable(outcome)})`];
   if (outcome === 'failed') return ['failed'];
   if (outcome === 'partly') return ['partly: some of it may have been done'];
   const isBroken = outcome === 'unknown' || outcome === 'timeout' || outcome === 'aborted';

@@ -5,13 +5,14 @@
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';
 import type { MailboxDay, MailboxHead } from '../page/api.js';
-import { formatCell } from '../trail/export.js';
+import { formatArguments, formatCells, type Separator } from '../trail/export.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
 import {
   type AskedTime,
   type Completeness,
   type Doubt,
+  deletionSentence,
   formatPeriod,
   judgeCompleteness,
   reportSentences,
@@ -25,6 +26,7 @@ import {
   type Touch,
   type TouchCounts,
   type TouchDay,
+  touchClasses,
 } from './touch.js';
 
 export { type HostTrail, judgeHosts } from './hosts.js';
@@ -56,6 +58,8 @@ export interface ReportAsked {
   readonly nowMs: number;
   /** List only what showed content, or may have. */
   readonly isContentOnly: boolean;
+  /** The machine on which it is made. */
+  readonly host: string;
   readonly madeBy?: string | undefined;
 }
 
@@ -82,7 +86,7 @@ export async function makeReport(
   asked: ReportAsked,
   form: ReportForm,
 ): Promise<CountedReport> {
-  const { mailbox, fromMs, toMs, nowMs, isContentOnly, madeBy } = asked;
+  const { mailbox, fromMs, toMs, nowMs, isContentOnly, host, madeBy } = asked;
   const filter: TrailFilter = { user: mailbox, sinceMs: fromMs, untilMs: toMs };
   const counter = createTouchCounter();
   let isNamed = false;
@@ -96,6 +100,7 @@ export async function makeReport(
     'verdict' in journal ? judgeCompleteness(journal.verdict, time, journal) : journal.judge(time);
   const completeness = withDoubts(judged, journal.doubts());
   const { isComplete } = completeness;
+  const answer = deletionSentence(counts, isComplete);
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
   const similar = isNamed ? [] : (await journal.survey(filter)).names;
   const meant =
@@ -104,9 +109,12 @@ export async function makeReport(
     mailbox: printable(mailbox),
     period: formatPeriod(completeness.from, completeness.to, toMs !== undefined),
     isComplete,
+    answer,
     sentences: [...sentences, ...meant].map(printable),
     isContentOnly,
     madeAt: formatTime(nowMs),
+    host: printable(host),
+    journal: printable(('verdict' in journal ? journal.verdict.journal : undefined) ?? 'unknown'),
     madeBy: madeBy === undefined ? undefined : printable(madeBy),
   };
   return { counts, isComplete, texts: texts() };
@@ -151,6 +159,7 @@ const cells: Cells = {
   time: (touch: Touch) => touch.time,
   person: (touch: Touch) => touch.person,
   class: (touch: Touch) => touch.class,
+  kind: (touch: Touch) => touch.kind,
   reason: (touch: Touch) => touch.reason,
   command: (touch: Touch) => touch.command,
   args: (touch: Touch) => touch.args,
@@ -178,6 +187,7 @@ export function createJsonReport(): ReportForm {
       const verdict = {
         mailbox: head.mailbox,
         complete: head.isComplete,
+        answer: head.answer,
         from,
         to,
         signed_by: signedBy,
@@ -190,6 +200,10 @@ export function createJsonReport(): ReportForm {
         open: counts.open,
         unknown: counts.unknown,
         not_reached: counts.stopped,
+        denied: counts.denied,
+        may_have_deleted: counts.deleted,
+        delete_denied: counts.deleteDenied,
+        delete_failed: counts.deleteFailed,
         hosts: hosts?.map((host) => ({
           host: host.host,
           complete: host.isComplete,
@@ -202,6 +216,7 @@ export function createJsonReport(): ReportForm {
         doubts: doubts.map(formatDoubt),
         sentences: head.sentences,
         made_at: head.madeAt,
+        made_on: head.host,
       };
       return [formatJson({ verdict })];
     },
@@ -216,20 +231,19 @@ function formatDoubt({ code, text, isSerious }: Doubt) {
   return { code, text, serious: isSerious };
 }
 
-/** Rows alone, so that a spreadsheet shows them; `tell` is given the sentences of the verdict. */
-export function createCsvReport(tell: (sentence: string) => void): ReportForm {
-  let all = cells;
+/** The sentences of the verdict as rows of the class `verdict`, since a file is handed on alone; then one row for each command. */
+export function createCsvReport(separator: Separator = ','): ReportForm {
+  let all: Cells = cells;
+  const line = (value: (name: string) => unknown): string =>
+    `${formatCells(Object.keys(all).map(value), separator)}\r`;
   return {
-    begin({ sentences }, { hosts }) {
+    begin({ mailbox, answer, sentences, madeAt, host }, { hosts }) {
       if (hosts !== undefined) all = fleetCells;
-      for (const text of sentences) tell(text);
-      return [`${Object.keys(all).join(',')}\r`];
+      const about = { time: madeAt, person: `dovegate on ${host}`, class: 'verdict', user: mailbox };
+      const verdict = [answer, ...sentences].map((reason) => new Map(Object.entries({ ...about, reason })));
+      return [line((name) => name), ...verdict.map((row) => line((name) => row.get(name)))];
     },
-    take: (touch) => [
-      `${Object.values(all)
-        .map((of) => formatCell(of(touch)))
-        .join(',')}\r`,
-    ],
+    take: (touch) => [line((name) => (name === 'args' ? formatArguments(touch.args) : all[name]?.(touch)))],
     finish: () => [],
   };
 }
@@ -243,7 +257,8 @@ export function createPageReport(): ReportForm {
       return JSON.stringify({ day: lines[0]?.day ?? '', lines } satisfies MailboxDay);
     });
   return {
-    begin({ mailbox, ...head }, { from, to, signedBy, signedTo, doubts }, counts) {
+    begin({ mailbox, ...all }, { from, to, signedBy, signedTo, doubts }, counts) {
+      const { journal: _, ...head } = all;
       const told: MailboxHead = {
         mailbox,
         ...head,
@@ -252,6 +267,7 @@ export function createPageReport(): ReportForm {
         signedBy: signedBy === undefined ? undefined : printable(signedBy),
         signedTo,
         counts,
+        classes: touchClasses,
         doubts: doubts.map(({ code, text, isSerious }) => ({ code, text: printable(text), isSerious })),
       };
       return [JSON.stringify(told)];

@@ -8,11 +8,26 @@ import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
+import type { MailboxClass, MailboxCounts, MailboxLine } from '../page/api.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
-/** The most that a command of the kind does. `session`: ends or lists logins, asks dovegate. `unread`: nobody could read the line. */
-export type TouchClass = 'read' | 'content' | 'changed' | 'destroyed' | 'session' | 'unread';
+/** What became of a command. Those that were carried out, or may have been, have the most that a command of the kind does. */
+export type TouchClass = MailboxLine['class'];
+/** The most that a command of the kind does. `session`: ends or lists logins, asks dovegate. `unread`: the line could not be read. */
+export type TouchKind = Exclude<TouchClass, 'denied' | 'failed'>;
+
+/** The one table of classes, in the order of reports: text, CSV, JSON, HTML and the page take words and tones from here. */
+export const touchClasses: readonly MailboxClass[] = [
+  { class: 'destroyed', what: 'may have deleted', tone: 'bad' },
+  { class: 'changed', what: 'changed', tone: 'warn' },
+  { class: 'content', what: 'content read', tone: 'warn' },
+  { class: 'read', what: 'read', tone: 'quiet' },
+  { class: 'session', what: 'session', tone: 'quiet' },
+  { class: 'unread', what: 'not understood', tone: 'quiet' },
+  { class: 'failed', what: 'tried, failed', tone: 'quiet' },
+  { class: 'denied', what: 'tried, denied', tone: 'quiet' },
+];
 
 /** `maybe`: the record does not tell. */
 export type Certainty = 'yes' | 'maybe' | 'no';
@@ -24,6 +39,7 @@ export interface Touch {
   readonly day: string;
   readonly person: string;
   readonly class: TouchClass;
+  readonly kind: TouchKind;
   /** What the client stated; empty: nothing. */
   readonly reason: string;
   /** Name and arguments, for people. */
@@ -61,18 +77,21 @@ export function createTouchReader(mailbox: string, isFleet = false): (row: Excha
     const isWireUser = isNamed({ ...row, fields: { user: fields['user'], users: [] } });
     const asked = askedOf(fields, isWireUser);
     const by = isNamed(row) ? 'named' : isForAll(fields) ? 'all' : 'mask';
+    const showed = showedOf(row, asked, by === 'named' ? reached : weaker(reached));
+    const kind = kindOf(fields, asked);
     return {
       time,
       day: time.slice(0, 10),
       person: text('principal'),
-      class: classOf(fields['effect'], asked),
+      class: classOf(row, kind, reached, showed),
+      kind,
       reason: text('reason'),
       command: text('command'),
       args: text('args'),
       user: text('user'),
       by,
       reached,
-      showed: showedOf(row, asked, by === 'named' ? reached : weaker(reached)),
+      showed,
       outcome: completedSeq === undefined ? 'open' : text('outcome'),
       countedFor: text('for'),
       id: text('id'),
@@ -155,7 +174,26 @@ function parsedIn(series: Series, name: string, args: unknown): ParsedArguments 
   return parsed.kind === 'parsed' ? parsed : undefined;
 }
 
-function classOf(effect: unknown, asked: Asked): TouchClass {
+/** Rows that came before a command failed were handed on, so it counts as what it showed. */
+function classOf(
+  { fields, completedSeq }: ExchangeRow,
+  kind: TouchKind,
+  reached: Certainty,
+  showed: Certainty,
+): TouchClass {
+  const { decision, outcome } = fields;
+  if (reached === 'no') {
+    if (kind === 'unread' && outcome === 'unparsable') return 'unread';
+    return decision === 'deny' && outcome !== 'unparsable' ? 'denied' : 'failed';
+  }
+  const isFailed = completedSeq !== undefined && outcome === 'failed' && showed === 'no';
+  return isFailed ? 'failed' : kind;
+}
+
+/** They make one side like the other one, so they may delete what the other side does not have. */
+const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
+
+function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): TouchKind {
   switch (effect) {
     case 'read':
       return asked.content === 'no' ? 'read' : 'content';
@@ -163,7 +201,7 @@ function classOf(effect: unknown, asked: Asked): TouchClass {
       return 'session';
     case 'write':
     case 'admin':
-      return 'changed';
+      return mirrors.has(command) ? 'destroyed' : 'changed';
     case 'destroy':
       return 'destroyed';
     default:
@@ -186,21 +224,14 @@ function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: 
 }
 
 /** How much was found. */
-export interface TouchCounts {
-  /** That reached a mail server, or may have, and the people who sent them. */
-  readonly commands: number;
-  readonly people: number;
+export interface TouchCounts extends MailboxCounts {
   /** There are more people than are kept apart. */
   readonly isMorePeople: boolean;
-  readonly showed: number;
-  readonly maybeShowed: number;
   /** Of `commands`: through a mask, or for all users. */
   readonly notNamed: number;
   /** Of `commands`: no end is recorded, or it is not known how they ended. */
   readonly open: number;
   readonly unknown: number;
-  /** That did not reach a mail server; not among `commands`. */
-  readonly stopped: number;
 }
 
 /** Names that are kept to count people. Stops a forged journal from filling the memory. */
@@ -217,9 +248,20 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
     open: 0,
     unknown: 0,
     stopped: 0,
+    denied: 0,
+    deleted: 0,
+    deleteDenied: 0,
+    deleteFailed: 0,
   };
   return {
-    take({ person, reached, showed, by, outcome }) {
+    take({ class: group, kind, person, reached, showed, by, outcome }) {
+      if (group === 'denied') counts.denied += 1;
+      // A line that could not be read may mean anything; one that was not sent did nothing.
+      if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
+        if (group === 'denied') counts.deleteDenied += 1;
+        else if (group === 'failed') counts.deleteFailed += 1;
+        else counts.deleted += 1;
+      }
       if (reached === 'no') {
         counts.stopped += 1;
         return;
@@ -241,7 +283,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 export interface TouchGroup
   extends Pick<
     Touch,
-    'day' | 'host' | 'person' | 'class' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
+    'day' | 'host' | 'person' | 'class' | 'kind' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
   > {
   /** Searches that dovegate made by itself, to count mails for a command. */
   readonly isCount: boolean;
@@ -271,7 +313,7 @@ const idsMax = 20;
 /** Stands for reasons, people and names of commands beyond those that are kept apart. */
 export const others = '(others)';
 
-const classOrder: readonly TouchClass[] = ['destroyed', 'changed', 'content', 'read', 'session', 'unread'];
+const classOrder = touchClasses.map((each) => each.class);
 
 type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
   readonly commands: Map<string, number>;
@@ -308,14 +350,15 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
         key = keyOf(touch, person, reason);
       }
     }
-    const { class: kind, by, reached, showed, time } = touch;
+    const { by, reached, showed, time } = touch;
     let group = day.get(key);
     if (group === undefined) {
       group = {
         day: touch.day,
         host: touch.host,
         person,
-        class: kind,
+        class: touch.class,
+        kind: touch.kind,
         reason,
         by,
         reached,
@@ -352,8 +395,8 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
 }
 
 function keyOf(touch: Touch, person: string, reason: string): string {
-  const { class: kind, by, reached, showed, outcome, countedFor, host } = touch;
-  return formatJson([person, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
+  const { class: group, kind, by, reached, showed, outcome, countedFor, host } = touch;
+  return formatJson([person, group, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {

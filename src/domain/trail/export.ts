@@ -20,14 +20,30 @@ export function formatJsonRow(row: ExchangeRow): string {
   return formatJson({ ...row.fields, seq, completed_seq, completed_time });
 }
 
+/** What stands between two cells of CSV. Spreadsheets expect the one of the user's language: a semicolon in much of Europe. */
+export type Separator = ',' | ';' | '\t';
+
 /** The first line of a CSV file, without line end. */
-export function formatCsvHeader(): string {
-  return exportColumns.join(',');
+export function formatCsvHeader(separator: Separator = ','): string {
+  return exportColumns.join(separator);
 }
 
 /** One exchange as CSV (RFC 4180), without line end. */
-export function formatCsvRow(row: ExchangeRow): string {
-  return exportColumns.map((column) => formatCell(cellOf(row, column))).join(',');
+export function formatCsvRow(row: ExchangeRow, separator: Separator = ','): string {
+  return formatCells(
+    exportColumns.map((column) => cellOf(row, column)),
+    separator,
+  );
+}
+
+/** One line of CSV, without line end. */
+export function formatCells(values: readonly unknown[], separator: Separator): string {
+  return values.map((value) => formatCell(value, separator)).join(separator);
+}
+
+/** Arguments for a spreadsheet: without the `--` that stands before them if there is no option, since a formula could begin so. */
+export function formatArguments(args: unknown): string {
+  return formatValue(args).replace(/^--(?: |$)/, '');
 }
 
 /** An argument, a cut value, a hidden one: as people read it. */
@@ -50,17 +66,29 @@ function cellOf(row: ExchangeRow, column: (typeof exportColumns)[number]): unkno
   if (column === 'completed_seq') return row.completedSeq;
   if (column === 'completed_time') return row.completedTime;
   if (column === 'outcome' && row.completedSeq === undefined) return 'open';
+  if (column === 'args') return formatArguments(row.fields['args']);
   return row.fields[column];
 }
 
 /** One cell of CSV (RFC 4180) that no spreadsheet takes for a formula, a line end or two cells. */
-export function formatCell(value: unknown): string {
+export function formatCell(value: unknown, separator: Separator = ','): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const text = printable(formatValue(value));
-  // What a spreadsheet would take for a formula, also after blanks and in its full-width forms, begins with a quote. Where lists are
-  // separated by semicolons, a spreadsheet begins a cell after each of them, quoted or not.
-  const safe = text.replace(formulas, "$1'");
+  // What a spreadsheet would take for a formula begins with a quote. Where lists are separated otherwise, a spreadsheet begins a
+  // cell after each separator of its own, quoted or not.
+  const safe = text.replace(formulas[separator], "$1'");
   return /[",;']/.test(safe) || safe !== safe.trim() ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-const formulas = /(^|;)(?=[\s"']*[=+\-@\uff1d\uff0b\uff0d\uff20|%])/g;
+const formulas: Readonly<Record<Separator, RegExp>> = {
+  ',': formulasAfter(';'),
+  ';': formulasAfter(','),
+  '\t': formulasAfter(',;'),
+};
+
+/** A formula: a sign, also after blanks and in its full-width form, and after signs something to calculate with. */
+function formulasAfter(separators: string): RegExp {
+  const signs = '=+\\-@\\uff1d\\uff0b\\uff0d\\uff20';
+  const start = `[\\s"']*[${signs}][\\s"'${signs}]*[^\\s"'${signs}${separators}]`;
+  return new RegExp(`(^|[${separators}])(?=${start})`, 'g');
+}

@@ -55,7 +55,8 @@ function verifyOf(directory: string): LongTask {
 }
 
 function reportOf(directory: string, mailbox: string, users?: readonly string[]): LongTask {
-  const report = { mailbox, fromMs: undefined, toMs: undefined, nowMs: startMs, isContentOnly: false };
+  const time = { fromMs: undefined, toMs: undefined, nowMs: startMs };
+  const report = { mailbox, ...time, isContentOnly: false, host: 'mx1' };
   const limits = users === undefined ? undefined : 'eve sees a part only';
   return { long: 'report', directory, ownKey: signer.key, report, form: 'page', users, limits };
 }

@@ -1,9 +1,10 @@
 // Reports of one mailbox from real journals on the disk, whole and damaged ones, in all their forms.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/cli/audit/audit-report.js';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { keepScreen, signKey, tamper, writeJournal } from './shown.js';
 import { keyFile } from './verifying.js';
@@ -51,28 +52,56 @@ void test('first the verdict, then groups by day, person, class and reason', asy
   assert.equal(code, 0, lines.join('\n'));
   assert.equal(complaints, '');
   assert.equal(lines[0], `who touched ${alice}`);
+  assert.equal(lines[1], 'No recorded command deleted anything.');
   assert.match(
-    lines[1] ?? '',
+    lines[2] ?? '',
     /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 people, 5 commands, 1 of them showed content$/,
   );
-  assert.ok(lines[1]?.includes(signKey.key));
-  assert.deepEqual(lines.slice(2, 6), [
+  assert.ok(lines[2]?.includes(signKey.key));
+  assert.deepEqual(lines.slice(3, 7), [
     '  note: 2 commands may have touched it: for all users, or by a mask or a list that was cut',
     '  note: 1 command without a recorded end: still running, or the outcome is unknown',
-    '  note: 1 more command did not reach a mail server',
+    '  note: 1 more command was denied',
     '',
   ]);
-  const rows = lines.slice(6).join('\n');
+  const rows = lines.slice(7).join('\n');
   assert.match(rows, /^DAY +PERSON +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
-  assert.match(
-    rows,
-    /\d bob@support|bob@support +content read +1 .* fetch +did not reach a mail server \(denied\)/,
-  );
+  assert.match(rows, /\d +bob@support +tried, denied +1 .* fetch +asked for content$/m);
   assert.match(rows, /who +may have touched it: by a mask/);
   assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
   assert.match(
     rows,
     /carol@support +content read +1 +[:\d]{8} +<\/td><script>.*\\x1b\[2J\\u\{202e\}=1\+1;=2 +fetch$/m,
+  );
+});
+
+/** Of eight: two deletions are sent, two are denied; a `mailbox create` fails; the rest are reads. */
+function deleting(record: AuditRecord, count: number): AuditRecord {
+  const command = count < 4 ? 'expunge' : count === 4 ? 'mailbox create' : record.command;
+  const effect = count < 4 ? 'destroy' : count === 4 ? 'write' : 'read';
+  const named = { ...record, command, effect } as const;
+  const isDenied = count === 2 || count === 3;
+  if (record.event === 'admission') return isDenied ? { ...named, decision: 'deny' } : named;
+  if (isDenied) return { ...named, outcome: 'denied', sent: false };
+  return { ...named, sent: true, cells: 0, outcome: count === 4 ? 'failed' : 'ok' };
+}
+
+void test('was anything deleted? The first sentence; what was denied or failed is a class of its own', async (t) => {
+  const directory = await writeJournal(t, 8, deleting);
+  const { lines } = await report(t, directory);
+  assert.equal(lines[1], '2 commands may have deleted something; 2 more were denied.');
+  const rows = lines.slice(lines.indexOf('') + 2);
+  assert.deepEqual(
+    rows.map((line) => / {2}(may have deleted|read|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' ')),
+    ['may have deleted 2', 'read 3', 'tried, failed 1', 'tried, denied 2'],
+  );
+  assert.match(rows.at(-1) ?? '', /asked to delete$/);
+  const json = (await report(t, directory, { json: true })).lines.map((line) => JSON.parse(line));
+  const { answer, may_have_deleted: deleted, delete_denied: denied, delete_failed: failed } = json[0].verdict;
+  assert.deepEqual([answer, deleted, denied, failed], [lines[1], 2, 2, 0]);
+  assert.deepEqual(
+    json.slice(1, 6).map(({ class: group, kind }) => `${group} ${kind}`),
+    ['destroyed destroyed', 'destroyed destroyed', 'denied destroyed', 'denied destroyed', 'failed changed'],
   );
 });
 
@@ -100,8 +129,9 @@ void test('a time that has not begun, and one after the end of the journal, are 
   for (const times of [{ from: 2e12 }, { from: 2e12, to: 3e12 }]) {
     const { code, lines } = await report(t, directory, times);
     assert.equal(code, 1);
-    assert.match(lines[1] ?? '', /^NOT proved complete from 2033-05-18 03:33:20 to 2033-05-18 03:33:20 UTC/);
-    assert.match(lines[2] ?? '', /the last record is of /);
+    assert.equal(lines[1], 'No recorded command deleted anything. But the record is not proved complete.');
+    assert.match(lines[2] ?? '', /^NOT proved complete from 2033-05-18 03:33:20 to 2033-05-18 03:33:20 UTC/);
+    assert.match(lines[3] ?? '', /the last record is of /);
   }
 });
 
@@ -125,7 +155,7 @@ void test('JSON: the verdict, then one line for each command', async (t) => {
     [
       'E0 read named yes no ok',
       'E1 content named yes yes ok',
-      'E2 content named no no denied',
+      'E2 denied named no no denied',
       'E3 read mask yes no ok',
       'E4 read all yes no ok',
       'E5 read named maybe no open',
@@ -134,13 +164,21 @@ void test('JSON: the verdict, then one line for each command', async (t) => {
   assert.equal(rows[1].reason, hostile);
 });
 
-void test('CSV: rows that a spreadsheet opens, the verdict on stderr', async (t) => {
-  const { lines, complaints } = await report(t, await writeJournal(t, 6, varied), { csv: true });
-  assert.match(complaints, /^dovegate: complete from /);
-  assert.equal(lines.length, 7);
+void test('CSV: the verdict, then rows that a spreadsheet opens', async (t) => {
+  const directory = await writeJournal(t, 6, varied);
+  const { lines: all, complaints } = await report(t, directory, { csv: true });
+  assert.equal(complaints, '');
+  const isVerdict = (line: string): boolean => line.includes(',verdict,');
+  assert.deepEqual([all.length, all.filter(isVerdict).length], [12, 5]);
+  assert.match(all[1] ?? '', /,verdict,,No recorded command deleted anything\.,.*alice@example\.com,/);
+  assert.match(all[2] ?? '', /,verdict,,"complete from /);
+  const lines = all.filter((line) => !isVerdict(line));
   assert.ok(lines.every((line) => line.endsWith('\r') && !/[\u0000-\u0008\u202e]/.test(line)));
-  assert.match(lines[0] ?? '', /^time,person,class,reason,command,args,/);
+  assert.match(lines[0] ?? '', /^time,person,class,kind,reason,command,args,/);
   assert.match(lines[2] ?? '', /=1\+1;'=2/);
+  const german = await report(t, directory, { csv: true, separator: ';' });
+  assert.match(german.lines[0] ?? '', /^time;person;class;/);
+  assert.match(german.lines.at(-1) ?? '', /;quota get;;alice@example\.com;/);
 });
 
 void test('HTML: one page without script, all text escaped', async (t) => {
@@ -165,29 +203,42 @@ void test('a fault, a missing signature, an earlier beginning: said, and exit co
   const first = await report(t, changed);
   assert.equal(first.code, 1);
   assert.match(
-    first.lines[1] ?? '',
+    first.lines[2] ?? '',
     /^NOT proved complete from .*: one reason stands below; what was found: /,
   );
-  assert.match(first.lines[2] ?? '', /:4: seq 4: changed: the record is not what its hash says$/);
+  assert.match(first.lines[3] ?? '', /:4: seq 4: changed: the record is not what its hash says$/);
 
-  const unsigned = await report(t, directory, { key: [] });
+  const beside = await report(t, directory, { key: [] });
+  assert.equal(beside.code, 0);
+  assert.match(
+    beside.lines[2] ?? '',
+    /^complete from .*, signed by \S+= \(key\.pub, which lies beside the journal\), nothing missing/,
+  );
+  const other = join(
+    tamper(t, directory, () => undefined),
+    'key.pub',
+  );
+  writeFileSync(other, makeSignKey().publicPem);
+  assert.equal((await report(t, dirname(other), { key: [] })).code, 1, 'another key signed');
+  rmSync(other);
+  const unsigned = await report(t, dirname(other), { key: [] });
   assert.equal(unsigned.code, 1);
-  assert.match(unsigned.lines[2] ?? '', /no signature was checked/);
+  assert.match(unsigned.lines[3] ?? '', /no signature was checked/);
 
   const early = await report(t, directory, { from: 0 });
   assert.equal(early.code, 1);
-  assert.match(early.lines[2] ?? '', /^ {2}the journal begins at /);
+  assert.match(early.lines[3] ?? '', /^ {2}the journal begins at /);
 
   const cut = tamper(t, directory, ({ segments }) => void segments.splice(1, 1));
   const gap = await report(t, cut);
   assert.equal(gap.code, 1);
-  assert.match(gap.lines[2] ?? '', /segment-missing/);
+  assert.match(gap.lines[3] ?? '', /segment-missing/);
 });
 
 void test('on a narrow terminal no line is wider than it, and the columns that went are named', async (t) => {
   const directory = await writeJournal(t, 6, varied);
   const narrow = await report(t, directory, {}, 90);
-  const rows = narrow.lines.slice(6).map((line) => line.replaceAll(/<\w+:([^>]*)>/g, '$1'));
+  const rows = narrow.lines.slice(7).map((line) => line.replaceAll(/<\w+:([^>]*)>/g, '$1'));
   for (const line of rows) assert.ok(line.length <= 90 + '</td><script>'.length, line);
   assert.match(
     narrow.complaints,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type AskedTime,
+  deletionSentence,
   formatPeriod,
   judgeCompleteness,
   reportSentences,
@@ -130,7 +131,8 @@ void test('the sentences of one that is not, and notes', () => {
     maybeShowed: 1,
     notNamed: 1,
     open: 1,
-    stopped: 2,
+    stopped: 5,
+    denied: 3,
   };
   const judged = judgeCompleteness(whole, { ...asked, toMs: started + 900_000 }, vouching);
   assert.deepEqual(reportSentences(judged, found, true), [
@@ -139,9 +141,27 @@ void test('the sentences of one that is not, and notes', () => {
     'the last record is of 2026-11-20T08:03:05.000Z; nothing is known of the time after it',
     'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
     'note: 1 command without a recorded end: still running, or the outcome is unknown',
+    'note: 3 more commands were denied',
     'note: 2 more commands did not reach a mail server',
   ]);
 });
+
+const deletions: readonly [number, number, number, boolean, string][] = [
+  [2, 2, 0, true, '2 commands may have deleted something; 2 more were denied.'],
+  [1, 1, 1, false, '1 command may have deleted something; 1 more was denied, 1 more failed.'],
+  [0, 0, 0, true, 'No recorded command deleted anything.'],
+  [0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
+  [
+    0,
+    1,
+    0,
+    false,
+    'No recorded command deleted anything; 1 attempt was denied. But the record is not proved complete.',
+  ],
+];
+for (const [deleted, deleteDenied, deleteFailed, isComplete, expected] of deletions)
+  void test(`was anything deleted? ${expected}`, () =>
+    assert.equal(deletionSentence({ deleted, deleteDenied, deleteFailed }, isComplete), expected));
 
 void test('a mailbox that nobody touched', () => {
   const none = createTouchCounter().counts();

@@ -2,6 +2,7 @@
 // every form; where the rows are not all, it is never complete.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatTime } from '../../../src/domain/audit/record.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/api.js';
 import {
   createCsvReport,
@@ -22,6 +23,7 @@ const asked: ReportAsked = {
   toMs: undefined,
   nowMs: started + 300_000,
   isContentOnly: false,
+  host: 'mx1',
   madeBy: 'eve on \u202emx1',
 };
 
@@ -80,6 +82,10 @@ void test('for the page: a head, then days with lines that name their exchanges'
   const [head, ...days]: [MailboxHead, ...MailboxDay[]] = JSON.parse(`[${lines.join(',')}]`);
   assert.equal(isComplete, true);
   assert.equal(head.isComplete, true);
+  assert.equal(head.answer, '1 command may have deleted something.');
+  assert.ok(
+    days.every((day) => day.lines.every((line) => head.classes.some((one) => one.what === line.what))),
+  );
   assert.match(
     head.sentences[0] ?? '',
     /^complete from .*, 1 person, 3 commands, none of them showed content$/,
@@ -90,7 +96,7 @@ void test('for the page: a head, then days with lines that name their exchanges'
     days.map(({ day, lines: all }) => [day, all.map(({ what, count, ids }) => [what, count, ids])]),
     [
       ['2026-11-20', [['read', 2, ['E2', 'E4']]]],
-      ['2026-11-21', [['destroyed', 1, ['E6']]]],
+      ['2026-11-21', [['may have deleted', 1, ['E6']]]],
     ],
   );
 });
@@ -114,27 +120,25 @@ void test('what was written after the check is not in it, and what ended after i
 
 void test('content only', async () => {
   const shown = row(4, { command: 'fetch', args: ['text', 'all'] });
-  const { lines, counts } = await report(
-    [row(2), shown],
-    createCsvReport(() => undefined),
-    { isContentOnly: true },
-  );
+  const { lines, counts } = await report([row(2), shown], createCsvReport(), { isContentOnly: true });
   assert.equal(counts.commands, 2);
-  assert.equal(lines.length, 2);
-  assert.match(lines[1] ?? '', /fetch/);
+  const rows = lines.filter((line) => !line.includes(',verdict,'));
+  assert.equal(rows.length, 2);
+  assert.match(rows[1] ?? '', /fetch/);
 });
 
 void test('what speaks against it makes it incomplete', async () => {
-  const told: string[] = [];
   const doubts = () => [{ code: 'limited-view', text: 'eve sees a part', isSerious: true }] as const;
-  const { isComplete } = await report(
-    [row(2)],
-    createCsvReport((text) => told.push(text)),
-    { doubts },
-  );
+  const { isComplete, lines } = await report([row(2)], createCsvReport(';'), { doubts });
   assert.equal(isComplete, false);
-  assert.match(told[0] ?? '', /^NOT proved complete/);
-  assert.equal(told[1], 'eve sees a part');
+  const about = `${formatTime(asked.nowMs)};dovegate on mx1;verdict;;`;
+  assert.equal(
+    lines[1],
+    `${about}No recorded command deleted anything. But the record is not proved complete.;;;alice@example.com;;;;;;;;;;;\r`,
+  );
+  assert.ok(lines[2]?.startsWith(`${about}"NOT proved complete`), lines[2]);
+  assert.ok(lines[3]?.startsWith(`${about}eve sees a part;`), lines[3]);
+  assert.ok(lines[4]?.startsWith('2026-11-20T08:01:00.000Z;carol@support;read;read;;quota get;'), lines[4]);
 });
 
 void test('a name that nobody has, and one that others have', async () => {

@@ -14,6 +14,7 @@ const plain: Touch = {
   day: '2026-11-20',
   person: 'carol@support',
   class: 'read',
+  kind: 'read',
   reason: '',
   command: 'quota get',
   args: '--',
@@ -48,7 +49,8 @@ void test('what is alike is one group, what differs is not; the gravest class co
     at('2026-11-20T09:30:00.000Z', { class: 'content', showed: 'yes', command: 'fetch' }),
     at('2026-11-20T09:31:00.000Z', { class: 'destroyed', command: 'expunge', reason: 'ticket 5' }),
     at('2026-11-20T10:00:00.000Z', { person: 'anna@support' }),
-    at('2026-11-20T10:00:00.000Z', { reached: 'no' }),
+    at('2026-11-20T10:00:00.000Z', { class: 'denied', reached: 'no' }),
+    at('2026-11-20T10:00:00.000Z', { class: 'denied', kind: 'destroyed', reached: 'no', command: 'expunge' }),
     at('2026-11-20T10:00:00.000Z', { by: 'all' }),
     at('2026-11-20T10:00:00.000Z', { outcome: 'timeout' }),
     at('2026-11-20T10:00:00.000Z', { countedFor: 'F', command: 'search' }),
@@ -63,8 +65,9 @@ void test('what is alike is one group, what differs is not; the gravest class co
       ['carol@support', 'read', '', 3, 'quota get,1 mailbox list,2'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'quota get,1'],
-      ['carol@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'read', '', 1, 'search,1'],
+      ['carol@support', 'denied', '', 1, 'quota get,1'],
+      ['carol@support', 'denied', '', 1, 'expunge,1'],
     ],
   );
   const group = day?.groups[3];
@@ -106,7 +109,7 @@ void test('counts: what did not reach a mail server is apart', () => {
   counter.take({ ...plain, person: 'anna@support', showed: 'yes' });
   counter.take({ ...plain, showed: 'maybe', by: 'all', outcome: 'unknown' });
   counter.take({ ...plain, reached: 'maybe', outcome: 'open' });
-  counter.take({ ...plain, person: 'eve@support', reached: 'no', outcome: 'denied' });
+  counter.take({ ...plain, person: 'eve@support', class: 'denied', reached: 'no', outcome: 'denied' });
   assert.deepEqual(counter.counts(), {
     commands: 4,
     people: 2,
@@ -117,5 +120,25 @@ void test('counts: what did not reach a mail server is apart', () => {
     open: 1,
     unknown: 1,
     stopped: 1,
+    denied: 1,
+    deleted: 0,
+    deleteDenied: 0,
+    deleteFailed: 0,
   });
+});
+
+void test('counts: what may have deleted something, and what tried to', () => {
+  const counter = createTouchCounter();
+  const expunge = { ...plain, class: 'destroyed', kind: 'destroyed', command: 'expunge' } as const;
+  counter.take(expunge);
+  counter.take({ ...expunge, reached: 'maybe', outcome: 'open' });
+  counter.take({ ...expunge, class: 'denied', reached: 'no', outcome: 'denied' });
+  counter.take({ ...expunge, class: 'failed', outcome: 'failed' });
+  counter.take({ ...expunge, class: 'failed', reached: 'no', outcome: 'failed' });
+  // A line that could not be read may mean anything, where it was sent.
+  counter.take({ ...plain, class: 'unread', kind: 'unread', reached: 'maybe' });
+  counter.take({ ...plain, class: 'unread', kind: 'unread', reached: 'no', outcome: 'unparsable' });
+  counter.take({ ...plain, class: 'denied', reached: 'no', outcome: 'denied' });
+  const { deleted, deleteDenied, deleteFailed, denied, stopped } = counter.counts();
+  assert.deepEqual([deleted, deleteDenied, deleteFailed, denied, stopped], [3, 1, 2, 2, 4]);
 });

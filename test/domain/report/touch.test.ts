@@ -34,13 +34,31 @@ const commands: readonly [string, ExchangeRow, string][] = [
   ['a place', row('search mailbox INBOX'), 'read named yes no'],
   ['destroyed by a word of the text', row('expunge body secret'), 'destroyed named yes no'],
   ['flags', row('flags add \\Seen all'), 'changed named yes no'],
-  ['all mails, both ways', row('dsync-server', { cells: undefined }), 'changed named yes yes'],
+  ['all mails, both ways', row('dsync-server', { cells: undefined }), 'destroyed named yes yes'],
   [
     'refused',
     row('fetch text all', { decision: 'deny', sent: false, outcome: 'denied' }),
-    'content named no no',
+    'denied named no no',
   ],
-  ['failed before rows', row('fetch text all', { cells: 0, outcome: 'failed' }), 'content named yes no'],
+  [
+    'a deletion that was denied',
+    row('expunge mailbox INBOX all', { decision: 'deny', sent: false, outcome: 'denied' }),
+    'denied named no no',
+  ],
+  [
+    'over a limit',
+    row('expunge mailbox INBOX all', { decision: 'deny', sent: false, outcome: 'limited' }),
+    'denied named no no',
+  ],
+  ['no backend', row('quota get', { sent: false, outcome: 'failed' }), 'failed named no no'],
+  ['the server said no', row('mailbox create -- X', { cells: 0, outcome: 'failed' }), 'failed named yes no'],
+  [
+    'the server said no to a part of it',
+    row('mailbox delete -- X Y', { cells: 0, outcome: 'partly' }),
+    'destroyed named yes no',
+  ],
+  ['failed before rows', row('fetch text all', { cells: 0, outcome: 'failed' }), 'failed named yes no'],
+  ['failed after rows', row('fetch text all', { outcome: 'failed' }), 'content named yes yes'],
   ['broken off after rows', row('fetch text all', { outcome: 'aborted' }), 'content named yes yes'],
   [
     'broken off before rows',
@@ -57,7 +75,13 @@ const commands: readonly [string, ExchangeRow, string][] = [
   ],
   [
     'unread',
-    row('fetch text all', { args: undefined, effect: undefined, sent: false }),
+    row('fetch text all', {
+      args: undefined,
+      effect: undefined,
+      decision: 'deny',
+      sent: false,
+      outcome: 'unparsable',
+    }),
     'unread named no no',
   ],
   ['a record of an older release', row('quota get', { sent: undefined }), 'read named maybe no'],
@@ -76,6 +100,14 @@ const commands: readonly [string, ExchangeRow, string][] = [
 for (const [name, given, expected] of commands) {
   void test(`${name}: ${expected}`, () => assert.equal(short(read(given)), expected));
 }
+
+void test('what was denied still says what it asked for', () => {
+  const denied = { decision: 'deny', sent: false, outcome: 'denied' };
+  const kinds = ['expunge mailbox INBOX all', 'fetch text all', 'quota get', 'flags add \\Seen all'].map(
+    (line) => read(row(line, denied)).kind,
+  );
+  assert.deepEqual(kinds, ['destroyed', 'content', 'read', 'changed']);
+});
 
 void test('a command without an end may have got there, and may have shown content', () => {
   const open = { ...row('fetch text all'), completedSeq: undefined };

@@ -46,28 +46,54 @@ void test('columns stand under their names', () => {
   const at = (name: string) => values[header.indexOf(name)];
   assert.deepEqual(
     [at('user'), at('args'), at('sent'), at('cells'), at('seq')],
-    ['a,"b"', "'-- x y", 'true', '4', '3'],
+    ['a,"b"', 'x y', 'true', '4', '3'],
   );
 });
 
+void test('other separators: a value that holds one is quoted', () => {
+  for (const separator of [';', '\t'] as const) {
+    const one = row({ user: 'a;b', reason: 'c,d', args: ['-d', '--', 'x'] });
+    const line = formatCsvRow(one, separator);
+    assert.equal(formatCsvHeader(separator).split(separator).length, exportColumns.length);
+    assert.equal(line.replaceAll(/"[^"]*"/g, '').split(separator).length, exportColumns.length);
+    assert.ok(
+      line.includes(`${separator}"a;b"${separator}`) && line.includes(`${separator}"c,d"${separator}`),
+    );
+    assert.ok(line.includes(`${separator}"'-d -- x"${separator}`), line);
+  }
+});
+
 void test('no cell is a formula in a spreadsheet', () => {
-  for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '|calc', '%0a']) {
+  for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '--A1', '"=1"', "'=1", '-NOPERM']) {
     assert.match(cell('user', text), /^'/, JSON.stringify(text));
   }
+  // A list that is separated otherwise than the file is split there.
+  const german = (text: string): string => formatCsvRow(row({ user: text }), ';');
+  assert.match(german('a,=1+1'), /"a,'=1\+1"/);
+  assert.match(german('a;=1+1'), /"a;=1\+1"/, 'within its quotes');
+  assert.match(formatCsvRow(row({ user: 'a,=1;=2' }), '\t'), /"a,'=1;'=2"/);
   // Excel with a German or French zone splits at semicolons and gives quotes within a line no meaning.
   for (const text of ['a;=1+1', 'a; -1', 'a;;@b', 'a;"=1"', "a;'=1", 'a;=1;+2']) {
     for (const part of cell('user', text).split(';').slice(1)) assert.match(part, /^(?:$|')/, text);
   }
   assert.equal(cell('user', 'a; b'), 'a; b');
+  // Nothing is calculated here: a sign alone, or what is no sign.
+  for (const text of ['+', '-', '--', '|calc', '%0a', "o'neil", 'a;-;b', ' '])
+    assert.equal(cell('user', text), text, 'no apostrophe');
+  assert.equal(cell('args', ['--']), '');
+  assert.equal(cell('args', ['--', 'mailbox', 'INBOX', 'all']), 'mailbox INBOX all');
+  assert.equal(cell('args', ['--', '=1+1']), "'=1+1");
+  assert.equal(cell('args', ['-s', '--', 'INBOX']), "'-s -- INBOX");
   assert.equal(cell('user', '\t=1'), '\\t=1', 'a TAB that is seen is not one');
   assert.equal(cell('duration_ms', -1), '-1', 'a number is a number');
   assert.equal(cell('user', 'alice@example.com'), 'alice@example.com');
 });
 
 void test('a hostile value costs no more than its length', () => {
-  for (const part of [';', ' ', '"', "'", '; ', '=;']) {
+  for (const part of [';', ' ', '"', "'", '; ', '=;', '=', '= ', '"=', ';= ', ', =']) {
     const text = part.repeat(200_000 / part.length);
     assert.ok(cell('user', text).length >= text.length);
+    assert.ok(formatCsvRow(row({ user: text }), '\t').length >= text.length);
   }
 });
 
