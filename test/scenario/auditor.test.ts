@@ -1,5 +1,5 @@
 // Goal: "who read alice's mail between two dates, and is the log complete?", answered by three commands from a journal that a daemon wrote,
-// with a proof that a stranger checks by the program and the commands of docs/audit-guide.md as they are written there. Phases: a day of
+// with a proof that a stranger checks by examples/check-proof.py and the commands of docs/audit-guide.md as they are written there. Phases: a day of
 // commands, a stop; report, verify, export; the stranger. What must not happen: a command that reached alice's mailbox and is not in the
 // report, a verdict that hides what is missing, a proof that passes with a byte or a line changed.
 import assert from 'node:assert/strict';
@@ -43,15 +43,15 @@ const day: readonly (readonly [string, readonly string[], boolean])[] = [
   ['', ['who'], true],
 ];
 
-/** The Python program of the page, and its commands by hand. */
+/** The Python program of the package, and the commands of the page by hand. */
 function programsOfThePage(): { readonly python: string; readonly byHand: string } {
   const fences = fencesOf(readPage('docs/audit-guide.md'));
-  const [python] = fences.filter(({ language }) => language === 'python');
+  const python = readPage('examples/check-proof.py');
   const [byHand] = fences.filter(({ language, text }) => language === 'sh' && text.includes('pkeyutl'));
-  assert.ok(python !== undefined && byHand !== undefined, 'the page has both');
-  const lines = python.text.split('\n').filter((line) => line.trim() !== '');
+  assert.ok(byHand !== undefined, 'the page has it');
+  const lines = python.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
   assert.ok(lines.length <= 32, `${lines.length} lines`);
-  return { python: python.text, byHand: byHand.text };
+  return { python, byHand: byHand.text };
 }
 
 /** A folder with nothing but the file, the public key and the programs. */
@@ -65,6 +65,7 @@ function openStranger(t: TestContext, proof: string, publicPem: string) {
   write(proof);
   return {
     write,
+    own: () => runWarm(['audit', 'check-proof', join(folder, 'proof.txt'), '--key', join(folder, 'key.pub')]),
     check: () => runProgram('python3', ['check-proof.py', 'proof.txt', 'key.pub'], { cwd: folder }),
     byHand: () => runProgram('bash', ['-euc', byHand], { cwd: folder }),
   };
@@ -139,6 +140,8 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   const stranger = openStranger(t, proof, publicPem);
   const proved = await stranger.check();
   assert.deepEqual([proved.text, proved.exit], [`proved: ${touching.length * 2} records, 1 runs\n`, 0]);
+  const own = await stranger.own();
+  assert.deepEqual([own.exit, own.text.trimEnd().split('\n').at(-1)], [0, 'proved'], own.text);
   const byHand = await stranger.byHand();
   assert.equal(byHand.exit, 0, byHand.text);
   const signed = proof.split('\n').findLast((line) => line.startsWith('= ')) ?? '';
@@ -166,6 +169,8 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   for (const [what, mutant] of mutants) {
     assert.ok(mutant.join('\n') !== lines.join('\n'), what);
     stranger.write(`${mutant.join('\n')}\n`);
+    const own = await stranger.own();
+    assert.deepEqual([own.exit, /\bNOT proved/.test(own.text)], [1, true], `${what}: ${own.text}`);
     const { exit, text: said } = await stranger.check();
     assert.deepEqual([exit, said.startsWith('NOT PROVED: ')], [1, true], `${what}: ${said}`);
   }

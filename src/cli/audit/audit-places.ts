@@ -2,7 +2,7 @@
 // The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
 // read the journal, and not the passwords of backends.
 
-import { accessSync, constants } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   readFromDisk,
@@ -142,6 +142,21 @@ export function trailAt(path: string, state?: string): Trail {
 
 /** Longer than any key file, or any part of a log with a checkpoint. */
 const textBytesMax = 1 << 20;
+
+/** The first bytes of a plain file, as text; empty: it is none, such as a pipe, or cannot be read. */
+export function readBeginning(path: string): string {
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(descriptor).isFile()) return '';
+    const bytes = Buffer.alloc(64);
+    return bytes.toString('latin1', 0, readSync(descriptor, bytes, 0, bytes.length, 0));
+  } catch {
+    return '';
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
 
 /** A small file, whole; `isNamed`: by a person, so it may be a pipe, too. Throws a CommandFault. */
 export function readSmallFile(path: string, isNamed = false): string {

@@ -16,12 +16,13 @@ import {
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
+import { proofKindOf } from '../../domain/report/check-proof.js';
 import type { KeptCheckpoint, TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, plural } from '../output/output.js';
+import { CommandFault, formatWords, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
-import { flushedJournalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
+import { flushedJournalsOf, type Places, readBeginning, readSmallFile, trailAt } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
 
@@ -78,6 +79,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   const trust = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
   const directories = paths.filter(isDirectory);
   const named = paths.filter((path) => !directories.includes(path));
+  for (const path of named) demandNoProof(path, flags.key);
 
   const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax };
   let isGood = true;
@@ -159,6 +161,26 @@ export async function checkJournal(
     whose: trust.text.replace(/^ by /, ''),
     pathOf: (file) => byName.get(file) ?? join(directory, file),
   };
+}
+
+/** Throws a CommandFault for a file of `audit export --with-proof`, with the command that checks it. */
+function demandNoProof(path: string, keys: readonly string[]): void {
+  const kind = path === '-' ? undefined : proofKindOf(readBeginning(path));
+  if (kind === 'extract')
+    throw new CommandFault(
+      exitCodes.usage,
+      `${path} is an extract and no journal: docs/auditor-access.md says how to check it`,
+    );
+  if (kind !== 'proof') return;
+  const words = [
+    'check-proof',
+    path,
+    ...(keys.length === 0 ? ['--key', 'FILE'] : keys.flatMap((key) => ['--key', key])),
+  ];
+  throw new CommandFault(
+    exitCodes.usage,
+    `${path} is a proof and no journal: dovegate audit ${formatWords(words)}`,
+  );
 }
 
 /** Throws a CommandFault if it is not there. */
@@ -257,7 +279,8 @@ function isReadable(path: string): boolean {
   }
 }
 
-function readKey(path: string): string {
+/** The public key in a file. Throws a CommandFault. */
+export function readKey(path: string): string {
   return keyIn(path, readSmallFile(path, true));
 }
 
@@ -286,7 +309,8 @@ function readCheckpoint(path: string): KeptCheckpoint {
   throw new CommandFault(exitCodes.configuration, `${path} holds no checkpoint`);
 }
 
-function fileAt(path: string, isReceived: boolean): TrailFile {
+/** A file that a person names, or `-`. Throws a CommandFault or a JournalFault. */
+export function fileAt(path: string, isReceived: boolean): TrailFile {
   if (path === '-') return { path, name: path, isCompressed: false, chunks: standardInput() };
   const [file] = findTrail([path]).files;
   if (file === undefined) throw new CommandFault(exitCodes.configuration, `${path} cannot be read`);

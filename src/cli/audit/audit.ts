@@ -11,6 +11,7 @@ import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
+import type { CheckProofFlags } from './audit-check-proof.js';
 import type { Places } from './audit-places.js';
 import type { ProofFlags } from './audit-proof.js';
 import type { ReportFlags } from './audit-report.js';
@@ -188,6 +189,16 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       if (isOfFiles) command.error("error: '--whole' and '--key' are for '--with-proof'");
       return search(paths, flags, flags.format, 'export', flags.separator);
     });
+
+  audit
+    .command('check-proof')
+    .description('check a file of export --with-proof, with the public key alone')
+    .argument('<file>', 'the file; -: standard input')
+    .option('--key <file>', keyHelp, addText, [])
+    .option('--json', 'one line of JSON')
+    .action((path: string, flags: CheckProofFlags) =>
+      run(async (screen) => (await import('./audit-check-proof.js')).auditCheckProof(screen, path, flags)),
+    );
 
   reader('hmac', 'print what a secret value looks like in records, for search --text')
     .argument('<value>', 'the value; -: read from standard input, so that no list of processes shows it')

@@ -1,5 +1,5 @@
 // Proofs: records of a journal with all lines between each and the next signed checkpoint, so that somebody with nothing but the file and
-// the public key can recompute the chain up to the signature (docs/audit-guide.md has the program).
+// the public key can recompute the chain up to the signature (check-proof.ts, and examples/check-proof.py, which knows nothing of us).
 // The rule: lines of the journal are given byte for byte. A changed byte breaks a hash, a line that was left out breaks `prev`, and the
 // last line says how many there are, so a file that was cut does not pass.
 //
@@ -155,7 +155,8 @@ export function formatProofTitle({ journal, keys, question, isWhole }: ProofTitl
     'Lines with * are the records, - lines between, = signed records. After these two characters a line is the journal, unchanged.',
     'hash is SHA-256 over the line without ,"hash":"..."; prev is the hash of the line before; a run ends in a signed line.',
     'A signature (Ed25519) is over the line without ,"signature":"..." and ,"hash":"...".',
-    'Check it with the program in docs/audit-guide.md ("Prove it to a stranger"), openssl, and the public key from another place.',
+    'Check it with: dovegate audit check-proof FILE --key KEY; or with examples/check-proof.py of dovegate, python3 and openssl.',
+    'KEY is the public key, from another place than this file.',
     isWhole
       ? 'It proves that these records stand in the journal, and that nothing is missing between the first line and the last.'
       : 'It proves that these records stand in the journal. It does not prove that there are no others: see --whole.',

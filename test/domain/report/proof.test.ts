@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
 import { test } from 'node:test';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
+import { createProofChecker } from '../../../src/domain/report/check-proof.js';
 import {
   createProofWriter,
   createSeqSet,
@@ -30,8 +31,18 @@ function prove(
   return { lines: end === undefined ? body : [...body, end], end, fault: writer.fault };
 }
 
-/** As a stranger would write it: from the words at the top of the file, without a line of this program. Undefined: proved. */
+/** The stranger and dovegate's own checker agree. Undefined: proved. */
 function check(file: readonly string[], pem: string): string | undefined {
+  const why = checkAlone(file, pem);
+  const own = createProofChecker([parsePublicKey(pem) ?? '']);
+  for (const line of file) own.take(Buffer.from(line), true);
+  const { fault } = own.finish();
+  assert.equal(fault === undefined, why === undefined, `${why}, ${fault?.text}`);
+  return why;
+}
+
+/** As a stranger would write it: from the words at the top of the file, without a line of this program. Undefined: proved. */
+function checkAlone(file: readonly string[], pem: string): string | undefined {
   let before: { readonly seq: number; readonly hash: string } | undefined;
   let records = 0;
   let runs = 0;

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+# Checks a file of `dovegate audit export --with-proof` without dovegate: python3 check-proof.py proof.txt key.pub
+# It needs openssl 3, and key.pub from another place than the file. docs/audit-guide.md says what is proved.
+import base64, hashlib, re, subprocess, sys, tempfile
+
+def stop(why):
+    sys.exit(f"NOT PROVED: line {number}: {why}")
+
+def is_signed(line):
+    found = re.fullmatch(rb'(.*?),"signature":"([A-Za-z0-9+/=]+)"(.*),"hash":"\w{64}"}', line)
+    if found is None: return False
+    with tempfile.NamedTemporaryFile() as text, tempfile.NamedTemporaryFile() as signature:
+        text.write(found[1] + found[3] + b"}"), text.flush()
+        signature.write(base64.b64decode(found[2])), signature.flush()
+        command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", sys.argv[2], "-rawin"]
+        command += ["-in", text.name, "-sigfile", signature.name]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+number, before, last, end, count = 0, None, 0, None, {b"* ": 0, b"- ": 0, b"= ": 0}
+for number, text in enumerate(open(sys.argv[1], "rb"), 1):
+    mark, line = text[:2], text[2:-1]
+    if end is None and mark == b"% ": end = line
+    elif end is not None or mark[:1] != b"#":
+        found = re.fullmatch(rb'({"seq":(\d+),.*,"prev":"(\w{64})"),"hash":"(\w{64})"}', line)
+        if found is None or end is not None or mark not in count: stop("this is not a line of a proof")
+        opened, seq, prev, digest = found.groups()
+        if hashlib.sha256(opened + b"}").hexdigest().encode() != digest: stop("the line was changed")
+        if before not in (None, (int(seq) - 1, prev)): stop("the line before is missing, or was changed")
+        if int(seq) <= last: stop("the line comes a second time, or too late")
+        last = int(seq)
+        if mark == b"= " and not is_signed(line): stop("the signature is not right")
+        before = None if mark == b"= " else (int(seq), digest)
+        count[mark] += 1
+total = b"%d records, %d lines, %d runs" % (count[b"* "], sum(count.values()), count[b"= "])
+if before is not None or end != total: stop("the end of the file is missing")
+print("proved:", count[b"* "], "records,", count[b"= "], "runs")
