@@ -85,7 +85,7 @@ function addInit(program: Command, end: End): void {
     )
     .option(
       '--mail-users <patterns>',
-      'in whose mailboxes (default: the domains of the local Dovecot, else *)',
+      'in whose mailboxes: patterns as *@example.com (default: the domains of the local Dovecot, if they are known)',
     )
     .option('--journal <dir>', 'where the journal of all commands shall lie')
     .option('--defaults', 'take the default of everything that is not given, and ask nothing', false)

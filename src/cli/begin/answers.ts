@@ -41,6 +41,8 @@ export interface Question {
   readonly text: string;
   readonly help: readonly string[];
   readonly fallback: string | undefined;
+  /** Without a fallback: why there is none, and what to give. */
+  readonly whyNone?: string;
 }
 
 export const passwordFileName = 'mail1.password';
@@ -53,7 +55,8 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
   const { dovecot, noDovecot, isRoot, mailUsers, presets } = machine;
   const at = directory ?? (isRoot ? systemPlaces.directory : resolve('dovegate'));
   const version = dovecot === undefined ? '' : `Dovecot ${dovecot.version}`;
-  const whose = mailUsers.length === 0 ? '*' : mailUsers.join(' ');
+  const whose = mailUsers.length === 0 ? undefined : mailUsers.join(' ');
+  const whyNobody = whose === undefined ? whoseMailboxes(machine) : undefined;
   return [
     {
       option: 'directory',
@@ -81,8 +84,12 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
     {
       option: 'preset',
       text: 'What may they do, in whose mailboxes? A preset, then patterns of mail users',
-      help: presets.map(({ name, about }) => `${name.padEnd(20)} ${about}`),
-      fallback: `support-desk ${whose}`,
+      help: [
+        ...presets.map(({ name, about }) => `${name.padEnd(20)} ${about}`),
+        ...(whyNobody === undefined ? [] : [whyNobody]),
+      ],
+      fallback: whose === undefined ? undefined : `support-desk ${whose}`,
+      ...(whyNobody !== undefined && { whyNone: whyNobody }),
     },
     {
       option: 'journal',
@@ -91,6 +98,12 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
       fallback: at === systemPlaces.directory ? systemPlaces.journal : join(at, 'audit'),
     },
   ];
+}
+
+/** The users of a policy are never guessed: all of them would be the guess that opens most. */
+function whoseMailboxes({ noMailUsers }: Pick<Machine, 'noMailUsers'>): string {
+  const why = noMailUsers === undefined ? '' : ` (${noMailUsers})`;
+  return `in whose mailboxes? The domains of the mail users are not known${why}; name patterns (--mail-users), as *@example.com, or * for all users`;
 }
 
 function defaultTeam({ gidOf, person }: Machine): string | undefined {
@@ -208,7 +221,7 @@ export function parseTeam(
 /** PRESET NAME=VALUE... PATTERN... */
 export function parsePreset(
   text: string,
-  { presets, mailUsers }: Pick<Machine, 'presets' | 'mailUsers'>,
+  { presets, mailUsers, noMailUsers }: Pick<Machine, 'presets' | 'mailUsers' | 'noMailUsers'>,
 ): Pick<Answers, 'preset' | 'parameters' | 'mailUsers'> {
   // A comma stands within the values of a parameter, too.
   const [preset = '', ...rest] = text.split(/\s+/).filter((word) => word !== '');
@@ -226,11 +239,11 @@ export function parsePreset(
   for (const pattern of patterns)
     if (!/^[\w.+=@*?-]+$/.test(pattern))
       throw wrong('a pattern of mail users has letters, digits and ._+=@*?- only, as *@example.com');
-  const known = mailUsers.length === 0 ? ['*'] : mailUsers;
+  if (patterns.length === 0 && mailUsers.length === 0) throw wrong(whoseMailboxes({ noMailUsers }));
   return {
     preset,
     parameters: new Map(parameters),
-    mailUsers: patterns.length === 0 ? known : [...new Set(patterns)],
+    mailUsers: patterns.length === 0 ? mailUsers : [...new Set(patterns)],
   };
 }
 

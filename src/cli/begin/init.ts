@@ -129,11 +129,11 @@ async function answerTo<Value>(
   parse: (text: string) => Value,
 ): Promise<Value> {
   if (question === undefined) throw new Error('no such question');
-  const { option, text, help, fallback } = question;
+  const { option, text, help, fallback, whyNone } = question;
   const line = given[option];
   if (line !== undefined || interview === undefined) {
     const chosen = line ?? fallback;
-    if (chosen === undefined) throw usage(`--${option} has no default here: ${plain(text)}`);
+    if (chosen === undefined) throw usage(`--${option} has no default here: ${plain(whyNone ?? text)}`);
     return parse(chosen);
   }
   const indent = help.map((each) => `          ${plain(each)}\n`).join('');
@@ -142,7 +142,7 @@ async function answerTo<Value>(
   for (;;) {
     const typed = await interview.ask(prompt);
     try {
-      if (typed === '' && fallback === undefined) throw usage('this has no default');
+      if (typed === '' && fallback === undefined) throw usage(whyNone ?? 'this has no default');
       return parse(typed === '' ? (fallback ?? '') : typed);
     } catch (fault) {
       if (!(fault instanceof CommandFault)) throw fault;

@@ -21,6 +21,8 @@ export interface Machine {
   readonly noDovecot: string | undefined;
   /** Patterns of its mail users; empty: not known. */
   readonly mailUsers: readonly string[];
+  /** Why they are not known, as a sentence without its dot; undefined: they are, or there is no Dovecot. */
+  readonly noMailUsers: string | undefined;
   readonly presets: readonly Preset[];
 }
 
@@ -50,7 +52,7 @@ export async function lookAtMachine(): Promise<Machine> {
     daemonUser: isRoot && uidOf('dovegate') !== undefined ? 'dovegate' : ownName,
     dovecot: typeof asked === 'string' ? undefined : asked,
     noDovecot: typeof asked === 'string' ? asked : undefined,
-    mailUsers: typeof asked === 'string' ? [] : await askMailUsers(asked),
+    ...(typeof asked === 'string' ? { mailUsers: [], noMailUsers: undefined } : await askMailUsers(asked)),
     presets: shippedPresets().map((name) => ({ name, about: aboutOf(readFromDisk.presetText(name)) })),
   };
 }
@@ -63,10 +65,17 @@ async function askDovecot(): Promise<DovecotFacts | string> {
   return parseDoveconf(ended.stdout) ?? 'doveconf -n printed nothing of a Dovecot 2.3 or 2.4';
 }
 
-async function askMailUsers({ defaultRealm }: DovecotFacts): Promise<readonly string[]> {
+async function askMailUsers({
+  defaultRealm,
+}: DovecotFacts): Promise<Pick<Machine, 'mailUsers' | 'noMailUsers'>> {
   const ended = await runProgram('doveadm', ['user', '*'], askLimits);
-  const names = ended.kind === 'ended' && ended.exitCode === 0 ? ended.stdout.split('\n') : [];
-  return patternsOf(names, defaultRealm);
+  const isAnswered = ended.kind === 'ended' && ended.exitCode === 0;
+  const mailUsers = patternsOf(isAnswered ? ended.stdout.split('\n') : [], defaultRealm);
+  if (mailUsers.length > 0) return { mailUsers, noMailUsers: undefined };
+  const noMailUsers = isAnswered
+    ? `"doveadm user '*'" lists users without a domain, or of more than ${domainsMax} domains`
+    : `"doveadm user '*'" fails: Dovecot may be stopped`;
+  return { mailUsers, noMailUsers };
 }
 
 /** `*@DOMAIN` for each domain; empty where there is none, or no few. */

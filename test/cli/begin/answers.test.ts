@@ -27,6 +27,7 @@ function machine(more: Partial<Machine> = {}): Machine {
     dovecot: undefined,
     noDovecot: 'no Dovecot was found here',
     mailUsers: [],
+    noMailUsers: undefined,
     presets: [
       { name: 'support-desk', about: 'A person.' },
       { name: 'monitoring', about: 'Numbers.' },
@@ -152,7 +153,7 @@ void test('a Dovecot that listens already as it should is taken as it is; with a
 
 void test('a role: its parameters, and patterns of mail users, by default those of the Dovecot', () => {
   const role = (text: string, mailUsers: readonly string[] = []) => parsePreset(text, machine({ mailUsers }));
-  assert.deepEqual(role('support-desk').mailUsers, ['*']);
+  assert.deepEqual(role('support-desk *').mailUsers, ['*']);
   assert.deepEqual(role('support-desk', ['*@example.com']).mailUsers, ['*@example.com']);
   assert.deepEqual(role('monitoring probe=c@example.com fields=a,b *@example.com,*@example.net'), {
     preset: 'monitoring',
@@ -170,6 +171,23 @@ void test('a role: its parameters, and patterns of mail users, by default those 
     refusal(() => role('')),
     /there are: support-desk, monitoring/,
   );
+});
+
+void test('mail users that are not known are asked for, and never all', () => {
+  const unknown = machine({ noMailUsers: `"doveadm user '*'" fails: Dovecot may be stopped` });
+  assert.match(
+    refusal(() => parsePreset('support-desk', unknown)),
+    /^in whose mailboxes\? .*Dovecot may be stopped.*--mail-users/,
+  );
+  assert.match(
+    refusal(() => parsePreset('monitoring probe=c@example.com', machine())),
+    /^in whose mailboxes\? /,
+  );
+  const question = questionsFor(unknown, undefined)[3];
+  assert.equal(question?.fallback, undefined);
+  assert.match(question?.whyNone ?? '', /Dovecot may be stopped/);
+  assert.equal(question?.help.at(-1), question?.whyNone);
+  assert.equal(questionsFor(machine({ mailUsers: ['*@example.com'] }), undefined)[3]?.whyNone, undefined);
 });
 
 void test('options are the same lines that a person types', () => {
@@ -193,7 +211,7 @@ void test('five questions; what cannot be guessed has no default', () => {
     '/etc/dovegate',
     undefined,
     undefined,
-    'support-desk *',
+    undefined,
     '/var/lib/dovegate/audit',
   ]);
   const dovecot = parseDoveconf(printed('2.4'));

@@ -46,6 +46,7 @@ function openMachine(owner: Owner, doveconf: string | undefined) {
   return {
     folder,
     place,
+    script,
     init: (...args: string[]): Promise<ProgramResult> =>
       runWarm(['init', ...args], { cwd: folder, env: { PATH: programs, SUDO_USER: undefined } }),
     files: (): string[] => (readdirSync(folder).includes('gate') ? readdirSync(place).toSorted() : []),
@@ -94,6 +95,29 @@ void test('without a terminal it names every option that is missing, and waits f
   assert.deepEqual(files(), []);
 });
 
+void test('a Dovecot that is stopped, or has many domains: all mail users are never the default', async (t) => {
+  for (const [doveadm, said] of [
+    [
+      'exit 75',
+      /^--preset has no default here: in whose mailboxes\? .* fails: Dovecot may be stopped\); .*--mail-users/,
+    ],
+    ['for i in 1 2 3 4 5 6; do echo a@d$i.example; done', /of more than 5 domains/],
+  ] as const) {
+    const { place, script, init, files } = openMachine(t, found('2.4-debian'));
+    script('doveadm', doveadm);
+    const refused = await init('--defaults', '--directory', place, ...team);
+    assert.equal(refused.exit, 64, refused.text);
+    assert.match(refused.stderr, said);
+    const preset = await init('--defaults', '--directory', place, ...team, '--preset', 'support-desk');
+    assert.equal(preset.exit, 64, preset.text);
+    assert.match(preset.stderr, /^in whose mailboxes\? /);
+    assert.deepEqual(files(), []);
+    const named = await init('--defaults', '--directory', place, ...team, '--mail-users', '*@example.com');
+    assert.equal(named.exit, 0, named.text);
+    assert.match(readFileSync(join(place, 'dovegate.yaml'), 'utf8'), /users: \["\*@example\.com"\]/);
+  }
+});
+
 void test('a doveconf that is not there, hangs, fails, prints rubbish or without an end', async (t) => {
   for (const [script, said] of [
     [undefined, /no Dovecot was found here/],
@@ -108,7 +132,8 @@ void test('a doveconf that is not there, hangs, fails, prints rubbish or without
       assert.equal(refused.exit, 64);
       assert.match(refused.stderr, /^--backend has no default here/);
     }
-    const { text, exit } = await init('--defaults', '--directory', place, ...team, '--backend', 'local');
+    const answers = [...team, '--backend', 'local', '--mail-users', '*@example.com'];
+    const { text, exit } = await init('--defaults', '--directory', place, ...answers);
     assert.equal(exit, 0, text);
     assert.match(text, said);
     assert.match(text, /unix_listener dovegate-doveadm/);
@@ -117,7 +142,8 @@ void test('a doveconf that is not there, hangs, fails, prints rubbish or without
 
 void test('over the network: the password is copied to no output, and its file is needed', async (t) => {
   const { folder, place, init, files } = openMachine(t, undefined);
-  const args = ['--defaults', '--directory', place, ...team, '--backend', '127.0.0.1:1'];
+  const mailUsers = ['--mail-users', '*@example.com'];
+  const args = ['--defaults', '--directory', place, ...team, ...mailUsers, '--backend', '127.0.0.1:1'];
   const refused = await init(...args);
   assert.equal(refused.exit, 64);
   assert.match(refused.stderr, /^--password-file is missing/);
