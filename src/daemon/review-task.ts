@@ -17,7 +17,6 @@ import {
   isDigest,
   lastOf,
   linesOfRule,
-  patternsOf,
   Sightings,
   type SuggestedKind,
   suggestParts,
@@ -135,7 +134,7 @@ async function suggested(
   const sightings = new Sightings({ policy: policy.name }, kindsMax);
   const looked = await readUnder(task, clock, (row) => sightings.take(row));
   const request = { settings, policy, listener: undefined, nowMs: clock.wallMs() };
-  const { kinds, before, between, after } = suggestParts(sightings, request);
+  const { kinds, before, after } = suggestParts(sightings, request);
   const notes = [
     ...looked.notes,
     ...(sightings.isOverfull
@@ -151,7 +150,6 @@ async function suggested(
     isServed,
     looked: { ...looked, records: sightings.taken, notes },
     before,
-    between,
     after,
     groups: kinds.slice(0, groupsMax).map(groupOf),
   };
@@ -166,7 +164,6 @@ function groupOf({ kind, command, written, why, sights }: SuggestedKind): Sugges
     kind,
     command,
     yaml: written === undefined ? [] : linesOfRule(written),
-    users: patternsOf(sights).map((pattern) => formatValue(pattern)),
     effect: effectOf(usesOf(sights)),
     seen: countOf(sights),
     byWhom: [...principals].slice(0, whoMax),

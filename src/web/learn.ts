@@ -6,11 +6,8 @@ import type { Suggested, SuggestedGroup } from '../domain/page/api.js';
 export function composePolicy(suggested: Suggested, ticked: ReadonlySet<number>): string | undefined {
   const chosen = suggested.groups.filter((group, at) => mayTick(group) && ticked.has(at));
   if (chosen.length === 0) return undefined;
-  const users = [...new Set(chosen.flatMap((group) => group.users))].toSorted();
   return [
     ...suggested.before,
-    `    users: [${users.join(', ')}]`,
-    ...suggested.between,
     '    allow:',
     ...chosen.flatMap(({ yaml }) => yaml.map((line) => `      ${line}`)),
     ...suggested.after,

@@ -315,8 +315,6 @@ export interface SuggestedGroup {
   readonly command: string;
   /** The rule as lines of YAML with its comments, without indentation; empty for `refused`. */
   readonly yaml: readonly string[];
-  /** Patterns of users that the policy needs for it, as they stand in YAML. */
-  readonly users: readonly string[];
   readonly effect: string;
   readonly seen: number;
   /** At most 20 principals, and how many there are. */
@@ -351,9 +349,8 @@ export interface Suggested {
   /** False: the file was changed since it was loaded, and this was made from the file. */
   readonly isServed: boolean;
   readonly looked: LookedThrough;
-  /** The text around the rules: up to `users`, from there to `allow`, and what follows. */
+  /** The text around the rules: up to `allow`, and what follows them. */
   readonly before: readonly string[];
-  readonly between: readonly string[];
   readonly after: readonly string[];
   readonly groups: readonly SuggestedGroup[];
 }

@@ -20,6 +20,8 @@ export interface WrittenPolicy {
   readonly comments: readonly string[];
   /** Keys besides `allow`, in the order in which they are written. */
   readonly traits: { readonly [key: string]: Plain };
+  /** Comments below one of those keys. */
+  readonly notes?: { readonly [key: string]: readonly string[] };
   readonly allow: readonly WrittenRule[];
   readonly remarks: readonly string[];
 }
@@ -31,12 +33,20 @@ export function formatPolicy(policy: WrittenPolicy): string {
     ...policy.comments.map((text) => formatComment(text)),
     'policies:',
     `  ${formatValue(policy.name)}:`,
-    ...Object.entries(policy.traits).map(([key, value]) => `    ${key}: ${formatValue(value)}`),
+    ...linesOfTraits(policy),
     active.length === 0 ? '    allow: []' : '    allow:',
     ...policy.allow.flatMap(formatRule),
     ...policy.remarks.map((text) => `    ${formatComment(text)}`),
     '',
   ].join('\n');
+}
+
+/** The keys of a policy besides `allow`, with their comments. */
+export function linesOfTraits({ traits, notes = {} }: Pick<WrittenPolicy, 'traits' | 'notes'>): string[] {
+  return Object.entries(traits).flatMap(([key, value]) => [
+    `    ${key}: ${formatValue(value)}`,
+    ...(notes[key] ?? []).map((text) => `    ${formatComment(text)}`),
+  ]);
 }
 
 function formatRule(written: WrittenRule): string[] {

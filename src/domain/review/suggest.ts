@@ -1,19 +1,26 @@
 // Owns the suggestion: the smallest readable policy that allows what a listener was seen doing.
 // It reads no journal and prints nothing; the text is its result. The rules: nothing that present policy denies in so many words comes
-// back; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
+// back; its `users` stay as they are; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
 
 import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
 import { formatRate, type Policy, type RulePlace } from '../policy/policy.js';
-import { effectOf } from './generalise.js';
-import { formatComment, formatPolicy, formatValue, type Plain, type WrittenRule } from './policy-text.js';
+import { effectOf, userPattern } from './generalise.js';
+import {
+  formatComment,
+  formatPolicy,
+  formatValue,
+  linesOfTraits,
+  type Plain,
+  type WrittenPolicy,
+  type WrittenRule,
+} from './policy-text.js';
 import { RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
   decidingRule,
   findRule,
   graveRule,
-  patternsOf,
   type RuleText,
   type Sight,
   type Trial,
@@ -24,12 +31,12 @@ export { isDigest } from '../meaning/canonical.js';
 export { effectOf } from './generalise.js';
 export { formatValue, linesOfRule } from './policy-text.js';
 export { Sightings } from './recorded.js';
-export { patternsOf, type Sight, usesOf } from './suggested-rule.js';
+export { type Sight, usesOf } from './suggested-rule.js';
 
 /** By what it is made. */
 export interface SuggestRequest {
   readonly settings: Settings;
-  /** The policy of the listener today: its exceptions, denials and limits stay. */
+  /** The policy of the listener today: its users, exceptions, denials and limits stay. */
   readonly policy: Policy;
   /** Whose lines were seen; undefined: everybody's under that policy. */
   readonly listener: string | undefined;
@@ -60,6 +67,8 @@ interface Sorted {
   readonly root: ReadonlyMap<string, Sight[]>;
   readonly everybody: ReadonlyMap<string, Sight[]>;
   readonly refused: readonly Refused[];
+  /** Of `refused`: a user of theirs is not among the users of the policy. */
+  readonly outside: readonly Sight[];
   /** Records that this version cannot read any more. */
   readonly unreadable: number;
 }
@@ -71,13 +80,14 @@ interface Refused {
 
 export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
   const { policy } = request;
-  const { kinds, users, remarks } = findKinds(sightings, request);
+  const { kinds, notes, remarks } = findKinds(sightings, request);
   const rules = kinds.filter(({ kind }) => kind === 'rule');
   const allowed = rules.reduce((sum, { sights }) => sum + countOf(sights), 0);
   const text = formatPolicy({
     name: policy.name,
     comments: headOf(sightings, request, allowed),
-    traits: traitsOf(policy, users),
+    traits: traitsOf(policy),
+    notes,
     allow: kinds.flatMap(({ written }) => written ?? []),
     remarks: [...refusedRemarks(kinds), ...remarks],
   });
@@ -88,21 +98,18 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
 export interface SuggestedParts {
   /** The rules first, the harmless before the grave; then what is not suggested. */
   readonly kinds: readonly SuggestedKind[];
-  /** The lines up to the users of the policy, those from there up to its rules, and those after them. */
+  /** The lines up to the rules of the policy, and those after them. */
   readonly before: readonly string[];
-  readonly between: readonly string[];
   readonly after: readonly string[];
 }
 
 export function suggestParts(sightings: Sightings, request: SuggestRequest): SuggestedParts {
   const { policy } = request;
-  const { kinds, remarks } = findKinds(sightings, request);
-  const { mode, users: _, ...traits } = traitsOf(policy, []);
-  const lines = Object.entries(traits).map(([key, value]) => `    ${key}: ${formatValue(value)}`);
+  const { kinds, notes, remarks } = findKinds(sightings, request);
+  const lines = linesOfTraits({ traits: traitsOf(policy), notes });
   return {
     kinds,
-    before: ['policies:', `  ${formatValue(policy.name)}:`, `    mode: ${formatValue(mode ?? 'enforce')}`],
-    between: lines,
+    before: ['policies:', `  ${formatValue(policy.name)}:`, ...lines],
     after: remarks.map((text) => `    ${formatComment(text)}`),
   };
 }
@@ -112,13 +119,12 @@ function findKinds(
   request: SuggestRequest,
 ): {
   readonly kinds: readonly SuggestedKind[];
-  readonly users: readonly string[];
+  readonly notes: NonNullable<WrittenPolicy['notes']>;
   readonly remarks: readonly string[];
 } {
   const { policy, settings, nowMs } = request;
   const sorted = sortOut(sightings, request);
-  const users = patternsOf([...sorted.wanted.values()].flat());
-  const trial: Trial = { policy, mailUsers: settings.mailUsers, users, nowMs };
+  const trial: Trial = { policy, mailUsers: settings.mailUsers, nowMs };
   const rules: SuggestedKind[] = [];
   const refused = [...sorted.refused];
   for (const sights of byEffect(sorted.wanted)) {
@@ -143,7 +149,7 @@ function findKinds(
       ...[...sorted.everybody.values()].map((sights) => grave('everybody', sights)),
       ...kindsOfRefused(refused),
     ],
-    users,
+    notes: { users: usersNotes(sorted, policy) },
     remarks: gapRemarks(sorted.unreadable, sightings),
   };
 }
@@ -157,6 +163,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
   const root = new Map<string, Sight[]>();
   const everybody = new Map<string, Sight[]>();
   const refused: Refused[] = [];
+  const outside: Sight[] = [];
   let unreadable = 0;
   const assessor = new RecordedAssessor(settings);
   for (const seen of lines) {
@@ -170,10 +177,13 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
     else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
     else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });
-    else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
+    else if (decision.code === 'user') {
+      outside.push(sight);
+      refused.push({ sight, why: withPlace(decision) });
+    } else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
     else add(wanted, sight);
   }
-  return { wanted, root, everybody, refused, unreadable };
+  return { wanted, root, everybody, refused, outside, unreadable };
 }
 
 /** By a line that somebody wrote, not for the lack of one. */
@@ -201,7 +211,7 @@ export function countOf(sights: readonly Sight[]): number {
 }
 
 /** What of the policy of today stays. */
-function traitsOf(policy: Policy, users: readonly string[]): Readonly<Record<string, Plain>> {
+function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const limits = {
     ...(rate === undefined ? {} : { rate: formatRate(rate) }),
@@ -212,13 +222,45 @@ function traitsOf(policy: Policy, users: readonly string[]): Readonly<Record<str
   const deny = policy.deny.map((rule) => plainOf(rule.meaning));
   return {
     mode: 'enforce',
-    users,
+    users: policy.users.texts,
     ...(except.length === 0 ? {} : { except }),
     ...(deny.length === 0 ? {} : { deny }),
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
     ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
     ...(policy.debug ? { debug: true } : {}),
   };
+}
+
+/** Patterns of a comment: a principal can name users of any number of domains. */
+const patternsShown = 20;
+
+/** Below `users`: whom it does not cover and who was seen; of a policy for everybody, who was seen at all. */
+function usersNotes({ wanted, outside }: Sorted, { users }: Policy): string[] {
+  const rest = countPatterns(outside, (user) => !users.matches(user));
+  const seen = users.isEverything ? countPatterns([...wanted.values()].flat(), () => true) : '';
+  return [
+    ...(seen === '' ? [] : [`Seen: ${seen}`]),
+    ...(rest === '' ? [] : [`Seen for other users, and not added: ${rest}`]),
+  ];
+}
+
+/** `"*@example.com" (3 commands), root (1 command)`, the most frequent first; empty: none. */
+function countPatterns(sights: readonly Sight[], isCounted: (user: string) => boolean): string {
+  const counts = new Map<string, number>();
+  for (const { seen, attempts } of sights) {
+    const users = attempts.flatMap((attempt) => [...attempt.users, ...attempt.aliases]);
+    for (const pattern of new Set(users.filter(isCounted).map(userPattern)))
+      counts.set(pattern, (counts.get(pattern) ?? 0) + seen.count);
+  }
+  const rows = [...counts].toSorted(([, one], [, other]) => other - one);
+  const shown = rows
+    .slice(0, patternsShown)
+    .map(
+      ([pattern, count]) => `${formatValue(pattern)} (${count === 1 ? '1 command' : `${count} commands`})`,
+    );
+  return [...shown, ...(rows.length > patternsShown ? [`${rows.length - patternsShown} more`] : [])].join(
+    ', ',
+  );
 }
 
 /** The meaning of a rule is what YAML can say, though its type does not tell. */

@@ -5,6 +5,7 @@ import { formatEnd } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
 import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';
+import { GlobList } from '../names/glob.js';
 import { decide } from '../policy/assess.js';
 import { formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
@@ -20,10 +21,9 @@ export type RuleText = { readonly [key: string]: Plain };
 
 /** By what rules are tried. */
 export interface Trial {
+  /** Its users and exceptions hold. */
   readonly policy: Policy;
   readonly mailUsers: MailUserSettings;
-  /** Whom the suggested policy holds for. */
-  readonly users: readonly string[];
   readonly nowMs: number;
 }
 
@@ -85,11 +85,11 @@ export function decidingRule(sights: readonly Sight[], policy: Policy): Rule | u
 /** What changes rights or destroys is held to the domains in which it was seen. */
 const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
 
-function ruleFor(sights: readonly Sight[], { policy, users }: Trial, narrowness: Narrowness): RuleText {
+function ruleFor(sights: readonly Sight[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
   const where = whereFor(uses, narrowness);
   const own = patternsOf(sights);
-  const isForSome = gravest.has(effectOf(uses)) && own.length > 0 && own.length < users.length;
+  const isForSome = gravest.has(effectOf(uses)) && own.length > 0 && !covers(own, policy.users.texts);
   return {
     command: uses[0]?.attempt.command.name ?? '',
     ...(where === undefined ? {} : { where }),
@@ -98,6 +98,12 @@ function ruleFor(sights: readonly Sight[], { policy, users }: Trial, narrowness:
     ...(uses.some(({ attempt }) => attempt.content.length > 0) ? { content: true } : {}),
     ...termsOf(decidingRule(sights, policy)),
   };
+}
+
+/** Whether the patterns reach all users that those of the policy do, as far as a comparison of texts shows it. */
+function covers(patterns: readonly string[], ofPolicy: readonly string[]): boolean {
+  const list = new GlobList(patterns);
+  return ofPolicy.every((pattern) => list.matches(pattern));
 }
 
 /** What the rule of today demands besides stays demanded. */
@@ -130,7 +136,7 @@ function tryOut(rule: RuleText, sights: readonly Sight[], trial: Trial): string 
 }
 
 /** Read as a configuration is read; a text: what is wrong with it. */
-function policyOf(rule: RuleText, { policy, mailUsers, users }: Trial): Policy | string {
+function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy | string {
   const { characters, defaultRealm } = mailUsers;
   const names = { characters, ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }) };
   const text = [
@@ -141,7 +147,7 @@ function policyOf(rule: RuleText, { policy, mailUsers, users }: Trial): Policy |
     formatPolicy({
       name: 'trial',
       comments: [],
-      traits: { users, except: policy.except.texts },
+      traits: { users: policy.users.texts, except: policy.except.texts },
       allow: [{ comments: [], rule, isCommentedOut: false }],
       remarks: [],
     }),

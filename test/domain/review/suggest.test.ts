@@ -98,8 +98,38 @@ void test('nothing that was allowed gives a policy that allows nothing', () => {
     'bob@example.com: sieve list',
   );
   assert.deepEqual([rules, allowed], [0, 0]);
-  assert.match(text, /users: \[\]\n {4}allow: \[\]\n/);
+  assert.match(text, /users: \["\*@example\.com"\]\n {4}allow: \[\]\n/);
   assert.match(text, /once, last .*"sieve list": no rule allows "sieve list"/);
+});
+
+void test('the users of the policy stay; other users are a comment with their count', () => {
+  const observing = (users: string): string => `mode: observe\n    users: ${users}\n    allow: [quota get]`;
+  const lines = [
+    'bob@example.com: quota get',
+    'eve@example.com: mailbox list',
+    'mallory@example.net: quota get',
+    'trent@example.net: mailbox list',
+    'dora@example.org: sieve list',
+  ];
+  const narrow = suggestion(observing('["*@example.com"]'), ...lines);
+  assert.deepEqual([narrow.rules, narrow.allowed], [2, 2]);
+  assert.match(
+    narrow.text,
+    /^ {4}users: \["\*@example\.com"\]\n {4}# Seen for other users, and not added: "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)$/m,
+  );
+  assert.match(narrow.text, /^ {4}# {3}once, .*"sieve list": policy support does not hold for a user/m);
+  assert.doesNotMatch(narrow.text, /^ *[^# ].*(?:example\.net|example\.org|sieve)/m);
+
+  const all = suggestion(observing('["*"]'), ...lines);
+  assert.deepEqual([all.rules, all.allowed], [3, 5]);
+  assert.match(
+    all.text,
+    /^ {4}users: \["\*"\]\n {4}# Seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
+  );
+
+  // Any number of domains is one line.
+  const many = Array.from({ length: 25 }, (_, at) => `bob@d${at}.example: quota get`);
+  assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
 });
 
 void test('under enforce the terms of the deciding rule are named', () => {

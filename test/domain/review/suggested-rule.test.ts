@@ -34,13 +34,13 @@ function see(settings: Settings, ...lines: string[]): Sight[] {
   }));
 }
 
-function trialOf(settings: Settings, users: readonly string[]): Trial {
+function trialOf(settings: Settings): Trial {
   const policy = settings.policies.get('support') ?? assert.fail();
-  return { policy, mailUsers: settings.mailUsers, users, nowMs: recordedMs + 1000 };
+  return { policy, mailUsers: settings.mailUsers, nowMs: recordedMs + 1000 };
 }
 
-function found(settings: Settings, sights: readonly Sight[], users = patternsOf(sights)): string {
-  const result = findRule(sights, trialOf(settings, users));
+function found(settings: Settings, sights: readonly Sight[]): string {
+  const result = findRule(sights, trialOf(settings));
   return result.kind === 'rule' ? formatValue(result.rule) : `none: ${result.why}`;
 }
 
@@ -61,11 +61,20 @@ void test('the narrowest rule that does', () => {
 });
 
 void test('what destroys is held to the domains where it was seen', () => {
-  const sights = see(observing, 'bob@example.com: expunge mailbox Trash savedbefore 30d');
-  assert.equal(
-    found(observing, sights, ['*@example.com', '*@example.net']),
-    '{ command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, users: ["*@example.com"] }',
-  );
+  const line = 'bob@example.com: expunge mailbox Trash savedbefore 30d';
+  const where = 'where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }';
+  for (const [users, more] of [
+    ['["*@example.com", "*@example.net"]', ', users: ["*@example.com"]'],
+    ['["*"]', ', users: ["*@example.com"]'],
+    ['["*@example.com", bob@example.com]', ''],
+  ] as const) {
+    const settings = settingsOf(
+      sound
+        .replace('users: ["*@example.com"]', `users: ${users}`)
+        .replace('[quota get]', '[quota get]\n    mode: observe'),
+    );
+    assert.equal(found(settings, see(settings, line)), `{ command: expunge, ${where}${more} }`, users);
+  }
 });
 
 void test('the terms of the rule that allows it today stay', () => {
@@ -99,7 +108,7 @@ void test('a rule that only all_users or root_equivalent would make is shown and
   const root = see(observing, ': reload');
   assert.match(found(observing, root), /^none: "reload" amounts to root/);
   assert.equal(
-    formatValue(graveRule(root, trialOf(observing, []), 'root_equivalent')),
+    formatValue(graveRule(root, trialOf(observing), 'root_equivalent')),
     '{ command: reload, root_equivalent: true }',
   );
   const all = see(observing, 'bob@example.com: quota get -A');
