@@ -1,16 +1,18 @@
-// `dovegate doctor`: the whole way as it is now, one line for each thing that was looked at, and at the end the next command to type.
+// `dovegate doctor`: the whole way as it is now, one line for each thing that was looked at, and at the end the next command to type. A file with
+// errors ends no look: what can be read of it is looked at, and the daemon that runs all the same.
 
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { userNameOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { ownerOf } from '../adapters/host/files.js';
-import { holdProcess } from '../adapters/host/process.js';
+import { holdProcess, readFromDisk } from '../adapters/host/process.js';
+import { findAudit, findSettings } from '../domain/config/parse-settings.js';
 import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
-import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { type LoadedConfiguration, loadConfiguration, summarise } from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
-import { type LookOptions, lookAround, type Told } from './health/looks.js';
+import { type LookOptions, lookAround, lookWithoutFile, type Told } from './health/looks.js';
 import { findDaemon } from './operate.js';
 import { CommandFault, formatJson, formatWords, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
@@ -23,48 +25,130 @@ export interface DoctorOptions {
 }
 
 const askMs = 5_000;
+const standardFile = '/etc/dovegate/dovegate.yaml';
 
-/** Exit code 0: nothing is bad; 1: something is; 78: the configuration has errors. */
+/** Exit code 0: nothing is bad; 1: something is; 77: the file or the daemon is not for this user; 78: the configuration has errors. */
 export async function doctor({ config, user = [], json }: DoctorOptions): Promise<number> {
   const release = holdProcess();
   const screen = openScreen();
   try {
     const loaded = loadConfiguration(config, { isForDaemon: true });
-    const { settings } = loaded;
-    const verdict = summarise(config, loaded);
-    const problems = loaded.found.map(({ file, line, column, path, message, severity }): Look => {
-      const text = `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
-      return { status: severity === 'error' ? 'bad' : 'warning', name: 'configuration', text };
-    });
-    if (settings === undefined) {
-      await print(screen, problems, commandFor('check', config), json);
-      return exitCodes.configuration;
-    }
+    const isWhole = loaded.settings !== undefined;
+    const errors = loaded.found.filter(({ severity }) => severity === 'error');
+    const settings = loaded.settings ?? findSettings(config, readFromDisk, errors);
+    const admin = settings === undefined ? join(runFolder(config), 'admin.sock') : settings.admin?.unix;
+    // Of a file that is not there, nothing says that a daemon should run.
+    const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
+    const told = isAsked ? await askAll(config, admin) : undefined;
     const commands = commandsFor(config, settings);
-    const told = await askAll(config, settings);
-    const found = await lookAround(settings, { clock: systemClock, told, users: user, commands });
-    const files: Look[] =
-      problems.length > 0 ? problems : [{ status: 'ok', name: 'configuration', text: verdict }];
-    const looks = [...files, ...found];
-    await print(screen, looks, nextOf(looks, config), json);
+    const found =
+      settings === undefined
+        ? lookWithoutFile(told, commands)
+        : await lookAround(settings, {
+            clock: systemClock,
+            told: told ?? { why: '' },
+            users: user,
+            commands,
+            isWhole,
+            hasJournal: isWhole || findAudit(config, readFromDisk).audit !== undefined,
+          });
+    const looks = [...looksOf(config, loaded), ...found];
+    const isDenied =
+      codeOfReading(config) === 'EACCES' || (told !== undefined && 'why' in told && told.isDenied === true);
+    const next = isDenied ? commandOfAnybody(config, settings) : nextOf(looks, config);
+    await print(screen, looks, next, json);
+    if (isDenied) return exitCodes.notPermitted;
+    if (!isWhole) return exitCodes.configuration;
     return looks.some(({ status }) => status === 'bad') ? exitCodes.failed : exitCodes.ok;
   } finally {
     release();
   }
 }
 
-async function askAll(config: string, settings: Settings): Promise<Told> {
-  if (settings.admin === undefined) return { why: '' };
+/** Of the file itself; an error says what to type. */
+function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
+  const name = 'configuration';
+  if (loaded.found.length === 0) return [{ status: 'ok', name, text: summarise(config, loaded) }];
+  const isThere = codeOfReading(config) !== 'ENOENT';
+  return loaded.found.map(({ file, line, column, path, message, severity }): Look => {
+    const text = `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
+    if (severity === 'warning') return { status: 'warning', name, text };
+    return { status: 'bad', name, text, next: isThere ? commandFor('check', config) : initFor(config) };
+  });
+}
+
+/** Why this user cannot read it, as the system says it; undefined: it can be read. */
+function codeOfReading(config: string): string | undefined {
+  try {
+    accessSync(config, constants.R_OK);
+    return undefined;
+  } catch (cause) {
+    return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  }
+}
+
+/** Where `init` puts sockets. */
+function runFolder(config: string): string {
+  return config === standardFile ? '/run/dovegate' : join(dirname(config), 'run');
+}
+
+function initFor(config: string): string {
+  if (config === standardFile || basename(config) !== basename(standardFile)) return 'dovegate init';
+  return `dovegate init --directory ${formatWords([dirname(config)])}`;
+}
+
+/** For a user who may not read the file or ask the daemon: what the daemon says to members of a team, else who may look. */
+function commandOfAnybody(config: string, settings: Settings | undefined): string {
+  const sockets =
+    settings === undefined
+      ? socketsIn(runFolder(config))
+      : settings.listeners.flatMap(({ socket, protocol }) =>
+          socket.kind === 'unix' && protocol === 'doveadm' ? [socket.path] : [],
+        );
+  const own = sockets.find((path) => mayConnect(path));
+  return own === undefined
+    ? `sudo ${commandFor('status', config)}`
+    : `dovegate can --socket ${formatWords([own])}`;
+}
+
+const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock'];
+
+function socketsIn(folder: string): readonly string[] {
+  try {
+    const names = readdirSync(folder).filter(
+      (name) => name.endsWith('.sock') && !otherSockets.includes(name),
+    );
+    return names.toSorted().map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+/** A socket is connected to with the right to write. */
+function mayConnect(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `socket`: of the daemon; undefined: as the file says. */
+async function askAll(config: string, socket: string | undefined): Promise<Told> {
   const ask = async (): Promise<Told> => {
     try {
-      const daemon = await findDaemon({ config });
+      const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
       const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
       if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
       const told: unknown = JSON.parse(status.body);
       if (typeof told !== 'object' || told === null) return { why: 'its answer is not that of dovegate' };
       return { status: { ...told }, metrics: metrics.status === 200 ? metrics.body : '' };
     } catch (fault) {
-      if (fault instanceof CommandFault) return { why: fault.message };
+      if (fault instanceof CommandFault)
+        return fault.exitCode === exitCodes.notPermitted
+          ? { why: fault.message, isDenied: true }
+          : { why: fault.message };
       if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
       throw fault;
     }
@@ -76,16 +160,16 @@ async function askAll(config: string, settings: Settings): Promise<Told> {
 
 /** With what it takes to type it on this machine. */
 function commandFor(subcommand: string, config: string): string {
-  return `dovegate ${subcommand}${config === '/etc/dovegate/dovegate.yaml' ? '' : ` --config ${formatWords([config])}`}`;
+  return `dovegate ${subcommand}${config === standardFile ? '' : ` --config ${formatWords([config])}`}`;
 }
 
-function commandsFor(config: string, settings: Settings): LookOptions['commands'] {
-  const daemonUid = ownerOf(settings.audit.directory);
+function commandsFor(config: string, settings: Settings | undefined): LookOptions['commands'] {
+  const daemonUid = settings && ownerOf(settings.audit.directory);
   const daemon =
     daemonUid === undefined || daemonUid === process.geteuid?.() ? undefined : userNameOf(daemonUid);
   const serve = commandFor('serve', config);
   const snippet = join(dirname(config), 'dovecot-snippet.conf');
-  const isService = existsSync('/run/systemd/system') && config === '/etc/dovegate/dovegate.yaml';
+  const isService = existsSync('/run/systemd/system') && config === standardFile;
   const folder = '/etc/dovecot/conf.d';
   return {
     start: isService
@@ -95,7 +179,7 @@ function commandsFor(config: string, settings: Settings): LookOptions['commands'
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
     status: commandFor('status', config),
-    again: `${commandFor('doctor', config)} --user USER`,
+    check: commandFor('check', config),
     verify: commandFor('audit verify', config),
     snippet:
       existsSync(snippet) && existsSync(folder) && !existsSync(`${folder}/99-dovegate.conf`)
@@ -104,15 +188,23 @@ function commandsFor(config: string, settings: Settings): LookOptions['commands'
   };
 }
 
-/** What repairs the first thing that is bad, else doubtful; where all is well, what there is to see. */
+/** What repairs the first thing that is bad, else doubtful, or shows more of it; where all is well, what there is to see. Never doctor again. */
 function nextOf(looks: readonly Look[], config: string): string {
   for (const wanted of ['bad', 'warning'] as const) {
-    const found = looks.find(({ status, next }) => status === wanted && next !== undefined)?.next;
-    if (found !== undefined) return found;
-    // Nothing to type: a sentence says what to do.
-    if (looks.some(({ status }) => status === wanted)) return commandFor('doctor', config);
+    const found = looks.filter(({ status }) => status === wanted);
+    const next = found.find((look) => look.next !== undefined)?.next;
+    if (next !== undefined) return next;
+    const [first] = found;
+    if (first !== undefined) return showsMore(first, config);
   }
   return commandFor('status', config);
+}
+
+/** Of a look whose sentence says what to do. */
+function showsMore({ name }: Look, config: string): string {
+  if (name === 'configuration') return commandFor('check', config);
+  if (name.startsWith('journal')) return commandFor('audit verify', config);
+  return name === 'clock' ? 'timedatectl' : commandFor('status', config);
 }
 
 const paints = { ok: 'good', warning: 'doubtful', bad: 'bad' } as const;

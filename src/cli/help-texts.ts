@@ -8,7 +8,7 @@ init: 0 written, 1 given up or the disk refused, 64 an answer is missing or wron
 dovegate init
 dovegate init --defaults --team support --members anna,%helpdesk
 
-doctor: 0 nothing is bad, 1 something is, 78 the configuration has errors
+doctor: 0 nothing is bad, 1 something is, 77 not permitted, 78 the configuration has errors
 dovegate doctor
 dovegate doctor --user alice@example.com
 

@@ -1,15 +1,23 @@
 // Goal: doctor says what is true of the whole way, each thing in one line with what to do, and its command goes through the daemon like
 // anybody's. What must not happen: a wait without an end, a password that is printed, a bad thing that is called ok.
 import assert from 'node:assert/strict';
-import { appendFileSync, chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
-import { startDaemon } from '../kit/daemon.js';
+import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
-import type { ProgramResult } from '../kit/program.js';
+import { type ProgramResult, runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -80,7 +88,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
     /serves another configuration than this file; reload it/,
   );
   assert.match(changed.text, /\nnext: dovegate reload --config \S+\n$/);
-  assert.match(looksIn(changed).get('warning way to mail1') ?? '', /name a mail user/);
+  assert.match(looksIn(changed).get('warning way to mail1') ?? '', /give --user with a mail user of mail1/);
   assert.equal(dovecot.commands.length, 1);
 
   rmSync(daemon.path('shm/audit.ring'));
@@ -192,16 +200,125 @@ void test('backends that refuse, are silent, show another name or want another p
   }
 });
 
-void test('a configuration with errors: each of them, and 78', async (t) => {
+void test('a configuration with errors: each of them, what else there is, and 78; no file: init', async (t) => {
   const folder = openFolder(t);
   const config = join(folder, 'dovegate.yaml');
   writeFileSync(config, configurationFor('  mail1: { address: nonsense }'), { mode: 0o600 });
   const { text, exit } = await runWarm(['doctor', '--config', config]);
   assert.equal(exit, 78);
   assert.match(text, /^bad +configuration +\S+:4:\d+: backends\.mail1\.address: /m);
+  assert.match(text, /^bad +daemon +no daemon answers at .*; repair the file, then start it$/m);
+  assert.match(text, /^warning +listener support /m);
   assert.match(text, /\nnext: dovegate check --config \S+\n$/);
-  const none = await runWarm(['doctor', '--config', join(folder, 'none.yaml')]);
-  assert.equal(none.exit, 78);
+  for (const [file, command] of [
+    ['none/dovegate.yaml', `dovegate init --directory ${join(folder, 'none')}`],
+    ['none.yaml', 'dovegate init'],
+  ] as const) {
+    const none = await runWarm(['doctor', '--config', join(folder, file)]);
+    assert.equal(none.exit, 78);
+    assert.match(none.text, /^bad +configuration .*there is no such file$/m);
+    assert.ok(none.text.endsWith(`\nnext: ${command}\n`), none.text);
+  }
+});
+
+void test('beside a file with errors everything else is looked at, the running daemon too', async (t) => {
+  const folder = openFolder(t);
+  const unix = join(folder, 'dovecot');
+  const dovecot = await openScriptedDovecot({ unix, minor: 3 });
+  t.after(() => dovecot.close());
+  const whole = configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`);
+  const daemon = await startDaemon(t, { config: whole });
+  const doctor = (): Promise<ProgramResult> => runWarm(['doctor', '--config', daemon.configFile]);
+  writeFileSync(daemon.configFile, whole.replace('quota get', 'quota gett'));
+  const found = await doctor();
+  assert.equal(found.exit, 78, found.text);
+  const looks = looksIn(found);
+  assert.match(looks.get('bad configuration') ?? '', /did you mean quota get\?/);
+  assert.match(looks.get('ok daemon') ?? '', /serving since .*, with the configuration that it read before$/);
+  assert.match(looks.get('ok backend mail1') ?? '', /greeted/);
+  assert.match(looks.get('ok listener support') ?? '', /mode 0600/);
+  assert.match(looks.get('ok journal chain') ?? '', /^whole to its end/);
+  assert.match(found.text, /\nnext: dovegate check --config \S+\n$/);
+  assert.equal(found.stderr, '');
+
+  // What cannot be read may have been a demand on the backend: it is not dialed, and the rest is looked at.
+  writeFileSync(daemon.configFile, whole.replace('backends:', 'key_pins: ["sha256:x"]\nbackends:'));
+  const doubtful = looksIn(await doctor());
+  assert.ok(![...doubtful.keys()].some((look) => look.includes('backend')), [...doubtful.keys()].join());
+  assert.ok(doubtful.has('ok daemon') && doubtful.has('ok journal chain'));
+});
+
+void test('a user of another backend, and the last line, which never says doctor', async (t) => {
+  const folder = openFolder(t);
+  const backends = ['mail1', 'mail2'].map((name) => ({ name, unix: join(folder, name) }));
+  for (const { unix } of backends) {
+    const dovecot = await openScriptedDovecot({ unix, minor: 3 });
+    t.after(() => dovecot.close());
+  }
+  const daemon = await startDaemon(t, {
+    config: configurationFor(
+      backends
+        .map(({ name, unix }) => `  ${name}: { address: "unix:${unix}", shared_namespaces: [] }`)
+        .join('\n'),
+      '{ users: ["*@example.com"], backend: mail1 }, { users: ["*"], backend: mail2 }',
+    ),
+  });
+  const found = await runWarm(['doctor', '--config', daemon.configFile, '--user', 'alice@example.com']);
+  assert.equal(found.exit, 0, found.text);
+  const looks = looksIn(found);
+  assert.ok(looks.has('ok way to mail1'), found.text);
+  assert.equal(
+    looks.get('warning way to mail2'),
+    'alice@example.com is on mail1; give --user with a mail user of mail2, whose mailboxes are counted',
+  );
+  assert.match(found.text, /\nnext: dovegate status --config \S+\n$/);
+});
+
+void test('an ordinary user: what is not for it, and what it can run', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can be another user');
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const config = join(folder, 'dovegate.yaml');
+  const socket = join(folder, 'run', 'support.sock');
+  mkdirSync(join(folder, 'run'), { mode: 0o755 });
+  const text = configurationFor(`  mail1: { address: "unix:${join(folder, 'none')}" }`)
+    .replace('unix: support.sock, mode: "0600"', 'unix: run/support.sock, mode: "0666"')
+    .replace('unix: admin.sock', 'unix: run/admin.sock');
+  writeFileSync(config, text, { mode: 0o600 });
+  const doctor = (): Promise<ProgramResult> =>
+    runProgram(
+      'setpriv',
+      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat([
+        'doctor',
+        '--config',
+        config,
+      ]),
+    );
+  const hidden = await doctor();
+  assert.equal(hidden.exit, 77, hidden.text);
+  assert.match(hidden.text, /^bad +configuration .*permission denied$/m);
+  assert.ok(hidden.text.endsWith(`\nnext: sudo dovegate status --config ${config}\n`), hidden.text);
+
+  for (const [path, mode] of [
+    [socket, 0o666],
+    [join(folder, 'run', 'admin.sock'), 0o600],
+  ] as const) {
+    const server = net.createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(path, resolve);
+    });
+    t.after(() => void server.close());
+    chmodSync(path, mode);
+  }
+  const next = `\nnext: dovegate can --socket ${socket}\n`;
+  const member = await doctor();
+  assert.equal(member.exit, 77, member.text);
+  assert.ok(member.text.endsWith(next), member.text);
+  chmodSync(config, 0o644);
+  const readable = await doctor();
+  assert.equal(readable.exit, 77, readable.text);
+  assert.match(readable.text, /^warning +daemon +permission denied: .* is for "root" only/m);
+  assert.ok(readable.text.endsWith(next), readable.text);
 });
 
 void test('an admin socket that accepts and is silent, and one that says something else', async (t) => {

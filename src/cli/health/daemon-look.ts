@@ -8,25 +8,47 @@ import { bad, type Look, ok, warning } from './look.js';
 export type Values = Readonly<Record<string, unknown>>;
 
 /** What was told, or why there is no answer. */
-export type Told = { readonly status: Values; readonly metrics: string } | { readonly why: string };
+export type Told =
+  | { readonly status: Values; readonly metrics: string }
+  /** `isDenied`: the user who runs this may not ask it. */
+  | { readonly why: string; readonly isDenied?: true };
 
 export interface DaemonCommands {
   /** Starts it. */
   readonly start: string;
   readonly reload: string;
   readonly status: string;
+  readonly check: string;
 }
 
-export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCommands): readonly Look[] {
+/** What the file says of a daemon that serves it. */
+export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
+  /** Undefined: it has no admin socket. */
+  readonly admin?: object;
+  readonly audit: Pick<Settings['audit'], 'ship'>;
+  /** Undefined: the file has errors, so no daemon serves it as it is. */
+  readonly hash: string | undefined;
+};
+
+export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCommands): readonly Look[] {
   if (settings.admin === undefined)
     return [
       warning(
         'daemon',
         'the configuration has no admin socket, so it cannot be asked',
         'add admin: { unix: PATH }',
+        commands.check,
       ),
     ];
-  if ('why' in told) return [bad('daemon', told.why, 'start it', commands.start)];
+  if ('why' in told) {
+    if (told.isDenied === true) return [warning('daemon', told.why)];
+    // A file with errors starts no daemon.
+    return [
+      settings.hash === undefined
+        ? bad('daemon', told.why, 'repair the file, then start it', commands.check)
+        : bad('daemon', told.why, 'start it', commands.start),
+    ];
+  }
   const { status } = told;
   const version = `dovegate ${textOf(status['version'])}`;
   if (status['state'] === 'closed')
@@ -35,11 +57,11 @@ export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCom
         'daemon',
         `${version} refuses all clients: its configuration had problems`,
         'fix it',
-        commands.status,
+        settings.hash === undefined ? commands.check : commands.status,
       ),
     ];
   const looks: Look[] = [];
-  if (status['config'] !== settings.hash)
+  if (settings.hash !== undefined && status['config'] !== settings.hash)
     looks.push(
       warning(
         'daemon',
@@ -51,8 +73,11 @@ export function lookAtDaemon(told: Told, settings: Settings, commands: DaemonCom
   const reasons = listOf(status['reasons']).map((each) => textOf(each['text']));
   if (status['ready'] !== true)
     looks.push(bad('daemon', `${version} is not ready: ${reasons.join('; ')}`, 'see below', commands.status));
+  const before = settings.hash === undefined ? ', with the configuration that it read before' : '';
   if (looks.length === 0)
-    looks.push(ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}`));
+    looks.push(
+      ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}${before}`),
+    );
   return [
     ...looks,
     ...receiversIn(status),
@@ -77,7 +102,7 @@ function receiversIn(status: Values): Look[] {
 }
 
 /** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */
-function endingIn(metrics: string, { audit }: Settings): Look[] {
+function endingIn(metrics: string, { audit }: Expected): Look[] {
   return audit.ship.flatMap(({ kind, name }) => {
     const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;
     const line = metrics.split('\n').find((each) => each.startsWith(label));
@@ -88,7 +113,7 @@ function endingIn(metrics: string, { audit }: Settings): Look[] {
 }
 
 /** Descriptors that a session or a connection does not have are no cause for alarm; all of them in use are. */
-function lookAtDescriptors(metrics: string, settings: Settings): Look {
+function lookAtDescriptors(metrics: string, settings: Expected): Look {
   const of = (name: string): number | undefined => {
     const found = new RegExp(`^(?:dovegate_)?${name} (\\d+(?:\\.\\d+)?)$`, 'm').exec(metrics)?.[1];
     return found === undefined ? undefined : Number(found);

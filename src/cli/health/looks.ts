@@ -20,9 +20,11 @@ export interface LookOptions {
   readonly told: Told;
   /** Mail users that may be asked for. */
   readonly users: readonly string[];
+  /** False: the settings are what is left of a file with errors. */
+  readonly isWhole: boolean;
+  /** False: an error of the file hides where the journal is. */
+  readonly hasJournal: boolean;
   readonly commands: DaemonCommands & {
-    /** Doctor again, with a user. */
-    readonly again: string;
     readonly verify: string;
     /** Types the lines for Dovecot into it; undefined: there are none here. */
     readonly snippet: string | undefined;
@@ -31,7 +33,7 @@ export interface LookOptions {
 
 /** Each look ends in time; they run beside one another where they wait for others. */
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
-  const { clock, told, users, commands } = options;
+  const { clock, told, users, commands, isWhole, hasJournal } = options;
   const status = 'why' in told ? undefined : told.status;
   const daemonUid =
     (settings.admin?.unix === undefined ? undefined : ownerOf(settings.admin.unix)) ??
@@ -44,19 +46,21 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
       ),
     ),
     // Without a daemon there is no way, and that is said above.
-    status === undefined ? [] : lookAtWays(settings, users, clock, commands.again),
-    lookAtJournal(settings, {
-      clock,
-      daemonUid,
-      told: status === undefined ? undefined : valuesOf(status['journal']),
-      verifyCommand: commands.verify,
-    }),
+    status === undefined ? [] : lookAtWays(settings, users, clock),
+    hasJournal
+      ? lookAtJournal(settings, {
+          clock,
+          daemonUid,
+          told: status === undefined ? undefined : valuesOf(status['journal']),
+          verifyCommand: commands.verify,
+        })
+      : [],
     lookAtStreams(settings, { clock, told: status }),
     lookAtClock(),
   ]);
   return [
     ...backends,
-    ...lookAtDaemon(told, settings, commands),
+    ...lookAtDaemon(told, { ...settings, hash: isWhole ? settings.hash : undefined }, commands),
     ...settings.listeners.map((each) =>
       lookAtListener(
         each,
@@ -69,6 +73,13 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...streams,
     clockLook,
   ];
+}
+
+/** Where there is no file to look at, a daemon may run all the same. `told`: undefined, if there is none to ask. */
+export function lookWithoutFile(told: Told | undefined, commands: LookOptions['commands']): readonly Look[] {
+  if (told === undefined) return [];
+  const nothingSaid = { admin: {}, listeners: [], backends: [], audit: { ship: [] }, hash: undefined };
+  return lookAtDaemon(told, nothingSaid, commands);
 }
 
 /** Whether the clock follows others, as systemd says it. */

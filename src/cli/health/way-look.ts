@@ -36,29 +36,45 @@ export async function lookAtWays(
   settings: Settings,
   users: readonly string[],
   clock: Clock,
-  againCommand: string,
 ): Promise<readonly Look[]> {
-  const ways = waysIn(settings, users, clock.wallMs());
+  const { ways, homes } = waysIn(settings, users, clock.wallMs());
   return Promise.all(
     settings.backends.map(({ name }): Promise<Look> => {
       const way = ways.get(name);
-      if (way !== undefined) return walk(way, clock);
-      const [text, todo] =
-        users.length === 0
-          ? ['no command was sent through the daemon', 'name a mail user of it, whose mailboxes are counted']
-          : ['no listener lets you send it a harmless command for these users', 'ask as somebody of a team'];
-      return Promise.resolve(
-        warning(`way to ${name}`, text, todo, users.length === 0 ? againCommand : undefined),
-      );
+      return way === undefined ? Promise.resolve(notWalked(name, users, homes)) : walk(way, clock);
     }),
   );
 }
 
-/** The first way to each backend. */
-function waysIn(settings: Settings, users: readonly string[], nowMs: number): ReadonlyMap<string, Way> {
+function notWalked(backend: string, users: readonly string[], homes: Homes): Look {
+  const name = `way to ${backend}`;
+  const todo = `give --user with a mail user of ${backend}, whose mailboxes are counted`;
+  if (users.length === 0) return warning(name, 'no command was sent through the daemon', todo);
+  const elsewhere = users.flatMap((user) => {
+    const home = homes.get(user);
+    return home === undefined || home === backend ? [] : [`${user} is on ${home}`];
+  });
+  if (elsewhere.length === users.length) return warning(name, elsewhere.join(', '), todo);
+  return warning(
+    name,
+    'no listener lets you send it a harmless command for these users',
+    'ask as a member of a team',
+  );
+}
+
+/** Of users whose commands go to one backend: which. */
+type Homes = ReadonlyMap<string, string>;
+
+/** The first way to each backend, and where the users are, whether a listener lets us ask for them or not. */
+function waysIn(
+  settings: Settings,
+  users: readonly string[],
+  nowMs: number,
+): { readonly ways: ReadonlyMap<string, Way>; readonly homes: Homes } {
   const { uid, gids } = ourselves();
   const table = routingTableOf(settings);
   const found = new Map<string, Way>();
+  const homes = new Map<string, string>();
   const lines = [
     ...users.flatMap((user) => ofUser.map((words) => ({ user, words }))),
     ...ofServer.map((words) => ({ user: '', words })),
@@ -88,12 +104,13 @@ function waysIn(settings: Settings, users: readonly string[], nowMs: number): Re
         nowMs,
       );
       const [destination, ...others] = assessment.destinations;
+      if (user !== '' && destination !== undefined && others.length === 0) homes.set(user, destination.name);
       if (fateOf(assessment) !== 'allow' || destination === undefined || others.length > 0) continue;
       if (!found.has(destination.name))
         found.set(destination.name, { listener, path: socket.path, user, words, backend: destination.name });
     }
   }
-  return found;
+  return { ways: found, homes };
 }
 
 async function walk({ listener, path, user, words, backend }: Way, clock: Clock): Promise<Look> {

@@ -121,7 +121,7 @@ function salvage(file: string, read: ReadFiles) {
   const problems = new ProblemList();
   const sources = new Sources(read, problems, true);
   const root = sources.gather(file);
-  return { valid: root && validate(configurationSchema, root, problems), problems, texts: sources.texts };
+  return { valid: root && validate(configurationSchema, root, problems), problems, sources };
 }
 
 /** The section `admin` of `file`, or of what it includes; undefined where none can be read. Reports no problems. */
@@ -146,7 +146,8 @@ export type FoundAudit =
 const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
 
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
-  const { valid, problems, texts } = salvage(file, read);
+  const { valid, problems, sources } = salvage(file, read);
+  const { texts } = sources;
   const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'), 0);
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
   if (valid === undefined || audit === undefined) return { problems: errors, texts };
@@ -160,6 +161,43 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const isDoubtful =
     errors.some(({ path }) => path === 'state') || (state === undefined && unread.length > 0);
   return { audit, state: isDoubtful ? undefined : (state ?? valid.value.state) };
+}
+
+/**
+ * What can be read of a file with errors, for a look at this machine and nothing else: parts with errors are missing, or have their defaults.
+ * `errors`: those of the file and of the files that it names. Backends and receivers that one of them could make less safe to dial are left out:
+ * a line of `ca` or `key_pins` may be what cannot be read. Undefined: the file is no map.
+ */
+export function findSettings(
+  file: string,
+  read: ReadFiles,
+  errors: readonly Pick<Problem, 'path' | 'code'>[],
+): Settings | undefined {
+  const { valid, problems, sources } = salvage(file, read);
+  if (valid === undefined) return undefined;
+  const settings = build(valid.value, valid.cursor, { sources, problems, nowMs: undefined });
+  const isAnyDoubtful = errors.some(mayBePartOfAnother);
+  const isSound = (path: string): boolean =>
+    !isAnyDoubtful && !errors.some((error) => error.path === path || /^[.[]/.test(behind(path, error.path)));
+  return {
+    ...settings,
+    backends: settings.backends.filter(({ name }) => isSound(`backends.${name}`)),
+    audit: { ...settings.audit, ship: isSound('audit') ? settings.audit.ship : [] },
+  };
+}
+
+function behind(path: string, text: string): string {
+  return text.startsWith(path) ? text.slice(path.length) : '';
+}
+
+/** Sections whose errors say nothing about the others. */
+const ownSections =
+  /^(?:listeners|mail_users|backends|routes|policies|server_commands|tests|state|audit|limits|admin|log)(?:[.[]|$)/;
+
+/** A file that was not read to its end, or a key in the wrong place: it may belong to any backend. */
+function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {
+  if (code === 'not-yaml' || !ownSections.test(path)) return true;
+  return /^backends(?:\.[^.[]*)?$/.test(path) && code !== 'missing-key';
 }
 
 /** What client.yaml says. Files are absolute paths. */

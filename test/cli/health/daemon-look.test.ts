@@ -5,7 +5,7 @@ import { lookAtDaemon, type Told } from '../../../src/cli/health/daemon-look.js'
 import { settingsOf, sound } from '../../domain/config/sound.js';
 
 const settings = settingsOf(`${sound}admin: { unix: /run/a.sock }\n`);
-const commands = { start: 'START', reload: 'RELOAD', status: 'STATUS' };
+const commands = { start: 'START', reload: 'RELOAD', status: 'STATUS', check: 'CHECK' };
 const good = { state: 'serving', version: '0.1.0', started: 'then', config: settings.hash, ready: true };
 const said = (status: Readonly<Record<string, unknown>>, metrics = ''): string[] =>
   lookAtDaemon({ status: { ...good, ...status }, metrics }, settings, commands).map(
@@ -26,7 +26,21 @@ void test('serving, closed, not ready, another configuration, none', () => {
     [['bad', 'START']],
   );
   const [unasked] = lookAtDaemon(none, settingsOf(sound), commands);
-  assert.equal(unasked?.status, 'warning');
+  assert.deepEqual([unasked?.status, unasked?.next], ['warning', 'CHECK']);
+  const [denied] = lookAtDaemon({ why: 'permission denied', isDenied: true }, settings, commands);
+  assert.deepEqual([denied?.status, denied?.next], ['warning', undefined]);
+});
+
+void test('beside a file with errors: what runs, and never another start', () => {
+  const broken = { ...settings, hash: undefined };
+  const [serving] = lookAtDaemon({ status: { ...good, config: 'other' }, metrics: '' }, broken, commands);
+  assert.equal(
+    serving?.text,
+    'dovegate 0.1.0, serving since then, with the configuration that it read before',
+  );
+  assert.equal(serving?.status, 'ok');
+  for (const told of [{ why: 'no daemon answers' }, { status: { ...good, state: 'closed' }, metrics: '' }])
+    assert.equal(lookAtDaemon(told, broken, commands)[0]?.next, 'CHECK');
 });
 
 void test('descriptors by the metrics of the daemon', () => {

@@ -1,7 +1,12 @@
 // One section of a file whose rest has problems, and when it counts as not found.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findAdmin, findAudit } from '../../../src/domain/config/parse-settings.js';
+import {
+  findAdmin,
+  findAudit,
+  findSettings,
+  parseSettings,
+} from '../../../src/domain/config/parse-settings.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 
 function files(texts: Readonly<Record<string, string>>): ReadFiles {
@@ -81,4 +86,40 @@ test('the section admin, where the rest is broken', () => {
   assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': main }))?.unix, '/run/admin.sock');
   assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': 'listeners: 5' })), undefined);
   assert.equal(findAdmin('/etc/none.yaml', files({})), undefined);
+});
+
+test('what is left of a file with errors; backends and receivers only where no error can be part of them', () => {
+  const sound = `listeners: { a: { unix: a.sock, policy: p } }
+backends:
+  m1: { address: "unix:/run/m1" }
+  m2: { address: "192.0.2.1:24245", password_file: m2, key_pins: ["sha256:${'ab'.repeat(32)}"] }
+routes: [{ users: ["*"], backend: m1 }]
+policies: { p: { users: ["*"], allow: [quota get] } }
+audit: { directory: trail, ship: [{ syslog: "logs.example.com:6514" }] }
+admin: { unix: admin.sock }
+`;
+  const left = (from: string, to: string): readonly string[] => {
+    const read = files({ '/etc/main.yaml': sound.replace(from, to) });
+    const errors = parseSettings('/etc/main.yaml', read).problems.filter(
+      ({ severity }) => severity === 'error',
+    );
+    assert.ok(errors.length > 0, to);
+    const found = findSettings('/etc/main.yaml', read, errors);
+    assert.equal(found?.admin?.unix, '/etc/admin.sock', to);
+    assert.equal(found.audit.directory, '/etc/trail', to);
+    return [...found.backends.map(({ name }) => name), ...found.audit.ship.map(({ kind }) => kind)];
+  };
+  assert.deepEqual(left('quota get', 'quota gett'), ['m1', 'm2', 'syslog']);
+  assert.deepEqual(left('policy: p }', 'policy: q }'), ['m1', 'm2', 'syslog']);
+  assert.deepEqual(left('unix: a.sock', 'unix: 5, mode: x'), ['m1', 'm2', 'syslog']);
+  assert.deepEqual(left('key_pins: ["', 'key_pins: ["x'), ['m1', 'syslog']);
+  assert.deepEqual(left('password_file: m2,', ''), ['m1', 'syslog']);
+  assert.deepEqual(left('6514"', '6514", ca: []'), ['m1', 'm2']);
+  assert.deepEqual(left('directory: trail,', 'directory: trail, keep: long,'), ['m1', 'm2']);
+  // A key in the wrong place, a file that was not read: either may be what a backend demands.
+  assert.deepEqual(left('backends:\n', 'backends:\n  key_pins: ["sha256:x"]\n'), []);
+  assert.deepEqual(left('backends:\n', 'key_pins: []\nbackends:\n'), []);
+  assert.deepEqual(left('admin:', 'include: [part.yaml]\nadmin:'), []);
+  assert.deepEqual(left('admin: { unix: admin.sock }', 'admin: { unix: admin.sock }\nnothing: ['), []);
+  assert.equal(findSettings('/etc/none.yaml', files({}), []), undefined);
 });
