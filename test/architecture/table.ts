@@ -77,7 +77,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // zlib: its CRC-32.
     builtins: ['crypto', 'zlib'],
   }),
-  'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names'] }),
+  'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names', 'nearest-name'] }),
   'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
     public: ['catalog', 'parse', 'search-query'],
   }),

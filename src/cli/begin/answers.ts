@@ -2,7 +2,7 @@
 // sentence, before anything is written.
 
 import { join, resolve } from 'node:path';
-import { nearestName } from '../../domain/config/problem.js';
+import { nearestName } from '../../domain/names/nearest-name.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { type Answers, type BackendAnswer, socketName } from './draft.js';

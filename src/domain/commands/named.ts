@@ -9,11 +9,13 @@ import { bounds } from '../../bounds/bounds.js';
 import type { CommandLine, JsonValue, NamedParameter } from '../../protocol/command.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isMask } from '../names/glob.js';
+import { nearestName } from '../names/nearest-name.js';
 import {
   allSeries,
   type Command,
   commandNamed,
   commandsOf,
+  listOfText,
   type Parameter,
   parameterNamed,
 } from './catalog.js';
@@ -184,9 +186,7 @@ export function readNamed(command: Command, parameters: readonly NamedParameter[
   let size = 0;
   for (const { name, value } of parameters) {
     const parameter = name.length > nameMax ? undefined : parameterSpelled(command, name);
-    if (parameter === undefined) {
-      return unparsable('unknown-option', `"${command.name}" has no parameter of a name that is given`);
-    }
+    if (parameter === undefined) return noParameter(command, name);
     const { role } = parameter;
     if (given.has(parameter) || (role === 'content-file' && isFileGiven)) return givenTwice(parameter);
     if (role === 'content-file') {
@@ -286,6 +286,18 @@ function wrongType({ name, type }: Parameter): Unparsable {
 
 function givenTwice({ name }: Parameter): Unparsable {
   return unparsable('repeated-option', `${name} is given twice`);
+}
+
+/** Named if it may be shown to anybody: letters of another kind, or a long text, are no name that was mistyped. */
+function noParameter(command: Command, name: string): Unparsable {
+  if (name.length > nameMax || !/^[\w -]+$/.test(name))
+    return unparsable('unknown-option', `"${command.name}" has no parameter of a name that is given`);
+  const known = command.params.flatMap((parameter) =>
+    listOfText(command, parameter) === undefined ? [jsonName(parameter.name)] : [],
+  );
+  const meant = nearestName(name, known);
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+  return unparsable('unknown-option', `"${command.name}" has no parameter "${name}"${hint}`);
 }
 
 function noUser({ name }: Command): Unparsable {

@@ -158,6 +158,23 @@ void test('types of values', () => {
       assert.deepEqual(values(series, name, json), expected, `${series} ${json}`);
 });
 
+void test('an unknown parameter is named, with the one that was meant', () => {
+  const refusal = (name: string, json: string): string => {
+    const read = parseNamed('2.4', commandNamed('2.4', name) ?? assert.fail(), parameters(json));
+    return read.kind === 'parsed' ? assert.fail() : read.message;
+  };
+  const status = '"mailbox status" has no parameter';
+  assert.equal(refusal('mailbox status', '{"feild":["vsize"]}'), `${status} "feild"; did you mean "field"?`);
+  assert.equal(
+    refusal('mailbox status', '{"mailboxmask":["a"]}'),
+    `${status} "mailboxmask"; did you mean "mailboxMask"?`,
+  );
+  assert.equal(refusal('mailbox status', '{"colour":1}'), `${status} "colour"`);
+  // Nothing that a terminal obeys, and no text without an end.
+  for (const name of ['\\u001b[2J', '\\u202e', 'é', 'x'.repeat(65), ''])
+    assert.equal(refusal('mailbox status', `{"${name}":1}`), `${status} of a name that is given`);
+});
+
 void test('auth cache flush takes both names of its users on every series', () => {
   for (const name of ['user', 'userMask']) {
     assert.deepEqual(values('2.3', 'auth cache flush', `{"${name}":["a"]}`), { user: ['a'] });

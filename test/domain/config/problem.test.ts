@@ -1,7 +1,7 @@
-// Goal: a problem reads as FILE:LINE:COLUMN and points at the source; the nearest name is the one that was meant.
+// Goal: a problem reads as FILE:LINE:COLUMN and points at the source.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatProblem, nearestName, type Problem, ProblemList } from '../../../src/domain/config/problem.js';
+import { formatProblem, type Problem, ProblemList } from '../../../src/domain/config/problem.js';
 
 const problem: Problem = {
   file: 'd.yaml',
@@ -51,21 +51,4 @@ void test('problems come in the order of the file, each once', () => {
     ['c', 'a', 'b'],
   );
   assert.equal(list.hasErrors, true);
-});
-
-const names = ['quota get', 'quota recalc', 'mailbox list', 'mailbox delete', 'tls', 'users'];
-
-void test('the nearest name', () => {
-  const table: Record<string, string | undefined> = {
-    'quota gte': 'quota get',
-    'Quota Get': 'quota get',
-    'mailbox lst': 'mailbox list',
-    tsl: 'tls',
-    user: 'users',
-    'quota r': 'quota recalc',
-    exec: undefined,
-    x: undefined,
-  };
-  for (const [name, expected] of Object.entries(table))
-    assert.equal(nearestName(name, names), expected, name);
 });
