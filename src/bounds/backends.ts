@@ -354,4 +354,12 @@ export const ofBackends = {
     at: 'cli/bulk/send-user',
     test: 'cli/bulk/send-user',
   },
+  dryRunBackends: {
+    value: 20,
+    thing: 'names of backends in the summary',
+    holds: 'memory',
+    scope: 'one dry run of a list',
+    at: 'cli/bulk/dry-run',
+    test: 'cli/bulk/dry-run',
+  },
 } as const satisfies Bounds;

@@ -115,6 +115,14 @@ export const ofJournals = {
     at: 'domain/review/recorded',
     test: 'domain/review/recorded.seen',
   },
+  suggestedUsers: {
+    value: 20,
+    thing: 'domains that a suggestion lists in a comment',
+    holds: 'memory',
+    scope: 'one suggestion',
+    at: 'domain/review/suggest',
+    test: 'domain/review/suggest',
+  },
   reviewedPrincipals: {
     value: 100,
     thing: 'principals that are kept',

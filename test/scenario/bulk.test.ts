@@ -225,6 +225,34 @@ test('another command, list or server does not go on with a state, nor do two ru
   assert.equal(readFileSync(state, 'utf8'), before);
 });
 
+test('a dry run lists differences only, and ends with a summary', async (t) => {
+  const { daemon, backend } = await openGateway(t, {
+    policy: `
+    users: ["*"]
+    except: ["*@secret.org"]
+    allow: [{ command: mailbox create, users: ["*@example.org"] }, { command: mailbox create, users: ["*@example.net"], reason: required }]`,
+    more: naming,
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, `${listOf(6)}anna@example.net\nboss@secret.org\n`);
+  const asked = ['--dry-run', '--reason', 'ticket 4711', '--users', list];
+  const command = ['--', 'mailbox', 'create', 'New'];
+  const { exit, stdout, stderr } = await bulk(daemon, [...asked, ...command]);
+  assert.equal(exit, 1, stderr);
+  const lines = stdout.toString().trimEnd().split('\n').slice(1);
+  assert.equal(lines.length, 2, stdout.toString());
+  assert.match(lines[0] ?? '', /^anna@example\.net +ok +(?:.*; )?term the client must say why$/);
+  assert.match(lines[1] ?? '', /^boss@secret\.org +failed +NOPERM: denied by policy support \(/);
+  assert.match(
+    stderr,
+    /^dovegate: dry run, nothing was changed: it would run for 7 of 8 users \(7 on mail1\), 1 denied$/m,
+  );
+  // A program gets all answers.
+  const json = await bulk(daemon, [...asked, '--format', 'json', ...command]);
+  assert.equal(linesOf(json.stdout.toString()).length, 8, json.text);
+  assert.equal(backend.commands.length, 0);
+});
+
 test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {
   const { daemon, backend } = await openGateway(t, {
     policy: `${policy}\n    limits: { rate: 20/hour }`,

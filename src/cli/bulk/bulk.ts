@@ -10,6 +10,7 @@ import { askUsers, readTypedCommand, readWholeInput } from '../doveadm/ask.js';
 import { type DoorOptions, findServerDoor, type ServerDoor } from '../doveadm/server-door.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import { openScreen } from '../output/screen.js';
+import { createDryRun } from './dry-run.js';
 import { createPace } from './pace.js';
 import {
   type BulkFormat,
@@ -94,6 +95,9 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     // Of users that the list has no more, nothing is said.
     const isOfList = (name: string): boolean => list.users.has(name);
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
+    const before = { allowed: counts.ok, failed: counts.failed + counts.unknown };
+    // Programs get an answer for each user.
+    const dryRun = command.isDryRun ? createDryRun() : undefined;
     if (format === 'table') await screen.print(tableHead());
     const lost = new Set<string>();
     const message = 'it was being sent when the run before ended';
@@ -149,7 +153,8 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const { left, fault = unnoted } = ended;
     await screen.flush();
     if (fault !== undefined && fault !== stop.signal.reason) stderr(`dovegate: ${formatFault(fault)}`);
-    stderr(`dovegate: ${describeCounts(counts)}${repeatedIn(list)}`);
+    const summary = dryRun === undefined ? describeCounts(counts) : plain(dryRun.summary(before));
+    stderr(`dovegate: ${summary}${repeatedIn(list)}`);
     if (counts.unknown > 0)
       stderr(
         `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
@@ -162,8 +167,12 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     async function show(user: string, tag: string | undefined, result: UserResult): Promise<void> {
       counts[result.kind] += 1;
       progress?.clear();
-      await screen.print(formatResult(format, user, tag, result, screen.columns));
-      await screen.flush();
+      const difference = dryRun === undefined ? result : dryRun.take(result);
+      const shown = format === 'json' ? result : difference;
+      if (shown !== undefined) {
+        await screen.print(formatResult(format, user, tag, shown, screen.columns));
+        await screen.flush();
+      }
       progress?.draw(counts.ok + counts.failed + counts.unknown, counts);
       // Nobody reads the results: what is sent from now on would be seen by nobody.
       if (screen.isGone && !stop.signal.aborted) stopAfter('the reader of the results is gone');

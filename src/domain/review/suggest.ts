@@ -2,6 +2,7 @@
 // It reads no journal and prints nothing; the text is its result. The rules: nothing that present policy denies in so many words comes
 // back; its `users` stay as they are; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
 
+import { bounds } from '../../bounds/bounds.js';
 import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
@@ -232,7 +233,7 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
 }
 
 /** Patterns of a comment: a principal can name users of any number of domains. */
-const patternsShown = 20;
+const patternsShown = bounds.suggestedUsers;
 
 /** Below `users`: whom it does not cover and who was seen; of a policy for everybody, who was seen at all. */
 function usersNotes({ wanted, outside }: Sorted, { users }: Policy): string[] {

@@ -127,7 +127,7 @@ void test('the users of the policy stay; other users are a comment with their co
     /^ {4}users: \["\*"\]\n {4}# Seen: "\*@example\.com" \(2 commands\), "\*@example\.net" \(2 commands\), "\*@example\.org" \(1 command\)\n {4}allow:$/m,
   );
 
-  // Any number of domains is one line.
+  // Any number of domains is one line: bounds.suggestedUsers.
   const many = Array.from({ length: 25 }, (_, at) => `bob@d${at}.example: quota get`);
   assert.match(suggestion(observing('["*@example.com"]'), ...many).text, /\(1 command\), 5 more$/m);
 });

@@ -1,0 +1,75 @@
+// What a dry run of a list says: a line for each user whose answer is not that of the first who would be allowed, with the difference only, and a
+// summary at the end. The rule: nothing that it keeps grows with the list or with what a server answers.
+
+import { bounds } from '../../bounds/bounds.js';
+import { formatCount, formatUsers } from './results.js';
+import type { BulkRow, UserResult } from './send-user.js';
+
+/** Rows that differ from user to user and say nothing of the decision. */
+const ofUser: ReadonlySet<string> = new Set(['concerns', 'backend', 'mails']);
+/** Names are those of the server's answers. */
+const backendsMax = bounds.dryRunBackends;
+
+export interface DryRun {
+  /** What is shown of a user; undefined: the command would run as for the users before. */
+  take(result: UserResult): UserResult | undefined;
+  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `others`: of a run before. */
+  summary(others: { readonly allowed: number; readonly failed: number }): string;
+}
+
+export function createDryRun(): DryRun {
+  let usual: ReadonlySet<string> | undefined;
+  let allowed = 0;
+  let denied = 0;
+  let failed = 0;
+  let mails: number | undefined;
+  const backends = new Map<string, number>();
+
+  function count(rows: readonly BulkRow[]): void {
+    allowed += 1;
+    for (const [what, value = ''] of rows.map(cellsOf)) {
+      if (what === 'mails' && /^\d{1,15}$/.test(value)) mails = (mails ?? 0) + Number(value);
+      if (what === 'backend' && (backends.has(value) || backends.size < backendsMax))
+        backends.set(value, (backends.get(value) ?? 0) + 1);
+    }
+  }
+
+  return {
+    take(result) {
+      if (result.kind !== 'ok') {
+        if (result.kind === 'failed' && result.code === 'NOPERM') denied += 1;
+        else failed += 1;
+        return result;
+      }
+      count(result.rows);
+      if (result.isCut) return result;
+      const own = result.rows.filter((row) => !ofUser.has(cellsOf(row)[0] ?? ''));
+      const keys = own.map((row) => JSON.stringify(row));
+      if (usual === undefined) {
+        usual = new Set(keys);
+        return undefined;
+      }
+      const known = usual;
+      const rows = own.filter((_row, at) => !known.has(keys[at] ?? ''));
+      return rows.length === 0 && keys.length === known.size ? undefined : { ...result, rows };
+    },
+    summary(others) {
+      const users = allowed + denied + failed + others.allowed + others.failed;
+      const where = [...backends].map(([name, number]) => `${formatCount(number)} on ${name}`);
+      const found = [
+        ...(mails === undefined ? [] : [`${formatCount(mails)} mails`]),
+        ...(where.length === 0 ? [] : [where.join(', ')]),
+      ];
+      const about = found.length === 0 ? '' : ` (${found.join('; ')})`;
+      const more = [
+        ...(denied === 0 ? [] : [`${formatCount(denied)} denied`]),
+        ...(failed + others.failed === 0 ? [] : [`${formatCount(failed + others.failed)} failed`]),
+      ].map((part) => `, ${part}`);
+      return `dry run, nothing was changed: it would run for ${formatCount(allowed + others.allowed)} of ${formatUsers(users)}${about}${more.join('')}`;
+    },
+  };
+}
+
+function cellsOf(row: BulkRow): readonly string[] {
+  return Object.values<string>(row);
+}
