@@ -135,7 +135,7 @@ test('a member is added, and removed', { timeout: 300_000 }, async (t) => {
     [0, quota('bob')],
     // `peers` of the page names bob and carol: membership of the group alone is not enough any more.
     [0, 'usermod --append --groups support eve'],
-    [75, quota('eve')],
+    [77, quota('eve')],
   ]);
 });
 
