@@ -167,7 +167,8 @@ void test('a cluster of three: what one server does stops the flow for some seco
     const told = events.length;
     await until(
       () => journal.seq - lag() > written,
-      `records flow again: ${what}; ${events.slice(told).join('\n')}`,
+      () =>
+        `records flow again: ${what}; ${JSON.stringify(shipping.sinks)}; ${events.slice(told).join('\n')}`,
       flowMs,
     );
     const seconds = (performance.now() - beganMs) / 1000;

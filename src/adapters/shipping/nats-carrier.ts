@@ -67,6 +67,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** Behind the last record that the stream has, as far as it said so. */
   let at = options.position;
+  /** The number of the message that ends with `at`, where the stream has said it: the messages after it have higher ones. */
+  let ended = { stream: '', streamSeq: 0 };
   let confirmed = options.position;
   let isDoubted = false;
   let forked: string | undefined;
@@ -133,6 +135,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const answer = await publish(batch);
         if (answer === undefined) return look();
         expected = answer;
+        ended = { stream, streamSeq: answer };
         refusals = 0;
         goTo(batch.position);
         await confirm();
@@ -168,8 +171,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
         const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
-        isIdTaken = isDuplicate;
-        if (!isDuplicate) return streamSeq;
+        isIdTaken = isDuplicate || streamSeq <= expected;
+        if (!isIdTaken) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
         // Streams may have been made since.
@@ -186,6 +189,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       lookedMs = clock.now();
       const wasDoubted = isDoubted;
       isDoubted = false;
+      const before = ended;
+      ended = { stream, streamSeq: expected };
       if (message === undefined) {
         if (forked !== undefined) throw new ForkedFault(forked, true);
         if (at.seq > 0)
@@ -195,6 +200,13 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
       const { last, hash } = await readEnd(message);
       if (last === at.seq && hash === at.hash && !wasDoubted) return isThere ? undefined : follower.seek(at);
+      if (last > at.seq && before.stream === stream && expected <= before.streamSeq) {
+        // A server of a cluster of 2.9.10 that has lost a message counts otherwise, and stores the next one where the others have the lost one.
+        options.restarted(`${stream} has record ${last} in the place of record ${at.seq}`);
+        expected = before.streamSeq;
+        ended = before;
+        return follower.seek(at);
+      }
       const found = await follower.goBehind(last, hash);
       if (typeof found === 'object') {
         const text = `${stream} has another record ${last} of it than this host`;

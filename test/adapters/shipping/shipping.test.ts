@@ -248,3 +248,61 @@ void test('a message to a stream has so many records, and so many bytes of them'
   const most = Math.max(...sent.map(({ bytes }) => bytes));
   assert.ok(most > bounds.natsBatchBytes - 8_192 && most <= bounds.natsBatchBytes, `${most} bytes`);
 });
+
+test('a server that lost a message takes the next one under its number: what the others drop is sent again', async (t) => {
+  const journal = openDiskJournal(t);
+  const clock = createFakeClock();
+  const events: string[] = [];
+  const unused = (): never => assert.fail('not asked');
+  /** What most of the servers have. The one that leads takes a block once in the place of the message before, by its own count. */
+  const kept: { readonly headers: readonly (readonly [string, string])[]; readonly text: string }[] = [];
+  let strayed: (typeof kept)[number] | undefined;
+  const link: GateLink = {
+    place: 'nats:4222',
+    serverValidTo: '',
+    ended: new Promise(() => undefined),
+    lastOf(_stream, subject) {
+      const last = strayed ?? kept.at(-1);
+      if (last === undefined) return Promise.resolve(undefined);
+      const values = new Map(last.headers);
+      const message = { streamSeq: kept.length, storedMs: 0, subject };
+      return Promise.resolve({ ...message, header: (name: string) => values.get(name) ?? '' });
+    },
+    publish(_subject, headers, bytes, expected) {
+      const message = { headers, text: Buffer.from(bytes).toString() };
+      assert.equal(expected, kept.length);
+      if (kept.length === 1 && strayed === undefined) {
+        strayed = message;
+        return Promise.resolve({ streamSeq: 1, isDuplicate: false });
+      }
+      kept.push(message);
+      strayed = undefined;
+      return Promise.resolve({ streamSeq: kept.length, isDuplicate: false });
+    },
+    close: () => Promise.resolve(),
+  };
+  const receiver = { link: { servers: [], name: 'x' }, stream: 'S', host: 'gate1', settleMs: 0 };
+  const shipping = await openShipping({
+    sinks: [{ kind: 'nats', name: 'nats:4222', key: 'k', ...receiver }],
+    stateDirectory: join(journal.directory, 'state'),
+    directory: journal.directory,
+    sender: { hostName: 'gate1', processId: 1 },
+    connect: unused,
+    linkOpener: () => () => Promise.resolve(link),
+    clock,
+    chance: () => 0.5,
+    observe: ({ kind }) => events.push(kind),
+  });
+  shipping.start({ id: journal.id, seq: () => journal.seq });
+  for (const count of [10, 490, 50]) {
+    journal.write(count);
+    shipping.nudge();
+    for (let turns = 0; shipping.sinks[0]?.lagRecords !== 0; turns += 1) {
+      assert.ok(turns < 20_000, 'in time');
+      await turn(clock);
+    }
+  }
+  await shipping.end();
+  assert.equal(kept.map(({ text }) => text).join(''), `${journal.lines.join('\n')}\n`);
+  assert.deepEqual(events, ['ship-connected', 'ship-restarted']);
+});
