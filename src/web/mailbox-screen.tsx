@@ -3,7 +3,7 @@
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/api.js';
+import type { AskReport, MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../domain/page/trail.js';
 import { AskFault } from './api.js';
 import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile, type Tone } from './kit.js';
 import { go, Link } from './location.js';

@@ -1,5 +1,6 @@
 // The report of one mailbox, as it comes in events; which time it is asked for; and how it is summed up.
 
+import type { Refused, VerifyProgress } from '../domain/page/api.js';
 import type {
   AskReport,
   MailboxClass,
@@ -7,9 +8,7 @@ import type {
   MailboxEnd,
   MailboxHead,
   MailboxLine,
-  Refused,
-  VerifyProgress,
-} from '../domain/page/api.js';
+} from '../domain/page/trail.js';
 import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
 

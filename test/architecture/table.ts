@@ -108,7 +108,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/fleet/shapes',
       'domain/page',
     ],
-    { public: ['report', 'findings', 'proof', 'check-proof'], builtins: ['crypto'] },
+    { public: ['report', 'findings', 'proof'], builtins: ['crypto'] },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
   'domain/page': rule([], { public: ['api', 'fleet', 'trail'] }),

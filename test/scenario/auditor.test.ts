@@ -169,8 +169,8 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   for (const [what, mutant] of mutants) {
     assert.ok(mutant.join('\n') !== lines.join('\n'), what);
     stranger.write(`${mutant.join('\n')}\n`);
-    const own = await stranger.own();
-    assert.deepEqual([own.exit, /\bNOT proved/.test(own.text)], [1, true], `${what}: ${own.text}`);
+    const ours = await stranger.own();
+    assert.deepEqual([ours.exit, /\bNOT proved/.test(ours.text)], [1, true], `${what}: ${ours.text}`);
     const { exit, text: said } = await stranger.check();
     assert.deepEqual([exit, said.startsWith('NOT PROVED: ')], [1, true], `${what}: ${said}`);
   }

@@ -1,7 +1,7 @@
 // Goal: a report is whole only with its end, the address bar holds the question, and sums count what reached a mail server.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MailboxDay, MailboxLine } from '../../src/domain/page/api.js';
+import type { MailboxDay, MailboxLine } from '../../src/domain/page/trail.js';
 import { touchClasses } from '../../src/domain/report/touch.js';
 import {
   askOf,

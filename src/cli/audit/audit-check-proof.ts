@@ -2,8 +2,12 @@
 
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
-import { createProofChecker, type ProofVerdict, proofKindOf } from '../../domain/report/check-proof.js';
-import { keyFingerprint } from '../../domain/report/proof.js';
+import {
+  createProofChecker,
+  keyFingerprint,
+  type ProofVerdict,
+  proofKindOf,
+} from '../../domain/report/proof.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatWords, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

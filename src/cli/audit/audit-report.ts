@@ -4,7 +4,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
-import type { MailboxLine } from '../../domain/page/api.js';
+import type { MailboxLine } from '../../domain/page/trail.js';
 import {
   createCsvReport,
   createDayBook,

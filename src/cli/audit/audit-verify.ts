@@ -16,7 +16,7 @@ import {
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
-import { proofKindOf } from '../../domain/report/check-proof.js';
+import { proofKindOf } from '../../domain/report/proof.js';
 import type { KeptCheckpoint, TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatWords, plural } from '../output/output.js';

@@ -1,4 +1,4 @@
-// What the page asks of the trail, and what it is answered: lines of JSON, each a TrailLine.
+// What the page asks of the trail, and what it is answered: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
 /** What is searched; all that are given must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
@@ -86,4 +86,101 @@ export interface TrailEnd {
   readonly policy?: { readonly version: string; readonly text?: string };
   /** Of `survey`: users with a name like the one that was looked for. */
   readonly surveyed?: { readonly names: readonly string[] };
+}
+
+/** Who touched one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
+export interface AskReport {
+  readonly mailbox: string;
+  readonly fromMs?: number;
+  readonly toMs?: number;
+  /** Only what showed content, or may have. */
+  readonly content?: boolean;
+  /**
+   * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a string,
+   * which together are the file. After the last one, `end` with a MailboxEnd: without it the report is not whole.
+   */
+  readonly form: 'page' | 'csv' | 'html' | 'json';
+}
+
+/** The verdict of a report. Its texts are harmless for a terminal: control and bidi characters are made visible. */
+export interface MailboxHead {
+  readonly mailbox: string;
+  /** `2026-11-01 to 2026-11-30`, in UTC. */
+  readonly period: string;
+  /** RFC 3339; empty: there is no record. */
+  readonly from: string;
+  readonly to: string;
+  readonly isComplete: boolean;
+  /** Whether something was deleted, in a sentence. */
+  readonly answer: string;
+  /** The first is the verdict. */
+  readonly sentences: readonly string[];
+  readonly doubts: readonly { readonly code: string; readonly text: string; readonly isSerious: boolean }[];
+  readonly signedBy?: string | undefined;
+  readonly signedTo?: string | undefined;
+  readonly isContentOnly: boolean;
+  readonly madeAt: string;
+  /** The machine on which it was made. */
+  readonly host: string;
+  /** `eve on mx1`. */
+  readonly madeBy?: string | undefined;
+  readonly counts: MailboxCounts;
+  /** Every class that lines can have, the gravest first. */
+  readonly classes: readonly MailboxClass[];
+}
+
+/** One class of commands in a report. */
+export interface MailboxClass {
+  readonly class: MailboxLine['class'];
+  /** The class in words. */
+  readonly what: string;
+  readonly tone: 'bad' | 'warn' | 'quiet';
+}
+
+export interface MailboxCounts {
+  /** That reached a mail server, or may have, and the people who sent them. */
+  readonly commands: number;
+  readonly people: number;
+  readonly showed: number;
+  readonly maybeShowed: number;
+  /** Did not reach a mail server; not among `commands`. */
+  readonly stopped: number;
+  /** Of `stopped`: policy or a limit said no. */
+  readonly denied: number;
+  /** Of `commands`: may have deleted something. */
+  readonly deleted: number;
+  /** Would have deleted something: denied, and failed. */
+  readonly deleteDenied: number;
+  readonly deleteFailed: number;
+}
+
+/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
+export interface MailboxLine {
+  /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
+  readonly day: string;
+  /** Of a fleet. */
+  readonly host?: string | undefined;
+  readonly person: string;
+  readonly class: 'destroyed' | 'changed' | 'content' | 'read' | 'session' | 'unread' | 'failed' | 'denied';
+  /** The class in words. */
+  readonly what: string;
+  readonly count: number;
+  /** One time, or the first and the last. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  readonly reason: string;
+  readonly commands: string;
+  readonly note: string;
+  /** Of the first 20 exchanges, for `show`. */
+  readonly ids: readonly string[];
+}
+
+export interface MailboxDay {
+  readonly day: string;
+  readonly lines: readonly MailboxLine[];
+}
+
+export interface MailboxEnd {
+  /** Commands that were counted, also those that reached no mail server. */
+  readonly commands: number;
 }

@@ -2,7 +2,7 @@
 // The rule: every text goes through `escape`.
 
 import { printable } from '../audit/encode.js';
-import type { MailboxLine } from '../page/api.js';
+import type { MailboxLine } from '../page/trail.js';
 import type { Completeness } from './completeness.js';
 import { formatSpan, linesOf, type ReportForm, type ReportHead } from './lines.js';
 import { createDayBook, type TouchDay, touchClasses } from './touch.js';

@@ -1,7 +1,7 @@
 // What all forms of a report have in common: what each is given, and the lines that people read. Text of records is made harmless here.
 
 import { printable } from '../audit/encode.js';
-import type { MailboxLine } from '../page/api.js';
+import type { MailboxLine } from '../page/trail.js';
 import type { Completeness } from './completeness.js';
 import {
   type Touch,

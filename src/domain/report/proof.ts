@@ -1,5 +1,5 @@
 // Proofs: records of a journal with all lines between each and the next signed checkpoint, so that somebody with nothing but the file and
-// the public key can recompute the chain up to the signature (check-proof.ts, and examples/check-proof.py, which knows nothing of us).
+// the public key can recompute the chain up to the signature, as `createProofChecker` does, and examples/check-proof.py by itself.
 // The rule: lines of the journal are given byte for byte. A changed byte breaks a hash, a line that was left out breaks `prev`, and the
 // last line says how many there are, so a file that was cut does not pass.
 //
@@ -100,7 +100,7 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
       }
       if (!isRunning) runs += 1;
       const text = line.toString('utf8');
-      const isEnd = !(whole !== undefined && seq < whole.toSeq) && isSeal(text, keys);
+      const isEnd = !(whole !== undefined && seq < whole.toSeq) && whyNoSeal(text, keys) === undefined;
       isRunning = !isEnd;
       before = link;
       lines += 1;
@@ -120,14 +120,15 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
   };
 }
 
-/** Whether it is a record of the journal itself with a right signature of one of the keys. */
-function isSeal(text: string, keys: readonly string[]): boolean {
+/** Why it is no record of the journal itself with a right signature of one of the keys; undefined: it is one. */
+function whyNoSeal(text: string, keys: readonly string[]): string | undefined {
   const event = readHead(text)?.event;
-  if (event !== 'checkpoint' && event !== 'retire') return false;
   const key = readWord(text, 'key');
   const signed = unsignedLine(text);
-  if (key === undefined || signed === undefined || (keys.length > 0 && !keys.includes(key))) return false;
-  return isSignedBy(key, signed.text, signed.signature);
+  if ((event !== 'checkpoint' && event !== 'retire') || key === undefined || signed === undefined)
+    return 'this record is not signed';
+  if (keys.length > 0 && !keys.includes(key)) return 'this record is signed by another key';
+  return isSignedBy(key, signed.text, signed.signature) ? undefined : 'the signature is not right';
 }
 
 /** SHA-256 over the DER of a public key (SubjectPublicKeyInfo), as `openssl pkey -pubin -outform DER | sha256sum` prints it. */
@@ -163,4 +164,108 @@ export function formatProofTitle({ journal, keys, question, isWhole }: ProofTitl
     'Lines with # are not signed and prove nothing.',
   ];
   return lines.map((line) => `# ${line}`.trimEnd());
+}
+
+/** What a file is, by its first bytes; undefined: something else. */
+export function proofKindOf(beginning: string): 'proof' | 'extract' | 'journal' | undefined {
+  if (/^(?:# dovegate audit proof |[*=-] \{"seq":)/.test(beginning)) return 'proof';
+  if (/^(?:# dovegate audit extract |@ \{"extract":)/.test(beginning)) return 'extract';
+  return beginning.startsWith('{"seq":') ? 'journal' : undefined;
+}
+
+/** What a proof holds, up to its first fault. */
+export interface ProofVerdict {
+  /** Undefined: every line is what it should be. */
+  readonly fault: { readonly line: number; readonly text: string } | undefined;
+  /** Records that were asked for; lines with those between; runs of lines, each with a signature at its end. */
+  readonly records: number;
+  readonly lines: number;
+  readonly runs: number;
+  /** Of the lines; undefined: there is none. */
+  readonly fromSeq: number | undefined;
+  readonly toSeq: number | undefined;
+  /** As the signed lines name it. */
+  readonly journal: string | undefined;
+  /** The keys that signed. Where no key was given: the first one, and whether there are others. */
+  readonly keys: readonly string[];
+  readonly isMoreKeys: boolean;
+}
+
+export interface ProofChecker {
+  /** The next line of the file, without LF. `isWhole`: it has an end. Nobody else may read `line` meanwhile. */
+  readonly take: (line: Buffer, isWhole: boolean) => void;
+  readonly finish: () => ProofVerdict;
+}
+
+/** `trusted`: public keys in base64; none: a signature of any key ends a run, which proves nothing by itself. */
+export function createProofChecker(trusted: readonly string[]): ProofChecker {
+  const count = { '* ': 0, '- ': 0, '= ': 0 };
+  const keys = new Set<string>();
+  let isMoreKeys = false;
+  let number = 0;
+  let end: string | undefined;
+  let before: Link | undefined;
+  let journal: string | undefined;
+  let fromSeq: number | undefined;
+  let toSeq: number | undefined;
+  let fault: ProofVerdict['fault'];
+
+  return {
+    take(line, isWhole) {
+      number += 1;
+      if (fault !== undefined) return;
+      const text = whyNot(line, isWhole);
+      if (text !== undefined) fault = { line: number, text };
+    },
+    finish() {
+      const lines = count['* '] + count['- '] + count['= '];
+      const total = `${count['* ']} records, ${lines} lines, ${count['= ']} runs`;
+      if (fault === undefined && (before !== undefined || end !== total))
+        fault = { line: number, text: 'the end of the file is missing, or counts other lines' };
+      if (fault === undefined && lines === 0) fault = { line: number, text: 'there is no record in it' };
+      const numbers = { records: count['* '], lines, runs: count['= '], fromSeq, toSeq };
+      return { fault, ...numbers, journal, keys: [...keys], isMoreKeys };
+    },
+  };
+
+  /** Takes a line of the form; else says what is wrong with it. */
+  function whyNot(line: Buffer, isWhole: boolean): string | undefined {
+    const mark = line.toString('latin1', 0, 2);
+    if (!isWhole) return 'the line has no end, or is longer than any record';
+    if (end !== undefined) return 'this stands after the end';
+    if (mark.startsWith('#')) return undefined;
+    if (mark === '% ') {
+      end = line.toString('utf8', 2);
+      return undefined;
+    }
+    if (mark !== '* ' && mark !== '- ' && mark !== '= ') return 'this is not a line of a proof';
+    const record = line.subarray(2);
+    const link = readLink(record);
+    if (link === undefined) return 'this is not a line of a proof';
+    const { seq, prev } = link;
+    if (!link.isIntact) return `record ${seq} was changed: its text does not fit its hash`;
+    if (before !== undefined && (seq !== before.seq + 1 || prev !== before.hash))
+      return `record ${seq} does not continue the line before it: one is missing, or was changed`;
+    if (seq <= (toSeq ?? 0)) return `record ${seq} comes a second time, or too late`;
+    const why = mark === '= ' ? whyNotSigned(record.toString('utf8')) : undefined;
+    if (why !== undefined) return why;
+    count[mark] += 1;
+    before = mark === '= ' ? undefined : link;
+    fromSeq ??= seq;
+    toSeq = seq;
+    return undefined;
+  }
+
+  function whyNotSigned(text: string): string | undefined {
+    const why = whyNoSeal(text, trusted);
+    if (why !== undefined) return why;
+    const key = readWord(text, 'key') ?? '';
+    const of = readWord(text, 'journal');
+    if (journal !== undefined && of !== undefined && of !== journal)
+      return 'this record is of another journal';
+    journal ??= of;
+    if (trusted.length > 0 || keys.size === 0) keys.add(key);
+    else if (!keys.has(key)) isMoreKeys = true;
+    return undefined;
+  }
 }

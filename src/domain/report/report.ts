@@ -4,7 +4,7 @@
 
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';
-import type { MailboxDay, MailboxHead } from '../page/api.js';
+import type { MailboxDay, MailboxHead } from '../page/trail.js';
 import { formatArguments, formatCells, type Separator } from '../trail/export.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';

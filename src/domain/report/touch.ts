@@ -8,7 +8,7 @@ import { allSeries, commandNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { recordedWords } from '../meaning/canonical.js';
 import { contentAsked } from '../meaning/reach.js';
-import type { MailboxClass, MailboxCounts, MailboxLine } from '../page/api.js';
+import type { MailboxClass, MailboxCounts, MailboxLine } from '../page/trail.js';
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 

@@ -10,7 +10,7 @@ import { createLooks, type LongPart, type LongTask, LookRefused } from '../../..
 import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
-import type { MailboxDay, MailboxHead } from '../../../src/domain/page/api.js';
+import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { temporaryDirectory } from '../journal/reading.js';

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
 import { test } from 'node:test';
 import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
-import { createProofChecker } from '../../../src/domain/report/check-proof.js';
 import {
+  createProofChecker,
   createProofWriter,
   createSeqSet,
   formatProofTitle,

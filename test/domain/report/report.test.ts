@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatTime } from '../../../src/domain/audit/record.js';
-import type { MailboxDay, MailboxHead } from '../../../src/domain/page/api.js';
+import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
 import {
   createCsvReport,
   createJsonReport,

@@ -5,10 +5,11 @@ import { test } from 'node:test';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import {
   createProofChecker,
+  createProofWriter,
+  createSeqSet,
   type ProofVerdict,
   proofKindOf,
-} from '../../../src/domain/report/check-proof.js';
-import { createProofWriter, createSeqSet } from '../../../src/domain/report/proof.js';
+} from '../../../src/domain/report/proof.js';
 import { key, makeTrail } from '../trail/paper-trail.js';
 
 const trail = makeTrail().segments.flatMap((segment) => segment.lines);
@@ -56,7 +57,12 @@ const faults: readonly [string, readonly string[], number, RegExp][] = [
   ['changed', proof.with(2, (proof[2] ?? '').replace('alice', 'alicf')), 3, /does not fit its hash/],
   ['left out', proof.toSpliced(3, 1), 4, /does not continue the line before/],
   ['the end left out', proof.slice(0, -1), proof.length - 1, /the end of the file is missing/],
-  ['another count', proof.with(-1, '% 2 records, 7 lines, 1 runs'), proof.length, /the end of the file/],
+  [
+    'another count',
+    [...proof.slice(0, -1), '% 2 records, 7 lines, 1 runs'],
+    proof.length,
+    /the end of the file/,
+  ],
   ['after the end', [...proof, '# more'], proof.length + 1, /after the end/],
   [
     'the signed line as another one',
