@@ -127,7 +127,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.match(table.text, /^\S+ +whole +anna@support /m);
     const csv = await desk.run('report', '--mailbox', alice, '--csv');
     assert.match(csv.stdout.toString(), /^time,host,person,class,/);
-    assert.match(csv.stdout.toString(), /^[^,]+,,dovegate on [^,]+,verdict,,silent: NOT proved complete/m);
+    assert.match(csv.stdout.toString(), /^[^,]+,,dovegate on [^,]+,verdict,,"silent: NOT proved complete/m);
     const html = await desk.run('report', '--mailbox', alice, '--html');
     assert.match(html.stdout.toString(), /<th>Host<\/th><th>Person<\/th>/);
     assert.match(
