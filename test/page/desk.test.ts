@@ -89,3 +89,19 @@ test('an hour ago, and the rights of now, are those of the daemon', { skip: noBr
   await rights.filter({ hasText: 'mover' }).waitFor();
   await context.close();
 });
+
+test('a report of a mailbox says first whether something was deleted', { skip: noBrowser }, async () => {
+  const client = await daemon.client();
+  for (const fields of [['quota get'], ['mailbox delete', 'INBOX']]) {
+    client.sendCommand({ user: 'zelda@example.org', fields });
+    await client.readReply();
+  }
+  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'auditor', '/mailbox/zelda%40example.org');
+  await page.getByText('No recorded command deleted anything; 1 attempt was denied.').waitFor();
+  await page.getByRole('columnheader', { name: 'tried, denied' }).waitFor();
+  await page.getByRole('cell', { name: 'tried, denied' }).waitFor();
+  await page.getByText('asked to delete', { exact: true }).waitFor();
+  assert.deepEqual(faults, []);
+  await context.close();
+});

@@ -65,6 +65,10 @@ void test('not proved: no key, another key, a changed byte, an end that is missi
   const cut = await check(file, { key: [keyFile(t)], json: true });
   assert.equal(cut.code, 1);
   assert.match(JSON.parse(cut.lines.join('')).fault.text, /has no end/);
+  writeFileSync(file, `* {"seq":1,${'x'.repeat(5 << 20)}\n`);
+  const long = await check(file, { key: [keyFile(t)] });
+  assert.equal(long.code, 1);
+  assert.match(long.lines[0] ?? '', /proof\.txt:1: the line has no end, or is longer than any record/);
 });
 
 void test('verify names the command of a proof, and check-proof that of a journal', async (t) => {
