@@ -26,6 +26,7 @@ export async function auditCheckProof(
   { key, json = false }: CheckProofFlags,
 ): Promise<number> {
   const trusted = key.map(readKey);
+  const target = path === '-' ? 'standard input' : path;
   const checker = createProofChecker(trusted);
   let isFirst = true;
   for await (const piece of readToDamage(fileAt(path, true))) {
@@ -37,7 +38,7 @@ export async function auditCheckProof(
   const verdict = checker.finish();
   const isProved = verdict.fault === undefined && trusted.length > 0;
   await screen.print(
-    json ? formatVerdict(path, verdict, isProved) : describe(screen, path, verdict, isProved).join('\n'),
+    json ? formatVerdict(target, verdict, isProved) : describe(screen, target, verdict, isProved).join('\n'),
   );
   await screen.flush();
   return isProved ? exitCodes.ok : exitCodes.failed;
