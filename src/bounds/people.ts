@@ -291,6 +291,14 @@ export const ofPeople = {
     at: 'daemon/review-task',
     test: 'domain/review/recorded.seen',
   },
+  grantLineBytes: {
+    value: '4KiB',
+    thing: 'a command line for which the rule that would allow it is looked for',
+    holds: 'turn ms',
+    scope: 'one question on Access',
+    at: 'daemon/explain-asked',
+    test: 'daemon/explain-asked',
+  },
   reviewGroups: {
     value: 200,
     thing: 'groups that are shown',

@@ -17,6 +17,7 @@ import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import type { Judgement, Subject } from '../domain/policy/assess.js';
 import { minorOfToday, plainLine } from '../domain/policy/assess.js';
+import type { Grant } from '../domain/review/suggest.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
@@ -45,6 +46,8 @@ interface Shown {
   readonly json: Readonly<Record<string, unknown>>;
   readonly rule?: string | undefined;
   readonly nearest?: string | undefined;
+  /** What would allow it; a daemon does not say this to its clients. */
+  readonly grants?: readonly Grant[];
 }
 
 const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
@@ -72,7 +75,10 @@ type Asked<Options> = Extract<ExplainOptions, Options>;
 
 async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   // Reads configurations, which takes most of the time of a command.
-  const { openListener, principalAt } = await import('./named-listener.js');
+  const [{ openListener, principalAt }, { grantsFor }] = await Promise.all([
+    import('./named-listener.js'),
+    import('../domain/review/suggest.js'),
+  ]);
   const { settings, listener, policy } = openListener(options);
   const subject: Subject = {
     listener: listener.name,
@@ -84,11 +90,25 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   const line = plainLine(options.user, options.words);
   const explained = explainLine(line, subject, table, systemClock.wallMs());
   const { judgement } = explained;
-  const { rule, nearest } =
-    judgement.kind === 'unparsable' ? {} : (judgement.decision.would ?? judgement.decision);
+  const decision =
+    judgement.kind === 'unparsable' ? undefined : (judgement.decision.would ?? judgement.decision);
+  const { rule, nearest } = decision ?? {};
+  const grants =
+    decision?.kind === 'deny'
+      ? grantsFor({
+          policy,
+          mailUsers: settings.mailUsers,
+          attempts: explained.readings.flatMap(({ judgement: read }) =>
+            read.kind === 'judged' ? [read.attempt] : [],
+          ),
+          decision,
+          nowMs: systemClock.wallMs(),
+        })
+      : [];
   return {
     explanation: explanationOf(explained),
-    json: asJson(explained),
+    json: { ...asJson(explained), ...(grants.length === 0 ? {} : { to_allow: grants }) },
+    grants,
     rule: rule && formatPlace(rule),
     nearest: nearest && formatPlace(nearest.rule),
   };
@@ -194,8 +214,14 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
     const missing = indent(nearest.missing.map((text) => `  ${text}`));
     parts.push(`nearest rule${place}:\n${sayRule(nearest)}\nwhat is missing:\n${missing}`);
   }
+  parts.push(...(places.grants ?? []).map(sayGrant));
   if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
   return parts.join('\n\n');
+}
+
+function sayGrant({ into, place, lines, also }: Grant): string {
+  const others = also.length === 0 ? '' : `\nthat allows as well:\n${indent(also)}`;
+  return `to allow it, add to ${plain(into)} (${plain(place)}):\n${indent(lines)}${others}`;
 }
 
 function sayRule({ command, says }: RuleInWords): string {

@@ -16,6 +16,7 @@ import { fateOf, minorOfToday, plainLine, type RoutingTable, type Subject } from
 import type { Policy, RulePlace } from '../domain/policy/policy.js';
 import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
 import { formatTest, policyOfPerson, runTests } from '../domain/review/replay.js';
+import { grantsFor } from '../domain/review/suggest.js';
 import { explainQuestion, recordedQuestion } from '../gateway/command/exchange.js';
 import type { SessionLimits } from '../gateway/session/greet-peer.js';
 import { WireFault } from '../ports/faults.js';
@@ -124,6 +125,13 @@ export async function explainAsked(
   const { sent, backends, series, terms, later, differs } = explanation;
   const rule = decision?.rule && ruleAt(policy, decision.rule);
   const nearest = decision?.nearest && ruleAt(policy, decision.nearest.rule);
+  const attempts = found.readings.flatMap(({ judgement: read }) =>
+    read.kind === 'judged' ? [read.attempt] : [],
+  );
+  const grants =
+    decision?.kind === 'deny' && bytesOf(line.user, line.words) <= bounds.grantLineBytes
+      ? grantsFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
+      : [];
   const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
   const explained: Explained = {
     decision: lacksReason ? 'deny' : fate,
@@ -134,6 +142,7 @@ export async function explainAsked(
     policy: policy.name,
     ...(rule === undefined ? {} : { rule }),
     ...(nearest === undefined ? {} : { nearest: { ...nearest, missing: decision?.nearest?.missing ?? [] } }),
+    ...(grants.length === 0 ? {} : { toAllow: grants }),
     sent,
     ...(explanation.concerns === undefined ? {} : { concerns: explanation.concerns }),
     ...(explanation.effect === undefined ? {} : { effect: explanation.effect }),
@@ -157,8 +166,7 @@ async function lineOf(
   const { lineBytesMax, fieldsMax, httpBodyBytesMax } = now.sessionLimits;
   const { words, json, user = '' } = asked;
   if (json === undefined) {
-    const bytes = [user, ...(words ?? [])].reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
-    if (bytes > lineBytesMax)
+    if (bytesOf(user, words ?? []) > lineBytesMax)
       return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line_bytes)` };
     if ((words?.length ?? 0) > fieldsMax)
       return { status: 400, text: `the line has more than ${fieldsMax} words` };
@@ -185,6 +193,10 @@ async function lineOf(
   if (command === undefined) return { status: 400, text: 'the request has no command' };
   const read = readNamedCommand(command);
   return read.kind === 'bad' ? { status: 400, text: read.text } : read.line;
+}
+
+function bytesOf(user: string, words: readonly string[]): number {
+  return [user, ...words].reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
 }
 
 interface Who {

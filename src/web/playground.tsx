@@ -196,7 +196,19 @@ const signs: Readonly<Record<Explained['decision'], { readonly tone: Tone; reado
 
 function Answer({ answer }: { readonly answer: Explained }) {
   const { tone, word } = signs[answer.decision];
-  const { rule, nearest, sent, terms, later, differs, backends, noBackend, series, test } = answer;
+  const {
+    rule,
+    nearest,
+    toAllow = [],
+    sent,
+    terms,
+    later,
+    differs,
+    backends,
+    noBackend,
+    series,
+    test,
+  } = answer;
   const where = noBackend ?? (backends.length === 0 ? undefined : backends.join(', '));
   return (
     <section class={`answer ${tone}`} aria-label="Answer">
@@ -245,6 +257,26 @@ function Answer({ answer }: { readonly answer: Explained }) {
           </ul>
         </>
       )}
+      {toAllow.map(({ into, place, lines, also }) => (
+        <details key={into} open>
+          <summary>To allow it</summary>
+          <p>
+            Add to <Name value={into} isCode />{' '}
+            <span class="faint">
+              <Name value={place} max={80} />
+            </span>
+          </p>
+          <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
+          <p>That allows as well:</p>
+          <ul>
+            {also.map((text) => (
+              <li key={text}>
+                <Name value={text} max={400} />
+              </li>
+            ))}
+          </ul>
+        </details>
+      ))}
       {differs.length > 0 && (
         <>
           <h4>The series of Dovecot differ</h4>

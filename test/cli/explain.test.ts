@@ -37,7 +37,9 @@ test('a denied command names the nearest rule and what it misses', async (t) => 
   const words = 'flags add \\Seen mailbox Trash savedbefore 10d'.split(' ');
   const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', ...words);
   assert.equal(told.exit, 77);
-  assert.deepEqual(linesOf(told).slice(-8), [
+  const lines = linesOf(told);
+  const at = lines.findIndex((line) => line.startsWith('nearest rule'));
+  assert.deepEqual(lines.slice(at, at + 8), [
     'nearest rule, dovegate.yaml:19:',
     'flags add',
     'query: every mail it selects has mailbox Trash or Junk and savedbefore at least 30d',
@@ -48,6 +50,84 @@ test('a denied command names the nearest rule and what it misses', async (t) => 
     'query must hold savedbefore as the rule says, for every mail that it selects',
   ]);
   assert.match(told.text, /^denied: no rule allows "flags add" like this/);
+});
+
+test('a denial prints the lines to paste and what else they allow; pasted, they allow the command', async (t) => {
+  const cases: readonly (readonly [user: string, words: string, shown: readonly RegExp[]])[] = [
+    [
+      'bob',
+      'flags add \\Seen mailbox Trash savedbefore 10d',
+      [
+        /\nto allow it, add to policies\.support\.allow \(dovegate\.yaml:11\):\n {2}- command: flags add\n {4}where: /,
+        /\nthat allows as well:\n {2}the same for every user of \*@example\.com, \*@example\.net but those that the policy excepts\n/,
+        /savedbefore at least 10d/,
+      ],
+    ],
+    [
+      'bob',
+      'mailbox status messages INBOX',
+      [/ {2}- mailbox status\n/, /any arguments but those that a rule must name/],
+    ],
+    ['bob', 'mailbox create New', [/where: \{ mailbox: \[New\] \}/]],
+    ['bob', 'fetch text mailbox INBOX all', [/content: true/, /also what mails say/]],
+    ['bob', 'mailbox list -F /etc/passwd', []],
+    [
+      'dora@example.org',
+      'quota get',
+      [/policies\.support\.users .*:\n {2}- dora@example\.org\n/, /everything else that/],
+    ],
+    ['dora@example.org', 'mailbox create New', [/policies\.support\.users/, /policies\.support\.allow/]],
+    ['', 'reload', [/root_equivalent: true/, /amounts to root on the mail server/]],
+  ];
+  for (const [user, words, shown] of cases) {
+    const who = user === '' ? [] : ['--user', user];
+    const args = ['--listener', 'support', ...who, '--', ...words.split(' ')];
+    const { run } = openDesk(t);
+    const told = await run('explain', ...args);
+    assert.equal(told.exit, 77, told.text);
+    for (const each of shown) assert.match(told.text, each);
+    const json = JSON.parse((await run('explain', '--json', ...args)).stdout.toString());
+    const grants: { into: string; lines: string[] }[] = json.to_allow ?? [];
+    if (shown.length > 0) assert.ok(grants.length > 0, words);
+    if (grants.length === 0) continue;
+    let configuration = deskConfiguration;
+    for (const { into, lines } of grants) {
+      if (into.endsWith('.allow')) {
+        const pasted = lines.map((line) => `      ${line}\n`).join('');
+        configuration = configuration.replace(
+          '    deny: [mailbox delete]',
+          `${pasted}    deny: [mailbox delete]`,
+        );
+      } else {
+        const names = lines.map((line) => line.replace('- ', ', '));
+        configuration = configuration.replace(
+          '"*@example.net"]\n    except',
+          `"*@example.net"${names.join('')}]\n    except`,
+        );
+      }
+    }
+    // The route of the other domain.
+    configuration = configuration.replace(
+      '"*@example.net"], backend',
+      '"*@example.net", "*@example.org"], backend',
+    );
+    const again = await openDesk(t, configuration).run('explain', ...args);
+    assert.equal(again.exit, 0, `${words}\n${again.text}`);
+  }
+});
+
+test('no lines for what a person denied, and none for what is allowed', async (t) => {
+  const { run } = openDesk(t);
+  for (const [user, ...words] of [
+    ['ceo', 'quota', 'get'],
+    ['bob', 'mailbox', 'delete', 'Old'],
+    ['bob', 'quota', 'get'],
+    ['bob', 'quota', 'gte'],
+  ] as const) {
+    const args = ['--listener', 'support', '--user', user, '--', ...words];
+    assert.doesNotMatch((await run('explain', ...args)).text, /to allow it/);
+    assert.doesNotMatch((await run('explain', '--json', ...args)).text, /to_allow/);
+  }
 });
 
 test('a denying line is named: an exception, a deny, users of others', async (t) => {

@@ -1,6 +1,7 @@
 // Goal: a question is judged as the line of a client would be, in words and in JSON; what is wrong with it is said; its limits are a client's.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
 import { explainAsked, parseExplain } from '../../src/daemon/explain-asked.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
@@ -155,6 +156,35 @@ void test('what is no question', async () => {
     assert.match(await refusalOf({ ...web, json }), /^400 ./, json);
   }
   assert.match(await refusalOf({ ...web, json: `[["${'x'.repeat(300)}",{},""]]` }), /^400 .*300 bytes/);
+});
+
+// bounds.grantLineBytes
+void test('a denial has the lines that would allow it, for a line of an ordinary length', async () => {
+  const asked = { listener: 'support', user: 'bob', uid: 7 };
+  const { explained } = await answerTo({ ...asked, words: ['mailbox', 'create', 'New'] });
+  assert.equal(explained.decision, 'deny');
+  assert.deepEqual(
+    explained.toAllow?.map(({ into, lines }) => [into, ...lines]),
+    [['policies.support.allow', '- command: mailbox create', '  where: { mailbox: [New] }']],
+  );
+  assert.deepEqual(explained.toAllow?.[0]?.also, ['the same for every user of *@example.com']);
+  const allowed = await answerTo({ ...asked, words: ['quota', 'get'] });
+  assert.equal(allowed.explained.toAllow, undefined);
+  const long = {
+    ...judging,
+    sessionLimits: { ...judging.sessionLimits, lineBytesMax: 65_536, fieldsMax: 5_000 },
+  };
+  const clock = createFakeClock();
+  const lookUp = () => Promise.resolve({ name: 'anna', gids: [500] });
+  for (const [count, has] of [
+    [100, true],
+    [bounds.grantLineBytes / 8, false],
+  ] as const) {
+    const words = ['mailbox', 'create', ...Array.from({ length: count }, (_, at) => `New-${1000 + at}`)];
+    const found = await explainAsked({ ...asked, words }, long, clock, lookUp);
+    assert.ok('explained' in found, JSON.stringify(found));
+    assert.equal(found.explained.toAllow !== undefined, has, String(count));
+  }
 });
 
 // bounds.explainNameChars, bounds.explainReasonChars

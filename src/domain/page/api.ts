@@ -286,6 +286,13 @@ export interface Explained {
   readonly rule?: RuleShown;
   /** The rule that comes nearest to allowing it, and what keeps it from that. */
   readonly nearest?: RuleShown & { readonly missing: readonly string[] };
+  /** Of a denial: what to paste into which list of the policy (its FILE:LINE), and what else that allows, a sentence each. */
+  readonly toAllow?: readonly {
+    readonly into: string;
+    readonly place: string;
+    readonly lines: readonly string[];
+    readonly also: readonly string[];
+  }[];
   /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
   readonly sent: readonly string[];
   readonly concerns?: string;

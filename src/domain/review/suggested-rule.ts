@@ -16,6 +16,11 @@ export interface Sight extends Understood {
   readonly seen: SeenLine;
 }
 
+/** As much of a sight as a rule is made of. */
+export interface TriedLine extends Understood {
+  readonly seen: Pick<SeenLine, 'firstMs' | 'lastMs'>;
+}
+
 /** A rule as it is written, with its key `command`. */
 export type RuleText = { readonly [key: string]: Plain };
 
@@ -33,7 +38,7 @@ export type Found =
   | { readonly kind: 'none'; readonly why: string };
 
 /** The narrowest rule that allows all of it, then and now. The sights are not empty and of one command. */
-export function findRule(sights: readonly Sight[], trial: Trial): Found {
+export function findRule(sights: readonly TriedLine[], trial: Trial): Found {
   let why = '';
   for (const narrowness of allNarrowness) {
     const rule = ruleFor(sights, trial, narrowness);
@@ -46,7 +51,7 @@ export function findRule(sights: readonly Sight[], trial: Trial): Found {
 
 /** The rule that would grant what nobody should grant without a second look; not tried out. */
 export function graveRule(
-  sights: readonly Sight[],
+  sights: readonly TriedLine[],
   trial: Trial,
   grant: 'root_equivalent' | 'all_users',
 ): RuleText {
@@ -54,7 +59,7 @@ export function graveRule(
 }
 
 /** Users by domain; masks that end in a domain count as its users. */
-export function patternsOf(sights: readonly Sight[]): string[] {
+export function patternsOf(sights: readonly TriedLine[]): string[] {
   const users = sights
     .flatMap(({ attempts }) => attempts)
     .flatMap((attempt) => [
@@ -65,14 +70,14 @@ export function patternsOf(sights: readonly Sight[]): string[] {
   return [...new Set(patterns)].toSorted();
 }
 
-export function usesOf(sights: readonly Sight[]): Use[] {
+export function usesOf(sights: readonly TriedLine[]): Use[] {
   return sights.flatMap(({ attempts, seen }) =>
     attempts.map((attempt) => ({ attempt, firstMs: seen.firstMs })),
   );
 }
 
 /** The one rule of today that allows all of it. */
-export function decidingRule(sights: readonly Sight[], policy: Policy): Rule | undefined {
+export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule | undefined {
   const places = new Set(
     sights.map(({ decision }) => (decision.kind === 'allow' ? decision.rule : undefined)),
   );
@@ -85,7 +90,7 @@ export function decidingRule(sights: readonly Sight[], policy: Policy): Rule | u
 /** What changes rights or destroys is held to the domains in which it was seen. */
 const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
 
-function ruleFor(sights: readonly Sight[], { policy }: Trial, narrowness: Narrowness): RuleText {
+function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
   const where = whereFor(uses, narrowness);
   const own = patternsOf(sights);
@@ -121,7 +126,7 @@ function termsOf(rule: Rule | undefined): RuleText {
 }
 
 /** Why a policy of this rule alone does not allow all of it; undefined: it does. */
-function tryOut(rule: RuleText, sights: readonly Sight[], trial: Trial): string | undefined {
+function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
   const policy = policyOf(rule, trial);
   if (typeof policy === 'string') return policy;
   for (const { attempts, seen } of sights) {
@@ -136,7 +141,7 @@ function tryOut(rule: RuleText, sights: readonly Sight[], trial: Trial): string 
 }
 
 /** Read as a configuration is read; a text: what is wrong with it. */
-function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy | string {
+export function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy | string {
   const { characters, defaultRealm } = mailUsers;
   const names = { characters, ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }) };
   const text = [
