@@ -3,6 +3,7 @@
 import {
   describeRule,
   effectOfName,
+  isForRealDoveadm,
   type Right,
   type Rights,
   rightsOf,
@@ -30,7 +31,8 @@ export async function can(options: CanOptions): Promise<number> {
     const rights = await askDaemon(place, 'dovegate can', [], rightsOfRows);
     // Under the keys of `asJson`, as far as the daemon says it.
     const { isObserving, ...same } = rights;
-    const json = { ...same, mode: isObserving ? 'observe' : 'enforce' };
+    const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));
+    const json = { ...same, allow, mode: isObserving ? 'observe' : 'enforce' };
     stdout(options.json ? formatJson(json) : formatRights(rights));
     return exitCodes.ok;
   }
@@ -62,7 +64,10 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     limits: { rate: rateAsJson(rate), distinct_users: rateAsJson(distinctUsers), at_once: atOnce },
     logs: policy.logs,
     debug: policy.debug,
-    allow: policy.allow.map(ruleAsJson),
+    allow: policy.allow.map((rule) => ({
+      ...ruleAsJson(rule),
+      doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule) }),
+    })),
     deny: policy.deny.map(ruleAsJson),
   };
 }
@@ -98,13 +103,17 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     formatColumns(head),
     '',
     rights.allow.length === 0 ? 'may run nothing.' : 'may run:',
-    ...formatRules(rights.allow, read?.policy.allow),
+    ...formatRules(rights.allow, read?.policy.allow, (right) => !isForRealDoveadm(right)),
+    ...(rights.allow.every(isForRealDoveadm) ? [] : ['', notForRealDoveadm]),
     ...(rights.deny.length === 0 ? [] : ['', 'and never:', ...formatRules(rights.deny, read?.policy.deny)]),
     '',
     'What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a',
     'remote place, or that destroys more than its command does, unless a rule above names that parameter.',
   ].join('\n');
 }
+
+const notForRealDoveadm = `* Dovecot's own "doveadm -S" cannot send it: it asks its own machine about server commands, and has no place for
+  a reason. "dovegate send" can, and so can dovegate under the name of doveadm.`;
 
 const logsShown: Readonly<Record<string, string>> = {
   none: 'no log lines of the backend',
@@ -127,9 +136,17 @@ function whoMayConnect({ socket, peers, policies, accounts, keys, from }: Listen
 }
 
 /** The rules of each command below one another, the commands in the order of the file. */
-function formatRules(rights: readonly Right[], rules: readonly Rule[] = []): string[] {
+function formatRules(
+  rights: readonly Right[],
+  rules: readonly Rule[] = [],
+  isMarked: (right: Right) => boolean = () => false,
+): string[] {
   const places = rights.map((_, at) => rules[at] && formatPlace(rules[at].place));
-  const heads = rights.map(({ command, effect }, at) => [plain(command), plain(effect), places[at] ?? '']);
+  const heads = rights.map((right, at) => [
+    plain(right.command),
+    `${plain(right.effect)}${isMarked(right) ? ' *' : ''}`,
+    places[at] ?? '',
+  ]);
   const lines = formatColumns(heads, '  ').split('\n');
   return [...new Set(rights.map(({ command }) => command))].flatMap((name) =>
     rights.flatMap(({ command, says }, at) =>

@@ -1,7 +1,7 @@
 // Goal: can lists what a listener may do as it stands in the file, each rule with its line, conditions and limits.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { linesOf, openDesk } from './desk.js';
+import { deskConfiguration, linesOf, openDesk } from './desk.js';
 
 test('the rules of a listener, with users, exceptions and limits', async (t) => {
   const { run } = openDesk(t);
@@ -21,14 +21,30 @@ test('the rules of a listener, with users, exceptions and limits', async (t) => 
     'fetch  read  dovegate.yaml:17',
     'field: uid or flags',
     'no other options',
-    'flags add  write  dovegate.yaml:19',
+    'flags add  write *  dovegate.yaml:19',
     'query: every mail it selects has mailbox Trash or Junk and savedbefore at least 30d',
     'no other options',
     'the client must say why',
     'at most 20 an hour',
+    `* Dovecot's own "doveadm -S" cannot send it: it asks its own machine about server commands, and has no place for`,
+    'a reason. "dovegate send" can, and so can dovegate under the name of doveadm.',
     'and never:',
     'mailbox delete  destroy  dovegate.yaml:23',
   ]);
+});
+
+test('what the real doveadm cannot send over a socket is marked', async (t) => {
+  const rules =
+    '[quota get, who, { command: sync, root_equivalent: true }, user, { command: purge, reason: required }]';
+  const { run } = openDesk(t, deskConfiguration.replace(/allow: \[quota get\]\n$/, `allow: ${rules}\n`));
+  const told = linesOf(await run('can', '--listener', 'audit'));
+  const marked = told.flatMap((line) => /^(\w+(?: \w+)?) +\w+ \*/.exec(line)?.[1] ?? []);
+  assert.deepEqual(marked, ['who', 'sync', 'user', 'purge']);
+  const json = JSON.parse((await run('can', '--listener', 'audit', '--json')).stdout.toString());
+  assert.deepEqual(
+    json.allow.map(({ doveadm }: { doveadm: boolean }) => doveadm),
+    [true, false, false, false, false],
+  );
 });
 
 test('observe is said; an unknown listener is 64, a broken configuration 78', async (t) => {

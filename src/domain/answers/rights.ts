@@ -106,6 +106,20 @@ function rightOf(rule: Rule): Right {
   return { command: rule.command, effect: effectOfName(rule.command), says: describeRule(rule) };
 }
 
+const needsReason = 'the client must say why';
+
+/** Commands about a user without `-S`, as the usage of doveadm 2.3.19 lists them. */
+const withoutSocket: ReadonlySet<string> = new Set(['backup', 'batch', 'dsync-server', 'sync']);
+
+/**
+ * Whether Dovecot's own `doveadm -S` can send what the rule allows. It takes `-S` for commands about one user only, since it asks its own machine
+ * about the others (`who`, `kick`), and it has no place for a reason.
+ */
+export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
+  const isServerCommand = allSeries.some((series) => commandNamed(series, command)?.scope === 'server');
+  return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
+}
+
 /** Of the command alone, in the series where it does most. */
 export function effectOfName(name: string): Effect {
   return allSeries
@@ -285,7 +299,7 @@ function reachOf(rule: Rule): string[] {
 function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
   const { reason, limit, maxMatches, emergency } = obligations;
   return [
-    ...(reason ? ['the client must say why'] : []),
+    ...(reason ? [needsReason] : []),
     ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
     ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
     ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
