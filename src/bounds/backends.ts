@@ -170,6 +170,14 @@ export const ofBackends = {
     at: 'protocol/http-api/rows',
     test: 'protocol/http-api/rows',
   },
+  replyUserBytes: {
+    value: '1KiB',
+    thing: 'a user name in front of a row',
+    holds: 'memory',
+    scope: 'one reply',
+    at: 'protocol/http-api/rows',
+    test: 'protocol/http-api/rows',
+  },
   replyNumberBytes: {
     value: 64,
     thing: 'a number cell of an HTTP answer',

@@ -89,7 +89,7 @@ function* parametersOf({ command, values }: ParsedArguments): Generator<readonly
     if (isOld && parameter.name === 'source-user') yield ['source-type', 'user'];
     yield [
       parameter.name,
-      parameter.type === 'bool' ? true : parameter.type === 'array' ? given : (given[0] ?? ''),
+      parameter.type === 'bool' ? true : parameter.type === 'array' ? given : given.join(' '),
     ];
   }
 }

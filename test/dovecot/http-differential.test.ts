@@ -8,12 +8,12 @@
 // repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
-import { jsonName } from '../../src/domain/commands/parse.js';
+import { type Command, commandNamed, type Series } from '../../src/domain/commands/catalog.js';
 import { pick, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
 import { differenceOfFiles } from './compare.js';
 import { openHttpGateway } from './http-gateway.js';
+import { comparable, onlyKind, policyFor, spell } from './http-twins.js';
 import { commandNames, type Places, valuesFor } from './line-maker.js';
 import { idsOf, labTestMs, releasesAsked } from './real-gateway.js';
 import { openTwinWorlds, people, realm } from './twin-worlds.js';
@@ -23,19 +23,6 @@ const seed = Number(process.env['DOVEGATE_SEED'] ?? 20_261_121);
 const requestsPerRelease = 250 * rounds;
 const batchRequests = 25;
 const alice = `${people[0]}@${realm}`;
-/** Their answers are about the machine, or about what runs on it at that moment. */
-const onlyKind = new Set([
-  'log errors',
-  'stats dump',
-  'service status',
-  'process status',
-  'who',
-  'penalty',
-  'proxy list',
-  'instance list',
-]);
-/** They answer in the order of a directory. */
-const unordered = new Set(['sieve list', 'mailbox list', 'mailbox status']);
 /** Their values are new each time, or (`proxy list` of 2.3) nobody knows their columns. */
 const noTwins = new Set([
   'save',
@@ -48,23 +35,6 @@ const noTwins = new Set([
 ]);
 
 const names = [...new Set(commandNames)].filter((name) => !noTwins.has(name));
-
-/** All that the requests can ask for. */
-function policyOf(): string {
-  const rules = names.map((name) => {
-    const commands = allSeries.flatMap((series) => commandNamed(series, name) ?? []);
-    const named = commands.flatMap(({ params, scope }) =>
-      params.filter(({ caution, name: each }) => {
-        if (['fieldstr', 'flagstr', 'source-type'].includes(each)) return false;
-        return (caution === 'free' && !(scope === 'user' && each === 'user')) || caution === 'named';
-      }),
-    );
-    const where = [...new Set(named.map((parameter) => parameter.name))].map((each) => `"${each}": any`);
-    const root = commands.some(({ grant }) => grant === 'never') ? ', root_equivalent: true' : '';
-    return `      - { command: ${name}, all_users: true, masks: true, content: true, shared: true${root}, where: { ${where.join(', ')} } }`;
-  });
-  return `\n    users: ["*"]\n    allow:\n${rules.join('\n')}`;
-}
 
 interface Request {
   readonly command: Command;
@@ -89,12 +59,6 @@ function encodeValue(random: Random, type: string, values: readonly string[]): s
     default:
       return JSON.stringify(first);
   }
-}
-
-function spell(random: Random, name: string): string {
-  const roll = random();
-  if (roll < 0.75) return jsonName(name);
-  return roll < 0.9 ? name : name.replaceAll('-', ' ');
 }
 
 function makeRequest(random: Random, series: Series, places: Places): Request | undefined {
@@ -174,19 +138,6 @@ async function ask(port: number, authorization: string, json: string): Promise<R
   }
 }
 
-/**
- * The rows as text, one each. Paths of its folder are the same in both worlds; INBOX and names of users are sent in one spelling, whatever
- * the client's was.
- */
-function comparable(command: Command, data: unknown): readonly string[] {
-  const rows = (Array.isArray(data) ? data : [data]).map((row: unknown) =>
-    JSON.stringify(row, (key, value: unknown) => (/guid|modseq|date|time|saved|id$/i.test(key) ? '-' : value))
-      .replaceAll(/\/[^"]*\/dg-\w{6}/g, '')
-      .replaceAll(/inbox|alice@example\.org/gi, (word) => word.toLowerCase()),
-  );
-  return unordered.has(command.name) ? rows.toSorted() : rows;
-}
-
 /** Why it is a contradiction; undefined: it is none. */
 function contradiction(command: Command, ours: Read, theirs: Read): string | undefined {
   const said = JSON.stringify({ ours, theirs });
@@ -228,7 +179,7 @@ for (const release of releasesAsked()) {
     const twins = await openTwinWorlds(t, release);
     if ('skip' in twins) return t.skip(twins.skip);
     const [theirs, ours] = twins.worlds;
-    const { gateway, port, key } = await openHttpGateway(t, ours.lab, policyOf(), {
+    const { gateway, port, key } = await openHttpGateway(t, ours.lab, policyFor(names), {
       sharedNamespaces: '["shared/"]',
     });
     const random = seededRandom(seed);

@@ -21,7 +21,8 @@ function spellName(name: string, index: number): string {
 }
 
 function valueOf(command: Command, name: string, values: readonly string[], index: number): JsonValue {
-  const [first = ''] = values;
+  // Only the fields of `mailbox cache decision` are several words of one text.
+  const first = values.join(' ');
   const type = command.params.find((each) => each.name === name)?.type;
   const text: JsonValue = { kind: 'string', text: first };
   if (index % 2 === 1 || type === 'istream') return type === 'array' ? { kind: 'list', items: values } : text;

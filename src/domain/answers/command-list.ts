@@ -3,7 +3,8 @@
 //     [{"command":"mailboxStatus","parameters":[{"name":"user","type":"string"},{"name":"field","type":"array"}]}]
 //
 // Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing.
-// The rule: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so.
+// The rules: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so. A command whose reply has no
+// form in JSON is not listed.
 
 import {
   allSeries,
@@ -16,6 +17,7 @@ import {
   textOfList,
 } from '../commands/catalog.js';
 import { jsonName } from '../commands/parse.js';
+import { hasJsonForm } from '../meaning/columns.js';
 import type { Policy, Rule } from '../policy/policy.js';
 
 interface ListedParameter {
@@ -41,7 +43,7 @@ export function listCommands(
 ): readonly ListedCommand[] {
   const names = new Set(series.toReversed().flatMap((one) => commandsOf(one).map((command) => command.name)));
   return [...names].flatMap((name) => {
-    const commands = series.toReversed().flatMap((one) => commandNamed(one, name) ?? []);
+    const commands = series.toReversed().flatMap((one) => answerable(one, name) ?? []);
     const parameters = new Map<string, ListedParameter>();
     let mayRun = false;
     for (const command of commands) {
@@ -56,6 +58,14 @@ export function listCommands(
     }
     return mayRun ? [{ command: jsonName(name), parameters: [...parameters.values()] }] : [];
   });
+}
+
+/** The command, if the rows of its reply have names. */
+function answerable(series: Series, name: string): Command | undefined {
+  const command = commandNamed(series, name);
+  if (command === undefined) return undefined;
+  const bare = { kind: 'parsed', command, series, values: new Map(), query: undefined } as const;
+  return hasJsonForm(bare) ? command : undefined;
 }
 
 /** Whether a policy may ever allow a command with a text behind it (the `file` of `save` and `sieve put`). */

@@ -18,7 +18,7 @@ export type Repeat =
 
 export interface CodeRow {
   /** Of the status line, without the dash; '': the backend's own, or none. `HTTP 400`: a refused request. */
-  readonly status: 'NOPERM' | 'USAGE' | 'TEMPFAIL' | 'DATAERR' | '' | `HTTP ${number}`;
+  readonly status: 'NOPERM' | 'NOUSER' | 'USAGE' | 'TEMPFAIL' | 'DATAERR' | '' | `HTTP ${number}`;
   readonly repeat: Repeat;
   /** `{name}` stands for a value. */
   readonly sentence: string;
@@ -70,6 +70,12 @@ const table = {
   'fields-invalid': unread('fetch or status fields that do not exist'),
   'query-invalid': unread('a search query that servers refuse or read otherwise'),
   'user-invalid': unread('a user name outside of `mail_users.characters`, or `-u` that names another'),
+  'user-unknown': refused(
+    'NOUSER',
+    'no such user: {reason}',
+    'over HTTP: a user name outside of `mail_users.characters`, which can be no user. Dovecot answers the same',
+    'correct the name',
+  ),
   'user-surplus': unread('`-u` was given, but the command only concerns the client itself', 'leave it out'),
   'too-long': unread(
     'a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB',
@@ -99,6 +105,12 @@ const table = {
   'cells-unknown': unread(
     'a client of Dovecot 2.3 asks for the user in front of each row, and the number of cells in a row of this reply is not known',
     'leave `-A` and the wildcard of `-u` out',
+  ),
+  'not-over-http': refused(
+    'USAGE',
+    'not available over HTTP: {reason}',
+    'a command whose columns are not known, or a change for a mask of users',
+    'send it over the doveadm protocol; a change for several users, user by user',
   ),
   'no-server-route': unread(
     'a server command that changes something, and several backends',

@@ -21,9 +21,11 @@ export type UnparsableCode =
   | 'fields-invalid'
   | 'query-invalid'
   | 'user-invalid'
+  | 'user-unknown'
   | 'too-long'
   | 'too-many'
-  | 'kills-server';
+  | 'kills-server'
+  | 'not-over-http';
 
 /** A refusal. The message names parameters of the catalog and places in the line, never what the client wrote. */
 export interface Unparsable {

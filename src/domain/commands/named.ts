@@ -18,6 +18,8 @@ import {
   listOfText,
   type Parameter,
   parameterNamed,
+  type Series,
+  textOfList,
 } from './catalog.js';
 import { addValue, boolGiven, type Given, type Unparsable, unparsable } from './getopt.js';
 
@@ -178,9 +180,15 @@ function textOf(value: JsonValue): string | undefined {
  * The values of each parameter as the server of the command's series holds them, from parameters by name; what `readArguments` is for words.
  * The user of a mail command is not among them: it stands in the line, or becomes `all-users`.
  */
-export function readNamed(command: Command, parameters: readonly NamedParameter[]): Given | Unparsable {
+export function readNamed(
+  series: Series,
+  command: Command,
+  parameters: readonly NamedParameter[],
+): Given | Unparsable {
   const given: Given = new Map();
   let hasUser = false;
+  let mask: string | undefined;
+  let isEmpty = false;
   let isFileGiven = false;
   let values = 0;
   let size = 0;
@@ -194,8 +202,9 @@ export function readNamed(command: Command, parameters: readonly NamedParameter[
       isFileGiven = true;
       continue;
     }
-    const texts = textsOf(parameter, value);
-    if (texts === undefined) return wrongType(parameter);
+    const listed = textsOf(parameter, value);
+    if (listed === undefined) return wrongType(parameter);
+    const texts = series === '2.3' ? joinedWords(command, parameter, listed) : listed;
     values += texts.length;
     for (const text of texts) size += text.length;
     if (values > valuesMax)
@@ -207,16 +216,8 @@ export function readNamed(command: Command, parameters: readonly NamedParameter[
       const [user = ''] = texts;
       if (hasUser) return givenTwice(parameter);
       hasUser = true;
-      if (user === '') return noUser(command);
-      if (!isMask(user)) continue;
-      if (!/^\*+$/.test(user))
-        return unparsable(
-          'user-invalid',
-          'the wire has no masks of users; ask for all users, or for each by name',
-        );
-      const all = parameterNamed(command, 'all-users');
-      if (all === undefined) return noUser(command);
-      if (!given.has(all)) given.set(all, [boolGiven]);
+      isEmpty = user === '';
+      if (isMask(user)) mask = user;
       continue;
     }
     for (const text of texts) {
@@ -225,12 +226,46 @@ export function readNamed(command: Command, parameters: readonly NamedParameter[
     }
   }
   const all = parameterNamed(command, 'all-users');
-  if (command.scope === 'user' && !hasUser && (all === undefined || !given.has(all))) return noUser(command);
+  if (command.scope === 'user' && (all === undefined || !given.has(all))) {
+    if (!hasUser || all === undefined) return noUser(command);
+    if (isEmpty) return unparsable('user-unknown', 'the user name is empty');
+    if (mask !== undefined && !isEverybody.test(mask) && !onlyReads(command, given))
+      return unparsable('not-over-http', `"${command.name}" changes something, and names a mask of users`);
+    if (mask !== undefined) given.set(all, [boolGiven]);
+  }
   if (command.input === 'duplex')
     return unparsable('kills-server', `"${command.name}" speaks both ways, which JSON cannot`);
   if (command.input === 'dot' && !isFileGiven)
     return unparsable('argument-missing', `"${command.name}" needs file`);
   return settleSourceUser(command, given) ?? given;
+}
+
+const isEverybody = /^\*+$/;
+
+function onlyReads({ effect }: Command, given: Given): boolean {
+  return (
+    effect === 'read' &&
+    [...given.keys()].every(({ danger }) => danger === undefined || danger.effect === effect)
+  );
+}
+
+/**
+ * The mask of users that a line names, in lower case. The wire has none, so a command that only reads is sent for all users, and
+ * rows of others are left out of the answer. Undefined: a line for one user, for all, or from the wire.
+ */
+export function userMaskOf({ words, named }: CommandLine): string | undefined {
+  if (named === undefined || !isMailCommand(words[0] ?? '')) return undefined;
+  let mask: string | undefined;
+  for (const { name, value } of named) {
+    const spelling = name.length > nameMax ? '' : spelled(name);
+    if (spelling === 'all users' && readBool(value) === true) return undefined;
+    if (spelling === 'user') mask = textOf(value);
+  }
+  return mask !== undefined && isMask(mask) && !isEverybody.test(mask) ? foldAscii(mask) : undefined;
+}
+
+function isMailCommand(name: string): boolean {
+  return allSeries.some((series) => commandNamed(series, name)?.scope === 'user');
 }
 
 /** The values as the server would have them from words; empty: it is as if the parameter were not there. Undefined: of another type. */
@@ -252,6 +287,16 @@ function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | und
     default:
       return type satisfies never;
   }
+}
+
+/**
+ * 2.3 joins the words of `field` and `flag` by blanks before it reads them, so `["uid flags"]` is two; 2.4 takes each for one name. An
+ * empty field is none there; an empty flag fails.
+ */
+function joinedWords(command: Command, parameter: Parameter, texts: readonly string[]): readonly string[] {
+  if (textOfList(command, parameter) === undefined) return texts;
+  const words = texts.flatMap((text) => text.split(' '));
+  return parameter.name === 'field' ? words.filter(Boolean) : words;
 }
 
 /** `copy` and `move` of 2.3 read the word `user` and the source user off the front of their query, whoever put them there. */

@@ -36,6 +36,7 @@ export {
   type NamedReading,
   readNamedCommand,
   type Span,
+  userMaskOf,
 } from './named.js';
 
 /** What the server will do with the arguments. */
@@ -46,7 +47,7 @@ export interface ParsedArguments {
   /**
    * By the parameter's long name, in table order; only those that are given. A bool is `['true']`; a number is decimal
    * without leading zeros. `field` and `flag` hold one word an entry however they were spelled (`fieldstr` and `flagstr` never
-   * occur); `copy` and `move` have `source-user` and never `source-type`.
+   * occur, but for the `fieldstr` of `mailbox cache decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
   /** What the parameter of role search-query says, if the command has one and it is given. */
@@ -84,6 +85,7 @@ interface Draft extends ParsedArguments, Reading {
 const steps: readonly ((line: Draft) => Unparsable | undefined)[] = [
   refuseLong,
   joinTwins,
+  splitCacheFields,
   readSourceUser,
   demandPositionals,
   foldNames,
@@ -107,7 +109,7 @@ export function parseNamed(
   command: Command,
   parameters: readonly NamedParameter[],
 ): ParsedArguments | Unparsable {
-  return settle(series, command, readNamed(command, parameters));
+  return settle(series, command, readNamed(series, command, parameters));
 }
 
 function settle(series: Series, command: Command, given: Given | Unparsable): ParsedArguments | Unparsable {
@@ -202,6 +204,20 @@ function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
     values.delete(parameter.name);
     // Servers take the fields of `fetch` in any case.
     values.set(name, command.name === 'fetch' ? words.map(foldAscii) : words);
+  }
+  return undefined;
+}
+
+/** `mailbox cache decision` takes its fields as one text; both series split it at blanks and commas. */
+function splitCacheFields({ command, values }: Draft): Unparsable | undefined {
+  for (const { name, role } of command.params) {
+    const text = role === 'cache-fields' ? values.get(name)?.[0] : undefined;
+    const words = text?.split(/[ ,]/).filter(Boolean) ?? [];
+    if (words.length > listWordsMax) {
+      const most = `is given more than ${listWordsMax} fields`;
+      return unparsable('too-many', `"${command.name}" ${most}; use several commands`);
+    }
+    if (words.length > 0) values.set(name, words);
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
 // or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js';
+import { allSeries, commandNamed, listOfText, type Parameter } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
@@ -16,15 +16,20 @@ export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
   return new Map(all.map((parameter) => [parameter.name, parameter]));
 }
 
+/** `mailbox cache decision` has its fields only as a text, so `field` means that one. */
+function parameterMeant(parameters: ReadonlyMap<string, Parameter>, name: string): Parameter | undefined {
+  return parameters.get(name) ?? (name === 'field' ? parameters.get('fieldstr') : undefined);
+}
+
 /** Why a rule for the command cannot name the parameter, and what to write instead; undefined: it can, or there is none. */
 export function whyUnnamable(command: string, name: string): string | undefined {
-  if (name === 'fieldstr' || name === 'flagstr')
-    return `write ${name.slice(0, -3)}, which covers every spelling of it`;
   if (name === 'source-type') return 'write source-user; the word before it is part of it';
   for (const series of allSeries) {
     const found = commandNamed(series, command);
     const parameter = found?.params.find((each) => each.name === name);
     if (found === undefined || parameter === undefined) continue;
+    const list = listOfText(found, parameter)?.name;
+    if (list !== undefined) return `write ${list}, which covers every spelling of it`;
     const { caution } = parameter;
     if (caution === 'never') return 'is never allowed, and no rule can change that; take it out';
     if (caution === 'all-users') return 'write all_users: true beside command: instead';
@@ -49,7 +54,7 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
   const tests: ParameterTest[] = [];
   let query: QueryTest | undefined;
   for (const name of cursor.keys()) {
-    const parameter = parameters.get(name);
+    const parameter = parameterMeant(parameters, name);
     const at = cursor.down(name);
     const refusal = whyUnnamable(command, name);
     if (refusal !== undefined) at.error([], refusal);
@@ -60,7 +65,7 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
     } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
       const test = parseValueTest(at, parameter, kind, foldFor(command, parameter, kind));
-      if (test !== undefined) tests.push({ parameter: name, test });
+      if (test !== undefined) tests.push({ parameter: parameter.name, test });
     }
   }
   return { tests, query };

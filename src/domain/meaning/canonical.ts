@@ -36,7 +36,9 @@ export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
   for (const parameter of command.params) {
     const { name, short, type, isPositional } = parameter;
     const list = listOfText(command, parameter);
-    const given = values.get((list ?? parameter).name);
+    const words = values.get((list ?? parameter).name);
+    // A list in one text.
+    const given = parameter.role === 'cache-fields' && words !== undefined ? [words.join(' ')] : words;
     if (given === undefined || textOfList(command, parameter) !== undefined) continue;
     if (list !== undefined) {
       positionals.push(plain(given.join(' ')));

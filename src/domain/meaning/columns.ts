@@ -85,7 +85,8 @@ fs iter, fs iter-dirs, mail fs iter, mail fs iter-dirs | formatted | path | %{pa
 dict inc, dict set, dict unset, fs copy, fs delete, fs put, instance remove, log find, log reopen | flow
 log test, reload, service stop, sis deduplicate, stats add, stats remove, stop | flow
 director add, director down, director flush, director move, director remove, director ring add | flow
-director ring remove, director up, director update, oldstats reset | flow
+director ring remove, director up, director update, director kick, oldstats reset | flow
+indexer add, indexer remove, stats reopen | flow
 auth cache flush | formatted | entries | %{entries} cache entries flushed\\n
 proxy kick | formatted | count | %{count} connections kicked\\n
 instance list | table | path+ name last~used running
@@ -126,6 +127,14 @@ const minorWithDeleted = 4;
 export function replyCells(parsed: ParsedArguments, serverMinor: number | undefined): number | undefined {
   if (parsed.command.scope === 'server') return undefined;
   return replyShape(parsed, serverMinor)?.columns.length;
+}
+
+/**
+ * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or it is JSON already. The minor of
+ * the backend changes which columns there are, never whether they are known.
+ */
+export function hasJsonForm(parsed: ParsedArguments): boolean {
+  return parsed.command.name === 'user' || replyShape(parsed, minorWithDeleted) !== undefined;
 }
 
 /** What the rows look like; undefined where that is not known, or where there are none (the JSON of `user`). */

@@ -152,7 +152,9 @@ export function assess<Backend extends RoutedBackend>(
   let destinations = isServer ? table.backends : table.everywhere;
   if (home !== undefined) destinations = home.kind === 'to' ? home.backends : none;
   const aliases = new Set(home?.kind === 'to' ? home.aliases : none);
-  let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs);
+  // Where there is no backend for its user, it is read as the backends that there are would read it.
+  const series = home?.kind === 'nowhere' ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
+  let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs, series);
   const ended = (obstacle?: Obstacle): Assessment<Backend> => ({
     judgement,
     destinations,

@@ -15,6 +15,7 @@ import {
 } from '../commands/catalog.js';
 import type { UnparsableCode } from '../commands/parse.js';
 import {
+  errorTypeOf,
   hasFile,
   inputOf,
   keyOfNamed,
@@ -26,7 +27,7 @@ import {
 import { conditionsIn } from '../commands/search-query.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
-import { replyCells } from '../meaning/columns.js';
+import { hasJsonForm, replyCells } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
 import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
@@ -69,7 +70,7 @@ export interface Judged extends Known {
 /** Why an allowed command cannot be carried out by this version; the code is never renamed. */
 export interface Inability {
   readonly kind: 'unparsable';
-  readonly code: 'input-for-all' | 'cells-unknown';
+  readonly code: 'input-for-all' | 'cells-unknown' | 'not-over-http';
   readonly reason: string;
 }
 
@@ -244,7 +245,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
       series,
       args: canonicalWords(attempt.parsed),
       wantsUsernameCell,
-      unable: inabilityOf(attempt, wantsUsernameCell),
+      unable: inabilityOf(attempt, wantsUsernameCell, line.named !== undefined),
       shadow: undefined,
       holdsUntilMs: undefined,
     };
@@ -270,10 +271,13 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
     return { kind: 'unparsable', code: 'command-unknown', message: `Dovecot ${series} has no such command` };
   }
   const parsed = parseLine(line, series, resolved);
-  if (parsed.kind === 'unparsable') return parsed;
   const { userNames, clientMinor } = context;
   // Before anything compares it: it may be as long as the line.
   const wire = line.user === '' ? undefined : userNames.normalise(line.user);
+  // Over HTTP a server looks for the user before it reads the values of a command.
+  if (wire?.kind === 'refused' && line.named !== undefined && !isBadRequest(parsed))
+    return { kind: 'unparsable', code: 'user-unknown', message: wire.message };
+  if (parsed.kind === 'unparsable') return parsed;
   if (wire?.kind === 'refused') return { kind: 'unparsable', code: 'user-invalid', message: wire.message };
   const settled = reconcileUserOptions(parsed, line.user, clientMinor, (user) => {
     const result = userNames.normalise(user);
@@ -283,6 +287,10 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
   const result = attemptOf(settled.parsed, wire?.name, context);
   if (result.kind === 'unparsable') return result;
   return { kind: 'read', attempt: result.attempt, wantsUsernameCell: settled.wantsUsernameCell };
+}
+
+function isBadRequest(parsed: ParsedArguments | Unparsable): boolean {
+  return parsed.kind === 'unparsable' && errorTypeOf(parsed.code) === 'invalidRequest';
 }
 
 /** The arguments of a line from the wire, or the parameters by name of one that came as JSON. */
@@ -353,8 +361,12 @@ export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalW
   return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
 }
 
-function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean): Inability | undefined {
+function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boolean): Inability | undefined {
   const { command, parsed } = attempt;
+  if (isByName && !hasJsonForm(parsed)) {
+    const reason = `the columns of "${command.name}" are not known, and rows have names there`;
+    return { kind: 'unparsable', code: 'not-over-http', reason };
+  }
   if (command.input !== 'none' && attempt.everybody !== 'none') {
     const reason = `"${command.name}" takes input, which goes to one user's backend only`;
     return { kind: 'unparsable', code: 'input-for-all', reason };

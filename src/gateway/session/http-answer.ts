@@ -6,7 +6,9 @@ import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { Code, Said } from '../../domain/codes/codes.js';
 import { errorTypeOf } from '../../domain/commands/parse.js';
+import { foldAscii } from '../../domain/identity/user-name.js';
 import { replyShape } from '../../domain/meaning/columns.js';
+import { maskCovers } from '../../domain/names/glob.js';
 import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
@@ -23,6 +25,7 @@ import {
   type AnswerEncoder,
   createJsonEncoder,
   createRowsEncoder,
+  createUserFilter,
   usernameColumn,
 } from '../../protocol/http-api/rows.js';
 import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
@@ -80,6 +83,8 @@ export class HttpAnswer implements ReplyTarget {
   #rowsBytes = 0;
   #isStreaming = false;
   #commands = 0;
+  /** Rows of other users are left out. */
+  #userMask: string | undefined;
   #columns: string | undefined;
   #encoder: AnswerEncoder | undefined;
   /** Some of the rows of the command that runs have left. */
@@ -110,8 +115,10 @@ export class HttpAnswer implements ReplyTarget {
     return this.#transport.takenBytes;
   }
 
-  startCommand(): void {
+  /** `userMask`: of whose users it shows rows, in lower case; undefined: all rows. */
+  startCommand(userMask: string | undefined): void {
     this.#commands += 1;
+    this.#userMask = userMask;
     this.#columns = undefined;
     this.#encoder = undefined;
     this.#areRowsSent = false;
@@ -134,7 +141,12 @@ export class HttpAnswer implements ReplyTarget {
     const key = columns.map((column) => column.key).join('\0');
     if (this.#encoder !== undefined) return key === this.#columns && !this.#encoder.isWithinRow;
     this.#columns = key;
-    this.#encoder = isJson ? createJsonEncoder() : createRowsEncoder(columns);
+    const mask = isOfMany ? this.#userMask : undefined;
+    const encoder = isJson ? createJsonEncoder() : createRowsEncoder(columns);
+    this.#encoder =
+      mask === undefined || shape?.columns.length === 0
+        ? encoder
+        : createUserFilter(encoder, columns.length, (name) => maskCovers(mask, foldAscii(name)));
     return true;
   }
 

@@ -7,7 +7,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
 import { type Code, sentenceOf } from '../../domain/codes/codes.js';
-import { readNamedCommand } from '../../domain/commands/parse.js';
+import { readNamedCommand, userMaskOf } from '../../domain/commands/parse.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { readAuthorization } from '../../domain/keys/authorization.js';
@@ -423,7 +423,7 @@ class HttpClient {
       else if (host.isAborted) wish = 'draining';
       const { inputBytesMax, inputTimeMs } = context.limits();
       const input = span && body && spanInput(body, span, inputBytesMax, inputTimeMs);
-      answer.startCommand();
+      answer.startCommand(userMaskOf(line));
       const end = await host.runNamed(line, { answer, tag, reason, input, wish });
       if (end === 'revoked') {
         transport.close('revoked', true);

@@ -88,6 +88,51 @@ export function createRowsEncoder(columns: readonly AnswerColumn[]): AnswerEncod
   return new RowsEncoder(columns);
 }
 
+/** No name of a user is as long in a reply. */
+const firstCellMax = bounds.replyUserBytes;
+
+/**
+ * The rows whose first cell, the name of a user, passes; the others are left out. `cells`: of a row. A name that is longer than any does
+ * not pass.
+ */
+export function createUserFilter(
+  encoder: AnswerEncoder,
+  cells: number,
+  passes: (name: string) => boolean,
+): AnswerEncoder {
+  let cell = 0;
+  /** The first cell of the row, as far as it came. */
+  let name: Buffer = none;
+  let isKept = false;
+  return {
+    get isWithinRow() {
+      return cell > 0 || name.length > 0;
+    },
+    push(body) {
+      const kept: Buffer[] = [];
+      for (let at = 0; at < body.length; ) {
+        const tab = body.indexOf(TAB, at);
+        const end = tab < 0 ? body.length : tab + 1;
+        const piece = body.subarray(at, end);
+        if (cell > 0) {
+          if (isKept) kept.push(piece);
+        } else {
+          if (name.length <= firstCellMax) name = Buffer.concat([name, piece]);
+          if (tab >= 0) {
+            isKept = name.length <= firstCellMax && passes(name.toString('utf8', 0, name.length - 1));
+            if (isKept) kept.push(name);
+            name = none;
+          }
+        }
+        if (tab >= 0) cell = (cell + 1) % cells;
+        at = end;
+      }
+      return encoder.push(Buffer.concat(kept));
+    },
+    end: () => (cell === 0 && name.length === 0 ? encoder.end() : undefined),
+  };
+}
+
 class RowsEncoder implements AnswerEncoder {
   /** In front of the value of each column: the end of the text before it, the key, and the first quote of a text. */
   readonly #before: readonly Buffer[];

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { errorTypeOf, keyOfNamed, readNamedCommand } from '../../../src/domain/commands/named.js';
+import { errorTypeOf, keyOfNamed, readNamedCommand, userMaskOf } from '../../../src/domain/commands/named.js';
 import { parseNamed, type UnparsableCode } from '../../../src/domain/commands/parse.js';
 import type { NamedParameter } from '../../../src/protocol/command.js';
 import { RequestDecoder } from '../../../src/protocol/http-api/request.js';
@@ -102,8 +102,10 @@ void test('the user of a mail command is the user of the line; a mask and no use
     assert.deepEqual(values(series, 'mailbox list', '{"user":"alice"}'), {});
     assert.deepEqual(values(series, 'mailbox list', '{"user":"*"}'), { 'all-users': ['true'] });
     assert.deepEqual(values(series, 'mailbox list', '{"allUsers":true}'), { 'all-users': ['true'] });
-    assert.equal(values(series, 'mailbox list', '{"user":"a*"}'), 'user-invalid');
-    assert.equal(values(series, 'mailbox list', '{"user":""}'), 'argument-missing');
+    assert.deepEqual(values(series, 'mailbox list', '{"user":"a*"}'), { 'all-users': ['true'] });
+    assert.equal(values(series, 'mailbox create', '{"user":"a*","mailbox":"A"}'), 'not-over-http');
+    assert.equal(values(series, 'mailbox list', '{"user":""}'), 'user-unknown');
+    assert.equal(values(series, 'mailbox list', '{"user":"","x":"y"}'), 'unknown-option');
     assert.equal(values(series, 'mailbox list', '{}'), 'argument-missing');
     assert.equal(values(series, 'mailbox list', '{"allUsers":false}'), 'argument-missing');
     assert.equal(values(series, 'mailbox list', '{"user":["a"]}'), 'value-type');
@@ -140,7 +142,6 @@ void test('types of values', () => {
       `{${u},"field":["messages","unseen"],"mailboxMask":"A"}`,
       { field: ['messages', 'unseen'], 'mailbox-mask': ['A'] },
     ],
-    ['mailbox status', `{${u},"field":"messages unseen","mailboxMask":"A"}`, 'ambiguous-argument'],
     [
       'mailbox status',
       `{${u},"field":["messages"],"fieldstr":"unseen","mailboxMask":"A"}`,
@@ -173,6 +174,36 @@ void test('an unknown parameter is named, with the one that was meant', () => {
   // Nothing that a terminal obeys, and no text without an end.
   for (const name of ['\\u001b[2J', '\\u202e', 'é', 'x'.repeat(65), ''])
     assert.equal(refusal('mailbox status', `{"${name}":1}`), `${status} of a name that is given`);
+});
+
+void test('the fields and flags of 2.3 are joined by blanks before they are read, those of 2.4 are one name each', () => {
+  const u = '"user":"a"';
+  const expected = { field: ['messages', 'vsize', 'unseen'], 'mailbox-mask': ['A'] };
+  for (const fields of [
+    '"messages vsize unseen"',
+    '["messages vsize","unseen"]',
+    '["messages  vsize","","unseen"]',
+  ]) {
+    const json = `{${u},"field":${fields},"mailboxMask":"A"}`;
+    assert.deepEqual(values('2.3', 'mailbox status', json), expected, json);
+    assert.equal(values('2.4', 'mailbox status', json), 'ambiguous-argument', json);
+  }
+  const flags = (list: string): unknown => values('2.3', 'flags add', `{${u},"flag":${list},"query":"all"}`);
+  assert.deepEqual(flags('["work x","\\\\Seen"]'), { flag: ['work', 'x', '\\Seen'], query: ['all'] });
+  assert.equal(flags('["work  x"]'), 'ambiguous-argument');
+});
+
+void test('a mask of users is for a line that only reads', () => {
+  const maskOf = (name: string, json: string): string | undefined => {
+    const read = readNamedCommand({ name, parameters: parameters(json) });
+    return read.kind === 'line' ? userMaskOf(read.line) : undefined;
+  };
+  assert.equal(maskOf('mailbox list', '{"user":"A*@Example.org"}'), 'a*@example.org');
+  assert.equal(maskOf('mailboxList', '{"user":"a?"}'), 'a?');
+  assert.equal(maskOf('mailbox list', '{"user":"a*","allUsers":false}'), 'a*');
+  for (const json of ['{"user":"*"}', '{"user":"a"}', '{"user":"a*","allUsers":true}', '{}'])
+    assert.equal(maskOf('mailbox list', json), undefined, json);
+  assert.equal(maskOf('who', '{"mask":"a*"}'), undefined);
 });
 
 void test('auth cache flush takes both names of its users on every series', () => {

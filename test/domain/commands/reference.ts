@@ -217,6 +217,12 @@ function lowered(command: Command, slots: Map<string, string[]>): Seen {
         keys.map((key) => key.toLowerCase()),
       );
   }
+  const cached =
+    slots
+      .get('fieldstr')?.[0]
+      ?.split(/[ ,]/)
+      .filter((field) => field !== '') ?? [];
+  if (command.name === 'mailbox cache decision' && cached.length > 0) slots.set('fieldstr', cached);
   const fields = slots.get('field');
   if (command.name === 'fetch' && fields !== undefined) {
     slots.set(

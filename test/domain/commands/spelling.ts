@@ -46,7 +46,6 @@ const special: Readonly<Record<string, readonly string[]>> = {
   'mailbox update mailbox-guid': ['0123456789abcdef0123456789abcdef'],
   'mailbox path type': ['dir', 'index', 'alt-mailbox'],
   'mailbox cache decision decision': ['yes', 'temp', 'no'],
-  'mailbox cache decision fieldstr': ['flags', 'hdr.subject hdr.from'],
   'save received-date': ['30d', '2026-01-31'],
   ...Object.fromEntries(
     ['sync', 'backup'].flatMap((name) => [
@@ -112,6 +111,8 @@ export function randomValues(random: Random, command: Command): Map<string, read
       continue;
     if (isList) values.set(name, several(random, listWords[command.name] ?? listWords['flags'] ?? []));
     else if (parameter.role === 'search-query') values.set(name, pick(random, queries));
+    else if (parameter.role === 'cache-fields')
+      values.set(name, several(random, ['flags', 'hdr.subject', 'hdr.from']));
     else if (parameter.type === 'bool') values.set(name, ['true']);
     else if (parameter.type === 'int')
       values.set(name, [
@@ -183,7 +184,10 @@ export function spell(
       scatter(
         random,
         before,
-        given.map((value) => asOption(random, parameter, value)),
+        // One text holds them all.
+        (parameter.role === 'cache-fields' ? [given.join(pick(random, [' ', ',', ', ']))] : given).map(
+          (value) => asOption(random, parameter, value),
+        ),
       );
   }
   if (flags !== '') {

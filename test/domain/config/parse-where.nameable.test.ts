@@ -14,6 +14,9 @@ void test('what cannot be named, and what to write instead', () => {
   assert.match(whyUnnamable('fetch', 'user-file') ?? '', /never/);
   assert.match(whyUnnamable('fetch', 'socket-path') ?? '', /never/);
   assert.equal(whyUnnamable('who', 'socket-path'), undefined);
+  // It has no list of fields beside the text.
+  assert.equal(whyUnnamable('mailbox cache decision', 'fieldstr'), undefined);
+  assert.equal(whyUnnamable('mailbox cache decision', 'field'), undefined);
   assert.equal(whyUnnamable('dict get', 'user'), undefined);
   assert.equal(whyUnnamable('fetch', 'no-such'), undefined);
 });

@@ -83,6 +83,92 @@ void test('commands of a request run in order, each recorded, and are answered t
   );
 });
 
+const panel = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "SERIES", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*"]
+    allow:
+      - { command: mailbox list, all_users: true }
+      - { command: mailbox status, all_users: true }
+      - { command: mailbox create, all_users: true }
+      - { command: proxy list, masks: true }
+      - { command: indexer add, masks: true }
+`;
+
+function openPanel(series: '2.3' | '2.4'): MemoryEngine {
+  const settings = panel.replace('SERIES', series);
+  return openMemoryEngine({
+    settings,
+    minor: series === '2.4' ? 4 : 2,
+    access: () => ({ ...kernelAccess, protocol: 'http' }),
+  });
+}
+
+async function answerTo(engine: MemoryEngine, name: string, parameters: object): Promise<unknown[]> {
+  const { body } = await ask(engine, post([[name, parameters, 't']]));
+  return JSON.parse(body)[0];
+}
+
+void test('a reply without known columns is not available over HTTP, one without rows is', async () => {
+  const old = openPanel('2.3');
+  const [, refusal] = await answerTo(old, 'proxyList', {});
+  const { type, exitCode, code, message } = refusal as Record<string, unknown>;
+  assert.deepEqual([type, exitCode, code], ['exitCode', 64, 'not-over-http']);
+  assert.match(String(message), /^not available over HTTP: /);
+  assert.equal(old.commands.length, 0);
+  const engine = openPanel('2.4');
+  engine.setAnswer(() => replyPacket('\n+\n'));
+  const added = { user: 'alice@example.org', mailbox: 'INBOX' };
+  assert.deepEqual(await answerTo(engine, 'indexerAdd', added), ['doveadmResponse', [], 't']);
+});
+
+void test('a mask of users shows the rows of those users, and is for what only reads', async () => {
+  const engine = openPanel('2.4');
+  engine.setAnswer(() =>
+    replyPacket('alice@example.org\tINBOX\tbob@example.org\tINBOX\tal@other.org\tA\t\n+\n'),
+  );
+  const rows = async (user: string): Promise<unknown> =>
+    ((await answerTo(engine, 'mailboxList', { user }))[1] as { username: string }[]).map(
+      ({ username }) => username,
+    );
+  assert.deepEqual(await rows('*@EXAMPLE.org'), ['alice@example.org', 'bob@example.org']);
+  assert.deepEqual(await rows('al*'), ['alice@example.org', 'al@other.org']);
+  assert.deepEqual(await rows('*'), ['alice@example.org', 'bob@example.org', 'al@other.org']);
+  const sent = engine.commands.length;
+  const [, refusal] = await answerTo(engine, 'mailboxCreate', { user: 'al*', mailbox: 'A' });
+  assert.equal((refusal as { code: string }).code, 'not-over-http');
+  assert.equal(engine.commands.length, sent);
+});
+
+void test('a name that can be no user is one who does not exist', async () => {
+  const engine = openPanel('2.4');
+  for (const user of [
+    '',
+    'a b',
+    'alice@example.org@example.org',
+    '\u00fc',
+    'x'.repeat(400),
+    '/../x',
+  ] as const) {
+    const [, refusal] = await answerTo(engine, 'mailboxList', { user });
+    const { type, exitCode, code } = refusal as Record<string, unknown>;
+    assert.deepEqual([type, exitCode, code], ['exitCode', 67, 'user-unknown'], user);
+  }
+  // Before its values are read, and after its parameters.
+  for (const [more, found] of [
+    [{ mailboxMask: ['x', 'inbox'] }, 'user-unknown'],
+    [{ nonsense: 'x' }, 'unknown-option'],
+  ] as const) {
+    const [, refusal] = await answerTo(engine, 'mailboxList', { user: 'a b', ...more });
+    assert.equal((refusal as { code: string }).code, found);
+  }
+  assert.equal(engine.commands.length, 0);
+});
+
 void test('a bare status, and one of a full mailbox', async () => {
   const engine = openEngine();
   for (const [status, exitCode] of [

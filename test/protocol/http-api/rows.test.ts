@@ -8,6 +8,7 @@ import {
   type AnswerEncoder,
   createJsonEncoder,
   createRowsEncoder,
+  createUserFilter,
   quote,
   usernameColumn,
 } from '../../../src/protocol/http-api/rows.js';
@@ -53,6 +54,29 @@ void test('rows as Dovecot prints them', () => {
   );
   assert.equal(rows(columns('mailbox'), ''), '[]');
   assert.equal(rows([], ''), '[]');
+});
+
+void test('of the rows of all users those that pass, in every cut', () => {
+  const keys = [usernameColumn, ...columns('mailbox', 'messages#')];
+  const filtered = (): AnswerEncoder =>
+    createUserFilter(createRowsEncoder(keys), keys.length, (name) => name.startsWith('a'));
+  const body = Buffer.from('alice\tINBOX\t1\tbob\talice\t2\talice\tSent\x01t\t3\tcarol\t\t0\t');
+  const expected =
+    '[{"username":"alice","mailbox":"INBOX","messages":1},{"username":"alice","mailbox":"Sent\\t","messages":3}]';
+  for (const { name, chunks } of chunkings(body)) assert.equal(encode(filtered(), chunks), expected, name);
+  assert.equal(encode(filtered(), [Buffer.from('bob\tINBOX\t1\t')]), '[]');
+  assert.equal(encode(filtered(), []), '[]');
+  for (const cut of ['bob', 'bob\t', 'bob\tINBOX\t', 'alice\tINBOX\t'])
+    assert.equal(encode(filtered(), [Buffer.from(cut)]), undefined, cut);
+  const most = 'a'.repeat(bounds.replyUserBytes - 1);
+  for (const [name, isKept] of [
+    [most, true],
+    [`${most}a`, false],
+    ['a'.repeat(1_000_000), false],
+  ] as const) {
+    const chunks = [name.slice(0, 7), name.slice(7), '\tINBOX\t1\t'].map((text) => Buffer.from(text));
+    assert.equal(encode(filtered(), chunks) !== '[]', isKept, `${name.length}`);
+  }
 });
 
 void test('escapes of cells and of JSON', () => {
