@@ -152,8 +152,9 @@ export function assess<Backend extends RoutedBackend>(
   let destinations = isServer ? table.backends : table.everywhere;
   if (home !== undefined) destinations = home.kind === 'to' ? home.backends : none;
   const aliases = new Set(home?.kind === 'to' ? home.aliases : none);
-  // Where there is no backend for its user, it is read as the backends that there are would read it.
-  const series = home?.kind === 'nowhere' ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
+  // Parameters by name are read as the backends that there are read them, also for a user that none of them has: unknown ones come first.
+  const isNowhere = home?.kind === 'nowhere' && line.named !== undefined;
+  const series = isNowhere ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
   let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs, series);
   const ended = (obstacle?: Obstacle): Assessment<Backend> => ({
     judgement,

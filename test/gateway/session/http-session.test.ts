@@ -100,15 +100,18 @@ policies:
 `;
 
 function openPanel(series: '2.3' | '2.4'): MemoryEngine {
-  const settings = panel.replace('SERIES', series);
   return openMemoryEngine({
-    settings,
+    settings: panel.replace('SERIES', series),
     minor: series === '2.4' ? 4 : 2,
     access: () => ({ ...kernelAccess, protocol: 'http' }),
   });
 }
 
-async function answerTo(engine: MemoryEngine, name: string, parameters: object): Promise<unknown[]> {
+async function answerTo(
+  engine: MemoryEngine,
+  name: string,
+  parameters: object,
+): Promise<ReturnType<typeof JSON.parse>> {
   const { body } = await ask(engine, post([[name, parameters, 't']]));
   return JSON.parse(body)[0];
 }
@@ -116,7 +119,7 @@ async function answerTo(engine: MemoryEngine, name: string, parameters: object):
 void test('a reply without known columns is not available over HTTP, one without rows is', async () => {
   const old = openPanel('2.3');
   const [, refusal] = await answerTo(old, 'proxyList', {});
-  const { type, exitCode, code, message } = refusal as Record<string, unknown>;
+  const { type, exitCode, code, message } = refusal;
   assert.deepEqual([type, exitCode, code], ['exitCode', 64, 'not-over-http']);
   assert.match(String(message), /^not available over HTTP: /);
   assert.equal(old.commands.length, 0);
@@ -132,15 +135,15 @@ void test('a mask of users shows the rows of those users, and is for what only r
     replyPacket('alice@example.org\tINBOX\tbob@example.org\tINBOX\tal@other.org\tA\t\n+\n'),
   );
   const rows = async (user: string): Promise<unknown> =>
-    ((await answerTo(engine, 'mailboxList', { user }))[1] as { username: string }[]).map(
-      ({ username }) => username,
+    (await answerTo(engine, 'mailboxList', { user }))[1].map(
+      ({ username }: { username: string }) => username,
     );
   assert.deepEqual(await rows('*@EXAMPLE.org'), ['alice@example.org', 'bob@example.org']);
   assert.deepEqual(await rows('al*'), ['alice@example.org', 'al@other.org']);
   assert.deepEqual(await rows('*'), ['alice@example.org', 'bob@example.org', 'al@other.org']);
   const sent = engine.commands.length;
   const [, refusal] = await answerTo(engine, 'mailboxCreate', { user: 'al*', mailbox: 'A' });
-  assert.equal((refusal as { code: string }).code, 'not-over-http');
+  assert.equal(refusal.code, 'not-over-http');
   assert.equal(engine.commands.length, sent);
 });
 
@@ -155,7 +158,7 @@ void test('a name that can be no user is one who does not exist', async () => {
     '/../x',
   ] as const) {
     const [, refusal] = await answerTo(engine, 'mailboxList', { user });
-    const { type, exitCode, code } = refusal as Record<string, unknown>;
+    const { type, exitCode, code } = refusal;
     assert.deepEqual([type, exitCode, code], ['exitCode', 67, 'user-unknown'], user);
   }
   // Before its values are read, and after its parameters.
@@ -164,7 +167,7 @@ void test('a name that can be no user is one who does not exist', async () => {
     [{ nonsense: 'x' }, 'unknown-option'],
   ] as const) {
     const [, refusal] = await answerTo(engine, 'mailboxList', { user: 'a b', ...more });
-    assert.equal((refusal as { code: string }).code, found);
+    assert.equal(refusal.code, found);
   }
   assert.equal(engine.commands.length, 0);
 });
