@@ -124,9 +124,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },
   ),
-  'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
-    public: ['rights', 'explanation', 'command-list'],
-  }),
+  'domain/answers': rule(
+    [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/audit', 'domain/policy'],
+    {
+      public: ['rights', 'explanation', 'command-list'],
+    },
+  ),
   'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page'], {
     public: ['parse-settings', 'settings', 'problem'],
     builtins: ['path'],
