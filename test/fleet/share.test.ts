@@ -243,3 +243,80 @@ test('streams were parted, and the server has the rights of before: the gate wai
   assert.equal(gate.refused, 0);
   assert.equal((await storedOfOwn(t, nats, 'gate1')).length, 0, 'nothing is stored twice');
 });
+
+test('init --repair removes no record: no limit is lowered to what a stream holds', {
+  timeout: 600_000,
+}, async (t) => {
+  const nats = await openNatsServer(t, { gates: hosts });
+  if (skipOf(t, nats)) return;
+  const name = `${shared}_gate1`;
+  const share = (size: string) => ({ gate1: { share: size } });
+  const admin = openDesk(nats, share('5MiB'), 'admin');
+  assert.equal((await admin.run('init')).exit, 0);
+  const gate = await openNats(nats.settingsOf('gate1'));
+  t.after(() => gate.close());
+  const subject = (): string => `dovegate.audit.gate1.${randomBytes(16).toString('hex')}`;
+  const own = subject();
+  for (let at = 0; at < 30; at += 1) await gate.publish(own, [], Buffer.alloc(100_000), at);
+  const look = async () => {
+    const { config, state } = await nats.api(`STREAM.INFO.${name}`);
+    const { max_bytes, max_msgs, discard } = Object(config);
+    return { max_bytes, max_msgs, discard, messages: Object(state)['messages'] };
+  };
+  const update = async (change: object): Promise<void> => {
+    const { config } = await nats.api(`STREAM.INFO.${name}`);
+    assert.equal(
+      (await nats.api(`STREAM.UPDATE.${name}`, { ...Object(config), ...change }))['error'],
+      undefined,
+    );
+  };
+  const before = await look();
+  assert.equal(before.messages, 30);
+
+  // Three hosts have equal parts of 5 MiB: the stream holds more than one part, and is made weaker in another way.
+  const three = { gate1: {}, gate2: {}, gate3: {} };
+  admin.write(three, { max_size: '5MiB' });
+  const told = await admin.run('init');
+  assert.equal(told.exit, 1, told.text);
+  assert.match(
+    told.text,
+    /^differs: stream DOVEGATE_AUDIT_gate1: it takes up to 5 MiB .* holds 2\.9 MiB.*raise max_size/m,
+  );
+  assert.doesNotMatch(told.text, /^next:/m);
+  await update({ discard: 'old' });
+  assert.match((await admin.run('init')).text, /^next: dovegate audit fleet init --repair/m);
+  const refused = await admin.run('init', '--repair');
+  assert.deepEqual(await look(), before);
+  assert.equal(refused.exit, 1, refused.text);
+  assert.match(refused.text, /^repaired: stream DOVEGATE_AUDIT_gate1: discard is "old"/m);
+  assert.match(
+    refused.text,
+    /^not repaired: stream DOVEGATE_AUDIT_gate1: max_bytes is 5 MiB, .*set "share" of gate1 to 4MiB/m,
+  );
+
+  // What it holds fits, but leaves no room.
+  admin.write(share('3MiB'));
+  assert.equal((await admin.run('init', '--repair')).exit, 1);
+  assert.deepEqual(await look(), before);
+  // As the sentence says.
+  admin.write(share('4MiB'));
+  const lowered = await admin.run('init', '--repair');
+  assert.equal(lowered.exit, 0, lowered.text);
+  assert.deepEqual(await look(), { ...before, max_bytes: 4 << 20, max_msgs: 8192 });
+
+  // As many messages as a share does not take, in few bytes.
+  await update({ max_bytes: 64 << 20, max_msgs: -1 });
+  for (let sent = 0; sent < 7000; sent += 100)
+    await Promise.all(Array.from({ length: 100 }, () => gate.publish(subject(), [], Buffer.alloc(0), 0)));
+  const many = await admin.run('init', '--repair');
+  assert.equal((await look()).messages, 7030);
+  assert.equal(many.exit, 1, many.text);
+  assert.match(
+    many.text,
+    /^not repaired: stream DOVEGATE_AUDIT_gate1: max_msgs is without limit, .*set "share" of gate1 to 5MiB/m,
+  );
+  assert.equal((await look()).max_bytes, 64 << 20);
+  admin.write(share('5MiB'));
+  assert.equal((await admin.run('init', '--repair')).exit, 0);
+  assert.deepEqual(await look(), { ...before, messages: 7030 });
+});

@@ -29,7 +29,7 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
   await fill(nats, { gate1: readLines(await writeJournal(t, 20)) });
   const [port = 0] = await freePorts(1);
   const metrics = `127.0.0.1:${port}`;
-  const desk = openDesk(nats, { gate1: trusted }, 'verifier', metrics);
+  const desk = openDesk(nats, { gate1: { ...trusted, share: '1MiB' } }, 'verifier', metrics);
   const admin = openDesk(nats, { gate1: trusted }, 'admin');
   const configNow = async (): Promise<object> => Object((await nats.api(`STREAM.INFO.${stream}`))['config']);
   const update = async (change: object): Promise<void> => {
@@ -50,6 +50,8 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
       max_age: day / 24,
       discard: 'old',
       max_msgs_per_subject: 100,
+      max_bytes: 1_000_000,
+      max_msgs: 1000,
       duplicate_window: 1_000_000_000,
     });
     const { exit, text } = await weakened();
@@ -58,6 +60,8 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
       'max_age is 1h, must be 400d',
       'discard is "old"',
       'max_msgs_per_subject is 100',
+      'max_bytes is 1000000 (a lower limit removes the oldest records), must be 1048576 (share)',
+      'max_msgs is 1000 (a lower limit removes the oldest records), must be 2048 (share)',
       'duplicate_window is 1s, must be 2m',
       'dovegate audit fleet init --repair',
     ])

@@ -17,13 +17,14 @@ import {
   verifierQuestions,
 } from '../../domain/fleet/block.js';
 import { formatDuration } from '../../domain/policy/policy.js';
-import { judgeStrength, type StreamConfig } from '../../domain/streams/strength.js';
+import { judgeStrength, maxMessagesOf } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import {
   administratorName,
   formatSize,
+  judgeExcess,
   natsOf,
   placesOf,
   readFleetSettings,
@@ -64,7 +65,7 @@ export async function fleetInit(
     new AbortController().signal,
     async (link) => {
       const found = await makeStreams(link, settings, wishes, migrate);
-      return repair ? repairStreams(link, settings, wishes, found) : { made: found, repairs: [] };
+      return repair ? repairStreams(link, settings, found) : { made: found, repairs: [] };
     },
   );
   for (const { stream, info, state } of made)
@@ -84,7 +85,10 @@ export async function fleetInit(
     ...whatDiffers(made, settings),
   ];
   for (const warning of warnings) await screen.print(screen.paint('bad', `differs: ${printable(warning)}`));
-  if (warnings.length > 0 && !repair) await screen.print('next: dovegate audit fleet init --repair');
+  const isRepairable = made.some(({ stream, info }) =>
+    judgeStream(stream, info, settings).some((one) => one.repair !== undefined),
+  );
+  if (isRepairable && !repair) await screen.print('next: dovegate audit fleet init --repair');
   const isShared = made.some(({ info }) => isSharedByHosts(info.subjects) && made.length === 1);
   await screen.print(`\n${formatRights(settings, migrate || isShared)}`);
   await screen.flush();
@@ -110,12 +114,6 @@ interface Wish {
   readonly stream: FleetStream;
   readonly maxBytes: number;
 }
-
-/**
- * A message of a gate takes more, so a share is full by its bytes first. It bounds the subjects, which the server keeps in memory: a gate may
- * write to any number of them.
- */
-const messageBytesMin = 512;
 
 /** The stream of the checkpoints, and one for each host. */
 function wishesOf({ stream, shares }: FleetSettings): readonly [Wish, ...Wish[]] {
@@ -166,7 +164,7 @@ async function makeStreams(
           maxAgeMs,
           maxBytes,
           subjects,
-          maxMessages: Math.ceil(maxBytes / messageBytesMin),
+          maxMessages: maxMessagesOf(maxBytes),
           maxMessageBytes: bounds.fleetBlockBytes,
         });
       const info = there ?? (await link.info(name));
@@ -186,43 +184,67 @@ async function makeStreams(
   }
 }
 
+/** One property of a stream that differs. */
+interface Difference {
+  readonly property: string;
+  readonly text: string;
+  /** Undefined: it is not changed. */
+  readonly repair: unknown;
+  readonly whyNot?: string | undefined;
+}
+
+/** All that an update could change, in the order in which updates can. */
+function judgeStream(
+  stream: FleetStream,
+  info: MadeStream['info'],
+  settings: FleetSettings,
+): readonly Difference[] {
+  const weak = judgeStrength(info.config, wantedOf(stream, settings));
+  if (stream.host === undefined) return weak;
+  const above = judgeExcess(stream.host, info, settings.shares.get(stream.host));
+  return [
+    ...weak,
+    ...above.map(({ property, is = 'without limit', must, repair, whyNot }) => {
+      return { property, text: `${property} is ${is}, the share is ${must}`, repair, whyNot };
+    }),
+  ];
+}
+
 /**
- * Changes one property after the other: a server that refuses one takes the others. A property that a server refuses stays weak. Rejects with
- * a NatsFault where this user may not change a stream.
+ * Changes one property after the other: a server that refuses one takes the others. A property that a server refuses stays weak. Each change
+ * is judged by what the stream is right before it, since gates go on sending. Rejects with a NatsFault where this user may not change a
+ * stream.
  */
 async function repairStreams(
   link: NatsLink,
   settings: FleetSettings,
-  wishes: readonly Wish[],
   found: readonly MadeStream[],
 ): Promise<{ readonly made: readonly MadeStream[]; readonly repairs: readonly string[] }> {
   const repairs: string[] = [];
   const made: MadeStream[] = [];
   for (const one of found) {
-    const { stream, info } = one;
-    const wish = wishes.find(({ stream: { name, host } }) => host !== undefined && name === stream.name);
-    const changes: (readonly [string, StreamConfig])[] = judgeStrength(
-      info.config,
-      wantedOf(stream, settings),
-    ).flatMap(({ property, text, repair }) => (repair === undefined ? [] : [[text, { [property]: repair }]]));
-    if (wish !== undefined && info.maxBytes !== wish.maxBytes) {
-      const { maxBytes } = wish;
-      const text = `max_bytes is ${info.maxBytes === undefined ? 'without limit' : formatSize(info.maxBytes)}, the share is ${formatSize(maxBytes)}`;
-      changes.push([text, { max_bytes: maxBytes, max_msgs: Math.ceil(maxBytes / messageBytesMin) }]);
-    }
-    let { config } = info;
-    for (const [text, change] of changes) {
+    const { stream } = one;
+    let isChanged = false;
+    for (const { property } of judgeStream(stream, one.info, settings)) {
+      const info = await link.info(stream.name);
+      const now = judgeStream(stream, info, settings).find((each) => each.property === property);
+      if (now === undefined) continue;
+      const { text, repair, whyNot } = now;
+      if (repair === undefined) {
+        if (whyNot !== undefined) repairs.push(`not repaired: stream ${stream.name}: ${text}: ${whyNot}`);
+        continue;
+      }
       try {
-        await link.updateStream(stream.name, { ...config, ...change });
-        config = { ...config, ...change };
+        await link.updateStream(stream.name, { ...info.config, [property]: repair });
+        isChanged = true;
         repairs.push(`repaired: stream ${stream.name}: ${text}`);
       } catch (fault) {
         if (!(fault instanceof NatsFault) || !/^(?:refused|stream-full)$/.test(fault.code)) throw fault;
         repairs.push(`not repaired: stream ${stream.name}: ${text}: ${fault.message}`);
       }
     }
-    if (config === info.config) made.push(one);
-    else made.push({ ...one, info: await link.info(stream.name), state: 'repaired' });
+    if (isChanged) made.push({ ...one, info: await link.info(stream.name), state: 'repaired' });
+    else made.push(one);
   }
   return { made, repairs };
 }
@@ -236,7 +258,7 @@ function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSe
     '--discard new',
     `--max-age ${keepMs === 0 ? '-1' : formatDuration(keepMs)}`,
     `--max-bytes ${maxBytes}`,
-    `--max-msgs ${Math.ceil(maxBytes / messageBytesMin)} --max-msgs-per-subject -1 --max-msg-size ${bounds.fleetBlockBytes}`,
+    `--max-msgs ${maxMessagesOf(maxBytes)} --max-msgs-per-subject -1 --max-msg-size ${bounds.fleetBlockBytes}`,
     '--dupe-window 2m',
     `--replicas ${replicas}`,
     '--deny-delete --deny-purge --allow-direct --no-allow-rollup',

@@ -2,14 +2,15 @@
 
 import { dirname, join, resolve } from 'node:path';
 import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
-import type { NatsSettings } from '../../adapters/nats/link.js';
+import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
+import { bounds } from '../../bounds/bounds.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
-import type { WantedStream } from '../../domain/streams/strength.js';
+import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault } from '../output/output.js';
+import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { SeenStream } from './streams.js';
 
@@ -72,9 +73,11 @@ export function natsOf(settings: FleetSettings, what: string): NatsSettings {
 /** What these settings demand of a stream. */
 export function wantedOf(
   { subjects, host }: FleetStream,
-  { replicas, keepMs }: Pick<FleetSettings, 'replicas' | 'keepMs'>,
+  { replicas, keepMs, shares }: Pick<FleetSettings, 'replicas' | 'keepMs' | 'shares'>,
 ): WantedStream {
-  return { subjects, isExact: host !== undefined, replicas, keepMs };
+  const ofCheckpoints = isSharedByHosts(subjects) ? undefined : bounds.fleetLogBytes;
+  const maxBytes = host === undefined ? ofCheckpoints : shares.get(host);
+  return { subjects, isExact: host !== undefined, replicas, keepMs, maxBytes };
 }
 
 /** Streams that are not there, that all hosts share, or that take more than their share; sentences. */
@@ -91,10 +94,9 @@ function whatDiffersIn(
     return [
       say(`it is not there, and the gate of ${host ?? name} waits; make it: dovegate audit fleet init`),
     ];
-  const { maxBytes, subjects } = info;
   const texts: string[] = [];
   if (host === undefined) {
-    if (isSharedByHosts(subjects))
+    if (isSharedByHosts(info.subjects))
       texts.push(
         say(
           'it takes the records of all hosts, so one gate can fill it and stop the others; a stream for each host: dovegate audit fleet init --migrate',
@@ -102,14 +104,42 @@ function whatDiffersIn(
       );
     return texts;
   }
-  const share = shares.get(host);
-  // Of a host that is not listed.
-  if (share === undefined) return texts;
-  if (maxBytes === undefined || maxBytes > share) {
-    const taken = maxBytes === undefined ? 'as much as the server has' : `up to ${formatSize(maxBytes)}`;
-    texts.push(say(`it takes ${taken} (max_bytes), and the share of ${host} is ${formatSize(share)}`));
-  }
-  return texts;
+  // Both limits follow from one share: the first says enough.
+  const [first] = judgeExcess(host, info, shares.get(host));
+  if (first === undefined) return texts;
+  const { property, is, must, whyNot } = first;
+  const taken = is === undefined ? 'as much as the server has' : `up to ${is}`;
+  const text = `it takes ${taken} (${property}), and the share of ${host} is ${must}`;
+  return [say(whyNot === undefined ? text : `${text}; ${whyNot}`)];
+}
+
+/** A limit of a host's stream above its share, in words. */
+export interface ExcessRow {
+  readonly property: string;
+  /** Undefined: without limit. */
+  readonly is: string | undefined;
+  readonly must: string;
+  readonly repair: number | undefined;
+  /** Where there is no repair: why, and what to do. */
+  readonly whyNot: string | undefined;
+}
+
+/** `share`: undefined for a host that is not listed. */
+export function judgeExcess(host: string, info: StreamInfo, share: number | undefined): readonly ExcessRow[] {
+  if (share === undefined) return [];
+  const held = `${formatSize(info.bytes)} in ${plural(info.messages, 'message')}`;
+  const whyNot = `the stream holds ${held}, so the lower limit could remove its oldest records: set "share" of ${host} to ${leastShareMiB(info)}MiB or more, or raise max_size`;
+  return judgeShare(info.config, info, share).map(({ property, is, must, repair }) => {
+    const format = (value: number): string =>
+      property === 'max_bytes' ? formatSize(value) : plural(value, 'message');
+    return {
+      property,
+      is: is === 0 ? undefined : format(is),
+      must: format(must),
+      repair,
+      whyNot: repair === undefined ? whyNot : undefined,
+    };
+  });
 }
 
 export function formatSize(bytes: number): string {

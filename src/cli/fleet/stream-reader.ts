@@ -77,7 +77,7 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
 /** `saved`: what `fleet` was made of. `told`: reports that were made already, kept with the state. `openIndex`: absent: none is made. */
 export function createStreamReader(
   fleet: Fleet,
-  settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas'>,
+  settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas' | 'shares'>,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],

@@ -24,6 +24,8 @@ export interface WantedStream {
   readonly replicas: number;
   /** 0: for ever. */
   readonly keepMs: number;
+  /** What it takes at least, in bytes; absent: that is not demanded. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** What is remembered of a stream: less is weaker. */
@@ -92,6 +94,58 @@ export function duplicateWindowMs(keepMs: number): number {
   return keepMs > 0 ? Math.min(duplicatesMs, keepMs) : duplicatesMs;
 }
 
+/**
+ * A message of a gate takes more, so a share is full by its bytes first. It bounds the subjects, which the server keeps in memory: a gate may
+ * write to any number of them.
+ */
+const messageBytesMin = 512;
+
+/** How many messages a stream takes that takes so many bytes. */
+export function maxMessagesOf(maxBytes: number): number {
+  return Math.ceil(maxBytes / messageBytesMin);
+}
+
+/** What a stream holds now. */
+export interface HeldStream {
+  readonly bytes: number;
+  readonly messages: number;
+}
+
+/** A limit of a stream that is above what the share of its host allows. */
+export interface Excess {
+  readonly property: 'max_bytes' | 'max_msgs';
+  /** 0: without limit. */
+  readonly is: number;
+  readonly must: number;
+  /** Undefined: the stream holds too much for the share. */
+  readonly repair: number | undefined;
+}
+
+/**
+ * A server that lowers a limit below what the stream holds removes its oldest messages, also with `discard new`, `deny_delete` and
+ * `deny_purge`. Gates send while the limit changes, so a new limit leaves room: the stream is not even filling then.
+ */
+export function judgeShare(config: StreamConfig, held: HeldStream, share: number): readonly Excess[] {
+  const all = [
+    { property: 'max_bytes', must: share, holds: held.bytes },
+    { property: 'max_msgs', must: maxMessagesOf(share), holds: held.messages },
+  ] as const;
+  const fits = all.every(({ must, holds }) => holds <= filling.from * must);
+  return all.flatMap(({ property, must }) => {
+    const is = numberOf(config[property]);
+    return is > 0 && is <= must ? [] : [{ property, is, must, repair: fits ? must : undefined }];
+  });
+}
+
+/** The smallest share, in whole MiB, to which {@link judgeShare} lowers the limits of a stream that holds this. */
+export function leastShareMiB({ bytes, messages }: HeldStream): number {
+  const perMiB = 1 << 20;
+  return Math.max(
+    Math.ceil(bytes / filling.from / perMiB),
+    Math.ceil(messages / filling.from / maxMessagesOf(perMiB)),
+  );
+}
+
 export function strengthOf(config: StreamConfig): Strength {
   return {
     replicas: countOf(numberOf(config['num_replicas'])),
@@ -138,6 +192,7 @@ export function judgeStrength(
     const isRight = must === -1 ? numberOf(value) === 0 : value === must;
     if (!isRight) add(property, `${shown(value)} (${effects[property] ?? ''})`, shown(must), must);
   }
+  addLimits(config, wanted, add);
   const { replicas, maxAgeMs } = strengthOf(config);
   const duplicatesMin = duplicateWindowMs(wanted.keepMs);
   const isOfLess = (is: number, must: number): boolean => larger(is, must) !== is;
@@ -209,6 +264,25 @@ function addSubjects(config: StreamConfig, { subjects, isExact }: WantedStream, 
       subjects.map(shown).join(', '),
       subjects,
     );
+}
+
+/** Limits that are too low. To raise one never removes a message. */
+function addLimits(config: StreamConfig, { maxBytes, isExact }: WantedStream, add: Add): void {
+  if (maxBytes === undefined) return;
+  const all = [
+    ['max_bytes', maxBytes],
+    ['max_msgs', maxMessagesOf(maxBytes)],
+  ] as const;
+  for (const [property, must] of all) {
+    const is = numberOf(config[property]);
+    if (is === 0 || is >= must) continue;
+    add(
+      property,
+      `${is} (a lower limit removes the oldest records)`,
+      `${must}${isExact ? ' (share)' : ''}`,
+      must,
+    );
+  }
 }
 
 const subjectsShown = bounds.fleetSubjectsShown;

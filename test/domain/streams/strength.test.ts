@@ -4,8 +4,11 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import {
   describeWeakness,
+  judgeShare,
   judgeStrength,
+  leastShareMiB,
   maxBytesOf,
+  maxMessagesOf,
   type StreamConfig,
   type Strength,
   strengthOf,
@@ -21,6 +24,7 @@ const wanted: WantedStream = {
   replicas: 3,
   keepMs: 400 * dayMs,
   isExact: false,
+  maxBytes: 400 * gib,
 };
 /** As a server of 2.10 describes what `init` made. */
 const made: StreamConfig = {
@@ -85,6 +89,11 @@ const weak: readonly (readonly [StreamConfig, string])[] = [
   [{ allow_direct: false }, 'allow_direct is off (gates cannot ask for their last message), must be on'],
   [{ duplicate_window: 0 }, 'duplicate_window is 0s, must be 2m'],
   [{ duplicate_window: 1_000_000_000 }, 'duplicate_window is 1s, must be 2m'],
+  [
+    { max_bytes: 400 * gib - 1 },
+    `max_bytes is ${400 * gib - 1} (a lower limit removes the oldest records), must be ${400 * gib}`,
+  ],
+  [{ max_msgs: 1 }, 'max_msgs is 1 (a lower limit removes the oldest records), must be 838860800'],
   [{ num_replicas: 1 }, 'num_replicas is 1, must be 3 (replicas)'],
   [
     { subjects: ['dovegate.audit.gate1.*'] },
@@ -125,8 +134,34 @@ void test('each weak property is named, with its value and with what it must be'
   assert.equal(said(all).length, new Set(weak.map(([change]) => Object.keys(change)[0])).size);
 });
 
+void test('a limit above the share is lowered only where the stream keeps a fifth of it free', () => {
+  const share = 10 << 20;
+  const judge = (bytes: number, messages: number, change: StreamConfig = {}) =>
+    judgeShare({ ...made, max_msgs: maxMessagesOf(share), ...change }, { bytes, messages }, share).map(
+      ({ property, is, must, repair }) => [property, is, must, repair],
+    );
+  const above = ['max_bytes', 400 * gib, share];
+  assert.deepEqual(judge(8 << 20, 1), [[...above, share]]);
+  assert.deepEqual(judge((8 << 20) + 1, 1), [[...above, undefined]]);
+  assert.deepEqual(judge(1, 16_385), [[...above, undefined]], 'both limits are of one share');
+  // What a server does not say is no reason to lower a limit.
+  assert.deepEqual(judge(Number.NaN, 1), [[...above, undefined]]);
+  assert.deepEqual(judge(9 << 20, 1, { max_bytes: share }), []);
+  const countless = { max_bytes: share, max_msgs: -1 };
+  assert.deepEqual(judge(0, 16_384, countless), [['max_msgs', 0, 20_480, 20_480]]);
+  assert.deepEqual(judge(0, 16_385, countless), [['max_msgs', 0, 20_480, undefined]]);
+  for (const held of [
+    { bytes: (8 << 20) + 1, messages: 1 },
+    { bytes: 1, messages: 16_385 },
+  ]) {
+    assert.equal(leastShareMiB(held), 11);
+    const enough = judgeShare({ max_bytes: -1, max_msgs: -1 }, held, leastShareMiB(held) << 20);
+    assert.ok(enough.every(({ repair }) => repair !== undefined));
+  }
+});
+
 void test('what the settings do not demand is compared with what was there before', () => {
-  const free = { replicas: 1, keepMs: 30 * dayMs };
+  const free = { replicas: 1, keepMs: 30 * dayMs, maxBytes: undefined };
   assert.deepEqual(said({ num_replicas: 1, max_age: 30 * 24 * hourNs, max_bytes: gib }, undefined, free), []);
   assert.deepEqual(said({ num_replicas: 1, max_age: 30 * 24 * hourNs, max_bytes: gib }, asked, free), [
     'max_age is 30d and was 400d (keep)',
