@@ -31,9 +31,10 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
   const metrics = `127.0.0.1:${port}`;
   const desk = openDesk(nats, { gate1: { ...trusted, share: '1MiB' } }, 'verifier', metrics);
   const admin = openDesk(nats, { gate1: trusted }, 'admin');
-  const configNow = async (): Promise<object> => Object((await nats.api(`STREAM.INFO.${stream}`))['config']);
-  const update = async (change: object): Promise<void> => {
-    const { error } = await nats.api(`STREAM.UPDATE.${stream}`, { ...(await configNow()), ...change });
+  const configNow = async (name = stream): Promise<object> =>
+    Object((await nats.api(`STREAM.INFO.${name}`))['config']);
+  const update = async (change: object, name = stream): Promise<void> => {
+    const { error } = await nats.api(`STREAM.UPDATE.${name}`, { ...(await configNow(name)), ...change });
     assert.equal(error, undefined, JSON.stringify(error));
   };
   const weakened = async (...flags: string[]) => {
@@ -80,6 +81,26 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     assert.deepEqual(await configNow(), asMade);
     assert.deepEqual(await weakened(), { exit: 0, text: '' });
     assert.match((await admin.run('init', '--repair')).text, /was not changed/);
+  });
+
+  await t.test('what stops the trail is found and repaired, in both streams', async () => {
+    const checkpoints = 'DOVEGATE_AUDIT';
+    const asCheckpoints = await configNow(checkpoints);
+    await update({ max_msg_size: 10 });
+    await update({ max_msg_size: 10, max_bytes: 1_000_000, max_msgs: 1000 }, checkpoints);
+    const { exit, text } = await weakened();
+    assert.equal(exit, 1);
+    for (const words of [
+      'max_msg_size is 10 (larger messages are refused), must be 1048576',
+      'max_bytes is 1000000 (a lower limit removes the oldest records), must be 1073741824',
+      'max_msgs is 1000 (a lower limit removes the oldest records), must be 2097152',
+    ])
+      assert.ok(text.includes(words), `${words}: ${text}`);
+    assert.match((await admin.run('init')).text, /^next: dovegate audit fleet init --repair/m);
+    const repaired = await admin.run('init', '--repair');
+    assert.equal(repaired.exit, 0, repaired.text);
+    assert.deepEqual([await configNow(), await configNow(checkpoints)], [asMade, asCheckpoints]);
+    assert.deepEqual(await weakened(), { exit: 0, text: '' });
   });
 
   await t.test('less than an earlier run saw: found until it is accepted', async () => {
@@ -167,18 +188,31 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
     'a stream that was made weak: what an update can repair is repaired, the rest is named',
     async () => {
       const { name, subjects, allow_direct } = Object(asMade);
+      const republish = { src: '>', dest: 'elsewhere.>' };
       assert.equal((await nats.api(`STREAM.DELETE.${stream}`))['success'], true);
-      const made = { name, subjects, allow_direct, storage: 'memory', allow_rollup_hdrs: true, max_msgs: 5 };
+      const made = {
+        name,
+        subjects,
+        allow_direct,
+        storage: 'memory',
+        allow_rollup_hdrs: true,
+        max_msgs: 5,
+        republish,
+      };
       assert.equal((await nats.api(`STREAM.CREATE.${stream}`, made))['error'], undefined);
+      const differs = /^differs: stream DOVEGATE_AUDIT_gate1: republish is on \(every record also goes/m;
+      assert.match((await admin.run('init')).text, differs);
       const repaired = await admin.run('init', '--repair');
       assert.equal(repaired.exit, 1, repaired.text);
+      // A server of 2.9 refuses this one.
+      assert.match(repaired.text, /^(?:not )?repaired: stream DOVEGATE_AUDIT_gate1: republish is on/m);
       for (const property of ['allow_rollup_hdrs', 'discard', 'deny_delete', 'deny_purge'])
         assert.match(repaired.text, new RegExp(`^repaired: stream ${stream}: ${property} `, 'm'));
       assert.match(repaired.text, /^differs: stream DOVEGATE_AUDIT_gate1: storage is "memory"/m);
-      assert.deepEqual(repaired.text.match(/(?<=^differs: stream DOVEGATE_AUDIT_gate1: )\w+/gm), [
-        'storage',
-        'it',
-      ]);
+      assert.deepEqual(
+        repaired.text.match(/(?<=^differs: stream DOVEGATE_AUDIT_gate1: )(?!republish)\w+/gm),
+        ['storage', 'it'],
+      );
       assert.match(repaired.text, /^not repaired: .*: max_bytes is without limit, the share is /m);
     },
   );

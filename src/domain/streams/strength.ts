@@ -81,6 +81,7 @@ const forbidden: Readonly<Record<string, string>> = {
   mirror: 'it is a copy of another stream',
   sources: 'another stream writes into it',
   subject_transform: 'records get another subject',
+  republish: 'every record also goes to another subject',
 };
 
 /** A server refuses to change these. */
@@ -268,14 +269,26 @@ function addSubjects(config: StreamConfig, { subjects, isExact }: WantedStream, 
 
 /** Limits that are too low. To raise one never removes a message. */
 function addLimits(config: StreamConfig, { maxBytes, isExact }: WantedStream, add: Add): void {
+  const isTooLow = (property: string, must: number): boolean => {
+    const is = numberOf(config[property]);
+    return is > 0 && is < must;
+  };
+  const blockBytes = bounds.fleetBlockBytes;
+  if (isTooLow('max_msg_size', blockBytes))
+    add(
+      'max_msg_size',
+      `${numberOf(config['max_msg_size'])} (larger messages are refused)`,
+      String(blockBytes),
+      blockBytes,
+    );
   if (maxBytes === undefined) return;
   const all = [
     ['max_bytes', maxBytes],
     ['max_msgs', maxMessagesOf(maxBytes)],
   ] as const;
   for (const [property, must] of all) {
+    if (!isTooLow(property, must)) continue;
     const is = numberOf(config[property]);
-    if (is === 0 || is >= must) continue;
     add(
       property,
       `${is} (a lower limit removes the oldest records)`,

@@ -94,6 +94,11 @@ const weak: readonly (readonly [StreamConfig, string])[] = [
     `max_bytes is ${400 * gib - 1} (a lower limit removes the oldest records), must be ${400 * gib}`,
   ],
   [{ max_msgs: 1 }, 'max_msgs is 1 (a lower limit removes the oldest records), must be 838860800'],
+  [{ max_msg_size: 10 }, 'max_msg_size is 10 (larger messages are refused), must be 1048576'],
+  [
+    { republish: { src: '>', dest: 'x.>' } },
+    'republish is on (every record also goes to another subject), must be off',
+  ],
   [{ num_replicas: 1 }, 'num_replicas is 1, must be 3 (replicas)'],
   [
     { subjects: ['dovegate.audit.gate1.*'] },
