@@ -11,7 +11,7 @@ import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';
 import { openNatsServer } from '../kit/nats.js';
 import { until } from '../kit/until.js';
-import { fill, openDesk, readLines, skipOf, trusted } from './fleet-lab.js';
+import { fill, openDesk, readLines, send, skipOf, trusted } from './fleet-lab.js';
 import { startWatch } from './watching.js';
 
 const day = 86_400_000_000_000;
@@ -219,4 +219,45 @@ void test('a weakened stream', { timeout: 600_000 }, async (t) => {
 
   const line = readFileSync(join(desk.state, 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n').at(-1) ?? '';
   assert.match(line, /"streams":\[\{.*\{"stream":"DOVEGATE_AUDIT_gate1","replicas":1,"max_age":\d+\}\]/);
+});
+
+void test('a stream that answers no direct requests is read all the same', {
+  timeout: 600_000,
+}, async (t) => {
+  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2'] });
+  if (skipOf(t, nats)) return;
+  const lines = readLines(await writeJournal(t, 20));
+  const other = readLines(await writeJournal(t, 20));
+  const most = { id: other.id, lines: other.lines.slice(0, -1) };
+  await fill(nats, { gate1: lines, gate2: most });
+  const desk = openDesk(nats, { gate1: trusted, gate2: trusted });
+  assert.equal((await desk.run('verify')).exit, 0);
+  for (const name of [stream, 'DOVEGATE_AUDIT']) {
+    const config: object = Object((await nats.api(`STREAM.INFO.${name}`))['config']);
+    const { error } = await nats.api(`STREAM.UPDATE.${name}`, { ...config, allow_direct: false });
+    assert.equal(error, undefined, JSON.stringify(error));
+  }
+  const link = await openNats(nats.settingsOf('gate2'));
+  await send(link, 'gate2', { id: other.id, lines: other.lines.slice(-1) });
+  await link.close();
+
+  const done = await desk.run('verify', '--json');
+  assert.equal(done.exit, 1, done.text);
+  const { findings, gates }: FleetStatus = JSON.parse(done.stdout.toString());
+  assert.deepEqual(
+    findings.map(({ kind, text }) => [
+      kind,
+      /DOVEGATE_AUDIT\w*/.exec(text)?.[0],
+      text.includes('allow_direct'),
+    ]),
+    [
+      ['weakened', 'DOVEGATE_AUDIT', true],
+      ['weakened', stream, true],
+    ],
+  );
+  assert.equal(gates.find(({ host }) => host === 'gate2')?.seq, other.lines.length);
+  assert.equal(done.stderr, '', 'the checkpoint is in the stream');
+  const { exit, stdout } = await desk.run('search', '--json', '--host', 'gate1');
+  assert.equal(exit, 0);
+  assert.notEqual(stdout.toString(), '');
 });

@@ -11,7 +11,7 @@ import { systemClock } from '../host/clock.js';
 import { type Dialled, dial, loadLibrary, type NatsLibrary, type NatsSettings, readFiles } from './dial.js';
 import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
-import { type ReadDoor, readStream } from './read.js';
+import { type ReadDoor, type ReadTask, readStream } from './read.js';
 import { findRights, type StreamRight } from './rights.js';
 import { createServerOrder, type NatsServer, placeOf } from './servers.js';
 import { configOf, type StreamWish, subjectsIn } from './stream.js';
@@ -288,6 +288,26 @@ function linkOf(
     const words = answer.headers?.description ?? 'the answer is not of JetStream';
     throw new NatsFault('refused', `cannot ${doing}: ${words} (${code})`);
   };
+  /** With allow_direct off, as `info` saw it: such a stream answers no direct requests, so its messages come by a consumer. */
+  const indirect = new Set<string>();
+  const readFirst = async (
+    stream: string,
+    from: ReadTask['from'],
+    subject: string,
+    untilSeq = Number.MAX_SAFE_INTEGER,
+  ): Promise<FleetMessage | undefined> => {
+    const { signal } = new AbortController();
+    for await (const message of readStream(door, {
+      stream,
+      from,
+      subject,
+      untilSeq,
+      isOneOfMany: true,
+      signal,
+    }))
+      return message;
+    return undefined;
+  };
   const door: ReadDoor = {
     connection,
     place,
@@ -304,21 +324,27 @@ function linkOf(
     serverValidTo,
     ended,
     lastOf: (stream, subject) =>
-      direct(stream, `${stream}.${subject}`, `ask ${place} for the last message of ${subject}`),
+      indirect.has(stream)
+        ? readFirst(stream, { isLast: true }, subject)
+        : direct(stream, `${stream}.${subject}`, `ask ${place} for the last message of ${subject}`),
     messageAt: (stream, streamSeq) =>
-      direct(
-        stream,
-        stream,
-        `ask ${place} for message ${streamSeq} of ${stream}`,
-        JSON.stringify({ seq: streamSeq }),
-      ),
+      indirect.has(stream)
+        ? readFirst(stream, { streamSeq }, '>', streamSeq)
+        : direct(
+            stream,
+            stream,
+            `ask ${place} for message ${streamSeq} of ${stream}`,
+            JSON.stringify({ seq: streamSeq }),
+          ),
     messageFrom: (stream, streamSeq, subject = '>') =>
-      direct(
-        stream,
-        stream,
-        `ask ${place} for the first message of ${stream} from ${streamSeq} on`,
-        JSON.stringify({ seq: streamSeq, next_by_subj: subject }),
-      ),
+      indirect.has(stream)
+        ? readFirst(stream, { streamSeq }, subject)
+        : direct(
+            stream,
+            stream,
+            `ask ${place} for the first message of ${stream} from ${streamSeq} on`,
+            JSON.stringify({ seq: streamSeq, next_by_subj: subject }),
+          ),
     async publish(subject, headers, bytes, expected) {
       const doing = `publish to ${subject} at ${place}`;
       const all = library.headers();
@@ -333,6 +359,8 @@ function linkOf(
     },
     async info(stream) {
       const { created, state, config } = await look(stream);
+      if (config['allow_direct'] === true) indirect.delete(stream);
+      else indirect.add(stream);
       return {
         created: String(created),
         firstSeq: Number(state['first_seq']),

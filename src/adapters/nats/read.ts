@@ -22,7 +22,7 @@ const inactiveMs = 10 * 60_000;
 
 export interface ReadTask {
   readonly stream: string;
-  readonly from: { readonly streamSeq: number } | { readonly storedMs: number };
+  readonly from: { readonly streamSeq: number } | { readonly storedMs: number } | { readonly isLast: true };
   readonly subject: string;
   readonly untilSeq: number | undefined;
   readonly isOneOfMany: boolean;
@@ -205,13 +205,9 @@ function sizeOf({ data, headers }: Msg): number {
 }
 
 function configOf(name: string, { from, subject }: ReadTask): Readonly<Record<string, unknown>> {
-  const start =
-    'streamSeq' in from
-      ? { deliver_policy: 'by_start_sequence', opt_start_seq: Math.max(1, from.streamSeq) }
-      : { deliver_policy: 'by_start_time', opt_start_time: new Date(from.storedMs).toISOString() };
   return {
     name,
-    ...start,
+    ...startOf(from),
     filter_subject: subject,
     ack_policy: 'none',
     replay_policy: 'instant',
@@ -220,6 +216,13 @@ function configOf(name: string, { from, subject }: ReadTask): Readonly<Record<st
     num_replicas: 1,
     inactive_threshold: inactiveMs * 1_000_000,
   };
+}
+
+function startOf(from: ReadTask['from']): Readonly<Record<string, unknown>> {
+  if ('isLast' in from) return { deliver_policy: 'last' };
+  return 'streamSeq' in from
+    ? { deliver_policy: 'by_start_sequence', opt_start_seq: Math.max(1, from.streamSeq) }
+    : { deliver_policy: 'by_start_time', opt_start_time: new Date(from.storedMs).toISOString() };
 }
 
 interface Delivery {
