@@ -237,3 +237,41 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     assert.match(wrong.stderr, /fleet-verifier\.yaml:1:\d+: hosts\.gate1\.silent_after: must be a duration/);
   });
 });
+
+void test('gates that are listed before they join', { timeout: 600_000 }, async (t) => {
+  const nats = await openNatsServer(t, { gates: ['gate1', 'gate2', 'gate3'] });
+  if (skipOf(t, nats)) return;
+  const [one, two, three] = [await writeJournal(t, 5), await writeJournal(t, 5), await writeJournal(t, 5)];
+  await fill(nats, { gate1: readLines(one) });
+  const keyFile = (host: string): string => join(nats.folder, `${host}.pub`);
+  // The shell makes the file before `join` prints the key.
+  writeFileSync(keyFile('gate3'), '');
+  const desk = openDesk(nats, { gate1: trusted, gate2: { key: 'gate2.pub' }, gate3: { key: 'gate3.pub' } });
+  const found = async () => {
+    const done = await desk.run('verify', '--json');
+    assert.equal(done.exit, 1, done.text);
+    const { findings } = parseStatus(done.stdout.toString());
+    const kinds = [...new Set(findings.map(({ kind, host }) => `${host} ${kind}`))];
+    return { kinds, warned: [...done.stderr.matchAll(/hosts\.(gate\d)\.key: /g)].map(([, host]) => host) };
+  };
+  assert.deepEqual(await found(), {
+    kinds: ['gate2 never-seen', 'gate3 never-seen'],
+    warned: ['gate2', 'gate3'],
+  });
+  // The share of gate1 is less than it was made with, which init reports.
+  const made = await openDesk(nats, { gate1: trusted, gate2: {}, gate3: {} }, 'admin').run('init');
+  assert.match(made.text, /^the stream DOVEGATE_AUDIT_gate3 is there: made/m);
+  writeFileSync(keyFile('gate2'), `${trusted.key}\n`);
+  for (const [host, directory] of [
+    ['gate2', two],
+    ['gate3', three],
+  ] as const) {
+    const link = await openNats(nats.settingsOf(host));
+    await send(link, host, readLines(directory));
+    await link.close();
+  }
+  assert.deepEqual(await found(), { kinds: ['gate3 untrusted'], warned: ['gate3'] });
+  const report = await desk.run('report', '--mailbox', 'nobody@example.com');
+  assert.equal(report.exit, 1, report.text);
+  assert.match(report.text, /gate3.*no key is listed for it/s);
+});

@@ -96,6 +96,15 @@ export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): 
   return code === '' ? String(cause) : String(code);
 }
 
+/** There is no such file or directory; false where that cannot be seen. */
+export function isMissing(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** The uid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */
 export function ownerOf(path: string): number | undefined {
   try {

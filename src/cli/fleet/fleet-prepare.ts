@@ -12,7 +12,11 @@ import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
-import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
+import {
+  type FleetFiles,
+  type FleetSettings,
+  parseFleetSettings,
+} from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { isHostWord, verifierName } from '../../domain/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
@@ -229,10 +233,17 @@ function hostLine(host: string): string {
   return `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }`;
 }
 
+/** For a text whose files are not looked at. */
+const unseenFiles: FleetFiles = {
+  readText,
+  whyUnreadable: () => undefined,
+  isMissing: () => false,
+  whyUnsafe: () => undefined,
+};
+
 /** A text that is no file yet; the files that it names need not be there. Throws a CommandFault. */
 function parseOwn(path: string, text: string): FleetSettings {
-  const files = { readText, whyUnreadable: () => undefined, whyUnsafe: () => undefined };
-  const { settings, problems } = parseFleetSettings(path, text, files, true);
+  const { settings, problems } = parseFleetSettings(path, text, unseenFiles, true);
   if (settings !== undefined) return settings;
   const lines = problems.map((problem) => formatProblem(problem, text));
   throw usage(['these names make no settings:', ...lines].join('\n'));
@@ -244,12 +255,7 @@ function withHost(text: string, host: string): string {
 
 /** The text with one host more, and nothing else changed. Throws a CommandFault. */
 function parseAdded(path: string, text: string, before: FleetSettings, host: string): FleetSettings {
-  const parsed = parseFleetSettings(
-    path,
-    text,
-    { readText, whyUnreadable: () => undefined, whyUnsafe: () => undefined },
-    true,
-  ).settings;
+  const parsed = parseFleetSettings(path, text, unseenFiles, true).settings;
   const added = parsed?.hosts.get(host);
   const names = (settings: FleetSettings): string => JSON.stringify({ ...settings, hosts: undefined });
   if (parsed !== undefined && added !== undefined && names(parsed) === names(before)) return parsed;

@@ -7,6 +7,7 @@ import type { NatsLink } from '../../adapters/nats/link.js';
 import { parseLine, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
+import { noKeyYet } from '../../domain/fleet/shapes.js';
 import { type HostTrail, judgeHosts, type ReportedFleet } from '../../domain/report/report.js';
 import type { Separator } from '../../domain/trail/export.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
@@ -127,9 +128,10 @@ async function trailsOf(
   const hosts: HostTrail[] = [];
   for (const { host, lastTime, seq, signedSeq } of fleet.status(nowMs).gates) {
     const firstTime = seq === undefined ? undefined : await firstTimeOf(link, streams, host);
+    const key = listed.get(host)?.key;
     hosts.push({
       host,
-      key: listed.get(host)?.key,
+      key: key === noKeyYet ? undefined : key,
       firstTime,
       lastTime,
       seq,

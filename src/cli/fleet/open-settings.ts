@@ -1,7 +1,7 @@
 // The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
 
 import { dirname, join, resolve } from 'node:path';
-import { readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
+import { isMissing, readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
 import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
@@ -33,6 +33,7 @@ export function readFleetSettings(
   const files = {
     readText,
     whyUnreadable,
+    isMissing,
     whyUnsafe: (file: string, isSecret: boolean) => whyUnsafe(file, isSecret, trusted),
   };
   const { settings, problems } = parseFleetSettings(path, content, files, isReader);

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { parsePublicKey } from '../audit/ledger.js';
 import { defaultStream, isHostWord, verifierName } from '../fleet/block.js';
-import type { ExpectedHost } from '../fleet/shapes.js';
+import { type ExpectedHost, noKeyYet } from '../fleet/shapes.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { type Cursor, validate } from './cursor.js';
 import { parseServers } from './parse-sinks.js';
@@ -97,6 +97,8 @@ export interface FleetFiles {
   readText(path: string): string;
   /** Undefined: it can be read. */
   whyUnreadable(path: string): string | undefined;
+  /** There is no such file; false where that cannot be seen. */
+  isMissing(path: string): boolean;
   /** Undefined: nobody else can change it, nor, where it is secret, read it. */
   whyUnsafe(
     path: string,
@@ -196,21 +198,34 @@ function fileAt(
   return path;
 }
 
-/** `cursor`: at a host. The key itself, or a file that holds it. */
+/**
+ * `cursor`: at a host. The key itself, or a file that holds it. A host is listed before its gate joins: a file that is not there, or still
+ * empty because a shell made it for the output of `join`, is a warning, and no key counts until it is there.
+ */
 function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   const written = cursor.source('key');
   if (written === undefined) return undefined;
   // 32 bytes in base64 are no path that somebody would write.
   if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return parsePublicKey(written);
-  const path = fileAt(cursor, ['key'], cursor.file('key'), files, false);
+  const named = cursor.file('key');
+  if (named !== undefined && files?.isMissing(named) === true) return withoutKey(cursor, named);
+  const path = fileAt(cursor, ['key'], named, files, false);
   if (path === undefined || files === undefined || files.whyUnreadable(path) !== undefined) return undefined;
-  const key = parsePublicKey(files.readText(path));
+  const content = files.readText(path);
+  if (content.trim() === '') return withoutKey(cursor, path);
+  const key = parsePublicKey(content);
   if (key === undefined)
     cursor.error(
       ['key'],
       `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
     );
   return key;
+}
+
+function withoutKey(cursor: Cursor, path: string): string {
+  const text = `${path} holds no key yet, so every signature of this host is untrusted; "dovegate audit fleet join" at its gate prints the key`;
+  cursor.warning(['key'], text, 'unreadable-file');
+  return noKeyYet;
 }
 
 const verifiersMax = bounds.fleetVerifiers;

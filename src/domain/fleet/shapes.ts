@@ -81,9 +81,12 @@ export interface FleetFinding {
   readonly text: string;
 }
 
+/** Stands for the key of a host whose file is not there yet. It equals no key, so no signature counts. */
+export const noKeyYet = 'none yet';
+
 /** Who must be there, and by when. */
 export interface ExpectedHost {
-  /** The public key that signs its checkpoints, in base64; undefined: signatures are only tested to be right. */
+  /** The public key that signs its checkpoints, in base64, or {@link noKeyYet}; undefined: signatures are only tested to be right. */
   readonly key: string | undefined;
   readonly silentMs: number;
 }

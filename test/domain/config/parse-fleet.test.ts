@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
 import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-settings.js';
 
 const { key, publicPem } = makeSignKey();
@@ -10,6 +10,7 @@ const { key, publicPem } = makeSignKey();
 const files: FleetFiles = {
   readText: (path) => (path.endsWith('.pub') ? publicPem : 'no key'),
   whyUnreadable: (path) => (path.includes('gone') ? 'there is no such file' : undefined),
+  isMissing: (path) => path.includes('later'),
   whyUnsafe: (path, isSecret) =>
     isSecret && path.includes('open')
       ? { text: `${path} can be read by every user`, isDoubtful: false }
@@ -120,6 +121,23 @@ void test('every problem at once, each at its place', () => {
       '11:1 replicas: must be a whole number from 1 to 5',
     ],
   );
+});
+
+void test('the key of a host that has not joined: listed, and no key counts for it', () => {
+  const empty: FleetFiles = { ...files, readText: () => '\n' };
+  const text = 'nats: tls://nats1.example.com:4222\nhosts:\n  gate1: { key: later.pub }\n';
+  for (const { settings, problems } of [parse(text), parse(text.replace('later', 'empty'), empty)]) {
+    assert.deepEqual(
+      problems.map(({ severity, path: at }) => [severity, at]),
+      [['warning', 'hosts.gate1.key']],
+    );
+    assert.match(
+      problems[0]?.message ?? '',
+      /holds no key yet, so every signature of this host is untrusted/,
+    );
+    const known = settings?.hosts.get('gate1')?.key;
+    assert.ok(known !== undefined && parsePublicKey(known) === undefined, 'undefined would trust every key');
+  }
 });
 
 void test('no host, no file of settings that others can change, no YAML', () => {
