@@ -1,10 +1,23 @@
 // The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
 
 import { dirname, join, resolve } from 'node:path';
-import { isMissing, readText, trustedByUs, whyUnreadable, whyUnsafe } from '../../adapters/host/files.js';
+import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
+import {
+  isMissing,
+  ownerOf,
+  readText,
+  type Trusted,
+  trustedByUs,
+  whyUnreadable,
+  whyUnsafe,
+} from '../../adapters/host/files.js';
 import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import { type FleetSettings, parseFleetSettings } from '../../domain/config/parse-settings.js';
+import {
+  type FleetFiles,
+  type FleetSettings,
+  parseFleetSettings,
+} from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
@@ -15,8 +28,8 @@ import type { Screen } from '../output/screen.js';
 import type { SeenStream } from './streams.js';
 
 /**
- * Warnings are complaints. `isReader`: of one who looks at the state only; keys may be those of another user then, as of the service for root.
- * Throws a CommandFault with all problems.
+ * Warnings are complaints. `isReader`: of one who looks at the state only, and not at the files that the settings name. Throws a CommandFault
+ * with all problems.
  */
 export function readFleetSettings(
   path: string,
@@ -29,18 +42,27 @@ export function readFleetSettings(
   } catch (cause) {
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
   }
-  const trusted = trustedByUs();
-  const files = {
+  const us = trustedByUs();
+  const filesFor = (trusted: Trusted): FleetFiles => ({
     readText,
     whyUnreadable,
     isMissing,
-    whyUnsafe: (file: string, isSecret: boolean) => whyUnsafe(file, isSecret, trusted),
-  };
+    whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
+  });
+  // The settings themselves say where the state is, so they must be safe before its owner counts.
+  const state = parseFleetSettings(path, content, filesFor(us), true).settings?.state;
+  const files = filesFor(trustedWith(state));
   const { settings, problems } = parseFleetSettings(path, content, files, isReader);
   const lines = problems.map((problem) => formatProblem(problem, content));
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);
   return settings;
+}
+
+/** Root reads the files of the user that the verifier runs as, who owns the state. `state`: undefined: the settings are not safe. */
+function trustedWith(state: string | undefined): Trusted {
+  const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
+  return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
 
 /** The user of the server who makes the streams. */

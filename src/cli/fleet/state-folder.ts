@@ -19,7 +19,14 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, readIfThere, readOrMakeFile, writeAtomically } from '../../adapters/host/files.js';
+import { ourselves, userNameOf } from '../../adapters/host/accounts.js';
+import {
+  makeFolder,
+  ownerOf,
+  readIfThere,
+  readOrMakeFile,
+  writeAtomically,
+} from '../../adapters/host/files.js';
 import { loadNative } from '../../adapters/host/native.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/audit/ledger.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
@@ -82,6 +89,8 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       throw new CommandFault(exitCodes.configuration, `the state in ${folder}: ${what}: ${messageOf(cause)}`);
     }
   };
+  const foreign = whyForeign(folder);
+  if (foreign !== undefined) throw new CommandFault(exitCodes.notPermitted, foreign);
   const lock = attempt('it cannot be opened', () => {
     makeFolder(folder);
     return openSync(at('lock'), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
@@ -184,6 +193,18 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       closeSync(lock);
     },
   };
+}
+
+/** Why root must not write here: its files would stop the verifier, which runs as the owner. Undefined: it may, or we are not root. */
+function whyForeign(folder: string): string | undefined {
+  const owner = ourselves().isRoot ? ownerOf(folder) : undefined;
+  if (owner === undefined || owner === 0) return undefined;
+  const name = userNameOf(owner);
+  const next =
+    name === undefined
+      ? 'run this command as that user'
+      : `run this command as that user: runuser -u ${name} -- dovegate audit fleet ...`;
+  return `the state in ${folder} belongs to ${name ?? `uid ${owner}`}, and the verifier cannot use files that root writes there; ${next}`;
 }
 
 /** The public keys that signed checkpoints, oldest first, as they stand in the state. Throws what the system says. */
