@@ -99,7 +99,11 @@ export function parseServers(written: string, at: Cursor): NatsSinkSettings['ser
     const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;
     if (place === undefined) {
       const isPlain = url.startsWith('nats://');
-      const why = isPlain ? 'nats:// is not encrypted: ' : '';
+      const why = url.includes('@')
+        ? 'an address holds no user and no password; use `certificate` and `key`, or `credentials`: '
+        : isPlain
+          ? 'nats:// is not encrypted: '
+          : '';
       at.error(
         ['nats'],
         `${why}must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222`,

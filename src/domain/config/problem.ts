@@ -69,9 +69,9 @@ export function formatProblem(problem: Problem, text?: string): string {
   const head = `${where}: ${kind}${path}${printable(problem.message)}`;
   const written = text?.split(/\r?\n/)[problem.line - 1];
   if (written === undefined || written.trim() === '') return head;
-  // Before the line is cut: a part of a key would not be seen as one.
-  const line = withoutKeys(written);
-  const at = withoutKeys(written.slice(0, problem.column - 1)).length;
+  // Before the line is cut: a part of a secret would not be seen as one.
+  const line = withoutSecrets(written);
+  const at = Math.min(withoutSecrets(written.slice(0, problem.column - 1)).length, line.length);
   const from = line.length > lineShownMax ? Math.max(0, at - lineShownMax / 2) : 0;
   const shown = line
     .slice(from, from + lineShownMax)
@@ -80,6 +80,11 @@ export function formatProblem(problem: Problem, text?: string): string {
 }
 
 const lineShownMax = 100;
+
+/** Without keys, and without the user and the password of a URL. */
+function withoutSecrets(text: string): string {
+  return withoutKeys(text).replace(/:\/\/\S*@/g, '://...@');
+}
 
 /** `; did you mean NAME?`, for the end of a sentence about an unknown name; `otherwise` where no name is near enough. */
 export function meantBy(name: string, names: Iterable<string>, otherwise = ''): string {

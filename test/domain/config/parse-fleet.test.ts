@@ -123,6 +123,24 @@ void test('every problem at once, each at its place', () => {
   );
 });
 
+void test('a user and a password in an address are refused, and not repeated', () => {
+  const { problems } = parse('nats: tls://u:secretpw@nats1.example.com:4222\nhosts: { gate1: }\n');
+  assert.deepEqual(
+    problems.map(({ message }) => message),
+    [
+      'an address holds no user and no password; use `certificate` and `key`, or `credentials`: must be tls://HOST:PORT, several with commas, as tls://nats1.example.com:4222',
+    ],
+  );
+});
+
+void test('names of users that the server has already are no hosts', () => {
+  for (const name of ['verifier', 'administrator']) {
+    const { problems } = parse(`nats: tls://nats1.example.com:4222\nhosts: { ${name}: }\n`);
+    assert.equal(problems.length, 1, name);
+    assert.match(problems[0]?.message ?? '', new RegExp(`^"${name}" `));
+  }
+});
+
 void test('the key of a host that has not joined: listed, and no key counts for it', () => {
   const empty: FleetFiles = { ...files, readText: () => '\n' };
   const text = 'nats: tls://nats1.example.com:4222\nhosts:\n  gate1: { key: later.pub }\n';

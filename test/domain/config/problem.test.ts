@@ -39,6 +39,19 @@ void test('a long line is cut around the caret', () => {
   assert.equal(source.indexOf('HERE'), caret.indexOf('^'));
 });
 
+void test('a password of a URL is not shown', () => {
+  for (const written of [
+    'nats: tls://u:secretpw@nats1.example.com:4222',
+    'nats: "tls://u:secret/pw@x@nats1.example.com,tls://secretpw@nats2.example.com"',
+  ])
+    for (const column of [1, 7, 14, 30, 99]) {
+      const shown = formatProblem({ ...problem, line: 1, column }, written);
+      assert.ok(!shown.includes('secret') && /:\/\/\.\.\.@nats/.test(shown), shown);
+    }
+  const plain = 'nats: tls://nats1.example.com:4222 # to anna@example.com';
+  assert.ok(formatProblem({ ...problem, line: 1 }, plain).includes(plain));
+});
+
 void test('problems come in the order of the file, each once', () => {
   const list = new ProblemList();
   const place = (line: number, column: number) => ({ file: 'd.yaml', line, column });
