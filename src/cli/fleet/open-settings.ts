@@ -19,7 +19,12 @@ import {
   parseFleetSettings,
 } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
+import {
+  administratorName,
+  type FleetStream,
+  isSharedByHosts,
+  verifierName,
+} from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -65,8 +70,7 @@ function trustedWith(state: string | undefined): Trusted {
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
 
-/** The user of the server who makes the streams. */
-export const administratorName = 'administrator';
+export { administratorName };
 
 /** What `fleet prepare` makes, as absolute paths. */
 export interface Places {

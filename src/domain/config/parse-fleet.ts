@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { bounds } from '../../bounds/bounds.js';
 import { parsePublicKey } from '../audit/ledger.js';
-import { defaultStream, isHostWord, verifierName } from '../fleet/block.js';
+import { administratorName, defaultStream, isHostWord, verifierName } from '../fleet/block.js';
 import { type ExpectedHost, noKeyYet } from '../fleet/shapes.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { type Cursor, validate } from './cursor.js';
@@ -150,10 +150,10 @@ function settingsOf(
         ['hosts', name],
         'a host is one word: letters, digits, dashes and underscores, at most 63',
       );
-    if (name === verifierName)
+    if (name === verifierName || name === administratorName)
       cursor.error(
         ['hosts', name],
-        `"${verifierName}" is the name of whoever reads the stream; give the host another`,
+        `"${name}" is another user of the server; give the host another name, there and at its gate`,
       );
     const { silent_after: silentMs } = value ?? host.parse({});
     hosts.set(name, { key: keyAt(cursor.down('hosts', name), files), silentMs });

@@ -34,6 +34,8 @@ export const verifierQuestions = [
 ];
 /** The user who reads all of them. No host has this name: its answers would come where the verifier's do. */
 export const verifierName = 'verifier';
+/** The user of the server who makes the streams. No host has this name: a server takes each user once. */
+export const administratorName = 'administrator';
 
 export const headerNames = {
   id: 'Nats-Msg-Id',
