@@ -94,6 +94,15 @@ onEach('a server is taken only with its certificate, and takes only whom it know
   await fails(openNats({ ...good, caFile: '/nowhere/ca.pem' }), 'tls-failed', /\/nowhere\/ca\.pem/);
   await fails(openNats({ ...good, caFile: file('empty.pem', 'nothing') }), 'tls-failed');
   await fails(openNats({ ...good, client: undefined }), 'tls-failed', /client certificate/);
+  const [gate1, gate2] = [good.client, nats.settingsOf('gate2').client];
+  assert.ok(gate1 !== undefined && gate2 !== undefined);
+  for (const [client, words] of [
+    [{ ...gate1, keyFile: gate2.keyFile }, /gate2\.key is not the key of the certificate in .*gate1\.pem/],
+    [{ ...gate1, keyFile: file('no.key', 'nothing') }, /no\.key holds no private key in PEM/],
+    [{ ...gate1, certificateFile: file('no.pem', 'nothing') }, /no\.pem holds no certificate in PEM/],
+  ] as const)
+    for (const caFile of [good.caFile, undefined])
+      await fails(openNats({ ...good, caFile, client }), 'tls-failed', words);
   const own = stranger.issue({ names: ['gate1.fleet.test'], client: true });
   const forged = { certificateFile: file('a.pem', own.certificatePem), keyFile: file('a.key', own.keyPem) };
   await fails(openNats({ ...good, client: forged }), 'tls-failed', /our client certificate/);

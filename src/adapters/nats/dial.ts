@@ -91,16 +91,42 @@ function checkIdentity(host: string, certificate: PeerCertificate): Error | unde
 }
 
 /** What is trusted, and what is shown. Throws a NatsFault where the system has no list of authorities, or a file cannot be used. */
-function contextOf({ ca, cert, key }: OwnFiles): SecureContext {
+function contextOf({ ca, cert, key }: OwnFiles, { caFile, client }: NatsSettings): SecureContext {
   const certificate = cert === undefined || key === undefined ? undefined : { chain: cert, key };
   try {
     if (ca === undefined) return systemContext(certificate);
     // In a list: for an empty text alone Node would take its own authorities.
     return createSecureContext({ ca: [ca], minVersion: 'TLSv1.2', ...(certificate && { cert, key }) });
   } catch (cause) {
-    const why = cause instanceof UpstreamFault ? cause.message : `a file cannot be used: ${messageOf(cause)}`;
-    throw new NatsFault('tls-failed', why, cause);
+    if (cause instanceof UpstreamFault) throw new NatsFault('tls-failed', cause.message, cause);
+    const why = client && certificate && whyUnusable(certificate, client);
+    throw new NatsFault(
+      'tls-failed',
+      why ?? `${caFile ?? "the system's list"} holds no certificate in PEM`,
+      cause,
+    );
   }
+}
+
+/** Which of the two files, and why; undefined: they can be used. */
+function whyUnusable(
+  { chain, key }: { readonly chain: string; readonly key: string },
+  { certificateFile, keyFile }: NonNullable<NatsSettings['client']>,
+): string | undefined {
+  const canUse = (use: () => unknown): boolean => {
+    try {
+      use();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (!canUse(() => createSecureContext({ cert: chain })))
+    return `${certificateFile} holds no certificate in PEM`;
+  if (!canUse(() => createSecureContext({ key })))
+    return `${keyFile} holds no private key in PEM without a password`;
+  if (canUse(() => createSecureContext({ cert: chain, key }))) return undefined;
+  return `${keyFile} is not the key of the certificate in ${certificateFile}: put both files of one certificate there`;
 }
 
 export interface Dialled {
@@ -122,7 +148,7 @@ export async function dial(
 ): Promise<Dialled> {
   const { credentials } = files;
   const tls: ConnectionOptions = {
-    secureContext: contextOf(files),
+    secureContext: contextOf(files, settings),
     servername: isIP(server.host) === 0 ? server.host : '',
     checkServerIdentity: (_name: string, certificate: PeerCertificate) =>
       checkIdentity(server.host, certificate),
