@@ -176,6 +176,13 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     const done = await alone.run('report', '--mailbox', alice);
     assert.equal(done.exit, 0, done.text);
     assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 person, 4 commands/m);
+    const { time: last }: { time: string } = JSON.parse(whole.lines.at(-1) ?? '');
+    const end = last.slice(0, 19).replace('T', ' ');
+    assert.ok(done.text.includes(` to ${end} UTC on 1 host, `), done.text);
+    // The host sends no more: of a time after its last record, nothing is proved.
+    const later = await alone.run('report', '--mailbox', alice, '--from', last);
+    assert.equal(later.exit, 1, later.text);
+    assert.match(later.text, /^NOT proved complete from .*: one reason stands below; /m);
     // What the verifier read of the stream before is gone.
     const { exit, of, text } = await report();
     assert.equal(exit, 1);

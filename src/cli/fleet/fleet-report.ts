@@ -126,7 +126,7 @@ async function trailsOf(
     accepted: accepted.filter((finding) => finding.host === host),
   });
   const hosts: HostTrail[] = [];
-  for (const { host, lastTime, seq, signedSeq } of fleet.status(nowMs).gates) {
+  for (const { host, lastTime, seq, signedSeq, signedTime } of fleet.status(nowMs).gates) {
     const firstTime = seq === undefined ? undefined : await firstTimeOf(link, streams, host);
     const key = listed.get(host)?.key;
     hosts.push({
@@ -136,6 +136,7 @@ async function trailsOf(
       lastTime,
       seq,
       signedSeq,
+      signedTime,
       ...of(host),
     });
   }

@@ -428,6 +428,7 @@ export class Chain {
     if (counts && typeof oldest === 'number' && oldest >= state.firstSeq) state.isLate = false;
     if (said.kind === 'vouches') {
       state.signedSeq = seq;
+      state.signedTime = parseTime(head.time) === undefined ? undefined : head.time;
       state.unsignedMs = undefined;
       state.untrusted = undefined;
     } else if (said.kind === 'bad-signature') {

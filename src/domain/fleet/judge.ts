@@ -153,13 +153,15 @@ export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly G
     const findings = found.filter((one) => one.host === host).length;
     if (current === undefined || current.state.seq === 0)
       return { host, policies: {}, open: 0, findings, differs: [] };
-    const { journal, seq, hash, signedSeq, storedMs, time, program, catalog, unfollowed } = current.state;
+    const { journal, seq, hash, signedSeq, signedTime, storedMs, time, program, catalog, unfollowed } =
+      current.state;
     return {
       host,
       journal,
       seq,
       hash,
       signedSeq: signedSeq === 0 ? undefined : signedSeq,
+      signedTime,
       lastSeen: formatTime(storedMs),
       lastTime: timeOf(time).time,
       driftMs: current.driftMs,

@@ -42,6 +42,8 @@ export interface ChainState {
   program?: string | undefined;
   catalog?: string | undefined;
   signedSeq: number;
+  /** RFC 3339, by the host's clock; undefined: none, or an older release wrote the state. */
+  signedTime?: string | undefined;
   /** When the first record came that no trusted signature vouches for. */
   unsignedMs?: number | undefined;
   /** The first checkpoint after it that no trusted key signed. */
@@ -196,6 +198,7 @@ const isChain = shape<ChainState>({
   program: maybe(isText),
   catalog: maybe(isText),
   signedSeq: isCount,
+  signedTime: maybe(isText),
   unsignedMs: maybe(isNumber),
   untrusted: maybe(isFinding),
   unfollowed: isCount,

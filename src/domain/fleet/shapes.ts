@@ -100,6 +100,8 @@ export interface GateRow {
   readonly hash?: string | undefined;
   /** Seq up to which a trusted signature vouches. */
   readonly signedSeq?: number | undefined;
+  /** RFC 3339, by the host's clock: that record. */
+  readonly signedTime?: string | undefined;
   /** RFC 3339, by the server's clock: its last message. */
   readonly lastSeen?: string | undefined;
   /** RFC 3339, by the host's clock: its last record. */

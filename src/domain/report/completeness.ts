@@ -79,8 +79,9 @@ export interface Completeness {
 export interface HostCompleteness {
   readonly host: string;
   readonly isComplete: boolean;
-  /** RFC 3339: its last record that was verified, and its number; undefined: there is none. */
+  /** RFC 3339: its last signed record; without a key, the last one that was verified. Undefined: there is none. */
   readonly to: string | undefined;
+  /** Its last record that was verified. */
   readonly seq: number | undefined;
   /** The last record that a signature vouches for, and the listed key. */
   readonly signedSeq: number | undefined;

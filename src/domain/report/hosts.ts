@@ -1,8 +1,9 @@
 // Whether the journals of a fleet hold all that happened in a time, host by host, from what its verifier found. Pure.
 // The rule: a host is complete only where its trail reaches over the whole time, its listed key vouches for it, and nothing is wrong with it,
-// also where a person accepted that: an accepted hole is still a hole.
+// also where a person accepted that: an accepted hole is still a hole. A host is proved to its last signed record. The last `tailMsMax` before
+// now may lack that proof, because checkpoints come once a minute; the fleet is called complete to the earliest proof of a host.
 
-import { formatTime, parseTime } from '../audit/record.js';
+import { formatTime } from '../audit/record.js';
 import type { FleetFinding } from '../fleet/shapes.js';
 import {
   type AskedTime,
@@ -22,6 +23,8 @@ export interface HostTrail {
   readonly lastTime: string | undefined;
   readonly seq: number | undefined;
   readonly signedSeq: number | undefined;
+  /** RFC 3339: the record `signedSeq`; undefined: no signature vouches, or a state of an older release. */
+  readonly signedTime?: string | undefined;
   /** What is wrong now. */
   readonly findings: readonly FleetFinding[];
   readonly accepted: readonly (FleetFinding & { readonly acceptedMs?: number | undefined })[];
@@ -55,7 +58,14 @@ export function judgeHosts(
   const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
   const end = endMs === undefined ? formatTime(asked.nowMs) : formatTime(endMs);
   const to = end < from ? from : end;
-  const hosts = trails.map((trail) => judgeHost(trail, asked.fromMs === undefined ? undefined : from, to));
+  const nowEnd = formatTime(asked.nowMs - tailMsMax);
+  const time = {
+    from: asked.fromMs === undefined ? undefined : from,
+    to,
+    provedMin: to < nowEnd ? to : nowEnd,
+  };
+  const hosts = trails.map((trail) => judgeHost(trail, time));
+  const provedTo = times(provedOf)[0] ?? to;
   const ofFleet = limited([
     ...general.findings.map((finding) => doubtOf(finding)),
     ...general.accepted.flatMap((finding) => acceptedOf(finding, from)),
@@ -65,10 +75,16 @@ export function judgeHosts(
     doubts.map((doubt) => ({ ...doubt, text: `${host}: ${doubt.text}` })),
   );
   const doubts = [...ofFleet, ...ofHosts];
+  const isComplete = !doubts.some(({ isSerious }) => isSerious);
+  const isEarlier = isComplete && provedTo < to;
+  if (isEarlier && asked.toMs !== undefined) {
+    const text = `the time ends at ${to}; records after ${provedTo} may not have come yet`;
+    doubts.push({ code: 'ends-earlier', text, isSerious: false });
+  }
   return {
-    isComplete: !doubts.some(({ isSerious }) => isSerious),
+    isComplete,
     from,
-    to,
+    to: isEarlier ? provedTo : to,
     signedTo: undefined,
     signedBy: undefined,
     whose: '',
@@ -77,25 +93,39 @@ export function judgeHosts(
   };
 }
 
-/** `from` undefined: as far as its trail goes. */
-function judgeHost(trail: HostTrail, from: string | undefined, to: string): HostCompleteness {
-  const { host, key, firstTime, lastTime, seq, signedSeq, findings, accepted } = trail;
+/** Without a key, and in a state of an older release, the last record has to do. */
+function provedOf({ signedTime, lastTime }: HostTrail): string | undefined {
+  return lastTime === undefined ? undefined : (signedTime ?? lastTime);
+}
+
+/** The time that a host must be proved for. */
+interface NeededTime {
+  /** Undefined: as far as its trail goes. */
+  readonly from: string | undefined;
+  readonly to: string;
+  /** An earlier proof is not enough. */
+  readonly provedMin: string;
+}
+
+function judgeHost(trail: HostTrail, { from, to, provedMin }: NeededTime): HostCompleteness {
+  const proved = provedOf(trail);
+  const { host, key, firstTime, seq, signedSeq, findings, accepted } = trail;
   const doubts: Doubt[] = [];
   const doubt = (code: Doubt['code'], text: string, isSerious = true): void => {
     doubts.push({ code, text, isSerious });
   };
-  if (lastTime === undefined) doubt('empty', 'no record came from it yet');
+  if (proved === undefined) doubt('empty', 'no record came from it yet');
   else {
     const isSilent = findings.some(({ kind, time = '' }) => kind === 'silent' && time < to);
-    const gapMs = (parseTime(to) ?? 0) - (parseTime(lastTime) ?? 0);
+    const isEarlier = proved < provedMin || (from !== undefined && proved <= from);
     if (firstTime === undefined) doubt('fault', 'its first message in the stream is not a record');
     else if (from !== undefined && firstTime > from)
       doubt(
         'begins-later',
         `its journal begins in the stream at ${firstTime}; nothing is known of the time before it`,
       );
-    if (gapMs > tailMsMax && !isSilent)
-      doubt('ends-earlier', `the last record is of ${lastTime}; nothing is known of the time after it`);
+    if (isEarlier && !isSilent)
+      doubt('ends-earlier', `it is proved to ${proved}; nothing proves that the records after that came`);
     if (key === undefined)
       doubt('unsigned', 'no key is listed for it, so nothing proves who wrote its records');
     else if ((signedSeq ?? 0) < (seq ?? 0))
@@ -115,7 +145,7 @@ function judgeHost(trail: HostTrail, from: string | undefined, to: string): Host
   return {
     host,
     isComplete: !doubts.some(({ isSerious }) => isSerious),
-    to: lastTime,
+    to: proved,
     seq,
     signedSeq,
     signedBy: key,

@@ -591,6 +591,7 @@ void test('the table of gates', () => {
     seq: 16,
     hash: gate.ledger.hash,
     signedSeq: 16,
+    signedTime: '2026-11-20T08:00:00.060Z',
     lastSeen: '2026-11-20T08:00:00.000Z',
     lastTime: '2026-11-20T08:00:00.060Z',
     driftMs: 60,

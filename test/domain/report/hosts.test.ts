@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';
-import { type HostTrail, judgeHosts } from '../../../src/domain/report/report.js';
+import { type AskedTime, type HostTrail, judgeHosts } from '../../../src/domain/report/report.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 const hour = 3_600_000;
@@ -16,6 +16,7 @@ const whole: HostTrail = {
   lastTime: at(2 * hour),
   seq: 100,
   signedSeq: 100,
+  signedTime: at(2 * hour),
   findings: [],
   accepted: [],
 };
@@ -41,12 +42,36 @@ void test('each reason against a host', () => {
   assert.equal(reasonsOf({ firstTime: at(1) }), 'begins-later');
   assert.equal(reasonsOf({ firstTime: undefined }), 'fault');
   assert.equal(reasonsOf({ firstTime: undefined, lastTime: undefined, seq: undefined }), 'empty');
-  // A checkpoint comes once a minute.
-  assert.equal(reasonsOf({ lastTime: at(hour - 300_000) }), '');
-  assert.equal(reasonsOf({ lastTime: at(hour - 300_001) }), 'ends-earlier');
+  assert.equal(reasonsOf({ signedTime: at(hour) }), '');
+  assert.equal(reasonsOf({ signedTime: at(hour - 1) }), 'ends-earlier');
   assert.equal(reasonsOf({ key: undefined }), 'unsigned');
   assert.equal(reasonsOf({ signedSeq: 99 }), '[unsigned-tail]');
   assert.equal(reasonsOf({ signedSeq: undefined }), 'unsigned-tail');
+});
+
+void test('complete only as far as every host is proved', () => {
+  const judged = (ends: readonly number[], time: Partial<AskedTime>) => {
+    const trails = ends.map((ms, index) => ({ ...whole, host: `gate${index}`, signedTime: at(ms) }));
+    const { isComplete, to, doubts } = judgeHosts(trails, nothing, { ...asked, ...time });
+    return [isComplete, to, doubts.map(({ code, isSerious }) => (isSerious ? code : `[${code}]`)).join(' ')];
+  };
+  const minute = 60_000;
+  const now = { toMs: undefined, nowMs: startMs + hour };
+  // A checkpoint comes once a minute, so up to five minutes before now need no proof; they are not called complete either.
+  assert.deepEqual(judged([hour, hour - 5 * minute], now), [true, at(hour - 5 * minute), '']);
+  assert.deepEqual(judged([hour, hour - 5 * minute - 1], now), [false, at(hour), 'ends-earlier']);
+  // Nothing of the time is proved.
+  const late = { ...now, fromMs: startMs + hour - minute };
+  assert.deepEqual(judged([hour, hour - minute], late), [false, at(hour), 'ends-earlier']);
+  assert.deepEqual(judged([hour, hour - minute + 1], late), [true, at(hour - minute + 1), '']);
+  // The end of the time was named.
+  const young = { toMs: startMs + hour, nowMs: startMs + hour + minute };
+  assert.deepEqual(judged([hour, hour - 4 * minute], young), [true, at(hour - 4 * minute), '[ends-earlier]']);
+  assert.deepEqual(judged([hour, hour - 4 * minute - 1], young), [false, at(hour), 'ends-earlier']);
+  assert.deepEqual(judged([hour, hour], young), [true, at(hour), '']);
+  // Of a time that has not begun, nothing is proved.
+  const ahead = { ...now, fromMs: startMs + 2 * hour, toMs: startMs + 3 * hour };
+  assert.deepEqual(judged([hour, hour], ahead), [false, at(2 * hour), 'ends-earlier ends-earlier']);
 });
 
 void test('findings: what stands, what a person accepted, and what lies before the time', () => {
