@@ -85,12 +85,15 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       }
       const judgedMs = systemClock.wallMs();
       compareCheckpoints(folder, fleet);
-      const found = fleet.judge(judgedMs);
+      let found = fleet.judge(judgedMs);
       const count = fleet.records - recordsBefore;
-      if (count > 0)
+      if (count > 0) {
         await sealCheckpoint(link, folder, stream, fleet, found, judgedMs, (text) =>
           screen.complain(`dovegate: ${printable(text)}`),
         );
+        // In a file that was put back from a copy, the new line follows a gap: found now, so that one acceptance is enough.
+        if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
+      }
       return { findings: found, nowMs: judgedMs, read: count };
     });
     reader.save();

@@ -10,8 +10,19 @@ export const noHost = '-';
 /** Of each kind and host; all are counted. */
 const keptMax = bounds.fleetFindings;
 
+/** The thing that is wrong, where that is no record. */
+export interface FoundOf {
+  /** The public key of a verifier that was not listed. */
+  readonly key?: string | undefined;
+  /** The hash of a line in the file of checkpoints, which is read at each run: it is told once. */
+  readonly line?: string | undefined;
+}
+
+/** As it is met. */
+export interface FoundFinding extends FleetFinding, FoundOf {}
+
 /** As it is saved. */
-export interface KeptFinding extends FleetFinding {
+export interface KeptFinding extends FoundFinding {
   /** When a person accepted it; milliseconds since 1970. */
   readonly acceptedMs?: number | undefined;
 }
@@ -49,11 +60,21 @@ export class Findings {
   }
 
   /** False: it is known, or only counted. */
-  add(finding: FleetFinding): boolean {
+  add(finding: FoundFinding): boolean {
     const of = this.#of(finding.host, finding.kind);
+    if (of.kept.some((one) => this.#isTold(one, finding))) return false;
     if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
     if (of.kept.length >= keptMax) {
-      const known = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
+      const accepted = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
+      // Of several findings of one key, the others say the same.
+      const known =
+        accepted >= 0
+          ? accepted
+          : of.kept.findIndex((one, at) =>
+              [...of.kept.slice(at + 1), finding].some(
+                (later) => one.key !== undefined && later.key === one.key,
+              ),
+            );
       if (known < 0) {
         of.more += 1;
         return false;
@@ -81,7 +102,8 @@ export class Findings {
   standing(): readonly FleetFinding[] {
     const standing: FleetFinding[] = [];
     for (const { host, kind, kept, more } of this.#all.values()) {
-      for (const { acceptedMs, ...finding } of kept) if (acceptedMs === undefined) standing.push(finding);
+      for (const { acceptedMs, key: _, line: _l, ...finding } of kept)
+        if (acceptedMs === undefined) standing.push(finding);
       const last = standing.at(-1);
       if (more > 0 && last?.host === host && last.kind === kind) {
         standing[standing.length - 1] = { ...last, text: `${last.text} (and ${more} more of this kind)` };
@@ -113,6 +135,12 @@ export class Findings {
     const of = this.#of(finding.host, finding.kind);
     if (of.kept.length >= keptMax) of.kept.shift();
     of.kept.push({ ...finding, acceptedMs: nowMs });
+  }
+
+  #isTold(one: KeptFinding, { key, line, seq = 0 }: FoundFinding): boolean {
+    if (line !== undefined) return one.line === line && (one.seq ?? 0) === seq;
+    // Of many lines of a key the last ones are kept.
+    return this.isReread && key !== undefined && one.key === key && (one.seq ?? 0) >= seq;
   }
 
   #of(host: string, kind: FleetFindingKind): OfKind {

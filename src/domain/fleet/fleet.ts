@@ -11,7 +11,7 @@ import { formatTime } from '../audit/record.js';
 import { checkpointSubject, type FleetStream, hostStreamOf, readHeadOf, readSubject } from './block.js';
 import { type Awaited, awaitRecord, Chain } from './chain.js';
 import type { ExpectedHead, ReadCheckpoint } from './checkpoint.js';
-import { Findings, type KeptFinding, noHost } from './findings.js';
+import { Findings, type FoundOf, type KeptFinding, noHost } from './findings.js';
 import { currentOf, type Gates, judgeNow, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
@@ -140,9 +140,12 @@ class Verifier implements Fleet {
       state && { log: state.log, others: state.others ?? [] },
       options.verifier ?? { name: undefined, keys: [] },
       options.others ?? new Map(),
-      (kind, text, seq, name) => this.#tell(kind, text, seq, name),
+      (kind, text, seq, name, of) => this.#tell(kind, text, seq, name, of),
     );
-    this.#findings.load(state?.findings ?? [], state?.more ?? []);
+    const verifierKeys = new Set([options.verifier?.keys ?? [], ...(options.others?.values() ?? [])].flat());
+    // Lines of a stranger are no fault once a person lists its key.
+    const found = state?.findings.filter(({ key = '' }) => !verifierKeys.has(key));
+    this.#findings.load(found ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
     this.#streams.load(state?.strengths ?? []);
     for (const [host, [listed, ...named]] of state?.keys ?? []) {
@@ -484,9 +487,11 @@ class Verifier implements Fleet {
   }
 
   /** `name`: of the verifier whose checkpoint it is. */
-  #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string): void {
+  #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string, of?: FoundOf): void {
     const journal = name === undefined ? {} : { journal: name };
-    this.#report({ kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text });
+    const finding = { kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text };
+    this.faults += 1;
+    if (this.#findings.add({ ...finding, ...of })) this.#news.push(finding);
   }
 
   /** `isOnce`: what is known is not told again. */

@@ -2,9 +2,11 @@
 // The rules: a line counts under the key that had its place in the chain; a key goes on after another one where the last line names it, or
 // where it is listed after it; a key that was replaced signs nothing more. A key that is not listed is a finding, also when a line names it.
 
+import { hash as digest } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
 import { genesisHash } from '../audit/ledger.js';
 import { type ExpectedHead, type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
+import type { FoundOf } from './findings.js';
 import type { LogState } from './saved.js';
 import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
@@ -14,7 +16,13 @@ const recentMax = 64;
 const pastMax = bounds.fleetVerifierKeys;
 
 /** `name`: of another verifier, or of this one where others are listed. */
-type Tell = (kind: FleetFindingKind, text: string, seq: number | undefined, name: string | undefined) => void;
+type Tell = (
+  kind: FleetFindingKind,
+  text: string,
+  seq: number | undefined,
+  name: string | undefined,
+  of?: FoundOf,
+) => void;
 
 /** Who signs, and the keys that a person listed, oldest first. */
 export interface VerifierKeys {
@@ -103,7 +111,7 @@ class VerifierLog {
     return read.heads;
   }
 
-  /** The last lines of the file, without a gap. */
+  /** The last lines of the file, without a gap. They are read at each run: what a person accepted is not told again. */
   takeFile(lines: readonly string[]): void {
     const { state } = this;
     let before: ReadCheckpoint | undefined;
@@ -111,7 +119,7 @@ class VerifierLog {
       const read = readCheckpoint(line);
       if (read === undefined) {
         const text = 'a line of the file of checkpoints is not what was signed';
-        this.#report('changed', text, before?.seq);
+        this.#report('changed', text, before?.seq, { line: digest('sha256', line, 'hex') });
         before = undefined;
         continue;
       }
@@ -119,15 +127,17 @@ class VerifierLog {
       if (this.isOpen) state.key = key;
       const isNamed = before?.nextKey === undefined || before.nextKey === key;
       if (!this.knows(key) || !isNamed)
-        this.#report('untrusted', `another key signed line ${seq} of the file of checkpoints`, seq);
+        this.#report('untrusted', `another key signed line ${seq} of the file of checkpoints`, seq, {
+          line: hash,
+        });
       if (before !== undefined && (seq !== before.seq + 1 || read.prev !== before.hash)) {
         const text = `line ${seq} of the file of checkpoints does not follow line ${before.seq}`;
-        this.#report('unlinked', text, seq);
+        this.#report('unlinked', text, seq, { line: hash });
       }
       const known = this.#recent(seq);
       if (known !== undefined && known !== hash) {
         const text = `checkpoint ${seq} of ${this.owner} is another one in the file than in the stream`;
-        this.#report('forked', text, seq);
+        this.#report('forked', text, seq, { line: hash });
       }
       before = read;
       this.#meet(read);
@@ -136,7 +146,7 @@ class VerifierLog {
     const end = before?.seq ?? 0;
     if (end >= state.seq) return;
     const text = `the file of checkpoints ends with line ${end}, and the stream has ${state.seq} of them: the file was cut or put back from a copy, or another program signs with this key`;
-    this.#report('cut-at-host', text, end + 1);
+    this.#report('cut-at-host', text, end + 1, { line: state.hash });
   }
 
   /** What passes when a person lists a key, or when lines come. */
@@ -164,8 +174,8 @@ class VerifierLog {
     return `line ${seq} is signed by a key that was replaced after line ${until}: that key was stolen`;
   }
 
-  #report(kind: FleetFindingKind, text: string, seq: number | undefined): void {
-    this.#tell(kind, text, seq, this.name);
+  #report(kind: FleetFindingKind, text: string, seq: number | undefined, of?: FoundOf): void {
+    this.#tell(kind, text, seq, this.name, of);
   }
 
   /** Whether a line is signed by the key that has its place. */
@@ -276,7 +286,7 @@ export class FleetLog {
     const of = this.#ofKey(read.key);
     if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
     const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may publish`;
-    this.#tell('untrusted', text, read.seq, undefined);
+    this.#tell('untrusted', text, read.seq, undefined, { key: read.key });
     return { heads: [], by: undefined };
   }
 

@@ -236,7 +236,14 @@ const isState = shape<FleetState>({
   awaited: listOf(
     shape<ExpectedHead>({ host: isText, journal: isText, seq: isCount, hash: isText, storedMs: isNumber }),
   ),
-  findings: listOf(shape<KeptFinding>({ ...findingGuards, acceptedMs: maybe(isNumber) })),
+  findings: listOf(
+    shape<KeptFinding>({
+      ...findingGuards,
+      key: maybe(isText),
+      line: maybe(isText),
+      acceptedMs: maybe(isNumber),
+    }),
+  ),
   more: listOf(shape<MoreFindings>({ host: isText, kind: isKind, count: isCount })),
   strengths: maybe(listOf(shape<KnownStream>({ stream: isText, best: isStrength, last: isStrength }))),
   log: isLog,

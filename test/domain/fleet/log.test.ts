@@ -120,6 +120,64 @@ void test('two verifiers, each with its own chain in one stream', () => {
   assert.equal(alone.signed.seq, 2);
 });
 
+void test('a stranger is listed: what was found of it ends, also what was accepted', () => {
+  const there = new Desk(first.secretPem).sign().sign();
+  const other = new Desk(second.secretPem).sign();
+  const fleet = take(open({}), [...there.lines, ...other.lines]);
+  assert.deepEqual(found(fleet), ['untrusted - 1', 'untrusted - 1', 'untrusted - 2']);
+  const listed = reopened(fleet, { there: [first.key] });
+  assert.deepEqual(found(listed), ['untrusted - 1'], 'the other one is a stranger still');
+  fleet.accept(started);
+  const accepted = reopened(fleet, { there: [first.key] });
+  assert.deepEqual(found(accepted), []);
+  assert.deepEqual(
+    accepted.accepted().map(({ kind, seq }) => [kind, seq]),
+    [['untrusted', 1]],
+  );
+  assert.deepEqual(found(take(accepted, there.sign().lines.slice(2))), [], 'its next line');
+});
+
+// bounds.fleetFindings
+void test('many lines of a stranger take no room of another one, and end all when it is listed', () => {
+  const there = new Desk(first.secretPem);
+  for (let count = 0; count < bounds.fleetFindings + 5; count += 1) there.sign();
+  const fleet = take(open({}), [...there.lines, ...new Desk(second.secretPem).sign().lines]);
+  assert.equal(found(fleet).length, bounds.fleetFindings);
+  assert.deepEqual(found(reopened(fleet, { there: [first.key] })), ['untrusted - 1']);
+  const stranger = take(open({ there: [first.key] }), new Desk(second.secretPem).sign().lines);
+  assert.deepEqual(found(stranger), ['untrusted - 1']);
+  // Read a second time, what was accepted stays accepted.
+  fleet.accept(started);
+  fleet.rewind([]);
+  assert.deepEqual(found(take(fleet, there.lines, 0)), []);
+});
+
+void test('what is wrong with the file of checkpoints is told once, and can be accepted', () => {
+  const here = new Desk(own.secretPem).sign().sign().sign().sign();
+  const [one = '', , , four = ''] = here.lines;
+  let fleet = take(open({}), here.lines.slice(0, 3));
+  // An older copy of the state was put back, and the next line went into it.
+  const file = [one];
+  assert.deepEqual(fleet.takeLog(file).length, 1);
+  assert.deepEqual(fleet.takeLog(file), []);
+  assert.deepEqual(found(fleet), ['cut-at-host here 2']);
+  file.push(four);
+  for (let runs = 0; runs < 3; runs += 1) fleet.takeLog(file);
+  assert.deepEqual(found(fleet), ['cut-at-host here 2', 'unlinked here 4']);
+  fleet.accept(started);
+  fleet = reopened(fleet, {});
+  assert.deepEqual(fleet.takeLog(file), []);
+  assert.deepEqual(found(fleet), []);
+  // Another line in the same place, and the file cut again.
+  const forged = here.fork(3).sign(5).lines.at(-1) ?? '';
+  fleet.takeLog([one, forged]);
+  assert.deepEqual(found(fleet), ['unlinked here 4']);
+  fleet.accept(started);
+  take(fleet, [four]);
+  fleet.takeLog([one]);
+  assert.deepEqual(found(fleet), ['cut-at-host here 2']);
+});
+
 void test('what is wrong with the chain of another verifier is found here', () => {
   const there = new Desk(first.secretPem).sign().sign().sign();
   const [one = '', two = '', three = ''] = there.lines;
