@@ -44,12 +44,14 @@ export function openVerifier(owner: Owner, { nats, hosts, more = '', folder }: V
   const { servers, caFile, client } = nats.settingsOf('verifier');
   const urls = servers.map(({ host, port }) => `tls://${host}:${port}`).join(',');
   const lines = Object.entries(hosts).map(([name, value]) => `  ${name}: ${value}\n`);
+  // No stream of a test takes less than this share.
   const settings = `nats: ${urls}
 ca: ${caFile ?? ''}
 certificate: ${client?.certificateFile ?? ''}
 key: ${client?.keyFile ?? ''}
 state: state
 metrics: "off"
+share: 1MiB
 ${more}
 hosts:
 ${lines.join('')}`;
