@@ -106,6 +106,9 @@ void test('two verifiers, and a key that is replaced', { timeout: 600_000 }, asy
     await more();
     const ended = await two.verify();
     assert.deepEqual([ended.exit, kindsOf(ended)], [0, []], ended.text);
+    const report = (...flags: string[]) => two.run('report', '--mailbox', 'alice@example.com', ...flags);
+    assert.match((await report()).text, /cut-at-host: .* \(accepted on /);
+    assert.doesNotMatch((await report('--whole')).text, /cut-at-host/);
     await one.verify();
   });
 
