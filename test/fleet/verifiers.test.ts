@@ -22,14 +22,16 @@ function openOne(owner: Owner, nats: Nats) {
   const folder = openFolder(owner);
   const at = (...path: string[]): string => join(folder, ...path);
   const hosts = { gate1: `{ key: "${signKey.key}" }` };
+  // The share of the stream that `fill` makes.
+  const settings = 'drift: 1h\nmax_size: 1GiB';
   const listed = names.map((name) => `  ${name}: { key: ${name}.pub }`).join('\n');
-  let verifier = openVerifier(owner, { nats, hosts, folder, more: 'drift: 1h' });
+  let verifier = openVerifier(owner, { nats, hosts, folder, more: settings });
   return {
     at,
     verify: (...flags: string[]): Promise<Verified> => verifier.verify(...flags),
     run: (...args: string[]) => runWarm(['audit', 'fleet', ...args, '--config', verifier.config]),
     list(): void {
-      verifier = openVerifier(owner, { nats, hosts, folder, more: `drift: 1h\nverifiers:\n${listed}` });
+      verifier = openVerifier(owner, { nats, hosts, folder, more: `${settings}\nverifiers:\n${listed}` });
     },
     lines: (): string[] => readFileSync(at('state', 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n'),
   };
