@@ -410,33 +410,6 @@ onEach('messages are read from a number or a time, and to a number', {}, async (
   const byTime = { subject: other, untilSeq: 703, signal: never };
   assert.deepEqual(await readAll(verifier.read(stream, { storedMs: at }, byTime)), [701, 702, 703]);
 
-  // Without allow_direct the same messages come by a consumer.
-  const looked = async () => {
-    const { config } = await verifier.info(stream);
-    const found = await Promise.all([
-      verifier.messageAt(stream, 701),
-      verifier.messageAt(stream, 800),
-      verifier.messageFrom(stream, 300, other),
-      verifier.messageFrom(stream, 702),
-      verifier.messageFrom(stream, 704),
-      verifier.lastOf(stream, subject),
-      verifier.lastOf(stream, `${other}.none`),
-    ]);
-    const shown = found.map(
-      (each) =>
-        each && [each.streamSeq, each.subject, each.storedMs, each.header('Dovegate-Seq'), each.bytes.length],
-    );
-    return { config, shown };
-  };
-  const { config, shown } = await looked();
-  await admin.updateStream(stream, { ...config, allow_direct: false });
-  assert.deepEqual((await looked()).shown, shown);
-  await admin.updateStream(stream, config);
-  assert.deepEqual(
-    shown.map((each) => each?.[0]),
-    [701, undefined, 701, 702, undefined, 700, undefined],
-  );
-
   // Without an end it waits for what comes, until it is stopped.
   const stop = new AbortController();
   const seen: FleetMessage[] = [];

@@ -232,11 +232,36 @@ void test('a stream that answers no direct requests is read all the same', {
   await fill(nats, { gate1: lines, gate2: most });
   const desk = openDesk(nats, { gate1: trusted, gate2: trusted });
   assert.equal((await desk.run('verify')).exit, 0);
+  const verifier = await openNats(nats.settingsOf('verifier'));
+  /** Single messages: numbers that are there and are not, and subjects. */
+  const looked = async () => {
+    const { lastSeq, subjects } = await verifier.info(stream);
+    const found = await Promise.all([
+      verifier.messageAt(stream, 1),
+      verifier.messageAt(stream, lastSeq + 1),
+      verifier.messageFrom(stream, lastSeq),
+      verifier.messageFrom(stream, 0, subjects[0]),
+      verifier.messageFrom(stream, lastSeq + 1),
+      verifier.lastOf(stream, `dovegate.audit.gate1.${lines.id}`),
+      verifier.lastOf(stream, 'dovegate.audit.gate1.none'),
+    ]);
+    return found.map(
+      (each) =>
+        each && [each.streamSeq, each.subject, each.storedMs, each.header('Dovegate-Seq'), each.bytes.length],
+    );
+  };
+  const before = await looked();
+  assert.deepEqual(
+    before.map((each) => each !== undefined),
+    [true, false, true, true, false, true, false],
+  );
   for (const name of [stream, 'DOVEGATE_AUDIT']) {
     const config: object = Object((await nats.api(`STREAM.INFO.${name}`))['config']);
     const { error } = await nats.api(`STREAM.UPDATE.${name}`, { ...config, allow_direct: false });
     assert.equal(error, undefined, JSON.stringify(error));
   }
+  assert.deepEqual(await looked(), before);
+  await verifier.close();
   const link = await openNats(nats.settingsOf('gate2'));
   await send(link, 'gate2', { id: other.id, lines: other.lines.slice(-1) });
   await link.close();

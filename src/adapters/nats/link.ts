@@ -359,14 +359,21 @@ function linkOf(
     },
     async info(stream) {
       const { created, state, config } = await look(stream);
+      const { first_seq: firstSeq, last_seq: lastSeq, messages, bytes } = state;
+      const isInfo = isCount(firstSeq) && isCount(lastSeq) && isCount(messages) && isCount(bytes);
+      if (!isInfo || typeof created !== 'string')
+        throw new NatsFault(
+          'refused',
+          `cannot look at stream ${stream} at ${place}: the answer is not of JetStream`,
+        );
       if (config['allow_direct'] === true) indirect.delete(stream);
       else indirect.add(stream);
       return {
-        created: String(created),
-        firstSeq: Number(state['first_seq']),
-        lastSeq: Number(state['last_seq']),
-        messages: Number(state['messages']),
-        bytes: Number(state['bytes']),
+        created,
+        firstSeq,
+        lastSeq,
+        messages,
+        bytes,
         subjects: subjectsIn(config),
         maxBytes: Number(config['max_bytes'] ?? -1) > 0 ? Number(config['max_bytes']) : undefined,
         config,
@@ -420,6 +427,10 @@ function linkOf(
       await connection.close();
     },
   };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** Whether the server answers at all. */
