@@ -92,7 +92,7 @@ export function formatServerScript(configuration: string, pems: ServerPems): str
     ),
     ...put(path, configuration),
     `nats-server -c ${path}.new -t`,
-    `[ -e ${path}.before ] || cp -p ${path} ${path}.before || true`,
+    `[ -e ${path}.before ] || [ ! -e ${path} ] || cp -p ${path} ${path}.before`,
     `mv ${path}.new ${path}`,
     'systemctl enable nats-server',
     'systemctl restart nats-server',

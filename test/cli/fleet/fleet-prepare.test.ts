@@ -42,6 +42,21 @@ test('made once; a gate and a certificate more', async (t) => {
   const script = readFileSync(at('fleet/admin/server.sh'), 'utf8');
   const shell = await runProgram('sh', ['-n', at('fleet/admin/server.sh')]);
   assert.equal(shell.exit, 0, shell.text);
+  const keep = /^.*cp -p .*$/m.exec(script)?.[0].replaceAll('/etc/nats-server.conf', at('old.conf')) ?? '';
+  const kept: string[] = [];
+  for (const text of [undefined, 'old', 'new']) {
+    if (text !== undefined) writeFileSync(at('old.conf'), text);
+    const ran = await runProgram('sh', ['-euc', keep]);
+    assert.equal(ran.exit, 0, ran.text);
+    kept.push(
+      `${ran.text}${existsSync(at('old.conf.before')) ? readFileSync(at('old.conf.before'), 'utf8') : '-'}`,
+    );
+  }
+  assert.deepEqual(
+    kept,
+    ['-', 'old', 'old'],
+    'a configuration that is there is kept once, and nothing is printed',
+  );
   assert.match(script, /^listen: "0\.0\.0\.0:4222"$/m);
 
   const again = await prepare('nats1.example.com', 'three');
