@@ -5,6 +5,8 @@ import type { Batch, BatchLimits, Follower, Position } from './follow.js';
 export interface Carrier {
   /** Of what it is given at once; undefined: the usual. */
   readonly batches?: BatchLimits;
+  /** Seq of the last record that the next batch may have: a batch without an answer is sent again as it was. Absent: any. */
+  readonly batchUntil?: number;
   /** Seq of the last record that has left. */
   readonly sentSeq: number;
   /** Behind the last record that is certainly there. It goes back where the receiver has lost some. */

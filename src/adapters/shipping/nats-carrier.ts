@@ -1,7 +1,9 @@
 // Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/fleet/block).
 // The rules: after every doubt (a connection, an answer that did not come, a sequence that was not expected, a block that the server had)
 // the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
-// ago and is still there. Where the stream holds another journal, a mark is left and nothing is sent any more.
+// ago and is still there. A block without an answer is sent again as it was, and no longer: a server that stood still may store the first one
+// later, and a cluster of 2.9.10 puts it in the place of the other. Where the stream holds another journal, a mark is left and nothing is
+// sent any more.
 // Records go to the host's own stream. Where there is none yet, they go to the one that releases before made for all hosts; behind what that
 // one has of this journal they go on in the own stream, as soon as it is there. A message names its stream, so that no other takes it.
 
@@ -67,8 +69,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
   /** Behind the last record that the stream has, as far as it said so. */
   let at = options.position;
-  /** The number of the message that ends with `at`, where the stream has said it: the messages after it have higher ones. */
-  let ended = { stream: '', streamSeq: 0 };
+  /** Seq of the last record of the block that was sent last. */
+  let sentUntil = 0;
   let confirmed = options.position;
   let isDoubted = false;
   let forked: string | undefined;
@@ -81,6 +83,9 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     },
     get safe(): Position {
       return confirmed;
+    },
+    get batchUntil(): number {
+      return sentUntil > at.seq ? sentUntil : Infinity;
     },
     doubt(): void {
       isDoubted = true;
@@ -135,7 +140,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         const answer = await publish(batch);
         if (answer === undefined) return look();
         expected = answer;
-        ended = { stream, streamSeq: answer };
         refusals = 0;
         goTo(batch.position);
         await confirm();
@@ -156,6 +160,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     async function publish({ lines, text, position }: Batch): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
       const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
+      sentUntil = position.seq;
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
         if (refusals <= 1) return;
@@ -171,8 +176,8 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const headers = isIdTaken ? all.filter(([name]) => name !== headerNames.id) : all;
       try {
         const { streamSeq, isDuplicate } = await link.publish(subject, headers, text, expected);
-        isIdTaken = isDuplicate || streamSeq <= expected;
-        if (!isIdTaken) return streamSeq;
+        isIdTaken = isDuplicate;
+        if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
         // Streams may have been made since.
@@ -189,8 +194,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       lookedMs = clock.now();
       const wasDoubted = isDoubted;
       isDoubted = false;
-      const before = ended;
-      ended = { stream, streamSeq: expected };
       if (message === undefined) {
         if (forked !== undefined) throw new ForkedFault(forked, true);
         if (at.seq > 0)
@@ -200,13 +203,6 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
       const { last, hash } = await readEnd(message);
       if (last === at.seq && hash === at.hash && !wasDoubted) return isThere ? undefined : follower.seek(at);
-      if (last > at.seq && before.stream === stream && expected <= before.streamSeq) {
-        // A server of a cluster of 2.9.10 that has lost a message counts otherwise, and stores the next one where the others have the lost one.
-        options.restarted(`${stream} has record ${last} in the place of record ${at.seq}`);
-        expected = before.streamSeq;
-        ended = before;
-        return follower.seek(at);
-      }
       const found = await follower.goBehind(last, hash);
       if (typeof found === 'object') {
         const text = `${stream} has another record ${last} of it than this host`;

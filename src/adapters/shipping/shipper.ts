@@ -177,7 +177,7 @@ export function startShipper(options: ShipperOptions) {
       if (open.fault !== undefined) throw open.fault;
       // Asked before the look: what reached the disk since is not among what that look found to be all.
       const isLastLook = ending.signal.aborted;
-      const batch = await follower.next(untilSeq());
+      const batch = await follower.next(Math.min(untilSeq(), carrier.batchUntil ?? Infinity));
       if (batch !== undefined) {
         await open.send(batch);
         if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
