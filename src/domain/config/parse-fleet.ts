@@ -223,8 +223,8 @@ function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefine
 }
 
 function withoutKey(cursor: Cursor, path: string): string {
-  const text = `${path} holds no key yet, so every signature of this host is untrusted; "dovegate audit fleet join" at its gate prints the key`;
-  cursor.warning(['key'], text, 'unreadable-file');
+  const said = `${path} holds no key yet, so every signature of this host is untrusted; "dovegate audit fleet join" at its gate prints the key`;
+  cursor.warning(['key'], said, 'unreadable-file');
   return noKeyYet;
 }
 
