@@ -87,7 +87,10 @@ test('an answer about a stream that is longer than 64 KiB is refused', { timeout
   const link = await openNats(settings);
   t.after(() => link.close());
   const answerOf = (bytes: number): string => {
-    const [before, after] = ['{"created":"now","config":{"description":"', '"}}'];
+    const [before, after] = [
+      '{"created":"now","state":{"first_seq":0,"last_seq":0,"messages":0,"bytes":0},"config":{"description":"',
+      '"}}',
+    ];
     return `${before}${'x'.repeat(bytes - before.length - after.length)}${after}`;
   };
   heard.answer = answerOf(65_536);
