@@ -37,7 +37,7 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
   assert.equal(can.exit, 0, can.text);
   assert.match(can.text, /^listener +support$/m);
   assert.match(can.text, /^policy +support$/m);
-  assert.match(can.text, /^ {2}fetch +read$/m);
+  assert.match(can.text, /^ {2}fetch +read \*$/m);
   assert.match(can.text, /field: uid or flags/);
   const json = JSON.parse((await ask('can', '--json')).stdout.toString());
   assert.deepEqual(
