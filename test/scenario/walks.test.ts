@@ -48,8 +48,9 @@ start() {
   cat "$W/log"; exit 9
 }
 trap 'stop' EXIT
-# What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections.
-doveadm() { [ "$*" = reload ]; touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done; }
+# What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections. A connection that ends
+# within its first second counts as a failed dial, so there is as much between this and the reload of dovegate as a person takes.
+doveadm() { [ "$*" = reload ]; sleep 1.2; touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done; }
 systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; *) echo "no systemctl $1"; exit 9;; esac; }
 # The place with a configuration that is to be: EXPECTED COMMAND
 expect() { local code=0; echo "? $2"; bash -c "$2" > "$W/out" 2>&1 || code=$?; [ "$code" = "$1" ] || { echo "ended with $code instead of $1:"; cat "$W/out"; exit 9; }; }
