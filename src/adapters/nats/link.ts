@@ -352,10 +352,12 @@ function linkOf(
       all.set('Nats-Expected-Last-Subject-Sequence', String(expected));
       const answer = readAnswer(await request(subject, doing, bytes, all), doing);
       const streamSeq = Number(answer['seq']);
-      if (!Number.isSafeInteger(streamSeq) || streamSeq < 1) {
+      const isDuplicate = answer['duplicate'] === true;
+      // nats-server 2.10 knows an id from the moment when it is proposed, and says 0 until it is stored; it may never be.
+      if (!Number.isSafeInteger(streamSeq) || streamSeq < (isDuplicate ? 0 : 1)) {
         throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
       }
-      return { streamSeq, isDuplicate: answer['duplicate'] === true };
+      return { streamSeq, isDuplicate };
     },
     async info(stream) {
       const { created, state, config } = await look(stream);

@@ -30,7 +30,7 @@ async function openMuteServer(t: TestContext) {
       heard.text += text;
       for (const _ of text.matchAll(/^PING\r$/gm)) if (heard.isAlive) secured.write('PONG\r\n');
       const sid = /^SUB \S+ (\d+)\r$/m.exec(heard.text)?.[1];
-      const reply = /^PUB \$JS\.API\.\S+ (\S+) \d+\r$/m.exec(text)?.[1];
+      const reply = /^(?:PUB \$JS\.API\.\S+|HPUB \S+) (\S+) [\d ]+\r$/m.exec(text)?.[1];
       if (reply !== undefined && heard.direct !== '')
         secured.write(
           `HMSG ${reply} ${sid} ${heard.direct.length} ${heard.direct.length}\r\n${heard.direct}\r\n`,
@@ -97,6 +97,19 @@ test('an answer about a stream that is longer than 64 KiB is refused', { timeout
   assert.equal((await link.info('S')).created, 'now');
   heard.answer = answerOf(65_537);
   await assert.rejects(link.info('S'), { code: 'refused', message: /longer than 64 KiB/ });
+});
+
+test('a duplicate without a number is one: the message with its id is proposed and not stored', {
+  timeout: 60_000,
+}, async (t) => {
+  const { heard, settings } = await openMuteServer(t);
+  const link = await openNats(settings);
+  t.after(() => link.close());
+  heard.answer = '{"stream":"S","seq":0,"duplicate":true}';
+  const published = await link.publish('dovegate.x', [], Buffer.from('x'), 0);
+  assert.deepEqual(published, { streamSeq: 0, isDuplicate: true });
+  heard.answer = '{"stream":"S","seq":0}';
+  await assert.rejects(link.publish('dovegate.x', [], Buffer.from('x'), 0), { code: 'refused' });
 });
 
 test('a direct question that a replica leaves without an answer is asked again within its time', {
