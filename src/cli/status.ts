@@ -178,7 +178,7 @@ export function isClosed(told: unknown): boolean {
   return valuesOf(told)['state'] === 'closed';
 }
 
-/** Up to the time of the start. A daemon that can reach no backend serves nobody. */
+/** Up to the time of the start. A daemon without a reachable backend is not serving. */
 function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>): string {
   const isReachable = listOf(reasons).every(({ code }) => code !== 'backends-down');
   return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;

@@ -14,7 +14,7 @@ const keptMax = bounds.fleetFindings;
 export interface FoundOf {
   /** The public key of a verifier that was not listed. */
   readonly key?: string | undefined;
-  /** The hash of a line in the file of checkpoints, which is read at each run: it is told once. */
+  /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
   readonly line?: string | undefined;
 }
 
