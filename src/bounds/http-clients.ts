@@ -33,7 +33,7 @@ export const ofHttpClients = {
     value: '128MiB',
     thing: 'the same; at least `limits.http_body`',
     holds: 'disk',
-    scope: 'one principal',
+    scope: 'one requester',
     setting: 'limits.http_stored_per_principal',
     at: 'adapters/host/held-bytes',
     test: 'adapters/host/held-bytes',

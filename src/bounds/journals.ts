@@ -75,9 +75,9 @@ export const ofJournals = {
     at: 'domain/trail/verify',
     test: 'domain/trail/verify.bounds',
   },
-  reportPeople: {
+  reportRequesters: {
     value: 10_000,
-    thing: 'names that are kept to count people',
+    thing: 'names that are kept to count requesters',
     holds: 'memory',
     scope: 'one report',
     at: 'domain/report/touch',
@@ -125,7 +125,7 @@ export const ofJournals = {
   },
   reviewedPrincipals: {
     value: 100,
-    thing: 'principals that are kept',
+    thing: 'requesters that are kept',
     holds: 'memory',
     scope: 'one kind of line',
     at: 'domain/review/recorded',

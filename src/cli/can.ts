@@ -89,7 +89,7 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
   const mode = isObserving ? ', observes only: other ordinary commands are allowed too, and recorded' : '';
   const head = [
     ['listener', `${plain(rights.listener)}${read === undefined ? '' : ` ${whoMayConnect(read.listener)}`}`],
-    ...(principal === undefined ? [] : [['asked by', plain(principal)]]),
+    ...(principal === undefined ? [] : [['requester', plain(principal)]]),
     [
       'policy',
       `${plain(rights.policy)}${read === undefined ? '' : ` (${formatPlace(read.policy.place)})`}${mode}`,

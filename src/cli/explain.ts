@@ -196,7 +196,7 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
       ? `${plain(backends.join(', '))} (read as Dovecot ${read})`
       : `none: ${plain(noBackend)}${read === '' ? '' : ` (read as ${read})`}`;
   const rows = [
-    ['asked by', plain(principal)],
+    ['requester', plain(principal)],
     ...(command === undefined ? [] : [['command', plain(command)]]),
     ...(sent.length === 0 ? [] : [['sent as', formatCanonical(sent)]]),
     ...(concerns === undefined ? [] : [['concerns', plain(concerns)]]),

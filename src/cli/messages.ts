@@ -89,7 +89,7 @@ ${table(
     ['`event` of a log line', '[lines of the log](#lines-of-the-log-event)'],
     [
       '`error` of a record or a log line; `type` of `dial-failed`; `[CODE]` of a line for clients; `code` of an error over HTTP',
-      '[commands that were refused or failed](#commands-that-were-refused-or-failed-error)',
+      '[commands that were denied or failed](#commands-that-were-denied-or-failed-error)',
     ],
     ['`reason` of a session or an upstream', '[why it ended](#why-a-session-or-an-upstream-ended-reason)'],
     ['`type` of `audit-failed`', '[the journal](#the-journal-type-of-audit-failed)'],
@@ -114,7 +114,7 @@ Lines that clients, backends or receivers can cause are rate-limited for each ev
 
 ${events(() => true)}
 
-## Commands that were refused or failed: \`error\`
+## Commands that were denied or failed: \`error\`
 
 Clients read these codes too: in the lines of dovegate on the log channel (\`dovegate: SENTENCE [CODE], id ID\`), over HTTP as
 \`code\` of an error, or in the header \`Dovegate-Code\` of a request that is refused whole. Programs decide by the code.

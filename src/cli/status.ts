@@ -155,7 +155,7 @@ const slowMs = 1_000;
 
 const exchangeColumns: readonly Column<Values>[] = [
   { name: 'ID', text: named('id') },
-  { name: 'PRINCIPAL', text: named('principal'), cellsMin: 10, goes: 1 },
+  { name: 'REQUESTER', text: named('principal'), cellsMin: 10, goes: 1 },
   { name: 'USER', text: named('user', '-'), cellsMin: 10, goes: 2 },
   { name: 'COMMAND', text: named('command', '-'), cellsMin: 10 },
   { name: 'BACKEND', text: named('backend', '-'), goes: 3 },

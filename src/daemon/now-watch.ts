@@ -293,7 +293,7 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
   return { row: { at, id, kind, principal, ...where, text: sentenceOf(event) }, user };
 }
 
-/** Of a command that was refused or failed. */
+/** Of a command that was denied or failed. */
 function sentenceOf({ denial, rule, policy, outcome, error, status, backend }: ExchangeEnded): string {
   if (denial !== undefined && error === undefined) {
     const place =

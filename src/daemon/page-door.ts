@@ -24,7 +24,7 @@ import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
 import type { PagePerson, PageSettings, Settings } from '../domain/config/settings.js';
 import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
 import { networkOf } from '../domain/identity/peer.js';
-import { type Endpoint, type Entered, type Me, mayAsk } from '../domain/page/api.js';
+import { type Endpoint, type Entered, isAmong, type Me, mayAsk, whyNotAsked } from '../domain/page/api.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
@@ -94,7 +94,7 @@ export function createPageDoor(parts: PageDoorParts) {
     return served.now.settings.admin?.page?.people.find((each) => each.name === name);
   }
 
-  /** Whether the person is there with the same role, view and proofs, and what was proved counts. */
+  /** Whether the person is there with the same roles, view and proofs, and what was proved counts. */
   function watchOf(person: PagePerson, proved?: Login): () => boolean {
     const stamp = stampOf(person);
     return () => {
@@ -147,7 +147,8 @@ export function createPageDoor(parts: PageDoorParts) {
         level: 'error',
         text: `a sign-in of ${name}: ${messageOf(fault)}`,
       });
-      if (personNow(name)?.role !== 'view' && personNow(name)?.role !== 'operate') {
+      const person = personNow(name);
+      if (person === undefined || person.roles.includes('audit')) {
         sessions.leave(session);
         return refusedReply(503, 'the sign-in could not be recorded; the log of dovegate says why');
       }
@@ -242,10 +243,10 @@ export function createPageDoor(parts: PageDoorParts) {
     return welcome(entered.token, entered.session, how);
   }
 
-  function me(session: PageSession, { name, role, users }: PagePerson): PageReply {
+  function me(session: PageSession, { name, roles, users }: PagePerson): PageReply {
     const view = users === undefined ? {} : { users };
     const { host, version } = parts;
-    const shown: Me = { name, role, ...view, ends: formatTime(session.endsMs), host, version };
+    const shown: Me = { name, roles, ...view, ends: formatTime(session.endsMs), host, version };
     return jsonReply(200, shown);
   }
 
@@ -284,8 +285,8 @@ export function createPageDoor(parts: PageDoorParts) {
 
   async function answer(call: PageCall): Promise<PageReply> {
     const { endpoint, params, token, peer } = call;
-    const roles = mayAsk[endpoint];
-    if (roles === 'nobody-yet') return answerStranger(call);
+    const those = mayAsk[endpoint];
+    if (those === 'nobody-yet') return answerStranger(call);
     if (token === undefined) {
       refuse('no-token', peer, undefined, endpoint);
       return unauthorized(signInText);
@@ -305,10 +306,9 @@ export function createPageDoor(parts: PageDoorParts) {
     // It was found just now, so this cannot be.
     if (person === undefined) return unauthorized(signInText);
     call.known(person.name);
-    if (!roles.includes(person.role)) {
+    if (!isAmong(person.roles, those)) {
       refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
-      const text = `${person.name} has the role "${person.role}", which may not ask for ${endpoint}: that needs "${roles.join('" or "')}"`;
-      return refusedReply(403, text);
+      return refusedReply(403, whyNotAsked(person.name, person.roles, endpoint, those));
     }
     const running = new AbortController();
     const end = (): void => running.abort(new Error('the client has gone, or the session has ended'));
@@ -350,12 +350,12 @@ export function createPageDoor(parts: PageDoorParts) {
     if (handler === undefined) return refusedReply(404, `this daemon does not answer ${endpoint}`);
     const body = await call.readBody();
     if (body === undefined) return refusedReply(413, 'the request is too long');
-    const { name, role, users } = person;
+    const { name, roles, users } = person;
     const reply = await handler({
       endpoint,
       params,
       body,
-      who: { name, role, users, address: peer.address },
+      who: { name, roles, users, address: peer.address },
       isStill: () => sessions.isLive(session),
       signal,
     });
@@ -396,9 +396,9 @@ function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
 }
 
 /** Changes with everything that makes a person who they are. */
-function stampOf({ name, role, users, user, certificateName, passwordHash }: PagePerson): string {
+function stampOf({ name, roles, users, user, certificateName, passwordHash }: PagePerson): string {
   return sha256Hex(
-    JSON.stringify([name, role, users ?? null, user ?? '', certificateName ?? '', passwordHash ?? '']),
+    JSON.stringify([name, roles, users ?? null, user ?? '', certificateName ?? '', passwordHash ?? '']),
   );
 }
 

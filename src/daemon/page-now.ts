@@ -84,8 +84,8 @@ const tooMany = `${watchersMax} windows watch already; close one of them, or use
 const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
 
 /** The name of a view, and whose names it shows. */
-function viewOf({ role, users }: PageCaller): readonly [string, Covers] {
-  if (role !== 'audit') return ['nobody', undefined];
+function viewOf({ roles, users }: PageCaller): readonly [string, Covers] {
+  if (!roles.includes('audit')) return ['nobody', undefined];
   if (users === undefined) return ['all', 'all'];
   const covers = createCover(users);
   return [JSON.stringify(users), (user) => covers({ user, users: [user], args: [] })];

@@ -12,7 +12,7 @@ import { LookRefused, type Looks } from '../adapters/views/looks.js';
 import type { TrailAnswer } from '../adapters/views/read-trail.js';
 import type { RecordedPeer } from '../domain/audit/record.js';
 import type { PagePerson } from '../domain/config/settings.js';
-import type { Endpoint, Refused } from '../domain/page/api.js';
+import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
 import { extractNotes, formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import {
   type Asked,
@@ -75,15 +75,12 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     const look = lookAt(path);
     if (look === undefined)
       return plainAnswer(404, `there is ${[...allLooks.map(lookPath), openPath, verifyPath].join(' ')}`);
-    if (!mayLook[look].includes(person.role))
-      return plainAnswer(
-        403,
-        `${person.name} has the role "${person.role}", which may not ask for ${look}: that needs "${mayLook[look].join('" or "')}"`,
-      );
+    if (!isAmong(person.roles, mayLook[look]))
+      return plainAnswer(403, whyNotAsked(person.name, person.roles, look, mayLook[look]));
     const asked = parseAsked(look, body);
     if (typeof asked === 'string') return plainAnswer(400, asked);
-    const { name, role, users } = person;
-    if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, role, users })}\n` };
+    const { name, roles, users } = person;
+    if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
     const { status, text } = await lookInto(parts, { asked, person, peer, isStill, signal });
     return status === 200 ? { ...rows, body: text } : plainAnswer(status, text);
   };
@@ -92,9 +89,9 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
 /** Every role may: what it says has no names. */
 async function checkAll(
   parts: PageParts,
-  { person: { name, role, users }, peer, isStill, signal }: Omit<LookAsked, 'asked'>,
+  { person: { name, roles, users }, peer, isStill, signal }: Omit<LookAsked, 'asked'>,
 ): Promise<Answer> {
-  const who = { name, role, users, address: undefined, peer };
+  const who = { name, roles, users, address: undefined, peer };
   const request = { endpoint: 'verify', params: [], body: '', who, isStill, signal } as const;
   const reply = await parts.verify(request);
   if ('pieces' in reply) return { ...reply, body: '' };
@@ -123,7 +120,7 @@ async function answerLink(parts: PageParts, person: PagePerson, who: Operator): 
   } catch (fault) {
     log.report({ event: 'admin-failed', level: 'error', text: `${openPath}: ${messageOf(fault)}` });
     // As at the sign-in: somebody who sees no records may come while nothing can be recorded.
-    if (person.role === 'audit')
+    if (person.roles.includes('audit'))
       return plainAnswer(503, 'the link could not be recorded; the log of dovegate says why');
   }
   return plainAnswer(200, link(person));
@@ -138,7 +135,7 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
     (look: (typeof pageLooks)[number]): PageHandler =>
     async ({ body, who, isStill, signal }) => {
       // The table of endpoints permits it already; what a record says must not hang on one table.
-      if (!mayLook[look].includes(who.role)) return refusedReply(403, `your role may not ask for ${look}`);
+      if (!isAmong(who.roles, mayLook[look])) return refusedReply(403, `your role may not ask for ${look}`);
       const asked = parseAsked(look, body);
       if (typeof asked === 'string') return refusedReply(400, asked);
       const peer = { address: who.address };
@@ -151,7 +148,7 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
 /** A look that the role permits. */
 interface LookAsked {
   readonly asked: Asked;
-  readonly person: Pick<PageCaller, 'name' | 'role' | 'users'> | PagePerson;
+  readonly person: Pick<PageCaller, 'name' | 'roles' | 'users'> | PagePerson;
   readonly peer: RecordedPeer;
   readonly isStill: () => boolean;
   readonly signal: AbortSignal;
@@ -181,10 +178,10 @@ async function answerLook(
   parts: TrailParts,
   { asked, person, peer, isStill, signal }: LookAsked,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  const { name, role, users } = person;
+  const { name, roles, users } = person;
   const { looks, directory, ownKey } = parts;
   // Only auditors see what records say, also in the words of a fault.
-  const seen = role === 'audit' ? users : [];
+  const seen = roles.includes('audit') ? users : [];
   // Whatever fails here fails at the record of the look, too, which decides.
   await parts.journal.flushed().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
@@ -255,6 +252,6 @@ function personOf({ served }: PageParts, { uid }: Operator): PagePerson | undefi
 }
 
 function isSame(one: PagePerson, other: PagePerson): boolean {
-  const meant = ({ name, role, users }: PagePerson): string => JSON.stringify([name, role, users]);
+  const meant = ({ name, roles, users }: PagePerson): string => JSON.stringify([name, roles, users]);
   return meant(one) === meant(other);
 }

@@ -45,7 +45,7 @@ export function Bar() {
         </span>
       )}
       <span class="who">
-        <Name value={me.name} max={24} /> <span class="faint">({me.role})</span>
+        <Name value={me.name} max={24} /> <span class="faint">({me.roles.join(', ')})</span>
         <Button kind="small" onClick={signOut}>
           Sign out
         </Button>

@@ -137,7 +137,7 @@ function Shown({ exchange, end, isLimited }: ShownProps) {
       </header>
       <Life steps={lifeOf(exchange)} />
       <div class="exchange-parts">
-        <Part title="Who">
+        <Part title="Requester">
           <Facts facts={whoOf(exchange)} />
         </Part>
         <Part title="What">

@@ -125,7 +125,7 @@ export function whoOf({ admission, completion, session: { opened } }: Exchange):
   const of: StoredRecord = typeof peer === 'object' && peer !== null ? { ...peer } : {};
   return [
     ...facts(admission ?? completion, [
-      ['principal', 'Account'],
+      ['principal', 'Name'],
       ['listener', 'Listener'],
       ['protocol', 'Protocol'],
     ]),

@@ -26,7 +26,7 @@ export function KeysScreen() {
     { title: 'ends', cell: (row) => <Ends row={row} now={at} /> },
     { title: 'last used', cell: (row) => <Used row={row} since={value.since} now={at} /> },
     {
-      title: 'refused',
+      title: 'failed',
       cell: (row) =>
         row.failures === undefined ? (
           <span class="faint nothing">–</span>

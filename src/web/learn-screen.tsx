@@ -361,7 +361,7 @@ function Past({ policy, yaml, sinceMs }: PastProps) {
   );
   return (
     <>
-      <h3>What it would have refused</h3>
+      <h3>What it would have denied</h3>
       {!isAsked && (
         <Button onClick={() => setIsAsked(true)}>Try it out on what was recorded in that time</Button>
       )}
@@ -385,14 +385,14 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
     <>
       <p>
         {allowToDeny === 0 ? (
-          <Sign tone="good">Nothing that was allowed would have been refused.</Sign>
+          <Sign tone="good">Nothing that was allowed would have been denied.</Sign>
         ) : (
           <Sign tone="warn">
             {plural(allowToDeny, 'command that was allowed', 'commands that were allowed')} would have been
-            refused.
+            denied.
           </Sign>
         )}{' '}
-        {denyToAllow > 0 && `${countWords(denyToAllow)} that were refused would have been allowed.`}
+        {denyToAllow > 0 && `${countWords(denyToAllow)} that were denied would have been allowed.`}
       </p>
       <Looked looked={looked} />
       <ul class="groups">
@@ -400,7 +400,7 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
           <li key={at}>
             <p>
               <Sign tone={change.to === 'allow' ? 'good' : 'bad'}>
-                {change.to === 'obstacle' ? 'not carried out' : change.to === 'deny' ? 'refused' : 'allowed'}
+                {change.to === 'obstacle' ? 'not carried out' : change.to === 'deny' ? 'denied' : 'allowed'}
               </Sign>{' '}
               <Name value={formatCommand(change.words)} max={160} isCode />
             </p>

@@ -15,13 +15,13 @@ import {
   fileNameOf,
   linesMax,
   noReport,
-  type PersonSum,
   type Question,
   queryOf,
   questionOf,
   type Report,
+  type RequesterSum,
   spanWords,
-  sumByPerson,
+  sumByRequester,
   withEvent,
   withFileEvent,
 } from './mailbox.js';
@@ -272,7 +272,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         )}
       </section>
       {head.isContentOnly && <p>Only commands that showed content, or may have, are listed.</p>}
-      <People days={days} classes={head.classes} isAll={left === 0 && isWhole} />
+      <Requesters days={days} classes={head.classes} isAll={left === 0 && isWhole} />
       {days.length === 0 && isWhole && (
         <Empty>
           No command is listed: nobody touched this mailbox in this time, as far as the journal goes.
@@ -310,20 +310,20 @@ function sentence(text: string): string {
   return /^[a-z]/.test(text) ? `${text.slice(0, 1).toUpperCase()}${text.slice(1)}` : text;
 }
 
-interface PeopleProps {
+interface RequestersProps {
   readonly days: readonly MailboxDay[];
   readonly classes: readonly MailboxClass[];
   /** Otherwise lines are missing here, which are counted by nobody. */
   readonly isAll: boolean;
 }
 
-function People({ days, classes, isAll }: PeopleProps) {
-  const sums = sumByPerson(days, classes);
+function Requesters({ days, classes, isAll }: RequestersProps) {
+  const sums = sumByRequester(days, classes);
   if (sums.length === 0) return null;
-  const columns: Column<PersonSum>[] = [
-    { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
+  const columns: Column<RequesterSum>[] = [
+    { title: 'requester', cell: ({ requester }) => <Name value={requester} max={100} /> },
     ...classesOf(sums, classes).map(
-      ({ class: group, what }): Column<PersonSum> => ({
+      ({ class: group, what }): Column<RequesterSum> => ({
         title: what,
         kind: 'number',
         cell: ({ counts: { [group]: count = 0 } }) =>
@@ -335,9 +335,15 @@ function People({ days, classes, isAll }: PeopleProps) {
   ];
   return (
     <section>
-      <h3>People, and how many commands of each kind</h3>
+      <h3>Requesters, and how many commands of each kind</h3>
       {!isAll && <p class="said bad">Only the lines that stand below are counted here: there are more.</p>}
-      <Table label="People" rows={sums} columns={columns} keyOf={({ person }) => person} empty={null} />
+      <Table
+        label="Requesters"
+        rows={sums}
+        columns={columns}
+        keyOf={({ requester }) => requester}
+        empty={null}
+      />
     </section>
   );
 }
@@ -347,7 +353,7 @@ function minuteOf(time: string): string {
 }
 
 const lineColumns = (user: string, classes: readonly MailboxClass[]): readonly Column<MailboxLine>[] => [
-  { title: 'person', cell: ({ person }) => <Name value={person} max={100} /> },
+  { title: 'requester', cell: ({ requester }) => <Name value={requester} max={100} /> },
   {
     title: 'what',
     cell: ({ what, ...line }) => (
@@ -384,7 +390,7 @@ function Day({ day: { day, lines }, classes, user }: DayProps) {
         rows={lines}
         columns={lineColumns(user, classes)}
         keyOf={(line) =>
-          JSON.stringify([line.person, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
+          JSON.stringify([line.requester, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
         }
         empty={null}
       />
@@ -397,7 +403,7 @@ interface CommandsProps {
   readonly user: string;
 }
 
-function Commands({ line: { commands, ids, count, person, day }, user }: CommandsProps) {
+function Commands({ line: { commands, ids, count, requester, day }, user }: CommandsProps) {
   const [only] = ids;
   const shown = commands === '' ? 'could not be read' : <Name value={commands} isCode max={160} />;
   if (only === undefined) return shown;
@@ -418,8 +424,8 @@ function Commands({ line: { commands, ids, count, person, day }, user }: Command
           ))}
         </ul>
         {count > ids.length && (
-          <Link to={trailPath({ user, principal: person, since: date, until: date })}>
-            all of this person on this day
+          <Link to={trailPath({ user, principal: requester, since: date, until: date })}>
+            all of this requester on this day
           </Link>
         )}
       </details>

@@ -152,21 +152,24 @@ export function fileNameOf({ user }: Question, madeAt: string, form: string): st
   return `mailbox-${name}-${madeAt.slice(0, 10)}.${form}`;
 }
 
-/** One person, and how many commands of each class. */
-export interface PersonSum {
-  readonly person: string;
+/** One requester, and how many commands of each class. */
+export interface RequesterSum {
+  readonly requester: string;
   readonly counts: Readonly<Partial<Record<MailboxLine['class'], number>>>;
   readonly firstTime: string;
   readonly lastTime: string;
 }
 
-/** Of the lines that are kept; people with the gravest commands first, in the order of the classes. */
-export function sumByPerson(days: readonly MailboxDay[], classes: readonly MailboxClass[]): PersonSum[] {
-  const sums = new Map<string, PersonSum>();
-  for (const { person, class: group, count, firstTime, lastTime } of days.flatMap(({ lines }) => lines)) {
-    const before = sums.get(person) ?? { person, counts: {}, firstTime, lastTime };
-    sums.set(person, {
-      person,
+/** Of the lines that are kept; requesters with the gravest commands first, in the order of the classes. */
+export function sumByRequester(
+  days: readonly MailboxDay[],
+  classes: readonly MailboxClass[],
+): RequesterSum[] {
+  const sums = new Map<string, RequesterSum>();
+  for (const { requester, class: group, count, firstTime, lastTime } of days.flatMap(({ lines }) => lines)) {
+    const before = sums.get(requester) ?? { requester, counts: {}, firstTime, lastTime };
+    sums.set(requester, {
+      requester,
       counts: { ...before.counts, [group]: (before.counts[group] ?? 0) + count },
       firstTime: firstTime < before.firstTime ? firstTime : before.firstTime,
       lastTime: lastTime > before.lastTime ? lastTime : before.lastTime,
@@ -177,12 +180,12 @@ export function sumByPerson(days: readonly MailboxDay[], classes: readonly Mailb
       const more = (other.counts[group] ?? 0) - (one.counts[group] ?? 0);
       if (more !== 0) return more;
     }
-    return one.person.localeCompare(other.person);
+    return one.requester.localeCompare(other.requester);
   });
 }
 
 /** The classes that occur, in their order. */
-export function classesOf(sums: readonly PersonSum[], classes: readonly MailboxClass[]): MailboxClass[] {
+export function classesOf(sums: readonly RequesterSum[], classes: readonly MailboxClass[]): MailboxClass[] {
   return classes.filter((each) => sums.some(({ counts }) => (counts[each.class] ?? 0) > 0));
 }
 

@@ -85,7 +85,7 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
         <p>ten minutes, at most {rateWords(most)}</p>
       </Tile>
       <Tile title="Failed, in ten minutes" tone={failedTone(tiles)} value={countWords(failed)}>
-        <p>and {plural(denied, 'was', 'were')} refused by policy</p>
+        <p>and {plural(denied, 'was', 'were')} denied by policy</p>
       </Tile>
       <Tile title="Waiting" tone={waitingTone(tiles)} value={countWords(waiting)}>
         <p>
@@ -242,7 +242,7 @@ function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
 }
 
 const troubleWords: Readonly<Record<Trouble['kind'], string>> = {
-  denied: 'refused',
+  denied: 'denied',
   failed: 'failed',
   login: 'no login',
 };
@@ -300,7 +300,7 @@ function Troubles({ rows }: { readonly rows: readonly Trouble[] }) {
       }
       empty={
         <Empty>
-          Nothing was refused and nothing failed lately. Here the last 20 would stand, each with its reason.
+          Nothing was denied and nothing failed lately. Here the last 20 would stand, each with its reason.
         </Empty>
       }
       {...(isAuditor

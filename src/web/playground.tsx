@@ -190,7 +190,7 @@ function questionOf({ listener, as, user, reason, line, json, form, hasLogins }:
 const signs: Readonly<Record<Explained['decision'], { readonly tone: Tone; readonly word: string }>> = {
   allow: { tone: 'good', word: 'allowed' },
   deny: { tone: 'bad', word: 'denied' },
-  unparsable: { tone: 'bad', word: 'refused: it cannot be read' },
+  unparsable: { tone: 'bad', word: 'failed: it cannot be read' },
   obstacle: { tone: 'warn', word: 'allowed, and it cannot be carried out' },
 };
 
@@ -219,7 +219,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
         <Sentence text={answer.text} />
       </p>
       <dl class="facts">
-        <Fact name="asked by" text={answer.principal} />
+        <Fact name="requester" text={answer.principal} />
         <Fact name="policy" text={answer.policy} />
         {sent.length > 0 && <Fact name="sent as" text={formatCommand(sent)} isCode />}
         <Fact name="concerns" text={answer.concerns} />

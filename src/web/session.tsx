@@ -30,5 +30,5 @@ export function useSession(): Session {
 }
 
 export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean {
-  return roles.includes(session.me.role);
+  return session.me.roles.some((role) => roles.includes(role));
 }

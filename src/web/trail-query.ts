@@ -34,7 +34,7 @@ const moments =
 export const queryKeys: readonly KeyFacts[] = [
   { key: 'user', label: 'Mail user', hint: 'whom it touched; * stands for any characters' },
   { key: 'command', label: 'Command', hint: 'its name, or the first words of it: mailbox' },
-  { key: 'principal', label: 'Sent by', hint: 'a name, or NAME@LISTENER; * stands for any characters' },
+  { key: 'principal', label: 'Requester', hint: 'a name, or NAME@LISTENER; * stands for any characters' },
   {
     key: 'outcome',
     label: 'Outcome',

@@ -55,7 +55,7 @@ export interface TrailColumn {
 /** All that can be chosen. */
 export const trailColumns: readonly TrailColumn[] = [
   { id: 'time', title: 'Time', kind: 'time' },
-  { id: 'principal', title: 'Sent by', kind: 'text', key: 'principal' },
+  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal' },
   { id: 'user', title: 'User', kind: 'text', key: 'user' },
   { id: 'command', title: 'Command', kind: 'command' },
   { id: 'outcome', title: 'Outcome', kind: 'outcome' },

@@ -10,13 +10,13 @@ test('an allowed command: the rule with its line, what is sent, whom it concerns
   assert.equal(told.exit, 0);
   assert.deepEqual(linesOf(told), [
     'allowed by dovegate.yaml:15, a rule of policy support',
-    'asked by  -@support',
-    'command   quota get',
-    'sent as   quota get --',
-    'concerns  bob@example.com',
-    'effect    read',
-    'backend   mail1 (read as Dovecot 2.3 and as 2.4)',
-    'not yet   who its users are: the userdb is asked when it comes, and what it says is judged too',
+    'requester  -@support',
+    'command    quota get',
+    'sent as    quota get --',
+    'concerns   bob@example.com',
+    'effect     read',
+    'backend    mail1 (read as Dovecot 2.3 and as 2.4)',
+    'not yet    who its users are: the userdb is asked when it comes, and what it says is judged too',
   ]);
 });
 
@@ -27,7 +27,7 @@ test('a name split or joined, options in any order, and words behind a second --
     assert.equal(told.exit, 0, told.text);
     return linesOf(told).filter((line) => line.startsWith('sent as'));
   };
-  const canonical = ['sent as   mailbox list -s -- INBOX'];
+  const canonical = ['sent as    mailbox list -s -- INBOX'];
   assert.deepEqual(await sent('mailbox', 'list', 'INBOX', '-s'), canonical);
   assert.deepEqual(await sent('mailbox list', '--subscriptions', '--', 'INBOX'), canonical);
 });
@@ -157,7 +157,7 @@ test('terms that an allowed command must meet are told', async (t) => {
   const words = 'flags add \\Seen mailbox Trash savedbefore 40d'.split(' ');
   const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', ...words);
   assert.equal(told.exit, 0);
-  assert.ok(linesOf(told).includes('on terms  the client must say why; within the limit of its rule'));
+  assert.ok(linesOf(told).includes('on terms   the client must say why; within the limit of its rule'));
 });
 
 test('under observe it says both: allowed, and what enforce would say', async (t) => {
@@ -212,9 +212,9 @@ test('a route is told, or why there is none; who asks is told by the name of the
     linesOf(told)[0] ?? '',
     /^allowed by .*, and it cannot be carried out: no route matches this user$/,
   );
-  assert.ok(linesOf(told).includes(`asked by  ${userInfo().username}@support`), told.text);
+  assert.ok(linesOf(told).includes(`requester  ${userInfo().username}@support`), told.text);
   assert.ok(
-    linesOf(told).includes('backend   none: no route matches this user (read as 2.3 and as 2.4)'),
+    linesOf(told).includes('backend    none: no route matches this user (read as 2.3 and as 2.4)'),
     told.text,
   );
 });

@@ -26,10 +26,10 @@ test('explain and can answer for an account, by its policy', async (t) => {
   const asked = ['--user', 'bob', '--', 'mailbox', 'list'];
   const told = await run('explain', '--listener', 'jobs', '--account', 'migrator', ...asked);
   assert.equal(told.exit, 0, told.text);
-  assert.ok(linesOf(told).includes('asked by  migrator@jobs'), told.text);
+  assert.ok(linesOf(told).includes('requester  migrator@jobs'), told.text);
   const can = await run('can', '--listener', 'jobs', '--account', 'watcher');
   assert.equal(can.exit, 0, can.text);
-  assert.match(can.text, /asked by +watcher@jobs/);
+  assert.match(can.text, /requester +watcher@jobs/);
   assert.match(can.text, /policy support for account migrator; policy watch for account watcher/);
 });
 
@@ -37,7 +37,7 @@ test('and for a key, which --account names too', async (t) => {
   const { run } = openDesk(t, configuration);
   const can = await run('can', '--listener', 'panel', '--account', 'modoboa');
   assert.equal(can.exit, 0, can.text);
-  assert.match(can.text, /asked by +modoboa@panel/);
+  assert.match(can.text, /requester +modoboa@panel/);
   assert.match(can.text, /policy support for key modoboa/);
 });
 

@@ -84,7 +84,7 @@ modoboa@panel  support  2027-06-30          2026-01-01T00:00:00.000Z  3
 old@panel      support  2025-12-31 EXPIRED  -                         7
 graph@panel    metrics  never               -                         0
 
-ID   PRINCIPAL      USER        COMMAND    BACKEND  WAITS           SECONDS
+ID   REQUESTER      USER        COMMAND    BACKEND  WAITS           SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        for its client  1.2
 01B  bob@support    -           who        mail1    -               0.0`.replace(/ +$/gm, ''),
   );
@@ -175,7 +175,7 @@ void test('a narrow terminal: values are cut, columns go with a word, and no lin
       'EXPIRES',
       'COMMAND',
       'SECONDS',
-      'PRINCIPAL',
+      'REQUESTER',
       'USER',
     ])
       assert.ok(heads.some((head) => head.includes(name)) || said.includes(name), `${columns}: ${name}`);

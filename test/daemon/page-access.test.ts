@@ -47,7 +47,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     directory: '/audit',
   };
   const handlers = createAccessHandlers(parts);
-  const who: PageCaller = { name: 'alice', role: 'audit', users: undefined, address: '192.0.2.1' };
+  const who: PageCaller = { name: 'alice', roles: ['audit'], users: undefined, address: '192.0.2.1' };
   const ask = async (endpoint: Endpoint, body = '', more: Partial<PageCaller> = {}, isStill = true) => {
     const reply = await handlers[endpoint]?.({
       endpoint,

@@ -38,7 +38,7 @@ interface DeskOptions {
 }
 
 /** A person of each role, named after it. */
-const usual = roles.map((role): PagePerson => ({ name: role, user: role, role, place }));
+const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role], place }));
 
 function desk({ people = usual, handlers = {}, append, authorities }: DeskOptions = {}) {
   const clock = createFakeClock();
@@ -178,6 +178,31 @@ void test('role by endpoint: what the table has, and nothing else; each refusal 
   }
 });
 
+void test('several roles: what one of them may, and nothing else', async () => {
+  const people = [{ name: 'both', user: 'both', roles: ['operate', 'audit'], place }] as const;
+  const { ask, enter, clock } = desk({ handlers: answering, people });
+  const allowed: Endpoint[] = [];
+  for (const endpoint of all) {
+    if (mayAsk[endpoint] === 'nobody-yet') continue;
+    const token = await enter('both');
+    await clock.advance(1_001);
+    const { status } = await ask(endpoint, { token });
+    if (status === 200) allowed.push(endpoint);
+  }
+  const either = new Set([...expected.operate, ...expected.audit]);
+  assert.deepEqual(new Set(allowed), either);
+  assert.equal(allowed.length, either.size);
+});
+
+void test('a refusal names all roles that somebody has', async () => {
+  const people = [{ name: 'desk', user: 'desk', roles: ['view', 'operate'], place }] as const;
+  const { ask, enter } = desk({ handlers: answering, people });
+  const reply = await ask('search', { token: await enter('desk') });
+  assert.deepEqual(JSON.parse(bodyOf(reply)), {
+    text: 'desk has the roles "view" and "operate", which may not ask for search: that needs "audit"',
+  });
+});
+
 const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'backends-csv'];
 const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   view: [...everybody, 'proof', 'verify'],
@@ -212,7 +237,7 @@ void test('refusals of a person are counted for the name that its records have',
   const [person] = usual;
   assert.ok(person);
   const token = tokenOf(await ask('redeem', { body: { link: door.link(person) } }));
-  assert.equal(person.role, 'view');
+  assert.equal(person.roles[0], 'view');
   for (let at = 0; at < 20; at += 1) await ask('kill', { token });
   assert.ok(refusals().length < 20 && refusals().every(({ by }) => by === person.name));
   await clock.advance(2_000);
@@ -232,7 +257,7 @@ void test('a link signs in its person once; sign-ins and sign-outs are records',
   const me = await ask('me', { token });
   assert.deepEqual(JSON.parse(bodyOf(me)), {
     name: 'view',
-    role: 'view',
+    roles: ['view'],
     ends: '2026-01-02T11:04:05.000Z',
     host: 'gate',
     version: '1.2.3',
@@ -304,7 +329,7 @@ void test('a person who is gone, or not the same any more, is out at once; strea
   };
   const changes: readonly ((person: PagePerson) => PagePerson[])[] = [
     () => [],
-    (person) => [{ ...person, role: 'view' }],
+    (person) => [{ ...person, roles: ['view'] }],
     (person) => [{ ...person, users: ['*@example.com'] }],
     (person) => [{ ...person, user: 'somebody' }],
     ({ user: _user, ...person }) => [{ ...person, certificateName: 'a' }],
@@ -337,7 +362,7 @@ void test('a person who is gone, or not the same any more, is out at once; strea
 void test('a password: right, wrong, of nobody; the hash that is replaced ends the session', async () => {
   const carol = async (password: string): Promise<PagePerson> => ({
     name: 'carol',
-    role: 'view',
+    roles: ['view'],
     place,
     passwordHash: await hashPassword(Buffer.from(password), 14),
   });
@@ -367,7 +392,7 @@ void test('a password: right, wrong, of nobody; the hash that is replaced ends t
 
 void test('a certificate: of one person, while its authority counts', async () => {
   const authorities = ['CA'];
-  const dave: PagePerson = { name: 'dave', role: 'operate', place, certificateName: 'dave.example.com' };
+  const dave: PagePerson = { name: 'dave', roles: ['operate'], place, certificateName: 'dave.example.com' };
   const { ask, now, refusals, records } = desk({ people: [dave, ...usual], authorities });
   const certificate = (...names: string[]): TlsPeer => ({ names, keyPin: '00', authorities });
   const login = (shown: TlsPeer | undefined) =>
@@ -404,8 +429,8 @@ void test('no record, no sign-in of an auditor; on call may look while the disk 
   const { ask, door, logged } = desk({ append: () => Promise.reject(new Error('no space')) });
   for (const person of usual) {
     const reply = await ask('redeem', { body: { link: door.link(person) } });
-    assert.equal(reply.status, person.role === 'audit' ? 503 : 200);
-    assert.equal(bodyOf(reply).includes('"token"'), person.role !== 'audit');
+    assert.equal(reply.status, person.roles.includes('audit') ? 503 : 200);
+    assert.equal(bodyOf(reply).includes('"token"'), !person.roles.includes('audit'));
   }
   assert.equal(logged.filter((text) => text?.includes('no space')).length, usual.length);
 });
@@ -458,7 +483,13 @@ void test('what was being made when the session ended is not told', async () => 
 });
 
 void test('what is refused to a limited view is a record', async () => {
-  const limited: PagePerson = { name: 'limited', user: 'l', role: 'audit', users: ['*@example.org'], place };
+  const limited: PagePerson = {
+    name: 'limited',
+    user: 'l',
+    roles: ['audit'],
+    users: ['*@example.org'],
+    place,
+  };
   const handlers: PageHandlers = { access: () => Promise.resolve(refusedReply(403, 'it names others')) };
   const { ask, enter, refusals } = desk({ people: [limited], handlers });
   assert.equal((await ask('access', { token: await enter('limited') })).status, 403);
@@ -471,7 +502,7 @@ void test('what is refused to a limited view is a record', async () => {
 // bounds.pageLoginPauseMs
 void test('after many wrong passwords a login waits for a few seconds, and no longer', async () => {
   const passwordHash = await hashPassword(Buffer.from('right'), 14);
-  const { ask, clock } = desk({ people: [{ name: 'carol', role: 'view', place, passwordHash }] });
+  const { ask, clock } = desk({ people: [{ name: 'carol', roles: ['view'], place, passwordHash }] });
   let tries = 0;
   const login = () => {
     tries += 1;

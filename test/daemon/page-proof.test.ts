@@ -22,7 +22,7 @@ const reported: readonly LongPart[] = [
   { part: 'event', event: 'end', data: '{"commands":3}' },
 ];
 
-const anna: PageCaller = { name: 'anna', role: 'audit', users: undefined, address: '127.0.0.1' };
+const anna: PageCaller = { name: 'anna', roles: ['audit'], users: undefined, address: '127.0.0.1' };
 
 function desk(
   more: {
@@ -159,7 +159,7 @@ void test('other gates: nothing where no file is set; everybody sees them, in a 
   );
   const { ask } = desk({ directory, fleetFile });
   const limited: PageCaller = { ...anna, users: ['*@example.com'] };
-  for (const who of [anna, limited, { ...anna, role: 'view' as const }]) {
+  for (const who of [anna, limited, { ...anna, roles: ['view'] as const }]) {
     const { fleet }: Proof = JSON.parse(await textOf(await ask('proof', { who })));
     assert.deepEqual(fleet, {
       seen: {

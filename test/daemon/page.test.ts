@@ -31,7 +31,13 @@ function desk(
   const logged: string[] = [];
   const asked: unknown[] = [];
   const checks: PageRequest[] = [];
-  let person: PagePerson | undefined = { name: 'alice', user: 'alice', role: 'audit', place, ...more.person };
+  let person: PagePerson | undefined = {
+    name: 'alice',
+    user: 'alice',
+    roles: ['audit'],
+    place,
+    ...more.person,
+  };
   const parts: PageParts = {
     clock: { wallMs: () => 17 },
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
@@ -68,7 +74,7 @@ function desk(
       endpoint,
       params: [],
       body,
-      who: { name: 'carol', role: 'audit', users: undefined, address: '192.0.2.7', ...caller },
+      who: { name: 'carol', roles: ['audit'], users: undefined, address: '192.0.2.7', ...caller },
       isStill: () => isStill,
       signal: new AbortController().signal,
     });
@@ -114,7 +120,7 @@ void test('role by endpoint', async () => {
   const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
   const table: string[] = [];
   for (const role of roles) {
-    const { ask, records } = desk({ person: { role } });
+    const { ask, records } = desk({ person: { roles: [role] } });
     for (const look of looks) {
       const { status, body } = await ask(lookPath(look));
       table.push(`${role} ${look} ${status}`);
@@ -179,7 +185,7 @@ void test('the journal is read as the person may see it, and the record says who
 
 void test('whoever is no auditor sees no word of a record in a verification either', async () => {
   for (const role of ['view', 'operate'] as const) {
-    const { ask, asked } = desk({ person: { role } });
+    const { ask, asked } = desk({ person: { roles: [role] } });
     await ask('/trail/verify');
     assert.deepEqual(Object(asked[0]).users, []);
   }
@@ -221,8 +227,8 @@ void test('without a record there is no answer', async () => {
 void test('who is taken out or narrowed while a search runs gets nothing of it', async () => {
   const changes: readonly (PagePerson | undefined)[] = [
     undefined,
-    { name: 'alice', user: 'alice', role: 'view', place },
-    { name: 'alice', user: 'alice', role: 'audit', users: ['*@example.com'], place },
+    { name: 'alice', user: 'alice', roles: ['view'], place },
+    { name: 'alice', user: 'alice', roles: ['audit'], users: ['*@example.com'], place },
   ];
   for (const next of changes) {
     const found = desk({
@@ -247,7 +253,7 @@ void test('who is taken out or narrowed while a search runs gets nothing of it',
   // The same people in a new configuration are no change.
   const same = desk({
     read: () => {
-      same.replace({ name: 'alice', user: 'alice', role: 'audit', place: { ...place, line: 9 } });
+      same.replace({ name: 'alice', user: 'alice', roles: ['audit'], place: { ...place, line: 9 } });
       return Promise.resolve({ text: 'rows', rows: 1 });
     },
   });
@@ -300,7 +306,7 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   for (const role of ['view', 'operate'] as const)
     for (const endpoint of ['search', 'export', 'extract', 'survey', 'show'] as const)
       assert.equal(
-        textOf(await askPage(endpoint, '{"wanted":"X"}', { role })),
+        textOf(await askPage(endpoint, '{"wanted":"X"}', { roles: [role] })),
         `403 your role may not ask for ${endpoint}`,
       );
   assert.equal(textOf(await askPage('search', 'zuluq7')), '400 the request is not JSON');
@@ -315,14 +321,14 @@ void test('the page refuses in sentences: a role, a broken request, a session th
 });
 
 void test('every role may have the whole journal checked, as who the kernel says', async () => {
-  const { ask, checks, replace } = desk({ person: { role: 'view', users: ['*@example.com'] } });
+  const { ask, checks, replace } = desk({ person: { roles: ['view'], users: ['*@example.com'] } });
   const { status, pieces } = await ask('/page/verify');
   assert.equal(status, 200);
   assert.ok(pieces !== undefined);
   const [request] = checks;
   assert.deepEqual(request?.who, {
     name: 'alice',
-    role: 'view',
+    roles: ['view'],
     users: ['*@example.com'],
     address: undefined,
     peer: { uid: 5, gid: 6, pid: 7, user: 'root' },

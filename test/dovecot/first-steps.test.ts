@@ -102,7 +102,7 @@ for (const release of releasesAsked()) {
       const root = lab.folder.slice(0, -lab.inRoot(lab.folder).length);
       const enter = isNative ? [] : ['chroot', root];
       const become = ['setpriv', '--reuid', user, '--regid', user, '--clear-groups'];
-      const own = ['-c', lab.inRoot(join(lab.folder, 'dovecot.conf')), '-o', 'stats_writer_socket_path='];
+      const own = ['-c', lab.inRoot(join(lab.folder, 'dovecot.conf'))];
       const at = lab.inRoot(join(gate, 'run/support.sock'));
       const line = ['doveadm', ...own, 'quota', 'get', '-u', alice, '-S', at];
       const [file = '', ...rest] = [...enter, ...become, ...line];
@@ -111,6 +111,7 @@ for (const release of releasesAsked()) {
     const answered = await ask(member);
     assert.equal(answered.exit, 0, answered.text);
     assert.match(answered.stdout.toString(), /User quota +STORAGE/);
+    assert.equal(answered.stderr, '', 'nothing of stats-writer');
     t.diagnostic(`${lab.version}: an answer after ${seconds()} s`);
 
     const green = await doctor('--user', alice);

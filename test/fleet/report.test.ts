@@ -123,10 +123,10 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.match(table.text, /^ {2}whole: complete to .* UTC \(record 12\), signed to record 12 by /m);
     assert.match(table.text, /^ {2}silent: NOT proved complete, verified to .* UTC \(record 12\)/m);
     assert.match(table.text, /^ {2}absent: NOT proved complete: no record$/m);
-    assert.match(table.text, /^DAY +HOST +PERSON /m);
+    assert.match(table.text, /^DAY +HOST +REQUESTER /m);
     assert.match(table.text, /^\S+ +whole +anna@support /m);
     const csv = await desk.run('report', '--mailbox', alice, '--csv');
-    assert.match(csv.stdout.toString(), /^time,host,person,class,/);
+    assert.match(csv.stdout.toString(), /^time,host,requester,class,/);
     assert.match(csv.stdout.toString(), /^[^,]+,,dovegate on [^,]+,verdict,,"silent: NOT proved complete/m);
     const html = await desk.run('report', '--mailbox', alice, '--html');
     assert.match(html.stdout.toString(), /<th>Host<\/th><th>Person<\/th>/);
@@ -175,7 +175,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.notEqual(alone.config, before);
     const done = await alone.run('report', '--mailbox', alice);
     assert.equal(done.exit, 0, done.text);
-    assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 person, 4 commands/m);
+    assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 requester, 4 commands/m);
     const { time: last }: { time: string } = JSON.parse(whole.lines.at(-1) ?? '');
     const end = last.slice(0, 19).replace('T', ' ');
     assert.ok(done.text.includes(` to ${end} UTC on 1 host, `), done.text);

@@ -1,22 +1,30 @@
-// Ports of loopback that nobody has at the moment. Another process may take one before it is bound: a test that can bind port 0
-// itself does that instead.
+// Ports of loopback that nobody has at the moment. A test that can bind port 0 itself does that instead.
+import { randomInt } from 'node:crypto';
 import net from 'node:net';
 
-/** So many different ones. */
+/** Below those that the kernel gives to outgoing connections: tests that run beside this one open thousands. */
+const lowest = 10_000;
+const highest = 32_000;
+
+/** So many different ones. Another test may take one of them before it is bound: with these it is one in thousands. */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => net.createServer());
-  const ports = servers.map(async (server) => {
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    const bound = server.address();
-    return typeof bound === 'object' && bound !== null ? bound.port : 0;
-  });
-  const found = await Promise.all(ports);
-  for (const server of servers) {
+  const servers = await Promise.all(Array.from({ length: count }, hold));
+  for (const { server } of servers) {
     await new Promise((resolve) => {
       server.close(resolve);
     });
   }
-  return found;
+  return servers.map(({ port }) => port);
+}
+
+async function hold(): Promise<{ readonly server: net.Server; readonly port: number }> {
+  for (;;) {
+    const server = net.createServer();
+    const port = randomInt(lowest, highest);
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (isFree) return { server, port };
+  }
 }

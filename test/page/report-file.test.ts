@@ -20,7 +20,7 @@ import {
 const touch: Touch = {
   time: '2026-11-20T08:00:00.000Z',
   day: '2026-11-20',
-  person: 'anna.katharina.schwarzenberger@support-desk-of-the-second-shift',
+  requester: 'anna.katharina.schwarzenberger@support-desk-of-the-second-shift',
   class: 'destroyed',
   kind: 'destroyed',
   reason:

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { askHttp } from '../kit/ask-http.js';
 import { openFolder } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
@@ -21,15 +21,6 @@ const commands = 1_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 function whyNot(): string | undefined {
   if (process.getuid?.() !== 0) return 'Prometheus is installed by root only';
   return undefined;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const bound = server.address();
-      server.close(() => resolve(typeof bound === 'object' && bound !== null ? bound.port : 0));
-    });
-  });
 }
 
 async function fetchText(port: number, path: string): Promise<string> {
@@ -53,8 +44,7 @@ test('a real Prometheus scrapes it, and the number of series stays', { timeout: 
   const installed = await runProgram('bash', [setup], { env, timeoutMs: 10 * 60_000 });
   assert.equal(installed.exit, 0, installed.text);
 
-  const metrics = await freePort();
-  const own = await freePort();
+  const [metrics = 0, own = 0] = await freePorts(2);
   const token = 'a-token-that-nobody-guesses';
   const secured = 'tls: { certificate: gate.crt, key: gate.key }, token_file: token';
   const { client, daemon } = await openGateway(t, {

@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
 import { backendPassword, type Gateway, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
@@ -63,16 +63,6 @@ async function seriesOf(daemon: Daemon): Promise<ReadonlyMap<string, number>> {
 async function run(client: RawClient): Promise<string> {
   client.sendCommand(quota);
   return (await client.readReply()).status;
-}
-
-/** A free port of the loopback; somebody else may take it in between, which would show as a failed start. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen({ host: '127.0.0.1', port: 0 }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 test('a healthy daemon: ready, its status and metrics show what it did, and the socket goes with it', async (t) => {
@@ -197,7 +187,7 @@ test('a daemon that drains says so until it is gone', async (t) => {
 });
 
 test('over TCP: health and metrics for this machine, the status with the token, no foreign Host', async (t) => {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const where = { host: '127.0.0.1', port };
   const { daemon } = await openGateway(t, {
     more: `admin: { tcp: "127.0.0.1:${port}", token_file: token }`,

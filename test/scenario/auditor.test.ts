@@ -108,7 +108,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   assert.equal(answer, '1 command may have deleted something; 1 more was denied.');
   assert.match(
     verdict,
-    /^complete from .* UTC, signed by \S+= \(this host's own key\), nothing missing, 1 person, \d+ commands, 3 of them showed content$/,
+    /^complete from .* UTC, signed by \S+= \(this host's own key\), nothing missing, 1 requester, \d+ commands, 3 of them showed content$/,
   );
   assert.match(rest.join('\n'), /note: 2 commands may have touched it/);
   assert.match(rest.join('\n'), /note: 1 more command was denied/);

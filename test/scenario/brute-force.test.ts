@@ -6,11 +6,11 @@
 // The first wave is 1,000 guesses; with DOVEGATE_ROUNDS=3 each of them is, with TLS as well.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { makeAuthority } from '../kit/certificates.js';
 import type { Daemon } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type GuessAnswer, guess, logIn } from '../kit/guessers.js';
 
@@ -24,23 +24,13 @@ const laterGuesses = Math.min(guesses, 400 * rounds);
 const rssOf = ({ pid }: Daemon): number =>
   Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-function freePort(): Promise<number> {
-  const server = net.createServer();
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
-
 for (const isTls of [false, true]) {
   void test(`1,000 wrong passwords in parallel${isTls ? ', each in TLS,' : ''} do not delay an honest login by a second, and cost bounded memory`, (t) =>
     guessAndLogIn(t, isTls));
 }
 
 async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const accounts = `{ migrator: { password_hash: "${await hashPassword(Buffer.from(password))}", policy: support } }`;
   const own = makeAuthority({ name: 'listener' }).issue({ names: ['127.0.0.1'] });
   const tls = isTls ? '{ mode: implicit, certificate: tls.crt, key: tls.key }' : '{ mode: off }';

@@ -341,7 +341,7 @@ test('people with roles', async (t) => {
         report.text,
         /NOT proved complete [^]*\n  ourselves sees the records of \*@example\.org only/,
       );
-      assert.match(report.text, /1 person, 2 commands, none of them showed content/);
+      assert.match(report.text, /1 requester, 2 commands, none of them showed content/);
       assert.doesNotMatch(report.text, hidden);
       const extract = await asked('export', '--user', 'alice@example.org', '--with-proof');
       assert.equal(extract.exit, 0, extract.text);

@@ -184,7 +184,7 @@ test('can --http prints the rights of the key', async (t) => {
   const { server, keyFile } = await openHere(t, () => json(answer));
   const { exit, text } = await runWarm(['can', '--http', server.url, '--key-file', keyFile]);
   assert.equal(exit, 0, text);
-  assert.match(text, /asked by\s+modoboa@panel/);
+  assert.match(text, /requester\s+modoboa@panel/);
   assert.match(text, /quota get\s+read/);
   assert.equal(server.requests[0]?.line, 'GET /dovegate/v1/can HTTP/1.1');
 });
@@ -264,7 +264,7 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
   assert.match(refused.stderr, /the server refused the key/);
   const rights = await runWarm(['can', ...(places['panel'] ?? [])]);
   assert.equal(rights.exit, 0, rights.text);
-  assert.match(rights.text, /asked by\s+panel@panel/);
+  assert.match(rights.text, /requester\s+panel@panel/);
   assert.match(rights.text, /expunge\s+destroy/);
 });
 

@@ -78,7 +78,7 @@ void test('the line of time: what the records have of it, each step after the on
 void test('who, what and why are what the records say, and nothing that they do not', () => {
   const one = exchange(admission, completion);
   assert.deepEqual(whoOf(one), [
-    { what: 'Account', value: 'anna@support' },
+    { what: 'Name', value: 'anna@support' },
     { what: 'uid', value: '1000' },
     { what: 'Program', value: '/usr/bin/doveadm' },
   ]);

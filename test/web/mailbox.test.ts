@@ -14,14 +14,14 @@ import {
   queryOf,
   questionOf,
   spanWords,
-  sumByPerson,
+  sumByRequester,
   withEvent,
   withFileEvent,
 } from '../../src/web/mailbox.js';
 
 const line: MailboxLine = {
   day: '2026-11-20',
-  person: 'carol@support',
+  requester: 'carol@support',
   class: 'read',
   what: 'read',
   count: 2,
@@ -115,16 +115,28 @@ void test('people, the gravest first; what was denied is counted apart', () => {
   const days = [
     dayOf([
       line,
-      { ...line, person: 'anna@support', class: 'content', count: 5 },
-      { ...line, person: 'bob@support', class: 'destroyed', count: 1, lastTime: '2026-11-21T00:00:00.000Z' },
-      { ...line, person: 'carol@support', class: 'denied', count: 9 },
-      { ...line, person: 'bob@support', class: 'session', count: 3, firstTime: '2026-11-19T00:00:00.000Z' },
+      { ...line, requester: 'anna@support', class: 'content', count: 5 },
+      {
+        ...line,
+        requester: 'bob@support',
+        class: 'destroyed',
+        count: 1,
+        lastTime: '2026-11-21T00:00:00.000Z',
+      },
+      { ...line, requester: 'carol@support', class: 'denied', count: 9 },
+      {
+        ...line,
+        requester: 'bob@support',
+        class: 'session',
+        count: 3,
+        firstTime: '2026-11-19T00:00:00.000Z',
+      },
     ]),
     dayOf([{ ...line, count: 1 }]),
   ];
-  const sums = sumByPerson(days, touchClasses);
+  const sums = sumByRequester(days, touchClasses);
   assert.deepEqual(
-    sums.map(({ person, counts }) => [person, counts]),
+    sums.map(({ requester, counts }) => [requester, counts]),
     [
       ['bob@support', { destroyed: 1, session: 3 }],
       ['anna@support', { content: 5 }],

@@ -7,7 +7,7 @@ import type { Endpoint, PageRole } from '../../domain/page/api.js';
 export interface PageCaller {
   /** The person's name in the configuration. */
   readonly name: string;
-  readonly role: PageRole;
+  readonly roles: readonly PageRole[];
   /** Patterns of mail users; undefined: all. */
   readonly users: readonly string[] | undefined;
   /** Of the connection, for records. */

@@ -42,7 +42,7 @@ export interface AskedPage {
 
 export interface Myself {
   readonly name: string;
-  readonly role: string;
+  readonly roles: readonly string[];
   /** Undefined: all records are shown. */
   readonly users: readonly string[] | undefined;
 }
@@ -57,9 +57,9 @@ export function askPage(socket: string): AskedPage {
     async me() {
       const { status, body } = await ask(socket, 'me', {});
       if (status !== 200) throw refusal(socket, status, body);
-      const { name, role, users } = parseLine(body) ?? {};
-      if (typeof name !== 'string' || typeof role !== 'string') throw notDovegate(socket);
-      return { name, role, users: Array.isArray(users) ? users.map(String) : undefined };
+      const { name, roles, users } = parseLine(body) ?? {};
+      if (typeof name !== 'string' || !Array.isArray(roles)) throw notDovegate(socket);
+      return { name, roles: roles.map(String), users: Array.isArray(users) ? users.map(String) : undefined };
     },
     async *rows(look, filter, hear) {
       let cursor: Cursor | undefined;

@@ -136,7 +136,7 @@ export function formOf(
 
 const columns: readonly Column<MailboxLine>[] = [
   { name: 'DAY', text: ({ day }) => day },
-  { name: 'PERSON', text: ({ person }) => person, cellsMin: 10 },
+  { name: 'REQUESTER', text: ({ requester }) => requester, cellsMin: 10 },
   { name: 'WHAT', text: ({ what }) => what },
   { name: 'COUNT', isNumber: true, text: ({ count }) => String(count) },
   { name: 'TIME (UTC)', text: formatSpan, goes: 2 },

@@ -181,7 +181,7 @@ export function reportDamage(screen: Screen, notes: readonly string[]): void {
 const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'SEQ', isNumber: true, text: ({ admittedSeq }) => String(admittedSeq ?? '?') },
   { name: 'TIME (UTC)', text: ({ fields }) => formatMoment(fields['time']), goes: 1 },
-  { name: 'PRINCIPAL', text: cell('principal'), cellsMin: 10 },
+  { name: 'REQUESTER', text: cell('principal'), cellsMin: 10 },
   { name: 'USER', text: cell('user'), cellsMin: 14 },
   { name: 'COMMAND', text: commandOf, cellsMin: 14 },
   { name: 'OUTCOME', text: outcomeOf, cellsMin: 7, paint: ({ fields }) => paintOfOutcome(fields['outcome']) },

@@ -273,7 +273,7 @@ export function addFilterOptions(command: Command): Command {
       'commands for this mailbox user, by name, mask or all users; * matches any characters',
     )
     .option('--command <name>', 'the command, or its first words: mailbox finds mailbox list')
-    .option('--principal <name>', 'who sent it: bob, bob@LISTENER; * matches any characters')
+    .option('--principal <name>', 'the requester: bob, bob@LISTENER; * matches any characters')
     .option('--listener <name>', 'the listener that took it')
     .option('--session <id>', 'all commands of one session')
     .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))

@@ -164,6 +164,10 @@ service doveadm {
     user = ${daemonUser}
   }
 }
+# Without this, doveadm of 2.3 tells everybody but root after each command that it may not write statistics.
+protocol doveadm {
+  stats_writer_socket_path =
+}
 `;
 }
 

@@ -135,8 +135,8 @@ const table = {
   ),
   'limits-full': passing(
     'over {limit}; try again',
-    'every counter of limits is in use, and this command needs a new one',
-    'find out who asks under so many names; it clears by itself',
+    'each requester needs counters for its limits, and all counters are in use',
+    'wait: a counter becomes free with time; find out who asks under so many names',
   ),
   'audit-failed': passing(
     'the audit record could not be written',
@@ -152,7 +152,7 @@ const table = {
   'audit-share': refused(
     'TEMPFAIL',
     'the audit journal is nearly full, and most of it comes from this account: send fewer commands, or ask the operators to raise audit.max_size',
-    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size` or more, and this principal wrote more of them than it may then',
+    'the records of the last `audit.keep_min` fill 80 % of `audit.max_size` or more, and this requester wrote more of them than it may then',
     'find out what it does in a loop, raise `max_size`, or lower `keep_min`; rules with `emergency: true` are served',
   ),
   'backend-drained': passing(
@@ -173,13 +173,13 @@ const table = {
   ),
   'changed-meanwhile': passing(
     'the configuration or the backend changed while the command waited; try again',
-    'a reload changed what the command means while it waited, or its backend is of another series now',
+    'while the command waited, a reload changed the rules for it, or its backend became one of another Dovecot series',
     'ask again',
   ),
   'queue-full': passing(
     'too many commands are waiting; try again',
-    '`limits.queue` commands wait already',
-    'raise `connections`, or find out who asks so much',
+    'as many commands wait for this backend as `limits.queue` permits',
+    'send it again later; raise `connections` of the backend, or find out who sends so many',
   ),
   'queue-timeout': passing(
     'no upstream became free in time; try again',

@@ -2,6 +2,7 @@
 // that nothing checks, one that two people share, a person without one.
 import { isOfThisMachine } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
+import type { PageRole } from '../page/api.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
 import type { RawPage } from './schema.js';
@@ -75,7 +76,8 @@ function parseTls(at: Cursor): PageTls | undefined {
 }
 
 function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
-  const { role = 'view', certificate_name: certificate, password_hash: hash } = raw.people[name] ?? {};
+  const { certificate_name: certificate, password_hash: hash } = raw.people[name] ?? {};
+  const roles = parseRoles(raw.people[name], at);
   const user = at.source('user');
   if (user === undefined && certificate === undefined && hash === undefined) {
     const message =
@@ -100,14 +102,24 @@ function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
     ...(user !== undefined && { user }),
     ...(certificate !== undefined && { certificateName: foldAscii(certificate) }),
     ...(hash !== undefined && { passwordHash: hash }),
-    role,
-    ...(at.has('users') && { users: viewOf(role, at) }),
+    roles,
+    ...(at.has('users') && { users: viewOf(roles, at) }),
     place: at.place(),
   };
 }
 
-function viewOf(role: PagePerson['role'], at: Cursor): readonly string[] {
-  if (role !== 'audit') at.error(['users'], `is for role audit: "${role}" shows no records`, 'key-conflict');
+/** `role` for one, `roles` for several; the schema demands one of them. Without an error never empty. */
+function parseRoles(person: RawPage['people'][string] | undefined, at: Cursor): readonly PageRole[] {
+  const { role, roles } = person ?? {};
+  if (role !== undefined && roles !== undefined)
+    at.error(['role'], 'stands beside roles; keep one of them', 'key-conflict');
+  if (roles?.length === 0) at.error(['roles'], 'an empty list permits nothing; take the person out');
+  return [...new Set(roles ?? (role === undefined ? [] : [role]))];
+}
+
+function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
+  if (!roles.includes('audit'))
+    at.error(['users'], `is for role audit: "${roles.join('" and "')}" shows no records`, 'key-conflict');
   const users = userPatterns(at, 'users');
   if (at.size('users') === 0)
     at.error(['users'], 'an empty list shows nothing; take it out to show the records of all users');

@@ -6,6 +6,7 @@ import { asWritten, bounds } from '../../bounds/bounds.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { defaultStream } from '../fleet/block.js';
 import { usersPerLine } from '../identity/user-name.js';
+import { pageRoles } from '../page/api.js';
 import { policy, policyTest } from './policy-schema.js';
 import {
   as,
@@ -229,9 +230,15 @@ const pagePerson = strict('a person', {
   user: word.optional(),
   certificate_name: text('a name in the certificate').optional(),
   password_hash: text('a hash that dovegate hash-password printed').optional(),
-  role: oneOf(['view', 'operate', 'audit']),
+  role: oneOf(pageRoles).optional(),
+  roles: listOf(oneOf(pageRoles), 'roles, as [operate, audit]').optional(),
   users: listOf(word, 'patterns of users, as ["*@example.com"]').optional(),
-}).meta({ description: 'somebody who may sign in to the page, by one or more of three proofs' });
+})
+  .refine(({ role, roles }) => role !== undefined || roles !== undefined, {
+    path: ['role'],
+    error: `must be one of: ${pageRoles.join(', ')}`,
+  })
+  .meta({ description: 'somebody who may sign in to the page, by one or more of three proofs' });
 
 const page = strict('the settings of the page', {
   tcp: text('ADDRESS:PORT, as 127.0.0.1:9147').optional(),

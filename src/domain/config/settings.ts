@@ -295,7 +295,8 @@ export interface PagePerson {
   /** A name that their certificate carries. */
   readonly certificateName?: string;
   readonly passwordHash?: string;
-  readonly role: PageRole;
+  /** At least one. */
+  readonly roles: readonly PageRole[];
   /** Patterns of the mail users whose records they may see; absent: all records. */
   readonly users?: readonly string[];
   readonly place: Place;

@@ -5,7 +5,24 @@
 import type { FleetShown } from './fleet.js';
 
 /** What a person may do: see that it works; see and act; look at records. */
-export type PageRole = 'view' | 'operate' | 'audit';
+export const pageRoles = ['view', 'operate', 'audit'] as const;
+export type PageRole = (typeof pageRoles)[number];
+
+/** Whether one of these roles is among those that may. */
+export function isAmong(roles: readonly PageRole[], those: readonly PageRole[]): boolean {
+  return roles.some((role) => those.includes(role));
+}
+
+/** Why somebody with these roles may not ask: a sentence. */
+export function whyNotAsked(
+  name: string,
+  roles: readonly PageRole[],
+  what: string,
+  those: readonly PageRole[],
+): string {
+  const own = `${roles.length === 1 ? 'role' : 'roles'} "${roles.join('" and "')}"`;
+  return `${name} has the ${own}, which may not ask for ${what}: that needs "${those.join('" or "')}"`;
+}
 
 /** Every endpoint, as `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
 export const endpoints = {
@@ -52,7 +69,7 @@ export const endpoints = {
 } as const;
 export type Endpoint = keyof typeof endpoints;
 
-const everybody = ['view', 'operate', 'audit'] as const;
+const everybody = pageRoles;
 
 /** Which role may ask for what. `nobody-yet`: before a session. */
 export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
@@ -109,7 +126,7 @@ export interface Entered {
 
 export interface Me {
   readonly name: string;
-  readonly role: PageRole;
+  readonly roles: readonly PageRole[];
   /** Patterns of mail users; absent: all. */
   readonly users?: readonly string[];
   /** When the session ends; RFC 3339. */

@@ -138,9 +138,9 @@ export interface MailboxClass {
 }
 
 export interface MailboxCounts {
-  /** That reached a mail server, or may have, and the people who sent them. */
+  /** That reached a mail server, or may have, and the requesters who sent them. */
   readonly commands: number;
-  readonly people: number;
+  readonly requesters: number;
   readonly showed: number;
   readonly maybeShowed: number;
   /** Did not reach a mail server; not among `commands`. */
@@ -160,7 +160,7 @@ export interface MailboxLine {
   readonly day: string;
   /** Of a fleet. */
   readonly host?: string | undefined;
-  readonly person: string;
+  readonly requester: string;
   readonly class: 'destroyed' | 'changed' | 'content' | 'read' | 'session' | 'unread' | 'failed' | 'denied';
   /** The class in words. */
   readonly what: string;

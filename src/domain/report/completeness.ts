@@ -276,10 +276,12 @@ function reasonsText(doubts: readonly Doubt[]): string {
   return count === 1 ? 'one reason stands below' : `${count} reasons stand below`;
 }
 
-function countsText({ people, isMorePeople, commands, showed, maybeShowed }: TouchCounts): string {
+function countsText({ requesters, isMoreRequesters, commands, showed, maybeShowed }: TouchCounts): string {
   if (commands === 0) return 'no command touched this mailbox';
   const who =
-    people === 1 && !isMorePeople ? '1 person' : `${isMorePeople ? 'more than ' : ''}${people} people`;
+    requesters === 1 && !isMoreRequesters
+      ? '1 requester'
+      : `${isMoreRequesters ? 'more than ' : ''}${requesters} requesters`;
   const what = commands === 1 ? '1 command' : `${commands} commands`;
   const maybe = maybeShowed === 0 ? '' : `, ${maybeShowed} may have shown content`;
   return `${who}, ${what}, ${showed === 0 ? 'none' : showed} of them showed content${maybe}`;
@@ -293,6 +295,6 @@ function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): strin
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
     ...many(denied, denied === 1 ? 'was denied' : 'were denied', ' more'),
-    ...many(stopped - denied, 'did not reach a mail server', ' more'),
+    ...many(stopped - denied, 'failed before reaching a mail server', ' more'),
   ];
 }

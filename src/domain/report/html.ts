@@ -122,7 +122,7 @@ interface HtmlColumn {
 
 const columns: readonly HtmlColumn[] = [
   { name: 'Host', text: ({ host = '' }) => host },
-  { name: 'Person', text: ({ person }) => person },
+  { name: 'Requester', text: ({ requester }) => requester },
   { name: 'What', kind: 'what', text: ({ what }) => what },
   { name: 'Count', kind: 'count', text: ({ count }) => String(count) },
   { name: 'Time (UTC)', kind: 'time', text: formatSpan },
@@ -133,7 +133,7 @@ const columns: readonly HtmlColumn[] = [
 const tones = new Map(touchClasses.map((each) => [each.class, each.tone]));
 
 function cell({ name, kind, text }: HtmlColumn, line: MailboxLine): string {
-  // A long name of a person may go on in the next line after its @ or a dot.
+  // A long name of a requester may go on in the next line after its @ or a dot.
   const shown = escape(text(line)).replace(/(?<=[^@.\s]{5}[@.])(?=\S)/gu, '<wbr>');
   const marked =
     kind === 'what' ? `<span class="${tones.get(line.class) ?? 'quiet'}">${shown}</span>` : shown;

@@ -68,7 +68,7 @@ export function linesOf({ day, isMore, groups }: TouchDay): MailboxLine[] {
     return {
       day: isMore ? `${printable(day)} (more)` : printable(day),
       ...(group.host !== undefined && { host: printable(group.host) }),
-      person: printable(group.person),
+      requester: printable(group.requester),
       class: group.class,
       what: classTexts.get(group.class) ?? group.class,
       count: group.count,

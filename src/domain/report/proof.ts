@@ -192,7 +192,7 @@ export interface ProofVerdict {
 }
 
 export interface ProofChecker {
-  /** The next line of the file, without LF. `isWhole`: it has an end. Nobody else may read `line` meanwhile. */
+  /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
   readonly take: (line: Buffer, isWhole: boolean) => void;
   readonly finish: () => ProofVerdict;
 }

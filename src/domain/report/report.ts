@@ -157,7 +157,7 @@ type Cells = Readonly<Record<string, (touch: Touch) => unknown>>;
 
 const cells: Cells = {
   time: (touch: Touch) => touch.time,
-  person: (touch: Touch) => touch.person,
+  requester: (touch: Touch) => touch.requester,
   class: (touch: Touch) => touch.class,
   kind: (touch: Touch) => touch.kind,
   reason: (touch: Touch) => touch.reason,
@@ -193,7 +193,7 @@ export function createJsonReport(): ReportForm {
         signed_by: signedBy,
         signed_to: signedTo,
         commands: counts.commands,
-        people: counts.people,
+        requesters: counts.requesters,
         showed_content: counts.showed,
         may_have_shown_content: counts.maybeShowed,
         not_named: counts.notNamed,
@@ -239,7 +239,7 @@ export function createCsvReport(separator: Separator = ','): ReportForm {
   return {
     begin({ mailbox, answer, sentences, madeAt, host }, { hosts }) {
       if (hosts !== undefined) all = fleetCells;
-      const about = { time: madeAt, person: `dovegate on ${host}`, class: 'verdict', user: mailbox };
+      const about = { time: madeAt, requester: `dovegate on ${host}`, class: 'verdict', user: mailbox };
       const verdict = [answer, ...sentences].map((reason) => new Map(Object.entries({ ...about, reason })));
       return [line((name) => name), ...verdict.map((row) => line((name) => row.get(name)))];
     },

@@ -1,5 +1,5 @@
 // Who touched one mailbox, and how: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached a
-// mail server and whether it showed content; touches are counted, and gathered into groups by day, person, class and reason. Pure.
+// mail server and whether it showed content; touches are counted, and gathered into groups by day, requester, class and reason. Pure.
 // The rule: what a record does not tell is said as "may have", never left out and never taken for a no.
 
 import { bounds } from '../../bounds/bounds.js';
@@ -37,7 +37,7 @@ export interface Touch {
   /** RFC 3339, of the admission, and its day in UTC. */
   readonly time: string;
   readonly day: string;
-  readonly person: string;
+  readonly requester: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
   /** What the client stated; empty: nothing. */
@@ -82,7 +82,7 @@ export function createTouchReader(mailbox: string, isFleet = false): (row: Excha
     return {
       time,
       day: time.slice(0, 10),
-      person: text('principal'),
+      requester: text('principal'),
       class: classOf(row, kind, reached, showed),
       kind,
       reason: text('reason'),
@@ -225,8 +225,8 @@ function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: 
 
 /** How much was found. */
 export interface TouchCounts extends MailboxCounts {
-  /** There are more people than are kept apart. */
-  readonly isMorePeople: boolean;
+  /** There are more requesters than are kept apart. */
+  readonly isMoreRequesters: boolean;
   /** Of `commands`: through a mask, or for all users. */
   readonly notNamed: number;
   /** Of `commands`: no end is recorded, or it is not known how they ended. */
@@ -234,14 +234,14 @@ export interface TouchCounts extends MailboxCounts {
   readonly unknown: number;
 }
 
-/** Names that are kept to count people. Stops a forged journal from filling the memory. */
-const peopleMax = bounds.reportPeople;
+/** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
+const requestersMax = bounds.reportRequesters;
 
 export function createTouchCounter(): { take(touch: Touch): void; counts(): TouchCounts } {
-  const people = new Set<string>();
+  const requesters = new Set<string>();
   const counts = {
     commands: 0,
-    isMorePeople: false,
+    isMoreRequesters: false,
     showed: 0,
     maybeShowed: 0,
     notNamed: 0,
@@ -254,7 +254,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
     deleteFailed: 0,
   };
   return {
-    take({ class: group, kind, person, reached, showed, by, outcome }) {
+    take({ class: group, kind, requester, reached, showed, by, outcome }) {
       if (group === 'denied') counts.denied += 1;
       // A line that could not be read may mean anything; one that was not sent did nothing.
       if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
@@ -267,15 +267,15 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
         return;
       }
       counts.commands += 1;
-      if (people.size < peopleMax) people.add(person);
-      else if (!people.has(person)) counts.isMorePeople = true;
+      if (requesters.size < requestersMax) requesters.add(requester);
+      else if (!requesters.has(requester)) counts.isMoreRequesters = true;
       if (showed === 'yes') counts.showed += 1;
       if (showed === 'maybe') counts.maybeShowed += 1;
       if (by !== 'named') counts.notNamed += 1;
       if (outcome === 'open') counts.open += 1;
       if (outcome === 'unknown') counts.unknown += 1;
     },
-    counts: () => ({ ...counts, people: people.size }),
+    counts: () => ({ ...counts, requesters: requesters.size }),
   };
 }
 
@@ -283,7 +283,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
 export interface TouchGroup
   extends Pick<
     Touch,
-    'day' | 'host' | 'person' | 'class' | 'kind' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
+    'day' | 'host' | 'requester' | 'class' | 'kind' | 'reason' | 'by' | 'reached' | 'showed' | 'outcome'
   > {
   /** Searches that dovegate made by itself, to count mails for a command. */
   readonly isCount: boolean;
@@ -310,7 +310,7 @@ const daysHeld = 2;
 const namesMax = 50;
 const idsMax = 20;
 
-/** Stands for reasons, people and names of commands beyond those that are kept apart. */
+/** Stands for reasons, requesters and names of commands beyond those that are kept apart. */
 export const others = '(others)';
 
 const classOrder = touchClasses.map((each) => each.class);
@@ -340,14 +340,14 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
 
   function add(day: Map<string, OpenGroup>, touch: Touch): void {
     const isFull = day.size >= groupsMax;
-    let key = keyOf(touch, touch.person, touch.reason);
-    let { person, reason } = touch;
+    let key = keyOf(touch, touch.requester, touch.reason);
+    let { requester, reason } = touch;
     if (isFull && !day.has(key)) {
       reason = others;
-      key = keyOf(touch, person, reason);
+      key = keyOf(touch, requester, reason);
       if (day.size >= groupsMax * 2 && !day.has(key)) {
-        person = others;
-        key = keyOf(touch, person, reason);
+        requester = others;
+        key = keyOf(touch, requester, reason);
       }
     }
     const { by, reached, showed, time } = touch;
@@ -356,7 +356,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
       group = {
         day: touch.day,
         host: touch.host,
-        person,
+        requester,
         class: touch.class,
         kind: touch.kind,
         reason,
@@ -394,14 +394,14 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
   }
 }
 
-function keyOf(touch: Touch, person: string, reason: string): string {
+function keyOf(touch: Touch, requester: string, reason: string): string {
   const { class: group, kind, by, reached, showed, outcome, countedFor, host } = touch;
-  return formatJson([person, group, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
+  return formatJson([requester, group, kind, reason, by, reached, showed, outcome, countedFor !== '', host]);
 }
 
 function compareGroups(one: TouchGroup, other: TouchGroup): number {
   return (
-    compareTexts(one.person, other.person) ||
+    compareTexts(one.requester, other.requester) ||
     classOrder.indexOf(one.class) - classOrder.indexOf(other.class) ||
     compareTexts(one.reason, other.reason) ||
     compareTexts(one.host ?? '', other.host ?? '') ||

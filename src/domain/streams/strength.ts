@@ -226,7 +226,9 @@ export const filling = { from: 0.8, until: 0.75 } as const;
 export function describeFill({ stream, bytes, maxBytes }: StreamRow): string | undefined {
   if (maxBytes === undefined || bytes < filling.from * maxBytes) return undefined;
   const percent = Math.floor((100 * bytes) / maxBytes);
-  return `the stream ${stream} is ${percent} % full, and its gates wait when it is full. Raise max_size and run "dovegate audit fleet init --repair", or shorten keep`;
+  const what =
+    percent < 99 ? `${percent} % full; when it is full, its gate waits` : 'full, and its gate waits';
+  return `the stream ${stream} is ${what}. Raise share (of the host, or of all) or max_size and run "dovegate audit fleet init --repair", or shorten keep`;
 }
 
 /** One sentence of all that is weak. */

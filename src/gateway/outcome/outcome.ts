@@ -19,10 +19,10 @@ export interface Verdict {
   readonly outcome: RecordedOutcome;
   /** Code for the record's `error` key. */
   readonly error: ErrorCode | undefined;
-  /** One sentence: for our log, and for the client where `told` is set. */
+  /** One sentence: for our log, and for the client where `clientCode` is set. */
   readonly text: string | undefined;
   /** The code that the client reads with the sentence; undefined: it reads neither. */
-  readonly told: Code | undefined;
+  readonly clientCode: Code | undefined;
   /** When the same command may succeed, in seconds. */
   readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
@@ -123,7 +123,7 @@ export type DuplexEnd =
   | 'killed';
 
 /** The client reads the sentence of this code. */
-function told(
+function withSentence(
   outcome: RecordedOutcome,
   code: Code,
   values: Readonly<Record<string, string>> = {},
@@ -136,7 +136,7 @@ function told(
     outcome,
     error: code,
     text,
-    told: code,
+    clientCode: code,
     retryAfterS: undefined,
     level: 'warn',
     ...more,
@@ -144,14 +144,14 @@ function told(
 }
 
 /** The client reads no sentence. Without a code its status is the backend's, or none can be sent any more. */
-function untold(
+function withoutSentence(
   code: string | undefined,
   outcome: RecordedOutcome,
   error: ErrorCode | undefined,
   level: LogLevel,
   text?: string,
 ): Verdict {
-  return { code, outcome, error, text, told: undefined, retryAfterS: undefined, level };
+  return { code, outcome, error, text, clientCode: undefined, retryAfterS: undefined, level };
 }
 
 /** The code of the error alone would say that nothing ran. `reason`: the start of a sentence. */
@@ -161,19 +161,19 @@ function mayHaveRun(
   reason: string,
   level: LogLevel = 'warn',
 ): Verdict {
-  return told(outcome, 'outcome-unknown', { reason }, { error, level });
+  return withSentence(outcome, 'outcome-unknown', { reason }, { error, level });
 }
 
 /** The code of the error alone would say that it may have run. `reason`: a sentence. */
 function notDone(outcome: RecordedOutcome, error: Code, reason: string, code = 'TEMPFAIL'): Verdict {
-  return told(outcome, 'not-done', { reason }, { error, code });
+  return withSentence(outcome, 'not-done', { reason }, { error, code });
 }
 
 /**
  * Nearly every exchange comes to this one. What simply went well has its records: a line of the log for each would be most of
  * the log, and cost more than they do.
  */
-const wentWell = untold(undefined, 'ok', undefined, 'debug');
+const wentWell = withoutSentence(undefined, 'ok', undefined, 'debug');
 
 const searchOverShare = notDone(
   'aborted',
@@ -182,9 +182,9 @@ const searchOverShare = notDone(
 );
 
 const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
-  cut: told('aborted', 'input-cut'),
-  'too-long': told('limited', 'input-too-long'),
-  late: told('timeout', 'input-late'),
+  cut: withSentence('aborted', 'input-cut'),
+  'too-long': withSentence('limited', 'input-too-long'),
+  late: withSentence('timeout', 'input-late'),
   slow: notDone(
     'aborted',
     'client-slow',
@@ -195,7 +195,7 @@ const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
     'over-share',
     'the input was ended because others waited for the backend and this client held more than its share: not done',
   ),
-  'command-like': told('failed', 'input-command-like'),
+  'command-like': withSentence('failed', 'input-command-like'),
 };
 
 /** The verdict on an ending; total. `isSeveral`: the command changes several things, of which a failed one may have done some. */
@@ -205,55 +205,60 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
       const isOk = ending.status.kind === 'ok';
       if (isOk && ending.peer === 'ready') return wentWell;
       const error = ending.peer === 'ready' ? undefined : ending.peer;
-      return untold(undefined, isOk ? 'ok' : failedAs(ending.status, isSeveral), error, 'info');
+      return withoutSentence(undefined, isOk ? 'ok' : failedAs(ending.status, isSeveral), error, 'info');
     }
     case 'answered':
-      return untold('', 'ok', undefined, 'info');
+      return withoutSentence('', 'ok', undefined, 'info');
     case 'denied': {
       const { policy, reason } = ending;
-      return told('denied', 'denied', { policy, reason }, { error: undefined });
+      return withSentence('denied', 'denied', { policy, reason }, { error: undefined });
     }
     case 'unparsable':
-      return told('unparsable', ending.code, { reason: ending.reason });
+      return withSentence('unparsable', ending.code, { reason: ending.reason });
     case 'limited': {
       const { policy, retryAfterMs } = ending;
       const limit = policy === undefined ? '60 questions a minute' : `a limit of policy ${policy}`;
-      if (retryAfterMs === undefined) return told('limited', 'limits-full', { limit });
-      return told('limited', 'over-limit', { limit }, { retryAfterS: Math.ceil(retryAfterMs / 1000) });
+      if (retryAfterMs === undefined) return withSentence('limited', 'limits-full', { limit });
+      return withSentence(
+        'limited',
+        'over-limit',
+        { limit },
+        { retryAfterS: Math.ceil(retryAfterMs / 1000) },
+      );
     }
     case 'unroutable':
-      return told('failed', 'no-route', { reason: ending.reason });
+      return withSentence('failed', 'no-route', { reason: ending.reason });
     case 'unresolved': {
       const { code: reason } = ending;
-      return told('failed', 'lookup-failed', { reason }, { error: `lookup-${reason}` });
+      return withSentence('failed', 'lookup-failed', { reason }, { error: `lookup-${reason}` });
     }
     case 'refused':
-      return told(ending.why === 'audit-share' ? 'limited' : 'failed', ending.why);
+      return withSentence(ending.why === 'audit-share' ? 'limited' : 'failed', ending.why);
     case 'drained':
-      return told('failed', 'backend-drained', { backend: ending.backend });
+      return withSentence('failed', 'backend-drained', { backend: ending.backend });
     case 'fault':
       return judgeFault(ending.fault, ending.isSent, ending.backend);
     case 'reply-timeout':
-      return told('timeout', 'reply-timeout', { backend: ending.backend });
+      return withSentence('timeout', 'reply-timeout', { backend: ending.backend });
     case 'referral': {
       const { backend, reason = 'and nobody followed' } = ending;
-      return told('failed', 'referral', { backend, reason });
+      return withSentence('failed', 'referral', { backend, reason });
     }
     case 'joined': {
       const { code, outcome, error, text: reason = '' } = ending;
-      if (code === '') return untold(code, outcome, error, 'debug');
-      return told(outcome, 'not-all-backends', { reason }, { code, error });
+      if (code === '') return withoutSentence(code, outcome, error, 'debug');
+      return withSentence(outcome, 'not-all-backends', { reason }, { code, error });
     }
     case 'cut-off':
       return judgeCutOff(ending.isSent, ending.by);
     case 'client-gone':
-      return untold('TEMPFAIL', 'aborted', 'client-gone', 'info', 'the client left');
+      return withoutSentence('TEMPFAIL', 'aborted', 'client-gone', 'info', 'the client left');
     case 'client-stall':
-      return untold('TEMPFAIL', 'aborted', 'client-stall', 'warn', 'the client does not read');
+      return withoutSentence('TEMPFAIL', 'aborted', 'client-stall', 'warn', 'the client does not read');
     case 'client-slow':
-      return told('aborted', ending.kind);
+      return withSentence('aborted', ending.kind);
     case 'over-share':
-      return ending.isSent === false ? searchOverShare : told('aborted', ending.kind);
+      return ending.isSent === false ? searchOverShare : withSentence('aborted', ending.kind);
     case 'input-ended':
       return inputEnds[ending.why];
     case 'input-refused':
@@ -275,13 +280,13 @@ function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
     const code = 'audit-failed';
     return isSent
       ? mayHaveRun('unknown', code, sentenceOf(code), 'error')
-      : told('failed', code, {}, { level: 'error' });
+      : withSentence('failed', code, {}, { level: 'error' });
   }
   if (fault instanceof UpstreamFault) {
     const { code } = fault;
     const values = { backend, reason: code };
     const isOpen = codes[code].repeat === 'unsafe';
-    if (isSent === isOpen) return told(isSent ? 'unknown' : 'failed', code, values);
+    if (isSent === isOpen) return withSentence(isSent ? 'unknown' : 'failed', code, values);
     return isSent
       ? mayHaveRun('unknown', code, `backend ${backend} broke off (${code})`)
       : notDone('failed', code, `backend ${backend} is not reachable (${code})`);
@@ -289,19 +294,19 @@ function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
   if (fault instanceof WireFault) {
     const code = `reply-${fault.code}` as const;
     const values = { backend, reason: fault.code };
-    return isSent ? told('unknown', code, values) : notDone('failed', code, sentenceOf(code, values));
+    return isSent ? withSentence('unknown', code, values) : notDone('failed', code, sentenceOf(code, values));
   }
   if (fault instanceof TransportFault) {
     return isSent
-      ? told('unknown', 'closed-early', { backend })
+      ? withSentence('unknown', 'closed-early', { backend })
       : notDone('failed', 'closed-early', `the way to backend ${backend} broke`);
   }
-  return told(isSent ? 'unknown' : 'failed', 'internal', {}, { level: 'error' });
+  return withSentence(isSent ? 'unknown' : 'failed', 'internal', {}, { level: 'error' });
 }
 
 function judgeCutOff(isSent: boolean, by: 'operator' | undefined): Verdict {
   const code = by === 'operator' ? 'killed' : 'draining';
-  if (!isSent) return told('failed', code);
+  if (!isSent) return withSentence('failed', code);
   return mayHaveRun('unknown', code, by === 'operator' ? sentenceOf(code) : 'dovegate had to stop');
 }
 
@@ -313,28 +318,28 @@ function judgeRefusedInput(backend: string, answer: Status | 'no-status' | 'brok
     const reason = `backend ${backend} refused the command before its input was complete`;
     return notDone('failed', 'early-answer', reason, answer.code);
   }
-  return told('unknown', 'early-answer', { backend });
+  return withSentence('unknown', 'early-answer', { backend });
 }
 
 /** The backend has said `+` before, and nothing can be told to the client any more. */
 function judgeDuplex(backend: string, how: DuplexEnd): Verdict {
   switch (how) {
     case 'ended':
-      return untold(undefined, 'ok', undefined, 'info');
+      return withoutSentence(undefined, 'ok', undefined, 'info');
     case 'backend-broke':
-      return untold(undefined, 'unknown', 'closed-early', 'warn', `backend ${backend} broke off`);
+      return withoutSentence(undefined, 'unknown', 'closed-early', 'warn', `backend ${backend} broke off`);
     case 'idle': {
       const text = `nothing came from the client or backend ${backend}`;
-      return untold(undefined, 'timeout', 'reply-timeout', 'warn', text);
+      return withoutSentence(undefined, 'timeout', 'reply-timeout', 'warn', text);
     }
     case 'client-stall':
-      return untold(undefined, 'aborted', 'client-stall', 'warn', 'the client does not read');
+      return withoutSentence(undefined, 'aborted', 'client-stall', 'warn', 'the client does not read');
     case 'client-gone':
-      return untold(undefined, 'aborted', 'client-gone', 'info', 'the client left');
+      return withoutSentence(undefined, 'aborted', 'client-gone', 'info', 'the client left');
     case 'draining':
-      return untold(undefined, 'unknown', 'draining', 'warn', 'dovegate had to stop');
+      return withoutSentence(undefined, 'unknown', 'draining', 'warn', 'dovegate had to stop');
     case 'killed':
-      return untold(undefined, 'unknown', 'killed', 'warn', 'an operator ended it');
+      return withoutSentence(undefined, 'unknown', 'killed', 'warn', 'an operator ended it');
     default:
       return how satisfies never;
   }

@@ -151,10 +151,10 @@ export class ReplyWriter implements ReplyTarget {
   }
 
   addEnd(_ending: Ending, verdict: Verdict, id: string): string {
-    const { told, text = '', retryAfterS } = verdict;
+    const { clientCode, text = '', retryAfterS } = verdict;
     const code = verdict.code ?? 'TEMPFAIL';
-    if (told === undefined) this.addStatus(code);
-    else this.refuse({ code: told, sentence: text, retryAfterS, id }, code);
+    if (clientCode === undefined) this.addStatus(code);
+    else this.refuse({ code: clientCode, sentence: text, retryAfterS, id }, code);
     return code === '' ? '+' : `-${code}`;
   }
 

@@ -185,7 +185,7 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   addEnd(ending: Ending, verdict: Verdict, _id: string): string {
-    const { code = 'TEMPFAIL', told, text, retryAfterS } = verdict;
+    const { code = 'TEMPFAIL', clientCode, text, retryAfterS } = verdict;
     if (code === '') {
       if (this.#complete()) return '+';
       // Of several backends, whose rows were not looked at one by one.
@@ -193,7 +193,7 @@ export class HttpAnswer implements ReplyTarget {
       this.#fail({ type: 'exitCode', exitCode, message: cutRow, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
     }
-    const more = { message: told && text, code: told ?? unexplained, retryAfterS };
+    const more = { message: clientCode && text, code: clientCode ?? unexplained, retryAfterS };
     const exitCode = exitCodeOf(code);
     if (ending.kind === 'denied') this.#fail({ type: 'unAuthorized', exitCode, ...more });
     else if (ending.kind === 'unparsable') {

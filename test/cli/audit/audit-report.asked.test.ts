@@ -32,7 +32,7 @@ const verdict = {
 async function report(t: TestContext, notes: readonly string[]) {
   const path = join(openFolder(t), 'page.sock');
   const answers = new Map<string | undefined, unknown>([
-    ['/trail/me', { name: 'eve', role: 'audit' }],
+    ['/trail/me', { name: 'eve', roles: ['audit'] }],
     ['/trail/verify', { end: { rows: 0, verdict } }],
     ['/trail/report', { end: { rows: 0, notes } }],
     ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [] } } }],

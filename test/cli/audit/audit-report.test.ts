@@ -47,7 +47,7 @@ function varied(record: AuditRecord, count: number): AuditRecord {
   return { ...record, sent: true, cells: 2, outcome: 'ok' };
 }
 
-void test('first the verdict, then groups by day, person, class and reason', async (t) => {
+void test('first the verdict, then groups by day, requester, class and reason', async (t) => {
   const { code, lines, complaints } = await report(t, await writeJournal(t, 6, varied));
   assert.equal(code, 0, lines.join('\n'));
   assert.equal(complaints, '');
@@ -55,7 +55,7 @@ void test('first the verdict, then groups by day, person, class and reason', asy
   assert.equal(lines[1], 'No recorded command deleted anything.');
   assert.match(
     lines[2] ?? '',
-    /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 people, 5 commands, 1 of them showed content$/,
+    /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 requesters, 5 commands, 1 of them showed content$/,
   );
   assert.ok(lines[2]?.includes(signKey.key));
   assert.deepEqual(lines.slice(3, 7), [
@@ -65,7 +65,7 @@ void test('first the verdict, then groups by day, person, class and reason', asy
     '',
   ]);
   const rows = lines.slice(7).join('\n');
-  assert.match(rows, /^DAY +PERSON +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
+  assert.match(rows, /^DAY +REQUESTER +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
   assert.match(rows, /\d +bob@support +tried, denied +1 .* fetch +asked for content$/m);
   assert.match(rows, /who +may have touched it: by a mask/);
   assert.match(rows, /log errors +may have touched it: all users, or nobody can tell whose/);
@@ -142,12 +142,12 @@ void test('JSON: the verdict, then one line for each command', async (t) => {
   const {
     complete,
     commands,
-    people,
+    requesters,
     showed_content: showed,
     not_reached: stopped,
     signed_by: by,
   } = head.verdict;
-  assert.deepEqual([complete, commands, people, showed, stopped, by], [true, 5, 2, 1, 1, signKey.key]);
+  assert.deepEqual([complete, commands, requesters, showed, stopped, by], [true, 5, 2, 1, 1, signKey.key]);
   assert.deepEqual(
     rows.map(({ id, class: kind, touched_by, reached, showed_content, outcome }) =>
       [id, kind, touched_by, reached, showed_content, outcome].join(' '),
@@ -174,10 +174,10 @@ void test('CSV: the verdict, then rows that a spreadsheet opens', async (t) => {
   assert.match(all[2] ?? '', /,verdict,,"complete from /);
   const lines = all.filter((line) => !isVerdict(line));
   assert.ok(lines.every((line) => line.endsWith('\r') && !/[\u0000-\u0008\u202e]/.test(line)));
-  assert.match(lines[0] ?? '', /^time,person,class,kind,reason,command,args,/);
+  assert.match(lines[0] ?? '', /^time,requester,class,kind,reason,command,args,/);
   assert.match(lines[2] ?? '', /=1\+1;'=2/);
   const german = await report(t, directory, { csv: true, separator: ';' });
-  assert.match(german.lines[0] ?? '', /^time;person;class;/);
+  assert.match(german.lines[0] ?? '', /^time;requester;class;/);
   assert.match(german.lines.at(-1) ?? '', /;quota get;;alice@example\.com;/);
 });
 

@@ -63,7 +63,7 @@ void test('the table pairs both records of an exchange, and shows the text of cl
   const { lines, complaints } = await search(await writeJournal(t, 5, varied), {}, 'table');
   assert.equal(complaints, '');
   const [header, first, second, third, , last] = lines;
-  assert.match(header ?? '', /^SEQ {2}TIME \(UTC\) +PRINCIPAL +USER +COMMAND +OUTCOME +BACKEND +MS +ID$/);
+  assert.match(header ?? '', /^SEQ {2}TIME \(UTC\) +REQUESTER +USER +COMMAND +OUTCOME +BACKEND +MS +ID$/);
   assert.match(
     first ?? '',
     /^ +\d+ {2}[-\d]{10} [:\d]{8} {2}bob@support +alice@example.com +quota get +ok +mail1 +E0$/,

@@ -9,7 +9,7 @@ const withPage = (page: string): string =>
 void test('people, their roles and the users whose records they see', () => {
   const { admin } = settingsOf(
     withPage(
-      '    people:\n      alice: { user: 1000, role: audit, users: ["*@Example.com", "bob"] }\n      carol: { user: carol, role: audit }\n      oncall: { user: ops, role: view }\n',
+      '    people:\n      alice: { user: 1000, role: audit, users: ["*@Example.com", "bob"] }\n      carol: { user: carol, role: audit }\n      oncall: { user: ops, roles: [operate, audit, operate], users: [bob] }\n',
     ),
   );
   assert.deepEqual(admin?.page?.socket, {
@@ -19,11 +19,11 @@ void test('people, their roles and the users whose records they see', () => {
     group: 'auditors',
   });
   assert.deepEqual(
-    admin.page.people.map(({ name, user, role, users }) => ({ name, user, role, ...(users && { users }) })),
+    admin.page.people.map(({ name, user, roles, users }) => ({ name, user, roles, ...(users && { users }) })),
     [
-      { name: 'alice', user: '1000', role: 'audit', users: ['*@example.com', 'bob'] },
-      { name: 'carol', user: 'carol', role: 'audit' },
-      { name: 'oncall', user: 'ops', role: 'view' },
+      { name: 'alice', user: '1000', roles: ['audit'], users: ['*@example.com', 'bob'] },
+      { name: 'carol', user: 'carol', roles: ['audit'] },
+      { name: 'oncall', user: 'ops', roles: ['operate', 'audit'], users: ['bob'] },
     ],
   );
   assert.equal(admin.unix, undefined);
@@ -62,6 +62,26 @@ const mistakes: readonly (readonly [string, string, ...string[]])[] = [
     'a role that is not there yet',
     '    people: { a: { user: alice, role: approve } }\n',
     '16:33: admin.page.people.a.role: must be one of: view, operate, audit',
+  ],
+  [
+    'users of two roles that show no records',
+    '    people: { a: { user: alice, roles: [view, operate], users: ["*@example.com"] } }\n',
+    '16:57: admin.page.people.a.users: is for role audit: "view" and "operate" shows no records',
+  ],
+  [
+    'no role',
+    '    people: { a: { user: alice } }\n',
+    '16:15: admin.page.people.a.role: is missing; it must be one of: view, operate, audit',
+  ],
+  [
+    'one role beside several',
+    '    people: { a: { user: alice, role: view, roles: [audit] } }\n',
+    '16:33: admin.page.people.a.role: stands beside roles; keep one of them',
+  ],
+  [
+    'no role in the list',
+    '    people: { a: { user: alice, roles: [] } }\n',
+    '16:33: admin.page.people.a.roles: an empty list permits nothing; take the person out',
   ],
   [
     'a socket that nobody else can open',

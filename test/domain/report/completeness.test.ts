@@ -110,14 +110,14 @@ const cases: readonly [string, string, string][] = [
 
 for (const [name, told, expected] of cases) void test(name, () => assert.equal(told, expected));
 
-const counts = { ...createTouchCounter().counts(), commands: 14, people: 3, showed: 2 };
+const counts = { ...createTouchCounter().counts(), commands: 14, requesters: 3, showed: 2 };
 
 void test('the sentence of a time that is complete', () => {
   const [first, ...rest] = reportSentences(judgeCompleteness(whole, asked, vouching), counts, true);
   assert.equal(
     first,
     `complete from 2026-11-20 08:01:00 to 2026-11-20 08:03:05 UTC, signed by ${key.key} (this host's own key), ` +
-      'nothing missing, 3 people, 14 commands, 2 of them showed content',
+      'nothing missing, 3 requesters, 14 commands, 2 of them showed content',
   );
   assert.deepEqual(rest, []);
 });
@@ -125,7 +125,7 @@ void test('the sentence of a time that is complete', () => {
 void test('the sentences of one that is not, and notes', () => {
   const found = {
     ...counts,
-    people: 1,
+    requesters: 1,
     commands: 1,
     showed: 0,
     maybeShowed: 1,
@@ -137,12 +137,12 @@ void test('the sentences of one that is not, and notes', () => {
   const judged = judgeCompleteness(whole, { ...asked, toMs: started + 900_000 }, vouching);
   assert.deepEqual(reportSentences(judged, found, true), [
     'NOT proved complete from 2026-11-20 08:01:00 to 2026-11-20 08:15:00 UTC: one reason stands below; ' +
-      'what was found: 1 person, 1 command, none of them showed content, 1 may have shown content',
+      'what was found: 1 requester, 1 command, none of them showed content, 1 may have shown content',
     'the last record is of 2026-11-20T08:03:05.000Z; nothing is known of the time after it',
     'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
     'note: 1 command without a recorded end: still running, or the outcome is unknown',
     'note: 3 more commands were denied',
-    'note: 2 more commands did not reach a mail server',
+    'note: 2 more commands failed before reaching a mail server',
   ]);
 });
 

@@ -27,8 +27,8 @@ const completeness: Completeness = {
 };
 const counts = {
   commands: 0,
-  people: 0,
-  isMorePeople: false,
+  requesters: 0,
+  isMoreRequesters: false,
   showed: 0,
   maybeShowed: 0,
   notNamed: 0,
@@ -76,7 +76,7 @@ void test('a row bears the color of its class, and its labels for a narrow scree
   const touch: Touch = {
     time: '2026-11-20T08:00:00.000Z',
     day: '2026-11-20',
-    person: 'somebody-long@support',
+    requester: 'somebody-long@support',
     class: 'denied',
     kind: 'destroyed',
     reason: '',
@@ -98,7 +98,7 @@ void test('a row bears the color of its class, and its labels for a narrow scree
   const rows = [...form.take(touch), ...form.take({ ...touch, class: 'destroyed' }), ...form.finish()].join(
     '\n',
   );
-  assert.match(rows, /<td data-name="Person">somebody-long@<wbr>support<\/td>/);
+  assert.match(rows, /<td data-name="Requester">somebody-long@<wbr>support<\/td>/);
   assert.match(rows, /<td class="what" data-name="What"><span class="bad">may have deleted<\/span><\/td>/);
   assert.match(rows, /<span class="quiet">tried, denied<\/span>.*<td data-name="Note">asked to delete<\/td>/);
 });

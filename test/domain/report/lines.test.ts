@@ -6,7 +6,7 @@ import type { TouchGroup } from '../../../src/domain/report/touch.js';
 
 const plain: TouchGroup = {
   day: '2026-11-20',
-  person: 'carol@support',
+  requester: 'carol@support',
   class: 'read',
   kind: 'read',
   reason: '',

@@ -88,7 +88,7 @@ void test('for the page: a head, then days with lines that name their exchanges'
   );
   assert.match(
     head.sentences[0] ?? '',
-    /^complete from .*, 1 person, 3 commands, none of them showed content$/,
+    /^complete from .*, 1 requester, 3 commands, none of them showed content$/,
   );
   assert.equal(head.madeBy, 'eve on \\u{202e}mx1');
   assert.deepEqual(head.counts, counts);

@@ -6,7 +6,7 @@ import { createTouchCounter, createTouchReader } from '../../../src/domain/repor
 import { settingsOf, sound } from '../config/sound.js';
 import { record } from '../review/recording.js';
 
-// bounds.reportPeople
+// bounds.reportRequesters
 test('people are told apart up to a limit, and then it says so', () => {
   const settings = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode: observe'));
   const bob = 'bob@example.com';
@@ -14,11 +14,17 @@ test('people are told apart up to a limit, and then it says so', () => {
   const fields = { ...made.fields, decision: 'allow', sent: true, cells: 3, outcome: 'ok' };
   const touch = createTouchReader(bob)({ ...made, fields });
   const counter = createTouchCounter();
-  const take = (at: number): void => counter.take({ ...touch, person: `person${at}@support` });
-  for (let at = 0; at < bounds.reportPeople; at += 1) take(at);
-  assert.deepEqual([counter.counts().people, counter.counts().isMorePeople], [bounds.reportPeople, false]);
+  const take = (at: number): void => counter.take({ ...touch, requester: `requester${at}@support` });
+  for (let at = 0; at < bounds.reportRequesters; at += 1) take(at);
+  assert.deepEqual(
+    [counter.counts().requesters, counter.counts().isMoreRequesters],
+    [bounds.reportRequesters, false],
+  );
   take(0);
-  assert.equal(counter.counts().isMorePeople, false);
-  take(bounds.reportPeople);
-  assert.deepEqual([counter.counts().people, counter.counts().isMorePeople], [bounds.reportPeople, true]);
+  assert.equal(counter.counts().isMoreRequesters, false);
+  take(bounds.reportRequesters);
+  assert.deepEqual(
+    [counter.counts().requesters, counter.counts().isMoreRequesters],
+    [bounds.reportRequesters, true],
+  );
 });

@@ -1,4 +1,4 @@
-// Goal: touches become groups by day, person, class and reason, and counts; memory stays small whatever reasons a client states.
+// Goal: touches become groups by day, requester, class and reason, and counts; memory stays small whatever reasons a client states.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -12,7 +12,7 @@ import {
 const plain: Touch = {
   time: '2026-11-20T12:00:00.000Z',
   day: '2026-11-20',
-  person: 'carol@support',
+  requester: 'carol@support',
   class: 'read',
   kind: 'read',
   reason: '',
@@ -48,7 +48,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
     at('2026-11-20T07:00:00.000Z', { command: 'mailbox list' }),
     at('2026-11-20T09:30:00.000Z', { class: 'content', showed: 'yes', command: 'fetch' }),
     at('2026-11-20T09:31:00.000Z', { class: 'destroyed', command: 'expunge', reason: 'ticket 5' }),
-    at('2026-11-20T10:00:00.000Z', { person: 'anna@support' }),
+    at('2026-11-20T10:00:00.000Z', { requester: 'anna@support' }),
     at('2026-11-20T10:00:00.000Z', { class: 'denied', reached: 'no' }),
     at('2026-11-20T10:00:00.000Z', { class: 'denied', kind: 'destroyed', reached: 'no', command: 'expunge' }),
     at('2026-11-20T10:00:00.000Z', { by: 'all' }),
@@ -57,7 +57,7 @@ void test('what is alike is one group, what differs is not; the gravest class co
   ]);
   assert.deepEqual(rest, []);
   assert.deepEqual(
-    day?.groups.map((one) => [one.person, one.class, one.reason, one.count, [...one.commands].join(' ')]),
+    day?.groups.map((one) => [one.requester, one.class, one.reason, one.count, [...one.commands].join(' ')]),
     [
       ['anna@support', 'read', '', 1, 'quota get,1'],
       ['carol@support', 'destroyed', 'ticket 5', 1, 'expunge,1'],
@@ -85,11 +85,11 @@ void test('days come in order, and a command that ended much later gives its day
 });
 
 // bounds.reportGroups
-void test('another reason, person and command each time: one day keeps some thousand groups, and counts the rest', () => {
+void test('another reason, requester and command each time: one day keeps some thousand groups, and counts the rest', () => {
   const book = createDayBook();
   const count = 30_000;
   for (let each = 0; each < count; each += 1) {
-    const texts = { reason: `r${each}`, person: `p${each}@x`, command: `c${each}` };
+    const texts = { reason: `r${each}`, requester: `p${each}@x`, command: `c${each}` };
     assert.deepEqual(book.take({ ...plain, ...texts }), []);
   }
   const [{ groups } = assert.fail('no day')] = book.finish();
@@ -98,7 +98,7 @@ void test('another reason, person and command each time: one day keeps some thou
     groups.reduce((sum, one) => sum + one.count, 0),
     count,
   );
-  const rest = groups.find(({ person }) => person === others);
+  const rest = groups.find(({ requester }) => requester === others);
   assert.equal(rest?.reason, others);
   assert.ok((rest?.commands.size ?? 0) <= 51);
 });
@@ -106,14 +106,14 @@ void test('another reason, person and command each time: one day keeps some thou
 void test('counts: what did not reach a mail server is apart', () => {
   const counter = createTouchCounter();
   counter.take(plain);
-  counter.take({ ...plain, person: 'anna@support', showed: 'yes' });
+  counter.take({ ...plain, requester: 'anna@support', showed: 'yes' });
   counter.take({ ...plain, showed: 'maybe', by: 'all', outcome: 'unknown' });
   counter.take({ ...plain, reached: 'maybe', outcome: 'open' });
-  counter.take({ ...plain, person: 'eve@support', class: 'denied', reached: 'no', outcome: 'denied' });
+  counter.take({ ...plain, requester: 'eve@support', class: 'denied', reached: 'no', outcome: 'denied' });
   assert.deepEqual(counter.counts(), {
     commands: 4,
-    people: 2,
-    isMorePeople: false,
+    requesters: 2,
+    isMoreRequesters: false,
     showed: 1,
     maybeShowed: 1,
     notNamed: 1,

@@ -118,15 +118,15 @@ void test('a command without an end may have got there, and may have shown conte
 });
 
 void test('words are taken as they were recorded', () => {
-  const { time, day, person, reason, command, args, user, id } = read(
+  const { time, day, requester, reason, command, args, user, id } = read(
     row('quota get', { reason: 'ticket 5' }),
   );
   assert.deepEqual(
-    { time, day, person, reason, command, args, user, id },
+    { time, day, requester, reason, command, args, user, id },
     {
       time: '2026-11-20T12:00:00.000Z',
       day: '2026-11-20',
-      person: 'carol@support',
+      requester: 'carol@support',
       reason: 'ticket 5',
       command: 'quota get',
       args: '--',

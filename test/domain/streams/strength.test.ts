@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import {
+  describeFill,
   describeWeakness,
   judgeShare,
   judgeStrength,
@@ -199,6 +200,22 @@ void test('the sentence says how to repair what can be repaired, and what a pers
   assert.doesNotMatch(describe({ storage: 'memory' }), /--repair/);
   assert.match(describe({ storage: 'memory' }), /needs another stream$/);
   assert.match(describe({}, { ...asked, replicas: 5 }), /num_replicas is 3 and was 5 .*verify --accept/);
+});
+
+void test('a stream that fills, and one that is full: what its gate does, and what gives room', () => {
+  const of = (bytes: number, maxBytes?: number): string | undefined =>
+    describeFill({ stream: 'S', bytes, maxBytes });
+  const advice =
+    'Raise share (of the host, or of all) or max_size and run "dovegate audit fleet init --repair", or shorten keep';
+  assert.deepEqual(
+    [of(799, 1000), of(800, 1000), of(990, 1000), of(5)],
+    [
+      undefined,
+      `the stream S is 80 % full; when it is full, its gate waits. ${advice}`,
+      `the stream S is full, and its gate waits. ${advice}`,
+      undefined,
+    ],
+  );
 });
 
 // bounds.fleetWordChars, bounds.fleetSubjectsShown

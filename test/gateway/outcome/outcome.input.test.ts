@@ -46,6 +46,6 @@ for (const [ending, code, outcome, error] of endings) {
     assert.deepEqual([verdict.code, verdict.outcome, verdict.error], [code, outcome, error]);
     // Whatever is no success has a sentence, and the client hears it unless its stream has begun.
     assert.equal(verdict.text === undefined, outcome === 'ok');
-    assert.equal(verdict.told !== undefined, ending.kind !== 'duplex-ended');
+    assert.equal(verdict.clientCode !== undefined, ending.kind !== 'duplex-ended');
   });
 }

@@ -170,7 +170,7 @@ for (const [name, ending, code, outcome, error, isTold] of table) {
         code: verdict.code,
         outcome: verdict.outcome,
         error: verdict.error,
-        isTold: verdict.told !== undefined,
+        isTold: verdict.clientCode !== undefined,
       },
       { code, outcome, error, isTold },
     );
@@ -211,11 +211,11 @@ const more: readonly (readonly [string, Ending, string])[] = [
 ];
 
 void test('the code that the client reads says whether the command may have run', () => {
-  for (const [name, ending, code] of more) assert.equal(judgeEnding(ending).told, code, name);
+  for (const [name, ending, code] of more) assert.equal(judgeEnding(ending).clientCode, code, name);
   for (const [name, ending] of [...table, ...more]) {
-    const { told, outcome } = judgeEnding(ending);
-    if (told === undefined) continue;
-    const { repeat } = codes[told];
+    const { clientCode, outcome } = judgeEnding(ending);
+    if (clientCode === undefined) continue;
+    const { repeat } = codes[clientCode];
     const isSent = 'isSent' in ending ? ending.isSent : undefined;
     if (isSent === true || outcome === 'unknown') assert.equal(repeat, 'unsafe', name);
     // A reply that was not read, or was late: it ran.
@@ -270,15 +270,15 @@ const wireCodes: readonly WireFaultCode[] = [
 
 void test('every code of the table is produced, here or where a session or a request is refused', () => {
   const made = new Set(
-    [...table, ...more].map(([, ending]) => judgeEnding(ending).told as string | undefined),
+    [...table, ...more].map(([, ending]) => judgeEnding(ending).clientCode as string | undefined),
   );
   const known = Object.keys(codes).filter(isCode);
-  for (const code of unreadable) made.add(judgeEnding({ kind: 'unparsable', code, reason: 'x' }).told);
-  for (const code of wireCodes) made.add(judgeEnding(fault(new WireFault(code, secret), true)).told);
+  for (const code of unreadable) made.add(judgeEnding({ kind: 'unparsable', code, reason: 'x' }).clientCode);
+  for (const code of wireCodes) made.add(judgeEnding(fault(new WireFault(code, secret), true)).clientCode);
   for (const code of ['dial-timeout', 'tls-failed', 'auth-rejected', 'version-unsupported'] as const)
-    made.add(judgeEnding(fault(new UpstreamFault(code, secret), false)).told);
+    made.add(judgeEnding(fault(new UpstreamFault(code, secret), false)).clientCode);
   for (const why of ['cut', 'late', 'too-long', 'command-like'] as const)
-    made.add(judgeEnding({ kind: 'input-ended', why }).told);
+    made.add(judgeEnding({ kind: 'input-ended', why }).clientCode);
   assert.deepEqual(
     known.filter((code) => !made.has(code)),
     [
