@@ -129,10 +129,10 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.match(csv.stdout.toString(), /^time,host,requester,class,/);
     assert.match(csv.stdout.toString(), /^[^,]+,,dovegate on [^,]+,verdict,,"silent: NOT proved complete/m);
     const html = await desk.run('report', '--mailbox', alice, '--html');
-    assert.match(html.stdout.toString(), /<th>Host<\/th><th>Person<\/th>/);
+    assert.match(html.stdout.toString(), /<th>Host<\/th><th>Requester<\/th>/);
     assert.match(
       html.stdout.toString(),
-      /<td data-name="Host">whole<\/td><td data-name="Person">anna@support<\/td>/,
+      /<td data-name="Host">whole<\/td><td data-name="Requester">anna@support<\/td>/,
     );
     assert.equal((await desk.run('report', '--mailbox', '*')).exit, 64);
     assert.equal((await desk.run('report')).exit, 64);
