@@ -59,6 +59,14 @@ export const ofJournals = {
     at: 'domain/trail/checkpoints',
     test: 'domain/trail/verify.bounds',
   },
+  likeNames: {
+    value: 1000,
+    thing: 'users among whom a misspelled one is looked for',
+    holds: 'processor time',
+    scope: 'one search without a hit',
+    at: 'domain/trail/search',
+    test: 'domain/trail/search.survey',
+  },
   clockSteps: {
     value: 10_000,
     thing: 'steps of the clock that `audit verify` keeps',

@@ -10,7 +10,7 @@ import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import { noKeyYet } from '../../domain/fleet/shapes.js';
 import { type HostTrail, judgeHosts, type ReportedFleet } from '../../domain/report/report.js';
 import type { Separator } from '../../domain/trail/export.js';
-import type { TrailFilter } from '../../domain/trail/search.js';
+import { createLikeNames, type TrailFilter } from '../../domain/trail/search.js';
 import { loadReport } from '../audit/audit.js';
 import type { Screen } from '../output/screen.js';
 import { ownKeyOf } from './checkpoints.js';
@@ -95,17 +95,11 @@ export async function fleetReport(screen: Screen, config: string, flags: FleetRe
 }
 
 const nothingSurveyed = { records: 0, all: 0, firstTime: undefined, lastTime: undefined };
-const namesMax = 3;
-
-/** Users whose name is the one that was looked for, and a domain: the first few that the index has. */
+/** Users of the index who were probably meant. */
 function similarNames(index: StreamPlace['index'], user: string): readonly string[] {
-  const names = new Set<string>();
-  for (const file of index)
-    for (const [name] of file.entries()) {
-      if (names.size >= namesMax) return [...names];
-      if (name.startsWith(`${user}@`)) names.add(name);
-    }
-  return [...names];
+  const like = createLikeNames(user);
+  for (const file of index) for (const [name] of file.entries()) like.take(name);
+  return like.names();
 }
 
 /** What is known of each host, listed or not, and what concerns none. Rejects with a NatsFault. */

@@ -110,7 +110,7 @@ export async function makeReport(
     period: formatPeriod(completeness.from, completeness.to, toMs !== undefined),
     isComplete,
     answer,
-    sentences: [...sentences, ...meant].map(printable),
+    sentences: [...sentences, scopeNote, ...meant].map(printable),
     isContentOnly,
     madeAt: formatTime(nowMs),
     host: printable(host),
@@ -126,6 +126,10 @@ export async function makeReport(
     yield* form.finish();
   }
 }
+
+/** A reader must not take it for all that happened to the mailbox. */
+const scopeNote =
+  'note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded';
 
 function withDoubts(completeness: Completeness, more: readonly Doubt[]): Completeness {
   if (more.length === 0) return completeness;

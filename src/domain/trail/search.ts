@@ -17,6 +17,7 @@ import {
   timeBefore,
 } from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
+import { nearestName } from '../names/nearest-name.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
@@ -429,11 +430,46 @@ export interface Surveyed {
   readonly all: number;
   readonly firstTime: string | undefined;
   readonly lastTime: string | undefined;
-  /** Users whose name is the one that was looked for, and a domain: the first few. */
+  /** Users who were probably meant: {@link createLikeNames}. */
   readonly names: readonly string[];
 }
 
 const namesMax = 3;
+/** Users of the domain that was asked for, of whom the nearest name is looked for. */
+const likeNamesMax = bounds.likeNames;
+
+/**
+ * Finds users who were probably meant by a name, among those that `take` is given. Without a domain: those with this name in any domain, the
+ * first few. With one: the nearest name in this domain, and the same name in the nearest domain.
+ */
+export function createLikeNames(wanted: string): { take(name: string): void; names(): readonly string[] } {
+  const at = wanted.lastIndexOf('@');
+  const [local, domain] = at < 0 ? [wanted, undefined] : [wanted.slice(0, at), wanted.slice(at + 1)];
+  const alike = new Set<string>();
+  const locals = new Set<string>();
+  const domains = new Set<string>();
+  return {
+    take(name) {
+      if (name === wanted) return;
+      const found = name.lastIndexOf('@');
+      if (domain === undefined) {
+        if (alike.size < namesMax && name.startsWith(`${wanted}@`)) alike.add(name);
+      } else if (name.slice(found + 1) === domain && found > 0) {
+        if (locals.size < likeNamesMax) locals.add(name.slice(0, found));
+      } else if (found > 0 && name.slice(0, found) === local && domains.size < likeNamesMax)
+        domains.add(name.slice(found + 1));
+    },
+    names() {
+      if (domain === undefined) return [...alike];
+      const nearLocal = nearestName(local, locals);
+      const nearDomain = nearestName(domain, domains);
+      return [
+        ...(nearLocal === undefined ? [] : [`${nearLocal}@${domain}`]),
+        ...(nearDomain === undefined ? [] : [`${local}@${nearDomain}`]),
+      ];
+    },
+  };
+}
 /** A name that stands in many lines and is nobody's user is not looked at for ever. */
 const parsedMax = 10_000;
 /** Time and event stand within so many bytes. */
@@ -450,8 +486,8 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
   const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
   const wanted = foldAscii(asked.user ?? '');
-  const needle = wanted === '' || wanted.includes('*') ? undefined : Buffer.from(quote(wanted).slice(0, -1));
-  const names = new Set<string>();
+  const needles = wanted === '' || wanted.includes('*') ? [] : likeNeedles(wanted);
+  const like = createLikeNames(wanted);
   let parsed = 0;
   let records = 0;
   let all = 0;
@@ -471,21 +507,31 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
         }
         at = end + 1;
       }
-      if (needle !== undefined) findNames(piece, needle);
+      for (const needle of needles) findNames(piece, needle);
     },
-    finish: () => ({ records, all, firstTime, lastTime, names: [...names].slice(0, namesMax) }),
+    finish: () => ({ records, all, firstTime, lastTime, names: like.names() }),
   };
 
   function findNames(piece: Buffer, name: Buffer): void {
     for (let at = piece.indexOf(name); at >= 0; at = piece.indexOf(name, at + 1)) {
-      if (names.size >= namesMax || parsed >= parsedMax) return;
+      if (parsed >= parsedMax) return;
       parsed += 1;
       const { user, users } = recordAround(piece, at) ?? {};
       for (const found of [user, ...(Array.isArray(users) ? users : [])]) {
-        if (typeof found === 'string' && found.startsWith(`${wanted}@`)) names.add(found);
+        if (typeof found === 'string') like.take(found);
       }
     }
   }
+}
+
+/** What stands in a record of a user with a similar name. */
+function likeNeedles(wanted: string): Buffer[] {
+  const at = wanted.lastIndexOf('@');
+  const texts =
+    at < 0
+      ? [quote(wanted).slice(0, -1)]
+      : [quote(wanted.slice(0, at + 1)).slice(0, -1), quote(wanted.slice(at)).slice(1)];
+  return texts.map((text) => Buffer.from(text));
 }
 
 const retireText = Buffer.from('"event":"retire"');

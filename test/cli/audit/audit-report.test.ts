@@ -58,13 +58,14 @@ void test('first the verdict, then groups by day, requester, class and reason', 
     /^complete from [-\d]{10} [:\d]{8} to [-\d]{10} [:\d]{8} UTC, signed by \S+=, nothing missing, 2 requesters, 5 commands, 1 of them showed content$/,
   );
   assert.ok(lines[2]?.includes(signKey.key));
-  assert.deepEqual(lines.slice(3, 7), [
+  assert.deepEqual(lines.slice(3, 8), [
     '  note: 2 commands may have touched it: for all users, or by a mask or a list that was cut',
     '  note: 1 command without a recorded end: still running, or the outcome is unknown',
     '  note: 1 more command was denied',
+    '  note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded',
     '',
   ]);
-  const rows = lines.slice(7).join('\n');
+  const rows = lines.slice(8).join('\n');
   assert.match(rows, /^DAY +REQUESTER +WHAT +COUNT +TIME \(UTC\) +REASON +COMMANDS +NOTE\n/);
   assert.match(rows, /\d +bob@support +tried, denied +1 .* fetch +asked for content$/m);
   assert.match(rows, /who +may have touched it: by a mask/);
@@ -169,7 +170,7 @@ void test('CSV: the verdict, then rows that a spreadsheet opens', async (t) => {
   const { lines: all, complaints } = await report(t, directory, { csv: true });
   assert.equal(complaints, '');
   const isVerdict = (line: string): boolean => line.includes(',verdict,');
-  assert.deepEqual([all.length, all.filter(isVerdict).length], [12, 5]);
+  assert.deepEqual([all.length, all.filter(isVerdict).length], [13, 6]);
   assert.match(all[1] ?? '', /,verdict,,No recorded command deleted anything\.,.*alice@example\.com,/);
   assert.match(all[2] ?? '', /,verdict,,"complete from /);
   const lines = all.filter((line) => !isVerdict(line));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createSurvey, type Surveyed } from '../../../src/domain/trail/search.js';
@@ -39,12 +40,26 @@ test('records and times of a trail, and of the time that was asked for', () => {
 test('users with that name and a domain, and no principals', () => {
   assert.deepEqual(survey(records, { user: 'alice' }).names, ['alice@example.com', 'alice@example.net']);
   assert.deepEqual(survey(records, { user: 'ALICE' }).names, ['alice@example.com', 'alice@example.net']);
-  assert.deepEqual(
-    survey(records, { user: 'Alice@EXAMPLE.com' }).names,
-    [],
-    'the search finds that name itself',
-  );
   assert.deepEqual(survey(records, { user: 'support' }).names, []);
   assert.deepEqual(survey(records, { user: 'ali*' }).names, []);
   assert.deepEqual(survey(records, {}).names, []);
+});
+
+test('a misspelled user: the nearest name of its domain, and its name in the nearest domain', () => {
+  const namesFor = (user: string): readonly string[] => survey(records, { user }).names;
+  assert.deepEqual(namesFor('alcie@example.com'), ['alice@example.com']);
+  assert.deepEqual(namesFor('BOB@exmaple.com'), ['bob@example.com']);
+  assert.deepEqual(namesFor('alice@example.org'), ['alice@example.com']);
+  assert.deepEqual(namesFor('carol@example.com'), []);
+  assert.deepEqual(namesFor('alice@support'), [], 'a requester is no user');
+});
+
+// bounds.likeNames
+test('a misspelled user is looked for among so many', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ user: `user${at}x@example.com` }));
+  const asked = { user: 'someboyd@example.com' };
+  const meant = { user: 'somebody@example.com' };
+  assert.deepEqual(survey([...many(bounds.likeNames - 1), meant], asked).names, [meant.user]);
+  assert.deepEqual(survey([...many(bounds.likeNames), meant], asked).names, []);
 });
