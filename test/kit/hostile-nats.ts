@@ -21,6 +21,8 @@ export interface Misdeed {
   readonly appended?: string;
   /** More of the first line. */
   readonly info?: Readonly<Record<string, unknown>>;
+  /** How it speaks TLS. */
+  readonly tls?: SecureContextOptions;
   /** Instead of TLS, after the first line. */
   readonly handshake?: (socket: Socket) => void;
   /** Instead of the answer to the login. */
@@ -115,18 +117,22 @@ export async function openHostileServer(
 
 /** Ends with the test. */
 export async function openHostileNats(owner: Owner, misdeed: Misdeed): Promise<HostileNats> {
-  const server = await openHostileServer(owner, (socket, taken, secureContext) => {
-    if (misdeed.greet !== undefined && taken > (misdeed.sane ?? 0)) {
-      socket.resume();
-      return misdeed.greet(socket);
-    }
-    socket.write(`INFO ${JSON.stringify({ ...first, ...misdeed.info })}\r\n${misdeed.appended ?? ''}`);
-    if (misdeed.handshake !== undefined) {
-      socket.resume();
-      return misdeed.handshake(socket);
-    }
-    speak(new TLSSocket(socket, { isServer: true, secureContext }), misdeed);
-  });
+  const server = await openHostileServer(
+    owner,
+    (socket, taken, secureContext) => {
+      if (misdeed.greet !== undefined && taken > (misdeed.sane ?? 0)) {
+        socket.resume();
+        return misdeed.greet(socket);
+      }
+      socket.write(`INFO ${JSON.stringify({ ...first, ...misdeed.info })}\r\n${misdeed.appended ?? ''}`);
+      if (misdeed.handshake !== undefined) {
+        socket.resume();
+        return misdeed.handshake(socket);
+      }
+      speak(new TLSSocket(socket, { isServer: true, secureContext }), misdeed);
+    },
+    misdeed.tls,
+  );
   const { port, caFile } = server;
   const settings = { servers: [{ host: '127.0.0.1', port }], caFile, name: 'test' };
   return {
@@ -257,7 +263,7 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
     login: (socket) => void socket.end(`-ERR '${forged.replaceAll('\n', '')}'\r\n`),
   },
   'TLS records of one byte': {
-    shows: /more came in TLS itself than it carried/,
+    shows: /more came than was asked for/,
     after(socket) {
       socket.write('MSG _INBOX.a 1 1000000\r\n');
       // Two writes that wait would become one record.
@@ -267,6 +273,21 @@ export const misdeeds: Readonly<Record<string, Misdeed>> = {
         });
       };
       more();
+    },
+  },
+  'TLS that carries little': {
+    shows: /more came in TLS itself than it carried/,
+    // 85 bytes around each one, and fewer a second than pieces are permitted.
+    tls: { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384' },
+    after(socket) {
+      socket.write('MSG _INBOX.a 1 1000000\r\n');
+      const more = (left: number): void => {
+        if (left > 0 && !socket.destroyed) socket.write('x', () => setImmediate(more, left - 1));
+      };
+      const timer = setInterval(() => {
+        if (socket.destroyed) clearInterval(timer);
+        else more(40);
+      }, 20);
     },
   },
   'a message byte by byte': {

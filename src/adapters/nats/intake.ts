@@ -17,6 +17,8 @@ export const intakeLimits = {
   bytesPerSecond: bounds.natsRate,
   /** Each line counts as so many bytes more: a PING of 6 bytes costs more than its bytes. */
   lineCost: 256,
+  /** And each piece at least as so many: decrypting a record of TLS costs more than a byte in it. */
+  pieceCost: 256,
   /** That questions may add up to: a reader has two pulls on their way. */
   askedBytes: bounds.natsAskedBytes,
 } as const;
@@ -59,7 +61,7 @@ export function createIntake(now: () => number) {
     },
     /** Whole lines, and pieces of messages, as the library may have them. Throws an IntakeFault. */
     push(chunk: Buffer): readonly Buffer[] {
-      spend(chunk.length);
+      spend(Math.max(chunk.length, intakeLimits.pieceCost));
       const out: Buffer[] = [];
       for (let at = 0; at < chunk.length; ) at = step(chunk, at, out);
       return out;

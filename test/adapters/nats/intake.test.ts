@@ -32,6 +32,14 @@ test('half of a line is kept, and what lies in one piece is given in one', () =>
   assert.deepEqual(intake.push(message), [message]);
 });
 
+test('a piece costs more than a byte of it: each was a record of TLS to decrypt', () => {
+  const most = intakeLimits.burstBytes / intakeLimits.pieceCost;
+  const send = (pieces: number): string =>
+    pushAll(['MSG a 1 9000\r\n', ...Array.from({ length: pieces }, () => 'x')]);
+  assert.doesNotThrow(() => send(most - 3));
+  assert.throws(() => send(most), IntakeFault);
+});
+
 // bounds.natsLineBytes, bounds.natsPayloadBytes, bounds.natsHeaderBytes
 test('what the library would fail on, print or hold ends the connection', () => {
   for (const [name, text] of Object.entries({
@@ -85,5 +93,5 @@ test('what comes without a question is bounded at once and by the second; what w
   assert.throws(() => {
     for (; pings <= most; pings += 1) asking.push(Buffer.from('PING\r\n'));
   }, IntakeFault);
-  assert.ok(pings > most / 2);
+  assert.ok(pings > most / 3);
 });
