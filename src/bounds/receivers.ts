@@ -179,6 +179,14 @@ export const ofReceivers = {
     at: 'adapters/nats/link',
     test: 'adapters/nats/link.answers',
   },
+  natsStoredMs: {
+    value: '3s',
+    thing: 'time for a NATS server to say that a message is stored; then it is sent again',
+    holds: 'memory',
+    scope: 'one message',
+    at: 'adapters/nats/link',
+    test: 'adapters/nats/link.answers',
+  },
   natsAnswerBytes: {
     value: '64KiB',
     thing: 'an answer of a NATS server about a stream, which is kept',

@@ -92,6 +92,8 @@ export interface NatsLink {
 const answerBytes = bounds.natsAnswerBytes;
 /** For each answer. */
 const answerMs = bounds.natsAnswerMs;
+/** A cluster whose leader is gone drops what is published, and the next try has to come soon after it has another one. */
+const storedMs = bounds.natsStoredMs;
 /** For the server to show that it answers at all. */
 const aliveMs = 1_000;
 /** Another stream has this name, with other settings. */
@@ -225,11 +227,12 @@ function linkOf(
     doing: string,
     payload?: Uint8Array | string,
     headers?: MsgHdrs,
+    timeout: number = answerMs,
   ): Promise<Msg> => {
     try {
       intake.ask(answerBytes);
       return await connection.request(subject, payload, {
-        timeout: answerMs,
+        timeout,
         ...(headers !== undefined && { headers }),
       });
     } catch (thrown) {
@@ -350,7 +353,7 @@ function linkOf(
       const all = library.headers();
       for (const [name, value] of headers) all.append(name, value);
       all.set('Nats-Expected-Last-Subject-Sequence', String(expected));
-      const answer = readAnswer(await request(subject, doing, bytes, all), doing);
+      const answer = readAnswer(await request(subject, doing, bytes, all, storedMs), doing);
       const streamSeq = Number(answer['seq']);
       const isDuplicate = answer['duplicate'] === true;
       // nats-server 2.10 knows an id from the moment when it is proposed, and says 0 until it is stored; it may never be.

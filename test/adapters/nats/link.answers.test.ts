@@ -1,4 +1,4 @@
-// Goal: a server that takes us and then answers nothing: each question ends after 5 s, not before. The server is scripted, since a real one
+// Goal: a server that takes us and then answers nothing: each question ends after 5 s, not before, and a message after 3 s. The server is scripted, since a real one
 // answers; the timers are turned by hand once the link is open.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -48,8 +48,8 @@ async function openMuteServer(t: TestContext) {
   return { heard, settings: { servers: [{ host: '127.0.0.1', port: address.port }], caFile, name: 'test' } };
 }
 
-// bounds.natsAnswerMs
-test('a question without an answer ends after 5 s', { timeout: 60_000 }, async (t) => {
+// bounds.natsAnswerMs, bounds.natsStoredMs
+test('a question without an answer ends after 5 s, a message after 3 s', { timeout: 60_000 }, async (t) => {
   const { heard, settings } = await openMuteServer(t);
   const link = await openNats(settings);
   t.after(() => link.close());
@@ -68,9 +68,15 @@ test('a question without an answer ends after 5 s', { timeout: 60_000 }, async (
       ),
   );
   await settle();
-  t.mock.timers.tick(4_999);
+  t.mock.timers.tick(2_999);
   await settle();
   assert.equal(settled, 0);
+  t.mock.timers.tick(1);
+  await settle();
+  assert.equal(settled, 1);
+  t.mock.timers.tick(1_999);
+  await settle();
+  assert.equal(settled, 1);
   t.mock.timers.tick(1);
   await settle();
   // For the direct question a ping is tried before it is given up.
