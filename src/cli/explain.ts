@@ -17,7 +17,7 @@ import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import type { Judgement, Subject } from '../domain/policy/assess.js';
 import { minorOfToday, plainLine } from '../domain/policy/assess.js';
-import type { Grant } from '../domain/review/suggest.js';
+import type { Grant, Remedy } from '../domain/review/suggest.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
@@ -47,7 +47,7 @@ interface Shown {
   readonly rule?: string | undefined;
   readonly nearest?: string | undefined;
   /** What would allow it; a daemon does not say this to its clients. */
-  readonly grants?: readonly Grant[];
+  readonly remedy?: Remedy;
 }
 
 const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
@@ -75,7 +75,7 @@ type Asked<Options> = Extract<ExplainOptions, Options>;
 
 async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   // Reads configurations, which takes most of the time of a command.
-  const [{ openListener, principalAt }, { grantsFor }] = await Promise.all([
+  const [{ openListener, principalAt }, { remedyFor }] = await Promise.all([
     import('./named-listener.js'),
     import('../domain/review/suggest.js'),
   ]);
@@ -93,9 +93,9 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   const decision =
     judgement.kind === 'unparsable' ? undefined : (judgement.decision.would ?? judgement.decision);
   const { rule, nearest } = decision ?? {};
-  const grants =
+  const remedy: Remedy =
     decision?.kind === 'deny'
-      ? grantsFor({
+      ? remedyFor({
           policy,
           mailUsers: settings.mailUsers,
           attempts: explained.readings.flatMap(({ judgement: read }) =>
@@ -104,11 +104,16 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
           decision,
           nowMs: systemClock.wallMs(),
         })
-      : [];
+      : { grants: [] };
+  const { grants, hindrance } = remedy;
   return {
     explanation: explanationOf(explained),
-    json: { ...asJson(explained), ...(grants.length === 0 ? {} : { to_allow: grants }) },
-    grants,
+    json: {
+      ...asJson(explained),
+      ...(grants.length === 0 ? {} : { to_allow: grants }),
+      ...(hindrance === undefined ? {} : { cannot_allow: hindrance }),
+    },
+    remedy,
     rule: rule && formatPlace(rule),
     nearest: nearest && formatPlace(nearest.rule),
   };
@@ -214,14 +219,16 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
     const missing = indent(nearest.missing.map((text) => `  ${text}`));
     parts.push(`nearest rule${place}:\n${sayRule(nearest)}\nwhat is missing:\n${missing}`);
   }
-  parts.push(...(places.grants ?? []).map(sayGrant));
+  const { grants = [], hindrance } = places.remedy ?? {};
+  parts.push(...grants.map(sayGrant));
+  if (hindrance !== undefined) parts.push(plain(hindrance));
   if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
   return parts.join('\n\n');
 }
 
 function sayGrant({ into, place, lines, also }: Grant): string {
-  const others = also.length === 0 ? '' : `\nthat allows as well:\n${indent(also)}`;
-  return `to allow it, add to ${plain(into)} (${plain(place)}):\n${indent(lines)}${others}`;
+  const others = also.length === 0 ? '' : `the lines below would allow as well:\n${indent(also)}\n`;
+  return `${others}to allow it, add to ${plain(into)} (${plain(place)}):\n${indent(lines)}`;
 }
 
 function sayRule({ command, says }: RuleInWords): string {

@@ -16,7 +16,7 @@ import { fateOf, minorOfToday, plainLine, type RoutingTable, type Subject } from
 import type { Policy, RulePlace } from '../domain/policy/policy.js';
 import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
 import { formatTest, policyOfPerson, runTests } from '../domain/review/replay.js';
-import { grantsFor } from '../domain/review/suggest.js';
+import { type Remedy, remedyFor } from '../domain/review/suggest.js';
 import { explainQuestion, recordedQuestion } from '../gateway/command/exchange.js';
 import type { SessionLimits } from '../gateway/session/greet-peer.js';
 import { WireFault } from '../ports/faults.js';
@@ -128,10 +128,10 @@ export async function explainAsked(
   const attempts = found.readings.flatMap(({ judgement: read }) =>
     read.kind === 'judged' ? [read.attempt] : [],
   );
-  const grants =
+  const { grants, hindrance }: Remedy =
     decision?.kind === 'deny' && bytesOf(line.user, line.words) <= bounds.grantLineBytes
-      ? grantsFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
-      : [];
+      ? remedyFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
+      : { grants: [] };
   const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
   const explained: Explained = {
     decision: lacksReason ? 'deny' : fate,
@@ -143,6 +143,7 @@ export async function explainAsked(
     ...(rule === undefined ? {} : { rule }),
     ...(nearest === undefined ? {} : { nearest: { ...nearest, missing: decision?.nearest?.missing ?? [] } }),
     ...(grants.length === 0 ? {} : { toAllow: grants }),
+    ...(hindrance === undefined ? {} : { cannotAllow: hindrance }),
     sent,
     ...(explanation.concerns === undefined ? {} : { concerns: explanation.concerns }),
     ...(explanation.effect === undefined ? {} : { effect: explanation.effect }),

@@ -200,6 +200,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
     rule,
     nearest,
     toAllow = [],
+    cannotAllow,
     sent,
     terms,
     later,
@@ -260,14 +261,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
       {toAllow.map(({ into, place, lines, also }) => (
         <details key={into} open>
           <summary>To allow it</summary>
-          <p>
-            Add to <Name value={into} isCode />{' '}
-            <span class="faint">
-              <Name value={place} max={80} />
-            </span>
-          </p>
-          <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
-          <p>That allows as well:</p>
+          {also.length > 0 && <p>The lines below would allow as well:</p>}
           <ul>
             {also.map((text) => (
               <li key={text}>
@@ -275,8 +269,20 @@ function Answer({ answer }: { readonly answer: Explained }) {
               </li>
             ))}
           </ul>
+          <p>
+            Add to <Name value={into} isCode />{' '}
+            <span class="faint">
+              <Name value={place} max={80} />
+            </span>
+          </p>
+          <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
         </details>
       ))}
+      {cannotAllow !== undefined && (
+        <p>
+          <Name value={cannotAllow} max={400} />
+        </p>
+      )}
       {differs.length > 0 && (
         <>
           <h4>The series of Dovecot differ</h4>

@@ -59,8 +59,9 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
       'flags add \\Seen mailbox Trash savedbefore 10d',
       [
         /\nto allow it, add to policies\.support\.allow \(dovegate\.yaml:11\):\n {2}- command: flags add\n {4}where: /,
-        /\nthat allows as well:\n {2}the same for every user of \*@example\.com, \*@example\.net but those that the policy excepts\n/,
-        /savedbefore at least 10d/,
+        /\nthe lines below would allow as well:\n {2}more than the rule at dovegate\.yaml:19 allows: query\n {2}the same for every user of \*@example\.com, \*@example\.net but those that the policy excepts\n/,
+        /savedbefore at least 10d\nto allow it, add/,
+        /\n {4}reason: required\n {4}limit: 20\/hour\n/,
       ],
     ],
     [
@@ -113,6 +114,41 @@ test('a denial prints the lines to paste and what else they allow; pasted, they 
     );
     const again = await openDesk(t, configuration).run('explain', ...args);
     assert.equal(again.exit, 0, `${words}\n${again.text}`);
+  }
+});
+
+test('no lines for all users where the policy is not for everybody: what it needs, and what to do instead', async (t) => {
+  const everybody = deskConfiguration.replace(
+    'users: ["*@example.com", "*@example.net"]\n    except',
+    'users: ["*"]\n    except',
+  );
+  for (const configuration of [deskConfiguration, everybody]) {
+    const { run } = openDesk(t, configuration);
+    const args = [
+      '--listener',
+      'support',
+      '--user',
+      'bob',
+      '--',
+      'flags',
+      'add',
+      '-A',
+      '\\Seen',
+      'mailbox',
+      'Trash',
+      'savedbefore',
+      '30d',
+    ];
+    const told = await run('explain', ...args);
+    assert.equal(told.exit, 77, told.text);
+    assert.doesNotMatch(told.text, /to allow it, add/);
+    assert.match(
+      told.text,
+      /\n\nno rule here can allow it for all users: it needs users: \["\*"\] and no except in policy support; .*"dovegate send --users FILE"\n$/,
+    );
+    const json = JSON.parse((await run('explain', '--json', ...args)).stdout.toString());
+    assert.equal(json.to_allow, undefined);
+    assert.match(json.cannot_allow, /^no rule here can allow it for all users/);
   }
 });
 

@@ -310,6 +310,8 @@ export interface Explained {
     readonly lines: readonly string[];
     readonly also: readonly string[];
   }[];
+  /** Of a denial: why no lines are shown that would allow it. */
+  readonly cannotAllow?: string;
   /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
   readonly sent: readonly string[];
   readonly concerns?: string;

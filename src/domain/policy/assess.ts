@@ -47,6 +47,7 @@ export {
   type UnjudgeableCode,
   unparsable,
 } from './judge.js';
+export { type UnmetConditions, unmetConditions } from './match.js';
 export {
   type Answers,
   createRoutingTable,

@@ -3,7 +3,7 @@
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
 import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';
-import type { Policy, Rule, ValueTest } from './policy.js';
+import type { ParameterTest, Policy, QueryTest, Rule, ValueTest } from './policy.js';
 import {
   dependsOnTime,
   type JudgedQuery,
@@ -99,6 +99,43 @@ function missesNumber(rule: Rule, { attempt }: Asked): string | undefined {
     : undefined;
 }
 
+/** Conditions of a rule that a command does not meet. */
+export interface UnmetConditions {
+  /** Of its `where`, by parameter. */
+  readonly parameters: ReadonlySet<string>;
+  readonly isQueryUnmet: boolean;
+  /** Of a query by keys: the conditions that every mail must meet. */
+  readonly keys: ReadonlySet<string>;
+  readonly areAlternativesUnmet: boolean;
+  readonly areUsersUnmet: boolean;
+}
+
+/** Each condition is tested alone. A command that meets them all may still be denied for what the rule does not name. */
+export function unmetConditions(
+  rule: Rule,
+  policy: Policy,
+  attempt: Attempt,
+  nowMs: number,
+): UnmetConditions {
+  const asked = ask(policy, attempt, nowMs);
+  const { where = [], query } = rule;
+  const isUnmet = (test: QueryTest | undefined): boolean =>
+    test !== undefined && missesQuery({ ...rule, query: test }, asked) !== undefined;
+  const keyed = query?.kind === 'keys' ? query : undefined;
+  const keys = (keyed?.conditions ?? []).filter((condition) =>
+    isUnmet({ kind: 'keys', conditions: [condition], anyOf: [] }),
+  );
+  return {
+    parameters: new Set(
+      where.filter((each) => missesTest(each, attempt) !== undefined).map(({ parameter }) => parameter),
+    ),
+    isQueryUnmet: isUnmet(query),
+    keys: new Set(keys.map(({ key }) => key)),
+    areAlternativesUnmet: keyed !== undefined && isUnmet({ ...keyed, conditions: [] }),
+    areUsersUnmet: missesUsers(rule, asked) !== undefined,
+  };
+}
+
 /** Everybody is touched: then everybody must be inside of the policy and of the rule. */
 function missesEverybody(rule: Rule, { policy, attempt }: Asked): string | undefined {
   if (attempt.everybody === 'none') return undefined;
@@ -164,13 +201,9 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   const { where } = rule;
   if (where === undefined) return undefined;
   const { values } = attempt.parsed;
-  for (const { parameter, test } of where) {
-    if (!passes(test, values.get(parameter)))
-      return () => describeMiss(parameter, test, values.has(parameter));
-    const role = parameterNamed(attempt.command, parameter)?.role;
-    if (role !== 'mailbox' && role !== 'mailbox-mask') continue;
-    const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
-    if (failing !== undefined) return () => describeOtherName(parameter, failing, attempt);
+  for (const each of where) {
+    const miss = missesTest(each, attempt);
+    if (miss !== undefined) return miss;
   }
   const positionals = positionalsOf(attempt.command);
   for (const name of values.keys()) {
@@ -181,6 +214,15 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
     }
   }
   return undefined;
+}
+
+function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss | undefined {
+  const { values } = attempt.parsed;
+  if (!passes(test, values.get(parameter))) return () => describeMiss(parameter, test, values.has(parameter));
+  const role = parameterNamed(attempt.command, parameter)?.role;
+  if (role !== 'mailbox' && role !== 'mailbox-mask') return undefined;
+  const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
+  return failing === undefined ? undefined : () => describeOtherName(parameter, failing, attempt);
 }
 
 function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): string {

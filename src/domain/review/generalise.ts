@@ -17,11 +17,12 @@ export interface Use {
 }
 
 /**
- * `narrow`: what reads little and what changes something is held to what was seen. `named`: only what a rule must name is
+ * `tight`: as much as possible is held to what was seen. `narrow`: what reads little and what changes something is held to what was seen. `named`: only what a rule must name is
  * named. `none`: the name of the command alone.
  */
-export type Narrowness = 'narrow' | 'named' | 'none';
+export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
 
+/** Those that a rule is looked for with, the narrowest first. */
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
 /** Lists of values are no longer. */
@@ -40,7 +41,10 @@ export function userPattern(name: string): string {
 }
 
 /** A rule's `where`; undefined where it needs none. The uses are not empty and of one command. */
-export function whereFor(uses: readonly Use[], narrowness: Narrowness): Plain | undefined {
+export function whereFor(
+  uses: readonly Use[],
+  narrowness: Narrowness,
+): Readonly<Record<string, Plain>> | undefined {
   if (narrowness === 'none') return undefined;
   const attempts = uses.map(({ attempt }) => attempt);
   const named = new Set(
@@ -50,9 +54,10 @@ export function whereFor(uses: readonly Use[], narrowness: Narrowness): Plain | 
     ]),
   );
   const effect = effectOf(uses);
-  const isChanging = effect !== 'read' && effect !== 'session';
+  const isTight = narrowness === 'tight';
+  const isChanging = isTight || (effect !== 'read' && effect !== 'session');
   const isFetch = attempts[0]?.command.name === 'fetch';
-  const isNarrow = narrowness === 'narrow' && (isChanging || isFetch);
+  const isNarrow = isTight || (narrowness === 'narrow' && (isChanging || isFetch));
   if (!isNarrow && named.size === 0) return undefined;
   const where: Record<string, Plain> = {};
   for (const [name, parameter] of parametersIn(attempts)) {

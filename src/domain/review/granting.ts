@@ -1,14 +1,16 @@
 // What would allow a command that was denied: the lines to paste into a policy, and what else they allow. The same rule that a suggestion would have.
 // The rule: what a person wrote to be denied (`deny`, `except`) has no such lines, and no rule is shown that was not read by the configuration's
-// own reader and tried out.
+// own reader and tried out; no rule loses a condition of the rule that comes nearest.
 
 import { describeRule } from '../answers/rights.js';
 import type { MailUserSettings } from '../config/settings.js';
-import { GlobList } from '../names/glob.js';
+import { GlobList, isWithin, mayOverlap } from '../names/glob.js';
 import { type Attempt, type Decision, decide } from '../policy/assess.js';
 import type { Policy, Rule } from '../policy/policy.js';
+import { allNarrowness } from './generalise.js';
+import { type KeptRule, keepConditions } from './kept-conditions.js';
 import { formatValue, linesOfRule } from './policy-text.js';
-import { findRule, graveRule, policyOf, type RuleText, type Trial } from './suggested-rule.js';
+import { policyOf, type RuleText, ruleFor, type Trial, tryOut } from './suggested-rule.js';
 
 /** Lines for one list of a policy. */
 export interface Grant {
@@ -32,11 +34,19 @@ export interface DeniedCommand {
   readonly nowMs: number;
 }
 
-/** Empty: it is allowed, or no line of `users` and `allow` would allow it. */
-export function grantsFor(denied: DeniedCommand): readonly Grant[] {
+/** What would allow a denied command. Without grants and hindrance: it is allowed, or a person denied it. */
+export interface Remedy {
+  readonly grants: readonly Grant[];
+  /** Why no lines are shown that would allow it. */
+  readonly hindrance?: string;
+}
+
+const nothing: Remedy = { grants: [] };
+
+export function remedyFor(denied: DeniedCommand): Remedy {
   const { decision, policy, attempts, nowMs } = denied;
-  if (decision.code === 'no-rule' || decision.code === 'rule-misses') return ruleGrant(denied);
-  if (decision.code !== 'user') return [];
+  if (decision.code === 'no-rule' || decision.code === 'rule-misses') return ruleRemedy(denied);
+  if (decision.code !== 'user') return nothing;
   const named = attempts.flatMap(({ users, aliases }) => [...users, ...aliases]);
   const missing = [...new Set(named.filter((user) => !policy.users.matches(user)))];
   const grant: Grant = {
@@ -47,38 +57,79 @@ export function grantsFor(denied: DeniedCommand): readonly Grant[] {
   };
   const wider = { ...policy, users: new GlobList([...policy.users.texts, ...missing]) };
   const left = attempts.map((attempt) => decide(wider, attempt, nowMs)).find(({ kind }) => kind === 'deny');
-  return left === undefined ? [grant] : [grant, ...ruleGrant({ ...denied, policy: wider, decision: left })];
+  if (left === undefined) return { grants: [grant] };
+  const { grants, ...more } = ruleRemedy({ ...denied, policy: wider, decision: left });
+  // The users alone would not allow it.
+  return grants.length === 0 ? { grants, ...more } : { grants: [grant, ...grants] };
 }
 
-function ruleGrant({ policy, mailUsers, attempts, decision, nowMs }: DeniedCommand): readonly Grant[] {
-  if (decision.code !== 'no-rule' && decision.code !== 'rule-misses') return [];
+function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedCommand): Remedy {
+  if (decision.code !== 'no-rule' && decision.code !== 'rule-misses') return nothing;
+  const hindrance = whyNotHere(policy, attempts);
+  if (hindrance !== undefined) return { grants: [], hindrance };
   const sights = [{ seen: { firstMs: nowMs, lastMs: nowMs }, attempts, decision }];
   const trial: Trial = { policy, mailUsers, nowMs };
   const isRoot = attempts.some(({ command }) => command.grant === 'never');
   const isForAll = attempts.some(({ everybody }) => everybody !== 'none');
-  let rule: RuleText;
-  if (isRoot) rule = graveRule(sights, trial, 'root_equivalent');
-  else if (isForAll) rule = graveRule(sights, trial, 'all_users');
-  else {
-    const found = findRule(sights, trial);
-    if (found.kind === 'none') return [];
-    rule = found.rule;
+  const flags = { ...(isRoot ? { root_equivalent: true } : {}), ...(isForAll ? { all_users: true } : {}) };
+  const near = policy.allow.find(({ place }) => place === decision.nearest?.rule);
+  const candidates = allNarrowness.map((narrowness): KeptRule => {
+    if (near !== undefined) return keepConditions(near, sights, trial, narrowness);
+    const own = ruleFor(sights, trial, narrowness);
+    return { rule: isForAll ? withoutUsers(own) : own, unmet: [] };
+  });
+  const found = candidates
+    .map(({ rule, unmet }) => ({ rule: { ...rule, ...flags }, unmet }))
+    .find((each) => tryOut(each.rule, sights, trial) === undefined);
+  const read = found && policyOf(found.rule, trial);
+  const [parsed] = read === undefined || typeof read === 'string' ? [] : read.allow;
+  if (found === undefined || parsed === undefined) {
+    if (near === undefined) return nothing;
+    return {
+      grants: [],
+      hindrance: `there is no rule that keeps what ${placeOf(near)} demands and allows this, too`,
+    };
   }
-  const read = policyOf(rule, trial);
-  const [parsed] = typeof read === 'string' ? [] : read.allow;
-  if (parsed === undefined) return [];
-  const needsAll = isForAll && !policy.isForEverybody ? ['it needs users: ["*"] and no except, too'] : [];
-  return [
-    {
-      into: `policies.${policy.name}.allow`,
-      place: placeOf(policy),
-      lines: linesOfRule({ comments: [], rule, isCommentedOut: false }),
-      also: [...whoElse(parsed, policy, attempts), ...whatElse(parsed, attempts), ...needsAll],
-    },
-  ];
+  const { rule, unmet } = found;
+  const more =
+    near === undefined || unmet.length === 0
+      ? []
+      : [`more than the rule at ${placeOf(near)} allows: ${unmet.join(', ')}`];
+  return {
+    grants: [
+      {
+        into: `policies.${policy.name}.allow`,
+        place: placeOf(policy),
+        lines: linesOfRule({ comments: [], rule, isCommentedOut: false }),
+        also: [...more, ...whoElse(parsed, policy, attempts), ...whatElse(parsed, attempts)],
+      },
+    ],
+  };
 }
 
-function placeOf({ place }: Policy): string {
+/** A rule for all users cannot be held to some. */
+function withoutUsers(rule: RuleText): RuleText {
+  return Object.fromEntries(Object.entries(rule).filter(([key]) => key !== 'users'));
+}
+
+/** Why no rule of this policy can allow it, whatever the rule says. */
+function whyNotHere(policy: Policy, attempts: readonly Attempt[]): string | undefined {
+  if (policy.isForEverybody) return undefined;
+  const needs = `it needs users: ["*"] and no except in policy ${policy.name}`;
+  if (attempts.some(({ everybody }) => everybody === 'option'))
+    return `no rule here can allow it for all users: ${needs}; for each user of a list, use "dovegate send --users FILE"`;
+  if (attempts.some(({ everybody }) => everybody !== 'none'))
+    return `no rule here can allow it without the name of a user: ${needs}`;
+  const isOutside = attempts.some(({ masks }) =>
+    masks.some(
+      ({ value, isUserMask }) =>
+        !isUserMask || !isWithin(value, policy.users) || mayOverlap(value, policy.except),
+    ),
+  );
+  return isOutside ? `no rule here can allow it for this mask of users: ${needs}` : undefined;
+}
+
+function placeOf({ place }: Pick<Rule, 'place'>): string {
   return `${place.file}:${place.line}`;
 }
 

@@ -30,7 +30,7 @@ import {
 
 export { isDigest } from '../meaning/canonical.js';
 export { effectOf } from './generalise.js';
-export { type Grant, grantsFor } from './granting.js';
+export { type Grant, type Remedy, remedyFor } from './granting.js';
 export { formatValue, linesOfRule } from './policy-text.js';
 export { Sightings } from './recorded.js';
 export { type Sight, usesOf } from './suggested-rule.js';

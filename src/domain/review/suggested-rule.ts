@@ -90,7 +90,8 @@ export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule
 /** What changes rights or destroys is held to the domains in which it was seen. */
 const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
 
-function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
+/** The rule of that narrowness; not tried out. */
+export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
   const where = whereFor(uses, narrowness);
   const own = patternsOf(sights);
@@ -112,7 +113,7 @@ function covers(patterns: readonly string[], ofPolicy: readonly string[]): boole
 }
 
 /** What the rule of today demands besides stays demanded. */
-function termsOf(rule: Rule | undefined): RuleText {
+export function termsOf(rule: Rule | undefined): RuleText {
   if (rule === undefined) return {};
   const { reason, limit, maxMatches, emergency } = rule.obligations;
   return {
@@ -126,7 +127,7 @@ function termsOf(rule: Rule | undefined): RuleText {
 }
 
 /** Why a policy of this rule alone does not allow all of it; undefined: it does. */
-function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
+export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
   const policy = policyOf(rule, trial);
   if (typeof policy === 'string') return policy;
   for (const { attempts, seen } of sights) {

@@ -1,15 +1,19 @@
 // Goal: the lines that would allow a denied command are those of a policy that allows it, and what else they allow is said. What must not
-// happen: lines for what a person denied.
+// happen: lines for what a person denied, and lines that lose a condition of the rule that comes nearest.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { type Grant, grantsFor } from '../../../src/domain/review/granting.js';
+import { type Grant, type Remedy, remedyFor } from '../../../src/domain/review/granting.js';
 import { judgeLine } from '../../kit/judge-line.js';
 import { settingsOf, withPolicies } from '../config/sound.js';
 import { recordedMs } from './recording.js';
 import { wordsOf } from './seeing.js';
 
 function grants(policyText: string, user: string, line: string): readonly Grant[] {
+  return remedy(policyText, user, line).grants;
+}
+
+function remedy(policyText: string, user: string, line: string): Remedy {
   const settings = settingsOf(withPolicies(`  support: ${policyText}\n`));
   const policy = settings.policies.get('support') ?? assert.fail();
   const asked = {
@@ -24,7 +28,7 @@ function grants(policyText: string, user: string, line: string): readonly Grant[
   assert.ok(judgement.kind === 'judged', line);
   const { attempt, decision } = judgement;
   const { mailUsers } = settings;
-  return grantsFor({ policy, mailUsers, attempts: [attempt], decision, nowMs: recordedMs });
+  return remedyFor({ policy, mailUsers, attempts: [attempt], decision, nowMs: recordedMs });
 }
 
 const quota = '{ users: ["*@example.com"], allow: [quota get] }';
@@ -70,12 +74,104 @@ void test('root and all users are said in so many words', () => {
   const [all] = grants(everybody, 'bob@example.com', 'quota get -A');
   assert.deepEqual(all?.lines, ['- command: quota get', '  all_users: true']);
   assert.ok(all.also.includes('also for all users at once'), all.also.join());
-  const [some] = grants(quota, 'bob@example.com', 'quota get -A');
-  assert.equal(some?.also.at(-1), 'it needs users: ["*"] and no except, too');
 });
 
 void test('nothing for what a person denied, and for what is allowed', () => {
   const denying = '{ users: ["*@example.com"], allow: [quota get], deny: [mailbox delete] }';
   assert.deepEqual(grants(denying, 'bob@example.com', 'mailbox delete A'), []);
   assert.deepEqual(grants(quota, 'bob@example.com', 'quota get'), []);
+});
+
+const janitor = (more: string): string =>
+  `{ users: ["*"], allow: [{ command: expunge, ${more}where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } } }] }`;
+
+const own = janitor('').replace('"*"', '"*@example.com"');
+
+void test('the conditions and terms of the nearest rule stand in the lines', () => {
+  const [all, ...others] = grants(
+    janitor('reason: required, limit: 20/hour, '),
+    'bob@example.com',
+    'expunge -A mailbox Trash savedbefore 40d',
+  );
+  assert.deepEqual(others, []);
+  assert.deepEqual(all?.lines, [
+    '- command: expunge',
+    '  where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } }',
+    '  reason: required',
+    '  limit: 20/hour',
+    '  all_users: true',
+  ]);
+  const [option] = grants(own, 'bob@example.com', 'expunge -d mailbox Trash savedbefore 40d');
+  assert.deepEqual(option?.lines, [
+    '- command: expunge',
+    '  where: { delete-empty-mailbox: present, query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } }',
+  ]);
+  const fetching =
+    '{ users: ["*"], allow: [{ command: fetch, where: { field: [uid], query: { seen: present } } }] }';
+  const [content] = grants(fetching, 'bob@example.com', 'fetch text mailbox INBOX seen');
+  assert.deepEqual(content?.lines, [
+    '- command: fetch',
+    '  where: { field: [text], query: { seen: present } }',
+    '  content: true',
+  ]);
+});
+
+void test('a condition that the command does not meet gives way to what the command says, and that is said', () => {
+  const place = '/etc/dovegate/d.yaml:';
+  const [age] = grants(own, 'bob@example.com', 'expunge mailbox Trash savedbefore 10d');
+  assert.deepEqual(age?.lines.slice(1), [
+    '  where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 10d } } }',
+  ]);
+  assert.ok(age?.also[0]?.startsWith(`more than the rule at ${place}`), age?.also[0]);
+  assert.match(age?.also[0] ?? '', / allows: query$/);
+  const [all] = grants(own, 'bob@example.com', 'expunge mailbox INBOX all');
+  assert.deepEqual(all?.lines.slice(1), ['  where: { query: { equals: [mailbox, INBOX, all] } }']);
+  const reading =
+    '{ users: ["*"], allow: [{ command: search, where: { query: { any_of: [{ seen: present }, { older: { at_least: 30d } }] } } }] }';
+  const [search] = grants(reading, 'bob@example.com', 'search mailbox INBOX all');
+  assert.deepEqual(search?.lines, [
+    '- command: search',
+    '  where: { query: { equals: [mailbox, INBOX, all] } }',
+  ]);
+});
+
+void test('no rule for all users and for wider masks in a policy that is not for everybody', () => {
+  for (const [policy, user, line] of [
+    [own, 'bob@example.com', 'expunge -A mailbox Trash savedbefore 40d'],
+    [own, 'dora@example.net', 'expunge -A mailbox Trash savedbefore 40d'],
+    [own, 'bob@example.com', 'quota get -A'],
+    [own, '', 'who'],
+    [own, '', 'who *'],
+  ] as const) {
+    const { grants: found, hindrance } = remedy(policy, user, line);
+    assert.deepEqual(found, [], line);
+    assert.match(hindrance ?? '', /it needs users: \["\*"\] and no except/, line);
+  }
+  assert.match(remedy(own, 'bob@example.com', 'quota get -A').hindrance ?? '', /dovegate send --users/);
+  assert.deepEqual(grants(own, '', 'who *@example.com')[0]?.lines, [
+    '- command: who',
+    '  where: { mask: ["*@example.com"] }',
+  ]);
+});
+
+void test('no lines that would lose what the nearest rule demands', () => {
+  const found = remedy(
+    janitor('max_matches: 5, '),
+    'bob@example.com',
+    'expunge -A mailbox Trash savedbefore 40d',
+  );
+  assert.deepEqual(found.grants, []);
+  assert.match(found.hindrance ?? '', /no rule that keeps what .* demands/);
+});
+
+void test('all users without a rule of the command: held to what was asked', () => {
+  const everybody = '{ users: ["*"], allow: [quota get] }';
+  assert.deepEqual(
+    grants(everybody, 'bob@example.com', 'expunge -A mailbox Trash savedbefore 30d')[0]?.lines,
+    [
+      '- command: expunge',
+      '  where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }',
+      '  all_users: true',
+    ],
+  );
 });
