@@ -65,20 +65,20 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     logs: policy.logs,
     debug: policy.debug,
     allow: policy.allow.map((rule) => ({
-      ...ruleAsJson(rule),
-      doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule) }),
+      ...ruleAsJson(rule, policy),
+      doveadm: isForRealDoveadm({ command: rule.command, says: describeRule(rule, policy) }),
     })),
-    deny: policy.deny.map(ruleAsJson),
+    deny: policy.deny.map((rule) => ruleAsJson(rule, policy)),
   };
 }
 
-function ruleAsJson(rule: Rule): Readonly<Record<string, unknown>> {
+function ruleAsJson(rule: Rule, policy: Policy): Readonly<Record<string, unknown>> {
   const { place, command, meaning } = rule;
   return {
     command,
     effect: effectOfName(command),
     rule: formatPlace(place),
-    says: describeRule(rule),
+    says: describeRule(rule, policy),
     written: meaning,
   };
 }

@@ -1,6 +1,6 @@
 // Who may do what, from the settings: a row for each listener, account and key, and their policies with the rules in words. Pure.
 
-import { describeRule, effectOfName, rightsOf } from '../domain/answers/rights.js';
+import { describeRule, effectOfName, isForAllUsers, rightsOf } from '../domain/answers/rights.js';
 import { allEffects, allSeries, commandsOf, type Effect } from '../domain/commands/catalog.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { AccessPolicy, AccessTable, RuleOfPolicy } from '../domain/page/api.js';
@@ -50,7 +50,7 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
   const shown = (rule: Rule): RuleOfPolicy => ({
     command: rule.command,
     effect: effectOfName(rule.command),
-    says: describeRule(rule),
+    says: describeRule(rule, policy),
     place: placeOf(rule),
   });
   const isDenied = (command: string): boolean =>
@@ -75,7 +75,7 @@ function policyShown(policy: Policy, nowMs: number): AccessPolicy {
       const rules = holding.filter(({ command }) => effectOfName(command) === effect);
       return {
         commands: [...new Set(rules.map(({ command }) => command))],
-        mayAll: rules.some(({ allUsers }) => allUsers),
+        mayAll: rules.some((rule) => isForAllUsers(rule, policy)),
       };
     }),
     allow: policy.allow.map(shown),

@@ -280,8 +280,12 @@ function testOf(
 }
 
 /** In words, with its place; undefined where no rule stands there, but the users of the policy, or those that it excepts. */
-function ruleAt({ allow, deny }: Policy, place: RulePlace): RuleShown {
-  const rule = [...allow, ...deny].find((each) => each.place === place);
+function ruleAt(policy: Policy, place: RulePlace): RuleShown {
+  const rule = [...policy.allow, ...policy.deny].find((each) => each.place === place);
   const at = `${place.file}:${place.line}`;
-  return { command: rule?.command ?? '', says: rule === undefined ? [] : describeRule(rule), place: at };
+  return {
+    command: rule?.command ?? '',
+    says: rule === undefined ? [] : describeRule(rule, policy),
+    place: at,
+  };
 }

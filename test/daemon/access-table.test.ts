@@ -17,7 +17,7 @@ policies:
     users: ["*@example.com"]
     except: [ceo@example.com]
     allow:
-      - quota get
+      - { command: quota get, all_users: true }
       - { command: quota recalc, expires: 2026-01-01 }
       - mailbox delete
       - { command: expunge, where: { query: { mailbox: [Trash] } }, reason: required }

@@ -219,9 +219,9 @@ function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined 
 }
 
 /** In words; undefined where no rule stands there, but the users of the policy, or whom it excepts. */
-function ruleAt({ allow, deny }: Policy, place: RulePlace): RuleInWords | undefined {
-  const rule = [...allow, ...deny].find((each: Rule) => each.place === place);
-  return rule && { command: rule.command, says: describeRule(rule) };
+function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
+  const rule = [...policy.allow, ...policy.deny].find((each: Rule) => each.place === place);
+  return rule && { command: rule.command, says: describeRule(rule, policy) };
 }
 
 /** Where the series of the backend is not known, and the answer depends on it. */

@@ -97,13 +97,13 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     ],
     logs: policy.logs,
     debug: policy.debug,
-    allow: policy.allow.map(rightOf),
-    deny: policy.deny.map(rightOf),
+    allow: policy.allow.map((rule) => rightOf(rule, policy)),
+    deny: policy.deny.map((rule) => rightOf(rule, policy)),
   };
 }
 
-function rightOf(rule: Rule): Right {
-  return { command: rule.command, effect: effectOfName(rule.command), says: describeRule(rule) };
+function rightOf(rule: Rule, policy: Policy): Right {
+  return { command: rule.command, effect: effectOfName(rule.command), says: describeRule(rule, policy) };
 }
 
 const needsReason = 'the client must say why';
@@ -185,8 +185,13 @@ export function formatRate({ count, windowMs }: Rate): string {
 }
 
 /** What must hold for the rule to allow its command, a sentence each; none for a rule that is a name only. */
-export function describeRule(rule: Rule): string[] {
-  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule), ...termsOf(rule)];
+export function describeRule(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
+  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule, policy), ...termsOf(rule)];
+}
+
+/** Whether the rule allows its command for all users at once: `all_users` has no effect where the policy or the rule is for some. */
+export function isForAllUsers({ allUsers, users }: Rule, policy: Pick<Policy, 'isForEverybody'>): boolean {
+  return allUsers && policy.isForEverybody && (users === undefined || users.isEverything);
 }
 
 function whereOf({ where, query }: Rule): string[] {
@@ -286,10 +291,10 @@ function usersOf({ users }: Rule): string[] {
 }
 
 /** What the rule opens beyond the mailboxes of users named one by one. */
-function reachOf(rule: Rule): string[] {
+function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   return [
     ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),
-    ...(rule.allUsers ? ['also for all users at once'] : []),
+    ...(isForAllUsers(rule, policy) ? ['also for all users at once'] : []),
     ...(rule.masks ? ['also for masks of users'] : []),
     ...(rule.shared ? ['also in mailboxes that others share'] : []),
     ...(rule.content ? [rule.command === 'user' ? 'also secrets of the userdb' : 'also what mails say'] : []),

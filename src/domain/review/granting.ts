@@ -101,7 +101,7 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
         into: `policies.${policy.name}.allow`,
         place: placeOf(policy),
         lines: linesOfRule({ comments: [], rule, isCommentedOut: false }),
-        also: [...more, ...whoElse(parsed, policy, attempts), ...whatElse(parsed, attempts)],
+        also: [...more, ...whoElse(parsed, policy, attempts), ...whatElse(parsed, policy, attempts)],
       },
     ],
   };
@@ -145,8 +145,8 @@ function whoElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): stri
 }
 
 /** Values that the command does not have, as far as the rule leaves them open. */
-function whatElse(rule: Rule, attempts: readonly Attempt[]): string[] {
-  const says = describeRule(rule);
+function whatElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): string[] {
+  const says = describeRule(rule, policy);
   const reach = says.filter((text) => /^(?:also |amounts |query: )/.test(text));
   if (rule.where === undefined) return ['any arguments but those that a rule must name', ...reach];
   const given = new Map<string, Set<string>>();

@@ -6,11 +6,11 @@ import { describeRule, formatRate } from '../../../src/domain/answers/rights.js'
 import { parse, sound } from '../config/sound.js';
 
 /** What is said of a rule, given as the inside of a YAML map. */
-function says(text: string): string[] {
+function says(text: string, isForEverybody = true): string[] {
   const { settings } = parse(sound.replace('[quota get]', `[{ ${text} }]`));
   const rule = settings?.policies.get('support')?.allow[0];
   assert.ok(rule);
-  return describeRule(rule);
+  return describeRule(rule, { isForEverybody });
 }
 
 /** Of the conditions alone: the last sentence of a `where` is always that there are no other options. */
@@ -62,6 +62,8 @@ void test('every kind of condition is put into words', () => {
     ],
   );
   assert.deepEqual(says('command: quota get, all_users: true'), ['also for all users at once']);
+  assert.deepEqual(says('command: quota get, all_users: true', false), []);
+  assert.deepEqual(says('command: quota get, all_users: true, users: ["a*"]'), ['only for a*']);
   assert.deepEqual(says('command: reload, root_equivalent: true'), ['amounts to root on the mail server']);
 });
 

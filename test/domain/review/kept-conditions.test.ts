@@ -34,8 +34,8 @@ function kept(rule: string, line: string): { was: string[]; is: string[]; unmet:
   const read = policyOf(found.rule, trial);
   assert.ok(typeof read !== 'string', String(read));
   return {
-    was: describeRule(near),
-    is: describeRule(read.allow[0] ?? assert.fail()),
+    was: describeRule(near, policy),
+    is: describeRule(read.allow[0] ?? assert.fail(), policy),
     unmet: found.unmet,
   };
 }
