@@ -94,7 +94,10 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
       'policy',
       `${plain(rights.policy)}${read === undefined ? '' : ` (${formatPlace(read.policy.place)})`}${mode}`,
     ],
-    ['for users', plain(users.join(' ')) || 'nobody'],
+    [
+      'for users',
+      `${plain(users.join(' ')) || 'nobody'}${isObserving ? '; others too, since it observes' : ''}`,
+    ],
     ...(except.length === 0 ? [] : [['except', plain(except.join(' '))]]),
     ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
     ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
@@ -107,10 +110,16 @@ function formatRights(rights: Rights, read?: { listener: ListenerSettings; polic
     ...(rights.allow.every(isForRealDoveadm) ? [] : ['', notForRealDoveadm]),
     ...(rights.deny.length === 0 ? [] : ['', 'and never:', ...formatRules(rights.deny, read?.policy.deny)]),
     '',
-    'What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a',
-    'remote place, or that destroys more than its command does, unless a rule above names that parameter.',
+    isObserving ? whatObservingServes : whatIsDenied,
   ].join('\n');
 }
+
+const whatIsDenied = `What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a
+remote place, or that destroys more than its command does, unless a rule above names that parameter.`;
+
+const whatObservingServes = `The policy observes: a command that only touches mailboxes of users named one by one is
+served and recorded, also where it is not listed, and for users outside of "for users" or under "except" and "never".
+Denied are masks, all users at once, and arguments that name a file, a socket, another user, a program or a remote place.`;
 
 const notForRealDoveadm = `* Dovecot's own "doveadm -S" cannot send it: it asks its own machine about server commands, and has no place for
   a reason. "dovegate send" can, and so can dovegate under the name of doveadm.`;

@@ -73,6 +73,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
       'ready',
       isReady ? screen.paint('good', 'yes') : screen.paint('bad', `no: ${reasonsOf(values['reasons'])}`),
     ],
+    ...observersOf(values['observing']),
     ...(isServing ? [['journal', journalOf(journal, screen)], ...memoryOf(journal, screen)] : []),
   ];
   const hidden: string[] = [];
@@ -242,6 +243,14 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
       ? text(journal['memory'])
       : paint('doubtful', `none, so every command waits for the disk: ${fault}`);
   return shown === '' ? [] : [['memory', shown]];
+}
+
+/** Policies that only observe: whoever looks at the daemon must not take them for a barrier. */
+function observersOf(observing: unknown): readonly string[][] {
+  const names = Array.isArray(observing) ? observing.map(text).filter((name) => name !== '') : [];
+  if (names.length === 0) return [];
+  const which = `${names.length === 1 ? 'policy' : 'policies'} ${names.join(', ')}`;
+  return [['observes', `${which}: nothing is denied that only touches mailboxes of users named one by one`]];
 }
 
 function reasonsOf(reasons: unknown): string {

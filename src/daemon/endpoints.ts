@@ -212,6 +212,9 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
   return {
     state: lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving',
     configHash: settings.hash,
+    observing: [...settings.policies.values()]
+      .filter(({ mode }) => mode === 'observe')
+      .map(({ name }) => name),
     listeners: settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
       name,
       address: formatListenerSocket(socket),

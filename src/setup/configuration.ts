@@ -218,6 +218,7 @@ function* inspect(
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
   if (settings === undefined) return;
+  if (isForDaemon) yield inspectModesOfPolicies(settings);
   yield inspectReceivers(settings, hasNatsLibrary);
   yield inspectSignKey(settings, readIfThere);
   yield inspectToken(settings, readIfThere);
@@ -233,6 +234,20 @@ function* inspect(
     gidsOf,
     daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
   });
+}
+
+/** Of the policies of a person who looks, not of each start: a policy observes for weeks. */
+function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
+  return [...policies.values()]
+    .filter(({ mode }) => mode === 'observe')
+    .map(({ name, place }) => ({
+      ...place,
+      path: `policies.${name}.mode`,
+      message:
+        'observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
+      severity: 'warning',
+      code: 'too-open',
+    }));
 }
 
 /** The user that the journal belongs to, with its groups: whoever ran the daemon before. */

@@ -49,7 +49,15 @@ test('what the real doveadm cannot send over a socket is marked', async (t) => {
 
 test('observe is said; an unknown listener is 64, a broken configuration 78', async (t) => {
   const { run } = openDesk(t);
-  assert.match((await run('can', '--listener', 'audit')).text, /observes only/);
+  const { text } = await run('can', '--listener', 'audit');
+  assert.match(text, /observes only/);
+  assert.match(text, /for users +\*@example\.com; others too, since it observes\n/);
+  assert.doesNotMatch(text, /What is not listed is denied/);
+  assert.match(
+    text,
+    /served and recorded, also where it is not listed, and for users outside of "for users" or under "except"/,
+  );
+  assert.match((await run('can', '--listener', 'support')).text, /What is not listed is denied/);
   assert.equal((await run('can', '--listener', 'nobody')).exit, 64);
   assert.equal((await openDesk(t, 'version: 2').run('can', '--listener', 'support')).exit, 78);
   assert.equal((await run('can', '--help')).exit, 0);

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { deskConfiguration, openDesk } from './desk.js';
+import { deskConfiguration as observing, openDesk } from './desk.js';
+
+/** Without a warning. */
+const deskConfiguration = observing.replace('mode: observe', 'mode: enforce');
 
 test('six mistakes are six problems with the right places', async (t) => {
   const mistakes: readonly (readonly [from: string, to: string])[] = [
@@ -162,6 +165,17 @@ test('a value with characters that a terminal obeys is shown without them, and i
     messages.some((message) => message.includes(name)),
     json,
   );
+});
+
+test('a policy that observes is a warning, once, since its users and exceptions do not hold', async (t) => {
+  const { run } = openDesk(t, observing);
+  const warnings = (await run('check')).stdout
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes('observes'));
+  assert.deepEqual(warnings, [
+    'dovegate.yaml:26:11: warning: policies.watch.mode: observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
+  ]);
 });
 
 test('a problem with a file stands at the value that names it', async (t) => {

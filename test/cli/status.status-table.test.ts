@@ -12,6 +12,15 @@ const terminal = (columns: number) => ({
   paint: (paint: Paint, text: string): string => `<${paint}>${text}</>`,
 });
 
+test('policies that observe are a line', () => {
+  const told = formatStatus({ ...full, observing: ['support', 'watch'] }, pipe);
+  assert.match(
+    told,
+    /^observes +policies support, watch: nothing is denied that only touches mailboxes of users named one by one$/m,
+  );
+  assert.doesNotMatch(formatStatus(full, pipe), /observes/);
+});
+
 const full = {
   version: '1.2.3',
   state: 'serving',

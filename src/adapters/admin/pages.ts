@@ -22,6 +22,8 @@ export interface DaemonSnapshot {
   readonly found?: readonly FoundProblem[] | undefined;
   /** Hash of the configuration that is served. */
   readonly configHash: string;
+  /** Policies with `mode: observe`. */
+  readonly observing?: readonly string[];
   readonly listeners: readonly {
     readonly name: string;
     readonly address: string;
@@ -238,6 +240,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
     started: snapshot.started,
     uptime_ms: Math.round(snapshot.uptimeMs),
     config: snapshot.configHash,
+    observing: snapshot.observing?.length === 0 ? undefined : snapshot.observing,
     ready: readiness.isReady,
     reasons: readiness.reasons,
     listeners: snapshot.listeners.map(({ name, address, sessions, unauthenticated, sessionsMax }) => ({
