@@ -244,6 +244,9 @@ function addPolicyCommands(program: Command, end: End): void {
     .action(async (words: string[], flags: ExplainFlags, command: Command) => {
       const { uid, account, user, json, client: clientMinor } = flags;
       const series = flags.series === 'auto' ? undefined : flags.series;
+      const [id = ''] = words;
+      if (words.length === 1 && recordId.test(id))
+        command.error(`error: explain takes a command; dovegate audit show ${id} prints the record`);
       const from = placeOf(flags, command);
       const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor };
       end(await (await import('./explain.js')).explain({ user, words, json, ...asker }));
@@ -305,6 +308,9 @@ function socketOption(...more: readonly string[]): Option {
   const help = 'ask the daemon at this socket instead, as the user who runs this; no file is read';
   return new Option('--socket <path>', help).conflicts(['config', 'listener', 'uid', 'account', ...more]);
 }
+
+/** The id of an exchange, which a denial names. */
+const recordId = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 /** Ends with a wrong usage where neither place is named. */
 function placeOf(

@@ -343,6 +343,19 @@ test('wrong options end with 64, --help with 0', async (t) => {
   assert.match(help.text, /--series/);
 });
 
+test('the id of a denial is no command: what prints its record', async (t) => {
+  const { run } = openDesk(t);
+  const id = '01M7Y47GMRH0N6YK13HWJCF465';
+  for (const more of [[], ['--listener', 'support', '--']]) {
+    const told = await run('explain', ...more, id);
+    assert.equal(told.exit, 64);
+    assert.ok(
+      told.stderr.startsWith(`error: explain takes a command; dovegate audit show ${id} prints the record\n`),
+      told.text,
+    );
+  }
+});
+
 test('--json stays JSON whatever was asked', async (t) => {
   const { run } = openDesk(t);
   const word = 'a\u202eb\u009bc\u001bd';
