@@ -32,7 +32,7 @@ function kept(rule: string, line: string): { was: string[]; is: string[]; unmet:
   const trial = { policy, mailUsers: settings.mailUsers, nowMs: recordedMs };
   const found = keepConditions(near, sights, trial, 'narrow');
   const read = policyOf(found.rule, trial);
-  assert.ok(typeof read !== 'string', String(read));
+  if (typeof read === 'string') assert.fail(read);
   return {
     was: describeRule(near, policy),
     is: describeRule(read.allow[0] ?? assert.fail(), policy),
