@@ -222,10 +222,13 @@ function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
 function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
   const { state, space } = journal;
   const unsynced = unsyncedOf(journal);
+  const missing =
+    journal['missing_seq'] === undefined ? '' : `, records up to ${text(journal['missing_seq'])} are missing`;
   return [
     paint(state === 'writable' ? 'good' : 'bad', text(state)),
     `, space ${space === 'reserve' ? paint('bad', text(space)) : text(space)}`,
     unsynced === '' ? '' : paint('doubtful', unsynced),
+    missing === '' ? '' : paint('bad', missing),
   ].join('');
 }
 

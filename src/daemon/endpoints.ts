@@ -236,6 +236,7 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       unsyncedMs,
       freeBytes: running.freeBytes(),
       filling: journal.filling,
+      missing: journal.missing,
       memory: whyNoMemory === undefined ? running.memoryFile : undefined,
       whyNoMemory,
     },

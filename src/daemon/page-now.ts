@@ -172,12 +172,13 @@ function runningOf(exchange: Exchange): RunningCommand {
 }
 
 function journalOf({ journal, shipping }: Running, { journal: shown }: Shown): JournalNow {
-  const { state, space, unsyncedMs, freeBytes } = shown;
+  const { state, space, unsyncedMs, freeBytes, missing } = shown;
   return {
     state: state === 'failed' ? 'failed' : space === 'reserve' ? 'reserve' : 'writable',
     seq: journal.seq,
     unsyncedMs: Math.round(unsyncedMs),
     ...(freeBytes === undefined ? {} : { freeBytes }),
+    ...(missing === undefined ? {} : { missingSeq: missing.seq }),
     receivers: receiversOf(shipping),
   };
 }

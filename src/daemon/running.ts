@@ -121,6 +121,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       isDamaged: journal.found.damage !== undefined || journal.found.isBeginningRemoved,
       isAppended: journal.found.appended !== undefined,
       directory: settings.audit.directory,
+      missing: journal.missing,
       filling: fillingOf(journal),
     },
     sinks: shipping.sinks.map(({ name, state, lagRecords }) => ({

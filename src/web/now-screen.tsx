@@ -100,14 +100,19 @@ function Tiles({ tiles }: { readonly tiles: NowTiles }) {
 const receiverTones = { connected: 'good', connecting: 'warn', away: 'warn', forked: 'bad' } as const;
 
 function JournalTile({ journal }: { readonly journal: JournalNow }) {
-  const { state, seq, unsyncedMs, freeBytes, receivers } = journal;
+  const { state, seq, unsyncedMs, freeBytes, missingSeq, receivers } = journal;
   return (
-    <Tile title="Journal" tone={journalTone(state)} value={journalWords[state]}>
+    <Tile title="Journal" tone={journalTone(journal)} value={journalWords[state]}>
       <p>
         record {countWords(seq)}
         {unsyncedMs > 1000 && `, on disk ${durationWords(unsyncedMs)} late`}
         {freeBytes !== undefined && `, ${bytesWords(freeBytes)} free`}
       </p>
+      {missingSeq !== undefined && (
+        <p>
+          <Sign tone="bad">records up to {countWords(missingSeq)} are missing</Sign>
+        </p>
+      )}
       {receivers.map((receiver) => (
         <p key={receiver.name}>
           <Sign tone={receiverTones[receiver.state]}>

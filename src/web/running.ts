@@ -59,7 +59,11 @@ const commandInProse =
   /(?<![\w-])((?:dovegate (?:check|doctor|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
 
 /** How bad the state of the journal is. */
-export function journalTone(state: JournalNow['state']): 'good' | 'warn' | 'bad' {
+export function journalTone({
+  state,
+  missingSeq,
+}: Pick<JournalNow, 'state' | 'missingSeq'>): 'good' | 'warn' | 'bad' {
+  if (missingSeq !== undefined) return 'bad';
   if (state === 'writable') return 'good';
   return state === 'reserve' ? 'warn' : 'bad';
 }

@@ -111,6 +111,12 @@ void test('a slow disk, and records without crash-proof memory, show at once', (
   assert.match(shown, /\nmemory +none, so every command waits for the disk: audit\.memory is off$/);
 });
 
+void test('records that are missing are said beside a journal that is writable', () => {
+  const journal = { state: 'writable', space: 'normal', unsynced_ms: 0, missing_seq: 213 };
+  const shown = formatStatus({ state: 'serving', journal }, terminal(200));
+  assert.match(shown, /<good>writable<\/>, space normal<bad>, records up to 213 are missing<\/>/);
+});
+
 void test('a daemon that says something else', () => {
   for (const status of [{}, null, 'x', [], { backends: 7, exchanges: [null], listeners: [{}] }]) {
     assert.match(formatStatus(status, pipe), /^dovegate/);

@@ -158,5 +158,9 @@ void test('a certificate: how long it lasts, and how urgent that is', () => {
 });
 
 void test('the journal', () => {
-  assert.deepEqual((['writable', 'reserve', 'failed'] as const).map(journalTone), ['good', 'warn', 'bad']);
+  assert.deepEqual(
+    (['writable', 'reserve', 'failed'] as const).map((state) => journalTone({ state })),
+    ['good', 'warn', 'bad'],
+  );
+  assert.equal(journalTone({ state: 'writable', missingSeq: 213 }), 'bad');
 });

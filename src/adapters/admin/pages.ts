@@ -48,6 +48,8 @@ export interface DaemonSnapshot {
     readonly freeBytes: number | undefined;
     /** Undefined: not known. */
     readonly filling?: JournalFill | undefined;
+    /** The last record whose file was taken away, and since when; undefined: none. */
+    readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
     /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
     readonly memory: string | undefined;
     /** Why they do not; undefined: they do. */
@@ -270,6 +272,8 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
         principal,
         share: Math.round(1000 * share) / 1000,
       })),
+      missing_seq: journal.missing?.seq,
+      missing_since: journal.missing?.sinceMs === undefined ? undefined : formatTime(journal.missing.sinceMs),
       memory: journal.memory,
       memory_fault: journal.whyNoMemory,
     },

@@ -46,6 +46,14 @@ export interface DriverOptions {
   readonly observe: (event: DriverEvent) => void;
 }
 
+/** Records that retention left, and whose files somebody took away. */
+export interface Missing {
+  /** The last of them. */
+  readonly seq: number;
+  /** Unix milliseconds; undefined: the start found it. */
+  readonly sinceMs: number | undefined;
+}
+
 /** Waits until a record is on disk. */
 interface Waiter {
   /** Of the ring: where its record ends. */
@@ -86,6 +94,8 @@ export class Driver {
   mark: Mark;
   /** Records that will never reach the disk. */
   lost = 0;
+  /** Records up to this one are not all in the directory; undefined: nothing of it is known. */
+  missing: Missing | undefined;
   /** Bytes of the ring, and half of them: more than that is left to the completions of what began. */
   readonly whole: number;
   readonly half: number;
@@ -133,7 +143,7 @@ export class Driver {
   constructor(
     options: DriverOptions,
     thread: DrivenThread,
-    opened: Pick<Opened, 'mark' | 'found'>,
+    opened: Pick<Opened, 'mark' | 'found' | 'missingSeq'>,
     ring: RingWriter,
   ) {
     this.#options = options;
@@ -144,6 +154,7 @@ export class Driver {
     this.half = ring.dataBytes / 2;
     this.mark = opened.mark;
     this.#journal = opened.found.journal;
+    if (opened.missingSeq !== undefined) this.missing = { seq: opened.missingSeq, sinceMs: undefined };
     this.#thread = thread;
     thread.onBell = this.#onBell;
   }
@@ -358,12 +369,18 @@ export class Driver {
     const { observe } = this.#options;
     this.#isGivenUp = false;
     if ('checkpoint' in news) {
+      this.#noteMissing(news.missingSeq);
       if (news.isReserveUsed) observe({ kind: 'reserve-used' });
       if (news.checkpoint !== undefined) observe({ kind: 'checkpoint', line: news.checkpoint });
     }
     const { seq, position } = news.mark;
     // Where all records of a batch are damaged, only the position has moved.
     if (seq > this.mark.seq || position > this.mark.position) this.#settle(news.mark, since);
+  }
+
+  #noteMissing(seq: number | undefined): void {
+    if (seq === this.missing?.seq) return;
+    this.missing = seq === undefined ? undefined : { seq, sinceMs: this.#options.wallMs() };
   }
 
   #settle(mark: Mark, since: number): void {

@@ -149,6 +149,8 @@ export interface Written {
   readonly checkpoint: string | undefined;
   /** The disk was full: part of the reserve was given up for this. */
   readonly isReserveUsed: boolean;
+  /** The last of the records that retention left and whose files are not in the directory; undefined: none is known to be missing. */
+  readonly missingSeq?: number | undefined;
 }
 
 /** What became of the bell. Where nothing but the mark is news, that lies in the memory that both share, and a word tells so. */

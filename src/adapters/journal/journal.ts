@@ -9,7 +9,14 @@ import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { type Bodies, countOf, Driver, type DriverEvent, type DriverOptions } from './driver.js';
+import {
+  type Bodies,
+  countOf,
+  Driver,
+  type DriverEvent,
+  type DriverOptions,
+  type Missing,
+} from './driver.js';
 import {
   type Found,
   type Opened,
@@ -367,6 +374,11 @@ export class OpenJournal implements Journal {
   /** Records that will never reach the disk. */
   get lost(): number {
     return this.#driver.lost;
+  }
+
+  /** Records that retention left and that are not in the directory any more. */
+  get missing(): Missing | undefined {
+    return this.#driver.missing;
   }
 
   /** Seq of the last record that is on disk: what may be shown elsewhere. */

@@ -97,6 +97,10 @@ export function createWriter(options: WriterOptions, journal: string) {
   let reportedSeq = 0;
   /** What `state` says of the ring; undefined: `ring.json` counts. */
   let ringNote: string | undefined;
+  /** The last record that retention left and that is not in the directory. */
+  let missingSeq: number | undefined;
+  /** A segment that was gone when a new one was begun, and its last record. */
+  let gone: { readonly number: number; readonly seq: number } | undefined;
   /** The checkpoint that `state` has. */
   let keptLine: string | undefined;
 
@@ -186,7 +190,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       case 'checkpoint':
         return { kind: 'written', ...written(checkpoint(order.wallMs, {})) };
       case 'look':
-        return { kind: 'written', ...written(sync()) };
+        return { kind: 'written', ...written(lookForMissing(sync())) };
       case 'limit':
         out.setFull(order.isFull);
         return { kind: 'kept' };
@@ -344,7 +348,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       appended,
     };
     const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
-    const mark = checkpoint(wallMs, change);
+    const mark = lookForMissing(checkpoint(wallMs, change));
     nameReported(directory);
     // `state` must not name a ring that is gone.
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
@@ -460,7 +464,18 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
   function written(mark: Mark): Written {
-    return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed() };
+    return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
+  }
+
+  /** Files that somebody takes away or brings back: the beginning of the journal, and the segment that was written to. */
+  function lookForMissing(mark: Mark): Mark {
+    const present = listSegments(directory);
+    if (present.some(({ number }) => number === gone?.number)) gone = undefined;
+    const firstSeq = firstSeqIn(directory) ?? 0;
+    const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;
+    const lastSeq = Math.max(beforeFirst, gone !== undefined && gone.seq >= ledger.oldestSeq ? gone.seq : 0);
+    missingSeq = lastSeq === 0 ? undefined : lastSeq;
+    return mark;
   }
 
   /** The last checkpoint of the order under way goes to the checkpoint file. */
@@ -524,6 +539,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (ring !== undefined) ring.tail = target.position;
     // The next start reports it.
     putForeignAside(directory, segmentMax);
+    const isThere = listSegments(directory).some(({ number: each }) => each === target.segment);
+    if (!isThere && target.seq > 0) gone = { number: target.segment, seq: target.seq };
     cutAfterMark(directory, target);
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
@@ -545,7 +562,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     // that step is among those of the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
     begin(number, segmentName(target.segment), ledger.timeMs, more);
     consume(order.behind);
-    const mark = sync();
+    const mark = lookForMissing(sync());
     if (mapped !== undefined && memory.path !== undefined) {
       ringFile ??= { path: memory.path, identity: { ...mapped, journal: ledger.journal } };
       keepNote(directory, ringFile.path, ringFile.identity);

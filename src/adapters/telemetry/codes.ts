@@ -169,6 +169,10 @@ export const decisionCodes: Table<DecisionCode> = {
 /** The key `code` of what is wrong now, worst first. */
 export const foundCodes: Table<FoundCode> = {
   'audit-failed': ['records do not reach the disk; the state on the page is "blind"', 'as for the event'],
+  'audit-missing': [
+    'files of the journal were moved away or removed, and its records go on in new ones',
+    'put the files back beside the new ones, then `dovegate audit verify`',
+  ],
   'backends-down': ['no backend is up', 'look at what they share: network, certificate, password'],
   'audit-reserve': ['the disk of the records is full but for its reserve', 'as for the event'],
   'audit-filling': [

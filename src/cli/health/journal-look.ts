@@ -51,6 +51,7 @@ export async function lookAtJournal(
     await lookAtWriting(directory, found, options),
     ...lookAtMemory(audit.memoryFile !== undefined, told),
     await lookAtSpace(directory, reserveBytes, options),
+    ...lookForMissing(directory, options),
     await lookAtChain(directory, options),
   ];
   return looks;
@@ -136,6 +137,22 @@ function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Loo
   }
   const text = `${path} is not there: records that are not on disk yet would not outlive a crash`;
   return [bad(name, text, 'somebody removed it: restart the daemon')];
+}
+
+/** The daemon looks at the beginning of its journal every few seconds; the last segment alone does not show it. */
+function lookForMissing(directory: string, { told, verifyCommand }: JournalLookOptions): readonly Look[] {
+  const seq = told?.['missing_seq'];
+  if (seq === undefined) return [];
+  const since = textOf(told?.['missing_since']);
+  const text = `signed records up to seq ${textOf(seq)} are missing from ${directory} since ${since === '' ? 'before the start' : since}: their files were moved away or removed`;
+  return [
+    bad(
+      'journal records',
+      text,
+      `put the files back beside the new ones: cp -an OLD/. ${directory}/`,
+      verifyCommand,
+    ),
+  ];
 }
 
 async function lookAtSpace(

@@ -26,6 +26,7 @@ export interface FoundProblem {
 /** Worst first. */
 export type FoundCode =
   | 'audit-failed' // records do not reach the disk
+  | 'audit-missing' // files of the journal were taken away
   | 'backends-down' // no backend is up
   | 'audit-reserve' // the disk is full but for its reserve
   | 'backend-down' // one backend is down
@@ -121,6 +122,8 @@ export interface JournalFacts {
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   readonly directory: string;
+  /** Records up to `seq` whose files somebody took away; undefined: none. `sinceMs`: undefined where the start found it. */
+  readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
   /** Records that must not be removed yet fill the journal; undefined: they do not. */
   readonly filling?: FillingFacts | undefined;
 }
@@ -145,6 +148,7 @@ export function findProblems(facts: NowFacts): readonly FoundProblem[] {
   const down = served.filter((backend) => backend.down !== undefined);
   return [
     ...journalFailure(facts.journal),
+    ...missingRecords(facts.journal),
     ...(served.length === 0 || (down.length === served.length && down.length > 1) ? [allDown(served)] : []),
     ...journalReserve(facts.journal),
     ...down.flatMap(backendDown),
@@ -220,6 +224,22 @@ function journalFailure({ failed, freeBytes, directory }: JournalFacts): FoundPr
       text: `Audit records do not reach the disk: ${why}${freeOf(freeBytes)}. What must be recorded first is refused.`,
       try: `${ask === undefined ? '' : `${ask}; `}df -h ${directory}`,
       isDegrading: true,
+    },
+  ];
+}
+
+/** Commands do not suffer from it, but no record of these can be shown until the files are back. */
+function missingRecords({ missing, directory }: JournalFacts): FoundProblem[] {
+  if (missing === undefined) return [];
+  const { seq, sinceMs } = missing;
+  const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
+  return [
+    {
+      code: 'audit-missing',
+      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there.`,
+      try: `put the files back beside the new ones (cp -an OLD/. ${directory}/), then dovegate audit verify; find out who can write to ${directory}`,
+      isDegrading: false,
+      ...(sinceMs === undefined ? {} : { sinceMs }),
     },
   ];
 }

@@ -201,6 +201,8 @@ export interface JournalNow {
   readonly seq: number;
   readonly unsyncedMs: number;
   readonly freeBytes?: number;
+  /** Records up to this one are missing: their files were taken away. */
+  readonly missingSeq?: number;
   readonly receivers: readonly ReceiverNow[];
 }
 

@@ -311,6 +311,29 @@ void test('a removed directory comes back with its lock', async (t) => {
   await assert.rejects(openFor(t, directory), faultOf('locked'));
 });
 
+void test('records whose directory was moved away are named until they are back, and by each later start', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const options = { lookIntervalMs: 20 };
+  const { journal, seen } = await openFor(t, directory, options);
+  await journal.appendDurable(admission('A'), false);
+  assert.deepEqual({ ...journal.missing }, {});
+  renameSync(directory, `${directory}-away`);
+  await seen('writable');
+  const { missing } = journal;
+  assert.equal(missing?.seq, 3);
+  assert.ok(Math.abs((missing.sinceMs ?? 0) - Date.now()) < 60_000);
+  await journal.close();
+  for (const _ of [1, 2]) {
+    const again = await openFor(t, directory, options);
+    assert.deepEqual(again.journal.missing, { seq: 3, sinceMs: undefined });
+    await again.journal.close();
+  }
+  const last = await openFor(t, directory, options);
+  copyFileSync(join(`${directory}-away`, '00000001.jsonl'), join(directory, '00000001.jsonl'));
+  while (last.journal.missing !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await last.journal.close();
+});
+
 void test('a segment or a lock that was replaced, cut or written to by somebody else is not trusted either', async (t) => {
   const tricks: ((directory: string, segment: string) => void)[] = [
     (_, segment) => {

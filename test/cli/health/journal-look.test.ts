@@ -59,3 +59,12 @@ void test('a disk that stands still is called bad in time, and nothing is left t
       await new Promise((resolve) => setTimeout(resolve, 10));
   });
 });
+
+void test('records whose files were taken away are bad, although the last segment is whole', async (t) => {
+  const audit = { directory: openFolder(t), reserveBytes: 0 };
+  const told = { state: 'writable', missing_seq: 213, missing_since: '2026-11-23T00:00:00.000Z' };
+  const options = { clock: systemClock, daemonUid: undefined, told, verifyCommand: 'VERIFY' };
+  const look = (await lookAtJournal({ audit }, options)).find(({ name }) => name === 'journal records');
+  assert.deepEqual([look?.status, look?.next], ['bad', 'VERIFY']);
+  assert.match(look?.text ?? '', /up to seq 213 are missing from .* since 2026-11-23T00:00:00\.000Z/);
+});

@@ -476,6 +476,18 @@ void test('the state keeps since when it is; a change that nobody looked at begi
   assert.equal(standing.sinceMs, 3_000);
 });
 
+void test('records whose files were taken away: which, since when, and how they come back', () => {
+  const [found, ...others] = find({ journal: { ...journal, missing: { seq: 213, sinceMs: 0 } } });
+  assert.deepEqual(
+    [found?.code, found?.isDegrading, found?.sinceMs, others],
+    ['audit-missing', false, 0, []],
+  );
+  assert.match(found?.text ?? '', /up to seq 213 are missing from .* since \{1970-01-01T00:00:00\.000Z\}/);
+  assert.match(found?.try ?? '', /cp -an OLD\/\. .*dovegate audit verify/);
+  const [before] = find({ journal: { ...journal, missing: { seq: 213, sinceMs: undefined } } });
+  assert.match(before?.text ?? '', / since before the start: /);
+});
+
 void test('what a start found in the journal is shown until the next one, and degrades nothing', () => {
   const found = find({ journal: { ...journal, isDamaged: true, isAppended: true } });
   assert.deepEqual(
