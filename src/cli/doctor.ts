@@ -13,6 +13,7 @@ import { exitCodes } from '../ports/machine.js';
 import { type LoadedConfiguration, loadConfiguration, summarise } from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookWithoutFile, type Told } from './health/looks.js';
+import { lookAtService, noService, type Service } from './health/service-look.js';
 import { findDaemon } from './operate.js';
 import { CommandFault, formatJson, formatWords, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
@@ -40,7 +41,9 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     // Of a file that is not there, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askAll(config, admin) : undefined;
-    const commands = commandsFor(config, settings);
+    const isService = existsSync('/run/systemd/system') && config === standardFile;
+    const service = isService ? await lookAtService() : noService;
+    const commands = commandsFor(config, settings, isService, service);
     const found =
       settings === undefined
         ? lookWithoutFile(told, commands)
@@ -49,6 +52,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
             told: told ?? { why: '' },
             users: user,
             commands,
+            service,
             isWhole,
             hasJournal: isWhole || findAudit(config, readFromDisk).audit !== undefined,
           });
@@ -163,13 +167,17 @@ function commandFor(subcommand: string, config: string): string {
   return `dovegate ${subcommand}${config === standardFile ? '' : ` --config ${formatWords([config])}`}`;
 }
 
-function commandsFor(config: string, settings: Settings | undefined): LookOptions['commands'] {
+function commandsFor(
+  config: string,
+  settings: Settings | undefined,
+  isService: boolean,
+  { isFailing }: Service,
+): LookOptions['commands'] {
   const daemonUid = settings && ownerOf(settings.audit.directory);
   const daemon =
     daemonUid === undefined || daemonUid === process.geteuid?.() ? undefined : userNameOf(daemonUid);
   const serve = commandFor('serve', config);
   const snippet = join(dirname(config), 'dovecot-snippet.conf');
-  const isService = existsSync('/run/systemd/system') && config === standardFile;
   const folder = '/etc/dovecot/conf.d';
   return {
     start: isService
@@ -177,6 +185,7 @@ function commandsFor(config: string, settings: Settings | undefined): LookOption
       : daemon === undefined
         ? serve
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
+    log: isFailing ? 'journalctl -u dovegate -n 50' : undefined,
     reload: commandFor('reload', config),
     status: commandFor('status', config),
     check: commandFor('check', config),

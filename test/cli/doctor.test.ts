@@ -128,9 +128,15 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.match(gone.text, /\nnext: dovegate serve --config \S+\n$/);
   // Root could write there, and the daemon that is to be started cannot.
   chmodSync(daemon.path('audit'), 0o500);
-  const closed = looksIn(await doctor());
+  const shut = await doctor();
+  const closed = looksIn(shut);
   chmodSync(daemon.path('audit'), 0o700);
-  assert.match(closed.get('bad journal') ?? '', /is closed to its own owner; open it/);
+  assert.match(
+    closed.get('bad journal') ?? '',
+    /is closed to its own owner \(mode 0500\); open it: chmod 0700 /,
+  );
+  assert.match(closed.get('bad daemon') ?? '', /; repair the journal as below, then start it$/);
+  assert.match(shut.text, /\nnext: chmod 0700 \S+audit\n$/);
 });
 
 void test('backends that refuse, are silent, show another name or want another password: one line each', async (t) => {

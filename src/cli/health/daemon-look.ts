@@ -16,6 +16,8 @@ export type Told =
 export interface DaemonCommands {
   /** Starts it. */
   readonly start: string;
+  /** Shows why its service fails at each start; undefined: that is not known to be so. */
+  readonly log?: string | undefined;
   readonly reload: string;
   readonly status: string;
   readonly check: string;
@@ -28,6 +30,8 @@ export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly audit: Pick<Settings['audit'], 'ship'>;
   /** Undefined: the file has errors, so no daemon serves it as it is. */
   readonly hash: string | undefined;
+  /** The journal cannot be written: another start would end as the one before. */
+  readonly isJournalShut?: boolean;
 };
 
 export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCommands): readonly Look[] {
@@ -42,12 +46,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
     ];
   if ('why' in told) {
     if (told.isDenied === true) return [warning('daemon', told.why)];
-    // A file with errors starts no daemon.
-    return [
-      settings.hash === undefined
-        ? bad('daemon', told.why, 'repair the file, then start it', commands.check)
-        : bad('daemon', told.why, 'start it', commands.start),
-    ];
+    return [lookAtStart(told.why, settings, commands)];
   }
   const { status } = told;
   const version = `dovegate ${textOf(status['version'])}`;
@@ -84,6 +83,23 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
     ...endingIn(told.metrics, settings),
     lookAtDescriptors(told.metrics, settings),
   ];
+}
+
+/** A file with errors starts no daemon, and neither does a journal that cannot be written. */
+function lookAtStart(
+  why: string,
+  { hash, isJournalShut }: Expected,
+  { start, log, check }: DaemonCommands,
+): Look {
+  if (hash === undefined) return bad('daemon', why, 'repair the file, then start it', check);
+  const failing = log === undefined ? why : `${why}; dovegate.service fails at each start`;
+  if (isJournalShut === true) {
+    const seen = log === undefined ? '' : ` (why it failed: ${log})`;
+    return bad('daemon', failing, `repair the journal as below, then start it${seen}`);
+  }
+  return log === undefined
+    ? bad('daemon', why, 'start it', start)
+    : bad('daemon', failing, `repair what its log says, then ${start}`, log);
 }
 
 function receiversIn(status: Values): Look[] {

@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { open, statfs, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { userNameOf } from '../../adapters/host/accounts.js';
+import { gidsOf, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf } from '../../adapters/host/new-files.js';
 import { findTrail, verifyTrail } from '../../adapters/journal/trail.js';
 import { parseTime } from '../../domain/audit/record.js';
@@ -12,7 +12,8 @@ import type { Settings } from '../../domain/config/settings.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { formatWords } from '../output/output.js';
-import { textOf, type Values } from './daemon-look.js';
+import { textOf, type Values, valuesOf } from './daemon-look.js';
+import { firstClosedFolder } from './listener-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
 /** For the last segment, which has 64 MiB where nothing else is configured. */
@@ -33,7 +34,9 @@ export interface JournalLookOptions {
 }
 
 export async function lookAtJournal(
-  { audit }: { readonly audit: Pick<Settings['audit'], 'directory' | 'reserveBytes' | 'memoryFile'> },
+  {
+    audit,
+  }: { readonly audit: Pick<Settings['audit'], 'directory' | 'reserveBytes' | 'memoryFile' | 'group'> },
   options: JournalLookOptions,
 ): Promise<readonly Look[]> {
   const { directory, reserveBytes } = audit;
@@ -48,7 +51,7 @@ export async function lookAtJournal(
     ];
   }
   const looks = [
-    await lookAtWriting(directory, found, options),
+    await lookAtWriting(audit, found, options),
     ...lookAtMemory(audit.memoryFile !== undefined, told),
     await lookAtSpace(directory, reserveBytes, options),
     ...lookForMissing(directory, options),
@@ -58,31 +61,60 @@ export async function lookAtJournal(
 }
 
 async function lookAtWriting(
-  directory: string,
+  { directory, group }: Pick<Settings['audit'], 'directory' | 'group'>,
   { uid: owner, mode }: { readonly uid: number; readonly mode: number },
   { clock, daemonUid, told }: JournalLookOptions,
 ): Promise<Look> {
   const name = 'journal';
   if (told !== undefined && told['state'] !== 'writable') {
-    const fault = told['fault'];
-    const why = typeof fault === 'object' && fault !== null && 'text' in fault ? String(fault.text) : '';
-    return bad(name, `the daemon cannot write it: ${why}`, 'repair or free the disk; it goes on by itself');
-  }
-  if (daemonUid !== undefined && daemonUid !== owner && daemonUid !== 0) {
-    const [whose, daemon] = [owner, daemonUid].map((uid) => userNameOf(uid) ?? String(uid));
-    const text = `${directory} belongs to ${whose ?? ''}, and the daemon runs as ${daemon ?? ''}`;
-    return bad(name, text, `give it back: ${formatWords(['chown', '-R', daemon ?? '', directory])}`);
-  }
-  // Root may write where the daemon may not.
-  if ((mode & 0o300) !== 0o300)
+    const fault = valuesOf(told['fault']);
+    const todo =
+      textOf(fault['code']) === 'no-rights'
+        ? 'repair owner and mode; it goes on by itself'
+        : 'repair or free the disk; it goes on by itself';
     return bad(
       name,
-      `${directory} is closed to its own owner`,
-      `open it: ${formatWords(['chmod', '0700', directory])}`,
+      `the daemon cannot write it: ${textOf(fault['text'])}`,
+      todo,
+      formatWords(['ls', '-ld', directory]),
     );
+  }
+  const wanted = group === undefined ? '0700' : '0750';
+  if (daemonUid !== undefined && daemonUid !== 0) {
+    const daemon = userNameOf(daemonUid) ?? String(daemonUid);
+    if (daemonUid !== owner) {
+      const text = `${directory} belongs to ${userNameOf(owner) ?? owner} (mode ${octal(mode)}), and the daemon runs as ${daemon}: it needs the owner ${daemon} and the mode ${wanted}`;
+      const next = formatWords(['chown', '-R', daemon, directory]);
+      return bad(name, text, `give it back: ${next}`, next);
+    }
+    const closed = firstClosedFolder(directory, { uid: daemonUid, gids: gidsOf(daemonUid) });
+    if (closed !== undefined) {
+      const text = `the daemon runs as ${daemon}, and cannot pass ${closed} on the way to ${directory}`;
+      return bad(name, text, 'give that directory the mode 0711', formatWords(['chmod', 'o+x', closed]));
+    }
+  }
+  // Root may write where the daemon may not.
+  if ((mode & 0o300) !== 0o300) {
+    const next = formatWords(['chmod', wanted, directory]);
+    return bad(
+      name,
+      `${directory} is closed to its own owner (mode ${octal(mode)})`,
+      `open it: ${next}`,
+      next,
+    );
+  }
   const late = (): Look =>
-    bad(name, `${directory} took no record within ${writeMs / 1000} s`, 'look at its disk or server');
+    bad(
+      name,
+      `${directory} took no record within ${writeMs / 1000} s`,
+      'look at its disk or server',
+      dfOf(directory),
+    );
   return within(writeMs, clock, tryWriting(name, directory, clock), late);
+}
+
+function octal(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
 /** Not in the main thread: a disk that stands still would hold up everything that doctor has to say. Resolves to the time it took. */
@@ -118,8 +150,12 @@ async function tryWriting(name: string, directory: string, clock: Clock): Promis
         'run doctor as root to see whether it takes records',
       );
     const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'no space is left on its disk' : code;
-    return bad(name, `${directory} takes no file: ${full}`, 'free or repair the disk');
+    return bad(name, `${directory} takes no file: ${full}`, 'free or repair the disk', dfOf(directory));
   }
+}
+
+function dfOf(directory: string): string {
+  return formatWords(['df', '-h', directory]);
 }
 
 /** A daemon keeps the file that it has open, but the next one finds records only in one that has its name. */

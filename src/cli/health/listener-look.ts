@@ -82,18 +82,30 @@ function firstClosed(
   socket: Owner & { readonly mode: number },
   member: Member,
 ): string | undefined {
-  const may = ({ uid, gid, mode }: Owner & { readonly mode: number }, bit: number): boolean => {
-    const shift = uid === member.uid ? 6 : member.gids.includes(gid) ? 3 : 0;
-    return ((mode >> shift) & bit) !== 0;
-  };
+  return firstClosedFolder(path, member) ?? (may(member, socket, 0o2) ? undefined : path);
+}
+
+function may(
+  { uid, gids }: Pick<Member, 'uid' | 'gids'>,
+  file: Owner & { readonly mode: number },
+  bit: number,
+): boolean {
+  const shift = file.uid === uid ? 6 : gids.includes(file.gid) ? 3 : 0;
+  return ((file.mode >> shift) & bit) !== 0;
+}
+
+/** The first directory above a path that a user cannot pass; undefined: there is none. */
+export function firstClosedFolder(
+  path: string,
+  member: { readonly uid: number; readonly gids: readonly number[] },
+): string | undefined {
   const folders: string[] = [];
   for (let at = dirname(path); ; at = dirname(at)) {
     folders.unshift(at);
     if (dirname(at) === at) break;
   }
-  for (const folder of folders) {
+  return folders.find((folder) => {
     const found = statSync(folder, { throwIfNoEntry: false });
-    if (found !== undefined && !may(found, 0o1)) return folder;
-  }
-  return may(socket, 0o2) ? undefined : path;
+    return found !== undefined && !may(member, found, 0o1);
+  });
 }

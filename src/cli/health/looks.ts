@@ -9,6 +9,7 @@ import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf 
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
+import type { Service } from './service-look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
@@ -24,6 +25,8 @@ export interface LookOptions {
   readonly isWhole: boolean;
   /** False: an error of the file hides where the journal is. */
   readonly hasJournal: boolean;
+  /** The daemon's unit, where this file is the one that it reads. */
+  readonly service: Service;
   readonly commands: DaemonCommands & {
     readonly verify: string;
     /** Types the lines for Dovecot into it; undefined: there are none here. */
@@ -35,9 +38,7 @@ export interface LookOptions {
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
   const { clock, told, users, commands, isWhole, hasJournal } = options;
   const status = 'why' in told ? undefined : told.status;
-  const daemonUid =
-    (settings.admin?.unix === undefined ? undefined : ownerOf(settings.admin.unix)) ??
-    ownerOf(settings.audit.directory);
+  const daemonUid = daemonUidOf(settings, options.service, ownerOf);
   const served = status === undefined ? undefined : listOf(status['listeners']);
   const [backends, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(
@@ -58,9 +59,14 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     lookAtStreams(settings, { clock, told: status }),
     lookAtClock(),
   ]);
+  const expected = {
+    ...settings,
+    hash: isWhole ? settings.hash : undefined,
+    isJournalShut: journal[0]?.status === 'bad',
+  };
   return [
     ...backends,
-    ...lookAtDaemon(told, { ...settings, hash: isWhole ? settings.hash : undefined }, commands),
+    ...lookAtDaemon(told, expected, commands),
     ...settings.listeners.map((each) =>
       lookAtListener(
         each,
@@ -73,6 +79,23 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...streams,
     clockLook,
   ];
+}
+
+/** The user that the daemon runs as, or would: the journal may belong to somebody else by mistake, so its owner counts last. */
+export function daemonUidOf(
+  {
+    admin,
+    state,
+    audit,
+  }: Pick<Settings, 'state'> & {
+    readonly admin?: { readonly unix?: string };
+    readonly audit: Pick<Settings['audit'], 'directory'>;
+  },
+  service: Service,
+  owner: (path: string) => number | undefined,
+): number | undefined {
+  const served = admin?.unix === undefined ? undefined : owner(admin.unix);
+  return served ?? service.uid ?? owner(state) ?? owner(audit.directory);
 }
 
 /** Where there is no file to look at, a daemon may run all the same. `told`: undefined, if there is none to ask. */

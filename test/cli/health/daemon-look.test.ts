@@ -31,6 +31,16 @@ void test('serving, closed, not ready, another configuration, none', () => {
   assert.deepEqual([denied?.status, denied?.next], ['warning', undefined]);
 });
 
+void test('a start that fails: its log, and the journal before another start', () => {
+  const none: Told = { why: 'no daemon answers' };
+  const [failing] = lookAtDaemon(none, settings, { ...commands, log: 'LOG' });
+  assert.equal(failing?.next, 'LOG');
+  assert.match(`${failing.text}; ${failing.todo}`, /dovegate\.service fails at each start; .*then START/);
+  const [shut] = lookAtDaemon(none, { ...settings, isJournalShut: true }, { ...commands, log: 'LOG' });
+  assert.deepEqual([shut?.status, shut?.next], ['bad', undefined]);
+  assert.match(shut?.todo ?? '', /^repair the journal as below, then start it \(why it failed: LOG\)/);
+});
+
 void test('beside a file with errors: what runs, and never another start', () => {
   const broken = { ...settings, hash: undefined };
   const [serving] = lookAtDaemon({ status: { ...good, config: 'other' }, metrics: '' }, broken, commands);

@@ -1,7 +1,7 @@
 // Goal: what is said of a journal is true where the disk stands still or is full, and is said in time; sizes as people read them.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { chmodSync, readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { formatBytes, lookAtJournal } from '../../../src/cli/health/journal-look.js';
@@ -67,4 +67,28 @@ void test('records whose files were taken away are bad, although the last segmen
   const look = (await lookAtJournal({ audit }, options)).find(({ name }) => name === 'journal records');
   assert.deepEqual([look?.status, look?.next], ['bad', 'VERIFY']);
   assert.match(look?.text ?? '', /up to seq 213 are missing from .* since 2026-11-23T00:00:00\.000Z/);
+});
+
+void test('a journal that the daemon cannot write: whose it is, and what is needed', async (t) => {
+  const directory = openFolder(t);
+  const options = { clock: systemClock, told: undefined, verifyCommand: 'x' };
+  const [foreign] = await lookAtJournal(
+    { audit: { directory, reserveBytes: 0 } },
+    { ...options, daemonUid: 61234 },
+  );
+  assert.equal(foreign?.status, 'bad');
+  assert.match(
+    foreign.text,
+    /\(mode 0700\), and the daemon runs as 61234: it needs the owner 61234 and the mode 0700$/,
+  );
+  assert.equal(foreign.next, `chown -R 61234 ${directory}`);
+  chmodSync(directory, 0o500);
+  for (const [group, mode] of [
+    [undefined, '0700'],
+    ['auditors', '0750'],
+  ] as const) {
+    const audit = { directory, reserveBytes: 0, ...(group === undefined ? {} : { group }) };
+    const [closed] = await lookAtJournal({ audit }, { ...options, daemonUid: undefined });
+    assert.equal(closed?.next, `chmod ${mode} ${directory}`);
+  }
 });
