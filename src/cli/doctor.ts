@@ -13,7 +13,6 @@ import { exitCodes } from '../ports/machine.js';
 import { type LoadedConfiguration, loadConfiguration, summarise } from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookWithoutFile, type Told } from './health/looks.js';
-import { lookAtService, noService, type Service } from './health/service-look.js';
 import { findDaemon } from './operate.js';
 import { CommandFault, formatJson, formatWords, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
@@ -42,8 +41,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askAll(config, admin) : undefined;
     const isService = existsSync('/run/systemd/system') && config === standardFile;
-    const service = isService ? await lookAtService() : noService;
-    const commands = commandsFor(config, settings, isService, service);
+    const commands = commandsFor(config, settings, isService);
     const found =
       settings === undefined
         ? lookWithoutFile(told, commands)
@@ -52,7 +50,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
             told: told ?? { why: '' },
             users: user,
             commands,
-            service,
+            isService,
             isWhole,
             hasJournal: isWhole || findAudit(config, readFromDisk).audit !== undefined,
           });
@@ -171,7 +169,6 @@ function commandsFor(
   config: string,
   settings: Settings | undefined,
   isService: boolean,
-  { isFailing }: Service,
 ): LookOptions['commands'] {
   const daemonUid = settings && ownerOf(settings.audit.directory);
   const daemon =
@@ -185,7 +182,6 @@ function commandsFor(
       : daemon === undefined
         ? serve
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
-    log: isFailing ? 'journalctl -u dovegate -n 50' : undefined,
     reload: commandFor('reload', config),
     status: commandFor('status', config),
     check: commandFor('check', config),

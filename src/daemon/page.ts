@@ -2,7 +2,7 @@
 // their role permits, what they are shown, and a record of each look are the same for both.
 // The rule: no record, no answer. A reload that takes somebody out ends what they asked for.
 
-import type { Operator } from '../adapters/admin/access.js';
+import { type Operator, pageSocketText } from '../adapters/admin/access.js';
 import type { PersonalRequest } from '../adapters/admin/admin.js';
 import { type Answer, plainAnswer } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
@@ -16,7 +16,6 @@ import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/pag
 import { extractNotes, formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
 import {
   type Asked,
-  looks as allLooks,
   formatFilter,
   type Look,
   lookAt,
@@ -73,8 +72,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     };
     if (path === verifyPath) return checkAll(parts, { person, peer, isStill, signal });
     const look = lookAt(path);
-    if (look === undefined)
-      return plainAnswer(404, `there is ${[...allLooks.map(lookPath), openPath, verifyPath].join(' ')}`);
+    if (look === undefined) return plainAnswer(404, pageSocketText);
     if (!isAmong(person.roles, mayLook[look]))
       return plainAnswer(403, whyNotAsked(person.name, person.roles, look, mayLook[look]));
     const asked = parseAsked(look, body);

@@ -100,7 +100,7 @@ export function BackendsScreen() {
         <BoxPicture boxes={['leased']} /> busy <BoxPicture boxes={['idle']} /> idle{' '}
         <BoxPicture boxes={['dialing']} /> dialing <BoxPicture boxes={['free']} /> not open
       </p>
-      <AsCommand>dovegate status</AsCommand>
+      <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
     </>
   );
@@ -223,7 +223,7 @@ function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () =
         {what === 'drain'
           ? 'Commands that run there end by themselves. New ones for it are refused with the reason, until it is enabled.'
           : 'New commands go there again.'}{' '}
-        The journal records who asked. In a terminal: <code>{`dovegate backend ${what} ${name}`}</code>
+        The journal records who asked. In a terminal: <code>{`sudo dovegate backend ${what} ${name}`}</code>
       </p>
     </Confirm>
   );

@@ -59,7 +59,7 @@ export function KeysScreen() {
         Uses and refusals are counted since <Time at={value.since} />, the start of dovegate. Before that, the
         trail knows: search it for the name.
       </p>
-      <AsCommand>dovegate status</AsCommand>
+      <AsCommand>sudo dovegate status</AsCommand>
     </>
   );
 }

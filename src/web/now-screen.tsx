@@ -59,7 +59,7 @@ export function NowScreen() {
         <h2>Refused and failed</h2>
         <Troubles rows={now.troubles} />
       </section>
-      <AsCommand>dovegate status</AsCommand>
+      <AsCommand>sudo dovegate status</AsCommand>
       {killing !== undefined && (
         <Kill
           command={killing}
@@ -230,7 +230,7 @@ function Kill({ command, isRunning, onClose }: KillProps) {
       </p>
       <p>
         Its client gets an error. What the backend did already stays done. The journal records who ended it.
-        In a terminal: <code>dovegate kill {command.id}</code>
+        In a terminal: <code>sudo dovegate kill {command.id}</code>
       </p>
     </Confirm>
   );

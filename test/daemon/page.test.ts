@@ -134,8 +134,11 @@ void test('role by endpoint', async () => {
       '/status.json',
       '/',
       '/trail/__proto__',
-    ])
-      assert.equal((await ask(path)).status, 404, path);
+    ]) {
+      const { status, body } = await ask(path);
+      assert.equal(status, 404, path);
+      assert.match(body, /^this is the page's socket: /);
+    }
     assert.equal(records.length, role === 'audit' ? looks.length - 1 : 1);
   }
   assert.deepEqual(

@@ -84,6 +84,10 @@ export interface Operator {
   readonly address?: string | undefined;
 }
 
+/** For a client that took this socket for the admin socket. */
+export const pageSocketText =
+  "this is the page's socket: it answers the `dovegate audit` commands and `dovegate page open`; status, doctor, backend, kill and reload need the admin socket (admin.unix): run them as root, or by sudo";
+
 /** What came of it, as a sentence. `unknown`: there is no such thing. */
 export interface ActionResult {
   readonly kind: 'done' | 'unknown' | 'failed';

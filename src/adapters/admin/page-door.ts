@@ -2,7 +2,7 @@
 // daemon can be asked for here.
 
 import type { IncomingMessage } from 'node:http';
-import { type Operator, refuseAccess } from './access.js';
+import { type Operator, pageSocketText, refuseAccess } from './access.js';
 import { type Answer, pathOf, plainAnswer } from './pages.js';
 
 /** A request, with its body as it came. */
@@ -26,7 +26,7 @@ export function createPageDoor({ bodyBytesMax, whoIs, answer }: PageDoorOptions)
     const { host, authorization, origin } = request.headers;
     if (refuseAccess({ kind: 'unix' }, { host, authorization, origin }, false) !== undefined)
       return plainAnswer(403, 'not from a page of another origin');
-    if (request.method !== 'POST') return { ...plainAnswer(405, 'POST only'), headers: { Allow: 'POST' } };
+    if (request.method !== 'POST') return { ...plainAnswer(405, pageSocketText), headers: { Allow: 'POST' } };
     const gone = new AbortController();
     request.socket.once('close', () => gone.abort(new Error('the client has gone')));
     const who = await whoIs(request.socket);

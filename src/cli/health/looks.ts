@@ -9,7 +9,7 @@ import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf 
 import { lookAtJournal } from './journal-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
-import type { Service } from './service-look.js';
+import { lookAtService, noService, type Service } from './service-look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
@@ -25,8 +25,8 @@ export interface LookOptions {
   readonly isWhole: boolean;
   /** False: an error of the file hides where the journal is. */
   readonly hasJournal: boolean;
-  /** The daemon's unit, where this file is the one that it reads. */
-  readonly service: Service;
+  /** The daemon's unit is the one of this file. */
+  readonly isService: boolean;
   readonly commands: DaemonCommands & {
     readonly verify: string;
     /** Types the lines for Dovecot into it; undefined: there are none here. */
@@ -36,9 +36,12 @@ export interface LookOptions {
 
 /** Each look ends in time; they run beside one another where they wait for others. */
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
-  const { clock, told, users, commands, isWhole, hasJournal } = options;
+  const { clock, told, users, isWhole, hasJournal } = options;
+  const service = options.isService ? await lookAtService() : noService;
+  const log = service.isFailing ? 'journalctl -u dovegate -n 50' : undefined;
+  const commands = { ...options.commands, log };
   const status = 'why' in told ? undefined : told.status;
-  const daemonUid = daemonUidOf(settings, options.service, ownerOf);
+  const daemonUid = daemonUidOf(settings, service, ownerOf);
   const served = status === undefined ? undefined : listOf(status['listeners']);
   const [backends, ways, journal, streams, clockLook] = await Promise.all([
     Promise.all(

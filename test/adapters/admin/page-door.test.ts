@@ -105,3 +105,22 @@ test('the longest body is taken whole, and a longer one is refused', async (t) =
     [bounds.lookBodyBytes],
   );
 });
+
+void test('a command for the admin socket is told which socket this is', async (t) => {
+  const { path, asked } = await open(t);
+  const answer = await new Promise<string>((resolve, reject) => {
+    const sent = request({ socketPath: path, path: '/status.json', agent: false }, (response) => {
+      let text = `${response.statusCode} `;
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+      });
+      response.on('end', () => resolve(text));
+    });
+    sent.on('error', reject).end();
+  });
+  assert.match(
+    answer,
+    /^405 this is the page's socket: .*`dovegate page open`; status, .* as root, or by sudo/,
+  );
+  assert.deepEqual(asked, []);
+});
