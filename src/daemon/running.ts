@@ -114,6 +114,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     })),
     journal: {
       failed: journal.state === 'failed' ? meaningIn(journalCodes, journal.fault?.code ?? '') : undefined,
+      isDenied: journal.fault?.code === 'no-rights',
       isReserve: journal.space === 'reserve',
       unsyncedMs: journal.unsyncedMs,
       freeBytes: running.freeBytes(),

@@ -100,6 +100,7 @@ export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
 /** What went wrong with a record or with its journal. */
 export type JournalFaultCode =
   | 'write-failed' // the disk refused a write or a sync
+  | 'no-rights' // the system denies this process the directory or a file in it
   | 'deadline' // a write or a sync took too long, or the writer's thread does not answer
   | 'removed' // the segment, its directory or the lock file is gone or was replaced
   | 'writer-died' // the writer's thread ended

@@ -118,6 +118,11 @@ export function isDiskFull(error: unknown): boolean {
   return isSystemError(error, 'ENOSPC') || isSystemError(error, 'EDQUOT');
 }
 
+/** The rights are missing; the disk may be in order. */
+export function isDenied(error: unknown): boolean {
+  return isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM');
+}
+
 /**
  * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
  * JournalFault, or what the system says, if it is not safe to use.

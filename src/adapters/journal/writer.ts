@@ -39,6 +39,7 @@ import { firstSeqIn, followRunEnd, readRunEnd } from './run-end.js';
 import {
   type Held,
   holdFile,
+  isDenied,
   isSameFile,
   listSegments,
   lockName,
@@ -166,7 +167,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     out.close();
     return error instanceof JournalFault
       ? { kind: 'failed', code: error.code, message: error.message }
-      : { kind: 'failed', code: 'write-failed', message: String(error) };
+      : { kind: 'failed', code: isDenied(error) ? 'no-rights' : 'write-failed', message: String(error) };
   }
 
   function perform(order: Order): Report {

@@ -62,6 +62,10 @@ export const lookupCodes: Table<ResolveFailure> = {
 /** The key `type` of `audit-failed`, and why a start fails on its journal. */
 export const journalCodes: Table<JournalFaultCode> = {
   'write-failed': ['the disk refused a write or a sync', 'free or repair the disk'],
+  'no-rights': [
+    'the user of dovegate has no right to write the directory or a file in it (EACCES, EPERM)',
+    'give the directory and its files back to that user, with mode 0700, or 0750 with `audit.group`',
+  ],
   deadline: ['a write or a sync took longer than `audit.deadline`', 'repair the disk'],
   removed: ['the segment, its directory or the lock file is gone or was replaced', 'give it back, restart'],
   'writer-died': ['the thread that writes has ended', 'restart; tell us'],

@@ -114,6 +114,8 @@ export interface DownFacts {
 export interface JournalFacts {
   /** Why records do not reach the disk; undefined: they do. */
   readonly failed: Meaning | undefined;
+  /** It failed for want of rights: the disk may be in order. */
+  readonly isDenied?: boolean;
   readonly isReserve: boolean;
   readonly unsyncedMs: number;
   readonly freeBytes: number | undefined;
@@ -215,14 +217,14 @@ export class Standing {
   }
 }
 
-function journalFailure({ failed, freeBytes, directory }: JournalFacts): FoundProblem[] {
+function journalFailure({ failed, isDenied = false, freeBytes, directory }: JournalFacts): FoundProblem[] {
   if (failed === undefined) return [];
   const [why, ask] = failed;
   return [
     {
       code: 'audit-failed',
-      text: `Audit records do not reach the disk: ${why}${freeOf(freeBytes)}. What must be recorded first is refused.`,
-      try: `${ask === undefined ? '' : `${ask}; `}df -h ${directory}`,
+      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. What must be recorded first is refused.`,
+      try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
       isDegrading: true,
     },
   ];

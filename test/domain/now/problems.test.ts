@@ -227,6 +227,9 @@ void test('the journal: failed is blind, in reserve, slow, with losses', () => {
     'Audit records do not reach the disk: the disk refused a write or a sync (0 bytes free). What must be recorded first is refused.',
     'free the disk; df -h /var/lib/dovegate/audit',
   ]);
+  const [, denied, look] = first({ journal: { ...failed, failed: ['no right'], isDenied: true } });
+  assert.match(denied ?? '', /do not reach the disk: no right\. What/);
+  assert.equal(look, 'ls -ld /var/lib/dovegate/audit');
   // One cause, one sentence.
   assert.equal(find({ journal: { ...failed, isReserve: true, unsyncedMs: 9_000 } }).length, 1);
   assert.equal(stateOf(false, find({ journal: failed }), true), 'blind');
