@@ -2,17 +2,22 @@
 // before it is done.
 // The rules: no record, no action; what is taken out of service stays so over a restart.
 
-import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';
+import type { Act, ActionFailure, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
+import { nearestName } from '../domain/names/nearest-name.js';
 import type { Service } from '../gateway/session/service.js';
+import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
+
+/** Of a backend; a longer one is not compared. */
+const nameCharsMax = 64;
 
 /** Who took a backend out of service, and when (RFC 3339). */
 export interface Drained {
@@ -53,14 +58,16 @@ export class DrainedBackends {
 
 /** What actions work on. */
 interface Parts {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly journal: OpenJournal;
-  readonly service: Service;
-  readonly pools: Pools;
-  readonly served: Pick<Switch, 'now'>;
-  readonly drained: DrainedBackends;
-  readonly reloader: Reloader;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly journal: Pick<OpenJournal, 'appendDurable'>;
+  readonly service: Pick<Service, 'kill'> & { readonly running: () => readonly { readonly id: string }[] };
+  readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
+  readonly served: {
+    readonly now: { readonly settings: { readonly backends: Switch['now']['settings']['backends'] } };
+  };
+  readonly drained: Pick<DrainedBackends, 'put'>;
+  readonly reloader: Pick<Reloader, 'reload'>;
 }
 
 /** Carries actions out. */
@@ -72,8 +79,21 @@ export function createAct(parts: Parts): Act {
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     const record = { time, event: 'operator', peer, action: kind, by, ...named } as const;
-    await parts.journal.appendDurable(record, false);
-    const result = await carryOut(parts, action, operator);
+    const failed = (failure: ActionFailure, text: string): ActionResult => {
+      parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });
+      return { kind: failure, text };
+    };
+    try {
+      await parts.journal.appendDurable(record, false);
+    } catch (fault) {
+      return failed('unrecorded', `not done, because it cannot be recorded: ${messageOf(fault)}`);
+    }
+    let result: ActionResult;
+    try {
+      result = await carryOut(parts, action, operator);
+    } catch (fault) {
+      return failed('undone', `recorded, but not done: ${messageOf(fault)}`);
+    }
     const text = `${[`${by}: ${kind}`, ...Object.values(named)].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;
@@ -84,8 +104,13 @@ function whatIsMissing({ pools, service }: Parts, action: OperatorAction): strin
   if (action.kind === 'kill' && !service.running().some(({ id }) => id === action.id))
     return `no command ${action.id} runs`;
   if ('backend' in action && !pools.byName.has(action.backend))
-    return `there is no backend ${action.backend}`;
+    return `there is no backend ${action.backend}${meant(action.backend, [...pools.byName.keys()])}`;
   return undefined;
+}
+
+function meant(name: string, names: readonly string[]): string {
+  const nearest = name.length > nameCharsMax ? undefined : nearestName(name, names);
+  return nearest === undefined ? `; there are: ${names.join(', ')}` : `; did you mean ${nearest}?`;
 }
 
 async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator): Promise<ActionResult> {

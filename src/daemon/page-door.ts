@@ -32,6 +32,8 @@ import type { Clock } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { pageName } from '../setup/certificates.js';
 
+const refusals = { unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
+
 /** Answers endpoints; what is missing is answered with 404. */
 export type PageHandlers = Partial<Record<Endpoint, PageHandler>>;
 
@@ -267,10 +269,10 @@ export function createPageDoor(parts: PageDoorParts) {
   ): Promise<PageReply> {
     try {
       const { kind, text } = await parts.act(action, { by: name, address });
-      return kind === 'done' ? jsonReply(200, { text }) : refusedReply(kind === 'unknown' ? 404 : 409, text);
+      return kind === 'done' ? jsonReply(200, { text }) : refusedReply(refusals[kind], text);
     } catch (fault) {
       log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${messageOf(fault)}` });
-      return refusedReply(503, 'not done, or not recorded; the log of dovegate says why');
+      return refusedReply(503, 'this failed; the log of dovegate says why');
     }
   }
 

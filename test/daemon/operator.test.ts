@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { DrainedBackends } from '../../src/daemon/operator.js';
+import { createAct, DrainedBackends } from '../../src/daemon/operator.js';
+import { JournalFault } from '../../src/ports/faults.js';
 import { openFolder } from '../kit/folder.js';
 
 const by = { by: 'alice', since: '2026-01-01T00:00:00.000Z' };
@@ -35,4 +36,46 @@ void test('a file that is damaged stops the start: nobody would know what was ta
     assert.throws(() => new DrainedBackends(folder), Error, text);
   }
   assert.equal(readFileSync(join(folder, 'drained.json'), 'utf8'), '7');
+});
+
+void test('an action that fails says whether it was recorded; a name that is nearly right is answered with the right one', async () => {
+  const logged: string[] = [];
+  let isRecorded = false;
+  const nothing = (): never => assert.fail('not asked');
+  const act = createAct({
+    clock: { wallMs: () => 0 },
+    log: {
+      report: ({ event, text = '' }: { event: string; text?: string }) =>
+        void logged.push(`${event}: ${text}`),
+    },
+    journal: {
+      appendDurable: (): Promise<void> =>
+        isRecorded ? Promise.resolve() : Promise.reject(new JournalFault('write-failed', 'ENOSPC')),
+    },
+    service: { running: () => [], kill: () => false },
+    pools: { byName: new Map([['mail1', {}]]), applyDrains: nothing },
+    served: { now: { settings: { backends: [] } } },
+    drained: {
+      put(): void {
+        throw new Error('ENOSPC: drained.json');
+      },
+    },
+    reloader: { reload: () => Promise.reject(new Error('not asked')) },
+  });
+  const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root' });
+  assert.deepEqual(await drain('mail1'), {
+    kind: 'unrecorded',
+    text: 'not done, because it cannot be recorded: ENOSPC',
+  });
+  isRecorded = true;
+  assert.deepEqual(await drain('mail1'), {
+    kind: 'undone',
+    text: 'recorded, but not done: ENOSPC: drained.json',
+  });
+  assert.deepEqual(
+    logged.map((line) => line.split(':')[0]),
+    ['admin-failed', 'admin-failed'],
+  );
+  assert.match((await drain('mial1')).text, /^there is no backend mial1; did you mean mail1\?$/);
+  assert.match((await drain('elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
 });

@@ -88,9 +88,12 @@ export interface Operator {
 export const pageSocketText =
   "this is the page's socket: it answers the `dovegate audit` commands and `dovegate page open`; status, doctor, backend, kill and reload need the admin socket (admin.unix): run them as root, or by sudo";
 
+/** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
+export type ActionFailure = 'unrecorded' | 'undone';
+
 /** What came of it, as a sentence. `unknown`: there is no such thing. */
 export interface ActionResult {
-  readonly kind: 'done' | 'unknown' | 'failed';
+  readonly kind: 'done' | 'unknown' | 'failed' | ActionFailure;
   readonly text: string;
 }
 

@@ -208,7 +208,7 @@ async function change(
     return plainAnswer(statusOfResult[result.kind], result.text);
   } catch (fault) {
     onError(`${pathOf(request)}: ${messageOf(fault)}`);
-    return plainAnswer(503, 'not done, or not recorded; the log says why');
+    return plainAnswer(503, 'this failed; the log says why');
   }
 }
 
@@ -222,7 +222,7 @@ const refusalAnswers: Readonly<Record<AccessRefusal, Answer>> = {
   },
 };
 
-const statusOfResult = { done: 200, unknown: 404, failed: 409 } as const;
+const statusOfResult = { done: 200, unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
 
 function send(response: ServerResponse, reply: Answer): void {
   const body = Buffer.from(reply.body);
