@@ -43,7 +43,14 @@ async function show(
   screen: Screen,
   before: string,
 ): Promise<number> {
-  const answer = await daemon('GET', '/status.json');
+  const answer = await daemon('GET', '/status.json').catch((fault: unknown) => {
+    if (!(fault instanceof CommandFault) || fault.exitCode !== exitCodes.unavailable) throw fault;
+    throw new CommandFault(
+      fault.exitCode,
+      `${fault.message}; if it is stopped: systemctl start dovegate`,
+      fault,
+    );
+  });
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
   const told: unknown = JSON.parse(answer.body);
   await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told, screen)));
@@ -207,7 +214,8 @@ function isDrained({ drained }: Values): boolean {
 function stateOf(backend: Values): string {
   const { drained } = backend;
   if (isDrained(backend) && Array.isArray(drained)) return `drained (${drained.map(text).join('; ')})`;
-  return backend['up'] === true ? 'up' : `down (${text(backend['text'])})`;
+  // The code alone, as long as the others: the sentence about it stands on top.
+  return backend['up'] === true ? 'up' : `down (${text(backend['code']) || text(backend['text'])})`;
 }
 
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
@@ -224,9 +232,12 @@ function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
   const unsynced = unsyncedOf(journal);
   const missing =
     journal['missing_seq'] === undefined ? '' : `, records up to ${text(journal['missing_seq'])} are missing`;
+  const free = journal['free_bytes'];
+  const isReserve = state === 'writable' && space === 'reserve';
+  const inReserve = `writable only in its reserve${typeof free === 'number' ? ` (${Math.floor(free / 1024 ** 2)} MiB free)` : ''}`;
   return [
-    paint(state === 'writable' ? 'good' : 'bad', text(state)),
-    `, space ${space === 'reserve' ? paint('bad', text(space)) : text(space)}`,
+    isReserve ? paint('bad', inReserve) : paint(state === 'writable' ? 'good' : 'bad', text(state)),
+    isReserve ? '' : `, space ${space === 'reserve' ? paint('bad', text(space)) : text(space)}`,
     unsynced === '' ? '' : paint('doubtful', unsynced),
     missing === '' ? '' : paint('bad', missing),
   ].join('');

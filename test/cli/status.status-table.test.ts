@@ -111,6 +111,23 @@ void test('a slow disk, and records without crash-proof memory, show at once', (
   assert.match(shown, /\nmemory +none, so every command waits for the disk: audit\.memory is off$/);
 });
 
+void test('a journal in its reserve says so, and how much is free', () => {
+  const journal = { state: 'writable', space: 'reserve', unsynced_ms: 0, free_bytes: 0 };
+  const shown = formatStatus({ state: 'serving', journal }, terminal(200));
+  assert.match(shown, /journal +<bad>writable only in its reserve \(0 MiB free\)<\/>$/m);
+});
+
+void test('the table of backends stays in line where one is down', () => {
+  const text = 'the backend could not be reached: connect ECONNREFUSED 192.0.2.1:24245, as in the last hour';
+  const backends = [
+    { ...full.backends[0] },
+    { backend: 'mail2', up: false, text, code: 'dial-refused', drained: [] },
+  ];
+  const lines = formatStatus({ state: 'serving', backends }, pipe).split('\n');
+  const [head = '', ...rows] = lines.slice(lines.findIndex((line) => line.startsWith('BACKEND')));
+  for (const row of rows) assert.equal(row.indexOf(' in use'), head.indexOf('UPSTREAMS') + 1, row);
+});
+
 void test('records that are missing are said beside a journal that is writable', () => {
   const journal = { state: 'writable', space: 'normal', unsynced_ms: 0, missing_seq: 213 };
   const shown = formatStatus({ state: 'serving', journal }, terminal(200));
