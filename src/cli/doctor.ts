@@ -183,6 +183,7 @@ function commandsFor(
         ? serve
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
     reload: commandFor('reload', config),
+    restart: isService ? 'systemctl restart dovegate' : undefined,
     status: commandFor('status', config),
     check: commandFor('check', config),
     verify: commandFor('audit verify', config),

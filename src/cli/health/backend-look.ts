@@ -65,11 +65,18 @@ export async function lookAtBackend(backend: BackendSettings, options: BackendLo
     return ok(name, text);
   } catch (fault) {
     if (!(fault instanceof UpstreamFault)) throw fault;
+    if (backend.address.kind === 'unix' && isDenied(fault))
+      return warning(name, `${backend.address.path} is not for this user`, 'run doctor as root to see it');
     const seen = fault.code === 'tls-failed' ? await lookAtCertificate(backend, clock) : undefined;
     const shown = seen === undefined ? '' : `; it shows ${describeCertificate(seen)}`;
     const { todo, next } = adviceFor(fault, backend, options);
     return bad(name, `${fault.message}${shown}`, todo, next);
   }
+}
+
+function isDenied(fault: unknown): boolean {
+  if (!(fault instanceof Error)) return false;
+  return ('code' in fault && fault.code === 'EACCES') || isDenied(fault.cause);
 }
 
 function hurried(target: DialTarget): DialTarget {
@@ -111,7 +118,10 @@ function adviceFor(
   switch (code) {
     case 'dial-refused':
       return address.kind === 'unix'
-        ? { todo: 'let Dovecot listen there, and look whether it runs', next: snippetCommand }
+        ? {
+            todo: 'let Dovecot listen there, and look whether it runs',
+            next: snippetCommand ?? 'systemctl status dovecot',
+          }
         : { todo: 'look at the address, at the firewall, and whether Dovecot runs' };
     case 'dial-timeout':
       return phase === 'dial'

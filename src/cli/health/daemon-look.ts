@@ -19,6 +19,8 @@ export interface DaemonCommands {
   /** Shows why its service fails at each start; undefined: that is not known to be so. */
   readonly log?: string | undefined;
   readonly reload: string;
+  /** Starts it again; undefined: that depends on who started it. */
+  readonly restart?: string | undefined;
   readonly status: string;
   readonly check: string;
 }
@@ -70,11 +72,16 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
       ),
     );
   const reasons = listOf(status['reasons']).map((each) => textOf(each['text']));
+  const restart = valuesOf(status['reload'])['restart_needed'];
+  if (Array.isArray(restart) && restart.length > 0) {
+    const text = `${restart.map(textOf).join(', ')}: changed in the file, and read only at a start`;
+    looks.push(warning('daemon restart', text, 'restart it when that suits', commands.restart));
+  }
   if (status['ready'] !== true)
     looks.push(bad('daemon', `${version} is not ready: ${reasons.join('; ')}`, 'see below', commands.status));
   const before = settings.hash === undefined ? ', with the configuration that it read before' : '';
-  if (looks.length === 0)
-    looks.push(
+  if (looks.every(({ name }) => name !== 'daemon'))
+    looks.unshift(
       ok('daemon', `${version}, ${textOf(status['state'])} since ${textOf(status['started'])}${before}`),
     );
   return [

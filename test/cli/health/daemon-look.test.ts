@@ -31,6 +31,25 @@ void test('serving, closed, not ready, another configuration, none', () => {
   assert.deepEqual([denied?.status, denied?.next], ['warning', undefined]);
 });
 
+void test('changes that wait for a restart', () => {
+  const reload = { success: true, restart_needed: ['audit.group'] };
+  const looks = lookAtDaemon({ status: { ...good, reload }, metrics: '' }, settings, {
+    ...commands,
+    restart: 'AGAIN',
+  });
+  assert.deepEqual(
+    looks.slice(0, 2).map(({ status, name, next }) => [status, name, next]),
+    [
+      ['ok', 'daemon', undefined],
+      ['warning', 'daemon restart', 'AGAIN'],
+    ],
+  );
+  assert.match(looks[1]?.text ?? '', /^audit\.group: changed in the file, and read only at a start$/);
+  assert.ok(
+    !said({ reload: { success: true, restart_needed: [] } }).some((line) => line.includes('restart')),
+  );
+});
+
 void test('a start that fails: its log, and the journal before another start', () => {
   const none: Told = { why: 'no daemon answers' };
   const [failing] = lookAtDaemon(none, settings, { ...commands, log: 'LOG' });
