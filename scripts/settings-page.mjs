@@ -71,7 +71,8 @@ const meanings = {
   'routes[].spread': 'backends over which these users are spread by name',
   'routes[].passdb': "socket of Dovecot's auth service that knows the backend of a user",
   'routes[].cache_ttl': 'how long an answer of `passdb` counts',
-  'policies.NAME.mode': '`observe`: what concerns named mailboxes is allowed, and what `enforce` would say is recorded',
+  'policies.NAME.mode':
+    '`observe`: what concerns named mailboxes is allowed, and what `enforce` would say is recorded',
   'policies.NAME.users': 'patterns on the users that the policy covers',
   'policies.NAME.except': 'patterns on users that it never covers',
   'policies.NAME.use': 'shipped presets: a name, or `{ preset, with }`',
