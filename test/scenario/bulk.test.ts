@@ -213,11 +213,14 @@ test('another command, list or server does not go on with a state, nor do two ru
   for (const wrong of [
     args(list, 'mailbox', 'create', 'Old'),
     args(other, 'mailbox', 'create', 'New'),
-    ['--dry-run', ...args(list, 'mailbox', 'create', 'New')],
+    ['--dry-run', ...args(list, 'mailbox', 'create', 'Old')],
   ]) {
     const { exit, stderr } = await bulk(daemon, wrong);
     assert.deepEqual([exit, /another command, list or server/.test(stderr)], [65, true], stderr);
   }
+  const dry = await bulk(daemon, ['--dry-run', ...args(list, 'mailbox', 'create', 'New')]);
+  assert.match(dry.stderr, /it would run for 0 of 2 users, 2 with a result already/);
+  assert.equal(dry.exit, 0);
   const mine = daemon.path('mine.txt');
   writeFileSync(mine, 'my notes\n');
   const notes = await bulk(daemon, ['--users', list, '--resume', mine, '--', 'mailbox', 'create', 'New']);
@@ -251,6 +254,34 @@ test('a dry run lists differences only, and ends with a summary', async (t) => {
   const json = await bulk(daemon, [...asked, '--format', 'json', ...command]);
   assert.equal(linesOf(json.stdout.toString()).length, 8, json.text);
   assert.equal(backend.commands.length, 0);
+});
+
+test('a dry run with --resume makes no state, and leaves out who has a result', async (t) => {
+  const { daemon, backend } = await openGateway(t, {
+    policy,
+    backend: { script: (_command, connection) => connection.status('+') },
+  });
+  const list = daemon.path('list');
+  const state = daemon.path('run.state');
+  writeFileSync(list, listOf(3));
+  const asked = ['--users', list, '--resume', state];
+  const command = ['--', 'mailbox', 'create', 'New'];
+  const before = await bulk(daemon, ['--dry-run', ...asked, ...command]);
+  assert.equal(before.exit, 0, before.stderr);
+  assert.match(before.stderr, /it would run for 3 of 3 users/);
+  assert.equal(existsSync(state), false);
+  const run = await bulk(daemon, [...asked, ...command]);
+  assert.equal(run.exit, 0, run.stderr);
+  assert.equal(backend.commands.length, 3);
+  // As a kill leaves it: the second user was never begun.
+  const [head = '', first = ''] = readFileSync(state, 'utf8').split('\n');
+  const cut = `${head}\n${first}\n+ 1\n`;
+  writeFileSync(state, cut);
+  const after = await bulk(daemon, ['--dry-run', ...asked, ...command]);
+  assert.equal(after.exit, 0, after.stderr);
+  assert.match(after.stderr, /it would run for 2 of 3 users .*, 1 with a result already/);
+  assert.equal(readFileSync(state, 'utf8'), cut);
+  assert.equal(backend.commands.length, 3);
 });
 
 test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {

@@ -17,13 +17,14 @@ import {
   type Counts,
   createBulkProgress,
   describeCounts,
+  describeGivenUp,
   formatCount,
   formatResult,
   formatUsers,
   tableHead,
 } from './results.js';
 import { runForUsers } from './run.js';
-import { forgetfulState, openRunState, type RunState, sysexits } from './run-state.js';
+import { forgetfulState, openRunState, type RunState, readRunState, sysexits } from './run-state.js';
 import { type BulkCommand, createUserSender, isHarmless, type UserResult } from './send-user.js';
 import {
   bareNameAmongOthers,
@@ -86,28 +87,33 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
       : systemClock.setTimer(options.timeout, () => stopAfter('the time of --timeout is over'));
   let state: RunState | undefined;
   try {
-    state = resume === undefined ? forgetfulState() : await openRunState(resume, !isHarmless(command));
+    const { isDryRun } = command;
+    const isSafeTwice = isHarmless(command);
+    if (resume === undefined) state = forgetfulState();
+    else state = isDryRun ? await readRunState(resume) : await openRunState(resume, !isSafeTwice);
     const { read } = state;
     const { list, header } = await readList(options, command, state, stop.signal);
     await state.adopt(header);
     const counts: Counts = { ok: 0, failed: 0, unknown: 0 };
+    /** Not among `counts`. */
+    let before = 0;
     const screen = openScreen();
-    // Of users that the list has no more, nothing is said.
-    const isOfList = (name: string): boolean => list.users.has(name);
+    // Of users that the list has no more, nothing is said. A dry run counts its own answers.
+    const isOfList = (name: string): boolean => !isDryRun && list.users.has(name);
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
-    const before = { allowed: counts.ok, failed: counts.failed + counts.unknown };
     // Programs get an answer for each user.
-    const dryRun = command.isDryRun ? createDryRun() : undefined;
+    const dryRun = isDryRun ? createDryRun() : undefined;
     if (format === 'table') await screen.print(tableHead());
     const lost = new Set<string>();
     const message = 'it was being sent when the run before ended';
     for (const [number, name] of read.open) {
       // Sent twice a read does no harm.
-      if (isHarmless(command)) {
+      if (isHarmless({ ...command, isDryRun: false })) {
         state.end(number, 'released');
         continue;
       }
       lost.add(name);
+      if (isDryRun) continue;
       const user = list.users.get(name);
       if (user !== undefined)
         await show(user, `${header.id}-${number}`, { kind: 'unknown', message, id: undefined });
@@ -118,8 +124,9 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     for (const name of list.users.keys()) if (isDone(name)) done += 1;
     if (read.header !== undefined)
       stderr(
-        `dovegate: goes on with ${header.id}: ${formatCount(done)} of ${formatUsers(list.users.size)} have a result`,
+        `dovegate: ${isDryRun ? 'leaves out what was sent by' : 'goes on with'} ${header.id}: ${formatCount(done)} of ${formatUsers(list.users.size)} have a result`,
       );
+    if (isDryRun) before = done;
     const terminal = process.stderr.isTTY ? (text: string) => process.stderr.write(text) : undefined;
     progress = createBulkProgress(systemClock, screen, terminal, list.users.size, done);
     await screen.flush();
@@ -127,10 +134,11 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const ended = await runForUsers({
       clock: systemClock,
       state,
-      id: header.id,
+      // The tags of a run that is gone on with are its own.
+      id: isDryRun ? newRunId() : header.id,
       users: list.users,
       isDone,
-      isHarmless: isHarmless(command),
+      isHarmless: isSafeTwice,
       jobs,
       pace: createPace(systemClock, rate),
       createSender: () => createUserSender(command),
@@ -150,7 +158,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
         throw cause;
       },
     );
-    const { left, fault = unnoted } = ended;
+    const { left, givenUp, fault = unnoted } = ended;
     await screen.flush();
     if (fault !== undefined && fault !== stop.signal.reason) stderr(`dovegate: ${formatFault(fault)}`);
     const summary = dryRun === undefined ? describeCounts(counts) : plain(dryRun.summary(before));
@@ -159,9 +167,14 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
       stderr(
         `dovegate: of unknown users the command may have run: dovegate audit search --text ${header.id} has the records`,
       );
-    if (left > 0) stderr(plain(`dovegate: ${formatUsers(left)} left; ${howToGoOn(resume)}`));
+    const goOn = isDryRun ? 'a dry run notes nothing: begin it again' : howToGoOn(resume);
+    if (left > 0) stderr(plain(`dovegate: ${formatUsers(left)} left; ${goOn}`));
+    if (givenUp > 0) {
+      const again = isDryRun || resume !== undefined ? goOn : 'make a list of them';
+      stderr(plain(`dovegate: ${describeGivenUp(givenUp)}; ${again}`));
+    }
     if (fault !== undefined && fault.exitCode !== sysexits.tempFail) return fault.exitCode;
-    if (left > 0) return sysexits.tempFail;
+    if (left + givenUp > 0) return sysexits.tempFail;
     return counts.failed + counts.unknown > 0 ? exitCodes.failed : exitCodes.ok;
 
     async function show(user: string, tag: string | undefined, result: UserResult): Promise<void> {
@@ -173,7 +186,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
         await screen.print(formatResult(format, user, tag, shown, screen.columns));
         await screen.flush();
       }
-      progress?.draw(counts.ok + counts.failed + counts.unknown, counts);
+      progress?.draw(before + counts.ok + counts.failed + counts.unknown, counts);
       // Nobody reads the results: what is sent from now on would be seen by nobody.
       if (screen.isGone && !stop.signal.aborted) stopAfter('the reader of the results is gone');
     }
@@ -216,7 +229,8 @@ async function readCommand(options: BulkOptions, words: readonly string[]): Prom
       '--users is for a command for one mailbox user, without -u, -A, -F and -S',
     );
   const isDryRun = options.dryRun === true;
-  const text = isDryRun ? undefined : typed.input;
+  // A dry run needs the text only to see whether a state is of the same one.
+  const text = isDryRun && options.resume === undefined ? undefined : typed.input;
   if (text !== undefined && text.file === undefined && options.users === '-')
     throw new CommandFault(
       exitCodes.usage,
@@ -252,15 +266,19 @@ async function readList(
   const realm = read.header?.realm ?? (bare === undefined ? '' : await askRealm(bare, command, signal));
   const list = makeUserList(names, realm);
   if (list.users.size === 0) throw new CommandFault(sysexits.dataErr, `no user in ${users}`);
-  const { typed, isDryRun, input, door } = command;
+  const { typed, input, door } = command;
   const hash = createHash('sha256');
   const inputHash = input === undefined ? '' : createHash('sha256').update(input).digest('hex');
   // A mask may stand for other users tomorrow, which changes nothing of who had a turn.
   const whom = source.kind === 'mask' ? `mask ${source.mask}` : list.hash;
-  const parts = [door.name, isDryRun ? 'dry-run' : 'run', typed.command.name, ...typed.args, inputHash, whom];
+  const parts = [door.name, 'run', typed.command.name, ...typed.args, inputHash, whom];
   hash.update(JSON.stringify(parts));
-  const id = read.header?.id ?? `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
+  const id = read.header?.id ?? newRunId();
   return { list, header: { id, hash: hash.digest('hex'), realm } };
+}
+
+function newRunId(): string {
+  return `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
 }
 
 /** Which domain the server appends to a name without one; empty: none. Rejects with a CommandFault where it does not say. */

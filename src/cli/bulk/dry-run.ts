@@ -13,8 +13,8 @@ const backendsMax = bounds.dryRunBackends;
 export interface DryRun {
   /** What is shown of a user; undefined: the command would run as for the users before. */
   take(result: UserResult): UserResult | undefined;
-  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `others`: of a run before. */
-  summary(others: { readonly allowed: number; readonly failed: number }): string;
+  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users that a run before gave their result. */
+  summary(done: number): string;
 }
 
 export function createDryRun(): DryRun {
@@ -53,8 +53,8 @@ export function createDryRun(): DryRun {
       const rows = own.filter((_row, at) => !known.has(keys[at] ?? ''));
       return rows.length === 0 && keys.length === known.size ? undefined : { ...result, rows };
     },
-    summary(others) {
-      const users = allowed + denied + failed + others.allowed + others.failed;
+    summary(done) {
+      const users = allowed + denied + failed + done;
       const where = [...backends].map(([name, number]) => `${formatCount(number)} on ${name}`);
       const found = [
         ...(mails === undefined ? [] : [`${formatCount(mails)} mails`]),
@@ -63,9 +63,10 @@ export function createDryRun(): DryRun {
       const about = found.length === 0 ? '' : ` (${found.join('; ')})`;
       const more = [
         ...(denied === 0 ? [] : [`${formatCount(denied)} denied`]),
-        ...(failed + others.failed === 0 ? [] : [`${formatCount(failed + others.failed)} failed`]),
+        ...(failed === 0 ? [] : [`${formatCount(failed)} failed`]),
+        ...(done === 0 ? [] : [`${formatCount(done)} with a result already`]),
       ].map((part) => `, ${part}`);
-      return `dry run, nothing was changed: it would run for ${formatCount(allowed + others.allowed)} of ${formatUsers(users)}${about}${more.join('')}`;
+      return `dry run, nothing was changed: it would run for ${formatCount(allowed)} of ${formatUsers(users)}${about}${more.join('')}`;
     },
   };
 }

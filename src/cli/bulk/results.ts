@@ -73,6 +73,12 @@ export function describeCounts({ ok, failed, unknown }: Counts): string {
   return `${formatUsers(ok + failed + unknown)}: ${parts.join(', ')}`;
 }
 
+/** Of users that failed although nothing was sent for them, or nothing ran. */
+export function describeGivenUp(count: number): string {
+  const is = count === 1 ? 'is' : 'are';
+  return `${formatUsers(count)} of the failed ${is} noted as not sent, and may be sent again`;
+}
+
 /** `1 user`, `1,234 users`. */
 export function formatUsers(count: number): string {
   return plural(count, 'user').replace(/^\d+/, (digits) => formatCount(Number(digits)));

@@ -11,10 +11,11 @@
 // The rules: a user whose begin has no end may have been sent, and is never sent again; only lines behind the last whole one are dropped,
 // so a file that was changed otherwise is refused; the file is locked while a run has it.
 
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { loadNative } from '../../adapters/host/native.js';
+import { openRegularFile } from '../../adapters/host/regular-file.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 
@@ -123,12 +124,22 @@ export interface RunState {
   close(): Promise<void>;
 }
 
+const nothingRead: ReadState = {
+  header: undefined,
+  ended: new Map(),
+  open: new Map(),
+  count: 0,
+  bytes: 0,
+};
+
 /** A run that nobody can go on with. */
-export function forgetfulState(): RunState {
+export function forgetfulState(read = nothingRead, path = ''): RunState {
   let count = 0;
   return {
-    read: { header: undefined, ended: new Map(), open: new Map(), count: 0, bytes: 0 },
-    adopt: () => Promise.resolve(),
+    read,
+    async adopt(header) {
+      if (read.header !== undefined && !isSameRun(read.header, header)) throw otherRun(path);
+    },
     begin() {
       count += 1;
       return Promise.resolve(count);
@@ -138,7 +149,51 @@ export function forgetfulState(): RunState {
   };
 }
 
+function isSameRun(one: RunHeader, other: RunHeader): boolean {
+  return one.hash === other.hash && one.id === other.id && one.realm === other.realm;
+}
+
+function otherRun(path: string): CommandFault {
+  const other = 'is of a run with another command, list or server';
+  return new CommandFault(sysexits.dataErr, `${path} ${other}; name another file to begin a new one`);
+}
+
 const stateBytesMax = bounds.bulkStateBytes;
+
+/**
+ * The state for a dry run, which leaves out users with a result: the file is read if it is there, and never made, locked or written.
+ * Rejects with a CommandFault.
+ */
+export async function readRunState(path: string): Promise<RunState> {
+  let file: FileHandle;
+  try {
+    file = await openRegularFile(path);
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return forgetfulState();
+    throw new CommandFault(sysexits.cantCreat, `the state file ${path} cannot be opened`, cause);
+  }
+  try {
+    checkState(await file.stat(), path);
+    return forgetfulState(readState(await file.readFile('utf8'), path), path);
+  } catch (cause) {
+    if (cause instanceof CommandFault) throw cause;
+    throw new CommandFault(sysexits.ioErr, `the state file ${path} cannot be read`, cause);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Throws a CommandFault for a file that no run may rely on. */
+function checkState(found: Stats, path: string): void {
+  // Its owner could take out lines, and whom they name would be sent twice.
+  const isOurs = found.uid === process.geteuid?.();
+  if (!found.isFile() || !isOurs || (found.mode & 0o022) !== 0 || found.nlink > 1)
+    throw new CommandFault(
+      sysexits.cantCreat,
+      `${path} must be a plain file of yours with one name that nobody else can change`,
+    );
+  if (found.size > stateBytesMax) throw new CommandFault(sysexits.dataErr, `${path} is too long`);
+}
 
 /**
  * Opens the file, or makes it (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that a power cut tells
@@ -153,18 +208,11 @@ export async function openRunState(path: string, isSynced: boolean): Promise<Run
     throw new CommandFault(sysexits.cantCreat, `the state file ${path} cannot be opened`, cause);
   }
   try {
-    const found = await file.stat();
-    // Its owner could take out lines, and whom they name would be sent twice.
-    const isOurs = found.uid === process.geteuid?.();
-    if (!found.isFile() || !isOurs || (found.mode & 0o022) !== 0 || found.nlink > 1)
-      throw new CommandFault(
-        sysexits.cantCreat,
-        `${path} must be a plain file of yours with one name that nobody else can change`,
-      );
+    checkState(await file.stat(), path);
     const native = await loadNative();
     if (!native.lockExclusive(file.fd))
       throw new CommandFault(sysexits.tempFail, `another run has the state file ${path}`);
-    if (found.size > stateBytesMax) throw new CommandFault(sysexits.dataErr, `${path} is too long`);
+    checkState(await file.stat(), path);
     const read = readState(await file.readFile('utf8'), path);
     return new FileState(path, file, read, isSynced);
   } catch (cause) {
@@ -198,15 +246,9 @@ class FileState implements RunState {
   async adopt({ id, hash, realm }: RunHeader): Promise<void> {
     const { header } = this.read;
     if (header !== undefined) {
-      if (header.hash === hash && header.id === id && header.realm === realm) {
-        await this.#file.truncate(this.read.bytes);
-        return;
-      }
-      const other = 'is of a run with another command, list or server';
-      throw new CommandFault(
-        sysexits.dataErr,
-        `${this.#path} ${other}; name another file to begin a new one`,
-      );
+      if (!isSameRun(header, { id, hash, realm })) throw otherRun(this.#path);
+      await this.#file.truncate(this.read.bytes);
+      return;
     }
     try {
       await this.#file.truncate(0);

@@ -38,6 +38,8 @@ export interface RunEnd {
   readonly fault: CommandFault | undefined;
   /** Users without a result. */
   readonly left: number;
+  /** Users that failed because all their attempts were too early: the state has them as not sent. */
+  readonly givenUp: number;
 }
 
 /** A user that is to be sent. */
@@ -66,6 +68,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
   if (stop.aborted) onStop();
   let fault: CommandFault | undefined;
   let left = users.size;
+  let givenUp = 0;
   let running = 0;
   /** In a row. */
   let aways = 0;
@@ -174,6 +177,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
       // The state has it as not sent: the next run tries it again.
       const { code, message, id } = came;
       left -= 1;
+      givenUp += 1;
       return options.onResult(turn.user, tagOf(number), { kind: 'failed', code, message, id });
     }
     queue.push({ atMs: clock.now() + pauseMs, turn: { ...turn, attempts } });
@@ -204,5 +208,5 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
   const ends = await Promise.allSettled(Array.from({ length: options.jobs }, work));
   stop.removeEventListener('abort', onStop);
   for (const worker of ends) if (worker.status === 'rejected') throw worker.reason;
-  return { fault, left };
+  return { fault, left, givenUp };
 }

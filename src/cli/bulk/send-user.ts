@@ -154,8 +154,7 @@ export function createUserSender(command: BulkCommand): UserSender {
       signal,
       ...(keys !== undefined && keys.length > 0 && { columns: keys.length }),
       ...(reason !== undefined && takesReasons && { reason }),
-      ...(input !== undefined && { input }),
-      ...(isDryRun && { dryRun: true }),
+      ...(isDryRun ? { dryRun: true } : input !== undefined && { input }),
     });
     const rows: BulkRow[] = [];
     let chars = 0;

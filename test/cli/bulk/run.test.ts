@@ -102,7 +102,7 @@ function open(count: number, say: (user: string, attempt: number) => Came, more:
 void test('one user after the other, each with its end; those that are done are not sent', async () => {
   const run = open(3, () => ok, { isDone: (name) => name === 'u1' });
   await run.pass(1_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 0 });
   assert.deepEqual(run.results, ['U0 ok', 'U2 ok']);
   assert.deepEqual(run.log, ['> 1 u0', 'ok 1', '> 2 u2', 'ok 2']);
 });
@@ -123,7 +123,7 @@ void test('what would make everybody unknown ends the run, with that user unknow
 void test('a limit holds everybody for the time that it says, and is no failure', async () => {
   const run = open(3, (user, attempt) => (user === 'U1' && attempt < 4 ? again('limited', 60_000) : ok));
   await run.pass(200_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 0 });
   assert.deepEqual(run.results.toSorted(), ['U0 ok', 'U1 ok', 'U2 ok']);
   assert.ok(run.sentAt.every(([user, at]) => user !== 'U2' || at >= 60_000));
   assert.equal(run.log.filter((line) => line.startsWith('wait 60000 limited!')).length, 3);
@@ -135,7 +135,7 @@ void test('what one user needs and is not there holds nobody else, and is given 
   await run.pass(10);
   assert.deepEqual(run.results, ['U1 ok', 'U2 ok']);
   await run.pass(200_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 1 });
   assert.deepEqual(run.results.at(-1), 'U0 failed');
   const times = run.sentAt.filter(([user]) => user === 'U0').map(([, at]) => Math.round(at / 1000));
   assert.deepEqual(times, [0, 1, 3, 7, 15, 31, 61, 91]);
@@ -146,7 +146,7 @@ void test('what one user needs and is not there holds nobody else, and is given 
 void test('a read that broke off is sent twice more', async () => {
   const run = open(2, (user) => (user === 'U0' ? again('broken') : ok));
   await run.pass(100_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 1 });
   assert.deepEqual(run.results, ['U1 ok', 'U0 failed']);
   assert.equal(run.sentAt.filter(([user]) => user === 'U0').length, 3);
 });
@@ -157,7 +157,7 @@ void test('a server that is not there at the beginning ends the run; later it is
   assert.deepEqual([fault?.exitCode, left, gone.log], [75, 2, []]);
   const back = open(3, (user, attempt) => (user === 'U1' && attempt < 6 ? again('away') : ok));
   await back.pass(100_000);
-  assert.deepEqual(await back.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await back.ended, { fault: undefined, left: 0, givenUp: 0 });
   const never = open(3, (user) => (user === 'U1' ? again('away') : ok));
   await never.pass(1_200_000);
   const end = await never.ended;
@@ -167,7 +167,7 @@ void test('a server that is not there at the beginning ends the run; later it is
 
 void test('what stops the run stops it before the next user, and what runs ends', async () => {
   const lasting = open(3, (user) => (user === 'U1' ? new CommandFault(65, 'the text') : ok));
-  assert.deepEqual(await lasting.ended, { fault: new CommandFault(65, 'the text'), left: 2 });
+  assert.deepEqual(await lasting.ended, { fault: new CommandFault(65, 'the text'), left: 2, givenUp: 0 });
   assert.equal(lasting.log.at(-1), 'released 2', 'nothing was sent');
   const before = open(2, () => new CommandFault(75, 'before'));
   assert.equal((await before.ended).left, 2);
@@ -206,7 +206,7 @@ void test('several at once: as many as are asked for, and nobody twice', async (
     },
   });
   await run.pass(10_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 0 });
   assert.equal(most, 8);
   assert.equal(new Set(run.sentAt.map(([user]) => user)).size, 50);
   assert.equal(run.sentAt.length, 50);
@@ -220,7 +220,7 @@ void test('a name that is none has a result, and is sent nowhere', async () => {
     ]),
   });
   await run.pass(1_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0 });
+  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 0 });
   assert.deepEqual(run.results, ['a\x07 failed without', 'b ok']);
   assert.deepEqual(run.log, ['> 1 b', 'ok 1']);
 });
