@@ -154,7 +154,10 @@ export function createProofHandlers(
     const limits =
       users === undefined
         ? undefined
-        : `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`;
+        : {
+            viewer: name,
+            text: `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`,
+          };
     const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
     // Whatever fails here fails at the record of the look, too, which decides.
     await journal.flushed().catch(() => undefined);

@@ -226,7 +226,7 @@ void test('a report: what was asked for is recorded with its rows before anythin
   const [task] = tasks;
   assert.ok(task?.long === 'report');
   assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on mx1']);
-  assert.match(task.limits ?? '', /^anna sees the records of \*@example\.com only/);
+  assert.match(task.limits?.text ?? '', /^anna sees the records of \*@example\.com only/);
 });
 
 void test('a report reads the journal after the records of the last moment are on disk', async () => {

@@ -46,6 +46,8 @@ const head: ReportHead = {
   period: '2026-11-01 to 2026-11-30',
   isComplete: false,
   answer: '2 commands may have deleted something; 2 more were denied.',
+  isNamed: true,
+  similar: [],
   sentences: ['NOT proved complete: one reason stands below', 'the journal begins later'],
   isContentOnly: false,
   madeAt: '2026-12-01T00:00:00.000Z',

@@ -41,8 +41,8 @@ export type LongTask = { readonly directory: string; readonly ownKey: string } &
       readonly form: 'page' | 'csv' | 'html' | 'json';
       /** Patterns of the users whose records are shown; undefined: all records. */
       readonly users: readonly string[] | undefined;
-      /** Why it is not complete, in a limited view. */
-      readonly limits: string | undefined;
+      /** Who sees it, and why it is not complete, in a limited view. */
+      readonly limits: { readonly viewer: string; readonly text: string } | undefined;
     }
 );
 
@@ -120,14 +120,14 @@ function reportedOf(
   trail: Trail,
   verdict: Verdict,
   users: readonly string[] | undefined,
-  limits: string | undefined,
+  limits: { readonly viewer: string; readonly text: string } | undefined,
 ): Reported {
   const faults =
     users === undefined
       ? verdict.faults
       : verdict.faults.map((fault) => ({ ...fault, text: 'the record is not what it should be' }));
   const doubts: Doubt[] =
-    limits === undefined ? [] : [{ code: 'limited-view', text: limits, isSerious: true }];
+    limits === undefined ? [] : [{ code: 'limited-view', text: limits.text, isSerious: true }];
   return {
     verdict: { ...verdict, faults },
     isChecked: true,
@@ -144,6 +144,7 @@ function reportedOf(
       return survey.finish();
     },
     doubts: () => doubts,
+    viewer: limits?.viewer,
   };
 }
 

@@ -9,6 +9,7 @@ import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
+import { GlobList } from '../../domain/names/glob.js';
 import type { Verified, VerifyProgress } from '../../domain/page/api.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
 import type { Verdict } from '../../domain/trail/verify.js';
@@ -134,6 +135,7 @@ function joined(one: Surveyed, other: Surveyed): Surveyed {
     firstTime: one.firstTime ?? other.firstTime,
     lastTime: other.lastTime ?? one.lastTime,
     names: [...new Set([...one.names, ...other.names])].slice(0, 3),
+    isNamed: one.isNamed || other.isNamed,
   };
 }
 
@@ -274,6 +276,11 @@ export async function openPage(screen: Screen, { socket = '' }: Places): Promise
   const text = describeView(await page.me());
   if (text !== undefined) screen.complain(`dovegate: ${text}`);
   return page;
+}
+
+/** Whether somebody sees records of a mailbox at all. */
+export function isInView({ users }: Myself, mailbox: string): boolean {
+  return users === undefined || new GlobList(users).matches(mailbox.toLowerCase());
 }
 
 /** What somebody with a limited view should know of it; undefined: they see everything. */

@@ -4,6 +4,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
+import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
 import {
   createCsvReport,
@@ -24,7 +25,7 @@ import type { Separator } from '../../domain/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { describeView, isAsked, openPage } from './ask-page.js';
+import { describeView, isAsked, isInView, openPage } from './ask-page.js';
 import type { Places } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 import { checkJournal } from './audit-verify.js';
@@ -45,10 +46,10 @@ export interface ReportFlags {
   readonly html?: boolean;
 }
 
-/** Exit code 0; 1: the time is not proved complete. Throws what readers throw. */
+/** Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws what readers throw. */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
-  const journal = await openReported(screen, places, flags.key);
+  const journal = await openReported(screen, places, flags);
   return printReport(screen, journal, asked, formOf(screen, flags));
 }
 
@@ -69,24 +70,28 @@ export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags
   return asked;
 }
 
-/** Exit code 0; 1: the time is not proved complete. */
+/** Exit code 0; 1: the time is not proved complete, or another name was probably meant. */
 export async function printReport(
   screen: Screen,
   journal: Reported | ReportedFleet,
   asked: ReportAsked,
   form: ReportForm,
 ): Promise<number> {
-  const { texts, isComplete } = await makeReport(journal, asked, form);
+  const { texts, isComplete, isMisnamed } = await makeReport(journal, asked, form);
   for await (const text of texts) {
     await screen.print(text);
     if (screen.isGone) break;
   }
   await screen.flush();
-  return isComplete ? exitCodes.ok : exitCodes.failed;
+  return isComplete && !isMisnamed ? exitCodes.ok : exitCodes.failed;
 }
 
 /** Files that are read and checked here, or a daemon that checks and reads them. */
-async function openReported(screen: Screen, places: Places, key: readonly string[]): Promise<Reported> {
+async function openReported(
+  screen: Screen,
+  places: Places,
+  { key, mailbox }: Pick<ReportFlags, 'key' | 'mailbox'>,
+): Promise<Reported> {
   if (!isAsked(places)) {
     const checked = await checkJournal(screen, places, key);
     const { trail } = checked;
@@ -103,9 +108,13 @@ async function openReported(screen: Screen, places: Places, key: readonly string
       '--key is for files; with --socket the daemon checks with its own key',
     );
   const page = await openPage(screen, places);
-  const limits = describeView(await page.me());
+  const me = await page.me();
+  const limits = describeView(me);
+  if (!isInView(me, mailbox))
+    throw new CommandFault(exitCodes.notPermitted, `"${printable(mailbox)}" is not one of these`);
   const notes = new Set<string>();
   return {
+    viewer: me.users === undefined ? undefined : me.name,
     verdict: await page.verify(),
     isChecked: true,
     whose: 'the key of the daemon, as it says itself',

@@ -8,9 +8,10 @@ import { parseLine, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-settings.js';
 import { type Fleet, noHost } from '../../domain/fleet/fleet.js';
 import { noKeyYet } from '../../domain/fleet/shapes.js';
+import { foldAscii } from '../../domain/identity/user-name.js';
 import { type HostTrail, judgeHosts, type ReportedFleet } from '../../domain/report/report.js';
 import type { Separator } from '../../domain/trail/export.js';
-import { createLikeNames, type TrailFilter } from '../../domain/trail/search.js';
+import { createLikeNames, type Surveyed, type TrailFilter } from '../../domain/trail/search.js';
 import { loadReport } from '../audit/audit.js';
 import type { Screen } from '../output/screen.js';
 import { ownKeyOf } from './checkpoints.js';
@@ -74,14 +75,12 @@ export async function fleetReport(screen: Screen, config: string, flags: FleetRe
         for await (const { host, rows } of mergeRows(sources))
           for (const row of rows) yield withHost(host, row);
       },
-      survey: ({ user = '' }) =>
-        Promise.resolve({
-          ...nothingSurveyed,
-          names: similarNames(
-            places.flatMap(({ index }) => index),
-            user,
-          ),
-        }),
+      survey({ user = '' }) {
+        const index = places.flatMap((place) => place.index);
+        const { names, isNamed } = similarNames(index, user);
+        // A message that is not in the index may name anybody.
+        return Promise.resolve({ ...nothingSurveyed, names, isNamed: isNamed || notes.unindexed > 0 });
+      },
       doubts: () => [...notes.faults].map((text) => ({ code: 'fault', text, isSerious: true })),
       judge: (time) => judgeHosts(trails.hosts, trails.general, time),
     };
@@ -95,11 +94,18 @@ export async function fleetReport(screen: Screen, config: string, flags: FleetRe
 }
 
 const nothingSurveyed = { records: 0, all: 0, firstTime: undefined, lastTime: undefined };
-/** Users of the index who were probably meant. */
-function similarNames(index: StreamPlace['index'], user: string): readonly string[] {
+
+/** Users of the index who were probably meant, and whether it has the one who was asked for. */
+function similarNames(index: StreamPlace['index'], asked: string): Pick<Surveyed, 'names' | 'isNamed'> {
+  const user = foldAscii(asked);
   const like = createLikeNames(user);
-  for (const file of index) for (const [name] of file.entries()) like.take(name);
-  return like.names();
+  let isNamed = false;
+  for (const file of index)
+    for (const [name] of file.entries()) {
+      like.take(name);
+      isNamed ||= name === user;
+    }
+  return { names: like.names(), isNamed };
 }
 
 /** What is known of each host, listed or not, and what concerns none. Rejects with a NatsFault. */

@@ -205,15 +205,20 @@ function momentText(time: string): string {
   return time.slice(0, 19).replace('T', ' ');
 }
 
-/** Was anything deleted? "No" is qualified unless the records are proved complete. */
+/**
+ * Was anything deleted? "No" is qualified unless the records are proved complete, and everything where `viewer` sees a part of the records
+ * only.
+ */
 export function deletionSentence(
   { deleted, deleteDenied, deleteFailed }: Pick<TouchCounts, 'deleted' | 'deleteDenied' | 'deleteFailed'>,
   isComplete: boolean,
+  viewer?: string,
 ): string {
   const isNone = deleted === 0;
+  const view = viewer === undefined ? '' : `${ofView(viewer)}, `;
   const found = isNone
-    ? 'No recorded command deleted anything'
-    : `${deleted} ${deleted === 1 ? 'command' : 'commands'} may have deleted something`;
+    ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything`
+    : `${view}${deleted} ${deleted === 1 ? 'command' : 'commands'} may have deleted something`;
   const tried = (count: number, one: string, many: string): string[] =>
     count === 0
       ? []
@@ -224,6 +229,17 @@ export function deletionSentence(
   ].join(', ');
   const doubt = isNone && !isComplete ? ' But the record is not proved complete.' : '';
   return `${found}${rest === '' ? '' : `; ${rest}`}.${doubt}`;
+}
+
+function ofView(viewer: string): string {
+  return `Of what ${viewer} may see`;
+}
+
+/** Where no record names the mailbox. `similar`: users who were probably meant. */
+export function unnamedSentence(mailbox: string, similar: readonly string[], viewer?: string): string {
+  const no = viewer === undefined ? 'No' : `${ofView(viewer)}, no`;
+  const meant = similar.length === 0 ? '.' : `: did you mean ${similar.join(' or ')}?`;
+  return `${no} record names "${mailbox}"${meant}`;
 }
 
 /** The verdict of a report: its first sentence, then one for each doubt. They hold text of the journal. */

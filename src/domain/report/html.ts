@@ -48,10 +48,10 @@ export function createHtmlReport(): ReportForm {
   let isEmpty = true;
   return {
     begin(head, completeness, { deleted }) {
-      const { mailbox, period, isComplete, isContentOnly, answer, sentences, madeAt, madeBy } = head;
+      const { mailbox, period, isComplete, isNamed, isContentOnly, answer, sentences, madeAt, madeBy } = head;
       const [first = '', ...rest] = sentences;
       const title = escape(`Who touched ${mailbox}, ${period}`);
-      const tone = deleted > 0 ? 'bad' : isComplete ? 'good' : 'quiet';
+      const tone = deleted > 0 ? 'bad' : !isNamed ? 'warn' : isComplete ? 'good' : 'quiet';
       return [
         '<!DOCTYPE html>',
         '<html lang="en"><head><meta charset="utf-8">',

@@ -20,6 +20,9 @@ export interface ReportHead {
   readonly isComplete: boolean;
   /** Whether something was deleted, in a sentence. */
   readonly answer: string;
+  /** Whether a record names the mailbox; if not, users who were probably meant. */
+  readonly isNamed: boolean;
+  readonly similar: readonly string[];
   /** Harmless for a terminal; the first is the verdict. */
   readonly sentences: readonly string[];
   readonly isContentOnly: boolean;

@@ -16,6 +16,7 @@ import {
   formatPeriod,
   judgeCompleteness,
   reportSentences,
+  unnamedSentence,
   type Vouching,
 } from './completeness.js';
 import { linesOf, type ReportForm, type ReportHead } from './lines.js';
@@ -42,10 +43,12 @@ export interface Reported extends Vouching {
   survey(filter: TrailFilter): Promise<Surveyed>;
   /** After the rows: why some may not be among them. */
   doubts(): readonly Doubt[];
+  /** Who sees a part of the records only. */
+  readonly viewer?: string | undefined;
 }
 
 /** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. */
-export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts'> {
+export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer'> {
   judge(time: AskedTime): Completeness;
 }
 
@@ -77,6 +80,8 @@ export function whyNoReport({
 export interface CountedReport {
   readonly counts: TouchCounts;
   readonly isComplete: boolean;
+  /** No record names the mailbox, and some name users who were probably meant. */
+  readonly isMisnamed: boolean;
   readonly texts: AsyncGenerator<string>;
 }
 
@@ -100,24 +105,28 @@ export async function makeReport(
     'verdict' in journal ? judgeCompleteness(journal.verdict, time, journal) : journal.judge(time);
   const completeness = withDoubts(judged, journal.doubts());
   const { isComplete } = completeness;
-  const answer = deletionSentence(counts, isComplete);
+  const { viewer } = journal;
   const sentences = reportSentences(completeness, counts, toMs !== undefined);
-  const similar = isNamed ? [] : (await journal.survey(filter)).names;
-  const meant =
-    similar.length === 0 ? [] : [`note: no record names "${mailbox}": did you mean ${similar.join(' or ')}?`];
+  const { names: similar, isNamed: isKnown } = isNamed ? known : await journal.survey(filter);
+  const deletion = deletionSentence(counts, isComplete, viewer);
+  const unnamed = isKnown ? [] : [unnamedSentence(mailbox, similar, viewer)];
+  // Of a name that is not a user's, "nothing was deleted" would be no answer.
+  const answers = isKnown || counts.commands + counts.stopped > 0 ? [...unnamed, deletion] : unnamed;
   const head: ReportHead = {
     mailbox: printable(mailbox),
     period: formatPeriod(completeness.from, completeness.to, toMs !== undefined),
     isComplete,
-    answer,
-    sentences: [...sentences, scopeNote, ...meant].map(printable),
+    answer: printable(answers.join(' ')),
+    isNamed: isKnown,
+    similar: isKnown ? [] : similar.map(printable),
+    sentences: [...sentences, scopeNote].map(printable),
     isContentOnly,
     madeAt: formatTime(nowMs),
     host: printable(host),
     journal: printable(('verdict' in journal ? journal.verdict.journal : undefined) ?? 'unknown'),
     madeBy: madeBy === undefined ? undefined : printable(madeBy),
   };
-  return { counts, isComplete, texts: texts() };
+  return { counts, isComplete, isMisnamed: !isKnown && similar.length > 0, texts: texts() };
 
   async function* texts(): AsyncGenerator<string> {
     yield* form.begin(head, completeness, counts);
@@ -126,6 +135,8 @@ export async function makeReport(
     yield* form.finish();
   }
 }
+
+const known = { names: [], isNamed: true } as const;
 
 /** A reader must not take it for all that happened to the mailbox. */
 const scopeNote =
@@ -192,6 +203,8 @@ export function createJsonReport(): ReportForm {
         mailbox: head.mailbox,
         complete: head.isComplete,
         answer: head.answer,
+        named: head.isNamed,
+        similar: head.similar.length === 0 ? undefined : head.similar,
         from,
         to,
         signed_by: signedBy,
@@ -262,7 +275,7 @@ export function createPageReport(): ReportForm {
     });
   return {
     begin({ mailbox, ...all }, { from, to, signedBy, signedTo, doubts }, counts) {
-      const { journal: _, ...head } = all;
+      const { journal: _, isNamed: _n, similar: _s, ...head } = all;
       const told: MailboxHead = {
         mailbox,
         ...head,

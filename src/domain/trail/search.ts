@@ -432,6 +432,8 @@ export interface Surveyed {
   readonly lastTime: string | undefined;
   /** Users who were probably meant: {@link createLikeNames}. */
   readonly names: readonly string[];
+  /** Of the whole trail: a record names the user who was asked for. */
+  readonly isNamed: boolean;
 }
 
 const namesMax = 3;
@@ -488,6 +490,9 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   const wanted = foldAscii(asked.user ?? '');
   const needles = wanted === '' || wanted.includes('*') ? [] : likeNeedles(wanted);
   const like = createLikeNames(wanted);
+  const exact = needles.length === 0 ? undefined : Buffer.from(quote(wanted));
+  let isNamed = false;
+  let exactParsed = 0;
   let parsed = 0;
   let records = 0;
   let all = 0;
@@ -508,9 +513,20 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
         at = end + 1;
       }
       for (const needle of needles) findNames(piece, needle);
+      if (exact !== undefined) findExact(piece, exact);
     },
-    finish: () => ({ records, all, firstTime, lastTime, names: like.names() }),
+    finish: () => ({ records, all, firstTime, lastTime, names: like.names(), isNamed }),
   };
+
+  /** The name may be that of a requester too. */
+  function findExact(piece: Buffer, name: Buffer): void {
+    for (let at = piece.indexOf(name); at >= 0 && !isNamed; at = piece.indexOf(name, at + 1)) {
+      if (exactParsed >= parsedMax) return;
+      exactParsed += 1;
+      const { user, users } = recordAround(piece, at) ?? {};
+      isNamed = user === wanted || (Array.isArray(users) && users.includes(wanted));
+    }
+  }
 
   function findNames(piece: Buffer, name: Buffer): void {
     for (let at = piece.indexOf(name); at >= 0; at = piece.indexOf(name, at + 1)) {

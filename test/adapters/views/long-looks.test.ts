@@ -57,7 +57,7 @@ function verifyOf(directory: string): LongTask {
 function reportOf(directory: string, mailbox: string, users?: readonly string[]): LongTask {
   const time = { fromMs: undefined, toMs: undefined, nowMs: startMs };
   const report = { mailbox, ...time, isContentOnly: false, host: 'mx1' };
-  const limits = users === undefined ? undefined : 'eve sees a part only';
+  const limits = users === undefined ? undefined : { viewer: 'eve', text: 'eve sees a part only' };
   return { long: 'report', directory, ownKey: signer.key, report, form: 'page', users, limits };
 }
 

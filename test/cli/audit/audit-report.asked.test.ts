@@ -29,20 +29,24 @@ const verdict = {
   isNewer: false,
 };
 
-async function report(t: TestContext, notes: readonly string[]) {
+async function report(
+  t: TestContext,
+  notes: readonly string[],
+  { users, mailbox = 'alice@example.com' }: { users?: readonly string[]; mailbox?: string } = {},
+) {
   const path = join(openFolder(t), 'page.sock');
   const answers = new Map<string | undefined, unknown>([
-    ['/trail/me', { name: 'eve', roles: ['audit'] }],
+    ['/trail/me', { name: 'eve', roles: ['audit'], users }],
     ['/trail/verify', { end: { rows: 0, verdict } }],
     ['/trail/report', { end: { rows: 0, notes } }],
-    ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [] } } }],
+    ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [], isNamed: true } } }],
   ]);
   const server = createServer((request, response) => {
     response.end(`${JSON.stringify(answers.get(request.url))}\n`);
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   t.after(() => server.close());
-  return runWarm(['audit', 'report', '--mailbox', 'alice@example.com', '--socket', path]);
+  return runWarm(['audit', 'report', '--mailbox', mailbox, '--socket', path]);
 }
 
 test('an answer that says what it left out is not complete', async (t) => {
@@ -52,4 +56,20 @@ test('an answer that says what it left out is not complete', async (t) => {
   const { text, exit } = await report(t, ['7 commands without an end are left out: there are too many']);
   assert.match(text, /NOT proved complete[^]*7 commands without an end are left out/);
   assert.equal(exit, 1);
+});
+
+test('in a limited view the first sentence says so, and a mailbox outside of it is refused', async (t) => {
+  const users = ['*@example.com'];
+  const part = await report(t, [], { users });
+  assert.match(
+    part.stdout.toString(),
+    /^who .*\nOf what eve may see, no recorded command deleted anything\. But/,
+  );
+  assert.equal(part.exit, 1);
+  const outside = await report(t, [], { users, mailbox: 'zoe@example.net' });
+  assert.match(
+    outside.stderr,
+    /eve sees the records of \*@example\.com only.*\n.*"zoe@example\.net" is not one of these/,
+  );
+  assert.deepEqual([outside.exit, outside.stdout.length], [77, 0]);
 });

@@ -119,7 +119,8 @@ void test('content only, for somebody else, and for nobody', async (t) => {
     [['E4', 'all']],
   );
   const short = await report(t, directory, { mailbox: 'alice' });
-  assert.match(short.lines.join('\n'), /note: no record names "alice": did you mean alice@example\.com\?/);
+  assert.match(short.lines[1] ?? '', /^No record names "alice": did you mean alice@example\.com\?/);
+  assert.equal(short.code, 1);
   for (const mailbox of ['', '*', 'al*'])
     await assert.rejects(report(t, directory, { mailbox }), /name of one user/);
   await assert.rejects(report(t, directory, { from: 2, to: 2 }), /--from must be before --to/);

@@ -163,6 +163,16 @@ for (const [deleted, deleteDenied, deleteFailed, isComplete, expected] of deleti
   void test(`was anything deleted? ${expected}`, () =>
     assert.equal(deletionSentence({ deleted, deleteDenied, deleteFailed }, isComplete), expected));
 
+void test('in a limited view the first sentence says whose view it is', () => {
+  const say = (deleted: number): string =>
+    deletionSentence({ deleted, deleteDenied: 0, deleteFailed: 0 }, false, 'eve');
+  assert.equal(
+    say(0),
+    'Of what eve may see, no recorded command deleted anything. But the record is not proved complete.',
+  );
+  assert.equal(say(1), 'Of what eve may see, 1 command may have deleted something.');
+});
+
 void test('a mailbox that nobody touched', () => {
   const none = createTouchCounter().counts();
   const [first = ''] = reportSentences(judgeCompleteness(whole, asked, vouching), none, true);

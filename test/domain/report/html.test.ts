@@ -10,6 +10,8 @@ const head: ReportHead = {
   period: '2026-11-01 to 2026-11-30',
   isComplete: false,
   answer: 'No command.',
+  isNamed: true,
+  similar: [],
   sentences: ['NOT proved complete', '<b>'],
   isContentOnly: false,
   madeAt: '2026-12-01T00:00:00.000Z',

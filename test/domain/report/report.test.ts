@@ -6,6 +6,7 @@ import { formatTime } from '../../../src/domain/audit/record.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
 import {
   createCsvReport,
+  createHtmlReport,
   createJsonReport,
   createPageReport,
   makeReport,
@@ -62,14 +63,21 @@ async function report(
       yield* rows;
     },
     survey: () =>
-      Promise.resolve({ records: 0, all: 0, firstTime: undefined, lastTime: undefined, names: [] }),
+      Promise.resolve({
+        records: 0,
+        all: 0,
+        firstTime: undefined,
+        lastTime: undefined,
+        names: [],
+        isNamed: true,
+      }),
     doubts: () => [],
     ...more,
   };
-  const { counts, texts, isComplete } = await makeReport(journal, { ...asked, ...more }, form);
+  const { counts, texts, isComplete, isMisnamed } = await makeReport(journal, { ...asked, ...more }, form);
   const lines: string[] = [];
   for await (const text of texts) lines.push(text);
-  return { counts, lines, isComplete };
+  return { counts, lines, isComplete, isMisnamed };
 }
 
 void test('for the page: a head, then days with lines that name their exchanges', async () => {
@@ -150,9 +158,56 @@ void test('a name that nobody has, and one that others have', async () => {
       firstTime: undefined,
       lastTime: undefined,
       names: ['alice@example.com'],
+      isNamed: false,
     });
-  const { lines } = await report([], createJsonReport(), { survey, mailbox: 'alice' });
-  assert.match(lines[0] ?? '', /no record names \\"alice\\": did you mean alice@example\.com\?/);
+  const { lines, isComplete, isMisnamed } = await report([], createJsonReport(), {
+    survey,
+    mailbox: 'alice',
+  });
+  assert.deepEqual([isComplete, isMisnamed], [true, true]);
+  const { verdict } = JSON.parse(lines[0] ?? '');
+  assert.equal(verdict.answer, 'No record names "alice": did you mean alice@example.com?');
+  assert.deepEqual([verdict.named, verdict.similar], [false, ['alice@example.com']]);
+  // Commands for all users may have touched it.
+  const all = row(2, { user: undefined, users: ['*'] });
+  const touched = await report([all], createPageReport(), { survey, mailbox: 'alice' });
+  const head: MailboxHead = JSON.parse(touched.lines[0] ?? '');
+  assert.equal(
+    head.answer,
+    'No record names "alice": did you mean alice@example.com? No recorded command deleted anything.',
+  );
+});
+
+void test('a right name without a command in this time, and a name that is like no other', async () => {
+  const nothing = { records: 9, all: 9, firstTime: undefined, lastTime: undefined };
+  const named = await report([], createCsvReport(), {
+    survey: () => Promise.resolve({ ...nothing, names: ['alcie@example.com'], isNamed: true }),
+  });
+  assert.equal(named.isMisnamed, false);
+  assert.match(named.lines[1] ?? '', /,No recorded command deleted anything\.,/);
+  const unknown = await report([], createCsvReport(), {
+    survey: () => Promise.resolve({ ...nothing, names: [], isNamed: false }),
+  });
+  assert.equal(unknown.isMisnamed, false);
+  assert.match(unknown.lines[1] ?? '', /,"?No record names ""alice@example\.com""\."?,/);
+});
+
+void test('a limited view is named in the first sentence of every form', async () => {
+  const doubts = () => [{ code: 'limited-view', text: 'eve sees a part', isSerious: true }] as const;
+  const survey = () =>
+    Promise.resolve({
+      records: 1,
+      all: 1,
+      firstTime: undefined,
+      lastTime: undefined,
+      names: [],
+      isNamed: true,
+    });
+  const said = 'Of what eve may see, no recorded command deleted anything.';
+  for (const form of [createJsonReport(), createCsvReport(), createHtmlReport(), createPageReport()]) {
+    const { lines } = await report([], form, { doubts, survey, viewer: 'eve' });
+    assert.ok(lines.join('\n').includes(said), lines.join('\n'));
+  }
 });
 
 void test('what no report can be made of', () => {

@@ -29,7 +29,7 @@ const records: readonly Partial<AuditRecord>[] = [
 ];
 
 test('records and times of a trail, and of the time that was asked for', () => {
-  const { names: _, ...all } = survey(records, {});
+  const { names: _, isNamed: _n, ...all } = survey(records, {});
   const [firstTime, lastTime] = ['2026-11-20T08:00:00.000Z', '2026-11-20T08:00:03.000Z'];
   assert.deepEqual(all, { records: 4, all: 4, firstTime, lastTime });
   assert.equal(survey(records, { sinceMs: startMs + 1000, untilMs: startMs + 3000 }).records, 2);
@@ -43,6 +43,15 @@ test('users with that name and a domain, and no principals', () => {
   assert.deepEqual(survey(records, { user: 'support' }).names, []);
   assert.deepEqual(survey(records, { user: 'ali*' }).names, []);
   assert.deepEqual(survey(records, {}).names, []);
+});
+
+test('whether a record names the user, whenever it was and however many are like it', () => {
+  const later = { sinceMs: startMs + 9000 };
+  assert.equal(survey(records, { user: 'Alice@example.com', ...later }).isNamed, true);
+  assert.equal(survey(records, { user: 'alice@support' }).isNamed, false);
+  assert.equal(survey(records, { user: 'alice' }).isNamed, false);
+  const many = Array.from({ length: 10_001 }, (_, at) => ({ user: `user${at}@example.com` }));
+  assert.equal(survey(many, { user: 'user10000@example.com' }).isNamed, true);
 });
 
 test('a misspelled user: the nearest name of its domain, and its name in the nearest domain', () => {
