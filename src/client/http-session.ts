@@ -118,6 +118,8 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
       const body = isOwn(json) ? undefined : bodyOf(json, command);
       const answer = await exchange(request, body, target, options, clock);
       if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
+      if (answer.status === 401 && login === undefined)
+        throw new SessionFault('auth-rejected', 'the server asks for a key, and none was given');
       return rowsOfAnswer(answer, json, (text) => onLog?.({ type: 'error', text, isCut: false }));
     } catch (fault) {
       throw signal?.aborted === true ? signal.reason : fault;

@@ -90,7 +90,7 @@ test('every failure has the exit code that it has over a socket, and says why', 
     [failed('exitCode', -1), 255, /^$/],
     [failed('exitCode', 1003), 235, /^$/],
     [failed('invalidRequest', 0), 64, /invalidRequest/],
-    [json('', '401 Authentication required'), 75, /cmd quota get: .*: the server refused the key/],
+    [json('', '401 Authentication required'), 77, /cmd quota get: .*: the server refused the key/],
     [json('Path Not Found', '404 Path Not Found'), 75, /no doveadm HTTP API at this URL/],
     [json("Parameter `user' is duplicated", '400 Bad Request'), 64, /`user' is duplicated/],
     [json('', '413 Payload Too Large'), 65, /longer than the server takes/],
@@ -260,8 +260,25 @@ test('the daemon: a key over TLS, a socket without one, rights and dry runs, as 
   assert.equal(ran.filter((name) => name === 'quota get').length, 6);
   const wrong = ['send', ...panel, '--key-file', path('wrong'), '--user', alice, '--', 'quota', 'get'];
   const refused = await runWarm(wrong);
-  assert.equal(refused.exit, 75);
+  assert.equal(refused.exit, 77);
   assert.match(refused.stderr, /the server refused the key/);
+  const question = ['--user', alice, '--', 'quota', 'get'];
+  const keyless = await runWarm(['send', ...panel, ...question]);
+  assert.equal(keyless.exit, 77);
+  assert.match(keyless.stderr, /the server asks for a key, and none was given \(--key-file FILE\)/);
+  // No passing fault either: an authority that is not trusted.
+  const right = ['--key-file', path('key')];
+  const stranger = await runWarm(['send', '--http', `https://localhost:${port}`, ...right, ...question]);
+  assert.deepEqual([stranger.exit, /TLS failed: /.test(stranger.stderr)], [78, true], stranger.stderr);
+  writeFileSync(path('list'), `${alice}\n`);
+  const many = ['--users', path('list'), '--', 'quota', 'get'];
+  for (const [file, exit] of [
+    [path('wrong'), 77],
+    [path('key'), 0],
+  ] as const) {
+    const bulk = await runWarm(['send', ...panel, '--key-file', file, ...many]);
+    assert.equal(bulk.exit, exit, bulk.text);
+  }
   const rights = await runWarm(['can', ...(places['panel'] ?? [])]);
   assert.equal(rights.exit, 0, rights.text);
   assert.match(rights.text, /requester\s+panel@panel/);

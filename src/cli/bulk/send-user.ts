@@ -8,9 +8,8 @@ import { readSaid } from '../../domain/codes/codes.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
 import { readTypedCommand, type TypedCommand } from '../doveadm/ask.js';
-import type { ServerDoor } from '../doveadm/server-door.js';
+import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
 import { CommandFault } from '../output/output.js';
-import { sysexits } from './run-state.js';
 
 /** A row by the names of its columns, or its cells where nobody knows these. */
 export type BulkRow = Readonly<Record<string, string>> | readonly string[];
@@ -112,7 +111,8 @@ export function createUserSender(command: BulkCommand): UserSender {
   /** Of a fault that came before anything was sent. */
   async function unsent(fault: SessionFault): Promise<TryAgain> {
     await close();
-    if (lasting.has(fault.code)) throw new CommandFault(sysexits.tempFail, `${door.name}: ${fault.message}`);
+    if (lasting.has(fault.code))
+      throw new CommandFault(exitCodeOfFault(fault, door), `${door.name}: ${messageOfFault(fault, door)}`);
     return again('away', fault.message);
   }
 

@@ -12,7 +12,7 @@ import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
 import { createProgress, openRawOutput } from '../output/screen.js';
 import { createReplyPrinter, parseUserList } from './reply-printer.js';
-import { exitCodeOf, type ServerDoor, tempFail } from './server-door.js';
+import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 
 export { readTypedCommand, type TypedCommand } from './typed-command.js';
@@ -112,7 +112,7 @@ export async function ask(question: Question): Promise<number> {
           complain(causeOf(fault));
           // Another attempt is useless: the daemon would refuse that text too.
           const isOfText = fault.code === 'input-command-like' || fault.code === 'input-not-utf8';
-          return isOfText ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
+          return isOfText ? joinExitCodes(code, exitCodeOf('DATAERR')) : exitCodeOfFault(fault, door);
         }
         if (output.isGone) return code;
       }
@@ -174,10 +174,11 @@ export async function ask(question: Question): Promise<number> {
     stderr(plain(`${user === '' ? 'doveadm' : `doveadm(${user})`}: ${text}`));
   }
 
-  function causeOf({ cause, mayHaveRun, message }: SessionFault): string {
+  function causeOf(fault: SessionFault): string {
+    const { cause, mayHaveRun } = fault;
     if (cause instanceof CommandFault) return formatFault(cause);
     const what = mayHaveRun ? `Command ${typed.command.name} failed for ${user}: ` : '';
-    return `${door.name}: ${what}${message}`;
+    return `${door.name}: ${what}${messageOfFault(fault, door)}`;
   }
 }
 
@@ -226,7 +227,8 @@ export async function askUsers(
   } catch (fault) {
     if (fault instanceof CommandFailed)
       throw new CommandFault(exitCodeOf(fault.code), `${why}: ${fault.message}`);
-    if (fault instanceof SessionFault) throw new CommandFault(tempFail, `${why}: ${fault.message}`);
+    if (fault instanceof SessionFault)
+      throw new CommandFault(exitCodeOfFault(fault, door), `${why}: ${messageOfFault(fault, door)}`);
     throw fault;
   }
 }

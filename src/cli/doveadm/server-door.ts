@@ -24,10 +24,26 @@ export interface ServerDoor {
   readonly name: string;
   /** Rejects with a SessionFault, or with the signal's reason. */
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
+  /** It speaks the HTTP API, which doveadm does not. */
+  readonly isHttp?: true;
 }
 
 /** For temporary failures, and for all that prevents the command from being sent. */
 export const tempFail = 75;
+
+/** Of a session that failed: 75 as doveadm has it; over HTTP a key or a certificate that stays wrong is not temporary. */
+export function exitCodeOfFault({ code, mayHaveRun }: SessionFault, { isHttp }: ServerDoor): number {
+  if (isHttp !== true || mayHaveRun) return tempFail;
+  if (code === 'auth-rejected') return exitCodes.notPermitted;
+  return code === 'tls-failed' ? exitCodes.configuration : tempFail;
+}
+
+/** The message of a session that failed, and the option that was missing. */
+export function messageOfFault({ code, message }: SessionFault, { isHttp }: ServerDoor): string {
+  return isHttp === true && code === 'auth-rejected' && message.endsWith('none was given')
+    ? `${message} (--key-file FILE)`
+    : message;
+}
 
 /** A process has eight bits of it. */
 export function exitCodeOf(code: string): number {
@@ -107,7 +123,7 @@ async function findHttpDoor(
     if (!(fault instanceof SessionFault)) throw fault;
     throw new CommandFault(exitCodes.usage, `--http: ${fault.message}`);
   }
-  return { name: url, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+  return { name: url, isHttp: true, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
 /** Undefined: no file at the usual place. A file that the environment names must exist. */
