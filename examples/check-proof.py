@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 # Checks a file of `dovegate audit export --with-proof` without dovegate: python3 check-proof.py proof.txt key.pub
 # It needs openssl 3, and key.pub from another place than the file. docs/audit-guide.md says what is proved.
+# Exit code 0: proved. 1: not proved. 2: nothing was checked, because the file or the key cannot be read.
 import base64, hashlib, re, subprocess, sys, tempfile
 
 def stop(why):
     sys.exit(f"NOT PROVED: line {number}: {why}")
+
+def give_up(why):
+    print(why, file=sys.stderr)
+    sys.exit(2)
 
 def is_signed(line):
     found = re.fullmatch(rb'(.*?),"signature":"([A-Za-z0-9+/=]+)"(.*),"hash":"\w{64}"}', line)
@@ -16,8 +21,13 @@ def is_signed(line):
         command += ["-in", text.name, "-sigfile", signature.name]
         return subprocess.run(command, capture_output=True).returncode == 0
 
+if len(sys.argv) != 3: give_up("usage: python3 check-proof.py PROOF KEY")
+command = ["openssl", "pkey", "-pubin", "-in", sys.argv[2], "-noout"]
+if subprocess.run(command, capture_output=True).returncode != 0: give_up(f"the key cannot be read: {sys.argv[2]}")
+try: proof = open(sys.argv[1], "rb")
+except OSError: give_up(f"the proof cannot be read: {sys.argv[1]}")
 number, before, last, end, count = 0, None, 0, None, {b"* ": 0, b"- ": 0, b"= ": 0}
-for number, text in enumerate(open(sys.argv[1], "rb"), 1):
+for number, text in enumerate(proof, 1):
     mark, line = text[:2], text[2:-1]
     if end is None and mark == b"% ": end = line
     elif end is not None or mark[:1] != b"#":
