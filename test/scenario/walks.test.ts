@@ -146,6 +146,7 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
   const asks =
     'runuser -u eve -- dovegate audit verify --key /var/lib/dovegate/audit/key.pub /var/lib/dovegate/audit';
   const report = 'dovegate audit report --mailbox alice@example.com';
+  const verify = 'dovegate audit verify --key /var/lib/dovegate/audit/key.pub /var/lib/dovegate/audit';
   await walk(t, [
     [0, 'usermod --append --groups support bob'],
     [0, quota('bob')],
@@ -161,6 +162,9 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [78, `runuser -u eve -- ${report}`],
     [0, `runuser -u eve -- ${report} 2>&1 | grep -qx 'this user may run: ${report} /var/lib/dovegate/audit'`],
     [0, `runuser -u eve -- ${report} /var/lib/dovegate/audit`],
+    // Without a key, verify says that no signature was checked, and fails.
+    [0, `runuser -u eve -- dovegate audit verify 2>&1 | grep -qx 'this user may run: ${verify}'`],
+    [0, `runuser -u eve -- ${verify}`],
     [1, 'runuser -u eve -- cat /var/lib/dovegate/audit-sign.key'],
     [1, 'runuser -u eve -- cat /var/lib/dovegate/audit/hmac.key'],
     [2, 'runuser -u eve -- sh -c "echo x >> /var/lib/dovegate/audit/key.pub"'],

@@ -11,6 +11,7 @@ import {
   standardPageSocket,
 } from '../../adapters/host/process.js';
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
+import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
@@ -113,7 +114,12 @@ function whatWorks({ words = [] }: Places, directory: string | undefined, socket
   const isAsker = askers.has(words[1] ?? '') && whyNot(socket, constants.W_OK) === undefined;
   const place = directory === undefined ? (isAsker ? ['--socket', socket] : undefined) : [directory];
   if (words.length === 0 || place === undefined) return [];
-  return [`this user may run: dovegate ${formatWords([...kept, ...place])}`];
+  // Of a directory alone, verify checks no signature, and fails.
+  const keyFile = directory === undefined ? undefined : join(directory, publicKeyName);
+  const isKeyless = words[1] === 'verify' && !words.some((word) => /^--(key|unsigned)(=|$)/.test(word));
+  const isReadable = keyFile !== undefined && whyNot(keyFile, constants.R_OK) === undefined;
+  const key = isKeyless && isReadable ? ['--key', keyFile] : [];
+  return [`this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`];
 }
 
 /** The code of the system; undefined: it is permitted. */
