@@ -44,8 +44,8 @@ export type ConnectOptions = ServerAddress &
   SessionOptions & {
     /** Default: `starttls` over TCP, `off` for a UNIX socket. A server without the TLS that is asked for is refused. */
     readonly tls?: 'starttls' | 'implicit' | 'off';
-    /** PEM text of the authorities to trust. Default: the system's. */
-    readonly ca?: string;
+    /** The authorities to trust as PEM: the text or the bytes of a file, never its path. Default: the system's. */
+    readonly ca?: string | Buffer;
     /** The name that the server's certificate must carry. Default: the host. */
     readonly serverName?: string;
     /** Hex SHA-256 of the SubjectPublicKeyInfos to accept, in addition to chain and name. */
@@ -79,11 +79,13 @@ export type ConnectOptions = ServerAddress &
  * }
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
+  const ca = options.ca === undefined ? undefined : pemOf(options.ca);
   if (isHttp(options)) {
     const { openHttpSession } = await import('./http-session.js');
     options.signal?.throwIfAborted();
     refuseUnused(options);
-    return openHttpSession(options, systemClock);
+    const { ca: _, ...others } = options;
+    return openHttpSession(ca === undefined ? others : { ...others, ca }, systemClock);
   }
   const { signal, password, certificate, connectTimeoutMs = 5_000, greetingTimeoutMs = 5_000 } = options;
   const isUnix = 'socket' in options;
@@ -115,7 +117,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
       tls: options.tls ?? (isUnix ? 'off' : 'starttls'),
       demand: {
         serverName: options.serverName ?? (isUnix ? 'localhost' : options.host),
-        ca: options.ca,
+        ca,
         keyPins: (options.keyPins ?? []).map((pin) => pin.toLowerCase()),
         certificate: certificate && { chain: certificate.certificate, key: certificate.key },
         protocols: ['doveadm'],
@@ -137,6 +139,18 @@ export async function connect(options: ConnectOptions): Promise<Session> {
     timer.cancel();
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Throws a SessionFault for the path of a file: nothing would be trusted then, and the fault of TLS would not say why. */
+function pemOf(ca: string | Buffer): string {
+  if (typeof ca !== 'string' && !Buffer.isBuffer(ca))
+    throw new TypeError(`ca must be a string or a Buffer, not a value of type ${typeof ca}`);
+  const text = ca.toString();
+  if (text === '' || text.includes('-----BEGIN ')) return text;
+  throw new SessionFault(
+    'unsendable',
+    'ca has no certificate in PEM: give the text of the file, not its path',
+  );
 }
 
 function isLoopback(host: string): boolean {

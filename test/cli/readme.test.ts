@@ -252,6 +252,8 @@ const otherWords = new Set([
   'doveadm-server',
   'dsync-server',
   'hash-password',
+  'input-failed',
+  'input-not-utf8',
   'no-such-user',
   'not-found',
   'over-quota',
@@ -261,6 +263,7 @@ const otherWords = new Set([
   'session-open',
   'stream-filling',
   'stream-filling-ended',
+  'unexpected-reply',
 ]);
 
 test('every code that a page names is one of docs/messages.md, or a preset', () => {

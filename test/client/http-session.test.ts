@@ -440,3 +440,14 @@ async function listen(t: TestContext, server: net.Server): Promise<number> {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
+
+test('the authorities are PEM, as a text or as bytes, and never a path', async () => {
+  const url = 'https://127.0.0.1:1';
+  for (const at of [{ url }, { host: '127.0.0.1', port: 1 }])
+    await assert.rejects(connect({ ...at, ca: '/etc/ssl/ca.pem' }), {
+      code: 'unsendable',
+      message: 'ca has no certificate in PEM: give the text of the file, not its path',
+    });
+  const pem = '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n';
+  for (const ca of [pem, Buffer.from(pem)]) await (await connect({ url, ca })).close();
+});
