@@ -57,6 +57,7 @@ function removeInnerTypes(lib) {
 /** The page of the library, as it stands in the package: other pages are not there. */
 function readme() {
   return readFileSync(join(root, page), 'utf8')
+    .replace(/^It comes in two ways:.*?\n\n/ms, 'TypeScript needs `@types/node`.\n\n')
     .replaceAll(/\[([^\]]+)\]\((?![a-z]+:)[^)]+\)/g, '$1')
     .replaceAll(/(['`])dovegate\/client\1/g, '$1@dovegate/client$1');
 }

@@ -113,6 +113,7 @@ console.log(Object.keys(imported).every((name) => imported[name] === required[na
 
 function lookInto(folder: string): void {
   const own = join(folder, 'node_modules/@dovegate/client');
+  assert.doesNotMatch(readFileSync(join(own, 'README.md'), 'utf8'), /two ways|[^@]dovegate\/client/);
   const manifest = z
     .record(z.string(), z.unknown())
     .parse(JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')));

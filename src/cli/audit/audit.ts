@@ -128,8 +128,14 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('-f, --follow', 'go on with new records as they are written')
     .option('-n, --lines <count>', 'how many records to begin with', parseCount, 10)
     .option('--json', 'one line of JSON for each record')
+    .addOption(new Option('--socket <path>').hideHelp())
     .action((path: string | undefined, flags: Flags & TailFlags) =>
       run(async (screen) => {
+        if (flags.socket !== undefined)
+          throw new CommandFault(
+            exitCodes.usage,
+            'audit tail needs the files of the journal: over --socket use audit search --since 1h',
+          );
         const { auditTail } = await import('./audit-tail.js');
         const release = holdProcess();
         try {

@@ -348,6 +348,7 @@ function report(
     ...warnings,
     verdict,
     `all ${tests.length} tests of the policy passed`,
+    `the policy covers the mailboxes of ${plain(answers.mailUsers.join(' '))} (--mail-users)`,
     ...(note === undefined ? [] : ['', note]),
     ...(answers.daemonUser === 'root' ? ['', asRoot] : []),
     ...(snippet === undefined

@@ -9,6 +9,7 @@ import { holdProcess } from '../../../src/adapters/host/process.js';
 import { auditTail, type TailFlags } from '../../../src/cli/audit/audit-tail.js';
 import { readWhole, temporaryDirectory } from '../../adapters/journal/reading.js';
 import { createEventWait } from '../../kit/event-wait.js';
+import { runWarm } from '../../kit/warm-program.js';
 import { keepScreen, writeJournal } from './shown.js';
 
 async function tail(directory: string, flags: Partial<TailFlags> = {}): Promise<string[]> {
@@ -112,4 +113,10 @@ void test('what comes is shown once, in order: in the same segment, in a new one
   assert.deepEqual(seqs(kept.lines()), [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
   isGone = true;
   assert.equal(await watched, 0);
+});
+
+void test('over a socket there is no tail', async () => {
+  const { exit, stderr } = await runWarm(['audit', 'tail', '--socket', '/run/dovegate/page.sock']);
+  assert.equal(exit, 64);
+  assert.match(stderr, /audit tail needs the files of the journal: over --socket use audit search/);
 });

@@ -62,6 +62,7 @@ for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
     const { text, exit } = await init('--defaults', '--directory', place, ...team);
     assert.equal(exit, 0, text);
     assert.match(text, /all \d tests of the policy passed/);
+    assert.match(text, /\nthe policy covers the mailboxes of \*@example\.com.* \(--mail-users\)\n/);
     assert.match(text, /: 0 errors, 1 warning\n|: no problems\n/);
     assert.match(text, /\nnext: .*\n(?:then: .*\n)*$/);
     const config = join(place, 'dovegate.yaml');
