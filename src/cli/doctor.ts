@@ -178,7 +178,7 @@ function commandsFor(
   const folder = '/etc/dovecot/conf.d';
   return {
     start: isService
-      ? 'systemctl enable --now dovegate.service'
+      ? `systemctl enable --now ${[...socketUnitsOf(settings), 'dovegate.service'].join(' ')}`
       : daemon === undefined
         ? serve
         : `runuser -u ${formatWords([daemon])} -- ${serve}`,
@@ -192,6 +192,13 @@ function commandsFor(
         ? `cp ${formatWords([snippet])} ${folder}/99-dovegate.conf && doveadm reload`
         : undefined,
   };
+}
+
+/** Units of the listeners whose sockets systemd makes: it starts none of them after the service. */
+function socketUnitsOf(settings: Settings | undefined): readonly string[] {
+  return (settings?.listeners ?? []).flatMap(({ socket }) =>
+    socket.kind === 'systemd' ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
+  );
 }
 
 /** What repairs the first thing that is bad, else doubtful, or shows more of it; where all is well, what there is to see. Never doctor again. */

@@ -3,8 +3,8 @@
 // closed in between, so no client that connects meanwhile is refused. Sockets of systemd are never closed, unlinked or changed: a listener
 // gets a descriptor of its own, so that it can be removed and come back.
 
-import type { NameNumbers } from '../adapters/host/accounts.js';
-import type { PassedSocket } from '../adapters/host/process.js';
+import { localUserName, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
+import { type PassedSocket, socketUnitCommands } from '../adapters/host/process.js';
 import {
   type Accept,
   type BoundListener,
@@ -26,7 +26,7 @@ type SocketFamily = 'unix' | 'tcp';
 
 /** Where a socket comes from: a place of our own, an address, or systemd. */
 type Source =
-  | { readonly kind: 'unix'; readonly place: UnixPlace }
+  | { readonly kind: 'unix'; readonly place: UnixPlace; readonly group: string | undefined }
   | { readonly kind: 'systemd'; readonly name: string; readonly family: SocketFamily }
   | (TcpPlace & { readonly kind: 'tcp' });
 
@@ -72,14 +72,15 @@ export function createListeners(
     const accept: Accept = (...accepted) => take(named.name, ...accepted);
     const fail = (text: string): void => onError(named.name, text);
     if (source.kind === 'unix') {
-      const { place } = source;
-      return { named, key, place, bound: await listenUnix(place, clock, accept, fail, native) };
+      const { place, group } = source;
+      const listen = () => listenUnix(place, clock, accept, fail, native);
+      return { named, key, place, bound: await withGroup(`listener ${name}`, group, listen) };
     }
     const turn: Turn = (address) => turnOf(named.name, address);
     if (source.kind === 'tcp')
       return { named, key, bound: await listenTcp(source, clock, accept, fail, native, turn) };
     const { family } = source;
-    const inherited = { name: source.name, descriptor: passed.take(source.name, family) };
+    const inherited = { name: source.name, descriptor: passed.take(source.name, family, name) };
     const bound = await listenInherited(inherited, clock, accept, fail, native, turn);
     return { named, key, bound, family, address: bound.address };
   }
@@ -159,7 +160,10 @@ function wantedBy({ name, socket, tls }: ListenerSettings, numbers: NameNumbers)
   const common = { name, key, isLocalOnly: tls?.mode === 'off' };
   switch (socket.kind) {
     case 'unix':
-      return { ...common, source: { kind: 'unix', place: placeOf(`listener ${name}`, socket, numbers) } };
+      return {
+        ...common,
+        source: { kind: 'unix', place: placeOf(`listener ${name}`, socket, numbers), group: socket.group },
+      };
     case 'systemd':
       return { ...common, source: { ...socket, family: tls === undefined ? 'unix' : 'tcp' } };
     case 'tcp':
@@ -186,6 +190,28 @@ export function placeOf(
   return { path, mode, uid, gid };
 }
 
+/** Makes a socket for a group; where only a member of the group may, the ListenFault says so and how to become one. */
+export async function withGroup<Made>(
+  what: string,
+  group: string | undefined,
+  make: () => Promise<Made>,
+): Promise<Made> {
+  try {
+    return await make();
+  } catch (fault) {
+    const cause = fault instanceof ListenFault ? fault.cause : undefined;
+    const isChown = cause instanceof Error && 'syscall' in cause && cause.syscall === 'chown';
+    if (group === undefined || !isChown || !('code' in cause) || cause.code !== 'EPERM') throw fault;
+    const { uid } = ourselves();
+    const user = localUserName(uid) ?? `uid ${uid}`;
+    throw new ListenFault(
+      `${what}: its socket cannot be given to group ${group}, because the daemon's user ${user} is not in it. ` +
+        `Run: usermod --append --groups ${group} ${user}; systemctl restart dovegate.service`,
+      fault,
+    );
+  }
+}
+
 /** Said of a socket that is not of this family. */
 const wrongFamily: Readonly<Record<SocketFamily, string>> = {
   unix: 'is a TCP socket: its listener needs tls, and accounts or keys',
@@ -203,13 +229,14 @@ export class PassedSockets {
     this.#native = native;
   }
 
-  /** A new descriptor of the listening socket of that name; its taker closes it. Throws a ListenFault. */
-  take(name: string, family: SocketFamily): number {
+  /** A new descriptor of the listening socket of that name for `listener`, which closes it. Throws a ListenFault. */
+  take(name: string, family: SocketFamily, listener: string): number {
     const [found, ...more] = this.#passed.filter((each) => each.name === name);
     if (found === undefined) {
       const there = this.#passed.map((each) => each.name).join(', ') || 'none';
       throw new ListenFault(
-        `systemd handed over no socket named ${name} (handed over: ${there}); is its socket unit started?`,
+        `listener ${listener}: systemd handed over no socket named ${name} (handed over: ${there}). It makes one only ` +
+          `while the service is stopped: ${socketUnitCommands(name).join('; ')}`,
       );
     }
     if (more.length > 0) {

@@ -47,7 +47,7 @@ import {
   UncaughtError,
   watchFatalErrors,
 } from './lifecycle.js';
-import { createListeners, PassedSockets, placeOf } from './listeners.js';
+import { createListeners, PassedSockets, placeOf, withGroup } from './listeners.js';
 import {
   createLossLog,
   openAudit,
@@ -340,7 +340,10 @@ async function open(
       answer: createPageAnswers({ ...asked, verify: proof.verify, link: browsers?.link }),
     };
     const offer = () => certificates.offerOf(adminName);
-    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, people, journal);
+    const { admin } = settings;
+    await withGroup('admin.page', page?.socket?.group, async () =>
+      endpoints?.open(admin, () => showRunning(running), act, offer, people, journal),
+    );
   }
   first.commit();
   lifecycle.become('serving');

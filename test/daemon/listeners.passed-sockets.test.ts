@@ -20,7 +20,10 @@ void test('a socket is taken by its name, as often as it is asked for; the other
     ],
     native,
   );
-  assert.deepEqual([sockets.take('support', 'unix'), sockets.take('support', 'unix')], [103, 103]);
+  assert.deepEqual(
+    [sockets.take('support', 'unix', 'team'), sockets.take('support', 'unix', 'team')],
+    [103, 103],
+  );
   assert.deepEqual(sockets.unused(), ['billing']);
 });
 
@@ -36,16 +39,21 @@ void test('none of that name, two of it, or one that does not listen', () => {
   );
   const why = (name: string): string => {
     try {
-      sockets.take(name, 'unix');
+      sockets.take(name, 'unix', 'team');
     } catch (fault) {
       assert.ok(fault instanceof ListenFault);
       return fault.message;
     }
     return assert.fail(name);
   };
-  assert.match(why('sales'), /no socket named sales \(handed over: support, twice, twice, file\)/);
+  assert.equal(
+    why('sales'),
+    'listener team: systemd handed over no socket named sales (handed over: support, twice, twice, file). It makes one only ' +
+      'while the service is stopped: systemctl stop dovegate.service; systemctl enable --now dovegate@sales.socket; ' +
+      'systemctl start dovegate.service',
+  );
   assert.match(why('twice'), /2 sockets named twice/);
   assert.match(why('file'), /as file is no socket/);
   assert.deepEqual(sockets.unused(), ['support', 'twice', 'file']);
-  assert.throws(() => new PassedSockets([], native).take('support', 'unix'), /handed over: none/);
+  assert.throws(() => new PassedSockets([], native).take('support', 'unix', 'team'), /handed over: none/);
 });

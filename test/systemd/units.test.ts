@@ -109,6 +109,47 @@ for (const release of releases) {
       assert.deepEqual([(await as('support')).exit, (await as('billing')).text], [0, 'EACCES\n']);
     });
 
+    await t.test('a third team while the service runs: its socket is made while it is stopped', async () => {
+      await machine.run('groupadd', 'helpdesk');
+      const socket = 'dovegate@helpdesk.socket';
+      machine.write(
+        '/etc/dovegate/dovegate.yaml',
+        configuration.replace('listeners:', 'listeners:\n  helpdesk: { systemd: helpdesk, policy: support }'),
+      );
+      // systemd makes no socket for a service that runs.
+      assert.notEqual((await machine.try('systemctl', 'enable', '--now', socket)).exit, 0);
+      await machine.run('systemctl', 'restart', service);
+      assert.match(
+        await machine.property(service, 'StatusText'),
+        /^closed: listener helpdesk: systemd handed over no socket named helpdesk /,
+      );
+      const status = await machine.try('dovegate', 'status');
+      assert.match(
+        status.text,
+        /systemctl stop dovegate\.service; systemctl enable --now dovegate@helpdesk\.socket; systemctl start dovegate\.service/,
+      );
+      const doctor = await machine.try('dovegate', 'doctor');
+      assert.match(doctor.text, /^bad +listener helpdesk /m);
+      assert.match(
+        doctor.text,
+        /^next: systemctl stop dovegate\.service && systemctl enable --now dovegate@helpdesk\.socket && systemctl start dovegate\.service$/m,
+      );
+      const all = ['helpdesk', ...teams];
+      await machine.run('systemctl', 'stop', service);
+      await machine.run('systemctl', 'enable', '--now', socket);
+      await machine.run('systemctl', 'start', service);
+      for (const team of all) assert.equal(await ask(machine, team, 'quota', 'get'), '+');
+      // The way for a host whose clients would start the service again: both in one call.
+      await machine.run('systemctl', 'stop', service);
+      await machine.run('systemctl', 'stop', socket);
+      await machine.run('systemctl', 'start', service);
+      await machine.run('systemctl', 'restart', service, socket);
+      for (const team of all) assert.equal(await ask(machine, team, 'quota', 'get'), '+');
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      await machine.run('systemctl', 'disable', '--now', socket);
+      await machine.run('systemctl', 'restart', service);
+    });
+
     await t.test(
       'reloaded: a good file holds, a broken one fails with its problems and changes nothing',
       async () => {

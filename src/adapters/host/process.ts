@@ -206,6 +206,15 @@ export interface PassedSocket {
   readonly name: string;
 }
 
+/** What gets the socket of a packaged socket unit to the daemon: systemd starts no socket unit while its service runs. */
+export function socketUnitCommands(name: string): readonly string[] {
+  return [
+    'systemctl stop dovegate.service',
+    `systemctl enable --now dovegate@${name}.socket`,
+    'systemctl start dovegate.service',
+  ];
+}
+
 /** What systemd gave to this process. */
 export interface ServiceEnvironment {
   /** Where to send notifications, as `sendDatagram` takes it (`@` in front: abstract); undefined: nobody listens. */

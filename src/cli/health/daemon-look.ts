@@ -52,13 +52,14 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   }
   const { status } = told;
   const version = `dovegate ${textOf(status['version'])}`;
+  const problem = firstProblem(status);
   if (status['state'] === 'closed')
     return [
       bad(
         'daemon',
-        `${version} refuses all clients: its configuration had problems`,
-        'fix it',
-        settings.hash === undefined ? commands.check : commands.status,
+        `${version} refuses all clients: ${problem ?? 'its configuration had problems'}`,
+        problem === undefined ? 'fix it' : undefined,
+        settings.hash === undefined ? commands.check : undefined,
       ),
     ];
   const looks: Look[] = [];
@@ -107,6 +108,13 @@ function lookAtStart(
   return log === undefined
     ? bad('daemon', why, 'start it', start)
     : bad('daemon', failing, `repair what its log says, then ${start}`, log);
+}
+
+/** The first line of the first one; the others are in `dovegate status`. */
+function firstProblem(status: Values): string | undefined {
+  const problems: unknown = status['problems'];
+  const first: unknown = Array.isArray(problems) ? problems[0] : undefined;
+  return typeof first === 'string' ? first.split('\n', 1)[0] : undefined;
 }
 
 function receiversIn(status: Values): Look[] {

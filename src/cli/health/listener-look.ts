@@ -4,6 +4,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gidOf, gidsOf, uidOf, userNameOf } from '../../adapters/host/accounts.js';
 import { modeOf, type Owner } from '../../adapters/host/new-files.js';
+import { socketUnitCommands } from '../../adapters/host/process.js';
 import { formatListenerSocket, type ListenerSettings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
 import { bad, type Look, ok, warning } from './look.js';
@@ -28,6 +29,13 @@ export function lookAtListener(
   const { socket } = listener;
   const name = `listener ${listener.name}`;
   const place = formatListenerSocket(socket);
+  if (socket.kind === 'systemd' && isServing === false)
+    return bad(
+      name,
+      `the daemon does not serve ${place}`,
+      'reload it; if that finds no socket, its unit starts only while the service is stopped',
+      socketUnitCommands(socket.name).join(' && '),
+    );
   if (isServing === false)
     return bad(name, `the daemon does not serve ${place}`, 'reload it, or look at its log');
   if (socket.kind !== 'unix') return ok(name, isServing === true ? `served at ${place}` : place);

@@ -55,7 +55,9 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
       ? lookAtJournal(settings, {
           clock,
           daemonUid,
-          told: status === undefined ? undefined : valuesOf(status['journal']),
+          // A daemon that refuses all clients has not opened it.
+          told:
+            status === undefined || status['state'] === 'closed' ? undefined : valuesOf(status['journal']),
           verifyCommand: commands.verify,
         })
       : [],

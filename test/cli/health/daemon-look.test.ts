@@ -16,6 +16,10 @@ void test('serving, closed, not ready, another configuration, none', () => {
   assert.deepEqual(said({})[0], 'ok daemon: dovegate 0.1.0, serving since then');
   assert.match(said({ state: 'closed' })[0] ?? '', /^bad daemon: .* refuses all clients/);
   assert.match(
+    said({ state: 'closed', problems: ['listener team: no socket\nmore'] })[0] ?? '',
+    /^bad daemon: .* refuses all clients: listener team: no socket$/,
+  );
+  assert.match(
     said({ ready: false, reasons: [{ code: 'x', text: 'no backend is up' }] })[0] ?? '',
     /^bad daemon: .* is not ready: no backend is up/,
   );

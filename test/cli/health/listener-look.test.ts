@@ -30,6 +30,19 @@ function listenerAt(path: string, more: Partial<ListenerSettings> = {}): Listene
   };
 }
 
+void test('a socket of systemd that the daemon has not: what makes it', () => {
+  const listener = listenerAt('', { socket: { kind: 'systemd', name: 'billing' } });
+  const { status, next } = lookAtListener(listener, false, systemClock);
+  assert.deepEqual(
+    [status, next],
+    [
+      'bad',
+      'systemctl stop dovegate.service && systemctl enable --now dovegate@billing.socket && systemctl start dovegate.service',
+    ],
+  );
+  assert.equal(lookAtListener(listener, true, systemClock).status, 'ok');
+});
+
 void test('the socket, its mode, and each directory above it', async (t) => {
   const folder = openFolder(t);
   chmodSync(folder, 0o755);
