@@ -128,7 +128,11 @@ async function adminOf(config: string): Promise<Where> {
   }
   const lines =
     loaded.settings === undefined
-      ? [...loaded.problems, verdict, 'if a daemon is running, ask it with --socket PATH']
+      ? [
+          ...loaded.problems,
+          verdict,
+          'if a daemon is running, root and its own user ask it at its admin socket: --socket /run/dovegate/admin.sock',
+        ]
       : [`${config} has no admin endpoints; add admin: { unix: PATH }`];
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }

@@ -3,9 +3,10 @@
 // takes seconds. Files with secrets are read on the main thread only.
 
 import { Worker } from 'node:worker_threads';
-import { gidsOf, ourselves } from '../adapters/host/accounts.js';
+import { gidsOf, localUserName, ourselves, uidOf, withRightsOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import {
+  commandToPermit,
   ownerOf,
   readIfThere,
   trustedByUs,
@@ -41,6 +42,7 @@ import {
   inspectMemory,
   inspectModes,
   inspectReceivers,
+  inspectRights,
   inspectSignKey,
   inspectToken,
   inspectTrust,
@@ -213,7 +215,7 @@ function* inspect(
   { asksForFiles = true, asksForAccounts = true, isForDaemon = false }: LoadOptions,
 ): Generator<readonly Problem[]> {
   if (!asksForFiles) return;
-  const daemons = isForDaemon ? ownersOf(settings) : [];
+  const daemons = isForDaemon ? daemonsOf(settings, files) : [];
   const trusted = trustedByUs(daemons);
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
@@ -225,10 +227,18 @@ function* inspect(
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield inspectTrust(settings, systemListFile());
-  yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
-  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder());
+  const advise = isForDaemon ? (problems: readonly Problem[]) => problems : adviseOn;
+  for (const problems of inspectFiles(settings, whyUnreadable, credentialsFolder())) yield advise(problems);
+  for (const problems of inspectCertificates(settings, systemClock.wallMs(), credentialsFolder()))
+    yield advise(problems);
+  // What root can read and give away says nothing of the daemon.
+  const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;
+  if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other));
   if (!asksForAccounts) return;
-  yield inspectAccounts(settings, ourselves());
+  yield inspectAccounts(
+    settings,
+    other === undefined ? ourselves() : { ...other, isRoot: false, isElsewhere: true },
+  );
   // A start goes on: groups change outside of the file, and mail servers need their gate.
   yield inspectReaders(settings, isForDaemon ? 'error' : 'warning', {
     gidsOf,
@@ -250,9 +260,46 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
     }));
 }
 
-/** The user that the journal belongs to, with its groups: whoever ran the daemon before. */
-function ownersOf(settings: Settings | undefined): readonly { uid: number; gids: readonly number[] }[] {
-  const uid = settings && ownerOf(settings.audit.directory);
+/** Says to the daemon's own user what makes a file readable for it. */
+function adviseOn(problems: readonly Problem[]): readonly Problem[] {
+  const { uid } = ourselves();
+  return problems.map((problem) => {
+    const file = /^(\/.*) cannot be read: permission denied$/.exec(problem.message)?.[1];
+    if (file === undefined) return problem;
+    return {
+      ...problem,
+      message: `${problem.message}; run: ${commandToPermit(file, localUserName(uid) ?? String(uid))}`,
+    };
+  });
+}
+
+/** Why the user of the daemon cannot read a file that we can; undefined: it can, or nobody can, or it is not known. */
+function whyClosed(
+  path: string,
+  { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
+): string | undefined {
+  if (whyUnreadable(path) !== undefined) return undefined;
+  const name = localUserName(uid) ?? String(uid);
+  return withRightsOf({ uid, gids }, () => {
+    const why = whyUnreadable(path);
+    if (why === undefined) return undefined;
+    return `${path} cannot be read by ${name}, the user of the daemon: ${why}; run: ${commandToPermit(path, name)}`;
+  });
+}
+
+/** Where the packaged service reads its configuration, as the user of this name. */
+const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
+
+/** The user that the journal or the state belongs to, with its groups: whoever ran the daemon before; or who will, as a service. */
+function daemonsOf(
+  settings: Settings | undefined,
+  files: ParsedSettings['files'],
+): readonly { uid: number; gids: readonly number[] }[] {
+  const uid =
+    settings &&
+    (ownerOf(settings.audit.directory) ??
+      ownerOf(settings.state) ??
+      (files.has(packaged.file) ? uidOf(packaged.user) : undefined));
   return uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
 }
 

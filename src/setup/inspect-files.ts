@@ -139,6 +139,31 @@ export function* inspectModes(
   }
 }
 
+/**
+ * Of each file that this process can read: the problem if the user of the daemon cannot. `whyNot` answers for that user, with the command
+ * that repairs it; undefined: the file can be read, or is not there for anybody. Credentials are made for the service alone.
+ */
+export function inspectRights(
+  files: ReadonlyMap<string, Asking | undefined>,
+  settings: Settings,
+  whyNot: (path: string) => string | undefined,
+): readonly Problem[] {
+  const asked = [...files].map(([file, from]) => ({
+    place: from?.place ?? { file, line: 1, column: 1 },
+    path: from?.path ?? '',
+    file,
+  }));
+  return [...asked, ...namedFiles(settings), ...filesOfTls(settings)].flatMap(
+    ({ place, path, file }): Problem[] => {
+      if (file === undefined || file.startsWith(credentialsFolder)) return [];
+      const message = whyNot(file);
+      return message === undefined
+        ? []
+        : [{ ...place, path, message, severity: 'error', code: 'unreadable-file' }];
+    },
+  );
+}
+
 /** The files of TLS; that they can be read, and what stands in them, is judged with the certificates. */
 function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};

@@ -2,6 +2,7 @@
 // The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
 import { type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
+import { groupOf } from '../adapters/host/files.js';
 import { meantBy, type Place, type Problem, type Severity } from '../domain/config/problem.js';
 import {
   type ListenerSettings,
@@ -10,6 +11,7 @@ import {
   type PageSettings,
   type PeersSettings,
   type Settings,
+  type UnixSocket,
 } from '../domain/config/settings.js';
 import {
   choosePolicy,
@@ -157,6 +159,8 @@ export interface Ourselves {
   readonly gids: readonly number[];
   /** It is the daemon, and it runs: its groups are those of its start. */
   readonly isRunning?: boolean;
+  /** It is the user of the daemon, and another one asks. */
+  readonly isElsewhere?: boolean;
 }
 
 /**
@@ -175,25 +179,27 @@ export function inspectAccounts(
   return [
     ...listeners.flatMap((listener) => {
       const tell = teller(listener.place, `listeners.${listener.name}`);
-      const { owner, group } = ownersOf(listener);
+      const { owner, group, path = '' } = ownersOf(listener);
       return [
         ...strangers(listener, numbers, tell),
         ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
-        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, true)),
+        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, path, true)),
       ];
     }),
-    ...(audit.group === undefined ? [] : inspectGroup(audit.group, ourselves, numbers, tellTop)),
+    ...(audit.group === undefined
+      ? []
+      : inspectGroup(audit.group, ourselves, numbers, tellTop, audit.directory)),
     ...(admin?.page === undefined ? [] : inspectPage(admin.page, ourselves, numbers)),
   ];
 }
 
 function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
-  const { owner, group } = page.socket ?? {};
+  const { owner, group, path = '' } = page.socket ?? {};
   const tell = teller(page.place, 'admin.page');
   const byUid = new Map<number, PagePerson>();
   return [
     ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
-    ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
+    ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell, path)),
     ...page.people.flatMap((person): Problem[] => {
       const { name, user, place } = person;
       if (user === undefined) return [];
@@ -285,21 +291,28 @@ function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell)
 }
 
 /** Only root gives a file away. */
-function inspectOwner(name: string, { isRoot, uid }: Ourselves, numbers: NameNumbers, tell: Tell): Problem[] {
+function inspectOwner(
+  name: string,
+  { isRoot, uid, isElsewhere }: Ourselves,
+  numbers: NameNumbers,
+  tell: Tell,
+): Problem[] {
   const meant = numbers.uidOf(name);
   if (meant === undefined)
     return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
   if (isRoot || meant === uid) return [];
   const why = 'only root gives a socket away, and serve does not start where it cannot';
-  return [tell('owner', 'warning', `cannot be set by who runs this: ${why}`)];
+  const who = isElsewhere === true ? `the daemon's user` : 'who runs this';
+  return [tell('owner', 'warning', `cannot be set by ${who}: ${why}`)];
 }
 
 /** A group can be given a file by root, and by who is in it. */
 function inspectGroup(
   name: string,
-  { isRoot, uid, gids, isRunning }: Ourselves,
+  { isRoot, uid, gids, isRunning, isElsewhere }: Ourselves,
   numbers: NameNumbers,
   tell: Tell,
+  path: string,
   isUsedAtReload = false,
 ): Problem[] {
   const meant = numbers.gidOf(name);
@@ -311,11 +324,19 @@ function inspectGroup(
     const message = `dovegate runs without group ${name}, and gets new groups only at a start: ${todo}`;
     return [tell('group', isUsedAtReload ? 'error' : 'warning', message)];
   }
+  if (isElsewhere === true) {
+    // A group of the service alone (SupplementaryGroups=) is in no database; what the daemon made with it is there to see.
+    if (groupOf(path) === meant) return [];
+    const user = userNameOf(uid) ?? uid;
+    const todo = `usermod --append --groups ${name} ${user}; systemctl restart dovegate`;
+    const message = `the daemon's user ${user} is not in group ${name}, so serve does not start: ${todo}`;
+    return [tell('group', 'warning', message)];
+  }
   const why = `only root, or somebody in group ${name}, can, and serve does not start where it cannot`;
   return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
 }
 
 /** Of a socket that we make; systemd's has its own. */
-function ownersOf({ socket }: ListenerSettings): { readonly owner?: string; readonly group?: string } {
+function ownersOf({ socket }: ListenerSettings): Partial<UnixSocket> {
   return socket.kind === 'unix' ? socket : {};
 }

@@ -77,7 +77,7 @@ for (const mode of ['starttls', 'implicit'] as const) {
       'authorities that are missing': {
         options: ['--socket', at, '--ca', file('gone'), ...asMigrator],
         exit: 78,
-        says: /authorities cannot be read: \S+gone: ENOENT/,
+        says: /authorities cannot be read: \S+gone: there is no such file/,
       },
       'a certificate without its key': {
         options: [...to, ...asBackup.slice(0, 4)],
@@ -113,7 +113,7 @@ for (const mode of ['starttls', 'implicit'] as const) {
         options: asMigrator,
         env: { ...none, DOVEGATE_CLIENT_CONFIG: file('none.yaml') },
         exit: 78,
-        says: /none\.yaml cannot be read \(named by DOVEGATE_CLIENT_CONFIG\): ENOENT/,
+        says: /none\.yaml cannot be read \(named by DOVEGATE_CLIENT_CONFIG\): there is no such file/,
       },
     };
     const told: string[] = [];

@@ -140,6 +140,18 @@ test('a member is added, and removed', { timeout: 300_000 }, async (t) => {
   ]);
 });
 
+test('a person is added and removed by name, whatever the groups are', { timeout: 300_000 }, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) return t.skip(why);
+  await walk(t, [
+    [0, 'usermod --append --groups support anna'],
+    [0, quota('anna')],
+    'Add or remove a person by name',
+    [77, quota('anna')],
+    [0, quota('bob')],
+  ]);
+});
+
 test('an auditor is let in, sees the journal and no secrets, and goes', { timeout: 300_000 }, async (t) => {
   const why = whyNot();
   if (why !== undefined) return t.skip(why);
@@ -158,7 +170,7 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
       `runuser -u eve -- dovegate audit search --json --user alice@example.com /var/lib/dovegate/audit | grep -q '"bob@support"'`,
     ],
     // The configuration is not for auditors: the command that works for them is named, and works.
-    [0, 'chmod 0640 /etc/dovegate/dovegate.yaml'],
+    [0, 'chgrp dovegate /etc/dovegate/dovegate.yaml && chmod 0640 /etc/dovegate/dovegate.yaml'],
     [78, `runuser -u eve -- ${report}`],
     [0, `runuser -u eve -- ${report} 2>&1 | grep -qx 'this user may run: ${report} /var/lib/dovegate/audit'`],
     [0, `runuser -u eve -- ${report} /var/lib/dovegate/audit`],

@@ -97,6 +97,18 @@ void test('what cannot be set by who runs this is told', () => {
   ]);
 });
 
+void test('the user of the daemon, as root asks about it', () => {
+  const asked = { ...mail, uid: 0, isElsewhere: true };
+  assert.deepEqual(told(settingsWith('group: desk, policy: support'), asked), []);
+  assert.deepEqual(told(settingsWith('group: admins, policy: support'), asked), [
+    "3 warning: listeners.support.group: the daemon's user root is not in group admins, so serve does not start: usermod --append --groups admins root; systemctl restart dovegate",
+  ]);
+  assert.match(
+    told(settingsWith('owner: alice, policy: support'), asked).join(),
+    /cannot be set by the daemon's user/,
+  );
+});
+
 void test('a running daemon that is not in a group: a restart, and what to do before', () => {
   const running = { ...mail, uid: 0, isRunning: true };
   const todo =

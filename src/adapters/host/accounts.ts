@@ -45,15 +45,31 @@ export function nameIn(lines: readonly string[], id: number): string | undefined
   return name === '' ? undefined : name;
 }
 
-/** Why a socket cannot be reached, after the system said EACCES: whose it is, as far as that can be seen, and what to do. */
-export function whyDenied(path: string): string {
-  const owner = describeOwner(path);
-  const whose = owner === undefined ? 'cannot be reached by this user' : `is for ${owner}`;
-  return `permission denied: ${path} ${whose}; run as root`;
+/** What somebody wants to do: connect to a socket, or read a directory or a file. */
+type WantedRight = 'connect' | 'read';
+
+const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040 };
+
+/**
+ * Why a socket cannot be reached or a file not be read, after the system said EACCES: whose it is, as far as that can be seen, and what to
+ * do. Where a group may, a member of it is meant, and not root.
+ */
+export function whyDenied(path: string, right: WantedRight = 'connect'): string {
+  const owner = findOwner(path, right);
+  if (owner === undefined)
+    return `permission denied: ${path} cannot be reached by this user; ask who administers this host`;
+  const { user, group, mode } = owner;
+  if (group === undefined)
+    return `permission denied: ${path} is for "${user}" only (mode ${mode}); run as root`;
+  const todo = `ask to be added to the group "${group}" (usermod --append --groups ${group} NAME), and log in again`;
+  return `permission denied: ${path} is for "${user}" and the group "${group}" (mode ${mode}); ${todo}`;
 }
 
-/** `"dovegate" only (mode 0600)`, or `"dovegate" and the group "mail" (mode 0660)`; undefined: the file cannot be looked at. */
-function describeOwner(path: string): string | undefined {
+/** `group`: the one that has the right; undefined: none has it. Undefined: the file cannot be looked at. */
+function findOwner(
+  path: string,
+  right: WantedRight,
+): { readonly user: string; readonly group: string | undefined; readonly mode: string } | undefined {
   let found: { readonly uid: number; readonly gid: number; readonly mode: number };
   try {
     found = statSync(path);
@@ -61,10 +77,12 @@ function describeOwner(path: string): string | undefined {
     return undefined;
   }
   const { uid, gid, mode } = found;
-  const user = `"${userNameOf(uid) ?? uid}"`;
-  const group = nameIn(ask('getent', ['group', String(gid)]), gid) ?? gid;
-  const whom = (mode & 0o020) === 0 ? `${user} only` : `${user} and the group "${group}"`;
-  return `${whom} (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`;
+  const isForGroup = (mode & groupBit[right]) !== 0;
+  return {
+    user: userNameOf(uid) ?? String(uid),
+    group: isForGroup ? (nameIn(ask('getent', ['group', String(gid)]), gid) ?? String(gid)) : undefined,
+    mode: (mode & 0o777).toString(8).padStart(4, '0'),
+  };
 }
 
 /** The uid of a user name, or of a number as text; undefined: there is none. */
@@ -130,6 +148,32 @@ export async function lookUpUser(
   });
   const gids = words.split(/\s+/).filter((word) => /^\d+$/.test(word));
   return { name, gids: gids.map(Number) };
+}
+
+/**
+ * What `use` returns with the rights of another user; undefined: this process may not take them. All threads of the process have these
+ * rights meanwhile, so it is for programs that do nothing else, and `use` must not wait.
+ */
+export function withRightsOf<Result>(
+  { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
+  use: () => Result,
+): Result | undefined {
+  const own = { uid: process.geteuid?.(), gid: process.getegid?.(), groups: process.getgroups?.() ?? [] };
+  const [gid] = gids;
+  if (own.uid !== 0 || own.gid === undefined || gid === undefined) return undefined;
+  try {
+    process.setgroups?.([...gids]);
+    process.setegid?.(gid);
+    process.seteuid?.(uid);
+    return use();
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EPERM') return undefined;
+    throw cause;
+  } finally {
+    process.seteuid?.(own.uid);
+    process.setegid?.(own.gid);
+    process.setgroups?.(own.groups);
+  }
 }
 
 /** Who this process is; `gids`: all of its groups. */

@@ -86,6 +86,21 @@ export function whyUnreadable(path: string): string | undefined {
   }
 }
 
+/** The command that lets `user` read a file that this process, with the rights of that user, may not read. */
+export function commandToPermit(path: string, user: string): string {
+  let at = '/';
+  for (const name of split(path)) {
+    const next = join(at, name);
+    try {
+      statSync(next);
+    } catch {
+      return `chmod o+x ${at}`;
+    }
+    at = next;
+  }
+  return `chown ${user} ${path}`;
+}
+
 /** What the system said when a path was to be read, as words behind `PATH cannot be read: `. */
 export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): string {
   const code = cause instanceof Error && 'code' in cause ? cause.code : '';
@@ -109,6 +124,15 @@ export function isMissing(path: string): boolean {
 export function ownerOf(path: string): number | undefined {
   try {
     return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The gid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */
+export function groupOf(path: string): number | undefined {
+  try {
+    return statSync(path).gid;
   } catch {
     return undefined;
   }

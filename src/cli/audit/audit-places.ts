@@ -4,6 +4,7 @@
 
 import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { whyDenied } from '../../adapters/host/accounts.js';
 import {
   readFromDisk,
   standardConfig,
@@ -57,6 +58,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     throw new CommandFault(exitCodes.usage, 'give --socket PATH, or --config FILE or directories, not both');
   if (places.config !== undefined && paths.length > 0)
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
+  for (const path of paths) {
+    if (whyNot(path, constants.R_OK) !== 'EACCES') continue;
+    throw new CommandFault(exitCodes.configuration, whyDenied(path, 'read'));
+  }
   if (paths.length > 0) return { paths };
   // A journal that is named by its directory needs no reader of YAML, which takes longer to load than a search takes.
   const { findAdmin, findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
@@ -94,10 +99,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
 export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
   const journals = await journalsOf(screen, places);
   const [directory = ''] = journals.paths;
-  if (journals.pageSocket !== undefined && whyNot(directory, constants.R_OK | constants.X_OK) === 'EACCES') {
+  if (places.paths.length === 0 && whyNot(directory, constants.R_OK | constants.X_OK) === 'EACCES') {
     const lines = [
-      `${directory} cannot be read: EACCES`,
-      ...whatWorks(places, undefined, journals.pageSocket),
+      whyDenied(directory, 'read'),
+      ...(journals.pageSocket === undefined ? [] : whatWorks(places, undefined, journals.pageSocket)),
     ];
     throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   }

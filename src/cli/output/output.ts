@@ -89,12 +89,19 @@ export class CommandFault extends Error {
   }
 }
 
-/** The message and the system's error code, harmless for a terminal: a path in it can come from anybody. */
+const words: ReadonlyMap<string, string> = new Map([
+  ['ENOENT', 'there is no such file or directory'],
+  ['ENOTDIR', 'a part of its path is no directory'],
+  ['EISDIR', 'it is a directory'],
+  ['EACCES', 'permission denied; ask its owner, or run as root'],
+]);
+
+/** The message and what the system said, harmless for a terminal: a path in it can come from anybody. */
 export function formatFault(fault: Error): string {
   const { cause } = fault;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
   const text = fault.message.split('\n').map(printable).join('\n');
-  return code === undefined ? text : `${text}: ${printable(code)}`;
+  return code === undefined ? text : `${text}: ${words.get(code) ?? printable(code)}`;
 }
 
 const answerCharsMax = bounds.daemonAnswerChars;

@@ -1,0 +1,125 @@
+// Goal: what the user of the daemon may not do is named before it serves, with the command that repairs it. Phases: a start for a group that
+// the user is not in; `check` as root before it; a reload with a key that only root reads. What must not happen: advice that does not help.
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { builtProgram, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
+import { authority, hash } from '../kit/tcp-gate.js';
+import { runWarm } from '../kit/warm-program.js';
+
+const isRoot = process.getuid?.() === 0;
+const nobody = 65_534;
+const become = `chown -R ${nobody}:${nobody} . && exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups "$@"`;
+const launcher = ['sh', '-c', become, 'sh'];
+
+const configOf = (listeners: string): string => `version: 1
+listeners: { ${listeners} }
+backends: { mail1: { address: "unix:/run/no-dovecot-here", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { support: { users: ["*"], allow: [quota get] } }
+state: state
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
+admin: { unix: admin.sock }
+`;
+const support = 'support: { unix: support.sock, policy: support }';
+const tls = `jobs: { tcp: "127.0.0.1:24299", tls: { certificate: tls.crt, key: tls.key }, accounts: { job: { password_hash: "${hash}", policy: support } } }`;
+
+void test('a socket for a group that the daemon is not in: the start names the group and the command', {
+  skip: !isRoot,
+}, async (t) => {
+  const config = configOf('support: { unix: support.sock, group: daemon, policy: support }');
+  await assert.rejects(startDaemon(t, { config, launcher }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.equal(fault.exit?.code, 78);
+    assert.match(
+      fault.output,
+      /listener support: its socket cannot be given to group daemon, because the daemon's user nobody is not in it\. Run: usermod --append --groups daemon nobody; systemctl restart dovegate\.service/,
+    );
+    return true;
+  });
+});
+
+void test('check as root looks with the rights of the user that the journal belongs to', {
+  skip: !isRoot,
+}, async (t) => {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'dovegate.yaml');
+  const check = () => runWarm(['check', '--config', file]);
+  mkdirSync(join(folder, 'audit'));
+  chownSync(join(folder, 'audit'), nobody, nobody);
+  const issued = authority.issue({ names: ['localhost'] });
+  writeFileSync(join(folder, 'tls.crt'), issued.certificatePem);
+  writeFileSync(join(folder, 'tls.key'), issued.keyPem, { mode: 0o600 });
+  writeFileSync(file, configOf(`support: { unix: support.sock, group: daemon, policy: support }, ${tls}`), {
+    mode: 0o644,
+  });
+  const closed = await check();
+  assert.equal(closed.exit, 78, closed.text);
+  const key = join(folder, 'tls.key');
+  assert.ok(
+    closed.text.includes(
+      `listeners.jobs.tls.key: ${key} cannot be read by nobody, the user of the daemon: permission denied; run: chown nobody ${key}`,
+    ),
+    closed.text,
+  );
+  assert.match(
+    closed.text,
+    /listeners\.support\.group: the daemon's user nobody is not in group daemon, .*usermod --append --groups daemon nobody/,
+  );
+  chownSync(key, nobody, nobody);
+  const opened = await check();
+  assert.equal(opened.exit, 0, opened.text);
+  chmodSync(file, 0o600);
+  const hidden = await check();
+  assert.match(hidden.text, /dovegate\.yaml cannot be read by nobody/);
+});
+
+void test('a reload with a key that only root reads says who must own it', { skip: !isRoot }, async (t) => {
+  const issued = authority.issue({ names: ['localhost'] });
+  const daemon = await startDaemon(t, {
+    config: configOf(support),
+    files: { 'tls.crt': issued.certificatePem, 'tls.key': issued.keyPem },
+    launcher,
+  });
+  chownSync(daemon.path('tls.key'), 0, 0);
+  chmodSync(daemon.path('tls.key'), 0o600);
+  daemon.write('dovegate.yaml', configOf(`${support}, ${tls}`));
+  const reloaded = await runDovegate(['reload', '--socket', daemon.path('admin.sock')]);
+  assert.equal(reloaded.exit, 78, reloaded.text);
+  assert.match(reloaded.text, /tls\.key cannot be read: permission denied; run: chown nobody \S*tls\.key/);
+});
+
+void test('a journal and a configuration that this user may not read: who may, in words', {
+  skip: !isRoot,
+}, async (t) => {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const journal = join(folder, 'audit');
+  mkdirSync(journal);
+  chownSync(journal, 0, 1);
+  chmodSync(journal, 0o750);
+  const file = join(folder, 'dovegate.yaml');
+  writeFileSync(file, configOf(support), { mode: 0o600 });
+  const as = (...args: string[]) =>
+    runProgram(
+      'setpriv',
+      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat(args),
+    );
+  const closed = await as('audit', 'search', journal);
+  assert.equal(closed.exit, 78, closed.text);
+  assert.ok(
+    closed.text.includes(
+      `permission denied: ${journal} is for "root" and the group "daemon" (mode 0750); ask to be added to the group "daemon"`,
+    ),
+    closed.text,
+  );
+  const gone = await as('audit', 'verify', join(folder, 'none'));
+  assert.match(gone.text, /none cannot be read: there is no such file or directory/);
+  const status = await as('status', '--config', file);
+  assert.equal(status.exit, 78, status.text);
+  assert.match(status.text, /--socket \/run\/dovegate\/admin\.sock/);
+});
