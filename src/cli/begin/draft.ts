@@ -85,7 +85,8 @@ export function draftConfiguration(answers: Answers, tests: readonly string[] = 
 #   dovegate check, dovegate test, dovegate reload
 version: 1
 
-# A socket for each team. The kernel says who connects; everybody but these people is refused.
+# A socket for each team. The kernel says who connects; everybody but these people is refused. To add or remove a person of
+# "users", change it and run dovegate reload: their groups do not matter. For "groups", usermod or gpasswd is enough.
 listeners:
   ${quote(team)}:
     unix: ${quote(teamSocket(answers))}

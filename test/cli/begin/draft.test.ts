@@ -35,6 +35,13 @@ function settingsFor(given: Answers): Settings {
   return settings;
 }
 
+void test('the file says how a person and a member of a group are added and removed', () => {
+  assert.match(
+    draftConfiguration(answers),
+    /person of\n# "users", change it and run dovegate reload: their groups do not matter\. For "groups", usermod/,
+  );
+});
+
 void test('the file says what was answered', () => {
   const settings = settingsFor({ ...answers, groups: ['helpdesk'] });
   const [listener] = settings.listeners;
