@@ -42,8 +42,18 @@ void test('a socket for a group that the daemon is not in: the start names the g
   });
 });
 
+/** The Node 20 of Debian permits no change of rights (CVE-2024-22017); `check` then sees what root sees. */
+function maySwitch(): boolean {
+  try {
+    process.seteuid?.(process.geteuid?.() ?? 0);
+    return isRoot;
+  } catch {
+    return false;
+  }
+}
+
 void test('check as root looks with the rights of the user that the journal belongs to', {
-  skip: !isRoot,
+  skip: !maySwitch(),
 }, async (t) => {
   const folder = openFolder(t);
   chmodSync(folder, 0o755);
