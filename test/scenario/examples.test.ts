@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -125,7 +125,9 @@ test('the examples of docs/client-node.md run', async (t) => {
   const blocks = [...page.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
   assert.ok(blocks.length >= 2, 'there are examples');
   // The API over HTTP as a panel finds it.
-  const api = createServer((_request, response) => {
+  const authority = makeAuthority({ name: 'authority of a panel' });
+  const { certificatePem: cert, keyPem } = authority.issue({ names: ['localhost'] });
+  const api = createServer({ cert, key: keyPem }, (_request, response) => {
     response.end('[["doveadmResponse",[{"mailbox":"INBOX"},{"mailbox":"Archive"}],"1"]]');
   });
   api.listen(0, '127.0.0.1');
@@ -135,13 +137,16 @@ test('the examples of docs/client-node.md run', async (t) => {
   const port = typeof address === 'object' ? address?.port : undefined;
   const key = join(here.folder, 'panel.key');
   writeFileSync(key, `${makeKey(randomBytes(keyBytes))}\n`);
+  const ca = join(here.folder, 'ca.pem');
+  writeFileSync(ca, authority.certificatePem);
   for (const [at, code] of blocks.entries()) {
     // Inside of the package, so that it finds itself by its name.
     const file = join(root, 'build', `page-${process.pid}-${at}.mjs`);
     const asHere = code
       .replaceAll('/run/dovegate/support.sock', here.socket)
       .replaceAll("'panel.key'", JSON.stringify(key))
-      .replaceAll('https://gate.example.com:8443', `http://127.0.0.1:${port}`);
+      .replaceAll("'ca.pem'", JSON.stringify(ca))
+      .replaceAll('https://gate.example.com:8443', `https://localhost:${port}`);
     writeFileSync(file, asHere);
     try {
       const { exit, text, stderr } = await here.run(file);
