@@ -8,9 +8,11 @@ import { readPage } from '../cli/docs-page.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
 
-const isMissing = ['python3', 'openssl'].some((name) => spawnSync(name, ['--help']).error !== undefined);
+const missing = ['python3', 'openssl'].filter((name) => spawnSync(name, ['--help']).error !== undefined);
 
-test('a key or a proof that cannot be read is not a false proof', { skip: isMissing }, async (t) => {
+test('a key or a proof that cannot be read is not a false proof', {
+  skip: missing.length > 0 && `there is no ${missing.join(', no ')}`,
+}, async (t) => {
   const cwd = openFolder(t);
   const write = (name: string, text: string | Buffer): void => writeFileSync(`${cwd}/${name}`, text);
   write('check-proof.py', readPage('examples/check-proof.py'));

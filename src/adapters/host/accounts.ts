@@ -45,7 +45,7 @@ export function nameIn(lines: readonly string[], id: number): string | undefined
   return name === '' ? undefined : name;
 }
 
-/** What somebody wants to do: connect to a socket, or read a directory or a file. */
+/** Connect to a socket, or read a directory or a file. */
 type WantedRight = 'connect' | 'read';
 
 const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040 };
@@ -167,18 +167,21 @@ export function withRightsOf<Result>(
   } catch {
     return undefined;
   }
+  /** What gives the rights back, the last change first: where a change is not permitted, its way back is not either. */
+  const back: (() => void)[] = [];
   try {
     process.setgroups?.([...gids]);
+    back.unshift(() => process.setgroups?.(own.groups));
     process.setegid?.(gid);
+    back.unshift(() => process.setegid?.(own.gid ?? 0));
     process.seteuid?.(uid);
+    back.unshift(() => process.seteuid?.(own.uid ?? 0));
     return use();
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EPERM') return undefined;
     throw cause;
   } finally {
-    process.seteuid?.(own.uid);
-    process.setegid?.(own.gid);
-    process.setgroups?.(own.groups);
+    for (const restore of back) restore();
   }
 }
 

@@ -9,6 +9,7 @@ import type { AnswerEnd, AnswerLine } from '../../adapters/views/read-trail.js';
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
+import { foldAscii } from '../../domain/identity/user-name.js';
 import { GlobList } from '../../domain/names/glob.js';
 import type { Verified, VerifyProgress } from '../../domain/page/api.js';
 import type { ExchangeRow, Surveyed, TrailFilter } from '../../domain/trail/search.js';
@@ -280,7 +281,7 @@ export async function openPage(screen: Screen, { socket = '' }: Places): Promise
 
 /** Whether somebody sees records of a mailbox at all. */
 export function isInView({ users }: Myself, mailbox: string): boolean {
-  return users === undefined || new GlobList(users).matches(mailbox.toLowerCase());
+  return users === undefined || new GlobList(users).matches(foldAscii(mailbox));
 }
 
 /** What somebody with a limited view should know of it; undefined: they see everything. */

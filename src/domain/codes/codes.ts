@@ -135,7 +135,7 @@ const table = {
   ),
   'limits-full': passing(
     'over {limit}; try again',
-    'each requester needs counters for its limits, and all counters are in use',
+    'no counter is free for the limits of this requester',
     'wait: a counter becomes free with time; find out who asks under so many names',
   ),
   'audit-failed': passing(
@@ -173,7 +173,7 @@ const table = {
   ),
   'changed-meanwhile': passing(
     'the configuration or the backend changed while the command waited; try again',
-    'while the command waited, a reload changed the rules for it, or its backend became one of another Dovecot series',
+    'while the command waited, a reload changed its policy, or its backend was upgraded to another Dovecot series',
     'ask again',
   ),
   'queue-full': passing(
