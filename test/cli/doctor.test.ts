@@ -65,7 +65,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.match(looks.get('ok backend mail1') ?? '', /^Dovecot 2\.4 greeted in \d+ ms$/);
   assert.match(looks.get('ok daemon') ?? '', /serving since/);
   assert.match(looks.get('ok way to mail1') ?? '', /^quota get of alice@example\.com through support: /);
-  assert.match(looks.get('ok journal chain') ?? '', /^whole to its end/);
+  assert.match(looks.get('ok journal chain') ?? '', /^the last segment is whole to its end/);
   assert.match(looks.get('ok journal') ?? '', /is writable/);
   assert.deepEqual(
     [...looks.keys()].filter((each) => !each.startsWith('ok ')),
@@ -243,7 +243,7 @@ void test('beside a file with errors everything else is looked at, the running d
   assert.match(looks.get('ok daemon') ?? '', /serving since .*, with the configuration that it read before$/);
   assert.match(looks.get('ok backend mail1') ?? '', /greeted/);
   assert.match(looks.get('ok listener support') ?? '', /mode 0600/);
-  assert.match(looks.get('ok journal chain') ?? '', /^whole to its end/);
+  assert.match(looks.get('ok journal chain') ?? '', /^the last segment is whole to its end/);
   assert.match(found.text, /\nnext: dovegate check --config \S+\n$/);
   assert.equal(found.stderr, '');
 

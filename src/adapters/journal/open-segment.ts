@@ -2,7 +2,16 @@
 // gives up the reserve when the disk is full.
 // The rule: after a failure it is closed for good, and only a new segment is written to.
 
-import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegular } from '../host/regular-file.js';
@@ -12,6 +21,7 @@ import {
   type Held,
   holdFile,
   isDiskFull,
+  isSameFile,
   openSegment,
   reserveName,
   segmentName,
@@ -95,6 +105,28 @@ export class OpenSegment {
     } catch {
       // Everything that counts was synced before, and what failed before has been told.
     }
+  }
+
+  /**
+   * Closes it after a failure. A file that was moved away from its name ends at the mark then: what follows the mark is written
+   * again elsewhere, and whoever puts the file back shall not have it twice. Never throws.
+   */
+  leave(mark: Mark): void {
+    const file = this.#file;
+    try {
+      const isMarked = file !== undefined && file.device === mark.device && file.inode === mark.inode;
+      if (
+        isMarked &&
+        !isSameFile(join(this.#directory, file.name), mark) &&
+        fstatSync(file.descriptor).size === file.bytes
+      ) {
+        ftruncateSync(file.descriptor, mark.bytes);
+        fsyncSync(file.descriptor);
+      }
+    } catch {
+      // It has the end twice then, and `verify` says so.
+    }
+    this.close();
   }
 
   /** Gives up a piece of the reserve if the error says that the disk is full; false: it says something else, or nothing is left. */

@@ -164,7 +164,6 @@ export function createWriter(options: WriterOptions, journal: string) {
     isBroken = true;
     lineBytes = 0;
     checkpointLine = undefined;
-    out.close();
     return error instanceof JournalFault
       ? { kind: 'failed', code: error.code, message: error.message }
       : { kind: 'failed', code: isDenied(error) ? 'no-rights' : 'write-failed', message: String(error) };
@@ -257,6 +256,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function open(wallMs: number): Report {
+    out.close();
     const aside = [findUnreported(directory, 'appended'), putForeignAside(directory, segmentMax)];
     shareFiles(directory, groupId);
     const policies = join(directory, policiesName);
@@ -533,9 +533,9 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function heal(order: Order & { readonly do: 'heal' }): Report {
-    out.close();
-    out.setFull(order.isFull);
     const target = order.mark;
+    out.leave(target);
+    out.setFull(order.isFull);
     // Before anything is cut off: a start after a crash goes on from here.
     if (ring !== undefined) ring.tail = target.position;
     // The next start reports it.

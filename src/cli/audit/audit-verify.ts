@@ -357,7 +357,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     lines.push('  the last line has no end: a crash, or a record that is being written now');
   if (verdict.isNewer) lines.push('  a later release wrote this: keys that it added were not checked');
   if (verdict.openCount > 0) lines.push(`  ${screen.paint('doubtful', describeOpen(verdict, pathOf))}`);
-  for (const { file, line, seq, text } of verdict.forgotten) {
+  for (const { file, line, seq, text } of [...verdict.forgotten, ...verdict.returned]) {
     const warning = printable(`warning: ${pathOf(file)}:${line}: seq ${seq}: ${text}`);
     lines.push(`  ${screen.paint('doubtful', warning)}`);
   }
@@ -444,6 +444,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     open_count: verdict.openCount,
     open: open.map(({ id, seq, file, line }) => ({ id, seq, file: pathOf(file), line })),
     forgotten: verdict.forgotten.map((found) => ({ ...found, file: pathOf(found.file) })),
+    returned: verdict.returned.map((found) => ({ ...found, file: pathOf(found.file) })),
     torn: verdict.isTorn,
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),

@@ -249,7 +249,10 @@ async function lookAtChain(directory: string, { clock, verifyCommand }: JournalL
         'set the clock',
       );
     const signed = verdict.signedSeq === undefined ? '' : `, signed to ${verdict.signedSeq}`;
-    return ok(name, `whole to its end, record ${verdict.lastSeq ?? 0} of ${verdict.lastTime}${signed}`);
+    return ok(
+      name,
+      `the last segment is whole to its end, record ${verdict.lastSeq ?? 0} of ${verdict.lastTime}${signed}`,
+    );
   };
   const guarded = look().catch((fault: unknown): Look => {
     if (!(fault instanceof JournalFault)) throw fault;

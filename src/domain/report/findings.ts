@@ -115,6 +115,10 @@ function notesOf(verdict: Verdict): Finding[] {
     notes.push(
       `Before the start at ${timeOf(time) ?? 'an unknown time'} (record ${seq}) ${lossOf(text)}. Nobody need have done anything wrong.`,
     );
+  for (const { seq, time } of verdict.returned)
+    notes.push(
+      `At the start at ${timeOf(time) ?? 'an unknown time'} (record ${seq}) files of the beginning of the journal were missing. They are there now.`,
+    );
   for (const { from, to, seq, isAtStart } of verdict.steps)
     notes.push(
       isAtStart && from < to

@@ -63,6 +63,11 @@ export interface ClockStep {
   readonly isAtStart: boolean;
 }
 
+/** What a start record tells and is no fault. */
+export interface StartNote extends Omit<Required<TrailFault>, 'kind'> {
+  readonly time: string;
+}
+
 /** What verifying a trail tells. No faults: it is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
@@ -93,7 +98,9 @@ export interface Verdict {
   }[];
   readonly openCount: number;
   /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
-  readonly forgotten: readonly (Omit<Required<TrailFault>, 'kind'> & { readonly time: string })[];
+  readonly forgotten: readonly StartNote[];
+  /** Starts that did not find the beginning of the journal, which is there now, and chained: its files had been moved away. */
+  readonly returned: readonly StartNote[];
   /** Steps of the wall clock by a minute and more: times around them may be wrong. */
   readonly steps: readonly ClockStep[];
   /** The last line has no end: a crash, or a record that is being written just now. */
@@ -136,6 +143,9 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
   ['journal-removed', 'segments at the beginning were missing that retention had left'],
 ]);
+const removedCode = 'journal-removed';
+const returnedText =
+  'segments at the beginning of the journal were missing at this start; they are there now';
 const appendedCode = 'journal-appended';
 
 /** What a start record says of the memory of the run before, by its key `ring`. */
@@ -180,7 +190,8 @@ export function createVerifier(options: TrailOptions) {
   const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
   const argumentRecords = createArgumentsCheck();
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
-  const forgotten: Verdict['forgotten'][number][] = [];
+  const forgotten: StartNote[] = [];
+  const returned: StartNote[] = [];
   const steps: ClockStep[] = [];
   /** Only ends of exchanges came after the last one. */
   let isStepNew = false;
@@ -283,6 +294,7 @@ export function createVerifier(options: TrailOptions) {
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
         forgotten,
+        returned,
         steps,
         isTorn: torn !== undefined,
         isNewer,
@@ -421,8 +433,7 @@ export function createVerifier(options: TrailOptions) {
     if (event === 'retire' && counts && typeof segment === 'string') noteRetired(retiredBy, record);
     if (event === 'start') tellDamage(record, seq);
     const text = event === 'start' ? forgottenText(record) : undefined;
-    if (text !== undefined && forgotten.length < openShownMax)
-      forgotten.push({ seq, file, line, time: String(record['time']), text });
+    if (text !== undefined) noteStart(forgotten, text, seq, record);
     if (event === 'clock') noteStep(record, seq);
     if (typeof format === 'number' && format > journalFormat) isNewer = true;
     if (typeof id !== 'string') return;
@@ -430,9 +441,28 @@ export function createVerifier(options: TrailOptions) {
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
   }
 
-  function tellDamage({ error, appended }: Readonly<Record<string, unknown>>, seq: number): void {
+  function noteStart(
+    notes: StartNote[],
+    text: string,
+    seq: number,
+    { time }: Readonly<Record<string, unknown>>,
+  ): void {
+    if (notes.length < openShownMax) notes.push({ seq, file, line, time: String(time), text });
+  }
+
+  /** Whether nothing is missing at the beginning, as signed records say what retention left. */
+  function hasBeginning(): boolean {
+    return options.isPart ? false : firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
+  }
+
+  function tellDamage(record: Readonly<Record<string, unknown>>, seq: number): void {
+    const { error, appended } = record;
     // One start may have found several.
     for (const code of typeof error === 'string' ? error.split(' ') : []) {
+      if (code === removedCode && hasBeginning()) {
+        noteStart(returned, returnedText, seq, record);
+        continue;
+      }
       const text = damageText.get(code);
       if (text !== undefined) fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${text}` });
       if (code === appendedCode) fault({ kind: appendedCode, file, line, seq, text: appendedText(appended) });

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  constants,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -332,6 +333,41 @@ void test('records whose directory was moved away are named until they are back,
   copyFileSync(join(`${directory}-away`, '00000001.jsonl'), join(directory, '00000001.jsonl'));
   while (last.journal.missing !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
   await last.journal.close();
+});
+
+void test('a journal that was moved away while records came is whole once it is put back, also after a start in between', async (t) => {
+  for (const isRestarted of [false, true]) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, seen } = await openFor(t, directory);
+    await journal.appendDurable(admission('A'), false);
+    renameSync(directory, `${directory}-away`);
+    let count = 0;
+    // Some are promised before the thread looks again: they stay where they are.
+    for (; journal.state !== 'failed'; count += 1)
+      await journal.appendDurable(admission(`P${count}`), false).catch(() => undefined);
+    await seen('writable');
+    await journal.appendDurable(admission('C'), false);
+    await journal.close();
+    const end = async (): Promise<void> => {
+      if (isRestarted) await (await openFor(t, directory)).journal.close();
+    };
+    await end();
+    for (const name of segmentFiles(`${directory}-away`))
+      copyFileSync(join(`${directory}-away`, name), join(directory, name), constants.COPYFILE_EXCL);
+    await end();
+    const { faults, returned } = await verifyTrail(findTrail([directory]), {
+      trustedKeys: [],
+      fromSeq: undefined,
+      faultsMax: 9,
+    });
+    assert.deepEqual(faults, []);
+    assert.equal(returned.length, isRestarted ? 1 : 0, 'a start tells what it did not find');
+
+    const ids = readWhole(directory)
+      .filter(({ event }) => event === 'admission')
+      .map(({ id }) => id);
+    assert.deepEqual(ids, ['A', ...Array.from({ length: count }, (_, index) => `P${index}`), 'C']);
+  }
 });
 
 void test('a segment or a lock that was replaced, cut or written to by somebody else is not trusted either', async (t) => {

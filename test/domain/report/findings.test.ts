@@ -99,6 +99,7 @@ const whole: Verdict = {
   open: [],
   openCount: 0,
   forgotten: [],
+  returned: [],
   steps: [],
   isTorn: false,
   isNewer: false,

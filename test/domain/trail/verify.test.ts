@@ -413,9 +413,33 @@ void test('after a stop and its checkpoint only a start may follow', () => {
   const open = make([unknown]);
   open.segments[0]?.lines.splice(5);
   assert.deepEqual(told(open), [appended(5)], 'no start came');
-  const code = { error: 'journal-removed journal-appended' };
+  const code = { error: 'journal-cut journal-appended' };
   const kinds = told(make([], code)).map(([kind]) => kind);
   assert.deepEqual(kinds, ['cut', 'journal-appended']);
+});
+
+void test('a start that did not find the beginning: a fault while it is missing or retention took it since, a note once it is back', () => {
+  const after = removed(
+    (ledger) =>
+      ledger.seal(encodeBody({ time: started + 600_000, event: 'start', error: 'journal-removed' })),
+    {},
+  );
+  assert.deepEqual(
+    told(after).map(([kind]) => kind),
+    ['segment-missing', 'cut'],
+  );
+  const back = makeTrail();
+  const trail = { ...after, segments: [back.segments[0] ?? assert.fail(), ...after.segments] };
+  assert.deepEqual(told(trail), []);
+  assert.deepEqual(
+    verify(trail).returned.map(({ seq }) => seq),
+    [31],
+  );
+  assert.deepEqual(
+    told(trail, { isPart: true }).map(([kind]) => kind),
+    ['cut'],
+    'a part does not show the beginning',
+  );
 });
 
 void test('a part of a trail can be verified alone', () => {
