@@ -16,9 +16,10 @@ import type { Series } from '../domain/commands/catalog.js';
 import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
 import type { Judgement, Subject } from '../domain/policy/assess.js';
-import { minorOfToday, plainLine } from '../domain/policy/assess.js';
+import { plainLine } from '../domain/policy/assess.js';
 import type { Grant, Remedy } from '../domain/review/suggest.js';
 import { exitCodes } from '../ports/machine.js';
+import { newestMinor } from '../protocol/minors.js';
 import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
 import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
@@ -83,7 +84,7 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   const subject: Subject = {
     listener: listener.name,
     principal: principalAt(listener.name, options).text,
-    clientMinor: options.clientMinor ?? minorOfToday,
+    clientMinor: options.clientMinor ?? newestMinor,
     policy,
   };
   const table = routingTableOf(settings, options.series && [options.series]);

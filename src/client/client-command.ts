@@ -4,6 +4,7 @@
 import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
+import { ofMinor } from '../protocol/minors.js';
 import type { LogLine } from '../protocol/reply/reply.js';
 
 /** What `save` and `sieve put` read: text of any size, in pieces or whole. A string is sent as UTF-8. */
@@ -58,15 +59,15 @@ export interface Command {
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
   checkTypes(command);
   const { user = '', name, args = [], reason, debug = false, verbose = false } = command;
+  const { hasOptions } = ofMinor(serverMinor);
   const parts: Buffer[] = [];
   if (reason !== undefined) {
-    if (serverMinor === undefined || serverMinor < 3)
-      throw new SessionFault('unsendable', 'the server takes no reason: it is not dovegate');
+    if (!hasOptions) throw new SessionFault('unsendable', 'the server takes no reason: it is not dovegate');
     if (Buffer.byteLength(reason) > 512)
       throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
     parts.push(encode(() => encodeOption(`dovegate-reason=${reason}`)));
   }
-  if (command.tag !== undefined && (serverMinor ?? 0) >= 3)
+  if (command.tag !== undefined && hasOptions)
     parts.push(encode(() => encodeOption(`dovegate-tag=${command.tag}`)));
   // A command of dovegate's own, never an option: a Dovecot does not know the one, and would ignore the other and run the command.
   const line =

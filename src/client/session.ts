@@ -8,7 +8,8 @@ import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CloseReason, Transport } from '../ports/transport.js';
 import { encodeOption } from '../protocol/command.js';
-import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
+import { ofMinor } from '../protocol/minors.js';
+import { createMultiplexDecoder, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
 import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
 import {
@@ -73,22 +74,25 @@ const logLineBytesMax = bounds.clientLogLineBytes;
 
 /** Takes over a transport on which the next byte of ours is a command line, and closes it. `minor`: the lower of both sides'. */
 export function createSession(
-  { transport, minor, serverMinor }: Pick<Session, 'minor' | 'serverMinor'> & { transport: Transport },
+  {
+    transport,
+    minor: negotiated,
+    serverMinor,
+  }: Pick<Session, 'minor' | 'serverMinor'> & { transport: Transport },
   options: SessionOptions,
   clock: Clock,
 ): Session {
   const { onLog, replyIdleMs = 600_000, inputTimeMs = 240_000, replyBytesMax = 64 * 1024 * 1024 } = options;
-  const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
+  const demux = createMultiplexDecoder(ofMinor(negotiated).framing, { frameBytesMax });
   const replies = new ReplyDecoder({ statusBytesMax });
   const logs = new LogDecoder({ lineBytesMax: logLineBytesMax });
-  // Servers up to 2.3.16 answer twice after a failure, and cannot be distinguished from later ones.
-  const mayAnswerTwice = serverMinor === undefined || serverMinor < 3;
+  const { mayAnswerTwice, hasOptions } = ofMinor(serverMinor);
   /** Those that have no ending yet, oldest first. */
   let running: Exchange[] = [];
   let over: SessionFault | undefined;
   /** When the command before has been written. */
   let turn: Promise<void> = Promise.resolve();
-  if (minor >= 3 && (serverMinor ?? 0) >= 3 && options.logs !== false) {
+  if (ofMinor(negotiated).logs === 'asked' && hasOptions && options.logs !== false) {
     turn = leave(transport.write([encodeOption('log-passthrough')]));
   }
 
@@ -272,7 +276,7 @@ export function createSession(
   }
 
   return {
-    minor,
+    minor: negotiated,
     serverMinor,
     run,
     named,

@@ -12,7 +12,7 @@ import { commandMeant, unknownName } from '../domain/config/problem.js';
 import type { ListenerSettings, Person, Settings } from '../domain/config/settings.js';
 import { type Peer, principalOf } from '../domain/identity/peer.js';
 import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
-import { fateOf, minorOfToday, plainLine, type RoutingTable, type Subject } from '../domain/policy/assess.js';
+import { fateOf, plainLine, type RoutingTable, type Subject } from '../domain/policy/assess.js';
 import type { Policy, RulePlace } from '../domain/policy/policy.js';
 import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
 import { formatTest, policyOfPerson, runTests } from '../domain/review/replay.js';
@@ -23,6 +23,7 @@ import { WireFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { CommandLine } from '../protocol/command.js';
 import { RequestDecoder } from '../protocol/http-api/request.js';
+import { newestMinor } from '../protocol/minors.js';
 import { policyFor } from '../setup/peers.js';
 
 /** What is served, as far as a question needs it. */
@@ -110,7 +111,7 @@ export async function explainAsked(
   const who = await whoAsks(asked, listener, now, clock, lookUp);
   if ('status' in who) return who;
   const { policy, principal } = who;
-  const subject: Subject = { listener: listener.name, principal, clientMinor: minorOfToday, policy };
+  const subject: Subject = { listener: listener.name, principal, clientMinor: newestMinor, policy };
   const found = explainQuestion({ router: exchanges.router, clock }, subject, line);
   const explanation = explanationOf(found);
   const { judgement } = found;

@@ -7,7 +7,7 @@ export interface ModuleRule {
    * values and types alike. The own module is always allowed.
    */
   readonly imports: readonly string[];
-  /** The files of this module that others may import, without `.ts`; at most three. Undefined: not yet held to them. */
+  /** The files of this module that others may import, without `.ts`. Undefined: not yet held to them. */
   readonly public?: readonly string[];
   /** Node modules without `node:`; `fs` stands for `fs/promises` too. `assert` is allowed everywhere. */
   readonly builtins: readonly string[];
@@ -59,9 +59,9 @@ function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): Modul
 export const modules: Readonly<Record<string, ModuleRule>> = {
   bounds: { imports: [], public: ['bounds'], builtins: [], packages: [] },
   ports: rule([], { public: ['faults', 'machine', 'transport'] }),
-  protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
-  'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
-  'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
+  protocol: rule(['ports'], { public: ['lines', 'command', 'minors', 'text'] }),
+  'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['accept', 'dial'] }),
+  'protocol/reply': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['reply', 'multiplex'] }),
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
   concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
 
@@ -81,9 +81,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
     public: ['catalog', 'parse', 'search-query'],
   }),
-  'domain/meaning': rule(['domain/names', 'domain/commands', 'domain/identity/user-name'], {
-    public: ['canonical', 'columns', 'reach'],
-  }),
+  'domain/meaning': rule(
+    ['protocol/minors', 'domain/names', 'domain/commands', 'domain/identity/user-name'],
+    {
+      public: ['canonical', 'columns', 'reach'],
+    },
+  ),
   'domain/audit': rule([], { public: ['encode', 'ledger', 'record'], builtins: ['crypto'] }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['export', 'search', 'verify'],

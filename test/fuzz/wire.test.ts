@@ -3,6 +3,7 @@
 //
 // Inputs are captured sessions with bytes changed, and soups of what the protocol is made of. DOVEGATE_ROUNDS multiplies
 // their number; DOVEGATE_SEED repeats a run.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WireFault } from '../../src/ports/faults.js';
@@ -11,7 +12,8 @@ import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
 import { HandshakeDial } from '../../src/protocol/handshake/dial.js';
 import { readPlain, readVersion } from '../../src/protocol/handshake/greeting.js';
 import { escapeText, LineSplitter, unescapeLenient, unescapeText } from '../../src/protocol/lines.js';
-import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/reply/multiplex.js';
+import type { Framing } from '../../src/protocol/minors.js';
+import { createMultiplexDecoder, outputChannel } from '../../src/protocol/reply/multiplex.js';
 import {
   countCells,
   formatStatus,

@@ -7,12 +7,8 @@ import { type CommandLine, parseCommandLine } from '../../src/protocol/command.j
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
 import { type DialStep, HandshakeDial } from '../../src/protocol/handshake/dial.js';
 import { LineSplitter } from '../../src/protocol/lines.js';
-import {
-  createMultiplexDecoder,
-  framingOf,
-  logChannel,
-  outputChannel,
-} from '../../src/protocol/reply/multiplex.js';
+import { ofMinor } from '../../src/protocol/minors.js';
+import { createMultiplexDecoder, logChannel, outputChannel } from '../../src/protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder } from '../../src/protocol/reply/reply.js';
 import { DotDecoder } from '../../src/protocol/text.js';
 import { chunkings } from './chunkings.js';
@@ -140,7 +136,7 @@ function createListener(
   minor: number,
   isDuplex: boolean,
 ): { feed: (chunk: Buffer) => void; finish: () => 'truncated' | undefined } {
-  const channels = createMultiplexDecoder(framingOf(minor), limits);
+  const channels = createMultiplexDecoder(ofMinor(minor).framing, limits);
   const replies = new ReplyDecoder(limits);
   const logs = new LogDecoder(limits);
 

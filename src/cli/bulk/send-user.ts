@@ -7,6 +7,7 @@ import { CommandFailed, type Session, SessionFault } from '../../client/connect.
 import { readSaid } from '../../domain/codes/codes.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
+import { ofMinor } from '../../protocol/minors.js';
 import { readTypedCommand, type TypedCommand } from '../doveadm/ask.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
 import { CommandFault } from '../output/output.js';
@@ -140,12 +141,11 @@ export function createUserSender(command: BulkCommand): UserSender {
   async function ask(open: Session, user: string, tag: string, signal: AbortSignal): Promise<UserResult> {
     const { serverMinor } = open;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const isOld = serverMinor !== undefined && serverMinor < 3;
-    const { command: named, args, parsed } = isOld ? readTypedCommand(words, '2.3') : typed;
+    const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
+    const { command: named, args, parsed } = series === '2.3' ? readTypedCommand(words, series) : typed;
     const keys = isDryRun
       ? ['what', 'value']
-      : replyShape(parsed, serverMinor ?? 3)?.columns.map(({ key }) => key);
-    const takesReasons = (serverMinor ?? 0) >= 3;
+      : replyShape(parsed, serverMinor)?.columns.map(({ key }) => key);
     const stream = open.stream({
       user,
       name: named.name,

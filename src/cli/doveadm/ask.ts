@@ -8,6 +8,7 @@ import { onSignal } from '../../adapters/host/process.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { effectOf } from '../../domain/meaning/reach.js';
+import { ofMinor } from '../../protocol/minors.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
 import { createProgress, openRawOutput } from '../output/screen.js';
@@ -128,10 +129,9 @@ export async function ask(question: Question): Promise<number> {
   ): Promise<CommandFailed | undefined> {
     const { serverMinor } = session;
     // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const isOld = serverMinor !== undefined && serverMinor < 3;
-    const { command, args, parsed } = isOld ? readTypedCommand(question.words, '2.3') : typed;
+    const { series, hasOptions: takesReasons } = ofMinor(serverMinor);
+    const { command, args, parsed } = series === '2.3' ? readTypedCommand(question.words, series) : typed;
     const { reason } = question;
-    const takesReasons = (serverMinor ?? 0) >= 3;
     printer.begin(user, serverMinor, question.isDryRun ? shown.parsed : parsed);
     const cells = session.cells({
       user,

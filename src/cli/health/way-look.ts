@@ -5,8 +5,9 @@ import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { CommandFailed, connect, SessionFault } from '../../client/connect.js';
 import { type ListenerSettings, routingTableOf, type Settings } from '../../domain/config/settings.js';
 import { principalOf } from '../../domain/identity/peer.js';
-import { assess, fateOf, minorOfToday, nothingAsked, plainLine } from '../../domain/policy/assess.js';
+import { assess, fateOf, nothingAsked, plainLine } from '../../domain/policy/assess.js';
 import type { Clock } from '../../ports/machine.js';
+import { newestMinor } from '../../protocol/minors.js';
 import { createPolicyChooser } from '../../setup/peers.js';
 import { plural } from '../output/output.js';
 import { bad, type Look, ok, warning } from './look.js';
@@ -93,7 +94,7 @@ function waysIn(
       uid,
       ...(person !== undefined && { user: person }),
     }).text;
-    const subject = { listener: name, principal, clientMinor: minorOfToday, policy };
+    const subject = { listener: name, principal, clientMinor: newestMinor, policy };
     for (const { user, words } of lines) {
       const [command = '', ...args] = words;
       const assessment = assess(

@@ -1,5 +1,6 @@
 // The rows of a reply: how many cells each has, what the columns are called, and in which format the real program prints them. None
 // of that is on the wire, where replies have neither row marks nor names: whoever reads a reply must know.
+import { newestMinor, ofMinor } from '../../protocol/minors.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
@@ -115,9 +116,6 @@ for (const line of fixedRows.trim().split('\n')) {
   for (const name of names.split(', ')) fixed.set(name, shape);
 }
 
-/** The minor of the protocol that came with `deleted` among the fields of `mailbox status` (2.4.5). */
-const minorWithDeleted = 4;
-
 /**
  * Cells of a row of the reply of a mail command, without a username cell. 0: there are no rows. Undefined: not known, not
  * rows, or not a mail command.
@@ -134,7 +132,7 @@ export function replyCells(parsed: ParsedArguments, serverMinor: number | undefi
  * the backend changes which columns there are, never whether they are known.
  */
 export function hasJsonForm(parsed: ParsedArguments): boolean {
-  return parsed.command.name === 'user' || replyShape(parsed, minorWithDeleted) !== undefined;
+  return parsed.command.name === 'user' || replyShape(parsed, newestMinor) !== undefined;
 }
 
 /** What the rows look like; undefined where that is not known, or where there are none (the JSON of `user`). */
@@ -212,7 +210,7 @@ function statusColumns(
     for (const one of isTotal ? statusTotals : statusFields) if (one !== 'deleted') shown.add(one);
     if (isTotal || parsed.series === '2.3') continue;
     if (serverMinor === undefined) return undefined;
-    if (serverMinor >= minorWithDeleted) shown.add('deleted');
+    if (ofMinor(serverMinor).countsDeleted) shown.add('deleted');
   }
   const fields = statusFields.filter((field) => shown.has(field)).map(plainColumn);
   // A sum has no mailbox in front.

@@ -1,5 +1,6 @@
 // What a parsed command does and whom it touches: its effect with all of its arguments, the users that it names, mailboxes of others,
 // secrets of a userdb. Says what is possible, never whether it is allowed.
+import { ofMinor } from '../../protocol/minors.js';
 import {
   type Command,
   type Effect,
@@ -208,9 +209,6 @@ export interface ReconciledUser {
   readonly isAllUsers: boolean;
 }
 
-/** Minor of the protocol up to which a client is of the 2.3 series, whose `-A` and wildcard `-u` ask for a column. */
-const columnMinorMax = 2;
-
 /**
  * Settles `-u` and `-A` of a mail command. On the wire neither chooses the user in 2.3, the user field does; `-A` of a 2.4
  * server means everybody. A `-u` that is the wire user, or a mask that covers it, is dropped; any other is refused.
@@ -240,7 +238,7 @@ export function reconcileUserOptions(
     }
   }
   const asksAll = parsed.values.has('all-users');
-  const isColumn = clientMinor <= columnMinorMax && (asksAll || isUserMask);
+  const isColumn = ofMinor(clientMinor).asksForColumn && (asksAll || isUserMask);
   return {
     kind: 'reconciled',
     parsed: withoutParameters(parsed, isColumn ? ['user', 'all-users'] : ['user']),

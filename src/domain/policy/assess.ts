@@ -65,9 +65,6 @@ export {
   userdbKey,
 } from './route.js';
 
-/** What clients of the newest series announce. Where nobody says which client asks, it is one of these, to whom `-A` means all users. */
-export const minorOfToday = 4;
-
 /** A line without flags, as configurations and people write it; `user` empty: it names none. */
 export function plainLine(user: string, words: readonly string[]): CommandLine {
   return {

@@ -5,6 +5,7 @@
 // it was judged for, so that nothing but the policies makes a difference.
 
 import { bounds } from '../../bounds/bounds.js';
+import { newestMinor } from '../../protocol/minors.js';
 import { parseTime } from '../audit/record.js';
 import { allSeries, commandNamed, ownCommands, type Series } from '../commands/catalog.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
@@ -16,7 +17,6 @@ import {
   type Attempt,
   assess,
   type Decision,
-  minorOfToday,
   nothingAsked,
   type PassdbAnswer,
   plainLine,
@@ -155,7 +155,7 @@ export class RecordedAssessor {
 
   assess(line: RecordedLine, policy: Policy): RecordedAssessment {
     const { listener, principal, user, words, series, timeMs } = line;
-    const subject: Subject = { listener, principal, clientMinor: line.client ?? minorOfToday, policy };
+    const subject: Subject = { listener, principal, clientMinor: line.client ?? newestMinor, policy };
     const key = series.join(' ');
     const table = this.#tables.get(key) ?? routingTableOf(this.#settings, series);
     this.#tables.set(key, table);

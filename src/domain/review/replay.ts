@@ -2,6 +2,7 @@
 // Rows of a journal come in one after the other, and only what differs is kept.
 
 import { bounds } from '../../bounds/bounds.js';
+import { newestMinor } from '../../protocol/minors.js';
 import { type Series } from '../commands/catalog.js';
 import {
   type ListenerSettings,
@@ -18,7 +19,6 @@ import {
   describeObstacle,
   type Fate,
   fateOf,
-  minorOfToday,
   nothingAsked,
   plainLine,
   type RoutingTable,
@@ -278,7 +278,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     const subject: Subject = {
       listener: test.listener,
       principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
-      clientMinor: test.client ?? minorOfToday,
+      clientMinor: test.client ?? newestMinor,
       policy,
     };
     const assessment = assess(line, subject, table, nothingAsked, nowMs);

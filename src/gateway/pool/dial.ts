@@ -8,6 +8,7 @@ import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js'
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
+import { minorForBackends, ofMinor } from '../../protocol/minors.js';
 
 import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
@@ -103,9 +104,6 @@ export interface DialTarget {
   readonly greetingTimeoutMs: number;
 }
 
-/** With minor 2 every release sends PACKET framing and log lines without being asked (measured on 2.3.13 to 2.4.5). */
-const announcedMinor = 2;
-
 const phases: Readonly<Record<HandshakePhase, string>> = {
   greeting: 'its greeting',
   tls: 'the TLS handshake',
@@ -164,7 +162,7 @@ async function greetOnce(
     const shaken = await shakeHands(
       transport,
       {
-        minor: announcedMinor,
+        minor: minorForBackends,
         tls: target.tls,
         demand: target.demand,
         credentials:
@@ -261,8 +259,7 @@ export function seriesOfBackend(configured: Series | 'auto', serverMinor: number
     if (configured !== 'auto') return configured;
     throw new UpstreamFault('version-unsupported', 'it names no version, and `series` is auto: set `series`');
   }
-  // Measured on 2.3.13 to 2.4.5: minors 0 to 2 are 2.3, 3 and 4 are 2.4.
-  const announced: Series = serverMinor <= 2 ? '2.3' : '2.4';
+  const announced: Series = ofMinor(serverMinor).series;
   if (configured !== 'auto' && configured !== announced) {
     throw new UpstreamFault(
       'version-unsupported',

@@ -8,10 +8,10 @@ import type { Series } from '../../domain/commands/catalog.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
+import { ofMinor } from '../../protocol/minors.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
-  framingOf,
   logChannel,
   outputChannel,
 } from '../../protocol/reply/multiplex.js';
@@ -82,7 +82,9 @@ export class Upstream {
     this.#transport = greeted.transport;
     this.#owner = owner;
     this.limit = new Deadline(clock, () => this.#late());
-    this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
+    this.#demux = createMultiplexDecoder(ofMinor(greeted.minor).framing, {
+      frameBytesMax: limits.frameBytesMax,
+    });
     this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
     this.#takeEarly(greeted.rest);

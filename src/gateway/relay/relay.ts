@@ -13,6 +13,7 @@ import { WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
+import { ofMinor } from '../../protocol/minors.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.js';
@@ -36,8 +37,7 @@ export function encodeOutgoing(
   { isLast, usernameEvery, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
   serverMinor: number,
 ): OutgoingCommand {
-  // Servers of minor 2 and below end the connection at the flag x.
-  const proxyTtl = serverMinor < 3 ? undefined : command.proxyTtl;
+  const proxyTtl = ofMinor(serverMinor).hasOptions ? command.proxyTtl : undefined;
   const line = encodeCommandLine({ ...command, proxyTtl });
   return { user: command.user, isLast, usernameEvery, isReading, line };
 }
@@ -232,9 +232,9 @@ class ReplyRelay implements Transfer {
       // done, and its upstream may serve another client.
       void writer.flush(Number.POSITIVE_INFINITY);
     }
-    // Up to 2.3.16 a second status line follows a failure, and the handshake does not show which releases do that. Processes
-    // of a stopped Dovecot live on and answer TEMPFAIL to everything.
-    const isFailedForGood = kind !== 'ok' && (upstream.serverMinor <= 2 || status.code === 'TEMPFAIL');
+    // Processes of a stopped Dovecot live on and answer TEMPFAIL to everything.
+    const isFailedForGood =
+      kind !== 'ok' && (ofMinor(upstream.serverMinor).mayAnswerTwice || status.code === 'TEMPFAIL');
     const closeFor = command.isLast || hasTrailing || isFailedForGood ? 'not-reusable' : undefined;
     const value: Ending =
       kind === 'referral'

@@ -10,14 +10,8 @@ import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';
-import {
-  type Framing,
-  framingOf,
-  joinPacket,
-  logChannel,
-  MultiplexEncoder,
-  outputChannel,
-} from '../../protocol/reply/multiplex.js';
+import { type Framing, ofMinor } from '../../protocol/minors.js';
+import { joinPacket, logChannel, MultiplexEncoder, outputChannel } from '../../protocol/reply/multiplex.js';
 import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
 
@@ -67,13 +61,13 @@ export interface ReplyTarget extends RelayTarget {
 export class ReplyWriter implements ReplyTarget {
   /** Bytes of the output channel so far, over all replies. */
   bytesOut = 0;
-  /** Whether log lines reach the client: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
+  /** Whether log lines reach the client. */
   hasLogChannel: boolean;
   readonly #transport: Transport;
   readonly #encoder: MultiplexEncoder;
   readonly #framing: Framing;
-  readonly #minor: number;
   readonly #hasRefusalCell: boolean;
+  readonly #mayPassLogs: boolean;
   #group: Buffer[] = [];
   #output: Buffer[] = [];
   #outputBytes = 0;
@@ -81,13 +75,14 @@ export class ReplyWriter implements ReplyTarget {
   #lastOfBody: number | undefined;
 
   /** `refusalCell`: a client without framing gets the reason of a refusal as a cell. */
-  constructor(transport: Transport, minor: number, refusalCell = false) {
+  constructor(transport: Transport, negotiated: number, refusalCell = false) {
+    const { framing, logs } = ofMinor(negotiated);
     this.#transport = transport;
-    this.#minor = minor;
-    this.#hasRefusalCell = refusalCell && minor === 0;
-    this.#framing = framingOf(minor);
+    this.#hasRefusalCell = refusalCell && framing === 'none';
+    this.#framing = framing;
     this.#encoder = new MultiplexEncoder(this.#framing);
-    this.hasLogChannel = minor === 1 || minor === 2;
+    this.#mayPassLogs = logs !== 'never';
+    this.hasLogChannel = logs === 'always';
   }
 
   get isMidCell(): boolean {
@@ -100,7 +95,7 @@ export class ReplyWriter implements ReplyTarget {
 
   /** The client sent OPTION log-passthrough. */
   passLogs(): void {
-    if (this.#minor >= 1) this.hasLogChannel = true;
+    this.hasLogChannel = this.#mayPassLogs;
   }
 
   /** Rows are not looked at. */

@@ -11,6 +11,7 @@ import { TransportFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../ports/transport.js';
 import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
+import { minorForClients } from '../../protocol/minors.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
@@ -106,8 +107,6 @@ export interface Greeting {
   readonly onSuspect: () => void;
 }
 
-/** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
-export const ourMinor = 3;
 /** Before login: VERSION, STARTTLS, or a name and a password. */
 const unauthenticatedLineBytesMax = bounds.strangerLineBytes;
 /** A login needs some five: a peer that sends more pieces, as one that sends byte by byte, must not delay others. */
@@ -144,7 +143,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   }
   const preauthenticated = access.isPreauthenticated || certified !== undefined;
   const machine = new HandshakeAccept({
-    minor: ourMinor,
+    minor: minorForClients,
     preauthenticated,
     tls: access.tls === 'implicit' ? 'done' : access.tls,
     plainAllowed: access.plainWithoutTls,

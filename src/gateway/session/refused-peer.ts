@@ -10,8 +10,8 @@ import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { HandshakeAccept } from '../../protocol/handshake/accept.js';
+import { minorForClients } from '../../protocol/minors.js';
 import { ReplyWriter } from '../relay/reply-writer.js';
-import { ourMinor } from './greet-peer.js';
 import { PeerInput, SessionInput } from './session-input.js';
 
 export interface RefusalLimits {
@@ -100,7 +100,7 @@ async function greet({
   limits: { lineBytesMax },
 }: RefusedPeer): Promise<{ readonly minor: number; readonly rest: Buffer } | undefined> {
   const machine = new HandshakeAccept({
-    minor: ourMinor,
+    minor: minorForClients,
     preauthenticated: true,
     tls: 'none',
     plainAllowed: false,

@@ -12,6 +12,7 @@
 
 import { WireFault, type WireFaultCode } from '../../ports/faults.js';
 import { LineSplitter } from '../lines.js';
+import { ofMinor } from '../minors.js';
 import { formatVersion, protocolMajor, readPlain, readVersion } from './greeting.js';
 
 /** What is to be done next; steps of one call are done in their order. */
@@ -125,12 +126,14 @@ export class HandshakeAccept {
   }
 
   #readVersionLine(line: Buffer): AcceptStep[] {
-    const { minor, preauthenticated } = this.#options;
+    const { minor: ownMinor, preauthenticated } = this.#options;
     const version = readVersion(line, 'doveadm-server');
     if (version?.major !== protocolMajor) return this.#close('bad-version');
     this.#clientMinor = version.minor;
-    // A client of minor 0 knows no VERSION line in the answer; all others must get it before the go-ahead.
-    const announced = version.minor === 0 ? '' : formatVersion('doveadm-client', minor).toString();
+    // Before the go-ahead.
+    const announced = ofMinor(version.minor).readsVersion
+      ? formatVersion('doveadm-client', ownMinor).toString()
+      : '';
     const answer = send(`${announced}${preauthenticated ? '+\n' : '-\n'}`);
     if (preauthenticated) return [answer, this.#ready()];
     this.#at = 'auth';

@@ -13,6 +13,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase, WireFault } from '../../ports/faults.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';
 import { LineSplitter } from '../lines.js';
+import { newestMinor, ofMinor } from '../minors.js';
 import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
 
 /** What is to be done next; steps of one call are done in their order. */
@@ -46,10 +47,6 @@ export interface HandshakeDialOptions {
   lineBytesMax: number;
 }
 
-/** Of Dovecot 2.4.5, the newest that is known. */
-const serverMinorMax = 4;
-/** Servers of minor 1 (2.3.0 to 2.3.8) have no STARTTLS. */
-const starttlsMinor = 2;
 const versionPrefix = Buffer.from('VERSION\t');
 
 /** A machine for one dialed transport. Every call returns the steps that follow from it; after ready or fail there are none. */
@@ -152,7 +149,7 @@ export class HandshakeDial {
   #readVersionLine(line: Buffer): DialStep[] | undefined {
     const version = readVersion(line, 'doveadm-client');
     if (version === undefined || this.#serverMinor !== undefined) return undefined;
-    if (version.major !== protocolMajor || version.minor > serverMinorMax) {
+    if (version.major !== protocolMajor || version.minor > newestMinor) {
       return this.#fail('version-unsupported', 'the server speaks another version of the protocol');
     }
     this.#serverMinor = version.minor;
@@ -174,10 +171,10 @@ export class HandshakeDial {
   }
 
   #greetedAuthenticate(): DialStep[] {
-    const { tls, minor, credentials } = this.#options;
+    const { tls, minor: ownMinor, credentials } = this.#options;
     if (credentials === undefined) return this.#fail('auth-rejected', 'the server asks for a password');
     if (tls !== 'starttls') return this.#authenticate();
-    if (minor > 0 && (this.#serverMinor ?? 0) < starttlsMinor) {
+    if (ownMinor > 0 && !ofMinor(this.#serverMinor).hasStartTls) {
       return this.#fail('tls-failed', 'the server is too old for STARTTLS');
     }
     if (this.#lines.pendingBytes > 0) return this.#failInjected();

@@ -7,10 +7,9 @@
 // Defined by Dovecot in src/lib/istream-multiplex.c.
 // The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence. Payload is passed
 // on in slices; only headers and escapes are made here.
-import { WireFault } from '../../ports/faults.js';
 
-/** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
-export type Framing = 'none' | 'packet' | 'stream';
+import { WireFault } from '../../ports/faults.js';
+import { type Framing } from '../minors.js';
 
 /** Bytes of one channel, never empty; a slice of the chunk. */
 export interface ChannelBytes {
@@ -37,11 +36,6 @@ const packetHeaderBytes = 5;
 /** Announces everything in a stream that is not a byte of the current channel. */
 const sequence = Buffer.of(0x03, 0xfe);
 const streamHeader = Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x02, ...sequence);
-
-/** The framing of a minor that both sides announced at least (the smaller one of theirs). */
-export function framingOf(minor: number): Framing {
-  return minor < 1 ? 'none' : minor < 4 ? 'packet' : 'stream';
-}
 
 /**
  * A decoder for the first byte after the last plain go-ahead. `frameBytesMax`: payload bytes of a packet; nothing is held, so this only

@@ -5,14 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
-import {
-  type Assessment,
-  assess,
-  fateOf,
-  minorOfToday,
-  plainLine,
-} from '../../../src/domain/policy/assess.js';
+import { type Assessment, assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
 import { createRoutingTable, nothingAsked, type RoutingTable } from '../../../src/domain/policy/route.js';
+import { newestMinor } from '../../../src/protocol/minors.js';
 
 const nowMs = Date.UTC(2026, 10, 20, 12);
 const endMs = Date.UTC(2026, 10, 20, 13);
@@ -49,7 +44,7 @@ function assessed(
   const subject = {
     listener: 'support',
     principal: 'carol@support',
-    clientMinor: minorOfToday,
+    clientMinor: newestMinor,
     policy,
   };
   return assess(plainLine(user, words), subject, change(routingTableOf(settings)), nothingAsked, nowMs);

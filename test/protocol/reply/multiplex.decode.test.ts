@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createMultiplexDecoder,
-  type Framing,
-  framingOf,
-  logChannel,
-  outputChannel,
-} from '../../../src/protocol/reply/multiplex.js';
+import type { Framing } from '../../../src/protocol/minors.js';
+import { createMultiplexDecoder, logChannel, outputChannel } from '../../../src/protocol/reply/multiplex.js';
 import { LogDecoder, ReplyDecoder } from '../../../src/protocol/reply/reply.js';
 import { chunkings } from '../../kit/chunkings.js';
 
@@ -37,18 +32,6 @@ function decodeHex(framing: Framing, hex: string): Map<number, string> {
   }
   return first ?? new Map();
 }
-
-void test('the framing of a minor', () => {
-  assert.deepEqual([0, 1, 2, 3, 4, 5, 4294967295].map(framingOf), [
-    'none',
-    'packet',
-    'packet',
-    'packet',
-    'stream',
-    'stream',
-    'stream',
-  ]);
-});
 
 void test('none: all is channel 0', () => {
   assert.deepEqual(decodeHex('none', '00 03fe ff'), new Map([[0, '0003feff']]));
@@ -149,16 +132,6 @@ void test('the end inside a frame, a header or a sequence', () => {
   }
   for (const framing of ['none', 'packet', 'stream'] as const) decode(framing, []);
   decodeHex('stream', header);
-});
-
-void test('trap 3: STREAM only where both sides have minor 4', () => {
-  for (const client of [0, 1, 2, 3, 4, 5]) {
-    for (const server of [0, 1, 2, 3, 4, 5]) {
-      const framing = framingOf(Math.min(client, server));
-      assert.equal(framing === 'stream', client >= 4 && server >= 4);
-      assert.equal(framing === 'none', client === 0 || server === 0);
-    }
-  }
 });
 
 void test('trap 6: packets are not rows, replies or lines', () => {

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  createMultiplexDecoder,
-  type Framing,
-  MultiplexEncoder,
-} from '../../../src/protocol/reply/multiplex.js';
+import type { Framing } from '../../../src/protocol/minors.js';
+import { createMultiplexDecoder, MultiplexEncoder } from '../../../src/protocol/reply/multiplex.js';
 import { cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 const hex = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString('hex');

@@ -1,11 +1,12 @@
 // Every captured reply, framed anew in both ways, arrives on the same channels.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Framing } from '../../../src/protocol/minors.js';
+import { ofMinor } from '../../../src/protocol/minors.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
-  type Framing,
-  framingOf,
   MultiplexEncoder,
 } from '../../../src/protocol/reply/multiplex.js';
 import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
@@ -32,7 +33,7 @@ function capturedOf(vector: Vector): { name: string; frames: ChannelBytes[] }[] 
     const greeting = /^(VERSION[^\n]*\n)?(-\n)?\+\n/.exec(bytes.toString('latin1'))?.[0];
     if (greeting === undefined || bytes.length === greeting.length) return [];
     const minor = Math.min(vector.minor ?? 0, vector.server_minor);
-    const decoder = createMultiplexDecoder(framingOf(minor), limits);
+    const decoder = createMultiplexDecoder(ofMinor(minor).framing, limits);
     return [{ name: vector.name, frames: decoder.push(bytes.subarray(greeting.length)) }];
   });
 }
