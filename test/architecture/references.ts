@@ -25,8 +25,6 @@ export interface SourceFacts {
   readonly globals: readonly GlobalUse[];
   readonly undocumented: readonly { readonly line: number; readonly name: string }[];
   readonly opensWithComment: boolean;
-  /** Nothing in it survives compilation: only types are declared and imported. */
-  readonly isTypeOnly: boolean;
 }
 
 /** Throws LexFault. */
@@ -47,7 +45,6 @@ export function factsOf(source: string): SourceFacts {
     globals: freeNames(tokens),
     undocumented: undocumentedExports(tokens),
     opensWithComment: opensWithComment(tokens[0], comments[0]),
-    isTypeOnly: declaresOnlyTypes(tokens),
   };
 }
 
@@ -250,22 +247,4 @@ function opensWithComment(token: Token | undefined, comment: Comment | undefined
   if (comment === undefined || token === undefined) return comment !== undefined;
   const isDoc = isText(token, 'export') && comment.text.startsWith('/**') && comment.text === token.comment;
   return comment.line < token.line && !isDoc;
-}
-
-function declaresOnlyTypes(tokens: readonly Token[]): boolean {
-  let depth = 0;
-  let startsStatement = true;
-  for (const [i, token] of tokens.entries()) {
-    const isOpening = ['{', '(', '['].some((text) => isText(token, text));
-    const isClosing = ['}', ')', ']'].some((text) => isText(token, text));
-    if (depth === 0 && startsStatement && token.kind === 'name') {
-      const word = isText(token, 'export') || isText(token, 'import') ? tokens[i + 1] : token;
-      if (!isText(word, 'type') && !isText(word, 'interface')) return false;
-    }
-    if (isOpening) depth += 1;
-    if (isClosing) depth -= 1;
-    startsStatement =
-      depth === 0 && (isText(token, ';') || (isText(token, '}') && !isText(tokens[i + 1], 'from')));
-  }
-  return true;
 }

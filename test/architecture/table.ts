@@ -87,7 +87,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       public: ['canonical', 'columns', 'reach'],
     },
   ),
-  'domain/audit': rule([], { public: ['encode', 'ledger', 'record'], builtins: ['crypto'] }),
+  'domain/audit': rule([], { public: ['encode', 'keys', 'ledger', 'record'], builtins: ['crypto'] }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
     public: ['export', 'search', 'verify'],
   }),

@@ -11,6 +11,7 @@ import {
   type TrailFile,
 } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';
+import { recordKeys, rowOf } from '../../domain/audit/keys.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
@@ -144,11 +145,14 @@ function readFrom(path: string, from: number, lines: string[]): number | undefin
 }
 
 /** Shown in front, or of no use while watching. */
-const quietKeys = new Set(
-  'seq time event prev hash version session peer series journal catalog head segment_hash key signature'.split(
-    ' ',
-  ),
-);
+const quietKeys: ReadonlySet<string> = new Set([
+  'seq',
+  'time',
+  'event',
+  'prev',
+  'hash',
+  ...recordKeys.filter((key) => rowOf(key).isQuiet === true),
+]);
 
 function formatLine(screen: Screen, text: string, isJson: boolean): string {
   const record = parseLine(text);

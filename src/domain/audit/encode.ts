@@ -12,15 +12,16 @@
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
 import { argumentBodies } from './arguments.js';
+import { itemKeys, type RecordKey, recordKeys, rowOf } from './keys.js';
 import {
   type AuditRecord,
   eventOpening,
   formatTime,
+  isObject,
   isOwnRecord,
   type JournalRecord,
   type RecordedArgument,
   type RecordedPart,
-  type RecordedPeer,
   timeOpening,
   withoutKeys,
 } from './record.js';
@@ -64,23 +65,8 @@ const briefBudgets: readonly Budget[] = [
 /** Of an admission with argument records: what a reader that does not know these shows. */
 const aheadBudgets = budgets.slice(3);
 
-/** A path of a program can have 4 KiB, and the peer chooses it. */
-const peerValueBytesMax = bounds.recordPeerBytes;
-
-const peerKeys = [
-  ...(['uid', 'gid', 'pid', 'user', 'exe', 'exe_unproven', 'unit', 'unit_unproven', 'login_uid'] as const),
-  ...(['address', 'certificate'] as const),
-];
-/** Of a redacted argument, or of a part. */
-const itemKeys = [
-  ...(['hmac', 'backend', 'upstream', 'status', 'outcome', 'sent', 'cells', 'bytes_in', 'error'] as const),
-];
-const inputKeys = ['bytes', 'hmac'] as const;
-const tornKeys = ['file', 'bytes', 'sha256'] as const;
-const placeKeys = [
-  ...(['program', 'catalog', 'segment', 'segment_hash', 'head', 'oldest_seq', 'key', 'signature'] as const),
-];
-const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
+/** Of a value in an object: a path of a program can have 4 KiB, and the peer chooses it. */
+const memberBytesMax = bounds.recordPeerBytes;
 
 /**
  * The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. `isBrief`: at most 1 KiB of a
@@ -172,56 +158,48 @@ const notForTerminals =
 /** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
 const usersBytesMax = bounds.recordUsersBytes;
 
-/**
- * All keys between `seq` and `prev`, in the order of the file. By name and not in a loop over names: each is a load that the
- * compiler knows. Words that come again and again are looked up in place, so a known one costs no call.
- */
+/** A key with what stands in front of its value. All are of one shape: the loop over them runs for each record. */
+interface Place {
+  readonly name: RecordKey;
+  readonly opening: string;
+  readonly isWord: boolean;
+  readonly members: readonly string[] | undefined;
+}
+
+/** The keys from one to before another, without those that are written otherwise. */
+function placesFrom(
+  from: RecordKey,
+  to: RecordKey | undefined,
+  of: 'command' | 'own' | undefined,
+): readonly Place[] {
+  const end = to === undefined ? recordKeys.length : recordKeys.indexOf(to);
+  return recordKeys.slice(recordKeys.indexOf(from), end).flatMap((name) => {
+    const { of: whose, isWord = false, members } = rowOf(name);
+    const isTaken = of === 'own' ? whose === of || whose === undefined : whose === of;
+    return isTaken ? [{ name, opening: `,"${name}":`, isWord, members }] : [];
+  });
+}
+
+const layoutOf = (of: 'own' | undefined) => ({
+  front: placesFrom('journal', 'principal', of),
+  back: placesFrom('program', 'users', of),
+  late: placesFrom('next_key', 'argument_records', of),
+});
+const ofOwn = layoutOf('own');
+const ofOthers = layoutOf(undefined);
+const beforeArguments = placesFrom('principal', 'args', 'command');
+const afterArguments = placesFrom('input', 'program', 'command');
+const commandKeys = [...beforeArguments, ...afterArguments].map(({ name }) => name);
+
+/** All keys between `seq` and `prev`, in the order of the file. `added`: the members that the journal adds to an admission. */
 function attempt(r: JournalRecord, budget: Budget, added: string): string {
-  const max = budget.value;
-  const own = isOwnRecord(r) ? r : undefined;
-  let body = `${timeOpening.slice(1)}${formatTime(r.time)}${eventOpening}${r.event}"`;
-  if (own !== undefined) body += encodeMembers(['journal', 'format'], own, max);
-  if (r.session !== undefined) body += `,"session":${encodeText(r.session, max)}`;
-  if (r.id !== undefined) body += `,"id":${encodeText(r.id, max)}`;
-  if (r.for !== undefined) body += `,"for":${encodeText(r.for, max)}`;
-  if (r.protocol !== undefined) body += `,"protocol":${words.get(r.protocol) ?? encodeWord(r.protocol, max)}`;
-  if (r.tag !== undefined) body += `,"tag":${encodeText(r.tag, max)}`;
-  if (r.listener !== undefined) body += `,"listener":${words.get(r.listener) ?? encodeWord(r.listener, max)}`;
-  if (r.peer !== undefined) body += `,"peer":${encodePeer(r.peer, max)}`;
+  const { front, back, late } = isOwnRecord(r) ? ofOwn : ofOthers;
   const command = commandTexts(r, budget);
-  body += command.members;
-  if (own !== undefined) body += encodeMembers(placeKeys, own, max);
-  if (r.action !== undefined) body += `,"action":${encodeText(r.action, max)}`;
-  if (r.by !== undefined) body += `,"by":${encodeText(r.by, max)}`;
-  if (r.count !== undefined) body += encodeNumber(',"count":', r.count);
-  if (r.level !== undefined) body += `,"level":${encodeText(r.level, max)}`;
-  if (r.text !== undefined) body += `,"text":${encodeText(r.text, max)}`;
-  if (r.status !== undefined) body += `,"status":${words.get(r.status) ?? encodeWord(r.status, max)}`;
-  if (r.outcome !== undefined) body += `,"outcome":${words.get(r.outcome) ?? encodeWord(r.outcome, max)}`;
-  if (r.sent !== undefined) body += `,"sent":${r.sent}`;
-  if (r.rows !== undefined) body += encodeNumber(',"rows":', r.rows);
-  if (r.cells !== undefined) body += encodeNumber(',"cells":', r.cells);
-  if (r.bytes_in !== undefined) body += encodeNumber(',"bytes_in":', r.bytes_in);
-  if (r.bytes_out !== undefined) body += encodeNumber(',"bytes_out":', r.bytes_out);
-  if (r.wait_ms !== undefined) body += encodeNumber(',"wait_ms":', r.wait_ms);
-  if (r.first_byte_ms !== undefined) body += encodeNumber(',"first_byte_ms":', r.first_byte_ms);
-  if (r.duration_ms !== undefined) body += encodeNumber(',"duration_ms":', r.duration_ms);
-  if (r.logs !== undefined) body += `,"logs":${encodeObject(logLevels, r.logs, max)}`;
-  if (r.client !== undefined) body += encodeNumber(',"client":', r.client);
-  body += command.users;
-  if (own !== undefined) {
-    body += encodeMembers(
-      ['next_key', 'open_seq', 'step_ms', 'steps_ms', 'earliest', 'recovered', 'ring', 'lost'],
-      own,
-      max,
-    );
-    if (own.torn !== undefined) body += `,"torn":${encodeObject(tornKeys, own.torn, max)}`;
-    body += encodeMembers(['last_seq', 'last_hash'], own, max);
-    if (own.appended !== undefined) body += `,"appended":${encodeObject(tornKeys, own.appended, max)}`;
-    if (own.until !== undefined) body += `,"until":${encodeText(own.until, max)}`;
-  }
-  body += added;
-  if (r.error !== undefined) body += `,"error":${encodeText(r.error, max)}`;
+  let body = `${timeOpening.slice(1)}${formatTime(r.time)}${eventOpening}${r.event}"`;
+  body += encodePlaces(front, r, budget) + command.members;
+  body += encodePlaces(back, r, budget) + command.users;
+  body += encodePlaces(late, r, budget) + added;
+  if (r.error !== undefined) body += `,"error":${encodeText(r.error, budget.value)}`;
   isLastCut = command.isCut;
   return body;
 }
@@ -250,59 +228,38 @@ function commandTexts(r: JournalRecord, budget: Budget): CommandTexts {
   return made;
 }
 
-/** All keys that `encodeCommand` reads, but for `args`; lists and objects never change, so the same one has the same text. */
-function isSameCommand(one: JournalRecord, other: JournalRecord): boolean {
-  return (
-    one.principal === other.principal &&
-    one.policy === other.policy &&
-    one.version === other.version &&
-    one.rule === other.rule &&
-    one.series === other.series &&
-    one.decision === other.decision &&
-    one.would === other.would &&
-    one.mode === other.mode &&
-    one.reason === other.reason &&
-    one.command === other.command &&
-    one.user === other.user &&
-    one.input === other.input &&
-    one.effect === other.effect &&
-    one.backend === other.backend &&
-    one.upstream === other.upstream &&
-    one.backends === other.backends &&
-    one.matches === other.matches &&
-    one.users === other.users
-  );
+/** But for `args`; lists and objects never change, so the same one has the same text. */
+function isSameCommand(one: Stored, other: Stored): boolean {
+  return commandKeys.every((key) => one[key] === other[key]) && one['users'] === other['users'];
 }
 
 function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
-  const max = budget.value;
-  let members = '';
-  if (r.principal !== undefined)
-    members += `,"principal":${words.get(r.principal) ?? encodeWord(r.principal, max)}`;
-  if (r.policy !== undefined) members += `,"policy":${words.get(r.policy) ?? encodeWord(r.policy, max)}`;
-  if (r.version !== undefined) members += `,"version":${words.get(r.version) ?? encodeWord(r.version, max)}`;
-  if (r.rule !== undefined) members += `,"rule":${words.get(r.rule) ?? encodeWord(r.rule, max)}`;
-  if (r.series !== undefined) members += `,"series":${words.get(r.series) ?? encodeWord(r.series, max)}`;
-  if (r.decision !== undefined)
-    members += `,"decision":${words.get(r.decision) ?? encodeWord(r.decision, max)}`;
-  if (r.would !== undefined) members += `,"would":${words.get(r.would) ?? encodeWord(r.would, max)}`;
-  if (r.mode !== undefined) members += `,"mode":${words.get(r.mode) ?? encodeWord(r.mode, max)}`;
-  if (r.reason !== undefined) members += `,"reason":${encodeText(r.reason, max)}`;
-  if (r.command !== undefined) members += `,"command":${words.get(r.command) ?? encodeWord(r.command, max)}`;
-  if (r.user !== undefined) members += `,"user":${words.get(r.user) ?? encodeWord(r.user, max)}`;
   isCut = false;
-  if (r.args !== undefined) members += `,"args":${encodeList(r.args, budget, budget.list)}`;
-  const isArgsCut = isCut;
-  if (r.input !== undefined) members += `,"input":${encodeObject(inputKeys, r.input, max)}`;
-  if (r.effect !== undefined) members += `,"effect":${words.get(r.effect) ?? encodeWord(r.effect, max)}`;
-  if (r.backend !== undefined) members += `,"backend":${words.get(r.backend) ?? encodeWord(r.backend, max)}`;
-  if (r.upstream !== undefined)
-    members += `,"upstream":${words.get(r.upstream) ?? encodeWord(r.upstream, max)}`;
-  if (r.backends !== undefined) members += `,"backends":${encodeList(r.backends, budget, budget.list)}`;
-  if (r.matches !== undefined) members += encodeNumber(',"matches":', r.matches);
-  isCut = isArgsCut;
+  const args = r.args === undefined ? '' : `,"args":${encodeList(r.args, budget, budget.list)}`;
   const users = r.users === undefined ? '' : `,"users":${encodeUsers(r.users, budget)}`;
-  return { record: r, members, users, isCut };
+  const isListCut = isCut;
+  const members = encodePlaces(beforeArguments, r, budget) + args + encodePlaces(afterArguments, r, budget);
+  return { record: r, members, users, isCut: isListCut };
+}
+
+type Stored = Readonly<Partial<Record<RecordKey, unknown>>>;
+
+/** What is neither text, number, flag, list nor an object of known keys is left out. */
+function encodePlaces(places: readonly Place[], record: Stored, budget: Budget): string {
+  const max = budget.value;
+  let text = '';
+  for (const { name, opening, isWord, members } of places) {
+    const value = record[name];
+    if (value === undefined) continue;
+    if (typeof value === 'string')
+      text +=
+        opening + ((isWord ? words.get(value) : undefined) ?? (isWord ? encodeWord : encodeText)(value, max));
+    else if (typeof value === 'number') text += encodeNumber(opening, value);
+    else if (typeof value === 'boolean') text += opening + value;
+    else if (Array.isArray(value)) text += opening + encodeList(value, budget, budget.list);
+    else if (members !== undefined && isObject(value)) text += opening + encodeKnown(members, value, max);
+  }
+  return text;
 }
 
 /** Names, hashes, words of closed lists, each with a text that no budget cuts. */
@@ -321,14 +278,14 @@ function encodeWord(value: string, bytesMax: number): string {
 }
 
 /** A session has one peer, and its text is asked for with each of its commands. */
-const peerTexts = new WeakMap<RecordedPeer, string>();
+const knownObjects = new WeakMap<object, string>();
 
-function encodePeer(peer: RecordedPeer, bytesMax: number): string {
-  if (bytesMax < peerValueBytesMax) return encodeObject(peerKeys, peer, bytesMax);
-  let text = peerTexts.get(peer);
+function encodeKnown(names: readonly string[], value: Members, bytesMax: number): string {
+  if (bytesMax < memberBytesMax) return encodeObject(names, value, bytesMax);
+  let text = knownObjects.get(value);
   if (text === undefined) {
-    text = encodeObject(peerKeys, peer, peerValueBytesMax);
-    peerTexts.set(peer, text);
+    text = encodeObject(names, value, memberBytesMax);
+    knownObjects.set(value, text);
   }
   return text;
 }
@@ -338,30 +295,17 @@ function encodeUsers(users: readonly string[], budget: Budget): string {
   return encodeList(users, budget, users.length === 1 ? Infinity : Math.min(budget.list, usersBytesMax));
 }
 
-function encodeObject<Name extends string>(
-  names: readonly Name[],
-  values: Members<Name>,
-  bytesMax: number,
-): string {
-  return `{${encodeMembers(names, values, bytesMax).slice(1)}}`;
-}
+type Members = Readonly<Record<string, unknown>>;
 
-type Members<Name extends string> = { readonly [Key in Name]?: string | number | boolean | undefined };
-
-/** Each with a comma before it. */
-function encodeMembers<Name extends string>(
-  names: readonly Name[],
-  values: Members<Name>,
-  bytesMax: number,
-): string {
+function encodeObject(names: readonly string[], values: Members, bytesMax: number): string {
   let members = '';
   for (const name of names) {
     const value = values[name];
     if (typeof value === 'string') members += `,"${name}":${encodeText(value, bytesMax)}`;
     else if (typeof value === 'number') members += encodeNumber(`,"${name}":`, value);
-    else if (value !== undefined) members += `,"${name}":${value}`;
+    else if (typeof value === 'boolean') members += `,"${name}":${value}`;
   }
-  return members;
+  return `{${members.slice(1)}}`;
 }
 
 /** Whole numbers stay, fractions (milliseconds by a fine clock) keep three digits; what is no number is left out. */
@@ -471,9 +415,8 @@ function encodeList(
 }
 
 function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): string {
-  return typeof value === 'string'
-    ? encodeText(value, budget.value)
-    : encodeObject(itemKeys, value, budget.value);
+  if (typeof value === 'string') return encodeText(value, budget.value);
+  return isObject(value) ? encodeObject(itemKeys, value, budget.value) : '';
 }
 
 /** The first values and the last: whoever pads a command to hide a word does not choose which words are left out. */

@@ -2,17 +2,21 @@
 // The rule: nothing that a client wrote into a record can command a spreadsheet or a terminal.
 
 import { formatJson, printable } from '../audit/encode.js';
+import { recordKeys, rowOf } from '../audit/keys.js';
 import { isObject } from '../audit/record.js';
 import type { ExchangeRow } from './search.js';
 import { shown } from './user-search.js';
 
+const places: ReadonlyMap<string, number | undefined> = new Map<string, number | undefined>([
+  ...recordKeys.map((key) => [key, rowOf(key).column] as const),
+  ...Object.entries({ time: 1, seq: 28, completed_seq: 29, completed_time: 30 }),
+]);
+
 /** The columns of an exported exchange, in their order. */
-export const exportColumns = [
-  ...(['time', 'id', 'session', 'listener', 'principal', 'decision', 'outcome', 'status'] as const),
-  ...(['command', 'args', 'user', 'effect', 'backend', 'upstream', 'policy', 'rule', 'would'] as const),
-  ...(['reason', 'sent', 'rows', 'cells', 'bytes_in', 'bytes_out', 'wait_ms', 'first_byte_ms'] as const),
-  ...(['duration_ms', 'error', 'seq', 'completed_seq', 'completed_time', 'users'] as const),
-];
+export const exportColumns: readonly string[] = [...places]
+  .flatMap(([name, place]) => (place === undefined ? [] : [{ name, place }]))
+  .toSorted((one, other) => one.place - other.place)
+  .map(({ name }) => name);
 
 /** One exchange as JSON: the recorded keys as they are, then seq and time of the completion. One line, without LF. */
 export function formatJsonRow(row: ExchangeRow): string {
@@ -61,7 +65,7 @@ export function formatValue(value: unknown): string {
   return JSON.stringify(value);
 }
 
-function cellOf(row: ExchangeRow, column: (typeof exportColumns)[number]): unknown {
+function cellOf(row: ExchangeRow, column: string): unknown {
   if (column === 'seq') return row.admittedSeq;
   if (column === 'completed_seq') return row.completedSeq;
   if (column === 'completed_time') return row.completedTime;

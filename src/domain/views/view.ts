@@ -10,6 +10,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
+import { recordKeys, rowOf } from '../audit/keys.js';
 import {
   eventOpening,
   type JournalRecord,
@@ -71,14 +72,12 @@ function events(): Event[] {
 }
 
 /** Every key of a record of an exchange that is shown whole; `prev` and `hash` are not among them. */
-export const shownKeys: ReadonlySet<string> = new Set(
-  [
-    'seq time event session id for protocol tag listener peer principal policy version rule series',
-    'decision would mode reason command user args input effect backend upstream backends matches',
-    'action count level text status outcome sent rows cells bytes_in bytes_out wait_ms first_byte_ms',
-    'duration_ms logs client users argument_records error',
-  ].flatMap((words) => words.split(' ')),
-);
+export const shownKeys: ReadonlySet<string> = new Set([
+  'seq',
+  'time',
+  'event',
+  ...recordKeys.filter((key) => rowOf(key).isHidden !== true),
+]);
 
 /** One reading of a trail. */
 export interface View {

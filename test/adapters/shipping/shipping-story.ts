@@ -92,7 +92,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
 /** A millisecond passes, but not while a file is being read or written: that takes real time, which the clock has to wait for. */
 export async function turn(clock: FakeClock): Promise<void> {
   do await settle();
-  while (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq')));
+  while (process.getActiveResourcesInfo().some((name) => /^FSReq|CloseReq$/.test(name)));
   clock.advanceNow(1);
 }
 

@@ -34,7 +34,7 @@ function cells(line: string): string[] {
   return found;
 }
 
-function cell(column: (typeof exportColumns)[number], value: unknown): string {
+function cell(column: string, value: unknown): string {
   return cells(formatCsvRow(row({ [column]: value })))[exportColumns.indexOf(column)] ?? 'none';
 }
 
