@@ -256,6 +256,33 @@ test('a dry run lists differences only, and ends with a summary', async (t) => {
   assert.equal(backend.commands.length, 0);
 });
 
+test('a dry run asks a user whose mailbox is missing once, and its summary adds up', async (t) => {
+  const { daemon, backend } = await openGateway(t, {
+    policy: `\n    users: ["*"]\n    allow: [{ command: expunge, where: { query: any }, content: true }]`,
+    more: naming,
+    backend: {
+      script: async ({ user }, connection) => {
+        if (user === userOf(1)) return connection.status('-NOTFOUND');
+        if (user === userOf(2)) return connection.status('-NOUSER');
+        await connection.row('guid', '7');
+        await connection.status('+');
+      },
+    },
+  });
+  const list = daemon.path('list');
+  writeFileSync(list, listOf(3));
+  const words = ['--dry-run', '--users', list, '--', 'expunge', 'mailbox', 'Old', 'all'];
+  const { exit, stdout, stderr } = await bulk(daemon, words);
+  assert.match(stdout.toString(), /^u1@example\.org +failed .*\(NOTFOUND\)/m);
+  assert.match(stdout.toString(), /^u2@example\.org +failed .*\(NOUSER\)/m);
+  assert.equal(
+    stderr,
+    'dovegate: dry run, nothing was changed: it would run for 1 of 3 users (1 mails; 1 on mail1), 2 failed\n',
+  );
+  assert.equal(exit, 1);
+  assert.deepEqual(backend.commands.map(({ user }) => user).toSorted(), [0, 1, 2].map(userOf));
+});
+
 test('a dry run with --resume makes no state, and leaves out who has a result', async (t) => {
   const { daemon, backend } = await openGateway(t, {
     policy,

@@ -171,7 +171,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     if (left > 0) stderr(plain(`dovegate: ${formatUsers(left)} left; ${goOn}`));
     if (givenUp > 0) {
       const again = isDryRun || resume !== undefined ? goOn : 'make a list of them';
-      stderr(plain(`dovegate: ${describeGivenUp(givenUp)}; ${again}`));
+      stderr(plain(`dovegate: ${describeGivenUp(givenUp, isDryRun)}; ${again}`));
     }
     if (fault !== undefined && fault.exitCode !== sysexits.tempFail) return fault.exitCode;
     if (left + givenUp > 0) return sysexits.tempFail;

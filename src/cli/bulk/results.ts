@@ -73,10 +73,11 @@ export function describeCounts({ ok, failed, unknown }: Counts): string {
   return `${formatUsers(ok + failed + unknown)}: ${parts.join(', ')}`;
 }
 
-/** Of users that failed although nothing was sent for them, or nothing ran. */
-export function describeGivenUp(count: number): string {
+/** Of users that failed although nothing was sent for them, or nothing ran. A dry run notes nobody. */
+export function describeGivenUp(count: number, isDryRun: boolean): string {
   const is = count === 1 ? 'is' : 'are';
-  return `${formatUsers(count)} of the failed ${is} noted as not sent, and may be sent again`;
+  const how = isDryRun ? 'may get an answer later' : `${is} noted as not sent, and may be sent again`;
+  return `${formatUsers(count)} of the failed ${how}`;
 }
 
 /** `1 user`, `1,234 users`. */

@@ -184,6 +184,7 @@ export function judgeFailure(failure: CommandFailed, isHarmlessOne: boolean): Us
     const isLimit = reason === 'over-limit' || reason === 'limits-full';
     return { ...again(isLimit ? 'limited' : 'busy', message, retryAfterMs), id };
   }
-  if (isHarmlessOne) return { ...again('broken', message), id };
-  return mayHaveRun ? { kind: 'unknown', message, id } : { kind: 'failed', code, message, id };
+  // A refusal of dovegate, which would be the same again.
+  if (!mayHaveRun) return { kind: 'failed', code, message, id };
+  return isHarmlessOne ? { ...again('broken', message), id } : { kind: 'unknown', message, id };
 }

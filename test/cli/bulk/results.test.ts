@@ -71,6 +71,10 @@ void test('counts and spans', () => {
 });
 
 void test('users that were given up may be sent again', () => {
-  assert.equal(describeGivenUp(1), '1 user of the failed is noted as not sent, and may be sent again');
-  assert.equal(describeGivenUp(4), '4 users of the failed are noted as not sent, and may be sent again');
+  assert.equal(describeGivenUp(1, false), '1 user of the failed is noted as not sent, and may be sent again');
+  assert.equal(
+    describeGivenUp(4, false),
+    '4 users of the failed are noted as not sent, and may be sent again',
+  );
+  assert.equal(describeGivenUp(4, true), '4 users of the failed may get an answer later');
 });

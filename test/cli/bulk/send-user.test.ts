@@ -25,7 +25,8 @@ const cases: readonly (readonly [string, string | undefined, string, string])[] 
   ['TEMPFAIL', own('anything', 'queue-full'), 'busy', 'busy'],
   ['TEMPFAIL', own('anything [x]', 'dial-refused'), 'busy', 'busy'],
   ['TEMPFAIL', 'dovegate: more than 3 sessions of anna at once [sessions-limit]', 'busy', 'busy'],
-  ['TEMPFAIL', own('anything', 'no-route'), 'failed', 'broken'],
+  // A code that nothing of it ran, and nothing will: another attempt would be answered alike.
+  ['TEMPFAIL', own('anything', 'no-route'), 'failed', 'failed'],
   ['TEMPFAIL', own('too many commands are waiting; try again', 'closed-early'), 'unknown', 'broken'],
   ['TEMPFAIL', own('anything', 'outcome-unknown'), 'unknown', 'broken'],
   ['TEMPFAIL', own('the backend says: temporary failure', 'backend-failed'), 'unknown', 'broken'],
