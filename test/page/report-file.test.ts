@@ -45,7 +45,7 @@ const head: ReportHead = {
   mailbox: 'alice@example.com',
   period: '2026-11-01 to 2026-11-30',
   isComplete: false,
-  answer: '2 commands may have deleted something; 2 more were denied.',
+  answer: '2 commands may have deleted something; 2 attempts were denied.',
   isNamed: true,
   similar: [],
   sentences: ['NOT proved complete: one reason stands below', 'the journal begins later'],

@@ -220,9 +220,7 @@ export function deletionSentence(
     ? `${view === '' ? 'No' : `${view}no`} recorded command deleted anything`
     : `${view}${deleted} ${deleted === 1 ? 'command' : 'commands'} may have deleted something`;
   const tried = (count: number, one: string, many: string): string[] =>
-    count === 0
-      ? []
-      : [`${count} ${isNone ? (count === 1 ? 'attempt' : 'attempts') : 'more'} ${count === 1 ? one : many}`];
+    count === 0 ? [] : [count === 1 ? `1 attempt ${one}` : `${count} attempts ${many}`];
   const rest = [
     ...tried(deleteDenied, 'was denied', 'were denied'),
     ...tried(deleteFailed, 'failed', 'failed'),
@@ -306,11 +304,11 @@ function countsText({ requesters, isMoreRequesters, commands, showed, maybeShowe
 function notes({ notNamed, open, unknown, stopped, denied }: TouchCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
     count === 0 ? [] : [`note: ${count}${more} ${count === 1 ? 'command' : 'commands'} ${text}`];
+  const why = `${denied} denied, ${stopped - denied} failed`;
   return [
     ...many(notNamed, 'may have touched it: for all users, or by a mask or a list that was cut'),
     ...many(open, 'without a recorded end: still running, or the outcome is unknown'),
     ...many(unknown, 'with an unknown outcome: may have run'),
-    ...many(denied, denied === 1 ? 'was denied' : 'were denied', ' more'),
-    ...many(stopped - denied, 'failed before reaching a mail server', ' more'),
+    ...many(stopped, `never reached a mail server (${why})`, ' more'),
   ];
 }

@@ -61,7 +61,7 @@ void test('first the verdict, then groups by day, requester, class and reason', 
   assert.deepEqual(lines.slice(3, 8), [
     '  note: 2 commands may have touched it: for all users, or by a mask or a list that was cut',
     '  note: 1 command without a recorded end: still running, or the outcome is unknown',
-    '  note: 1 more command was denied',
+    '  note: 1 more command never reached a mail server (1 denied, 0 failed)',
     '  note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded',
     '',
   ]);
@@ -90,7 +90,7 @@ function deleting(record: AuditRecord, count: number): AuditRecord {
 void test('was anything deleted? The first sentence; what was denied or failed is a class of its own', async (t) => {
   const directory = await writeJournal(t, 8, deleting);
   const { lines } = await report(t, directory);
-  assert.equal(lines[1], '2 commands may have deleted something; 2 more were denied.');
+  assert.equal(lines[1], '2 commands may have deleted something; 2 attempts were denied.');
   const rows = lines.slice(lines.indexOf('') + 2);
   assert.deepEqual(
     rows.map((line) => / {2}(may have deleted|read|tried, \w+) +(\d+) /.exec(line)?.slice(1).join(' ')),

@@ -141,14 +141,13 @@ void test('the sentences of one that is not, and notes', () => {
     'the last record is of 2026-11-20T08:03:05.000Z; nothing is known of the time after it',
     'note: 1 command may have touched it: for all users, or by a mask or a list that was cut',
     'note: 1 command without a recorded end: still running, or the outcome is unknown',
-    'note: 3 more commands were denied',
-    'note: 2 more commands failed before reaching a mail server',
+    'note: 5 more commands never reached a mail server (3 denied, 2 failed)',
   ]);
 });
 
 const deletions: readonly [number, number, number, boolean, string][] = [
-  [2, 2, 0, true, '2 commands may have deleted something; 2 more were denied.'],
-  [1, 1, 1, false, '1 command may have deleted something; 1 more was denied, 1 more failed.'],
+  [2, 2, 0, true, '2 commands may have deleted something; 2 attempts were denied.'],
+  [1, 1, 1, false, '1 command may have deleted something; 1 attempt was denied, 1 attempt failed.'],
   [0, 0, 0, true, 'No recorded command deleted anything.'],
   [0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
   [
