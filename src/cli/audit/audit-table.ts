@@ -19,7 +19,7 @@ export interface Column<Row> {
 /** Rows that decide the widths; later ones are cut to them. */
 const measuredRowsMax = 200;
 /** Without a terminal nothing is cut; but one long value must not push all later columns away. */
-const paddedCellsMax = 60;
+const paddedCellsMax = 100;
 const gap = '  ';
 
 interface FittedColumn<Row> {

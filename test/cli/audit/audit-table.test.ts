@@ -32,7 +32,14 @@ void test('without a terminal every value is whole', () => {
   ]);
   const long = table([['1', 'x'.repeat(500), 'mail1', 'E1'], rows[1] ?? []]);
   assert.equal(long[1], ` 1  ${'x'.repeat(500)}  mail1  E1`);
-  assert.equal((long[2] ?? '').length, '22  '.length + 60 + '  mail1  E2'.length);
+  assert.equal((long[2] ?? '').length, '22  '.length + 100 + '  mail1  E2'.length);
+  // A dry run names two commands and a user.
+  const dryRun = 'dovegate dry-run -u alice@example.com -- expunge -- mailbox Trash savedbefore 30d';
+  const aligned = table([['1', dryRun, 'mail1', 'E1'], rows[0] ?? []]);
+  assert.deepEqual(
+    aligned.map((line) => line.search(/WHERE|mail1/)),
+    [0, 1, 2].map(() => 'N  '.length + dryRun.length + 2),
+  );
 });
 
 void test('in a narrow terminal values are cut, then columns go', () => {
