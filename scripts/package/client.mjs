@@ -55,8 +55,9 @@ function removeInnerTypes(lib) {
 }
 
 /** The page of the library, as it stands in the package: other pages are not there. */
-function readme() {
+function readme(version) {
   return readFileSync(join(root, page), 'utf8')
+    .replaceAll('client-VERSION', `client-${version}`)
     .replace(/^It comes in two ways:.*?\n\n/ms, 'TypeScript needs `@types/node`.\n\n')
     .replaceAll(/\[([^\]]+)\]\((?![a-z]+:)[^)]+\)/g, '$1')
     .replaceAll(/(['`])dovegate\/client\1/g, '$1@dovegate/client$1');
@@ -94,7 +95,7 @@ export function makeClient(folder, version) {
     keywords: ['dovecot', 'doveadm', 'client', 'mail'],
   });
   cpSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
-  write(folder, 'README.md', readme());
+  write(folder, 'README.md', readme(version));
 }
 
 /** Packs it into `output`; the path of the tarball. */

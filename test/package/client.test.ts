@@ -138,6 +138,18 @@ function lookInto(folder: string): void {
   ]);
   const page = readFileSync(join(own, 'README.md'), 'utf8');
   assert.match(page, /from '@dovegate\/client'/);
+  // The words to type; others of the same form are run above.
+  for (const [text, version] of [
+    [page, String(manifest['version'])],
+    [readFileSync(join(root, 'docs/client-node.md'), 'utf8'), 'VERSION'],
+  ] as const) {
+    assert.ok(text.includes(`\nnpm install ./dovegate-client-${version}.tgz\n`), 'the line that installs it');
+    for (const line of [
+      "import { connect } from '@dovegate/client';",
+      "{ connect } = require('@dovegate/client')",
+    ])
+      assert.ok(text.includes(line), line);
+  }
   assert.doesNotMatch(page, /\]\((?![a-z]+:)/);
 }
 
