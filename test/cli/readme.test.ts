@@ -275,3 +275,12 @@ test('every code that a page names is one of docs/messages.md, or a preset', () 
       assert.ok(isKnown || messages.includes(`\`${code}\``), `${path}: ${code}`);
     }
 });
+
+test('the presets page names every command that the janitor may run', () => {
+  const [row = ''] = /^\| `retention-janitor`.*$/m.exec(read('docs/presets.md')) ?? [];
+  const { allow } = z
+    .object({ allow: z.array(z.object({ command: z.string() })) })
+    .parse(parse(read('config/presets/retention-janitor.yaml')));
+  assert.equal(allow.length, 4);
+  for (const { command } of allow) assert.ok(row.includes(`\`${command}\``), command);
+});
