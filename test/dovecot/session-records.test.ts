@@ -1,5 +1,5 @@
 // Goal: a command of the real doveadm leaves two records, however it ends. Phases: commands that are answered, refused, fail, carry a text,
-// or are not read by the gate. What must not happen: a record of the session that says nothing new, a command whose records do not name
+// or are not read by the gate; a mask of users. What must not happen: a record of the session that says nothing new, a command whose records do not name
 // the peer.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -43,5 +43,29 @@ for (const release of releasesAsked()) {
     );
     const bytes = lines.reduce((sum, { record }) => sum + JSON.stringify(record).length + 1, 0);
     t.diagnostic(`${Math.round(bytes / left.length)} bytes a command`);
+  });
+
+  test(`Dovecot ${release}: a doveadm of 2.3 lists a mask of users on its own machine`, {
+    timeout: labTestMs,
+  }, async (t) => {
+    const lab = await openRealDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    if (lab.series !== '2.3') return t.skip('2.4 sends one command');
+    const gateway = await openRealGateway(t, lab, { allow: ['{ command: expunge, where: { query: any } }'] });
+    const users = async (...args: readonly string[]): Promise<unknown[]> => {
+      const before = gateway.daemon.audit().length;
+      await gateway.doveadm(args);
+      const records = gateway.daemon.audit().slice(before);
+      return records.flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
+    };
+    const words = ['mailbox', 'Nope', 'all'];
+    assert.ok((await users('expunge', '-u', '*@example.org', ...words)).length > 2);
+    // No auth service of Dovecot runs beside this client.
+    const alone = ['-o', `base_dir=${lab.inRoot(gateway.daemon.path('nothing'))}`, 'expunge'];
+    assert.deepEqual(await users(...alone, '-u', alice, ...words), [alice]);
+    assert.deepEqual(await users(...alone, '-u', '*@example.org', ...words), []);
+    const { exit, stderr } = await gateway.doveadm([...alone, '-u', '*@example.org', ...words]);
+    assert.notEqual(exit, 0);
+    assert.match(stderr, /userdb list: connect\(.*\/auth-userdb\) failed/);
   });
 }
