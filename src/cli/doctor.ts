@@ -5,16 +5,22 @@ import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { userNameOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { ownerOf } from '../adapters/host/files.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
+import { formatWords } from '../domain/audit/encode.js';
 import { findAudit, findSettings } from '../domain/config/parse-settings.js';
 import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
-import { type LoadedConfiguration, loadConfiguration, summarise } from '../setup/configuration.js';
+import {
+  daemonUidOf,
+  type LoadedConfiguration,
+  loadConfiguration,
+  packaged,
+  summarise,
+} from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
-import { type LookOptions, lookAround, lookWithoutFile, type Told } from './health/looks.js';
+import { type LookOptions, lookAround, lookAtService, lookWithoutFile, type Told } from './health/looks.js';
 import { findDaemon } from './operate.js';
-import { CommandFault, formatJson, formatWords, plain, plural, stdout } from './output/output.js';
+import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
@@ -25,14 +31,15 @@ export interface DoctorOptions {
 }
 
 const askMs = 5_000;
-const standardFile = '/etc/dovegate/dovegate.yaml';
+const standardFile = packaged.file;
 
 /** Exit code 0: nothing is bad; 1: something is; 77: the file or the daemon is not for this user; 78: the configuration has errors. */
 export async function doctor({ config, user = [], json }: DoctorOptions): Promise<number> {
   const release = holdProcess();
   const screen = openScreen();
   try {
-    const loaded = loadConfiguration(config, { isForDaemon: true });
+    const service = await lookAtService(config);
+    const loaded = loadConfiguration(config, { isForDaemon: true, unitUid: service?.uid });
     const isWhole = loaded.settings !== undefined;
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
     const settings = loaded.settings ?? findSettings(config, readFromDisk, errors);
@@ -40,8 +47,8 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     // Of a file that is not there, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askAll(config, admin) : undefined;
-    const isService = existsSync('/run/systemd/system') && config === standardFile;
-    const commands = commandsFor(config, settings, isService);
+    const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
+    const commands = commandsFor(config, settings, service !== undefined, daemonUid);
     const found =
       settings === undefined
         ? lookWithoutFile(told, commands)
@@ -50,7 +57,8 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
             told: told ?? { why: '' },
             users: user,
             commands,
-            isService,
+            service,
+            daemonUid,
             isWhole,
             hasJournal: isWhole || findAudit(config, readFromDisk).audit !== undefined,
           });
@@ -169,8 +177,8 @@ function commandsFor(
   config: string,
   settings: Settings | undefined,
   isService: boolean,
+  daemonUid: number | undefined,
 ): LookOptions['commands'] {
-  const daemonUid = settings && ownerOf(settings.audit.directory);
   const daemon =
     daemonUid === undefined || daemonUid === process.geteuid?.() ? undefined : userNameOf(daemonUid);
   const serve = commandFor('serve', config);

@@ -2,12 +2,13 @@
 // records are judged instead (replay.ts).
 
 import { systemClock } from '../adapters/host/clock.js';
+import { formatWords } from '../domain/audit/encode.js';
 import type { Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf, isAllowed, type Judgement } from '../domain/policy/assess.js';
 import { Coverage, type CoveredRule, runTests, type TestOutcome } from '../domain/review/replay.js';
 import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
-import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from './output/output.js';
+import { formatColumns, formatPlace, plain, plural, stdout } from './output/output.js';
 
 /** What is tested. */
 export interface TestOptions {

@@ -3,14 +3,22 @@
 // takes seconds. Files with secrets are read on the main thread only.
 
 import { Worker } from 'node:worker_threads';
-import { gidsOf, localUserName, ourselves, uidOf, withRightsOf } from '../adapters/host/accounts.js';
+import {
+  gidsOf,
+  localGroupName,
+  localUserName,
+  ourselves,
+  uidOf,
+  withRightsOf,
+} from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import {
-  commandToPermit,
+  groupOf,
   ownerOf,
   readIfThere,
   trustedByUs,
   type Unsafe,
+  whatDenies,
   whyPoorMemory,
   whyUnreadable,
   whyUnsafe,
@@ -19,6 +27,7 @@ import { credentialsFolder, readFromDisk } from '../adapters/host/process.js';
 import { systemListFile } from '../adapters/host/system-trust.js';
 import { hasNatsLibrary } from '../adapters/nats/installed.js';
 import { bounds } from '../bounds/bounds.js';
+import { formatWords } from '../domain/audit/encode.js';
 import {
   type Asking,
   type ParsedSettings,
@@ -65,10 +74,11 @@ export interface LoadOptions {
   /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
   readonly asksForFiles?: boolean;
   /**
-   * Whether the daemon may be another user than this process: the owner of its audit directory then counts as the daemon too, and may own
-   * the files. Default false.
+   * Whether the daemon may be another user than this process, as {@link daemonUidOf} says: it may own the files, too. Default false.
    */
   readonly isForDaemon?: boolean;
+  /** The user of the daemon's unit, where systemd was asked. */
+  readonly unitUid?: number | undefined;
 }
 
 /** Threads that have not ended. */
@@ -212,10 +222,11 @@ function loadedOf(settings: Settings | undefined, { found, problems }: ProblemRe
 function* inspect(
   settings: Settings | undefined,
   files: ParsedSettings['files'],
-  { asksForFiles = true, asksForAccounts = true, isForDaemon = false }: LoadOptions,
+  { asksForFiles = true, asksForAccounts = true, isForDaemon = false, unitUid }: LoadOptions,
 ): Generator<readonly Problem[]> {
   if (!asksForFiles) return;
-  const daemons = isForDaemon ? daemonsOf(settings, files) : [];
+  const uid = isForDaemon && settings !== undefined ? daemonUidOf(settings, files, unitUid) : undefined;
+  const daemons = uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
   const trusted = trustedByUs(daemons);
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
@@ -227,13 +238,17 @@ function* inspect(
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield inspectTrust(settings, systemListFile());
-  const advise = isForDaemon ? (problems: readonly Problem[]) => problems : adviseOn;
-  for (const problems of inspectFiles(settings, whyUnreadable, credentialsFolder())) yield advise(problems);
-  for (const problems of inspectCertificates(settings, systemClock.wallMs(), credentialsFolder()))
-    yield advise(problems);
+  // The daemon's own user is told what makes a file readable for it.
+  const advice = (path: string): string => (isForDaemon ? '' : howToPermit(path, ourselves(), files));
+  const whyNot = (path: string): string | undefined => {
+    const said = whyUnreadable(path);
+    return said === undefined ? undefined : `${said}${advice(path)}`;
+  };
+  yield* inspectFiles(settings, whyNot, credentialsFolder());
+  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice);
   // What root can read and give away says nothing of the daemon.
   const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;
-  if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other));
+  if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other, files));
   if (!asksForAccounts) return;
   yield inspectAccounts(
     settings,
@@ -260,48 +275,78 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
     }));
 }
 
-/** Says to the daemon's own user what makes a file readable for it. */
-function adviseOn(problems: readonly Problem[]): readonly Problem[] {
-  const { uid } = ourselves();
-  return problems.map((problem) => {
-    const file = /^(\/.*) cannot be read: permission denied$/.exec(problem.message)?.[1];
-    if (file === undefined) return problem;
-    return {
-      ...problem,
-      message: `${problem.message}; run: ${commandToPermit(file, localUserName(uid) ?? String(uid))}`,
-    };
+interface Account {
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
+/** Files of the configuration itself, by path. */
+type OwnFiles = { has(path: string): boolean };
+
+/** Why the user of the daemon cannot read a file that we can; undefined: it can, or nobody can, or it is not known. */
+function whyClosed(path: string, daemon: Account, files: OwnFiles): string | undefined {
+  if (whyUnreadable(path) !== undefined) return undefined;
+  const name = localUserName(daemon.uid) ?? String(daemon.uid);
+  return withRightsOf(daemon, () => {
+    const why = whyUnreadable(path);
+    if (why === undefined) return undefined;
+    return `${path} cannot be read by ${name}, the user of the daemon: ${why}${howToPermit(path, daemon, files)}`;
   });
 }
 
-/** Why the user of the daemon cannot read a file that we can; undefined: it can, or nobody can, or it is not known. */
-function whyClosed(
-  path: string,
-  { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
-): string | undefined {
-  if (whyUnreadable(path) !== undefined) return undefined;
-  const name = localUserName(uid) ?? String(uid);
-  return withRightsOf({ uid, gids }, () => {
-    const why = whyUnreadable(path);
-    if (why === undefined) return undefined;
-    return `${path} cannot be read by ${name}, the user of the daemon: ${why}; run: ${commandToPermit(path, name)}`;
-  });
+/**
+ * Behind why a file cannot be read: the command that lets the user of the daemon read it, which this process has the rights of. Empty: the
+ * system does not deny it. The daemon owns its secrets, and its group reads the configuration, which only root may change.
+ */
+export function howToPermit(path: string, { uid, gids }: Account, files: OwnFiles): string {
+  const denied = whatDenies(path);
+  if (denied === undefined) return '';
+  const [gid = uid] = gids;
+  const group = localGroupName(gid) ?? String(gid);
+  let commands = [['chown', localUserName(uid) ?? String(uid)]];
+  if (denied.kind === 'directory')
+    commands =
+      groupOf(denied.path) === 0
+        ? [
+            ['chgrp', group],
+            ['chmod', 'g+x'],
+          ]
+        : [['chmod', 'o+x']];
+  else if (files.has(path))
+    commands = [
+      ['chown', `root:${group}`],
+      ['chmod', '0640'],
+    ];
+  return `; run: ${commands.map((words) => formatWords([...words, denied.path])).join(' && ')}`;
 }
 
 /** Where the packaged service reads its configuration, as the user of this name. */
-const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
+export const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
 
-/** The user that the journal or the state belongs to, with its groups: whoever ran the daemon before; or who will, as a service. */
-function daemonsOf(
-  settings: Settings | undefined,
-  files: ParsedSettings['files'],
-): readonly { uid: number; gids: readonly number[] }[] {
-  const uid =
-    settings &&
-    (ownerOf(settings.audit.directory) ??
-      ownerOf(settings.state) ??
-      (files.has(packaged.file) ? uidOf(packaged.user) : undefined));
-  return uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
+/**
+ * The user that the daemon runs as, or would: the owner of its admin socket; the user of its unit, where somebody asked systemd; the owner of
+ * its state, then of its journal, which may belong to somebody else by mistake; for the packaged file, the package's user.
+ */
+export function daemonUidOf(
+  { admin, state, audit }: DaemonPlaces,
+  files: OwnFiles,
+  unitUid: number | undefined,
+  system = { ownerOf, uidOf },
+): number | undefined {
+  const served = admin?.unix === undefined ? undefined : system.ownerOf(admin.unix);
+  return (
+    served ??
+    unitUid ??
+    system.ownerOf(state) ??
+    system.ownerOf(audit.directory) ??
+    (files.has(packaged.file) ? system.uidOf(packaged.user) : undefined)
+  );
 }
+
+type DaemonPlaces = Pick<Settings, 'state'> & {
+  readonly admin?: { readonly unix?: string };
+  readonly audit: Pick<Settings['audit'], 'directory'>;
+};
 
 /** The sentence below a list of problems. */
 export function summarise(file: string, loaded: LoadedConfiguration): string {

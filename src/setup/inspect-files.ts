@@ -270,13 +270,18 @@ const sections: ReadonlyMap<string, string> = new Map([
   [pageName, 'admin.page'],
 ]);
 
-/** The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
+/**
+ * The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its
+ * credentials are not there. `advice`: what stands behind the problem of a file, such as a command.
+ */
 export function* inspectCertificates(
   settings: Pick<Settings, 'listeners' | 'admin' | 'audit'>,
   nowMs: number,
   credentials: string | undefined,
+  advice: (path: string) => string = () => '',
 ): Generator<readonly Problem[]> {
-  for (const files of tlsFilesOf(settings)) yield inspectPair(files, settings.listeners, nowMs, credentials);
+  for (const files of tlsFilesOf(settings))
+    yield inspectPair(files, settings.listeners, nowMs, credentials, advice);
   for (const { client, place } of settings.audit.ship) {
     if (client !== undefined) yield inspectClient(client.certificateFile, place, nowMs);
   }
@@ -302,6 +307,7 @@ function inspectPair(
   listeners: readonly ListenerSettings[],
   nowMs: number,
   credentials: string | undefined,
+  advice: (path: string) => string,
 ): readonly Problem[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const place = listeners.find(({ name }) => name === files.name)?.place ?? { file, line: 1, column: 1 };
@@ -333,6 +339,7 @@ function inspectPair(
     return problems;
   } catch (fault) {
     if (!(fault instanceof CertificateFault)) throw fault;
-    return [problem(fault.key, fault.message, 'error')];
+    const path = fault.key === 'client_ca' ? files.clientCa : files[fault.key];
+    return [problem(fault.key, `${fault.message}${advice(path ?? '')}`, 'error')];
   }
 }

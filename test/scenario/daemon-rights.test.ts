@@ -85,7 +85,29 @@ void test('check as root looks with the rights of the user that the journal belo
   assert.equal(opened.exit, 0, opened.text);
   chmodSync(file, 0o600);
   const hidden = await check();
-  assert.match(hidden.text, /dovegate\.yaml cannot be read by nobody/);
+  assert.ok(
+    hidden.text.includes(
+      `${file} cannot be read by nobody, the user of the daemon: permission denied; run: chown root:nogroup ${file} && chmod 0640 ${file}`,
+    ),
+    hidden.text,
+  );
+  // Words that a shell would take apart; a directory that only root may pass.
+  const own = join(folder, "jobs' keys");
+  mkdirSync(own, { mode: 0o700 });
+  writeFileSync(join(own, 'tls.key'), issued.keyPem, { mode: 0o600 });
+  writeFileSync(
+    file,
+    configOf(
+      `support: { unix: support.sock, policy: support }, ${tls.replace('tls.key', "jobs' keys/tls.key")}`,
+    ),
+  );
+  chmodSync(file, 0o644);
+  const quoted = `'${own.replace("'", "'\\''")}'`;
+  const shut = await check();
+  assert.ok(shut.text.includes(`; run: chgrp nogroup ${quoted} && chmod g+x ${quoted}\n`), shut.text);
+  chmodSync(own, 0o711);
+  const owned = await check();
+  assert.ok(owned.text.includes(`; run: chown nobody ${quoted.slice(0, -1)}/tls.key'\n`), owned.text);
   // As in a container: root that may not change its groups sees what root sees.
   const drop = ['--bounding-set=-setgid', '--inh-caps=-setgid'];
   const narrow = [...drop, process.execPath, builtProgram, 'check', '--config', file];

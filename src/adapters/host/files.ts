@@ -28,7 +28,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
 import { readLinked } from './regular-file.js';
@@ -86,19 +86,26 @@ export function whyUnreadable(path: string): string | undefined {
   }
 }
 
-/** The command that lets `user` read a file that this process, with the rights of that user, may not read. */
-export function commandToPermit(path: string, user: string): string {
+/**
+ * What denies this process to read a file: the file itself, or the first directory on the way that it may not pass. Undefined: nothing
+ * does, or the file is not there.
+ */
+export function whatDenies(
+  path: string,
+): { readonly kind: 'file' | 'directory'; readonly path: string } | undefined {
+  const whole = resolve(path);
   let at = '/';
-  for (const name of split(path)) {
-    const next = join(at, name);
-    try {
-      statSync(next);
-    } catch {
-      return `chmod o+x ${at}`;
+  try {
+    for (const name of split(whole)) {
+      statSync(join(at, name));
+      at = join(at, name);
     }
-    at = next;
+    closeSync(openSync(whole, constants.O_RDONLY | constants.O_NONBLOCK));
+    return undefined;
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EACCES')) return undefined;
+    return { kind: at === whole ? 'file' : 'directory', path: at };
   }
-  return `chown ${user} ${path}`;
 }
 
 /** What the system said when a path was to be read, as words behind `PATH cannot be read: `. */

@@ -1,7 +1,7 @@
 // `dovegate audit check-proof`: checks a file of `audit export --with-proof` with public keys. No journal and no configuration is needed.
 
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
-import { formatJson, printable } from '../../domain/audit/encode.js';
+import { formatJson, formatWords, printable } from '../../domain/audit/encode.js';
 import {
   createProofChecker,
   keyFingerprint,
@@ -9,7 +9,7 @@ import {
   proofKindOf,
 } from '../../domain/report/proof.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatWords, plural } from '../output/output.js';
+import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { fileAt, readKey } from './audit-verify.js';
 

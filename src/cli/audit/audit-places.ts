@@ -14,12 +14,12 @@ import {
 import { readLinked, readNamed } from '../../adapters/host/regular-file.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
-import { printable } from '../../domain/audit/encode.js';
+import { formatWords, printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
 import type { AuditSection } from '../../domain/config/parse-settings.js';
 import type { AdminSettings } from '../../domain/config/settings.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatWords } from '../output/output.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { askFlushed } from './ask-flushed.js';
 

@@ -13,13 +13,13 @@ import {
   type TrailFile,
   verifyTrail,
 } from '../../adapters/journal/trail.js';
-import { formatJson, printable } from '../../domain/audit/encode.js';
+import { formatJson, formatWords, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { proofKindOf } from '../../domain/report/proof.js';
 import type { KeptCheckpoint, TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatWords, plural } from '../output/output.js';
+import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import { flushedJournalsOf, type Places, readBeginning, readSmallFile, trailAt } from './audit-places.js';

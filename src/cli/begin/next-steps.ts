@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatWords } from '../output/output.js';
+import { formatWords } from '../../domain/audit/encode.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
 /** What the steps depend on, besides the answers. */

@@ -12,6 +12,7 @@ import { gidsOf, ourselves, uidOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { formatWords } from '../../domain/audit/encode.js';
 import {
   type FleetFiles,
   type FleetSettings,
@@ -21,7 +22,7 @@ import { formatProblem } from '../../domain/config/problem.js';
 import { isHostWord, verifierName } from '../../domain/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
-import { CommandFault, formatWords, plain } from '../output/output.js';
+import { CommandFault, plain } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
 import { formatRights, streamBytesOf } from './fleet-init.js';

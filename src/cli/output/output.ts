@@ -2,7 +2,7 @@
 // file reaches a terminal through `plain` only.
 
 import { bounds } from '../../bounds/bounds.js';
-import { harmlessJson, printable } from '../../domain/audit/encode.js';
+import { formatWords, harmlessJson, printable } from '../../domain/audit/encode.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** One line, or several. */
@@ -46,18 +46,9 @@ export function formatPlace({ file, line }: { readonly file: string; readonly li
   return plain(`${file}:${line}`);
 }
 
-/** Words of a command line as they would be typed into a shell, safe to show. */
-export function formatWords(words: readonly string[]): string {
-  return words.map((word) => plain(isBare(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
-}
-
 /** The canonical form: the name, which is one word to Dovecot, as people write it, then the arguments. */
 export function formatCanonical([name = '', ...args]: readonly string[]): string {
   return [plain(name), formatWords(args)].join(' ').trimEnd();
-}
-
-function isBare(word: string): boolean {
-  return /^[\w@%+=:,./-]+$/u.test(word);
 }
 
 /** Rows of cells below one another; the last cell of a row is not padded. */

@@ -450,3 +450,12 @@ function within(
   }
   return texts;
 }
+
+/** Words of a command line as they would be typed into a shell, safe to show. */
+export function formatWords(typed: readonly string[]): string {
+  return typed.map((word) => printable(isBare(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
+}
+
+function isBare(word: string): boolean {
+  return /^[\w@%+=:,./-]+$/u.test(word);
+}

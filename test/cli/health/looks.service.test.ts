@@ -1,0 +1,15 @@
+// Goal: the user of the daemon's unit is known, and a service that fails at each start.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { noService, readService } from '../../../src/cli/health/looks.js';
+
+void test('the unit: its user, and whether it fails at each start', () => {
+  const uidOf = (name: string): number | undefined => (name === 'dovegate' ? 999 : undefined);
+  const lines = (active: string, sub: string): string =>
+    `LoadState=loaded\nActiveState=${active}\nSubState=${sub}\nUser=dovegate\n`;
+  assert.deepEqual(readService(lines('active', 'running'), uidOf), { uid: 999, isFailing: false });
+  assert.deepEqual(readService(lines('inactive', 'dead'), uidOf), { uid: 999, isFailing: false });
+  assert.deepEqual(readService(lines('activating', 'auto-restart'), uidOf), { uid: 999, isFailing: true });
+  assert.deepEqual(readService(lines('failed', 'failed'), uidOf), { uid: 999, isFailing: true });
+  assert.deepEqual(readService('LoadState=not-found\nUser=\n', uidOf), noService);
+});
