@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import {
   appendFileSync,
   chmodSync,
+  chownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -14,6 +15,7 @@ import net from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import * as z from 'zod';
 import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
@@ -278,6 +280,26 @@ void test('a user of another backend, and the last line, which never says doctor
     'alice@example.com is on mail1; give --user with a mail user of mail2, whose mailboxes are counted',
   );
   assert.match(found.text, /\nnext: dovegate status --config \S+\n$/);
+});
+
+void test('before there is a journal the daemon is started as the user of its state', {
+  skip: process.getuid?.() === 0 ? false : 'only root can give files away',
+}, async (t) => {
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const config = join(folder, 'dovegate.yaml');
+  const unix = join(folder, 'dovecot');
+  const dovecot = await openScriptedDovecot({ unix, minor: 3 });
+  t.after(() => dovecot.close());
+  writeFileSync(config, configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`));
+  mkdirSync(join(folder, 'state'));
+  chownSync(join(folder, 'state'), 65_534, 65_534);
+  const asked = await runWarm(['doctor', '--config', config, '--json']);
+  const { looks } = z
+    .object({ looks: z.array(z.object({ look: z.string(), next: z.string().optional() })) })
+    .parse(JSON.parse(asked.stdout.toString()));
+  const nextOf = (name: string): string | undefined => looks.find(({ look }) => look === name)?.next;
+  assert.equal(nextOf('daemon'), `runuser -u nobody -- dovegate serve --config ${config}`, asked.text);
 });
 
 void test('an ordinary user: what is not for it, and what it can run', async (t) => {

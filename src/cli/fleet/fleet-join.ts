@@ -6,7 +6,7 @@ import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
-import { ownerOf, readText, writeAtomically } from '../../adapters/host/files.js';
+import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
@@ -14,7 +14,7 @@ import { isObject } from '../../domain/audit/record.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
-import { loadConfiguration, summarise } from '../../setup/configuration.js';
+import { daemonUidOf, loadConfiguration, summarise } from '../../setup/configuration.js';
 import { CommandFault, readStdin } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { whyNotOfAuthority } from './fleet-authority.js';
@@ -55,7 +55,7 @@ export async function fleetJoin(
         [...before.problems, `${summarise(config, before)}; nothing was changed`].join('\n'),
       );
     const { directory } = before.settings.audit;
-    writeFiles(config, given, ownerFor(directory));
+    writeFiles(config, given, ownerFor(daemonUidOf(before.settings, new Set([config]), undefined)));
     include(config);
     screen.complain(`${config} sends the journal of this gate as ${given.host} to ${given.servers}`);
     const code = await reloadAndWait(screen, config, given, findDaemon);
@@ -96,9 +96,8 @@ function readNamed(path: string): string {
   }
 }
 
-/** The daemon owns its journal. Undefined: it runs as the user of this process. */
-function ownerFor(directory: string): Owner | undefined {
-  const uid = ownerOf(directory);
+/** Undefined: the daemon runs as the user of this process. */
+function ownerFor(uid: number | undefined): Owner | undefined {
   if (uid === undefined || uid === ourselves().uid) return undefined;
   return { uid, gid: gidsOf(uid)[0] ?? uid };
 }
