@@ -70,7 +70,7 @@ for (const release of releasesAsked()) {
         assert.deepEqual([refused.exit, rowsOf(refused)], [77, []], refused.text);
         assert.match(
           refused.stderr,
-          /dovegate: uid \d+ .* is not among the peers of this listener \[peer-refused\]/,
+          /dovegate: \S+ \(uid \d+, gid \d+\) is not among the peers of listener others; ask .* \[peer-refused\]/,
         );
       }
       const records = await gateway.finish();

@@ -100,8 +100,9 @@ export function createService({
       const text = (who: Peer): string =>
         who.uid === undefined
           ? 'the kernel does not say who connected, and this listener needs to know'
-          : `${nameOf(who)} is not among the peers of this listener`;
-      return { reason: 'peer-refused', text };
+          : `${nameOf(who)} is not among the peers of listener ${name}`;
+      const todo = 'ask the operators to add you to them, or use another listener';
+      return { reason: 'peer-refused', text, ...(peer.uid !== undefined && { todo }) };
     }
     const key = originOf(peer);
     const tooMany = noPlaceFor(listener, key);
@@ -156,7 +157,7 @@ export function createService({
     transport: Transport,
     peer: Peer,
     described: Promise<Peer>,
-    { reason, text }: Refusal,
+    { reason, text, todo }: Refusal,
   ): void {
     const { lineBytesMax, fieldsMax } = context.limits();
     const limits: RefusalLimits = {
@@ -173,7 +174,7 @@ export function createService({
       clock,
       limits,
       reason,
-      text: async () => text(await described),
+      text: async () => `${text(await described)}${todo === undefined ? '' : `; ${todo}`}`,
       refusalCell: context.access(name)?.refusalCell === true,
     }).finally(() => explained[reason].delete(transport));
   }
@@ -282,6 +283,8 @@ class Counts {
 interface Refusal {
   readonly reason: 'sessions-limit' | 'peer-refused';
   readonly text: (who: Peer) => string;
+  /** What the client can do, which is no news for the log. */
+  readonly todo?: string;
 }
 
 /** Rate-limits logging of refused connections. Only what is logged asks the system for a name, which it returns. */
@@ -301,7 +304,11 @@ function turnAway(
   });
 }
 
+/** As the kernel says; with the system's name, where that was asked for. */
 function nameOf(peer: Peer): string {
-  const { uid, gid } = peer;
-  return uid === undefined ? originOf(peer) : `uid ${uid} (gid ${gid ?? '-'})`;
+  const { uid, gid, user } = peer;
+  if (uid === undefined) return originOf(peer);
+  return user === undefined
+    ? `uid ${uid} (gid ${gid ?? '-'})`
+    : `${principalOf(peer).name} (uid ${uid}, gid ${gid ?? '-'})`;
 }

@@ -220,7 +220,7 @@ void test('a client that `peers` does not permit is greeted, answered once with 
   await settle();
   assert.match(
     String(refused.peer.received()),
-    /^VERSION\tdoveadm-client\t1\t3\n\+\nL.{4}\x04dovegate: uid 1001 \(gid 5\) is not among the peers of this listener \[peer-refused\]\n\0.{4}\n-NOPERM\n$/s,
+    /^VERSION\tdoveadm-client\t1\t3\n\+\nL.{4}\x04dovegate: anna \(uid 1001, gid 5\) is not among the peers of listener support; ask the operators to add you to them, or use another listener \[peer-refused\]\n\0.{4}\n-NOPERM\n$/s,
   );
   assert.equal(refused.transport.closedFor, 'peer-refused');
   assert.deepEqual([engine.commands.length, engine.records.length, engine.service.sessions], [0, 0, 0]);
@@ -278,7 +278,7 @@ void test('whom no policy takes gets no session; a flood of them is one record',
     kind: 'session-refused',
     listener: 'support',
     principal: 'anna@support',
-    text: 'uid 1001 (gid 5) is not among the peers of this listener',
+    text: 'anna (uid 1001, gid 5) is not among the peers of listener support',
   });
   await engine.clock.advance(1000);
   const records = engine.records.map(({ record }) => record);
