@@ -131,7 +131,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       isForked: state.at === 'forked',
       away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
     })),
-    failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems.length } : undefined,
+    failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
     certificates: expiriesOf(certificates, settings),
     keys: keys.shown(),
     ...watch.facts(),

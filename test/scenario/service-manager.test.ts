@@ -13,6 +13,7 @@ import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { authority, hash, password } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
@@ -132,6 +133,27 @@ void test('a stop that comes while it starts is obeyed', async (t) => {
     daemon.stdout.resume();
     assert.deepEqual(await once(daemon, 'exit'), [0, null]);
   }
+});
+
+void test('a reload that wants a socket which nobody handed over: status says so, and what helps, not only `check`', async (t) => {
+  const { start, backend } = await openWorld(t);
+  const admin = 'admin: { unix: admin.sock }\n';
+  const support = '  support: { systemd: support, policy: support }';
+  const config = configurationOf(backend.address, support) + admin;
+  const daemon = await start({ config });
+  daemon.write(
+    'dovegate.yaml',
+    configurationOf(backend.address, `${support}\n  sales: { systemd: sales, policy: support }`) + admin,
+  );
+  const options = ['--config', daemon.configFile];
+  assert.equal((await runWarm(['reload', ...options])).exit, 78);
+  const { stdout } = await runWarm(['status', ...options]);
+  const [first = '', second = ''] = String(stdout).split('\n');
+  assert.match(first, /listener sales: systemd handed over no socket named sales \(handed over: support\)/);
+  assert.match(first, /systemctl enable --now dovegate@sales\.socket/);
+  assert.match(second, /^ {2}try: do what it says; then dovegate reload/);
+  // The circle: the file has no problem.
+  assert.equal((await runWarm(['check', ...options])).exit, 0);
 });
 
 test('a TCP socket that was handed over: TLS and accounts, or loopback alone', async (t) => {

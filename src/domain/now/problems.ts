@@ -65,8 +65,8 @@ export interface NowFacts extends EndsFacts {
     readonly isForked: boolean;
     readonly lagRecords: number;
   }[];
-  /** The last reload, if it failed. */
-  readonly failedReload: { readonly atMs: number; readonly problems: number } | undefined;
+  /** The last reload, if it failed, with the sentences of `dovegate reload`. */
+  readonly failedReload: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
   /** Times of `RefusedKey` are of the wall clock here. */
   readonly refusedKeys: readonly RefusedKey[];
   readonly failedLogins: {
@@ -557,14 +557,17 @@ function stalled(stall: NowFacts['stall']): FoundProblem[] {
 
 function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
   if (failed === undefined) return [];
-  const count = failed.problems === 0 ? '' : ` (${plural(failed.problems, 'problem')})`;
+  const { atMs, problems } = failed;
+  const [first = ''] = problems[0]?.split('\n') ?? [];
+  const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
   return [
     {
       code: 'reload-failed',
-      text: `The configuration was not reloaded at ${timeOf(failed.atMs)}${count}. The one from before is served.`,
-      try: 'dovegate check; then dovegate reload',
+      text: `The configuration was not reloaded at ${timeOf(atMs)}, and the one from before is served: ${first}${more}`,
+      // `check` sees neither the sockets nor the groups that the daemon has.
+      try: 'do what it says; then dovegate reload (dovegate check looks at the file only)',
       isDegrading: false,
-      sinceMs: failed.atMs,
+      sinceMs: atMs,
     },
   ];
 }

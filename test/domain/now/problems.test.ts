@@ -340,12 +340,12 @@ void test('certificates and keys: within days, the first to end comes first; exp
     { listener: 'panel', name: 'graph', leftMs: undefined },
     { listener: 'panel', name: 'old', leftMs: -1 },
   ];
-  const failedReload = { atMs: downMs, problems: 2 };
+  const failedReload = { atMs: downMs, problems: ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:4:1: y'] };
   assert.deepEqual(
     find({ certificates, keys, failedReload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
     [
       'The key "old" of listener "panel" has expired at T.',
-      'The configuration was not reloaded at T (2 problems). The one from before is served.',
+      'The configuration was not reloaded at T, and the one from before is served: f.yaml:3:1: no backend "x" (and 1 more)',
       'The certificate of page (/etc/dovegate/page.crt) expires in less than a day, at T.',
       'The certificate that mail1 shows expires in 1 day, at T.',
       'The key "webmail" of listener "panel" expires in 2 days, at T.',
@@ -439,7 +439,7 @@ void test('worst first, whatever comes together', () => {
       { name: 'log1:6514', away: ['stalled'], isForked: false, lagRecords: 1 },
       { name: 'log2:4222', away: undefined, isForked: true, lagRecords: 1 },
     ],
-    failedReload: { atMs: downMs, problems: 0 },
+    failedReload: { atMs: downMs, problems: [] },
     keys: [{ listener: 'panel', name: 'webmail', leftMs: 1 }],
     stall: { atMs: nowMs, durationMs: 600 },
   });
