@@ -2,11 +2,12 @@
 // overwritten; all of it is written or nothing; nothing of Dovecot is changed, the lines for it are printed.
 
 import { join } from 'node:path';
-import { gidsOf } from '../../adapters/host/accounts.js';
+import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyUnreadable } from '../../adapters/host/files.js';
-import { isTaken, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
+import { isTaken, modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { holdProcess, readFromDisk } from '../../adapters/host/process.js';
+import { formatWords } from '../../domain/audit/encode.js';
 import { parseSettings } from '../../domain/config/parse-settings.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import type { BackendSettings, Settings } from '../../domain/config/settings.js';
@@ -159,12 +160,29 @@ async function answerTo<Value>(
 
 /** Nothing is asked, and nothing written, where a file is in the way. Throws a CommandFault. */
 function refuseTaken(directory: string): void {
-  for (const path of [configurationName, snippetName].map((name) => join(directory, name))) {
-    if (attempt(() => isTaken(path)))
-      throw new CommandFault(
-        exitCodes.configuration,
-        `${path} exists already, and is not overwritten; move it away, or give another --directory`,
-      );
+  for (const name of [configurationName, snippetName]) {
+    const path = join(directory, name);
+    if (!attempt(() => isTaken(path))) continue;
+    const correct =
+      name === configurationName ? `to correct it: dovegate check --config ${path}; to begin again, ` : '';
+    const text = `${path} exists already, and is not overwritten; ${correct}move it away, or give another --directory`;
+    throw new CommandFault(exitCodes.configuration, text);
+  }
+}
+
+/** Folders that are there may be left from a daemon of another user: `check` would take their owner for the daemon. Throws a CommandFault. */
+function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
+  for (const path of [stateDirectory, journal, runDirectory]) {
+    const found = modeOf(path);
+    if (found === undefined || found.uid === uid) continue;
+    // For sockets alone the right to write is enough.
+    if (path === runDirectory && (found.mode & 0o022) !== 0) continue;
+    const owner = userNameOf(found.uid) ?? found.uid;
+    const todo = `chown -R ${formatWords([`${daemonUser}:`])} ${path}`;
+    throw new CommandFault(
+      exitCodes.configuration,
+      `${path} belongs to ${owner}, and the daemon runs as ${daemonUser}; run: ${todo}`,
+    );
   }
 }
 
@@ -236,6 +254,7 @@ function write(answers: Answers, machine: Machine): Written {
   const readers = daemon === undefined ? undefined : { uid: 0, gid: daemon.gid };
   const files = new NewFiles();
   try {
+    refuseForeign(answers, daemon?.uid ?? ourselves().uid);
     files.folder(directory, 0o755, undefined);
     files.folder(stateDirectory, 0o711, daemon);
     files.folder(journal, 0o700, daemon);
@@ -349,6 +368,9 @@ function report(
     verdict,
     `all ${tests.length} tests of the policy passed`,
     `the policy covers the mailboxes of ${plain(answers.mailUsers.join(' '))} (--mail-users)`,
+    ...(machine.isRoot && answers.groups.length === 0 && answers.users.every((name) => name === 'root')
+      ? [`only root may use it: add the people of the team to "peers" in ${configuration}`]
+      : []),
     ...(note === undefined ? [] : ['', note]),
     ...(answers.daemonUser === 'root' ? ['', asRoot] : []),
     ...(snippet === undefined

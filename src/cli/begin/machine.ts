@@ -41,7 +41,8 @@ export async function lookAtMachine(): Promise<Machine> {
   const { isRoot, uid } = ourselves();
   const ownName = userNameOf(uid) ?? String(uid);
   const behind = process.env['SUDO_USER'];
-  const isBehindSudo = isRoot && behind !== undefined && uidOf(behind) !== undefined;
+  // Root behind sudo is nobody who would use the gate.
+  const isBehindSudo = isRoot && behind !== undefined && (uidOf(behind) ?? 0) !== 0;
   const asked = await askDovecot();
   return {
     isRoot,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -14,6 +15,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { uidOf } from '../../../src/adapters/host/accounts.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
 import type { ProgramResult } from '../../kit/program.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
@@ -43,15 +45,51 @@ function openMachine(owner: Owner, doveconf: string | undefined) {
         // The next place.
       }
   const place = join(folder, 'gate');
+  const run = (args: string[], env: NodeJS.ProcessEnv): Promise<ProgramResult> =>
+    runWarm(args, { cwd: folder, env: { PATH: programs, ...env } });
   return {
     folder,
     place,
     script,
-    init: (...args: string[]): Promise<ProgramResult> =>
-      runWarm(['init', ...args], { cwd: folder, env: { PATH: programs, SUDO_USER: undefined } }),
+    init: (...args: string[]): Promise<ProgramResult> => run(['init', ...args], { SUDO_USER: undefined }),
+    run,
     files: (): string[] => (readdirSync(folder).includes('gate') ? readdirSync(place).toSorted() : []),
   };
 }
+
+void test('root behind sudo is nobody who would use it; a team of root alone is said', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root sets up a daemon of another user');
+  const { place, run, files } = openMachine(t, found('2.4'));
+  const options = ['--defaults', '--directory', place, '--run-as', 'root'];
+  const refused = await run(['init', ...options], { SUDO_USER: 'root' });
+  assert.equal(refused.exit, 64, refused.text);
+  assert.match(refused.stderr, /^--team has no default here/);
+  assert.deepEqual(files(), []);
+  const alone = await run(['init', ...options, '--team', 'support root'], {});
+  assert.equal(alone.exit, 0, alone.text);
+  assert.match(
+    alone.text,
+    /\nonly root may use it: add the people of the team to "peers" in \S+dovegate\.yaml\n/,
+  );
+});
+
+void test("a folder of the journal that is there and is not the daemon's: nothing is written, and what to do", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root sets up a daemon of another user');
+  const { folder, place, init, files } = openMachine(t, found('2.4'));
+  chmodSync(folder, 0o755);
+  mkdirSync(join(place, 'audit'), { recursive: true });
+  const options = ['--defaults', '--directory', place, '--team', 'support', '--members', 'root'];
+  const refused = await init(...options, '--run-as', 'nobody');
+  assert.equal(refused.exit, 78, refused.text);
+  assert.match(
+    refused.stderr,
+    /^\S+audit belongs to root, and the daemon runs as nobody; run: chown -R nobody: \S+audit\nnothing was written$/m,
+  );
+  assert.deepEqual(files(), ['audit']);
+  chownSync(join(place, 'audit'), uidOf('nobody') ?? -1, -1);
+  const again = await init(...options, '--run-as', 'nobody');
+  assert.equal(again.exit, 0, again.text);
+});
 
 const team = ['--team', 'support', '--members', me, '--run-as', me];
 const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
@@ -80,7 +118,10 @@ for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
     const before = files();
     const again = await init('--defaults', '--directory', place, ...team);
     assert.equal(again.exit, 78);
-    assert.match(again.stderr, /^\S+dovegate\.yaml exists already, and is not overwritten/);
+    assert.match(
+      again.stderr,
+      /^\S+dovegate\.yaml exists already, and is not overwritten; to correct it: dovegate check --config \S+; to begin again, move it away/,
+    );
     assert.deepEqual(files(), before);
   });
 }
