@@ -90,7 +90,11 @@ test('every failure has the exit code that it has over a socket, and says why', 
     [failed('exitCode', -1), 255, /^$/],
     [failed('exitCode', 1003), 235, /^$/],
     [failed('invalidRequest', 0), 64, /invalidRequest/],
-    [json('', '401 Authentication required'), 77, /cmd quota get: .*: the server refused the key/],
+    [
+      json('', '401 Authentication required'),
+      77,
+      /cmd quota get: .*: the server refused the key in \S+\/key, which is not whole: it was cut or mistyped/,
+    ],
     [json('Path Not Found', '404 Path Not Found'), 75, /no doveadm HTTP API at this URL/],
     [json("Parameter `user' is duplicated", '400 Bad Request'), 64, /`user' is duplicated/],
     [json('', '413 Payload Too Large'), 65, /longer than the server takes/],
@@ -102,6 +106,20 @@ test('every failure has the exit code that it has over a socket, and says why', 
     const title = `${said.bytes.toString()}\n${result.text}`;
     assert.equal(result.exit, exit, title);
     assert.match(result.stderr.trim(), stderr, title);
+  }
+});
+
+test('a refused key: its file is named, and who knows why; the same for `can`; never the key', async (t) => {
+  const { send, keyFile, server } = await openHere(t, () => json('', '401 Authentication required'));
+  const whole = makeKey(randomBytes(keyBytes));
+  writeFileSync(keyFile, `${whole}\n`);
+  const why =
+    /the server refused the key in \S+\/key: it is wrong, has expired, or is not for this address; ask the operators of the server/;
+  const sent = await send(['--', 'quota', 'get']);
+  const asked = await runWarm(['can', '--http', server.url, '--key-file', keyFile]);
+  for (const result of [sent, asked]) {
+    assert.match(result.stderr, why);
+    assert.ok(!result.text.includes(whole.slice(13)), result.text);
   }
 });
 

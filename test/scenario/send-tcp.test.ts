@@ -66,9 +66,13 @@ for (const mode of ['starttls', 'implicit'] as const) {
       'another password': {
         options: [...to, '--account', 'migrator', '--password-file', file('wrong-password')],
         exit: 75,
-        says: /refused|rejected|password/,
+        says: /refused the user or the password \(account migrator, password of \S+wrong-password\): .*; ask the operators of the server/,
       },
-      'no account': { options: to, exit: 75 },
+      'no account': {
+        options: to,
+        exit: 75,
+        says: /asks for a password \(--account NAME --password-file FILE\)/,
+      },
       'a password file that is missing': {
         options: [...to, '--account', 'migrator', '--password-file', file('gone')],
         exit: 78,

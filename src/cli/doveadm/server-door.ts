@@ -15,6 +15,7 @@ import {
 import type { AnswerRow } from '../../domain/answers/rights.js';
 import type { ClientSettings } from '../../domain/config/parse-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
+import { isKey, keyPrefix } from '../../domain/keys/key.js';
 import { exitCodes } from '../../ports/machine.js';
 import { exitCodeOf as statusExitCode } from '../../protocol/reply/reply.js';
 import { CommandFault } from '../output/output.js';
@@ -26,6 +27,8 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
   /** It speaks the HTTP API, which doveadm does not. */
   readonly isHttp?: true;
+  /** The end of the sentence that the server accepts no login: what was offered and where it is from, never the secret, and what to do. */
+  readonly login?: string;
 }
 
 /** For temporary failures, and for all that prevents the command from being sent. */
@@ -38,12 +41,13 @@ export function exitCodeOfFault({ code, mayHaveRun }: SessionFault, { isHttp }: 
   return code === 'tls-failed' ? exitCodes.configuration : tempFail;
 }
 
-/** The message of a session that failed, and the option that was missing. */
-export function messageOfFault({ code, message }: SessionFault, { isHttp }: ServerDoor): string {
-  return isHttp === true && code === 'auth-rejected' && message.endsWith('none was given')
-    ? `${message} (--key-file FILE)`
-    : message;
+/** The message of a session that failed. */
+export function messageOfFault({ code, message }: SessionFault, { login = '' }: ServerDoor): string {
+  return code === 'auth-rejected' ? message + login : message;
 }
+
+/** Only the server's operators are told why: a client must not learn whether a name or a key is known. */
+const whoKnows = 'ask the operators of the server, whose log says why (login-failed)';
 
 /** A process has eight bits of it. */
 export function exitCodeOf(code: string): number {
@@ -86,18 +90,21 @@ export async function findServerDoor(
   if (address === undefined)
     throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
   let session: ConnectOptions = address;
+  let login = '';
   if ('host' in address) {
     // Another server gets no password and is not trusted under that server's name: any local user can take a free port.
     const isFor = written?.at === undefined || isDeepStrictEqual(parseServerAddress(written.at), address);
     const settings = isFor ? written : { caFile: written?.caFile };
-    session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
+    const tcp = await tcpOptions(address.host, settings, options);
+    session = { ...address, ...tcp.session };
+    login = tcp.login;
   } else {
     const { account, passwordFile, ca, certificate, key, tls } = options;
     const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
     if ([account, passwordFile, ca, certificate, key, tls].some((option) => option !== undefined))
       throw new CommandFault(exitCodes.usage, text);
   }
-  return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+  return { name: at, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
 /** Neither DOVEADM_SOCKET nor client.yaml count: a key goes nowhere but to the URL beside it. */
@@ -110,12 +117,21 @@ async function findHttpDoor(
     const text = '--http takes a key, no socket, account or --tls: the URL says https or http';
     throw new CommandFault(exitCodes.usage, text);
   }
+  const keyText = keyFile === undefined ? undefined : await readPassword(keyFile, 'the key file');
   const session: ConnectOptions = {
     url,
     ...certificateOptions(certificate, key),
     ...(ca !== undefined && { ca: readNamed('the file of authorities', ca) }),
-    ...(keyFile !== undefined && { key: await readPassword(keyFile, 'the key file') }),
+    ...(keyText !== undefined && { key: keyText }),
   };
+  // A Dovecot has keys without our form.
+  const isBroken = keyText?.toString().startsWith(keyPrefix) === true && !isKey(keyText.toString());
+  const login =
+    keyFile === undefined
+      ? ' (--key-file FILE)'
+      : isBroken
+        ? ` in ${keyFile}, which is not whole: it was cut or mistyped; put it there as it was given to you`
+        : ` in ${keyFile}: it is wrong, has expired, or is not for this address; ${whoKnows}`;
   try {
     // Nothing is sent: only the URL is looked at.
     await (await connect(session)).close();
@@ -123,7 +139,7 @@ async function findHttpDoor(
     if (!(fault instanceof SessionFault)) throw fault;
     throw new CommandFault(exitCodes.usage, `--http: ${fault.message}`);
   }
-  return { name: url, isHttp: true, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+  return { name: url, isHttp: true, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
 /** Undefined: no file at the usual place. A file that the environment names must exist. */
@@ -150,7 +166,7 @@ async function tcpOptions(
   host: string,
   settings: Partial<ClientSettings> = {},
   options: DoorOptions = {},
-): Promise<Partial<ConnectOptions>> {
+): Promise<{ readonly session: Partial<ConnectOptions>; readonly login: string }> {
   const tls = options.tls ?? settings.tls ?? 'starttls';
   if (tls === 'off' && host !== 'localhost' && !isLoopback(host)) {
     const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
@@ -169,7 +185,7 @@ async function tcpOptions(
     );
   const caFile = options.ca ?? settings.caFile;
   const serverName = settings.serverName;
-  return {
+  const session = {
     tls,
     ...(caFile !== undefined && { ca: readNamed('the file of authorities', caFile) }),
     ...(serverName !== undefined && { serverName }),
@@ -179,6 +195,17 @@ async function tcpOptions(
       ? certificateOptions(settings.certificateFile, settings.keyFile)
       : ownCertificate),
   };
+  const proofs = [
+    ...(passwordFile === undefined ? [] : [`password of ${passwordFile}`]),
+    ...(session.certificate === undefined
+      ? []
+      : [`certificate ${certificateFile ?? settings.certificateFile}`]),
+  ];
+  const login =
+    proofs.length === 0
+      ? ' (--account NAME --password-file FILE)'
+      : ` (account ${account ?? 'doveadm'}, ${proofs.join(', ')}): it is wrong, or not for this address; ${whoKnows}`;
+  return { session, login };
 }
 
 function certificateOptions(
@@ -235,27 +262,27 @@ export async function askRows(
   args: readonly string[],
   withinMs: number,
 ): Promise<AnswerRow[]> {
-  const open = await openerOf(place);
+  const door = await doorOf(place);
   const controller = new AbortController();
   const timer = systemClock.setTimer(withinMs, () =>
     controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
   );
   const { signal } = controller;
   try {
-    await using session = await open(signal);
+    await using session = await door.open(() => undefined, signal);
     const rows = await session.run({ name, args, columns: 2, signal });
     return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
+  } catch (fault) {
+    if (!(fault instanceof SessionFault) || fault.code !== 'auth-rejected') throw fault;
+    throw new SessionFault(fault.code, messageOfFault(fault, door), fault);
   } finally {
     timer.cancel();
   }
 }
 
-async function openerOf(place: AskedPlace): Promise<(signal: AbortSignal) => Promise<Session>> {
-  if (typeof place !== 'string') {
-    const door = await findHttpDoor(place.http, undefined, place);
-    return (signal) => door.open(() => undefined, signal);
-  }
+async function doorOf(place: AskedPlace): Promise<ServerDoor> {
+  if (typeof place !== 'string') return findHttpDoor(place.http, undefined, place);
   const address = parseServerAddress(place);
   if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
-  return (signal) => connect({ ...address, signal });
+  return { name: place, open: (_onLog, signal) => connect({ ...address, signal }) };
 }
