@@ -47,7 +47,8 @@ export function describeSettings(settings: Settings): string {
     const socket = `${describeSocket(listener.socket)}${protocol}`;
     lines.push(`listener ${listener.name}: ${socket}${formatPeers(listener.peers)}`);
     for (const { peers, policy } of listener.policies) {
-      lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : formatPeers(peers).trim()}`);
+      const whom = peers === undefined ? everybodyAt(listener.socket) : formatPeers(peers).trim();
+      lines.push(`  policy ${policy} for ${whom}`);
     }
     for (const account of listener.accounts) {
       lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
@@ -93,6 +94,12 @@ function describeSocket(socket: ListenerSocket): string {
   if (socket.kind === 'tcp') return formatListenerSocket(socket);
   const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+}
+
+/** Whom a policy without `peers` is for, as far as this file says. */
+function everybodyAt(socket: ListenerSocket): string {
+  if (socket.kind !== 'systemd') return 'everybody';
+  return `everybody whom SocketMode= and SocketGroup= of dovegate@${socket.name}.socket let connect`;
 }
 
 /** What an account may prove itself by; never the hash. */

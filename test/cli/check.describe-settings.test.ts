@@ -53,3 +53,14 @@ void test('where records are before a command is sent', () => {
   assert.equal(records('memory: off'), synced);
   assert.equal(records('strict: [read, session, write, admin, destroy]'), synced);
 });
+
+void test('a socket of systemd: its unit says who may connect', () => {
+  const told = (listener: string): readonly string[] =>
+    describeSettings(settingsOf(sound.replace(/unix: [^,}]+/, listener)))
+      .split('\n')
+      .filter((line) => /^listener support|^  policy support/.test(line));
+  assert.deepEqual(told('systemd: support'), [
+    'listener support: handed over by systemd as support',
+    '  policy support for everybody whom SocketMode= and SocketGroup= of dovegate@support.socket let connect',
+  ]);
+});
