@@ -154,7 +154,7 @@ const keyColumns: readonly Column<Values>[] = [
       `${text(row['expires']).slice(0, 10) || 'never'}${row['expired'] === true ? ' EXPIRED' : ''}`,
     paint: (row) => (row['expired'] === true ? 'bad' : undefined),
   },
-  { name: 'LAST-USED', text: named('last_used', '-'), goes: 2 },
+  { name: 'LAST-USED', text: named('last_used', 'not since the start'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
 ];
 

@@ -90,8 +90,8 @@ mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 i
 
 KEY            POLICY   EXPIRES             LAST-USED                 REFUSED
 modoboa@panel  support  2027-06-30          2026-01-01T00:00:00.000Z  3
-old@panel      support  2025-12-31 EXPIRED  -                         7
-graph@panel    metrics  never               -                         0
+old@panel      support  2025-12-31 EXPIRED  not since the start       7
+graph@panel    metrics  never               not since the start       0
 
 ID   REQUESTER      USER        COMMAND    BACKEND  WAITS           SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        for its client  1.2
