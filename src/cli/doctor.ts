@@ -3,7 +3,7 @@
 
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { userNameOf } from '../adapters/host/accounts.js';
+import { gidOf, ourselves, userNameOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
 import { formatWords } from '../domain/audit/encode.js';
@@ -19,7 +19,7 @@ import {
 } from '../setup/configuration.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile, type Told } from './health/looks.js';
-import { findDaemon } from './operate.js';
+import { codeOfReading, findDaemon, pageCommand } from './operate.js';
 import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
@@ -87,16 +87,6 @@ function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
   });
 }
 
-/** Why this user cannot read it, as the system says it; undefined: it can be read. */
-function codeOfReading(config: string): string | undefined {
-  try {
-    accessSync(config, constants.R_OK);
-    return undefined;
-  } catch (cause) {
-    return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  }
-}
-
 /** Where `init` puts sockets. */
 function runFolder(config: string): string {
   return config === standardFile ? '/run/dovegate' : join(dirname(config), 'run');
@@ -107,8 +97,18 @@ function initFor(config: string): string {
   return `dovegate init --directory ${formatWords([dirname(config)])}`;
 }
 
-/** For a user who may not read the file or ask the daemon: what the daemon says to members of a team, else who may look. */
+/** Whose members may usually run everything with sudo. */
+const sudoGroups = ['sudo', 'wheel'] as const;
+
+/** For a user who may not read the file or ask the daemon: with sudo, on the page, what the daemon says to members of a team, else who may look. */
 function commandOfAnybody(config: string, settings: Settings | undefined): string {
+  const asRoot = `sudo ${commandFor('doctor', config)}`;
+  const { gids } = ourselves();
+  if (sudoGroups.some((name) => gids.includes(gidOf(name) ?? -1))) return asRoot;
+  const page = pageCommand(
+    settings === undefined ? join(runFolder(config), 'page.sock') : settings.admin?.page?.socket?.path,
+  );
+  if (page !== undefined) return page;
   const sockets =
     settings === undefined
       ? socketsIn(runFolder(config))
@@ -116,9 +116,7 @@ function commandOfAnybody(config: string, settings: Settings | undefined): strin
           socket.kind === 'unix' && protocol === 'doveadm' ? [socket.path] : [],
         );
   const own = sockets.find((path) => mayConnect(path));
-  return own === undefined
-    ? `sudo ${commandFor('status', config)}`
-    : `dovegate can --socket ${formatWords([own])}`;
+  return own === undefined ? asRoot : `dovegate can --socket ${formatWords([own])}`;
 }
 
 const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock'];

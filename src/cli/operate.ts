@@ -1,11 +1,13 @@
 // `dovegate reload`, and the admin socket that it, `status`, `kill` and `backend` use. A configuration with problems still names that
 // socket.
 
+import { accessSync, constants } from 'node:fs';
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { readSecretFile } from '../adapters/host/files.js';
-import { readFromDisk } from '../adapters/host/process.js';
+import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
+import { formatWords } from '../domain/audit/encode.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes, type Timer } from '../ports/machine.js';
 import {
@@ -32,6 +34,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
   if (socket !== undefined) return post(options, '/reload');
   // systemd gives it to ExecReload=.
   const pid = options.pid ?? process.env['MAINPID'];
+  refuseUnreadable(config);
   const { findAdmin } = await import('../domain/config/parse-settings.js');
   const admin = findAdmin(config, readFromDisk);
   const canAsk = admin?.unix !== undefined || (admin?.tokenFile !== undefined && admin.tls === undefined);
@@ -112,10 +115,43 @@ export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDa
   return (method, path) => ask(admin, method, path);
 }
 
-type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile'>;
+/** Why this user cannot read it, as the system says it; undefined: it can be read. */
+export function codeOfReading(path: string): string | undefined {
+  return whyNot(path, constants.R_OK);
+}
+
+function whyNot(path: string, right: number): string | undefined {
+  try {
+    accessSync(path, right);
+    return undefined;
+  } catch (cause) {
+    return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  }
+}
+
+/** For somebody without root who may open the page; undefined: this user may not, as far as its socket says. */
+export function pageCommand(socket = standardPageSocket): string | undefined {
+  if (whyNot(socket, constants.W_OK) !== undefined) return undefined;
+  return `dovegate page open${socket === standardPageSocket ? '' : ` --socket ${formatWords([socket])}`}`;
+}
+
+function notForThisUser(why: string, pageSocket?: string): CommandFault {
+  const page = pageCommand(pageSocket);
+  const lines = [why, ...(page === undefined ? [] : [`without root, with a role on the page: ${page}`])];
+  return new CommandFault(exitCodes.notPermitted, lines.join('\n'));
+}
+
+/** The file is for root and the daemon. Throws a CommandFault. */
+function refuseUnreadable(config: string): void {
+  if (codeOfReading(config) === 'EACCES')
+    throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
+}
+
+type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;
 
 /** The parser of configurations takes most of the time of a command, and is loaded only where a file is read. */
 async function adminOf(config: string): Promise<Where> {
+  refuseUnreadable(config);
   const { loadConfiguration, summarise } = await import('../setup/configuration.js');
   const loaded = loadConfiguration(config, { asksForFiles: false });
   const verdict = summarise(config, loaded);
@@ -173,7 +209,7 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
   } catch (fault) {
     const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
     if (isRefused && admin.unix !== undefined)
-      throw new CommandFault(exitCodes.notPermitted, whyDenied(admin.unix));
+      throw notForThisUser(whyDenied(admin.unix), admin.page?.socket?.path);
     const why = fault instanceof Error ? fault.message : String(fault);
     throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}`);
   } finally {

@@ -16,6 +16,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
+import { gidOf } from '../../src/adapters/host/accounts.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { builtProgram, startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
@@ -313,10 +314,10 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
     .replace('unix: support.sock, mode: "0600"', 'unix: run/support.sock, mode: "0666"')
     .replace('unix: admin.sock', 'unix: run/admin.sock');
   writeFileSync(config, text, { mode: 0o600 });
-  const doctor = (): Promise<ProgramResult> =>
+  const doctor = (groups = '--clear-groups'): Promise<ProgramResult> =>
     runProgram(
       'setpriv',
-      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat([
+      ['--reuid=64101', '--regid=64101', groups, process.execPath, builtProgram].concat([
         'doctor',
         '--config',
         config,
@@ -325,19 +326,18 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
   const hidden = await doctor();
   assert.equal(hidden.exit, 77, hidden.text);
   assert.match(hidden.text, /^bad +configuration .*permission denied$/m);
-  assert.ok(hidden.text.endsWith(`\nnext: sudo dovegate status --config ${config}\n`), hidden.text);
+  assert.ok(hidden.text.endsWith(`\nnext: sudo dovegate doctor --config ${config}\n`), hidden.text);
 
-  for (const [path, mode] of [
-    [socket, 0o666],
-    [join(folder, 'run', 'admin.sock'), 0o600],
-  ] as const) {
+  const listen = async (path: string, mode: number): Promise<void> => {
     const server = net.createServer();
     await new Promise<void>((resolve) => {
       server.listen(path, resolve);
     });
     t.after(() => void server.close());
     chmodSync(path, mode);
-  }
+  };
+  await listen(socket, 0o666);
+  await listen(join(folder, 'run', 'admin.sock'), 0o600);
   const next = `\nnext: dovegate can --socket ${socket}\n`;
   const member = await doctor();
   assert.equal(member.exit, 77, member.text);
@@ -347,6 +347,16 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
   assert.equal(readable.exit, 77, readable.text);
   assert.match(readable.text, /^warning +daemon +permission denied: .* is for "root" only/m);
   assert.ok(readable.text.endsWith(next), readable.text);
+  // Somebody on call, who has sudo or the page, wants more than what a member of a team may do.
+  const page = join(folder, 'run', 'page.sock');
+  await listen(page, 0o666);
+  chmodSync(config, 0o600);
+  const onCall = await doctor();
+  assert.ok(onCall.text.endsWith(`\nnext: dovegate page open --socket ${page}\n`), onCall.text);
+  const sudoers = ['sudo', 'wheel'].find((name) => gidOf(name) !== undefined);
+  if (sudoers === undefined) return;
+  const operator = await doctor(`--groups=${gidOf(sudoers)}`);
+  assert.ok(operator.text.endsWith(`\nnext: sudo dovegate doctor --config ${config}\n`), operator.text);
 });
 
 void test('an admin socket that accepts and is silent, and one that says something else', async (t) => {

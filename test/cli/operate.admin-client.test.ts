@@ -1,7 +1,7 @@
 // Goal: who may not reach the admin socket is told so, and by whom it can be reached; that is another answer than that of a daemon that is
 // not there. Needs root, to be somebody else.
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -20,16 +20,14 @@ test('an admin socket that this user may not reach', async (t) => {
     server.listen(socket, resolve);
   });
   t.after(() => void server.close());
-  const asSomebody = (...args: string[]) =>
+  const asUser = (...args: string[]) =>
     runProgram(
       'setpriv',
-      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat(args, [
-        '--socket',
-        socket,
-      ]),
+      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat(args),
     );
+  const asSomebody = (...args: string[]) => asUser(...args, '--socket', socket);
   for (const [mode, whom] of [
-    [0o600, '"root" only (mode 0600); run as root'],
+    [0o600, '"root" only (mode 0600); run it as root (sudo)'],
     [
       0o660,
       '"root" and the group "root" (mode 0660); ask to be added to the group "root" (usermod --append --groups root NAME), and log in again',
@@ -48,8 +46,19 @@ test('an admin socket that this user may not reach', async (t) => {
   assert.equal(hidden.exit, 77, hidden.stderr);
   assert.match(
     hidden.stderr,
-    /permission denied: .* cannot be reached by this user; ask who administers this host/,
+    /permission denied: \S+ is for "root" only \(mode 0700\); run it as root \(sudo\)/,
   );
+  // The usual file is for root and the daemon: that is no problem of the file, and no advice to join the daemon's group.
+  chmodSync(folder, 0o755);
+  const config = join(folder, 'dovegate.yaml');
+  writeFileSync(config, '', { mode: 0o600 });
+  for (const args of [['status'], ['kill', 'ID'], ['backend', 'drain', 'mail1'], ['reload']]) {
+    const { exit, stderr } = await asUser(...args, '--config', config);
+    assert.deepEqual(
+      [exit, stderr],
+      [77, `${config} cannot be read: permission denied; run it as root (sudo)\n`],
+    );
+  }
   const gone = await runDovegate(['status', '--socket', join(folder, 'none.sock')]);
   assert.equal(gone.exit, 69, gone.text);
 });

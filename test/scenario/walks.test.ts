@@ -181,8 +181,14 @@ test('an auditor is let in, sees the journal and no secrets, and goes', { timeou
     [1, 'runuser -u eve -- cat /var/lib/dovegate/audit/hmac.key'],
     [2, 'runuser -u eve -- sh -c "echo x >> /var/lib/dovegate/audit/key.pub"'],
     [1, 'runuser -u bob -- cat /var/lib/dovegate/audit/key.pub'],
+    // Somebody who was added, and has not logged in again.
+    [0, `setpriv --reuid=eve --regid=eve --clear-groups dovegate audit search 2>&1 | grep -q 'log in again'`],
     [0, 'gpasswd --delete eve auditors'],
     [78, asks],
+    [
+      0,
+      `runuser -u eve -- dovegate audit search 2>&1 | grep -q 'added to the group "auditors" .*log in again'`,
+    ],
     // Over the socket frank needs no group; anna, who is not named, gets nothing.
     [
       0,

@@ -6,6 +6,7 @@
 
 import { execFile, execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
@@ -45,10 +46,10 @@ export function nameIn(lines: readonly string[], id: number): string | undefined
   return name === '' ? undefined : name;
 }
 
-/** Connect to a socket, or read a directory or a file. */
-type WantedRight = 'connect' | 'read';
+/** Connect to a socket, read a directory or a file, or reach what is in a directory. */
+type WantedRight = 'connect' | 'read' | 'enter';
 
-const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040 };
+const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
 
 /**
  * Why a socket cannot be reached or a file not be read, after the system said EACCES: whose it is, as far as that can be seen, and what to
@@ -56,12 +57,17 @@ const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 
  */
 export function whyDenied(path: string, right: WantedRight = 'connect'): string {
   const owner = findOwner(path, right);
-  if (owner === undefined)
-    return `permission denied: ${path} cannot be reached by this user; ask who administers this host`;
-  const { user, group, mode } = owner;
+  if (owner === undefined) {
+    const above = dirname(path);
+    // What is below a closed folder cannot be looked at; the folder can.
+    return above === path ? `permission denied: ${path}` : whyDenied(above, 'enter');
+  }
+  const { user, group, mode, isMember } = owner;
   if (group === undefined)
-    return `permission denied: ${path} is for "${user}" only (mode ${mode}); run as root`;
-  const todo = `ask to be added to the group "${group}" (usermod --append --groups ${group} NAME), and log in again`;
+    return `permission denied: ${path} is for "${user}" only (mode ${mode}); run it as root (sudo)`;
+  const todo = isMember
+    ? 'this user is in the group since the last login: log in again'
+    : `ask to be added to the group "${group}" (usermod --append --groups ${group} NAME), and log in again`;
   return `permission denied: ${path} is for "${user}" and the group "${group}" (mode ${mode}); ${todo}`;
 }
 
@@ -69,7 +75,15 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
 function findOwner(
   path: string,
   right: WantedRight,
-): { readonly user: string; readonly group: string | undefined; readonly mode: string } | undefined {
+):
+  | {
+      readonly user: string;
+      readonly group: string | undefined;
+      readonly mode: string;
+      /** By the system's database, which counts from the next login on. */
+      readonly isMember: boolean;
+    }
+  | undefined {
   let found: { readonly uid: number; readonly gid: number; readonly mode: number };
   try {
     found = statSync(path);
@@ -78,10 +92,12 @@ function findOwner(
   }
   const { uid, gid, mode } = found;
   const isForGroup = (mode & groupBit[right]) !== 0;
+  const own = ourselves();
   return {
     user: userNameOf(uid) ?? String(uid),
     group: isForGroup ? (nameIn(ask('getent', ['group', String(gid)]), gid) ?? String(gid)) : undefined,
     mode: (mode & 0o777).toString(8).padStart(4, '0'),
+    isMember: isForGroup && !own.gids.includes(gid) && gidsOf(own.uid).includes(gid),
   };
 }
 

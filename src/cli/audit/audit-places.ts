@@ -83,8 +83,10 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
     if (whyNot(config, constants.R_OK) === 'EACCES') {
-      const isReadable = whyNot(standardJournal, constants.R_OK | constants.X_OK) === undefined;
-      lines.push(...whatWorks(places, isReadable ? standardJournal : undefined, standardPageSocket));
+      const why = whyNot(standardJournal, constants.R_OK | constants.X_OK);
+      // Auditors need the journal, and not the file.
+      if (why === 'EACCES') lines.push(whyDenied(standardJournal, 'read'));
+      lines.push(...whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket));
     }
     throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   }
