@@ -40,7 +40,7 @@ import {
 } from './draft.js';
 import { type Interview, openInterview } from './interview.js';
 import { lookAtMachine, type Machine } from './machine.js';
-import { nextSteps } from './next-steps.js';
+import { installedUnit, nextSteps } from './next-steps.js';
 
 export type InitFlags = InitOptions & {
   /** Takes the default of everything that is not given, and asks nothing. */
@@ -71,6 +71,7 @@ async function gather(
   interview: Interview | undefined,
 ): Promise<Answers> {
   const given = linesOf(flags);
+  if (flags.runAs === undefined) refuseHalfInstalled(machine);
   const daemonUser = flags.runAs ?? machine.daemonUser;
   if (machine.uidOf(daemonUser) === undefined)
     throw usage(`this machine has no user "${daemonUser}" for the daemon to run as`);
@@ -102,6 +103,18 @@ async function gather(
     return parsed;
   });
   return { ...partly, ...role, journal: await take(4, directory, parseDirectory) };
+}
+
+/** A daemon of root would not be the one that the unit starts later, as another user. Throws a CommandFault. */
+function refuseHalfInstalled({ isRoot, daemonUser }: Machine): void {
+  const unit = isRoot && daemonUser === 'root' ? installedUnit() : undefined;
+  if (unit === undefined) return;
+  const todo =
+    'complete the installation (Debian: dpkg --configure dovegate; others: systemd-sysusers dovegate.conf)';
+  throw new CommandFault(
+    exitCodes.configuration,
+    `${unit} is installed, and its user "dovegate" is missing: ${todo}, or give --run-as USER`,
+  );
 }
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);

@@ -20,6 +20,11 @@ const dovecotFolder = '/etc/dovecot/conf.d';
 const standardFile = '/etc/dovegate/dovegate.yaml';
 const unitFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
 
+/** The unit of the daemon, from a package or `npm run install:system`; undefined: there is none. */
+export function installedUnit(exists: (path: string) => boolean = existsSync): string | undefined {
+  return unitFolders.map((folder) => `${folder}/dovegate.service`).find(exists);
+}
+
 /** `exists`: whether a path is there. */
 export function nextSteps(
   answers: Answers,
@@ -33,7 +38,7 @@ export function nextSteps(
     configuration === standardFile &&
     daemonUser === 'dovegate' &&
     exists('/run/systemd/system') &&
-    unitFolders.some((folder) => exists(`${folder}/dovegate.service`));
+    installedUnit(exists) !== undefined;
   const isHere = backend.kind === 'unix' && isRoot && exists(dovecotFolder);
   const serve = `dovegate serve${config}`;
   const mailUser = mailUsers[0]?.startsWith('*@') === true ? `USER${mailUsers[0].slice(1)}` : 'USER';

@@ -16,8 +16,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { uidOf } from '../../../src/adapters/host/accounts.js';
+import { builtProgram } from '../../kit/daemon.js';
 import { type Owner, openFolder } from '../../kit/folder.js';
-import type { ProgramResult } from '../../kit/program.js';
+import { type ProgramResult, runProgram } from '../../kit/program.js';
 import { withSmallDisk } from '../../kit/small-disk.js';
 import { runWarm } from '../../kit/warm-program.js';
 
@@ -90,6 +91,44 @@ void test("a folder of the journal that is there and is not the daemon's: nothin
   const again = await init(...options, '--run-as', 'nobody');
   assert.equal(again.exit, 0, again.text);
 });
+
+void test('a unit without its user: the installation is not complete, and no daemon of root is set up', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root has a machine of its own');
+  const folder = openFolder(t);
+  const init = (...args: string[]): Promise<ProgramResult> =>
+    runProgram(
+      'unshare',
+      [
+        '--mount',
+        '--propagation',
+        'private',
+        'sh',
+        '-ec',
+        installedHalf,
+        'sh',
+        process.execPath,
+        builtProgram,
+      ].concat(
+        ['init', '--defaults', '--directory', join(folder, 'gate'), '--backend', 'unix:/run/none'],
+        ['--team', 'support root', '--mail-users', '*', ...args],
+      ),
+      { cwd: folder },
+    );
+  const refused = await init();
+  assert.equal(refused.exit, 78, refused.text);
+  assert.match(
+    refused.stderr,
+    /^\/usr\/local\/lib\/systemd\/system\/dovegate\.service is installed, and its user "dovegate" is missing: .*dpkg --configure dovegate.*--run-as USER\n$/,
+  );
+  assert.ok(!readdirSync(folder).includes('gate'));
+  assert.equal((await init('--run-as', 'root')).exit, 0);
+});
+
+/** A machine with the unit, where the step that makes the user failed. */
+const installedHalf = `
+grep -v ^dovegate: /etc/passwd > passwd; mount --bind passwd /etc/passwd
+mount -t tmpfs none /usr/local/lib; mkdir -p /usr/local/lib/systemd/system; : > /usr/local/lib/systemd/system/dovegate.service
+exec "$@"`;
 
 const team = ['--team', 'support', '--members', me, '--run-as', me];
 const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
