@@ -59,6 +59,22 @@ test('an admin socket that this user may not reach', async (t) => {
       [77, `${config} cannot be read: permission denied; run it as root (sudo)\n`],
     );
   }
+  // With the page's socket open to this user, the page is the way that is left.
+  const page = join(folder, 'page.sock');
+  const people = '{ anna: { user: root, role: operate } }';
+  writeFileSync(page, '');
+  chmodSync(page, 0o666);
+  writeFileSync(config, `admin: { unix: ${socket}, page: { unix: ${page}, people: ${people} } }\n`);
+  chmodSync(config, 0o644);
+  chmodSync(socket, 0o600);
+  const onCall = await asUser('status', '--config', config);
+  assert.equal(onCall.exit, 77, onCall.stderr);
+  assert.ok(
+    onCall.stderr.endsWith(
+      `run it as root (sudo)\nwithout root, with a role on the page: dovegate page open --socket ${page}\n`,
+    ),
+    onCall.stderr,
+  );
   const gone = await runDovegate(['status', '--socket', join(folder, 'none.sock')]);
   assert.equal(gone.exit, 69, gone.text);
 });
