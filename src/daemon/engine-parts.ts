@@ -62,9 +62,17 @@ function passdbLimits(cacheTtlMs: number): LookupLimits {
   return { ...lookupLimits, ...ttl };
 }
 
+/** An auth service that does not answer: since when by the wall clock, and the code of its last failure. */
+export interface FailingService {
+  readonly sinceMs: number;
+  readonly code: string;
+}
+
 /** The auth services of one configuration. */
 function createLookups(settings: Settings, { connect, clock, observe }: Adapters) {
   const lookups = new Map<string, Lookup>();
+  /** By socket; of a configuration before this one too, until they are heard of again. */
+  const failing = new Map<string, FailingService>();
   // One for each passdb that routes ask, and one for who users are; they share what look-ups may remember.
   const passdbs = settings.routes.flatMap(({ target }) =>
     target.kind === 'passdb' ? [`${target.cacheTtlMs} ${target.socket}`] : [],
@@ -81,16 +89,22 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
         connect,
         clock,
         limits: { ...limits, rememberedBytesMax },
-        tell: (code) =>
+        tell: (code) => {
+          const before = failing.get(socket);
+          if (code === before?.code) return;
+          if (code === undefined) failing.delete(socket);
+          else failing.set(socket, { sinceMs: before?.sinceMs ?? clock.wallMs(), code });
           observe(
             code === undefined
               ? { kind: 'lookup-working', socket }
               : { kind: 'lookup-failing', socket, code },
-          ),
+          );
+        },
       });
       lookups.set(key, made);
       return made;
     },
+    failing,
     /** Another configuration is served: no transport stays open for who asks next. */
     retire(): void {
       for (const lookup of lookups.values()) lookup.retire();
@@ -118,8 +132,12 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
 
 /** What all exchanges share under one configuration. */
 export interface ConfiguredContext extends ExchangeContext {
-  /** A reload has replaced it: the exchanges that still use it do so to their end, and then nothing of it is left. */
-  retire(): void;
+  /** Auth services that do not answer, by socket. */
+  readonly failingServices: ReadonlyMap<string, FailingService>;
+  /** Takes over what is known of a service that it asks too. */
+  noteFailing(socket: string, failure: FailingService): void;
+  /** A reload has put `next` in its place: the exchanges that still use it do so to their end, and then nothing of it is left. */
+  retire(next: Pick<ConfiguredContext, 'noteFailing'>): void;
 }
 
 /** The context under these settings. */
@@ -164,8 +182,16 @@ export function createExchangeContext(
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
     limits: { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs, logRecordsMax },
-    retire: () => {
+    failingServices: lookups.failing,
+    noteFailing(socket, failure) {
+      const isAsked = settings.routes.some(
+        ({ target }) => target.kind === 'passdb' && target.socket === socket,
+      );
+      if (isAsked || resolve === socket) lookups.failing.set(socket, failure);
+    },
+    retire: (next) => {
       lookups.retire();
+      for (const [socket, failure] of lookups.failing) next.noteFailing(socket, failure);
       // The next configuration has caches of its own; an exchange that still uses this one judges again.
       judgements.clear();
       knownLines.clear();

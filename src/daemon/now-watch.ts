@@ -1,5 +1,5 @@
 // What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
-// failed logins, auth services that do not answer, stalls.
+// failed logins, stalls.
 // The rules: `observe` runs for every command and allocates nothing there; the memory is the same after a year; no text of a client or a
 // backend is shown, only codes and names of the configuration.
 
@@ -32,8 +32,6 @@ interface Kept {
 const troublesMax = 20;
 /** How long a stall is shown. */
 const stallShownMs = 60_000;
-/** Auth services are named by the configuration; reloads may name others. */
-const lookupsMax = 16;
 /** Several things change at once when a host goes down. */
 const changedMs = 50;
 
@@ -44,7 +42,6 @@ export class NowWatch {
   readonly #logins = new RefusedLogins();
   /** The oldest first; those that are the same stand together. */
   readonly #troubles: Kept[] = [];
-  readonly #lookups = new Map<string, { readonly sinceMs: number; readonly code: string }>();
   #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   #timer: Timer | undefined;
   #isChanged = true;
@@ -73,12 +70,7 @@ export class NowWatch {
       case 'session-refused':
         return this.#add(event);
       case 'lookup-failing':
-        if (this.#lookups.size < lookupsMax)
-          this.#lookups.set(event.socket, { sinceMs: this.#clock.wallMs(), code: event.code });
-        return this.#turned();
       case 'lookup-working':
-        this.#lookups.delete(event.socket);
-        return this.#turned();
       case 'backend-down':
       case 'backend-up':
       case 'ship-away':
@@ -130,7 +122,7 @@ export class NowWatch {
   }
 
   /** What it knows of what is wrong. */
-  facts(): Pick<NowFacts, 'refusedKeys' | 'failedLogins' | 'lookups' | 'stall'> {
+  facts(): Pick<NowFacts, 'refusedKeys' | 'failedLogins' | 'stall'> {
     const nowMs = this.#clock.now();
     const wallMs = this.#clock.wallMs();
     const atWall = (ms: number): number => Math.round(wallMs - (nowMs - ms));
@@ -140,11 +132,6 @@ export class NowWatch {
         .keys(nowMs)
         .map((key) => ({ ...key, firstMs: atWall(key.firstMs), lastMs: atWall(key.lastMs) })),
       failedLogins: this.#logins.logins(nowMs),
-      lookups: [...this.#lookups].map(([socket, { sinceMs, code }]) => ({
-        socket,
-        sinceMs,
-        why: meaningIn(lookupCodes, code),
-      })),
       stall: isStallShown ? this.#stall : undefined,
     };
   }

@@ -176,7 +176,7 @@ async function replaceAll(
   await Promise.all([
     step('backends', () => pools.commit()),
     step('certificates', () => certificates.commit()),
-    step('the old configuration', () => before.exchanges.retire()),
+    step('the old configuration', () => before.exchanges.retire(context)),
     step('listeners', () => sockets.commit()),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(sinksOf(settings))),

@@ -4,7 +4,7 @@
 import { judgeReadiness } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
-import { errorCodes, foundCodes, journalCodes, shipCodes } from '../adapters/telemetry/codes.js';
+import { errorCodes, foundCodes, journalCodes, lookupCodes, shipCodes } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
@@ -98,7 +98,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     .running()
     .filter(({ clientMs }) => clientMs >= slowMsMin)
     .toSorted((one, other) => other.clientMs - one.clientMs);
-  const { settings } = served.now;
+  const { settings, exchanges } = served.now;
   const nowMs = clock.wallMs();
   const names = settings.backends.map(({ name }) => name);
   const { last } = reloader;
@@ -134,6 +134,11 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
     failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
     certificates: expiriesOf(certificates, settings),
     keys: keys.shown(),
+    lookups: [...exchanges.failingServices].map(([socket, { sinceMs, code }]) => ({
+      socket,
+      sinceMs,
+      why: meaningIn(lookupCodes, code),
+    })),
     ...watch.facts(),
   };
 }

@@ -174,16 +174,10 @@ void test('a record that could not be written: nothing was sent to any backend',
   assert.doesNotMatch(row?.text ?? '', /`/);
 });
 
-void test('auth services that do not answer, and one stall, the longest of its minute', () => {
+void test('one stall is shown, the longest of its minute', () => {
   const clock = createFakeClock();
   const watch = new NowWatch(clock);
   const wallMs = clock.wallMs();
-  for (let at = 0; at < 100; at += 1)
-    watch.observe({ kind: 'lookup-failing', socket: `/run/${at}`, code: 'reply-timeout' });
-  assert.equal(watch.facts().lookups.length, 16);
-  assert.deepEqual(watch.facts().lookups[0]?.sinceMs, wallMs);
-  for (let at = 0; at < 100; at += 1) watch.observe({ kind: 'lookup-working', socket: `/run/${at}` });
-  assert.deepEqual(watch.facts().lookups, []);
   watch.stalled(900);
   clock.advanceNow(10_000);
   watch.stalled(600);

@@ -33,7 +33,7 @@ interface Interruption {
 }
 
 async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promise<void> {
-  const exchanges = openMemoryEngine().context.exchanges();
+  const { exchanges } = openMemoryEngine();
   let isFirst = true;
   const due = (name: string): void => {
     if (isFirst && failAt.isDue(name)) throw new Error(`made to fail: ${name}`);

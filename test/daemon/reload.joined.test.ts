@@ -26,7 +26,7 @@ function openReloader() {
   });
   assert.ok(settings !== undefined);
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
-  const exchanges = { ...openMemoryEngine().context.exchanges(), retire: unused };
+  const exchanges = { ...openMemoryEngine().exchanges, retire: unused };
   const now = createServed(settings, exchanges, numbers, new Map());
   const parts: ReloadParts = {
     load: () => {

@@ -23,7 +23,7 @@ async function held(connections: number, addressOf: (at: number) => string): Pro
   const engine = openMemoryEngine();
   const logins = new Logins('support', [], createLoginGuard(engine.clock));
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
-  const exchanges = { ...engine.context.exchanges(), retire: () => Promise.resolve() };
+  const exchanges = { ...engine.exchanges, retire: () => Promise.resolve() };
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
   const served = new Switch(createServed(settings, exchanges, numbers, new Map([['support', access]])));
   const listener = served.listener('support');

@@ -7,7 +7,11 @@ import { basename, join } from 'node:path';
 import { createBodyStore } from '../../src/adapters/host/held-bytes.js';
 import { readFromDisk } from '../../src/adapters/host/process.js';
 import { createReadHttp } from '../../src/adapters/http/requests.js';
-import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
+import {
+  type ConfiguredContext,
+  createExchangeContext,
+  sessionLimitsOf,
+} from '../../src/daemon/engine-parts.js';
 import { Pools } from '../../src/daemon/pools.js';
 import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
@@ -89,6 +93,8 @@ export interface MemoryEngine {
   readonly service: Service;
   readonly listener: ServedListener;
   readonly context: SessionContext;
+  /** What `context` gives. */
+  readonly exchanges: ConfiguredContext;
   /** In the order of the calls, with what was asked for each. */
   readonly records: readonly MemoryRecord[];
   /** Those too that the journal did not take. */
@@ -279,6 +285,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     service,
     listener,
     context,
+    exchanges,
     records,
     offered,
     get hurries() {

@@ -52,7 +52,7 @@ export interface LookupOptions {
   readonly connect: Connect;
   readonly clock: Clock;
   readonly limits: LookupLimits;
-  /** Called once per change: how the service fails; undefined when it answers again. Never throws. */
+  /** Called with each failure of the service; undefined: it has answered. Never throws. */
   readonly tell: (failure: LinkFailure | undefined) => void;
 }
 
@@ -107,7 +107,6 @@ export class Lookup implements LinkOwner<Asking> {
   #redial: Timer | undefined;
   #redialMs = 0;
   #redialAtMs = 0;
-  #failure: LinkFailure | undefined;
   #whenClosed: (() => void) | undefined;
   #phase: 'open' | 'retired' | 'closed' = 'open';
 
@@ -165,7 +164,7 @@ export class Lookup implements LinkOwner<Asking> {
   answered(_link: AuthLink<Asking>, asking: Asking, answer: AuthAnswer): void {
     this.#redialMs = 0;
     this.#redialAtMs = 0;
-    this.#tell(undefined);
+    this.#options.tell(undefined);
     this.#settle(asking, answer);
     this.#match();
   }
@@ -273,7 +272,7 @@ export class Lookup implements LinkOwner<Asking> {
     }
     this.#redialMs = Math.min(limits.redialMaxMs, Math.max(limits.redialMs, this.#redialMs * 2));
     this.#redialAtMs = clock.now() + this.#redialMs;
-    this.#tell(failure);
+    this.#options.tell(failure);
   }
 
   /** A question in flight when its link died is asked again once, alone; if the link dies again, the question is to blame. */
@@ -309,12 +308,6 @@ export class Lookup implements LinkOwner<Asking> {
 
   #remember(key: string, answer: LookupAnswer, ttlMs: number): void {
     if (ttlMs > 0) this.#remembered.set(key, { answer, untilMs: this.#options.clock.now() + ttlMs });
-  }
-
-  #tell(failure: LinkFailure | undefined): void {
-    if (this.#failure === failure) return;
-    this.#failure = failure;
-    this.#options.tell(failure);
   }
 }
 
