@@ -78,10 +78,17 @@ export function createProofHandlers(
     };
   }
 
+  /** Not again before it is over: on a disk that hangs each look would keep one of the few threads that the system's calls have. */
+  function measureFrom(): NonNullable<typeof measured> {
+    const begun = { atMs: Infinity, size: measureTrail(directory) };
+    const finish = (): void => void (begun.atMs = clock.now());
+    begun.size.then(finish, finish);
+    return begun;
+  }
+
   async function proof(): ReturnType<PageHandler> {
     const nowMs = clock.now();
-    if (measured === undefined || nowMs - measured.atMs >= measuredMs)
-      measured = { atMs: nowMs, size: measureTrail(directory) };
+    if (measured === undefined || nowMs - measured.atMs >= measuredMs) measured = measureFrom();
     const [size, fleet] = await Promise.all([measured.size, lookAtFleet?.()]);
     const { signal, ...now } = running ?? {};
     const shown: Proof = {

@@ -96,7 +96,18 @@ export function seqOfKept(file: string): number {
 
 /** The files of such checkpoints, the first records first. */
 export function listKeptCheckpoints(directory: string): string[] {
-  const files = readdirSync(directory).filter((file) => keptPattern.test(file));
+  return inOrderOfSeq(readdirSync(directory).filter((file) => keptPattern.test(file)));
+}
+
+/** As `findSegments`. */
+export async function findKeptCheckpoints(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name } of await opendir(directory, { bufferSize: 256 }))
+    if (keptPattern.test(name)) found.push(name);
+  return inOrderOfSeq(found);
+}
+
+function inOrderOfSeq(files: readonly string[]): string[] {
   return files.toSorted((one, other) => seqOfKept(one) - seqOfKept(other));
 }
 

@@ -23,11 +23,21 @@ import {
   type Verifier,
 } from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
-import { openRegularFile, readRegular } from '../host/regular-file.js';
+import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
 import { asChecked, type CheckedText, createTextDigest } from './checked.js';
 import { inflated, inflatedBack, inflateStart, keptBytesMax, lastLines, type Piece } from './compressed.js';
 import { readStateCopy } from './kept-end.js';
-import { checkpointName, fileName, listKeptCheckpoints, listSegments, readIn } from './segments.js';
+import {
+  checkpointName,
+  fileName,
+  findKeptCheckpoints,
+  findSegments,
+  isSystemError,
+  listKeptCheckpoints,
+  listSegments,
+  readIn,
+  type Segment,
+} from './segments.js';
 
 export type { Piece };
 
@@ -106,10 +116,7 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
         }
         const copy = state === undefined ? undefined : readStateCopy(state, path);
         if (copy !== undefined) kept.push(copy);
-        for (const segment of listSegments(path)) {
-          const { name, isCompressed } = segment;
-          files.push({ path: join(path, fileName(segment)), name, isCompressed });
-        }
+        for (const segment of listSegments(path)) files.push(fileOf(path, segment));
       } else {
         const isCompressed = path.endsWith('.gz');
         // A link that a person names may lead elsewhere; one within a directory of a journal may not.
@@ -122,6 +129,11 @@ export function findTrail(paths: readonly string[], state?: string): Trail {
   return { files, kept };
 }
 
+function fileOf(directory: string, segment: Segment): TrailFile {
+  const { name, isCompressed } = segment;
+  return { path: join(directory, fileName(segment)), name, isCompressed };
+}
+
 /** What lies there, as far as it is known without reading it. */
 export interface TrailSize {
   readonly segments: number;
@@ -131,11 +143,21 @@ export interface TrailSize {
   readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
 }
 
-/** Of the journal in a directory; the first line of the oldest segment is read. Rejects with a JournalFault. */
+/**
+ * Of the journal in a directory; the first line of the oldest segment is read. For the daemon's main thread: no call of it waits for the
+ * disk. Rejects with a JournalFault.
+ */
 export async function measureTrail(directory: string): Promise<TrailSize> {
-  const { files, kept } = findTrail([directory]);
+  let files: readonly TrailFile[];
+  let kept: readonly string[];
+  try {
+    kept = await readKeptFiles(directory);
+    files = (await findSegments(directory)).map((segment) => fileOf(directory, segment));
+  } catch (error) {
+    throw new JournalFault('unreadable', `${directory} cannot be read`, error);
+  }
   const [oldest] = files;
-  const checkpoints = kept.flatMap(({ text }) => {
+  const checkpoints = kept.flatMap((text) => {
     const record = parseLine(text.trimEnd());
     const { seq, time, key } = record ?? {};
     if (!Number.isSafeInteger(seq) || typeof time !== 'string' || parseTime(time) === undefined) return [];
@@ -147,6 +169,20 @@ export async function measureTrail(directory: string): Promise<TrailSize> {
     oldestSeq: oldest === undefined ? undefined : await firstSeqOf(oldest),
     checkpoint: checkpoints.toSorted((one, other) => other.seq - one.seq)[0],
   };
+}
+
+/** The texts of the checkpoints beside the segments. */
+async function readKeptFiles(directory: string): Promise<readonly string[]> {
+  const texts: string[] = [];
+  const kept = (await findKeptCheckpoints(directory)).slice(0, bounds.keptCheckpoints);
+  for (const file of [checkpointName, ...kept]) {
+    try {
+      texts.push((await readRegularFile(join(directory, file), bounds.besideFileBytes)).toString('utf8'));
+    } catch (error) {
+      if (file !== checkpointName || !isSystemError(error, 'ENOENT')) throw error;
+    }
+  }
+  return texts;
 }
 
 /** Bytes of the files as they lie there; 0: it is gone, or has another name since. */

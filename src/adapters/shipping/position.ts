@@ -8,7 +8,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
-import { readRegular } from '../host/regular-file.js';
+import { readRegularFile } from '../host/regular-file.js';
 import type { Position } from './follow.js';
 
 export interface OverlapLimits {
@@ -84,7 +84,7 @@ export function createPositionFile(directory: string, sink: string) {
     async load(): Promise<KeptPosition | undefined> {
       let text: string;
       try {
-        text = readRegular(path, bounds.besideFileBytes).toString('utf8');
+        text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
       } catch (error) {
         if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
         throw error;
