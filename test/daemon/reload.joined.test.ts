@@ -16,6 +16,7 @@ function openReloader() {
   let reads = 0;
   let text = 'first';
   let isFast = false;
+  let isClockBroken = false;
   let finish = (): void => undefined;
   const lifecycle = new Lifecycle();
   lifecycle.become('serving');
@@ -37,7 +38,7 @@ function openReloader() {
         if (isFast) finish();
       });
     },
-    clock: { wallMs: () => 1 },
+    clock: { wallMs: () => (isClockBroken ? assert.fail('made to fail') : 1) },
     log: { report: () => undefined, setLevel: unused },
     journal: { keepPolicy: unused, append: unused },
     lifecycle,
@@ -59,6 +60,9 @@ function openReloader() {
     finishAll: () => {
       isFast = true;
       finish();
+    },
+    breakClock: (isBroken: boolean) => {
+      isClockBroken = isBroken;
     },
     fileIs: (changed: string) => {
       text = changed;
@@ -100,5 +104,21 @@ void test('a request that comes while the joined one reads is one more', async (
   finishAll();
   const problems = (await Promise.all(all)).map((each) => each.problems[0]);
   assert.deepEqual(problems, ['first', 'first', 'later', 'later']);
+  assert.equal(reads(), 3);
+});
+
+void test('a reload that cannot even say how it came out ends no later one, also one that waited for it', async () => {
+  const { reloader, reads, finish, finishAll, breakClock } = openReloader();
+  const first = reloader.reload();
+  const waiting = reloader.reload();
+  await turn();
+  breakClock(true);
+  finish();
+  await assert.rejects(first, /made to fail/);
+  breakClock(false);
+  await turn();
+  finishAll();
+  assert.deepEqual((await waiting).problems, ['first']);
+  assert.deepEqual((await reloader.reload()).problems, ['first']);
   assert.equal(reads(), 3);
 });
