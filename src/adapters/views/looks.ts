@@ -100,7 +100,6 @@ export function createLooks(
       ? undefined
       : createThreads(clock, { entry: reviewEntry, ...reviewLimits, isAnswer: isReviewMessage });
   const asked = new TokenBuckets(pace);
-  let isClosed = false;
   /** By person: requests, until the client has taken the answer or has gone. */
   const asking = new Map<string, number>();
 
@@ -132,13 +131,12 @@ export function createLooks(
 
   return {
     close() {
-      isClosed = true;
+      stopping.abort(new LookRefused('dovegate is stopping'));
       threads.close();
       reviews?.close();
-      stopping.abort(new LookRefused('dovegate is stopping'));
     },
     readLong(task, person, signal) {
-      if (isClosed) throw new LookRefused('dovegate is stopping');
+      stopping.signal.throwIfAborted();
       const waitMs = asked.take(person, clock.now());
       if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
       signal.throwIfAborted();
@@ -171,13 +169,14 @@ export function createLooks(
     signal: AbortSignal,
     use: () => Promise<Found>,
   ): Promise<Found> {
-    if (isClosed) throw new LookRefused('dovegate is stopping');
+    stopping.signal.throwIfAborted();
     const waitMs = asked.take(person, clock.now());
     if (waitMs !== undefined) throw new LookRefused(`${person} asks too often; wait ${waitMs} ms`);
     enter(person, signal);
     const waiting = new AbortController();
-    const giveUp = (): void => waiting.abort(signal.reason);
-    signal.addEventListener('abort', giveUp, { once: true });
+    const giveUp = (): void => waiting.abort(signal.aborted ? signal.reason : stopping.signal.reason);
+    const ends = [signal, stopping.signal];
+    for (const end of ends) end.addEventListener('abort', giveUp, { once: true });
     const timer = clock.setTimer(patienceMs, () => {
       const text = `${placesMax} searches run already, or one of yours; try again in a moment`;
       waiting.abort(new LookRefused(text));
@@ -188,10 +187,12 @@ export function createLooks(
       held.push(await places.take(`=${person}`, 1, waiting.signal));
       held.push(await places.take(everybody, placesMax, waiting.signal));
       timer.cancel();
+      // The end of the others gave the places away.
+      waiting.signal.throwIfAborted();
       return await use();
     } finally {
       timer.cancel();
-      signal.removeEventListener('abort', giveUp);
+      for (const end of ends) end.removeEventListener('abort', giveUp);
       for (const release of held) release();
     }
   }

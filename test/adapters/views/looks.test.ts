@@ -219,3 +219,18 @@ void test('a search has 128 MiB of heap: one that takes more ends, and nothing e
   await assert.rejects(looks.read(taskOf('192'), 'a', never()), /memory/);
   assert.equal((await looks.read(taskOf('64'), 'a', never())).rows, 64);
 });
+
+void test('after the end no thread is started for who waited for a place', async (t) => {
+  const directory = journalOf(t, 20_000);
+  const looks = openLooks(t);
+  const running = Array.from({ length: placesMax }, (_, at) =>
+    looks.read(taskOf(directory), `p${at}`, never()),
+  );
+  const waiting = looks.read(taskOf(directory), 'late', never());
+  await systemClock.nextTurn();
+  const all = Promise.allSettled([...running, waiting]);
+  looks.close();
+  const results = await all;
+  for (const { status } of results) assert.equal(status, 'rejected');
+  await assert.rejects(waiting, /^Error: dovegate is stopping$/);
+});
