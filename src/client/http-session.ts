@@ -47,7 +47,8 @@ interface Target {
   /** Of the API: `/doveadm/v1` unless the URL has another path. */
   readonly path: string;
   open(method: string, path: string, headers: Headers): ClientRequest;
-  close(): void;
+  /** Ends the connection that is kept; the next request makes another one. */
+  disconnect(): void;
 }
 
 /** The JSON of a request around the text of its input, which follows `head` escaped. */
@@ -63,12 +64,19 @@ interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly text: string;
+  /** For so long the next request may use its connection. */
+  readonly keptMs: number;
 }
 
 /** Rows with their cells in order, and the names of these. */
 type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
+/**
+ * A connection is kept so long at most, and at most half as long as the server says (dovegate: 15 s): where it ends one while a request is on
+ * its way, nobody knows whether that was read.
+ */
+const keptMsMax = 5_000;
 /** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
 const assumedMinor = 3;
 
@@ -81,6 +89,8 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     throw new SessionFault('tls-failed', 'the key would go in clear to another machine: use https');
   const running = new Set<ClientRequest>();
   let isClosed = false;
+  /** Up to when the connection of the last answer may be used. */
+  let keptUntilMs = -Infinity;
   /** When the command before is over. */
   let turn: Promise<unknown> = Promise.resolve();
 
@@ -110,6 +120,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     const { signal } = command;
     if (isClosed) throw new SessionFault('closed', 'the session was closed');
     signal?.throwIfAborted();
+    if (clock.now() > keptUntilMs) target.disconnect();
     const request = requestOf(command, json);
     running.add(request);
     const onAbort = (): void => void request.destroy(new SessionFault('closed', 'canceled'));
@@ -117,6 +128,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     try {
       const body = isOwn(json) ? undefined : bodyOf(json, command);
       const answer = await exchange(request, body, target, options, clock);
+      keptUntilMs = clock.now() + answer.keptMs;
       if (isTried && answer.text.startsWith('[["error",{"type":"invalidRequest"')) return undefined;
       if (answer.status === 401 && login === undefined)
         throw new SessionFault('auth-rejected', 'the server asks for a key, and none was given');
@@ -148,7 +160,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   async function close(): Promise<void> {
     isClosed = true;
     for (const request of running) request.destroy(new SessionFault('closed', 'the session was closed'));
-    target.close();
+    target.disconnect();
     await turn;
   }
 
@@ -323,11 +335,18 @@ async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: 
   }
   // Without a length the end of the connection is the end of the answer: its JSON shows whether it is whole.
   return {
+    keptMs: keptMsOf(String(response.headers['keep-alive'] ?? '')),
     code: response.headers['dovegate-code'],
     status: response.statusCode ?? 0,
     reason: response.statusMessage ?? '',
     text: Buffer.concat(chunks).toString(),
   };
+}
+
+/** `timeout=15, max=100`, in seconds. */
+function keptMsOf(keepAlive: string): number {
+  const seconds = /(?:^|,)\s*timeout=(\d{1,6})/i.exec(keepAlive)?.[1];
+  return seconds === undefined ? keptMsMax : Math.min(keptMsMax, Number(seconds) * 500);
 }
 
 /** Throws CommandFailed for what the server says of the command, SessionFault for all else. */
@@ -473,7 +492,7 @@ function targetOf(options: HttpOptions): Target {
       isLocal: true,
       path: apiPath,
       open: (method, path, headers) => plainRequest({ socketPath, method, path, headers, agent }),
-      close: () => agent.destroy(),
+      disconnect: () => agent.destroy(),
     };
   }
   const at = URL.canParse(url) ? new URL(url) : undefined;
@@ -499,6 +518,6 @@ function targetOf(options: HttpOptions): Target {
       isTls
         ? tlsRequest({ ...where, ...name, ...trustOf(ca, certificate), method, path, headers, agent })
         : plainRequest({ ...where, method, path, headers, agent }),
-    close: () => agent.destroy(),
+    disconnect: () => agent.destroy(),
   };
 }

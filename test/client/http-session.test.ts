@@ -12,8 +12,9 @@ import {
   connect,
   SessionFault,
 } from '../../src/client/connect.js';
-import type { HttpOptions } from '../../src/client/http-session.js';
+import { type HttpOptions, openHttpSession } from '../../src/client/http-session.js';
 import { makeAuthority } from '../kit/certificates.js';
+import { createFakeClock } from '../kit/fake-clock.js';
 import {
   type HttpServer,
   json,
@@ -295,6 +296,33 @@ void test('commands go one at a time, on one connection where the server keeps i
   await session.close();
   await assert.rejects(session.run(quota), { code: 'closed' });
 });
+
+// Whether a server that ends a connection has read what was sent meanwhile nobody can know.
+for (const [announced, keptMs] of [
+  ['', 5_000],
+  ['Keep-Alive: timeout=15\r\n', 5_000],
+  ['Keep-Alive: timeout=4, max=100\r\n', 2_000],
+] as const) {
+  void test(`a kept connection is used for ${keptMs} ms, and never when the server may end it (${announced.trim()})`, async (t) => {
+    const seen: number[] = [];
+    const server = await openHttpServer(t, ({ connection }) => {
+      seen.push(connection);
+      // As a server whose time is over just when the third command comes.
+      if (connection === 1 && seen.length > 2) return { bytes: '', next: 'close' };
+      const { bytes } = ok([quotaRow]);
+      return { bytes: String(bytes).replace('\r\n', `\r\n${announced}`) };
+    });
+    const clock = createFakeClock();
+    const session = openHttpSession({ url: server.url, key }, clock);
+    t.after(() => session.close());
+    await session.run(quota);
+    clock.advanceNow(keptMs);
+    await session.run(quota);
+    clock.advanceNow(keptMs + 1);
+    await session.run(quota);
+    assert.deepEqual(seen, [1, 1, 2]);
+  });
+}
 
 void test('a dry run has a path of its own, and over a socket a command of its own', async (t) => {
   const rows = [{ what: 'decision', value: 'allow' }];
