@@ -25,11 +25,25 @@ export type DriverEvent =
 
 /**
  * Whether records can be promised. `slow`: the disk missed a deadline and has told no error; what need not be synced goes on.
- * `failed`: nothing reaches the disk before it is healed.
+ * `failed`: nothing reaches the disk before it is healed; a closing journal that was healed stops without being served again.
+ * `isGivenUp`: the thread was ended because it does not answer.
  */
 type DriverState =
   | { readonly at: 'writable' }
-  | { readonly at: 'slow' | 'failed' | 'closed'; readonly fault: JournalFault };
+  | {
+      readonly at: 'slow';
+      readonly fault: JournalFault;
+      /** When something was asked after the late answer, which shows whether the disk is fast again; -Infinity: not yet. */
+      readonly trialSince: number;
+      readonly isGivenUp: boolean;
+    }
+  | {
+      readonly at: 'failed';
+      readonly fault: JournalFault;
+      readonly doing: 'healing' | 'stopping';
+      readonly isGivenUp: boolean;
+    }
+  | { readonly at: 'closed'; readonly fault: JournalFault };
 
 type DrivenThread = Pick<WriterThread, 'give' | 'ring' | 'mark' | 'end' | 'isAlive' | 'onBell'>;
 
@@ -121,12 +135,7 @@ export class Driver {
   #orderSince = Infinity;
   /** When the oldest record came that is not known to be on disk; Infinity: there is none. */
   #unsyncedSince = Infinity;
-  /** The thread was ended because it does not answer. */
-  #isGivenUp = false;
-  /** Slow: when something was asked after the late answer, which shows whether the disk is fast again; -Infinity: not yet. */
-  #trialSince = -Infinity;
   #healDelayMs = 0;
-  #isHealing = false;
   /** As the order `limit` says; healing brings it to a new thread. */
   #isFull = false;
   #isTurnAwaited = false;
@@ -349,10 +358,11 @@ export class Driver {
   /** A slow disk is fast again when what is asked after all was answered is itself answered within the deadline. */
   #tryAgain(): void {
     const isBusy = this.#bellSince !== Infinity || this.#orders > 0;
-    if (this.state.at !== 'slow' || isBusy || this.#closing !== undefined) return;
+    const { state } = this;
+    if (state.at !== 'slow' || isBusy || this.#closing !== undefined) return;
     const nowMs = this.#clock.now();
-    if (nowMs - this.#trialSince < this.#deadlineMs) return this.#serveAgain();
-    this.#trialSince = nowMs;
+    if (nowMs - state.trialSince < this.#deadlineMs) return this.#serveAgain();
+    this.state = { ...state, trialSince: nowMs };
     if (this.#ring.head > this.mark.position) return this.#ringFor(this.#ring.head);
     // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
     this.#give({ do: 'checkpoint', behind: this.#ring.head, wallMs: this.mark.timeMs }, this.#onReport);
@@ -367,7 +377,7 @@ export class Driver {
   /** News of the disk, asked for at `since` (Infinity: it came unasked). A report may be older than the mark that was read before it. */
   #take(news: Pick<Written, 'mark'> | Written, since: number): void {
     const { observe } = this.#options;
-    this.#isGivenUp = false;
+    this.#setGivenUp(false);
     if ('checkpoint' in news) {
       this.#noteMissing(news.missingSeq);
       if (news.isReserveUsed) observe({ kind: 'reserve-used' });
@@ -412,16 +422,21 @@ export class Driver {
   }
 
   #fail(code: JournalFault['code'], message: string): void {
-    this.#isGivenUp = false;
+    const { state } = this;
     this.#bellSince = Infinity;
     // Orders behind the one that failed report no more than that it did.
-    if (this.state.at !== 'failed') {
-      const fault = new JournalFault(code, message);
-      this.state = { at: 'failed', fault };
+    const fault = state.at === 'failed' ? state.fault : new JournalFault(code, message);
+    this.state = { at: 'failed', fault, doing: 'healing', isGivenUp: false };
+    if (state.at !== 'failed') {
       this.#reject(fault);
       this.#options.observe({ kind: 'failed', fault });
     }
-    if (!this.#isHealing) void this.#heal();
+    if (state.at !== 'failed' || state.doing !== 'healing') void this.#heal();
+  }
+
+  #setGivenUp(isGivenUp: boolean): void {
+    const { state } = this;
+    if (state.at === 'slow' || state.at === 'failed') this.state = { ...state, isGivenUp };
   }
 
   #reject(fault: JournalFault): void {
@@ -433,40 +448,35 @@ export class Driver {
 
   /** Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing one makes one attempt. */
   async #heal(): Promise<void> {
-    this.#isHealing = true;
-    try {
-      for (;;) {
-        if (this.#healDelayMs > 0 && this.#closing === undefined) {
-          await new Promise<void>((resolve) => {
-            this.#endPause = resolve;
-            this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
-          });
-        }
-        if (this.state.at === 'closed') return;
-        const isLast = this.#closing !== undefined;
-        const delayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
-        if (!this.#thread.isAlive) {
-          this.#thread = this.#options.openThread();
-          this.#thread.onBell = this.#onBell;
-        }
-        const startMs = this.#clock.now();
-        const report = await this.#attempt();
-        if (this.#hasClosed()) return;
-        this.#healDelayMs = delayMs;
-        if (report.kind === 'written') {
-          this.#healed(report, startMs);
-          return;
-        }
-        if (isLast) {
-          const why =
-            report.kind === 'failed'
-              ? report
-              : ({ code: 'locked', message: 'another process has the lock' } as const);
-          return this.#finish(new JournalFault(why.code, why.message));
-        }
+    for (;;) {
+      if (this.#healDelayMs > 0 && this.#closing === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#endPause = resolve;
+          this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
+        });
       }
-    } finally {
-      this.#isHealing = false;
+      if (this.state.at === 'closed') return;
+      const isLast = this.#closing !== undefined;
+      const delayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
+      if (!this.#thread.isAlive) {
+        this.#thread = this.#options.openThread();
+        this.#thread.onBell = this.#onBell;
+      }
+      const startMs = this.#clock.now();
+      const report = await this.#attempt();
+      if (this.#hasClosed()) return;
+      this.#healDelayMs = delayMs;
+      if (report.kind === 'written') {
+        this.#healed(report, startMs);
+        return;
+      }
+      if (isLast) {
+        const why =
+          report.kind === 'failed'
+            ? report
+            : ({ code: 'locked', message: 'another process has the lock' } as const);
+        return this.#finish(new JournalFault(why.code, why.message));
+      }
     }
   }
 
@@ -480,9 +490,11 @@ export class Driver {
     if (state.at !== 'failed') return;
     this.#askedHead = report.mark.position;
     this.#take(report, startMs);
-    if (this.#closing !== undefined) return this.#stop();
-    this.state = { at: 'slow', fault: state.fault };
-    this.#trialSince = startMs;
+    if (this.#closing !== undefined) {
+      this.state = { ...state, doing: 'stopping', isGivenUp: false };
+      return this.#stop();
+    }
+    this.state = { at: 'slow', fault: state.fault, trialSince: startMs, isGivenUp: false };
     this.#tryAgain();
   }
 
@@ -531,9 +543,10 @@ export class Driver {
   /** Infinity: nothing is awaited. */
   #dueAt(): number {
     const busySince = Math.min(this.#bellSince, this.#orderSince);
-    if (this.state.at === 'writable')
+    const { state } = this;
+    if (state.at === 'writable')
       return Math.min(busySince, this.#waiters[0]?.since ?? Infinity) + this.#deadlineMs;
-    if (this.state.at === 'closed' || this.#isGivenUp) return Infinity;
+    if (state.at === 'closed' || state.isGivenUp) return Infinity;
     // A closing journal does not wait for a mute thread: a new one may still write what is left.
     return busySince + (this.#closing === undefined ? muteDeadlines : 1) * this.#deadlineMs;
   }
@@ -542,15 +555,14 @@ export class Driver {
     const wasWritable = this.state.at === 'writable';
     if (wasWritable) {
       const fault = new JournalFault('deadline', `a write or sync took longer than ${this.#deadlineMs} ms`);
-      this.state = { at: 'slow', fault };
-      this.#trialSince = -Infinity;
+      this.state = { at: 'slow', fault, trialSince: -Infinity, isGivenUp: false };
       this.#reject(fault);
       this.#options.observe({ kind: 'failed', fault });
     }
     const isIdle = this.#bellSince === Infinity && this.#orders === 0;
     if (isIdle) this.#tryAgain();
     else if (!wasWritable || this.#closing !== undefined) {
-      this.#isGivenUp = true;
+      this.#setGivenUp(true);
       void this.#thread.end();
     }
   }
