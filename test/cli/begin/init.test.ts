@@ -25,6 +25,8 @@ import { runWarm } from '../../kit/warm-program.js';
 const me = userInfo().username;
 const data = fileURLToPath(new URL('../../../../test/cli/begin/', import.meta.url));
 
+const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
+
 /** A machine whose `doveconf` is this script (none: there is no such program), with an empty folder to write to. */
 function openMachine(owner: Owner, doveconf: string | undefined) {
   const folder = openFolder(owner);
@@ -131,7 +133,6 @@ mount -t tmpfs none /usr/local/lib; mkdir -p /usr/local/lib/systemd/system; : > 
 exec "$@"`;
 
 const team = ['--team', 'support', '--members', me, '--run-as', me];
-const found = (series: string): string => `cat ${data}doveconf-${series}.txt`;
 
 for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   void test(`with Dovecot ${series}: what it writes passes check and its tests`, async (t) => {
