@@ -144,7 +144,9 @@ function notForThisUser(why: string, pageSocket?: string): CommandFault {
 /** The file is for root and the daemon. Throws a CommandFault. */
 function refuseUnreadable(config: string): void {
   if (codeOfReading(config) === 'EACCES')
-    throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
+    throw notForThisUser(
+      `${config} cannot be read: permission denied; run it as root (sudo), or, in the group of the admin socket, with --socket /run/dovegate/admin.sock`,
+    );
 }
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;

@@ -157,6 +157,6 @@ void test('a journal and a configuration that this user may not read: who may, i
   const gone = await as('audit', 'verify', join(folder, 'none'));
   assert.match(gone.text, /none cannot be read: there is no such file or directory/);
   const status = await as('status', '--config', file);
-  assert.equal(status.exit, 78, status.text);
+  assert.equal(status.exit, 77, status.text);
   assert.match(status.text, /--socket \/run\/dovegate\/admin\.sock/);
 });
