@@ -1,25 +1,12 @@
-// The daemon starter against small stand-in programs: start, failure to start, log, stop, kill, what is left behind, and that nothing keeps running.
+// The daemon starter against small stand-in programs: it tells a failure to start, nothing keeps running, and a secret is found in every form.
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
-import { isRunning, runDoveadm, runProgram } from '../kit/program.js';
-
-/** An owner whose end the test decides. */
-function createOwner(passed: boolean): Owner & { end(): Promise<void> } {
-  const hooks: (() => void | Promise<void>)[] = [];
-  const owner = {
-    passed,
-    after: (run: () => void | Promise<void>) => void hooks.push(run),
-    async end() {
-      for (const hook of hooks.splice(0)) await hook();
-    },
-  };
-  return owner;
-}
+import { isRunning, runProgram } from '../kit/program.js';
 
 const greeting = `console.log(JSON.stringify({ level: 'info', event: 'started', argv: process.argv.slice(2) }));`;
 const good = `console.error('on stderr');
@@ -39,30 +26,6 @@ async function start(owner: Owner, code: string, files: Record<string, string> =
   });
 }
 
-void test('starts, logs, and stops by SIGTERM with its exit code', async (t) => {
-  const daemon = await start(t, good);
-  assert.deepEqual(daemon.logs[0]?.['argv'], ['serve', '--config', daemon.configFile]);
-  daemon.signal('SIGHUP');
-  const record = await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
-  assert.deepEqual(record, { event: 'reloaded' });
-  await assert.rejects(
-    daemon.waitForLog(({ event }) => event === 'never', 'never', 50),
-    /still waiting for never/,
-  );
-  assert.deepEqual(await daemon.stop(), { code: 3, signal: null });
-  assert.match(daemon.output(), /on stderr/);
-  assert.equal(isRunning(daemon.pid), false);
-  await assert.rejects(
-    daemon.waitForLog(({ event }) => event === 'never', 'never'),
-    /ended without: never/,
-  );
-});
-
-void test('one that does not stop is killed', async (t) => {
-  const daemon = await start(t, `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); ${greeting}`);
-  assert.deepEqual(await daemon.stop(50), { code: null, signal: 'SIGKILL' });
-});
-
 void test('one that ends or hangs before it has started is told with its output', async (t) => {
   const isStartError = (code: number | null) => (error: unknown) =>
     error instanceof DaemonStartError && error.exit?.code === code && error.output.includes('line 3: bad');
@@ -74,17 +37,6 @@ void test('one that ends or hangs before it has started is told with its output'
     startMs: 50,
   });
   await assert.rejects(hanging, DaemonStartError);
-});
-
-void test('ends with its owner, and the folder goes only when the owner has passed', async () => {
-  for (const passed of [true, false]) {
-    const owner = createOwner(passed);
-    const daemon = await start(owner, good);
-    await owner.end();
-    assert.equal(isRunning(daemon.pid), false);
-    assert.equal(existsSync(daemon.folder), !passed);
-    if (!passed) await runProgram('rm', ['-rf', daemon.folder]);
-  }
 });
 
 void test('ends with the process that started it, also when that is told to end', async (t) => {
@@ -148,13 +100,4 @@ void test('finds a secret in every form, but not in the files that were given', 
     found,
     places.map((place) => `${place}: ${secret}`),
   );
-});
-
-void test('a program is told by output, exit code and signal', async () => {
-  const echo = await runProgram('sh', ['-c', 'cat; echo oops >&2; exit 5'], { stdin: 'in\n' });
-  assert.deepEqual([String(echo.stdout), echo.stderr, echo.exit], ['in\n', 'oops\n', 5]);
-  assert.equal((await runProgram('sh', ['-c', 'kill -ABRT $$'])).exit, 134);
-  assert.equal((await runProgram('sleep', ['60'], { timeoutMs: 20 })).exit, 137);
-  await assert.rejects(runProgram('/nonexistent/program', []), /ENOENT/);
-  await assert.rejects(runDoveadm(['--version'], { env: { PATH: '/nonexistent' } }), /ENOENT/);
 });
