@@ -335,6 +335,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
   'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
     public: ['completion'],
+    builtins: ['crypto', 'fs', 'path'],
     packages: ['commander'],
   }),
   // What `init` asks, and what it writes.

@@ -1,6 +1,6 @@
 // `dovegate completion` prints a script for a shell; `dovegate complete` is what that script calls for each word, so the script does
 // not change with later versions. The scripts run `dovegate` by its name, never what was typed.
-// `complete` prints no errors and waits 0.3 s at most for a daemon: somebody is typing.
+// `complete` prints no errors and waits 0.3 s at most for a daemon: somebody is typing. What a socket permits it asks once a minute.
 
 import { Argument, type Command, Option } from 'commander';
 import type { Rights } from '../../domain/answers/rights.js';
@@ -43,8 +43,13 @@ export function addCompletion(program: Command, end: (code: number) => void): vo
 async function askRights(socket: string): Promise<Rights | undefined> {
   try {
     const { rightsOfRows } = await import('../../domain/answers/rights.js');
+    const { keepKnown, readKnown } = await import('./known-rights.js');
+    const known = readKnown(socket);
+    if (known !== undefined) return rightsOfRows(known);
     const { askRows } = await import('../doveadm/server-door.js');
-    return rightsOfRows(await askRows(socket, 'dovegate can', [], askMs));
+    const rows = await askRows(socket, 'dovegate can', [], askMs);
+    keepKnown(socket, rows);
+    return rightsOfRows(rows);
   } catch {
     // Without rights all names of the catalog are offered.
     return undefined;
