@@ -1,9 +1,16 @@
 // The journal and what feeds on it, as the settings say: the key that signs it, the log of what it reports, the receivers of its records,
 // and the limits that the last hour of it has used up. The rule: a configured key that is missing is never replaced by another one.
 
+import { join } from 'node:path';
 import { gidOf } from '../adapters/host/accounts.js';
 import { randomFraction } from '../adapters/host/clock.js';
-import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js';
+import {
+  makeFolder,
+  readIfThere,
+  readOrMakeFile,
+  readText,
+  writeAtomically,
+} from '../adapters/host/files.js';
 import { hostName, processId, programVersion } from '../adapters/host/process.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
@@ -150,11 +157,20 @@ function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
   log.report({ event: 'audit-memory', level, type: 'none', text });
 }
 
-/** The redactor with the configured key, or with the one beside the segments, which is made at the first start. */
-export function openRedactor(settings: AuditSettings): Redactor {
-  const { hmacKeyFile, directory } = settings;
+/** Of a key file that we made. */
+const keyBytesMax = 4096;
+
+/**
+ * The redactor with the configured key, or with the one beside the segments, which is made at the first start. `state` keeps a copy of that:
+ * without the directory the next start would make another one, and no older digest could be found any more.
+ */
+export function openRedactor({ hmacKeyFile, directory }: AuditSettings, state: string): Redactor {
   if (hmacKeyFile !== undefined) return createRedactor(readText(hmacKeyFile));
-  return createRedactor(readOrMakeFile(`${directory}/hmac.key`, makeHmacKey));
+  const copy = join(state, 'audit-hmac.key');
+  const kept = readIfThere(copy, keyBytesMax);
+  const key = readOrMakeFile(join(directory, 'hmac.key'), () => kept ?? makeHmacKey());
+  if (kept !== key) writeAtomically(copy, key);
+  return createRedactor(key);
 }
 
 function groupOf(name: string, directory: string): number {

@@ -119,7 +119,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       unsyncedMs: journal.unsyncedMs,
       freeBytes: running.freeBytes(),
       lost: journal.lost,
-      isDamaged: journal.found.damage !== undefined || journal.found.isBeginningRemoved,
+      isDamaged: journal.found.damage !== undefined,
       isAppended: journal.found.appended !== undefined,
       directory: settings.audit.directory,
       missing: journal.missing,

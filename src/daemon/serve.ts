@@ -230,7 +230,13 @@ async function open(
   });
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   await keepPolicies(settings, journal);
-  const adapters = { clock, connect, journal, observe, redactor: openRedactor(settings.audit) };
+  const adapters = {
+    clock,
+    connect,
+    journal,
+    observe,
+    redactor: openRedactor(settings.audit, settings.state),
+  };
   const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());

@@ -214,6 +214,22 @@ export function firstSeqIn(directory: string): number | undefined {
   return first === undefined ? undefined : readClaim(Buffer.from(firstLine(directory, first)))?.seq;
 }
 
+/**
+ * The last record that is missing between two segments; undefined: none is. A number without a segment may never have had one: the first
+ * record of the next segment names the one before it.
+ */
+export function missingBetween(directory: string, segments: readonly Segment[]): number | undefined {
+  let last: number | undefined;
+  for (const [index, segment] of segments.entries()) {
+    const before = segments[index - 1];
+    if (before === undefined || segment.number === before.number + 1) continue;
+    const line = firstLine(directory, segment);
+    const seq = readClaim(Buffer.from(line))?.seq;
+    if (seq !== undefined && parseLine(line)?.['segment'] !== before.name) last = seq - 1;
+  }
+  return last;
+}
+
 /** A first record is a line of at most 7 KiB; compressed, so many bytes of a file hold it all the more. */
 const headBytes = 65_536;
 

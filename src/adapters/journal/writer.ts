@@ -35,7 +35,7 @@ import {
   type LeftRing,
   readLeftRing,
 } from './ring-file.js';
-import { firstSeqIn, followRunEnd, readRunEnd } from './run-end.js';
+import { firstSeqIn, followRunEnd, missingBetween, readRunEnd } from './run-end.js';
 import {
   type Held,
   holdFile,
@@ -100,8 +100,6 @@ export function createWriter(options: WriterOptions, journal: string) {
   let ringNote: string | undefined;
   /** The last record that retention left and that is not in the directory. */
   let missingSeq: number | undefined;
-  /** A segment that was gone when a new one was begun, and its last record. */
-  let gone: { readonly number: number; readonly seq: number } | undefined;
   /** The checkpoint that `state` has. */
   let keptLine: string | undefined;
 
@@ -468,13 +466,11 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
 
-  /** Files that somebody takes away or brings back: the beginning of the journal, and the segment that was written to. */
+  /** Files that somebody took away or brought back: at the beginning of the journal, or between others. */
   function lookForMissing(mark: Mark): Mark {
-    const present = listSegments(directory);
-    if (present.some(({ number }) => number === gone?.number)) gone = undefined;
     const firstSeq = firstSeqIn(directory) ?? 0;
     const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;
-    const lastSeq = Math.max(beforeFirst, gone !== undefined && gone.seq >= ledger.oldestSeq ? gone.seq : 0);
+    const lastSeq = Math.max(beforeFirst, missingBetween(directory, listSegments(directory)) ?? 0);
     missingSeq = lastSeq === 0 ? undefined : lastSeq;
     return mark;
   }
@@ -540,8 +536,6 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (ring !== undefined) ring.tail = target.position;
     // The next start reports it.
     putForeignAside(directory, segmentMax);
-    const isThere = listSegments(directory).some(({ number: each }) => each === target.segment);
-    if (!isThere && target.seq > 0) gone = { number: target.segment, seq: target.seq };
     cutAfterMark(directory, target);
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.

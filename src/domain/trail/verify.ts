@@ -99,7 +99,7 @@ export interface Verdict {
   readonly openCount: number;
   /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
   readonly forgotten: readonly StartNote[];
-  /** Starts that did not find the beginning of the journal, which is there now, and chained: its files had been moved away. */
+  /** Starts that did not find the beginning of the journal, which is there now, and chained; or, of a part, which was not looked at. */
   readonly returned: readonly StartNote[];
   /** Steps of the wall clock by a minute and more: times around them may be wrong. */
   readonly steps: readonly ClockStep[];
@@ -146,6 +146,8 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
 const removedCode = 'journal-removed';
 const returnedText =
   'segments at the beginning of the journal were missing at this start; they are there now';
+const unseenText =
+  'segments at the beginning of the journal were missing at this start; whether they are back is seen where all of it is verified';
 const appendedCode = 'journal-appended';
 
 /** What a start record says of the memory of the run before, by its key `ring`. */
@@ -452,15 +454,15 @@ export function createVerifier(options: TrailOptions) {
 
   /** Whether nothing is missing at the beginning, as signed records say what retention left. */
   function hasBeginning(): boolean {
-    return options.isPart ? false : firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
+    return firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
   }
 
   function tellDamage(record: Readonly<Record<string, unknown>>, seq: number): void {
     const { error, appended } = record;
     // One start may have found several.
     for (const code of typeof error === 'string' ? error.split(' ') : []) {
-      if (code === removedCode && hasBeginning()) {
-        noteStart(returned, returnedText, seq, record);
+      if (code === removedCode && (options.isPart || hasBeginning())) {
+        noteStart(returned, options.isPart ? unseenText : returnedText, seq, record);
         continue;
       }
       const text = damageText.get(code);

@@ -370,6 +370,35 @@ void test('a journal that was moved away while records came is whole once it is 
   }
 });
 
+void test('a hole in the journal is named until it is closed, also by later starts', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.appendDurable(admission('A'), false);
+  renameSync(directory, `${directory}-away`);
+  await sleep(lookMs);
+  await assert.rejects(journal.appendDurable(admission('B'), false), faultOf('removed'));
+  await seen('writable');
+  // The old files come back in the place of the new ones, and the records between are gone.
+  renameSync(directory, `${directory}-between`);
+  renameSync(`${directory}-away`, directory);
+  await sleep(lookMs);
+  await assert.rejects(journal.appendDurable(admission('C'), false), faultOf('removed'));
+  while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
+  await journal.appendDurable(admission('D'), false);
+  await journal.close();
+  const missing = readFileSync(join(directory, '00000003.jsonl'), 'utf8');
+  const { seq } = JSON.parse(missing.slice(0, missing.indexOf('\n')));
+  for (const _ of [1, 2]) {
+    const again = await openFor(t, directory);
+    assert.equal(again.journal.missing?.seq, seq - 1);
+    await again.journal.close();
+  }
+  copyFileSync(join(`${directory}-between`, '00000002.jsonl'), join(directory, '00000002.jsonl'));
+  const last = await openFor(t, directory);
+  assert.equal(last.journal.missing, undefined);
+  await last.journal.close();
+});
+
 void test('a segment or a lock that was replaced, cut or written to by somebody else is not trusted either', async (t) => {
   const tricks: ((directory: string, segment: string) => void)[] = [
     (_, segment) => {
