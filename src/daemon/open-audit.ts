@@ -1,7 +1,6 @@
 // The journal and what feeds on it, as the settings say: the key that signs it, the log of what it reports, the receivers of its records,
 // and the limits that the last hour of it has used up. The rule: a configured key that is missing is never replaced by another one.
 
-import { join } from 'node:path';
 import { gidOf } from '../adapters/host/accounts.js';
 import { randomFraction } from '../adapters/host/clock.js';
 import {
@@ -166,9 +165,9 @@ const keyBytesMax = 4096;
  */
 export function openRedactor({ hmacKeyFile, directory }: AuditSettings, state: string): Redactor {
   if (hmacKeyFile !== undefined) return createRedactor(readText(hmacKeyFile));
-  const copy = join(state, 'audit-hmac.key');
+  const copy = `${state}/audit-hmac.key`;
   const kept = readIfThere(copy, keyBytesMax);
-  const key = readOrMakeFile(join(directory, 'hmac.key'), () => kept ?? makeHmacKey());
+  const key = readOrMakeFile(`${directory}/hmac.key`, () => kept ?? makeHmacKey());
   if (kept !== key) writeAtomically(copy, key);
   return createRedactor(key);
 }

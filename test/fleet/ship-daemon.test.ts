@@ -120,7 +120,7 @@ void test('two machines with one journal: both stop shipping, both serve, both s
     assert.match(await ask(daemon, '/metrics'), /^dovegate_audit_ship_forked\{sink="127\.0\.0\.1:\d+"\} 1$/m);
     const status = await runWarm(['status', '--config', daemon.configFile]);
     assert.match(status.text, /holds another journal under the id of this one/);
-    assert.match(status.text, /move .*audit away and start/);
+    assert.match(status.text, /move .*audit and audit-end\.json of state away and start/);
   }
   const journal = journalOf(first);
   const before = await readShipped(nats, journal);
@@ -136,6 +136,7 @@ void test('two machines with one journal: both stop shipping, both serve, both s
 
   // What the message says to do: another journal.
   rmSync(join(copy, 'audit'), { recursive: true });
+  rmSync(join(copy, 'state/audit-end.json'));
   mkdirSync(join(copy, 'audit'), { mode: 0o700 });
   const third = await startDaemon(t, { config, folder: copy });
   await caughtUp(third);

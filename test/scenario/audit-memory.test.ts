@@ -2,7 +2,7 @@
 // status say so. Phases: SIGKILL in the middle of reads, then a start; the same with the memory gone meanwhile; `off`; a path that
 // cannot be made. What must not happen: a command at the backend without an admission, a memory that is missing and nobody is told.
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { readWhole } from '../adapters/journal/reading.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
@@ -60,6 +60,36 @@ test('SIGKILL in the middle of reads: what the backend saw has its admission aft
   const verified = await runWarm(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
   assert.equal(verified.exit, 0, verified.text);
   assert.doesNotMatch(verified.text, /warning/);
+});
+
+test('SIGKILL after the directory was moved away: no record is lost, and the hole is said in red', async (t) => {
+  const { daemon, client } = await open(t, memory);
+  const config = readFileSync(daemon.configFile, 'utf8');
+  const one = await client();
+  const read = async (user: string): Promise<void> => {
+    one.sendCommand({ user, fields: ['quota get'] });
+    await one.readReply();
+  };
+  await read('a@example.org');
+  assert.ok(auditRecords(daemon).some(({ user }) => user === 'a@example.org'));
+  renameSync(daemon.path('audit'), daemon.path('gone'));
+  await read('b@example.org');
+  await daemon.kill();
+  rmSync(daemon.path('audit'), { recursive: true, force: true });
+  const next = await startDaemon(t, { folder: daemon.folder, config });
+  assert.ok(next.logs.some(({ event, type }) => event === 'audit-damaged' && type === 'removed'));
+  assert.equal(typeof (await journalOf(next))['missing_seq'], 'number');
+  const asked = (folder: string): unknown[] =>
+    next.audit(folder).flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
+  assert.deepEqual(
+    new Set([...asked('gone'), ...asked('audit')]),
+    new Set(['a@example.org', 'b@example.org']),
+  );
+  const key = ['--key', next.path('sign.pem')];
+  await next.stop();
+  const hole = await runWarm(['audit', 'verify', next.path('audit'), ...key]);
+  assert.equal(hole.exit, 1, hole.text);
+  assert.match(hole.text, /segments at the beginning were missing that retention had left/);
 });
 
 test('the memory went with a machine: the start says so, in the log, the journal and to verify', async (t) => {

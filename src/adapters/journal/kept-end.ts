@@ -35,6 +35,8 @@ export interface KeptEnd extends KnownEnd {
   readonly reportedSeq: number;
   /** What `ring.json` should say, or `noRing`; undefined: not known. */
   readonly ring: string | undefined;
+  /** The number of its segment; undefined: an older release wrote it. */
+  readonly segment: number | undefined;
 }
 
 /** The run had no ring. */
@@ -72,10 +74,16 @@ export function isRightlySigned(text: string, key: unknown): boolean {
 export function readKept(state: string): KeptEnd | undefined {
   const [line, more = '', ring] = readIn(state, runEndName)?.split('\n') ?? [];
   const end = readEndLine(line);
-  const { directory, has_begun: hasBegun, reported_seq: reportedSeq } = parseLine(more) ?? {};
+  const { directory, has_begun: hasBegun, reported_seq: reportedSeq, segment } = parseLine(more) ?? {};
   if (end === undefined || typeof directory !== 'string') return undefined;
-  const reported = typeof reportedSeq === 'number' ? reportedSeq : 0;
-  return { ...end, directory, hasBegun: hasBegun === true, reportedSeq: reported, ring: ring || undefined };
+  return {
+    ...end,
+    directory,
+    hasBegun: hasBegun === true,
+    reportedSeq: typeof reportedSeq === 'number' ? reportedSeq : 0,
+    ring: ring || undefined,
+    segment: typeof segment === 'number' ? segment : undefined,
+  };
 }
 
 /** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
@@ -96,9 +104,10 @@ export function keepRunEnd(
     hasBegun,
     reportedSeq,
     ring = '',
-  }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq' | 'ring'>,
+    segment,
+  }: Pick<KeptEnd, 'directory' | 'hasBegun' | 'reportedSeq' | 'ring' | 'segment'>,
 ): void {
-  const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq });
+  const more = JSON.stringify({ directory, has_begun: hasBegun, reported_seq: reportedSeq, segment });
   try {
     mkdirSync(state, { recursive: true, mode: 0o700 });
     writeWhole(state, runEndName, `${line}\n${more}\n${ring}\n`);

@@ -61,6 +61,11 @@ export class OpenSegment {
     this.#file = { number, name, ...holdFile(descriptor), bytes };
   }
 
+  /** Undefined: none is open. */
+  get number(): number | undefined {
+    return this.#file?.number;
+  }
+
   /** Throws a JournalFault where none is open. */
   get file(): Readonly<OpenFile> {
     if (this.#file === undefined) throw new JournalFault('write-failed', 'no segment is open');

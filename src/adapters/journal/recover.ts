@@ -120,6 +120,22 @@ const nothing: End = {
   known: undefined,
 };
 
+/** Stands for the tail of a journal whose files are gone: the end that `state` knows, in a segment of that number. */
+export function tailOfGone(tail: Tail, known: KnownEnd, segment = 0): Tail {
+  const { time, steps_ms: stepsMs } = parseLine(known.line) ?? {};
+  return {
+    ...tail,
+    seq: known.seq,
+    hash: known.hash,
+    timeMs: typeof time === 'string' ? parseTime(time) : undefined,
+    journal: known.journal,
+    key: known.nextKey ?? known.key,
+    stepsMs: number(stepsMs) ?? 0,
+    damage: undefined,
+    nextNumber: segment + 1,
+  };
+}
+
 /** Calls `take` for every line of a plain segment from `from` on, until it returns false. Returns the bytes of the file. */
 function scan(directory: string, name: string, from: number, take: (line: RawLine) => boolean): number {
   return withFile(openSegment(directory, name), (descriptor) => readLines(descriptor, from, take));

@@ -35,6 +35,10 @@ export interface RunEnd {
   readonly reportedSeq: number;
   /** `state` knows another journal in this directory. */
   readonly isOther: boolean;
+  /** `state` knows a journal in this directory, of which nothing is left: its segments are not there, nor a checkpoint. */
+  readonly isGone: boolean;
+  /** The number of the segment with the last checkpoint, as `state` has it. */
+  readonly segment: number | undefined;
   readonly keys: ReadonlySet<string>;
   /** The note of the ring of that run as `state` has it; undefined: it does not say. */
   readonly ring: string | undefined;
@@ -46,11 +50,10 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const found = state === undefined ? undefined : readKept(state);
   // Of another directory: the setting was changed.
   const kept = found?.directory === directory ? found : undefined;
-  // An empty directory is the beginning of a new journal, which operators may want.
   const isEmpty = beside === undefined && listSegments(directory).length === 0;
   const journal = isEmpty ? undefined : (beside?.journal ?? journalIn(directory));
   const isOther = kept !== undefined && journal !== undefined && kept.journal !== journal;
-  const own = kept === undefined || isOther || isEmpty ? undefined : kept;
+  const own = isOther ? undefined : kept;
   const sources = own ?? beside;
   const keys = new Set([ownKey, sources?.key, sources?.nextKey].filter((key) => key !== undefined));
   // Where this journal was signed, an unsigned checkpoint, or one of a stranger, says nothing.
@@ -59,7 +62,9 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const isOrderly = known?.isStop === true && !(own?.hasBegun === true && own.seq === known.seq);
   // A copy that could not be written may name the ring of an earlier run.
   const ring = own?.seq === known?.seq ? own?.ring : undefined;
-  return { known, isOrderly, reportedSeq: own?.reportedSeq ?? 0, isOther, keys, ring };
+  const isGone = isEmpty && own !== undefined;
+  const { segment, reportedSeq = 0 } = own ?? {};
+  return { known, isOrderly, reportedSeq, isOther, keys, ring, isGone, segment };
 }
 
 /** The journal's id, as its first record has it. */

@@ -22,6 +22,7 @@ import {
   keepCheckpointFile,
   putTornAside,
   type Tail,
+  tailOfGone,
   unsyncedBytesMax,
   writeCheckpointFile,
 } from './recover.js';
@@ -272,6 +273,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, known);
+    // Files that were moved away may come back: what follows now stands behind them.
+    if (end.isGone && known !== undefined) tail = tailOfGone(tail, known, end.segment);
     const isUnvouched = end.isOther || (known === undefined && tail.seq > unvouchedSeqMax);
     const isRewritten = isLost && tail.segment !== undefined;
     const damage: Found['damage'] =
@@ -282,13 +285,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     // What is signed as the oldest record is what retention left, whatever is there.
     const oldestSeq = leftSeq ?? tail.oldestSeq;
     const firstSeq = firstSeqIn(directory) ?? 0;
-    const isBeginningRemoved = firstSeq > oldestSeq && firstSeq > end.reportedSeq;
+    const isBeginningRemoved = end.isGone || (firstSeq > oldestSeq && firstSeq > end.reportedSeq);
     ({ reportedSeq } = end);
     const names = { journal: tail.journal ?? known?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
     ledger.resume({ ...tail, ...names, seq, oldestSeq });
     // From now on records may follow it.
     if (stopLine !== undefined) keepEnd(stopLine, true);
-    if (isBeginningRemoved) reportedSeq = firstSeq;
+    if (isBeginningRemoved) reportedSeq = end.isGone ? seq + 1 : firstSeq;
     hasLedger = true;
     isBroken = false;
     const { segment } = tail;
@@ -303,8 +306,12 @@ export function createWriter(options: WriterOptions, journal: string) {
       out.open(segment.number, tail.bytes);
     } else {
       // At the time of the last record, as in `rotate`: a step of the clock since then is looked for below.
-      begin(tail.nextNumber, segment?.name, names.timeMs, change);
+      const before = end.isGone && end.segment !== undefined ? segmentName(end.segment) : segment?.name;
+      begin(tail.nextNumber, before, names.timeMs, change);
       change = {};
+      // A start after a crash finds this segment with the end that `state` knows.
+      ringNote = end.ring;
+      if (end.isGone) publish();
     }
     // Before an orderly stop all of the ring is written, so what lies there after it was put there.
     const hadRing = stopLine === undefined && end.ring !== noRing;
@@ -488,7 +495,8 @@ export function createWriter(options: WriterOptions, journal: string) {
   function keepEnd(line: string, hasBegun: boolean): void {
     keptLine = line;
     if (stateDirectory === undefined) return;
-    keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: ringNote });
+    const segment = out.number;
+    keepRunEnd(stateDirectory, line, { directory, hasBegun, reportedSeq, ring: ringNote, segment });
   }
 
   /** A checkpoint, on disk in the segment. */

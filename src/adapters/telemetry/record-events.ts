@@ -89,7 +89,7 @@ export const recordEvents = {
   'audit-forked': [
     ['error'],
     'the stream holds another journal under the id of this one (a copied machine, a disk that was put back): no more of it is sent. Commands go on',
-    'find out who else writes it; then stop dovegate, move `audit.directory` away, start: a new journal begins',
+    'find out who else writes it; then stop dovegate, move `audit.directory` and `audit-end.json` of `state` away, start: a new journal begins',
   ],
   'ship-damaged': [
     ['error'],

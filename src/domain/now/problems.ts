@@ -470,7 +470,7 @@ function sinkForked(
     {
       code: 'audit-forked',
       text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
-      try: `find out who else writes this journal; then stop dovegate, move ${directory} away and start: a new journal begins`,
+      try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
       isDegrading: true,
     },
   ];

@@ -1,10 +1,12 @@
 // What a start makes of a directory that somebody wrote to since the run before: moved away, reported, bounded; and what it leaves alone.
 import assert from 'node:assert/strict';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -27,6 +29,7 @@ import { createSharedRing, type SharedRing } from './shared-ring.js';
 
 const key = makeSignKey();
 const first = '00000001.jsonl';
+const second = '00000002.jsonl';
 
 /** A directory for segments and one for the state of the daemon. */
 interface Place {
@@ -410,17 +413,39 @@ void test('a journal without a key is followed in the same way', async (t) => {
   assert.deepEqual(await faultsOf(place, []), ['journal-appended']);
 });
 
-void test('an empty directory begins a new journal, and the state of another directory says nothing', (t) => {
+void test('an empty directory begins a new journal where state knows none there', (t) => {
   const place = stopped(t);
   const elsewhere = { ...place, directory: join(place.directory, '..', 'other') };
   const run = start(elsewhere);
   assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, false]);
   stop(run);
   rmSync(elsewhere.directory, { recursive: true });
+  rmSync(join(elsewhere.state, runEndName));
   const next = start(elsewhere);
-  assert.deepEqual([next.found.damage, next.found.appended], [undefined, undefined]);
+  assert.deepEqual([next.found.damage, next.found.isBeginningRemoved], [undefined, false]);
   stop(next);
   assert.ok(existsSync(join(elsewhere.directory, first)));
+});
+
+void test('a journal that is gone at a start goes on behind its end, and is whole once its files are back', async (t) => {
+  const place = stopped(t);
+  const away = `${place.directory}-away`;
+  renameSync(place.directory, away);
+  const run = start(place);
+  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, true]);
+  stop(run);
+  assert.deepEqual(segmentFiles(place.directory), [second]);
+  assert.deepEqual(await faultsOf(place), ['segment-missing', 'cut']);
+  // Once is enough to tell it.
+  const again = start(place);
+  assert.equal(again.found.isBeginningRemoved, false);
+  stop(again);
+  copyFileSync(join(away, first), join(place.directory, first));
+  assert.deepEqual(await faultsOf(place), []);
+  const last = start(place);
+  assert.deepEqual([last.found.damage, last.found.isBeginningRemoved], [undefined, false]);
+  stop(last);
+  assert.deepEqual(await faultsOf(place), []);
 });
 
 function readWholeFrom({ directory }: Place): string[] {

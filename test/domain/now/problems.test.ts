@@ -308,7 +308,7 @@ void test('a receiver holds another journal under the id of this one', () => {
     [
       'audit-forked',
       'The receiver nats1:4222 holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.',
-      `find out who else writes this journal; then stop dovegate, move ${journal.directory} away and start: a new journal begins`,
+      `find out who else writes this journal; then stop dovegate, move ${journal.directory} and audit-end.json of state away and start: a new journal begins`,
     ],
   );
 });
