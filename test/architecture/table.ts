@@ -168,7 +168,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
-  'adapters/http': rule(['ports'], { public: ['requests'], builtins: ['http', 'stream'] }),
+  // HTTP for whoever speaks it: requests over a transport; for the admin endpoints and the page, what of a request is the same for both.
+  'adapters/http': rule(['ports'], {
+    public: ['requests', 'routes', 'source'],
+    builtins: ['http', 'stream'],
+  }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
     // tls, crypto: the system's list of authorities, as a context that connections share.
     builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks', 'tls', 'crypto'],
@@ -251,12 +255,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
   'adapters/admin': rule(
-    ['ports', 'concurrency', 'domain/identity', 'domain/audit', 'domain/now/problems', 'gateway/outcome'],
+    [
+      'ports',
+      'concurrency',
+      'domain/identity',
+      'domain/audit',
+      'domain/now/problems',
+      'gateway/outcome',
+      'adapters/http',
+    ],
     { public: ['access', 'admin', 'pages'], builtins: ['http', 'net'] },
   ),
 
   // HTTP for the page: its files, who has a session, and requests of people.
-  'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page'], {
+  'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page', 'adapters/http'], {
     public: ['page-request', 'page-files', 'page-server'],
     builtins: ['http', 'net', 'fs', 'path', 'crypto', 'url', 'zlib'],
     // Its files are read, and handed to browsers; nothing of it runs here.

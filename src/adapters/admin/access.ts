@@ -4,6 +4,7 @@
 // POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
+import { type ForeignSource, foreignSource } from '../http/source.js';
 
 /** The way in: which kind of socket, and what it asks for. */
 export type Door =
@@ -30,41 +31,27 @@ export interface Credentials {
 
 /** Why not. */
 export type AccessRefusal =
-  | 'wrong-host' // a name that is not ours
-  | 'wrong-origin' // a page of somebody else
+  | ForeignSource
   | 'no-token-set' // this door has no token, so it never opens for this
   | 'token-needed'; // none was given, or a wrong one
 
 /** Undefined: yes. `isHarmless`: health and metrics. */
 export function refuseAccess(
   door: Door,
-  credentials: Credentials,
+  { host, origin, authorization }: Credentials,
   isHarmless: boolean,
 ): AccessRefusal | undefined {
-  const { origin, host } = credentials;
-  const scheme = door.kind === 'tcp' && door.hasTls ? 'https' : 'http';
-  if (origin !== undefined && origin !== `${scheme}://${host ?? ''}`) return 'wrong-origin';
-  if (door.kind === 'unix') return undefined;
+  if (door.kind === 'unix') return foreignSource({ hasTls: false }, host, origin);
+  const { hasTls, isRemote, token } = door;
   // From elsewhere it has names that are not known here, and a page that makes one of its names point here has no token.
-  if (!door.isRemote) {
-    if (host !== undefined && !isOwnHost(host, door.host)) return 'wrong-host';
-    if (isHarmless) return undefined;
-  }
-  if (door.token === undefined) return 'no-token-set';
-  const given = /^Bearer +(\S+) *$/i.exec(credentials.authorization ?? '')?.[1];
+  const names = isRemote ? {} : { isOwnName: (name: string) => name === door.host.toLowerCase() };
+  const foreign = foreignSource({ hasTls, ...names }, host, origin);
+  if (foreign !== undefined) return foreign;
+  if (!isRemote && isHarmless) return undefined;
+  if (token === undefined) return 'no-token-set';
+  const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
   // Compared by Secret in a time that says nothing about the token.
-  return given !== undefined && door.token.equals(Buffer.from(given)) ? undefined : 'token-needed';
-}
-
-/**
- * A page whose name is made to point here sends that name; an address cannot be made to point anywhere. So every
- * address passes, and of names only `localhost` and our own.
- */
-function isOwnHost(header: string, own: string): boolean {
-  const name = /^(\[[0-9a-f:.]+\]|[^:]+)(?::[0-9]{1,5})?$/i.exec(header)?.[1]?.toLowerCase();
-  if (name === undefined) return false;
-  const isAddress = name.startsWith('[') || /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(name);
-  return isAddress || name === 'localhost' || name === own.toLowerCase();
+  return given !== undefined && token.equals(Buffer.from(given)) ? undefined : 'token-needed';
 }
 
 /** Something that an operator wants done. */
@@ -100,28 +87,10 @@ export interface ActionResult {
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
-/** The paths, for people. */
-export const actionPaths: readonly string[] = [
-  '/kill/ID',
-  '/backend/NAME/drain',
-  '/backend/NAME/enable',
-  '/reload',
+/** What there is to ask for, each for the word of its path. */
+export const actionRoutes: readonly (readonly [route: string, of: (word: string) => OperatorAction])[] = [
+  ['POST /kill/:id', (id) => ({ kind: 'kill', id })],
+  ['POST /backend/:name/drain', (backend) => ({ kind: 'drain', backend })],
+  ['POST /backend/:name/enable', (backend) => ({ kind: 'enable', backend })],
+  ['POST /reload', () => ({ kind: 'reload' })],
 ];
-
-/** The action of a path; undefined: it is none. */
-export function actionAt(path: string): OperatorAction | undefined {
-  if (path === '/reload') return { kind: 'reload' };
-  const [, first, name, verb, ...more] = path.split('/').map(decoded);
-  if (name === undefined || name === '' || more.length > 0) return undefined;
-  if (first === 'kill' && verb === undefined) return { kind: 'kill', id: name };
-  if (first !== 'backend' || (verb !== 'drain' && verb !== 'enable')) return undefined;
-  return { kind: verb, backend: name };
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    return '';
-  }
-}

@@ -9,17 +9,17 @@ import { TokenBuckets } from '../../concurrency/limits.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
+import { createRoutes, pathOf } from '../http/routes.js';
 import {
   type AccessRefusal,
   type Act,
-  actionAt,
-  actionPaths,
+  actionRoutes,
   type Door,
   type Operator,
   type OperatorAction,
   refuseAccess,
 } from './access.js';
-import { type Answer, createPages, type Page, type PageSources, pathOf, plainAnswer } from './pages.js';
+import { type Answer, createPages, type Page, type PageSources, plainAnswer } from './pages.js';
 
 export { createPageDoor, type PageDoorOptions, type PersonalRequest } from './page-door.js';
 
@@ -64,9 +64,24 @@ const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bou
 const headerBytesMax = bounds.adminHeadBytes;
 const headersMax = bounds.adminHeadFields;
 
+/** The endpoints, and what a client is told that asks for another one. */
+function endpointsOf(options: AdminOptions) {
+  const pages = [...createPages(options)].map(([path, page]) => [`GET ${path}`, page] as const);
+  const actions = actionRoutes.map(([route, of]) => [route, { isHarmless: false, of }] as const);
+  const paths = [...pages, ...actions].map(([route]) =>
+    route.replace(/^\w+ /, '').replace(/:\w+/, (word) => word.slice(1).toUpperCase()),
+  );
+  return {
+    find: createRoutes<Page | (typeof actions)[number][1]>([...pages, ...actions]),
+    told: `there is ${paths.join(' ')}`,
+  };
+}
+
+type Endpoints = ReturnType<typeof endpointsOf>;
+
 /** Serves on every door; rejects with what `bind` rejects with, and then none is left open. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
-  const pages = createPages(options);
+  const endpoints = endpointsOf(options);
   const open: Closable[] = [];
   const admin: Admin = {
     async close() {
@@ -76,7 +91,7 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   for (const each of options.doors) {
     const { bind } = each;
     const connections = new Connections(options.clock, each.connectionMs);
-    const server = serverOf(each, pages, options, connections);
+    const server = serverOf(each, endpoints, options, connections);
     try {
       const bound = await bind(server);
       open.push({
@@ -96,7 +111,7 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
 /** Without `secure` the server of HTTP accepts by itself; else it gets what came through the handshake. */
 function serverOf(
   { door, secure, answer: own }: AdminDoor,
-  pages: ReadonlyMap<string, Page>,
+  endpoints: Endpoints,
   options: AdminOptions,
   connections: Connections,
 ): Acceptor {
@@ -126,7 +141,7 @@ function serverOf(
       return answer(plainAnswer(431, `at most ${headersMax} headers`));
     }
     // Not awaited by anybody: both ways end in an answer.
-    void (own?.(request, onWhole) ?? respond(door, pages, request, options, failures)).then(
+    void (own?.(request, onWhole) ?? respond(door, endpoints, request, options, failures)).then(
       answer,
       (fault: unknown) => {
         options.onError(`${pathOf(request)}: ${messageOf(fault)}`);
@@ -155,27 +170,24 @@ function serverOf(
 
 async function respond(
   door: Door,
-  pages: ReadonlyMap<string, Page>,
+  { find, told }: Endpoints,
   request: IncomingMessage,
   options: AdminOptions,
   failures: TokenBuckets,
 ): Promise<Answer> {
   const { host, authorization, origin } = request.headers;
-  const path = pathOf(request);
-  const page = pages.get(path);
-  const action = actionAt(path);
-  const isHarmless = page?.isHarmless ?? action === undefined;
+  const found = find(request.method ?? '', pathOf(request));
+  const isHarmless = found === undefined || found.endpoint.isHarmless;
   const refused = refuseAccess(door, { host, authorization, origin }, isHarmless);
   if (refused === 'wrong-host' || refused === 'wrong-origin') return refusalAnswers[refused];
   if (refused === 'token-needed') return refuse(request, options, failures);
-  if (action !== undefined) {
-    if (request.method !== 'POST') return { ...plainAnswer(405, 'POST only'), headers: { Allow: 'POST' } };
-    return refused === undefined ? change(action, door, request, options) : refusalAnswers[refused];
-  }
-  if (page === undefined) return plainAnswer(404, `there is ${[...pages.keys(), ...actionPaths].join(' ')}`);
-  if (request.method !== 'GET') return { ...plainAnswer(405, 'GET only'), headers: { Allow: 'GET' } };
+  if (found === undefined) return plainAnswer(404, told);
+  if (found.kind === 'method')
+    return { ...plainAnswer(405, `${found.method} only`), headers: { Allow: found.method } };
   if (refused !== undefined) return refusalAnswers[refused];
-  return page.answer();
+  const { endpoint, params } = found;
+  if ('answer' in endpoint) return endpoint.answer();
+  return change(endpoint.of(params.join()), door, request, options);
 }
 
 /** The right token never waits: whoever shares an address with somebody who guesses must still be able to scrape. */

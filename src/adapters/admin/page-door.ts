@@ -2,8 +2,9 @@
 // daemon can be asked for here.
 
 import type { IncomingMessage } from 'node:http';
+import { pathOf } from '../http/routes.js';
 import { type Operator, pageSocketText, refuseAccess } from './access.js';
-import { type Answer, pathOf, plainAnswer } from './pages.js';
+import { type Answer, plainAnswer } from './pages.js';
 
 /** A request, with its body as it came. */
 export interface PersonalRequest {

@@ -181,11 +181,6 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
 
 const prometheus = { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' } as const;
 
-/** Of a request. */
-export function pathOf({ url }: { readonly url?: string | undefined }): string {
-  return (url ?? '').split('?', 1).join('');
-}
-
 export function plainAnswer(status: number, text: string): Answer {
   return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
 }

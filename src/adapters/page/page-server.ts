@@ -10,7 +10,9 @@ import type { Endpoint } from '../../domain/page/api.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
-import { bearerOf, endpointAt, type PagePlace, refuseSource, type SourceRefusal } from './page-access.js';
+import { pathOf } from '../http/routes.js';
+import type { SourcePlace } from '../http/source.js';
+import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-access.js';
 import { PageConnections, type PagePeer } from './page-connections.js';
 import { type PageReply, piecesUntil, refusedReply } from './page-request.js';
 
@@ -40,7 +42,7 @@ export interface ServedFile {
 
 export interface PageServerOptions {
   readonly clock: Clock;
-  readonly place: PagePlace;
+  readonly place: SourcePlace;
   /** Puts the server on its socket. What it returns stops accepting. */
   readonly bind: (server: Acceptor) => Promise<{ close(): Promise<void> }>;
   /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
@@ -110,7 +112,11 @@ const unreadReply = refusedReply(400, 'this is no request of HTTP/1.1 as this se
  * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can make
  * a name of its own point here; without TLS there is loopback only.
  */
-export function pagePlace(host: string, hasTls: boolean, chain: () => string | undefined): PagePlace {
+export function pagePlace(
+  host: string,
+  hasTls: boolean,
+  chain: () => string | undefined,
+): Required<SourcePlace> {
   let read: { readonly chain: string; readonly certificate: X509Certificate } | undefined;
   return {
     hasTls,
@@ -215,7 +221,7 @@ async function serveRequest(
     gone.abort(new Error('the client has gone'));
   });
   response.on('error', () => undefined);
-  const path = (request.url ?? '').split('?', 1).join('');
+  const path = pathOf(request);
   try {
     const peer = connections.peerOf(request.socket);
     const isApi = path === '/api' || path.startsWith('/api/');

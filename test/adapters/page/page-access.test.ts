@@ -1,17 +1,17 @@
 // Which requests may come to the page by their headers, and which endpoint a path means.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { SourcePlace } from '../../../src/adapters/http/source.js';
 import {
   bearerOf,
   endpointAt,
   type PageHeaders,
-  type PagePlace,
   refuseSource,
 } from '../../../src/adapters/page/page-access.js';
 import { endpoints } from '../../../src/domain/page/api.js';
 
-const here: PagePlace = { hasTls: false, isOwnName: (name) => name === 'gate.example.com' };
-const secure: PagePlace = { ...here, hasTls: true };
+const here: SourcePlace = { hasTls: false, isOwnName: (name) => name === 'gate.example.com' };
+const secure: SourcePlace = { ...here, hasTls: true };
 
 function headers(text: Readonly<Record<string, string>>): PageHeaders {
   return Object.fromEntries(Object.entries(text).map(([name, value]) => [name, [value]]));
@@ -113,7 +113,7 @@ void test('each endpoint is found by its method and path, and by nothing else', 
     const asked = path.replace(/:\w+/, encodeURIComponent('a/b ü'));
     assert.deepEqual(endpointAt(method, asked), { kind: 'found', endpoint, params });
     const other = method === 'GET' ? 'POST' : 'GET';
-    assert.deepEqual(endpointAt(other, asked), { kind: 'method', method });
+    assert.deepEqual(endpointAt(other, asked), { kind: 'method', endpoint, method });
     for (const wrong of [`${asked}/`, `/${asked}`, `${asked}x`, asked.toUpperCase(), `${asked}//`])
       assert.equal(endpointAt(method, wrong)?.kind === 'found' && params.length === 0, false, wrong);
   }
