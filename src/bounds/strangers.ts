@@ -364,7 +364,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one admin socket',
     at: 'adapters/admin/admin',
-    test: 'adapters/admin/admin.connections',
+    test: 'adapters/http/connections',
   },
   adminFirstByteMs: {
     value: '1s',
@@ -372,7 +372,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'adapters/admin/admin.connections',
+    test: 'adapters/http/connections',
   },
   adminConnectionMs: {
     value: '10s',
@@ -380,7 +380,7 @@ export const ofStrangers = {
     holds: 'descriptors',
     scope: 'one connection',
     at: 'adapters/admin/admin',
-    test: 'adapters/admin/admin.connections',
+    test: 'adapters/http/connections',
   },
   adminUnreadMs: {
     value: '30s',

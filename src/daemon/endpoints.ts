@@ -139,8 +139,7 @@ async function doorsOf(
     if (isRemote && (token === undefined || tls === undefined))
       throw new ListenFault(`${tcp.host}: other machines need TLS and a token`);
     const door: Door = { kind: 'tcp', host: tcp.host, isRemote, hasTls: tls !== undefined, token };
-    const accept = tls && acceptWith(offer);
-    const secure = accept && { secure: async (socket: AdminConnection) => (await accept(socket)).socket };
+    const secure = tls && { secure: acceptWith(offer) };
     doors.push({ door, bind: (server) => bindTcp(server, tcp, onError), ...secure });
   }
   return doors;

@@ -168,10 +168,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
-  // HTTP for whoever speaks it: requests over a transport; for the admin endpoints and the page, what of a request is the same for both.
-  'adapters/http': rule(['ports'], {
-    public: ['requests', 'routes', 'source'],
-    builtins: ['http', 'stream'],
+  // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
+  'adapters/http': rule(['ports', 'concurrency', 'domain/identity/peer'], {
+    public: ['requests', 'routes', 'server', 'source'],
+    builtins: ['http', 'net', 'stream'],
   }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
     // tls, crypto: the system's list of authorities, as a context that connections share.
@@ -264,7 +264,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'adapters/http',
     ],
-    { public: ['access', 'admin', 'pages'], builtins: ['http', 'net'] },
+    { public: ['access', 'admin', 'pages'], builtins: ['net'] },
   ),
 
   // HTTP for the page: its files, who has a session, and requests of people.
