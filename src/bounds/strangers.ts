@@ -443,7 +443,7 @@ export const ofStrangers = {
     thing: 'connections at once',
     holds: 'descriptors',
     scope: 'the page',
-    at: 'adapters/page/page-connections',
+    at: 'adapters/http/connections',
     test: 'adapters/page/page-server',
   },
   pagePipelined: {
@@ -451,7 +451,7 @@ export const ofStrangers = {
     thing: 'requests that were not answered yet',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/page/page-connections',
+    at: 'adapters/http/connections',
     test: 'adapters/page/page-server',
   },
   pageHandshakeMs: {

@@ -3,18 +3,13 @@
 // sees records; strangers cannot fill the journal: beyond ten refusals a second they are only counted.
 
 import type { Act, OperatorAction } from '../adapters/admin/access.js';
+import type { HttpPeer } from '../adapters/http/connections.js';
+import { piecesUntil } from '../adapters/http/server.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import {
-  jsonReply,
-  type PageHandler,
-  type PageReply,
-  piecesUntil,
-  refusedReply,
-} from '../adapters/page/page-request.js';
+import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
 import {
   createPageSessions,
   type PageCall,
-  type PagePeer,
   type PageServerOptions,
   type PageSession,
 } from '../adapters/page/page-server.js';
@@ -106,7 +101,7 @@ export function createPageDoor(parts: PageDoorParts) {
     };
   }
 
-  function refuse(why: PageRefusal, { address }: PagePeer, name: string | undefined, what: string): void {
+  function refuse(why: PageRefusal, { address }: HttpPeer, name: string | undefined, what: string): void {
     const isAdmitted =
       name === undefined
         ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
@@ -265,7 +260,7 @@ export function createPageDoor(parts: PageDoorParts) {
   async function operate(
     action: OperatorAction,
     { name }: PagePerson,
-    { address }: PagePeer,
+    { address }: HttpPeer,
   ): Promise<PageReply> {
     try {
       const { kind, text } = await parts.act(action, { by: name, address });
@@ -372,7 +367,7 @@ export function createPageDoor(parts: PageDoorParts) {
   return {
     answer,
     /** Of the server: a request that may not come at all. */
-    refused(why: Parameters<PageServerOptions['onRefused']>[0], peer: PagePeer, what: string): void {
+    refused(why: Parameters<PageServerOptions['onRefused']>[0], peer: HttpPeer, what: string): void {
       refuse(why, peer, undefined, what);
     },
     /** A link for a person whom the kernel named: what stands behind `#`. */

@@ -170,7 +170,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // HTTP for whoever speaks it: requests over a transport; and the one server of the admin endpoints and the page.
   'adapters/http': rule(['ports', 'concurrency', 'domain/identity/peer'], {
-    public: ['requests', 'routes', 'server', 'source'],
+    public: ['connections', 'requests', 'routes', 'server', 'source'],
     builtins: ['http', 'net', 'stream'],
   }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
@@ -270,7 +270,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // HTTP for the page: its files, who has a session, and requests of people.
   'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page', 'adapters/http'], {
     public: ['page-request', 'page-files', 'page-server'],
-    builtins: ['http', 'net', 'fs', 'path', 'crypto', 'url', 'zlib'],
+    builtins: ['fs', 'path', 'crypto', 'url', 'zlib'],
     // Its files are read, and handed to browsers; nothing of it runs here.
     packages: ['preact'],
   }),

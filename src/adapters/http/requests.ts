@@ -21,6 +21,7 @@ import type {
   ReadHttp,
   Transport,
 } from '../../ports/transport.js';
+import { hasManyFields, lastAnswer } from './server.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
 const headBytesMax = bounds.httpHeadBytes;
@@ -257,9 +258,7 @@ class Requests implements HttpRequests {
     if (this.#isUntold && this.#stream.writable) {
       this.#isUntold = false;
       const text = `${STATUS_CODES[malformed] ?? ''}\n`;
-      const head = `HTTP/1.1 ${malformed} ${STATUS_CODES[malformed] ?? ''}\r\nConnection: close\r\n`;
-      const type = refusedHeaders.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-      this.#stream.write(`${head}${type}Content-Length: ${text.length}\r\n\r\n${text}`);
+      this.#stream.write(lastAnswer(malformed, Object.fromEntries(refusedHeaders), text));
     }
     return { malformed };
   }
@@ -285,8 +284,9 @@ const refusedHeaders = [
 const single = new Set(['authorization', 'host', 'content-length', 'transfer-encoding', 'expect', 'origin']);
 
 /** The status for a head that could mean two things, or is none for us; undefined: it is well. */
-function faultOfHead({ rawHeaders, httpVersion, url = '', method }: IncomingMessage): number | undefined {
-  if (rawHeaders.length > 2 * fieldsMax) return 431;
+function faultOfHead(message: IncomingMessage): number | undefined {
+  if (hasManyFields(message, fieldsMax)) return 431;
+  const { rawHeaders, httpVersion, url = '', method } = message;
   const seen = new Set<string>();
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase();

@@ -142,7 +142,7 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
   return acceptor.once('close', () => server.close());
 }
 
-/** For what is no request: Node's parser did not take it, or it did not come in time. The connection ends with it. */
+/** For what is no request: Node's parser did not take it, or it did not come in time. */
 function unreadText(code: string | undefined, { headers, refusal, limits }: HttpServerOptions): string {
   const kib = limits.headBytesMax / 1024;
   const { status, type, body, ...more } =
@@ -151,15 +151,23 @@ function unreadText(code: string | undefined, { headers, refusal, limits }: Http
       : code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? refusal(408, 'the request did not come in time; send it again')
         : refusal(400, 'this is no request of HTTP/1.1 as this server takes it');
-  const fields = {
-    ...headers,
-    ...more.headers,
-    'Content-Type': type,
-    'Content-Length': Buffer.byteLength(body ?? ''),
-    Connection: 'close',
-  };
+  return lastAnswer(status, { ...headers, ...more.headers, 'Content-Type': type }, body?.toString());
+}
+
+/** A whole answer as bytes, for a connection that ends with it. */
+export function lastAnswer(
+  status: number,
+  headers: Readonly<Record<string, string | undefined>>,
+  body = '',
+): string {
+  const fields = { ...headers, 'Content-Length': Buffer.byteLength(body), Connection: 'close' };
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`;
+}
+
+/** Where Node hands on more of them than a server takes. */
+export function hasManyFields({ rawHeaders }: IncomingMessage, fieldsMax: number): boolean {
+  return rawHeaders.length > 2 * fieldsMax;
 }
 
 async function serve(
@@ -203,7 +211,7 @@ async function serve(
   };
   try {
     const { headFieldsMax } = options.limits;
-    if (request.rawHeaders.length > 2 * headFieldsMax) {
+    if (hasManyFields(request, headFieldsMax)) {
       options.onMalformed?.(call);
       return await send(options.refusal(431, `a request has at most ${headFieldsMax} headers`));
     }

@@ -1,6 +1,5 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in the daemon.
 
-import { unlessAborted } from '../../concurrency/abortable.js';
 import type { Endpoint, PageRole } from '../../domain/page/api.js';
 
 /** Who asks. */
@@ -55,22 +54,4 @@ export function jsonReply(status: number, value: unknown): PageReply {
 /** A refusal with its sentence. */
 export function refusedReply(status: number, text: string): PageReply {
   return jsonReply(status, { text });
-}
-
-/** The pieces until the signal is aborted, whatever makes them. */
-export async function* piecesUntil(
-  signal: AbortSignal,
-  pieces: AsyncIterable<string>,
-): AsyncGenerator<string> {
-  const iterator = pieces[Symbol.asyncIterator]();
-  try {
-    for (;;) {
-      const next = await unlessAborted(iterator.next(), signal);
-      if (next === undefined || next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    // It may be in the middle of something; its end is its own matter.
-    void iterator.return?.().catch(() => undefined);
-  }
 }

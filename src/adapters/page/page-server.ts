@@ -1,22 +1,22 @@
-// The page over HTTP: a server on one socket, what of HTTP it takes, and how long it waits for whom.
-// The rules: nothing that a stranger sends takes memory or a place for long; a client that does not read what it asked for is closed;
-// nobody is asked who they are before the request may come at all; nothing that is asked here can delay a session, or end the daemon.
+// The page over HTTP: its files and endpoints, and which requests may come to it at all.
+// The rule: nobody is asked who they are before the request may come at all.
 
 import { X509Certificate } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
 import type { Endpoint } from '../../domain/page/api.js';
-import { messageOf } from '../../ports/faults.js';
-import type { Clock } from '../../ports/machine.js';
-import type { TlsPeer } from '../../ports/transport.js';
-import { pathOf } from '../http/routes.js';
+import type { HttpPeer } from '../http/connections.js';
+import {
+  type HttpAnswer,
+  type HttpCall,
+  type HttpLimits,
+  type HttpServerOptions,
+  openHttpServer,
+} from '../http/server.js';
 import type { SourcePlace } from '../http/source.js';
 import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-access.js';
-import { PageConnections, type PagePeer } from './page-connections.js';
-import { type PageReply, piecesUntil, refusedReply } from './page-request.js';
+import { type PageReply, refusedReply } from './page-request.js';
+import { peopleMax } from './page-sessions.js';
 
-export { type PagePeer, pageConnectionsMax } from './page-connections.js';
 export { createPageSessions, type PageSession, type PageSessions } from './page-sessions.js';
 
 /** A request for an endpoint; who asks is not known yet. */
@@ -24,7 +24,7 @@ export interface PageCall {
   readonly endpoint: Endpoint;
   readonly params: readonly string[];
   readonly token: string | undefined;
-  readonly peer: PagePeer;
+  readonly peer: HttpPeer;
   /** Undefined: it is too long. Rejects where the other side has gone. */
   readonly readBody: () => Promise<string | undefined>;
   /** To be called as soon as it is known who asks: strangers give way to people, and who has many connections to who has few. */
@@ -40,37 +40,29 @@ export interface ServedFile {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export interface PageServerOptions {
-  readonly clock: Clock;
+export interface PageServerOptions extends Pick<HttpServerOptions, 'clock' | 'bind' | 'secure' | 'onError'> {
   readonly place: SourcePlace;
-  /** Puts the server on its socket. What it returns stops accepting. */
-  readonly bind: (server: Acceptor) => Promise<{ close(): Promise<void> }>;
-  /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
-  readonly secure?: (
-    plain: Socket,
-  ) => Promise<{ readonly socket: Socket; readonly peer: TlsPeer | undefined }>;
   readonly files: { find(path: string): ServedFile | undefined };
   readonly bodyBytesMax: number;
   readonly answer: (call: PageCall) => Promise<PageReply>;
   /** Told of requests that may not come; `what` has what was wrong, as it was sent. */
-  readonly onRefused: (why: SourceRefusal, peer: PagePeer, what: string) => void;
-  /** Told of a bug of ours. */
-  readonly onError: (text: string) => void;
+  readonly onRefused: (why: SourceRefusal, peer: HttpPeer, what: string) => void;
 }
 
-/** Of the request line and all headers. */
-const headerBytesMax = bounds.pageHeadBytes;
-const headersMax = bounds.pageHeadFields;
-/** TLS, from accept to its end. */
-const handshakeMs = bounds.pageHandshakeMs;
-/** From the first byte on, or from accept. */
-const headersMs = bounds.pageHeadMs;
-const requestMs = bounds.pageRequestMs;
-/** Between two requests. */
-const idleMs = bounds.pageIdleMs;
-/** How long a client may leave an answer, or a piece of one, unread. */
-const unreadMs = bounds.pageUnreadMs;
-const sliceBytes = 64 * 1024;
+/** Browsers have some six connections each at most; beside them there is room for those who sign in. */
+export const pageConnectionsMax = bounds.pageConnections;
+
+const limits: HttpLimits = {
+  connectionsMax: pageConnectionsMax,
+  // What is everybody's where all want some.
+  personConnectionsMax: pageConnectionsMax / peopleMax,
+  pipelinedMax: bounds.pagePipelined,
+  handshakeMs: bounds.pageHandshakeMs,
+  kept: { headMs: bounds.pageHeadMs, requestMs: bounds.pageRequestMs, idleMs: bounds.pageIdleMs },
+  headBytesMax: bounds.pageHeadBytes,
+  headFieldsMax: bounds.pageHeadFields,
+  unreadMs: bounds.pageUnreadMs,
+};
 
 /** On every answer. */
 const safeHeaders: Readonly<Record<string, string>> = {
@@ -85,28 +77,15 @@ const dataHeaders: Readonly<Record<string, string>> = {
   'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
-const refusalReplies: Readonly<Record<SourceRefusal, PageReply>> = {
-  malformed: refusedReply(400, 'a header of this request came twice'),
-  'wrong-host': refusedReply(
+const refusals: Readonly<Record<SourceRefusal, readonly [status: number, text: string]>> = {
+  malformed: [400, 'a header of this request came twice'],
+  'wrong-host': [
     421,
     'the name in the address bar is not a name of this server; take the one in admin.page.tcp or in its certificate',
-  ),
-  'wrong-origin': refusedReply(403, 'not from a page of another origin'),
-  'cross-site': refusedReply(403, 'not from a page of another site'),
+  ],
+  'wrong-origin': [403, 'not from a page of another origin'],
+  'cross-site': [403, 'not from a page of another site'],
 };
-
-/** `OPTIONS *`, or the address of another server, as a proxy gets it. */
-const noPathReply = refusedReply(400, 'what is asked for must be a path, as /trail');
-/** By the codes of Node, of what has no request: its parser did not take it, or it did not come in time. */
-const unreadReplies: Readonly<Record<string, PageReply>> = {
-  HPE_HEADER_OVERFLOW: refusedReply(
-    431,
-    'address and headers of this request are longer than 8 KiB; search for a shorter value',
-  ),
-  ERR_HTTP_REQUEST_TIMEOUT: refusedReply(408, 'the request did not come in time; send it again'),
-};
-const manyHeadersReply = refusedReply(431, `a request has at most ${headersMax} headers`);
-const unreadReply = refusedReply(400, 'this is no request of HTTP/1.1 as this server takes it');
 
 /**
  * Where the page is: the names of the socket and of the certificate are ours. A certificate answers for its names, so with TLS no page can make
@@ -142,265 +121,75 @@ export function pageAddress(
 }
 
 /** Serves until it is closed. Rejects with what `bind` rejects with. */
-export async function openPageServer(options: PageServerOptions): Promise<{ close(): Promise<void> }> {
-  const connections = new PageConnections();
-  const bound = await options.bind(serverOf(options, connections));
-  return {
-    async close() {
-      await bound.close();
-      connections.end();
-    },
-  };
+export function openPageServer(options: PageServerOptions): Promise<{ close(): Promise<void> }> {
+  const { clock, bind, secure, onError, onRefused } = options;
+  return openHttpServer({
+    clock,
+    limits,
+    bind,
+    ...(secure && { secure }),
+    headers: safeHeaders,
+    refusal,
+    answer: (call) => answerRequest(call, options),
+    onMalformed: ({ request, peer }) => onRefused('malformed', peer, toldOf(request)),
+    onError,
+  });
 }
 
-function serverOf(options: PageServerOptions, connections: PageConnections): Acceptor {
-  const { secure } = options;
-  const limits = {
-    maxHeaderSize: headerBytesMax,
-    headersTimeout: headersMs,
-    requestTimeout: requestMs,
-    keepAliveTimeout: idleMs,
-    connectionsCheckingInterval: 1_000,
-    insecureHTTPParser: false,
-  };
-  const answering = new WeakSet<object>();
-  const server = createServer(limits, (request, response) => {
-    answering.add(request.socket);
-    response.once('close', () => answering.delete(request.socket));
-    // Not awaited by anybody: it never rejects.
-    void serveRequest(request, response, options, connections);
-  });
-  // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
-  server.maxHeadersCount = headersMax + 1;
-  server.on('clientError', (fault: NodeJS.ErrnoException, socket) => {
-    // In the middle of another answer it would be taken for a part of that.
-    if (socket.writable && !answering.has(socket))
-      socket.write(unreadText(unreadReplies[fault.code ?? ''] ?? unreadReply));
-    socket.destroy();
-  });
-  // Unheard, an error would end the process; the socket is gone then.
-  server.on('connection', (socket) => socket.on('error', () => undefined));
-  if (secure === undefined) return server.on('connection', (socket) => connections.accepted(socket, socket));
-  // It listens nowhere, and Node watches over the times of requests from this event on only.
-  server.emit('listening');
-  const acceptor = createAcceptor((plain) => {
-    plain.on('error', () => undefined);
-    const timer = options.clock.setTimer(handshakeMs, () => plain.destroy());
-    connections.accepted(plain, plain);
-    void secure(plain).then(
-      ({ socket, peer }) => {
-        timer.cancel();
-        connections.secured(plain, socket, peer);
-        server.emit('connection', socket);
-      },
-      () => timer.cancel(),
-    );
-  });
-  return acceptor.once('close', () => server.close());
+/** Not a file of the page. */
+function data(reply: PageReply): HttpAnswer {
+  // A stream must come through as it is.
+  const more = 'pieces' in reply ? { 'Cache-Control': 'no-store, no-transform' } : reply.headers;
+  return { ...reply, headers: { ...dataHeaders, ...more } };
 }
 
-/** A whole answer as bytes, for a connection that ends with it. */
-function unreadText(reply: PageReply): string {
-  const body = 'body' in reply ? reply.body : '';
-  const headers = { 'Content-Type': reply.type, ...safeHeaders, ...dataHeaders, Connection: 'close' };
-  const lines = Object.entries({ ...headers, 'Content-Length': String(Buffer.byteLength(body)) });
-  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  return `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status]}\r\n${head}\r\n${body}`;
+function refusal(status: number, text: string, headers = {}): HttpAnswer {
+  return data({ ...refusedReply(status, text), headers });
 }
 
-async function serveRequest(
-  request: IncomingMessage,
-  response: ServerResponse,
-  options: PageServerOptions,
-  connections: PageConnections,
-): Promise<void> {
-  const gone = new AbortController();
-  const done = connections.asked(request.socket, gone);
-  response.once('close', () => {
-    done();
-    gone.abort(new Error('the client has gone'));
-  });
-  response.on('error', () => undefined);
-  const path = pathOf(request);
-  try {
-    const peer = connections.peerOf(request.socket);
-    const isApi = path === '/api' || path.startsWith('/api/');
-    const isOurs = path.startsWith('/');
-    const refused = isOurs ? refuseSource(options.place, request.headersDistinct, isApi) : 'malformed';
-    if (request.rawHeaders.length > 2 * headersMax) {
-      options.onRefused('malformed', peer, toldOf(request));
-      return await send(request, response, manyHeadersReply, options.clock, gone.signal);
-    }
-    if (refused !== undefined) {
-      options.onRefused(refused, peer, toldOf(request));
-      const reply = isOurs ? refusalReplies[refused] : noPathReply;
-      return await send(request, response, reply, options.clock, gone.signal);
-    }
-    if (!isApi)
-      return await sendFile(request, response, options.files.find(path), options.clock, gone.signal);
-    const reply = await answerCall(request, path, peer, options, connections, gone.signal);
-    await send(request, response, reply, options.clock, gone.signal);
-  } catch (fault) {
-    if (gone.signal.aborted) return;
-    options.onError(`${path.slice(0, 200)}: ${messageOf(fault)}`);
-    if (response.headersSent) request.socket.destroy();
-    else
-      await send(
-        request,
-        response,
-        refusedReply(500, 'this failed; the log of dovegate says why'),
-        options.clock,
-        gone.signal,
-      );
+async function answerRequest(call: HttpCall, options: PageServerOptions): Promise<HttpAnswer> {
+  const { request, path, peer, signal } = call;
+  const { method = '', headersDistinct } = request;
+  const isApi = path === '/api' || path.startsWith('/api/');
+  const isPath = path.startsWith('/');
+  const refused = isPath ? refuseSource(options.place, headersDistinct, isApi) : 'malformed';
+  if (refused !== undefined) {
+    options.onRefused(refused, peer, toldOf(request));
+    // `OPTIONS *`, or the address of another server, as a proxy gets it.
+    return isPath
+      ? refusal(...refusals[refused])
+      : refusal(400, 'what is asked for must be a path, as /trail');
   }
-}
-
-function answerCall(
-  request: IncomingMessage,
-  path: string,
-  peer: PagePeer,
-  options: PageServerOptions,
-  connections: PageConnections,
-  signal: AbortSignal,
-): Promise<PageReply> {
-  const found = endpointAt(request.method ?? '', path);
-  if (found === undefined) return Promise.resolve(refusedReply(404, 'there is nothing here'));
-  if (found.kind === 'method')
-    return Promise.resolve({
-      ...refusedReply(405, `${found.method} only`),
-      headers: { Allow: found.method },
-    });
-  return options.answer({
-    endpoint: found.endpoint,
-    params: found.params,
-    token: bearerOf(request.headersDistinct),
-    peer,
-    readBody: () => readBody(request, options.bodyBytesMax, signal),
-    known: (person) => connections.known(request.socket, person),
-    signal,
-  });
+  if (!isApi) return fileAnswer(request, options.files.find(path));
+  const found = endpointAt(method, path);
+  if (found === undefined) return refusal(404, 'there is nothing here');
+  if (found.kind === 'method') return refusal(405, `${found.method} only`, { Allow: found.method });
+  const { endpoint, params } = found;
+  const token = bearerOf(headersDistinct);
+  const readBody = (): Promise<string | undefined> => call.readBody(options.bodyBytesMax);
+  return data(await options.answer({ endpoint, params, token, peer, readBody, known: call.work, signal }));
 }
 
 /** The headers that say where a request comes from, cut short. */
-function toldOf({ headersDistinct, method = '' }: IncomingMessage): string {
+function toldOf({ headersDistinct, method = '' }: HttpCall['request']): string {
   const told = ['host', 'origin', 'sec-fetch-site'].flatMap((name) =>
     (headersDistinct[name] ?? []).map((value) => `${name}=${value.slice(0, 100)}`),
   );
   return [method, ...told].join(' ');
 }
 
-/** Undefined: it is longer. Rejects where the client has gone. */
-function readBody(
-  request: IncomingMessage,
-  bytesMax: number,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    const onGone = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onGone, { once: true });
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= bytesMax) chunks.push(chunk);
-      else resolve(undefined);
-    });
-    request.once('error', reject);
-    request.once('end', () => {
-      signal.removeEventListener('abort', onGone);
-      resolve(bytes > bytesMax ? undefined : Buffer.concat(chunks).toString('utf8'));
-    });
-  });
-}
-
-async function send(
-  request: IncomingMessage,
-  response: ServerResponse,
-  reply: PageReply,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
-  // What is left of a request that was refused early is not read: the connection ends with the answer.
-  const close = request.complete || !hasBody(request) ? {} : { Connection: 'close' };
-  const headers = { 'Content-Type': reply.type, ...safeHeaders, ...dataHeaders, ...close };
-  if ('pieces' in reply) {
-    response.writeHead(reply.status, { ...headers, 'Cache-Control': 'no-store, no-transform' });
-    response.flushHeaders();
-    return sendPieces(response, piecesUntil(signal, reply.pieces), clock, signal);
-  }
-  const body = Buffer.from(reply.body);
-  response.writeHead(reply.status, { ...headers, 'Content-Length': body.length, ...reply.headers });
-  await sendPieces(response, slicesOf(body), clock, signal);
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-}
-
-/** Each piece is written when the one before it has left, so no more than one of them waits here. */
-async function sendPieces(
-  response: ServerResponse,
-  pieces: AsyncIterable<string | Buffer>,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const piece of pieces) {
-    if (response.write(piece) || (await drained(response, clock, signal))) continue;
-    response.destroy();
-    return;
-  }
-  if (!signal.aborted) response.end();
-}
-
-/** Of a long answer: a client gets its time for each of them, so that a slow line is no reason to cut it. */
-async function* slicesOf(body: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < body.length; at += sliceBytes) {
-    // Each is asked for when the one before it has left.
-    yield await Promise.resolve(body.subarray(at, at + sliceBytes));
-  }
-}
-
-/** False: the client did not read for too long, or has gone. */
-function drained(response: ServerResponse, clock: Clock, signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimer(unreadMs, () => settle(false));
-    const onDrain = (): void => settle(true);
-    const onAbort = (): void => settle(false);
-    function settle(isDrained: boolean): void {
-      timer.cancel();
-      response.off('drain', onDrain);
-      signal.removeEventListener('abort', onAbort);
-      resolve(isDrained);
-    }
-    response.once('drain', onDrain);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) settle(false);
-  });
-}
-
-async function sendFile(
-  request: IncomingMessage,
-  response: ServerResponse,
+function fileAnswer(
+  { method, headersDistinct }: HttpCall['request'],
   file: ServedFile | undefined,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    const reply = { ...refusedReply(405, 'GET only'), headers: { Allow: 'GET, HEAD' } };
-    return send(request, response, reply, clock, signal);
-  }
-  if (file === undefined)
-    return send(request, response, refusedReply(404, 'there is nothing here'), clock, signal);
-  const accepts = request.headersDistinct['accept-encoding']?.join() ?? '';
+): HttpAnswer {
+  if (method !== 'GET' && method !== 'HEAD') return refusal(405, 'GET only', { Allow: 'GET, HEAD' });
+  if (file === undefined) return refusal(404, 'there is nothing here');
+  const accepts = headersDistinct['accept-encoding']?.join() ?? '';
   const isZipped = file.gzip !== undefined && /\bgzip\b(?!\s*;\s*q=0)/.test(accepts);
-  const body = isZipped ? (file.gzip ?? file.body) : file.body;
-  response.writeHead(200, {
-    ...safeHeaders,
+  const headers = {
     ...file.headers,
     Vary: 'Accept-Encoding',
     ...(isZipped && { 'Content-Encoding': 'gzip' }),
-    'Content-Length': body.length,
-  });
-  if (request.method === 'HEAD') response.end();
-  else await sendPieces(response, slicesOf(body), clock, signal);
+  };
+  return { status: 200, body: isZipped ? (file.gzip ?? file.body) : file.body, headers };
 }

@@ -1,4 +1,4 @@
-// Which connection of a server goes, and when, without sockets: with the limits of an admin socket.
+// Which connection of a server goes, and when, without sockets: with the limits of an admin socket, and of one where people sign in.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -158,4 +158,56 @@ test('a place is free again when its connection closes; what is said of a closed
   assert.deepEqual(closed(all), [0]);
   for (const each of all) each.destroy();
   assert.equal(clock.timers, 1);
+});
+
+/** Of a server where people sign in. */
+const ofPeople = { connectionsMax: 8, personConnectionsMax: 2, pipelinedMax: 4 };
+
+test('of strangers one that waits goes first, then one whose request has come; never one of a person', () => {
+  const connections = new Connections(createFakeClock(), ofPeople);
+  const all = Array.from({ length: 8 }, () => accept(connections));
+  for (const each of all.slice(0, 3)) connections.known(each, 'anna');
+  for (const each of all.slice(3, 7)) connections.become(each, 'asked');
+  const others: FakeConnection[] = [];
+  for (let count = 0; count < 5; count += 1) {
+    const next = accept(connections, `192.0.2.${count + 2}`);
+    connections.known(next, `person ${count}`);
+    others.push(next);
+    if (count === 0) assert.deepEqual(closed(all), [7]);
+  }
+  assert.deepEqual(closed(all), [3, 4, 5, 6, 7]);
+  assert.deepEqual(closed(others), []);
+});
+
+test('where all are of people, the one with the most loses one that is not at work, and who has few keeps all', () => {
+  const connections = new Connections(createFakeClock(), ofPeople);
+  const all = Array.from({ length: 8 }, () => accept(connections));
+  for (const [at, each] of all.entries()) connections.known(each, at < 3 ? 'anna' : 'carol');
+  connections.become(all[3] ?? assert.fail(), 'working');
+  connections.become(all[4] ?? assert.fail(), 'answered');
+  for (let count = 0; count < 5; count += 1) {
+    const next = accept(connections, '192.0.2.2');
+    if (next.isOpen) connections.known(next, `person ${count}`);
+    // Three of carol, one of anna; of carol there are two then, of which one is at work.
+    if (count < 4) assert.equal(next.isOpen, true);
+    else assert.equal(next.isOpen, false);
+  }
+  assert.deepEqual(closed(all), [0, 5, 6, 7]);
+});
+
+test('the requests of a connection are aborted with it, and it waits again when all of them are answered', () => {
+  const connections = new Connections(createFakeClock(), { ...ofPeople, connectionsMax: 2 });
+  const [first, second] = [accept(connections), accept(connections)];
+  const [one, two, other] = [new AbortController(), new AbortController(), new AbortController()];
+  connections.began(first, other);
+  const done = [one, two].map((gone) => connections.began(second, gone));
+  for (const each of [first, second]) connections.become(each, 'asked');
+  for (const end of done) end();
+  accept(connections);
+  assert.deepEqual([first.isOpen, second.isOpen], [true, false]);
+  first.destroy();
+  assert.deepEqual(
+    [one, two, other].map(({ signal }) => signal.aborted),
+    [false, false, true],
+  );
 });
