@@ -64,7 +64,7 @@ export const ofPeople = {
     thing: 'time that an answer, or a piece of it, may stay unread',
     holds: 'memory',
     scope: 'one answer',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   watchers: {

@@ -363,7 +363,7 @@ export const ofStrangers = {
     thing: 'connections at once',
     holds: 'descriptors',
     scope: 'one admin socket',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/connections',
     test: 'adapters/http/connections',
   },
   adminFirstByteMs: {
@@ -371,7 +371,7 @@ export const ofStrangers = {
     thing: 'time to the first byte of a request',
     holds: 'descriptors',
     scope: 'one connection',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/connections',
     test: 'adapters/http/connections',
   },
   adminConnectionMs: {
@@ -379,7 +379,7 @@ export const ofStrangers = {
     thing: 'time for the request, and again for reading the answer',
     holds: 'descriptors',
     scope: 'one connection',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/connections',
     test: 'adapters/http/connections',
   },
   adminUnreadMs: {
@@ -387,7 +387,7 @@ export const ofStrangers = {
     thing: 'time that an answer may stay unread',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/server',
     test: 'adapters/admin/admin',
   },
   adminHeadBytes: {
@@ -395,7 +395,7 @@ export const ofStrangers = {
     thing: 'request line and headers',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/server',
     test: 'adapters/admin/admin',
   },
   adminHeadFields: {
@@ -403,7 +403,7 @@ export const ofStrangers = {
     thing: 'headers, by number',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/admin/admin',
+    at: 'adapters/http/server',
     test: 'adapters/admin/admin',
   },
   adminRefusals: {
@@ -459,7 +459,7 @@ export const ofStrangers = {
     thing: 'time for TLS',
     holds: 'descriptors',
     scope: 'one connection',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-connections',
   },
   pageHeadMs: {
@@ -467,7 +467,7 @@ export const ofStrangers = {
     thing: 'time for request line and headers',
     holds: 'descriptors',
     scope: 'one connection',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   pageRequestMs: {
@@ -475,7 +475,7 @@ export const ofStrangers = {
     thing: 'time for the whole request',
     holds: 'descriptors',
     scope: 'one request',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   pageIdleMs: {
@@ -483,7 +483,7 @@ export const ofStrangers = {
     thing: 'time between two requests',
     holds: 'descriptors',
     scope: 'one connection',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   pageHeadBytes: {
@@ -491,7 +491,7 @@ export const ofStrangers = {
     thing: 'request line and headers',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   pageHeadFields: {
@@ -499,7 +499,7 @@ export const ofStrangers = {
     thing: 'headers, by number',
     holds: 'memory',
     scope: 'one connection',
-    at: 'adapters/page/page-server',
+    at: 'adapters/http/server',
     test: 'adapters/page/page-server',
   },
   pageLoginPauseMs: {

@@ -2,14 +2,8 @@
 // serves.
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
-import {
-  type Admin,
-  type AdminConnection,
-  type AdminDoor,
-  createPageDoor,
-  openAdmin,
-  type PageDoorOptions,
-} from '../adapters/admin/admin.js';
+import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
+import { createPageDoor, type PageDoorOptions } from '../adapters/admin/page-door.js';
 import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../adapters/admin/pages.js';
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';

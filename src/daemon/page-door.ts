@@ -7,12 +7,8 @@ import type { HttpPeer } from '../adapters/http/connections.js';
 import { piecesUntil } from '../adapters/http/server.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
-import {
-  createPageSessions,
-  type PageCall,
-  type PageServerOptions,
-  type PageSession,
-} from '../adapters/page/page-server.js';
+import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
+import { createPageSessions, type PageSession } from '../adapters/page/page-sessions.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, isObject, parseLine } from '../domain/audit/record.js';

@@ -3,7 +3,7 @@
 // The rule: no record, no answer. A reload that takes somebody out ends what they asked for.
 
 import { type Operator, pageSocketText } from '../adapters/admin/access.js';
-import type { PersonalRequest } from '../adapters/admin/admin.js';
+import type { PersonalRequest } from '../adapters/admin/page-door.js';
 import { type Answer, plainAnswer } from '../adapters/admin/pages.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';

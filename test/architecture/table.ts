@@ -264,12 +264,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'adapters/http',
     ],
-    { public: ['access', 'admin', 'pages'], builtins: ['net'] },
+    { public: ['access', 'admin', 'page-door', 'pages'], builtins: ['net'] },
   ),
 
   // HTTP for the page: its files, who has a session, and requests of people.
   'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page', 'adapters/http'], {
-    public: ['page-request', 'page-files', 'page-server'],
+    public: ['page-request', 'page-files', 'page-server', 'page-sessions'],
     builtins: ['fs', 'path', 'crypto', 'url', 'zlib'],
     // Its files are read, and handed to browsers; nothing of it runs here.
     packages: ['preact'],

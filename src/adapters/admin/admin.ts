@@ -20,8 +20,6 @@ import {
 } from './access.js';
 import { type Answer, createPages, type Page, type PageSources, plainAnswer } from './pages.js';
 
-export { createPageDoor, type PageDoorOptions, type PersonalRequest } from './page-door.js';
-
 interface Closable {
   close(): Promise<void>;
 }

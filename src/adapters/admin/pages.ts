@@ -8,6 +8,7 @@ import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
+import type { HttpAnswer } from '../http/server.js';
 
 /** The daemon at one moment. */
 export interface DaemonSnapshot {
@@ -136,15 +137,8 @@ export interface BackendSnapshot {
   readonly failed: Readonly<Record<string, number>>;
 }
 
-/** One answer. */
-export interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-  /** After the body, each when the one before it has left. Such a connection ends when they do, when the client has gone or stands still. */
-  readonly pieces?: AsyncIterable<string>;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+/** One answer of an admin socket. */
+export type Answer = HttpAnswer & { readonly type: string; readonly body: string };
 
 /** An endpoint. */
 export interface Page {

@@ -17,8 +17,6 @@ import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-a
 import { type PageReply, refusedReply } from './page-request.js';
 import { peopleMax } from './page-sessions.js';
 
-export { createPageSessions, type PageSession, type PageSessions } from './page-sessions.js';
-
 /** A request for an endpoint; who asks is not known yet. */
 export interface PageCall {
   readonly endpoint: Endpoint;

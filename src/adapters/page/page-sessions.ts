@@ -81,8 +81,6 @@ interface Session extends PageSession {
   readonly running: Set<() => void>;
 }
 
-export type PageSessions = ReturnType<typeof createPageSessions>;
-
 export function createPageSessions({ clock, random = randomBytes }: PageSessionParts) {
   /** By hash; of one person oldest first. */
   const links = new Map<string, Link>();

@@ -6,12 +6,8 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import {
-  connectionsMax,
-  createPageDoor,
-  openAdmin,
-  type PersonalRequest,
-} from '../../../src/adapters/admin/admin.js';
+import { connectionsMax, openAdmin } from '../../../src/adapters/admin/admin.js';
+import { createPageDoor, type PersonalRequest } from '../../../src/adapters/admin/page-door.js';
 import { plainAnswer } from '../../../src/adapters/admin/pages.js';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { bindUnix } from '../../../src/adapters/net/listen.js';

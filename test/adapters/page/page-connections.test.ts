@@ -129,11 +129,11 @@ void test('one person with many connections takes none of another', async (t) =>
   assert.equal(calls.length, pageConnectionsMax + 22);
 });
 
-// bounds.pageHandshakeMs
-void test('within TLS a request has to come in time as well, and to its end', async (t) => {
+/** A server that runs TLS over what it accepts. */
+function withTls(): Partial<PageServerOptions> {
   const issued = makeAuthority({ name: 'page' }).issue({ names: ['localhost'] });
   const secureContext = createSecureContext({ cert: issued.certificatePem, key: issued.keyPem });
-  const { port } = await open(t, async (call) => jsonReply(200, { body: await call.readBody() }), {
+  return {
     place: { hasTls: true, isOwnName: () => false },
     secure: (plain) =>
       new Promise((resolve) => {
@@ -141,7 +141,35 @@ void test('within TLS a request has to come in time as well, and to its end', as
         socket.on('error', () => undefined);
         socket.once('secure', () => resolve({ socket, peer: undefined }));
       }),
-  });
+  };
+}
+
+void test('within TLS as well, the end of the connection is told for each request', async (t) => {
+  const { calls, changed, port } = await open(t, never, withTls());
+  const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  t.after(() => socket.destroy());
+  await once(socket, 'secureConnect');
+  socket.write(get('/api/now') + get('/api/me'));
+  await changed.until(
+    () => calls.length === 2,
+    () => 'two calls',
+    60_000,
+  );
+  assert.deepEqual(
+    calls.map(({ peer }) => peer.address),
+    ['127.0.0.1', '127.0.0.1'],
+  );
+  socket.destroy();
+  await changed.until(
+    () => calls.every(({ signal }) => signal.aborted),
+    () => `the end, told: ${calls.map(({ signal }) => signal.aborted).join(' ')}`,
+    60_000,
+  );
+});
+
+// bounds.pageHandshakeMs
+void test('within TLS a request has to come in time as well, and to its end', async (t) => {
+  const { port } = await open(t, async (call) => jsonReply(200, { body: await call.readBody() }), withTls());
   const sent = [
     '',
     'GET /api/me HTTP/1.1\r\nHost: local',
