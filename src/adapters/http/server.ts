@@ -235,6 +235,7 @@ function readBody(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const chunks: Buffer[] = [];
     let bytes = 0;
     const onGone = (): void => reject(signal.reason);
