@@ -264,7 +264,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'adapters/http',
     ],
-    { public: ['access', 'admin', 'page-door', 'pages'], builtins: ['net'] },
+    { public: ['access', 'admin', 'page-door', 'pages'] },
   ),
 
   // HTTP for the page: its files, who has a session, and requests of people.

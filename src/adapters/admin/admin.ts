@@ -2,13 +2,12 @@
 // The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other
 // side does.
 
-import type { Server as Acceptor } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
 import { createRoutes } from '../http/routes.js';
-import { type HttpCall, type HttpLimits, openHttpServer, type SecureSocket } from '../http/server.js';
+import { type HttpCall, type HttpLimits, type HttpServerOptions, openHttpServer } from '../http/server.js';
 import {
   type AccessRefusal,
   type Act,
@@ -25,11 +24,8 @@ interface Closable {
 }
 
 /** A socket on which the endpoints are to be had. */
-export interface AdminDoor {
+export interface AdminDoor extends Pick<HttpServerOptions, 'bind' | 'secure'> {
   readonly door: Door;
-  /** Puts a server on its socket. What it returns stops accepting and takes the socket away. */
-  readonly bind: (server: Acceptor) => Promise<Closable>;
-  readonly secure?: SecureSocket;
   /** Answers here instead of the pages and actions. */
   readonly answer?: (call: HttpCall) => Promise<Answer>;
   /** How long a client may take to send its request, and again to read the answer. Default 10 s. */

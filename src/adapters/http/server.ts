@@ -58,7 +58,9 @@ export interface HttpServerOptions {
   /** Puts the server on its socket. What it returns stops accepting. */
   readonly bind: (server: Acceptor) => Promise<{ close(): Promise<void> }>;
   /** Runs the TLS handshake over what was accepted. Rejects, and has destroyed the socket, where it fails. */
-  readonly secure?: SecureSocket;
+  readonly secure?: (
+    plain: Socket,
+  ) => Promise<{ readonly socket: Socket; readonly peer: TlsPeer | undefined }>;
   /** On every answer. */
   readonly headers: Readonly<Record<string, string>>;
   /** A refusal with its sentence. */
@@ -69,10 +71,6 @@ export interface HttpServerOptions {
   /** Told of an answer that failed; a bug of ours. */
   readonly onError: (text: string) => void;
 }
-
-export type SecureSocket = (
-  plain: Socket,
-) => Promise<{ readonly socket: Socket; readonly peer: TlsPeer | undefined }>;
 
 /** Serves until it is closed, which ends all of it at once. Rejects with what `bind` rejects with. */
 export async function openHttpServer(options: HttpServerOptions): Promise<{ close(): Promise<void> }> {
