@@ -21,7 +21,7 @@ import type {
   ReadHttp,
   Transport,
 } from '../../ports/transport.js';
-import { hasManyFields, lastAnswer } from './server.js';
+import { hasManyFields, lastAnswer, statusOfUnread } from './server.js';
 
 /** All fields of a head together, and how many of them: beyond it 431. */
 const headBytesMax = bounds.httpHeadBytes;
@@ -56,7 +56,7 @@ export function createReadHttp(): ReadHttp {
   server.on('clientError', (fault: NodeJS.ErrnoException, stream) => {
     // The fault of a transport is no answer's: whoever waits hears of it.
     if (stream instanceof TransportStream && !(fault instanceof TransportFault))
-      stream.requests.refuse(statusOf(fault));
+      stream.requests.refuse(statusOfUnread(fault));
   });
   return (transport, first, inTurn = atOnce) =>
     new TransportStream(transport, server, first, inTurn).requests;
@@ -66,10 +66,6 @@ function streamOf({ socket }: IncomingMessage): TransportStream {
   const stream: unknown = socket;
   if (!(stream instanceof TransportStream)) throw new Error('a request came from nowhere');
   return stream;
-}
-
-function statusOf({ code }: NodeJS.ErrnoException): number {
-  return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
 }
 
 async function atOnce(run: () => void): Promise<void> {

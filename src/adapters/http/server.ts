@@ -112,9 +112,9 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
   // Node leaves out in silence what is beyond its maximum: one more is read, and refused.
   server.maxHeadersCount = headFieldsMax + 1;
   if (times !== undefined) server.maxRequestsPerSocket = 1;
-  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) => {
+  server.on('clientError', (fault, socket) => {
     // In the middle of another answer it would be taken for a part of that.
-    if (socket.writable && !answering.has(socket)) socket.write(unreadText(code, options));
+    if (socket.writable && !answering.has(socket)) socket.write(unreadText(fault, options));
     socket.destroy();
   });
   // Unheard, an error would end the process; the socket is gone then.
@@ -141,15 +141,21 @@ function serverOf(options: HttpServerOptions, connections: Connections): Accepto
 }
 
 /** For what is no request: Node's parser did not take it, or it did not come in time. */
-function unreadText(code: string | undefined, { headers, refusal, limits }: HttpServerOptions): string {
-  const kib = limits.headBytesMax / 1024;
-  const { status, type, body, ...more } =
-    code === 'HPE_HEADER_OVERFLOW'
-      ? refusal(431, `address and headers of this request are longer than ${kib} KiB; ask for less at once`)
-      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? refusal(408, 'the request did not come in time; send it again')
-        : refusal(400, 'this is no request of HTTP/1.1 as this server takes it');
+function unreadText(fault: NodeJS.ErrnoException, { headers, refusal, limits }: HttpServerOptions): string {
+  const texts = {
+    400: 'this is no request of HTTP/1.1 as this server takes it',
+    408: 'the request did not come in time; send it again',
+    431: `address and headers of this request are longer than ${limits.headBytesMax / 1024} KiB; ask for less at once`,
+  };
+  const status = statusOfUnread(fault);
+  const { type, body, ...more } = refusal(status, texts[status]);
   return lastAnswer(status, { ...headers, ...more.headers, 'Content-Type': type }, body?.toString());
+}
+
+/** By the code of Node. */
+export function statusOfUnread({ code }: NodeJS.ErrnoException): 400 | 408 | 431 {
+  if (code === 'HPE_HEADER_OVERFLOW') return 431;
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
 }
 
 /** A whole answer as bytes, for a connection that ends with it. */
