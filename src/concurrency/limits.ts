@@ -274,6 +274,11 @@ export class TokenBuckets {
     this.#limits = limits;
   }
 
+  /** Sources that are held. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   /** Takes a token of a source. Undefined: there was one; else the time until the next one, in milliseconds. The clock must not leap. */
   take(source: string, nowMs: number): number | undefined {
     const { burst, refillMs, sourcesMax } = this.#limits;
@@ -289,6 +294,14 @@ export class TokenBuckets {
     if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) * refillMs);
     bucket.tokens -= 1;
     return undefined;
+  }
+
+  /** How long until a source has a token, in milliseconds; takes none. */
+  waitMs(source: string, nowMs: number): number {
+    const { refillMs } = this.#limits;
+    const bucket = this.#buckets.get(source);
+    if (bucket === undefined) return 0;
+    return Math.max(0, Math.ceil((1 - bucket.tokens) * refillMs - (nowMs - bucket.atMs)));
   }
 
   /** A full bucket says nothing. */

@@ -62,8 +62,6 @@ type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson]
 
 /** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
 const requestsMax = bounds.personRequests;
-/** A failed sign-in makes the next one from there wait, at most so long. */
-const pauseMaxMs = bounds.pageLoginPauseMs;
 const textCharsMax = 256;
 
 const crowdedText =
@@ -203,9 +201,7 @@ export function createPageDoor(parts: PageDoorParts) {
       user: name,
       password: Buffer.from(password),
       certified: undefined,
-      pauseMaxMs,
       signal,
-      onSuspect: () => undefined,
     });
     if (tried.result === 'ok' || tried.result === 'remembered')
       return enter(tried.login, address, 'password');

@@ -14,6 +14,20 @@ void test('so many at once, then one for each refill, and each source by itself'
   assert.equal(Array.from({ length: 50 }, () => taken('bob', 3_600_000)).filter(Boolean).length, 20);
 });
 
+void test('how long a source waits for a token is known without taking one', () => {
+  const buckets = new TokenBuckets({ burst: 2, refillMs: 1000, sourcesMax: 10 });
+  const waits = (nowMs: number): number => buckets.waitMs('bob', nowMs);
+  assert.deepEqual([waits(0), buckets.size], [0, 0]);
+  for (let n = 0; n < 2; n += 1) {
+    assert.deepEqual([waits(0), waits(0)], [0, 0]);
+    buckets.take('bob', 0);
+  }
+  assert.deepEqual([waits(0), waits(0.5), waits(999), waits(1000), waits(9000)], [1000, 1000, 1, 0, 0]);
+  assert.equal(buckets.take('bob', 1000), undefined);
+  assert.equal(waits(1000), 1000);
+  assert.equal(buckets.size, 1);
+});
+
 // bounds.questionSources, bounds.lookSources, bounds.adminRefusalSources
 void test('a full table refuses new sources and forgets no used one', () => {
   const buckets = new TokenBuckets({ burst: 1, refillMs: 1000, sourcesMax: 2 });

@@ -1,11 +1,12 @@
-// In which order peers that have not logged in are served: who failed (the pace), whose password is checked next (the queue), and whose
-// bytes are read next (the turns).
-// The rules: nothing is counted by the name alone, so that no stranger can keep an account's owner out; what is counted is bounded, and
-// what matters least is forgotten first; no more logins wait than there is room for, in all and from one network; networks with a
-// recent success come first, then those that failed least.
+// In which order clients that have not logged in are served: whose password is checked next (the queue), and whose bytes are read next
+// (the turns).
+// The rules: nothing counts by the name alone, so that no stranger can keep an account's owner out; all tables are bounded; networks from
+// which somebody logged in lately come first; the others take turns, so that an attacker gets as many turns as it has networks; each
+// failed login costs a token of its network, and without a token its next password is not checked.
 
 import { bounds } from '../../bounds/bounds.js';
-import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
+import { unlessAborted } from '../../concurrency/abortable.js';
+import { TokenBuckets } from '../../concurrency/limits.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** Where a login comes from, and for whom. */
@@ -16,184 +17,99 @@ export interface LoginSource {
   readonly name: string;
 }
 
-export interface LoginStanding {
-  /** Not to be checked before; on the monotonic clock. */
-  readonly dueMs: number;
-  /** Failures of this name from there, and all from there, that are not forgotten yet. */
-  readonly nameFailures: number;
-  readonly failures: number;
-  /** A login from there succeeded within the last hour. */
-  readonly hasSucceeded: boolean;
-}
+const knownMs = 60 * 60_000;
+const sourcesMax = bounds.loginNetworks;
 
-interface Failures {
-  count: number;
-  lastMs: number;
-  dueMs: number;
-}
+export const failureLimits = {
+  burst: bounds.loginFailures,
+  refillMs: bounds.loginPauseMs,
+  sourcesMax,
+} as const;
 
-interface Known extends Failures {
-  crowded: number;
-  succeededMs: number;
-  readonly names: Map<string, Failures>;
-}
+/** What is remembered of the logins of networks, and of names from there. */
+export class LoginHistory {
+  /** When a login succeeded; the oldest one first. Nobody gets in here without a right login. */
+  readonly #succeeded = new Map<string, number>();
+  /** The number of the last turn, counted from 1; the oldest one first. */
+  readonly #turns = new Map<string, number>();
+  readonly #failures = new TokenBuckets(failureLimits);
+  #turn = 0;
 
-/** Failures are forgotten when there was none for so long. */
-const forgetMs = 15 * 60_000;
-const successMs = 60 * 60_000;
-/** After the first failure of a name; doubled with each. */
-const namePauseMs = 250;
-/** People behind one address mistype now and then. */
-const freeFailures = 4;
-const networkPauseMs = 50;
-/** Less than that of a name: others come from there too. */
-const networkPauseMaxMs = bounds.loginPauseMs;
-const networksMax = bounds.loginNetworks;
-const namesMax = bounds.loginNamesPerNetwork;
-
-/**
- * What failed logins cost later ones: a pause that grows with the failures of a name from one network, and a shorter one that grows with
- * all failures from there.
- */
-export class LoginPace {
-  readonly #networks = new Map<string, Known>();
-
-  /** Networks and names that are held. */
+  /** Entries that are held. */
   get size(): number {
-    let sum = this.#networks.size;
-    for (const { names } of this.#networks.values()) sum += names.size;
-    return sum;
+    return this.#succeeded.size + this.#turns.size + this.#failures.size;
   }
 
-  standing({ network, name }: LoginSource, nowMs: number): LoginStanding {
-    const known = this.#networks.get(network);
-    if (known === undefined) return { dueMs: 0, nameFailures: 0, failures: 0, hasSucceeded: false };
-    const named = known.names.get(name);
-    return {
-      dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
-      nameFailures: countOf(named, nowMs),
-      failures: allOf(known, nowMs),
-      hasSucceeded: hasSucceeded(known, nowMs),
-    };
+  /** Whether somebody logged in from there within the last hour; with a name: as that one. */
+  isKnown(network: string, nowMs: number, name?: string): boolean {
+    return nowMs - (this.#succeeded.get(idOf(network, name)) ?? -Infinity) < knownMs;
   }
 
-  /** A network's place in the order; lower comes first, below 0 after a recent success. */
-  rankOf(network: string, nowMs: number): number {
-    const known = this.#networks.get(network);
-    if (known === undefined) return 0;
-    return hasSucceeded(known, nowMs) ? -1 : allOf(known, nowMs);
-  }
-
-  /** The next login of that name from there waits at most `pauseMaxMs`. */
-  failed({ network, name }: LoginSource, nowMs: number, pauseMaxMs: number): void {
-    const known = this.#knownOf(network, nowMs);
-    known.crowded = crowdedOf(known, nowMs);
-    fail(known, nowMs);
-    const steps = known.count - freeFailures;
-    if (steps > 0)
-      known.dueMs = nowMs + Math.min(pauseMaxMs, networkPauseMaxMs, doubled(networkPauseMs, steps));
-    let named = known.names.get(name);
-    if (named === undefined) {
-      makeRoom(known.names, namesMax, (each) => countOf(each, nowMs));
-      named = { count: 0, lastMs: nowMs, dueMs: 0 };
-      known.names.set(name, named);
-    }
-    fail(named, nowMs);
-    named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
-  }
-
-  /** A login was not checked, since there were too many: it costs no pause, and others come first next time. */
-  crowded({ network }: LoginSource, nowMs: number): void {
-    const known = this.#knownOf(network, nowMs);
-    known.crowded = crowdedOf(known, nowMs) + 1;
-    known.count = countOf(known, nowMs);
-    known.lastMs = nowMs;
-  }
-
-  /** Forgives the failures of this name from there, and no others: the owner of one account may guess at others. */
   succeeded({ network, name }: LoginSource, nowMs: number): void {
-    const known = this.#knownOf(network, nowMs);
-    known.succeededMs = nowMs;
-    known.names.delete(name);
+    put(this.#succeeded, idOf(network), nowMs);
+    put(this.#succeeded, idOf(network, name), nowMs);
   }
 
-  #knownOf(network: string, nowMs: number): Known {
-    let known = this.#networks.get(network);
-    if (known === undefined) {
-      // A network with a recent success stays before all strangers that failed.
-      makeRoom(this.#networks, networksMax, (each) =>
-        hasSucceeded(each, nowMs) ? Infinity : allOf(each, nowMs),
-      );
-      known = { count: 0, lastMs: nowMs, dueMs: 0, crowded: 0, succeededMs: -Infinity, names: new Map() };
-      this.#networks.set(network, known);
-    }
-    return known;
+  failed(source: LoginSource, nowMs: number): void {
+    this.#failures.take(this.#payerOf(source, nowMs), nowMs);
+  }
+
+  /** How long a login from there has to wait for a token. */
+  waitMs(source: LoginSource, nowMs: number): number {
+    return this.#failures.waitMs(this.#payerOf(source, nowMs), nowMs);
+  }
+
+  /** A password from there was checked, or dropped. A drop counts for the network only: names cost an attacker nothing. */
+  tookTurn({ network, name }: LoginSource, isChecked: boolean): void {
+    this.#turn += 1;
+    put(this.#turns, idOf(network), this.#turn);
+    if (isChecked) put(this.#turns, idOf(network, name), this.#turn);
+  }
+
+  /** Its place in the order, to be compared number by number: known ones first, then the turn that is longest ago. */
+  placeOf({ network, name }: LoginSource, nowMs: number): readonly number[] {
+    return [
+      this.isKnown(network, nowMs, name) ? 0 : this.isKnown(network, nowMs) ? 1 : 2,
+      this.#turns.get(idOf(network)) ?? 0,
+      this.#turns.get(idOf(network, name)) ?? 0,
+    ];
+  }
+
+  /** A name that logged in from there has tokens of its own: guesses at other names of a shared address must not lock it out. */
+  #payerOf({ network, name }: LoginSource, nowMs: number): string {
+    return idOf(network, this.isKnown(network, nowMs, name) ? name : undefined);
   }
 }
 
-function fail(failures: Failures, nowMs: number): void {
-  failures.count = countOf(failures, nowMs) + 1;
-  failures.lastMs = nowMs;
+/** A network has no blank. */
+function idOf(network: string, name?: string): string {
+  return name === undefined ? network : `${network} ${name}`;
 }
 
-function hasSucceeded({ succeededMs }: Known, nowMs: number): boolean {
-  return nowMs - succeededMs < successMs;
-}
-
-function countOf(failures: Failures | undefined, nowMs: number): number {
-  return failures === undefined || nowMs - failures.lastMs >= forgetMs ? 0 : failures.count;
-}
-
-function crowdedOf(known: Known, nowMs: number): number {
-  return nowMs - known.lastMs >= forgetMs ? 0 : known.crowded;
-}
-
-function allOf(known: Known, nowMs: number): number {
-  return countOf(known, nowMs) + crowdedOf(known, nowMs);
-}
-
-function doubled(firstMs: number, steps: number): number {
-  return firstMs * 2 ** Math.min(steps - 1, 20);
-}
-
-/** Removes what matters least when the table is full; of equals the oldest. */
-function makeRoom<T>(table: Map<string, T>, most: number, weight: (entry: T) => number): void {
-  if (table.size < most) return;
-  let least: string | undefined;
-  let leastWeight = Infinity;
-  for (const [key, entry] of table) {
-    const itsWeight = weight(entry);
-    if (least !== undefined && itsWeight >= leastWeight) continue;
-    least = key;
-    leastWeight = itsWeight;
+/** As the newest entry; the oldest one makes room. */
+function put(table: Map<string, number>, key: string, value: number): void {
+  table.delete(key);
+  if (table.size >= sourcesMax) {
+    const [oldest = key] = table.keys();
+    table.delete(oldest);
   }
-  if (least !== undefined) table.delete(least);
+  table.set(key, value);
 }
 
 export interface LoginTry {
   /** Equal for tries that are the same in everything: they are checked once. */
   readonly key: string;
   readonly source: LoginSource;
-  /** The longest pause that its failure may cost the next one. */
-  readonly pauseMaxMs: number;
   /** Called at most once. A rejection is passed on, and counts for nothing. */
   readonly judge: () => Promise<boolean>;
   /** Called once, when it was checked or never will be: the password is not needed any more. */
   readonly forget: () => void;
 }
 
-/** `crowded`: not checked, there was no room for it; `gone`: not checked, since it was taken back. */
+/** `crowded`: not checked, there was no room for it; `gone`: nobody waits for the answer any more. */
 export type TryAnswer = 'right' | 'wrong' | 'crowded' | 'gone';
 
-export interface PendingTry {
-  readonly answer: Promise<TryAnswer>;
-  /** It comes from a network that failed before; where room is needed, such tries are dropped. */
-  readonly isSuspect: boolean;
-  /** The caller gave up; to be called once at most. */
-  takeBack(): void;
-}
-
-/** A try, and how many made it. */
+/** A try, and how many clients made it. */
 interface Waiter {
   readonly login: LoginTry;
   readonly answer: Promise<TryAnswer>;
@@ -209,15 +125,15 @@ const waitersPerNetworkMax = bounds.loginWaitersPerNetwork;
 /** Checks one password at a time, since each costs a processor a tenth of a second and tens of MiB. */
 export class LoginQueue {
   readonly #clock: Clock;
-  readonly #pace: LoginPace;
+  readonly #history: LoginHistory;
   /** By their keys, in the order in which they came. */
   readonly #waiting = new Map<string, Waiter>();
   #running: Waiter | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, pace: LoginPace) {
+  constructor(clock: Clock, history: LoginHistory) {
     this.#clock = clock;
-    this.#pace = pace;
+    this.#history = history;
   }
 
   /** Tries that wait. */
@@ -225,18 +141,21 @@ export class LoginQueue {
     return this.#waiting.size;
   }
 
-  add(login: LoginTry): PendingTry {
-    const { failures, dueMs } = this.#pace.standing(login.source, this.#clock.now());
-    const isSuspect = failures > 0 || dueMs > this.#clock.now();
+  /** A try that is being checked goes on after the abort, and counts: a client that hangs up has guessed all the same. */
+  async check(login: LoginTry, signal: AbortSignal): Promise<TryAnswer> {
+    if (signal.aborted) {
+      login.forget();
+      return 'gone';
+    }
     const waiter = this.#waiterFor(login);
     waiter.askers += 1;
     this.#makeRoom(login.source.network);
     this.#next();
-    const takeBack = (): void => {
-      waiter.askers -= 1;
-      if (waiter.askers === 0) this.#leave(waiter, 'gone');
-    };
-    return { answer: waiter.answer, isSuspect, takeBack };
+    const answer = await unlessAborted(waiter.answer, signal);
+    if (answer !== undefined) return answer;
+    waiter.askers -= 1;
+    if (waiter.askers === 0) this.#leave(waiter, 'gone');
+    return 'gone';
   }
 
   /** Answers a waiter that is not checked. */
@@ -253,62 +172,51 @@ export class LoginQueue {
     if (this.#running !== undefined) return;
     this.#timer?.cancel();
     const nowMs = this.#clock.now();
-    let first: { readonly waiter: Waiter; readonly standing: LoginStanding } | undefined;
+    const ready: Waiter[] = [];
     let soonestMs = Infinity;
     for (const waiter of this.#waiting.values()) {
-      const standing = this.#pace.standing(waiter.login.source, nowMs);
-      if (standing.dueMs > nowMs) soonestMs = Math.min(soonestMs, standing.dueMs);
-      else if (first === undefined || compare(standing, first.standing) < 0) first = { waiter, standing };
+      const waitMs = this.#history.waitMs(waiter.login.source, nowMs);
+      if (waitMs === 0) ready.push(waiter);
+      else soonestMs = Math.min(soonestMs, waitMs);
     }
-    if (first !== undefined) this.#judge(first.waiter);
-    else if (soonestMs < Infinity) this.#timer = this.#clock.setTimer(soonestMs - nowMs, () => this.#next());
+    const [first] = sorted(ready, ({ login }) => this.#history.placeOf(login.source, nowMs));
+    if (first !== undefined) void this.#judge(first);
+    else if (soonestMs < Infinity) this.#timer = this.#clock.setTimer(soonestMs, () => this.#next());
   }
 
-  #judge(waiter: Waiter): void {
+  async #judge(waiter: Waiter): Promise<void> {
     const { login, resolve, reject } = waiter;
     this.#waiting.delete(login.key);
     this.#running = waiter;
-    void login
-      .judge()
-      .then((isRight) => {
-        // Also when no caller waits for the answer any more: a peer that hangs up has guessed all the same.
-        if (isRight) this.#pace.succeeded(login.source, this.#clock.now());
-        else this.#pace.failed(login.source, this.#clock.now(), login.pauseMaxMs);
-        resolve(isRight ? 'right' : 'wrong');
-      }, reject)
-      .finally(() => {
-        login.forget();
-        this.#running = undefined;
-        this.#next();
-      });
+    this.#history.tookTurn(login.source, true);
+    try {
+      const isRight = await login.judge();
+      const nowMs = this.#clock.now();
+      if (isRight) this.#history.succeeded(login.source, nowMs);
+      else this.#history.failed(login.source, nowMs);
+      resolve(isRight ? 'right' : 'wrong');
+    } catch (fault) {
+      reject(fault);
+    }
+    login.forget();
+    this.#running = undefined;
+    this.#next();
   }
 
+  /** Drops one where too many wait: of networks without a success first, there of the network with most, there the last in the order. */
   #makeRoom(network: string): void {
     const all = [...this.#waiting.values()];
-    const theirs = all.filter(({ login }) => login.source.network === network);
-    const tooMany = theirs.length > waitersPerNetworkMax ? theirs : all.length > waitersMax ? all : undefined;
-    const worst = tooMany && this.#worstOf(tooMany);
+    const waitingAt = (place: string): Waiter[] => all.filter(({ login }) => login.source.network === place);
+    const theirs = waitingAt(network);
+    const tooMany = theirs.length > waitersPerNetworkMax ? theirs : all.length > waitersMax ? all : [];
+    const nowMs = this.#clock.now();
+    const worst = sorted(tooMany, ({ login }) => {
+      const [rank = 0, ...turns] = this.#history.placeOf(login.source, nowMs);
+      return [rank, waitingAt(login.source.network).length, ...turns];
+    }).at(-1);
     if (worst === undefined) return;
-    this.#pace.crowded(worst.login.source, this.#clock.now());
+    this.#history.tookTurn(worst.login.source, false);
     this.#leave(worst, 'crowded');
-  }
-
-  /** Which one is dropped; of equals the oldest. */
-  #worstOf(waiters: readonly Waiter[]): Waiter | undefined {
-    const perNetwork = new Map<string, number>();
-    for (const { login } of waiters) {
-      perNetwork.set(login.source.network, (perNetwork.get(login.source.network) ?? 0) + 1);
-    }
-    let worst:
-      | { readonly waiter: Waiter; readonly standing: LoginStanding; readonly many: number }
-      | undefined;
-    for (const waiter of waiters) {
-      const standing = this.#pace.standing(waiter.login.source, this.#clock.now());
-      const many = perNetwork.get(waiter.login.source.network) ?? 0;
-      const isWorse = worst === undefined || (compare(standing, worst.standing) || many - worst.many) > 0;
-      if (isWorse) worst = { waiter, standing, many };
-    }
-    return worst?.waiter;
   }
 
   #waiterFor(login: LoginTry): Waiter {
@@ -327,129 +235,105 @@ export class LoginQueue {
   }
 }
 
-/** Below 0: `a` comes first. */
-function compare(a: LoginStanding, b: LoginStanding): number {
-  return (
-    Number(b.hasSucceeded) - Number(a.hasSucceeded) ||
-    a.failures - b.failures ||
-    a.nameFailures - b.nameFailures
-  );
+/** By their places, number by number; of equals the one that came first stays first. */
+function sorted(waiters: readonly Waiter[], placeOf: (waiter: Waiter) => readonly number[]): Waiter[] {
+  const placed = waiters.map((waiter) => ({ waiter, place: placeOf(waiter) }));
+  placed.sort((a, b) => {
+    const at = a.place.findIndex((number, index) => number !== b.place[index]);
+    return (a.place[at] ?? 0) - (b.place[at] ?? 0);
+  });
+  return placed.map(({ waiter }) => waiter);
 }
 
-/** A peer that waits for its turn. */
-interface Waiting extends Placed<Waiting> {
-  readonly resolve: () => void;
-}
+/** Clients that wait for their turn, by network; the network that was served last stands last. No set is empty. */
+type Round = Map<string, Set<() => void>>;
 
 /** How many are served before everybody else is. */
 const perTurn = 4;
 /**
- * While peers keep arriving, those without a recent success are served this often only. A turn of the event loop accepts one connection
- * (libuv 1.46), so whoever connects last would wait for as many turns as connected before, each as long as what is served in it.
+ * While clients keep arriving, those of networks without a recent success are served this often only. A turn of the event loop accepts one
+ * connection (libuv 1.46), so the last one to connect would wait for as many turns as connected before, each as long as what is served in it.
  */
 const arrivalPauseMs = 20;
-/** Higher than that of any network: {@link UnauthenticatedTurns.take} with `isLast`. */
-const lastRank = Number.MAX_VALUE;
 
 /**
  * Turns for what costs much before a login: a TLS handshake costs a processor a millisecond or more, and a thousand of them at once would
  * keep everybody else waiting. Networks take turns, however many come from one; after a few turns everybody else is served.
  */
 export class UnauthenticatedTurns {
-  readonly #rankOf: (network: string) => number;
+  readonly #isKnown: (network: string) => boolean;
   readonly #nextTurn: () => Promise<void>;
   readonly #now: () => number;
-  /** By rank, as it was when they came, then by network; the one that was served last stands last. None is empty. */
-  readonly #waiting = new Map<number, Map<string, OrderedSet<Waiting>>>();
+  /** Of networks with a recent success, of others, and of clients that come last. */
+  readonly #rounds: readonly [Round, Round, Round] = [new Map(), new Map(), new Map()];
   #isServing = false;
-  /** Somebody came since the last turn of the loop. */
+  /** A client came since the last turn of the loop. */
   #isArriving = false;
   #servedMs = -Infinity;
 
   /**
-   * `rankOf`: lower comes first, below 0 after a recent success. `nextTurn`: resolves when everybody else had a turn
-   * ({@link Clock.nextTurn}). `now`: milliseconds of a clock that never goes back.
+   * `isKnown`: a login from there succeeded lately. `nextTurn`: resolves when everybody else had a turn ({@link Clock.nextTurn}). `now`:
+   * milliseconds of a clock that never goes back.
    */
-  constructor(rankOf: (network: string) => number, nextTurn: () => Promise<void>, now: () => number) {
-    this.#rankOf = rankOf;
+  constructor(isKnown: (network: string) => boolean, nextTurn: () => Promise<void>, now: () => number) {
+    this.#isKnown = isKnown;
     this.#nextTurn = nextTurn;
     this.#now = now;
   }
 
-  /** Peers that wait. */
+  /** Clients that wait. */
   get size(): number {
     let sum = 0;
-    for (const networks of this.#waiting.values()) for (const { size } of networks.values()) sum += size;
+    for (const round of this.#rounds) for (const { size } of round.values()) sum += size;
     return sum;
   }
 
   /**
-   * Resolves when it is the turn of a peer from there. After `signal` it takes no turn and resolves at once: connections that are
-   * closed as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no stranger is
+   * Resolves when it is the turn of a client from there. After `signal` it takes no turn and resolves at once: connections that are
+   * closed as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no other one is
    * paused for it.
    */
   take(network: string, signal?: AbortSignal, isLast = false): Promise<void> {
+    if (signal?.aborted === true) return Promise.resolve();
+    if (!isLast) this.#isArriving = true;
+    const round = this.#rounds[isLast ? 2 : this.#isKnown(network) ? 0 : 1];
+    const theirs = round.get(network) ?? new Set();
+    round.set(network, theirs);
     return new Promise((resolve) => {
-      if (signal?.aborted === true) return resolve();
-      if (!isLast) this.#isArriving = true;
-      const rank = isLast ? lastRank : this.#rankOf(network);
-      const networks = this.#waiting.get(rank) ?? new Map<string, OrderedSet<Waiting>>();
-      this.#waiting.set(rank, networks);
-      const theirs = networks.get(network) ?? new OrderedSet<Waiting>();
-      networks.set(network, theirs);
-      const leave = (): void => {
-        if (theirs.delete(waiting) && theirs.size === 0) this.#forget(rank, network, theirs);
+      const go = (): void => {
+        theirs.delete(go);
+        if (theirs.size === 0 && round.get(network) === theirs) round.delete(network);
+        signal?.removeEventListener('abort', go);
         resolve();
       };
-      const waiting: Waiting = {
-        place: undefined,
-        resolve() {
-          signal?.removeEventListener('abort', leave);
-          resolve();
-        },
-      };
-      theirs.add(waiting);
-      signal?.addEventListener('abort', leave, { once: true });
+      theirs.add(go);
+      signal?.addEventListener('abort', go, { once: true });
       if (!this.#isServing) void this.#serve();
     });
   }
 
-  #forget(rank: number, network: string, theirs: OrderedSet<Waiting>): void {
-    const networks = this.#waiting.get(rank);
-    if (networks?.get(network) !== theirs) return;
-    networks.delete(network);
-    if (networks.size === 0) this.#waiting.delete(rank);
-  }
-
   async #serve(): Promise<void> {
     this.#isServing = true;
-    while (this.#waiting.size > 0) {
+    while (this.#rounds.some(({ size }) => size > 0)) {
       this.#isArriving = false;
       await this.#nextTurn();
       const nowMs = this.#now();
       const isPaused = this.#isArriving && nowMs - this.#servedMs < arrivalPauseMs;
       if (!isPaused) this.#servedMs = nowMs;
-      for (let count = 0; count < perTurn; count += 1) this.#serveOne(isPaused ? -1 : Infinity);
+      for (let count = 0; count < perTurn; count += 1) this.#serveOne(isPaused);
     }
     this.#isServing = false;
   }
 
-  #serveOne(rankMax: number): void {
-    let rank = Infinity;
-    for (const each of this.#waiting.keys()) if (each < rank) rank = each;
-    const networks = rank > rankMax ? undefined : this.#waiting.get(rank);
-    const [first] = networks ?? [];
-    if (networks === undefined || first === undefined) return;
+  #serveOne(isKnownOnly: boolean): void {
+    const [known] = this.#rounds;
+    const round = isKnownOnly ? known : this.#rounds.find(({ size }) => size > 0);
+    const [first] = round ?? [];
+    if (round === undefined || first === undefined) return;
     const [network, theirs] = first;
-    const { first: next } = theirs;
-    // Last of the networks, or gone with its last peer.
-    this.#forget(rank, network, theirs);
-    if (next === undefined) return;
-    theirs.delete(next);
-    if (theirs.size > 0) {
-      this.#waiting.set(rank, networks);
-      networks.set(network, theirs);
-    }
-    next.resolve();
+    round.delete(network);
+    if (theirs.size > 1) round.set(network, theirs);
+    const [go] = theirs;
+    go?.();
   }
 }

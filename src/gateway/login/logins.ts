@@ -3,6 +3,7 @@
 // right key never waits, because it costs no more than a wrong one and cannot be guessed.
 
 import { bounds } from '../../bounds/bounds.js';
+import { TokenBuckets } from '../../concurrency/limits.js';
 import {
   type Account,
   createKeyedDigest,
@@ -27,29 +28,22 @@ import {
 import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { KeyUses } from './key-uses.js';
-import {
-  LoginPace,
-  LoginQueue,
-  type LoginSource,
-  type PendingTry,
-  type TryAnswer,
-  UnauthenticatedTurns,
-} from './login-queue.js';
+import { failureLimits, LoginHistory, LoginQueue, UnauthenticatedTurns } from './login-queue.js';
 
 /** What all listeners share, and what a reload leaves as it is: who waits, who failed, which logins are remembered. */
 export type LoginGuard = ReturnType<typeof createLoginGuard>;
 
 export function createLoginGuard(clock: Clock) {
-  const pace = new LoginPace();
+  const history = new LoginHistory();
   return {
     clock,
-    pace,
-    queue: new LoginQueue(clock, pace),
-    /** Of wrong keys: they take no time of a processor, and must not wait for passwords, which do. */
-    keyQueue: new LoginQueue(clock, pace),
+    history,
+    queue: new LoginQueue(clock, history),
+    /** Apart from wrong passwords: a program with an old key must not slow down the logins of its network. */
+    wrongKeys: new TokenBuckets(failureLimits),
     keyUses: new KeyUses(),
     turns: new UnauthenticatedTurns(
-      (network) => pace.rankOf(network, clock.now()),
+      (network) => history.isKnown(network, clock.now()),
       () => clock.nextTurn(),
       () => clock.now(),
     ),
@@ -67,16 +61,12 @@ export interface PasswordTry {
   readonly password: Buffer;
   /** The account of its client certificate: then it must be this one, and its password is not asked for. */
   readonly certified: Login | undefined;
-  /** The longest pause that its failure may cost the next one. */
-  readonly pauseMaxMs: number;
   /** Nobody waits for the answer any more. */
   readonly signal: AbortSignal;
-  /** Called once it waits behind others' failures from there: where room is needed, it goes. */
-  readonly onSuspect: () => void;
 }
 
 /** A text that may be a key, as a peer said it. */
-export interface KeyTry extends Pick<PasswordTry, 'address' | 'pauseMaxMs' | 'signal' | 'onSuspect'> {
+export interface KeyTry extends Pick<PasswordTry, 'address' | 'signal'> {
   readonly text: string;
   /** The name that was said with it, which must be the key's; undefined: none was. */
   readonly name: string | undefined;
@@ -146,17 +136,17 @@ export class Logins {
 
   /** Whether a login from this network succeeded within the last hour. */
   isProven(network: string): boolean {
-    return this.#guard.pace.rankOf(network, this.#guard.clock.now()) < 0;
+    return this.#guard.history.isKnown(network, this.#guard.clock.now());
   }
 
   /** Whose certificate it is. An account's proves as much of the network that it comes from as a password does. */
   byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner {
-    const { clock, pace, keyUses } = this.#guard;
+    const { clock, history, keyUses } = this.#guard;
     const [owner, ...others] = this.#accounts.filter((account) => isCertificateOf(account, certificate));
     if (owner === undefined) return { kind: 'nobody' };
     if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
     const network = placeOf(address);
-    pace.succeeded({ network, name: `${owner.name}@${this.#listener}` }, clock.now());
+    history.succeeded({ network, name: `${owner.name}@${this.#listener}` }, clock.now());
     keyUses.used(this.#listener, owner.name, clock.wallMs(), network);
     const { authorities, keyPin } = certificate;
     const login = { account: owner.name, stamp: stampOf(owner), authorities };
@@ -172,55 +162,30 @@ export class Logins {
     }
   }
 
-  /**
-   * A right key is answered at once. A wrong one waits for what failures from there cost, as a wrong password does, but for a text that
-   * has not even the form of a key.
-   */
-  async byKey(said: KeyTry): Promise<LoginAnswer> {
-    const { clock, pace, keyUses } = this.#guard;
-    const { text, name, address } = said;
+  /** A right key is answered at once. A wrong one is, too, while its network has tokens for that, and later without. */
+  async byKey({ text, name, address, signal }: KeyTry): Promise<LoginAnswer> {
+    const { clock, history, wrongKeys, keyUses } = this.#guard;
     const nowMs = clock.wallMs();
     const network = placeOf(address);
-    if (!isKey(text)) {
-      pace.failed(this.#sourceOf(network, text), clock.now(), said.pauseMaxMs);
-      return { result: 'failed', key: { shown: undefined, why: undefined } };
+    const hasForm = isKey(text);
+    const found: KeyAnswer = hasForm ? this.#keys.find(text, { address, nowMs, name }) : { kind: 'unknown' };
+    if (found.kind === 'right') {
+      const { key, stamp } = found;
+      history.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
+      keyUses.used(this.#listener, key.name, nowMs, network);
+      return { result: 'ok', login: { account: key.name, stamp, authorities: undefined } };
     }
-    const found = this.#keys.find(text, { address, nowMs, name });
-    if (found.kind !== 'right') return this.#refuse(said, network, found);
-    const { key, stamp } = found;
-    pace.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
-    keyUses.used(this.#listener, key.name, nowMs, network);
-    return { result: 'ok', login: { account: key.name, stamp, authorities: undefined } };
-  }
-
-  async #refuse(
-    { text, pauseMaxMs, signal, onSuspect }: KeyTry,
-    network: string,
-    found: Exclude<KeyAnswer, { kind: 'right' }>,
-  ): Promise<LoginAnswer> {
-    const { keyQueue, keyUses, digest } = this.#guard;
-    const isKnown = found.kind === 'refused';
-    if (isKnown) keyUses.refused(this.#listener, found.key.name);
-    const pending = keyQueue.add({
-      key: digest(['key', this.#listener, network, text]),
-      source: isKnown
-        ? { network, name: `${found.key.name}@${this.#listener}` }
-        : this.#sourceOf(network, text),
-      pauseMaxMs,
-      judge: () => Promise.resolve(false),
-      forget: () => undefined,
-    });
-    if (pending.isSuspect) onSuspect();
-    const answer = await unlessAborted(pending, signal);
-    const key = isKnown
+    const isRefused = found.kind === 'refused';
+    if (isRefused) keyUses.refused(this.#listener, found.key.name);
+    const waitMs = wrongKeys.take(network, clock.now());
+    if (waitMs !== undefined) {
+      await pause(clock, waitMs, signal);
+      wrongKeys.take(network, clock.now());
+    }
+    const key = isRefused
       ? { shown: found.key.name, why: found.why }
-      : { shown: shownPartOf(text), why: undefined };
-    return { result: answer === 'crowded' || answer === 'gone' ? answer : 'failed', key };
-  }
-
-  /** Of a text that is no key: it counts by itself, so that a wrong key does not slow down another one from there. */
-  #sourceOf(network: string, text: string): LoginSource {
-    return { network, name: `${this.#guard.digest(['name', text])}@${this.#listener}` };
+      : { shown: hasForm ? shownPartOf(text) : undefined, why: undefined };
+    return { result: signal.aborted ? 'gone' : 'failed', key };
   }
 
   /**
@@ -236,15 +201,7 @@ export class Logins {
     return holds ? found.account.policy : undefined;
   }
 
-  async #check({
-    address,
-    user,
-    password,
-    certified,
-    pauseMaxMs,
-    signal,
-    onSuspect,
-  }: PasswordTry): Promise<LoginAnswer> {
+  async #check({ address, user, password, certified, signal }: PasswordTry): Promise<LoginAnswer> {
     const { clock, queue, remembered, digest, keyUses } = this.#guard;
     const listener = this.#listener;
     if (certified?.account === user) return { result: 'certificate', login: certified };
@@ -260,15 +217,14 @@ export class Logins {
     }
     // An equal try of another peer is checked with this one, and may still wait when this one is gone: so a copy is checked.
     const judged = Buffer.from(password);
-    const pending = queue.add({
+    const counted = user.length > nameMax ? digest(['name', user]) : user;
+    const login = {
       key: digest(['try', listener, network, user, known.hash, String(real !== undefined), password]),
-      source: { network, name: `${user.length > nameMax ? digest(['name', user]) : user}@${listener}` },
-      pauseMaxMs,
+      source: { network, name: `${counted}@${listener}` },
       judge: async () => hash !== undefined && (await verifyPassword(hash, judged)) && real !== undefined,
       forget: () => void judged.fill(0),
-    });
-    if (pending.isSuspect) onSuspect();
-    const answer = await unlessAborted(pending, signal);
+    };
+    const answer = await queue.check(login, signal);
     if (answer === 'crowded' || answer === 'gone') return { result: answer };
     if (answer === 'wrong' || found === undefined) {
       if (found !== undefined) keyUses.refused(listener, user);
@@ -290,22 +246,18 @@ function placeOf(address: string | undefined): string {
   return networkOf(address ?? '-');
 }
 
-/** The answer, or `gone` as soon as nobody waits for it. */
-async function unlessAborted(pending: PendingTry, signal: AbortSignal): Promise<TryAnswer> {
-  let giveUp: (() => void) | undefined;
-  const aborted = new Promise<'gone'>((resolve) => {
-    giveUp = () => {
-      pending.takeBack();
-      resolve('gone');
+/** Ends early at the abort. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
     };
-    if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp, { once: true });
+    const timer = clock.setTimer(ms, end);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
   });
-  try {
-    return await Promise.race([pending.answer, aborted]);
-  } finally {
-    if (giveUp !== undefined) signal.removeEventListener('abort', giveUp);
-  }
 }
 
 /** A name and a password from one place, with the text of the hash that counts now: a changed hash is another login. */
@@ -325,7 +277,7 @@ interface Remembered {
 }
 
 const holdsMs = bounds.loginRememberedMs;
-/** Of one account from one place. A guess that is judged takes up to seconds; so many are what a day of those gives. */
+/** Of one account from one place. Guesses that are checked are three hundred in that time, once the tokens of their network are used up. */
 const missesMax = bounds.loginMisses;
 const loginsMax = bounds.loginsRemembered;
 

@@ -103,8 +103,6 @@ export interface Greeting {
   readonly waiting: Abortable;
   /** Called when a password or a key has come and is about to be checked. */
   readonly onChecking: () => void;
-  /** Called when the login waits because logins from the same network have failed. */
-  readonly onSuspect: () => void;
 }
 
 /** Before login: VERSION, STARTTLS, or a name and a password. */
@@ -254,7 +252,7 @@ async function judge(
   { user, password }: Extract<AcceptStep, { do: 'verify' }>,
   certified: Login | undefined,
 ): Promise<Login | undefined> {
-  const { transport, access, peer, waiting, limits, onChecking, onSuspect } = greeting;
+  const { transport, access, peer, waiting, onChecking } = greeting;
   if (access.logins === undefined) return undefined;
   onChecking();
   transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
@@ -263,10 +261,7 @@ async function judge(
     user,
     password,
     certified,
-    // Half of the time is left for the handshake itself and for logins ahead in the queue.
-    pauseMaxMs: limits.handshakeMs / 2,
     signal: waiting.signal,
-    onSuspect,
   });
   reportLogin(greeting, answer.result, user);
   return 'login' in answer ? answer.login : undefined;

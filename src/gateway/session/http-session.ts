@@ -224,7 +224,7 @@ class HttpClient {
   /** Finds out who asks; why the session ends where nobody who may. */
   async #admit(request: HttpRequest): Promise<CloseReason | undefined> {
     const host = this.#host;
-    const { access, limits, waiting, onChecking, onSuspect } = this.#greeting;
+    const { access, waiting, onChecking } = this.#greeting;
     const { address } = this.#peer;
     if (access.isPreauthenticated) return host.isPermitted() ? undefined : 'revoked';
     const header = fieldOf(request, 'authorization');
@@ -249,7 +249,7 @@ class HttpClient {
     onChecking();
     if (!isKnown && !this.isInTurn) await logins.turnOf(address, waiting.signal);
     this.isInTurn = false;
-    const tried = { address, pauseMaxMs: limits.handshakeMs / 2, signal: waiting.signal, onSuspect };
+    const tried = { address, signal: waiting.signal };
     const answer =
       asked.kind === 'key'
         ? await logins.byKey({ ...tried, text: asked.text, name: asked.name })

@@ -10,10 +10,10 @@ import type { Exchange } from '../command/exchange.js';
 export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
   /**
-   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked; `suspect`: the same, and it
-   * waits because logins from its network have failed. All but `known` are closed when there is no room.
+   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked. Both are closed when there is
+   * no room.
    */
-  readonly standing: 'known' | 'unauthenticated' | 'checking' | 'suspect';
+  readonly standing: 'known' | 'unauthenticated' | 'checking';
   /** Whether its peer would still be let in. */
   isPermitted(): boolean;
   /** Closes it now, to make room. */
@@ -163,10 +163,9 @@ interface Entry extends Placed<Entry> {
 
 interface Network extends Placed<Network> {
   readonly name: string;
-  /** Sessions that are neither of the next two. */
+  /** Sessions that are not being checked. */
   readonly silent: OrderedSet<Entry>;
   readonly checking: OrderedSet<Entry>;
-  readonly suspects: OrderedSet<Entry>;
 }
 
 /** Networks by the number of their sessions. */
@@ -180,16 +179,14 @@ const checkingMax = bounds.checkedLogins;
 
 /**
  * Unauthenticated sessions, by network. The rules: a newcomer always gets a place, because a session that proves nothing must not
- * keep another one out. At the limit of its network it gets the place of the oldest session there. At a limit of all networks a session from a
- * network where logins failed (a suspect) goes first, then, if somebody from the newcomer's network logged in lately, one of a network
- * that proved nothing, then the oldest of the network with most sessions.
+ * keep another one out. At the limit of its network it gets the place of the oldest session there. At a limit of all networks, if somebody
+ * from the newcomer's network logged in lately, a session of a network that proved nothing goes first, then the oldest of the network with
+ * most sessions. Sessions that are being checked, up to 16 of a network, go only where there is no other one.
  */
 class Unauthenticated {
   readonly #networks = new Map<string, Network>();
   readonly #entries = new Map<Seat, Entry>();
-  // Each network is in one of the two: silent sessions matter only while there is no suspect.
-  readonly #withSuspects: ByCount = [];
-  readonly #withoutSuspects: ByCount = [];
+  readonly #byCount: ByCount = [];
 
   get size(): number {
     return this.#entries.size;
@@ -207,13 +204,12 @@ class Unauthenticated {
       name: seat.peer,
       silent: new OrderedSet<Entry>(),
       checking: new OrderedSet<Entry>(),
-      suspects: new OrderedSet<Entry>(),
     };
     this.#networks.set(seat.peer, network);
     const entry = this.#entries.get(seat) ?? { place: undefined, seat, network };
     this.#entries.set(seat, entry);
     entry.place?.set.delete(entry);
-    placesOf(network, seat.session.standing).add(entry);
+    (seat.session.standing === 'checking' ? network.checking : network.silent).add(entry);
     this.#settle(network);
   }
 
@@ -226,24 +222,17 @@ class Unauthenticated {
 
   /** The session that is closed for another one of the same network. */
   oldestOf(network: string): Seat | undefined {
-    const found = this.#networks.get(network);
-    if (found === undefined) return undefined;
-    const { silent, checking, suspects } = found;
-    const first = checking.size + suspects.size <= checkingMax ? silent.first : undefined;
-    return (first ?? suspects.first ?? checking.first)?.seat;
+    return oldestIn(this.#networks.get(network));
   }
 
   whoGivesWay(newcomer: string, isProven: IsProven): Seat | undefined {
-    const suspect = largest(this.#withSuspects)?.suspects.first;
-    if (suspect !== undefined) return suspect.seat;
-    const isUnproven = ({ name, silent }: Network): boolean => silent.size > 0 && !isProven(name);
-    const unproven = largest(this.#withoutSuspects, isUnproven);
-    if (unproven !== undefined && isProven(newcomer)) return unproven.silent.first?.seat;
-    const found = largest(this.#withoutSuspects, ({ silent }) => silent.size > 0);
+    const unproven = largest(this.#byCount, (each) => hasSpare(each) && !isProven(each.name));
+    if (unproven !== undefined && isProven(newcomer)) return oldestIn(unproven);
+    const found = largest(this.#byCount, hasSpare);
     const withIt = this.sizeOf(newcomer) + 1;
-    if (found !== undefined && countOf(found) > withIt) return found.silent.first?.seat;
+    if (found !== undefined && countOf(found) > withIt) return oldestIn(found);
     // All networks have as many: its own, or the oldest that nobody has proved anything of.
-    return this.oldestOf(newcomer) ?? unproven?.silent.first?.seat;
+    return this.oldestOf(newcomer) ?? oldestIn(unproven ?? largest(this.#byCount, () => true));
   }
 
   #settle(network: Network): void {
@@ -253,26 +242,30 @@ class Unauthenticated {
       this.#networks.delete(network.name);
       return;
     }
-    const byCount = network.suspects.size > 0 ? this.#withSuspects : this.#withoutSuspects;
-    while (byCount.length <= count) byCount.push(new OrderedSet<Network>());
-    byCount[count]?.add(network);
+    while (this.#byCount.length <= count) this.#byCount.push(new OrderedSet<Network>());
+    this.#byCount[count]?.add(network);
   }
 }
 
-function countOf({ silent, checking, suspects }: Network): number {
-  return silent.size + checking.size + suspects.size;
+function countOf({ silent, checking }: Network): number {
+  return silent.size + checking.size;
 }
 
-function placesOf(
-  { silent, checking, suspects }: Network,
-  standing: RunningSession['standing'],
-): OrderedSet<Entry> {
-  if (standing === 'suspect') return suspects;
-  return standing === 'checking' ? checking : silent;
+/** Whether one of its sessions may be closed although it is not the last resort. */
+function hasSpare({ silent, checking }: Network): boolean {
+  return silent.size > 0 || checking.size > checkingMax;
+}
+
+/** Its session that is closed first. */
+function oldestIn(network: Network | undefined): Seat | undefined {
+  if (network === undefined) return undefined;
+  const { silent, checking } = network;
+  const first = checking.size <= checkingMax ? silent.first : undefined;
+  return (first ?? checking.first ?? silent.first)?.seat;
 }
 
 /** The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately, or whose passwords are being checked; those are few. */
-function largest(byCount: ByCount, isIt: (network: Network) => boolean = () => true): Network | undefined {
+function largest(byCount: ByCount, isIt: (network: Network) => boolean): Network | undefined {
   while (byCount.at(-1)?.size === 0) byCount.pop();
   for (const networks of byCount.toReversed()) {
     for (let each = networks.first; each !== undefined; each = networks.after(each))

@@ -189,9 +189,9 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   /** A session that is known stays so: a wrong key on a kept connection ends it. */
-  #become(standing: 'checking' | 'suspect'): void {
-    if (this.standing === 'known' || standing === this.standing) return;
-    this.standing = standing;
+  #startChecking(): void {
+    if (this.standing !== 'unauthenticated') return;
+    this.standing = 'checking';
     this.#start.onStanding(this);
   }
 
@@ -272,8 +272,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         context: this.#context,
         limits: context.limits(),
         waiting: this.#greeting,
-        onChecking: () => this.#become('checking'),
-        onSuspect: () => this.#become('suspect'),
+        onChecking: () => this.#startChecking(),
       }
     );
   }

@@ -3,30 +3,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  LoginPace,
+  LoginHistory,
   LoginQueue,
-  type PendingTry,
+  type LoginSource,
   type TryAnswer,
 } from '../../../src/gateway/login/login-queue.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 
 const hashMs = 100;
 
+interface Tried {
+  said?: TryAnswer;
+  hangUp(): void;
+}
+
 /** A queue whose judgements take their time on a clock that is turned; a name that ends in `!` is right. */
 function open() {
   const clock = createFakeClock();
-  const pace = new LoginPace();
-  const queue = new LoginQueue(clock, pace);
+  const history = new LoginHistory();
+  const queue = new LoginQueue(clock, history);
   const judged: string[] = [];
   const forgotten: string[] = [];
   let running = 0;
   let serial = 0;
 
-  function add(network: string, name: string, key = `${(serial += 1)}`): PendingTry & { said?: TryAnswer } {
-    const made: PendingTry & { said?: TryAnswer } = queue.add({
+  function add(network: string, name: string, key = `${(serial += 1)}`): Tried {
+    const client = new AbortController();
+    const made: Tried = { hangUp: () => client.abort() };
+    const login = {
       key,
       source: { network, name },
-      pauseMaxMs: 2500,
       judge: async () => {
         running += 1;
         assert.equal(running, 1, 'one at a time');
@@ -36,14 +42,19 @@ function open() {
         return name.endsWith('!');
       },
       forget: () => void forgotten.push(`${network} ${name}`),
-    });
-    void made.answer.then((answer) => {
+    };
+    void queue.check(login, client.signal).then((answer) => {
       made.said = answer;
     });
     return made;
   }
 
-  return { clock, pace, queue, judged, forgotten, add };
+  /** All tokens of a network, or of a name there that is known. */
+  function useUp(source: LoginSource): void {
+    for (let n = 0; n < 4; n += 1) history.failed(source, clock.now());
+  }
+
+  return { clock, history, queue, judged, forgotten, add, useUp };
 }
 
 /** Turns the clock until it was answered; how long that took. */
@@ -70,136 +81,204 @@ void test('one after the other, in the order in which they came; each is answere
   assert.deepEqual([queue.size, clock.timers], [0, 0]);
 });
 
-void test('first a place with a success, then one that did not fail, then who failed least', async () => {
-  const { clock, pace, judged, add } = open();
-  const nowMs = clock.now();
-  for (let n = 0; n < 3; n += 1) pace.failed({ network: 'thrice', name: 'x' }, nowMs - 60_000, 2500);
-  pace.failed({ network: 'once', name: 'x' }, nowMs - 60_000, 2500);
-  pace.succeeded({ network: 'proven', name: 'x' }, nowMs - 60_000);
+void test('first a name, then a place with a success, then whose turn is longest ago, place by place and name by name', async () => {
+  const { clock, history, judged, add } = open();
+  history.succeeded({ network: 'proven', name: 'x' }, clock.now() - 60_000);
   add('first', 'x');
-  const tries = ['thrice', 'once', 'fresh', 'proven'].map((network) => add(network, 'x'));
-  assert.deepEqual(
-    tries.map(({ isSuspect }) => isSuspect),
-    [true, true, false, false],
-  );
+  for (const network of ['before', 'lately']) history.tookTurn({ network, name: 'x' }, true);
+  const tries = [
+    add('lately', 'x'),
+    add('before', 'x'),
+    add('before', 'y'),
+    add('fresh', 'x'),
+    add('proven', 'new'),
+    add('proven', 'x'),
+  ];
   for (const each of tries) await untilAnswered(clock, each);
-  assert.deepEqual(judged, ['first x', 'proven x', 'fresh x', 'once x', 'thrice x']);
+  // After its turn the rest of a place comes after the others.
+  assert.deepEqual(judged, [
+    'first x',
+    'proven x',
+    'proven new',
+    'fresh x',
+    'before y',
+    'lately x',
+    'before x',
+  ]);
 });
 
-void test('who failed waits for the pause, and keeps nobody else waiting', async () => {
-  const { clock, add } = open();
-  await untilAnswered(clock, add('a', 'x'));
-  await untilAnswered(clock, add('a', 'x'));
-  const again = add('a', 'x');
+void test('who has no token waits for one, and keeps nobody else waiting', async () => {
+  const { clock, add, useUp } = open();
+  useUp({ network: 'a', name: 'x' });
+  const again = add('a', 'x!');
   assert.equal(await untilAnswered(clock, add('b', 'y!')), hashMs);
   assert.equal(again.said, undefined);
-  // Its pause of 500 ms began before the other one's hash.
-  assert.equal(await untilAnswered(clock, again), 500);
+  assert.equal(await untilAnswered(clock, again), 1000);
+});
+
+void test('a wrong password from one place never delays a right one from another by a second', async () => {
+  for (const isKnown of [false, true]) {
+    const { clock, history, add } = open();
+    if (isKnown) history.succeeded({ network: 'a', name: 'owner' }, clock.now());
+    for (let round = 0; round < 50; round += 1) {
+      for (let n = 0; n < 20; n += 1) add('a', n % 2 === 0 ? 'migrator' : `name${round}-${n}`);
+      await clock.advance(37);
+      // Each time from another place, so that it is never known.
+      const right = add(`b${round}`, 'migrator!');
+      const mostMs = (isKnown && round === 0 ? 5 : 2) * hashMs;
+      assert.ok((await untilAnswered(clock, right)) <= mostMs);
+      assert.equal(right.said, 'right');
+      if (isKnown) await clock.advance(1000);
+    }
+  }
+});
+
+void test('a name that logged in from a place is not kept waiting by guesses at other names from there', async () => {
+  const { clock, history, add } = open();
+  history.succeeded({ network: 'a', name: 'migrator!' }, clock.now());
+  for (let round = 0; round < 20; round += 1) {
+    for (let n = 0; n < 30; n += 1) add('a', `name${round}-${n}`);
+    await clock.advance(1000);
+    const right = add('a', 'migrator!');
+    assert.ok((await untilAnswered(clock, right)) <= 2 * hashMs);
+    assert.equal(right.said, 'right');
+  }
+});
+
+void test('a name that nobody tried yet waits for one token beside guesses at one name from the same place', async () => {
+  const { clock, add } = open();
+  const flood = (): void => {
+    for (let n = 0; n < 30; n += 1) add('a', 'root');
+  };
+  for (let n = 0; n < 12; n += 1) {
+    flood();
+    await clock.advance(500);
+  }
+  const right = add('a', 'migrator!');
+  flood();
+  assert.ok((await untilAnswered(clock, right)) <= 1000 + 2 * hashMs);
+  assert.equal(right.said, 'right');
 });
 
 void test('who says the same as another waits with it: one judgement, one failure', async () => {
-  const { clock, pace, judged, forgotten, add } = open();
+  const { clock, history, judged, forgotten, add } = open();
   add('other', 'x');
   const tries = Array.from({ length: 30 }, () => add('a', 'x', 'same'));
-  tries[0]?.takeBack();
+  tries[0]?.hangUp();
   await clock.advance(hashMs);
   // One comes while it is judged.
   tries.push(add('a', 'x', 'same'));
   await clock.advance(hashMs);
-  assert.ok(tries.every(({ said }) => said === 'wrong'));
+  assert.deepEqual(
+    tries.map(({ said }) => said),
+    ['gone', ...Array.from({ length: 30 }, () => 'wrong')],
+  );
   assert.deepEqual(judged, ['other x', 'a x']);
   assert.equal(forgotten.length, 32);
-  assert.equal(pace.standing({ network: 'a', name: 'x' }, clock.now()).nameFailures, 1);
+  for (let n = 0; n < 2; n += 1) history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 0);
+  history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 1000);
 });
 
 // bounds.loginWaitersPerNetwork
-void test('of one place eight wait: for one more the oldest of the worst goes', async () => {
-  const { clock, pace, add, queue } = open();
+void test('of one place eight wait: for one more the last in the order goes', async () => {
+  const { history, add, queue } = open();
   add('busy', 'x');
-  pace.failed({ network: 'a', name: 'root' }, clock.now() - 60_000, 2500);
+  history.tookTurn({ network: 'a', name: 'root' }, true);
   const guess = add('a', 'root');
   const names = Array.from({ length: 7 }, (_, n) => add('a', `n${n}`));
   const ninth = add('a', 'n7');
   await settle();
   assert.equal(guess.said, 'crowded');
+  // Of equals the newest.
   const tenth = add('a', 'n8');
   await settle();
   assert.deepEqual(
-    [names[0]?.said, names[1]?.said, ninth.said, tenth.said],
-    ['crowded', undefined, undefined, undefined],
+    [...names, ninth, tenth].map(({ said }) => said),
+    [...Array.from({ length: 8 }, () => undefined), 'crowded'],
   );
-  // Whoever is worse than all others is the one who goes.
-  const worse = add('a', 'root');
-  await settle();
-  assert.equal(worse.said, 'crowded');
   assert.equal(queue.size, 8);
 });
 
 // bounds.loginWaiters
-void test('64 wait in all: for one more the worst goes, and of equals who comes from the place with most', async () => {
-  const { clock, pace, add, queue } = open();
+void test('64 wait in all: for one more the last of the place with most goes, of equals one that had a turn, and none with a success', async () => {
+  const { clock, history, add, queue } = open();
   add('busy', 'x');
-  pace.failed({ network: 'guesser', name: 'x' }, clock.now() - 60_000, 2500);
-  const guess = add('guesser', 'x');
-  const many = Array.from({ length: 4 }, (_, n) => add('many', `n${n}`));
-  const single = Array.from({ length: 59 }, (_, n) => add(`single${n}`, 'x'));
+  history.succeeded({ network: 'proven', name: 'x' }, clock.now());
+  history.tookTurn({ network: 'single0', name: 'x' }, true);
+  const proven = Array.from({ length: 5 }, (_, n) => add('proven', `n${n}`));
+  const many = [add('many', 'n0'), add('many', 'n1')];
+  const single = Array.from({ length: 57 }, (_, n) => add(`single${n}`, 'x'));
   assert.equal(queue.size, 64);
   const honest = add('honest', 'x!');
-  const another = add('another', 'x!');
   await settle();
   assert.equal(queue.size, 64);
-  assert.deepEqual([guess.said, many[0]?.said, many[1]?.said], ['crowded', 'crowded', undefined]);
-  assert.ok([honest, another, ...single].every(({ said }) => said === undefined));
+  assert.deepEqual([many[0]?.said, many[1]?.said], [undefined, 'crowded']);
+  const another = add('another', 'x!');
+  await settle();
+  assert.equal(many[0]?.said, 'crowded', 'its place had a turn just now');
+  const third = add('third', 'x!');
+  await settle();
+  assert.equal(single[0]?.said, 'crowded');
+  assert.ok(
+    [honest, another, third, ...proven, ...single.slice(1)].every(({ said }) => said === undefined),
+    'the others wait',
+  );
 });
 
-void test('taken back: answered at once; a judgement that runs goes on, and counts', async () => {
-  const { clock, pace, judged, add, queue } = open();
+void test('hung up: answered at once; a judgement that runs goes on, and counts', async () => {
+  const { clock, history, judged, forgotten, add, queue } = open();
   const running = add('a', 'x');
   const waiting = add('b', 'x');
-  waiting.takeBack();
-  running.takeBack();
+  waiting.hangUp();
+  running.hangUp();
   await settle();
-  assert.deepEqual([waiting.said, running.said, queue.size], ['gone', undefined, 0]);
+  assert.deepEqual([waiting.said, running.said, queue.size], ['gone', 'gone', 0]);
   await clock.advance(hashMs);
-  assert.deepEqual(judged, ['a x']);
-  assert.equal(pace.standing({ network: 'a', name: 'x' }, clock.now()).nameFailures, 1);
+  assert.deepEqual([judged, forgotten], [['a x'], ['b x', 'a x']]);
+  for (let n = 0; n < 3; n += 1) history.failed({ network: 'a', name: 'x' }, clock.now());
+  assert.equal(history.waitMs({ network: 'a', name: 'x' }, clock.now()), 1000);
   assert.equal(clock.timers, 0);
 });
 
-void test('the last one that waits for a pause is taken back: no timer is left', async () => {
-  const { clock, add } = open();
-  await untilAnswered(clock, add('a', 'x'));
+void test('the last one that waits for a token hangs up: no timer is left', async () => {
+  const { clock, add, useUp } = open();
+  useUp({ network: 'a', name: 'x' });
   const paused = add('a', 'x');
   assert.equal(clock.timers, 1);
-  paused.takeBack();
+  paused.hangUp();
   await settle();
   assert.deepEqual([paused.said, clock.timers], ['gone', 0]);
 });
 
 void test('a judgement that cannot be made is told to its asker, counts for nothing, and the next one is judged', async () => {
   const clock = createFakeClock();
-  const pace = new LoginPace();
-  const queue = new LoginQueue(clock, pace);
+  const history = new LoginHistory();
+  const queue = new LoginQueue(clock, history);
   const source = { network: 'a', name: 'x' };
-  const common = { source, pauseMaxMs: 2500, forget: () => undefined };
-  const bad = queue.add({ ...common, key: '1', judge: () => Promise.reject(new Error('no memory')) });
-  const good = queue.add({ ...common, key: '2', judge: () => Promise.resolve(true) });
-  await assert.rejects(bad.answer, /no memory/);
-  assert.equal(await good.answer, 'right');
-  assert.equal(pace.standing(source, clock.now()).failures, 0);
+  for (let n = 0; n < 3; n += 1) history.failed(source, clock.now());
+  const common = { source, forget: () => undefined };
+  const { signal } = new AbortController();
+  const bad = queue.check(
+    { ...common, key: '1', judge: () => Promise.reject(new Error('no memory')) },
+    signal,
+  );
+  const good = queue.check({ ...common, key: '2', judge: () => Promise.resolve(true) }, signal);
+  await assert.rejects(bad, /no memory/);
+  assert.equal(await good, 'right');
+  assert.equal(history.waitMs(source, clock.now()), 0);
 });
 
-void test('among any number of guessers who failed before, an honest login waits for one hash besides its own', async () => {
-  for (const guessers of [1, 10, 100, 1000]) {
-    const { clock, pace, add } = open();
+void test('among any number of guessers who had a turn before, an honest login waits for one hash besides its own', async () => {
+  for (const guessers of [1, 10, 100, 1000, 4000]) {
+    const { clock, history, add } = open();
     let seed = guessers;
     const random = (below: number): number => {
       seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
       return seed % below;
     };
-    for (let n = 0; n < guessers; n += 1) {
-      pace.failed({ network: `g${n}`, name: 'migrator' }, clock.now() - random(600_000), 2500);
-    }
+    for (let n = 0; n < guessers; n += 1) history.tookTurn({ network: `g${n}`, name: 'migrator' }, false);
     const attack = (): void => {
       for (let n = 0; n < 100; n += 1)
         add(`g${random(guessers)}`, random(2) === 0 ? 'migrator' : `name${random(50)}`);
@@ -217,12 +296,14 @@ void test('among any number of guessers who failed before, an honest login waits
   }
 });
 
-void test('strangers who never failed before cost an honest one whose place succeeded lately one hash besides its own', async () => {
-  const { clock, pace, add } = open();
-  pace.succeeded({ network: 'honest', name: 'migrator!' }, clock.now());
-  for (let n = 0; n < 500; n += 1) add(`fresh${n}`, 'migrator');
-  const honest = add('honest', 'migrator!');
-  for (let n = 500; n < 1000; n += 1) add(`fresh${n}`, 'migrator');
-  assert.ok((await untilAnswered(clock, honest)) <= 2 * hashMs);
-  assert.equal(honest.said, 'right');
+void test('thousands of places that nobody knows yet cost an honest one whose place succeeded lately one hash besides its own', async () => {
+  const { clock, history, add } = open();
+  history.succeeded({ network: 'honest', name: 'migrator!' }, clock.now());
+  for (const name of ['migrator!', 'other!']) {
+    for (let n = 0; n < 2000; n += 1) add(`fresh ${name} ${n}`, 'migrator');
+    const honest = add('honest', name);
+    for (let n = 2000; n < 4000; n += 1) add(`fresh ${name} ${n}`, 'migrator');
+    assert.ok((await untilAnswered(clock, honest)) <= 2 * hashMs);
+    assert.equal(honest.said, 'right');
+  }
 });

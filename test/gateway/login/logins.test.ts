@@ -26,9 +26,7 @@ function trying(user: string, password: string, more: Partial<PasswordTry> = {})
     user,
     password: Buffer.from(password),
     certified: undefined,
-    pauseMaxMs: 2500,
     signal: new AbortController().signal,
-    onSuspect: () => undefined,
     ...more,
   };
 }
@@ -63,20 +61,20 @@ void test('right, wrong, unknown, and again from memory; the password is wiped e
 });
 
 // bounds.loginNameChars
-void test('a failed name of 128 characters is counted as it is, a longer one by its digest', async () => {
+void test('a name of 128 characters is remembered as it is, a longer one by its digest', async () => {
   const guard = createLoginGuard(clock);
   const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);
-  const failuresOf = (user: string): number =>
-    guard.pace.standing({ network: '192.0.2.1', name: `${user}@jobs` }, clock.now()).nameFailures;
-  for (const [length, counted] of [
-    [128, 1],
-    [129, 0],
+  for (const [length, isAsItIs] of [
+    [128, true],
+    [129, false],
   ] as const) {
     const user = 'x'.repeat(length);
     await logins.byPassword(trying(user, 'wrong'));
-    assert.equal(failuresOf(user), counted, String(length));
+    const [, , turn] = guard.history.placeOf({ network: '192.0.2.1', name: `${user}@jobs` }, clock.now());
+    assert.equal(turn !== 0, isAsItIs, String(length));
   }
-  assert.equal(guard.pace.size, 3);
+  // The network, twice; each name.
+  assert.equal(guard.history.size, 4);
 });
 
 void test('a name that is no account, or has no password, costs a hash like any other', async () => {
@@ -117,18 +115,42 @@ void test('given up: answered at once, while others who say the same are judged'
   assert.equal((await logins.byPassword(trying('other', 'x', { signal: before }))).result, 'gone');
 });
 
-void test('who comes from where others failed is told of as such', async () => {
-  const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
-  let suspects = 0;
-  const onSuspect = (): void => {
-    suspects += 1;
+void test('a remembered login waits for nothing: neither for tokens of its own name nor for a hash that runs', async () => {
+  const guard = createLoginGuard(clock);
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);
+  assert.equal(await resultOf(logins, trying('migrator', 'secret')), 'ok');
+  for (let n = 0; n < 50; n += 1)
+    guard.history.failed({ network: '192.0.2.1', name: 'migrator@jobs' }, clock.now());
+  const hangUp = new AbortController();
+  const waiting = logins.byPassword(trying('migrator', 'wrong', { signal: hangUp.signal }));
+  const { signal } = hangUp;
+  const running = logins.byPassword(trying('other', 'wrong', { address: '192.0.2.9', signal }));
+  const { timers } = clock;
+  assert.equal((await logins.byPassword(trying('migrator', 'secret'))).result, 'remembered');
+  assert.equal(clock.timers, timers);
+  hangUp.abort();
+  assert.deepEqual(
+    (await Promise.all([waiting, running])).map(({ result }) => result),
+    ['gone', 'gone'],
+  );
+});
+
+void test('an unknown name waits like a wrong password, before and after the tokens are used up', async () => {
+  const waitsOf = async (user: string): Promise<readonly unknown[]> => {
+    const guard = createLoginGuard(clock);
+    const logins = new Logins('jobs', [await account('migrator', 'secret')], guard);
+    const seen: unknown[] = [];
+    for (let n = 0; n < 6; n += 1) {
+      const answer = logins.byPassword(trying(user, `wrong ${n}`));
+      seen.push(clock.nextTimerMs);
+      if (clock.timers > 0) await clock.advance(1000);
+      seen.push(await answer);
+    }
+    return seen;
   };
-  await resultOf(logins, trying('migrator', 'wrong', { onSuspect }));
-  assert.equal(suspects, 0);
-  await resultOf(logins, trying('nobody', 'wrong', { onSuspect }));
-  assert.equal(suspects, 1);
-  await resultOf(logins, trying('migrator', 'secret', { onSuspect, address: '2001:db8::1' }));
-  assert.equal(suspects, 1);
+  const unknown = await waitsOf('nobody');
+  assert.deepEqual(await waitsOf('migrator'), unknown);
+  assert.equal(unknown.filter((each) => each === 1000).length, 2);
 });
 
 void test('a certificate is enough, with its own name only', async () => {
