@@ -242,6 +242,19 @@ void test('hung up: answered at once; a judgement that runs goes on, and counts'
   assert.equal(clock.timers, 0);
 });
 
+void test('hung up before: not checked, forgotten, no failure', async () => {
+  const { queue } = open();
+  let isForgotten = false;
+  const login = {
+    key: '1',
+    source: { network: 'a', name: 'x' },
+    judge: () => assert.fail('it is checked'),
+    forget: () => void (isForgotten = true),
+  };
+  assert.equal(await queue.check(login, AbortSignal.abort()), 'gone');
+  assert.deepEqual([isForgotten, queue.size], [true, 0]);
+});
+
 void test('the last one that waits for a token hangs up: no timer is left', async () => {
   const { clock, add, useUp } = open();
   useUp({ network: 'a', name: 'x' });
