@@ -59,7 +59,7 @@ export class LoginHistory {
     return this.#failures.waitMs(this.#payerOf(source, nowMs), nowMs);
   }
 
-  /** A password from there was checked, or dropped. A drop counts for the network only: names cost an attacker nothing. */
+  /** A password from there was checked, or left without that, which counts for the network only: names cost an attacker nothing. */
   tookTurn({ network, name }: LoginSource, isChecked: boolean): void {
     this.#turn += 1;
     put(this.#turns, idOf(network), this.#turn);
@@ -158,10 +158,11 @@ export class LoginQueue {
     return 'gone';
   }
 
-  /** Answers a waiter that is not checked. */
+  /** Answers a waiter that is not checked. It counts as a turn also if its clients hung up: else guesses that were given up would stay first. */
   #leave(waiter: Waiter, answer: 'crowded' | 'gone'): void {
     if (this.#waiting.get(waiter.login.key) !== waiter) return;
     this.#waiting.delete(waiter.login.key);
+    this.#history.tookTurn(waiter.login.source, false);
     waiter.login.forget();
     waiter.resolve(answer);
     if (this.#waiting.size === 0) this.#timer?.cancel();
@@ -214,9 +215,7 @@ export class LoginQueue {
       const [rank = 0, ...turns] = this.#history.placeOf(login.source, nowMs);
       return [rank, waitingAt(login.source.network).length, ...turns];
     }).at(-1);
-    if (worst === undefined) return;
-    this.#history.tookTurn(worst.login.source, false);
-    this.#leave(worst, 'crowded');
+    if (worst !== undefined) this.#leave(worst, 'crowded');
   }
 
   #waiterFor(login: LoginTry): Waiter {

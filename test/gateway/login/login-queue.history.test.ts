@@ -25,14 +25,6 @@ void test('four failures of a network, of whatever names, then one a second', ()
     assert.deepEqual(pausesOf(new LoginHistory(), 6, nameOf), expected);
 });
 
-void test('a stranger slows nobody elsewhere', () => {
-  const history = new LoginHistory();
-  for (let n = 0; n < 100; n += 1) history.failed(at('192.0.2.1'), 0);
-  assert.equal(history.waitMs(at('192.0.2.2'), 0), 0);
-  assert.equal(history.waitMs(at('192.0.2.1', 'other@jobs'), 0), 1000);
-  assert.equal(history.waitMs(at('192.0.2.1', 'other@jobs'), 1000), 0);
-});
-
 void test('a name that logged in from there has tokens of its own for an hour, and gives others none', () => {
   const history = new LoginHistory();
   for (let n = 0; n < 4; n += 1) history.failed(at('192.0.2.1', `name${n}`), 0);

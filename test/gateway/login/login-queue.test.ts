@@ -309,6 +309,15 @@ void test('among any number of guessers who had a turn before, an honest login w
   }
 });
 
+void test('places whose clients hung up before they were checked come after one that nobody knows yet', async () => {
+  const { clock, add } = open();
+  add('busy', 'x');
+  for (const each of Array.from({ length: 40 }, (_, n) => add(`g${n}`, 'x'))) each.hangUp();
+  await settle();
+  for (let n = 0; n < 40; n += 1) add(`g${n}`, 'x');
+  assert.ok((await untilAnswered(clock, add('honest', 'x!'))) <= 2 * hashMs);
+});
+
 void test('thousands of places that nobody knows yet cost an honest one whose place succeeded lately one hash besides its own', async () => {
   const { clock, history, add } = open();
   history.succeeded({ network: 'honest', name: 'migrator!' }, clock.now());
