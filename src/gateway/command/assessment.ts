@@ -1,7 +1,7 @@
-// Assesses a command line before anything is recorded or sent: asks domain/policy, looks up in the passdb and the userdb what that leaves
-// open, and asks again until nothing is. Remembers the lines whose assessment follows from the configuration alone.
-// The rules: what the auth service could not say is a failure, never another backend; a host that is none of the configured
-// backends is never gone to; every name that the service gives a user is reported, so that it is judged.
+// Assesses a command line before anything is recorded or sent: calls domain/policy, looks up in the passdb and the userdb what it needs,
+// and repeats this until nothing is open. Remembers lines whose assessment follows from the configuration alone.
+// The rules: a failed look-up is a failure and never leads to another backend; a host that is not a configured backend is never used; every
+// name that the service returns for a user is reported, so that policy evaluates it.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Queueing } from '../../concurrency/limits.js';
@@ -57,28 +57,28 @@ export class Destination implements RoutedBackend {
     this.mailboxNames = mailboxNames;
   }
 
-  /** As the pool knows it now: it learns it from each upstream that it greets. */
+  /** The series of the last upstream that the pool greeted. */
   get series(): Series | undefined {
     return this.pool.series;
   }
 }
 
-/** Routes of one set of settings. No promise of it rejects. */
+/** Routes of one set of settings. Its promises never reject. */
 export interface Router {
   readonly table: RoutingTable<Destination>;
   /**
-   * What was known before, and the answers to these questions, which are asked one after the other up to the first that fails.
-   * `asker`: whose command it is.
+   * `known` and the answers to these questions. They are looked up one after the other, up to the first failure. `asker`: the command's
+   * owner.
    */
   ask(questions: readonly Question[], known: Answers, asker: Queueing): Promise<Answers>;
-  /** The configured backend at `HOST` or `HOST:PORT`, as a referral or a passdb writes it; undefined: there is none, or not only one. */
+  /** The configured backend at `HOST` or `HOST:PORT`, as a referral or a passdb writes it; undefined: none, or several. */
   atHost(host: string): Destination | undefined;
 }
 
 export interface RouterOptions extends Omit<RoutingTableOptions<Destination>, 'asksUserdb'> {
-  /** The auth service at a socket, whose answers hold so long. */
+  /** The auth service at a socket; its answers are cached for `cacheTtlMs`. */
   readonly lookup: (socket: string, cacheTtlMs: number) => Pick<Lookup, 'pass'>;
-  /** Who else the users of a command are; undefined: the userdb is not asked. */
+  /** Finds aliases of a command's users; undefined: the userdb is not used. */
   readonly resolver?: UserResolver | undefined;
 }
 
@@ -154,12 +154,12 @@ export function createRouter(options: RouterOptions): Router {
   }
 }
 
-/** The assessment of a line for which everything was looked up. `destinations` is empty for what goes nowhere. */
+/** The assessment of a line after all look-ups. `destinations` is empty for commands that no backend gets. */
 export interface AssessedCommand extends Omit<Assessment<Destination>, 'obstacle' | 'questions'> {
   readonly obstacle: Ending | undefined;
 }
 
-/** A promise only where something has to be looked up; it never rejects. */
+/** Returns a promise only if a look-up is needed; it never rejects. */
 export function assessCommand(
   parts: AssessParts,
   subject: Subject,
@@ -192,38 +192,38 @@ async function lookUp(
   }
 }
 
-/** What goes nowhere has no destination: neither its record nor its ending names one. */
+/** A command that no backend gets has no destination: neither its record nor its ending names one. */
 function sendable(found: Assessment<Destination>): AssessedCommand {
   return fateOf(found) === 'allow' ? found : { ...found, destinations: [] };
 }
 
-/** A line that was read, judged and routed before, and what is known of it. */
+/** A line that was parsed, assessed and routed before. */
 export interface KnownLine {
   readonly line: CommandLine;
   readonly assessed: AssessedCommand;
   readonly recorded: RecordedJudgement;
-  /** That its backend had: an upgrade asks for another look. */
+  /** The backend's series at that time: after an upgrade the line is assessed again. */
   readonly series: Series | undefined;
   readonly holdsUntilMs: number | undefined;
-  /** As it was sent last, and to upstreams of which minor. */
+  /** The command as it was sent last, and the minor of the upstreams that it was encoded for. */
   sent: { readonly serverMinor: number; readonly command: OutgoingCommand } | undefined;
 }
 
-/** A longer line is not asked for again and again. */
+/** Longer lines are not remembered. */
 const lineBytesMax = bounds.rememberedLineBytes;
 
-/** Numbers of scopes: what they stand for has 150 bytes and more, which would be copied and hashed with each line. */
+/** Numbers for scopes: a scope's text has 150 bytes or more, which would be copied and hashed with each line. */
 const scopes = new Map<string, string>();
 const scopesMax = bounds.lineScopes;
 let scopeCount = 0;
 
-/** What lines of a session are looked up by, besides their bytes. No two scopes ever have the same one. */
+/** The number of a session's scope: with the bytes of a line it is the key of a remembered line. Scopes never share a number. */
 export function lineScope({ policy, listener, principal, clientMinor }: Subject): string {
   // No text of it may hold a NUL.
   const text = `${policy.version}\0${policy.name}\0${listener}\0${principal}\0${clientMinor}`;
   let scope = scopes.get(text);
   if (scope === undefined) {
-    // What was remembered under a number that is forgotten is read anew under the next one.
+    // After this, entries under the old numbers are not found any more; the lines are assessed again.
     if (scopes.size >= scopesMax) scopes.clear();
     scopeCount += 1;
     scope = `${scopeCount}\0`;
@@ -232,12 +232,12 @@ export function lineScope({ policy, listener, principal, clientMinor }: Subject)
   return scope;
 }
 
-/** The key of a line; undefined: it is too long to be remembered. */
+/** The key of a line; undefined: the line is too long to be remembered. */
 export function lineKey(scope: string, line: Buffer): string | undefined {
   return line.length > lineBytesMax ? undefined : scope + line.toString('latin1');
 }
 
-/** What is known of the line with that key and still holds. */
+/** The remembered line with that key, if it is still valid. */
 export function findLine(
   knownLines: AnswerCache<KnownLine>,
   key: string,
@@ -247,14 +247,14 @@ export function findLine(
   return known?.assessed.destinations[0]?.series === known?.series ? known : undefined;
 }
 
-/** What a remembered line takes, in bytes: its judgement, and the words as they came, as they are recorded (with their text) and as they are sent. */
+/** Estimated memory of a remembered line, in bytes: its judgement, and its words in three forms (as received, as recorded, as sent). */
 export function knownLineBytes(key: string, { line, assessed }: KnownLine): number {
   const { judgement } = assessed;
   const judged = judgement.kind === 'judged' ? judgedBytes(key, judgement) : 0;
   return judged + 2_500 + key.length * 8 + line.words.length * 60;
 }
 
-/** What may be remembered of a line; undefined: nothing. */
+/** The part of an assessment that may be remembered; undefined: none. */
 export function knownLineOf(
   line: CommandLine,
   assessed: AssessedCommand,
@@ -265,7 +265,7 @@ export function knownLineOf(
   if (!isSettled || obstacle !== undefined || judgement.kind !== 'judged') return undefined;
   if (destination === undefined || destinations.length > 1) return undefined;
   if (judgement.args.some((word) => word.isSecret)) return undefined;
-  // An upstream that was greeted in between may be of another series, and what is remembered would hold for that one then.
+  // An upstream greeted meanwhile may be of another series; the remembered line would be used for that series.
   if (judgement.series.join() !== seriesOf(destinations).join()) return undefined;
   return {
     line,

@@ -1,7 +1,7 @@
-// One attempt to run a command on one backend: waits for a lease, rechecks what was judged, counts the mails that it concerns where its
-// rule demands that, sends, relays. A script.
-// The rules: nothing is sent before the admission is safe; whatever is odd closes the upstream; how far it came is known also when it
-// broke off.
+// One attempt to run a command on one backend: waits for a lease, rechecks the judgement, counts the affected mails where the rule demands
+// that, sends, relays. A script.
+// The rules: nothing is sent before the admission is safe; anything unexpected closes the upstream; the progress is known even if the
+// attempt breaks off.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
@@ -41,30 +41,30 @@ export interface DispatchedCommand extends AllowedCommand {
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
-  /** Nothing may have run on its upstream before. */
+  /** Demands an upstream on which nothing ran before. */
   readonly isFresh: boolean;
-  /** What follows the line, gathered; undefined: nothing. */
+  /** The gathered input that follows the line; undefined: none. */
   readonly input: CommandInput | undefined;
   readonly records: ExchangeRecords;
-  /** Of a dry run: the admission that the command itself would have. Its mails are counted, and it is not sent. */
+  /** In a dry run: the admission that the command itself would have. Its mails are counted, and it is not sent. */
   readonly tried: AuditRecord | undefined;
 }
 
-/** How far an attempt came, also while it runs. */
+/** How far an attempt got; also valid while it runs. */
 export interface AttemptProgress {
   readonly backend: string;
-  /** Of the last lease. */
+  /** The upstream of the last lease. */
   readonly upstream: string | undefined;
-  /** That one had served others before: it may have ended unseen in the moment in which it was leased. */
+  /** That upstream had served other commands: it may have ended unnoticed just before the lease. */
   readonly isReused: boolean;
   /** Whether a byte of the command went upstream. */
   readonly isSent: boolean;
-  /** From asking for an upstream to having it. */
+  /** The time from requesting an upstream to getting it. */
   readonly waitMs: number | undefined;
   readonly count: RelayCount | undefined;
 }
 
-/** It waits for its users' mail and for its upstream as itself: a command needs no other object for that. */
+/** Is itself the waiter for its users' turn and for its upstream, so a command needs no other object. */
 export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiting {
   readonly backend: string;
   readonly principal: string;
@@ -72,24 +72,24 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   readonly weight: number;
   readonly isFresh: boolean;
   readonly abortable: Abortable;
-  /** Undefined until it has ended. */
+  /** Undefined while the attempt runs. */
   ending: Ending | undefined = undefined;
   upstream: string | undefined = undefined;
   isReused = false;
   isSent = false;
   waitMs: number | undefined = undefined;
   count: RelayCount | undefined = undefined;
-  /** Of a dry run: the mails that the command would concern there; undefined until they are counted. */
+  /** In a dry run: the number of mails that the command would affect there; undefined until they are counted. */
   matches: number | undefined = undefined;
   readonly #command: DispatchedCommand;
   readonly #destination: Destination;
   readonly #target: RelayTarget;
   #startMs = 0;
-  /** Ours during this turn of it; its next turn may begin before we read our end. */
+  /** The upstream, only for the time of this lease: its next lease may begin before our promise resolves. */
   #leased: Upstream | undefined = undefined;
   #turn = 0;
 
-  /** `target`: where the reply goes. */
+  /** `target`: receives the reply. */
   constructor(command: DispatchedCommand, destination: Destination, target: RelayTarget) {
     this.#command = command;
     this.#destination = destination;
@@ -107,7 +107,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return this.#command.context.clock;
   }
 
-  /** For its users' mail. */
+  /** For the wait for its users. */
   get timeoutMs(): number {
     return this.#command.context.limits.queueTimeoutMs;
   }
@@ -120,23 +120,23 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     sayWaiting(this.#command.session.writer, this.backend);
   }
 
-  /** Closes the upstream that it has, if it has one. */
+  /** Closes the leased upstream, if any. */
   cut(): void {
     if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
   }
 
-  /** How long it has held its upstream without moving a byte, because its client does not read or send. */
+  /** How long it has held its upstream without moving a byte, because the client does not read or send. */
   get clientMs(): number {
     return this.#leased?.exchanges === this.#turn ? this.#leased.pace.heldMs(this.clock.now()) : 0;
   }
 
-  /** Runs while its users are on no other backend. Never rejects. To be called once. */
+  /** Starts once no other backend runs a command of its users. Never rejects. Called once. */
   async run(): Promise<Ending> {
     const { judgement, aliases, context, destinations } = this.#command;
     const { command, users } = judgement.attempt;
     let unlock: (() => void) | undefined;
-    // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
-    // One on several backends takes no user either: only Dovecot knows where in its list of users it is.
+    // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail. A command on
+    // several backends does not wait for its users either: only Dovecot knows its position in its list of users.
     if (command.scope !== 'server' && destinations.length === 1) {
       const touched = aliases.length === 0 ? users : [...users, ...aliases];
       try {
@@ -188,7 +188,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
   }
 
-  /** `answered`: the mails are counted, and may be as many. */
+  /** `answered`: the mails are counted, and there are few enough of them. */
   async #count(upstream: Upstream, most = Number.POSITIVE_INFINITY): Promise<LeaseEnd<Ending>> {
     const { matches, end } = await countMatches(this.#command, upstream, most);
     this.matches = matches;
@@ -201,14 +201,14 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     records.admission = { ...records.admission, matches: found.matches };
     if (found.end !== undefined) return found.end;
     await records.admit();
-    // Counting and recording took their time: we may have closed the upstream meanwhile, and what allowed it may hold no more.
+    // Counting and recording took time: the upstream may have been closed, and the permission withdrawn.
     if (abortable.isAborted) return unsent(cutOff(abortable, false));
     if (!upstream.isClean) throw answerAfterSearch();
     const refusal = recheck(this.#command, this.#destination, upstream.series);
     return refusal === undefined ? this.#send(upstream) : unsent(refusal);
   }
 
-  /** Up to its first wait at once: with an idle upstream the command is on its way in the turn in which it came. */
+  /** Runs without a wait up to its first await: with an idle upstream, the command is sent in the same turn of the loop. */
   #send(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { abortable, context, id, input, judgement, records, session } = this.#command;
     const command = this.#outgoing(upstream.serverMinor);
@@ -249,7 +249,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   }
 }
 
-/** The upstream may serve another. */
+/** Nothing was sent, so the upstream may serve another command. */
 function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
   return Promise.resolve({ value, closeFor: undefined });
 }
@@ -261,15 +261,15 @@ export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
   return { kind: 'client-gone', isSent };
 }
 
-/** To a client that waits for long: a log line is a frame of its own and may come at any time. */
+/** Notice to a client that waits long: a log line is a frame of its own and may be sent at any time. */
 export function sayWaiting(writer: Pick<RelayTarget, 'say' | 'flush'>, backend: string): void {
   writer.say('info', { code: 'waiting', sentence: sentenceOf('waiting', { backend }) });
   void writer.flush(Number.POSITIVE_INFINITY);
 }
 
 /**
- * The command as an upstream of that minor gets it, from what was judged: of the client's line only its wishes (log lines, debug,
- * proxy-ttl) count beside it. Undefined: nobody knows how many cells its rows have, and the user's name has to go in front of them.
+ * The command as encoded for an upstream of that minor, from the judgement; of the client's line only log lines, debug and proxy-ttl are
+ * used. Undefined: the user's name must precede each row, and the number of cells in a row is unknown.
  */
 export function outgoingCommand(
   { attempt, args, user, wantsUsernameCell }: Judged,
@@ -287,7 +287,7 @@ export function outgoingCommand(
     verbose: line.verbose,
     isLast: attempt.command.scope === 'server',
     usernameEvery,
-    // Never 0, which is an error to a server that looks at it; the backend may go no further at 1 anyhow.
+    // Never 0, which is an error to a server that checks it; with 1 the backend does not forward the command either.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: attempt.effect === 'read',
   };
@@ -295,11 +295,10 @@ export function outgoingCommand(
 }
 
 /**
- * How many mails a command would concern, found out just before it by a search with the same query on the same upstream. The search
- * is an exchange of its own: it has an admission that is safe before it is sent, and a completion. Its rows are counted and dropped. The
- * count is a moment old when the command runs; the records say so by their order.
- * `end`: how the command's exchange ends, if it may not go on. Rejects with a JournalFault where the search could not be recorded,
- * and with what the upstream rejects with.
+ * Counts the mails that a command would affect, by a search with the same query on the same upstream just before. The search is an exchange
+ * of its own: its admission is safe before it is sent, and it has a completion. Its rows are counted and dropped. The count is slightly
+ * older than the command; the order of the records shows that. `end`: the ending of the command's exchange, if it may not go on. Rejects
+ * with a JournalFault if the search could not be recorded, and with the upstream's faults.
  */
 async function countMatches(
   { context, session, judgement, records, tried, id: exchange }: DispatchedCommand,
@@ -351,7 +350,7 @@ async function countMatches(
     const reason = `the search before the command failed (${status.code})`;
     return { end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
   }
-  // Of all users, some releases put the user's name in front of the mailbox's GUID and the UID.
+  // In a reply for all users, some releases put the user's name before the mailbox's GUID and the UID.
   const rowCells = search.rowCells + (search.isOfAll && !/^[^\t]*\t\d{1,10}\t/.test(head) ? 1 : 0);
   const matches = Math.ceil(cells / rowCells);
   if (matches <= most) return { matches };
@@ -360,7 +359,7 @@ async function countMatches(
   return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
 }
 
-/** The same query as a search: of whose mail the command takes, where that is another user (`copy`, `move`), or of all users. */
+/** The same query as a search. `copy` and `move` search the mail of the source user; other commands their own user, or all users. */
 function searchOf({ attempt: { command: asked, parsed: given }, user: named }: Judged, upstream: Upstream) {
   const query = given.values.get('query');
   const command = commandNamed(upstream.series, 'search');
@@ -375,17 +374,17 @@ function searchOf({ attempt: { command: asked, parsed: given }, user: named }: J
   return { user, isOfAll, words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
 }
 
-/** What the backend said without being asked would be taken for the answer of the command. */
+/** Unrequested data of the backend would be taken for the answer of the command. */
 function answerAfterSearch(): WireFault {
   return new WireFault('unexpected-input', 'an answer came behind that of the search');
 }
 
-/** The start of a reply to a search that is kept: longer than a user's name, a GUID and a UID. */
+/** The kept start of a search's reply: longer than a user's name, a GUID and a UID. */
 const headBytesMax = bounds.searchHeadBytes;
 
 /**
- * Sends the search and counts the cells of its reply, of which it gives the first ones. The upstream is closed when it takes longer than a
- * read may, and when it is ended for others: `over-share`.
+ * Sends the search, counts the cells of its reply and returns the first ones. The upstream is closed if the search exceeds the deadline of
+ * a read, or is ended for others (`over-share`).
  */
 async function askSearch(
   { clock, limits }: DispatchedCommand['context'],
@@ -413,7 +412,7 @@ async function askSearch(
       let status: Status | undefined;
       for (const event of await upstream.next()) {
         if (event.kind === 'log') continue;
-        // Up to 2.3.16 a second status line follows a failure, after which nothing is sent.
+        // Releases up to 2.3.16 send a second status line after a failure, so nothing may be sent after one.
         if (status?.kind === 'ok') throw answerAfterSearch();
         if (status !== undefined) continue;
         if (event.kind !== 'body') ({ status } = event);

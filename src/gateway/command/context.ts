@@ -1,4 +1,4 @@
-// What exchanges share, and the session as an exchange sees it.
+// The context that exchanges share, and an exchange's view of its session.
 
 import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedPeer, Redacted } from '../../domain/audit/record.js';
@@ -21,11 +21,11 @@ export interface ExchangeLimits extends Omit<RelayLimits, 'deadlineMs'> {
   /** How long a command waits for its user, where that one is on another backend. */
   readonly queueTimeoutMs: number;
   readonly deadlineMs: Readonly<Record<Effect, number>>;
-  /** L lines of one exchange that get a record of their own; the rest is counted. */
+  /** Log lines of one exchange that get a record of their own; further lines are counted. */
   readonly logRecordsMax: number;
 }
 
-/** What all exchanges share; replaced as a whole by a reload. */
+/** Shared by all exchanges; a reload replaces it as a whole. */
 export interface ExchangeContext {
   readonly clock: Clock;
   readonly journal: Journal;
@@ -34,27 +34,27 @@ export interface ExchangeContext {
   readonly router: Router;
   /** Outlives a reload, as do `limiter`, `turns`, `floods`, `questions` and `buffered`. */
   readonly userLock: UserLock;
-  /** Lines that were read, judged and routed before under these settings. */
+  /** Lines that were parsed, assessed and routed under these settings. */
   readonly knownLines: AnswerCache<KnownLine>;
-  /** Counts what policies limit. */
+  /** The counters of policy limits. */
   readonly limiter: Limiter;
   readonly turns: KeyedSemaphore;
-  /** Bounds what refusals write. */
+  /** Limits the records of refusals. */
   readonly floods: FloodWatch;
-  /** Bounds questions to dovegate itself, by principal. */
+  /** Limits questions to dovegate itself, by principal. */
   readonly questions: TokenBuckets;
-  /** A value that may be compared and not read. */
+  /** Makes a digest: equal values can be recognized, but not read. */
   readonly redact: (value: string) => Redacted;
   /** The same for command input, which comes in pieces. */
   readonly meterInput: () => InputMeter;
-  /** Input that is held. */
+  /** The budget for input held in memory. */
   readonly buffered: ByteBudget;
   /** Effects whose admission must be on disk before anything is sent. */
   readonly strict: ReadonlySet<Effect>;
   readonly limits: ExchangeLimits;
 }
 
-/** What the kernel and TLS told of a peer, under the key names of the records. */
+/** The facts about a peer from the kernel and TLS, under the key names of the records. */
 export function recordedPeer(peer: Peer): RecordedPeer {
   const { uid, gid, pid, user, exe, exeUnproven, unit, unitUnproven, loginUid, address, certificate } = peer;
   return {
@@ -72,19 +72,19 @@ export function recordedPeer(peer: Peer): RecordedPeer {
   };
 }
 
-/** The session as an exchange sees it; it changes between two exchanges, never while one runs. */
+/** An exchange's view of its session; it changes between two exchanges, never during one. */
 export interface ExchangeSession {
   readonly names: SessionNames;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
   readonly writer: ReplyTarget;
-  /** What the client said of the next command. */
+  /** The reason that the client stated for the next command. */
   readonly reason: string | undefined;
   readonly tag?: string | undefined;
-  /** What would hold for a command that came now. */
+  /** The context and policy that a new command would get now. */
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
-  /** Whether that context would hold for a command that came now. */
+  /** Whether a new command would still get that context. */
   isCurrent(context: ExchangeContext): boolean;
-  /** What follows the command's line; called once, for a command that has input. */
+  /** Opens the input after the command's line; called once, for a command that has input. */
   openInput(): ClientInput;
 }

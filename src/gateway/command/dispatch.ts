@@ -1,10 +1,10 @@
-// Where an allowed and recorded command is sent: to one backend, to the one that this refers to, once more when a read got no byte of
-// an answer, or to several at once, whose rows are joined as they come and whose endings become one. A script.
-// The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
-// is followed once, to a configured backend, for the same user; two commands on one user's mail never run on two backends at once.
-// Of several backends rows go out whole; where nobody can count the cells of a row, one backend is asked after the other, and one that
-// breaks off within its reply ends the whole; never silently partial: when one of them failed the status is a failure, and the client
-// is told who answered and who did not.
+// Where an allowed and recorded command is sent: to one backend; to the backend that this one refers to; a second time if a read got no
+// byte of an answer; or to several at once, whose rows are joined as they come and whose endings become one. A script.
+// The rules: a change is never sent twice; a command that reads is tried again once, if not one byte of its reply came; a referral is
+// followed once, to a configured backend, for the same user; two commands on one user's mail never run on two backends at once. Rows of
+// several backends go out whole; where the number of cells in a row is unknown, backends are used one after the other, and one that breaks
+// off within its reply ends the whole. Results are never silently partial: if one backend failed, the status is a failure that names the
+// backends that answered and those that did not.
 
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';
@@ -18,15 +18,15 @@ import type { Destination } from './assessment.js';
 import { type AttemptProgress, BackendAttempt, type DispatchedCommand } from './backend-attempt.js';
 import { recheckAt } from './recheck.js';
 
-/** How one of several attempts ended. */
+/** The ending of one of several attempts. */
 export interface Part {
   readonly attempt: AttemptProgress;
   readonly ending: Ending;
 }
 
 /**
- * The first attempt, or the attempts at all backends. `attempts`: those that were made and those that run are added. Never rejects. Its
- * ending is to be given to `followUp`; that of nearly every command is `replied`, after which nothing follows.
+ * Runs the first attempt, or the attempts at all backends. `attempts`: every attempt is added when it begins. Never rejects. Pass the
+ * ending to `followUp`; nearly always it is `replied`, and nothing follows.
  */
 export function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Ending> {
   const [first] = command.destinations;
@@ -35,7 +35,7 @@ export function dispatch(command: DispatchedCommand, attempts: BackendAttempt[])
   return attemptAt(command, attempts, first);
 }
 
-/** What follows on the only attempt so far: the same once more, or where a referral leads. Never rejects. */
+/** Continues after a single attempt: repeats it, or follows a referral. Never rejects. */
 export async function followUp(
   command: DispatchedCommand,
   attempts: BackendAttempt[],
@@ -64,15 +64,15 @@ export async function followUp(
 }
 
 /**
- * A dry run: how many mails the command would concern now, at all its backends, found by searches that have records of their own.
- * Undefined: it is no command that takes mails of a user by a query. Never rejects; an ending: it would not be carried out.
+ * In a dry run: how many mails the command would affect now, at all its backends, found by searches that have records of their own.
+ * Undefined: the command selects no mails of a user by a query. Never rejects; an ending: the command would not run.
  */
 export async function countMails(
   command: DispatchedCommand,
   attempts: BackendAttempt[],
 ): Promise<number | Ending | undefined> {
   const { parsed, command: asked } = command.judgement.attempt;
-  // The mails that `import` takes are in another store.
+  // `import` takes mails from another store.
   if (parsed.query === undefined || asked.scope !== 'user' || asked.name === 'import') return undefined;
   const made = command.destinations.map(
     (destination) => new BackendAttempt(command, destination, command.session.writer),
@@ -99,7 +99,7 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
     for (const destination of destinations) {
       const part = await ask(destination);
       parts.push(part);
-      // Rows after a cut one would be read as its cells.
+      // Rows after a cut row would be read as its cells.
       const isCut = part.ending.kind !== 'replied' && (part.attempt.count?.bytesIn ?? 0) > 0;
       if (isCut || isOver(part.ending)) break;
     }
@@ -108,9 +108,9 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
   return joinEndings(parts, backends, changesOf(judgement));
 }
 
-/** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
+/** Cells of a row, equal at all these backends; undefined: unknown, or there are no rows. */
 function joinableCells({ attempt, series }: Judged): number | undefined {
-  // With all users, releases put the user's name in front or do not.
+  // With all users, some releases put the user's name in front, others do not.
   if (attempt.command.scope === 'user') return undefined;
   const [cells, ...others] = series.map(
     (one) => replyShape({ ...attempt.parsed, series: one }, undefined)?.columns.length,
@@ -128,12 +128,12 @@ function attemptAt(
   return attempt.run();
 }
 
-/** The upstream ended under a command that only reads, before it said anything: an idle one that ended just then. */
+/** The upstream of a command that only reads ended before any reply: it was an idle one that ended at that moment. */
 function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, judgement: Judged): boolean {
   const { attempt, decision } = judgement;
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
-  // One that was opened for this command did not end before it.
+  // An upstream opened for this command cannot have ended before it.
   if (!isReused || ending.kind !== 'fault' || !ending.isSent) return false;
   const { fault } = ending;
   const hasEnded =
@@ -141,7 +141,7 @@ function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, ju
   return hasEnded && count?.firstByteMs === undefined && count?.bytesIn === 0 && count.logs === undefined;
 }
 
-/** The configured backend that a referral points to, or why it is not followed. */
+/** The configured backend that a referral points to, or why the referral is not followed. */
 function follow(
   { context: { router }, judgement }: DispatchedCommand,
   from: Destination,
@@ -160,13 +160,13 @@ function follow(
   return next.name === from.name ? { reason: 'to itself' } : next;
 }
 
-/** The client is gone, or we stop: nobody else is asked. */
+/** The client is gone or the daemon stops: no further backend is used. */
 function isOver({ kind }: Ending): boolean {
   if (kind === 'client-gone' || kind === 'client-stall' || kind === 'client-slow') return true;
   return kind === 'over-share' || kind === 'cut-off';
 }
 
-/** The one ending; `backends` are all that should have answered. */
+/** Makes one ending of all; `backends` are all that should have answered. */
 export function joinEndings(
   ended: readonly Part[],
   backends: readonly string[],
@@ -176,7 +176,7 @@ export function joinEndings(
   const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending, isSeveral) }));
   const outcomes = parts.map(({ verdict }) => verdict.outcome);
   const found = worst(outcomes);
-  // What one backend refused, another has done.
+  // One backend refused the command, another carried it out.
   const isDone = changes !== 'nothing' && outcomes.includes('ok');
   const outcome = found === 'failed' && isDone ? 'partly' : found;
   const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
@@ -184,12 +184,12 @@ export function joinEndings(
   const codes = parts.map(codeOf);
   const isAsked = parts.length === backends.length;
   const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
-  // Who did not take all of it gets no status; but what went wrong elsewhere is not made good by that.
+  // A client that did not take the whole reply gets no status; a failure elsewhere still counts as one.
   const unread = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
   if (isAsked && isOk && unread !== undefined) return unread.ending;
   if (isAsked && isOk) return { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined };
   const failed = [...new Set(codes.filter((code) => code !== ''))];
-  // One word that all who failed said is theirs; whatever else is a failure that may pass.
+  // A code on which all failed backends agree is passed on; otherwise the failure is a temporary one.
   const [only = 'TEMPFAIL'] = failed;
   const code = isAsked && failed.length === 1 && parts.every(isReplied) ? only : 'TEMPFAIL';
   const silent = parts.filter((part) => !isReplied(part));
@@ -215,18 +215,18 @@ function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
   return order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
 }
 
-/** A backend that carried the command out said that it failed. */
+/** A backend that ran the command reported a failure. */
 export function isFailed(ending: Ending): boolean {
   return ending.kind === 'replied' && ending.status.kind === 'failed';
 }
 
-/** `several`: a backend that says that it failed may have done some of it. */
+/** `several`: a backend that reports a failure may have done a part. */
 export type Changes = 'nothing' | 'one' | 'several';
 
 export function changesOf(judgement: Judgement): Changes {
   if (judgement.kind !== 'judged' || judgement.attempt.effect === 'read') return 'nothing';
   const { command, masks, everybody, parsed } = judgement.attempt;
-  // Of a command for one user it only says who gets a right, or whose mails are read.
+  // For a command of one user, a pattern only names who gets a right, or whose mails are read.
   const isMasked = command.scope === 'server' && masks.length > 0;
   const isForAll = everybody === 'option' || everybody === 'listing';
   return isMasked || isForAll || namesSeveral(parsed) ? 'several' : 'one';
@@ -244,7 +244,7 @@ function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): stri
   return [...said, ...others].join('; ');
 }
 
-/** Of attempts that have ended, as the completion holds them. */
+/** Attempts that have ended, in the form of the completion. */
 export function recordedParts(
   attempts: readonly BackendAttempt[],
   judgement: Judgement,
@@ -265,7 +265,7 @@ export function recordedParts(
   });
 }
 
-/** The attempts together, in the order in which they began. */
+/** The progress of all attempts, in the order in which they began. */
 export function progressOf(
   attempts: readonly AttemptProgress[],
 ): Omit<AttemptProgress, 'backend' | 'isReused'> {

@@ -1,6 +1,7 @@
-// What one exchange leaves in the journal, and when: its admission, lines of its backend's log, its completion; and the event beside
-// each. The rule: every exchange has one admission and then one completion, also one that was refused; of a flood that had no
-// upstream both are only counted.
+// The records of one exchange, and when they are written: its admission, lines of its backend's log, its completion; and the event with
+// each.
+// The rule: every exchange has one admission and then one completion, a refused one too; in a flood, exchanges without an upstream are only
+// counted.
 
 import { bounds } from '../../bounds/bounds.js';
 import type {
@@ -22,21 +23,21 @@ import { appendFirst, appendQuietly, type FloodWatch, type Journal } from '../ou
 import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 
-/** Who asks, and where; the same for all exchanges of a session. */
+/** The names that all exchanges of a session share. */
 export interface SessionNames {
   readonly session: string;
   /** Undefined: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
   readonly listener: string;
   readonly peer: Peer;
-  /** The same as it is recorded. */
+  /** The peer as it is recorded. */
   readonly recorded: RecordedPeer;
   readonly principal: string;
-  /** Where the peer comes from, for shares of upstreams. */
+  /** The client's address or UNIX user, for shares of upstreams. */
   readonly origin: string;
 }
 
-/** Where a rule was written, as text. */
+/** The place of a rule, as text. */
 export function formatPlace(place: RulePlace): string {
   return `${place.file}:${place.line}`;
 }
@@ -47,15 +48,15 @@ export interface AdmissionFacts {
   readonly id: string;
   readonly subject: Pick<Subject, 'policy' | 'clientMinor'>;
   readonly judgement: Judgement;
-  /** Where it would go. */
+  /** The backends that it would be sent to. */
   readonly backends: readonly { readonly name: string }[];
   readonly reason: string | undefined;
-  /** What the client calls the command, where its protocol has a name for it. */
+  /** The client's own name for the command, if its protocol has one. */
   readonly tag?: string | undefined;
   readonly redact: (value: string) => Redacted;
 }
 
-/** What of an admission follows from the judgement alone. */
+/** The keys of an admission that follow from the judgement alone. */
 export type RecordedJudgement = Pick<
   AuditRecord,
   'rule' | 'series' | 'decision' | 'would' | 'mode' | 'args' | 'effect' | 'text' | 'users'
@@ -66,7 +67,7 @@ export function recordedJudgement(
   redact: (value: string) => Redacted,
 ): RecordedJudgement {
   if (judgement.kind === 'unparsable') {
-    // Its arguments are not recorded: unread, they have no parameters, so nobody can tell which of them is a secret.
+    // The arguments of an unparsed line are not recorded: without parameters, any of them could be a secret.
     const { effect, message: text, user } = judgement;
     return { decision: 'deny', effect, text, users: user === '' ? [] : [user] };
   }
@@ -84,10 +85,13 @@ export function recordedJudgement(
   };
 }
 
-/** Secret words with a digest of their own: what a record can show of them, and more. */
+/** Secret words that get a digest of their own. More digests would need more room than a record has. */
 const digestsMax = bounds.secretDigests;
 
-/** From the 129th secret word of a line on, each has the digest of all the rest, joined by NUL: a line of 4,000 would take 10 ms. */
+/**
+ * From the 129th secret word of a line on, each has the digest of all remaining ones, joined by NUL: separate digests for a line of 4,000
+ * would take 10 ms.
+ */
 export function redactedWords(
   words: readonly CanonicalWord[],
   redact: (value: string) => Redacted,
@@ -103,7 +107,7 @@ export function redactedWords(
   });
 }
 
-/** `recorded`: where it was made before. */
+/** `recorded`: the judgement's keys, if they were made before. */
 export function admissionOf(
   facts: AdmissionFacts,
   recorded: RecordedJudgement = recordedJudgement(facts.judgement, facts.redact),
@@ -140,7 +144,7 @@ export function admissionOf(
   };
 }
 
-/** Why it was denied, and what the shadow of the policy would have said where it differs. */
+/** Why the command was denied, and the decision of the policy's shadow where it differs. */
 function sayWhy({ decision, shadow }: Judged): string | undefined {
   const why = decision.kind === 'deny' ? decision.reason : undefined;
   if (shadow === undefined) return why;
@@ -149,7 +153,7 @@ function sayWhy({ decision, shadow }: Judged): string | undefined {
   return why === undefined ? other : `${why}; ${other}`;
 }
 
-/** What a completion, and the event beside it, is made of. */
+/** The facts for a completion and its event. */
 export interface CompletionFacts {
   readonly time: number;
   readonly names: SessionNames;
@@ -158,14 +162,14 @@ export interface CompletionFacts {
   readonly judgement: Judgement;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
-  /** Where more than one attempt was made: each of them. */
+  /** Each attempt, if there was more than one. */
   readonly parts: readonly RecordedPart[] | undefined;
   readonly verdict: Verdict;
   /** The status line that the client got. */
   readonly status: string;
   readonly isSent: boolean;
   readonly count: RelayCount | undefined;
-  /** Of the client's input; undefined: there was none. */
+  /** The client's input; undefined: there was none. */
   readonly input: RecordedInput | undefined;
   readonly bytesOut: number;
   readonly waitMs: number | undefined;
@@ -201,7 +205,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
   };
 }
 
-/** A line of channel L that came within an exchange. */
+/** A line of channel L during an exchange. */
 export interface LogFacts {
   readonly names: SessionNames;
   readonly id: string;
@@ -225,16 +229,16 @@ export function logRecordOf(names: SessionNames, id: string, log: BackendLog, ti
   return { time, event: 'log', session, id, listener, principal, backend, upstream, level, text };
 }
 
-/** What is shorter is no secret, and stands in many words. */
+/** Shorter texts are no secrets, and occur in many words. */
 const secretCharsMin = 4;
 
-/** A server that complains of an argument repeats it: what must not be recorded there must not be recorded here. */
+/** A server that complains about an argument repeats it: a secret that is not recorded there must not be recorded here. */
 function withoutSecrets({ line, judgement }: LogFacts): string {
   if (judgement?.kind !== 'judged') return line.text;
   let { text } = line;
   for (const word of judgement.args) {
     if (!word.isSecret || word.text.length < secretCharsMin) continue;
-    // Of KEY=VALUE the value may stand alone.
+    // In KEY=VALUE the value may occur alone.
     const value = word.text.slice(word.text.indexOf('=') + 1);
     for (const secret of [word.text, value]) {
       if (secret.length >= secretCharsMin) text = text.replaceAll(secret, '[secret]');
@@ -243,7 +247,7 @@ function withoutSecrets({ line, judgement }: LogFacts): string {
   return text;
 }
 
-/** `isTold` false: it is one of a flood, and only counted. */
+/** `isTold` false: it belongs to a flood and is only counted. */
 export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded {
   const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
   const decision = judgement.kind === 'judged' ? judgement.decision : undefined;
@@ -278,7 +282,7 @@ export function exchangeNamesOf(
   judgement: Judgement | undefined,
 ): ExchangeNames {
   const { listener, session, principal } = names;
-  // What is no name can be as long as a line; its record says how long, and its hash.
+  // An invalid name can be as long as a line; its record has the length and a hash.
   const user = judgement?.user.slice(0, userNameMax) ?? '';
   return { listener, session, id, principal, user, command: judgement?.command };
 }
@@ -288,7 +292,7 @@ function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
 }
 
-/** What the records of an exchange need of the engine. */
+/** The parts of the engine that an exchange's records need. */
 export interface RecordParts {
   readonly clock: Clock;
   readonly journal: Journal;
@@ -298,15 +302,15 @@ export interface RecordParts {
 }
 
 /**
- * Its time is that of its writing. It may have waited, for a count or a turn, while others were recorded: `verify` takes times that go
- * back for tampering.
+ * The time is set when it is written. It may have waited, for a count or a turn, while others were recorded: `verify` treats times that go
+ * back as tampering.
  */
 type Admission = AuditRecord & { time: number };
 
-/** More of them are reported at once, as errors. */
+/** Further lines are reported at once, as errors. */
 const heldErrorsMax = bounds.heldErrors;
 
-/** Codes of a backend for what a user or an argument causes; TEMPFAIL, UNKNOWN and PROTOCOL are faults of a server. */
+/** Codes of a backend for mistakes of a user or in an argument; TEMPFAIL, UNKNOWN and PROTOCOL are faults of a server. */
 const userErrors: ReadonlySet<string> = new Set([
   'NOUSER',
   'NOTFOUND',
@@ -319,27 +323,27 @@ const userErrors: ReadonlySet<string> = new Set([
 
 /** A full mailbox has no code of its own. */
 function isFaultOfUser({ status, verdict }: CompletionFacts, text: string): boolean {
-  // Otherwise the status is not the backend's own.
+  // Otherwise the status is dovegate's, not the backend's.
   if (verdict.error !== undefined || !status.startsWith('-')) return false;
   const [code = ''] = status.slice(1).split('\t', 1);
   return userErrors.has(code) || /quota exceeded/i.test(text);
 }
 
-/** The records of one exchange that was judged. */
+/** The records of one exchange after its judgement. */
 export class ExchangeRecords {
-  /** As it stands, or as it was written. */
+  /** As it will be written, or was written. */
   admission: Admission;
-  /** The admission must be on disk before anything is sent; else it must only be out of reach of any crash of ours. */
+  /** The admission must be on disk before anything is sent; otherwise it is enough that it survives a crash of the daemon. */
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
   #state: 'open' | 'admitted' | 'counted' = 'open';
-  /** Nothing of it is ever sent: its record gets less room. */
+  /** It will never be sent, so its record gets less room. */
   isBrief = false;
-  /** Until it is on disk; it may never be. */
+  /** Pending until it is on disk; may stay pending. */
   #durable: Promise<void> | undefined;
-  /** Error lines of the backend, until its status says whose fault they are. */
+  /** Error lines of the backend, held until the status shows whose fault they are. */
   #heldErrors: BackendLog[] | undefined;
-  /** Why it was not taken, or nothing may be sent. */
+  /** Why the journal did not take the record, or why nothing may be sent. */
   #fault: unknown;
 
   constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
@@ -349,7 +353,7 @@ export class ExchangeRecords {
   }
 
   /**
-   * Before anything is sent. A promise where that has to be waited for, the same for every attempt; throws, or rejects with, a
+   * Call before anything is sent. Returns a promise if the caller must wait, the same for every attempt; throws, or rejects with, a
    * JournalFault. `isPatient`: nothing will be sent soon anyway.
    */
   admit(isPatient = false): Promise<void> | undefined {
@@ -372,7 +376,7 @@ export class ExchangeRecords {
     return this.#durable;
   }
 
-  /** Of a question that dovegate answers itself: as `admit`, but of a flood of questions only the number is recorded. */
+  /** For a question that dovegate answers itself: as `admit`, but a flood of questions is only counted. */
   admitQuestion(principal: string): Promise<void> | undefined {
     this.isBrief = true;
     if (this.#parts.floods.admit('refused', principal)) return this.admit();
@@ -380,7 +384,7 @@ export class ExchangeRecords {
     return undefined;
   }
 
-  /** Not waited for; nothing where it was written already. */
+  /** Does not wait; does nothing if the admission was written already. */
   admitQuietly(): void {
     if (this.#state !== 'open') return;
     this.#state = 'admitted';
@@ -389,8 +393,8 @@ export class ExchangeRecords {
   }
 
   /**
-   * Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. False: it is one of a flood, and
-   * only counted.
+   * For an exchange that ends without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
+   * and is only counted.
    */
   admitRefused(principal: string, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
@@ -401,7 +405,7 @@ export class ExchangeRecords {
     return this.#state !== 'counted';
   }
 
-  /** The `lines`-th line of channel L. */
+  /** `lines`: the number of this line among the log lines of the command. */
   logged(facts: LogFacts, lines: number): void {
     const { observe, clock, limits } = this.#parts;
     const log = backendLogOf(facts);
@@ -412,8 +416,8 @@ export class ExchangeRecords {
   }
 
   /**
-   * A backend referred to another one. The admission names the first only: nothing goes to the other before a record says so.
-   * Rejects with a JournalFault.
+   * A backend referred the command to another one. The admission names only the first: nothing is sent to the other before a record says
+   * so. Rejects with a JournalFault.
    */
   async referred(
     { session, listener, principal }: SessionNames,

@@ -1,7 +1,6 @@
 // One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script.
-// The rules: nothing goes upstream before the admission is safe; nothing a client sent is forwarded, the line is encoded afresh;
-// every admission gets one completion; a reply that was cut never looks whole, so a session in which nothing could be told apart any
-// more is closed.
+// The rules: nothing goes upstream before the admission is safe; no client bytes are forwarded, the line is encoded again; every admission
+// gets one completion; a reply that was cut never looks whole, so the session is closed if the end of a reply could not be marked.
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
@@ -31,35 +30,35 @@ import { refusalOf, refuseByLimits } from './recheck.js';
 
 export { dryRunLine, explainQuestion, recordedQuestion } from './own-commands.js';
 
-/** A command that runs. */
+/** A running command. */
 export interface RunningNames extends ExchangeNames {
-  /** For an upstream: nothing of it runs at a backend yet. */
+  /** It waits for an upstream: no backend runs it yet. */
   readonly isWaiting: boolean;
-  /** Undefined: it has not got that far. */
+  /** Undefined: not chosen yet. */
   readonly backend: string | undefined;
   readonly durationMs: number;
-  /** How long an upstream has waited for the client to read or send; 0: none does. */
+  /** How long an upstream has waited for the client to read or send; 0: not at all. */
   readonly clientMs: number;
-  /** When it is given up, counted like `durationMs`; undefined: its reply has begun, or it is not known yet. */
+  /** When the command times out, counted like `durationMs`; undefined: its reply has begun, or the time is not known yet. */
   readonly deadlineMs: number | undefined;
 }
 
 /**
- * What is to become of an allowed command other than to be sent. `client-gone`, `draining`: it is recorded and not begun, for that reason.
- * `dry-run`: it is judged, counted and recorded, and answered with what would have become of it.
+ * An outcome other than being sent, for an allowed command. `client-gone`, `draining`: it is recorded and not begun, for that reason.
+ * `dry-run`: it is judged, counted and recorded, and the answer says what would happen.
  */
 export type ExchangeWish = 'client-gone' | 'draining' | 'dry-run';
 
 /**
- * One for every command; the session may cancel it. It runs up to its first wait at once. `known`: an earlier assessment of the line;
- * `key`: under which a new one may be remembered.
+ * One command; the session may cancel it. Runs without a wait up to its first await. `known`: an earlier assessment of the line; `key`: the
+ * key for remembering a new one.
  */
 export class Exchange {
-  /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
+  /** Undefined: the session goes on with the next command; else it is closed for that reason. */
   readonly done: Promise<CloseReason | undefined>;
-  /** Whether it had an upstream; known at its end. */
+  /** Whether it had an upstream; valid after its end. */
   isServed = false;
-  /** Whether its records are in the journal; known at its end. */
+  /** Whether its records are in the journal; valid after its end. */
   isRecorded = false;
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
@@ -67,13 +66,13 @@ export class Exchange {
   readonly #startMs: number;
   readonly #bytesBefore: number;
   readonly #abortable = new Abortable();
-  /** A change goes on when its client is gone. */
+  /** A change goes on after its client is gone; a read does not. */
   #isReading = true;
   readonly #isDryRun: boolean;
   #judgement: Judgement | undefined = undefined;
-  /** Every attempt so far, and those that run. */
+  /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
-  /** Waited for its turn and its admission. */
+  /** The time spent waiting for a turn and for the admission. */
   #turnMs = 0;
 
   constructor(
@@ -95,8 +94,8 @@ export class Exchange {
   }
 
   /**
-   * `client-gone`: a command that waits or reads is canceled, a change is left to finish. `draining`, `killed` (by an operator):
-   * everything is canceled, and the client is told.
+   * `client-gone`: a command that waits or reads is canceled; a change goes on to its end. `draining`, `killed` (by an operator): any
+   * command is canceled, and the client gets a status.
    */
   abort(reason: 'client-gone' | 'draining' | 'killed'): void {
     this.#abortable.abort(reason);
@@ -104,7 +103,7 @@ export class Exchange {
     for (const attempt of this.#attempts) attempt.cut();
   }
 
-  /** For people who look at what runs. */
+  /** For the list of running commands. */
   describe(): RunningNames {
     const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
@@ -120,7 +119,7 @@ export class Exchange {
     };
   }
 
-  /** It has no upstream at the moment, and had none at the backend where it is now. */
+  /** It has no upstream now and had none at its present backend. */
   get #isWaiting(): boolean {
     const running = this.#attempts.filter(({ ending }) => ending === undefined);
     return running.length > 0 && running.every(({ waitMs }) => waitMs === undefined);
@@ -148,7 +147,7 @@ export class Exchange {
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
-      // A dry run is of a command for a backend.
+      // Only commands for a backend can be dry-run.
       assessed = this.#isDryRun ? undefined : assessOwnCommand(context, session, line);
       if (assessed === undefined) {
         const found = assessCommand(context, subject, line, names.origin);
@@ -178,7 +177,7 @@ export class Exchange {
     const isStrict = isAllowed(shown) && strict.has(shown.attempt.effect);
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
     const isDuplex = allowed?.attempt.command.input === 'duplex';
-    // Nearly every command has none.
+    // Nearly no command has input.
     const input =
       (judgement.input === 'none' && !isDuplex) || this.#isDryRun
         ? undefined
@@ -221,7 +220,7 @@ export class Exchange {
     return this.#complete(shown, ending, backend, progress, closeFor, records, input);
   }
 
-  /** A dry run: in its turn counts the mails that the command would concern, and says what would have become of it. */
+  /** A dry run: when its turn comes, counts the mails that the command would affect, and answers with what would happen. */
   async #try(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, records, abortable } = command;
     const { principal, policy } = session.subject;
@@ -255,11 +254,11 @@ export class Exchange {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
     const { clock, turns } = context;
-    // With max_matches a search comes first, and the admission says what it found.
+    // With max_matches a search comes first, and the admission has its result.
     const isCounted = judgement.decision.obligations?.maxMatches !== undefined;
     let startMs = clock.now();
     let giveBack: (() => void) | undefined;
-    // Each wait is a turn of the queue of promises, and most commands need none of these.
+    // Each await costs a turn of the microtask queue, and most commands need none of these.
     try {
       if (!isCounted) {
         const admitted = records.admit(records.isStrict && isBacklogged(command));
@@ -269,7 +268,7 @@ export class Exchange {
         const admittedMs = clock.now() - startMs;
         const ended = await input.gather(abortable.signal);
         if (ended !== undefined) return ended;
-        // The time that the client took is not ours.
+        // Time that the client took is not counted as ours.
         startMs = clock.now() - admittedMs;
       }
       const { principal, policy } = session.subject;
@@ -290,7 +289,7 @@ export class Exchange {
     }
   }
 
-  /** Responds to the client first; then the completion, which nothing waits for. */
+  /** Responds to the client first; nothing waits for the completion. */
   #complete(
     judgement: Judgement,
     ending: Ending,
@@ -333,7 +332,7 @@ export class Exchange {
   }
 }
 
-/** Whether it has no turn soon, wherever it goes: a sync for its admission alone would only take the time of others. */
+/** Whether it has no turn soon at any destination: a sync for its admission alone would only slow down others. */
 function isBacklogged({ context, session, destinations, isFresh }: DispatchedCommand): boolean {
   const { principal } = session.subject;
   for (const { pool } of destinations) {
@@ -342,12 +341,12 @@ function isBacklogged({ context, session, destinations, isFresh }: DispatchedCom
   return true;
 }
 
-/** How much a peer may leave unread before its next command is looked at. */
+/** Bytes that a peer may leave unread before its next command is processed. */
 const unreadBytesMax = bounds.unreadBytes;
 
 /**
- * Adds the log line and the status of ours, unless the backend's own status went out already. `status`: the status line of the
- * reply, without LF, also where nobody was left to read it. `closeFor`: why the session must end.
+ * Sends our log line and status, unless the backend's own status was sent already. `status`: the status line of the reply, without LF, even
+ * if no client was left to read it. `closeFor`: why the session must end.
  */
 function respond(
   writer: ReplyTarget,
@@ -360,7 +359,7 @@ function respond(
     if (ending.peer === 'ready') return { status, closeFor: undefined };
     return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : ending.peer };
   }
-  // Its bytes have no end after which a status line could stand.
+  // Raw bytes have no end after which a status line could follow.
   if (ending.kind === 'duplex-ended') return { status: '+', closeFor: duplexCloses[ending.how] };
   const isCut = writer.isMidCell;
   const status = writer.addEnd(ending, verdict, id);

@@ -1,7 +1,7 @@
-// The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. It records, counts and sends nothing.
-// The rules: clients read their own policy only; neither a backend nor Dovecot's auth service is asked for an answer, so that it costs
-// what a refused command costs and shows nothing of users that exist; what would be a secret in the record of a command is one in the
-// record of the question about it.
+// The commands that dovegate answers itself: `dovegate can`, `dovegate explain` and `dovegate dry-run`. This module records, counts and
+// sends nothing.
+// The rules: clients read their own policy only; no backend and no auth service is contacted for an answer, so it costs as much as a
+// refused command and does not reveal which users exist; a secret in a command is a secret in a question about it.
 
 import {
   type Explained,
@@ -33,7 +33,7 @@ import { redactedWords } from './exchange-records.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
-  /** Has it recorded, then adds the answer's rows to the group of the session's writer. For one that is allowed; never rejects. */
+  /** Calls `admit`, then adds the answer's rows to the group of the session's writer. For an allowed question; never rejects. */
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
 }
 
@@ -42,7 +42,7 @@ interface OwnLine {
   readonly read: ParsedArguments | Unparsable;
 }
 
-/** Undefined: it is a command for a backend. Nothing is waited for. */
+/** Undefined: it is a command for a backend. Synchronous. */
 export function assessOwnCommand(
   context: ExchangeContext,
   session: ExchangeSession,
@@ -56,7 +56,7 @@ export function assessOwnCommand(
   if (read.kind === 'parsed') {
     const retryAfterMs = context.questions.take(subject.principal, context.clock.now());
     if (retryAfterMs !== undefined) {
-      // Over the rate of questions: nothing is looked up and nothing of the question is recorded.
+      // Over the rate of questions: nothing is looked up, and the question's words are not recorded.
       const obstacle: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
       const judgement = judgeOwn(subject, line, own, []);
       return { ...nowhere, judgement, obstacle, answer: () => Promise.resolve(obstacle) };
@@ -81,7 +81,7 @@ export function assessOwnCommand(
       } catch (fault) {
         return { kind: 'fault', fault, isSent: false, backend: '' };
       }
-      // It waited for its record, and may speak of what holds no more.
+      // While it waited for its record, the policy may have changed.
       if (session.now().policy !== subject.policy) return changedMeanwhile;
       session.writer.addBody(reply());
       return { kind: 'answered' };
@@ -89,10 +89,7 @@ export function assessOwnCommand(
   };
 }
 
-/**
- * The line of which somebody wants to know what would become of it: `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is
- * another line, or cannot be read.
- */
+/** The line inside `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is another line, or cannot be parsed. */
 export function dryRunLine(line: CommandLine): CommandLine | undefined {
   // Nearly no line is one of ours.
   if (!line.isUtf8 || line.words[0]?.startsWith('dovegate') !== true) return undefined;
@@ -107,8 +104,8 @@ export function dryRunLine(line: CommandLine): CommandLine | undefined {
 const dryRun = resolveOwnCommand(['dovegate dry-run', '--', 'who']);
 
 /**
- * The judgement on a command that was only tried, as it is recorded: a question to dovegate, with the decision on the command that was asked
- * for. A record that named this command would read as if it had run.
+ * The recorded judgement of a dry run: a question to dovegate, with the decision on the command in it. A record under that command's name
+ * would read as if it had run.
  */
 export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgement: Judgement): Judgement {
   if (dryRun === undefined) throw new Error('dry-run is no command of ours');
@@ -126,7 +123,7 @@ export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgemen
 }
 
 /**
- * Says what would have become of an allowed command: it was counted as if it had been sent. `mails`: that it would concern now. Never
+ * Answers a dry run of an allowed command, which was counted as if it had been sent. `mails`: the number that it would affect now. Never
  * rejects.
  */
 export async function answerDryRun(
@@ -143,7 +140,7 @@ export async function answerDryRun(
   } catch (fault) {
     return { kind: 'fault', fault, isSent: false, backend: '' };
   }
-  // It waited for its record, and may speak of what holds no more.
+  // While it waited for its record, the policy may have changed.
   if (session.now().policy !== subject.policy) return changedMeanwhile;
   const rows = [...rowsOfExplanation(explanationOf(explained)), ...rowsOf('mails', mails?.toString())];
   session.writer.addBody(encodeRows(rows));
@@ -154,7 +151,7 @@ function encodeRows(rows: readonly AnswerRow[]): Buffer {
   return Buffer.from(rows.flatMap((row) => row.map((cell) => `${escapeText(cell)}\t`)).join(''));
 }
 
-/** What a policy says to everybody. It may have thousands of rules, and whoever asks can ask without end. */
+/** The answer of `can` for each policy. A policy may have thousands of rules, and clients can ask without end. */
 const saidOfPolicies = new WeakMap<Policy, Buffer>();
 
 function rightsFor({ policy, listener, principal }: Subject): Buffer {
@@ -177,7 +174,7 @@ function readOwn({ words, named }: CommandLine): OwnLine | undefined {
   return found && { command: found.command, read: parseArguments('2.4', found.command, found.args) };
 }
 
-/** Every client that is served may ask what it may do. */
+/** Every client that is served may ask for its own rights. */
 function judgeOwn(
   { listener, principal }: Subject,
   line: CommandLine,
@@ -223,7 +220,7 @@ function judgeOwn(
   };
 }
 
-/** Of a question that could not be read only the command's name is known, as in every record. */
+/** Of an unparsed question only the command's name is known, as in every record. */
 function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[] {
   const around = (...texts: string[]): CanonicalWord[] => texts.map((text) => ({ text, isSecret: false }));
   const user = judgement.user === '' ? [] : around('-u', judgement.user);
@@ -241,7 +238,7 @@ export function recordedQuestion(
   return redactedWords(recordedWords(asked, judgement), redact);
 }
 
-/** As the daemon would judge it for this subject, as far as nobody is asked. */
+/** As the daemon would judge it for this subject, as far as possible without look-ups. */
 export function explainQuestion(
   {
     router,
@@ -252,7 +249,7 @@ export function explainQuestion(
 ): Explained {
   const own = readOwn(line);
   if (own === undefined) return explainLine(line, subject, router.table, clock.wallMs());
-  // What it asks in turn is not looked at, however deep it goes.
+  // The line inside the inner question is not looked at, however deep it is nested.
   const judgement = judgeOwn(subject, line, own, []);
   const { policy, principal } = subject;
   const noBackend = 'dovegate answers it';

@@ -1,6 +1,6 @@
-// Whether an allowed command may be sent: what policy demands besides its rule, and the recheck of a command that waited, at another
-// backend than it was judged for or after a reload.
-// The rules: what is sent is what the admission says; of two configurations the stricter one counts.
+// Whether an allowed command may be sent: the policy's demands beyond its rule, and the recheck of a command that waited, moved to another
+// backend, or was overtaken by a reload.
+// The rules: the command that is sent is the one that the admission names; of two configurations the stricter one counts.
 
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/meaning/columns.js';
@@ -21,19 +21,19 @@ import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
-/** An allowed command as it was judged first, and by what. */
+/** An allowed command with its first judgement and the configuration of that time. */
 export interface AllowedCommand {
   readonly context: ExchangeContext;
   readonly session: ExchangeSession;
   readonly line: CommandLine;
   readonly judgement: Judged;
-  /** The backends that it was judged for; not empty for what goes to a backend. */
+  /** The backends of that judgement; not empty for commands that a backend gets. */
   readonly destinations: readonly Destination[];
   /** Other names of its users. */
   readonly aliases: readonly string[];
 }
 
-/** The ending of a command that was not understood or not allowed. */
+/** The ending of a command that was not parsed or not allowed. */
 export function refusalOf(judgement: Judgement, policy: string): Ending {
   if (judgement.kind === 'unparsable') {
     return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
@@ -41,13 +41,13 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   return { kind: 'denied', reason: judgement.decision.reason, policy };
 }
 
-/** What policy demands of an allowed command besides its rule: room for its records, a reason, and counts within its limits. */
+/** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */
 export function refuseByLimits(
   { attempt, decision: { obligations } }: Judged,
   { subject: { policy, principal }, reason }: ExchangeSession,
   { journal, limiter, clock }: ExchangeContext,
 ): Ending | undefined {
-  // Before it is counted: what the disk refuses has used nothing up.
+  // Checked before the limits: a command that the disk refuses must not use them up.
   if (journal.space === 'reserve' && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-reserve' };
   }
@@ -65,7 +65,7 @@ export function refuseByLimits(
   return { kind: 'limited', policy: policy.name, retryAfterMs };
 }
 
-/** The ending of what cannot be finished by the configuration that it began with. */
+/** The ending of a command that cannot finish under the configuration that it began with. */
 export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };
 
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
@@ -76,7 +76,7 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
   const again = judgeFor(line, subject, router.table, [there], aliases, clock.wallMs());
   const refusal = refusalOnRecheck(again, judgement, subject.policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  // What its rule asks for besides has been done already.
+  // These terms were met already.
   if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return undefined;
   return {
     kind: 'unroutable',
@@ -84,18 +84,18 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
   };
 }
 
-/** For the upstream that it got, by what holds now. Undefined: it means the same and is allowed. */
+/** For the upstream that it got, by the present configuration. Undefined: it means the same and is allowed. */
 export function recheck(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
   const { context, session, judgement, destinations } = first;
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
-  // Where a referral led was judged by another rule perhaps.
+  // After a referral another rule may have applied.
   const stillHolds = judgement.series.includes(series) && destinations.includes(destination) && isInTime;
   return stillHolds ? undefined : recheckAt(first, atSeries(destination, series));
 }
 
-/** The backend as it is of one series. */
+/** The backend, taken as one of that series. */
 function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series: Series): RoutedBackend {
   return { name, series, sharedNamespaces, mailboxNames };
 }
@@ -117,8 +117,8 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   if (reason === true && !saysWhy(session.reason)) {
     return { kind: 'denied', reason: whyNoReason(session.reason), policy: policy.name };
   }
-  // Who is meant, whether somebody is asked who else that is, how mails are counted and what of the reply is shown was settled when
-  // it began, and cannot be made stricter on the way.
+  // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
+  // afterwards.
   const before = session.subject.policy;
   const isHandledAlike =
     (!table.asksUserdb || first.context.router.table.asksUserdb) &&
@@ -129,7 +129,7 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   return isHandledAlike ? undefined : changedMeanwhile;
 }
 
-/** Whether the routes of now lead to where those of then did; of a referral and of what names no user the routes say nothing. */
+/** Whether present routes still lead to the same backends. Routes do not cover referrals, nor commands that name no user. */
 function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there: Destination): boolean {
   const { user, attempt } = first.judgement;
   const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
@@ -140,8 +140,8 @@ function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there:
 }
 
 /**
- * The backend turned out to be another than the command was judged for, or the policy changed. Undefined: it means the same and is
- * allowed, terms aside; what would be sent must be what the admission says.
+ * The backend differs from the judged one, or the policy changed. Undefined: the command means the same and is allowed, terms aside; it
+ * must be the one in the admission.
  */
 function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
@@ -161,7 +161,7 @@ function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Endi
   };
 }
 
-/** Of a row that may be joined with those of other backends. */
+/** Cells of a row that may be joined with rows of other backends. */
 function cellsOf({ attempt: { command, parsed } }: Judged): number | undefined {
   return command.scope === 'server' ? replyShape(parsed, undefined)?.columns.length : undefined;
 }

@@ -1,13 +1,12 @@
-// When each key and each account was last used, since the start of the daemon: whoever replaces or revokes one looks here first. It outlives
-// a reload.
+// When each key and each account was last used since the start of the daemon, for people who replace or revoke one. Outlives a reload.
 
-/** What is known of a key or an account; times of the wall clock. */
+/** Usage of a key or an account; times of the wall clock. */
 export interface KeyUsage {
   /** Undefined: not since the start. */
   readonly lastUsedMs: number | undefined;
   /** The network that it was last used from. */
   readonly lastFrom: string | undefined;
-  /** How often it was refused: a key that is expired, replaced, or from the wrong place; an account with a wrong password. */
+  /** How often it was refused: an expired or replaced key, a key from the wrong place, or an account with a wrong password. */
   readonly failures: number;
 }
 
@@ -15,7 +14,7 @@ const unused: KeyUsage = { lastUsedMs: undefined, lastFrom: undefined, failures:
 
 type Writable = { -readonly [Key in keyof KeyUsage]: KeyUsage[Key] };
 
-/** Of all listeners, where no account has the name of a key. It holds names of the configuration only, so nobody else can make it grow. */
+/** The uses at all listeners. It holds names of the configuration only, so strangers cannot make it grow. */
 export class KeyUses {
   readonly #byKey = new Map<string, Writable>();
 

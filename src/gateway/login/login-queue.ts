@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../../ports/machine.js';
 export interface LoginSource {
   /** A place on the network ({@link networkOf}). */
   readonly network: string;
-  /** As the peer gave it, account or not, with its listener. */
+  /** As the peer gave it, with its listener; there may be no such account. */
   readonly name: string;
 }
 
@@ -97,12 +97,12 @@ function put(table: Map<string, number>, key: string, value: number): void {
 }
 
 export interface LoginTry {
-  /** Equal for tries that are the same in everything: they are checked once. */
+  /** Equal for identical tries: they are checked once. */
   readonly key: string;
   readonly source: LoginSource;
   /** Called at most once. A rejection is passed on, and counts for nothing. */
   readonly judge: () => Promise<boolean>;
-  /** Called once, when it was checked or never will be: the password is not needed any more. */
+  /** Called once, when the password is not needed any more: it was checked, or never will be. */
   readonly forget: () => void;
 }
 
@@ -118,7 +118,7 @@ interface Waiter {
   askers: number;
 }
 
-/** More than these would wait longer than a handshake may take. */
+/** More of them would wait longer than a handshake may take. */
 const waitersMax = bounds.loginWaiters;
 const waitersPerNetworkMax = bounds.loginWaitersPerNetwork;
 
@@ -168,7 +168,7 @@ export class LoginQueue {
     if (this.#waiting.size === 0) this.#timer?.cancel();
   }
 
-  /** Every change ends here. */
+  /** Every change ends with this call. */
   #next(): void {
     if (this.#running !== undefined) return;
     this.#timer?.cancel();
@@ -247,7 +247,7 @@ function sorted(waiters: readonly Waiter[], placeOf: (waiter: Waiter) => readonl
 /** Clients that wait for their turn, by network; the network that was served last stands last. No set is empty. */
 type Round = Map<string, Set<() => void>>;
 
-/** How many are served before everybody else is. */
+/** Peers of other ranks are served after so many. */
 const perTurn = 4;
 /**
  * While clients keep arriving, those of networks without a recent success are served this often only. A turn of the event loop accepts one
@@ -256,8 +256,8 @@ const perTurn = 4;
 const arrivalPauseMs = 20;
 
 /**
- * Turns for what costs much before a login: a TLS handshake costs a processor a millisecond or more, and a thousand of them at once would
- * keep everybody else waiting. Networks take turns, however many come from one; after a few turns everybody else is served.
+ * Turns for expensive work before a login: a TLS handshake takes a processor a millisecond or more, and a thousand of them at once would
+ * delay all clients. Networks take turns, however many peers come from each; after a few turns all other work is served.
  */
 export class UnauthenticatedTurns {
   readonly #isKnown: (network: string) => boolean;

@@ -1,6 +1,6 @@
-// Who may log in at one listener, as the configuration says it now: by a client certificate, by a name and a password, or by a key.
-// The rules: what is answered, and when, does not depend on whether a name is an account's; a password is wiped when it was checked; a
-// right key never waits, because it costs no more than a wrong one and cannot be guessed.
+// The logins of one listener under the present configuration: by client certificate, by name and password, or by key.
+// The rules: neither the answer nor its time shows whether an account exists; a password is wiped after its check; a valid key never waits,
+// because its check is cheap and it cannot be guessed.
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
@@ -30,7 +30,7 @@ import type { TlsPeer } from '../../ports/transport.js';
 import { KeyUses } from './key-uses.js';
 import { failureLimits, LoginHistory, LoginQueue, UnauthenticatedTurns } from './login-queue.js';
 
-/** What all listeners share, and what a reload leaves as it is: who waits, who failed, which logins are remembered. */
+/** Shared by all listeners and kept over a reload: waiting tries, failures, remembered logins. */
 export type LoginGuard = ReturnType<typeof createLoginGuard>;
 
 export function createLoginGuard(clock: Clock) {
@@ -52,14 +52,14 @@ export function createLoginGuard(clock: Clock) {
   };
 }
 
-/** A name and a password, as a peer said them. */
+/** A name and a password as the peer sent them. */
 export interface PasswordTry {
-  /** Undefined: nothing is known of where it comes from; all those count together. */
+  /** Undefined: unknown origin; all such tries count as one network. */
   readonly address: string | undefined;
   readonly user: string;
-  /** Overwritten in the end. */
+  /** Overwritten at the end. */
   readonly password: Buffer;
-  /** The account of its client certificate: then it must be this one, and its password is not asked for. */
+  /** The account of its client certificate: the name must be this one, and the password is not checked. */
   readonly certified: Login | undefined;
   /** Nobody waits for the answer any more. */
   readonly signal: AbortSignal;
@@ -68,7 +68,7 @@ export interface PasswordTry {
 /** A text that may be a key, as a peer said it. */
 export interface KeyTry extends Pick<PasswordTry, 'address' | 'signal'> {
   readonly text: string;
-  /** The name that was said with it, which must be the key's; undefined: none was. */
+  /** The name sent with it, which must be the key's; undefined: none. */
   readonly name: string | undefined;
 }
 
@@ -85,20 +85,20 @@ export interface FailedKey {
   readonly why: KeyRefusal | undefined;
 }
 
-/** Whose certificate was shown, and by what it was known: a name in it, or its key. */
+/** The account of a certificate, and how it was matched: by a name in it, or by its key. */
 export interface Certified {
   readonly kind: 'account';
   readonly login: Login;
   readonly certificate: string;
 }
 
-/** Whose a certificate is. One that fits several accounts proves none of them: which one is meant, nobody said. */
+/** The result for a certificate. One that fits several accounts proves none of them. */
 export type CertificateOwner =
   | Certified
   | { readonly kind: 'nobody' }
   | { readonly kind: 'several'; readonly accounts: readonly string[] };
 
-/** What a name is cut to where it is counted. */
+/** Names are cut to this length for counting. */
 const nameMax = bounds.loginNameChars;
 
 /** The accounts and the keys of one listener; their names differ. */
@@ -126,10 +126,7 @@ export class Logins {
     );
   }
 
-  /**
-   * Resolves when it is the turn of an unauthenticated peer from there to have something costly done, or when `signal` is aborted.
-   * `isLast`: after all others.
-   */
+  /** Resolves when it is this unauthenticated peer's turn for expensive work, or when `signal` is aborted. `isLast`: after all others. */
   turnOf(address: string | undefined, signal?: AbortSignal, isLast = false): Promise<void> {
     return this.#guard.turns.take(placeOf(address), signal, isLast);
   }
@@ -139,7 +136,7 @@ export class Logins {
     return this.#guard.history.isKnown(network, this.#guard.clock.now());
   }
 
-  /** Whose certificate it is. An account's proves as much of the network that it comes from as a password does. */
+  /** The account of a certificate. A match proves the peer's network as a password does. */
   byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner {
     const { clock, history, keyUses } = this.#guard;
     const [owner, ...others] = this.#accounts.filter((account) => isCertificateOf(account, certificate));
@@ -153,7 +150,7 @@ export class Logins {
     return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
   }
 
-  /** Rejects only when no hash can be computed at all. */
+  /** Rejects only if no hash can be computed at all. */
   async byPassword(said: PasswordTry): Promise<LoginAnswer> {
     try {
       return await this.#check(said);
@@ -189,9 +186,9 @@ export class Logins {
   }
 
   /**
-   * The name of the policy of a peer that logged in, where certificates of clients count under these authorities now; undefined:
-   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified; the key is gone,
-   * has expired, or does not hold at this address any more.
+   * The name of the policy of a logged-in peer. `clientCa`: the authorities that count for client certificates now. Undefined: the account
+   * is gone or changed, or an authority that its certificate was verified under is gone; the key is gone, expired, or not valid at this
+   * address any more.
    */
   policyOf(login: Login, clientCa: readonly string[] | undefined, address?: string): string | undefined {
     const found = this.#byName.get(login.account);
@@ -215,7 +212,7 @@ export class Logins {
       keyUses.used(listener, user, clock.wallMs(), network);
       return { result: 'remembered', login: found.login };
     }
-    // An equal try of another peer is checked with this one, and may still wait when this one is gone: so a copy is checked.
+    // An equal try of another peer shares this check and may outlive this one, so a copy is checked.
     const judged = Buffer.from(password);
     const counted = user.length > nameMax ? digest(['name', user]) : user;
     const login = {
@@ -235,7 +232,7 @@ export class Logins {
     return { result: 'ok', login: found.login };
   }
 
-  /** For a name, always the same one of them: where hashes differ in cost, a name that costs another time each time would tell. */
+  /** Always the same decoy for a name: hashes differ in cost, and a changing cost would show that there is no such account. */
   #decoyFor(name: string): PasswordHash | undefined {
     const number = Buffer.from(this.#guard.digest(['decoy', this.#listener, name]), 'base64').readUInt32BE();
     return this.#decoys[number % Math.max(1, this.#decoys.length)];
@@ -260,7 +257,7 @@ function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A name and a password from one place, with the text of the hash that counts now: a changed hash is another login. */
+/** A name and a password from one network, with the present hash: after a change of the hash it is another login. */
 export interface SaidLogin {
   readonly listener: string;
   /** A place on the network. */
@@ -282,22 +279,22 @@ const missesMax = bounds.loginMisses;
 const loginsMax = bounds.loginsRemembered;
 
 /**
- * Successful logins of the last minutes, as digests under a key of the process: the same password from the same place costs no
- * second hash. A guess that is answered at once must be worth no more than one that waits: after `missesMax` wrong
- * guesses from that place the account is not remembered there for a while. One for all listeners; outlives a reload.
+ * Successful logins of the last minutes, as digests under a key of the process: the same password from the same network costs no second
+ * hash. Fast guesses must gain nothing over checked ones: after `missesMax` wrong guesses from that network, the account is not remembered
+ * there for a while. Shared by all listeners; outlives a reload.
  */
 export class RememberedLogins {
   readonly #digest: KeyedDigest = createKeyedDigest();
-  /** Oldest first, since each is held for as long. */
+  /** Oldest first; all are held equally long. */
   readonly #logins = new Map<string, Remembered>();
 
   get size(): number {
     return this.#logins.size;
   }
 
-  /** Whether this very login was right lately. A wrong one is counted, where there is a right one. */
+  /** Whether this login succeeded lately. A wrong password is counted, if a successful login is remembered. */
   has(login: SaidLogin, nowMs: number): boolean {
-    // Both digests always, so that the time does not tell whether there is anything.
+    // Always computes both digests, so that the time does not show whether there is an entry.
     const [who, proof] = this.#digestsOf(login);
     const found = this.#logins.get(who);
     if (found === undefined || found.untilMs <= nowMs || found.misses >= missesMax) return false;
@@ -306,12 +303,12 @@ export class RememberedLogins {
     return false;
   }
 
-  /** It was checked just now, and right. */
+  /** Remembers a login that was just checked. */
   remember(login: SaidLogin, nowMs: number): void {
     const [who, proof] = this.#digestsOf(login);
     const found = this.#logins.get(who);
     if (found !== undefined && found.untilMs > nowMs) {
-      // What was missed stays: else each honest login would give a guesser as many again.
+      // Wrong guesses stay counted: otherwise each honest login would allow as many again.
       found.digest = proof;
       return;
     }

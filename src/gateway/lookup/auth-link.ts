@@ -21,7 +21,7 @@ import {
   versionLine,
 } from './auth-protocol.js';
 
-/** Why the service could not be asked, or ended without an answer. */
+/** Why the service was not reachable, or ended without an answer. */
 export type LinkFailure =
   | 'dial-refused'
   | 'dial-timeout' // no transport, or no greeting, in time
@@ -33,31 +33,34 @@ export type LinkFailure =
 /** By its identity. */
 export interface LinkQuestion {
   readonly kind: QuestionKind;
-  /** Must be askable (`isAskable`). */
+  /** Must pass `isAskable`. */
   readonly user: string;
 }
 
 export interface LinkLimits extends AuthLimits {
   /** From the dial to the second line of the greeting. The wrong type of listener may say nothing at all. */
   readonly greetingTimeoutMs: number;
-  /** Without a question. An open transport keeps a stopped service alive, which answers from what it knew. */
+  /**
+   * The time without a question after which it is closed. An open connection keeps a stopped service alive, which answers with outdated
+   * data.
+   */
   readonly idleTimeoutMs: number;
-  /** How long a transport stays open, and is read, for replies that nobody waits for. */
+  /** How long a connection stays open, and is read, for replies that no caller awaits. */
   readonly lingerMs: number;
-  /** Replies that are missing and that nobody waits for; at so many no more is asked here. */
+  /** Missing replies that no caller awaits; at this number the link takes no more questions. */
   readonly lateMax: number;
 }
 
-/** Who opened the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
+/** The opener of the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
 export interface LinkOwner<Q extends LinkQuestion> {
   /** Questions may be asked. */
   greeted(link: AuthLink<Q>): void;
   answered(link: AuthLink<Q>, question: Q, answer: AuthAnswer): void;
-  /** Once, and last. Undefined: our side closed it. `unanswered`: the questions that were in flight. */
+  /** Called once, as the last call. Undefined: our side closed it. `unanswered`: the questions that were in flight. */
   ended(link: AuthLink<Q>, failure: LinkFailure | undefined, unanswered: readonly Q[]): void;
 }
 
-/** `idle` runs while nothing is in flight, `linger` while nothing is but late replies. */
+/** `idle` runs while nothing is in flight, `linger` while only late replies are missing. */
 type LinkState =
   | { readonly at: 'dialing' | 'greeting'; readonly timer: Timer }
   | { readonly at: 'open'; readonly idle: Timer | undefined }
@@ -69,10 +72,10 @@ interface Asked<Q> {
   readonly sinceMs: number;
 }
 
-/** Dials at once. Owned by the one who opened it, who retires it. */
+/** Dials at once. Its opener owns it and retires it. */
 export class AuthLink<Q extends LinkQuestion> {
   readonly openedMs: number;
-  /** It was greeted; also when it has ended since. */
+  /** It was greeted; stays true after its end. */
   wasGreeted = false;
   /** Replies that came to questions. */
   answers = 0;
@@ -102,7 +105,7 @@ export class AuthLink<Q extends LinkQuestion> {
     return this.#state.at === 'open';
   }
 
-  /** It takes questions, or will. */
+  /** It takes questions now, or will after the greeting. */
   get isUsable(): boolean {
     return this.#state.at !== 'retired' && this.#state.at !== 'closed';
   }
@@ -121,7 +124,7 @@ export class AuthLink<Q extends LinkQuestion> {
     this.#write(encodeQuestion(question.kind, id, question.user));
   }
 
-  /** The answer is not awaited any more. A link that was silent since the question takes no more of them. */
+  /** The answer is not awaited any more. A link that has been silent since the question takes no more questions. */
   abandon(question: Q): void {
     for (const [id, asked] of this.#asked) {
       if (asked.question !== question) continue;
@@ -134,7 +137,7 @@ export class AuthLink<Q extends LinkQuestion> {
     }
   }
 
-  /** Takes no more questions, and closes when nothing is to come any more. */
+  /** Takes no more questions, and closes once no reply is missing. */
   retire(reason: CloseReason): void {
     switch (this.#state.at) {
       case 'dialing':
@@ -160,7 +163,7 @@ export class AuthLink<Q extends LinkQuestion> {
       this.#transport = transport;
       if (this.#state.at !== 'dialing') return transport.close('dial-failed', true);
       this.#state = { at: 'greeting', timer: this.#state.timer };
-      // Only after this does the wrong type of listener of 2.4 show itself.
+      // The wrong type of listener of 2.4 shows itself only after this.
       this.#write(Buffer.from(versionLine));
       const dialogue = new AuthDialogue(this.#limits);
       for (;;) {
@@ -174,7 +177,7 @@ export class AuthLink<Q extends LinkQuestion> {
     }
   }
 
-  /** Not waited for: what may be unsent is bounded by the questions in flight. */
+  /** Not awaited: the questions in flight bound the unsent bytes. */
   #write(bytes: Buffer): void {
     this.#transport?.write([bytes])?.catch((fault: unknown) => this.#fail(fault));
   }
@@ -211,7 +214,7 @@ export class AuthLink<Q extends LinkQuestion> {
     this.#rest();
   }
 
-  /** Where nothing is in flight: an open link waits for a question, a retired one for what is late, and not for long. */
+  /** With nothing in flight, an open link waits for a question; a retired link waits a short time for late replies. */
   #rest(): void {
     if (this.#asked.size > 0) return;
     const { idleTimeoutMs, lingerMs } = this.#limits;
@@ -234,7 +237,7 @@ export class AuthLink<Q extends LinkQuestion> {
     }
     if (fault instanceof TransportFault) return this.#end('closed-early', 'peer-gone');
     this.#end('dial-refused', 'dial-failed');
-    // Anything else is no failure of the outside world.
+    // Anything else is a bug, not a failure of the service.
     if (!(fault instanceof UpstreamFault)) throw fault;
   }
 

@@ -91,7 +91,7 @@ const TAB = 0x09;
 const idGrammar = /^[0-9]{1,10}$/;
 const reasonKey = Buffer.from('reason=');
 
-/** Reads a line without its LF. Throws WireFault bad-status for what is no reply. */
+/** Parses a line without its LF. Throws WireFault bad-status for anything but a reply. */
 export function parseAuthReply(line: Buffer, { fieldsMax }: Pick<AuthLimits, 'fieldsMax'>): AuthReply {
   const nameEnd = endOfField(line, 0);
   const idEnd = endOfField(line, nameEnd + 1);
@@ -157,7 +157,7 @@ function noReply(message: string): WireFault {
   return new WireFault('bad-status', message);
 }
 
-/** Why there is no answer although a reply came. */
+/** Why a reply is no answer. */
 export type AnswerFailure =
   /** FAIL: the service's databases do not work, or we may not ask. */
   | 'auth-failed'
@@ -195,7 +195,7 @@ const keptFields: ReadonlySet<string> = new Set([
 /** The reason that every release gives when its passdbs need a password (PAM; measured on 2.3.19.1 and 2.4.1). */
 const unsupportedReason = "Configured passdbs don't support credentials lookups";
 
-/** What a reply says to a question of that kind; undefined: it does not answer such a question. */
+/** The answer that a reply gives to a question of that kind; undefined: the reply does not fit the question. */
 export function answerOf(asked: QuestionKind, reply: AuthReply): AuthAnswer | undefined {
   switch (reply.kind) {
     case 'pass':
@@ -227,13 +227,13 @@ function found(name: Buffer | undefined, given: readonly AuthField[]): AuthAnswe
   return { kind: 'found', user, fields };
 }
 
-/** A copy; undefined where it is not UTF-8 or has control characters, which no valid name or address has. */
+/** A copy; undefined if it is not UTF-8 or has control characters, which no valid name or address has. */
 function textOf(bytes: Buffer | undefined): string | undefined {
   const text = bytes === undefined ? undefined : decodeUtf8(bytes);
   return text === undefined || /[\0-\x1f\x7f]/.test(text) ? undefined : text;
 }
 
-/** What came, in order. */
+/** Events in the order of the bytes. */
 export type AuthEvent =
   /** First, and once. */
   | { readonly kind: 'greeted' }
@@ -257,7 +257,7 @@ export class AuthDialogue {
     this.#lines = new LineSplitter(limits);
   }
 
-  /** Bytes of the line that has no end yet. */
+  /** The length of the incomplete line. */
   get pendingBytes(): number {
     return this.#lines.pendingBytes;
   }

@@ -1,9 +1,8 @@
 // Questions about users to Dovecot's auth service, with a short cache of the answers: a machine over the links that it opens.
-// The rules: every question is answered within its time, by a failure if by nothing else; no answer is made of a failure; an
-// answer is cut to the fields that route users before it comes here, so that no password is kept or shown.
-//
-// A question may crash the service (an entry with `proxy` and an empty `host=` crashes every release, measured), and then all that
-// is in flight is lost. So what was in flight is asked again once, one by one; a question that crashes it again is not asked for a while.
+// The rules: every question is answered in time, if need be by a failure; a failure never becomes an answer; answers are cut to the fields
+// that route users before they get here, so that no password is kept or shown.
+// A question may crash the service (an entry with `proxy` and an empty `host=` crashes every release, measured), and then all questions in
+// flight are lost. So these are sent again once, one at a time; a question that crashes the service again is not sent for a while.
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
@@ -13,7 +12,7 @@ import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
 import { type AnswerFailure, type AuthAnswer, isAskable, type QuestionKind } from './auth-protocol.js';
 
-/** Why there is no answer. Records and logs hold these words: none is ever renamed or reused. */
+/** Why there is no answer. Records and logs contain these words: none is ever renamed or reused. */
 export type LookupFailure =
   | LinkFailure
   | AnswerFailure
@@ -27,23 +26,23 @@ export type LookupAnswer =
   | { readonly kind: 'failed'; readonly code: LookupFailure };
 
 export interface LookupLimits extends LinkLimits {
-  /** From the question to its answer, the time in the queue and a second try included. */
+  /** From the question to its answer, including the time in the queue and a second try. */
   readonly questionTimeoutMs: number;
-  /** Questions that wait for a link. */
+  /** Questions waiting for a link. */
   readonly queueMax: number;
   readonly inFlightMax: number;
-  /** After so long new questions get a new link: an old one may be to a service that was reloaded or stopped. */
+  /** After this time new questions get a new link: the old one may lead to a service that was reloaded or stopped. */
   readonly maxLifetimeMs: number;
-  /** Between two dials after a failure: at first, and at most, doubled each time. */
+  /** Pause between two dials after a failure: the first, and the longest; doubled each time. */
   readonly redialMs: number;
   readonly redialMaxMs: number;
-  /** How long an answer holds; 0: it is not remembered. */
+  /** How long an answer is cached; 0: not at all. */
   readonly foundTtlMs: number;
   readonly notFoundTtlMs: number;
   readonly rememberedMax: number;
-  /** Of all remembered answers together. */
+  /** For all cached answers together. */
   readonly rememberedBytesMax: number;
-  /** How long a question that crashed the service is not asked. */
+  /** How long a question that crashed the service is not sent. */
   readonly poisonTtlMs: number;
 }
 
@@ -77,10 +76,10 @@ export const lookupLimits: LookupLimits = {
   poisonTtlMs: 30_000,
 };
 
-/** Of a question that no principal asks. */
+/** The asker of questions that belong to no principal. */
 const nobody: Queueing = { principal: '', origin: '' };
 
-/** A question, and who asked first. It is in one place at a time: waiting, suspect, or in flight on a link. */
+/** A question and its first asker. It is in one place at a time: waiting, suspect, or in flight on a link. */
 interface Asking extends Queueing {
   readonly key: string;
   readonly kind: QuestionKind;
@@ -95,12 +94,12 @@ interface Asking extends Queueing {
 export class Lookup implements LinkOwner<Asking> {
   readonly #options: LookupOptions;
   readonly #remembered: LRUCache<string, { readonly answer: LookupAnswer; readonly untilMs: number }>;
-  /** All without an answer yet. */
+  /** All questions without an answer. */
   readonly #asking = new Map<string, Asking>();
   readonly #waiting = new Set<Asking>();
   /** In flight when a link died; waiting for their second try. */
   readonly #suspects = new Set<Asking>();
-  /** The suspect that is asked alone. */
+  /** The suspect that is in flight, alone. */
   #trial: Asking | undefined;
   readonly #links = new Set<AuthLink<Asking>>();
   #current: AuthLink<Asking> | undefined;
@@ -119,7 +118,7 @@ export class Lookup implements LinkOwner<Asking> {
     });
   }
 
-  /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalised. */
+  /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalized. */
   user(name: string, asker: Queueing = nobody): Promise<LookupAnswer> {
     return this.#ask('user', name, asker);
   }
@@ -130,13 +129,13 @@ export class Lookup implements LinkOwner<Asking> {
   }
 
   /**
-   * After a reload: questions are still answered, but no connection stays open for the next one, and nothing keeps the lookup
-   * alive once all are answered.
+   * After a reload: pending questions are still answered, but no connection stays open for new ones, and the lookup ends once all are
+   * answered.
    */
   retire(): void {
     if (this.#phase !== 'open') return;
     this.#phase = 'retired';
-    // A session that was idle over a reload holds what its last command was judged with.
+    // A session that stays idle over a reload still refers to this object; its cache would stay in memory.
     this.#remembered.clear();
     this.#match();
   }
@@ -231,7 +230,7 @@ export class Lookup implements LinkOwner<Asking> {
     }
   }
 
-  /** Nothing waits. A retired lookup gives up its link after the last answer. */
+  /** No question waits. A retired lookup closes its link after the last answer. */
   #rest(): void {
     if (this.#phase !== 'retired' || this.#asking.size > 0) return;
     const last = this.#current;
@@ -239,7 +238,7 @@ export class Lookup implements LinkOwner<Asking> {
     last?.retire('draining');
   }
 
-  /** A new link instead of the current one, or none while it is too early for a dial. */
+  /** A new link in place of the current one; undefined while it is too early for a dial. */
   #replace(): AuthLink<Asking> | undefined {
     const { address, connect, clock, limits } = this.#options;
     const old = this.#current;
@@ -258,12 +257,12 @@ export class Lookup implements LinkOwner<Asking> {
     return this.#current;
   }
 
-  /** A link ended that we did not close. */
+  /** A link ended that was not closed by us. */
   #failed(link: AuthLink<Asking>, failure: LinkFailure, unanswered: readonly Asking[]): void {
     const { clock, limits } = this.#options;
     if (failure === 'closed-early' && link.wasGreeted) {
       for (const asking of unanswered) this.#suspect(asking);
-      // A service that ends while nothing is asked has been reloaded; one that never answered fails.
+      // A service that ends while it has no question was reloaded; one that never answered has failed.
       if (link.answers > 0 || unanswered.length === 0) return;
     } else {
       for (const asking of [...unanswered, ...this.#suspects, ...this.#waiting]) {
@@ -275,7 +274,7 @@ export class Lookup implements LinkOwner<Asking> {
     this.#options.tell(failure);
   }
 
-  /** A question in flight when its link died is asked again once, alone; if the link dies again, the question is to blame. */
+  /** A question in flight when its link ended is sent again once, alone; if the link ends again, the question is the cause. */
   #suspect(asking: Asking): void {
     asking.link = undefined;
     if (asking !== this.#trial) {

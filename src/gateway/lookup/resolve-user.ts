@@ -14,13 +14,13 @@ export type ResolveFailure =
   | 'users-many';
 
 export type ResolvedUsers =
-  /** In normal form, each once, none of the given ones. */
+  /** In normal form, without duplicates and without the given names. */
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
   | { readonly kind: 'failed'; readonly code: ResolveFailure };
 
 /** Its promises never reject. */
 export interface UserResolver {
-  /** `users` in normal form, as the command would be sent with them. `asker`: whose command it is. */
+  /** `users` in normal form, as the command would be sent with them. `asker`: the command's owner. */
   resolve(users: readonly string[], asker?: Queueing): Promise<ResolvedUsers>;
 }
 
@@ -29,7 +29,7 @@ const stepsMax = bounds.aliasSteps;
 /** Users of one command; each is a question. Stops a line from causing thousands. */
 const usersMax = bounds.aliasUsers;
 
-/** Asks the userdb through the lookup, whose owner remains the caller. */
+/** Uses the lookup for userdb questions; the caller still owns it. */
 export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: UserNames): UserResolver {
   return {
     async resolve(users, asker) {
@@ -44,7 +44,7 @@ export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: User
     },
   };
 
-  /** Adds every name behind `user`, up to one that is known already, or that the userdb does not know. */
+  /** Adds every name that `user` resolves to, up to a known one or one that is not in the userdb. */
   async function follow(
     user: string,
     given: ReadonlySet<string>,
@@ -55,7 +55,7 @@ export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: User
     for (let step = 0; step <= stepsMax; step += 1) {
       const answer = await lookup.user(name, asker);
       if (answer.kind === 'failed') return answer.code;
-      // Unknown here: judged as given. What the backend makes of the name is its business, and it asks the same database.
+      // Unknown here: evaluated as given. The backend reads the same database.
       if (answer.kind === 'not-found') return undefined;
       const next = userNames.normalise(answer.user);
       if (next.kind === 'refused') return 'alias-unnamable';

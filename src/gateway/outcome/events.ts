@@ -1,5 +1,4 @@
-// What observers are told: one closed union of things that happened, in the words of the log's `event` key.
-// An event holds no secret and no bytes that were not decoded.
+// The events for observers: one closed union, in the words of the log's `event` key. An event holds no secret and no undecoded bytes.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
@@ -10,18 +9,18 @@ import type { CloseReason } from '../../ports/transport.js';
 import type { LogType } from '../../protocol/reply/reply.js';
 import type { ErrorCode, LogLevel } from './outcome.js';
 
-/** Which exchange something belongs to; the keys that every log line about it carries. */
+/** The exchange that an event belongs to; every log line about it carries these keys. */
 export interface ExchangeNames {
   readonly listener: string;
   readonly session: string;
   readonly id: string;
   readonly principal: string;
   readonly user: string;
-  /** The catalog's name, else undefined: text of a client never becomes a label. */
+  /** The catalog's name, else undefined: a client's text never becomes a label. */
   readonly command: string | undefined;
 }
 
-/** A line of channel L, tied to the command that caused it when there was one. */
+/** A line of channel L, with the command that caused it, if any. */
 export interface BackendLog {
   readonly kind: 'backend-log';
   readonly backend: string;
@@ -29,15 +28,15 @@ export interface BackendLog {
   readonly exchange: ExchangeNames | undefined;
   readonly type: LogType;
   readonly text: string;
-  /** The status of its command says that its user or its arguments are the cause: no fault of a server. */
+  /** The status of its command blames the user or the arguments, not a server. */
   readonly isUsersFault?: boolean;
 }
 
-/** What is counted where there is too much of it, each by itself: the key `action` of a `limit` record. */
+/** Kinds of events that are counted above a rate, each by itself: the key `action` of a `limit` record. */
 export const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
 export type FloodKind = (typeof floodKinds)[number];
 
-/** An exchange ended; observed once for each, also for the refused ones. */
+/** An exchange ended; observed once for each, refused ones included. */
 export interface ExchangeEnded {
   readonly kind: 'exchange-ended';
   /** False: one of a flood of refusals, of which `flood` says how many. */
@@ -46,9 +45,9 @@ export interface ExchangeEnded {
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
-  /** By which it was judged. */
+  /** The policy that judged it. */
   readonly policy: string;
-  /** Why it was denied, and the rule that denies it or came nearest to allowing it. */
+  /** Why it was denied, and the rule that denied it or came nearest to allowing it. */
   readonly denial: DecisionCode | undefined;
   readonly rule: RulePlace | undefined;
   readonly outcome: RecordedOutcome;
@@ -58,20 +57,19 @@ export interface ExchangeEnded {
   readonly error: ErrorCode | undefined;
   /** One sentence for operators where the outcome is not `ok`. */
   readonly text: string | undefined;
-  /** Bytes of the reply as the backend sent them, and all bytes that the client was sent. */
+  /** Bytes of the reply as the backend sent them, and all bytes sent to the client. */
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Bytes of the client's input (a text, or its half of a duplex exchange) behind a command that went upstream. */
+  /** Bytes of the client's input (a text, or its half of a duplex exchange) after a command that went upstream. */
   readonly bytesUp: number;
-  /** From asking for an upstream to having it; undefined: none was leased. */
+  /** The time from requesting an upstream to getting it; undefined: none was leased. */
   readonly waitMs: number | undefined;
   readonly durationMs: number;
 }
 
 /**
- * How a try to log in ended: right by its hash, right as a few minutes before, by a client certificate; wrong; not judged,
- * since there were too many at once, or nobody waited any more; no password where or as one may be said; a certificate of several
- * accounts; no TLS.
+ * How a login attempt ended: right by its hash, by a recent login, or by a client certificate; wrong; not checked, because too many waited
+ * or the client canceled it; no password where PLAIN is allowed; a certificate that fits several accounts; no TLS.
  */
 export type LoginResult =
   | 'ok'
@@ -84,9 +82,7 @@ export type LoginResult =
   | 'ambiguous'
   | 'tls-failed';
 
-/**
- * Everything that observers hear of. `kind` and the keys are as fixed as those of records; times are milliseconds.
- */
+/** All events for observers. `kind` and the keys are as fixed as those of records; times are milliseconds. */
 export type EngineEvent =
   | BackendLog
   | ExchangeEnded
@@ -103,7 +99,7 @@ export type EngineEvent =
       readonly reason: CloseReason;
       readonly exchanges: number;
       readonly text: string | undefined;
-      /** False: it never logged in, and why was told already, or so many end like this that it is only counted. */
+      /** False: it never logged in, and the reason was reported already, or so many sessions end like this that it is only counted. */
       readonly isTold: boolean;
     }
   | {
@@ -117,15 +113,15 @@ export type EngineEvent =
       readonly listener: string;
       readonly result: LoginResult;
       readonly address: string | undefined;
-      /** As the peer said it, cut and made safe to show; nobody vouches for it. */
+      /** As the peer sent it, cut and made safe to show; unverified. */
       readonly account: string | undefined;
-      /** Why a key of the listener was refused: `account` is its name then; undefined: it was no key, or not one of the listener. */
+      /** Why a key of the listener was refused, and `account` is the key's name; undefined: it was no key, or another listener's. */
       readonly keyRefusal?: KeyRefusal | undefined;
       /** False: it succeeded, or so many fail that this one is only counted. */
       readonly isTold: boolean;
       readonly text: string | undefined;
     }
-  /** A request of an HTTP listener was answered; `status`: of the answer. */
+  /** A request of an HTTP listener was answered. `status`: the answer's. */
   | { readonly kind: 'http-request'; readonly listener: string; readonly status: number }
   | {
       readonly kind: 'upstream-opened';
@@ -151,7 +147,7 @@ export type EngineEvent =
       /** The last dial before this one did not fail. */
       readonly isFirst: boolean;
     }
-  /** Nothing of it lives and it cannot be dialled: commands for it are refused at once. `code`, `text`: why. */
+  /** No connection to it is open and it cannot be dialed: commands for it are refused at once. `code`, `text`: why. */
   | {
       readonly kind: 'backend-down';
       readonly backend: string;
@@ -160,7 +156,7 @@ export type EngineEvent =
     }
   | { readonly kind: 'backend-up'; readonly backend: string; readonly downMs: number }
   | { readonly kind: 'audit-failed'; readonly text: string }
-  /** So many more within a second than are told one by one; of a principal, or of a place on the network at a listener. */
+  /** The number of further events within a second that are not reported one by one; of a principal, or of a network at a listener. */
   | {
       readonly kind: 'flood';
       readonly action: FloodKind;
@@ -191,9 +187,9 @@ export type ShipFaultCode =
   | 'journal-unreadable' // not its fault: a file of the journal cannot be read
   | 'internal'; // a bug of ours
 
-/** What happened on the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is told once, when it begins. */
+/** An event on the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is reported once, when it begins. */
 export type ShipEvent =
-  /** `lagRecords`: on disk, and not sent yet. */
+  /** `lagRecords`: records on disk that are not sent yet. */
   | { readonly kind: 'ship-connected'; readonly sink: string; readonly lagRecords: number }
   | {
       readonly kind: 'ship-away';
@@ -205,12 +201,12 @@ export type ShipEvent =
   /** Records that this receiver will never get: they were removed before they were sent, or are damaged. */
   | { readonly kind: 'ship-missing'; readonly sink: string; readonly from: number; readonly to: number }
   | { readonly kind: 'ship-damaged'; readonly sink: string; readonly text: string }
-  /** Records are sent again: the journal is not the one that was shipped, nobody knows how far it was, or the receiver has lost some. */
+  /** Records are sent again: the journal is another one, the position is unknown, or the receiver lost some. */
   | { readonly kind: 'ship-restarted'; readonly sink: string; readonly text: string }
-  /** The receiver holds another journal under this one's id: it gets nothing of this journal any more. */
+  /** The receiver holds another journal under this journal's id: it gets no more of this one. */
   | { readonly kind: 'audit-forked'; readonly sink: string; readonly text: string }
-  /** How far it was shipped cannot be kept on disk: after a restart more would be sent again than need be. */
+  /** The position cannot be written to disk: after a restart more than necessary would be sent again. */
   | { readonly kind: 'ship-position-failed'; readonly sink: string; readonly text: string };
 
-/** Reports what happened. Never throws, never delays, is never awaited. */
+/** Reports an event. Never throws, never delays, is never awaited. */
 export type Observe = (event: EngineEvent) => void;

@@ -1,7 +1,7 @@
-// Records on their way to the journal: its port, records that nobody waits for, and what a flood leaves.
-// Of refusals, sessions, refused connections and failed logins that one principal, or one place on the network, makes faster than
-// they are worth a record each, the first of each second are recorded, and the number of the others becomes one `limit` record a
-// second. The rule: nothing goes uncounted, also when the daemon stops or a table is full.
+// Records on their way to the journal: its port, records that no caller awaits, and the counts of a flood. Refusals, sessions, refused
+// connections and failed logins of one principal or network are recorded one by one up to a number each second; the number of the others
+// becomes one `limit` record a second.
+// The rule: everything is counted, also when the daemon stops or a table is full.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
@@ -12,28 +12,28 @@ import { type FloodKind, floodKinds, type Observe } from './events.js';
 /** The durable sequence of records; implemented by an adapter. */
 export interface Journal {
   /**
-   * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls): it survives any crash of
-   * ours when this returns, and is handed to the disk within 20 ms. A fault: it was not taken, and is counted as lost.
-   * `isBrief`: of a refused command, of a question to dovegate or of a session: it gets at most 2 KiB.
+   * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls). When this returns, the record
+   * survives any crash of the daemon; it is written to the disk within 20 ms. A fault: the journal did not take it, and counts it as lost.
+   * `isBrief`: it belongs to a refused command, a question to dovegate, or a session, and gets at most 2 KiB.
    */
   append(record: AuditRecord, isBrief?: boolean): JournalFault | undefined;
   /**
-   * The same; resolves when the record is on disk. Rejects with a JournalFault. `isPatient`: whatever waits for it has to wait
-   * for something else anyway, so it may stay a moment to be flushed with others.
+   * As `append`, but resolves when the record is on disk. Rejects with a JournalFault. `isPatient`: the caller has to wait for something
+   * else anyway, so the record may stay a moment to be flushed with others.
    */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
-  /** False: what was appended and not synced would not survive the process. */
+  /** False: a record that is not synced would be lost with the process. */
   readonly isCrashProof: boolean;
   /** Flushes batched records now; not bound to its object. */
   readonly hurry: () => void;
-  /** Writes what is left and the stop record, then closes. */
+  /** Writes the remaining records and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';
-  /** The disk told an error, so nothing may be sent at all; a slow disk is none. */
+  /** The disk reported an error, so nothing may be sent; a slow disk is no error. */
   readonly refusal: JournalFault | undefined;
-  /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
+  /** `reserve`: the disk is full except for the reserve; only commands marked for emergencies may run. */
   readonly space: JournalSpace;
-  /** Young records fill the journal, and the principal wrote too many of them: its commands are refused, so that others go on. */
+  /** Young records fill the journal, and the principal wrote too many of them: its commands are refused, and others go on. */
   isOverShare(principal: string): boolean;
 }
 
@@ -51,11 +51,11 @@ export interface JournalFill {
   readonly youngBytes: number;
   /** audit.max_size; Infinity: not known yet. */
   readonly bytesMax: number;
-  /** At most five, the largest first; empty while there is room. */
+  /** The largest first, at most five; empty while there is room. */
   readonly largest: readonly WriterShare[];
 }
 
-/** Appends what happens anyway. The journal counts what it loses; observers are told. */
+/** Appends a record of something that happens in any case. The journal counts lost records; observers get an event. */
 export function appendQuietly(
   journal: Journal,
   observe: Observe,
@@ -67,8 +67,8 @@ export function appendQuietly(
 }
 
 /**
- * Appends the record of what is to be sent; nothing is sent before this is done. `isStrict`: it must be on disk then, and a promise is
- * returned. Throws, or rejects with, a JournalFault.
+ * Appends a record that must exist before something is sent. `isStrict`: it must be on disk by then, and a promise is returned. Throws, or
+ * rejects with, a JournalFault.
  */
 export function appendFirst(
   journal: Journal,
@@ -86,15 +86,15 @@ export function appendFirst(
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
   /**
-   * Another one of a principal, or of a {@link networkSource}; true: record it, false: it was counted. Of all networks at a
-   * listener together no more are recorded than of one.
+   * Counts another event of a principal, or of a {@link networkSource}. True: record it; false: it is only counted. All networks at a
+   * listener together get no more records than one.
    */
   admit(kind: FloodKind, source: string): boolean;
-  /** Writes down what was counted so far: before the journal is closed. */
+  /** Writes the counts so far; called before the journal is closed. */
   tell(): void;
 }
 
-/** Occurs in no address and in no name of a listener. */
+/** A character that occurs in no address and in no listener's name. */
 const between = '\n';
 
 /** Unauthenticated peers of a network at a listener. */
@@ -103,14 +103,17 @@ export function networkSource(network: string, listener: string): string {
 }
 
 const tellAfterMs = 1000;
-/** Of one source in a second, of each kind; sources told apart at once; those that get a `limit` record of their own each second. */
+/**
+ * Limits of each kind: records of one source in a second; sources with a count of their own; sources with a `limit` record of their own
+ * each second.
+ */
 const gateLimits: FloodLimits = {
   perSecondMax: bounds.floodPerSecond,
   sourcesMax: bounds.floodSources,
   namedMax: bounds.floodNamed,
 };
 
-/** It has a timer only while there is a number to be told. */
+/** Has a timer only while there is a count to write. */
 export function createFloodWatch(parts: {
   readonly clock: Clock;
   readonly journal: Journal;
@@ -129,9 +132,9 @@ export function createFloodWatch(parts: {
     admit(kind, source) {
       const gate = gates[kind];
       const nowMs = clock.now();
-      // All networks together are no better than one: they are counted together too.
+      // All networks together count as one more source.
       const [, listener] = source.split(between);
-      // What is refused because its principal fills the journal must not fill it.
+      // Refusals because of a full journal must not fill it.
       const pace = listener === undefined && journal.isOverShare(source) ? 'slow' : 'usual';
       const isWorthIt =
         gate.admit(source, nowMs, pace) &&
@@ -148,7 +151,7 @@ export function createFloodWatch(parts: {
 
   function onTimer(): void {
     tellUpTo(clock.now());
-    // A second that began later than the first one is not over yet.
+    // A second that began later than the first one may still run.
     const isLeft = floodKinds.some((kind) => gates[kind].isHolding);
     timer = isLeft ? clock.setTimer(tellAfterMs, onTimer) : undefined;
   }
@@ -172,19 +175,19 @@ function recordedSource(source: string | undefined): Pick<AuditRecord, 'principa
   return address === '' ? { listener } : { listener, peer: { address } };
 }
 
-/** Refusals that were not recorded one by one. */
+/** Refusals that were only counted. */
 interface Swallowed {
-  /** A principal or an address; undefined: several that the table had no room for. */
+  /** A principal or an address; undefined: several for which the table had no room. */
   readonly source: string | undefined;
   readonly count: number;
 }
 
 interface FloodLimits {
-  /** Refusals of one source that are recorded in a second. */
+  /** Refusals of one source that are recorded each second. */
   readonly perSecondMax: number;
-  /** Sources that are told apart at once. */
+  /** Sources with a count of their own. */
   readonly sourcesMax: number;
-  /** Sources that get a number of their own each time. */
+  /** Sources that are named with their count each time. */
   readonly namedMax: number;
 }
 
@@ -195,11 +198,11 @@ interface Window {
   swallowed: number;
 }
 
-/** `slow`: one record and one number a minute, some 4 MB a day of one kind. */
+/** `slow`: one record and one count a minute, some 4 MB a day of one kind. */
 type Pace = 'usual' | 'slow';
 const windowMs: Readonly<Record<Pace, number>> = { usual: 1000, slow: bounds.shareRefusalMs };
 
-/** Counts what is above the limit; when the table is full, new sources are counted together, under no name. */
+/** Counts events above the limit; when the table is full, new sources are counted together, without a name. */
 export class FloodGate {
   readonly #limits: FloodLimits;
   readonly #windows = new Map<string, Window>();
@@ -209,7 +212,7 @@ export class FloodGate {
     this.#limits = limits;
   }
 
-  /** Another refusal of a source; true: record it, false: it was counted. `nowMs`: of a clock that does not leap. */
+  /** Another refusal of a source. True: record it; false: it is only counted. `nowMs`: of a monotonic clock. */
   admit(source: string, nowMs: number, pace: Pace = 'usual'): boolean {
     const { sourcesMax, perSecondMax } = this.#limits;
     const lengthMs = windowMs[pace];
@@ -228,7 +231,7 @@ export class FloodGate {
       window.lengthMs = lengthMs;
       window.admitted = 0;
     }
-    // A window with a number that was not told yet goes on: otherwise the number would be lost.
+    // A window with an unwritten count stays open: otherwise the count would be lost.
     if (window.admitted < (pace === 'slow' ? 1 : perSecondMax)) {
       window.admitted += 1;
       return true;
@@ -238,8 +241,8 @@ export class FloodGate {
   }
 
   /**
-   * What was counted in seconds that are over; each is returned once. The sources with the largest numbers are named, at most
-   * `namedMax` of them; the others are one number: else thousands of sources could write thousands of records a second.
+   * The counts of seconds that are over; each is returned once. The sources with the largest counts are named, at most `namedMax`; the
+   * others become one count, because thousands of sources could write thousands of records a second.
    */
   takeSwallowed(nowMs: number): readonly Swallowed[] {
     const all: Swallowed[] = [];
@@ -256,7 +259,7 @@ export class FloodGate {
     return told;
   }
 
-  /** Whether there is a number that was not told yet. */
+  /** Whether there is an unwritten count. */
   get isHolding(): boolean {
     return this.#unnamed > 0 || [...this.#windows.values()].some(({ swallowed }) => swallowed > 0);
   }

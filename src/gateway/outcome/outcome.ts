@@ -1,7 +1,6 @@
-// How an exchange ended, as one total function from the cause to everything that is made of it: what the client is
-// told, what is journaled, counted and logged. They cannot disagree, because nothing else decides any of them.
-// The rule: a text without its final dot is never carried out by a backend (measured on 2.3.13 to 2.4.5), so such an ending is
-// no `unknown`.
+// How an exchange ended: one total function from the cause to the client's answer, the record, the metric and the log line. They cannot
+// disagree, because nothing else decides any of them.
+// The rule: a backend never carries out a text without its final dot (measured on 2.3.13 to 2.4.5), so such an ending is not `unknown`.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
@@ -12,7 +11,7 @@ import type { Status } from '../../protocol/reply/reply.js';
 /** Levels of our own log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** What follows from an ending. */
+/** The consequences of an ending. */
 export interface Verdict {
   /** Code of the status line for the client (`''` is `+`); undefined: the backend's own status line is passed on. */
   readonly code: string | undefined;
@@ -21,31 +20,31 @@ export interface Verdict {
   readonly error: ErrorCode | undefined;
   /** One sentence: for our log, and for the client where `clientCode` is set. */
   readonly text: string | undefined;
-  /** The code that the client reads with the sentence; undefined: it reads neither. */
+  /** The code that the client reads with the sentence; undefined: the client gets neither. */
   readonly clientCode: Code | undefined;
-  /** When the same command may succeed, in seconds. */
+  /** After how many seconds the same command may succeed. */
   readonly retryAfterS: number | undefined;
   readonly level: LogLevel;
 }
 
-/** Every word of the key; of a lookup, its code follows. */
+/** Every value of the key; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
 
 /** Why an exchange is over. */
 export type Ending =
-  /** `peer`: whether the client was there to take the whole reply. */
+  /** `peer`: whether the client was able to take the whole reply. */
   | {
       readonly kind: 'replied';
       readonly status: Status;
       readonly peer: 'ready' | 'client-stall' | 'client-slow' | 'over-share' | 'client-gone';
     }
-  /** One of our own commands was answered here. */
+  /** dovegate answered one of its own commands. */
   | { readonly kind: 'answered' }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
-   * `policy`: whose limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: when it would be within the limits
-   * again; undefined: the tables are full.
+   * `policy`: the policy with the limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: the time until it is within
+   * the limits again; undefined: the tables are full.
    */
   | {
       readonly kind: 'limited';
@@ -53,7 +52,7 @@ export type Ending =
       readonly retryAfterMs: number | undefined;
     }
   | { readonly kind: 'unroutable'; readonly reason: string }
-  /** The userdb could not say who is meant; `code` says why. */
+  /** The userdb could not name the user; `code` says why. */
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
@@ -69,16 +68,16 @@ export type Ending =
   | { readonly kind: 'drained'; readonly backend: string }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
-  /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */
+  /** The backend exceeded the deadline of the command's effect, or stopped sending within its reply. */
   | { readonly kind: 'reply-timeout'; readonly backend: string }
-  /** `target`: where the backend points; undefined: it said nothing that could be read. `reason`: why it was not followed. */
+  /** `target`: where the backend points; undefined: its answer was not readable. `reason`: why it was not followed. */
   | {
       readonly kind: 'referral';
       readonly backend: string;
       readonly target: Status['referral'];
       readonly reason?: string;
     }
-  /** One ending made of those on several backends; `code` is `''` for success. */
+  /** One ending for several backends; `code` is `''` for success. */
   | {
       readonly kind: 'joined';
       readonly code: string;
@@ -86,32 +85,32 @@ export type Ending =
       readonly error: ErrorCode | undefined;
       readonly text: string | undefined;
     }
-  /** We stop, and the time for what runs is over; or an operator ended it. */
+  /** The daemon stops and the time for running commands is over, or an operator ended this one. */
   | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' }
-  /** Others waited for the backend, and it read less than it must then. */
+  /** Others waited for the backend, and the client read less than the minimum rate. */
   | { readonly kind: 'client-slow' }
   /** Others had waited long for the backend, and its principal held more upstreams than its share. */
   /** `isSent` false: it was the search before the command. */
   | { readonly kind: 'over-share'; readonly isSent?: false }
-  /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
+  /** The client's text will never be complete: the part that went upstream has no end. `command-like`: it would not be safe to send it. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }
-  /** The backend did not wait for the end of the text: it said something, or broke off. */
+  /** The backend replied, or closed, before the end of the text. */
   | {
       readonly kind: 'input-refused';
       readonly backend: string;
       readonly answer: Status | 'no-status' | 'broke-off';
     }
-  /** A command that streams both ways: the backend had said `+`, and this is how it came to its end. */
+  /** A command that streams both ways, after the backend's `+`; `how`: which side ended it. */
   | { readonly kind: 'duplex-ended'; readonly backend: string; readonly how: DuplexEnd };
 
-/** Why a client's text will never be whole. */
+/** Why a client's text will never be complete. */
 export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'over-share' | 'command-like';
 
 /**
- * How a command that streams both ways ended. `ended`: one side closed in order; either does when both are done. Whether they got
- * what they wanted stands in bytes that are not read here.
+ * How a command that streams both ways ended. `ended`: one side closed in order; either side does so when both are done. Success or failure
+ * is in bytes that are not parsed here.
  */
 export type DuplexEnd =
   | 'ended'
@@ -143,7 +142,7 @@ function withSentence(
   };
 }
 
-/** The client reads no sentence. Without a code its status is the backend's, or none can be sent any more. */
+/** An ending without a sentence for the client. Without a code, the status is the backend's, or none can be sent any more. */
 function withoutSentence(
   code: string | undefined,
   outcome: RecordedOutcome,
@@ -154,7 +153,7 @@ function withoutSentence(
   return { code, outcome, error, text, clientCode: undefined, retryAfterS: undefined, level };
 }
 
-/** The code of the error alone would say that nothing ran. `reason`: the start of a sentence. */
+/** For an error whose code alone would mean that nothing ran. `reason`: the start of a sentence. */
 function mayHaveRun(
   outcome: RecordedOutcome,
   error: Code,
@@ -164,15 +163,12 @@ function mayHaveRun(
   return withSentence(outcome, 'outcome-unknown', { reason }, { error, level });
 }
 
-/** The code of the error alone would say that it may have run. `reason`: a sentence. */
+/** For an error whose code alone would mean that it may have run. `reason`: a sentence. */
 function notDone(outcome: RecordedOutcome, error: Code, reason: string, code = 'TEMPFAIL'): Verdict {
   return withSentence(outcome, 'not-done', { reason }, { error, code });
 }
 
-/**
- * Nearly every exchange comes to this one. What simply went well has its records: a line of the log for each would be most of
- * the log, and cost more than they do.
- */
+/** The most frequent verdict. Success has its records: a log line for each would be most of the log, and cost more than they do. */
 const wentWell = withoutSentence(undefined, 'ok', undefined, 'debug');
 
 const searchOverShare = notDone(
@@ -198,7 +194,7 @@ const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
   'command-like': withSentence('failed', 'input-command-like'),
 };
 
-/** The verdict on an ending; total. `isSeveral`: the command changes several things, of which a failed one may have done some. */
+/** The verdict on an ending; total. `isSeveral`: the command changes several things, so a failed one may have done a part. */
 export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
   switch (ending.kind) {
     case 'replied': {
@@ -270,7 +266,7 @@ export function judgeEnding(ending: Ending, isSeveral = false): Verdict {
   }
 }
 
-/** A backend that does not know the user of a line has done nothing. */
+/** A backend without the line's user has done nothing. */
 function failedAs({ code }: Status, isSeveral: boolean): RecordedOutcome {
   return isSeveral && code !== 'NOUSER' ? 'partly' : 'failed';
 }
@@ -321,7 +317,7 @@ function judgeRefusedInput(backend: string, answer: Status | 'no-status' | 'brok
   return withSentence('unknown', 'early-answer', { backend });
 }
 
-/** The backend has said `+` before, and nothing can be told to the client any more. */
+/** The backend has sent `+` before, so no status can be sent to the client any more. */
 function judgeDuplex(backend: string, how: DuplexEnd): Verdict {
   switch (how) {
     case 'ended':

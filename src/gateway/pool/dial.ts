@@ -15,7 +15,7 @@ import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from 
 /** What a dial needs. */
 export interface DialOptions {
   readonly target: DialTarget;
-  /** From the configuration; `auto`: by the minor that the backend announces. */
+  /** From the configuration; `auto`: from the minor that the backend announces. */
   readonly series: Series | 'auto';
   readonly limits: UpstreamLimits & { readonly maxLifetimeMs: number };
   readonly connect: Connect;
@@ -72,8 +72,8 @@ function asFault(fault: unknown): UpstreamFault {
 }
 
 /**
- * The target with shared password reads: a read that hangs would hold one of the few threads that all files of the daemon
- * share, so there is at most one.
+ * The target with shared password reads: a read that hangs would hold one of the few threads for all files of the daemon, so there is at
+ * most one.
  */
 export function sharingReads(target: DialTarget): DialTarget {
   let reading: Promise<readonly Secret[]> | undefined;
@@ -88,7 +88,7 @@ export function sharingReads(target: DialTarget): DialTarget {
   };
 }
 
-/** A backend, as dialling needs it. */
+/** A backend as a dial needs it. */
 export interface DialTarget {
   readonly name: string;
   readonly address: Address;
@@ -184,7 +184,7 @@ async function greetOnce(
   }
 }
 
-/** Reads the passwords within the connect timeout: their file may lie on a mount that hangs. */
+/** Reads the passwords within the connect timeout: their file may be on a mount that hangs. */
 async function readInTime(target: DialTarget, clock: Clock, signal: AbortSignal): Promise<readonly Secret[]> {
   if (signal.aborted) throw signal.reason;
   const { connectTimeoutMs } = target;
@@ -250,9 +250,9 @@ function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
 }
 
 /**
- * The series of a backend that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault
- * `version-unsupported` where neither the configuration nor the backend says it, or where they differ: a command that is
- * parsed for the wrong series would bypass policy.
+ * The series of a backend that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault `version-unsupported` where
+ * neither the configuration nor the backend names it, or where they differ: a command that is parsed for the wrong series would bypass
+ * policy.
  */
 export function seriesOfBackend(configured: Series | 'auto', serverMinor: number | undefined): Series {
   if (serverMinor === undefined) {

@@ -82,7 +82,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     owner.opened(upstream);
   }
 
-  /** Checks that a backend without demand still greets: an idle upstream does not show it. */
+  /** Probes a backend without demand: an idle upstream does not show whether it still greets. */
   async function look(): Promise<void> {
     if (owner.openCount === 0 || !owner.hasRoom || looking.size > 0) return;
     const controller = new AbortController();
@@ -226,7 +226,7 @@ export class Health {
     return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
   }
 
-  /** Since when it is up, or down: what the wall clock said then, so that it is the same however often it is asked. */
+  /** When it last became up or down. The wall clock's time is stored, so that repeated calls give the same value. */
   get changedMs(): number {
     return this.#changedMs;
   }

@@ -40,7 +40,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
   #waiting = 0;
   #waitingFresh = 0;
   #promisedFresh = 0;
-  /** Who is told of a set that gets small. */
+  /** Callbacks for sets that get small. */
   readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
 
   /** Whether a waiter without a promise needs a fresh upstream. */
@@ -185,7 +185,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return all;
   }
 
-  /** In a full queue, the waiter without a promise that gives way to a newcomer; undefined: none. */
+  /** In a full queue, the waiter without a promise that is refused in favor of a newcomer; undefined: none. */
   lastOfMost(newcomer: Queueing): W | undefined {
     const waiters = whoGiveWay(this.#waiters(), newcomer);
     return waiters?.reduce((one, other) => (one.arrival > other.arrival ? one : other));
@@ -199,8 +199,8 @@ export class FairQueue<W extends Queued & Placed<W>> {
   }
 
   /**
-   * Whether so many of this principal, or more, wait for a fresh one, or for any; not those who were promised something. If
-   * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
+   * Whether at least so many of this principal wait for a fresh upstream, or for any, without a promise. If so, `onFew` is called, once,
+   * when fewer than half of that number are left; it must not call back.
    */
   hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean {
     const line = this.#lines.get(principal);
@@ -255,7 +255,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return waiter;
   }
 
-  /** False: it did not wait there. */
+  /** False: it was not in that line. */
   #leave(line: Line<W>, waiter: W): boolean {
     const set = setOf(line, waiter);
     if (!set.delete(waiter)) return false;

@@ -1,8 +1,9 @@
-// Which principals that have waited long are due an upstream, and which transfers are ended for them. Pure.
-// Several accounts of one place (a UNIX user, an address: `origin`) count as one against other places: the upstreams are shared out
-// evenly among the places that hold or wait, and what a place holds evenly among its principals. The rules: a lease ends only where its
-// place, or for a waiter of the same place its principal, holds more than its share; one lease for each waiting principal at
-// most; a reply of which nothing comes is the backend's time, so no rate applies to it, and it ends only where no speed is enough.
+// Which long-waiting principals are due an upstream, and which transfers are ended for them. Pure. Several accounts of one place (a UNIX
+// user, an address: `origin`) count as one against other places: upstreams are divided evenly among the places that hold or wait, and a
+// place's part evenly among its principals.
+// The rules: a lease ends only where its place, or for a waiter of the same place its principal, holds more than its share; at most one
+// lease ends for each waiting principal; while a backend sends nothing of a reply, no rate applies, and the reply ends only where no speed
+// is enough.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ClientPace } from './lease.js';
@@ -23,7 +24,7 @@ export function demandedRate(minRateBytes: number, waitedMs: number): number {
   return minRateBytes * 2 ** ((waitedMs - patienceMs) / doublingMs);
 }
 
-/** Where upstreams go to, or are wanted. */
+/** A principal that holds or wants upstreams. */
 export interface Claimant {
   readonly principal: string;
   readonly origin: string;
@@ -47,13 +48,13 @@ export interface Sharing<H extends Holding, C extends Claim> {
   readonly leased: readonly H[];
   /** Waiters that will get an upstream that is dialled. */
   readonly promised: Iterable<Claimant>;
-  /** The first waiters of each principal, without those. */
+  /** The first waiters of each principal, without the promised ones. */
   readonly claims: readonly C[];
-  /** Whether the end of that lease would let a waiter of that kind be served. */
+  /** Whether the end of that lease would let such a waiter be served. */
   readonly isOfUse: (held: H, isFresh: boolean) => boolean;
 }
 
-/** A waiter that is due an upstream, as others hold more than their share. `held`: the lease to end for it; undefined: not now. */
+/** A waiter that is due an upstream, because others hold more than their share. `held`: the lease to end for it; undefined: none now. */
 export interface Due<H extends Holding, C extends Claim> {
   readonly claim: C;
   readonly held: H | undefined;
@@ -95,7 +96,7 @@ function choose<H extends Holding, C extends Claim>(
 ): H | undefined {
   const demanded = demandedRate(minRateBytes, nowMs - claim.sinceMs);
   const transfers = above.filter(({ pace }) => pace.transfer !== undefined);
-  // A place that has too little takes from others first, not from its own.
+  // A place below its share takes from others first, not from its own principals.
   const others = transfers.filter(({ holder }) => holder?.origin !== claim.origin);
   return (others.length > 0 ? others : transfers)
     .filter(({ pace }) => {
@@ -105,7 +106,7 @@ function choose<H extends Holding, C extends Claim>(
     .toSorted((one, other) => byWorth(shares, one, other))[0];
 }
 
-/** Of the place with most, of its principal with most, the slowest, the longest. */
+/** Orders by: the place with most leases, its principal with most, the slowest transfer, the longest. */
 function byWorth(shares: Shares, one: Holding, other: Holding): number {
   const [a, b] = [one.holder, other.holder];
   if (a === undefined || b === undefined) return 0;
@@ -143,7 +144,7 @@ class Shares {
     this.#add(to, 1);
   }
 
-  /** Whether the holder has more than its share, and the claimant would not have more than its own with one more. */
+  /** Whether the holder has more than its share, and the claimant would not exceed its own with one more. */
   isAbove(holder: Claimant, claimant: Claimant): boolean {
     if (holder.principal === claimant.principal) return false;
     const { origin } = holder;
@@ -162,7 +163,7 @@ class Shares {
   }
 }
 
-/** Where there are more claimants than upstreams, a share is below one lease, and whoever has none may have one. */
+/** With more claimants than upstreams a share is below one lease, and a claimant without any may have one. */
 function isUneven(held: number, claimed: number, share: number): boolean {
   return held > share && (claimed === 0 || claimed + 1 <= share);
 }

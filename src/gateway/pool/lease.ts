@@ -1,5 +1,4 @@
-// A lease: an upstream for one exchange. Who asks for it, why it was refused, how it ends, and how fast the client of its exchange
-// moves bytes meanwhile.
+// A lease: an upstream for one exchange. Its request, its refusal, its end, and the speed at which the exchange's client moves bytes.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Abortable } from '../../concurrency/abortable.js';
@@ -20,13 +19,13 @@ export class LeaseRefusal extends Error {
 export interface LeaseOptions {
   /** Principals take turns; the exchanges of one principal are served in the order in which they came. */
   readonly principal: string;
-  /** The UNIX user or the address that it comes from: its principals count as one where upstreams are shared out. */
+  /** The UNIX user or the address of the client: all its principals count as one where upstreams are shared. */
   readonly origin: string;
   /** Turns of the principal in a round; at least 1. */
   readonly weight: number;
   /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
   readonly isFresh: boolean;
-  /** Ends the wait. What happens to the upstream afterwards is the user's. */
+  /** Ends the wait. After the wait the user decides about the upstream. */
   readonly abortable: Abortable;
   /** Called after 5 s of waiting, and then less and less often. Must not throw. */
   onWaiting?(): void;
@@ -37,17 +36,14 @@ export interface LeaseEnd<T> {
   readonly value: T;
   /** Undefined: it may serve another; else it is closed for that reason. */
   readonly closeFor: CloseReason | undefined;
-  /**
-   * The backend's status: the processes of a Dovecot that was stopped answer TEMPFAIL to everything. Absent: no command was
-   * sent, or no status came.
-   */
+  /** The backend's status: processes of a stopped Dovecot answer TEMPFAIL to everything. Absent: no command was sent, or no status came. */
   readonly answer?: 'tempfail' | 'other';
 }
 
-/** Why a lease is ended for others: its client moved no byte at all, or too few; or its principal has more than its share. */
+/** Why a lease is ended for others: its client moved no byte, or too few; or its principal has more than its share. */
 export type SlowClient = 'client-stall' | 'client-slow' | 'over-share';
 
-/** An exchange that waits for its client: reply bytes are ready and not taken, or input is awaited. */
+/** An exchange that waits for its client: reply bytes are unread, or input is awaited. */
 export interface HeldUp {
   /** Bytes that the client has taken or sent; only differences count. */
   readonly movedBytes: number;
@@ -57,7 +53,7 @@ export interface HeldUp {
   giveUp(why: SlowClient): void;
 }
 
-/** A reply or a text under way that can be ended without a doubt about what was done: of a read, or without its final dot. */
+/** A reply or a text under way that can be ended without doubt about its effect: the reply of a read, or a text before its final dot. */
 export interface Transfer {
   readonly startMs: number;
   readonly movedBytes: number;
@@ -73,8 +69,8 @@ const speedWindowMs = bounds.speedWindowMs;
 const pauseMsMax = 3_000;
 
 /**
- * Added to what moved in a window: the queue of a UNIX socket (SIOCOUTQ) shrinks by whole buffers, each when its last byte is read.
- * Measured on Linux 6.18: 37,120 bytes a buffer where more than that is written at once.
+ * Added to the bytes moved in a window: the queue of a UNIX socket (SIOCOUTQ) shrinks by whole buffers, each when its last byte is read.
+ * Measured on Linux 6.18: 37,120 bytes a buffer for larger writes.
  */
 const uncountedBytesMax = 40 * 1024;
 
@@ -88,26 +84,26 @@ interface Sample {
  * upstream has one for its whole life; the pool checks it while other principals wait.
  */
 export class ClientPace {
-  /** What may be ended for others; undefined: nothing. Set by the exchange. */
+  /** The transfer that may be ended for others; undefined: none. Set by the exchange. */
   transfer: Transfer | undefined;
-  /** At the last check its client was waited for, or bytes had moved since the check before. */
+  /** At the last check the exchange was waiting for its client, or bytes had moved since the check before. */
   isMoving = false;
-  /** Bytes a second while the client was waited for; Infinity: it was not, or not for long enough. As of the last check. */
+  /** Bytes a second while the exchange waited for its client, at the last check; Infinity: it did not wait, or not long enough. */
   speed = Number.POSITIVE_INFINITY;
   #held: HeldUp | undefined;
   #sinceMs = 0;
   #bytesBefore = 0;
-  /** Sums of the waits that are over. */
+  /** Sum of the finished waits. */
   #heldMs = 0;
   #movedBytes = 0;
   #samples: Sample[] = [];
   #askedMs = 0;
-  /** Of the window that `speed` is of. */
+  /** Bytes of the window for `speed`. */
   #windowBytes = 0;
-  /** What the transfer had moved at the last check; undefined: there was none. */
+  /** The bytes that the transfer had moved at the last check; undefined: there was no transfer. */
   #transferred: number | undefined;
 
-  /** A new lease. */
+  /** Call at the start of a lease. */
   reset(): void {
     this.transfer = undefined;
     this.#transferred = undefined;
@@ -119,7 +115,7 @@ export class ClientPace {
     if (this.#samples.length > 0) this.#samples = [];
   }
 
-  /** How long its client has been waited for; 0: it is not waited for. */
+  /** How long the exchange has waited for its client; 0: it does not wait. */
   heldMs(nowMs: number): number {
     return this.#held === undefined ? 0 : nowMs - this.#sinceMs;
   }
@@ -137,10 +133,7 @@ export class ClientPace {
     this.#held = undefined;
   }
 
-  /**
-   * Called periodically while others wait. With `isWanted` it gives the client up when it has moved too little, and returns true
-   * then.
-   */
+  /** Called periodically while others wait. With `isWanted` it disconnects a client that has moved too little, and returns true then. */
   check(nowMs: number, minRateBytes: number, isWanted = true): boolean {
     const held = this.#held;
     const waitedMs = held === undefined ? 0 : nowMs - this.#sinceMs;
@@ -155,7 +148,7 @@ export class ClientPace {
       minRateBytes,
     );
     if (held === undefined || !isWanted) return false;
-    // A complete stall counts from its beginning, also while nobody else waited.
+    // A complete stall counts from its beginning, even from before others waited.
     const isStalled = (waitedMs >= paceWindowMs && bytes === 0) || why === 'client-stall';
     if (!isStalled && (why === undefined || !held.isRated)) return false;
     held.giveUp(isStalled ? 'client-stall' : 'client-slow');

@@ -1,18 +1,18 @@
-// The open upstreams of one pool by state: idle, leased, and leased to a command that must be alone on it. It does not
-// decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
+// The open upstreams of one pool by state: idle, leased, and leased to a command that must be alone. It does not decide who gets one.
+// The rule: each upstream is in exactly one of idle and leased, and counts are sizes.
 
 import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';
 
 /** Open upstreams. */
 export class OpenUpstreams {
-  /** Oldest first. Changed here alone. */
+  /** Oldest first. Changed here only. */
   readonly idle: Upstream[] = [];
   readonly leased: Upstream[] = [];
-  /** Of the leased: those on which nothing else may run. */
+  /** The leased upstreams on which nothing else may run. */
   readonly alone = new Set<Upstream>();
 
-  /** Of all open ones. */
+  /** All open upstreams. */
   get size(): number {
     return this.idle.length + this.leased.length;
   }
@@ -30,19 +30,19 @@ export class OpenUpstreams {
     }
   }
 
-  /** The newest idle one, so that those that are not needed age out; `isFresh`: among those on which nothing ran. */
+  /** The newest idle upstream, so that unneeded ones age out; `isFresh`: among those on which nothing ran. */
   newestIdle(isFresh: boolean): Upstream | undefined {
     return isFresh ? this.idle.findLast(({ exchanges }) => exchanges === 0) : this.idle.at(-1);
   }
 
-  /** One that was just greeted, until it rests; or one that was idle. */
+  /** For an upstream that was just greeted (leased until it is released), or was idle. */
   setLeased(upstream: Upstream, isAlone: boolean): void {
     this.delete(upstream);
     this.leased.push(upstream);
     if (isAlone) this.alone.add(upstream);
   }
 
-  /** One that was leased: the newest. */
+  /** For an upstream that was leased; it becomes the newest idle one. */
   setIdle(upstream: Upstream): void {
     this.delete(upstream);
     this.idle.push(upstream);
@@ -55,7 +55,7 @@ export class OpenUpstreams {
   }
 }
 
-/** From its end: the newest idle one is the one that is leased. */
+/** Searches from the end: the newest idle upstream is the one that is leased. */
 function remove(upstreams: Upstream[], upstream: Upstream): boolean {
   const at = upstreams.lastIndexOf(upstream);
   if (at < 0) return false;
@@ -66,22 +66,21 @@ function remove(upstreams: Upstream[], upstream: Upstream): boolean {
 /** Detects a Dovecot whose master has stopped. Closes nothing. */
 export interface TempfailWatch {
   /**
-   * An upstream that was opened at `openedMs` gave a status. Returns a time: what was opened up to then is not to be
-   * trusted any more. Undefined: no suspicion.
+   * Records the status of an upstream opened at `openedMs`. Returns a time: upstreams opened up to then are not trusted any more.
+   * Undefined: no suspicion.
    */
   answered(openedMs: number, answer: 'tempfail' | 'other', nowMs: number): number | undefined;
 }
 
 /** This many TEMPFAIL in a row are no coincidence. */
 const tempfailsMax = 2;
-/** An upstream younger than this was opened by a master that was alive. */
+/** A younger upstream was opened by a living master. */
 const trustedMs = 1_000;
 
 /**
- * When Dovecot's master stops, its processes and their connections live on and answer TEMPFAIL to every command (measured on
- * 2.3.13 to 2.4.5), so an idle upstream looks well and is not. TEMPFAIL has harmless causes too: several in a row, each from an
- * upstream that has been open for a while, are taken for that. An upstream is only doubted for what others of its age or
- * older did.
+ * When Dovecot's master stops, its processes and their connections live on and answer TEMPFAIL to every command (measured on 2.3.13 to
+ * 2.4.5), so an idle upstream looks healthy. TEMPFAIL has harmless causes too: only several in a row, each from an upstream that has been
+ * open for a while, count. An upstream is doubted only because of upstreams of its age or older.
  */
 export function createTempfailWatch(): TempfailWatch {
   let tempfails = 0;
@@ -90,7 +89,7 @@ export function createTempfailWatch(): TempfailWatch {
   return {
     answered(openedMs, answer, nowMs) {
       if (answer === 'other') {
-        // A newer upstream that works says nothing about old ones: Dovecot may have been restarted between them.
+        // A newer upstream that works proves nothing for old ones: Dovecot may have been restarted between them.
         if (openedMs <= newestMs) tempfails = 0;
         return undefined;
       }

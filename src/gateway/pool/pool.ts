@@ -22,7 +22,7 @@ import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.j
 
 export { type DialTarget, greet, seriesOfBackend } from './dial.js';
 
-/** Dials under way while one is begun that nobody waits for. */
+/** Dials under way at which no further dial without demand begins. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;
 /** Interval of the check for slow clients. */
@@ -31,21 +31,21 @@ const sweepMs = 500;
 /** All upstreams of one backend. Dials when it is started, or for the first exchange. */
 export class Pool implements DialsOwner, WaiterOwner {
   readonly backend: string;
-  /** The series that the configuration says, or that the last upstream announced; undefined: not known yet. */
+  /** The configured series, or the one that the last upstream announced; undefined: not known yet. */
   series: Series | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
   readonly #tempfails = createTempfailWatch();
-  /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
+  /** Every promised waiter has a dial under way; there may be more dials than promises. */
   readonly #queue = new FairQueue<Waiter>();
   readonly #open = new OpenUpstreams();
   readonly #room: WaitingRoom;
   /** Half of all at most are for commands that must be alone, so that the others always have some. */
   readonly #aloneMax: number;
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
-  /** Runs while somebody waits: then clients that hold up what is leased are looked at. */
+  /** Runs while there are waiters: checks clients that delay leased upstreams. */
   #sweep: Timer | undefined;
-  /** Upstreams that are kept open. */
+  /** Upstreams kept open without demand. */
   #kept = 0;
   #arrivals = 0;
 
@@ -74,22 +74,22 @@ export class Pool implements DialsOwner, WaiterOwner {
     }
   }
 
-  /** From now on `idle` upstreams are kept open, and the backend is looked after while nobody asks. */
+  /** From now on `idle` upstreams are kept open, and the backend is probed while there is no demand. */
   start(): void {
     this.#kept = this.#options.limits.idle;
     if (this.#mode === 'serving') this.#serve();
   }
 
   /**
-   * Drained: idle upstreams are closed, who waits and who comes is refused, what runs ends by itself. Undone by false.
-   * Nothing is kept of it here: whoever calls it remembers it over restarts.
+   * Drained: idle upstreams are closed, waiting and new exchanges are refused, running ones end by themselves. Undone by false. The pool
+   * does not store this: the caller remembers it over restarts.
    */
   setDrained(isDrained: boolean): void {
     if (isDrained && this.#mode === 'serving') this.#leave('drained', 'backend-drained');
     else if (!isDrained && this.#mode === 'drained') this.#serve();
   }
 
-  /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
+  /** Final, at the end of the daemon: as drained, but refused with `draining`. */
   drain(): void {
     this.#leave('draining', 'draining');
   }
@@ -113,11 +113,11 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   /**
-   * So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. If so, `onShort` is
+   * Whether so many exchanges of this principal wait, for a fresh upstream or for any, that one more has no turn soon. If so, `onShort` is
    * called, once, when so few are left that it would have one; it must not call back.
    */
   isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean {
-    // Two for each upstream: none of them is without work while one more is on its way. Each kind has places of its own.
+    // Two for each upstream: none idles while another exchange is on its way. Each kind is counted separately.
     return this.#queue.hasMany(principal, isFresh, 2 * this.#options.limits.connections, onShort);
   }
 
@@ -127,7 +127,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (this.#mode !== 'serving') return upstream.close('draining');
     this.#rest(upstream, this.#restMs(upstream));
     if (this.series !== series) {
-      // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
+      // Dovecot was upgraded, or several hosts share one name: from now on commands are judged for the latest series.
       this.series = series;
       this.#open.closeIdle('series-changed', (other) => other.series !== series);
     }
@@ -146,7 +146,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const { observe } = this.#options;
     const { id, exchanges } = upstream;
     observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
-    // The backend's doing, while it had no command.
+    // The backend closed it without a command.
     if (reason === 'peer-ended' || reason === 'spoke-while-idle') this.#dials.lost(upstream);
     this.match();
   }
@@ -174,12 +174,12 @@ export class Pool implements DialsOwner, WaiterOwner {
     return this.openCount + this.#dials.count < this.#options.limits.connections;
   }
 
-  /** Those that are, or will be, for one command that must be alone. */
+  /** Upstreams that serve, or will serve, one command that must be alone. */
   get #alone(): number {
     return this.#open.alone.size + this.#queue.promisedFreshCount;
   }
 
-  /** Those that may serve one command after another, and those that will. */
+  /** Upstreams that serve, or will serve, several commands. */
   get #shared(): number {
     return this.openCount + this.#dials.count - this.#alone;
   }
@@ -209,7 +209,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const waiter = new Waiter(asked, this.#arrivals, limits.queueTimeoutMs, this.#room);
     const isNew = !this.#queue.hasLine(principal);
     this.#queue.add(waiter);
-    // It has the only upstream, or was promised it: that is the first turn of its round.
+    // It holds, or was promised, the only upstream: that counts as the first turn of its round.
     if (isNew && limits.connections === 1 && this.#isSated(principal)) this.#queue.spendTurn(principal);
     this.match();
     return waiter.upstream;
@@ -245,7 +245,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       }
     }
     if (doubtedMs !== undefined) this.#open.closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
-    // Nobody waits, and as many are open as before.
+    // No waiters, and as many open upstreams as before.
     else if (this.#queue.size === 0 && upstream.state.at === 'idle') return;
     this.match();
   }
@@ -262,13 +262,13 @@ export class Pool implements DialsOwner, WaiterOwner {
     return true;
   }
 
-  /** Idle from now on; it may turn out to be unfit, and is closed then. */
+  /** Makes it idle; if the backend sent something meanwhile, it is closed. */
   #rest(upstream: Upstream, restMs: number): void {
     upstream.release(restMs);
     if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
   }
 
-  /** How long it may be idle; 0: it is too old. */
+  /** How long it may stay idle; 0: it is too old. */
   #restMs(upstream: Upstream): number {
     const { clock, limits } = this.#options;
     return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
@@ -279,7 +279,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (this.#mode !== 'serving') return;
     for (const waiter of this.#queue.promised) {
       const { principal } = waiter;
-      // What was promised before others came is no exception.
+      // Promises made before others came stay valid.
       if (this.#open.heldBy(principal) >= this.#half && this.#queue.hasOther(principal)) {
         this.#queue.breakPromise(waiter);
         continue;
@@ -300,7 +300,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       if (this.#dials.count >= this.#queue.promisedCount) continue;
       const hasRoom = this.hasRoom;
       this.#dials.dial();
-      // Only who must be alone gets here without room; its dial begins after this.
+      // Only a waiter that must be alone gets here without room; its dial begins after this.
       if (!hasRoom) this.#open.idle[0]?.close('not-reusable');
     }
     while (this.#shared < this.#kept && this.#dials.count < readyDialsMax) {
@@ -363,13 +363,13 @@ export class Pool implements DialsOwner, WaiterOwner {
       this.#queue.postpone(holder.principal);
       ended += 1;
     }
-    // What a slow client held is on its way to a waiter.
+    // An upstream taken from a slow client is on its way to a waiter.
     if (ended === 0) this.#shareOut(nowMs);
   }
 
-  /** Gives principals that have waited long the next turns, and ends transfers above their share for them. */
+  /** Gives long-waiting principals the next turns, and ends transfers above their share for them. */
   #shareOut(nowMs: number): void {
-    // With room, or a dial that no waiter was promised, an upstream comes anyway; without dials an ended lease brings none.
+    // With room, or a dial without a promise, an upstream comes anyway; without permission to dial, the end of a lease brings none.
     if (this.hasRoom || !this.#dials.isAllowed || this.#dials.count > this.#queue.promisedCount) return;
     const { connections, minRateBytes } = this.#options.limits;
     const due = dueClaims({
@@ -382,15 +382,15 @@ export class Pool implements DialsOwner, WaiterOwner {
       isOfUse: (upstream, isFresh) => this.#isOfUse(upstream, isFresh),
     });
     for (const { held } of due) if (held?.holder !== undefined) this.#queue.postpone(held.holder.principal);
-    // The next upstreams are for these, whatever the turns are: many accounts of one place would be served before.
+    // The next upstreams go to these, ahead of the turns: otherwise many accounts of one place would be served first.
     for (const { claim } of due.toReversed()) this.#queue.advance(claim.principal);
     for (const { held } of due) held?.pace.yieldLease(minRateBytes);
   }
 
-  /** Whether the end of this lease would let a waiter of that kind be served. */
+  /** Whether the end of this lease would let such a waiter be served. */
   #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
     const isAlone = this.#open.alone.has(upstream);
-    // It is closed then, and another one is dialled in its place.
+    // The upstream is closed then, and another one is dialed.
     if (isFresh) return isAlone || this.#alone < this.#aloneMax;
     return !isAlone || this.#mayShareMore;
   }
@@ -419,7 +419,7 @@ export class Pool implements DialsOwner, WaiterOwner {
 }
 
 export interface PoolLimits extends UpstreamLimits, HealthLimits {
-  /** Upstreams at most, dialled ones included. */
+  /** Upstreams at most, including those being dialed. */
   readonly connections: number;
   /** Kept open from `start` on, also without demand. */
   readonly idle: number;
@@ -439,19 +439,19 @@ export interface PoolSnapshot {
   readonly waiters: number;
   /** How long the first of them has waited; 0: none waits. */
   readonly oldestWaitMs: number;
-  /** Since when its health is up, or down, on the wall clock. */
+  /** When its health last became up or down, on the wall clock. */
   readonly changedMs: number;
   /** Why it is down. */
   readonly fault: UpstreamFault | undefined;
   /** `drained`: an operator took it out of service; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';
-  /** Why it does not serve, as a sentence; undefined: it does, as far as anybody knows. */
+  /** Why it does not serve, as a sentence; undefined: no known problem. */
   readonly text: string | undefined;
   /** Failures so far, by the step that failed. */
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
 }
 
-/** An exchange that asks for an upstream. An object, so that a command needs no closures for it. */
+/** An exchange that requests an upstream. An object, so that a command needs no closures for it. */
 export interface LeaseUser<T> extends LeaseOptions {
   /** Called once, with the upstream. Where it rejects, the upstream is closed. */
   use(upstream: Upstream): Promise<LeaseEnd<T>>;

@@ -1,6 +1,6 @@
-// One live, greeted transport to a backend: `greeted -> idle <-> leased -> closed`. It turns chunks into events of the reply
-// and of the log channel, and watches its input while nobody leases it. It does not know what is asked over it.
-// The rule: whatever is odd ends it; an upstream is only handed on after a clean end.
+// One live, greeted transport to a backend: `greeted -> idle <-> leased -> closed`. It turns chunks into events of the reply and of the log
+// channel, and watches its input while it is not leased.
+// The rule: anything unexpected ends it; an upstream is used again only after a clean end.
 
 import assert from 'node:assert';
 import { Deadline } from '../../concurrency/limits.js';
@@ -23,12 +23,12 @@ const greetedState = { at: 'greeted' } as const;
 const idleState = { at: 'idle' } as const;
 const leasedState = { at: 'leased' } as const;
 
-/** Who an upstream is. */
+/** Names of an upstream. */
 export interface UpstreamNames {
   readonly id: string;
   readonly backend: string;
   readonly series: Series;
-  /** When it is too old to be used again. */
+  /** When it is too old for another lease. */
   readonly endsMs: number;
 }
 
@@ -36,7 +36,7 @@ function earlyAnswer(): WireFault {
   return new WireFault('unexpected-input', 'an answer came before any command');
 }
 
-/** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
+/** Owned by its pool; each lease uses it for one exchange. A call in the wrong state is a bug and asserts. */
 export class Upstream {
   readonly id: string;
   readonly backend: string;
@@ -44,15 +44,15 @@ export class Upstream {
   readonly serverMinor: number;
   readonly openedMs: number;
   readonly endsMs: number;
-  /** Who it is leased to; its pool's. */
+  /** The holder of the lease; set by the pool. */
   holder: Claimant | undefined = undefined;
-  /** Of the client of that exchange. */
+  /** The speed of that exchange's client. */
   readonly pace = new ClientPace();
   /** Exchanges that it has served or serves. */
   exchanges = 0;
-  /** How long it may be idle; while it is leased, how long the next bytes of a reply may take, or it is closed. */
+  /** The time limit of its state: for idling, or for the next bytes of a reply. */
   readonly limit: Deadline;
-  /** Left and entered in `#become` alone. */
+  /** Changed in `#become` only. */
   state: UpstreamState = greetedState;
   readonly #transport: Transport;
   readonly #owner: UpstreamOwner;
@@ -63,9 +63,7 @@ export class Upstream {
   #fault: unknown;
   #isRaw = false;
 
-  /**
-   * In state `greeted`. Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
-   */
+  /** In state `greeted`. Throws a WireFault if an answer follows the greeting already; the caller still owns the transport then. */
   constructor(
     greeted: Greeted,
     names: UpstreamNames,
@@ -90,13 +88,13 @@ export class Upstream {
     this.#takeEarly(greeted.rest);
   }
 
-  /** Writes bytes of a command; only while leased. */
+  /** Writes a part of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined {
     assert(this.state.at === 'leased', 'written without a lease');
     return this.#transport.write(bytes);
   }
 
-  /** As that of its transport; only while leased. */
+  /** As `writeWhole` of its transport; only while leased. */
   writeWhole(bytes: Buffer): Promise<void> {
     assert(this.state.at === 'leased', 'written without a lease');
     return this.#transport.writeWhole(bytes);
@@ -107,8 +105,8 @@ export class Upstream {
   }
 
   /**
-   * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
-   * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
+   * The events of the next chunk, possibly none; only while leased. Rejects with a WireFault for bytes outside of the protocol, with an
+   * UpstreamFault `closed-early` where the backend ended, with a TransportFault where the connection is gone.
    */
   next(): Promise<readonly UpstreamEvent[]> {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
@@ -117,10 +115,10 @@ export class Upstream {
     return pending.then(this.#read);
   }
 
-  /** A field, so that it is made once and not for each chunk. */
+  /** A field, to avoid a closure for each chunk. */
   readonly #read = (chunk: Buffer | null): readonly UpstreamEvent[] => {
     if (chunk !== null) return this.#decode(chunk);
-    // What a dying process wrote last is often the line that says why.
+    // The last line of a dying process often says why.
     const lines = this.#ownLines(this.#logs.end());
     this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
     if (lines.length === 0) throw this.#fault;
@@ -128,8 +126,8 @@ export class Upstream {
   };
 
   /**
-   * For a command that speaks both ways until the connection ends, before its line is written: from here on all that
-   * comes on the output channel is `body`, a status line too. It is never released after that.
+   * For a command that streams both ways until the connection ends, before its line is written: from here on everything on the output
+   * channel is `body`, a status line too. The upstream is never released after that.
    */
   goRaw(): void {
     assert(this.state.at === 'leased' && !this.#reply.isStarted, 'made raw within a reply');
@@ -150,14 +148,14 @@ export class Upstream {
     this.exchanges += 1;
   }
 
-  /** From one lease to the next at once, after a clean end: only while leased, and clean. */
+  /** Goes from one lease to the next at once, after a clean end: only while leased, and clean. */
   handOver(): void {
     assert(this.state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
     this.pace.reset();
     this.exchanges += 1;
   }
 
-  /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
+  /** After the greeting or a clean end: idle; the owner's `rested` is called after `restMs`. */
   release(restMs: number): void {
     assert(this.state.at === 'leased' || this.state.at === 'greeted', 'released without a lease');
     assert(!this.#isRaw, 'released though it is raw');
@@ -172,7 +170,7 @@ export class Upstream {
     );
   }
 
-  /** While it is idle: its owner hears of it after so long from now. */
+  /** While idle: the owner's `rested` is called after this time from now. */
   restOn(restMs: number): void {
     assert(this.state.at === 'idle', 'it does not rest');
     this.limit.set(restMs);
@@ -190,10 +188,7 @@ export class Upstream {
     }
   }
 
-  /**
-   * Without the line in which Dovecot says, before it ends a process at a reload, that a signal did it: the command that is
-   * out has no part in that.
-   */
+  /** Without the line in which Dovecot reports a signal before it ends a process at a reload: the running command did not cause it. */
   #ownLines(lines: readonly LogLine[]): readonly LogLine[] {
     return lines.filter((line) => {
       if (!line.text.includes('Killed with signal')) return true;
@@ -202,7 +197,7 @@ export class Upstream {
     });
   }
 
-  /** The only place where a state is left and entered. */
+  /** The only place that changes the state. */
   #become(next: UpstreamState): void {
     assert(this.state.at !== 'closed', 'a closed upstream was used');
     this.state = next;
@@ -213,7 +208,7 @@ export class Upstream {
     else this.close('reply-timeout', true);
   }
 
-  /** Something came, or the end, while `watch` was out. If a lease took the promise over, that is its chunk. */
+  /** A chunk or the end arrived during `watch`. If a lease took the promise over, the chunk is the lease's. */
   #heard(watch: Promise<Buffer | null>, chunk: Buffer | null): void {
     if (this.#watch !== watch || this.state.at !== 'idle') return;
     if (chunk === null) return this.close('peer-ended');
@@ -221,12 +216,12 @@ export class Upstream {
       for (const event of this.#decode(chunk))
         if (event.kind === 'log') this.#owner.straySpoke(this, event.line);
     } catch {
-      // What it says is of no interest any more: it spoke without being asked, and goes.
+      // The content does not matter: it sent without a request, and is closed.
     }
     this.close('spoke-while-idle');
   }
 
-  /** Bytes behind the greeting, before anything was asked: log lines are told, an answer to nothing is a fault. */
+  /** Bytes after the greeting, before any command: log lines are reported, anything else is a fault. */
   #takeEarly(rest: Buffer): void {
     for (const event of this.#decode(rest)) {
       if (event.kind !== 'log') throw earlyAnswer();
@@ -236,19 +231,19 @@ export class Upstream {
     if (!this.isClean) throw earlyAnswer();
   }
 
-  /** Bytes that came already, or that the backend still owes of a frame, would be the next command's answer. */
+  /** Bytes that came already, or that are missing of a frame, would be taken for the next command's answer. */
   get isClean(): boolean {
     if (this.#reply.isStarted || this.#demux.isMidFrame || this.#transport.heldBytes > 0) return false;
     return this.#fault === undefined && this.#logs.pendingBytes === 0;
   }
 
-  /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
+  /** Returns the events before a fault; the next call of `next` rejects with the fault. */
   #decode(chunk: Buffer): readonly UpstreamEvent[] {
     const events: UpstreamEvent[] = [];
     try {
       const slices = this.#demux.push(chunk);
       const [only] = slices;
-      // Nearly every chunk: the events of the reply are those of the chunk.
+      // The usual case: one slice of the output channel is the whole chunk.
       if (only !== undefined && slices.length === 1 && only.channel === outputChannel && !this.#isRaw) {
         return this.#reply.push(only.bytes);
       }
@@ -273,18 +268,18 @@ export class Upstream {
   }
 }
 
-/** A transport on which the next byte of ours is a command line. */
+/** A transport on which the next byte that we send begins a command line. */
 export interface Greeted {
   readonly transport: Transport;
   /** The negotiated minor: the lower of ours and theirs. */
   readonly minor: number;
-  /** What the backend announced; undefined: it sent no VERSION line. */
+  /** The minor that the backend announced; undefined: it sent no VERSION line. */
   readonly serverMinor: number | undefined;
-  /** Bytes that came behind the last plain line. */
+  /** Bytes after the last plain line. */
   readonly rest: Buffer;
 }
 
-/** What one backend may make us hold, in bytes; above each the upstream faults, but a log line is cut. */
+/** Limits in bytes for one backend's data: above them the upstream faults; a log line is cut instead. */
 export interface UpstreamLimits {
   /** A status line has a code, or a host in a referral. */
   readonly statusBytesMax: number;
@@ -292,23 +287,23 @@ export interface UpstreamLimits {
   readonly logLineBytesMax: number;
 }
 
-/** What came from the backend, in the order in which it came. `bytes` are slices of the chunk that was read. */
+/** An event from the backend, in the order of arrival. `bytes` are slices of the chunk that was read. */
 export type UpstreamEvent =
   | { readonly kind: 'body'; readonly bytes: Buffer }
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'log'; readonly line: LogLine };
 
-/** `dialing` is before this: an upstream begins greeted, and rests before it is leased. `closed` is final. */
+/** The dial comes before these states: an upstream begins greeted, and becomes idle before it is leased. `closed` is final. */
 export type UpstreamState =
   | { readonly at: 'greeted' | 'idle' | 'leased' }
   | { readonly at: 'closed'; readonly reason: CloseReason };
 
-/** Told by the upstream to its pool. */
+/** Calls from the upstream to its pool. */
 export interface UpstreamOwner {
-  /** Closed, whoever closed it; told once. */
+  /** Called once when it is closed, by either side. */
   closed(upstream: Upstream, reason: CloseReason): void;
   /** A log line that no command caused. */
   straySpoke(upstream: Upstream, line: LogLine): void;
-  /** It was idle for as long as it was told to be: the owner closes it, or lets it rest on. */
+  /** Its idle time is over: the owner closes it or calls `restOn`. */
   rested(upstream: Upstream): void;
 }

@@ -23,8 +23,8 @@ export interface WaitingRoom {
 const tellAfterMs = 5_000;
 
 /**
- * Makes room in a full queue: a waiter of the place or the principal with most waiters is refused, since one principal, or many
- * accounts of one address, could otherwise shut out all others. Returns a refusal if none has more waiters than the newcomer's.
+ * Makes room in a full queue: refuses a waiter of the place or the principal with most waiters, because one principal, or many accounts of
+ * one address, could otherwise shut out all others. Returns a refusal if none has more waiters than the newcomer's.
  */
 export function makeRoom(
   queue: FairQueue<Waiter>,
@@ -37,7 +37,7 @@ export function makeRoom(
   return undefined;
 }
 
-/** A class, and its own listener: where a backend is busy every command waits, and closures for each would add up. */
+/** A class with its own listener: in front of a busy backend every command waits, and closures for each would add up. */
 export class Waiter implements AbortListener {
   readonly principal: string;
   readonly origin: string;
@@ -46,9 +46,9 @@ export class Waiter implements AbortListener {
   readonly arrival: number;
   /** When it began to wait. */
   readonly sinceMs: number;
-  /** The queue's. */
+  /** Set by the queue. */
   place: Place<Waiter> | undefined;
-  /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
+  /** Resolves to the upstream. Rejects with the refusal, or with the reason of the abort. */
   readonly upstream: Promise<Upstream>;
   readonly #asked: LeaseOptions;
   readonly #room: WaitingRoom;

@@ -1,7 +1,7 @@
-// A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. A script
-// with two pumps. The rules: what the client sends after the command is forwarded only after the backend's `+`; neither side is read
-// while the other does not take what came; nothing of ours gets between the bytes; the upstream is closed at the end, and so is the
-// session.
+// A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. A script with
+// two pumps.
+// The rules: the client's bytes are forwarded only after the backend's `+`; neither side is read while the other does not take its bytes;
+// no byte of ours gets into the stream; at the end the upstream and the session are closed.
 
 import { bounds } from '../../bounds/bounds.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
@@ -21,7 +21,10 @@ import {
 /** Real first replies have no rows and a status of one code. */
 const firstReplyBytesMax = bounds.duplexReplyBytes;
 
-/** Runs on an upstream on which nothing ran before. `onUp`: bytes of the client that go up. Never rejects; the upstream is closed then. */
+/**
+ * Runs on an upstream on which nothing ran before. `onUp`: gets the number of client bytes sent up. Never rejects; the upstream is closed
+ * at the end.
+ */
 export async function duplex(
   talk: Conversation,
   client: ClientInput,
@@ -43,9 +46,9 @@ class DuplexRun {
   readonly #client: ClientInput;
   readonly #onUp: (bytes: number) => void;
   readonly #startMs: number;
-  /** The first reason to end; everything else ends because the upstream is closed then. */
+  /** The first reason to end; later ones follow from the closed upstream. */
   #how: DuplexEnd | undefined;
-  /** Of the first reply. */
+  /** The status of the first reply. */
   status: Status | undefined;
   #hasClientEnded = false;
   #idle: { cancel(): void };
@@ -113,7 +116,7 @@ class DuplexRun {
     }
   }
 
-  /** Until the backend ends, or the client stalls or is gone. */
+  /** Runs until the backend ends, or the client stalls or is gone. */
   async #pumpDown(rest: readonly Buffer[]): Promise<DuplexEnd> {
     const { upstream, writer, count, clock, limits } = this.#talk;
     for (const bytes of rest) writer.addBody(bytes);
@@ -123,8 +126,8 @@ class DuplexRun {
         if (drained !== undefined) {
           const lease = { pace: upstream.pace, writer, isRated: false };
           const peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
-          // A client that ended its side may be gone when the backend's last bytes come: they are dropped. A client that is
-          // connected and does not read would hold the upstream, and its queue would grow.
+          // A client that ended its side may be gone when the backend's last bytes arrive: they are dropped. A connected client that does
+          // not read would keep the upstream, and its queue would grow.
           if (peer !== 'ready' && !(peer === 'client-gone' && this.#hasClientEnded))
             return this.#how ?? (peer === 'client-gone' ? peer : 'client-stall');
           this.#moved();
@@ -147,7 +150,7 @@ class DuplexRun {
     }
   }
 
-  /** Until the client ends. Never rejects. */
+  /** Runs until the client ends. Never rejects. */
   async #pumpUp(): Promise<void> {
     const { upstream } = this.#talk;
     for (;;) {
@@ -169,7 +172,7 @@ class DuplexRun {
       try {
         await upstream.write([bytes]);
       } catch {
-        // The read side reports an upstream that is gone.
+        // The read side reports the lost upstream.
         return;
       }
     }

@@ -1,7 +1,7 @@
-// What follows a command line: nothing, a text that goes up with the command, or bytes both ways.
-// The rules: a text is gathered before an upstream is asked for; no more is read than can be used; the client has `timeMs` in all,
-// not counting the time that we made it wait; whatever became of the command, no byte of its input is ever looked at as a command
-// line: it is read to its end, or the session ends.
+// The input after a command line: none, a text that goes up with the command, or bytes both ways.
+// The rules: a text is gathered before an upstream is requested; no more is read than can be used; the client has `timeMs` in all, not
+// counting waits that we cause; whatever happens to the command, no byte of its input is ever parsed as a command line: it is read to its
+// end, or the session ends.
 
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
@@ -14,10 +14,10 @@ import { duplex } from './duplex.js';
 import { type ClientInput, type Conversation, converse } from './relay.js';
 import { type TextEnd, UploadBuffer, upload } from './upload.js';
 
-/** What a command's input needs of the engine. */
+/** The parts of the engine that a command's input needs. */
 export interface InputParts {
   readonly clock: Clock;
-  /** Input of all sessions that is held. */
+  /** The budget for input of all sessions. */
   readonly buffered: ByteBudget;
   readonly meterInput: () => InputMeter;
 }
@@ -26,9 +26,9 @@ export interface InputParts {
 export class CommandInput {
   /** Both ways until its connection ends, so the upstream must be one on which nothing ran before. */
   readonly isDuplex: boolean;
-  /** Gathered; undefined: no text goes up with the command. */
+  /** The gathered text; undefined: no text goes up with the command. */
   #text: UploadBuffer | undefined;
-  /** Of a command that streams both ways. */
+  /** Bytes sent up by a command that streams both ways. */
   #upBytes: number | undefined;
   readonly #parts: InputParts;
   readonly #principal: string;
@@ -36,7 +36,7 @@ export class CommandInput {
   readonly #open: () => ClientInput;
   #client: ClientInput | undefined;
 
-  /** `principal`: whose command it is. */
+  /** `principal`: the command's owner. */
   constructor(
     parts: InputParts,
     principal: string,
@@ -51,13 +51,13 @@ export class CommandInput {
     this.#open = open;
   }
 
-  /** One for the whole command: it holds how far the text was read. */
+  /** One object for the whole command: it holds the position in the text. */
   #opened(): ClientInput {
     this.#client ??= this.#open();
     return this.#client;
   }
 
-  /** Before a lease: undefined when it may be asked for, else how the exchange ends. Rejects with the signal's reason. */
+  /** Called before a lease: undefined when an upstream may be requested, else how the exchange ends. Rejects with the signal's reason. */
   async gather(signal: AbortSignal): Promise<Ending | undefined> {
     const { clock, buffered, meterInput } = this.#parts;
     const text = new UploadBuffer(this.#opened(), meterInput(), buffered, this.#principal, clock);
@@ -72,7 +72,7 @@ export class CommandInput {
     }
   }
 
-  /** Carries the command out with its input, on the upstream that it got. Never rejects. */
+  /** Runs the command with its input on the leased upstream. Never rejects. */
   carryOut(talk: Conversation): Promise<LeaseEnd<Ending>> {
     if (this.#text !== undefined) return upload(talk, this.#text);
     if (!this.isDuplex) return converse(talk);
@@ -84,10 +84,7 @@ export class CommandInput {
     });
   }
 
-  /**
-   * Reads what is left of the input to its end, but not where the session ends anyhow. Resolves to why the session must end, if
-   * it must.
-   */
+  /** Reads the rest of the input to its end, unless the session ends anyway. Resolves to the reason to end the session, if there is one. */
   async settle(isSessionOver: boolean): Promise<CloseReason | undefined> {
     this.#text?.close();
     if (isSessionOver || this.#following === 'none') return undefined;
@@ -98,7 +95,7 @@ export class CommandInput {
     return skipped === 'skipped' ? undefined : skipped;
   }
 
-  /** Once. */
+  /** Call once. */
   recorded(): RecordedInput | undefined {
     return this.#upBytes === undefined ? this.#text?.recorded() : { bytes: this.#upBytes };
   }

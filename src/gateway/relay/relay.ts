@@ -20,12 +20,12 @@ import type { ClientPace, LeaseEnd, SlowClient, Transfer } from '../pool/lease.j
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import { createRowPrefixer, type RelayTarget } from './reply-writer.js';
 
-/** A command as it is sent to upstreams of one minor. */
+/** A command encoded for upstreams of one minor. */
 export interface OutgoingCommand {
   readonly user: string;
-  /** Rows of a server command may come after its status and would become the next command's answer: nothing may follow it. */
+  /** Rows of a server command may come after its status and would be taken for the next command's answer: nothing may follow it. */
   readonly isLast: boolean;
-  /** Cells of a row, where the user's name goes in front of each row; 0: it does not. */
+  /** Cells of a row, if the user's name goes in front of each row; 0: it does not. */
   readonly usernameEvery: number;
   /** A command that only reads is canceled when its client is gone; a change is left to finish. */
   readonly isReading: boolean;
@@ -42,7 +42,7 @@ export function encodeOutgoing(
   return { user: command.user, isLast, usernameEvery, isReading, line };
 }
 
-/** Channel L of a reply: dropped, replaced by one sentence of ours on a failure, or forwarded. */
+/** What a client gets of channel L: nothing, one sentence of ours on a failure, or the lines. */
 export type LogMode = 'none' | 'filtered' | 'full';
 
 export interface RelayLimits {
@@ -56,7 +56,7 @@ export interface RelayLimits {
   readonly logLinesMax: number;
 }
 
-/** What was relayed, also of a reply that broke off. */
+/** Counts of a relayed reply, also of one that broke off. */
 export class RelayCount {
   cells = 0;
   bytesIn = 0;
@@ -67,7 +67,7 @@ export class RelayCount {
   lastLog = '';
 }
 
-/** One command on its upstream. `count` is written to as the reply comes. */
+/** One command on its upstream. `count` is updated during the reply. */
 export interface Conversation {
   readonly upstream: Upstream;
   readonly command: OutgoingCommand;
@@ -76,12 +76,12 @@ export interface Conversation {
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;
-  /** The ending when the exchange was canceled from outside; undefined: it was not. */
+  /** The ending if the exchange was canceled from outside; else undefined. */
   cutOff(): Ending | undefined;
   onLog(line: LogLine): void;
 }
 
-/** An upstream, or what has begun to read it. */
+/** An upstream, or an object that has begun to read it. */
 export type ReplySource = Pick<Upstream, 'next' | 'close' | 'pace'>;
 
 export type PeerState = 'ready' | 'client-gone' | SlowClient;
@@ -93,27 +93,27 @@ export type TextPiece =
   | { readonly kind: 'cut' };
 
 /**
- * What a client sends after a command line; the session implements it, once for each command. One call at a time, except
- * for a `skipText` during a `nextText` that was given up.
+ * The client's input after a command line; implemented by the session, once for each command. One call at a time, except for a `skipText`
+ * during a `nextText` that was given up.
  */
 export interface ClientInput {
   readonly timeMs: number;
-  /** All of it came already and is held: no client is waited for, and a piece is read when it is needed. */
+  /** All input is already held: no wait for a client, and pieces are read when they are needed. */
   readonly isHere: boolean;
   /**
-   * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is
-   * gone. Not to be called after the last piece.
+   * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is gone. Not to
+   * be called after the last piece.
    */
   nextText(): Promise<TextPiece>;
-  /** Reads the rest of the text and drops it, within the limits of a text; else why the session must end. Never rejects. */
+  /** Reads the rest of the text and drops it, within the limits of a text; else returns why the session must end. Never rejects. */
   skipText(): Promise<'skipped' | CloseReason>;
-  /** Bytes as they come; null: the client ended its side. Rejects with a TransportFault when the client is gone. */
+  /** Bytes as they arrive; null: the client ended its side. Rejects with a TransportFault when the client is gone. */
   readRaw(): Promise<Buffer | null>;
 }
 
 /**
- * How much of a reply may wait for the client before no more is read upstream: most replies are smaller, so a client that
- * does not read holds no upstream.
+ * Reply bytes that may wait for the client before reading upstream pauses: most replies are smaller, so a client that does not read holds
+ * no upstream.
  */
 export const relayedBytesMax = bounds.relayedBytes;
 
@@ -124,19 +124,19 @@ export function converse(talk: Conversation): Promise<LeaseEnd<Ending>> {
   return new ReplyRelay(talk, talk.upstream).run();
 }
 
-/** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
+/** Relays the reply of a command that was sent whole. `source`: its upstream, or the object that reads it. Never rejects. */
 export function relayReply(talk: Conversation, source: ReplySource): Promise<LeaseEnd<Ending>> {
   return new ReplyRelay(talk, source).run();
 }
 
-/** A class, so that it holds little memory while it waits: there is one for every reply. */
+/** A class, to use little memory while it waits: there is one for every reply. */
 class ReplyRelay implements Transfer {
   readonly startMs: number;
   readonly #talk: Conversation;
   readonly #source: ReplySource;
   readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   #peer: PeerState = 'ready';
-  /** Why it was ended for others while its client was not waited for. */
+  /** Why it was ended for others while it did not wait for its client. */
   #givenUp: SlowClient | undefined;
   #dueMs: number;
 
@@ -148,7 +148,7 @@ class ReplyRelay implements Transfer {
     this.startMs = talk.clock.now();
     this.#dueMs = this.startMs + talk.limits.deadlineMs;
     talk.upstream.limit.set(talk.limits.deadlineMs);
-    // A change is left to finish.
+    // A change must run to its end.
     if (talk.command.isReading) source.pace.transfer = this;
   }
 
@@ -170,7 +170,7 @@ class ReplyRelay implements Transfer {
         let leftMs = taken === 'reply' ? limits.replyIdleMs : undefined;
         const drained = this.#peer === 'ready' ? writer.flush(relayedBytesMax) : undefined;
         if (drained !== undefined) {
-          // The time of the backend does not run while we wait for the client.
+          // The backend's deadline is paused while we wait for the client.
           leftMs ??= Math.max(0, this.#dueMs - clock.now());
           upstream.limit.clear();
           const gone = await this.#waitForPeer(drained);
@@ -189,8 +189,8 @@ class ReplyRelay implements Transfer {
   }
 
   /**
-   * One chunk. Without a status: whether bytes of the reply came. Log lines do not count, or a backend that writes some now and
-   * then could hold its upstream forever.
+   * Processes one chunk. Without a status, returns whether bytes of the reply came. Log lines do not count: otherwise a backend that writes
+   * some now and then could hold its upstream forever.
    */
   #take(events: readonly UpstreamEvent[]): LeaseEnd<Ending> | 'reply' | 'nothing' {
     const { count, writer, clock } = this.#talk;
@@ -228,8 +228,8 @@ class ReplyRelay implements Transfer {
     if (peer === 'ready' && kind !== 'referral') {
       if (kind !== 'ok') explainStatus(this.#talk, status);
       writer.addRawStatus(status.raw, count.lastLog);
-      // At once, before records are written or the upstream is returned: the client waits for this. Not awaited: the backend is
-      // done, and its upstream may serve another client.
+      // Written at once, before records and before the upstream is returned: the client waits for this. Not awaited: the backend is done,
+      // and its upstream may serve another client.
       void writer.flush(Number.POSITIVE_INFINITY);
     }
     // Processes of a stopped Dovecot live on and answer TEMPFAIL to everything.
@@ -243,7 +243,7 @@ class ReplyRelay implements Transfer {
     return { value, closeFor, answer: status.code === 'TEMPFAIL' ? 'tempfail' : 'other' };
   }
 
-  /** The end, if the client did not take the reply and the command is not left to finish. */
+  /** The ending, if the client did not take the reply and the command need not run to its end. */
   async #waitForPeer(drained: Promise<void>): Promise<LeaseEnd<Ending> | undefined> {
     const { clock, limits, command, writer } = this.#talk;
     const lease = { pace: this.#source.pace, writer, isRated: true };
@@ -262,7 +262,7 @@ class ReplyRelay implements Transfer {
     if (this.#givenUp !== undefined) return { value: { kind: this.#givenUp }, closeFor: 'aborted' };
     if (state.at === 'closed' && state.reason === 'reply-timeout')
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
-    // The upstream was closed because the exchange was canceled. A client that is gone does not cancel a change.
+    // The upstream was closed because the exchange was canceled. The loss of its client does not cancel a change.
     const cutOff = this.#talk.cutOff();
     if (cutOff !== undefined && (cutOff.kind !== 'client-gone' || command.isReading)) {
       return { value: cutOff, closeFor: 'aborted' };
@@ -272,7 +272,7 @@ class ReplyRelay implements Transfer {
   }
 }
 
-/** The lease that waits while its client does not read. */
+/** A lease during a wait for its client to read. */
 export interface HeldLease {
   readonly pace: ClientPace;
   readonly writer: Pick<RelayTarget, 'takenBytes'>;
@@ -280,7 +280,7 @@ export interface HeldLease {
   readonly isRated: boolean;
 }
 
-/** Waits until what was written has left. */
+/** Waits until the written bytes have left. */
 export function waitForPeer(
   drained: Promise<void>,
   clock: Clock,
@@ -314,7 +314,7 @@ export function waitForPeer(
   });
 }
 
-/** A line of channel L: counted, reported and, where policy allows it, forwarded. */
+/** Handles a line of channel L: it is counted, reported and, where policy allows it, forwarded. */
 export function takeLog(talk: Conversation, line: LogLine): void {
   const { count, limits } = talk;
   count.logs ??= new Map();
@@ -336,13 +336,13 @@ function forwardLog(talk: Conversation, line: LogLine): void {
   }
 }
 
-/** Before a failed status is written: adds our own sentence, where policy wants that. */
+/** Called before a failed status is written: adds our own sentence, where policy wants that. */
 export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
   if (logs !== 'filtered') return;
   writer.say('error', explainFailure(status, count.lastLog));
 }
 
-/** Sentences for status codes: what Dovecot means by them (measured). */
+/** Sentences for status codes, with Dovecot's meaning of each (measured). */
 const sentences: ReadonlyMap<string, string> = new Map([
   ['NOUSER', 'no such user'],
   ['NOTFOUND', 'not found'],
@@ -359,18 +359,18 @@ export function explainFailure(status: Status, lastText: string): Said {
   const say = (code: Code, reason = ''): Said => ({ code, sentence: sentenceOf(code, { reason }) });
   // A full mailbox has no status of its own: it comes as UNKNOWN.
   if (/quota exceeded/i.test(lastText)) return say('over-quota');
-  // A name may stand before it, and hold anything.
+  // The text may begin with a name of any content.
   if (status.code === 'DATAERR' && /already exists\.?$/i.test(lastText)) return say('exists');
   return say('backend-failed', sentences.get(status.code) ?? 'the command failed');
 }
 
 /**
- * Whether a log line names another user where Dovecot names users: `doveadm(bob@example.org)<123><session>: text`,
- * `doveadm(192.0.2.1,bob@example.org): text`, `dsync-local(bob@example.org)<session>: text`, also after the prefix of a proxy.
- * A text that begins like such a prefix and does not end like one may be a name with a parenthesis: it counts as another user.
+ * Whether a log line names another user in one of Dovecot's prefixes: `doveadm(bob@example.org)<123><session>: text`,
+ * `doveadm(192.0.2.1,bob@example.org): text`, `dsync-local(bob@example.org)<session>: text`, also after the prefix of a proxy. A text that
+ * begins like such a prefix but does not end like one may be a name with a parenthesis, and counts as another user.
  */
 export function isLineOfOther(text: string, user: string): boolean {
-  // Without what stands after the last parenthesis each beginning has an end: else a line of beginnings would take quadratic time.
+  // Cut after the last parenthesis, so that every match ends: otherwise a line full of prefixes would take quadratic time.
   const closed = text.slice(0, text.lastIndexOf(')') + 2);
   for (const [, named = '', end] of closed.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
     const last = named.split(',').at(-1) ?? '';

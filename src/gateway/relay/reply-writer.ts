@@ -1,8 +1,8 @@
-// Writes replies and log lines to one client of the doveadm protocol, in its framing; what any writer of answers offers; and the targets
-// that replies of several backends go through first.
-// The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
-// disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB. A reason is a cell only
-// for clients of minor 0: the real doveadm crashes on a cell of a command without columns.
+// Writes replies and log lines to one client of the doveadm protocol, in its framing; declares the interface of all answer writers; and has
+// the targets that join replies of several backends.
+// The rules: bytes that belong together are one write; a log line goes before the status of its command, because real clients disconnect
+// after the status. Rows have no mark: a row is a number of cells, each ended by a TAB. A reason is a cell only for clients of minor 0: the
+// real doveadm crashes on a cell of a command without columns.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
@@ -20,39 +20,39 @@ const lineFeed = Buffer.from('\n');
 /** Shorter output is copied into one buffer with its header: most replies are a row and a status. */
 const joinedBytesMax = 2 * 1024;
 
-/** Where the relay of one reply writes. Pieces are collected in order; only `flush` touches the transport. */
+/** Receives the relay of one reply. Pieces are collected in order; only `flush` touches the transport. */
 export interface RelayTarget {
   /**
-   * What is sent next to a server of that minor. False: its reply cannot be written in the client's form, so it must not be sent. Called
-   * again where the command is tried again.
+   * Announces the command that is sent next, to a server of that minor. False: its reply cannot be written in the client's form, so it must
+   * not be sent. Called again when the command is repeated.
    */
   expect(judged: Judged, serverMinor: number): boolean;
   /** `bytes` are not copied. */
   addBody(bytes: Buffer): void;
-  /** A log line of a backend; it may have several lines. Does nothing for a client that reads none. */
+  /** A log line of a backend; it may have several lines. Does nothing for a client without a log channel. */
   addLog(type: LogType, text: string): void;
-  /** The same for a line of our own. */
+  /** As `addLog`, for our own lines. */
   say(type: LogType, said: Said): void;
-  /** Ends the rows; `line` is a status line that a backend sent, without its LF, `lastLog` its last log line of this command. */
+  /** Ends the rows; `line` is a backend's status line without its LF, `lastLog` its last log line of this command. */
   addRawStatus(line: Buffer, lastLog: string): void;
   /**
-   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
-   * which rejects with a TransportFault when the client is gone.
+   * Writes the collected pieces. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write, which
+   * rejects with a TransportFault when the client is gone.
    */
   flush(unsentBytesMax: number): Promise<void> | undefined;
   /** Bytes that the client has taken; only differences count. */
   readonly takenBytes: number;
 }
 
-/** Where the commands of a session are answered. */
+/** Receives the answers to a session's commands. */
 export interface ReplyTarget extends RelayTarget {
   /** Bytes of answers so far, over all commands. */
   readonly bytesOut: number;
-  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
+  /** The rows so far end within a cell, so following bytes could be taken for a part of it. */
   readonly isMidCell: boolean;
   /**
-   * The end of a command to which no backend gave a status: what the client is told, and a status. Returns the status line, without LF,
-   * in the words of the doveadm protocol.
+   * Ends a command without a status from a backend: adds a reason and a status. Returns the status line, without LF, in the form of the
+   * doveadm protocol.
    */
   addEnd(ending: Ending, verdict: Verdict, id: string): string;
 }
@@ -71,7 +71,7 @@ export class ReplyWriter implements ReplyTarget {
   #group: Buffer[] = [];
   #output: Buffer[] = [];
   #outputBytes = 0;
-  /** Undefined: this reply has no byte of a row yet. */
+  /** The last byte of the rows; undefined: this reply has no byte of a row yet. */
   #lastOfBody: number | undefined;
 
   /** `refusalCell`: a client without framing gets the reason of a refusal as a cell. */
@@ -98,7 +98,7 @@ export class ReplyWriter implements ReplyTarget {
     this.hasLogChannel = this.#mayPassLogs;
   }
 
-  /** Rows are not looked at. */
+  /** Rows are passed on unparsed. */
   expect(): boolean {
     return true;
   }
@@ -137,7 +137,7 @@ export class ReplyWriter implements ReplyTarget {
     this.addRawStatus(formatStatus(code).subarray(0, -1));
   }
 
-  /** Ends a reply of our own with its reason. The cell is left out after rows, which it could be taken for. */
+  /** Ends a reply of our own with its reason. After rows the cell is left out: it could be taken for one of theirs. */
   refuse(said: Said, code: string): void {
     this.say('error', said);
     if (this.#hasRefusalCell && this.#lastOfBody === undefined)
@@ -156,12 +156,12 @@ export class ReplyWriter implements ReplyTarget {
   flush(unsentBytesMax: number): Promise<void> | undefined {
     if (this.#outputBytes > 0) this.#frameOutput();
     const group = this.#group;
-    // With an empty group: whether earlier writes have left.
+    // An empty group checks whether earlier writes have left.
     if (group.length === 0 && this.#transport.unsentBytes === 0) return undefined;
     this.#group = [];
     const drained = this.#transport.write(group);
     if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
-    // The transport reports a client that is gone.
+    // The transport reports a lost client.
     drained.catch(() => undefined);
     return undefined;
   }
@@ -179,16 +179,16 @@ export class ReplyWriter implements ReplyTarget {
 }
 
 const plus = 0x2b;
-/** The longest row that is held back. Stops a backend that never ends a row from using our memory. */
+/** The longest row that is held back; limits the memory that a backend can use with a row without end. */
 const rowBytesMax = bounds.rowBytes;
 
 /**
- * One of several replies that share a client: no status line goes out and only whole rows, so that a reply that breaks off never
- * shifts the rows of another. `cells`: of each row, at least 1; undefined where the number is unknown: the reply goes out as it
- * comes, and no other may be joined meanwhile. Throws a WireFault where a reply does not consist of whole rows.
+ * One of several replies to one client: no status line goes out, and only whole rows, so that a reply that breaks off never shifts the rows
+ * of another. `cells`: the number in each row, at least 1; undefined if it is unknown: the reply goes out as it comes, and no other may be
+ * joined meanwhile. Throws a WireFault if a reply does not consist of whole rows.
  */
 export function createJoinedTarget(target: RelayTarget, cells: number | undefined): RelayTarget {
-  /** The start of a row that is not complete yet. */
+  /** The start of an incomplete row. */
   let kept: Buffer[] = [];
   let keptBytes = 0;
   let left = cells ?? 0;
@@ -233,8 +233,8 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
 }
 
 /**
- * Puts the user's name in front of each row: clients of the 2.3 series expect it after `-A` or a wildcard `-u`, and backends are
- * not asked for it. Called with the pieces of one reply in order. `cells`: of a row as the backend sends it, at least 1.
+ * Puts the user's name in front of each row: clients of the 2.3 series expect it after `-A` or a wildcard `-u`, and backends do not send
+ * it. Called with the pieces of one reply in order. `cells`: the number in a row of the backend, at least 1.
  */
 export function createRowPrefixer(user: string, cells: number): (body: Buffer) => readonly Buffer[] {
   const name = Buffer.from(`${escapeText(user)}\t`);

@@ -1,8 +1,7 @@
-// Sends a command and the text after it to a leased upstream, and relays its reply. A script.
-// The rules: the text is encoded again, every line of it so that it can be nothing but text, in pieces after each of which the
-// server may stop reading it; the final dot is sent only when the client's came; an upstream that replies before that is closed
-// at once, and so is one whose text will never be complete; no upstream serves another command after a text. What the backend has
-// not read yet slows the client down.
+// Sends a command and its text to a leased upstream, and relays its reply. A script.
+// The rules: the text is encoded again, so that every line can be nothing but text, in pieces; after each piece the server may stop reading
+// it. The final dot is sent only after the client's; an upstream that replies earlier is closed at once, and so is one whose text will
+// never be complete; no upstream serves another command after a text. Unread data at the backend slows the client down.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
@@ -19,8 +18,8 @@ import type { UpstreamEvent } from '../pool/upstream.js';
 import { type ClientInput, type Conversation, type ReplySource, relayReply, takeLog } from './relay.js';
 
 /**
- * Why a text will never be complete: the client ended before the dot or is gone; it is too long, too late or too slow; others get
- * its upstream.
+ * Why a text will never be complete: the client ended before the dot or is gone; it is too long, too late or too slow; or its upstream goes
+ * to others.
  */
 export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow' | 'over-share';
 
@@ -29,15 +28,15 @@ export interface HeldPiece {
   readonly isLast: boolean;
 }
 
-/** This much of a text is worth an upstream before the rest is here, so that long texts of fast clients are streamed. */
+/** With this much of a text an upstream is requested before the rest is here, so that long texts of fast clients are streamed. */
 export const heldBytesMax = bounds.heldInputBytes;
 
 /**
- * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes
- * pieces out: `gather`, then `start` and `next` until the text ends, and `close` in any case.
+ * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes pieces
+ * out: `gather`, then `start` and `next` until the text ends, and `close` in any case.
  */
 export class UploadBuffer {
-  /** Bytes that came so far. */
+  /** Bytes received so far. */
   bytes = 0;
   /** Why it will never be complete. */
   end: TextEnd | undefined;
@@ -58,7 +57,7 @@ export class UploadBuffer {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  /** `holder`: whose bytes they are. */
+  /** `holder`: the principal that the bytes count for. */
   constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, holder: string, clock: Clock) {
     this.#client = client;
     this.#meter = meter;
@@ -69,12 +68,12 @@ export class UploadBuffer {
   }
 
   /**
-   * Reads until the text is complete, or enough of it is here to be worth an upstream, or no more may be buffered. Resolves to
-   * how it ended, if it did. Rejects with the signal's reason.
+   * Reads until the text is complete, or large enough for an upstream, or the buffer budget is used up. Resolves to how it ended, if it
+   * did. Rejects with the signal's reason.
    */
   async gather(signal: AbortSignal): Promise<TextEnd | undefined> {
     const { isHere } = this.#client;
-    // What is here is in that buffer itself, and would wait for its own end.
+    // Held input is already in that buffer, and would wait for its own release.
     if (!isHere) await this.#buffered.room(signal, this.#holder);
     this.start(() => undefined);
     const onAbort = (): void => this.#wakeUp();
@@ -103,7 +102,7 @@ export class UploadBuffer {
     this.#running = { timer, sinceMs: this.#clock.now(), end };
   }
 
-  /** Ends it, and the upload of it, for others. */
+  /** Ends the text and its upload, for others. */
   giveUp(why: 'slow' | 'over-share'): void {
     this.#running?.end(why);
   }
@@ -129,7 +128,7 @@ export class UploadBuffer {
     this.#wakeUp();
   }
 
-  /** Bytes that came, with a digest when the text is complete; undefined: none came. */
+  /** Received bytes, with a digest when the text is complete; undefined: none. */
   recorded(): RecordedInput | undefined {
     if (this.#isWhole) return this.#meter.finish();
     return this.bytes === 0 ? undefined : { bytes: this.bytes };
@@ -246,13 +245,13 @@ async function send(
     if (pieces.length > 0) line = nothing;
     for (const [at, whole] of wholes.entries()) {
       if (text.end !== undefined) return endOfText(text.end);
-      // Closed by a drain or by its own end: the early reply tells which.
+      // Closed by a drain or by the backend: the early reply shows which.
       if (upstream.state.at === 'closed') return endOfEarlyReply(talk, await early.arrived);
       const written = upstream.writeWhole(whole);
       if (next.isLast && at === wholes.length - 1) {
-        // From here on it may be stored.
+        // From here on the backend may store it.
         upstream.pace.transfer = undefined;
-        // Not awaited: the reply may be here before the last piece is reported as sent.
+        // Not awaited: the reply may arrive before the last piece is reported as sent.
         written.catch(() => undefined);
         return undefined;
       }
@@ -298,7 +297,7 @@ function endOfText(end: TextEnd): Ending {
 function endOfEarlyReply(talk: Conversation, early: EarlyReply | undefined): Ending {
   const { backend } = talk.upstream;
   const cutOff = talk.cutOff();
-  // We closed it: it had no final dot, so nothing was carried out.
+  // Closed by us, without a final dot: nothing was carried out.
   if (cutOff?.kind === 'cut-off') return { ...cutOff, isSent: false };
   if (early?.kind === 'answer') {
     const status = early.events.find((event) => event.kind === 'status')?.status;
@@ -312,18 +311,18 @@ function takeLogs(talk: Conversation, events: readonly UpstreamEvent[]): void {
   for (const event of events) if (event.kind === 'log') takeLog(talk, event.line);
 }
 
-/** What came before the whole text was sent. */
+/** Data from the backend before the whole text was sent. */
 type EarlyReply =
   | { readonly kind: 'answer'; readonly events: readonly UpstreamEvent[] }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
 /**
- * Reads an upstream while a text is sent to it, until `handOver`. Log lines are taken as they come. Anything else, or the end,
- * closes the upstream at once, because it would read the rest of the text as commands; `onReply` is called then.
+ * Reads an upstream while a text is sent to it, until `handOver`. Log lines are handled as they arrive. Anything else, or the end, closes
+ * the upstream at once, because it would read the rest of the text as commands; `onReply` is called then.
  */
 class EarlyReplyWatch {
   reply: EarlyReply | undefined;
-  /** Resolves when there is an early reply; for an upstream that is gone it always comes. */
+  /** Resolves when there is an early reply, the loss of the upstream included. */
   readonly arrived: Promise<EarlyReply>;
   readonly #talk: Conversation;
   readonly #onReply: () => void;
@@ -336,7 +335,7 @@ class EarlyReplyWatch {
     this.arrived = this.#watch();
   }
 
-  /** The text is sent: the reply is read from the source that this returns. */
+  /** After the text was sent: returns the source of the reply. */
   handOver(): ReplySource {
     const { upstream } = this.#talk;
     this.#isHandedOver = true;

@@ -23,14 +23,14 @@ export interface SessionLimits {
   readonly handshakeMs: number;
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
-  /** Of a request of HTTP: bytes of its body, and commands in it. */
+  /** For HTTP: bytes of a request's body, and commands in it. */
   readonly httpBodyBytesMax: number;
   readonly httpCommandsMax: number;
 }
 
 /** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
 export interface ListenerAccess {
-  /** What peers speak here: Dovecot's doveadm protocol, or its HTTP API. */
+  /** The protocol of the listener: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: 'doveadm' | 'http';
   /** Clients of minor 0 get the reason of a refusal as a cell; a session keeps what it had at its start. */
   readonly refusalCell: boolean;
@@ -69,14 +69,11 @@ export interface SessionContext {
   readonly exchanges: () => ExchangeContext;
   /** Undefined: the listener is gone. */
   readonly access: (listener: string) => ListenerAccess | undefined;
-  /**
-   * The policy of a peer at its listener, or of its login where it had to log in; undefined: it is not, or no longer, allowed
-   * there.
-   */
+  /** The policy of a peer at its listener, or of its login; undefined: the peer is not, or no longer, allowed there. */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
   readonly limits: () => SessionLimits;
   readonly readHttp: ReadHttp;
-  /** For the body of a request: it goes to a file where its session's memory, or that of all, is used up. */
+  /** Holds the body of a request: in a file, if the memory of its session or of all sessions is used up. */
   readonly holdBody: (principal: string) => HeldBytes;
 }
 
@@ -88,7 +85,7 @@ export type GreetedPeer =
       readonly rest: Buffer;
       /** Undefined: it did not have to log in. */
       readonly login: Login | undefined;
-      /** What in its certificate matched the account. */
+      /** The name or key of the certificate that matched the account. */
       readonly certificate: string | undefined;
     }
   | { readonly reason: CloseReason; readonly text: string | undefined };
@@ -99,7 +96,7 @@ export interface Greeting {
   readonly access: ListenerAccess;
   readonly context: Pick<ExchangeContext, 'clock' | 'buffered' | 'floods' | 'observe'>;
   readonly limits: { readonly handshakeMs: number; readonly lineBytesMax: number };
-  /** Aborted when the transport is closed meanwhile, and when the time is over. */
+  /** Aborted when the transport is closed, or the time is over. */
   readonly waiting: Abortable;
   /** Called when a password or a key has come and is about to be checked. */
   readonly onChecking: () => void;
@@ -107,7 +104,7 @@ export interface Greeting {
 
 /** Before login: VERSION, STARTTLS, or a name and a password. */
 const unauthenticatedLineBytesMax = bounds.strangerLineBytes;
-/** A login needs some five: a peer that sends more pieces, as one that sends byte by byte, must not delay others. */
+/** A login needs about five: a peer that sends more pieces, for example byte by byte, must not delay others. */
 export const strangerPiecesMax = bounds.strangerPieces;
 /** Logged part of a name that is not verified. */
 const shownNameMax = bounds.shownNameChars;
@@ -186,7 +183,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   }
 }
 
-/** TLS from the first byte on: whose certificate the peer shows, if it shows one; or why its session is over. */
+/** TLS from the first byte on: returns the account of the peer's certificate, if it shows one; or why its session is over. */
 export async function acceptImplicitTls(
   greeting: Greeting,
 ): Promise<Certified | 'peer-ended' | 'login-failed' | undefined> {
@@ -197,7 +194,7 @@ export async function acceptImplicitTls(
   return owner.kind === 'several' ? 'login-failed' : ofAccount(owner);
 }
 
-/** The next bytes of an unauthenticated peer, in the turn of its network. `pieces`: the how many-th they are. */
+/** The next bytes of an unauthenticated peer, in the turn of its network. `pieces`: their number, from 1. */
 export async function readInTurn(greeting: Greeting, pieces = 1): Promise<Buffer | null> {
   const chunk = await greeting.transport.read();
   if (chunk !== null) await strangerTurn(greeting, pieces);
@@ -223,8 +220,8 @@ function ofAccount(owner: CertificateOwner): Certified | undefined {
 }
 
 /**
- * Whose certificate the peer shows. A certificate that fits several accounts must end the session here: treated as no certificate
- * it would end as a wrong password, and the conflict would not be noticed.
+ * Returns the account of the peer's certificate. A certificate that fits several accounts must end the session here: treated as no
+ * certificate it would end as a wrong password, and the conflict would not be noticed.
  */
 async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateOwner> {
   const { transport, access, peer } = greeting;
@@ -267,7 +264,7 @@ async function judge(
   return 'login' in answer ? answer.login : undefined;
 }
 
-/** Counts every login; failed ones are logged, rate-limited. `user`: as the peer said it, if it said a name. */
+/** Counts every login; failed ones are logged, rate-limited. `user`: as the peer sent it, if it did. */
 export function reportLogin(
   { peer, context }: Pick<Greeting, 'peer' | 'context'>,
   result: LoginResult,

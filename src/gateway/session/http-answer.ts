@@ -1,6 +1,6 @@
-// Writes the answer to one request of HTTP: an array with an entry for each command, rows as objects or an error.
-// The rules: of a command that failed no row is in the answer; what is small goes out whole with its length; what is larger goes out as it
-// comes, and when it breaks off then, it gets no end, so that no client reads it as JSON.
+// Writes the answer to one HTTP request: an array with an entry for each command, rows as objects or an error.
+// The rules: the answer has no rows of a failed command; a small answer goes out whole with its length; a larger one goes out as it grows,
+// and gets no end if it breaks off, so that no client reads it as JSON.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
@@ -32,27 +32,27 @@ import { exitCodeOf, type LogType } from '../../protocol/reply/reply.js';
 import type { Ending, Verdict } from '../outcome/outcome.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 
-/** This much is held, and sent with its length. */
+/** Answers up to this size are held, and sent with their length. */
 const heldBytesMax = bounds.httpAnswerBytes;
-/** And this much where the memory of all sessions is used up. */
+/** The same while the memory of all sessions is used up. */
 const crowdedBytesMax = bounds.httpAnswerCrowdedBytes;
-/** Of a sentence of the log channel. */
+/** The longest sentence from the log channel. */
 const messageMax = 1024;
-/** What Dovecot's own HTTP says of a full mailbox. */
+/** The exit code of Dovecot's own HTTP for a full mailbox. */
 const overQuotaExit = 73;
 const cutRow = 'a reply that succeeded ended within a row';
 
-/** Of an answer that is a sentence. */
+/** The headers of an answer that is a sentence. */
 export const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
 /** Says why a whole request is refused. */
 export function codeHeader(code: Code): readonly [string, string] {
   return ['Dovegate-Code', code];
 }
-/** The code of an ending without a sentence: nothing is known of it. */
+/** The code of an ending without a sentence, whose effect is unknown. */
 const unexplained: Code = 'outcome-unknown';
 const ownColumns = ['what', 'value'].map((key) => ({ key, isNumber: false }));
 
-/** How a command ended that has no rows to show. */
+/** A command's ending without rows. */
 interface Failure {
   readonly type: AnswerErrorType;
   readonly exitCode: number;
@@ -66,17 +66,17 @@ export class HttpAnswer implements ReplyTarget {
   bytesOut = 0;
   /** Rows that broke off are dropped, or end the connection. */
   readonly isMidCell = false;
-  /** An answer that began cannot be made whole any more: the connection must be reset. */
+  /** An answer that began cannot be completed: the connection must be reset. */
   isBroken = false;
   readonly #request: HttpRequest;
   readonly #transport: Transport;
   readonly #head: HttpHead;
   readonly #buffered: ByteBudget;
   readonly #principal: string;
-  /** So many bytes of what is held are counted there. */
+  /** Held bytes that are counted in the budget. */
   #counted = 0;
   readonly #isBare: boolean;
-  /** Not written yet: of the commands before, and of the one that runs. */
+  /** Unwritten output of earlier commands, and of the running one. */
   #held: Buffer[] = [];
   #heldBytes = 0;
   #rows: Buffer[] = [];
@@ -87,14 +87,14 @@ export class HttpAnswer implements ReplyTarget {
   #userMask: string | undefined;
   #columns: string | undefined;
   #encoder: AnswerEncoder | undefined;
-  /** Some of the rows of the command that runs have left. */
+  /** Some rows of the running command were sent. */
   #areRowsSent = false;
   #isOk = false;
   #failure: Failure | undefined;
   #message: string | undefined;
   #code: Code | undefined;
 
-  /** `isBare`: the answer is the rows of its only command, without anything around them. */
+  /** `isBare`: the answer is the rows of its only command, without an array around them. */
   constructor(
     request: HttpRequest,
     transport: Transport,
@@ -115,7 +115,7 @@ export class HttpAnswer implements ReplyTarget {
     return this.#transport.takenBytes;
   }
 
-  /** `userMask`: of whose users it shows rows, in lower case; undefined: all rows. */
+  /** `userMask`: only rows of these users are shown, in lower case; undefined: all rows. */
   startCommand(userMask: string | undefined): void {
     this.#commands += 1;
     this.#userMask = userMask;
@@ -130,7 +130,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#rowsBytes = 0;
   }
 
-  /** Of a command on several backends, all must have the same columns, and none may go on with a row of another. */
+  /** On several backends, all replies must have the same columns, and a row must not go on in another reply. */
   expect(judged: Judged, serverMinor: number): boolean {
     const { attempt } = judged;
     const isJson = attempt.command.name === 'user';
@@ -151,14 +151,14 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   addBody(bytes: Buffer): void {
-    // What dovegate itself answers has rows of one form.
+    // Answers of dovegate itself have rows of one form.
     this.#encoder ??= createRowsEncoder(ownColumns);
     const json = this.#encoder.push(bytes);
     if (json.length > 0) this.#addRows(json);
     this.#count();
   }
 
-  /** Only what explains a failure is kept. */
+  /** Only lines that explain a failure are kept. */
   addLog(type: LogType, text: string): void {
     if (type === 'error' || type === 'fatal' || type === 'panic') this.#message = text;
   }
@@ -176,7 +176,7 @@ export class HttpAnswer implements ReplyTarget {
       throw new WireFault('bad-frame', cutRow);
     }
     const code = /^-([^\t]*)/.exec(status)?.[1] ?? '';
-    // A bare `-` says as little as UNKNOWN.
+    // A bare `-` means no more than UNKNOWN.
     const exitCode = exitCodeOf(code === '' ? 'UNKNOWN' : code);
     const isOverQuota = exitCode === -1 && /quota exceeded/i.test(lastLog);
     const failure = { type: 'exitCode', exitCode: isOverQuota ? overQuotaExit : exitCode } as const;
@@ -188,7 +188,7 @@ export class HttpAnswer implements ReplyTarget {
     const { code = 'TEMPFAIL', clientCode, text, retryAfterS } = verdict;
     if (code === '') {
       if (this.#complete()) return '+';
-      // Of several backends, whose rows were not looked at one by one.
+      // On several backends the rows are not parsed one by one.
       const exitCode = exitCodeOf('TEMPFAIL');
       this.#fail({ type: 'exitCode', exitCode, message: cutRow, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
@@ -206,7 +206,7 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   flush(unsentBytesMax: number): Promise<void> | undefined {
-    // Its status is known at its end.
+    // Its HTTP status is known only at its end.
     if (this.#isBare) return undefined;
     if (!this.#isStreaming) {
       const most = this.#buffered.isFullFor(this.#principal) ? crowdedBytesMax : heldBytesMax;
@@ -222,7 +222,7 @@ export class HttpAnswer implements ReplyTarget {
     return undefined;
   }
 
-  /** After the exchange of the command, whose id it was. */
+  /** Called after the exchange of the command; `id`: the exchange's. */
   endCommand(tag: string, id: string | undefined): void {
     if (this.#failure === undefined && this.#isOk) {
       if (!this.#isBare) this.#add(responseEnd(tag));
@@ -246,7 +246,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#keep();
   }
 
-  /** The whole request was answered. Resolves when the client has taken it; undefined: it has. */
+  /** The whole request was answered. Resolves when the client has taken the answer; undefined: it has already. */
   finish(): Promise<void> | undefined {
     if (this.#isBare) return this.#finishBare();
     this.#held.push(Buffer.from(this.#commands === 0 ? `${answersBegin}${answersEnd}` : answersEnd));
@@ -255,13 +255,13 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.end();
   }
 
-  /** Nothing of it is held any more. */
+  /** Releases held bytes. */
   close(): void {
     this.#takeAll();
     this.#count();
   }
 
-  /** The status of the answer; known once its commands have ended. */
+  /** The HTTP status; valid once its commands have ended. */
   get status(): number {
     return this.#isBare && this.#failure !== undefined ? 503 : this.#head.status;
   }
@@ -275,7 +275,7 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.answer({ ...this.#head, status, headers }, body);
   }
 
-  /** False: the rows end within one. */
+  /** False: the rows end within a row. */
   #complete(): boolean {
     const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
     if (rest === undefined) return false;
@@ -317,7 +317,7 @@ export class HttpAnswer implements ReplyTarget {
     this.bytesOut += bytes.length;
   }
 
-  /** Nothing can take the rows of the command that ran back any more. */
+  /** From here on the rows of the ended command are final. */
   #keep(): void {
     this.#held.push(...this.#rows);
     this.#heldBytes += this.#rowsBytes;

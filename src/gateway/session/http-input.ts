@@ -1,4 +1,4 @@
-// The text of a command that came within a request of HTTP: it lies in the body, as a string of JSON.
+// The text of a command in an HTTP request: a JSON string within the body.
 
 import { WireFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
@@ -13,7 +13,7 @@ export interface Span {
   readonly to: number;
 }
 
-/** Reads the text again from the body, which is whole. `bytesMax`: `limits.input`. */
+/** Reads the text again from the complete body. `bytesMax`: `limits.input`. */
 export function spanInput(
   body: HeldBytes,
   { from, to }: Span,

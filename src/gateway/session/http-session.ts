@@ -1,8 +1,7 @@
-// The requests of one client of HTTP, one after the other: who asks is found out before a body is read, a body is read and checked to its
+// The requests of one HTTP client, one after the other: the client is identified before a body is read, a body is read and checked to its
 // end before a command runs, and its commands run in order, each an exchange with records of its own. A script.
-// The rules: nothing of a request that ends in 400 ran; what was begun to be answered and broke off is reset, never ended; a browser is sent
-// away before anything else.
-// Dovecot's own: src/doveadm/client-connection-http.c.
+// The rules: no command of a request that ends in 400 ran; an answer that breaks off is reset, never ended; a browser is refused before
+// anything else. Dovecot's own: src/doveadm/client-connection-http.c.
 
 import { bounds } from '../../bounds/bounds.js';
 import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
@@ -35,12 +34,12 @@ import type { RunningSession } from './roster.js';
 
 /** How long a connection waits for its next request. */
 const keptMs = bounds.httpIdleMs;
-/** How long what is left of a refused request is read. */
+/** How long the rest of a refused request is read. */
 const lingerMs = bounds.httpLingerMs;
 const reasonBytesMax = bounds.reasonBytes;
-/** A body with nothing but commands: where no policy permits a `file`, none needs more, and it stays in memory while there is some. */
+/** The body limit where no policy permits a `file`: commands alone need no more, and it stays in memory while there is room. */
 const commandsBytesMax = bounds.httpCommandsBytes;
-/** Of a body, read at once: in words of one letter these take some 3 ms. */
+/** Bytes of a body that are parsed at once: with words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';
 const entries = `[
@@ -51,7 +50,7 @@ const entries = `[
 ]
 `;
 
-/** What an exchange of a request needs besides its line. */
+/** The parts of an HTTP command besides its line. */
 export interface HttpCommand {
   readonly answer: HttpAnswer;
   readonly tag: string;
@@ -60,12 +59,12 @@ export interface HttpCommand {
   readonly wish: ExchangeWish | undefined;
 }
 
-/** The session, as its requests see it. */
+/** A request's view of its session. */
 export interface HttpHost {
   readonly transport: Transport;
   readonly context: SessionContext;
   readonly running: Exchange | undefined;
-  /** Who asks; empty before that is known. */
+  /** The principal; empty before it is known. */
   readonly principal: string;
   readonly standing: RunningSession['standing'];
   readonly endsFor: 'draining' | 'revoked' | undefined;
@@ -75,7 +74,7 @@ export interface HttpHost {
   isPermitted(): boolean;
   policyNow(): Policy | undefined;
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined;
-  /** Does a piece of work in the turn of this session: what reads and judges requests shares the processor with all that others send. */
+  /** Runs a piece of work in the turn of this session: reading and judging requests shares the processor with all other lines. */
   work<T>(run: () => T): Promise<T>;
   runNamed(
     line: CommandLine,
@@ -88,14 +87,14 @@ export function cutReason(stated: string): string {
   if (Buffer.byteLength(stated) <= reasonBytesMax) return stated;
   const bytes = Buffer.from(stated.slice(0, reasonBytesMax + 1));
   let end = reasonBytesMax;
-  // Within a character.
+  // In the middle of a character.
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end);
 }
 
 /**
- * Until the session must end; resolves to why. `greeting`: undefined: the listener is gone. Rejects with a TransportFault when the client
- * is gone.
+ * Runs until the session must end; resolves to why. `greeting`: undefined: the listener is gone. Rejects with a TransportFault when the
+ * client is gone.
  */
 export async function serveRequests(
   host: HttpHost,
@@ -120,7 +119,7 @@ export async function serveRequests(
     }
     let first: Buffer | undefined;
     if (access.tls !== 'implicit' && !access.isPreauthenticated) {
-      // Even to read a head costs more than to accept a connection.
+      // Even reading a head costs more than accepting a connection.
       const chunk = await readInTurn(greeting);
       if (chunk === null) return 'peer-ended';
       first = chunk;
@@ -155,7 +154,7 @@ export async function serveRequests(
   }
 }
 
-/** A command of a request, read and not judged. */
+/** A parsed command of a request, before its judgement. */
 interface ReadCommand {
   readonly line: CommandLine;
   readonly input: Span | undefined;
@@ -163,14 +162,14 @@ interface ReadCommand {
 }
 
 class HttpClient {
-  /** Whose certificate it showed. */
+  /** The account of its certificate. */
   certified: { readonly login: Login; readonly certificate: string } | undefined;
-  /** It is the turn of its network already. */
+  /** Its network has the turn already. */
   isInTurn = false;
   readonly #host: HttpHost;
   readonly #greeting: Greeting;
   readonly #peer: Peer;
-  /** The header with which it was let in last. */
+  /** The header of its last successful login. */
   #authorization: string | undefined;
   #isGone = false;
 
@@ -186,7 +185,7 @@ class HttpClient {
     this.#host.context.exchanges().observe({ kind: 'http-request', listener, status });
   }
 
-  /** Answers a request; why the session must end, if it must. */
+  /** Answers a request; returns why the session must end, if it must. */
   async serve(request: HttpRequest): Promise<CloseReason | undefined> {
     const { method, target } = request;
     const [path = ''] = target.split('?', 1);
@@ -221,7 +220,7 @@ class HttpClient {
     }
   }
 
-  /** Finds out who asks; why the session ends where nobody who may. */
+  /** Identifies the client; returns why the session ends if it may not do anything. */
   async #admit(request: HttpRequest): Promise<CloseReason | undefined> {
     const host = this.#host;
     const { access, waiting, onChecking } = this.#greeting;
@@ -284,7 +283,7 @@ class HttpClient {
     return 'login-failed';
   }
 
-  /** What it may ever run, as Dovecot lists all commands. */
+  /** The commands that it may ever run, as Dovecot lists all commands. */
   #commands(): string {
     const policy = this.#host.policyNow();
     const { clock } = this.#greeting.context;
@@ -306,7 +305,7 @@ class HttpClient {
     }
   }
 
-  /** The whole body, and what its commands are; or what is wrong with it. */
+  /** The whole body with its commands; or what is wrong with it. */
   async #read(
     request: HttpRequest,
     body: HeldBytes,
@@ -325,7 +324,7 @@ class HttpClient {
     const decoder = new RequestDecoder({ commandsMax: httpCommandsMax });
     const timer = clock.setTimer(inputTimeMs, () => transport.close('input-limit'));
     try {
-      // Before the client is told to go on.
+      // Before the client is told to continue (100).
       await body.expect(declaredBytes);
       for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) {
         if (body.length + chunk.length > bytesMax) return tooLong;
@@ -337,7 +336,7 @@ class HttpClient {
         try {
           await body.append(chunk);
         } finally {
-          // Also where it went to a file, which then could not be written; and whoever waits for room hears of that.
+          // Also if it went to a file that could not be written. Clients waiting for room are woken.
           buffered.give(before - body.memoryBytes, host.principal);
         }
       }
@@ -357,7 +356,7 @@ class HttpClient {
     return this.#commandsOf(decoder.end());
   }
 
-  /** How long a body may be, as far as its policy says; and why, if that is less than for others. */
+  /** The longest body that the policy allows, and why it is shorter than usual, if it is. */
   #bodyLimit(): { readonly bytesMax: number; readonly why: string } {
     const { httpBodyBytesMax } = this.#host.context.limits();
     const policy = this.#host.policyNow();
@@ -437,7 +436,7 @@ class HttpClient {
     if (this.#isGone) closeFor ??= 'peer-gone';
     if (closeFor !== undefined) {
       this.count(200);
-      // What was written must not be taken for all of it.
+      // A part must not be taken for the whole answer.
       transport.close(closeFor, true);
       return closeFor;
     }
@@ -445,7 +444,7 @@ class HttpClient {
     return this.#taken(answer.finish());
   }
 
-  /** Waits until the client has taken its answer; why the session must end, if it must. */
+  /** Waits until the client has taken its answer; returns why the session must end, if it must. */
   async #taken(drained: Promise<void> | undefined): Promise<CloseReason | undefined> {
     if (drained === undefined) return undefined;
     const { clock, limits } = this.#host.context.exchanges();
@@ -454,7 +453,7 @@ class HttpClient {
     return how === 'client-gone' ? 'peer-gone' : how;
   }
 
-  /** Reads what is left of a request and drops it: a client that still sends when we close may never read its answer. */
+  /** Reads and drops the rest of a request: a client that still sends when we close may never read its answer. */
   async #linger(request: HttpRequest): Promise<void> {
     const { clock } = this.#greeting.context;
     const timer = clock.setTimer(lingerMs, () => this.#host.transport.close('aborted'));
@@ -467,7 +466,7 @@ class HttpClient {
     }
   }
 
-  /** The last answer. */
+  /** Sends the last answer of the connection. */
   async #end(request: HttpRequest, code: RequestCode, text = sentenceOf(code)): Promise<CloseReason> {
     const [status, closeFor] = requestEnds[code];
     this.count(status);
@@ -478,8 +477,8 @@ class HttpClient {
   }
 
   /**
-   * In turn: such answers run no command and need no login, so a client can ask for them as fast as it writes. One that has not proved who
-   * it is gets only one of them, and must connect again.
+   * In turn: such answers run no command and need no login, so a client can request them as fast as it writes. An unauthenticated client
+   * gets only one of them and must connect again.
    */
   async #respond(
     request: HttpRequest,
@@ -502,7 +501,7 @@ class HttpClient {
   }
 }
 
-/** How a request that is refused whole ends: its status, and why the session is closed. */
+/** The HTTP status for a request that is refused as a whole, and why the session is closed. */
 const requestEnds = {
   'bad-request': [400, 'wire-fault'],
   'cross-origin': [403, 'peer-refused'],
@@ -527,12 +526,12 @@ function headOf(status: number, headers: HttpHead['headers'], isLast: boolean, r
   return reason === undefined ? { status, headers, isLast } : { status, reason, headers, isLast };
 }
 
-/** The value of a field that stands at most once. */
+/** The value of a field that may occur once. */
 function fieldOf({ headers }: HttpRequest, name: string): string | undefined {
   return headers.find(([each]) => each === name)?.[1];
 }
 
-/** A page of somebody else's in a browser: it would send what its user may, without asking. */
+/** A foreign page in a browser: it would use its visitor's rights without consent. */
 function isOfBrowser(request: HttpRequest): boolean {
   const origin = fieldOf(request, 'origin');
   if (fieldOf(request, 'sec-fetch-site') === 'cross-site') return true;
@@ -542,6 +541,6 @@ function isOfBrowser(request: HttpRequest): boolean {
 
 function reasonOf(request: HttpRequest): string | undefined {
   const field = fieldOf(request, 'dovegate-reason');
-  // Fields of HTTP come as one character for each byte.
+  // HTTP fields have one character for each byte.
   return field === undefined ? undefined : cutReason(Buffer.from(field, 'latin1').toString());
 }

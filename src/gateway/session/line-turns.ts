@@ -8,7 +8,7 @@ import assert from 'node:assert';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock } from '../../ports/machine.js';
 
-/** Recent use of a session, or of all sessions of a principal, in milliseconds at a time; it decays. */
+/** Recent use of a session, or of all sessions of a principal, in decaying milliseconds. */
 export interface LineShare {
   usedMs: number;
   atMs: number;
@@ -16,13 +16,13 @@ export interface LineShare {
 
 /** One for the whole daemon; outlives a reload. */
 export interface LineTurns {
-  /** Before a line is read. Undefined: at once; else resolves when it is this session's turn. */
+  /** Call before a line is read. Undefined: go on at once; else resolves when it is this session's turn. */
   enter(session: LineShare, principal: string): Promise<void> | undefined;
   used(session: LineShare, principal: string, ms: number): void;
   readonly size: number;
 }
 
-/** For all lines of one turn. A line that was begun is finished, so the last one comes on top. */
+/** The budget for all lines of one turn. A started line is finished, so the last one may exceed it. */
 const turnMs = bounds.lineTurnMs;
 /** A session that used less than this recently does not queue after those that used more, up to twice the time of a turn. */
 const lightMs = 1;

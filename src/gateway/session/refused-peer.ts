@@ -1,6 +1,7 @@
-// A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log
-// line and the status of that reason. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and
-// commands are limited; no byte of a command's input is parsed as a command line.
+// A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log line and
+// the status of that reason. A script.
+// The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are limited; no byte of a command's input
+// is parsed as a command line.
 
 import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import { allSeries } from '../../domain/commands/catalog.js';
@@ -17,7 +18,7 @@ import { PeerInput, SessionInput } from './session-input.js';
 export interface RefusalLimits {
   readonly lineBytesMax: number;
   readonly fieldsMax: number;
-  /** Of the text after a command. */
+  /** The longest text after a command. */
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
   /** For the handshake, for each command with the options before it, and for reading each answer. */
@@ -32,7 +33,7 @@ export interface RefusedPeer {
   readonly limits: RefusalLimits;
   /** The reason that the client reads; called at each command. Must not reject. */
   readonly text: () => string | Promise<string>;
-  /** As that of its listener; absent: no cell. */
+  /** The setting of its listener; absent: no cell. */
   readonly refusalCell?: boolean;
   /** For the transport, and the code that the client reads. */
   readonly reason: 'sessions-limit' | 'not-configured' | 'peer-refused';
@@ -77,7 +78,7 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   } finally {
     waitTimer.pause();
     transport.close(closeFor);
-    // Its place is free again when its descriptor is.
+    // Its place is freed together with its descriptor.
     await transport.whenClosed();
   }
 }
@@ -116,7 +117,7 @@ async function greet({
   }
 }
 
-/** Reads what follows the command's line and drops it; false: the session must end after the answer. */
+/** Reads and drops the input after the command's line; false: the session must end after the answer. */
 async function skipInput(
   { transport, clock, limits: { inputBytesMax, inputTimeMs } }: RefusedPeer,
   input: SessionInput,

@@ -28,7 +28,7 @@ export interface RunningSession extends Placed<RunningSession> {
   readonly running: Exchange | undefined;
 }
 
-/** Whether somebody from that network logged in lately. */
+/** Whether a login from that network succeeded lately. */
 export type IsProven = (peer: string) => boolean;
 
 /** An unauthenticated session and how it is counted. */
@@ -41,7 +41,10 @@ export interface Seat {
 interface AtListener {
   /** Sessions that are known. */
   size: number;
-  /** The same. (A built-in Set that many sessions come to and leave copies its members from table to table, and all of that outlives every minor collection.) */
+  /**
+   * By peer. (A built-in Set that many sessions enter and leave copies its members from table to table, and these tables outlive every
+   * minor collection.)
+   */
   readonly byPeer: Map<string, OrderedSet<RunningSession>>;
   readonly unauthenticated: Unauthenticated;
 }
@@ -51,7 +54,7 @@ export class Roster {
   size = 0;
   readonly #listeners = new Map<string, AtListener>();
   readonly #everywhere = new Unauthenticated();
-  /** Of unauthenticated sessions only. */
+  /** The seats of unauthenticated sessions. */
   readonly #seats = new Map<RunningSession, Seat>();
 
   /** Known sessions of a listener; those of one peer there. */
@@ -88,7 +91,7 @@ export class Roster {
     else this.#takeSeat({ listener, peer, session });
   }
 
-  /** After its standing has changed. */
+  /** Called after its standing has changed. */
   update(session: RunningSession): void {
     const seat = this.#seats.get(session);
     if (seat === undefined) return;
@@ -98,7 +101,7 @@ export class Roster {
     if (at !== undefined) addKnown(at, seat.peer, session);
   }
 
-  /** Again is no harm. */
+  /** Idempotent. */
   delete(listener: string, peer: string, session: RunningSession): void {
     const at = this.#listeners.get(listener);
     if (at === undefined) return;
@@ -112,8 +115,8 @@ export class Roster {
   }
 
   /**
-   * The unauthenticated session that is closed for a newcomer that counts as `peer`: of that peer at the listener, of the listener,
-   * or of all; undefined: none.
+   * The unauthenticated session to close for a newcomer of `peer`: one of that peer at the listener, of the listener, or of all; undefined:
+   * none.
    */
   whoGivesWay(
     scope: 'peer' | 'listener' | 'all',
@@ -132,7 +135,7 @@ export class Roster {
     yield* this.#seats.keys();
   }
 
-  /** False: it has none. */
+  /** False: it had no seat. */
   #leaveSeat(session: RunningSession): boolean {
     const seat = this.#seats.get(session);
     if (seat === undefined) return false;
@@ -168,12 +171,13 @@ interface Network extends Placed<Network> {
   readonly checking: OrderedSet<Entry>;
 }
 
-/** Networks by the number of their sessions. */
+/** Networks in sets by the number of their sessions. */
 type ByCount = OrderedSet<Network>[];
 
 /**
- * Sessions of one network whose password or key is being checked, and that are not closed for a newcomer from there: a hash takes as long as
- * hundreds of connections. Beyond them such a session goes first; else one guess on each connection would keep all places.
+ * Sessions of one network whose password or key is being checked, and that are not closed for a newcomer from there: a hash takes as long
+ * as hundreds of connections. Beyond this number such a session is closed first; otherwise one guess on each connection would keep all
+ * places.
  */
 const checkingMax = bounds.checkedLogins;
 
@@ -197,7 +201,7 @@ class Unauthenticated {
     return found === undefined ? 0 : countOf(found);
   }
 
-  /** Again after its standing has changed. */
+  /** Call again after its standing has changed. */
   put(seat: Seat): void {
     const network = this.#networks.get(seat.peer) ?? {
       place: undefined,
@@ -220,7 +224,7 @@ class Unauthenticated {
     if (entry !== undefined) this.#settle(entry.network);
   }
 
-  /** The session that is closed for another one of the same network. */
+  /** The session that is closed for a newcomer of the same network. */
   oldestOf(network: string): Seat | undefined {
     return oldestIn(this.#networks.get(network));
   }

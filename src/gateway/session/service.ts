@@ -1,7 +1,6 @@
-// All sessions of the daemon: takes accepted transports, lets in whom their listener serves, holds the limits on how many
-// there may be, ends them at a drain or when a reload takes their right away.
-// It does not know sockets or configuration files.
-// The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
+// All sessions of the daemon: takes accepted transports, admits peers that their listener permits, enforces the limits on their number, and
+// ends them at a drain or when a reload revokes their right.
+// The rule: a refused connection costs a few log lines, and one record for the rest of that second.
 
 import { bounds } from '../../bounds/bounds.js';
 import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
@@ -19,51 +18,51 @@ import { Session } from './session.js';
 export interface ServedListener {
   readonly name: string;
   readonly sessionsMax: number;
-  /** Of one uid or one address. */
+  /** For one uid or one address. */
   readonly sessionsPerPeerMax: number;
-  /** Sessions that have not proved who they are count apart; and those of one address. */
+  /** Unauthenticated sessions are counted separately; and those of one address. */
   readonly unauthenticatedMax: number;
   readonly unauthenticatedPerPeerMax: number;
   readonly context: SessionContext;
 }
 
 /**
- * Clients that get no session and read the reason, at once, by that reason; one uid gets at most half of these places. Further ones are
- * closed without an answer. Each reason has places of its own: clients that may not connect take none from those that may.
- * `daemon/served` keeps descriptors free for them.
+ * Clients that get a reason instead of a session, at once, by that reason; one uid gets at most half of these places. Further ones are
+ * closed without an answer. Each reason has places of its own: clients that may not connect take none from those that may. `daemon/served`
+ * keeps descriptors free for them.
  */
 const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
   'sessions-limit': bounds.refusedSessions,
   'peer-refused': bounds.unpermittedSessions,
 };
-/** A refused session answers one command: how long its handshake, its command and its text may take each. */
+/** Time limit of each step of a refused session: its handshake, its command, its text. */
 const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = bounds.refusedInputBytes;
 
 /** All sessions. */
 export interface Service {
-  /** When a peer that must log in, and comes from there, is to be served; undefined: at once. */
+  /** Resolves when an unauthenticated peer from there may be served; undefined: at once. */
   turnOf(listener: ServedListener, address: string | undefined): Promise<void> | undefined;
   /**
-   * Serves a transport until it ends; never rejects. `describe` is called once the peer is let in, and gives what takes
-   * longer to know of it than the accept may take; it never rejects.
+   * Serves a transport until it ends; never rejects. `describe` is called once the peer is admitted, for facts that take longer than an
+   * accept may; it never rejects.
    */
   serve(listener: ServedListener, transport: Transport, peer: Peer, describe?: () => Promise<Peer>): void;
-  /** Sessions that run. */
+  /** Running sessions. */
   readonly sessions: number;
-  /** Sessions that run, by the name of their listener. */
+  /** Running sessions, by the name of their listener. */
   sessionsByListener(): Roster['sizes'];
-  /** Commands that run. */
+  /** Running commands. */
   running(): readonly RunningNames[];
-  /** Ends one of them by its id, as told to its client; false: it does not run. */
+  /** Ends a running command by the id that its client got; false: it does not run. */
   kill(id: string): boolean;
-  /** After a reload, or another offer: ends the sessions whose listener, right or proof is gone, each after its exchange. */
+  /** After a reload, or a new certificate: ends the sessions whose listener, right or proof is gone, each after its exchange. */
   reviewRights(): void;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;
-  /** Gives up what still runs, and tells the clients. */
+  /** Cancels the running commands and notifies the clients. */
   abort(): void;
-  /** Ends all sessions now, whatever is still to be said. */
+  /** Ends all sessions now, with unsent output. */
   cut(): void;
 }
 
@@ -77,17 +76,17 @@ export function createService({
 }): Service {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
-  /** Clients that read the reason why they have no session, each with its origin. */
+  /** Clients that are being told why they have no session, each with its origin. */
   const explained: Readonly<Record<Refusal['reason'], Map<Transport, string>>> = {
     'sessions-limit': new Map(),
     'peer-refused': new Map(),
   };
-  /** Peers that wait for their turn, by listener and address; each has a descriptor. */
+  /** Peers waiting for their turn, by listener and address; each has a descriptor. */
   const arriving = new Counts();
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
-  /** Why this peer gets no session now; undefined: it gets one. Unauthenticated sessions give way if that makes room. */
+  /** Why this peer gets no session now; undefined: it gets one. Unauthenticated sessions are closed if that makes room. */
   function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
     const { context, name } = listener;
     if (context.access(name)?.mayConnect(peer.address) === false) {
@@ -128,7 +127,7 @@ export function createService({
     };
   }
 
-  /** Why a listener takes no more proven sessions of that peer, as a sentence about it. */
+  /** Why a listener takes no more authenticated sessions of that peer, as a sentence about it. */
   function noPlaceFor(listener: ServedListener, key: string): Refusal['text'] | undefined {
     const { name, sessionsMax: most, sessionsPerPeerMax } = listener;
     if (roster.sizeAt(name, key) >= sessionsPerPeerMax)
@@ -137,8 +136,8 @@ export function createService({
   }
 
   /**
-   * Whether this client gets the reason: the kernel identifies it, and there is a place. A client of TCP is a stranger up to its
-   * login, which costs TLS and a hash: it gets nothing. Neither does one of HTTP, which would wait for another greeting.
+   * Whether this client gets the reason: the kernel identifies it, and there is a place. A TCP client is a stranger up to its login, which
+   * costs TLS and a hash: it gets none. Neither does an HTTP client, which would wait for another greeting.
    */
   function canExplain({ name, context }: ServedListener, peer: Peer, reason: Refusal['reason']): boolean {
     if (peer.address !== undefined) return false;
@@ -185,7 +184,7 @@ export function createService({
       if (address === undefined || logins === undefined || isDraining) return undefined;
       const network = networkOf(address);
       const place = networkSource(network, name);
-      // Without room they do not wait: they are refused, or older ones are closed for them.
+      // Without room, peers do not wait: they are refused, or older sessions are closed for them.
       if (
         roster.size + arriving.size >= sessionsMax ||
         roster.unauthenticatedAt(name) + arriving.size >= unauthenticatedMax ||
@@ -202,7 +201,7 @@ export function createService({
         const described = turnAway(listener, peer, describe, refused) ?? Promise.resolve(peer);
         if (canExplain(listener, peer, refused.reason))
           return explain(listener, transport, peer, described, refused);
-        // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
+        // It is not counted any more, so it must not stay for the time of an orderly close.
         return transport.close(refused.reason, peer.address !== undefined);
       }
       const key = originOf(peer);
@@ -262,7 +261,7 @@ export function createService({
   };
 }
 
-/** How many there are, by name; a name without any takes no memory. */
+/** Counts by name; a count of 0 takes no memory. */
 class Counts {
   size = 0;
   readonly #counts = new Map<string, number>();
@@ -279,7 +278,7 @@ class Counts {
   }
 }
 
-/** Why a client gets no session: for the transport, and as a sentence about the client. */
+/** Why a client gets no session: the reason of the close, and a sentence about the client. */
 interface Refusal {
   readonly reason: 'sessions-limit' | 'peer-refused';
   readonly text: (who: Peer) => string;
@@ -287,7 +286,7 @@ interface Refusal {
   readonly todo?: string;
 }
 
-/** Rate-limits logging of refused connections. Only what is logged asks the system for a name, which it returns. */
+/** Rate-limits logging of refused connections. Returns the name of the client, which is looked up only if a line is logged. */
 function turnAway(
   { name: listener, context }: ServedListener,
   peer: Peer,

@@ -1,6 +1,6 @@
-// What a peer sends after its handshake: command lines, and after some of them a text or raw bytes. It reads ahead by at most one
-// chunk while an exchange runs, to notice a peer that leaves. The rules: bytes of input are never parsed as lines; a text is read
-// within its limits; it is read to its end, or the session is over.
+// The input from a peer after its handshake: command lines, and after some of them a text or raw bytes. While an exchange runs it reads
+// ahead by at most one chunk, to notice a peer that leaves.
+// The rules: bytes of input are never parsed as lines; a text is read within its limits; it is read to its end, or the session is over.
 
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -11,14 +11,14 @@ import type { ClientInput, TextPiece } from '../relay/relay.js';
 
 function ignore(): void {}
 
-/** What a peer sends after its handshake. Reads reject with a WireFault for a line above the limit, with a TransportFault when the peer is gone. */
+/** Reads reject with a WireFault for a line above the limit, with a TransportFault when the peer is gone. */
 export class SessionInput {
   readonly #transport: Transport;
   readonly #lines: LineSplitter;
   #ahead: Promise<Buffer | null> | undefined;
   #isReading = false;
 
-  /** `rest`: what came after the handshake. */
+  /** `rest`: bytes after the handshake. */
   constructor(transport: Transport, rest: Buffer, lineBytesMax: number) {
     this.#transport = transport;
     this.#lines = new LineSplitter({ lineBytesMax });
@@ -37,8 +37,8 @@ export class SessionInput {
   }
 
   /**
-   * The next chunk, after `takeLine` found no line; to be given back with `giveBack`. `nextLine` in steps, which saves a promise
-   * for each command.
+   * The next chunk, after `takeLine` found no line; pass it to `giveBack`. This is `nextLine` in steps, which saves a promise for each
+   * command.
    */
   nextChunk(): Promise<Buffer | null> {
     const ahead = this.#ahead ?? this.#transport.read();
@@ -46,7 +46,7 @@ export class SessionInput {
     return ahead;
   }
 
-  /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
+  /** The next line if it is complete already. Throws a WireFault for a line above the limit. */
   takeLine(): Buffer | undefined {
     return this.#lines.next();
   }
@@ -57,7 +57,7 @@ export class SessionInput {
     return rest.length > 0 ? Promise.resolve(rest) : this.#read();
   }
 
-  /** Bytes of `nextBytes` that are lines again. */
+  /** Returns bytes of `nextBytes` that are lines again. */
   giveBack(bytes: Buffer): void {
     this.#lines.push(bytes);
   }
@@ -67,7 +67,7 @@ export class SessionInput {
     if (this.#ahead !== undefined || this.#isReading) return;
     const ahead = this.#transport.read();
     this.#ahead = ahead;
-    // The listener of the transport tells of the fault, and so does the next read.
+    // The transport's listener reports the fault, and so does the next read.
     ahead.catch(ignore);
   }
 

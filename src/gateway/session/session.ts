@@ -1,7 +1,7 @@
 // One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
-// transport, with a reason; and the session as its exchanges see it, one object for all of them, since one runs at a time.
-// The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets
-// its answers; what an exchange sees of its session changes between two exchanges, never while one runs.
+// transport, with a reason. It is also its exchanges' view of the session: one object for all of them, since one runs at a time.
+// The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets its
+// answers; an exchange's view of its session changes between two exchanges, never during one.
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
@@ -29,13 +29,13 @@ import type { RunningSession } from './roster.js';
 import { PeerInput, SessionInput } from './session-input.js';
 
 /**
- * How long after its accept a peer may send its first command during a drain. Closed at once, its command would be lost, and
+ * During a drain, the time after its accept in which a peer may send its first command. Closed at once, its command would be lost, and
  * clients would notice a restart: the next process already waits for new connections.
  */
 const firstCommandMs = 1_000;
-/** How long an unauthenticated client may take to close its side after we have: the connection still takes a descriptor. */
+/** How long an unauthenticated client may take to close its side after ours: the connection still takes a descriptor. */
 const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
-/** A refused line that took longer has waited for something, which does not count as its work. */
+/** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
 /** What a session is started with. */
@@ -44,15 +44,15 @@ export interface SessionStart {
   readonly lineTurns: LineTurns;
   readonly transport: Transport;
   readonly peer: Peer;
-  /** What takes longer to know of the peer than its accept may take; called at once. */
+  /** Looks up facts about the peer that take longer than an accept may; called at once. */
   readonly describe: () => Promise<Peer>;
-  /** Called whenever its standing has changed, but for `known`. */
+  /** Called whenever its standing has changed, except to `known`. */
   readonly onStanding: (session: RunningSession) => void;
-  /** Called once its peer has proved who it is, and makes it `known`; or why there is no place for it. */
+  /** Called once its peer is authenticated, and makes it `known`; or returns why there is no place for it. */
   readonly admit: (session: Session) => string | undefined;
 }
 
-/** It runs from its construction on. */
+/** Starts with its construction. */
 export class Session implements RunningSession, ExchangeSession, HttpHost {
   place: Place<RunningSession> | undefined;
   readonly done: Promise<void>;
@@ -61,10 +61,10 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   names: ExchangeSession['names'];
   reason: string | undefined;
   tag: string | undefined;
-  /** Both hold from the first command on. */
+  /** Both are set before the first command. */
   subject!: Subject;
   writer!: ReplyTarget;
-  /** A request is read or answered: between two of its commands nothing runs, and yet it must not be cut off. */
+  /** A request is read or answered: between its commands no exchange runs, but the session must not be closed. */
   isBusy = false;
   readonly #start: SessionStart;
   readonly #startedMs: number;
@@ -72,26 +72,26 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #exchanges = 0;
   /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
   #isRecorded = false;
-  /** Why it ends after its exchange, or after its request. */
+  /** Why it ends after its exchange or request. */
   endsFor: 'draining' | 'revoked' | undefined;
-  /** What runs is given up, and what would come next with it. */
+  /** The running command is canceled, and no further one begins. */
   isAborted = false;
   #login: Login | undefined;
-  /** Ends the wait for a login. */
+  /** Aborts the wait for a login. */
   readonly #greeting = new Abortable();
   #firstCommand: Timer | undefined;
-  /** From the handshake on; of the doveadm protocol. */
+  /** Set after the handshake of the doveadm protocol. */
   #input: SessionInput | undefined;
-  /** Of the command that runs, in HTTP. */
+  /** The input of the running command, in HTTP. */
   #httpInput: ClientInput | undefined;
   #lineWriter: ReplyWriter | undefined;
   #clientMinor = 0;
-  /** It may send commands, or could. */
+  /** It may send commands, or was able to. */
   #isGreeted = false;
-  /** Of the subject, and the prefix of its keys in the line cache. */
+  /** The policy of the subject, and with `#scope` the prefix of its keys in the line cache. */
   #policy: Policy | undefined;
   #scope = '';
-  /** Under which settings `#policy` was looked up last. */
+  /** The settings under which `#policy` was looked up last. */
   #policyAt: ExchangeContext | undefined;
 
   constructor(start: SessionStart) {
@@ -128,7 +128,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     });
   }
 
-  /** A request of a peer that is not known yet is not served: what proves who it is may wait for long. */
+  /** A request of an unauthenticated peer is not served: its proof may have to wait long. */
   get #isServing(): boolean {
     return this.running !== undefined || (this.isBusy && this.standing === 'known');
   }
@@ -216,7 +216,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         reason = 'sessions-limit';
         return;
       }
-      // A reload may have come while it waited.
+      // A reload may have come during the wait.
       if (login !== undefined && this.policyNow() === undefined) {
         reason = 'revoked';
         return;
@@ -285,7 +285,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.#start.context;
   }
 
-  /** From now on it is this peer: by the kernel's word, or by a login; or why there is no place for another session of it. */
+  /** Sets the peer, identified by the kernel or by a login; or returns why there is no place for another session of it. */
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined {
     const { session, listener } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
@@ -303,7 +303,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#login = login;
     this.#isGreeted = true;
     this.#policyAt = undefined;
-    // The subject holds the principal, and another one may have the same policy.
+    // The subject contains the principal, and another principal may have the same policy.
     this.#policy = undefined;
     return this.standing === 'known' ? undefined : this.#start.admit(this);
   }
@@ -311,7 +311,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   async work<T>(run: () => T): Promise<T> {
     const { lineTurns, peer } = this.#start;
     const { clock } = this.#context;
-    // What strangers of one network cost counts against none of another.
+    // Costs caused by strangers of one network must not count against another network.
     const principal =
       this.standing === 'known'
         ? this.names.principal
@@ -334,7 +334,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     const { principal } = this.names;
     const { clock } = this.#context;
     await lineTurns.enter(this.#share, principal);
-    // A drain gave it up meanwhile, or closed the transport.
+    // A drain canceled it meanwhile, or closed the transport.
     const { closedFor: isClosed } = this.#start.transport;
     const wish = this.isAborted ? 'draining' : isClosed === undefined ? command.wish : 'client-gone';
     const startMs = clock.now();
@@ -363,7 +363,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     }
   }
 
-  /** Until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
+  /** Runs until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
   async #serve(input: SessionInput): Promise<CloseReason> {
     const { transport, lineTurns } = this.#start;
     const { principal } = this.names;
@@ -388,7 +388,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         // A drain closed the transport meanwhile.
         if (transport.closedFor !== undefined) return this.endsFor ?? 'draining';
       }
-      // The peer left during the command before, or while this one waited: it is nobody's, and is not begun.
+      // The peer left during the previous command, or while this one waited: it is not begun.
       if (isGone) return 'peer-gone';
       const startMs = clock.now();
       const running = this.#take(line);
@@ -396,7 +396,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       lineTurns.used(this.#share, principal, startedMs - startMs);
       if (running === 'revoked') return running;
       if (running === 'option') continue;
-      // After the exchange ran up to its first wait: input that it reads must not be read ahead.
+      // After the exchange's first wait: input that it reads must not be read ahead.
       input.readAhead();
       try {
         const closeFor = await running.done;
@@ -415,8 +415,8 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   /**
-   * What its exchanges do not say: nothing where its client ended it after the only one. The peer stands in each admission, so here
-   * only where none was written; such sessions are only counted in a flood.
+   * Records what the exchanges' records lack: nothing if the client closed after its only exchange. Every admission has the peer, so it is
+   * added here only where there is none; such sessions are only counted in a flood.
    */
   #recordEnd(reason: CloseReason, text: string | undefined): void {
     const { clock, floods } = this.#context;
@@ -447,7 +447,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
     const { context } = this.#start;
     const exchanges = context.exchanges();
-    // What the kernel says of a peer does not change; what a login gives may end with a certificate, without a reload.
+    // The kernel's facts about a peer do not change; a login's right may end with a certificate, without a reload.
     if (exchanges !== this.#policyAt || this.#login !== undefined) this.#lookPolicyUp(exchanges);
     const policy = this.#policy;
     const { knownLines, clock } = exchanges;
@@ -487,7 +487,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#scope = lineScope(this.subject);
   }
 
-  /** Of an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */
+  /** For an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */
   #isWorthTelling(reason: CloseReason): boolean {
     const { peer, listener } = this.names;
     if (reason === 'login-failed' || reason === 'tls-failed' || reason === 'peer-ended') return false;
@@ -508,7 +508,7 @@ function notServed(): never {
 const reasonOption = 'dovegate-reason=';
 
 /**
- * Why a client wants its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
+ * The client's reason for its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
  * character; undefined: it is another option.
  */
 function statedReason(name: string): string | undefined {
@@ -519,7 +519,7 @@ function statedReason(name: string): string | undefined {
 const tagStated = /^dovegate-tag=([\w.:-]{1,64})$/;
 
 /**
- * What a client calls its next command, so that it can find the record without an answer: `TAB TAB OPTION TAB dovegate-tag=TAG`.
+ * The client's name for its next command, so that it can find the record without an answer: `TAB TAB OPTION TAB dovegate-tag=TAG`.
  * Undefined: it is another option, or no tag.
  */
 function statedTag(name: string): string | undefined {
