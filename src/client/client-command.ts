@@ -1,5 +1,5 @@
-// A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent
-// word by word, as given. `dovegate-reason` is sent to servers of minor 3 and above only: older ones answer it, which shifts all replies.
+// A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent word
+// by word, as given. `dovegate-reason` is sent only to servers of minor 3 and above: older ones answer it, which shifts all replies.
 
 import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
@@ -7,7 +7,7 @@ import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import { ofMinor } from '../protocol/minors.js';
 import type { LogLine } from '../protocol/reply/reply.js';
 
-/** What `save` and `sieve put` read: text of any size, in pieces or whole. A string is sent as UTF-8. */
+/** The input of `save` and `sieve put`: text of any size, in pieces or whole. A string is sent as UTF-8. */
 export type CommandInput =
   | string
   | Uint8Array
@@ -16,45 +16,45 @@ export type CommandInput =
 
 /** One command for a server. */
 export interface Command {
-  /** The mailbox user; commands that name none (`who`, `service status`) ignore it. Default: nobody. */
+  /** The mailbox user; commands without a user (`who`, `service status`) ignore it. Default: none. */
   readonly user?: string;
   /** The full name: `quota get`. */
   readonly name: string;
   /** Options, then `--`, then positional arguments, as they would be typed. A search query is one word an entry. */
   readonly args?: readonly string[];
   /**
-   * Cells of a row, which are not marked in the protocol: `quota get` has 5, `fetch` as many as it is given fields. Default: by the
-   * catalog for the series of the server; 1, each cell a row, for unknown commands.
+   * Cells of a row, which the protocol does not mark: `quota get` has 5, `fetch` as many as its fields. Default: from the catalog for the
+   * series of the server; for unknown commands 1, each cell a row.
    */
   readonly columns?: number;
   /**
-   * What follows the command line. Only for commands that read it, and only with arguments that are right: Dovecot runs the
-   * text after a line that it could not parse as command lines. (dovegate does not.)
+   * The input after the command line. Only for commands that read it, and only with correct arguments: Dovecot runs the text after an
+   * unparsable line as command lines. (dovegate does not.)
    */
   readonly input?: CommandInput;
   /** Why this command is run, at most 512 bytes; for dovegate's audit journal, and for its rules with `reason: required`. */
   readonly reason?: string;
   /**
-   * What dovegate's journal calls this command, so that its record can be found without an answer (`audit search --text TAG`): 1 to 64
-   * letters, digits, `_`, `-`, `.` or `:`. Servers that are not dovegate ignore it.
+   * The command's name in dovegate's journal, so that its record can be found without an answer (`audit search --text TAG`): 1 to 64
+   * letters, digits, `_`, `-`, `.` or `:`. Other servers ignore it.
    */
   readonly tag?: string;
-  /** Asks dovegate what would become of the command, which is not run: rows of `what` and `value`. A Dovecot refuses it. */
+  /** Asks dovegate what would happen to the command, which is not run: rows of `what` and `value`. A Dovecot refuses it. */
   readonly dryRun?: boolean;
   /** Asks for the server's debug log lines (`-D`). */
   readonly debug?: boolean;
   /** Asks for more information lines (`-v`). */
   readonly verbose?: boolean;
   /**
-   * Aborts the command: one that waits its turn is never sent; one that was sent ends the session, because nothing else stops
-   * a server. Rejects with the signal's reason.
+   * Aborts the command: a waiting one is never sent; a sent one ends the session, because nothing else stops a server. Rejects with the
+   * signal's reason.
    */
   readonly signal?: AbortSignal;
 }
 
 /**
- * The lines of a command: its reason, if it states one, and itself. Throws SessionFault `unsendable`; a TypeError that names the key
- * which is not of its type, since programs without types would send something else than they meant.
+ * The lines of a command: its reason, if any, and itself. Throws SessionFault `unsendable`; or a TypeError that names a key of the wrong
+ * type, because programs without types would send something unintended.
  */
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
   checkTypes(command);
@@ -69,7 +69,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   }
   if (command.tag !== undefined && hasOptions)
     parts.push(encode(() => encodeOption(`dovegate-tag=${command.tag}`)));
-  // A command of dovegate's own, never an option: a Dovecot does not know the one, and would ignore the other and run the command.
+  // A command of dovegate's own, never an option: a Dovecot refuses an unknown command, but ignores an option and would run the command.
   const line =
     command.dryRun === true
       ? {
@@ -82,7 +82,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   return parts;
 }
 
-/** The error names the type of a value, never the value: it may be a secret. */
+/** The error names the type of a value, not the value: it may be a secret. */
 export function checkTypes({
   user,
   name,
@@ -133,28 +133,28 @@ function encode(run: () => Buffer): Buffer {
   }
 }
 
-/** Why a session is over, or never began. Never renamed. */
+/** Why a session ended or never began. Never renamed. */
 export type SessionFaultCode =
   | UpstreamFaultCode
-  /** What the server sent is not of the protocol. */
+  /** The server broke the protocol. */
   | 'wire-fault'
-  /** The session was closed, or ended for another command's sake. */
+  /** The session was closed, or was ended by another command. */
   | 'closed'
-  /** The input of a command could not be read, or took too long: nothing of it is stored. */
+  /** The input of a command was not readable, or took too long: nothing of it is stored. */
   | 'input-failed'
   /**
-   * A line of the input could be taken for a command if the server gave the input up within it. Over TCP without TLS that is a TAB, anything,
-   * a TAB and the name of a command of Dovecot; over all else only 16 KiB of what begins a command. Nothing of it is stored.
+   * A line of the input could be taken for a command if the server stopped reading the input inside it. Over plain TCP that is a TAB, any
+   * text, a TAB and the name of a Dovecot command; elsewhere only 16 KiB that begin like a command. Nothing of it is stored.
    */
   | 'input-command-like'
-  /** Over HTTP: the input is no UTF-8. Nothing of it is stored. */
+  /** Over HTTP: the input is not UTF-8. Nothing of it is stored. */
   | 'input-not-utf8'
-  /** The command cannot be sent: a NUL in an argument, or something that this server does not take. */
+  /** The command cannot be sent: a NUL in an argument, or something that this server does not accept. */
   | 'unsendable'
-  /** The reply has more than the limit, or not the number of columns that `columns` states. */
+  /** The reply exceeds the limit, or does not have the stated number of `columns`. */
   | 'unexpected-reply';
 
-/** The session is over, or was never there. Commands that waited on it reject with one each. */
+/** The session ended, or never began. Waiting commands reject with one each. */
 export class SessionFault extends Error {
   readonly code: SessionFaultCode;
   /** The command, or a part of it, was sent, and no status came: it may have run, wholly or in part. */
@@ -169,16 +169,16 @@ export class SessionFault extends Error {
 
 export type { Code as FailureReason } from '../domain/codes/codes.js';
 
-/** What a failed command means to a program. Never renamed. */
+/** The meaning of a failed command for a program. Never renamed. */
 export type FailureKind =
-  /** Policy, or the server, does not permit it. */
+  /** The policy or the server does not permit it. */
   | 'denied'
   | 'no-such-user'
-  /** The mailbox, the script or what else the command names. */
+  /** The mailbox, script or other object of the command does not exist. */
   | 'not-found'
   /**
-   * What was to be made is there already. Known by a log line only: without one (minor 0 to 2, `logs: none` in the policy, Dovecot's own
-   * HTTP), and where the server writes other words, it is `invalid`.
+   * The object to create exists already. Known by a log line only: without one (minor 0 to 2, `logs: none` in the policy, Dovecot's own
+   * HTTP), or with other words of the server, the kind is `invalid`.
    */
   | 'exists'
   /** The server does not accept a value. */
@@ -204,7 +204,7 @@ const kindOfCode: ReadonlyMap<string, FailureKind> = new Map([
   ['REFERRAL', 'elsewhere'],
 ]);
 
-/** Dovecot's words. At the end of a line only: before it stand names, which may be anything. */
+/** Dovecot's words, at the end of a line only: names before them may contain anything. */
 const existsAtEnd = /(?::| that name) (?:Mailbox )?(?:already exists|exists already)\.?$/;
 const overQuotaAtEnd = /: Quota exceeded \(mailbox for user is full\)$/;
 
@@ -215,7 +215,7 @@ function kindOf(code: string, why: string, own: Said | undefined): FailureKind {
   return kindOfCode.get(code) ?? 'other';
 }
 
-/** Only debug lines may follow the line that says why a command failed. */
+/** After the line that explains a failure, only debug lines may follow. */
 export function lastOf(logs: readonly LogLine[]): string | undefined {
   return logs.findLast(({ type }) => type !== 'debug')?.text;
 }
@@ -226,27 +226,27 @@ export class CommandFailed extends Error {
   readonly kind: FailureKind;
   /** Dovecot's word, without the dash: NOUSER, NOPERM, TEMPFAIL, USAGE, NOTFOUND, ...; UNKNOWN for a bare `-`. */
   readonly code: string;
-  /** Of a REFERRAL: where the user is. */
+  /** For a REFERRAL: the server of the user. */
   readonly referral: { readonly user: string; readonly host: string } | undefined;
-  /** The first log lines that came while the command ran, and the last one, which shows why it failed. */
+  /** The first log lines of the command, and the last one, which explains the failure. */
   readonly logs: readonly LogLine[];
   /**
-   * dovegate's word for the failure, from a closed list that is never renamed (docs/messages.md). Undefined: the server is not dovegate,
-   * no log line reached this client, or this release does not know the word.
+   * dovegate's code for the failure, from a closed list that is never renamed (docs/messages.md). Undefined: the server is not dovegate, no
+   * log line reached this client, or this release does not have the code.
    */
   readonly reason: FailureReason | undefined;
   /**
-   * It may have run, wholly or in part. False only where dovegate's code says that nothing ran: without a code, or with an unknown one, this
+   * It may have run, wholly or in part. False only if dovegate's code says that nothing ran: without a code, or with an unknown one, this
    * is true.
    */
   readonly mayHaveRun: boolean;
   /** Nothing ran, and the same command may succeed later. */
   readonly mayRetry: boolean;
-  /** When it may, where dovegate names a time. */
+  /** The time after which it may, if dovegate names one. */
   readonly retryAfterMs: number | undefined;
-  /** Of the exchange in dovegate's journal, where dovegate itself says why. */
+  /** The id of the exchange in dovegate's journal, if dovegate itself refused it. */
   readonly id: string | undefined;
-  /** `own`: what dovegate says of it. */
+  /** `own`: dovegate's own explanation. */
   constructor(
     code: string,
     referral: CommandFailed['referral'],
@@ -269,7 +269,7 @@ export class CommandFailed extends Error {
   }
 }
 
-/** What the transport or the dialing threw, in the words of this library. */
+/** Converts faults of the transport or of dialing to those of this library. */
 export function asSessionFault(cause: unknown): unknown {
   if (cause instanceof UpstreamFault) return new SessionFault(cause.code, cause.message, cause);
   if (cause instanceof TransportFault)

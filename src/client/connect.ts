@@ -25,7 +25,7 @@ export type { Session, SessionOptions } from './session.js';
 export interface HttpAddress {
   /** `https://HOST:PORT`, `http://` to this machine, `unix:PATH`. */
   readonly url: string;
-  /** The key; none where a socket tells who asks. */
+  /** The key; none if a socket identifies the client. */
   readonly key?: string | Buffer;
 }
 
@@ -42,7 +42,7 @@ export type ServerAddress =
 /** The account, how the server authenticates, and how long to wait. */
 export type ConnectOptions = ServerAddress &
   SessionOptions & {
-    /** Default: `starttls` over TCP, `off` for a UNIX socket. A server without the TLS that is asked for is refused. */
+    /** Default: `starttls` over TCP, `off` for a UNIX socket. A server without the requested TLS is refused. */
     readonly tls?: 'starttls' | 'implicit' | 'off';
     /** The authorities to trust as PEM: the text or the bytes of a file, never its path. Default: the system's. */
     readonly ca?: string | Buffer;
@@ -52,7 +52,7 @@ export type ConnectOptions = ServerAddress &
     readonly keyPins?: readonly string[];
     /** Our own certificate and key, in PEM, for servers that authenticate clients by it. */
     readonly certificate?: { readonly certificate: string; readonly key: string };
-    /** The account, at Dovecot itself always `doveadm`, which is the default. */
+    /** The account. Default: `doveadm`, the only one of Dovecot itself. */
     readonly account?: string;
     /** Its password; none for preauthenticated sockets. */
     readonly password?: string | Buffer;
@@ -64,14 +64,13 @@ export type ConnectOptions = ServerAddress &
     readonly connectTimeoutMs?: number;
     /** From the connection to the end of the authentication. Default 5 s: a busy server accepts and sends nothing. */
     readonly greetingTimeoutMs?: number;
-    /** Ends the attempt to connect; sessions and their commands are ended by `close` and by signals of their own. */
+    /** Ends the attempt to connect; `close` ends sessions, and signals of their own end commands. */
     readonly signal?: AbortSignal;
   };
 
 /**
- * Opens a session: connects, checks the server's certificate, authenticates. Rejects with a SessionFault whose code says what failed,
- * or with the signal's reason; nothing stays open then.
- *
+ * Opens a session: connects, checks the server's certificate, authenticates. Rejects with a SessionFault whose code names the failure, or
+ * with the signal's reason; nothing stays open then.
  * @example
  * await using session = await connect({ socket: '/run/dovegate/support.sock' });
  * for (const [root, type, value] of await session.run({ user: 'bob@example.com', name: 'quota get', columns: 5 })) {
@@ -122,7 +121,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
         certificate: certificate && { chain: certificate.certificate, key: certificate.key },
         protocols: ['doveadm'],
       },
-      // A server that knows the certificate still asks for PLAIN after STARTTLS, and ignores the password.
+      // A server that matches the certificate still requires PLAIN after STARTTLS, and ignores the password.
       credentials:
         password === undefined && certificate === undefined
           ? undefined
@@ -141,7 +140,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
   }
 }
 
-/** Throws a SessionFault for the path of a file: nothing would be trusted then, and the fault of TLS would not say why. */
+/** Throws a SessionFault for a file's path: nothing would be trusted then, and the TLS error would not show why. */
 function pemOf(ca: string | Buffer): string {
   if (typeof ca !== 'string' && !Buffer.isBuffer(ca))
     throw new TypeError(`ca must be a string or a Buffer, not a value of type ${typeof ca}`);
@@ -157,7 +156,7 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
-/** A pin or a password that is not used would be missed by nobody. */
+/** Refuses an unused pin or password, which would otherwise go unnoticed. */
 function refuseUnused({ keyPins, account, password, tls, minor }: ConnectOptions): void {
   const given = { keyPins, account, password, tls, minor };
   const unused = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));

@@ -1,6 +1,6 @@
 // One command of a session: its state, its input on the way up, and its reply from bytes to cells and rows. A cell can be as long as a
 // mail, so cells are passed on in pieces; only rows hold them whole.
-// The rule: an exchange ends once, by its status or by a failure, and every caller that waits for it is woken then.
+// The rule: an exchange ends once, by its status or by a failure, and every waiting caller is woken then.
 
 import { bounds } from '../bounds/bounds.js';
 import { readSaid, type Said } from '../domain/codes/codes.js';
@@ -18,13 +18,13 @@ export interface CellPiece {
   readonly endsCell: boolean;
 }
 
-/** One row: its cells as text (U+FFFD for what is no UTF-8; ask for cells to have bytes). */
+/** One row: its cells as text (U+FFFD for bytes that are not UTF-8; use `cells` for bytes). */
 export type Row = readonly string[];
 
-/** One row by the names of its columns, as the real program's JSON has them: `{ root: 'User quota', type: 'STORAGE', ... }`. */
+/** One row by the names of its columns, as in the real program's JSON: `{ root: 'User quota', type: 'STORAGE', ... }`. */
 export type NamedRow = Readonly<Record<string, string>>;
 
-/** The cells of a row beside its names. A column that was asked for twice is there once. */
+/** The cells of a row by their names. A repeated column is there once. */
 export function namedRow(names: readonly string[], row: Row): NamedRow {
   return Object.fromEntries(names.map((name, at) => [name, row[at] ?? '']));
 }
@@ -37,7 +37,7 @@ export class Exchange {
   /** `sending`: a byte of it may have left. */
   at: 'waiting' | 'sending' | 'sent' = 'waiting';
   isEnded = false;
-  /** What to throw: of an exchange that ended with another status than `+`, or without one. */
+  /** The error to throw, for an exchange that ended with another status than `+`, or without one. */
   failure: { readonly reason: unknown } | undefined;
   readonly whenEnded: Promise<void>;
   #resolveEnded: () => void = () => undefined;
@@ -61,7 +61,7 @@ export class Exchange {
     return true;
   }
 
-  /** A body of the reply, which may be cut anywhere, also after the SOH of an escape. */
+  /** A part of the reply's rows; may be cut anywhere, also after the SOH of an escape. */
   addBody(body: Buffer): void {
     for (let from = 0; from < body.length; ) {
       const tab = body.indexOf(TAB, from);
@@ -81,7 +81,7 @@ export class Exchange {
 
   addLog(line: LogLine): void {
     if (this.#logs.length < logsMax) this.#logs.push(line);
-    // The last line says why the command failed.
+    // The last line explains the failure.
     else this.#logs[logsMax - 1] = line;
   }
 
@@ -95,7 +95,7 @@ export class Exchange {
     );
   }
 
-  /** What dovegate says of the failure; a line of a server that is not dovegate, or without a code, is nothing. */
+  /** dovegate's explanation of the failure; undefined for lines without a code, or of another server. */
   #said(): Said | undefined {
     return readSaid(lastOf(this.#logs) ?? '');
   }
@@ -127,7 +127,7 @@ export class Exchange {
     });
   }
 
-  /** Makes the caller of `changed` look again. */
+  /** Wakes the caller of `changed`. */
   wake(): void {
     this.#wake();
   }
@@ -140,7 +140,7 @@ function endsInEscape(bytes: Buffer): boolean {
   return (bytes.length - at) % 2 === 1;
 }
 
-/** Rows of so many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for a row too long or too short. */
+/** Rows of that many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for a row of another length. */
 export async function* rowsOf(
   batches: AsyncIterable<readonly CellPiece[]>,
   columns: number,
@@ -170,12 +170,15 @@ export async function* rowsOf(
   if (row.length > 0) throw unexpectedReply(`the last row has ${row.length} of ${columns} cells`);
 }
 
-/** It is an answer all the same: the command ran, wholly or in part. */
+/** There was an answer, so the command ran, wholly or in part. */
 function unexpectedReply(text: string): SessionFault {
   return new SessionFault('unexpected-reply', text, undefined, true);
 }
 
-/** Waits until it was written, or until the transport is gone: data that the server sent before may still be unread, and the read reports the end. */
+/**
+ * Waits until the bytes were written, or until the transport is gone: earlier data of the server may still be unread, and the read reports
+ * the end.
+ */
 export async function leave(written: Promise<void> | undefined): Promise<undefined> {
   try {
     await written;
@@ -186,18 +189,18 @@ export async function leave(written: Promise<void> | undefined): Promise<undefin
 
 export interface Sending {
   readonly transport: Transport;
-  /** Of the command. */
+  /** The lines of the command. */
   readonly lines: readonly Buffer[];
   readonly input: CommandInput;
-  /** How long all of it may take. */
+  /** Time limit for all of it. */
   readonly timeMs: number;
 }
 
 type Stop = SessionFault | 'ended';
 
 /**
- * Sends a command with its input. Resolves when the dot is on its way or the command has ended; to the fault when the text could not be
- * read in time, or may not be sent.
+ * Sends a command with its input. Resolves when the dot is on its way or the command has ended; to the fault if the text was not readable
+ * in time, or may not be sent.
  */
 export async function sendInput(
   { transport, lines, input, timeMs }: Sending,
@@ -211,7 +214,7 @@ export async function sendInput(
     stopped ??= why;
     wake(stopped);
   };
-  // No race with one promise that stays: it would keep something of every piece.
+  // Not a race with one long-lived promise: it would keep a part of every piece.
   const orStop = <T>(promise: Promise<T>): Promise<T | Stop> =>
     new Promise((resolve, reject) => {
       wake = resolve;
@@ -225,7 +228,7 @@ export async function sendInput(
   void exchange.whenEnded.then(() => stop('ended'));
   const source = piecesOf(input);
 
-  /** Undefined: all of it is on its way. Throws what the source throws, and WireFault for a text that may not be sent. */
+  /** Undefined: all of it is on its way. Throws the source's error, and WireFault for a text that may not be sent. */
   async function sendAll(): Promise<Stop | undefined> {
     // The names of all commands are needed, and loaded, only for a text over TCP without TLS.
     const spotter = keepsWhole
@@ -241,13 +244,13 @@ export async function sendInput(
       if (next === 'ended' || next instanceof SessionFault) return next;
       const pieces = next.done === true ? text.end() : text.push(next.value);
       for (const [at, piece] of pieces.entries()) {
-        // A server that answered and closed makes the next write fail, and an answer that was not yet read is lost with it. The end of
-        // this turn and one more: only then was the socket looked at again.
+        // After a server answered and closed, the next write fails, and an unread answer is lost with it. Waits for the end of this turn
+        // and one more: only then was the socket polled again.
         await clock.nextTurn();
         await clock.nextTurn();
         if (exchange.isEnded) return 'ended';
         const left = send(piece);
-        // Not awaited: the answer may be here before the report that the last piece has left.
+        // Not awaited: the answer may arrive before the last piece is reported as sent.
         if (next.done === true && at === pieces.length - 1) return undefined;
         const end = await left;
         if (end !== undefined) return end;

@@ -1,7 +1,7 @@
-// A session over Dovecot's HTTP API, which dovegate's HTTP listeners and Dovecot speak: each command is a request of its own, one at a time, on
-// a connection that is kept open where the server keeps it.
-// The rules: an answer is read to its end before any of it counts, so a cut one never looks complete; the key is never part of a
-// message, and goes in clear to this machine only.
+// A session over Dovecot's HTTP API, which dovegate's HTTP listeners and Dovecot offer: each command is one request, one at a time, on a
+// connection that is kept open if the server permits it.
+// The rules: an answer is read to its end before any of it counts, so a cut one never looks complete; the key is never part of a message,
+// and goes in clear to this machine only.
 
 import {
   type ClientRequest,
@@ -39,19 +39,19 @@ export interface HttpOptions extends SessionOptions {
 
 type Headers = Record<string, string | number>;
 
-/** Where requests go. */
+/** The destination of requests. */
 interface Target {
   readonly isTls: boolean;
-  /** Nobody on the way can read along. */
+  /** The connection does not leave this machine. */
   readonly isLocal: boolean;
-  /** Of the API: `/doveadm/v1` unless the URL has another path. */
+  /** The path of the API: `/doveadm/v1` unless the URL has another. */
   readonly path: string;
   open(method: string, path: string, headers: Headers): ClientRequest;
   /** Ends the connection that is kept; the next request makes another one. */
   disconnect(): void;
 }
 
-/** The JSON of a request around the text of its input, which follows `head` escaped. */
+/** The JSON of a request around its input, which follows `head` escaped. */
 interface RequestBody {
   readonly head: string;
   readonly input: CommandInput | undefined;
@@ -59,7 +59,7 @@ interface RequestBody {
 }
 
 interface Answer {
-  /** dovegate's word for why the whole request was refused. */
+  /** dovegate's code for the refusal of the whole request. */
   readonly code: unknown;
   readonly status: number;
   readonly reason: string;
@@ -68,7 +68,7 @@ interface Answer {
   readonly keptMs: number;
 }
 
-/** Rows with their cells in order, and the names of these. */
+/** Rows with their cells in order, and the cells' names. */
 type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
@@ -80,7 +80,7 @@ const keptMsMax = 5_000;
 /** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
 const assumedMinor = 3;
 
-/** Nothing is sent before the first command, which finds out whether the server is there and takes the key. */
+/** Sends nothing before the first command, which shows whether the server is reachable and accepts the key. */
 export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   const { key, onLog } = options;
   const target = targetOf(options);
@@ -151,7 +151,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
       return target.open('GET', '/dovegate/v1/can', headers);
     }
     headers['Content-Type'] = 'application/json';
-    // A server that refuses the key or the length says so before the text is sent.
+    // A server that refuses the key or the length answers before the text is sent.
     if (json.takesInput) headers['Expect'] = '100-continue';
     else if (input !== undefined) throw new SessionFault('unsendable', 'the command takes no input');
     return target.open('POST', dryRun === true ? '/dovegate/v1/dry-run' : target.path, headers);
@@ -184,7 +184,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   };
 }
 
-/** What is made of each row; the command is under way before the first one is asked for. */
+/** Converts each row; the command is under way before the first row is requested. */
 function eachOf<T>(asked: Promise<Rows>, made: (row: Rows[number]) => readonly T[]): AsyncIterable<T> {
   asked.catch(() => undefined);
   return (async function* () {
@@ -222,7 +222,7 @@ function exchange(
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const progress = { isConnected: false, isSent: false, isAnswered: false };
-    /** The command, or a part of it that is enough, was written to a server. */
+    /** Enough of the command to run was written to a server. */
     const mayHaveRun = (): boolean => progress.isConnected && progress.isSent;
     let timer: Timer | undefined;
     const expect = (ms: number, code: 'dial-timeout' | 'reply-timeout', text: string): void => {
@@ -251,7 +251,7 @@ function exchange(
       progress.isAnswered = true;
       readAnswer(response, replyBytesMax, onBytes).then((answer) => {
         timer?.cancel();
-        // An answer before the end of the text: the rest of it is not sent.
+        // An answer came before the end of the text: the rest is not sent.
         if (!request.writableEnded) request.destroy();
         resolve(answer);
       }, fail);
@@ -267,7 +267,7 @@ function exchange(
 }
 
 interface Progress {
-  /** Servers run nothing before they have read a request to its end. */
+  /** Servers run nothing before the end of a request. */
   isSent: boolean;
   isAnswered: boolean;
 }
@@ -280,7 +280,7 @@ async function sendBody(
 ): Promise<void> {
   if (body?.input === undefined) {
     progress.isSent = true;
-    // As bytes: Node would write a text and the headers in one encoding.
+    // As bytes: Node would encode a text and the headers alike.
     request.end(body === undefined ? undefined : Buffer.from(body.head));
     return;
   }
@@ -333,7 +333,7 @@ async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: 
       );
     chunks.push(chunk);
   }
-  // Without a length the end of the connection is the end of the answer: its JSON shows whether it is whole.
+  // Without a length, the end of the connection ends the answer: its JSON shows whether it is complete.
   return {
     keptMs: keptMsOf(String(response.headers['keep-alive'] ?? '')),
     code: response.headers['dovegate-code'],
@@ -373,7 +373,7 @@ function rowsOfAnswer(
     case 404:
       throw new SessionFault('version-unsupported', 'the server has no doveadm HTTP API at this URL (404)');
     default:
-      // A server between passes a request on and gives up later (502, 504). 503 is of one that has nobody to pass it to.
+      // A proxy forwards a request and may give up later (502, 504). 503 means that it had no server to forward it to.
       throw new SessionFault(
         'version-unsupported',
         `the server answered ${status} ${reason}`,
@@ -400,13 +400,13 @@ function rowsOfAnswer(
 }
 
 function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {
-  // The reply of `user` is an object, which stands as JSON in one cell elsewhere too.
+  // The reply of `user` is an object; elsewhere it is JSON in one cell, too.
   if (isObject(data)) return [{ names: [], cells: [JSON.stringify(data)] }];
   if (!Array.isArray(data)) throw unreadable();
   return (data as unknown[]).map((row) => {
     if (!isObject(row)) throw unreadable();
     const names = Object.keys(row);
-    // A column that is asked for twice stands in JSON once.
+    // JSON has a repeated column only once.
     const isAsKnown =
       keys !== undefined &&
       new Set(keys).size === names.length &&
@@ -447,10 +447,10 @@ const notReached = new Set([
   'EAI_AGAIN',
 ]);
 
-/** TLS 1.3 tells a client so after it has written its request, which is not read then. */
+/** In TLS 1.3 a client learns of this after it has written its request, which the server has not read. */
 const certificateRefused = /_ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA|ACCESS_DENIED)$/;
 
-/** What Node threw, in the words of this library. */
+/** Converts errors of Node to those of this library. */
 function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): SessionFault {
   if (cause instanceof SessionFault) return cause;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
@@ -469,9 +469,9 @@ function faultOf(cause: unknown, isConnected: boolean, mayHaveRun: boolean): Ses
   return new SessionFault('closed-early', text, cause, mayHaveRun);
 }
 
-/** What is trusted, and what is shown. Throws a SessionFault where the system has no list of authorities. */
+/** The trusted authorities, and our certificate. Throws a SessionFault if the system has no list of authorities. */
 function trustOf(ca: string | undefined, certificate: HttpOptions['certificate']) {
-  // In a list: for an empty text alone Node would take its own authorities.
+  // In a list: for an empty text alone, Node would use its own authorities.
   if (ca !== undefined)
     return { ca: [ca], ...(certificate && { cert: certificate.certificate, key: certificate.key }) };
   try {

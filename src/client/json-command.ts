@@ -1,5 +1,5 @@
-// A command of the library as Dovecot's HTTP API takes it: its name and parameters in camelCase, their values as JSON. The words are
-// read by the catalog, since JSON has no positionals. Imported on demand: only HTTP needs the catalog for sending.
+// A command of the library in the form of Dovecot's HTTP API: its name and parameters in camelCase, their values as JSON. The catalog
+// parses the words, because JSON has no positional arguments. Imported on demand: only HTTP needs the catalog for sending.
 
 import {
   listOfText,
@@ -12,23 +12,23 @@ import { jsonName, type ParsedArguments, parseArguments } from '../domain/comman
 import { replyShape } from '../domain/meaning/columns.js';
 import { type Command, SessionFault } from './client-command.js';
 
-/** What a parameter may hold. */
+/** The value of a parameter. */
 export type JsonParameter = string | true | readonly string[];
 
 export interface JsonCommand {
-  /** `mailboxStatus`; of a command of dovegate's own `dovegate can`. */
+  /** `mailboxStatus`; for dovegate's own commands `dovegate can`. */
   readonly name: string;
-  /** In table order; the text of `file` is not among them. */
+  /** In table order, without the text of `file`. */
   readonly parameters: Readonly<Record<string, JsonParameter>>;
   readonly takesInput: boolean;
-  /** The keys of a row in the order of its cells; undefined: those of the answer count. */
+  /** The keys of a row in the order of its cells; undefined: as in the answer. */
   readonly keys: readonly string[] | undefined;
 }
 
 /**
- * The forms of a command, at least one: as 2.4 names its parameters, then as 2.3 does where it has other names (`proxy kick`, `fs delete`), for
- * a server that answers `invalidRequest` to the first. Throws SessionFault `unsendable` for words that no series can read, and for what JSON
- * cannot express.
+ * The forms of a command, at least one: with the parameter names of 2.4, then with those of 2.3 if they differ (`proxy kick`, `fs delete`),
+ * for a server that answers `invalidRequest` to the first. Throws SessionFault `unsendable` for words that no series can parse, and for
+ * words that JSON cannot express.
  */
 export function jsonFormsOf({ user = '', name, args = [] }: Command): readonly JsonCommand[] {
   if (resolveOwnCommand([name]) !== undefined)
@@ -61,7 +61,7 @@ function formOf(parsed: ParsedArguments, user: string): JsonCommand {
   if (command.input === 'duplex')
     throw new SessionFault('unsendable', `"${command.name}" speaks both ways, which HTTP cannot`);
   const parameters: Record<string, JsonParameter> = {};
-  // JSON has no other way to say a name, and there a mask is none: `*` would be everybody.
+  // JSON has no other place for the user, and a pattern there does not work: `*` would mean everybody.
   if (command.scope === 'user' && /[*?]/.test(user))
     throw new SessionFault('unsendable', 'over HTTP a mask is no user: name one, or all with -A');
   if (command.scope === 'user' && !values.has('all-users')) parameters['user'] = user;
@@ -81,7 +81,7 @@ function* parametersOf({ command, values }: ParsedArguments): Generator<readonly
       if (words !== undefined) yield [parameter.name, words];
       continue;
     }
-    // `fieldstr` is never among the values; `field` holds its words.
+    // `fieldstr` never has a value of its own; `field` holds its words.
     if (listOfText(command, parameter) !== undefined) continue;
     const given = values.get(parameter.name);
     if (given === undefined) continue;

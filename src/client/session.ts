@@ -1,7 +1,7 @@
-// One session: commands go out in the order in which they were given, replies come back in the same order. The transport is read only
-// when a caller wants more of the reply at its head, so a slow reader slows the server and fills no memory.
-// The rules: leaving a reply before its end ends the session, since nothing else stops a server; after a session is over, every
-// command that waits for it rejects.
+// One session: commands are sent in the order in which they were given, and replies come back in the same order. The transport is read only
+// when a caller wants more of the oldest reply, so a slow reader slows the server and does not fill the memory.
+// The rules: leaving a reply before its end ends the session, because nothing else stops a server; after the end of a session, every
+// waiting command rejects.
 
 import { bounds } from '../bounds/bounds.js';
 import { WireFault } from '../ports/faults.js';
@@ -26,27 +26,24 @@ import {
 /** A session with a doveadm server. `await using` closes it. */
 export interface Session extends AsyncDisposable {
   /**
-   * Runs a command and gives its rows. Rejects with CommandFailed for any status but `+`, with SessionFault when the session
-   * ended before it or the rows have more than `replyBytesMax`, with the signal's reason when aborted.
+   * Runs a command and resolves to its rows. Rejects with CommandFailed for any status but `+`, with SessionFault when the session ended
+   * before or the rows exceed `replyBytesMax`, with the signal's reason when aborted.
    */
   run(command: Command): Promise<Row[]>;
   /**
-   * As `run`, with rows by the names of their columns: over a socket by the catalog of Dovecot's commands, over HTTP as the server names them.
-   * Over a socket it rejects with SessionFault `unsendable`, and sends nothing, where they are not known: `user`, and commands over all
-   * users. `columns` plays no part.
+   * As `run`, with rows by the names of their columns: over a socket from the catalog of Dovecot's commands, over HTTP as the server names
+   * them. Over a socket, unknown names (`user`, and commands over all users) reject with SessionFault `unsendable`, and nothing is sent.
+   * `columns` is ignored.
    */
   named(command: Command): Promise<NamedRow[]>;
   /**
-   * Runs a command and gives its rows while they come, holding one at a time; throws as `run` rejects, at the end. The command is
-   * sent at once, also before the first row is asked for. To leave the loop early ends the session.
+   * Runs a command and yields its rows as they come, one at a time; at the end it throws as `run` rejects. The command is sent at once,
+   * before the first row is requested. Leaving the loop early ends the session.
    */
   stream(command: Command): AsyncIterable<Row>;
-  /** As `stream`, in pieces of cells, for values that are too long to hold; `columns` plays no part. */
+  /** As `stream`, in pieces of cells, for values that are too long to hold; `columns` is ignored. */
   cells(command: Command): AsyncIterable<CellPiece>;
-  /**
-   * Resolves when the session is gone and nothing of it is left open. Commands that are not answered reject; the server may run
-   * them all the same.
-   */
+  /** Resolves when the session is gone and nothing of it is left open. Unanswered commands reject; the server may run them all the same. */
   close(): Promise<void>;
   /** The minor of the protocol that both sides speak. */
   readonly minor: number;
@@ -58,7 +55,7 @@ export interface Session extends AsyncDisposable {
 export interface SessionOptions {
   /** Asks for log lines where they must be asked for. Default true. */
   readonly logs?: boolean;
-  /** Each log line as it comes, the protocol does not tell to which command it belongs. What it throws ends the session. */
+  /** Each log line as it comes; the protocol does not say which command it belongs to. An exception ends the session. */
   readonly onLog?: (line: LogLine) => void;
   /** Silence within a reply, or before it, that ends the session. Default 10 minutes. */
   readonly replyIdleMs?: number;
@@ -72,7 +69,7 @@ const frameBytesMax = bounds.clientFrameBytes;
 const statusBytesMax = bounds.clientStatusBytes;
 const logLineBytesMax = bounds.clientLogLineBytes;
 
-/** Takes over a transport on which the next byte of ours is a command line, and closes it. `minor`: the lower of both sides'. */
+/** Takes over a transport on which our next byte begins a command line, and closes it. `minor`: the lower of both sides'. */
 export function createSession(
   {
     transport,
@@ -87,10 +84,10 @@ export function createSession(
   const replies = new ReplyDecoder({ statusBytesMax });
   const logs = new LogDecoder({ lineBytesMax: logLineBytesMax });
   const { mayAnswerTwice, hasOptions } = ofMinor(serverMinor);
-  /** Those that have no ending yet, oldest first. */
+  /** Exchanges without an ending, oldest first. */
   let running: Exchange[] = [];
   let over: SessionFault | undefined;
-  /** When the command before has been written. */
+  /** Resolves when the previous command has been written. */
   let turn: Promise<void> = Promise.resolve();
   if (ofMinor(negotiated).logs === 'asked' && hasOptions && options.logs !== false) {
     turn = leave(transport.write([encodeOption('log-passthrough')]));
@@ -106,7 +103,7 @@ export function createSession(
       exchange.fail(new SessionFault(fault.code, fault.message, fault.cause, exchange.at !== 'waiting'));
   }
 
-  /** As `finish`, where the reason is one of the session's own commands. */
+  /** As `finish`, for a reason that one of the session's own commands caused. */
   function finishFor(why: string, reason: CloseReason, cause?: unknown): void {
     finish(new SessionFault('closed', why, cause), reason);
   }
@@ -287,7 +284,7 @@ export function createSession(
   };
 }
 
-/** The names of its columns. Throws SessionFault `unsendable` where they are not known. */
+/** The names of its columns. Throws SessionFault `unsendable` if they are unknown. */
 async function columnsOfCommand(
   { name, args = [], dryRun }: Command,
   serverMinor: number | undefined,

@@ -1,19 +1,18 @@
-// The cancellation of one exchange. An AbortController costs 2.8 us, and a listener of its signal 2 more: a tenth of what a
-// short exchange costs in all, so a signal is made only when somebody asks for it, and who can do without one listens plainly.
-// The reason is said by whoever aborts.
+// The cancellation of one exchange. An AbortController costs 2.8 us, and a listener of its signal 2 more: a tenth of a short exchange. So a
+// signal is made only on request, and most waiters use a plain listener.
 
-/** Is told of an abort; an object, so that who waits needs no function of its own. */
+/** Notified of an abort. An object, so that a waiter needs no function of its own. */
 export interface AbortListener {
   aborted(reason: unknown): void;
 }
 
-/** Can be aborted once. A class with plain fields, since every exchange has one. */
+/** Can be aborted once. A class with plain fields, because every exchange has one. */
 export class Abortable {
   isAborted = false;
-  /** What it was aborted with. */
+  /** The reason of the abort. */
   reason: unknown = undefined;
   #controller: AbortController | undefined;
-  /** Nearly always one at most: another one only where a command goes several ways. */
+  /** Usually at most one; more only if a command goes to several backends. */
   #listener: AbortListener | undefined;
   #others: AbortListener[] | undefined;
 
@@ -40,7 +39,7 @@ export class Abortable {
     this.#controller?.abort(reason);
   }
 
-  /** From now on it is told of the abort, once; nothing is told of one that was before. */
+  /** From now on `listener` is notified of the abort, once; an earlier abort is not reported. */
   listen(listener: AbortListener): void {
     if (this.#listener === undefined) this.#listener = listener;
     else (this.#others ??= []).push(listener);
@@ -53,8 +52,8 @@ export class Abortable {
 }
 
 /**
- * The value, or undefined as soon as the signal is aborted; rejects as the promise does. Nothing is left on the signal: a race against one
- * promise that stands for the abort would keep something of each wait until the abort, which for a stream is hours away.
+ * The value, or undefined as soon as the signal is aborted; rejects as the promise does. No listener stays on the signal: a race against
+ * one long-lived promise would keep a part of each wait until the abort, which for a stream is hours away.
  */
 export function unlessAborted<T>(wait: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   return new Promise((resolve, reject) => {

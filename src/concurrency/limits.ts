@@ -1,15 +1,14 @@
-// What commands of all clients share: bytes that are held at once, turns of a principal, users' mail, tokens of questions, places of a
-// full queue.
-// The rules: first come, first served, so that nobody starves; what was taken is given back once; a waiter that leaves takes nothing.
+// Limits that commands of all clients share: held bytes, turns of a principal, users' mail, tokens of questions, places of a full queue.
+// The rules: first come, first served, so that nobody starves; everything taken is given back once; a waiter that leaves takes nothing.
 
 import type { Clock, Timer } from '../ports/machine.js';
 
-/** Entries in the order in which they came; the value is what an entry waits for. */
+/** Callbacks in order of arrival, each with the holder or backend that it waits for. */
 type Waiters = Map<() => void, string>;
 
 /**
- * Waits as an entry of `waiters` until that is called, and resolves to what `enter` returns then. Rejects with the signal's reason, after
- * it has called `left`.
+ * Adds an entry to `waiters` until its callback is called, and resolves to the result of `enter` then. On an abort it rejects with the
+ * signal's reason, after calling `left`.
  */
 function waitIn<T>(
   waiters: Waiters,
@@ -39,14 +38,14 @@ function waitIn<T>(
 }
 
 /**
- * How many bytes of all clients are held. For a holder it is full when as much as it holds, or less, is left: alone it has half, and however many
- * fill it, something is left for those that hold nothing. While it is full nothing new is begun, and what was begun goes on, because
- * only that gives anything back.
+ * The bytes that are held for all clients. It is full for a holder if the free bytes are not more than its own: a single holder gets half,
+ * and with any number of holders something stays free for those that hold nothing. While it is full nothing new begins; running work goes
+ * on, because only its end frees bytes.
  */
 export class ByteBudget {
   bytes = 0;
   readonly #bytesMax: number;
-  /** By holder; none is 0. */
+  /** By holder; entries with 0 are removed. */
   readonly #held = new Map<string, number>();
   readonly #waiters: Waiters = new Map();
 
@@ -54,7 +53,7 @@ export class ByteBudget {
     this.#bytesMax = bytesMax;
   }
 
-  /** Also for those that hold nothing. */
+  /** Full even for those that hold nothing. */
   get isFull(): boolean {
     return this.bytes >= this.#bytesMax;
   }
@@ -63,7 +62,7 @@ export class ByteBudget {
     return (this.#held.get(holder) ?? 0) >= this.#bytesMax - this.bytes;
   }
 
-  /** Adds to what is held. Never refuses: ask `isFullFor` before more is read. */
+  /** Adds held bytes. Never refuses: call `isFullFor` before more is read. */
   take(bytes: number, holder: string): void {
     this.bytes += bytes;
     const held = (this.#held.get(holder) ?? 0) + bytes;
@@ -73,7 +72,7 @@ export class ByteBudget {
 
   give(bytes: number, holder: string): void {
     this.take(-bytes, holder);
-    // All of them: each holds next to nothing when it goes on, and asks again before it reads more.
+    // All of them: each holds almost nothing when it goes on, and checks again before it reads more.
     for (const [go, waiting] of this.#waiters) if (!this.isFullFor(waiting)) go();
   }
 
@@ -88,15 +87,12 @@ export class ByteBudget {
 export class KeyedSemaphore {
   readonly #queues = new Map<string, { running: number; readonly waiters: Waiters }>();
 
-  /** Keys of which something runs or waits. */
+  /** Keys with running or waiting commands. */
   get size(): number {
     return this.#queues.size;
   }
 
-  /**
-   * Resolves when fewer than `most` others of that key run; what it resolves to gives the turn back.
-   * Rejects with the signal's reason.
-   */
+  /** Resolves when fewer than `most` others of that key run, to a function that gives the turn back. Rejects with the signal's reason. */
   take(key: string, most: number, signal: AbortSignal): Promise<() => void> {
     const queue = this.#queues.get(key) ?? { running: 0, waiters: new Map() };
     this.#queues.set(key, queue);
@@ -116,14 +112,14 @@ export class KeyedSemaphore {
   }
 }
 
-/** How a command waits for its users. */
+/** The conditions of a command's wait for its users. */
 export interface Waiting {
-  /** Asked for by a command that has to wait; aborted when it is given up. */
+  /** Called only if the command has to wait; aborted when the command is canceled. */
   signal(): AbortSignal;
   readonly clock: Clock;
-  /** In all, for all its users. */
+  /** The total, for all its users. */
   readonly timeoutMs: number;
-  /** First after 5 s, then each time after twice as long. Must not throw. */
+  /** First after 5 s, then with exponential backoff. Must not throw. */
   onWaiting(): void;
 }
 
@@ -131,11 +127,11 @@ export class WaitTimeout extends Error {
   override readonly name = 'WaitTimeout';
 }
 
-/** A user's mail, on one backend at a time. */
+/** A user's mail, used by one backend at a time. */
 interface Place {
   backend: string;
   running: number;
-  /** With their backends. Made for the first of them; most places never have one. */
+  /** Waiters with their backends. Created for the first one; most places never have one. */
   waiters: Waiters | undefined;
 }
 
@@ -143,19 +139,19 @@ const tellAfterMs = 5_000;
 
 /**
  * Keeps two commands on the same user's mail from running on two backends at once: after a reload, a drain or a referral the later one
- * waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
+ * waits until the earlier ones have ended. On one backend they run in parallel: Dovecot has its own locks there.
  */
 export class UserLock {
   readonly #places = new Map<string, Place>();
 
-  /** Users that something runs or waits for. */
+  /** Users with running or waiting commands. */
   get size(): number {
     return this.#places.size;
   }
 
   /**
-   * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (no
-   * promise) when nobody has to wait. Rejects with the signal's reason, or with a WaitTimeout.
+   * Waits until no other backend runs commands of these users; the result is a function that gives all of them back. Returned at once (no
+   * promise) if no wait is needed. Rejects with the signal's reason, or with a WaitTimeout.
    */
   take(users: readonly string[], backend: string, waiting: Waiting): (() => void) | Promise<() => void> {
     const only = users[0];
@@ -163,7 +159,7 @@ export class UserLock {
       const entered = this.#enter(only, backend);
       if (entered !== undefined) return entered;
     }
-    // One order for everybody: two that need the same two users cannot wait for each other.
+    // A fixed order: two commands that need the same two users cannot deadlock.
     const ordered = [...new Set(users)].toSorted();
     const taken: (() => void)[] = [];
     for (const user of ordered) {
@@ -211,7 +207,7 @@ export class UserLock {
   /** Undefined: it has to wait. */
   #enter(user: string, backend: string): (() => void) | undefined {
     const place = this.#places.get(user) ?? { backend, running: 0, waiters: undefined };
-    // After a waiter everybody waits, else the waiter could wait for ever.
+    // While one command waits, later ones wait too; otherwise it could starve.
     if (place.backend !== backend || (place.waiters?.size ?? 0) > 0) return undefined;
     if (place.running === 0) this.#places.set(user, place);
     return this.#run(user, place);
@@ -221,7 +217,7 @@ export class UserLock {
     const place = this.#places.get(user);
     if (place === undefined) throw new Error('waited for nobody');
     const enter = (): (() => void) => this.#run(user, place);
-    // Waiters after one that leaves may have waited for this one alone.
+    // Waiters after the one that leaves may have waited only for it.
     return waitIn((place.waiters ??= new Map()), backend, signal, enter, () => this.#admit(user, place));
   }
 
@@ -236,7 +232,7 @@ export class UserLock {
     };
   }
 
-  /** Lets the first waiters in, as far as they fit. */
+  /** Admits the first waiters that fit. */
   #admit(user: string, place: Place): void {
     if (place.waiters !== undefined) {
       for (const [go, backend] of place.waiters) {
@@ -254,17 +250,17 @@ function giveBack(taken: (() => void)[]): void {
 }
 
 export interface TokenLimits {
-  /** Tokens at once; a bucket is full at first. */
+  /** Tokens of a full bucket; each bucket starts full. */
   readonly burst: number;
-  /** Until the next token. */
+  /** The time for one new token. */
   readonly refillMs: number;
-  /** Sources that are told apart at once. */
+  /** Sources with a bucket of their own. */
   readonly sourcesMax: number;
 }
 
 /**
- * How often each source may do something that costs work and records. The table is bounded: when it is full, new sources are refused,
- * since forgetting one that has used up its tokens would give it new ones.
+ * How often each source may cause work and records. The table is bounded: when it is full, new sources are refused, because dropping a
+ * used-up bucket would refill it.
  */
 export class TokenBuckets {
   readonly #limits: TokenLimits;
@@ -314,8 +310,8 @@ export class TokenBuckets {
 }
 
 /**
- * One time limit after another with one timer: what is limited for each command would otherwise make and cancel a timer for each.
- * Calls `onDue` once for each limit that is reached. A limit that is moved further away, or cleared, leaves the timer as it is.
+ * Successive time limits with one timer: otherwise each command would create and cancel a timer for each of its limits. Calls `onDue` once
+ * for each limit that is reached. Extending or clearing a limit does not touch the timer.
  */
 export class Deadline {
   readonly #clock: Clock;
@@ -329,7 +325,7 @@ export class Deadline {
     this.#onDue = onDue;
   }
 
-  /** From now on; replaces the limit before it. */
+  /** Counts from now; replaces the previous limit. */
   set(ms: number): void {
     const nowMs = this.#clock.now();
     this.#dueMs = nowMs + ms;
@@ -340,7 +336,7 @@ export class Deadline {
     this.#dueMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Clears for good, and leaves no timer behind. */
+  /** Clears the limit and the timer for good. */
   end(): void {
     this.clear();
     this.#timer?.cancel();
@@ -364,16 +360,16 @@ export class Deadline {
   }
 }
 
-/** Whose it is. Principals that come from one place (an address, a UNIX user: `origin`) count as one against other places. */
+/** The owner of a request. Principals of one place (an address, a UNIX user: `origin`) count as one against other places. */
 export interface Queueing {
   readonly principal: string;
   readonly origin: string;
 }
 
 /**
- * The waiters of which the newest gives way to a newcomer, in the order of `waiting`. They are of the place with most waiters, if that has
- * at least two more than the newcomer's place, and there of the principal with most. Otherwise of the newcomer's own place the
- * principal with most, if that has at least two more than the newcomer. Undefined: none gives way.
+ * The waiters of which the newest is refused in favor of a newcomer, in the order of `waiting`. They belong to the place with most waiters,
+ * if it has at least two more than the newcomer's, and there to the principal with most. Otherwise they belong to the principal with most
+ * in the newcomer's own place, if it has at least two more than the newcomer. Undefined: none is refused.
  */
 export function whoGiveWay<W extends Queueing>(
   waiting: Iterable<W>,
@@ -403,7 +399,7 @@ function lengthOf({ length }: readonly unknown[]): number {
   return length;
 }
 
-/** The first of the largest ones, if it has at least two more than `own`. */
+/** The first of the largest, if it has at least two more than `own`. */
 function largest<T>(all: Iterable<T>, countOf: (one: T) => number, own: number): T | undefined {
   let found: T | undefined;
   let most = own + 1;

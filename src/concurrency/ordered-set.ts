@@ -1,14 +1,13 @@
-// A linked list as a set: both ends, adding and deleting take constant time. (A built-in Set keeps holes where members were, and walks
-// over them to its first member.) Each member stores its own place: a table of all members would cost a hash for every
-// waiter that comes and goes.
+// A linked list as a set: both ends, adding and deleting take constant time. (A built-in Set keeps holes where members were, and walks over
+// them to its first member.) Each member stores its own place: a table of members would cost a hash for every waiter.
 
 /** A member: of one set at a time. */
 export interface Placed<T extends Placed<T>> {
-  /** Where it stands; undefined: in no set. Written by the set alone. */
+  /** Its position; undefined: in no set. Written by the set only. */
   place: Place<T> | undefined;
 }
 
-/** A place in a set: that set's own. */
+/** A position, which belongs to one set. */
 export interface Place<T extends Placed<T>> {
   readonly set: OrderedSet<T>;
   readonly member: T;
@@ -56,7 +55,7 @@ export class OrderedSet<T extends Placed<T>> {
     this.size += 1;
   }
 
-  /** False: it was not there. Safe while somebody iterates. */
+  /** False: it was not in the set. Safe during iteration. */
   delete(member: T): boolean {
     const { place } = member;
     if (place === undefined || place.set !== this) return false;
@@ -67,19 +66,19 @@ export class OrderedSet<T extends Placed<T>> {
     else previous.next = next;
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
-    // A place that is gone must lead nowhere: once it has grown old, what it leads to would outlive every small collection,
-    // with all that comes behind it. In a queue that is never empty that was every waiter, with its exchange.
+    // A removed place must not refer to others: once V8 has promoted it, everything it refers to survives minor collections, and so does
+    // all that follows. In a queue that is never empty, that was every waiter with its exchange.
     place.previous = undefined;
     place.next = undefined;
     return true;
   }
 
-  /** The one behind a member; undefined: it is the last, or not there. */
+  /** The member after this one; undefined: it is the last, or not in the set. */
   after(member: T): T | undefined {
     return this.has(member) ? member.place?.next?.member : undefined;
   }
 
-  /** What is taken out while it iterates is not met; nor is what is added. */
+  /** Members removed or added during iteration are skipped. */
   *[Symbol.iterator](): Iterator<T> {
     const members: T[] = [];
     for (let place = this.#first; place !== undefined; place = place.next) members.push(place.member);

@@ -1,8 +1,8 @@
-// The failures of the outside world: of a peer's bytes, of a byte pipe, of the way to a backend, of the journal.
-// The rules: a code is never renamed or reused, since journals and dashboards hold it. A message is a sentence for operators, and
-// holds no secret, no byte of a peer and nothing of a record. `cause` is what the system said.
+// The failures of the outside world: of a peer's bytes, of a byte pipe, of the connection to a backend, of the journal.
+// The rules: a code is never renamed or reused, because journals and dashboards hold it. A message is a sentence for operators, without
+// secrets, bytes of a peer, or parts of a record. `cause` is the system's error.
 
-/** Why bytes of a peer were refused: they broke the grammar of the protocol, or a limit. */
+/** Why a peer's bytes were refused: they broke the grammar of the protocol, or a limit. */
 export type WireFaultCode =
   | 'line-too-long'
   | 'bad-escape'
@@ -13,8 +13,8 @@ export type WireFaultCode =
   | 'unexpected-input';
 
 /**
- * Whatever catches it closes that transport, and pushes nothing more into the decoder that threw it:
- * there is no way to resynchronize, and all that follows is the peer's choice.
+ * The code that catches it closes that transport and pushes nothing more into the decoder: there is no way to resynchronize, and the peer
+ * chooses everything that follows.
  */
 export class WireFault extends Error {
   override readonly name = 'WireFault';
@@ -25,7 +25,7 @@ export class WireFault extends Error {
   }
 }
 
-/** What a client sent cannot be kept for want of room. The message is a sentence for the client. */
+/** There is no room to keep a client's data. The message is a sentence for the client. */
 export class RoomFault extends Error {
   override readonly name = 'RoomFault';
 }
@@ -36,7 +36,7 @@ export type TransportFaultCode =
   | 'closed' // our side had closed it before
   | 'tls-failed'; // a handshake that the other side began came to nothing; the message says why
 
-/** It has no stack: one is thrown for every session that ends in order, and a stack costs ten times what the rest of it does. */
+/** It has no stack: one is thrown for every session that ends in order, and a stack costs ten times as much as the rest. */
 export class TransportFault extends Error {
   override readonly name = 'TransportFault';
   readonly code: TransportFaultCode;
@@ -49,7 +49,7 @@ export class TransportFault extends Error {
   }
 }
 
-/** What failed on the way to a backend; the `code` of events and records. */
+/** Why a backend could not be used; the `code` of events and records. */
 export type UpstreamFaultCode =
   | 'dial-refused' // nobody listens, no route, no such name
   | 'dial-timeout' // no connection or no greeting in time
@@ -59,10 +59,10 @@ export type UpstreamFaultCode =
   | 'closed-early' // the backend ended before a status
   | 'reply-timeout'; // no first byte, or silence within a reply
 
-/** At which step it failed: they are counted apart, because different people fix them. */
+/** The step that failed: they are counted separately, because different people fix them. */
 export type UpstreamPhase = 'dial' | 'tls' | 'greeting' | 'authentication' | 'reply';
 
-/** Where a code alone says it; a silent or ended dial says the step itself. */
+/** For codes that imply the step; a silent or ended dial names the step itself. */
 const phaseOfCode: Readonly<Record<UpstreamFaultCode, UpstreamPhase>> = {
   'dial-refused': 'dial',
   'dial-timeout': 'dial',
@@ -73,12 +73,12 @@ const phaseOfCode: Readonly<Record<UpstreamFaultCode, UpstreamPhase>> = {
   'reply-timeout': 'reply',
 };
 
-/** Thrown by dialling, greeting and reading a reply; whatever transport it came from is closed or about to be. */
+/** Thrown while dialing, greeting and reading a reply; its transport is closed or about to be. */
 export class UpstreamFault extends Error {
   override readonly name = 'UpstreamFault';
   readonly code: UpstreamFaultCode;
   readonly phase: UpstreamPhase;
-  /** Of `tls-failed`: what is wrong with the certificate; undefined: something else. */
+  /** For `tls-failed`: the fault of the certificate; undefined: another cause. */
   readonly tlsCause: TlsCause | undefined;
   constructor(
     code: UpstreamFaultCode,
@@ -94,10 +94,10 @@ export class UpstreamFault extends Error {
   }
 }
 
-/** What is wrong with the certificate of a server. `key`: it is none of the pins. */
+/** A fault of a server's certificate. `key`: its key is not one of the pins. */
 export type TlsCause = 'expired' | 'not-valid-yet' | 'name' | 'issuer' | 'key';
 
-/** What went wrong with a record or with its journal. */
+/** Why a record or its journal failed. */
 export type JournalFaultCode =
   | 'write-failed' // the disk refused a write or a sync
   | 'no-rights' // the system denies this process the directory or a file in it
@@ -110,7 +110,7 @@ export type JournalFaultCode =
   | 'newer-format' // a later release wrote it
   | 'unreadable'; // what lies in the directory is not a journal that can be continued
 
-/** A record is not known to be on disk: what waits for it must not go on. */
+/** A record may not be on disk: nothing that depends on it may go on. */
 export class JournalFault extends Error {
   override readonly name = 'JournalFault';
   readonly code: JournalFaultCode;
@@ -120,7 +120,7 @@ export class JournalFault extends Error {
   }
 }
 
-/** The message of whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

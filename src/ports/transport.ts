@@ -1,8 +1,8 @@
-// What a transport offers: a duplex pipe of bytes that is read by asking, written in corked groups, and closed once. `net/`
-// implements it over sockets, tests in memory. And requests of HTTP over one, which `http/` implements.
+// A transport: a duplex pipe of bytes that is read on request, written in corked groups, and closed once. `net/` implements it over
+// sockets, tests in memory. Also HTTP requests over a transport, implemented by `http/`.
 // The rule: one reader at a time, one close, and the close has a reason.
 
-/** Why one of our ends closed a transport. Journals and dashboards hold the words: none is ever renamed or reused. */
+/** Why our side closed a transport. Journals and dashboards hold the words: none is ever renamed or reused. */
 export type CloseReason =
   // both
   | 'peer-ended' // the other side sent its last byte and everything was answered
@@ -38,7 +38,7 @@ export type CloseReason =
   // receivers of records
   | 'receiver-stall';
 
-/** What the dialling side demands of the certificate at the other end, all judged before `startTls` resolves. */
+/** The dialing side's demands on the other end's certificate, all checked before `startTls` resolves. */
 export interface TlsDemand {
   /** Name or IP address that the certificate must carry. */
   readonly serverName: string;
@@ -46,40 +46,40 @@ export interface TlsDemand {
   readonly ca: string | undefined;
   /** Lower-case hex SHA-256 of accepted SubjectPublicKeyInfos; empty: any key under an accepted chain. */
   readonly keyPins: readonly string[];
-  /** What we show when the other end asks who we are: PEM of a certificate with its chain, and of its key; absent: nothing. */
+  /** Our certificate, sent on request: PEM of the certificate with its chain, and of its key; absent: none. */
   readonly certificate?: { readonly chain: string; readonly key: string } | undefined;
   /** Protocols that are offered (ALPN); absent: none. */
   readonly protocols?: readonly string[] | undefined;
-  /** Called with the end of each certificate that the other end shows, accepted or not: `Nov 20 09:05:00 2026 GMT`. */
+  /** Called with the expiry of each certificate that the other end shows, accepted or not: `Nov 20 09:05:00 2026 GMT`. */
   readonly onShown?: ((validTo: string) => void) | undefined;
   /**
-   * Called with what the other end shows, whatever it is. The handshake comes to nothing then, also where all of it is as demanded: no
-   * transport is ever used whose certificate was only looked at.
+   * Called with the certificate of the other end, valid or not. The handshake then fails in any case: a transport is never used after a
+   * mere inspection.
    */
   readonly onlyLooks?: ((seen: SeenCertificate) => void) | undefined;
 }
 
-/** A certificate that nobody has judged, in the words of its owner: for people only. */
+/** An unverified certificate, in its owner's words: for people only. */
 export interface SeenCertificate {
-  /** `DNS:mail1.example.com, IP Address:192.0.2.1`; without such names the subject, one part a line. */
+  /** `DNS:mail1.example.com, IP Address:192.0.2.1`; without such names the subject, one part for each line. */
   readonly names: string;
   readonly issuer: string;
   readonly validTo: string;
 }
 
-/** What the accepting side shows and demands. A value of its own for each state of its files. */
+/** The accepting side's certificate and demands. A new value for each state of its files. */
 export interface TlsOffer {
   /** PEM of the certificate with its chain, and of its key. */
   readonly certificate: { readonly chain: string; readonly key: string };
-  /** The authorities whose clients' certificates count, PEM of each; undefined: nobody is asked for one. */
+  /** The authorities for client certificates, PEM of each; undefined: no client certificate is requested. */
   readonly clientCa: readonly string[] | undefined;
-  /** Protocols of ours (ALPN): a client that offers only others is refused, one that offers none is not. */
+  /** Our protocols (ALPN): a client that offers only others is refused, one that offers none is not. */
   readonly protocols: readonly string[];
 }
 
-/** The other end, by a certificate that chains to `clientCa` and is valid now. */
+/** The other end's certificate, which chains to `clientCa` and is valid now. */
 export interface TlsPeer {
-  /** Names in the certificate, DNS names in lower case; the common name only where there is no other. */
+  /** Names in the certificate, DNS names in lower case; the common name only if there is no other name. */
   readonly names: readonly string[];
   /** Lower-case hex SHA-256 of its SubjectPublicKeyInfo. */
   readonly keyPin: string;
@@ -87,58 +87,55 @@ export interface TlsPeer {
   readonly authorities: readonly string[];
 }
 
-/** The text of a TLS record; a UNIX socket takes more than that at once. */
+/** The data size of a TLS record; a UNIX socket takes more than that at once. */
 export const wholeBytesMax = 16 * 1024;
 
-/** Owned by the one who accepted or dialled it, who closes it, always. A peer that ended its side may still read. */
+/** Owned by its acceptor or dialer, which always closes it. A peer that ended its side may still read. */
 export interface Transport {
   /**
-   * The next bytes, at least one; null once the peer has ended its sending side (again and again). Rejects with a
-   * TransportFault when the transport is gone or was closed. One read at a time. The buffer is the caller's.
+   * The next bytes, at least one; null, on every call, once the peer has ended its sending side. Rejects with a TransportFault when the
+   * transport is gone or was closed. One read at a time. The caller owns the buffer.
    */
   read(): Promise<Buffer | null>;
   /**
-   * Writes the parts as one group. Undefined when there is room for more; else a promise that resolves when the
-   * bytes left, and rejects with a TransportFault when they never will. After the transport is gone: a rejection.
+   * Writes the parts as one group. Undefined while there is room for more; else a promise that resolves when the bytes left, or rejects
+   * with a TransportFault when they cannot. On a lost transport: a rejection.
    */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
   /**
-   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all, where `keepsWhole` and
-   * when all that was written before has left; else they may be cut. Resolves when the kernel took them, and all before them;
-   * rejects as `write` does.
+   * Writes at most `wholeBytesMax` bytes so that a peer that reads everything gets all of them or none. This holds only with `keepsWhole`,
+   * after all earlier writes have left. Resolves when the kernel took these and all earlier bytes; rejects as `write` does.
    */
   writeWhole(bytes: Buffer): Promise<void>;
-  /** In TLS (one record) and over a UNIX socket (one message); TCP alone cuts where it likes. */
+  /** True for TLS (one record) and UNIX sockets (one message); plain TCP can cut anywhere. */
   readonly keepsWhole: boolean;
-  /** Ends our sending side after what was written; the peer may still send. */
+  /** Ends our sending side after the written bytes; the peer may still send. */
   endWriting(): void;
   /** Dialling side: TLS from the next byte on. Rejects with an UpstreamFault `tls-failed`; the transport is closed then. */
   startTls(demand: TlsDemand): Promise<void>;
   /**
-   * Accepting side: `rest` (what was read past the last line in clear text) and all that comes behind it is TLS.
-   * Undefined: the other end showed no certificate. One that does not verify ends the handshake. Rejects with a
-   * TransportFault; the transport is closed then.
+   * Accepting side: `rest` (read after the last line in clear text) and everything after it is TLS. Undefined: the other end showed no
+   * certificate. One that does not verify ends the handshake. Rejects with a TransportFault; the transport is closed then.
    */
   acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined>;
   /**
-   * Ends both directions. What was written before is still delivered if the peer takes it within a few seconds,
-   * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset), also where it was closed otherwise
-   * before. Idempotent; the first reason counts.
+   * Ends both directions. Written bytes are still delivered if the peer takes them within a few seconds. With `isAbrupt` they are dropped,
+   * also after an earlier orderly close (a TCP peer sees a reset). Idempotent; the first reason counts.
    */
   close(reason: CloseReason, isAbrupt?: boolean): void;
-  /** Bytes that came and that nobody has read yet. */
+  /** Received bytes that were not read yet. */
   readonly heldBytes: number;
-  /** Calls `run` once when the peer turns out to be gone, also while nobody reads; undefined takes it off again. */
+  /** Calls `run` once when the peer is gone, also while there is no read; undefined removes the callback. */
   onGone(run: (() => void) | undefined): void;
-  /** Resolves when the transport is gone for good: after a `close`, when what was written before left, or its time was over. */
+  /** Resolves when the transport is gone for good: after a `close`, when the written bytes left, or their time was over. */
   whenClosed(): Promise<void>;
-  /** Why it was closed by our side, if it was. */
+  /** Our side's reason for the close, if we closed it. */
   readonly closedFor: CloseReason | undefined;
   /** Bytes written that the kernel has not taken yet. */
   readonly unsentBytes: number;
   /**
-   * Bytes written that the other end has taken, as far as the kernel tells: what waits in its buffers is not counted where it says so.
-   * Only differences count: below TLS the bytes of TLS are counted.
+   * Written bytes that the other end has taken, as far as the kernel reports it; then bytes in the kernel's buffers are excluded. Only
+   * differences count: below TLS its own bytes are included.
    */
   readonly takenBytes: number;
 }
@@ -151,16 +148,16 @@ export type Address =
 /** Opens a transport; rejects with an UpstreamFault `dial-refused`, or with the signal's reason when it aborts. */
 export type Connect = (address: Address, signal: AbortSignal) => Promise<Transport>;
 
-/** What an answer begins with. `reason`: the words behind the number; undefined: the usual ones. */
+/** The head of an answer. `reason`: the words after the number; undefined: the usual ones. */
 export interface HttpHead {
   readonly status: number;
   readonly reason?: string;
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** The client is told that no other request will be read. */
+  /** Announces to the client that no further request will be read. */
   readonly isLast: boolean;
 }
 
-/** One request of HTTP, from its head on. Its framing is checked: it has one length, in one way. */
+/** One HTTP request, from its head on. Its framing is checked: it has exactly one length. */
 export interface HttpRequest {
   readonly method: string;
   /** The target as it was sent. */
@@ -169,38 +166,38 @@ export interface HttpRequest {
   /** Each field as it was sent, names in lower case; several of a name are not joined. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   /**
-   * The next bytes of its body; null at its end. The first call tells a client to go on that waits to be told. Rejects with a
-   * TransportFault when the client is gone, with a WireFault when what it sends is no HTTP.
+   * The next bytes of its body; null at its end. The first call sends `100 Continue` to a client that waits for it. Rejects with a
+   * TransportFault when the client is gone, with a WireFault for bytes that are not HTTP.
    */
   read(): Promise<Buffer | null>;
   /** Known at the end of the body. */
   readonly hasTrailers: boolean;
-  /** The whole answer. Undefined when there is room for more; else a promise as of Transport.write. */
+  /** Sends a whole answer. Undefined while there is room for more; else a promise as of Transport.write. */
   answer(head: HttpHead, body: Buffer): Promise<void> | undefined;
   /** Begins an answer of unknown length. */
   begin(head: HttpHead): void;
-  /** More of it; the result is that of `answer`. */
+  /** Sends a part of the answer; returns as `answer` does. */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
-  /** Bytes of answers that the kernel has not taken yet, wherever they wait. */
+  /** Bytes of answers that the kernel has not taken yet, in any buffer. */
   readonly unsentBytes: number;
-  /** It is complete. Without this call, a client never takes it for that. */
+  /** Completes the answer. Without this call a client never takes it for complete. */
   end(): Promise<void> | undefined;
 }
 
 /** The requests of one client, one after the other. */
 export interface HttpRequests {
   /**
-   * The next one, when the one before was answered. `malformed`: it could not be read, was answered with that status, and is the last one.
-   * Null: there are no more. Rejects with a TransportFault when the client is gone.
+   * The next request, after the one before was answered. `malformed`: it was not readable, was answered with that status, and is the last
+   * one. Null: there are no more. Rejects with a TransportFault when the client is gone.
    */
   next(): Promise<HttpRequest | { readonly malformed: number } | null>;
 }
 
-/** Does a piece of work when it is the turn of its session. */
+/** Runs a piece of work in the turn of its session. */
 export type InTurn = (run: () => void) => Promise<void>;
 
 /**
- * Reads a transport as HTTP from now on, `first` before what is still to come; nobody else reads or writes it any more. Its owner closes it.
- * Each piece is parsed in a turn of `inTurn`; default: at once.
+ * Reads a transport as HTTP from now on, beginning with the bytes of `first`; nothing else reads or writes it any more. Its owner closes
+ * it. Each piece is parsed in a turn of `inTurn`; default: at once.
  */
 export type ReadHttp = (transport: Transport, first?: Buffer, inTurn?: InTurn) => HttpRequests;

@@ -18,7 +18,7 @@ export type FrontendLine =
   /** OPTION and its word: log-passthrough, dovegate-reason=TEXT, or anything; further words are left out. No reply. */
   | { kind: 'option'; name: string };
 
-/** A command as it stands on its line: nothing is known to exist yet, and nothing is allowed. */
+/** A command as it stands on its line: neither its existence nor its permission is checked yet. */
 export interface CommandLine {
   /** Flag D. */
   debug: boolean;
@@ -28,15 +28,15 @@ export interface CommandLine {
   proxyTtl: number | undefined;
   /** The user field, unescaped; may be empty. */
   user: string;
-  /** All after the user field, unescaped: the name in one field or in several, then the arguments. At least one. */
+  /** All fields after the user, unescaped: the name in one field or in several, then the arguments. At least one. */
   words: string[];
-  /** False: the line held bytes that are no UTF-8; where `user` or `words` did, there is U+FFFD. */
+  /** False: the line held bytes that are not UTF-8; in `user` and `words` these became U+FFFD. */
   isUtf8: boolean;
-  /** The parameters by name of a command that came as JSON: `words` is its name alone then. Undefined: a line of the wire. */
+  /** For a command that came as JSON, its parameters by name; `words` is its name alone then. Undefined: a line of the wire protocol. */
   named: readonly NamedParameter[] | undefined;
 }
 
-/** A value of JSON, as far as a command's parameter can use it. */
+/** A JSON value, as far as parameters can use it. */
 export type JsonValue =
   | { readonly kind: 'string'; readonly text: string }
   /** As it was written. */
@@ -45,18 +45,18 @@ export type JsonValue =
   | { readonly kind: 'list'; readonly items: readonly string[] }
   /** An object, or a list that holds anything but strings. */
   | { readonly kind: 'other'; readonly what: 'object' | 'list' }
-  /** A string of any length: where its inside stands in the body of the request, `to` not included. */
+  /** A string of any length: the position of its content in the body of the request, `to` excluded. */
   | { readonly kind: 'span'; readonly from: number; readonly to: number };
 
-/** A parameter as it was named; the spelling is not settled, and a name may come twice. */
+/** A parameter as the client named it; the spelling may vary, and a name may occur twice. */
 export interface NamedParameter {
   readonly name: string;
   readonly value: JsonValue;
 }
 
-/** A command to write for a server. The texts are not escaped. */
+/** A command to encode for a server. The texts are not escaped. */
 export interface CommandToSend {
-  /** Sends flag D; then `verbose` is not sent, as real clients do it. */
+  /** Sends flag D; then `verbose` is not sent, as with real clients. */
   debug?: boolean;
   verbose?: boolean;
   /** Sends flag x and proxy-ttl=N, which servers of minor 2 and less answer with end of file (measured). */
@@ -74,9 +74,10 @@ const numberMax = 0xffff_ffff;
 const optionWord = 'OPTION';
 
 /**
- * Reads a line (without LF). `fieldsMax`: fields of the line, flags and user counted, and as many entries in the extra field; stops a line
- * of TABs. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and word, an unknown flag, more than one
- * x, a NUL raw or escaped, an extra proxy-ttl that is no number or comes twice, and too many fields; bad-escape as unescapeText does.
+ * Parses a line (without LF). `fieldsMax`: the number of fields in the line (flags and user included), and of entries in the extra field;
+ * stops a line of TABs. Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and word, an unknown flag,
+ * more than one x, a NUL raw or escaped, an extra proxy-ttl that is no number or is repeated, and too many fields; bad-escape as
+ * unescapeText does.
  */
 export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: number }): FrontendLine {
   const text = decodeUtf8(line);
@@ -105,8 +106,8 @@ export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: numbe
 }
 
 /**
- * The line with its LF, in the spelling of the real client. Throws WireFault bad-command for a NUL or half a surrogate
- * pair in any field, and for the name OPTION, which would be no command.
+ * Encodes the line with its LF, in the spelling of the real client. Throws WireFault bad-command for a NUL or half a surrogate pair in any
+ * field, and for the name OPTION, which would not be a command.
  */
 export function encodeCommandLine(command: CommandToSend): Buffer {
   const { debug = false, verbose = false, proxyTtl, user, name, args } = command;
@@ -129,14 +130,14 @@ function splitText(text: string, fieldsMax: number): string[] {
   const raw = text.split('\t', Math.min(fieldsMax + 1, numberMax));
   if (raw.length > fieldsMax) throw badCommand(`a line with more than ${fieldsMax} fields`);
   const fields = raw.map(unescapeText);
-  // Raw or escaped: splitting leaves the one as it is and makes the other.
+  // Raw or escaped: splitting keeps a raw NUL and decodes an escaped one.
   if (fields.some((field) => field.includes('\0'))) throw badCommand('a field with a NUL');
   return fields;
 }
 
 /**
- * The proxy-ttl of the extra field, which is a list of its own, escaped inside the field: `proxy-ttl=3` SOH t `forward=a=b`. Its
- * `forward` is dropped: the value is whatever the client made up.
+ * The proxy-ttl of the extra field, which is a list of its own, escaped inside the field: `proxy-ttl=3` SOH t `forward=a=b`. Its `forward`
+ * is dropped, because the client can put anything there.
  */
 function parseExtra(field: string, fieldsMax: number): number | undefined {
   let proxyTtl: number | undefined;
@@ -153,7 +154,7 @@ function parseExtra(field: string, fieldsMax: number): number | undefined {
 
 function encodeFields(fields: readonly string[]): Buffer {
   const text = fields.join('\t');
-  // The first expression is ten times as fast, and nearly every line has none of these.
+  // The first expression is ten times as fast, and rarely matches.
   if (perhapsUnsendable.test(text) && unsendable.test(text)) {
     throw badCommand('a field that cannot be sent as it is');
   }

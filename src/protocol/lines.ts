@@ -15,7 +15,7 @@ const CR = 0x0d;
 const nothing = Buffer.alloc(0);
 
 const escapedText = /[\0\x01\t\r\n]/;
-/** SOH first, since the others make more of them. */
+/** SOH first: the other replacements insert further ones. */
 const pairs = [
   ['\x01', '\x011'],
   ['\0', '\x010'],
@@ -23,7 +23,7 @@ const pairs = [
   ['\r', '\x01r'],
   ['\n', '\x01n'],
 ] as const;
-/** What a letter after SOH stands for. */
+/** The byte for each letter after SOH. */
 const byteFor: ReadonlyMap<number | undefined, number> = new Map([
   [0x30, 0x00],
   [0x31, SOH],
@@ -62,7 +62,7 @@ export function unescapeText(field: string): string {
   return bytes.toString('utf8', 0, to);
 }
 
-/** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. Copies only if needed. */
+/** Undoes escaping as Dovecot does it, for cells of a server: SOH X is X, and a SOH at the end is dropped. Copies only if needed. */
 export function unescapeLenient(field: Buffer): Buffer {
   let soh = field.indexOf(SOH);
   if (soh < 0) return field;
@@ -94,10 +94,9 @@ function refuse(): never {
 }
 
 /**
- * The bytes of one thing that arrives in pieces. Pieces are copied, never kept: a list of one-byte slices costs a hundred times its
+ * Collects the bytes of a value that arrives in pieces. Pieces are copied, never kept: a list of one-byte slices costs a hundred times its
  * bytes and pins the chunks that they were cut from. Doubling keeps the copying linear.
- *
- * A class, as every decoder of a session: an object made with a getter gets a shape of its own, and V8 keeps that shape, and what the
+ * A class, as every decoder of a session: an object made with a getter gets a shape of its own, and V8 keeps that shape, and everything the
  * getter can reach, until the next full collection (measured: the whole of every short session).
  */
 export class Gather {
@@ -105,7 +104,7 @@ export class Gather {
   readonly #bytesMax: number;
   #store: Buffer = nothing;
 
-  /** `bytesMax`: no more memory than that is taken, unless more is appended; callers check their limit first. */
+  /** `bytesMax`: the capacity does not grow beyond it, unless more is appended; callers check their limit first. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
@@ -123,7 +122,7 @@ export class Gather {
     this.length = needed;
   }
 
-  /** Everything appended so far, which is the caller's from now on; the gather is empty afterwards. */
+  /** Returns the collected bytes, which the caller owns from now on; the gather is empty afterwards. */
   take(): Buffer {
     const taken = this.#store.subarray(0, this.length);
     this.#store = nothing;
@@ -133,14 +132,14 @@ export class Gather {
 }
 
 /**
- * Cuts a byte stream into lines. Pull-shaped, because any line can change what the bytes after it are: a ClientHello after STARTTLS, a
+ * Cuts a byte stream into lines, on request, because any line can change the meaning of the bytes after it: a ClientHello after STARTTLS, a
  * mail after `save`, multiplexing after `+`.
  */
 export class LineSplitter {
   readonly #lineBytesMax: number;
   /** The searched beginning of a line, which has no LF. */
   readonly #partial: Gather;
-  /** What was not searched yet: queue[head] from `from` on, and all after it. */
+  /** The unsearched bytes: queue[head] from `from` on, and all later chunks. */
   #queue: Buffer[] = [];
   #head = 0;
   #from = 0;
@@ -148,8 +147,8 @@ export class LineSplitter {
   #isTooLong = false;
 
   /**
-   * `lineBytesMax`: of a line before its LF, the CR counted; stops a peer that never sends an LF. Between two calls the splitter holds
-   * at most that and what was not asked for.
+   * `lineBytesMax`: the limit of a line before its LF, the CR included; stops a peer that never sends an LF. Between two calls the splitter
+   * holds at most that and the unread bytes.
    */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
@@ -194,7 +193,7 @@ export class LineSplitter {
     }
   }
 
-  /** All bytes that were not read as lines. The splitter is empty afterwards. */
+  /** All bytes after the lines that were read. The splitter is empty afterwards. */
   takeRest(): Buffer {
     const pieces = this.#partial.length === 0 ? [] : [this.#partial.take()];
     for (let chunk = this.#queue[this.#head]; chunk !== undefined; chunk = this.#queue[this.#head]) {
@@ -223,7 +222,7 @@ export class LineSplitter {
       this.#queue[this.#head] = nothing;
       this.#head += 1;
       this.#from = 0;
-      // A peer that always sends ahead of the reader must not grow the list for ever.
+      // A peer that always sends ahead of the reader must not grow the list forever.
       if (this.#head >= 64 && this.#head * 2 > this.#queue.length) {
         this.#queue = this.#queue.slice(this.#head);
         this.#head = 0;

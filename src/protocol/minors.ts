@@ -1,10 +1,11 @@
-// What the minors of the doveadm protocol mean: one row for each, and nobody else compares minors. Measured on Dovecot 2.2.33 to 2.4.5.
+// The meaning of each minor of the doveadm protocol, one row for each; no other module compares minors. Measured on Dovecot 2.2.33 to
+// 2.4.5.
 
 /** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';
 
 interface Minor {
-  /** Of a session in which this is the lower one of what both sides announced. */
+  /** In a session in which this is the lower of both announced minors. */
   readonly framing: Framing;
   /** When log lines reach the client of such a session; `asked`: after OPTION log-passthrough. */
   readonly logs: 'never' | 'always' | 'asked';
@@ -53,11 +54,11 @@ const four: Minor = { ...three, framing: 'stream', countsDeleted: true };
 
 const rows = [zero, one, two, three, four];
 
-/** The newest that is known. What nobody says is one of these, too: to its clients `-A` means everybody. */
+/** The newest known one. Sources without a minor count as this: `-A` means everybody to their clients. */
 export const newestMinor = rows.length - 1;
 /** Announced to clients: PACKET framing for all, log lines after OPTION for the newer ones, flag x understood. */
 export const minorForClients = 3;
-/** Announced to backends: with it every release sends PACKET framing, and log lines without being asked. */
+/** Announced to backends: with it every release sends PACKET framing, and log lines without OPTION. */
 export const minorForBackends = 2;
 
 /** Undefined: no VERSION line came, as with 0. Above the newest: as the newest. */

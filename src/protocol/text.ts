@@ -18,9 +18,9 @@ const SOH = 0x01;
 const nothing = Buffer.alloc(0);
 const lineThenDot = Buffer.from('\n.');
 
-/** What one chunk brought. */
+/** The result of one chunk. */
 export interface DotProgress {
-  /** The text so far, in order; slices of the chunk, but for line ends that were cut. */
+  /** The next parts of the text, in order; slices of the chunk, except for line ends that were cut. */
   parts: Buffer[];
   /** The final dot came. */
   isDone: boolean;
@@ -28,24 +28,26 @@ export interface DotProgress {
   rest: Buffer;
 }
 
-/** Takes an input apart, from the first byte after the command line: text, final dot, and what follows it. One for each input. */
+/** Splits an input, from the first byte after the command line, into text, final dot, and the rest. One for each input. */
 export class DotDecoder {
   readonly #inputBytesMax: number;
   /**
-   * What was read and not given out: nothing ('text'), a CR, a line end, a line end and a dot, those and a CR. The line
-   * end is none at the start of the text, where a dot counts as well.
+   * The bytes that were read and are held back: none ('text'), a CR, a line end, a line end and a dot, those and a CR. At the start of the
+   * text the line end is empty, and a dot counts too.
    */
   #at: 'text' | 'cr' | 'line' | 'dot' | 'dot-cr' | 'done' = 'line';
   /** The line end that is held in the states line, dot and dot-cr. */
   #lineEnd: '' | '\n' | '\r\n' = '';
   #bytes = 0;
 
-  /** `inputBytesMax`: of text, without stuffing and final dot. Stops an input that fills the memory or disk of its receiver. */
+  /**
+   * `inputBytesMax`: the limit of the text, without stuffing and final dot. Stops an input that fills the memory or disk of its receiver.
+   */
   constructor({ inputBytesMax }: { inputBytesMax: number }) {
     this.#inputBytesMax = inputBytesMax;
   }
 
-  /** Bytes held: a line end and what may be the final dot, at most 4. */
+  /** Held bytes: a line end and a possible final dot, at most 4. */
   get pendingBytes(): number {
     switch (this.#at) {
       case 'text':
@@ -83,12 +85,13 @@ export class DotDecoder {
           const found = chunk.indexOf(lineThenDot, from);
           const after = found < 0 ? undefined : chunk[found + 2];
           if (after !== undefined && after !== LF && after !== CR) {
-            // A stuffed line, whole in this chunk: the dot is left out and its line end stays in the slice.
+            // A stuffed line, whole in this chunk: the dot is dropped and the line end stays in the slice.
             emit(chunk.subarray(from, found + 1));
             from = found + 2;
             break;
           }
-          // What may belong to the end of the text is held: "\n." here, or the line end that ends the chunk.
+          // A possible end of the text is held: "
+          // ." here, or a line end at the end of the chunk.
           const lf = found >= 0 ? found : chunk[chunk.length - 1] === LF ? chunk.length - 1 : -1;
           const stop = lf < 0 ? chunk.length : lf;
           const isCrHeld = stop > from && chunk[stop - 1] === CR;
@@ -125,7 +128,7 @@ export class DotDecoder {
             this.#at = 'done';
             from += 1;
           } else {
-            // Dot, CR and something: no final dot. The CR is data again, and may begin a line end.
+            // Dot, CR and another byte: not the final dot. The CR is data again, and may begin a line end.
             emit(Buffer.from(this.#lineEnd));
             this.#at = 'cr';
           }
@@ -139,37 +142,34 @@ export class DotDecoder {
   }
 }
 
-/** Looks for lines of a text that a server would carry out, piece by piece. */
+/** Detects lines of a text that a server would run as commands, piece by piece. */
 export interface CommandSpotter {
-  /** Whether this piece, with what came before it, has one. */
+  /** Whether this piece, together with earlier ones, has such a line. */
   spots(piece: Buffer): boolean;
 }
 
 /** D, v, x: the flags of a command line. */
 const flags: ReadonlySet<number> = new Set([0x44, 0x76, 0x78]);
-/** With these a line can begin that is a command; at every other byte a server ends the connection (measured, each of them). */
+/** First bytes of lines that can be commands; after any other byte a server ends the connection (measured, each of them). */
 const commandStarts: ReadonlySet<number> = new Set([TAB, SOH, ...flags]);
 
 /**
- * Encodes a text, whose bytes come out of the decoder again as they were, into pieces that are sent whole. One for each text. Both methods
- * throw WireFault bad-command when nothing more of the text may be sent, not even what was pushed last: a server could take it for
- * a command.
- *
- * Every line that is not empty gets a dot, needed or not: a server that reads no text here, because it does not know the command or
- * its arguments, takes the lines for commands. No command begins with a dot, a CR or an LF, and at a line that is none it ends the
- * connection (measured on 2.3.19.1 and 2.4.1), whatever a line of the text says.
- *
- * A server gives an input up 300 s after its command, as it counts them: one that was stopped for so long wakes up, reads what is
- * there, gives up, and takes what comes then for command lines. What is there ends where a piece ends. So after every piece stands what
- * is no command: a line, which has its dot, or, within a line that is longer than a piece, a byte with which no command begins.
+ * Encodes a text into pieces that are sent whole; a decoder returns the same bytes. One for each text. Both methods throw WireFault
+ * bad-command when no more of the text may be sent, not even the last push: a server could take it for a command.
+ * Every line that is not empty gets a dot, needed or not: a server that expects no text here, because it does not know the command or its
+ * arguments, takes the lines for commands. No command begins with a dot, a CR or an LF, and a server ends the connection at such a line
+ * (measured on 2.3.19.1 and 2.4.1).
+ * A server abandons an input 300 s after its command, by its own clock: one that was stopped for so long wakes up, reads the bytes that are
+ * there, gives up, and takes later bytes for command lines. The bytes that are there end where a piece ends. So no command may begin after
+ * any piece: the next byte begins a line, which has its dot, or, within a line longer than a piece, is a byte with which no command begins.
  */
 export class DotEncoder {
   readonly #spotter: CommandSpotter | undefined;
   readonly #pieceBytesMax: number;
   #isLineStart = true;
-  /** Encoded, and less than a piece: mostly what there is of the last line. */
+  /** Encoded, less than a piece: usually a part of the last line. */
   readonly #held: Gather;
-  /** The last cut is among letters that could be flags. They are none if no TAB follows them, which is seen before it is sent. */
+  /** The last cut is among letters that could be flags. They are not flags if no TAB follows; this is checked before the next send. */
   #isAmongFlags = false;
 
   /** `spotter` is for transports that do not keep pieces whole. */
@@ -179,7 +179,7 @@ export class DotEncoder {
     this.#held = new Gather(pieceBytesMax);
   }
 
-  /** The pieces that can be sent. */
+  /** Returns the pieces that can be sent. */
   push(text: Buffer): Buffer[] {
     const stuffed = this.#stuff(text);
     const held = this.#held;
@@ -189,14 +189,14 @@ export class DotEncoder {
     return isShort ? [] : this.#cut(held.take(), false);
   }
 
-  /** What is left, and CR LF, dot, CR LF, as real clients end any text, also an empty one. */
+  /** Returns the rest, and CR LF, dot, CR LF, as real clients end any text, also an empty one. */
   end(): Buffer[] {
     this.#held.append(Buffer.from('\r\n.\r\n'));
     return this.#cut(this.#held.take(), true);
   }
 
   #stuff(text: Buffer): Buffer {
-    // A line of one byte and its LF: no text needs more than a dot for two bytes.
+    // The worst case is a line of one byte and its LF: three bytes for two.
     const out = Buffer.allocUnsafe(text.length + (text.length >> 1) + 1);
     let length = 0;
     let from = 0;
@@ -236,7 +236,7 @@ export class DotEncoder {
     return pieces;
   }
 
-  /** Of the piece that begins there; 0: it is not known yet. */
+  /** The length of the piece that begins there; 0: unknown yet. */
   #lengthOf(bytes: Buffer, from: number): number {
     const most = this.#pieceBytesMax;
     const line = bytes.subarray(from, from + most).lastIndexOf(LF) + 1;
@@ -258,7 +258,7 @@ function isFlag(byte: number): boolean {
   return flags.has(byte);
 }
 
-/** Throws when a command could go on after its flags. */
+/** Throws if a command could continue after its flags. */
 function isOnlyFlags(piece: Buffer): boolean {
   const next = piece.find((byte) => !flags.has(byte));
   if (next === TAB || next === SOH) throw uncuttable();
@@ -269,7 +269,7 @@ function uncuttable(): WireFault {
   return new WireFault('bad-command', 'a line of an input could be taken for a command wherever it is cut');
 }
 
-/** A command line in front of a text. It may be cut anywhere: no server does anything before it has all of it. */
+/** A command line before a text. It may be cut anywhere: servers do nothing before the whole line has arrived. */
 export function slicesOfLine(line: Buffer): Buffer[] {
   const slices: Buffer[] = [];
   for (let at = 0; at < line.length; at += wholeBytesMax) slices.push(line.subarray(at, at + wholeBytesMax));

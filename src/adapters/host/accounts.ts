@@ -1,8 +1,8 @@
-// Users and groups of the system, and the process behind a socket. Names and numbers are looked up in the files first, then with `getent`,
-// which reads directories too. What is known of a peer: at the accept what policy needs, at once after it what only records hold (program,
-// unit, login uid, from /proc).
-// The rules: nothing that serves clients waits for a directory on the event loop; one that does not answer costs a name, never a session.
-// A fact that may be of another process (the peer ended, its pid was reused) is left out.
+// Users and groups of the system, and the process at the other end of a socket. Names and numbers are looked up in the files first, then
+// with `getent`, which reads directories too. Facts for policy are read at the accept; facts for records only (program, unit, login uid,
+// from /proc) right after it.
+// The rules: no service of a client waits for a directory on the event loop; a directory without an answer costs a name, never a session. A
+// fact that may belong to another process (the peer ended, its pid was reused) is left out.
 
 import { execFile, execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { bounds } from '../../bounds/bounds.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
 
-/** How names become numbers; undefined: there is no such name. */
+/** Converts names to numbers; undefined: there is no such name. */
 export interface NameNumbers {
   readonly uidOf: (name: string) => number | undefined;
   readonly gidOf: (name: string) => number | undefined;
@@ -19,10 +19,10 @@ export interface NameNumbers {
 
 type Database = 'passwd' | 'group';
 
-/** Ids have 32 bits, and the last one means to chown "leave it as it is": a socket would silently stay root's. */
+/** Ids have 32 bits, and the last one means "no change" to chown: a socket would silently stay root's. */
 const idMax = 2 ** 32 - 2;
 
-/** How long a program of the system may take to answer. */
+/** Time limit of a program of the system. */
 const askTimeoutMs = bounds.directoryAnswerMs;
 
 /** The system's name of a uid; undefined: it has none. */
@@ -30,12 +30,12 @@ export function userNameOf(uid: number): string | undefined {
   return localUserName(uid) ?? nameIn(ask('getent', ['passwd', String(uid)]), uid);
 }
 
-/** The name of a uid by the system's own file alone. */
+/** The name of a uid in the system's own file. */
 export function localUserName(uid: number): string | undefined {
   return nameIn(readLines('/etc/passwd'), uid);
 }
 
-/** The system's name of a gid by its own file alone. */
+/** The name of a gid in the system's own file. */
 export function localGroupName(gid: number): string | undefined {
   return nameIn(readLines('/etc/group'), gid);
 }
@@ -52,8 +52,8 @@ type WantedRight = 'connect' | 'read' | 'enter';
 const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
 
 /**
- * Why a socket cannot be reached or a file not be read, after the system said EACCES: whose it is, as far as that can be seen, and what to
- * do. Where a group may, a member of it is meant, and not root.
+ * Explains EACCES for a socket or a file: its owner, as far as visible, and what to do. If a group has the right, the advice is membership,
+ * not root.
  */
 export function whyDenied(path: string, right: WantedRight = 'connect'): string {
   const owner = findOwner(path, right);
@@ -71,7 +71,7 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
   return `permission denied: ${path} is for "${user}" and the group "${group}" (mode ${mode}); ${todo}`;
 }
 
-/** `group`: the one that has the right; undefined: none has it. Undefined: the file cannot be looked at. */
+/** `group`: the one that has the right; undefined: none has it. Undefined result: the file is not accessible. */
 function findOwner(
   path: string,
   right: WantedRight,
@@ -111,10 +111,10 @@ export function gidOf(name: string): number | undefined {
   return numberOf('group', name);
 }
 
-/** By the system, at each question; takes seconds where a directory does not answer. */
+/** Asks the system at each call; takes seconds if a directory does not answer. */
 export const systemNumbers: NameNumbers = { uidOf, gidOf };
 
-/** The numbers of these names, asked for beside everything else that runs. Never rejects. */
+/** The numbers of these names, looked up without blocking the event loop. Never rejects. */
 export async function lookUpNumbers(names: {
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -134,7 +134,7 @@ export async function lookUpNumbers(names: {
   return { uidOf: (name) => uids.get(name), gidOf: (name) => gids.get(name) };
 }
 
-/** The lines of a database about a key, as `getent` prints them; none where it has none or does not answer. Never rejects. */
+/** The lines of a database for a key, as `getent` prints them; empty if there are none or no answer. Never rejects. */
 export function askLater(database: 'passwd' | 'group', key: string): Promise<readonly string[]> {
   return new Promise((resolve) => {
     execFile('getent', [database, '--', key], { timeout: askTimeoutMs }, (fault, stdout) =>
@@ -143,7 +143,7 @@ export function askLater(database: 'passwd' | 'group', key: string): Promise<rea
   });
 }
 
-/** The groups that a user would have who logs in now, the own one too; empty where the system does not know the uid. */
+/** The groups that a user would get at a login now, its own one included; empty for a uid unknown to the system. */
 export function gidsOf(uid: number): readonly number[] {
   const name = userNameOf(uid);
   if (name === undefined) return [];
@@ -151,7 +151,7 @@ export function gidsOf(uid: number): readonly number[] {
   return words.filter((word) => /^\d+$/.test(word)).map(Number);
 }
 
-/** The name of a uid, and the groups that it would have now, asked for beside everything else that runs. Never rejects. */
+/** The name of a uid and its present groups, looked up without blocking the event loop. Never rejects. */
 export async function lookUpUser(
   uid: number,
 ): Promise<{ readonly name: string | undefined; readonly gids: readonly number[] }> {
@@ -167,8 +167,8 @@ export async function lookUpUser(
 }
 
 /**
- * What `use` returns with the rights of another user; undefined: this process may not take them. All threads of the process have these
- * rights meanwhile, so it is for programs that do nothing else, and `use` must not wait.
+ * Runs `use` with the rights of another user and returns its result; undefined: this process may not take these rights. All threads of the
+ * process have them meanwhile, so this is for programs that do nothing else, and `use` must be synchronous.
  */
 export function withRightsOf<Result>(
   { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
@@ -178,12 +178,12 @@ export function withRightsOf<Result>(
   const [gid] = gids;
   if (own.uid !== 0 || own.gid === undefined || gid === undefined) return undefined;
   try {
-    // The Node 20 of Debian refuses every call (CVE-2024-22017): found out before anything has changed.
+    // The Node 20 of Debian refuses every call (CVE-2024-22017): this call detects that before anything has changed.
     process.seteuid?.(own.uid);
   } catch {
     return undefined;
   }
-  /** What gives the rights back, the last change first: where a change is not permitted, its way back is not either. */
+  /** The steps that give the rights back, the last change first: without permission for a change there is none for its reversal. */
   const back: (() => void)[] = [];
   try {
     process.setgroups?.([...gids]);
@@ -201,7 +201,7 @@ export function withRightsOf<Result>(
   }
 }
 
-/** Who this process is; `gids`: all of its groups. */
+/** The user of this process; `gids`: all of its groups. */
 export function ourselves(): {
   readonly isRoot: boolean;
   readonly uid: number;
@@ -215,7 +215,7 @@ function numberOf(database: Database, name: string): number | undefined {
   return localNumber(database, name) ?? fromLines(ask('getent', [database, '--', name]), name);
 }
 
-/** A number as it is; a name by the system's own file. */
+/** A number as it is; a name from the system's own file. */
 function localNumber(database: Database, name: string): number | undefined {
   if (/^\d{1,10}$/.test(name)) return Number(name) <= idMax ? Number(name) : undefined;
   return fromLines(readLines(`/etc/${database}`), name);
@@ -250,20 +250,20 @@ function ask(program: string, args: readonly string[]): readonly string[] {
   }
 }
 
-/** How a directory is asked: the lines about a uid, as /etc/passwd has them; empty where there is none or no answer. Never rejects. */
+/** Looks up a uid in a directory: its lines in the form of /etc/passwd; empty if there are none or no answer. Never rejects. */
 export type AskDirectory = (uid: number) => Promise<readonly string[]>;
 
 const askSystem: AskDirectory = (uid) => askLater('passwd', String(uid));
 
-/** How long an answer is remembered, and of how many uids. */
+/** How long an answer is cached, and for how many uids. */
 const rememberedMs = 60_000;
 const rememberedMax = bounds.accountNames;
-/** Each question is a process, and one user can have thousands of uids (user namespaces). */
+/** Each look-up is a process, and one user can have thousands of uids (user namespaces). */
 const questionsMax = bounds.accountQuestions;
 
-/** Remembers nothing yet. */
+/** Starts with an empty cache. */
 export function createAccountNames(clock: Clock, askDirectory: AskDirectory = askSystem) {
-  /** The answer may still be on its way: everybody who asks meanwhile waits for the same one. */
+  /** An entry may be pending: later callers wait for the same answer. */
   const known = new Map<number, { readonly name: Promise<string | undefined>; readonly askedMs: number }>();
   let questions = 0;
 
@@ -281,7 +281,7 @@ export function createAccountNames(clock: Clock, askDirectory: AskDirectory = as
       const before = known.get(uid);
       if (before !== undefined && nowMs - before.askedMs < rememberedMs) return before.name;
       const local = localUserName(uid);
-      // A uid without a turn has no name now, and is asked for again when it comes again.
+      // Above the limit a uid gets no name now; it is looked up when it connects again.
       if (local === undefined && questions >= questionsMax) return Promise.resolve(undefined);
       const name = local === undefined ? nameOf(uid) : Promise.resolve(local);
       known.delete(uid);
@@ -293,18 +293,18 @@ export function createAccountNames(clock: Clock, askDirectory: AskDirectory = as
   };
 }
 
-/** A peer, and how to learn the rest: to be called within the turn of the accept. */
+/** A peer, and a function for further facts: call it within the turn of the accept. */
 export interface Arrival {
-  /** With the kernel's numbers; nothing but the listener where the kernel does not say them. */
+  /** With the kernel's numbers; only the listener if the kernel provides none. */
   readonly peer: Peer;
-  /** With its name, program and unit too, as far as they are known. Never rejects. */
+  /** Adds its name, program and unit, as far as known. Never rejects. */
   readonly describe: () => Promise<Peer>;
 }
 
-/** Asks the kernel about who is at the other end of an accepted socket; of a TCP peer its address is all that is known. */
+/** Asks the kernel for the process at the other end of an accepted socket; for a TCP peer only the address is known. */
 export type FindPeer = (listener: string, descriptor: number | undefined, address?: string) => Arrival;
 
-/** Asks by foreign functions, and the system for names. */
+/** Uses foreign functions, and the system for names. */
 export function createFindPeer(native: Native, clock: Clock): FindPeer {
   const names = createAccountNames(clock);
   const recent = new RecentProcesses(clock);
@@ -323,7 +323,7 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
     return {
       peer,
       async describe() {
-        // Before the first wait: a peer may be gone a moment later.
+        // Before the first await: a moment later the peer may be gone.
         const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
         const user = await names.userName(credentials.uid);
         return { ...peer, ...process, ...(user === undefined ? {} : { user }) };
@@ -332,15 +332,15 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
   };
 }
 
-/** What is known; absent: not known. */
+/** Absent: not known. */
 export interface ProcessFacts {
-  /** The program: the file that this path leads to for the daemon, too. */
+  /** The program: its path leads to the same file for the daemon. */
   readonly exe?: string;
-  /** The path of the program where the peer may have chosen it. Never beside `exe`. */
+  /** The path of the program if the peer may have chosen it. Never together with `exe`. */
   readonly exeUnproven?: string;
-  /** The unit of the system's manager, as `ssh.service`. */
+  /** The unit of the system's manager, such as `ssh.service`. */
   readonly unit?: string;
-  /** The control group where no unit of that manager comes first, as `/docker/1f3...`. Never beside `unit`. */
+  /** The control group if it does not begin with a unit of that manager, such as `/docker/1f3...`. Never together with `unit`. */
   readonly unitUnproven?: string;
   readonly loginUid?: number;
 }
@@ -352,15 +352,15 @@ export interface RecentProcess {
   readonly facts: ProcessFacts;
 }
 
-/** A unit changes only when the system moves the process, mostly before its program begins: so long may an old one be told. */
+/** A unit changes only when the system moves the process, usually before its program begins: an old one may be used for this time. */
 const recentMs = 1_000;
 const recentMax = bounds.processFacts;
 /** PID_FS_MAGIC: descriptors of processes have numbers of their own, never given twice (from Linux 6.9 on). */
 const pidfs = 0x50494446;
 
 /**
- * What was read of processes a moment ago. Reading /proc costs 40 us, more than all else of an accept, so what does not change while a
- * program runs is remembered for a second: many clients connect again for each command. Path and inode of the program are read each time.
+ * Facts about processes from the last second. Reading /proc costs 40 us, more than the rest of an accept, so facts that do not change while
+ * a program runs are cached: many clients connect again for each command. Path and inode of the program are read each time.
  */
 export class RecentProcesses {
   readonly #clock: Clock;
@@ -371,7 +371,7 @@ export class RecentProcesses {
     this.#clock = clock;
   }
 
-  /** What the process behind a descriptor is known by, as long as this system runs; undefined: this kernel has nothing of that kind. */
+  /** A number of the process behind a descriptor that is unique while this system runs; undefined: this kernel has none. */
   numberOf(descriptor: number): number | undefined {
     this.#hasNumbers ??= statfsSync(`/proc/self/fd/${descriptor}`).type === pidfs;
     return this.#hasNumbers ? fstatSync(descriptor).ino : undefined;
@@ -388,12 +388,12 @@ export class RecentProcesses {
   }
 }
 
-/** The kernel's word for "nobody logged in". */
+/** The kernel's value for "no login". */
 const loginUidUnset = 2 ** 32 - 1;
 
 /**
- * The facts about the peer of an accepted socket. `acceptedTicks`: what `clockTicks` says at the accept; only asked on older
- * kernels, on which a pid that was given away between connect and accept is not noticed.
+ * The facts about the peer of an accepted socket. `acceptedTicks`: the value of `clockTicks` at the accept; used on older kernels only,
+ * where the reuse of a pid between connect and accept is not noticed.
  */
 export function readPeerProcess(
   native: Native,
@@ -427,7 +427,7 @@ export function readPeerProcess(
   }
 }
 
-/** Of the process behind `held`, which has, or had, that pid. */
+/** Facts of the process behind `held`, which has, or had, that pid. */
 function heldFacts(native: Native, held: number, pid: number, recent: RecentProcesses): ProcessFacts {
   const number = recent.numberOf(held);
   const known = number === undefined ? undefined : recent.find(number);
@@ -435,10 +435,10 @@ function heldFacts(native: Native, held: number, pid: number, recent: RecentProc
   const path = readLink(link);
   const file = native.fileBehind(link);
   const isSame = known?.pid === pid && file !== undefined && file === known.file && path === known.facts.exe;
-  // Where processes have numbers, a hang-up says that the pid was given back: without it the link was read of this process.
+  // Where processes have numbers, a hang-up means that the pid was released; without one, the link was read from this process.
   if (isSame && !native.hasHungUp(held)) return known.facts;
   const facts = readFacts(pid, readProgram(native, pid));
-  // While it holds its pid nobody else has it, so what was read just now was read of it.
+  // While it holds its pid no other process has it, so the facts belong to it.
   if (pidBehind(held) !== pid) return {};
   if (number !== undefined) recent.remember(number, { pid, file, facts });
   return facts;
@@ -452,8 +452,8 @@ export function clockTicks(): number {
 type Program = Pick<ProcessFacts, 'exe' | 'exeUnproven'>;
 
 /**
- * The program of a process. Its path is that of the mount namespace that the file was opened in, and whoever made the namespace chose it. It
- * counts where the daemon finds the same file there (device and inode), and the process is in the namespace of the daemon or of the
+ * The program of a process. Its path is that of the mount namespace in which the file was opened, and the creator of the namespace chose
+ * it. It counts if the daemon finds the same file there (device and inode), and the process is in the namespace of the daemon or of the
  * system: in another one the same program can run with other libraries.
  */
 function readProgram(native: Native, pid: number): Program {
@@ -478,17 +478,17 @@ function ownNamespaces(): ReadonlySet<string> {
   return namespaces;
 }
 
-/** What the text of /proc/PID/cgroup says. */
+/** Parses the text of /proc/PID/cgroup. */
 export function parseUnit(text: string): Pick<ProcessFacts, 'unit' | 'unitUnproven'> {
   const lines = text.split('\n');
-  // Where both hierarchies are there, the newer one may say nothing but its root.
+  // With both hierarchies, the newer one may have only its root.
   const line =
     lines.find((each) => each.startsWith('0::/') && each !== '0::/') ??
     lines.find((each) => each.includes(':name=systemd:/'));
   const path = line?.slice(line.indexOf(':/') + 1);
   if (path === undefined || path === '/') return {};
-  // The first name below slices is the system's word: its manager hands nothing but units to others, who choose all names below. A tree
-  // that begins with another name is a container's, whose owner can make a group of any name in it.
+  // The first name below slices is reliable: the system's manager delegates only units, and delegates choose all names below. A tree that
+  // begins with another name is a container's, whose owner can make a group of any name in it.
   const names = path.split('/').slice(1);
   const first = names.find((name) => !/.\.slice$/.test(name)) ?? '';
   return /.\.(service|scope|socket|mount|swap)$/.test(first)
@@ -506,16 +506,16 @@ function readFacts(pid: number, program: Program): ProcessFacts {
   };
 }
 
-/** The pid that a process descriptor stands for; undefined or -1 when that process is no more. */
+/** The pid of a process descriptor; undefined or -1 if that process has ended. */
 function pidBehind(descriptor: number): number | undefined {
   const found = /^Pid:\s*(-?\d+)$/m.exec(readProc(`self/fdinfo/${descriptor}`) ?? '')?.[1];
   return found === undefined ? undefined : Number(found);
 }
 
-/** When a process started, in ticks; undefined: it is no more. */
+/** The start time of a process, in ticks; undefined: it has ended. */
 function startTicks(pid: number): number | undefined {
   const text = readProc(`${pid}/stat`);
-  // The program's name stands in parentheses and may hold anything, so what counts begins behind the last one.
+  // The program's name is in parentheses and may contain anything, so the fields begin after the last one.
   const fields = text?.slice(text.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields?.[19]);
   return Number.isInteger(ticks) ? ticks : undefined;
@@ -529,7 +529,7 @@ function readProc(name: string): string | undefined {
   try {
     return readFileSync(`/proc/${name}`, 'utf8').trimEnd();
   } catch {
-    // It ended, or we may not look.
+    // It ended, or access is denied.
     return undefined;
   }
 }

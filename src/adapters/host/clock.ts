@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock, Timer } from '../../ports/machine.js';
 
-/** A class, since every command has some of them. */
+/** A class, because every command has several of them. */
 class SystemTimer implements Timer {
   readonly #timeout: NodeJS.Timeout;
 
@@ -20,7 +20,7 @@ class SystemTimer implements Timer {
 
 /** The clocks of this machine. */
 export const systemClock: Clock = {
-  // The functions themselves: some thirty times for each command, a frame of ours around them would be half of what they cost.
+  // The functions themselves: they are called some thirty times for each command, and a wrapper would double their cost.
   now: performance.now.bind(performance),
   wallMs: Date.now,
   setTimer: (ms, run) => new SystemTimer(ms, run),
@@ -31,7 +31,7 @@ const poolBytes = 4096;
 let pool = new Uint8Array(0);
 let at = 0;
 
-/** `count` bytes (at most 4096) from the system's generator; each is given out once. */
+/** `count` bytes (at most 4096) from the system's generator; no byte is used twice. */
 export function randomBytes(count: number): Uint8Array {
   if (at + count > pool.length) {
     pool = crypto.getRandomValues(new Uint8Array(poolBytes));
@@ -41,7 +41,7 @@ export function randomBytes(count: number): Uint8Array {
   return pool.subarray(at - count, at);
 }
 
-/** A number from 0 to below 1, for times that must not fall together. */
+/** A number from 0 to below 1, for jitter. */
 export function randomFraction(): number {
   const [a = 0, b = 0, c = 0, d = 0] = randomBytes(4);
   return (((a * 256 + b) * 256 + c) * 256 + d) / 2 ** 32;

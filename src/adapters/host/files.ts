@@ -1,7 +1,7 @@
-// The files that the daemon reads besides its journal: configuration, secrets, state; and whether others can change a file that it relies
-// on, or read one that is secret: by owner and mode of the file and of every directory on the way, as sshd does it (StrictModes).
-// The rules: symbolic links are followed one by one, and the directory of each link is looked at too. A directory that others may write to
-// is accepted only with the sticky bit (/tmp, a volume of Kubernetes): there only its owner and the owner of an entry can replace the entry,
+// The files that the daemon reads besides its journal: configuration, secrets, state. And whether others can change such a file, or read a
+// secret one: by owner and mode of the file and of every directory on the way, as in sshd's StrictModes.
+// The rules: symbolic links are followed one by one, and the directory of each link is checked too. A directory that others may write to is
+// accepted only with the sticky bit (/tmp, a volume of Kubernetes): there only its owner and the owner of an entry can replace the entry,
 // so both must be trusted. Access lists are seen only as far as the mode shows them.
 
 import {
@@ -33,15 +33,15 @@ import { bounds } from '../../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
 import { readLinked } from './regular-file.js';
 
-/** How large a secret may be; a longer file is not what the setting meant. */
+/** The largest secret; a longer file is a mistake in the setting. */
 const secretBytesMax = bounds.secretFileBytes;
 
-/** A text file, whole; throws what the system says. */
+/** A whole text file; throws the system's error. */
 export function readText(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** Paths that a pattern names, sorted; `*` stands for any characters within the last part of the path. */
+/** Paths that match a pattern, sorted; `*` matches any characters within the last part of the path. */
 export function listFiles(pattern: string): string[] {
   const name = basename(pattern);
   if (!name.includes('*')) return [pattern];
@@ -72,12 +72,12 @@ export async function readSecretFile(path: string): Promise<Buffer> {
   return bytes.subarray(0, end);
 }
 
-/** Why a file cannot be read, in the system's words; undefined: it can. */
+/** Why a file is not readable, in the system's words; undefined: it is readable. */
 export function whyUnreadable(path: string): string | undefined {
   try {
-    // Else a pipe that nobody writes to would be waited for without end, here and where it is read.
+    // Otherwise a pipe without a writer would block forever, here and where it is read.
     const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    // A directory can be opened, and nobody can read from it.
+    // A directory can be opened, but not read.
     const found = fstatSync(file);
     closeSync(file);
     return found.isDirectory() ? 'it is a directory' : found.isFIFO() ? 'it is a pipe' : undefined;
@@ -108,7 +108,7 @@ export function whatDenies(
   }
 }
 
-/** What the system said when a path was to be read, as words behind `PATH cannot be read: `. */
+/** The system's error for a path that was not readable, as words after `PATH cannot be read: `. */
 export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): string {
   const code = cause instanceof Error && 'code' in cause ? cause.code : '';
   if (code === 'ENOENT') return `there is no such ${what}`;
@@ -118,7 +118,7 @@ export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): 
   return code === '' ? String(cause) : String(code);
 }
 
-/** There is no such file or directory; false where that cannot be seen. */
+/** There is no such file or directory; false if that is not visible. */
 export function isMissing(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) === undefined;
@@ -127,7 +127,7 @@ export function isMissing(path: string): boolean {
   }
 }
 
-/** The uid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */
+/** The owner's uid of a file or a directory; undefined: it is missing, or not accessible. */
 export function ownerOf(path: string): number | undefined {
   try {
     return statSync(path).uid;
@@ -136,7 +136,7 @@ export function ownerOf(path: string): number | undefined {
   }
 }
 
-/** The gid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */
+/** The gid of a file or a directory; undefined: it is missing, or not accessible. */
 export function groupOf(path: string): number | undefined {
   try {
     return statSync(path).gid;
@@ -146,8 +146,8 @@ export function groupOf(path: string): number | undefined {
 }
 
 /**
- * The text of a file of mode 0600; made with `text()` when it is not there, whole or not at all, and on disk when this returns. Of
- * several that make it at once, one wins. Throws what the system says.
+ * The text of a file of mode 0600; if missing, it is made with `text()`, atomically, and on disk when this returns. If several processes
+ * make it at once, one wins. Throws the system's error.
  */
 export function readOrMakeFile(path: string, text: () => string): string {
   const known = readIfThere(path, secretBytesMax);
@@ -169,7 +169,9 @@ export function readOrMakeFile(path: string, text: () => string): string {
   return readLinked(path, secretBytesMax).toString('utf8');
 }
 
-/** A text file, whole; undefined: there is none. Throws what else the system says, and where it is no plain file, or a longer one. */
+/**
+ * A whole text file; undefined: there is none. Throws any other error of the system, and for a file that is too long or not a regular one.
+ */
 export function readIfThere(path: string, bytesMax = Infinity): string | undefined {
   try {
     return readLinked(path, bytesMax).toString('utf8');
@@ -179,14 +181,14 @@ export function readIfThere(path: string, bytesMax = Infinity): string | undefin
   }
 }
 
-/** A folder of mode 0700, with those above it, if it is not there. Throws what the system says. */
+/** Makes a folder of mode 0700, and those above it, if it is missing. Throws the system's error. */
 export function makeFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
 
 /**
- * Replaces a file, whole or not at all, also when the machine fails meanwhile; its directory is made when it is not there. On
- * disk when it returns. `owner`: whom it is given to, which only root can do. Throws what the system says.
+ * Replaces a file atomically, also if the machine fails meanwhile; its directory is made if it is missing. On disk when it returns.
+ * `owner`: the new owner, which only root can set. Throws the system's error.
  */
 export function writeAtomically(
   path: string,
@@ -196,7 +198,7 @@ export function writeAtomically(
 ): void {
   const directory = dirname(path);
   makeFolder(directory);
-  // Made afresh: a link that somebody put there would lead to another file.
+  // Removed first: a link there would lead to another file.
   rmSync(`${path}.new`, { force: true });
   const file = openSync(`${path}.new`, 'wx', mode);
   try {
@@ -220,18 +222,18 @@ function syncFolder(path: string): void {
   }
 }
 
-/** What is wrong with the place of a file that is to be mapped as memory. */
+/** A problem with the place of a file that is to be mapped as memory. */
 export interface PoorMemory {
   readonly text: string;
-  /** The file can be mapped all the same. */
+  /** The file can still be mapped. */
   readonly isUsable: boolean;
 }
 
-/** Of tmpfs and ramfs, and of the writable layer of a container, as Linux numbers them. */
+/** The types of tmpfs and ramfs, and of the writable layer of a container, as Linux numbers them. */
 const memoryTypes: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 const overlayType = 0x794c7630;
 
-/** Whether the user `who` could make a file of so many bytes at `path`, in memory; undefined: nothing speaks against it. */
+/** Whether the user `who` could make a file of this size at `path`, in memory; undefined: no known obstacle. */
 export function whyPoorMemory(
   path: string,
   bytes: number,
@@ -250,7 +252,7 @@ export function whyPoorMemory(
       return unusable(`every user may replace files in ${folder} (mode ${modeOf(found)})`);
     const { type, bsize, bavail, blocks } = statfsSync(folder);
     const own = statSync(path, { throwIfNoEntry: false });
-    // No blocks at all: a file system in memory that has no limit.
+    // Without any blocks it is a file system in memory that has no limit.
     if (own?.size !== bytes && blocks > 0 && bsize * bavail < bytes)
       return unusable(`it needs ${bytes} bytes, and ${folder} has ${bsize * bavail} left`);
     if (memoryTypes.has(type >>> 0)) return undefined;
@@ -285,20 +287,20 @@ function mayMakeFiles(
   return who.uid === 0 || (mode & needed) === needed;
 }
 
-/** Who may change and read our files. Root and root's group always may, so they stand in both lists. */
+/** Who may change and read our files. Root and root's group always may, so they are in both lists. */
 export interface Trusted {
   /** May own a file, and a directory on the way. */
   readonly owners: readonly number[];
-  /** Groups that may write: only groups of one user belong here. */
+  /** Groups that may write: only groups with a single user belong here. */
   readonly writers: readonly number[];
   /** Groups that may read secrets. */
   readonly readers: readonly number[];
 }
 
-/** What is unsafe about a file, as a sentence with what to do. */
+/** Why a file is unsafe, as a sentence with what to do. */
 export interface Unsafe {
   readonly text: string;
-  /** Only a foreign group can read it: doubtful, since a process can be in groups that no database tells of. */
+  /** Only a foreign group can read it: doubtful, because a process can be in groups that no database lists. */
   readonly isDoubtful: boolean;
 }
 
@@ -307,10 +309,10 @@ const groupMayWrite = 0o020;
 const othersMayWrite = 0o002;
 const groupMayRead = 0o040;
 const othersMayRead = 0o004;
-/** As many as the kernel follows. */
+/** The kernel's limit. */
 const linksMax = bounds.symbolicLinks;
 
-/** The process that asks, with its own group for writing and all of its groups for reading; and other users of whom we know that they are the daemon. */
+/** This process, with its own group for writing and all of its groups for reading; and other users known to be the daemon. */
 export function trustedByUs(
   others: readonly { readonly uid: number; readonly gids: readonly number[] }[] = [],
 ): Trusted {
@@ -323,8 +325,8 @@ export function trustedByUs(
 }
 
 /**
- * Why a file is not safe to rely on; undefined: it is, or it cannot be looked at, which whoever opens it notices. `isSecret`: others may
- * not read it either.
+ * Why a file is not safe to rely on; undefined: it is safe, or not accessible, which opening it will show. `isSecret`: others may not read
+ * it either.
  */
 export function whyUnsafe(path: string, isSecret: boolean, trusted: Trusted): Unsafe | undefined {
   try {
@@ -336,7 +338,7 @@ export function whyUnsafe(path: string, isSecret: boolean, trusted: Trusted): Un
 }
 
 function judgeWay(path: string, isSecret: boolean, trusted: Trusted): Unsafe | undefined {
-  // Not `resolve`: it takes `link/..` away, and the kernel does not.
+  // Not `resolve`: it removes `link/..`, and the kernel does not.
   const names = split(path.startsWith('/') ? path : `${process.cwd()}/${path}`);
   let at = '/';
   let folder = statSync(at);
@@ -357,7 +359,7 @@ function judgeWay(path: string, isSecret: boolean, trusted: Trusted): Unsafe | u
       links += 1;
       if (links > linksMax) return undefined;
       const target = readlinkSync(next);
-      // Links of /proc/PID/fd have a text that is no path: the open file itself is asked.
+      // The text of links in /proc/PID/fd is not a path: the open file itself is checked.
       if (next.startsWith('/proc/') && !target.startsWith('/'))
         return judgeFile(path, statSync(path), isSecret, trusted);
       names.unshift(...split(target));
@@ -373,7 +375,7 @@ function judgeWay(path: string, isSecret: boolean, trusted: Trusted): Unsafe | u
     at = next;
     folder = found;
   }
-  // A directory, which is no file: whoever opens it says so.
+  // A directory instead of a file: opening it will show that.
   return undefined;
 }
 
@@ -388,7 +390,7 @@ function judgeFolder(folder: string, found: Stats, path: string, trusted: Truste
 }
 
 function judgeFile(file: string, found: Stats, isSecret: boolean, trusted: Trusted): Unsafe | undefined {
-  // /dev/null and terminals have no content that somebody could change.
+  // /dev/null and terminals have no content to change.
   if (found.isCharacterDevice()) return undefined;
   if (!trusted.owners.includes(found.uid)) return belongsTo(file, found, file);
   const why = mayBeWritten(file, found, file, trusted);
@@ -434,8 +436,8 @@ function groupName(gid: number): string {
 }
 
 /**
- * In a user namespace that has not all users, as a container without root's rights has, everybody outside has this one number. Who that is
- * cannot be found out from inside, and root outside is one of them: files that are mounted from there would all be refused.
+ * In a user namespace without all users, such as a container without root's rights, all users outside share this one number. They cannot be
+ * told apart from inside, and root outside is one of them: all files that are mounted from there would be refused.
  */
 function unmappedOwner(): readonly number[] {
   try {

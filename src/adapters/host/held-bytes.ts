@@ -1,6 +1,6 @@
-// Bytes that are kept until their last one is there: few of them in memory, more of them in a file without a name.
-// The rules: the file is readable for nobody else, and gone when the process is, however it ends; all files together, and those of one
-// principal, have a size; a file never takes the last room of its disk, which audit records may need.
+// Bytes that are kept until the last one has arrived: a few in memory, more in a file without a name.
+// The rules: the file is private and disappears with the process, however it ends; the total size of all files is limited, and that of one
+// principal's; a file never takes the last room of its disk, which audit records may need.
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, statfs, unlink } from 'node:fs/promises';
@@ -10,28 +10,28 @@ import { RoomFault } from '../../ports/faults.js';
 import type { HeldBytes } from '../../ports/machine.js';
 import { makeFolder } from './files.js';
 
-/** Where these bytes go once there are more. */
+/** Above this size bytes go to a file. */
 const memoryMax = bounds.httpBodyMemory;
-/** What a small body takes. */
+/** The initial buffer, enough for a small body. */
 const firstBytes = 1024;
 
 export interface BodyLimits {
-  /** The files are made here; the folder is made if need be. */
+  /** The folder of the files; made if it is missing. */
   readonly folder: string;
   /** Bytes in files: of all principals, and of one. */
   readonly storedBytesMax: number;
   readonly storedBytesPerPrincipalMax: number;
-  /** So much of the file system stays free. */
+  /** Free space that stays on the file system. */
   readonly freeBytesMin: number;
-  /** Whether small bodies should go to a file, too. */
+  /** Whether small bodies go to a file, too. */
   readonly isMemoryFull: boolean;
 }
 
-/** For all bodies of the process. `limits` of a principal is asked each time. */
+/** For all bodies of the process. `limits` is called for the principal each time. */
 export function createBodyStore(limits: (principal: string) => BodyLimits): (principal: string) => HeldBytes {
   const stored = new Map<string, number>();
   let all = 0;
-  /** Those of them that are not written yet: the file system counts them as free. */
+  /** Reserved bytes that are not written yet: the file system counts them as free. */
   let unwritten = 0;
 
   function count(principal: string, bytes: number): void {
@@ -41,7 +41,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
     else stored.delete(principal);
   }
 
-  /** Rejects with a RoomFault where so many bytes more would be too many. */
+  /** Rejects with a RoomFault if there is no room for so many bytes more. */
   async function look(principal: string, bytes: number): Promise<void> {
     const { folder, storedBytesMax, storedBytesPerPrincipalMax, freeBytesMin } = limits(principal);
     const own = stored.get(principal) ?? 0;
@@ -53,7 +53,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
       throw new RoomFault(
         `all requests hold ${all} bytes, and may hold ${storedBytesMax} (limits.http_stored)`,
       );
-    // Before the wait: what others ask for meanwhile comes after it.
+    // Counted before the await: later requests come after it.
     count(principal, bytes);
     unwritten += bytes;
     try {
@@ -69,7 +69,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
 
   return (principal) => {
     let file: FileHandle | undefined;
-    // In one piece: small chunks would cost more than what is in them.
+    // In one piece: small chunks would cost more than their content.
     let memory = Buffer.alloc(0);
     let inMemory = 0;
     let length = 0;
@@ -148,7 +148,7 @@ export function createBodyStore(limits: (principal: string) => BodyLimits): (pri
         inMemory = 0;
         count(principal, -counted);
         counted = 0;
-        // What was written is not needed any more.
+        // The written bytes are not needed any more.
         file?.close().catch(() => undefined);
         file = undefined;
       },

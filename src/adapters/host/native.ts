@@ -1,5 +1,5 @@
 // Foreign functions of the C library: the only file that imports the foreign-function package. It is loaded at the first use and tested
-// before anything relies on it: a package that loads and then answers wrongly would be worse than none.
+// before anything relies on it: a package that loads and returns wrong answers would be worse than none.
 
 import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -20,9 +20,9 @@ const mfdCloexec = 1;
 const soPeergroups = 59;
 const soPeerpidfd = 77;
 const siocoutq = 0x5411;
-/** A first guess at how many groups somebody is in; the kernel says when there are more. */
+/** A first guess at the number of groups; the kernel reports if there are more. */
 const groupsGuessed = 64;
-/** What Linux permits (NGROUPS_MAX). */
+/** The limit of Linux (NGROUPS_MAX). */
 const groupsMax = 65_536;
 
 /** PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE and MAP_FAILED of Linux. */
@@ -39,18 +39,18 @@ const prSetDumpable = 4;
 let loaded: Promise<Native> | undefined;
 
 /**
- * The foreign functions, loaded once. Rejects when the package or its compiled part is not installed (`npm install
- * --omit=optional` leaves it out) or does not do what it should.
+ * The foreign functions, loaded once. Rejects if the package or its compiled part is not installed (`npm install --omit=optional` omits it)
+ * or does not work.
  */
 export function loadNative(): Promise<Native> {
   loaded ??= load();
   return loaded;
 }
 
-/** The memory at an address of this process; both threads of it may look at the same. */
+/** The memory at an address of this process; two threads may share it. */
 export type MemoryView = (address: bigint, bytes: number) => ArrayBuffer;
 
-/** For a thread that needs nothing else; undefined where the package is not installed. */
+/** For a thread that needs only this; undefined if the package is not installed. */
 export async function loadMemoryView(): Promise<MemoryView | undefined> {
   try {
     const { default: koffi } = await import('koffi');
@@ -62,7 +62,7 @@ export async function loadMemoryView(): Promise<MemoryView | undefined> {
 
 async function load(): Promise<Native> {
   const { default: koffi } = await import('koffi');
-  // The program's own symbols: the C library is among them under whatever name this system gives it.
+  // The program's own symbols, which include the C library under any file name.
   const library = koffi.load(null);
   const flock = library.func('int flock(int, int)');
   const getsockopt = library.func('int getsockopt(int, int, int, void *, void *)');
@@ -74,7 +74,7 @@ async function load(): Promise<Native> {
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
   const setrlimit = library.func('int setrlimit(int, void *)');
-  // Made once, and plain memory: every accept asks several times, and what koffi converts costs twice what the question does.
+  // Made once, as plain memory: every accept makes several calls, and koffi's conversions cost twice as much as the call.
   const answerBytes = Buffer.alloc(4);
   const ucred = Buffer.alloc(ucredBytes);
   const pidfd = Buffer.alloc(4);
@@ -82,7 +82,7 @@ async function load(): Promise<Native> {
   const fewGroups = Buffer.alloc(groupsGuessed * 4);
   /** struct pollfd: int fd, short events, short revents. */
   const polled = Buffer.alloc(8);
-  /** Asks for an option of a socket. False: the kernel refuses. What came, or would have come, has `answerBytes`. */
+  /** Reads an option of a socket. False: the kernel refuses. `answerBytes` has the length, or the needed length. */
   const ask = (descriptor: number, option: number, answer: Buffer): boolean => {
     answerBytes.writeUInt32LE(answer.length, 0);
     return Number(getsockopt(descriptor, solSocket, option, answer, answerBytes)) === 0;
@@ -114,7 +114,7 @@ async function load(): Promise<Native> {
       return { address, memory: koffi.view(pointer, bytes) };
     },
     hasHungUp(descriptor) {
-      // POLLHUP is reported without being asked for.
+      // POLLHUP is reported without a request.
       polled.writeInt32LE(descriptor, 0);
       return Number(poll(polled, 1, 0)) === 1 && (polled.readInt16LE(6) & pollHup) !== 0;
     },
@@ -142,14 +142,14 @@ async function load(): Promise<Native> {
     },
     peerProcess(descriptor) {
       if (ask(descriptor, soPeerpidfd, pidfd)) return { kind: 'held', descriptor: pidfd.readInt32LE(0) };
-      // ENOPROTOOPT: the kernel has no such option. What else it says, it says of this peer.
+      // ENOPROTOOPT: the kernel has no such option. Other errors concern this peer.
       return { kind: koffi.errno() === constants.errno.ENOPROTOOPT ? 'unsupported' : 'gone' };
     },
     forbidCoreDumps() {
-      // Two unsigned longs, both 0: no dump, and no way to permit one again.
+      // Two unsigned longs, both 0: no dump, and none can be permitted again.
       if (Number(setrlimit(rlimitCore, Buffer.alloc(16))) !== 0)
         throw new Error(`setrlimit failed with errno ${koffi.errno()}`);
-      // A dump that goes to a program (core_pattern with a pipe) does not ask for the limit.
+      // A dump to a program (core_pattern with a pipe) ignores the limit.
       if (Number(prctl(prSetDumpable, 0, 0, 0, 0)) !== 0)
         throw new Error(`prctl failed with errno ${koffi.errno()}`);
     },
@@ -161,7 +161,7 @@ async function load(): Promise<Native> {
   return native;
 }
 
-/** On a file in memory: a container may have no place to write one. */
+/** On a file in memory: a container may have no writable place. */
 function testLock(native: Native, file: number): void {
   if (file < 0) throw new Error('no file in memory');
   const descriptors = [file];
@@ -214,7 +214,7 @@ const wnohang = 1;
 /** sun_path of sockaddr_un. */
 const pathBytesMax = 108;
 
-/** The functions. `find` throws where the library has no such function; `errno` is that of the last call. */
+/** The functions. `find` throws for a function that the library lacks; `errno` is that of the last call. */
 export function serviceFunctions(
   find: (prototype: string) => ForeignFunction,
   errno: () => number,
@@ -269,7 +269,7 @@ export function serviceFunctions(
   };
 }
 
-/** struct sockaddr_un: the family in host order, then the path with a NUL behind it or the abstract name without one. */
+/** struct sockaddr_un: the family in host order, then the path followed by a NUL, or the abstract name without one. */
 function socketAddress(address: string): Buffer {
   const isAbstract = address.startsWith('\0');
   const name = Buffer.from(isAbstract ? address : `${address}\0`);
@@ -292,8 +292,8 @@ const statxIno = 0x100;
 const attemptsMax = bounds.fileLookups;
 
 /**
- * Asks the kernel for what it has in memory: the peer chooses the path, and a file system of its own, or one over the network, could let a
- * usual stat wait for ever. Of a file that runs, the kernel has every directory on the way. `find` and `errno` as above.
+ * Uses only what the kernel has in memory: the peer chooses the path, and on a file system of its own, or over the network, a usual stat
+ * could block forever. For a running program the kernel has every directory on the way. `find` and `errno` as above.
  */
 export function fileFunctions(
   find: (prototype: string) => ForeignFunction,

@@ -1,5 +1,5 @@
-// Makes files and folders that were not there before, for a person who sets something up: nothing is overwritten, no link is followed, and
-// whatever was made can be taken away again. A file has its name only when it is whole and on disk.
+// Makes new files and folders during a setup: nothing is overwritten, no link is followed, and everything made can be removed again. A file
+// gets its name only when it is complete and on disk.
 
 import {
   closeSync,
@@ -20,13 +20,13 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Whom a file or a folder is given to; only root can give one away. */
+/** The owner of a file or a folder; only root can set another one. */
 export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Names the path, and what the system says; never the content. */
+/** Names the path and the system's error, never the content. */
 export class NewFilesFault extends Error {
   override readonly name = 'NewFilesFault';
 }
@@ -34,12 +34,12 @@ export class NewFilesFault extends Error {
 export class NewFiles {
   readonly #made: { readonly path: string; readonly isFolder: boolean }[] = [];
 
-  /** The paths that were made, oldest first. */
+  /** The paths made so far, oldest first. */
   get made(): readonly string[] {
     return this.#made.map(({ path }) => path);
   }
 
-  /** Makes a folder with those above it (0755, our own) where it is not there. Throws a NewFilesFault. */
+  /** Makes a missing folder with those above it (0755, our own). Throws a NewFilesFault. */
   folder(path: string, mode: number, owner: Owner | undefined): void {
     const found = lookAt(path);
     if (found?.isSymbolicLink() === true)
@@ -47,12 +47,12 @@ export class NewFiles {
     if (found !== undefined && !found.isDirectory()) throw new NewFilesFault(`${path} is no directory`);
     if (found !== undefined) return;
     const above = dirname(path);
-    // A link on the way is the system's own business, as /var/run is; `check` looks at each of them.
+    // A link on the way is the system's own affair, as with /var/run; `check` looks at each of them.
     if (above !== path && lookAt(above)?.isSymbolicLink() !== true) this.folder(above, 0o755, undefined);
     attempt(path, () => mkdirSync(path, { mode: 0o700 }));
     this.#made.push({ path, isFolder: true });
     attempt(path, () => {
-      // Of the folder that was made: whoever may write above it could put a link, or another folder, in its place.
+      // Opened as the folder that was made: a writer above it could put a link, or another folder, in its place.
       const made = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
       try {
         const now = fstatSync(made);
@@ -66,12 +66,12 @@ export class NewFiles {
     });
   }
 
-  /** Makes a file in a folder that is there. Throws a NewFilesFault, also where something has that name. */
+  /** Makes a file in an existing folder. Throws a NewFilesFault, also if the name is taken. */
   file(folder: string, name: string, text: string, mode: number, owner: Owner | undefined): void {
     const path = join(folder, name);
     const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY } = constants;
     attempt(path, () => {
-      // Everything below goes through this descriptor: whoever replaces the folder meanwhile gets nothing.
+      // Everything below uses this descriptor: replacing the folder meanwhile has no effect.
       const descriptor = openSync(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
       const within = `/proc/self/fd/${descriptor}`;
       const unfinished = `${within}/.${name}.${process.pid}.new`;
@@ -96,7 +96,7 @@ export class NewFiles {
     });
   }
 
-  /** Takes away what was made, the newest first; returns what is left, because it could not be removed or is no longer empty. */
+  /** Removes everything made, the newest first; returns the paths that remain, because they are not removable or no longer empty. */
   undo(): readonly string[] {
     const left: string[] = [];
     for (const { path, isFolder } of this.#made.toReversed()) {
@@ -138,12 +138,12 @@ function attempt<Result>(path: string, run: () => Result): Result {
   }
 }
 
-/** Whether anything has this name, also a link that leads nowhere. Throws a NewFilesFault where that cannot be seen. */
+/** Whether the name is taken, also by a dangling link. Throws a NewFilesFault if that is not visible. */
 export function isTaken(path: string): boolean {
   return lookAt(path) !== undefined;
 }
 
-/** Whose a file is, and its permission bits; undefined: it is not there, or cannot be looked at. */
+/** Owner and permission bits of a file; undefined: it is missing, or not accessible. */
 export function modeOf(
   path: string,
 ): (Owner & { readonly mode: number; readonly isSocket: boolean }) | undefined {

@@ -1,7 +1,7 @@
-// This process: which program it is and where it runs, its signals and uncaught errors, and its two conversations with systemd: what
-// that hands over in the environment at the start, and what it is told meanwhile (sd_notify).
-// The rules: what came in the environment is taken out of it, so that no child believes it is meant; nothing here waits or fails
-// the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
+// This process: its program and version, its signals and uncaught errors, and its two interfaces with systemd: the environment at the
+// start, and notifications (sd_notify).
+// The rules: values of systemd are removed from the environment, so that no child uses them; nothing here waits or fails the daemon: a
+// message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname, setPriority } from 'node:os';
@@ -18,7 +18,7 @@ function packageText(path: string): string | undefined {
     try {
       return readFileSync(new URL(path, folder), 'utf8');
     } catch {
-      // Not there: the next place.
+      // Not there: try the next place.
     }
   }
   return undefined;
@@ -33,7 +33,7 @@ function readVersion(): string {
 /** The version of the package, such as `0.1.0`. */
 export const programVersion: string = readVersion();
 
-/** What this machine calls itself now. */
+/** The present name of this machine. */
 export function hostName(): string {
   return hostname();
 }
@@ -53,20 +53,20 @@ export function shippedPresets(): readonly string[] {
       const names = readdirSync(new URL('config/presets/', folder));
       return names.flatMap((name) => /^([a-z0-9-]+)\.yaml$/.exec(name)?.[1] ?? []).toSorted();
     } catch {
-      // Not there: the next place.
+      // Not there: try the next place.
     }
   }
   return [];
 }
 
-/** How a configuration is read: its files from the disk, presets from the package. */
+/** The sources of a configuration: files from the disk, presets from the package. */
 export const readFromDisk = {
   readText: (path: string) => inWords(() => readText(path), 'file'),
   glob: (pattern: string) => inWords(() => listFiles(pattern), 'directory'),
   presetText: shippedPreset,
 };
 
-/** Throws in words what the system throws with its codes. */
+/** Replaces the system's error codes by words. */
 function inWords<Result>(read: () => Result, what: 'file' | 'directory'): Result {
   try {
     return read();
@@ -75,16 +75,16 @@ function inWords<Result>(read: () => Result, what: 'file' | 'directory'): Result
   }
 }
 
-/** The configuration where no option names one: that of DOVEGATE_CONFIG, else the one of the standard place. */
+/** The configuration if no option names one: DOVEGATE_CONFIG, else the standard place. */
 export function standardConfig(): string {
   const named = process.env['DOVEGATE_CONFIG'];
   return named === undefined || named === '' ? '/etc/dovegate/dovegate.yaml' : named;
 }
 
-/** The same, for `--help`. */
+/** The same, as text for `--help`. */
 export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';
 
-/** Where the packages put the journal and the socket of the page. */
+/** The packages' places for the journal and the socket of the page. */
 export const standardJournal = '/var/lib/dovegate/audit';
 export const standardPageSocket = '/run/dovegate/page.sock';
 
@@ -99,7 +99,7 @@ export function descriptorsMax(): number | undefined {
   }
 }
 
-/** What this process takes of the machine. */
+/** The resources that this process uses. */
 export function processUsage() {
   const { user, system } = process.cpuUsage();
   return {
@@ -114,14 +114,14 @@ export function processUsage() {
 /** Descriptors that are open; undefined: not known. */
 function openDescriptors(): number | undefined {
   try {
-    // Linux says it from 6.2 on; to list 5,000 takes 4 ms. One more is open while the directory is read.
+    // Linux provides the number from 6.2 on; to list 5,000 takes 4 ms. One more is open while the directory is read.
     return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
   } catch {
     return undefined;
   }
 }
 
-/** Calls `run` at each of the signals, instead of what Node does by itself. Returns what takes the listener off. */
+/** Calls `run` at each of the signals, instead of Node's default. Returns a function that removes the listener. */
 export function onSignal(signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[], run: () => void): () => void {
   for (const signal of signals) process.on(signal, run);
   return () => {
@@ -129,7 +129,7 @@ export function onSignal(signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[], 
   };
 }
 
-/** Calls `run` for an error that nobody caught, once; the process is not in a state to go on. */
+/** Calls `run` for an uncaught error, once; the process must not go on. */
 export function onFatalError(run: (fault: unknown) => void): void {
   let isTold = false;
   const tell = (fault: unknown): void => {
@@ -141,19 +141,19 @@ export function onFatalError(run: (fault: unknown) => void): void {
   process.on('unhandledRejection', tell);
 }
 
-/** Keeps the process alive while nothing else does (all other timers let it end). Returns what lets go. */
+/** Keeps the process alive (all other timers let it end). Returns a function that releases it. */
 export function holdProcess(): () => void {
   const timer = setInterval(() => undefined, 2 ** 30);
   return () => clearInterval(timer);
 }
 
-/** Between two looks for orphans. */
+/** Interval of the checks for orphans. */
 const orphansMs = 5_000;
 
 /**
- * Removes ended children of others from the process table, which is the duty of the first process of a container: begins if this process is
- * number 1. Our own children are left to the code that started them, which does so within moments of their end; a dead one that is still
- * there at a second look is an orphan. `pid`, `deadChildren`: for tests.
+ * Removes ended children of others from the process table, which is the duty of a container's first process: begins if this process is
+ * number 1. Our own children are left to the code that started them, which awaits them at once; a dead child that is still there at a
+ * second check is an orphan. `pid`, `deadChildren`: for tests.
  */
 export function watchOrphans(
   native: Pick<Native, 'reap'>,
@@ -173,7 +173,7 @@ export function watchOrphans(
   return { end: () => timer.cancel() };
 }
 
-/** Children of a process that have ended and that nobody has taken. */
+/** Children of a process that have ended and are not removed yet. */
 export function readDeadChildren(pid: number): readonly number[] {
   const dead: number[] = [];
   for (const name of readdirSync('/proc')) {
@@ -190,23 +190,23 @@ export function readDeadChildren(pid: number): readonly number[] {
   return dead;
 }
 
-/** What is said to systemd. Times in milliseconds of CLOCK_MONOTONIC or as spans. */
+/** A message to systemd. Times in milliseconds of CLOCK_MONOTONIC or as spans. */
 export type Notification =
   | { readonly kind: 'ready'; readonly status: string }
-  /** Must be in one datagram with the time, or `Type=notify-reload` does not take it. */
+  /** Must be in one datagram with the time, or `Type=notify-reload` ignores it. */
   | { readonly kind: 'reloading'; readonly monotonicUs: bigint }
-  /** `withinMs`: how long the end may take; systemd waits at least so long. */
+  /** `withinMs`: how long the end may take; systemd waits at least that long. */
   | { readonly kind: 'stopping'; readonly status: string; readonly withinMs: number }
   | { readonly kind: 'status'; readonly status: string }
   | { readonly kind: 'watchdog' };
 
-/** A socket that was handed over: its descriptor, and its FileDescriptorName (`unknown` where it has none). */
+/** A socket from systemd: its descriptor, and its FileDescriptorName (`unknown` if it has none). */
 export interface PassedSocket {
   readonly descriptor: number;
   readonly name: string;
 }
 
-/** What gets the socket of a packaged socket unit to the daemon: systemd starts no socket unit while its service runs. */
+/** The commands that pass the socket of a packaged socket unit to the daemon: systemd starts no socket unit while its service runs. */
 export function socketUnitCommands(name: string): readonly string[] {
   return [
     'systemctl stop dovegate.service',
@@ -215,21 +215,21 @@ export function socketUnitCommands(name: string): readonly string[] {
   ];
 }
 
-/** What systemd gave to this process. */
+/** Values from systemd for this process. */
 export interface ServiceEnvironment {
-  /** Where to send notifications, as `sendDatagram` takes it (`@` in front: abstract); undefined: nobody listens. */
+  /** The address for notifications, in the form of `sendDatagram` (`@` in front: abstract); undefined: none. */
   readonly notify: string | undefined;
-  /** Within which time a sign of life is due; undefined: nobody watches. */
+  /** The time within which a keep-alive is due; undefined: there is no watchdog. */
   readonly watchdogMs: number | undefined;
   readonly sockets: readonly PassedSocket[];
 }
 
 /** SD_LISTEN_FDS_START. */
 const firstDescriptor = 3;
-/** More is no list that systemd made. */
+/** systemd never passes more. */
 const socketsMax = bounds.passedSockets;
 const retryMs = 100;
-/** Messages that wait for a full queue; the oldest go first. */
+/** Messages waiting for a full queue; the oldest are dropped first. */
 const waitingMax = bounds.serviceMessages;
 
 const variables = [
@@ -242,7 +242,7 @@ const variables = [
   'LISTEN_PIDFDID',
 ] as const;
 
-/** Where systemd put the credentials of this process; undefined: it has none. */
+/** The folder of this process's systemd credentials; undefined: it has none. */
 export function credentialsFolder(): string | undefined {
   return process.env['CREDENTIALS_DIRECTORY'];
 }
@@ -268,15 +268,15 @@ export function encodeNotification(notification: Notification): string {
   }
 }
 
-/** A line more would be another message. */
+/** A further line would be another message. */
 function oneLine(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is taken out
   return text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
 /**
- * What stands in `env` for the process `pid`; all of it is taken out of `env`, also what is for another process. Throws an
- * Error with a sentence for numbers that systemd does not write.
+ * The values in `env` for the process `pid`; all of them are removed from `env`, those for another process too. Throws an Error with a
+ * sentence for numbers that systemd does not write.
  */
 export function takeServiceEnvironment(env: NodeJS.ProcessEnv, pid: number): ServiceEnvironment {
   const given = new Map(variables.map((name) => [name, env[name]]));
@@ -292,7 +292,7 @@ export function takeServiceEnvironment(env: NodeJS.ProcessEnv, pid: number): Ser
       watchdog === undefined || !isOurs('WATCHDOG_PID')
         ? undefined
         : numberIn('WATCHDOG_USEC', watchdog, 1, Number.MAX_SAFE_INTEGER) / 1000,
-    // Unlike the watchdog's, this one is always there: without it the descriptors are for nobody.
+    // Unlike with the watchdog, the pid is always there: without it the descriptors are for no process.
     sockets:
       listen === undefined || given.get('LISTEN_PID') === undefined || !isOurs('LISTEN_PID')
         ? []
@@ -316,10 +316,10 @@ function numberIn(name: string, text: string, least: number, most: number): numb
   return value;
 }
 
-/** Between two looks at what the status line should say. */
+/** Interval of the status line's updates. */
 const statusMs = 2_000;
 
-/** Notifies the manager that the environment names; does nothing where there is none. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
+/** Notifies the manager named by the environment; does nothing if there is none. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
 export function createServiceManager(
   environment: Pick<ServiceEnvironment, 'notify' | 'watchdogMs'>,
   native: Pick<Native, 'sendDatagram'>,
@@ -332,7 +332,7 @@ export function createServiceManager(
   let beat: Timer | undefined;
   let isAlive: () => boolean = () => true;
   let statusTimer: Timer | undefined;
-  /** The last one that was sent. */
+  /** The last line that was sent. */
   let shown = '';
 
   function send(notification: Notification): void {
@@ -358,7 +358,7 @@ export function createServiceManager(
     try {
       return notify === undefined || native.sendDatagram(notify, text);
     } catch {
-      // The manager is gone, so nothing can be told.
+      // The manager is gone, so nothing can be sent.
       return true;
     }
   }
@@ -372,7 +372,7 @@ export function createServiceManager(
     },
     /** A line for `systemctl status`. */
     status: (status: string) => send({ kind: 'status', status }),
-    /** From now on, until `stopping`, that line is what `line` returns: it is called every 2 s, and sent where it changed. */
+    /** From now on, until `stopping`, the line is the result of `line`: it is called every 2 s, and sent if it changed. */
     follow(line: () => string): void {
       statusTimer?.cancel();
       if (notify === undefined) return;
@@ -383,19 +383,22 @@ export function createServiceManager(
       };
       statusTimer = clock.setTimer(statusMs, look);
     },
-    /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. Again: another `isHealthy`. */
+    /**
+     * From now on a keep-alive is sent at every third of the time in which it is due, while `isHealthy`. Calling it again replaces
+     * `isHealthy`.
+     */
     watch(isHealthy: () => boolean): void {
       isAlive = isHealthy;
       if (watchdogMs === undefined || beat !== undefined) return;
       const intervalMs = watchdogMs / 3;
-      // On the event loop like everything else: when that stands still, so does this.
+      // On the event loop: if that stops, so do the keep-alives.
       const tick = (): void => {
         if (isAlive()) send({ kind: 'watchdog' });
         beat = clock.setTimer(intervalMs, tick);
       };
       tick();
     },
-    /** Ends the signs of life. */
+    /** Stops the keep-alives. */
     close(): void {
       beat?.cancel();
       retry?.cancel();
@@ -404,15 +407,15 @@ export function createServiceManager(
   };
 }
 
-/** The system's nice value of threads that must not slow commands down. */
+/** The nice value for threads that must not slow commands down. */
 const niceValue = 19;
 
-/** Of the thread that calls it, for good. */
+/** For the calling thread, permanently. */
 export function lowerPriority(): void {
   try {
-    // To Linux 0 is this thread alone.
+    // For Linux 0 is the calling thread only.
     setPriority(0, niceValue);
   } catch {
-    // A system that does not permit it works all the same.
+    // Without permission, everything still works.
   }
 }

@@ -1,4 +1,4 @@
-// Runs a program of the system to its end, with a limit on its time and on what it prints. For subcommands; the daemon runs none.
+// Runs a program of the system to its end, with limits on its time and its output. For subcommands; the daemon runs none.
 
 import { spawn } from 'node:child_process';
 import { systemClock } from './clock.js';
@@ -6,12 +6,12 @@ import { systemClock } from './clock.js';
 /** How a program ended. */
 export type ProgramEnd =
   | { readonly kind: 'ended'; readonly exitCode: number; readonly stdout: string }
-  /** There is no such program. */
+  /** The program does not exist. */
   | { readonly kind: 'absent' }
   /** As a sentence: it took too long, printed too much, or could not be started. */
   | { readonly kind: 'failed'; readonly why: string };
 
-/** Never rejects, and returns in time whatever the program does: it is killed then, with those that it started. */
+/** Never rejects, and returns in time: the program is killed then, with its children. */
 export function runProgram(
   file: string,
   args: readonly string[],

@@ -1,5 +1,6 @@
-// Opens files in directories that other users may be able to write to. The rule: only a regular file is opened, never what a link leads
-// to, and never in a way that can block: a FIFO would stop the caller until another program opens its other end.
+// Opens files in directories that other users may be able to write to.
+// The rule: only a regular file is opened, never a link's target, and never in a way that can block: a FIFO would stop the caller until
+// another program opens its other end.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -23,7 +24,7 @@ function described(path: string, error: unknown): unknown {
   return code === 'ELOOP' || code === 'ENXIO' || code === 'EISDIR' ? irregular(path, error) : error;
 }
 
-/** A descriptor of a regular file. Throws what the system says, or an `EFTYPE` error. */
+/** A descriptor of a regular file. Throws the system's error, or an `EFTYPE` error. */
 export function openRegular(path: string, flags: number = constants.O_RDONLY, mode = 0o600): number {
   let descriptor: number;
   try {
@@ -36,7 +37,7 @@ export function openRegular(path: string, flags: number = constants.O_RDONLY, mo
   throw irregular(path);
 }
 
-/** As `openRegular`, for reading; rejects with an `EFBIG` error where the file is longer than `bytesMax`. */
+/** As `openRegular`, for reading; rejects with an `EFBIG` error if the file is longer than `bytesMax`. */
 export async function openRegularFile(path: string, bytesMax = Infinity): Promise<FileHandle> {
   let file: FileHandle;
   try {
@@ -50,7 +51,7 @@ export async function openRegularFile(path: string, bytesMax = Infinity): Promis
   throw found.isFile() ? tooLarge(path, bytesMax) : irregular(path);
 }
 
-/** The whole file. Throws as `openRegular`, or an `EFBIG` error where it is longer than `bytesMax`. */
+/** The whole file. Throws as `openRegular`, or an `EFBIG` error if it is longer than `bytesMax`. */
 export function readRegular(path: string, bytesMax: number): Buffer {
   return readAll(openRegular(path), path, bytesMax);
 }
@@ -77,7 +78,7 @@ export function readNamed(path: string, bytesMax: number): Buffer {
   return readAll(openSync(path, constants.O_RDONLY), path, bytesMax);
 }
 
-/** As `readRegular`, but of the file that links lead to. */
+/** As `readRegular`, but links are followed. */
 export function readLinked(path: string, bytesMax: number): Buffer {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   if (fstatSync(descriptor).isFile()) return readAll(descriptor, path, bytesMax);
@@ -96,7 +97,7 @@ function readAll(descriptor: number, path: string, bytesMax: number): Buffer {
       // One byte more than its size: it may grow, and files of the kernel have the size 0.
       const chunk = Buffer.allocUnsafe(Math.max(4096, size + 1 - length));
       const read = readSync(descriptor, chunk, 0, chunk.length, null);
-      // Nearly always one, which is not copied.
+      // Usually one chunk, which is not copied.
       if (read === 0) return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length);
       length += read;
       if (length > bytesMax) throw tooLarge(path, bytesMax);

@@ -1,4 +1,4 @@
-// Files that other programs write and people look at through us: whatever lies there, a look at it is short and bounded.
+// Reads files of other programs for display: whatever the path leads to, the read is short and bounded.
 
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -17,7 +17,7 @@ export type SmallFile =
 /** The text of a file of at most so many bytes. Never rejects. */
 export async function readSmallFile(path: string, bytesMax: number): Promise<SmallFile> {
   try {
-    // A pipe that nobody writes to would be waited for without end.
+    // A pipe without a writer would block forever.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const found = await file.stat();

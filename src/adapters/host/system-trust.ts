@@ -1,6 +1,6 @@
-// The system's list of certificate authorities, which counts where a configuration names none. Node has a list of its own and never reads
-// the system's, so an authority that the system's owner added or removed would make no difference.
-// The rules: the file is read again once it changes; where there is none, nothing is trusted and the fault says so.
+// The system's list of certificate authorities, used where a configuration names none. Node has a list of its own and never reads the
+// system's, so authorities that the system's owner adds or removes would have no effect.
+// The rules: the file is read again when it changes; without a file nothing is trusted, and the fault says so.
 
 import { hash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -23,10 +23,10 @@ const listBytesMax = bounds.systemListBytes;
 /** Contexts that are kept: one without a client certificate, and one for each of the last client certificates. Each has 1 MiB. */
 const contextsMax = bounds.systemContexts;
 
-/** Where there is no list. */
+/** The error if there is no list. */
 export const noSystemList = `this system has no list of authorities (${usualFiles[0]} or the like; SSL_CERT_FILE names another): install the package ca-certificates, or set \`ca\``;
 
-/** For the environment of a thread of ours: the file with the system's list, where the environment names it. */
+/** For the environment of our threads: the file with the system's list, if the environment names one. */
 export function systemListVariable(): { readonly SSL_CERT_FILE?: string } {
   const named = process.env['SSL_CERT_FILE'];
   return named === undefined ? {} : { SSL_CERT_FILE: named };
@@ -39,18 +39,18 @@ export function systemListFile(): string | undefined {
   return usualFiles.find((file) => statSync(file, { throwIfNoEntry: false }) !== undefined);
 }
 
-/** What a client shows: PEM of a certificate with its chain, and of its key. */
+/** A client's certificate: PEM with its chain, and its key. */
 interface ClientCertificate {
   readonly chain: string;
   readonly key: string;
 }
 
-/** The list as it was read, and the contexts made of it. */
+/** The list as read, and the contexts made of it. */
 let known: { readonly stamp: string; readonly contexts: Map<string, SecureContext> } | undefined;
 
 /**
- * A context that trusts the system's list and nothing else. All connections share it: to parse the list takes 50 ms and 1 MiB.
- * Throws an UpstreamFault `tls-failed` where there is no list, and what Node throws for a certificate or key that cannot be used.
+ * A context that trusts the system's list and nothing else. All connections share it: parsing the list takes 50 ms and 1 MiB. Throws an
+ * UpstreamFault `tls-failed` if there is no list, and Node's error for an unusable certificate or key.
  */
 export function systemContext(certificate?: ClientCertificate): SecureContext {
   const file = systemListFile();
@@ -72,7 +72,7 @@ export function systemContext(certificate?: ClientCertificate): SecureContext {
   return made;
 }
 
-/** What changes when the file is written or replaced. */
+/** Changes when the file is written or replaced. */
 function stampOf(file: string): string {
   try {
     const found = statSync(file, { bigint: true });

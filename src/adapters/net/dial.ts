@@ -31,7 +31,7 @@ function sentenceOf(cause: Error): string {
   }
 }
 
-/** The dialler: opens a transport, or rejects with UpstreamFault `dial-refused`, or with the signal's reason. */
+/** Returns the dialer: it opens a transport, or rejects with UpstreamFault `dial-refused` or with the signal's reason. */
 export function createConnect(clock: Clock): (target: Target, signal: AbortSignal) => Promise<Transport> {
   return (target, signal) =>
     new Promise((resolve, reject) => {

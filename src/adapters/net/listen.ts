@@ -1,5 +1,5 @@
-// Makes the sockets on which clients are accepted: UNIX, TCP, or inherited from systemd. Path, mode, owner and queue of an inherited socket
-// are left alone. That a TCP address is one of this machine only is for the configuration to say.
+// Makes the sockets that accept clients: UNIX, TCP, or inherited from systemd. Path, mode, owner and queue of an inherited socket stay as
+// they are. The configuration ensures that a TCP address belongs to this machine only.
 
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
@@ -8,19 +8,16 @@ import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
 import { wrapSocket } from './transport.js';
 
-/** Where a socket is made, and who may connect. */
+/** The place of a socket, and who may connect. */
 export interface UnixPlace extends SocketAccess {
   readonly path: string;
 }
 
 /** A bound socket that accepts. */
 export interface BoundListener {
-  /**
-   * Gives the socket another mode and owner: at no moment can somebody connect who may neither before nor after. Throws
-   * a ListenFault.
-   */
+  /** Changes mode and owner: at no moment can anybody connect who may connect neither before nor after. Throws a ListenFault. */
   change(access: SocketAccess): void;
-  /** Stops accepting and removes the socket; accepted transports live on. */
+  /** Stops accepting and removes the socket; accepted transports stay open. */
   close(): Promise<void>;
 }
 
@@ -32,10 +29,10 @@ export class ListenFault extends Error {
   }
 }
 
-/** How many may wait to be accepted; the kernel cuts it to its own limit (net.core.somaxconn). */
+/** Length of the accept queue; the kernel cuts it to its own limit (net.core.somaxconn). */
 export const backlog = bounds.acceptQueue;
 
-/** What sockaddr_un of Linux holds. */
+/** The size of sockaddr_un on Linux. */
 const pathBytesMax = 107;
 /** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
 export function descriptorOf(socket: Socket): number | undefined {
@@ -45,17 +42,17 @@ export function descriptorOf(socket: Socket): number | undefined {
   return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
 }
 
-/** What is asked of the kernel about a connected socket. */
+/** Kernel calls about a connected socket. */
 export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
 
-/** Takes what was accepted: the transport, the descriptor below it, and the address of a TCP peer. */
+/** Receives an accepted transport, the descriptor below it, and the address of a TCP peer. */
 export type Accept = (
   transport: Transport,
   descriptor: number | undefined,
   address: string | undefined,
 ) => void;
 
-/** How a server of transports accepts: a peer may end its side first, and one that vanishes is noticed within two minutes. */
+/** Options of a server of transports: a peer may end its side first, and the loss of a peer is noticed within two minutes. */
 const acceptOptions = {
   allowHalfOpen: true,
   pauseOnConnect: true,
@@ -65,12 +62,12 @@ const acceptOptions = {
 } as const;
 
 /**
- * When a peer at this address is to be taken; undefined: at once. Until then nothing is read, and all that it costs is the socket: of a
- * thousand that connect at once, the last one waits for what the others cost before they are taken.
+ * Resolves when a peer at this address may be served; undefined: at once. Until then nothing is read, and the peer costs only its socket:
+ * of a thousand that connect at once, each one would otherwise wait for the work of all before it.
  */
 export type Turn = (address: string | undefined) => Promise<void> | undefined;
 
-/** A server that does not listen yet and hands what it accepts to `accept`. What is no TCP socket has no use for its options. */
+/** A server that does not listen yet; it passes accepted transports to `accept`. Its options apply to TCP sockets only. */
 export function createAcceptor(
   clock: Clock,
   accept: Accept,
@@ -85,7 +82,7 @@ export function createAcceptor(
     };
     const turn = turnOf(address);
     if (turn === undefined) return take();
-    // Unheard, an error would end the process.
+    // Without a listener, an error would end the process.
     socket.on('error', ignore);
     return void turn.then(() => {
       socket.off('error', ignore);
@@ -95,15 +92,15 @@ export function createAcceptor(
 }
 
 function ignore(): void {
-  // The transport tells of it, or nobody waits for this peer any more.
+  // The transport reports the fault, or the peer is not awaited any more.
 }
 
-/** Of a peer, without the clothes that an IPv4 address has on a socket for both. */
+/** Strips the IPv4-mapped IPv6 prefix. */
 function addressOf({ remoteAddress }: Socket): string | undefined {
   return remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
-/** A transport over an accepted socket that notices a peer that is gone also while nothing is read from it. */
+/** A transport over an accepted socket that notices the loss of its peer even while it is not read. */
 export function wrapAccepted(socket: Socket, clock: Clock, kernel: SocketQuestions | undefined): Transport {
   if (kernel === undefined) return wrapSocket(socket, clock);
   return wrapSocket(socket, clock, {
@@ -129,10 +126,9 @@ function listenAt(server: Server, path: string): Promise<void> {
 }
 
 /**
- * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
- * Where there is `kernel`, a peer that is gone is noticed within 250 ms while somebody asks for it (`Transport.onGone`).
- * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
- * below Node then drops clients in silence.)
+ * Binds `place` and passes each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault. With `kernel`,
+ * the loss of a peer is noticed within 250 ms if there is a callback for it (`Transport.onGone`). `onError` gets errors of the listening
+ * socket; accepting goes on. (Running out of descriptors gives no error: libuv then drops clients silently.)
  */
 export function listenUnix(
   place: UnixPlace,
@@ -144,14 +140,14 @@ export function listenUnix(
   return bindUnix(createAcceptor(clock, accept, kernel), place, onError);
 }
 
-/** Binds `place` for a server that takes what it accepts itself, as one of HTTP does. The rest is as with `listenUnix`. */
+/** Binds `place` for a server with its own accept handling, as for HTTP. The rest is as with `listenUnix`. */
 export async function bindUnix(
   server: Server,
   place: UnixPlace,
   onError: (text: string) => void,
 ): Promise<BoundListener> {
   const { path } = place;
-  // Longer ones are cut off in silence by the library below Node, and something else is bound.
+  // libuv silently cuts longer paths and binds another one.
   const tooMany = Buffer.byteLength(path) - pathBytesMax;
   if (tooMany > 0) throw new ListenFault(`${path}: the path is too long by ${tooMany} bytes`);
   let file: SocketFile;
@@ -177,7 +173,7 @@ export async function bindUnix(
     close: () =>
       new Promise((resolve) => {
         file.remove();
-        // Resolves when the last accepted transport ended as well; who waits for those waits on its own.
+        // This resolves when the last accepted transport ends, too; waiting for those is up to the caller.
         server.close();
         resolve();
       }),
@@ -192,16 +188,16 @@ function textOf(cause: unknown): string {
 export interface TcpPlace {
   /** A name or an address without brackets. */
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
 }
 
-/** A bound socket, and the port that it got. */
+/** A bound socket and its port. */
 export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }
 
-/** Binds `place` and hands what it accepts to `accept`, in its turn. The rest is as with `listenUnix`. */
+/** Binds `place` and passes accepted transports to `accept`, in their turn. The rest is as with `listenUnix`. */
 export function listenTcp(
   place: TcpPlace,
   clock: Clock,
@@ -213,7 +209,7 @@ export function listenTcp(
   return bindTcp(createAcceptor(clock, accept, kernel, turnOf), place, onError);
 }
 
-/** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */
+/** Binds `place`. Rejects with a ListenFault. `onError` gets errors of the listening socket; accepting goes on. */
 export async function bindTcp(
   server: Server,
   place: TcpPlace,
@@ -238,7 +234,7 @@ export async function bindTcp(
   return {
     port: isAddress(address) ? address.port : port,
     close() {
-      // As with UNIX sockets: who waits for the accepted ones waits on its own.
+      // As with UNIX sockets: waiting for accepted transports is up to the caller.
       server.close();
       return Promise.resolve();
     },
@@ -249,19 +245,19 @@ function isAddress(address: AddressInfo | string | null): address is AddressInfo
   return typeof address === 'object' && address !== null;
 }
 
-/** A listening socket, and what it is called in messages. */
+/** A listening socket, and its name in messages. */
 export interface InheritedSocket {
   readonly name: string;
-  /** Belongs to the listener from now on, and is closed with it. */
+  /** Owned by the listener from now on, and closed with it. */
   readonly descriptor: number;
 }
 
-/** It accepts; `address` is where, for TCP. */
+/** An accepting listener; `address`: its address, for TCP. */
 export interface InheritedListener extends Pick<BoundListener, 'close'> {
   readonly address: string | undefined;
 }
 
-/** Hands what it accepts to `accept`, in its turn; the rest is as with `listenUnix`. */
+/** Passes accepted transports to `accept`, in their turn; the rest is as with `listenUnix`. */
 export async function listenInherited(
   socket: InheritedSocket,
   clock: Clock,
@@ -276,8 +272,8 @@ export async function listenInherited(
     const fail = (cause: Error): void =>
       reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));
     server.once('error', fail);
-    // Node calls listen(2) again, which sets the length of the queue anew: it must be said here, and as an argument, since
-    // as an option it is not looked at beside `fd`.
+    // Node calls listen(2) again, which sets the length of the queue: so it is passed here, as an argument, because the option is ignored
+    // beside `fd`.
     server.listen({ fd: descriptor }, backlog, () => {
       server.off('error', fail);
       resolve();

@@ -1,11 +1,10 @@
 // The file of a UNIX socket: made, changed and removed through descriptors.
-// The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never replaced; on the
-// way out only our own socket is removed; and whoever can write to the directory, or to one above it, cannot make us change,
-// replace or remove anything else by putting a symbolic link or another directory in the way.
-//
-// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a directory
-// below it that only we can enter, gets mode and owner there, and is then linked to its place, in one step. (A umask around
-// `listen` would do the same, but it holds for the whole process, and the journal's thread makes files meanwhile.)
+// The rules: the socket is not reachable before it has its mode and owner; a live socket of another process is never replaced; only our own
+// socket is removed at the end; and a writer of the directory, or of one above it, cannot make us change, replace or remove anything else
+// with a symbolic link or another directory.
+// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a private directory
+// below it, gets mode and owner there, and is then linked to its place in one step. (A umask around `listen` would do the same, but it
+// applies to the whole process, and the journal's thread creates files meanwhile.)
 
 import {
   type BigIntStats,
@@ -36,25 +35,25 @@ export interface SocketAccess {
 
 /** A socket at its place. It holds two descriptors until `remove`. */
 export interface SocketFile {
-  /** At no moment can somebody connect who may neither before nor after. Throws what the system says, and where the socket is gone. */
+  /** At no moment can anybody connect who may connect neither before nor after. Throws the system's error, also if the socket is gone. */
   change(access: SocketAccess): void;
   /** Takes the socket from its place if it is still there. A second call does nothing. */
   remove(): void;
 }
 
-/** Something is at the place already; the message is the end of a sentence. */
+/** The place is taken; the message is the end of a sentence. */
 export class PlaceTaken extends Error {}
 
 /** O_PATH of Linux on x86, ARM and RISC-V, which Node does not name: a descriptor of the file itself, whatever its mode. */
 const oPath = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
 
-/** What a descriptor leads to, as a path. */
+/** The path of a descriptor's file. */
 const byDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
 /**
- * Makes the socket at `path`; `bind` binds it at the path that it is given, which is short. Rejects with PlaceTaken, or with what the
- * system says; nothing is left behind then, but `bind` may have succeeded.
+ * Makes the socket at `path`; `bind` binds it at the short path that it gets. Rejects with PlaceTaken, or with the system's error; no file
+ * remains then, but `bind` may have succeeded.
  */
 export async function makeSocketFile(
   path: string,
@@ -68,8 +67,8 @@ export async function makeSocketFile(
     const stale = await findStale(place);
     const hidden = openHidden(folder);
     try {
-      // Node removes the path that it bound when the server closes. The number of the directory's descriptor may be another directory's
-      // by then, so the name must not be in use there.
+      // When the server closes, Node removes the path that it bound. By then the number of the directory's descriptor may be another
+      // directory's, so the name must not exist there.
       const bound = `${byDescriptor(hidden.descriptor)}/${hidden.name}`;
       try {
         await bind(bound);
@@ -110,11 +109,12 @@ function socketFile(folder: number, place: string, socket: number): SocketFile {
       chmodSync(it, mode);
     },
     remove() {
-      // The numbers of closed descriptors may be those of other files by now.
+      // The numbers of closed descriptors may belong to other files by now.
       if (!isOpen) return;
       isOpen = false;
       try {
-        // Another process that can write to the directory may put something there in between; it could remove that itself.
+        // Another process with write access to the directory may replace the socket in between; such a process could remove that file
+        // itself.
         if (isInPlace()) unlinkSync(place);
       } finally {
         closeSync(socket);
@@ -124,7 +124,7 @@ function socketFile(folder: number, place: string, socket: number): SocketFile {
   };
 }
 
-/** The socket at `place` that no process listens on any more; undefined: nothing is there. Rejects with PlaceTaken for all else. */
+/** The socket at `place` on which no process listens any more; undefined: there is no file. Rejects with PlaceTaken for everything else. */
 async function findStale(place: string): Promise<BigIntStats | undefined> {
   const found = lookAt(place);
   if (found === undefined) return undefined;
@@ -138,12 +138,12 @@ async function findStale(place: string): Promise<BigIntStats | undefined> {
     probe.once('error', (cause) => resolve('code' in cause ? cause.code : ''));
   });
   if (code === 'ENOENT') return undefined;
-  // ECONNREFUSED: no process listens. Anything else (EACCES, EAGAIN: a full backlog) may be somebody who is alive.
+  // ECONNREFUSED: no process listens. Other errors (EACCES, or EAGAIN for a full backlog) may come from a live process.
   if (code !== 'ECONNREFUSED') throw new PlaceTaken('another process listens there; stop it first');
   return found;
 }
 
-/** Moves `stale` away from its place. Another process may have made its own socket there since: what was moved is put back then. */
+/** Moves `stale` away from its place. If another process has made its own socket there meanwhile, that one is put back. */
 function takeAway(place: string, stale: BigIntStats, aside: string): void {
   renameSync(place, aside);
   if (isSame(lookAt(aside), stale)) return unlinkSync(aside);
@@ -151,7 +151,7 @@ function takeAway(place: string, stale: BigIntStats, aside: string): void {
   throw new PlaceTaken('another process listens there; stop it first');
 }
 
-/** A new directory below `folder` that only we can enter. */
+/** A new private directory below `folder`. */
 function openHidden(folder: number): { readonly name: string; readonly descriptor: number; remove(): void } {
   const path = mkdtempSync(`${byDescriptor(folder)}/.dg-`);
   const descriptor = openSync(path, oPath | O_DIRECTORY | O_NOFOLLOW);
@@ -168,7 +168,7 @@ function openHidden(folder: number): { readonly name: string; readonly descripto
       try {
         rmdirSync(path);
       } catch {
-        // Somebody who can write to the directory has moved it; it is empty and only ours.
+        // A process with write access to the directory has moved it; it is empty and private.
       }
     },
   };
@@ -182,7 +182,7 @@ function isSame(one: BigIntStats | undefined, other: BigIntStats): boolean {
   return one?.ino === other.ino && one.dev === other.dev;
 }
 
-/** Messages of the system name the path that it was asked for. */
+/** Messages of the system name the path of the call. */
 function withPath(fault: unknown, from: string, to: string): unknown {
   if (fault instanceof Error) fault.message = fault.message.replaceAll(from, to);
   return fault;

@@ -1,7 +1,6 @@
-// TLS on the accepting side: a handshake over an accepted socket, with the client's certificate judged before a byte of it is read
-// inside.
-// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a session that is resumed brings the judgement of its first
-// handshake along, when the certificate may have expired, or its authority be gone.
+// TLS on the accepting side: a handshake over an accepted socket. The client's certificate is checked before any byte inside TLS is read.
+// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a resumed session keeps the verdict of its first handshake, although
+// the certificate may have expired, or its authority been removed.
 
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -17,10 +16,10 @@ export interface AcceptedTls {
   readonly peer: TlsPeer | undefined;
 }
 
-/** Built once for each offer: to read keys and certificates again for each client would cost more than the handshake. */
+/** Built once for each offer: parsing keys and certificates for each client would cost more than the handshake. */
 const contexts = new WeakMap<TlsOffer, SecureContext>();
 
-/** Makes an offer ready. Throws what OpenSSL says of a certificate, key or authority that cannot be used. */
+/** Prepares an offer. Throws OpenSSL's error for an unusable certificate, key or authority. */
 export function prepareOffer(offer: TlsOffer): SecureContext {
   const known = contexts.get(offer);
   if (known !== undefined) return known;
@@ -36,7 +35,7 @@ export function prepareOffer(offer: TlsOffer): SecureContext {
   return context;
 }
 
-/** Sentences for what OpenSSL and Node call by code. */
+/** Sentences for codes of OpenSSL and Node. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'the client has no TLS version from 1.2 on'],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],
@@ -58,14 +57,14 @@ function sentenceOf(cause: Error): string {
 }
 
 /**
- * Runs the handshake over `plain`, of which nobody reads any more; `early` was read of it already. Rejects with a
- * TransportFault `tls-failed` whose message names the cause; the socket is destroyed then.
+ * Runs the handshake over `plain`, which nothing else may read any more; `early` was read from it already. Rejects with a TransportFault
+ * `tls-failed` whose message names the cause; the socket is destroyed then.
  */
 export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promise<AcceptedTls> {
   return new Promise((resolve, reject) => {
     let tls: TLSSocket;
     const refuse = (text: string, cause?: unknown): void => {
-      // What is above it ends with it: to destroy both in one turn is a segmentation fault of Node 20 while TLS still writes.
+      // The TLS socket above ends with it: destroying both in one turn is a segmentation fault of Node 20 while TLS still writes.
       plain.destroy();
       reject(new TransportFault('tls-failed', `TLS failed: ${text}`, cause));
     };
@@ -76,7 +75,7 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
         isServer: true,
         secureContext,
         requestCert: offer.clientCa !== undefined,
-        // Judged below, since it is a server of Node's that judges it else.
+        // Checked below: this option works only within Node's own TLS server.
         rejectUnauthorized: false,
         ALPNProtocols: [...offer.protocols],
       });
@@ -85,9 +84,9 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
     }
     const onError = (cause: Error): void => refuse(sentenceOf(cause), cause);
     const onEnd = (): void => refuse('the client ended the transport within the handshake');
-    // The error listener stays while it is not ours: a second error of a dying socket must not end the process.
+    // The error listener stays until the caller owns the socket: a second error of a closing socket must not end the process.
     tls.on('error', onError);
-    // Half open it would wait for ever.
+    // Half open, it would wait forever.
     tls.on('end', onEnd);
     tls.on('close', onEnd);
     tls.once('secure', () => {
@@ -100,14 +99,14 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
         return refuse(cause instanceof Error ? cause.message : String(cause), cause);
       }
       tls.off('error', onError);
-      // Node tells a fault within TLS to a server of its own only: unheard, the socket would stand there, deaf, for ever.
+      // Node reports a fault within TLS only to its own server: without this listener the socket would stay open forever without an event.
       tls.on('_tlsError', () => plain.destroy());
       resolve({ socket: tls, peer });
     });
   });
 }
 
-/** Who showed a certificate; undefined: nobody. Throws when it does not count. */
+/** The client's certificate; undefined: it showed none. Throws if the certificate is not valid here. */
 function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undefined {
   const certificate = tls.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
@@ -117,8 +116,8 @@ function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undef
 }
 
 /**
- * What OpenSSL found wrong with the client's chain; undefined: nothing. Node keeps it in the handle and gives it to its own
- * server only (there on 20, 22 and 24): where it is not there, no certificate counts.
+ * OpenSSL's verdict on the client's chain; undefined: valid. Node keeps it in the handle and passes it to its own server only (available on
+ * 20, 22 and 24): without the handle, no certificate is valid.
  */
 function verifyFault(tls: TLSSocket): string | undefined {
   const handle: unknown = Reflect.get(tls, '_handle');
@@ -132,7 +131,7 @@ function verifyFault(tls: TLSSocket): string | undefined {
 
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
-/** Each kind of name has a shape of its own, so that none can be taken for one of another kind. */
+/** Each kind of name has its own prefix, so that kinds cannot be confused. */
 const nameShapes: readonly (readonly [prefix: string, shape: RegExp])[] = [
   ['DNS:', /^[A-Za-z0-9*._-]+$/],
   ['email:', /^[^@"]+@[A-Za-z0-9._-]+$/],
@@ -143,17 +142,17 @@ const nameShapes: readonly (readonly [prefix: string, shape: RegExp])[] = [
 const altName = /[^", ][^",]*(?:"(?:[^"\\]|\\.)*")?/g;
 const altNames = /^[^",]+(?:"(?:[^"\\]|\\.)*")?(?:, [^",]+(?:"(?:[^"\\]|\\.)*")?)*$/;
 
-/** The names of a certificate, as a list of accounts has them. */
+/** The names of a certificate, in the form of an account list. */
 export function namesIn({
   subjectAltName,
   subject,
 }: Pick<PeerCertificate, 'subjectAltName' | 'subject'>): string[] {
   if (subjectAltName === undefined) {
     const names = subject.split('\n').flatMap((line) => (line.startsWith('CN=') ? [line.slice(3)] : []));
-    // Several, or one that had to be escaped, is not plainly one name.
+    // Several names, or an escaped one, are not clearly one name.
     return names.length === 1 && !/[\\"+]/.test(names[0] ?? '') ? names.map(foldAscii) : [];
   }
-  // What holds a comma or a quote is quoted by Node, and no name of ours. A text that is not of that form has no names.
+  // Node quotes names with a comma or a quote, which are not accepted here. A text of another form has no names.
   if (!altNames.test(subjectAltName)) return [];
   return (subjectAltName.match(altName) ?? []).flatMap((entry) => {
     for (const [prefix, shape] of nameShapes) {

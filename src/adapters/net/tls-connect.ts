@@ -1,6 +1,6 @@
-// TLS on the dialling side: a handshake over a connected socket, with chain, name and key pins judged before a byte of ours is sent
+// TLS on the dialing side: a handshake over a connected socket, with chain, name and key pins checked before any of our bytes is sent
 // inside.
-// The rule: nothing here can be switched off. Who only wants to see a certificate gets no connection.
+// The rule: no check can be switched off. A mere inspection of the certificate yields no connection.
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
@@ -11,7 +11,7 @@ import { systemContext } from '../host/system-trust.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 
-/** Sentences for what OpenSSL and Node call by code. */
+/** Sentences for codes of OpenSSL and Node. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
   ['CERT_NOT_YET_VALID', 'the certificate is not valid yet'],
@@ -29,7 +29,7 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['ECONNRESET', 'the transport ended within the handshake'],
 ]);
 
-/** The causes that people look for, by the code of OpenSSL or Node. */
+/** The causes with a code of their own, by the code of OpenSSL or Node. */
 const tlsCauses: ReadonlyMap<string, TlsCause> = new Map([
   ['CERT_HAS_EXPIRED', 'expired'],
   ['CERT_NOT_YET_VALID', 'not-valid-yet'],
@@ -46,7 +46,7 @@ function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
 }
 
-/** `ca` of the demand: where it is absent, the system's list was compared with. */
+/** `ca`: from the demand; absent: the chain was checked against the system's list. */
 function sentenceOf(cause: unknown, ca: string | undefined): string {
   const code = codeOf(cause);
   const sentence = causes.get(code);
@@ -54,12 +54,12 @@ function sentenceOf(cause: unknown, ca: string | undefined): string {
   return ca === undefined ? sentence.replace('in `ca`', "in the system's list of authorities") : sentence;
 }
 
-/** Lower-case hex SHA-256 over the SubjectPublicKeyInfo of a certificate: what `key_pins` holds. */
+/** Lower-case hex SHA-256 over the SubjectPublicKeyInfo of a certificate, as in `key_pins`. */
 export function keyPinOf(certificate: PeerCertificate): string {
   return sha256Hex(certificate.publicKey.export({ type: 'spki', format: 'der' }));
 }
 
-/** An address with a zone is no certificate's. */
+/** An address with a zone is in no certificate. */
 function isForAddress(certificate: PeerCertificate, address: string): boolean {
   try {
     return certificate.checkIP(address) !== undefined;
@@ -75,29 +75,29 @@ function seenOf(certificate: PeerCertificate): SeenCertificate {
 
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
-/** What is trusted, and what is shown. Throws an UpstreamFault where the system has no list of authorities. */
+/** The trusted authorities, and our certificate. Throws an UpstreamFault if the system has no list of authorities. */
 function trustOf({ ca, certificate, onlyLooks }: TlsDemand): ConnectionOptions {
   if (ca === undefined && onlyLooks === undefined) return { secureContext: systemContext(certificate) };
   return {
-    // In a list: for an empty text alone Node would take its own authorities.
+    // In a list: for an empty text alone, Node would use its own authorities.
     ...(ca !== undefined && { ca: [ca] }),
     ...(certificate !== undefined && { cert: certificate.chain, key: certificate.key }),
   };
 }
 
 /**
- * Runs the handshake over `plain` and judges the other end, TLS 1.2 at least. A protocol that is offered need not be
- * selected (real doveadm servers select none and go on). Rejects with an UpstreamFault `tls-failed` whose message names
- * the cause; the socket is destroyed then.
+ * Runs the handshake over `plain` and checks the other end, TLS 1.2 at least. An offered protocol need not be selected (real doveadm
+ * servers select none and continue). Rejects with an UpstreamFault `tls-failed` whose message names the cause; the socket is destroyed
+ * then.
  */
 export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket> {
   const isAddress = isIP(demand.serverName) !== 0;
   const options: ConnectionOptions = {
     socket: plain,
-    // Without both, a certificate dialled by address is checked against "localhost". SNI takes no addresses.
+    // Without both, a certificate dialed by address is checked against "localhost". SNI does not support addresses.
     host: demand.serverName,
     servername: isAddress ? '' : demand.serverName,
-    // Addresses are compared below: Node 22.23 takes none of IPv6 for an address here.
+    // Addresses are compared below: Node 22.23 does not recognize IPv6 addresses here.
     checkServerIdentity: (_host, certificate) =>
       isAddress ? undefined : checkServerIdentity(demand.serverName, certificate),
     rejectUnauthorized: demand.onlyLooks === undefined,
@@ -126,8 +126,8 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     };
     tls.on('error', onError);
     tls.on('close', onClose);
-    // Before Node's own check, which destroys the socket where it refuses the certificate. On a client, getPeerX509Certificate takes the
-    // certificate out of the chain (Node 20), and the check would find none.
+    // Before Node's own check, which destroys the socket if it refuses the certificate. On a client, getPeerX509Certificate removes the
+    // certificate from the chain (Node 20), and the check would find none.
     tls.prependOnceListener('secure', () => {
       const { valid_to: validTo } = tls.getPeerCertificate();
       if (typeof validTo === 'string') demand.onShown?.(validTo);

@@ -1,9 +1,7 @@
-// A transport over a socket of Node: read by asking, corked writes, TLS in the middle, one close.
-// The rule: the socket's events end here; what the system says about a broken socket becomes a TransportFault or an UpstreamFault,
-// with the system's error as its cause.
-//
-// Reading is a pull over one `data` listener (an async iterator would destroy the socket when it is left, and costs 3.5 KiB more
-// per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
+// A transport over a socket of Node: read on request, corked writes, TLS in the middle, one close.
+// The rule: the socket's events end here; the system's error for a broken socket becomes the cause of a TransportFault or an UpstreamFault.
+// Reading is a pull over one `data` listener (leaving an async iterator would destroy the socket, and it costs 3.5 KiB more per idle
+// session). At most `readAheadBytesMax` are held while there is no reader.
 
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
@@ -16,18 +14,18 @@ import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
 import { createGroupWriter, type GroupWriter } from './write-group.js';
 
-/** How much is read from the socket while nobody asks for it. */
+/** Bytes that are read from the socket without a request. */
 const readAheadBytesMax = bounds.readAheadBytes;
-/** Of a peer that sends byte by byte each piece takes a hundred times its length: what comes after these waits in the kernel, in one piece. */
+/** Each piece from a peer that sends byte by byte takes a hundred times its length: further bytes wait in the kernel, in one piece. */
 const readAheadPiecesMax = bounds.readAheadPieces;
-/** How long a closed transport may take to deliver what was written before. */
+/** How long a closed transport may take to deliver the written bytes. */
 const lingerMs = bounds.lingerMs;
 
-/** What is asked of the kernel about the socket of a transport. */
+/** Kernel calls about the socket of a transport. */
 export interface KernelView {
-  /** Whether the other end is gone altogether. */
+  /** Whether the other end is closed in both directions. */
   hasHungUp(): boolean;
-  /** Bytes that wait in the kernel for the other end; undefined: it does not say. */
+  /** Bytes in the kernel that the other end has not taken; undefined: not available. */
   queuedBytes(): number | undefined;
 }
 
@@ -42,7 +40,7 @@ class SocketTransport implements Transport {
   #heldBytes = 0;
   #hasEnded = false;
   #isPaused = false;
-  /** Why it failed. What is thrown of it is made when it is asked for: most transports end without that, and an Error costs 3 us. */
+  /** Why it failed. The Error is created on request: most transports never need it, and an Error costs 3 us. */
   #failed: Failed | undefined;
   #madeFault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
@@ -54,7 +52,7 @@ class SocketTransport implements Transport {
   #goneListener: (() => void) | undefined;
   readonly #gone = new Latch();
   readonly #kernel: KernelView | undefined;
-  /** Made when somebody wants to hear of it for the first time: most transports never need it. */
+  /** Created at the first request: most transports never need it. */
   #hangUp: HangUpPoll | undefined;
 
   constructor(socket: Socket | TLSSocket, clock: Clock, kernel: KernelView | undefined) {
@@ -92,7 +90,7 @@ class SocketTransport implements Transport {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
     this.#drain ??= pendingDrain();
     const { promise } = this.#drain;
-    // One buffer, and nothing before it that still waits: Node makes one TLS record of it, or one call of the kernel.
+    // One buffer, with no earlier data waiting: Node makes one TLS record of it, or one system call.
     this.#socket.write(bytes, (cause) => {
       if (!cause) this.#onDrain();
     });
@@ -104,8 +102,8 @@ class SocketTransport implements Transport {
   }
 
   async startTls(demand: TlsDemand): Promise<void> {
-    // Whoever sits on the way could put bytes in clear in front of what the backend says inside TLS; and TLS over a
-    // socket that has told its end already would wait for it for ever.
+    // A man in the middle could put clear-text bytes before the backend's bytes inside TLS; and TLS over a socket that has ended already
+    // would wait for its end forever.
     const isEarly = this.#heldBytes > 0;
     if (isEarly || this.#hasEnded || this.#failed !== undefined) {
       const cause = this.#fault;
@@ -129,7 +127,7 @@ class SocketTransport implements Transport {
     return peer;
   }
 
-  /** Puts TLS in the middle. Rejects as `shake` does, or with a TransportFault when it was closed meanwhile. */
+  /** Starts TLS. Rejects as `shake` does, or with a TransportFault if the transport was closed meanwhile. */
   async #turnToTls<Shaken extends { readonly socket: TLSSocket }>(
     reason: CloseReason,
     shake: (plain: Socket) => Promise<Shaken>,
@@ -158,7 +156,7 @@ class SocketTransport implements Transport {
 
   close(reason: CloseReason, isAbrupt = false): void {
     if (this.#closedFor !== undefined) {
-      // The peer may still hold it open, for as long as a close may linger.
+      // The peer may keep it open for the linger time.
       if (isAbrupt) this.#reset();
       return;
     }
@@ -172,12 +170,12 @@ class SocketTransport implements Transport {
       this.#reset();
     } else {
       const isUnix = this.#raw.remoteAddress === undefined;
-      // Who has said all and was told all needs no goodbye, which costs a call and a wait: most sessions end so.
+      // A socket that has ended in both directions needs no shutdown, which costs a call and a wait: this is the usual end of a session.
       if (isUnix && socket === this.#raw && this.#hasEnded && socket.writableLength === 0)
         return void socket.destroy();
-      // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
+      // Input is read and dropped: unread input would turn our close into a reset, which destroys the answer.
       this.#flow();
-      // The same happens to a TCP socket that is gone while the peer still sends: so its end is waited for.
+      // The same happens if a TCP socket is closed while the peer still sends, so its end is awaited.
       void (isUnix ? socket.destroySoon() : socket.end());
       this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
     }
@@ -215,7 +213,7 @@ class SocketTransport implements Transport {
     return sent - (this.#kernel?.queuedBytes() ?? 0);
   }
 
-  // Named, so that only ours are taken off again: Node keeps listeners of its own on a socket.
+  // A named field, so that only our listeners are removed again: Node has listeners of its own on a socket.
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#end();
   readonly #onError = (cause: Error): void => this.#fail('peer-gone', 'the other side is gone', cause);
@@ -230,8 +228,8 @@ class SocketTransport implements Transport {
   };
 
   /**
-   * Chunks are taken where Node pushes them into the socket's own buffer. Through it, each costs a deferred callback besides its
-   * `data` event, with the pass over rejected promises that follows on one. A Node that pushes in another way emits `data`.
+   * Chunks are taken where Node pushes them into the socket's own buffer. Through that buffer, each chunk costs a deferred callback besides
+   * its `data` event, with the check for rejected promises after each. If a Node version pushes in another way, `data` is still emitted.
    */
   #listen(): void {
     this.#isPaused = false;
@@ -247,16 +245,15 @@ class SocketTransport implements Transport {
   }
 
   /**
-   * A reset where there is one: the peer must not take what came so far for the whole. Only a TCP socket has one, below
-   * TLS. What is above it is left alone: it ends with the one below, and to destroy both in one turn is a segmentation
-   * fault of Node 20 while TLS still writes.
+   * Resets a TCP connection: the peer must not take the bytes so far for the whole. Other sockets have no reset. The TLS socket above is
+   * left alone: it ends with the one below, and destroying both in one turn is a segmentation fault of Node 20 while TLS still writes.
    */
   #reset(): void {
     if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
     this.#raw.destroy();
   }
 
-  /** While somebody wants to hear of a peer that is gone, and no event would tell. */
+  /** Polls while there is a callback for the loss of the peer, and no event would report it. */
   #poll(): void {
     const kernel = this.#kernel;
     if (kernel === undefined || this.#goneListener === undefined) return;
@@ -279,7 +276,7 @@ class SocketTransport implements Transport {
     return this.#heldBytes >= readAheadBytesMax || this.#chunks.length >= readAheadPiecesMax;
   }
 
-  /** False: read no more. */
+  /** False: pause reading. */
   #push(chunk: Buffer | null): boolean {
     if (chunk === null) return Readable.prototype.push.call(this.#socket, null);
     this.#take(chunk);
@@ -290,7 +287,7 @@ class SocketTransport implements Transport {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#socket.resume();
-    // For Node the read that brought the last chunk still runs.
+    // For Node, the read that delivered the last chunk is still running.
     this.#socket._read(readAheadBytesMax);
   }
 
@@ -341,7 +338,7 @@ class SocketTransport implements Transport {
 }
 
 /**
- * Bytes that the kernel has taken, also of a write that it has not taken whole; Node has both numbers, but does not promise them (there on
+ * Bytes that the kernel has taken, including those of an incomplete write. Node has both numbers, but does not promise them (available on
  * 20, 22 and 24).
  */
 function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
@@ -353,26 +350,26 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
 }
 
 /**
- * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is asked where no event would tell
- * what becomes of the other end.
+ * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is used where no event reports the
+ * state of the other end.
  */
 export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: KernelView): Transport {
   return new SocketTransport(socket, clock, kernel);
 }
 
-/** The two ends of a promise that is still open. */
+/** The two ends of a pending promise. */
 export interface Pending<T> {
   readonly resolve: (value: T) => void;
   readonly reject: (fault: TransportFault) => void;
 }
 
-/** A wait for room. That nobody waits any more when it is rejected is no unhandled rejection. */
+/** A wait for room. Its rejection is not unhandled if there is no waiter any more. */
 export interface Drain {
   readonly promise: Promise<void>;
   readonly pending: Pending<void>;
 }
 
-/** A wait that has begun. */
+/** Starts a wait. */
 export function pendingDrain(): Drain {
   let pending: Pending<void> | undefined;
   const promise = new Promise<void>((resolve, reject) => {
@@ -383,12 +380,12 @@ export function pendingDrain(): Drain {
   return { promise, pending };
 }
 
-/** Something that happens once, and who waits for it. */
+/** A one-time event with its waiters. */
 export class Latch {
   #isOpen = false;
   readonly #waiting: (() => void)[] = [];
 
-  /** It has happened; again is no harm. */
+  /** Idempotent. */
   open(): void {
     this.#isOpen = true;
     for (const resolve of this.#waiting.splice(0)) resolve();
@@ -402,17 +399,17 @@ export class Latch {
   }
 }
 
-/** Between two questions whether a peer is gone. */
+/** Interval of the checks whether a peer is gone. */
 const pollMs = 250;
 
-/** Asks again and again, from `watch` to `stop`. */
+/** Checks repeatedly, from `watch` to `stop`. */
 export interface HangUpPoll {
-  /** From now on; while it is watched already, nothing changes. */
+  /** Starts the checks; without effect while they run. */
   watch(): void;
   stop(): void;
 }
 
-/** `onHungUp` is called once for each watch that finds the peer gone; `isNeeded` is asked before each question. */
+/** `onHungUp` is called once for each watch that finds the peer gone; `isNeeded` is called before each check. */
 export function createHangUpPoll(
   clock: Clock,
   hasHungUp: () => boolean,

@@ -1,5 +1,5 @@
-// What is written to one socket, in as few calls of the kernel as it takes.
-// The rules: what is long is not copied; nothing overtakes; what is held back leaves in the turn in which it was written.
+// Writes to one socket, with as few system calls as possible.
+// The rules: long buffers are not copied; the order is kept; held bytes are written in the same turn.
 
 import type { Writable } from 'node:stream';
 import { bounds } from '../../bounds/bounds.js';
@@ -10,19 +10,19 @@ const joinedBytesMax = 2 * 1024;
 
 /** Writes groups of parts to one socket. */
 export interface GroupWriter {
-  /** False: there is no room for more. */
+  /** False: the buffer is full. */
   write(socket: Writable, parts: readonly Buffer[]): boolean;
 }
 
-/** So much is held back: four records of TLS, which is what one read of the socket below them brings. */
+/** Bytes that are held back: four TLS records, the result of one read of the socket below them. */
 const heldBytesMax = bounds.tlsHeldBytes;
 
 /** Nothing is held back yet. */
 export function createGroupWriter(clock: Clock): GroupWriter {
   let isHolding = false;
   /**
-   * A long reply comes as TLS records of 16 KiB, several of them in one turn, each in a callback of its own: they leave
-   * together when all of them are there.
+   * A long reply arrives as TLS records of 16 KiB, several of them in one turn, each in a callback of its own: they are written together at
+   * the end of the turn.
    */
   function hold(socket: Writable): void {
     if (isHolding) return;
@@ -46,15 +46,15 @@ export function createGroupWriter(clock: Clock): GroupWriter {
       if (parts.length > 0) hold(socket);
       for (const part of parts) socket.write(part);
       if (socket.writableLength >= heldBytesMax) release(socket);
-      // Where the kernel took all of it, Node still announces a drain; nobody needs to wait for that.
+      // Even if the kernel took everything, Node announces a drain, which need not be awaited.
       return isHolding || socket.writableLength === 0 || !socket.writableNeedDrain;
     },
   };
 }
 
 /**
- * The parts as one, or undefined: they are too long to be copied, or empty. A short reply is a handful of tiny parts, and a vectored
- * write of Node has its price for each.
+ * The parts as one buffer, or undefined: they are too long to be copied, or empty. A short reply is a few tiny parts, and Node's vectored
+ * write has a cost for each.
  */
 function joinSmall(parts: readonly Buffer[]): Buffer | undefined {
   let length = 0;

@@ -15,29 +15,29 @@ import { LineSplitter } from '../lines.js';
 import { ofMinor } from '../minors.js';
 import { formatVersion, protocolMajor, readPlain, readVersion } from './greeting.js';
 
-/** What is to be done next; steps of one call are done in their order. */
+/** The next thing to do; steps of one call are done in their order. */
 export type AcceptStep =
   | { do: 'send'; bytes: Buffer }
-  /** Hand `rest`, and all that comes on the transport, to TLS; then call tlsStarted. */
+  /** Hand `rest`, and all further bytes of the transport, to TLS; then call tlsStarted. */
   | { do: 'start-tls'; rest: Buffer }
   /** Check this and call verified. */
   | { do: 'verify'; user: string; password: Buffer }
   /** Over: `rest` begins with the first command. `minor` is the smaller one of both, `clientMinor` as announced. */
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }
-  /** Over: close the transport, once what was sent before is written. */
+  /** Over: close the transport after the sent bytes are written. */
   | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' };
 
-/** What is known of the transport before its first byte. */
+/** Facts about the transport before its first byte. */
 export interface HandshakeAcceptOptions {
   /** The minor that we announce. */
   minor: number;
-  /** The transport says who it is: no STARTTLS, no PLAIN. */
+  /** The transport identifies the peer: no STARTTLS, no PLAIN. */
   preauthenticated: boolean;
   /** 'starttls': offered, and demanded before PLAIN. 'done': the transport is TLS already. */
   tls: 'none' | 'starttls' | 'done';
   /** PLAIN is taken outside TLS. */
   plainAllowed: boolean;
-  /** Bytes of a line; also of what is held while a password is checked. */
+  /** Bytes of a line; also of the input that is held while a password is checked. */
   lineBytesMax: number;
 }
 
@@ -65,7 +65,7 @@ export class HandshakeAccept {
   /** Bytes of the transport, or of TLS once it has started. After the end of the handshake they are ignored. */
   push(chunk: Buffer): AcceptStep[] {
     if (this.#at === 'over') return [];
-    // TLS takes the bytes away from here once it starts; these were read past it.
+    // After its start TLS gets the bytes; these were read too far.
     if (this.#at === 'tls') return this.#close('unexpected-input');
     if (this.#at === 'verify' && this.#lines.pendingBytes + chunk.length > this.#options.lineBytesMax) {
       return this.#close('line-too-long');
@@ -87,7 +87,7 @@ export class HandshakeAccept {
     return steps;
   }
 
-  /** TLS stands: what is pushed from now on came through it. Only after start-tls. */
+  /** TLS is established: bytes pushed from now on came through it. Only after start-tls. */
   tlsStarted(): AcceptStep[] {
     if (this.#at !== 'tls') throw new Error('TLS was started unasked');
     this.#isTls = true;
@@ -103,7 +103,7 @@ export class HandshakeAccept {
     return ok ? [send('+\n'), this.#ready()] : this.#refuse();
   }
 
-  /** The client ended its input. While a password is checked it may still wait for what it sent before. */
+  /** The client ended its input. During a password check it may still wait for the result. */
   end(): AcceptStep[] {
     return this.#at === 'over' || this.#at === 'verify' ? [] : this.#close('ended');
   }
@@ -149,7 +149,7 @@ export class HandshakeAccept {
     }
     if (!this.#isTls && !plainAllowed) return this.#refuse();
     const plain = readPlain(line);
-    // No login as one and acting as another; Dovecot refuses that, too.
+    // Authenticating as one name and acting as another is refused, as by Dovecot.
     if (plain === undefined || plain.authzid !== '') return this.#refuse();
     this.#at = 'verify';
     return [{ do: 'verify', user: plain.user, password: plain.password }];

@@ -16,26 +16,26 @@ import { LineSplitter } from '../lines.js';
 import { newestMinor, ofMinor } from '../minors.js';
 import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
 
-/** What is to be done next; steps of one call are done in their order. */
+/** The next thing to do; steps of one call are done in their order. */
 export type DialStep =
   | { do: 'send'; bytes: Buffer }
-  /** Write what was sent, start TLS, check the certificate, then call tlsStarted. */
+  /** Write the sent bytes, start TLS, check the certificate, then call tlsStarted. */
   | { do: 'start-tls' }
   | ({ do: 'ready' } & Greeting)
-  /** Over: close the transport. The message holds nothing of the server's bytes. */
+  /** Over: close the transport. The message has no bytes of the server. */
   | { do: 'fail'; code: UpstreamFaultCode; message: string };
 
-/** How a handshake ended well. */
+/** The result of a successful handshake. */
 export interface Greeting {
   /** The smaller one of both, 0 when the server announced none. */
   minor: number;
   /** Undefined: the server announced none. */
   serverMinor: number | undefined;
-  /** Bytes after the go-ahead, where a server has nothing to say before the first command. */
+  /** Bytes after the go-ahead; a server has nothing to send before the first command. */
   rest: Buffer;
 }
 
-/** What is demanded of the server, and what may be told to it. */
+/** The demands on the server, and the data that may be sent to it. */
 export interface HandshakeDialOptions {
   /** The minor to announce. */
   minor: number;
@@ -52,7 +52,7 @@ const versionPrefix = Buffer.from('VERSION\t');
 /** A machine for one dialed transport. Every call returns the steps that follow from it; after ready or fail there are none. */
 export class HandshakeDial {
   readonly #options: HandshakeDialOptions;
-  /** What is waited for: start(), the greeting, the rest of it, tlsStarted(), the answer to PLAIN, nothing more. */
+  /** The step that is awaited: start(), the greeting, the rest of it, tlsStarted(), the answer to PLAIN, none. */
   #at: 'new' | 'greeting' | 'late-version' | 'tls' | 'answer' | 'over' = 'new';
   #isTls: boolean;
   #serverMinor: number | undefined;
@@ -80,7 +80,7 @@ export class HandshakeDial {
   push(chunk: Buffer): DialStep[] {
     if (this.#at === 'over') return [];
     if (this.#at === 'new') return this.#fail('version-unsupported', 'the server spoke first');
-    // TLS takes the bytes away from here once it starts; these were read past it.
+    // After its start TLS gets the bytes; these were read too far.
     if (this.#at === 'tls') return this.#failInjected();
     this.#lines.push(chunk);
     const steps: DialStep[] = [];
@@ -99,7 +99,7 @@ export class HandshakeDial {
     return steps;
   }
 
-  /** TLS stands: what is pushed from now on came through it. Only after start-tls. */
+  /** TLS is established: bytes pushed from now on came through it. Only after start-tls. */
   tlsStarted(): DialStep[] {
     if (this.#at !== 'tls') throw new Error('TLS was started unasked');
     this.#isTls = true;
@@ -133,7 +133,7 @@ export class HandshakeDial {
   #readLine(text: string, line: Buffer): DialStep[] {
     if (this.#at === 'answer') {
       if (text === '+') return this.#ready();
-      // The late VERSION line again: after `-` it comes together with the answer to PLAIN, or before it.
+      // The late VERSION line: after `-` it comes together with the answer to PLAIN, or before it.
       const late = this.#options.minor > 0 ? this.#readVersionLine(line) : undefined;
       return late ?? this.#fail('auth-rejected', 'the server refused the user or the password');
     }
@@ -160,8 +160,8 @@ export class HandshakeDial {
     const { tls, minor } = this.#options;
     if (tls === 'starttls') return this.#fail('tls-failed', 'the server greeted without asking for TLS');
     if (minor === 0 || this.#serverMinor !== undefined) return this.#ready();
-    // Dovecot up to 2.2.33 sent its VERSION line after the go-ahead. Without a clock, only what has come already can
-    // be waited for; a VERSION line that comes later is unexpected input, and ends the upstream.
+    // Dovecot up to 2.2.33 sent its VERSION line after the go-ahead. Without a clock, only bytes that came already can be checked; a
+    // VERSION line that comes later is unexpected input and ends the upstream.
     const rest = this.#lines.takeRest();
     this.#lines.push(rest);
     const compared = Math.min(rest.length, versionPrefix.length);
@@ -199,7 +199,7 @@ export class HandshakeDial {
   }
 }
 
-/** What is demanded of the server, and what it is told. */
+/** The demands on the server, and our data for it. */
 export interface HandshakeOptions {
   /** The minor to announce. */
   readonly minor: number;
@@ -210,14 +210,15 @@ export interface HandshakeOptions {
   readonly mayAuthenticateInClear: boolean;
 }
 
-/** What is waited for. */
+/** The awaited step. */
 export type HandshakePhase = Extract<UpstreamPhase, 'greeting' | 'tls' | 'authentication'>;
 
 const lineBytesMax = bounds.greetingLineBytes;
 
 /**
- * Greets a server. The caller owns the transport, and ends the handshake by closing it. Rejects with an UpstreamFault where the server
- * does not greet as demanded, and with what the transport throws. `onPhase`: what is waited for from now on; at first it is the greeting.
+ * Greets a server. The caller owns the transport, and ends the handshake by closing it. Rejects with an UpstreamFault if the server does
+ * not meet the demands, and with the transport's fault. `onPhase`: called with the step that is awaited from now on; the first one is the
+ * greeting.
  */
 export async function shakeHands(
   transport: Transport,
@@ -255,7 +256,7 @@ export async function shakeHands(
         case 'ready':
           return step;
         case 'fail':
-          // The phase of the other codes is that of their word.
+          // Other codes name their phase.
           throw new UpstreamFault(
             step.code,
             step.message,

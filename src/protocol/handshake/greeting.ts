@@ -9,7 +9,7 @@
 // whole: Dovecot ends it at a NUL and takes `secret NUL junk` (measured); here the junk is part of it.
 import { decodeUtf8 } from '../lines.js';
 
-/** What a peer calls the other side: a client says doveadm-server, a server doveadm-client. */
+/** The name for the other side: a client sends doveadm-server, a server doveadm-client. */
 export type VersionName = 'doveadm-server' | 'doveadm-client';
 
 /** The numbers as announced, 0 to 4294967295. */
@@ -18,13 +18,13 @@ export interface Version {
   minor: number;
 }
 
-/** The only major there is (2.3.0 to 2.4.5). */
+/** The only existing major (2.3.0 to 2.4.5). */
 export const protocolMajor = 1;
 
 const numberMax = 0xffff_ffff;
 const versionGrammar = /^VERSION\t(doveadm-server|doveadm-client)\t([0-9]+)\t([0-9]+)$/;
 
-/** Undefined when the line (without LF) is no VERSION line that bears `name`. Leading zeros count for nothing. */
+/** Undefined if the line (without LF) is not a VERSION line with `name`. Leading zeros are ignored. */
 export function readVersion(line: Buffer, name: VersionName): Version | undefined {
   const found = versionGrammar.exec(line.toString('latin1'));
   if (found === null || found[1] !== name) return undefined;
@@ -40,9 +40,9 @@ export function formatVersion(name: VersionName, minor: number): Buffer {
   return Buffer.from(`VERSION\t${name}\t${protocolMajor}\t${minor}\n`);
 }
 
-/** What a PLAIN line says; not verified. */
+/** The content of a PLAIN line; unverified. */
 export interface Plain {
-  /** Dovecot refuses everything but the empty one. */
+  /** Dovecot refuses any but the empty one. */
   authzid: string;
   user: string;
   /** All bytes after the second NUL. */
@@ -52,14 +52,14 @@ export interface Plain {
 const plainPrefix = Buffer.from('PLAIN\t');
 
 /**
- * Undefined when the word is another one, the base64 is not the one spelling that an encoder gives, a NUL is missing, or the names are no
- * UTF-8. A server answers `-` to such a line and closes.
+ * Undefined if the word differs, the base64 is not in its canonical form, a NUL is missing, or the names are not UTF-8. A server answers
+ * `-` to such a line and closes.
  */
 export function readPlain(line: Buffer): Plain | undefined {
   if (!line.subarray(0, plainPrefix.length).equals(plainPrefix)) return undefined;
   const base64 = line.toString('latin1', plainPrefix.length);
   const decoded = Buffer.from(base64, 'base64');
-  // Node skips what is not base64; only the way back shows that nothing was skipped.
+  // Node skips characters outside of base64; only encoding again shows that none was skipped.
   if (decoded.toString('base64') !== base64) return undefined;
   const first = decoded.indexOf(0);
   const second = decoded.indexOf(0, first + 1);

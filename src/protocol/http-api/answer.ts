@@ -5,12 +5,12 @@
 // Defined by Dovecot in src/doveadm/client-connection-http.c. What stands between begin and end of a response: see rows.
 import { quote } from './rows.js';
 
-/** What begins and ends the answers of a request, and stands between two of them. */
+/** The start and the end of a request's answers, and their separator. */
 export const answersBegin = '[';
 export const answersBetween = ',';
 export const answersEnd = ']';
 
-/** Before the rows of an answer, and after them. */
+/** The text before and after the rows of an answer. */
 export const responseBegin = '["doveadmResponse",';
 export function responseEnd(tag: string): string {
   return `,${quote(tag)}]`;
@@ -27,17 +27,17 @@ export type AnswerErrorType =
 export interface AnswerError {
   readonly type: AnswerErrorType;
   readonly exitCode: number;
-  /** A sentence for people; undefined: none is told. */
+  /** A sentence for people; undefined: none is sent. */
   readonly message: string | undefined;
-  /** dovegate's word for what went wrong, for programs. */
+  /** dovegate's code for the failure, for programs. */
   readonly code: string;
-  /** When the same command may succeed. */
+  /** The time after which the same command may succeed. */
   readonly retryAfterS?: number | undefined;
-  /** Of the record. */
+  /** The id of the record. */
   readonly id: string | undefined;
 }
 
-/** The whole answer of one command that failed. */
+/** The whole answer to a failed command. */
 export function encodeError(
   { type, exitCode, message, code, retryAfterS, id }: AnswerError,
   tag: string,

@@ -1,12 +1,12 @@
-// The inside of a JSON string, byte by byte: strict UTF-8, escapes, pairs of surrogates; kept up to a limit, or only checked.
-// The texts of errors are those of Dovecot 2.4 (src/lib-json/json-parser.c).
+// The content of a JSON string, byte by byte: strict UTF-8, escapes, surrogate pairs; kept up to a limit, or only checked. The texts of
+// errors are those of Dovecot 2.4 (src/lib-json/json-parser.c).
 import { Gather } from '../lines.js';
 
 export const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 
-/** Bytes that an escape of one letter stands for. */
+/** The bytes for escapes of one letter. */
 export const escapedByte: ReadonlyMap<number, number> = new Map([
   [QUOTE, QUOTE],
   [BACKSLASH, BACKSLASH],
@@ -32,30 +32,30 @@ export function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code < 0xdc00;
 }
 
-/** The character that two surrogates stand for. */
+/** The character of a surrogate pair. */
 export function joinSurrogates(high: number, low: number): number {
   return 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
 }
 
-/** Reads the insides of strings, one after the other. */
+/** Reads the contents of strings, one after the other. */
 export class StringReader {
-  /** Why the inside is none; nothing is read after it. */
+  /** Why the string is invalid; nothing is read after it. */
   error: string | undefined;
   readonly #bytesMax: number;
   readonly #text: Gather;
   #isKept = true;
-  /** What the next byte belongs to. */
+  /** The state before the next byte. */
   #at: 'plain' | 'escape' | 'unicode' = 'plain';
-  /** Bytes of a character that are still to come, and between which bounds the next one lies. */
+  /** Missing bytes of a character, and the bounds of the next one. */
   #missing = 0;
   #low = 0x80;
   #high = 0xbf;
-  /** Of `\uXXXX`: digits read and their value; the high surrogate that stands before it, or 0. */
+  /** In `\uXXXX`: the digits so far and their value; the high surrogate before it, or 0. */
   #digits = 0;
   #code = 0;
   #surrogate = 0;
 
-  /** `bytesMax`: of a text that is kept, in UTF-8. */
+  /** `bytesMax`: the limit of a kept text, in UTF-8. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
     this.#text = new Gather(bytesMax);
@@ -65,12 +65,12 @@ export class StringReader {
     return this.#text.length;
   }
 
-  /** Behind the first quote. `isKept` false: the text is only checked, and may be of any length. */
+  /** Call after the opening quote. `isKept` false: the text is only checked, and may have any length. */
   begin(isKept: boolean): void {
     this.#isKept = isKept;
   }
 
-  /** Reads on from `start`; where the last quote stands, or -1: it is not in this chunk, or there is an error. */
+  /** Reads on from `start`; returns the position of the closing quote, or -1: it is not in this chunk, or there is an error. */
   read(chunk: Buffer, start: number): number {
     let at = start;
     while (at < chunk.length) {
@@ -89,7 +89,7 @@ export class StringReader {
     return -1;
   }
 
-  /** The text that was kept, at its end. */
+  /** The kept text; call at its end. */
   take(): string {
     // Its bytes were checked.
     return this.#text.take().toString();
@@ -138,11 +138,11 @@ export class StringReader {
     return `Excessive string size (> ${this.#bytesMax})`;
   }
 
-  /** The first byte of a character of several. False: there is none that begins so. */
+  /** The first byte of a multi-byte character. False: no character begins with it. */
   #beginCharacter(byte: number): boolean {
     if (byte < 0xc2 || byte > 0xf4) return false;
     this.#missing = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
-    // No longer form than needed, no surrogate, nothing above U+10FFFF.
+    // Excludes overlong forms, surrogates, and values above U+10FFFF.
     this.#low = byte === 0xe0 ? 0xa0 : byte === 0xf0 ? 0x90 : 0x80;
     this.#high = byte === 0xed ? 0x9f : byte === 0xf4 ? 0x8f : 0xbf;
     return true;
@@ -184,7 +184,7 @@ export class StringReader {
     } else this.#keep(code);
   }
 
-  /** A character that was escaped. */
+  /** Adds an escaped character. */
   #keep(code: number): void {
     this.#at = 'plain';
     if (!this.#isKept) return;
@@ -206,7 +206,7 @@ function hexOf(code: number): string {
 
 const controlNames: Readonly<Record<number, string>> = { 0: '<NUL>', 9: '<TAB>', 10: '<LF>', 13: '<CR>' };
 
-/** A byte as Dovecot names it; never a byte of more than ASCII as it is. */
+/** A byte in the form of Dovecot's errors; other than ASCII it is never shown as it is. */
 export function named(byte: number): string {
   if (byte >= 0x20 && byte < 0x7f) return `'${String.fromCharCode(byte)}'`;
   return controlNames[byte] ?? (byte < 0x80 ? `U+${hexOf(byte)}` : 'a character that is not ASCII');

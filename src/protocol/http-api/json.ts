@@ -4,30 +4,30 @@
 import { bounds } from '../../bounds/bounds.js';
 import { named, QUOTE, StringReader } from './json-string.js';
 
-/** What the values of a text are handed to, in order. A string that it returns is an error and ends the text. */
+/** Receives the values of a text, in order. A returned string is an error and ends the text. */
 export interface JsonSink {
-  /** An array or an object begins; `depth`: how many are open then, 1 for the outermost. */
+  /** An array or an object begins; `depth`: the number of open ones, 1 for the outermost. */
   open(kind: 'list' | 'object', depth: number): string | undefined;
   close(depth: number): string | undefined;
   /** The name of a member; its value follows. */
   member(name: string): string | undefined;
   string(text: string): string | undefined;
-  /** A string for which `takesPlace` was true: offsets of its inside in the text. */
+  /** A string for which `takesPlace` returned true: the offsets of its content in the text. */
   place(from: number, to: number): string | undefined;
   number(text: string): string | undefined;
   literal(word: 'true' | 'false' | 'null'): string | undefined;
-  /** Whether the string value that begins now is wanted as a place, not as a text. */
+  /** Whether the string value that begins now is reported by its place, not as a text. */
   takesPlace(): boolean;
 }
 
 export interface JsonLimits {
-  /** Arrays and objects within one another. */
+  /** Nesting of arrays and objects. */
   readonly depthMax: number;
-  /** Of a string or a name, in UTF-8. Places have no limit. */
+  /** The limit of a string or a name, in UTF-8. Places have none. */
   readonly stringBytesMax: number;
 }
 
-/** Digits of a number; it has no meaning with so many. */
+/** Digits of a number; longer ones have no use. */
 const numberBytesMax = bounds.jsonNumberBytes;
 
 const COMMA = 0x2c;
@@ -38,13 +38,13 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const MINUS = 0x2d;
 
-/** Within a value. */
+/** Kinds of values whose end is not reached. */
 type ValuePart = 'string' | 'literal' | 'number';
 
-/** What the next byte belongs to. `value-or-end`: after `[`; `name-or-end`: after `{`; `after`: behind a value. */
+/** The kind of the next byte. `value-or-end`: after `[`; `name-or-end`: after `{`; `after`: after a value. */
 type Place = ValuePart | 'value' | 'value-or-end' | 'name' | 'name-or-end' | 'colon' | 'after' | 'done';
 
-/** Of a number, what came last. */
+/** The last part of a number so far. */
 type NumberPart = 'minus' | 'zero' | 'digits' | 'dot' | 'fraction' | 'e' | 'sign' | 'exponent';
 
 /** Reads one JSON text, pushed in pieces. */
@@ -55,16 +55,16 @@ export class JsonReader {
   /** Offset of the chunk in the text. */
   #offset = 0;
   #place: Place = 'value';
-  /** Of each open array or object whether it is an object. */
+  /** For each open array or object, whether it is an object. */
   readonly #isObject: boolean[] = [];
-  /** Of a string: whether it is a name, whether only its place is wanted, and where its inside begins, -1 before that is known. */
+  /** For a string: whether it is a name, whether only its place is needed, and the position of its content, -1 before it is known. */
   #isName = false;
   #isPlace = false;
   #from = -1;
   readonly #string: StringReader;
-  /** Of a number. */
+  /** For a number. */
   #digits = '';
-  /** Of a literal: the word, and how much of it came. */
+  /** For a literal: the word, and how much of it came. */
   #word: 'true' | 'false' | 'null' = 'null';
   #matched = 0;
   #part: NumberPart = 'minus';
@@ -75,12 +75,12 @@ export class JsonReader {
     this.#string = new StringReader(limits.stringBytesMax);
   }
 
-  /** Bytes held: of the string or number that is read. */
+  /** Held bytes of the current string or number. */
   get pendingBytes(): number {
     return this.#string.pendingBytes + this.#digits.length;
   }
 
-  /** The first error; all that follows it is ignored. */
+  /** Returns the first error; everything after it is ignored. */
   push(chunk: Buffer): string | undefined {
     if (this.#error !== undefined) return this.#error;
     let at = 0;
@@ -94,7 +94,7 @@ export class JsonReader {
     return undefined;
   }
 
-  /** No more comes. The first error, also that the text is cut off. */
+  /** The end of the text. Returns the first error, or that the text is cut off. */
   end(): string | undefined {
     if (this.#error === undefined && this.#place === 'number') this.#endNumber();
     if (this.#error !== undefined || this.#place === 'done') return this.#error;
@@ -118,12 +118,12 @@ export class JsonReader {
     this.#error ??= `JSON parse error: ${text}`;
   }
 
-  /** What the sink says. */
+  /** Handles the sink's result. */
   #told(error: string | undefined): void {
     if (error !== undefined) this.#error ??= error;
   }
 
-  /** One byte outside of the inside of a string. False: it ended a number and is to be read again. */
+  /** One byte outside of a string's content. False: it ended a number and must be read again. */
   #readByte(byte: number, place: Exclude<Place, 'string'>): boolean {
     if (place === 'number') return this.#readNumber(byte);
     if (place === 'literal') this.#readLiteral(byte);
@@ -274,7 +274,7 @@ export class JsonReader {
     this.#string.begin(!isPlace);
   }
 
-  /** Reads the inside of a string; where to go on. */
+  /** Reads the content of a string; returns the position after it. */
   #readString(chunk: Buffer, start: number): number {
     if (this.#from < 0) this.#from = this.#offset + start;
     const quote = this.#string.read(chunk, start);

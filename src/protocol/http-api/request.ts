@@ -3,33 +3,36 @@
 //     [["mailboxStatus", {"user": "alice@example.org", "field": ["messages"], "mailboxMask": "INBOX"}, "tag1"], ...]
 //
 // Defined by Dovecot in src/doveadm/client-connection-http.c; the texts of 400 are those of 2.4.
-// The rules: nothing of a body is used before all of it was read; nothing is lost on the way (parameters come in their order, also twice, and
-// numbers as they were written), because Dovecot and JSON.parse disagree about it and policy must see what was said.
+// The rules: no command runs before the whole body was read; nothing is lost on the way (parameters keep their order and repetitions, and
+// numbers their spelling), because Dovecot and JSON.parse disagree about these, and policy must see the original.
 import { bounds } from '../../bounds/bounds.js';
 import type { JsonValue, NamedParameter } from '../command.js';
 import { JsonReader, type JsonSink } from './json.js';
 import { escapedByte, hexDigit, isHighSurrogate, joinSurrogates } from './json-string.js';
 
-/** One command of a request. Nothing is known to exist yet. */
+/** One command of a request, unchecked. */
 export interface RequestedCommand {
   readonly name: string;
   readonly parameters: readonly NamedParameter[];
-  /** What the client tells answers apart by; may be empty. */
+  /** The client's name for its answer; may be empty. */
   readonly tag: string;
 }
 
-/** A body that was read to its end. `bad`: the text of a 400; nothing of it may run. */
+/** A body that was read to its end. `bad`: the text of a 400; no command of it may run. */
 export type DecodedRequest =
   | { readonly kind: 'request'; readonly commands: readonly RequestedCommand[] }
   | { readonly kind: 'bad'; readonly text: string };
 
-/** Request, command, parameters, the list of one. */
+/** The levels: request, command, parameters, a parameter's list. */
 const depthMax = bounds.jsonDepth;
 export const stringBytesMax = bounds.jsonStringBytes;
-/** Of all texts of a request but `file`, 64 bytes added for each value: a body of many short words takes memory and time for every word. */
+/**
+ * The size of all texts of a request except `file`, with 64 bytes added for each value: a body of many short words takes memory and time
+ * for every word.
+ */
 export const heldBytesMax = bounds.jsonHeldBytes;
 const heldForEach = 64;
-/** The parameter whose value can be a whole mail. */
+/** The parameter with a value as large as a mail. */
 const streamParameter = 'file';
 
 /** Reads one body. `commandsMax`: `limits.http_commands`. */
@@ -38,12 +41,12 @@ export class RequestDecoder {
   readonly #reader: JsonReader;
   readonly #commands: RequestedCommand[] = [];
   #held = 0;
-  /** Of the command that is read: how many of its elements began, and what they are. */
+  /** For the current command: the number of elements that began, and their values. */
   #elements = 0;
   #name = '';
   #tag = '';
   #parameters: NamedParameter[] = [];
-  /** Of the parameter that is read: its name, and its list; `isMixed`: not only strings are in it. */
+  /** For the current parameter: its name, and its list; `isMixed`: the list has other values than strings. */
   #parameter = '';
   #items: string[] = [];
   #isMixed = false;
@@ -65,12 +68,12 @@ export class RequestDecoder {
     this.#reader = new JsonReader(sink, { depthMax, stringBytesMax });
   }
 
-  /** Bytes held, as they are counted against the limit. */
+  /** Held bytes, as counted against the limit. */
   get pendingBytes(): number {
     return this.#held + this.#reader.pendingBytes;
   }
 
-  /** The text of the 400 that the request gets, as soon as that is known; what follows is ignored. The chunk is not kept. */
+  /** Returns the text of the request's 400, as soon as it is known; the rest is ignored. The chunk is not kept. */
   push(chunk: Buffer): string | undefined {
     return this.#reader.push(chunk);
   }
@@ -155,7 +158,7 @@ export class RequestDecoder {
     }
   }
 
-  /** Counts what is kept. */
+  /** Counts a kept text. */
   #hold(text: string): string | undefined {
     this.#held += heldForEach + text.length * 2;
     return this.#held > heldBytesMax ? 'The request holds too much besides its file' : undefined;
@@ -165,7 +168,7 @@ export class RequestDecoder {
 const rootNoList = 'JSON parse error: Root is not an array';
 const commandNoList = 'Command must be a JSON array';
 
-/** What is wrong where an element of a command is missing, or another thing than it should be. */
+/** The error for a missing or wrong element of a command. */
 function misplaced(element: number): string {
   switch (element) {
     case 1:
@@ -184,21 +187,21 @@ const LETTER_U = 0x75;
 const nothing = Buffer.alloc(0);
 
 /**
- * Turns the inside of a JSON string, from the offsets of a span, into the UTF-8 bytes that it stands for. The span was checked by the
- * decoder of its request; anything else than such bytes throws.
+ * Converts the content of a JSON string, from the offsets of a span, to its bytes in UTF-8. The decoder of the request has checked the
+ * span; other bytes throw.
  */
 export class SpanReader {
-  /** `digits`: of `\uXXXX`, so many came. */
+  /** `digits`: the number of digits of `\uXXXX` so far. */
   #at: 'plain' | 'escape' | 'unicode' = 'plain';
   #digits = 0;
   #code = 0;
   #surrogate = 0;
 
-  /** The bytes that these stand for; a slice of the same memory where nothing is escaped. */
+  /** The decoded bytes; without escapes, a slice of the same memory. */
   push(chunk: Buffer): Buffer {
     let escape = chunk.indexOf(BACKSLASH);
     if (escape < 0 && this.#at === 'plain') return chunk;
-    // An escape is never shorter than what it stands for, but its beginning may have come before.
+    // An escape is never shorter than its bytes, but its beginning may be in an earlier chunk.
     const bytes = Buffer.allocUnsafe(chunk.length + 4);
     let to = 0;
     let from = 0;

@@ -16,20 +16,20 @@ export interface AnswerColumn {
   readonly isNumber: boolean;
 }
 
-/** Turns the body of a reply into what stands between `responseBegin` and `responseEnd`. */
+/** Converts the body of a reply to the text between `responseBegin` and `responseEnd`. */
 export interface AnswerEncoder {
   /** JSON for these bytes of the body, in memory of its own; may be empty. A piece of the answer, not JSON by itself. */
   push(body: Buffer): Buffer;
-  /** A row began, and its last cell did not end: what another server sends would be read as a part of it. */
+  /** A row is incomplete: the output of another server would be read as a part of it. */
   readonly isWithinRow: boolean;
   /**
-   * At the end of the reply: the rest of the JSON. Undefined: the reply ended within a cell or a row, or was no JSON where it should
-   * be; then the answer must not become whole.
+   * Call at the end of the reply: returns the rest of the JSON. Undefined: the reply ended within a cell or a row, or was not the expected
+   * JSON; then the answer must not be completed.
    */
   end(): string | undefined;
 }
 
-/** In front of the rows of a reply for all users or for a mask of them. */
+/** The column before the rows of a reply for all users or for a user mask. */
 export const usernameColumn: AnswerColumn = { key: 'username', isNumber: false };
 
 const TAB = 0x09;
@@ -61,13 +61,13 @@ const shortEscapes: Readonly<Record<string, string>> = {
   '\r': '\\r',
   '\t': '\\t',
 };
-/** How ASCII stands in a string; undefined: as it is. */
+/** The form of ASCII in a string; undefined: unchanged. */
 const escapes: readonly (Buffer | undefined)[] = Array.from({ length: 0x80 }, (_, code) => {
   const short = shortEscapes[String.fromCharCode(code)];
   if (short !== undefined) return Buffer.from(short);
   return code < 0x20 ? Buffer.from(`\\u${code.toString(16).toUpperCase().padStart(4, '0')}`) : undefined;
 });
-/** 1: ASCII that is written as it is. */
+/** 1: ASCII that needs no escape. */
 const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
   byte < 0x80 && escapes[byte] === undefined ? 1 : 0,
 );
@@ -76,32 +76,29 @@ const isPlain = Uint8Array.from({ length: 0x100 }, (_, byte) =>
 const numberMax = bounds.replyNumberBytes;
 const jsonNumber = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$/;
 
-/** Where JSON is written before its length is known. Used within one call only. */
+/** A buffer for JSON of unknown length. Used within one call only. */
 let scratch = Buffer.allocUnsafeSlow(64 * 1024);
 
 /**
- * Rows of cells, each ended by a TAB, as an array of objects. Each byte that is no UTF-8 becomes U+FFFD. A cell in a column of numbers that is
- * none (a server may say `-`) is written as a string. Without columns there are no rows, and a reply that has a cell all the
- * same is never whole.
+ * Converts rows of cells, each ended by a TAB, to an array of objects. Each byte outside of UTF-8 becomes U+FFFD. A cell in a column of
+ * numbers that is not a number (a server may send `-`) becomes a string. Without columns there are no rows, and a reply with a cell is
+ * never complete.
  */
 export function createRowsEncoder(columns: readonly AnswerColumn[]): AnswerEncoder {
   return new RowsEncoder(columns);
 }
 
-/** No name of a user is as long in a reply. */
+/** User names in replies are shorter. */
 const firstCellMax = bounds.replyUserBytes;
 
-/**
- * The rows whose first cell, the name of a user, passes; the others are left out. `cells`: of a row. A name that is longer than any does
- * not pass.
- */
+/** Keeps the rows whose first cell, a user name, passes. `cells`: the number in a row. A name beyond the limit does not pass. */
 export function createUserFilter(
   encoder: AnswerEncoder,
   cells: number,
   passes: (name: string) => boolean,
 ): AnswerEncoder {
   let cell = 0;
-  /** The first cell of the row, as far as it came. */
+  /** The first cell of the row so far. */
   let name: Buffer = none;
   let isKept = false;
   return {
@@ -134,20 +131,20 @@ export function createUserFilter(
 }
 
 class RowsEncoder implements AnswerEncoder {
-  /** In front of the value of each column: the end of the text before it, the key, and the first quote of a text. */
+  /** For each column, the text before its value: the end of the previous one, the key, and the opening quote of a text. */
   readonly #before: readonly Buffer[];
   readonly #isNumber: readonly boolean[];
-  /** Of the row; undefined: none has begun. */
+  /** The column in the row; undefined: no row has begun. */
   #column: number | undefined;
   #hasRows = false;
-  /** The cell is a number as far as it came. */
+  /** The cell so far, while it may be a number. */
   #number: string | undefined;
-  /** A SOH came, and its letter did not. */
+  /** A SOH came, its letter did not. */
   #isEscape = false;
   /** The beginning of a character. */
   #held: Buffer = none;
   #isBroken = false;
-  /** What was written to the scratch. */
+  /** Used bytes of the scratch buffer. */
   #length = 0;
 
   constructor(columns: readonly AnswerColumn[]) {
@@ -200,7 +197,7 @@ class RowsEncoder implements AnswerEncoder {
     this.#number = this.#isNumber[column] === true ? '' : undefined;
   }
 
-  /** `isText`: the value is a string, whose last quote is still to come. */
+  /** `isText`: the value is a string, whose closing quote is missing. */
   #endCell(isText: boolean): void {
     const column = this.#column ?? 0;
     if (isText && this.#isNumber[column] === true) this.#write(lastQuote);
@@ -213,7 +210,7 @@ class RowsEncoder implements AnswerEncoder {
     this.#number = undefined;
   }
 
-  /** Reads on in a cell of text; up to behind its TAB, or to the end of the bytes. */
+  /** Reads on in a text cell; returns the position after its TAB, or the end of the bytes. */
   #readText(bytes: Buffer, start: number): number {
     const plain = isPlain;
     const { length } = bytes;
@@ -254,7 +251,7 @@ class RowsEncoder implements AnswerEncoder {
     return length;
   }
 
-  /** Reads on in a cell that is a number as far as it came, which is `begun`. */
+  /** Reads on in a cell that may be a number; `begun`: its bytes so far. */
   #readNumber(bytes: Buffer, start: number, begun: string): number {
     const tab = bytes.indexOf(TAB, start);
     const stop = tab < 0 ? bytes.length : tab;
@@ -269,7 +266,7 @@ class RowsEncoder implements AnswerEncoder {
       this.#number = number;
       return stop;
     }
-    // It is none. What came of it is read as a text.
+    // Not a number: its bytes so far are read as text.
     this.#number = undefined;
     this.#write(lastQuote);
     if (begun === '') return start;
@@ -283,7 +280,7 @@ class RowsEncoder implements AnswerEncoder {
     else this.#write(escape);
   }
 
-  /** `count`: 0, the byte belongs to no character. */
+  /** `count`: 0 if the byte belongs to no character. */
   #writeCharacter(bytes: Buffer, at: number, count: number): void {
     const isLine = count === 3 && bytes[at] === 0xe2 && bytes[at + 1] === 0x80;
     // Lines of JavaScript end at these two, so Dovecot escapes them.
@@ -318,14 +315,14 @@ class RowsEncoder implements AnswerEncoder {
 const special = /[\0-\x1f"\\\u2028\u2029]/;
 const specials = new RegExp(special, 'g');
 
-/** The text as a string of JSON; half a surrogate pair becomes U+FFFD when it is written. */
+/** The text as a JSON string; half a surrogate pair becomes U+FFFD when it is written. */
 export function quote(text: string): string {
   const escapeOne = (one: string): string =>
     (escapes[one.charCodeAt(0)] ?? escapedLines[one.charCodeAt(0) - 0x2028] ?? one).toString();
   return `"${special.test(text) ? text.replace(specials, escapeOne) : text}"`;
 }
 
-/** Bytes of the character that begins there; 0: none does; -1: its rest is missing. */
+/** The length of the character at that position; 0: none begins there; -1: its rest is missing. */
 function characterBytes(bytes: Buffer, at: number): number {
   const first = bytes[at] ?? 0;
   if (first < 0xc2 || first > 0xf4) return 0;
@@ -345,8 +342,8 @@ const depthMax = bounds.replyJsonDepth;
 const nameBytesMax = bounds.replyJsonNameBytes;
 
 /**
- * The JSON that `user` prints instead of cells, as it comes. It is called whole only if it is one whole JSON text; each byte that is no UTF-8
- * becomes U+FFFD.
+ * Passes on the JSON that `user` prints instead of cells. Complete only if it is one whole JSON text; each byte outside of UTF-8 becomes
+ * U+FFFD.
  */
 export function createJsonEncoder(): AnswerEncoder {
   const reader = new JsonReader(ignored, { depthMax, stringBytesMax: nameBytesMax });

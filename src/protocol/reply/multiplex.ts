@@ -17,13 +17,13 @@ export interface ChannelBytes {
   bytes: Buffer;
 }
 
-/** Takes the channels apart. One for each transport, from the first byte after the handshake on. */
+/** Splits the channels. One for each transport, from the first byte after the handshake on. */
 export interface MultiplexDecoder {
-  /** Throws WireFault bad-frame; what came before it in the same chunk is lost with the transport. */
+  /** Throws WireFault bad-frame; earlier bytes of the chunk are lost with the transport. */
   push(chunk: Buffer): ChannelBytes[];
-  /** Bytes held: of a header or a sequence, at most 8. */
+  /** Held bytes of a header or a sequence, at most 8. */
   readonly pendingBytes: number;
-  /** Whether the peer still owes bytes of a frame, a header or a sequence that it began. */
+  /** Whether a frame, a header or a sequence is incomplete. */
   readonly isMidFrame: boolean;
 }
 
@@ -33,13 +33,13 @@ export const outputChannel = 0;
 export const logChannel = 0x4c;
 
 const packetHeaderBytes = 5;
-/** Announces everything in a stream that is not a byte of the current channel. */
+/** Begins every escape and switch in a stream. */
 const sequence = Buffer.of(0x03, 0xfe);
 const streamHeader = Buffer.of(0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x02, ...sequence);
 
 /**
- * A decoder for the first byte after the last plain go-ahead. `frameBytesMax`: payload bytes of a packet; nothing is held, so this only
- * notices that the peer lost its framing.
+ * A decoder for the first byte after the last plain go-ahead. `frameBytesMax`: payload bytes of a packet; as nothing is held, this only
+ * detects a peer that lost its framing.
  */
 export function createMultiplexDecoder(
   framing: Framing,
@@ -114,7 +114,7 @@ class PacketDecoder implements MultiplexDecoder {
 
 class StreamDecoder implements MultiplexDecoder {
   #headerBytes = 0;
-  /** Bytes of a sequence that came: none, 03, 03 FE, or 03 FE 00. */
+  /** The bytes of a sequence so far: none, 03, 03 FE, or 03 FE 00. */
   #sequenceBytes: 0 | 1 | 2 | 3 = 0;
   #channel = outputChannel;
 
@@ -148,7 +148,7 @@ class StreamDecoder implements MultiplexDecoder {
             from = chunk.length;
             if (is03Last) this.#sequenceBytes = 1;
           } else if (chunk[found + 2] === 0x01) {
-            // The 03 of a literal is the byte itself, so it leaves in one slice with what stands before it.
+            // The 03 of a literal is the byte itself, so it goes out in one slice with the bytes before it.
             emit(chunk.subarray(from, found + 1));
             from = found + 3;
           } else {
@@ -186,7 +186,7 @@ class StreamDecoder implements MultiplexDecoder {
   }
 }
 
-/** Puts the channels together. One for each transport, from the first reply or log line on. */
+/** Joins the channels. One for each transport, from the first reply or log line on. */
 export class MultiplexEncoder {
   readonly #framing: Framing;
   #isBegun = false;
@@ -197,12 +197,12 @@ export class MultiplexEncoder {
   }
 
   /**
-   * What to write, in one write, so that `parts` arrive on `channel` (0 to 255), in this order. Nothing for no bytes. Without framing
-   * there is no channel but 0: what is for another one is dropped, as Dovecot drops its log.
+   * The buffers to write, in one write, so that `parts` arrive on `channel` (0 to 255), in this order. Without bytes it returns none.
+   * Without framing only channel 0 exists: other parts are dropped, as Dovecot drops its log.
    */
   frame(channel: number, parts: readonly Buffer[]): Buffer[] {
     const payload = parts.filter((part) => part.length > 0);
-    // A packet of no bytes is legal, and no server was ever seen to send one.
+    // An empty packet is legal, but no server was ever seen to send one.
     if (payload.length === 0) return [];
     switch (this.#framing) {
       case 'none':
@@ -231,14 +231,14 @@ export class MultiplexEncoder {
   }
 }
 
-/** The packet of `parts`, of `length` bytes together, as one buffer: for what is so short that a copy costs less than parts. */
+/** The packet of `parts`, of `length` bytes together, as one buffer: for parts so short that a copy is cheaper. */
 export function joinPacket(channel: number, parts: readonly Buffer[], length: number): Buffer {
   const packet = Buffer.allocUnsafe(packetHeaderBytes + length);
   packet[0] = channel;
   packet.writeUInt32BE(length, 1);
   let at = packetHeaderBytes;
   for (const part of parts) {
-    // A status line and its LFs are a byte or two, for which a call of native code is dear.
+    // A status line and its LFs are a byte or two, for which a native call is expensive.
     if (part.length > 8) packet.set(part, at);
     else for (let index = 0; index < part.length; index += 1) packet[at + index] = part[index] ?? 0;
     at += part.length;
@@ -246,7 +246,7 @@ export function joinPacket(channel: number, parts: readonly Buffer[], length: nu
   return packet;
 }
 
-/** 03 FE becomes 03 FE 01 FE. A 03 at the end is escaped too: what comes next is not known yet. */
+/** 03 FE becomes 03 FE 01 FE. A 03 at the end is escaped too, because the next byte is unknown. */
 function appendEscaped(framed: Buffer[], part: Buffer): void {
   let from = 0;
   for (;;) {

@@ -17,13 +17,13 @@ import { Gather } from '../lines.js';
 export interface Status {
   kind: 'ok' | 'failed' | 'referral';
   /**
-   * '' for ok; else the word after `-` up to a space: NOUSER, 75, and whatever the peer likes. UNKNOWN for a bare `-`, and
-   * for a word that is not printable ASCII, so that formatStatus takes every code that was read.
+   * '' for ok; else the word after `-` up to a space: NOUSER, 75, or anything else the peer sends. UNKNOWN for a bare `-`, and for a word
+   * that is not printable ASCII, so that formatStatus accepts every parsed code.
    */
   code: string;
   /** The line without its LF. */
   raw: Buffer;
-  /** Where a referral points; absent when what it says is no `user@host`. */
+  /** The target of a referral; absent if it is not `user@host`. */
   referral?: { user: string; host: string };
 }
 
@@ -58,7 +58,7 @@ export function formatStatus(code: string): Buffer {
   return code === '' ? Buffer.of(PLUS, LF) : Buffer.from(`-${code}\n`);
 }
 
-/** Exit codes of the words that a status line can have; what is not here is -1. */
+/** Exit codes of the words in status lines; other words have -1. */
 const exitCodes: ReadonlyMap<string, number> = new Map([
   ['', 0],
   ['NOUSER', 67],
@@ -70,12 +70,12 @@ const exitCodes: ReadonlyMap<string, number> = new Map([
   ['PROTOCOL', 76],
   ['CHANGED', 2],
   ['EXPIRED', 1003],
-  // No words of the wire, but of programs: over quota, which only HTTP tells apart, and a user who is elsewhere.
+  // Not on the wire, but in programs: over quota, which only HTTP reports, and a user on another server.
   ['CANTCREAT', 73],
   ['REFERRAL', 75],
 ]);
 
-/** `code`: of a status (`Status.code`), '' for one that is ok. */
+/** `code`: `Status.code`; '' for ok. */
 export function exitCodeOf(code: string): number {
   return exitCodes.get(code) ?? -1;
 }
@@ -92,33 +92,33 @@ export type ReplyEvent =
   /** The end of a reply. */
   | { readonly kind: 'status'; readonly status: Status };
 
-/** `+` and nothing more: the end of nearly every reply. */
+/** A bare `+`: the usual end of a reply. */
 const succeeded: ReplyEvent = { kind: 'status', status: { kind: 'ok', code: '', raw: Buffer.of(PLUS) } };
 
 /** Cuts the output channel into replies. */
 export class ReplyDecoder {
   readonly #statusBytesMax: number;
-  /** What the next byte belongs to. */
+  /** The kind of the next byte. */
   #at: 'start' | 'body' | 'status' = 'start';
   readonly #partial: Gather;
 
-  /** `statusBytesMax`: of a status line before its LF. The body has no limit: it is not held. */
+  /** `statusBytesMax`: the limit of a status line before its LF. The rows are not held and have no limit. */
   constructor({ statusBytesMax }: { statusBytesMax: number }) {
     this.#statusBytesMax = statusBytesMax;
     this.#partial = new Gather(statusBytesMax);
   }
 
-  /** A byte of a reply came, and its status did not. */
+  /** A reply has begun and its status is missing. */
   get isStarted(): boolean {
     return this.#at !== 'start';
   }
 
-  /** Bytes held: the beginning of a status line. */
+  /** Held bytes of an incomplete status line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
 
-  /** Throws WireFault line-too-long or bad-status; what came before it in the same chunk is lost with the transport. */
+  /** Throws WireFault line-too-long or bad-status; earlier bytes of the chunk are lost with the transport. */
   push(chunk: Buffer): ReplyEvent[] {
     const events: ReplyEvent[] = [];
     const partial = this.#partial;
@@ -153,7 +153,7 @@ export class ReplyDecoder {
 /** Cells are often short: looking a few bytes ahead is cheaper than a new search for each. */
 const lookAhead = 24;
 
-/** Cells that end in these bytes of a body. */
+/** The number of cells that end within these bytes. */
 export function countCells(body: Buffer): number {
   let cells = 0;
   let from = 0;
@@ -168,16 +168,16 @@ export function countCells(body: Buffer): number {
   return cells;
 }
 
-/** How bad it is, as the server sees it: the type bytes 1 to 6. Types 1 to 4 were seen from servers; 5 and 6 are in Dovecot's source. */
+/** The severity in the server's view: the type bytes 1 to 6. Types 1 to 4 were seen from servers; 5 and 6 are in Dovecot's source. */
 export type LogType = 'debug' | 'info' | 'warning' | 'error' | 'fatal' | 'panic';
 
 const logTypes: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
 /** One byte for the type, text, LF. A message of several lines is several log lines. */
 export interface LogLine {
-  /** 'error' also for a type byte that is none; the byte is part of the text then. */
+  /** 'error' also for an unknown type byte, which is part of the text then. */
   type: LogType;
-  /** Without type byte and LF; U+FFFD for what is no UTF-8. The server's text: it may hold any control character. */
+  /** Without type byte and LF; U+FFFD for bytes outside of UTF-8. The server's text: it may hold any control character. */
   text: string;
   /** The end is missing: the line was too long, or the input ended before its LF. */
   isCut: boolean;
@@ -189,13 +189,13 @@ export class LogDecoder {
   readonly #partial: Gather;
   #isCut = false;
 
-  /** `lineBytesMax`: of a line before its LF, the type counted; what is above it is dropped up to the LF. */
+  /** `lineBytesMax`: the limit of a line before its LF, the type included; the rest up to the LF is dropped. */
   constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#partial = new Gather(lineBytesMax);
   }
 
-  /** Bytes held: the beginning of a line. */
+  /** Held bytes of an incomplete line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
@@ -216,7 +216,7 @@ export class LogDecoder {
     return lines;
   }
 
-  /** At the end of the input: the unfinished line, if there is one. */
+  /** The end of the input: returns the incomplete line, if there is one. */
   end(): LogLine[] {
     if (this.#partial.length === 0) return [];
     this.#isCut = true;
