@@ -1,10 +1,10 @@
-// Why a connection to a server did not come about, in words for operators.
+// Why a connection to a server failed, in words for operators.
 
 import { NatsFault } from './fault.js';
 
 const unknownAuthority = 'its certificate comes from an authority that is not in `ca`';
 
-/** Sentences for what OpenSSL, Node and the system call by code. */
+/** Sentences for codes of OpenSSL, Node and the system. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'its certificate has expired'],
   ['CERT_NOT_YET_VALID', 'its certificate is not valid yet'],
@@ -33,7 +33,7 @@ const refusals: ReadonlyMap<string, string> = new Map([
   ['ENETUNREACH', 'no route'],
   ['ECONNRESET', 'it ended the connection'],
 ]);
-/** The alert that says why may be lost when the server closes. */
+/** The alert with the reason may be lost when the server closes. */
 const ended = 'it ended the handshake, as a server does that does not accept our client certificate';
 
 export function codeOf(cause: unknown): string {
@@ -45,7 +45,7 @@ export function refusalOf(cause: Error): string {
   return refusals.get(codeOf(cause)) ?? codeOf(cause);
 }
 
-/** Of TLS, or of what came before the login was answered. `isOwnCa`: without a `ca`, the system's list was compared with. */
+/** For faults of TLS, or before the answer to the login. `isOwnCa`: false: the chain was checked against the system's list. */
 export function faultOfHandshake(thrown: unknown, place: string, isOwnCa: boolean): NatsFault {
   const code = codeOf(thrown) || codeOf(thrown instanceof Error ? thrown.cause : undefined);
   const isEnd = code === '' || code === 'ECONNRESET' || code === 'EPIPE';

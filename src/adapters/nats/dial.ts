@@ -1,5 +1,5 @@
-// Opens one connection to one server: the library speaks the protocol, and its bytes take a way of ours (transport).
-// The rules: TLS or nothing; the certificate is for the name or address that is dialled; nothing is tried again behind our back.
+// Opens one connection to one server: the library speaks the protocol, over a transport of ours.
+// The rules: TLS or nothing; the certificate must be valid for the dialed name or address; nothing is retried in the background.
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -21,28 +21,28 @@ import type { Intake } from './intake.js';
 import { type NatsServer, placeOf } from './servers.js';
 import { BoundedTransport } from './transport.js';
 
-/** Where, and as whom. Files are read at each opening, so that new ones are found. */
+/** The servers and our credentials. Files are read at each connect, so that new ones are found. */
 export interface NatsSettings {
   /** At least one; tried in their order. */
   readonly servers: readonly NatsServer[];
-  /** The system's list of authorities when absent. */
+  /** Absent: the system's list of authorities. */
   readonly caFile?: string | undefined;
   /** A `.creds` file: a JWT and the seed of its key. */
   readonly credentialsFile?: string | undefined;
   /** Both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** Shown by the server's own tools. */
+  /** The name of the connection in the server's own tools. */
   readonly name: string;
   /**
-   * Answers come to subjects below it; default `_INBOX`. One of its own for each gate (`_INBOX.HOST`) lets the server's rights keep the answers
-   * for one gate, which may hold its records, from all others.
+   * The prefix of subjects for answers; default `_INBOX`. With one for each gate (`_INBOX.HOST`), the server's rights can hide a gate's
+   * answers, which may contain its records, from all others.
    */
   readonly inbox?: string | undefined;
 }
 
 export type NatsLibrary = typeof Library;
 
-/** A dead connection is noticed within three of them, where no answer is awaited. */
+/** While no answer is awaited, a dead connection is noticed within three intervals. */
 const pingMs = 5_000;
 /** The transport has time limits of its own, which end before it. */
 const backstopMs = 15_000;
@@ -83,19 +83,19 @@ export function readFiles(settings: NatsSettings): OwnFiles {
   };
 }
 
-/** Of an address, which Node compares with "localhost" otherwise, or not at all. */
+/** Checks an address, which Node compares with "localhost" otherwise, or not at all. */
 function checkIdentity(host: string, certificate: PeerCertificate): Error | undefined {
   if (isIP(host) === 0) return checkServerIdentity(host, certificate);
   if (new X509Certificate(certificate.raw).checkIP(host) !== undefined) return undefined;
   return Object.assign(new Error('another address'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' });
 }
 
-/** What is trusted, and what is shown. Throws a NatsFault where the system has no list of authorities, or a file cannot be used. */
+/** The trusted authorities, and our certificate. Throws a NatsFault if the system has no list of authorities, or a file is unusable. */
 function contextOf({ ca, cert, key }: OwnFiles, { caFile, client }: NatsSettings): SecureContext {
   const certificate = cert === undefined || key === undefined ? undefined : { chain: cert, key };
   try {
     if (ca === undefined) return systemContext(certificate);
-    // In a list: for an empty text alone Node would take its own authorities.
+    // In a list: for an empty text alone, Node would use its own authorities.
     return createSecureContext({ ca: [ca], minVersion: 'TLSv1.2', ...(certificate && { cert, key }) });
   } catch (cause) {
     if (cause instanceof UpstreamFault) throw new NatsFault('tls-failed', cause.message, cause);
@@ -108,7 +108,7 @@ function contextOf({ ca, cert, key }: OwnFiles, { caFile, client }: NatsSettings
   }
 }
 
-/** Which of the two files, and why; undefined: they can be used. */
+/** Which of the two files is unusable, and why; undefined: none. */
 function whyUnusable(
   { chain, key }: { readonly chain: string; readonly key: string },
   { certificateFile, keyFile }: NonNullable<NatsSettings['client']>,
@@ -132,9 +132,9 @@ function whyUnusable(
 export interface Dialled {
   readonly connection: Library.NatsConnection;
   readonly intake: Intake;
-  /** When the certificate ends that the server showed. */
+  /** The expiry of the server's certificate. */
   readonly serverValidTo: string;
-  /** Of a connection that our transport ended. */
+  /** The fault, if our transport ended the connection. */
   readonly whyEnded: () => NatsFault | undefined;
 }
 
@@ -164,7 +164,7 @@ export async function dial(
     timeout: backstopMs,
     pingInterval: pingMs,
     maxPingOut: 2,
-    // The transport does it; the library demands that the server has it.
+    // The transport does TLS; this makes the library require it of the server.
     tls: {},
   };
   const place = placeOf(server);
@@ -184,10 +184,10 @@ export async function dial(
   }
 }
 
-/** Dials in progress: the library takes the factory of transports from a variable of its module, some turns after it was called. */
+/** The dial in progress: the library takes the factory of transports from a variable of its module, several turns after the call. */
 let dialling: Promise<unknown> = Promise.resolve();
 
-/** One at a time up to the moment when the library has its transport. */
+/** Dials one after the other, until the library has its transport. */
 async function connectBy(
   library: NatsLibrary,
   transport: BoundedTransport,

@@ -1,6 +1,6 @@
-// Questions to DIRECT.GET, which answers with a message as it was stored: with all headers that its gate gave it, and behind them those of
-// the server. A gate may have put there what the server says itself: its own names, or a status such as 503, which the library takes for
-// "nobody answers" whatever else there is. So the library's request is not used, and of each of the server's names the last value counts.
+// Requests to DIRECT.GET, which answers with a message as it was stored: with all headers of its gate, followed by those of the server. A
+// gate may have set the server's own header names, or a status such as 503, which the library takes for "no responder" whatever else is
+// there. So the library's request is not used, and the last value of each server header counts.
 
 import type { Msg } from '@nats-io/transport-node';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
@@ -11,12 +11,12 @@ import type { ReadDoor } from './read.js';
 
 const noResponders = 503;
 /**
- * A replica that stands still takes its part of the questions and answers none, until the others miss it. So a question is asked again after
- * these parts of its time; whichever answer comes first counts.
+ * A replica that stands still gets its part of the requests and answers none until the others notice. So a request is repeated after these
+ * parts of its time; the first answer counts.
  */
 const repeats = [0.2, 0.4, 0.6];
 
-/** Rejects with a NatsFault; `no-stream`: nobody answers questions of this subject. */
+/** Rejects with a NatsFault; `no-stream`: no responder for this subject. */
 export async function requestDirect(
   door: ReadDoor,
   subject: string,
@@ -71,7 +71,7 @@ export async function requestDirect(
   }
 }
 
-/** Undefined: it is no message. */
+/** Undefined: it is not a message. */
 export function messageOfDirect({ data, headers }: Msg): FleetMessage | undefined {
   const ofServer = (name: string): string => headers?.values(name).at(-1) ?? '';
   const streamSeq = Number(ofServer('Nats-Sequence'));

@@ -1,6 +1,6 @@
-// What goes wrong between us and the servers of a cluster, in words for operators.
-// The rules: a sentence says what, where, and what to do. Nothing of a certificate, a credential or a record stands in it. Words of a server
-// are cut and made visible: they reach logs and terminals.
+// Failures between us and the servers of a cluster, in words for operators.
+// The rules: a sentence says what, where, and what to do. It contains nothing of a certificate, a credential or a record. Words of a server
+// are cut and made visible, because they reach logs and terminals.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
@@ -18,7 +18,7 @@ export type NatsFaultCode =
   | 'closed-early' // the connection ended
   | 'refused'; // any other error of the server; the message has its words
 
-/** Characters of a sentence, in which a server may have had its say. */
+/** Characters of a sentence that may contain words of a server. */
 const wordsMax = bounds.natsFaultChars;
 
 /** `message`: a sentence for operators. */
@@ -45,19 +45,19 @@ const codes: ReadonlyMap<number, NatsFaultCode> = new Map([
   [10164, 'wrong-sequence'], // the same, where the server does not know the number
 ]);
 
-/** Of an error that JetStream answered with. `doing`: `publish to X at HOST:PORT`. */
+/** The fault for an error answer of JetStream. `doing`: `publish to X at HOST:PORT`. */
 export function faultOfAnswer(number: number, text: string, doing: string): NatsFault {
   return new NatsFault(codes.get(number) ?? 'refused', `cannot ${doing}: ${text} (${number})`);
 }
 
-/** The library's errors stand in each other; its classes are known by their names, since it is loaded late. */
+/** The library nests its errors; its classes are known by name, because it is loaded late. */
 function causesOf(thrown: unknown): Error[] {
   const found: Error[] = [];
   for (let at = thrown; at instanceof Error && found.length < 5; at = at.cause) found.push(at);
   return found;
 }
 
-/** Of a request that got no answer. */
+/** The fault for a request without an answer. */
 export function faultOfRequest(thrown: unknown, doing: string): NatsFault {
   if (thrown instanceof NatsFault) return thrown;
   const causes = causesOf(thrown);

@@ -1,8 +1,8 @@
-// Whether the library is there, for who only wants to know: nothing of it is loaded.
+// Whether the library is installed, without loading it.
 
 export const installCommand = 'npm install @nats-io/transport-node@3.3.1';
 
-/** How to get it. */
+/** The advice for installing it. */
 export const howToInstall = `run \`${installCommand}\` where dovegate is installed`;
 
 export function hasNatsLibrary(): boolean {

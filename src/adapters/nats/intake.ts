@@ -1,29 +1,30 @@
-// What a server may send: the protocol line by line, each part with a bound, and no more in a second than a link needs or asked for.
-// The rule: nothing reaches the library that it would print, hold without a bound, or fail on. A server that breaks a bound ends its connection.
+// The accepted input from a server: the protocol line by line, each part with a bound, and no more in a second than a link needs or
+// requested.
+// The rule: the library gets nothing that it would print, hold without a bound, or fail on. A server that exceeds a bound is disconnected.
 
 import { bounds } from '../../bounds/bounds.js';
 import { isObject } from '../../domain/audit/record.js';
 
 /** Bounds of one connection. */
 export const intakeLimits = {
-  /** Of the first line and of every other line. A real server's first line has some hundreds. */
+  /** Bytes of the first line and of every other line. A real server's first line has some hundreds. */
   lineBytes: bounds.natsLineBytes,
-  /** Of a message, whatever `max_payload` the server names: servers take 1 MiB by default. */
+  /** Bytes of a message, whatever `max_payload` the server announces: servers accept 1 MiB by default. */
   payloadBytes: bounds.natsPayloadBytes,
-  /** On top of it. */
+  /** Added to it for headers. */
   headerBytes: bounds.natsHeaderBytes,
-  /** That come without a question, at once and then each second. */
+  /** Bytes without a request, at once and then each second. */
   burstBytes: bounds.natsBurstBytes,
   bytesPerSecond: bounds.natsRate,
-  /** Each line counts as so many bytes more: a PING of 6 bytes costs more than its bytes. */
+  /** Added to each line: a PING of 6 bytes costs more than its bytes. */
   lineCost: 256,
-  /** And each piece at least as so many: decrypting a record of TLS costs more than a byte in it. */
+  /** The least that a piece counts for: decrypting a TLS record costs more than a byte in it. */
   pieceCost: 256,
-  /** That questions may add up to: a reader has two pulls on their way. */
+  /** The sum of requested bytes: a reader has two pulls under way. */
   askedBytes: bounds.natsAskedBytes,
 } as const;
 
-/** The server broke a rule. `message`: what it did, in words of ours. */
+/** The server broke a rule. `message`: what it did, in our words. */
 export class IntakeFault extends Error {
   override readonly name = 'IntakeFault';
 }
@@ -33,33 +34,33 @@ export type Intake = ReturnType<typeof createIntake>;
 const lf = 0x0a;
 const cr = 0x0d;
 const colon = 0x3a;
-/** Real servers leave two blanks where there is no subject for a reply. */
+/** Real servers write two blanks if there is no reply subject. */
 const message =
   /^(?:MSG +[!-~]+ +\d{1,9}(?: +[!-~]+)? +(?<size>\d{1,10})|HMSG +[!-~]+ +\d{1,9}(?: +[!-~]+)? +(?<headers>\d{1,10}) +(?<all>\d{1,10}))$/;
 
-/** `now`: milliseconds of a clock that never goes back. */
+/** `now`: milliseconds of a monotonic clock. */
 export function createIntake(now: () => number) {
   let tokens: number = intakeLimits.burstBytes;
   let tokensMs = now();
   let asked = 0;
   let payloadMax: number = 1 << 20;
-  /** Pieces of a line, or of the headers of a message, that are not whole yet. */
+  /** Pieces of an incomplete line, or of incomplete headers. */
   let pieces: Buffer[] = [];
   let pieceBytes = 0;
-  /** Bytes that are still to come: of headers, which are kept until they are whole, then of the rest of a message with its CR LF. */
+  /** Missing bytes: of headers, which are kept until they are complete, then of the rest of a message with its CR LF. */
   let headersLeft = 0;
   let bodyLeft = 0;
 
   return {
-    /** Of a message, as the server says and our bound permits. */
+    /** Bytes of a message that both the server and our bound permit. */
     get payloadMax(): number {
       return payloadMax;
     },
-    /** Something was asked for: so many bytes more may come than without a question. */
+    /** Adds the expected bytes of a request to the permitted ones. */
     ask(bytes: number): void {
       asked = Math.min(asked + bytes, intakeLimits.askedBytes);
     },
-    /** Whole lines, and pieces of messages, as the library may have them. Throws an IntakeFault. */
+    /** Returns whole lines, and pieces of messages, for the library. Throws an IntakeFault. */
     push(chunk: Buffer): readonly Buffer[] {
       spend(Math.max(chunk.length, intakeLimits.pieceCost));
       const out: Buffer[] = [];
@@ -68,7 +69,7 @@ export function createIntake(now: () => number) {
     },
   };
 
-  /** Where the next step begins. */
+  /** Returns the position of the next step. */
   function step(chunk: Buffer, at: number, out: Buffer[]): number {
     if (headersLeft > 0) {
       const end = Math.min(at + headersLeft, chunk.length);
@@ -99,7 +100,7 @@ export function createIntake(now: () => number) {
 
   function keep(piece: Buffer): void {
     pieceBytes += piece.length;
-    // Byte by byte, each piece would cost more than it holds.
+    // Joined, because each small piece costs more than its content.
     if (pieces.length >= 64) pieces = [Buffer.concat([...pieces, piece])];
     else pieces.push(piece);
   }
@@ -112,7 +113,7 @@ export function createIntake(now: () => number) {
     return whole;
   }
 
-  /** A message ends with CR LF: what else stands there would be skipped by the library up to the next LF. */
+  /** A message ends with CR LF: the library would skip other bytes up to the next LF. */
   function checkEnd(chunk: Buffer, at: number, end: number): void {
     for (const [left, byte] of [
       [2, cr],
@@ -141,7 +142,7 @@ export function createIntake(now: () => number) {
     bodyLeft = bytes - headerBytes + 2;
   }
 
-  /** The library reads it again, and takes what is in it for what it should be. */
+  /** Checked here because the library trusts the types of its values. */
   function readInfo(text: string): void {
     const { version, nonce, max_payload: most = payloadMax } = parseInfo(text) ?? {};
     const isRight =
@@ -168,7 +169,7 @@ export function createIntake(now: () => number) {
   }
 }
 
-/** What lies in one piece of memory is given in one piece: the library copies a message that comes in several. */
+/** Adjacent memory is passed on as one piece: the library copies a message that comes in several. */
 function give(out: Buffer[], next: Buffer): void {
   const last = out.at(-1);
   if (last?.buffer === next.buffer && last.byteOffset + last.length === next.byteOffset)
@@ -176,7 +177,7 @@ function give(out: Buffer[], next: Buffer): void {
   else out.push(next);
 }
 
-/** Undefined: it is no object in JSON. */
+/** Undefined: it is not a JSON object. */
 export function parseInfo(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const info: unknown = JSON.parse(text);
@@ -187,11 +188,11 @@ export function parseInfo(text: string): Readonly<Record<string, unknown>> | und
 }
 
 /**
- * Every user with the right to write to the stream chooses the headers of a message, and the library fails on names with other characters and on a CR or LF
- * that stands alone. They become `_` and a blank: no name of ours has a `_`, and all lengths stay.
+ * Cleans the headers of a message, which every user with the right to write to the stream can choose: the library fails on names with other
+ * characters and on a single CR or LF. They become `_` and a blank; no name of ours has a `_`, and all lengths stay the same.
  */
 function cleanHeaders(block: Buffer): Buffer {
-  // The first line is the version and a status.
+  // The first line has the version and a status, no name.
   let isName = false;
   let copy: Buffer | undefined;
   const put = (at: number, byte: number): void => {

@@ -1,6 +1,6 @@
-// A gate's link to NATS in a thread of its own: the library, TLS and its files are there, and the main thread sends orders and gets reports.
-// The rules: whatever happens in the thread ends the thread and its links, and nothing else; what it prints is dropped; one that does not
-// answer is ended, and the next link starts another one. Without links it ends by itself.
+// A gate's link to NATS in a thread of its own, with the library, TLS and its files; the main thread sends orders and gets reports.
+// The rules: a fault in the thread ends the thread and its links, and nothing else; its output is dropped; a thread that does not answer is
+// terminated, and the next link starts another one. Without links it ends by itself.
 
 import { Worker } from 'node:worker_threads';
 import { bounds } from '../../bounds/bounds.js';
@@ -11,17 +11,17 @@ import type { NatsSettings } from './dial.js';
 import { NatsFault, type NatsFaultCode } from './fault.js';
 import type { NatsLink } from './link.js';
 
-/** A message without its bytes: where records go on is in its headers. */
+/** A message without its bytes: its headers show the position of its records. */
 export type FoundMessage = Pick<FleetMessage, 'streamSeq' | 'storedMs' | 'subject' | 'header'>;
 
-/** What a gate needs of a link. */
+/** The part of a link that a gate uses. */
 export interface GateLink extends Pick<NatsLink, 'place' | 'serverValidTo' | 'ended' | 'publish' | 'close'> {
   lastOf(stream: string, subject: string): Promise<FoundMessage | undefined>;
 }
 
 export type OpenLink = (settings: NatsSettings, signal: AbortSignal) => Promise<GateLink>;
 
-/** `id`: of the order, and of the link that an `open` makes. */
+/** `id`: the order's, and that of the link that an `open` makes. */
 export type LinkOrder =
   | { readonly do: 'open'; readonly id: number; readonly settings: NatsSettings }
   | {
@@ -40,7 +40,7 @@ export type LinkOrder =
       readonly bytes: Uint8Array;
       readonly expected: number;
     }
-  /** Of a link, or of one that is being opened. */
+  /** Ends a link, or the opening of one. */
   | { readonly do: 'close'; readonly link: number }
   | { readonly do: 'beat' };
 
@@ -49,7 +49,7 @@ export interface SentFault {
   readonly message: string;
 }
 
-/** A message of a stream with the headers of ours. */
+/** A message of a stream with our headers. */
 export type SentMessage = Omit<FoundMessage, 'header'> & {
   readonly headers: readonly (readonly [string, string])[];
 };
@@ -69,16 +69,16 @@ export type LinkReport =
   | { readonly kind: 'ended'; readonly link: number; readonly fault: SentFault | undefined }
   | { readonly kind: 'beat' };
 
-/** The library takes some MiB; memory of messages is bounded by the intake and is not counted here. */
+/** The library takes some MiB; the intake bounds the memory of messages, which is not included here. */
 const resourceLimits = {
   maxOldGenerationSizeMb: bounds.natsThreadHeap / (1 << 20),
   maxYoungGenerationSizeMb: bounds.natsThreadYoungHeap / (1 << 20),
   stackSizeMb: 4,
 } as const;
 const beatMs = 1_000;
-/** So many beats without an answer, and it is ended. */
+/** After so many beats without an answer the thread is terminated. */
 const beatsMissedMax = bounds.natsThreadAnswerMs / beatMs;
-/** So many beats without a link, and it ends: longer than the longest pause between two attempts. */
+/** After so many beats without a link the thread ends: longer than the longest pause between two attempts. */
 const idleBeatsMax = bounds.natsThreadIdleMs / beatMs;
 
 type Answer = Exclude<LinkReport, { readonly kind: 'failed' | 'ended' | 'beat' }>;
@@ -110,11 +110,12 @@ class LinkThread {
   constructor(clock: Clock, entry: URL) {
     this.#clock = clock;
     this.#worker = new Worker(entry, {
-      // Whatever flags and variables the program was started with are not for this thread, but where the system's list is.
+      // The thread gets no flags and variables of the program, except the place of the system's list.
       env: systemListVariable(),
       execArgv: [],
       name: 'nats',
-      // The library prints words of servers. The thread drops them; what it cannot drop is not read here, since that would hold the process.
+      // The library prints words of servers. The thread drops its output; the rest is not read here, because that would keep the process
+      // alive.
       stdout: true,
       stderr: true,
       resourceLimits,
@@ -185,7 +186,7 @@ class LinkThread {
     bytes: Uint8Array,
     expected: number,
   ): Promise<Published> {
-    // Memory of its own, which goes over: a piece of a larger buffer would take all of that along.
+    // Memory of its own, which is transferred: a piece of a larger buffer would take all of it along.
     const own = new Uint8Array(bytes);
     const order = {
       do: 'publish',

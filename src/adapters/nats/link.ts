@@ -1,6 +1,6 @@
-// A connection to the servers of a NATS cluster, and what gates and verifiers ask of its JetStream.
-// The rules: TLS always; nothing is sent again in silence: a connection that is lost stays lost, and its user opens another one and looks
-// where it stands. The library is loaded when the first link is opened, because it is an optional package.
+// A connection to the servers of a NATS cluster, with the JetStream requests of gates and verifiers.
+// The rules: TLS always; no silent retry: a lost connection stays lost, and its user opens another one and checks the state. The library is
+// an optional package, loaded with the first link.
 
 import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { bounds } from '../../bounds/bounds.js';
@@ -18,33 +18,33 @@ import { configOf, type StreamWish, subjectsIn } from './stream.js';
 
 export { createServerOrder, NatsFault, type NatsFaultCode, type NatsSettings, type StreamRight };
 
-/** What is known of a stream. */
+/** Facts about a stream. */
 export interface StreamInfo {
-  /** RFC 3339, as the server says it: another one is another stream. */
+  /** RFC 3339, from the server: with another time it is another stream. */
   readonly created: string;
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly messages: number;
   readonly bytes: number;
   readonly subjects: readonly string[];
-  /** What it takes at most; undefined: as much as the server has. */
+  /** Its limit; undefined: that of the server. */
   readonly maxBytes: number | undefined;
   readonly config: StreamConfig;
 }
 
 /** Every promise rejects with a NatsFault, within a time limit. */
 export interface NatsLink {
-  /** `HOST:PORT` of the server that took us. */
+  /** `HOST:PORT` of the connected server. */
   readonly place: string;
-  /** When the certificate ends that it showed: `Nov 20 09:05:00 2026 GMT`. */
+  /** The expiry of the server's certificate: `Nov 20 09:05:00 2026 GMT`. */
   readonly serverValidTo: string;
-  /** Resolves when the connection has ended, with why; undefined: `close` did it. */
+  /** Resolves when the connection has ended, to the fault; undefined: `close` ended it. */
   readonly ended: Promise<NatsFault | undefined>;
-  /** By `$JS.API.DIRECT.GET.STREAM.SUBJECT`, which rights can be given for by subject. Undefined: there is none. */
+  /** Uses `$JS.API.DIRECT.GET.STREAM.SUBJECT`, for which rights can be given by subject. Undefined: no message. */
   lastOf(stream: string, subject: string): Promise<FleetMessage | undefined>;
   /**
-   * One message, stored when it resolves (as far as the server promises). `expected`: the stream's number of the subject's last message; 0:
-   * there is none. `isDuplicate`: the server had one with this id, and this one was dropped.
+   * Publishes one message; it is stored when the promise resolves (as far as the server promises). `expected`: the stream's number of the
+   * subject's last message; 0: none. `isDuplicate`: the server had one with this id, and this one was dropped.
    */
   publish(
     subject: string,
@@ -52,16 +52,16 @@ export interface NatsLink {
     bytes: Uint8Array,
     expected: number,
   ): Promise<{ readonly streamSeq: number; readonly isDuplicate: boolean }>;
-  /** `subjects`: those that it must take, and no other; without them it is the stream of the checkpoints. */
+  /** `subjects`: it must take exactly these; absent: it is the stream of the checkpoints. */
   info(stream: string, subjects?: readonly string[]): Promise<StreamInfo>;
-  /** Of the streams of the account; of very many, the first 1,024 in the order of the server. */
+  /** The streams of the account, at most the first 1,024 in the server's order. */
   streamNames(): Promise<readonly string[]>;
   messageAt(stream: string, streamSeq: number): Promise<FleetMessage | undefined>;
-  /** The first message from a number on, of a subject (wildcards too; default: all). Undefined: there is none. */
+  /** The first message from a number on, of a subject (wildcards too; default: all). Undefined: none. */
   messageFrom(stream: string, streamSeq: number, subject?: string): Promise<FleetMessage | undefined>;
   /**
-   * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader; goes on when new ones
-   * come, until the signal is aborted, or, with `untilSeq`, ends behind that one or when nothing is left. Rejects when the connection ends.
+   * Messages in their order from a number on, of a subject (wildcards too), at most a few MiB ahead of the reader. Waits for new ones until
+   * the signal is aborted; with `untilSeq` it ends after that one or when nothing is left. Rejects when the connection ends.
    */
   read(
     stream: string,
@@ -69,34 +69,34 @@ export interface NatsLink {
     options: {
       readonly subject: string;
       readonly untilSeq?: number | undefined;
-      /** As little ahead as a message needs: for one of many reads at a time. */
+      /** Reads ahead as little as possible: for one of many reads at a time. */
       readonly isOneOfMany?: boolean | undefined;
       readonly signal: AbortSignal;
     },
   ): AsyncIterable<FleetMessage>;
   /** Makes the stream of `fleet init`; changes nothing where it exists. */
   createStream(stream: string, wish: StreamWish): Promise<void>;
-  /** From now on it takes these subjects only, and at most so much more than it holds; its messages and other settings stay. */
+  /** Limits the stream to these subjects, and its size to this much more than it holds; its messages and other settings stay. */
   narrowStream(stream: string, subjects: readonly string[], moreBytes: number): Promise<void>;
   /**
-   * What this user may do that would weaken the stream, or write for another gate (`host`). Nothing is carried out. A server logs each that it
-   * refuses.
+   * The rights of this user that would weaken the stream, or let it write for another gate (`host`). Nothing is carried out. The server
+   * logs each refused attempt.
    */
   rights(stream: string, host: string): Promise<readonly StreamRight[]>;
-  /** Changes a stream that is there. */
+  /** Changes an existing stream. */
   updateStream(stream: string, config: StreamConfig): Promise<void>;
   close(): Promise<void>;
 }
 
-/** An answer of JetStream's API is shorter. */
+/** Answers of JetStream's API are shorter. */
 const answerBytes = bounds.natsAnswerBytes;
-/** For each answer. */
+/** Time limit of each answer. */
 const answerMs = bounds.natsAnswerMs;
-/** A cluster whose leader is gone drops what is published, and the next try has to come soon after it has another one. */
+/** A cluster without a leader drops published messages, so the next try must come soon after the election. */
 const storedMs = bounds.natsStoredMs;
-/** For the server to show that it answers at all. */
+/** Time for the server to show that it is alive. */
 const aliveMs = 1_000;
-/** Another stream has this name, with other settings. */
+/** The error for a stream of this name with other settings. */
 const streamExists = 10_058;
 const noMessage = 404;
 
@@ -109,8 +109,8 @@ export function openNats(
 }
 
 /**
- * Connects to one server after the other, in their order, until `use` is carried out: a server that takes connections may still be without
- * its cluster. Closes each link. Rejects with a NatsFault of all servers, with the signal's reason, or with what else `use` rejects with.
+ * Connects to one server after the other, in their order, until `use` succeeds: a server that accepts connections may have lost its
+ * cluster. Closes each link. Rejects with a NatsFault of all servers, with the signal's reason, or with another error of `use`.
  */
 export function useNats<Value>(
   settings: NatsSettings,
@@ -126,7 +126,7 @@ export function useNats<Value>(
   });
 }
 
-/** A link to the first server for which `look` is carried out. Rejects with a NatsFault of all servers, or with the signal's reason. */
+/** A link to the first server for which `look` succeeds. Rejects with a NatsFault of all servers, or with the signal's reason. */
 export function openLooked<Seen>(
   settings: NatsSettings,
   look: (link: NatsLink) => Promise<Seen>,
@@ -142,7 +142,7 @@ export function openLooked<Seen>(
   });
 }
 
-/** What servers say or leave unsaid for some seconds while their cluster has no leader. */
+/** Faults that servers show for some seconds while their cluster elects a leader. */
 const passing: ReadonlySet<NatsFaultCode> = new Set(['dial-timeout', 'closed-early', 'refused', 'no-stream']);
 
 async function tryServers<Value>(
@@ -170,7 +170,7 @@ async function tryServers<Value>(
         isPassing ||= isOpen && passing.has(thrown.code);
       }
     }
-    // One that leads may just be chosen: those that took us are tried once more.
+    // An election may be under way: connected servers are tried once more.
     const isOneSure = faults.every(({ code }) => code === 'no-stream');
     if (pass > 1 || servers.length === 1 || !isPassing || isOneSure) throw oneFaultOf(faults);
     servers = open;
@@ -178,8 +178,8 @@ async function tryServers<Value>(
 }
 
 /**
- * A server that is there and refuses us is worth more than one that is away. That there is no stream must be said by all: one that is
- * without its cluster says it too.
+ * The fault of a server that refuses us is preferred to that of an unreachable one. A missing stream counts only if all servers report it:
+ * a server without its cluster reports it, too.
  */
 function oneFaultOf(faults: readonly NatsFault[]): NatsFault {
   const [first] = faults;
@@ -268,7 +268,7 @@ function linkOf(
     const { created, state, config } = await ask(`STREAM.INFO.${stream}`, undefined, doing);
     return { created, state: isObject(state) ? state : {}, config: isObject(config) ? config : {} };
   };
-  /** A stream that does not take direct questions leaves them without an answer, as one that is not there does. */
+  /** A stream with direct requests off does not answer them, like a missing one. */
   const direct = async (
     stream: string,
     subject: string,
@@ -291,7 +291,7 @@ function linkOf(
     const words = answer.headers?.description ?? 'the answer is not of JetStream';
     throw new NatsFault('refused', `cannot ${doing}: ${words} (${code})`);
   };
-  /** With allow_direct off, as `info` saw it: such a stream answers no direct requests, so its messages come by a consumer. */
+  /** Streams with allow_direct off, as seen by `info`: their messages are read by a consumer. */
   const indirect = new Set<string>();
   const readFirst = async (
     stream: string,
@@ -356,7 +356,7 @@ function linkOf(
       const answer = readAnswer(await request(subject, doing, bytes, all, storedMs), doing);
       const streamSeq = Number(answer['seq']);
       const isDuplicate = answer['duplicate'] === true;
-      // nats-server 2.10 knows an id from the moment when it is proposed, and says 0 until it is stored; it may never be.
+      // nats-server 2.10 knows an id from its proposal on, and reports 0 until the message is stored, which may never happen.
       if (!Number.isSafeInteger(streamSeq) || streamSeq < (isDuplicate ? 0 : 1)) {
         throw new NatsFault('refused', `cannot ${doing}: the answer is not of JetStream`);
       }

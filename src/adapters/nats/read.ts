@@ -1,7 +1,7 @@
-// Reads messages of a stream in their order, by a pull consumer of our own: the library's goes on by itself behind a loss, and has no bound
-// in bytes.
-// The rules: at most a few MiB are asked for ahead of the reader; the numbers of the deliveries have no gap; silence of the server ends
-// it. Nothing is acknowledged: where it stands is known to the reader only, and the consumer goes when nobody asks it.
+// Reads messages of a stream in their order, by a pull consumer of our own: the library's consumer continues silently after a loss, and has
+// no bound in bytes.
+// The rules: at most a few MiB are requested ahead of the reader; the numbers of the deliveries have no gap; silence of the server ends the
+// read. Nothing is acknowledged: only the reader has the position, and the server removes an unused consumer.
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
@@ -10,14 +10,14 @@ import { systemClock } from '../host/clock.js';
 import { NatsFault } from './fault.js';
 import type { Intake } from './intake.js';
 
-/** Of one pull; two are on their way, so that the server need not wait for us. */
+/** The size of one pull; two are under way, so that the server need not wait for us. */
 const pull = { messages: 256, bytesMin: 2 << 20, expiresMs: 30_000, heartbeatMs: 2_000 } as const;
-/** Of a message, what the limit in bytes does not count: its line, and what a line costs. */
+/** Bytes of a message beyond the limit in bytes: its line, and the cost of a line. */
 const envelopeBytes = 1 << 10;
-/** Nothing within so long, neither message nor heartbeat: the pull may have ended without a word, or the server is gone. */
+/** Without a message or heartbeat for so long, the pull may have ended silently, or the server is gone. */
 const silenceMs = 2.5 * pull.heartbeatMs;
 const watchMs = 500;
-/** A consumer that nobody asks is removed by the server: it must outlive a slow reader. */
+/** The server removes a consumer without pulls after this time: it must outlive a slow reader. */
 const inactiveMs = 10 * 60_000;
 
 export interface ReadTask {
@@ -29,18 +29,18 @@ export interface ReadTask {
   readonly signal: AbortSignal;
 }
 
-/** What a read needs of its link. */
+/** The parts of the link that a read uses. */
 export interface ReadDoor {
   readonly connection: NatsConnection;
   readonly place: string;
   readonly inbox: string;
   readonly intake: Intake;
   readonly ended: Promise<NatsFault | undefined>;
-  /** Called when the connection ends: a question must leave nothing at the promise, which lives for months. */
+  /** Called when the connection ends. A promise would keep a reference to each request, and it lives for months. */
   readonly endings: Set<(fault: NatsFault | undefined) => void>;
-  /** Called with the server's words when it refuses something that no request stands behind. */
+  /** Called with the server's error when it refuses something without a pending request. */
   readonly refusals: Set<(thrown: Error) => void>;
-  /** One question to JetStream's API; rejects with a NatsFault. */
+  /** One request to JetStream's API; rejects with a NatsFault. */
   readonly ask: (subject: string, body: unknown, doing: string) => Promise<Readonly<Record<string, unknown>>>;
 }
 
@@ -59,7 +59,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     if (connection.isClosed()) return;
     connection.publish(`$JS.API.CONSUMER.DELETE.${stream}.${consumer}`);
   };
-  // A read with an end, and nothing up to it.
+  // A read with an end, and no message up to it.
   if (untilSeq !== undefined && made['num_pending'] === 0) {
     remove();
     return;
@@ -69,7 +69,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   const bytesMax = Math.max(task.isOneOfMany ? 0 : pull.bytesMin, door.intake.payloadMax + (64 << 10));
   const queue: { readonly message: Msg; readonly place: Delivery }[] = [];
   let queuedBytes = 0;
-  /** Messages that the server may still send without being asked again. */
+  /** Requested messages that the server may still send. */
   let asked = 0;
   let pulls = 0;
   let delivered = 0;
@@ -85,12 +85,12 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
     isOver = true;
     wake?.();
   };
-  /** Looks whether the server still speaks, as long as the reader waits for it. */
+  /** Checks that the server is alive, while the reader waits for it. */
   const watch = (): void => {
     silence = systemClock.setTimer(watchMs, () => {
       if (queuedBytes >= bytesMax) heardMs = systemClock.now();
       else if (systemClock.now() - heardMs > silenceMs) {
-        // A pull whose bytes were used up exactly ends without a word: asked again once.
+        // A pull whose bytes are exactly used up ends silently: repeated once.
         silences += 1;
         if (silences > 1) {
           const what = `nothing came for ${(silenceMs * 2) / 1000} s`;
@@ -196,7 +196,7 @@ export async function* readStream(door: ReadDoor, task: ReadTask): AsyncGenerato
   }
 }
 
-/** What a message costs us: its headers too, and something for each, as there may be many of nothing. */
+/** The cost of a message: its headers too, and a constant, because there may be many empty ones. */
 function sizeOf({ data, headers }: Msg): number {
   let bytes = data.length + 1024;
   for (const [name, values] of headers ?? [])

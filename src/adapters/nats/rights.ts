@@ -1,6 +1,6 @@
-// Which rights a user has that would let it weaken a stream. nats-server 2.9 does not list them, so each is tried.
-// The rule: what is sent can never be carried out. A question to the API has a body that is no JSON, and to remove a stream it names one
-// that is not there; a message demands another stream than the one that takes its subject.
+// The rights of a user that would let it weaken a stream. nats-server 2.9 does not list rights, so each is tried.
+// The rule: no request can succeed. API requests have a body that is not JSON, and the removal names a missing stream; a published message
+// expects another stream than its subject's.
 
 import type { Msg, MsgHdrs } from '@nats-io/transport-node';
 import { isObject } from '../../domain/audit/record.js';
@@ -9,18 +9,18 @@ import { NatsFault } from './fault.js';
 
 export type StreamRight = 'update' | 'purge' | 'delete' | 'publish';
 
-/** One question of a user; rejects with a NatsFault. */
+/** One request of a user; rejects with a NatsFault. */
 type Ask = (subject: string, payload: string, headers?: MsgHdrs) => Promise<Msg>;
 
 /**
- * Errors of a server that would have carried it out: a body that is no JSON, a body where none belongs, no such stream, another stream than
- * expected. An account without JetStream has others.
+ * Errors of a server that permits the request: a body that is not JSON, a body where none belongs, no such stream, another stream than
+ * expected. An account without JetStream has other errors.
  */
 const wouldDo: ReadonlySet<unknown> = new Set([10025, 10038, 10059, 10060]);
 
 const noJson = 'no request: a look at rights';
 
-/** `host`: a gate that is not this user. */
+/** `host`: a gate other than this user's. */
 export async function findRights(
   ask: Ask,
   headersOf: (name: string, value: string) => MsgHdrs,
@@ -48,7 +48,7 @@ async function isTaken(attempt: () => Promise<Msg>): Promise<boolean> {
     return isObject(error) && wouldDo.has(error['err_code']);
   } catch (thrown) {
     if (thrown instanceof SyntaxError) return false;
-    // Refused, no responder, or no answer: this does not show that the user may.
+    // Refused, no responder, or no answer: this does not prove the right.
     if (thrown instanceof NatsFault && thrown.code !== 'closed-early') return false;
     throw thrown;
   }

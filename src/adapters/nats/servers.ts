@@ -1,4 +1,4 @@
-// The servers of a cluster: how one is named, and which is tried first.
+// The servers of a cluster: their names, and which one is tried first.
 
 import { isIP } from 'node:net';
 
@@ -11,7 +11,7 @@ export function placeOf({ host, port }: NatsServer): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Which server a connection is tried with first: the one that took the last connection, and after a fault there the next one listed. */
+/** The order of the servers: first the one that accepted the last connection; after a fault there, the next one listed. */
 export function createServerOrder() {
   let last: string | undefined;
   let isPassedOver = false;
@@ -26,7 +26,7 @@ export function createServerOrder() {
       last = place;
       isPassedOver = false;
     },
-    /** Something went wrong at the server that took the last connection. */
+    /** Reports a fault of the server that accepted the last connection. */
     passOver(): void {
       isPassedOver = true;
     },

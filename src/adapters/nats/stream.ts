@@ -1,10 +1,10 @@
-// The stream's settings, as `fleet init` makes it.
+// The settings of a stream, as `fleet init` makes it.
 import { sharedStreamOf } from '../../domain/fleet/block.js';
 import { duplicateWindowMs, requiredConfig } from '../../domain/streams/strength.js';
 
 const second = 1_000_000_000;
 
-/** A stream as it is to be made. */
+/** The settings for a new stream. */
 export interface StreamWish {
   readonly replicas: number;
   readonly maxAgeMs: number;
@@ -15,7 +15,7 @@ export interface StreamWish {
   readonly maxMessages?: number;
 }
 
-/** Durations in nanoseconds, as the server has them; -1: no limit. */
+/** Durations in nanoseconds, as on the server; -1: no limit. */
 export function configOf(name: string, settings: StreamWish): Readonly<Record<string, unknown>> {
   const maxAge = settings.maxAgeMs * (second / 1000);
   const { maxBytes, maxMessages, maxMessageBytes, subjects = sharedStreamOf(name, true).subjects } = settings;
@@ -33,7 +33,7 @@ export function configOf(name: string, settings: StreamWish): Readonly<Record<st
   };
 }
 
-/** What a stream takes, as the server says it. */
+/** The subjects of a stream, from the server's answer. */
 export function subjectsIn(config: Readonly<Record<string, unknown>>): readonly string[] {
   const { subjects } = config;
   return Array.isArray(subjects) ? subjects.map(String) : [];

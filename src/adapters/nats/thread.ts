@@ -1,4 +1,4 @@
-// Entry of the thread in which a gate's links live: takes orders from the main thread and reports. Main-thread code never imports it.
+// Entry of the thread with a gate's links: takes orders from the main thread and reports. Main-thread code never imports it.
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { headerNames } from '../../domain/fleet/block.js';
@@ -25,7 +25,7 @@ function begin(port: MessagePort): void {
         return post({ kind: 'beat' });
       case 'close':
         openings.get(order.link)?.abort(new Error('closed'));
-        // An error of a connection that ends is of no use.
+        // Errors of an ending connection do not matter.
         void links
           .get(order.link)
           ?.close()
@@ -69,7 +69,7 @@ function begin(port: MessagePort): void {
       const link = await openNats(settings, controller.signal);
       links.set(id, link);
       void link.ended.then((fault) => {
-        // It stays until it is closed: what is asked of it is answered with why it ended.
+        // It stays until it is closed: further orders are answered with the fault that ended it.
         post({ kind: 'ended', link: id, fault: fault && faultOf(fault) });
       });
       const { place, serverValidTo } = link;

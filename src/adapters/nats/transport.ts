@@ -1,7 +1,7 @@
-// The way of the library's bytes: TCP, the server's first line, TLS, and then the protocol, all with bounds (intake). The library's own
-// transport holds what comes without a bound, and leaves a socket that failed open; `setTransportFactory` takes another one.
-// The rules: TLS or nothing, and not a byte of the server's between its first line and TLS; each phase has a time limit; whatever ends it,
-// the socket is destroyed.
+// The library's transport: TCP, the server's first line, TLS, and then the protocol, all with bounds (intake). The library's own transport
+// buffers without a bound, and leaves a failed socket open; `setTransportFactory` replaces it.
+// The rules: TLS or nothing, and no byte of the server between its first line and TLS; each phase has a time limit; the socket is destroyed
+// at every end.
 
 import { connect as connectSocket, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -14,22 +14,22 @@ import { NatsFault } from './fault.js';
 import { createIntake, type Intake, IntakeFault, intakeLimits, parseInfo } from './intake.js';
 import { type NatsServer, placeOf } from './servers.js';
 
-/** For a TCP connection and the server's first line; then again for TLS and the login. */
+/** Time for the TCP connection and the server's first line; then again for TLS and the login. */
 const dialMs = bounds.natsDialMs;
-/** What waits to be written. One block and its questions are a few. */
+/** Limits of waiting writes. One block and its requests are a few. */
 const writes = { count: bounds.natsWrites, bytes: bounds.natsWriteBytes };
-/** Of what TLS itself sends, beyond as much as it carries: keys and tickets. */
+/** Rate of TLS's own bytes (keys, tickets) beyond those that it carries. */
 const tlsBytesPerSecond = bounds.natsTlsRate;
 
 export interface TransportOptions {
   readonly server: NatsServer;
   readonly tls: ConnectionOptions;
-  /** Whether `ca` is set; else the system's list counts. */
+  /** Whether `ca` is set; otherwise the system's list is used. */
   readonly isOwnCa: boolean;
   readonly signal: AbortSignal;
 }
 
-/** One connection to one server. `intake` is there when it is open. */
+/** One connection to one server. `intake` is set when it is open. */
 export class BoundedTransport implements Transport {
   readonly lang = 'nats.js';
   readonly version = '3.3.1';
@@ -48,7 +48,7 @@ export class BoundedTransport implements Transport {
   #wake: (() => void) | undefined;
   #pending = 0;
   #serverValidTo = '';
-  /** That TLS carried. */
+  /** Bytes carried by TLS. */
   #bytes = 0;
 
   constructor(options: TransportOptions) {
@@ -59,7 +59,7 @@ export class BoundedTransport implements Transport {
     });
   }
 
-  /** When the certificate ends that the server showed, as `Nov 20 09:05:00 2026 GMT`; empty before TLS. */
+  /** The expiry of the server's certificate, as `Nov 20 09:05:00 2026 GMT`; empty before TLS. */
   get serverValidTo(): string {
     return this.#serverValidTo;
   }
@@ -68,7 +68,10 @@ export class BoundedTransport implements Transport {
     return this.#phase === 'closed';
   }
 
-  /** Resolves when TLS stands, and the server's first line waits for the library. Rejects with a NatsFault, or with the signal's reason. */
+  /**
+   * Resolves when TLS is established, with the server's first line ready for the library. Rejects with a NatsFault, or with the signal's
+   * reason.
+   */
   async connect(): Promise<void> {
     const { signal } = this.#options;
     signal.throwIfAborted();
@@ -81,7 +84,7 @@ export class BoundedTransport implements Transport {
     await Promise.race([failed, this.#greet().then(() => this.#upgrade())]);
   }
 
-  /** The first line, whole. */
+  /** Reads the first line. */
   #greet(): Promise<void> {
     const { host, port } = this.#options.server;
     this.#phase = 'greeting';
@@ -97,7 +100,7 @@ export class BoundedTransport implements Transport {
     socket.once('connect', () => {
       isThere = true;
     });
-    // Both stay: an error of a socket that ends must not end the process.
+    // Both stay: an error of a closing socket must not end the process.
     socket.on('error', (cause) => this.#failed(cause));
     socket.on('close', () => this.#failed(undefined));
     return new Promise((resolve) => {
@@ -146,7 +149,7 @@ export class BoundedTransport implements Transport {
       try {
         socket = connectTls({ ...this.#options.tls, ...(this.#raw && { socket: this.#raw }) });
       } catch (cause) {
-        // A certificate or key of ours that is none.
+        // Our certificate or key is invalid.
         return reject(this.#faultOfTls(cause));
       }
       this.#secure = socket;
@@ -175,7 +178,7 @@ export class BoundedTransport implements Transport {
     this.#wake?.();
   }
 
-  /** What TLS carries is counted by the intake; what it says for itself is counted here. */
+  /** The intake counts the bytes inside TLS; those of TLS itself are counted here. */
   #watch(rawBefore: number, carriedBefore: number): void {
     this.#look = systemClock.setTimer(1_000, () => {
       const raw = this.#raw?.bytesRead ?? 0;
@@ -186,7 +189,7 @@ export class BoundedTransport implements Transport {
     });
   }
 
-  /** The login went well: from now on only silence and bounds end it. */
+  /** The login succeeded: from now on only silence and bounds end the connection. */
   opened(): void {
     if (this.#phase !== 'login') return;
     this.#phase = 'open';
@@ -206,7 +209,7 @@ export class BoundedTransport implements Transport {
     return faultOfHandshake(cause, this.#place, this.#options.isOwnCa);
   }
 
-  /** Undefined: the other end ended it without an error. */
+  /** Undefined: the other end closed without an error. */
   #failed(cause: Error | undefined): void {
     switch (this.#phase) {
       case 'greeting': {
@@ -216,7 +219,7 @@ export class BoundedTransport implements Transport {
       case 'securing':
         return this.#end(this.#faultOfTls(cause));
       case 'login':
-        // The library may have received the reason from the server, and has the better text.
+        // The library may have the server's reason, which is the better text.
         return this.#end(cause === undefined ? undefined : this.#faultOfTls(cause));
       case 'new':
       case 'open':
@@ -255,7 +258,7 @@ export class BoundedTransport implements Transport {
         this.#wake = undefined;
       }
     } finally {
-      // Also where the library failed on it: it would leave the connection as it is.
+      // Also if the library failed on the input: by itself it would leave the connection open.
       this.#end(this.#faultOf(new IntakeFault('the library does not understand it')));
     }
   }
@@ -270,7 +273,7 @@ export class BoundedTransport implements Transport {
     this.#pending += 1;
     if (this.#pending > writes.count || socket.writableLength > writes.bytes)
       return this.#end(this.#faultOf(new IntakeFault('it takes nothing of what it is answered')));
-    // A failed write shows as the end of the connection.
+    // A failed write appears as the end of the connection.
     socket.write(frame, () => {
       this.#pending -= 1;
     });

@@ -1,50 +1,52 @@
-// How records get to a receiver, whatever its kind: what the script that ships them asks of it.
+// The interface of a receiver's carrier to the script that ships records, for every kind of receiver.
 
 import type { Batch, BatchLimits, Follower, Position } from './follow.js';
 
 export interface Carrier {
-  /** Of what it is given at once; undefined: the usual. */
+  /** Limits of a batch; undefined: the usual ones. */
   readonly batches?: BatchLimits;
-  /** Seq of the last record that the next batch may have: a batch without an answer is sent again as it was. Absent: any. */
+  /** Seq of the last record for the next batch: a batch without an answer is repeated unchanged. Absent: any. */
   readonly batchUntil?: number;
-  /** Seq of the last record that has left. */
+  /** Seq of the last sent record. */
   readonly sentSeq: number;
-  /** Behind the last record that is certainly there. It goes back where the receiver has lost some. */
+  /** After the last record that the receiver certainly has. It goes back if the receiver loses some. */
   readonly safe: Position;
   /**
-   * Connects, and puts the follower where this receiver goes on. After the abort of `hurry` nothing stays open. Rejects with a ForkedFault,
-   * or with what `shipFaultOf` reads.
+   * Connects, and seeks the follower to the position of this receiver. After an abort of `hurry` nothing stays open. Rejects with a
+   * ForkedFault, or with an error for `shipFaultOf`.
    */
   open(follower: Follower, hurry: AbortSignal, tell: LineNews): Promise<Line>;
-  /** What lies in the journal does not follow what was sent. */
+  /** The journal does not continue the sent records. */
   doubt(text: string): void;
 }
 
 export interface LineNews {
-  /** Records can be sent. */
+  /** Call when records can be sent. */
   readonly proven: () => void;
-  /** `fault` is there. */
+  /** Call when `fault` is set. */
   readonly over: () => void;
 }
 
 /** A connection to a receiver. */
 export interface Line {
-  /** Defined: it has ended. */
+  /** Defined: the connection has ended. */
   readonly fault: Error | undefined;
-  /** Resolves when the records have left, or when the follower was put elsewhere instead. Rejects as `open`. */
+  /** Resolves when the records have left, or when the follower was moved instead. Rejects as `open`. */
   send(batch: Batch): Promise<void>;
-  /** Nothing is to be sent. Milliseconds until it wants to be called again; undefined: not before there is more. Rejects as `open`. */
+  /**
+   * Called when there is nothing to send. Returns milliseconds until the next call; undefined: only after new records. Rejects as `open`.
+   */
   idle(): Promise<number | undefined>;
-  /** Everything was sent, and no more comes: resolves when the receiver has it, as far as it says so. */
+  /** Called after the last record was sent: resolves when the receiver has everything, as far as it reports that. */
   finish(): Promise<void>;
-  /** `isOrderly`: what was written may still leave. */
+  /** `isOrderly`: written bytes may still leave. */
   close(isOrderly: boolean): void;
 }
 
 /** The receiver holds another journal under this one's id. Nothing is sent there any more. */
 export class ForkedFault extends Error {
   override readonly name = 'ForkedFault';
-  /** False: other writers of it were not told yet. */
+  /** False: other writers of it were not notified yet. */
   readonly isMarked: boolean;
   constructor(message: string, isMarked: boolean, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });

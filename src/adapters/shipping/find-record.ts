@@ -1,24 +1,25 @@
 // Finds a record in a journal's files by its seq, without reading all of them: by the first record of each segment, then by the lines of
-// one. The rule: what is damaged or gone is passed over; the caller is told where the journal goes on.
+// one.
+// The rule: damaged or missing parts are skipped; the result shows where the journal continues.
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { JournalFault } from '../../ports/faults.js';
 import { findSegments, openSegmentReader, type Segment, type SegmentReader } from '../journal/segments.js';
 
-/** A record with that seq, or the first one behind it that is there. */
+/** A record with that seq, or the next existing one. */
 export interface FoundRecord {
   readonly seq: number;
   readonly hash: string;
   readonly prev: string;
   readonly segment: number;
-  /** Of its line in the segment's text: of its first byte, and behind its LF. */
+  /** The offsets of its line in the segment's text: of its first byte, and after its LF. */
   readonly start: number;
   readonly end: number;
 }
 
 const batchBytes = 1 << 16;
 
-/** Rejects with what the system says, or with a JournalFault where no such record and none behind it can be read. */
+/** Rejects with the system's error, or with a JournalFault if neither such a record nor a later one can be read. */
 export async function findRecord(directory: string, seq: number): Promise<FoundRecord> {
   const segments = await findSegments(directory);
   for (const segment of segments.slice(await startOf(directory, segments, seq))) {
@@ -35,7 +36,7 @@ async function startOf(directory: string, segments: readonly Segment[], seq: num
   while (high - low > 1) {
     let at = (low + high) >> 1;
     let first: number | undefined;
-    // An empty segment, or one whose beginning is damaged, says nothing: one before it does.
+    // An empty segment, or one with a damaged beginning, has no first record: use an earlier one.
     for (; at > low; at -= 1) {
       const segment = segments[at];
       first = segment && (await withReader(directory, segment, (reader) => firstFrom(reader, 0, 1)))?.seq;
@@ -47,7 +48,7 @@ async function startOf(directory: string, segments: readonly Segment[], seq: num
   return low;
 }
 
-/** The first record from that seq on, in so many reads at most. */
+/** The first record from that seq on, within a limited number of reads. */
 async function firstFrom(
   reader: SegmentReader,
   seq: number,
@@ -66,19 +67,19 @@ async function firstFrom(
       start = lf + 1;
     }
     if (bytes.length < batchBytes) return undefined;
-    // Where not even a line ends, the whole of it is passed over.
+    // A piece without any line end is skipped as a whole.
     at += start === 0 ? bytes.length : start;
   }
   return undefined;
 }
 
-/** Undefined too where the file is gone, or cannot be inflated. */
+/** Undefined too if the file is missing, or cannot be inflated. */
 async function withReader<Value>(
   directory: string,
   segment: Segment,
   use: (reader: SegmentReader) => Promise<Value | undefined>,
 ): Promise<Value | undefined> {
-  // Compressed since the directory was read: its other form.
+  // Compressed since the directory was read: use its other form.
   const reader =
     (await openSegmentReader(directory, segment)) ??
     (await openSegmentReader(directory, { ...segment, isCompressed: !segment.isCompressed }));

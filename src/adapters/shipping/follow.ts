@@ -1,51 +1,50 @@
-// Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches after which it
-// can go on later.
-// The rule: no record is given out before it is on disk. What lies after the last one that is may be cut off and written again,
-// so how far that goes must be known before the file is read, and nothing after it is kept for later.
+// Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches that can be continued later.
+// The rule: no record is given out before it is on disk. Bytes after the last durable record may be cut off and written again, so its seq
+// must be known before the file is read, and later bytes are not kept.
 
 import { readClaim } from '../../domain/audit/ledger.js';
 import { findSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 import { findRecord } from './find-record.js';
 
-/** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */
+/** The position after a record: its segment, the bytes of that segment's text up to its LF, and the record's seq. */
 export interface Position {
   readonly segment: number;
   readonly bytes: number;
   readonly seq: number;
-  /** Of that record; empty: no record came before. */
+  /** The hash of that record; empty: no record came before. */
   readonly hash: string;
 }
 
-/** Before the oldest record that there is. */
+/** Before the oldest existing record. */
 export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
 
 /** Records in their order; their bytes are valid until the next call. */
 export interface Batch {
-  /** As they lie in the journal, without LF. */
+  /** As in the journal, without LF. */
   readonly lines: readonly { readonly seq: number; readonly bytes: Buffer }[];
   /** The same lines with their LFs, in one piece. */
   readonly text: Buffer;
-  /** Behind the last of them. */
+  /** After the last of them. */
   readonly position: Position;
 }
 
-/** What is wrong with what is followed. */
+/** A fault in the followed journal. */
 export type FollowFault =
-  /** Records that were not given out, and are not there any more. */
+  /** Records that were not given out and are gone. */
   | { readonly kind: 'missing'; readonly from: number; readonly to: number }
   | { readonly kind: 'damaged'; readonly text: string }
-  /** What lies at the position is not what follows the record before it: everything is given out anew. */
+  /** The record at the position does not follow the one before it: everything is given out again. */
   | { readonly kind: 'not-continued'; readonly text: string };
 
-/** What the journal has under a seq, against a hash that somebody else has for it. */
+/** The journal's record under a seq, compared with another party's hash of it. */
 export type Comparison =
   | 'same'
-  /** It is not there any more, or damaged: nobody can tell. */
+  /** Missing or damaged: unknown. */
   | 'gone'
-  /** Another record. `hash`: undefined where it is gone, and the one behind it does not follow the other's. */
+  /** Another record. `hash`: undefined if it is missing, and the next record does not follow the other's hash. */
   | { readonly hash: string | undefined };
 
-/** How much is read and given out at once: bytes of at least one line, which has at most 7 KiB. */
+/** Bytes that are read and given out at once; at least one line, which has at most 7 KiB. */
 export interface BatchLimits {
   readonly bytes: number;
   readonly lines: number;
@@ -55,7 +54,7 @@ const usualLimits: BatchLimits = { bytes: 64 << 10, lines: Number.POSITIVE_INFIN
 
 export type Follower = ReturnType<typeof createFollower>;
 
-/** Follows the journal in a directory from `beginning`, until it is told another position; one call at a time. */
+/** Follows the journal in a directory from `beginning`, until `seek` or `goBehind`; one call at a time. */
 export function createFollower(
   directory: string,
   tell: (fault: FollowFault) => void,
@@ -63,20 +62,20 @@ export function createFollower(
 ) {
   let position = beginning;
   let reader: SegmentReader | undefined;
-  /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
+  /** The segment of the position is missing, so the next record must show whether it follows. */
   let isFirst = false;
   /** The position was just found by reading, so it is not compared with the file. */
   let isFound = false;
-  /** What was told is not told again when the same records are gone through again. */
+  /** Reported already, so not reported again when the same records are read again. */
   let toldMissing = { from: 0, to: 0 };
   let toldDamageSeq = 0;
 
   return {
-    /** Behind the last record that was given out. */
+    /** After the last record that was given out. */
     get position(): Position {
       return position;
     },
-    /** Goes on behind a position. */
+    /** Continues after a position. */
     async seek(to: Position): Promise<void> {
       await close();
       position = to;
@@ -84,8 +83,8 @@ export function createFollower(
       isFound = false;
     },
     /**
-     * Goes on behind the record of that seq, wherever it lies, or with the oldest one behind it, unless another record is there than the
-     * one with this hash. The journal must have come so far. Rejects as `next`.
+     * Continues after the record of that seq, wherever it is, or with the next existing one, unless the record there has another hash. The
+     * journal must have reached that seq. Rejects as `next`.
      */
     async goBehind(seq: number, hash: string): Promise<Comparison> {
       const found = await findRecord(directory, seq);
@@ -99,8 +98,8 @@ export function createFollower(
       return isThere ? 'same' : 'gone';
     },
     /**
-     * The next records up to a seq that is on disk; undefined: all of them were given out. Rejects with what the system says
-     * when a file cannot be read; the next call tries again.
+     * The next records up to a seq that is on disk; undefined: there are no more. Rejects with the system's error if a file is not
+     * readable; the next call tries again.
      */
     async next(untilSeq: number): Promise<Batch | undefined> {
       if (position.seq > untilSeq) {
@@ -114,17 +113,17 @@ export function createFollower(
         const at = reader?.segment.number ?? position.segment;
         const following = (await findSegments(directory)).find(({ number }) => number > at);
         if (following === undefined) return undefined;
-        // Now that another segment has begun, nothing more comes to this one: but something may have come since the read.
+        // Another segment has begun, so this one gets no more records; but some may have come since the read.
         const rest = await scan(untilSeq);
         if (rest !== undefined) return rest;
         const opened = await openSegmentReader(directory, following);
-        // Compressed or retired just now: the next look at the directory shows it.
+        // Compressed or retired just now: the directory is read again.
         if (opened === undefined) continue;
         await close();
         reader = opened;
       }
     },
-    /** Lets go of the file; a seek comes next, if anything. */
+    /** Closes the file; only `seek` may follow. */
     close,
   };
 
@@ -142,7 +141,7 @@ export function createFollower(
     tell({ kind: 'not-continued', text });
   }
 
-  /** The segment of the position, which must hold the record that it is behind; undefined: it is gone. */
+  /** Opens the segment of the position, which must contain the record before it; undefined: it is gone. */
   async function reopen(): Promise<SegmentReader | undefined> {
     const segment = (await findSegments(directory)).find(({ number }) => number === position.segment);
     const opened = segment === undefined ? undefined : await openSegmentReader(directory, segment);
@@ -162,7 +161,7 @@ export function createFollower(
     return undefined;
   }
 
-  /** The whole lines behind the position in the segment that is open. */
+  /** The whole lines after the position in the open segment. */
   async function scan(untilSeq: number): Promise<Batch | undefined> {
     if (reader === undefined) return undefined;
     const { number } = reader.segment;
@@ -178,7 +177,7 @@ export function createFollower(
         if (lf < 0) break;
         const line = bytes.subarray(start, lf);
         const claim = readClaim(line);
-        // What is damaged is in no batch: the next one begins behind it.
+        // A batch has no damaged line: the next one begins after it.
         if (lines.length > 0 && (claim === undefined || claim.seq > untilSeq)) return upTo(start);
         if (claim === undefined) damagedAt ??= at + start;
         else if (claim.seq > untilSeq) return undefined;
@@ -202,13 +201,13 @@ export function createFollower(
       }
       if (lines.length > 0) return upTo(start);
       if (bytes.length < most.bytes) return undefined;
-      // Nothing but damage so far; where not even a line ends, the whole of it is passed over.
+      // Only damage so far; a piece without any line end is skipped as a whole.
       if (start === 0) damagedAt ??= at;
       at += start === 0 ? bytes.length : start;
     }
   }
 
-  /** The same place in the chain, or further on where segments are gone. */
+  /** The same place in the chain, or further on if segments are missing. */
   function isContinued({ seq, prev }: { readonly seq: number; readonly prev: string }): boolean {
     return seq > position.seq + 1 || (seq === position.seq + 1 && prev === position.hash);
   }
@@ -223,7 +222,7 @@ export function createFollower(
     }
   }
 
-  /** `seq`: of a record behind the damage. */
+  /** `seq`: the record after the damage. */
   function tellDamaged(seq: number, text: string): void {
     if (seq > toldDamageSeq) tell({ kind: 'damaged', text });
     toldDamageSeq = Math.max(toldDamageSeq, seq);

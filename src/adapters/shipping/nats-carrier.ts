@@ -1,11 +1,10 @@
 // Records on their way to a stream of NATS, in blocks of whole lines, one in flight (domain/fleet/block).
-// The rules: after every doubt (a connection, an answer that did not come, a sequence that was not expected, a block that the server had)
-// the stream is asked for its last message of this journal, and what it says counts. A record is safe when it was acknowledged long enough
-// ago and is still there. A block without an answer is sent again as it was, and no longer: a server that stood still may store the first one
-// later, and a cluster of 2.9.10 puts it in the place of the other. Where the stream holds another journal, a mark is left and nothing is
-// sent any more.
-// Records go to the host's own stream. Where there is none yet, they go to the one that releases before made for all hosts; behind what that
-// one has of this journal they go on in the own stream, as soon as it is there. A message names its stream, so that no other takes it.
+// The rules: after every doubt (a new connection, a missing answer, an unexpected sequence, a block that the server already had) the stream
+// is asked for its last message of this journal, and its answer counts. A record is safe when it was acknowledged long enough ago and is
+// still there. A block without an answer is repeated unchanged and not enlarged: a server that stood still may store the first one later,
+// and a cluster of 2.9.10 puts it in the place of the other. If the stream holds another journal, a mark is left and nothing more is sent.
+// Records go to the host's own stream. Until it exists, they go to the shared one of earlier releases; then they continue in the own stream
+// after the last record of the shared one. A message names its stream, so that no other stores it.
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -23,14 +22,14 @@ import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.j
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';
 
-/** Where records are sent to. */
+/** The destination of records. */
 export interface StreamReceiver {
   readonly link: NatsSettings;
   /** The prefix of the names of streams, and the one for all hosts. */
   readonly stream: string;
-  /** The word for this host in the subject. */
+  /** The token for this host in the subject. */
   readonly host: string;
-  /** How long an acknowledgement is not relied on; 0: it is at once. */
+  /** The time after which an acknowledgement is relied on; 0: at once. */
   readonly settleMs: number;
 }
 
@@ -40,22 +39,22 @@ export interface NatsOptions {
   readonly journal: string;
   readonly openLink: OpenLink;
   readonly clock: Clock;
-  /** Seq of the last record that is on disk. */
+  /** Seq of the last record on disk. */
   readonly untilSeq: () => number;
-  /** Behind the last record that it certainly had. */
+  /** After the last record that it certainly had. */
   readonly position: Position;
-  /** It has lost records that it had acknowledged: they are sent again. */
+  /** It lost acknowledged records: they are sent again. */
   readonly restarted: (text: string) => void;
-  /** `HOST:PORT`, and when the certificate ends that it showed. */
+  /** `HOST:PORT`, and the expiry of its certificate. */
   readonly onCertificate: (place: string, validTo: string) => void;
 }
 
 /**
- * One block is in flight, so what limits a backlog is how much goes at once: with 64 KiB it took twice as long, and an hour of a busy gate is
- * 3,600,000 records (`npm run bench -- fleet-away 10 3600000`). Whoever verifies compares what comes twice with its last 512 records.
+ * Only one block is in flight, so the size of a block limits a backlog: with 64 KiB it took twice as long, and an hour of a busy gate is
+ * 3,600,000 records (`npm run bench -- fleet-away 10 3600000`). Verifiers compare repeated records with the last 512.
  */
 const batches = { bytes: bounds.natsBatchBytes, lines: bounds.natsBatchLines };
-/** A replica that answers may be behind the others for a moment. */
+/** A replica that answers may lag behind the others for a moment. */
 const replicaMs = 1_000;
 
 export function createNatsCarrier(options: NatsOptions): Carrier {
@@ -63,13 +62,13 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   const { stream: shared, settleMs, host } = options.receiver;
   const { name: own } = hostStreamOf(shared, host);
   const subject = subjectOf(host, journal);
-  /** The own stream was there: from now on nothing goes to another one. */
+  /** The own stream was seen: from now on no other one is used. */
   let hasOwn = false;
   const lookEveryMs = Math.min(Math.max(settleMs / 10, 1_000), 30_000);
   const settling = createOverlap({ ms: settleMs, bytes: 0 }, options.position);
-  /** Behind the last record that the stream has, as far as it said so. */
+  /** After the last record in the stream, by its last answer. */
   let at = options.position;
-  /** Seq of the last record of the block that was sent last. */
+  /** Seq of the last record in the last sent block. */
   let sentUntil = 0;
   let confirmed = options.position;
   let isDoubted = false;
@@ -120,16 +119,18 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
   };
 
   function createLine(link: GateLink, follower: Follower, close: (isOrderly: boolean) => void) {
-    /** The stream's number of the last message of this journal; 0: there is none. */
+    /** The stream's number of the last message of this journal; 0: none. */
     let expected = 0;
     let lookedMs = clock.now();
-    /** The stream that takes the records. */
+    /** The stream for the records. */
     let stream = own;
-    /** Why the own stream could not be asked; undefined: it is to be asked. */
+    /** Why the own stream did not answer; undefined: it is tried. */
     let whyShared: NatsFault | undefined;
-    /** Blocks in a row that were not taken. */
+    /** Refused blocks in a row. */
     let refusals = 0;
-    /** The stream had another message with the id of this block. Whoever may write to it can put that there, so it goes without one. */
+    /**
+     * The stream had another message with the id of this block. Any writer of the stream can do that, so the block is sent without an id.
+     */
     let isIdTaken = false;
 
     const line = {
@@ -156,7 +157,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
     };
     return line;
 
-    /** The stream's number of it; undefined: the stream must be asked what it has. */
+    /** The stream's number of it; undefined: the stream's state must be read. */
     async function publish({ lines, text, position }: Batch): Promise<number | undefined> {
       const first = lines[0]?.seq ?? position.seq;
       const head = { kind: 'block', first, last: position.seq, head: position.hash } as const;
@@ -164,7 +165,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       const doubtful = (fault: NatsFault): undefined => {
         refusals += 1;
         if (refusals <= 1) return;
-        // The stream says one thing and does another: not again without a pause.
+        // The stream's answers contradict each other: pause before the next try.
         if (whyShared === undefined) throw fault;
         throw new NatsFault(
           whyShared.code,
@@ -180,7 +181,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
         if (!isDuplicate) return streamSeq;
       } catch (fault) {
         if (!(fault instanceof NatsFault) || fault.code !== 'wrong-sequence') throw fault;
-        // Streams may have been made since.
+        // Streams may have been made meanwhile.
         if (refusals === 0) whyShared = undefined;
         return doubtful(fault);
       }
@@ -188,7 +189,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return doubtful(new NatsFault('refused', why));
     }
 
-    /** Goes on behind what the stream has. `isThere`: the follower stands behind what it is known to have. */
+    /** Continues after the last record in the stream. `isThere`: the follower is at that position already. */
     async function look(isThere = false): Promise<void> {
       const message = await lastMessage();
       lookedMs = clock.now();
@@ -216,7 +217,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return [...formatHead(journal, head), [streamHeader, stream]];
     }
 
-    /** Finds out which stream takes the records, too. */
+    /** Also finds out which stream takes the records. */
     async function find(): Promise<FoundMessage | undefined> {
       const ask = async (name: string): Promise<FoundMessage | undefined> => {
         const message = await link.lastOf(name, subject);
@@ -238,7 +239,10 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return ask(shared);
     }
 
-    /** What the stream for all hosts had before the own one was made. Where there never was one, gates have no right to ask it. */
+    /**
+     * The last message in the shared stream from before the own one was made. If there never was a shared one, gates have no right to read
+     * it.
+     */
     async function findBefore(): Promise<FoundMessage | undefined> {
       try {
         return await link.lastOf(shared, subject);
@@ -248,7 +252,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       }
     }
 
-    /** Asked twice where it is less than the stream had. */
+    /** Read twice if the answer is behind the last one. */
     async function lastMessage(): Promise<FoundMessage | undefined> {
       const message = await find();
       const head = message && readHeadOf(message.header);
@@ -259,7 +263,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return find();
     }
 
-    /** Which record the stream has as the last one; it may not be of this journal. */
+    /** The last record in the stream; it may belong to another journal. */
     async function readEnd(message: FoundMessage): Promise<{ readonly last: number; readonly hash: string }> {
       const head = readHeadOf(message.header);
       if (head === undefined) {
@@ -278,7 +282,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       return { last: head.last, hash: head.head };
     }
 
-    /** Makes every other writer of this journal look, see the mark, and stop. */
+    /** Makes every other writer of this journal check the stream, see the mark, and stop. */
     async function fork(
       text: string,
       { seq, head }: { readonly seq: number; readonly head: string | undefined },
@@ -293,7 +297,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       throw fault;
     }
 
-    /** What was settled decides whether the journal may be retired up to there. */
+    /** The settled position decides how far the journal may be retired. */
     async function confirm(): Promise<void> {
       const candidate = settling.safe(clock.now());
       if (candidate.seq <= confirmed.seq) return;
@@ -308,7 +312,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
 
   function forkedFor(text: string, isMarked: boolean): ForkedFault {
     forked ??= text;
-    // Which of the records there are ours, nobody can tell.
+    // It is unknown which of the records there are ours.
     confirmed = beginning;
     settling.reset(beginning);
     return new ForkedFault(forked, isMarked);
@@ -321,7 +325,7 @@ export function createNatsCarrier(options: NatsOptions): Carrier {
       settling.reset(to);
       return;
     }
-    // What was acknowledged and is not there is acknowledged anew.
+    // Acknowledged records that are missing need a new acknowledgement.
     if (to.seq < settling.sentSeq) settling.reset(confirmed);
     settling.note(to, 0, clock.now());
   }

@@ -16,24 +16,24 @@ export interface OverlapLimits {
   readonly bytes: number;
 }
 
-/** One place a second is remembered, so that minutes of the fastest journal cost no memory to speak of. */
+/** One position a second is kept, so that minutes of the fastest journal use little memory. */
 const markIntervalMs = 1000;
 
 interface Mark {
   readonly beganMs: number;
-  /** The last of its second, when it was sent, and how much was sent up to it, in all. */
+  /** The last position of its second, its send time, and the total of bytes sent up to it. */
   position: Position;
   sentMs: number;
   bytes: number;
 }
 
-/** Begins at a position that is safe. */
+/** Begins at a safe position. */
 export function createOverlap(limits: OverlapLimits, from: Position) {
   let sentBytes = 0;
   let sentSeq = from.seq;
   let marks: Mark[] = [markOf(from)];
   return {
-    /** Everything up to a position has left. What was sent a second time changes nothing. `nowMs` never goes back. */
+    /** Everything up to a position was sent. Repeated records change nothing. `nowMs` must be monotonic. */
     note(position: Position, bytes: number, nowMs: number): void {
       if (position.seq <= sentSeq) return;
       sentSeq = position.seq;
@@ -43,7 +43,7 @@ export function createOverlap(limits: OverlapLimits, from: Position) {
         marks.push({ beganMs: nowMs, position, sentMs: nowMs, bytes: sentBytes });
       } else Object.assign(last, { position, sentMs: nowMs, bytes: sentBytes });
     },
-    /** Behind the last record that is safe. */
+    /** After the last safe record. */
     safe(nowMs: number): Position {
       const isSafe = ({ sentMs, bytes }: Mark): boolean =>
         nowMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
@@ -51,13 +51,13 @@ export function createOverlap(limits: OverlapLimits, from: Position) {
       if (at > 0) marks = marks.slice(at);
       return marks[0]?.position ?? from;
     },
-    /** Forgets what was sent: the journal holds other records now. */
+    /** Forgets the sent positions: the journal holds other records now. */
     reset(position: Position): void {
       sentBytes = 0;
       sentSeq = position.seq;
       marks = [markOf(position)];
     },
-    /** Seq of the last record that has left. */
+    /** Seq of the last sent record. */
     get sentSeq(): number {
       return sentSeq;
     },
@@ -76,11 +76,11 @@ export interface KeptPosition {
 
 export type PositionFile = ReturnType<typeof createPositionFile>;
 
-/** In a directory that is made when something is to be kept; `sink` is `HOST:PORT`. */
+/** A file in a directory that is made for the first position; `sink` is `HOST:PORT`. */
 export function createPositionFile(directory: string, sink: string) {
   const path = join(directory, `ship-${sink.replaceAll(/[^A-Za-z0-9.-]/g, '_')}.json`);
   return {
-    /** Undefined: nothing was ever shipped there. Rejects with what the system says, or that the file is none of ours. */
+    /** Undefined: nothing was ever shipped there. Rejects with the system's error, or for a foreign file. */
     async load(): Promise<KeptPosition | undefined> {
       let text: string;
       try {
@@ -93,11 +93,11 @@ export function createPositionFile(directory: string, sink: string) {
       if (kept === undefined) throw new Error(`${path} holds no position of ${sink}`);
       return kept;
     },
-    /** On disk when it resolves, also after a power cut; rejects with what the system says. One call at a time. */
+    /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
     async save({ journal, position }: KeptPosition): Promise<void> {
       const { segment, bytes, seq, hash } = position;
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      // Made afresh: a link that somebody put there would lead to another file.
+      // Removed first: a link there would lead to another file.
       await rm(`${path}.new`, { force: true });
       const file = await open(`${path}.new`, 'wx', 0o600);
       try {
@@ -109,7 +109,7 @@ export function createPositionFile(directory: string, sink: string) {
       await rename(`${path}.new`, path);
       await syncFolder();
     },
-    /** Nothing is certainly there any more; as `save`. */
+    /** Nothing is safe any more; as `save`. */
     async clear(): Promise<void> {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       await rm(path, { force: true });

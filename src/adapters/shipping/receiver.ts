@@ -1,7 +1,7 @@
-// The transport to a receiver: connect, then TLS at once (RFC 5425 has no greeting); the sending end, which gives up a receiver
-// that takes nothing; and why it failed, in the words of events.
-// The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped, and it may send
-// little.
+// The transport to a receiver: connect, then TLS at once (RFC 5425 has no greeting); the sending end, which disconnects a receiver that
+// takes nothing; and faults in the words of events.
+// The rules: each phase has a time limit, and nothing stays open after a failure. Input from a receiver is read and dropped, and its rate
+// is limited.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
@@ -10,10 +10,10 @@ import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { NatsFault } from '../nats/link.js';
 
-/** Where records are sent to. */
+/** The destination of records. */
 export interface Receiver {
   readonly address: Address;
-  /** Asked at each dial, so that new files are found. Throws what the system says of a file. */
+  /** Called at each dial, so that new files are found. Throws the system's error for a file. */
   readonly demand: () => TlsDemand;
 }
 
@@ -74,15 +74,15 @@ async function within<Value>(
 
 export type Outlet = ReturnType<typeof createOutlet>;
 
-/** A receiver that takes less than was sent at once in this time is given up. */
+/** A receiver is disconnected if it takes less than one send in this time. */
 export const stallMs = bounds.receiverStallMs;
 
-/** RFC 5425 has nothing that a receiver sends; some say a word for each message. A flood would cost the thread that serves commands. */
+/** RFC 5425 has no data from receivers; some send a word for each message. A flood would cost the thread that serves commands. */
 export const received = { burstBytes: bounds.receiverBurstBytes, bytesPerSecond: bounds.receiverRate };
-/** What a piece counts for, however small: a TLS record of one byte costs as much as one of a sentence. */
+/** The least that a piece counts for: a TLS record of one byte costs as much as one of a sentence. */
 const pieceBytesMin = 256;
 
-/** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
+/** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is set. */
 export function createOutlet(transport: Transport, clock: Clock, over: () => void) {
   let fault: TransportFault | undefined;
   const ended = watch().then((end) => {
@@ -90,7 +90,7 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
     over();
   });
   return {
-    /** Resolves when `fault` is there. */
+    /** Resolves when `fault` is set. */
     ended,
     /** Defined: the receiver has ended, or is gone. */
     get fault(): TransportFault | undefined {
@@ -133,7 +133,7 @@ export interface ShipFault {
   readonly text: string;
 }
 
-/** Total: from whatever was thrown on the way. */
+/** Total: accepts any error from shipping. */
 export function shipFaultOf(cause: unknown): ShipFault {
   if (cause instanceof NatsFault) return { code: cause.code, text: cause.message };
   if (cause instanceof UpstreamFault) {
@@ -142,13 +142,13 @@ export function shipFaultOf(cause: unknown): ShipFault {
     return { code: isDial ? code : 'closed-early', text: message };
   }
   if (cause instanceof TransportFault) {
-    // Only a stall makes us close a transport with a write pending.
+    // Only a stall makes us close a transport with a pending write.
     if (cause.code === 'closed') return { code: 'stalled', text: `it took nothing for ${stallMs} ms` };
     const { cause: system } = cause;
     const why = system instanceof Error && 'code' in system ? ` (${String(system.code)})` : '';
     return { code: 'closed-early', text: `${cause.message}${why}` };
   }
-  // Otherwise only reading the journal meets system errors.
+  // Other system errors come only from reading the journal.
   const isSystem = cause instanceof Error && 'code' in cause;
   return { code: isSystem ? 'journal-unreadable' : 'internal', text: messageOf(cause) };
 }

@@ -1,7 +1,7 @@
-// Sends a journal to one receiver: a script that connects, sends what is on disk, waits for more, and starts again when the
-// connection ends. It owns the connection and the place in the journal.
-// The rules: records go in their order, and only those that are on disk; where to go on after each connection is the carrier's to say; a
-// receiver that is down, slow or misbehaving never affects others.
+// Sends a journal to one receiver: a script that connects, sends the durable records, waits for more, and starts again when the connection
+// ends. It owns the connection and the position in the journal.
+// The rules: records go in their order, and only those on disk; the carrier decides where to continue after each connect; a receiver that
+// is down, slow or misbehaving never affects others.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Observe } from '../../gateway/outcome/events.js';
@@ -13,9 +13,9 @@ import { createLag } from './lag.js';
 import type { PositionFile } from './position.js';
 import { type ShipFault, shipFaultOf } from './receiver.js';
 
-/** What all shippers of a journal have. */
+/** The parts that all shippers of a journal share. */
 export interface ShipperParts {
-  /** Of the journal. */
+  /** The journal's directory. */
   readonly directory: string;
   readonly clock: Clock;
   /** From 0 up to 1, without 1. */
@@ -29,9 +29,9 @@ export interface ShipperOptions extends ShipperParts {
   readonly carrier: Carrier;
   /** The journal's id. */
   readonly journal: string;
-  /** Seq of the last record that is on disk. */
+  /** Seq of the last record on disk. */
   readonly untilSeq: () => number;
-  /** Behind the last record that the receiver certainly has, and where that is kept. */
+  /** After the last record that the receiver certainly has, with the file that stores it. */
   readonly position: Position;
   readonly file: PositionFile;
 }
@@ -40,26 +40,26 @@ export type ShipperState =
   | { readonly at: 'connecting' }
   | { readonly at: 'connected' }
   | ({ readonly at: 'away' } & ShipFault)
-  /** For good. */
+  /** Final. */
   | { readonly at: 'forked'; readonly text: string };
 
 export type Shipper = ReturnType<typeof startShipper>;
 
-/** Records that come one by one are gathered for so long: a read and a write for each would be dear. */
+/** Single records are gathered for so long: a read and a write for each would be expensive. */
 const gatherMs = 20;
-/** A connection that lived so long was a good one: the next one is not held back by failures before it. */
+/** A connection that lasted so long resets the pauses of earlier failures. */
 const steadyMs = 10_000;
 const keepIntervalMs = 1_000;
-/** At the end, beyond the time for the receiver: a hanging disk must not delay the stop. */
+/** At the stop, in addition to the receiver's time: a hanging disk must not delay it. */
 const diskMs = 1_000;
 
 const delayMsMin = 500;
-/** After an hour away the backlog must be gone within a minute: most of that is for sending it. */
+/** After an outage of an hour the backlog must be gone within a minute, most of which is for sending it. */
 const delayMsMax = bounds.receiverPauseMs;
 
 /**
- * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways that
- * lost the same receiver do not come back in lockstep.
+ * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways do not
+ * reconnect to a receiver in lockstep.
  */
 export function backOffMs(failures: number, chance: number): number {
   const delayMs = Math.min(delayMsMin * 2 ** (failures - 1), delayMsMax);
@@ -71,7 +71,7 @@ export function startShipper(options: ShipperOptions) {
   const bell = new WakeSignal(clock);
   const lag = createLag();
   const follower = createFollower(options.directory, tellFault, carrier.batches);
-  /** Aborted first: send what is there and stop. Aborted second: stop. */
+  /** First abort: send the remaining records and stop. Second abort: stop. */
   const ending = new AbortController();
   const hurry = new AbortController();
   let state: ShipperState = { at: 'connecting' };
@@ -83,12 +83,12 @@ export function startShipper(options: ShipperOptions) {
   const running = run();
 
   return {
-    /** There may be more on disk. */
+    /** Call when there may be more on disk. */
     nudge(): void {
       noteLag();
       if (line !== undefined) bell.ring();
     },
-    /** Sends what is on disk now, if the receiver is there and takes it in time; resolves when nothing of it is left. */
+    /** Sends the records on disk, if the receiver takes them in time; resolves when the shipper has ended. */
     async end(ms: number): Promise<void> {
       ending.abort();
       bell.ring();
@@ -111,7 +111,7 @@ export function startShipper(options: ShipperOptions) {
     get lagRecords(): number {
       return Math.max(untilSeq() - carrier.sentSeq, 0);
     },
-    /** How long the oldest of them has been there; 0: there is none. */
+    /** How long the oldest of them has been on disk; 0: there is none. */
     get lagMs(): number {
       noteLag();
       return lag.ms(carrier.sentSeq, clock.now());
@@ -139,7 +139,7 @@ export function startShipper(options: ShipperOptions) {
       become({ at: 'away', ...shipFaultOf(fault) });
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
       const dueMs = clock.now() + backOffMs(failures, options.chance());
-      // The bell rings for other things too, such as the end of the connection that was.
+      // The bell rings for other events too, such as the end of the last connection.
       for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
         if (ending.signal.aborted) return;
         await bell.wait(dueMs - clock.now());
@@ -148,7 +148,7 @@ export function startShipper(options: ShipperOptions) {
     }
   }
 
-  /** One connection from its opening to its end; without a fault: everything was sent, and no more is wanted. */
+  /** One connection from its opening to its end; without a fault: everything was sent, and the shipper stops. */
   async function attempt(): Promise<{ readonly fault?: unknown; readonly connectedMs: number }> {
     let openedMs: number | undefined;
     const connectedMs = (): number => clock.now() - (openedMs ?? clock.now());
@@ -171,11 +171,11 @@ export function startShipper(options: ShipperOptions) {
     }
   }
 
-  /** Until nothing more is wanted and everything is sent; rejects when the receiver ends before. */
+  /** Runs until the shipper stops and everything is sent; rejects when the receiver ends before. */
   async function sendAll(open: Line): Promise<void> {
     for (;;) {
       if (open.fault !== undefined) throw open.fault;
-      // Asked before the look: what reached the disk since is not among what that look found to be all.
+      // Read before the loop: records that reach the disk later need another one.
       const isLastLook = ending.signal.aborted;
       const batch = await follower.next(Math.min(untilSeq(), carrier.batchUntil ?? Infinity));
       if (batch !== undefined) {
@@ -214,7 +214,7 @@ export function startShipper(options: ShipperOptions) {
     }
   }
 
-  /** Reports each change once; while it is away, each other cause. */
+  /** Reports each change once; during an outage, each new cause. */
   function become(next: ShipperState): void {
     if (state.at === 'forked') return;
     const isSame =
@@ -257,7 +257,7 @@ export class WakeSignal {
     else this.#heard();
   }
 
-  /** Resolves with the next ring, or at once with one that came before; with a time: then at the latest. */
+  /** Resolves at the next ring, or at once after an earlier one; with a time: at that time at the latest. */
   wait(ms?: number): Promise<void> {
     if (this.#isRung) {
       this.#isRung = false;

@@ -1,5 +1,5 @@
-// All receivers of a journal's records: one shipper each, and what the journal must know of them together.
-// The rule: what any one of them may still need counts as not shipped.
+// All receivers of a journal's records: one shipper each, and their common position for the journal.
+// The rule: a record that any of them may still need counts as not shipped.
 
 import { bounds } from '../../bounds/bounds.js';
 import { messageOf } from '../../ports/faults.js';
@@ -16,7 +16,7 @@ import { createSyslogCarrier } from './syslog-carrier.js';
 /** A receiver under its name, `HOST:PORT`. */
 export type Sink = {
   readonly name: string;
-  /** What makes it this receiver and no other: with another one its connection is made anew. */
+  /** Identifies the receiver: if it changes, its connection is replaced. */
   readonly key: string;
 } & (({ readonly kind: 'syslog' } & Receiver) | ({ readonly kind: 'nats' } & StreamReceiver));
 
@@ -24,45 +24,45 @@ export interface ShippingOptions extends ShipperParts {
   readonly sinks: readonly Sink[];
   readonly sender: Sender;
   readonly connect: Connect;
-  /** For one receiver: what goes wrong in its thread touches no other. */
+  /** One for each receiver: a fault in its thread does not affect others. */
   readonly linkOpener: () => OpenLink;
-  /** Of the positions. */
+  /** The directory of the positions. */
   readonly stateDirectory: string;
 }
 
 export interface ShippedJournal {
   readonly id: string;
-  /** Seq of the last record that is on disk. */
+  /** Seq of the last record on disk. */
   readonly seq: () => number;
 }
 
 export type Shipping = Awaited<ReturnType<typeof openShipping>>;
 
-/** For what is left when the daemon stops: long enough for a receiver that is there. */
+/** The time for remaining records at a stop: long enough for a reachable receiver. */
 const endMs = bounds.receiverEndMs;
 
-/** A receiver from when it is named to when nothing of it is left. */
+/** A receiver, from its configuration to its complete end. */
 interface Entry {
   readonly sink: Sink;
   readonly file: PositionFile;
-  /** The same receiver as it was configured before, until this one has begun: it ends first. */
+  /** The same receiver with its earlier configuration, until this one has begun: it ends first. */
   before: Entry | undefined;
-  /** How far it was shipped when that was last read. */
+  /** Its position when it was last read. */
   kept: KeptPosition | undefined;
-  /** Undefined: not begun. */
+  /** Undefined: not started. */
   shipper: Shipper | undefined;
-  /** The server that took the last connection, `HOST:PORT`, and when the certificate ends that it showed. */
+  /** The server of the last connection, `HOST:PORT`, and the expiry of its certificate. */
   certificate: { readonly name: string; readonly validTo: string } | undefined;
 }
 
-/** Reads where shipping stands, so that the journal knows it before it removes anything. Never rejects. */
+/** Reads the positions, so that the journal knows them before it removes anything. Never rejects. */
 export async function openShipping(options: ShippingOptions) {
   const { observe } = options;
   let entries = options.sinks.map((sink) => entryOf(sink, undefined));
   await Promise.all(entries.map(load));
   let shipped: ShippedJournal | undefined;
   let phase: 'open' | 'ending' = 'open';
-  /** Changes of receivers, one after the other. */
+  /** Changes of receivers, run one after the other. */
   let changes: Promise<unknown> = Promise.resolve();
 
   return {
@@ -70,7 +70,7 @@ export async function openShipping(options: ShippingOptions) {
     get shippedSeq(): number | undefined {
       return entries.length === 0 ? undefined : Math.min(...entries.map(safeSeqOf));
     },
-    /** `lagRecords`: on disk and not sent there yet, the oldest for `lagMs`; `safeSeq`: the last record that it certainly has. */
+    /** `lagRecords`: on disk and not sent yet, the oldest for `lagMs`; `safeSeq`: the last record that it certainly has. */
     get sinks() {
       return entries.map((entry) => {
         const { sink, shipper } = entry;
@@ -80,18 +80,18 @@ export async function openShipping(options: ShippingOptions) {
         return { name: sink.name, state, lagRecords, lagMs: shipper?.lagMs ?? 0, safeSeq };
       });
     },
-    /** What receivers showed last. */
+    /** The receivers' latest certificates. */
     get certificates() {
       return entries.flatMap(({ certificate }) => (certificate === undefined ? [] : [certificate]));
     },
-    /** Once. */
+    /** Call once. */
     start(started: ShippedJournal): void {
       shipped = started;
       for (const entry of entries) entry.shipper = begin(entry, started);
     },
     /**
-     * Replaces the receivers: one that is not among them is ended after what is on disk now, a new one starts with the oldest record, or
-     * where it stood when it was a receiver before. Does not wait.
+     * Replaces the receivers: a removed one ends after the records on disk now; a new one starts with the oldest record, or at its position
+     * as an earlier receiver. Does not wait.
      */
     replace(sinks: readonly Sink[]): void {
       const known = new Map(entries.map((entry) => [entry.sink.name, entry]));
@@ -103,7 +103,7 @@ export async function openShipping(options: ShippingOptions) {
       const gone = before.filter((entry) => !entries.includes(entry));
       const fresh = entries.filter((entry) => !before.includes(entry));
       changes = changes.then(async () => {
-        // A changed receiver goes on where it stood, so the old shipper must save its position first.
+        // A changed receiver continues at its position, so the old shipper must save it first.
         await endAll(gone);
         await Promise.all(fresh.map(load));
         if (phase === 'ending' || shipped === undefined) return;
@@ -114,11 +114,11 @@ export async function openShipping(options: ShippingOptions) {
         }
       });
     },
-    /** There may be more on disk. */
+    /** Call when there may be more on disk. */
     nudge(): void {
       for (const { shipper } of entries) shipper?.nudge();
     },
-    /** Sends what is on disk to the receivers that take it in time; resolves when nothing runs any more. */
+    /** Sends the records on disk to the receivers that take them in time; resolves when nothing runs any more. */
     async end(): Promise<void> {
       phase = 'ending';
       await Promise.all([changes, endAll(entries)]);
@@ -162,7 +162,7 @@ export async function openShipping(options: ShippingOptions) {
   }
 }
 
-/** The same receiver, with a report of the certificate that it shows. */
+/** The same receiver, with reports of its certificate. */
 function watched(
   { name, address, demand }: Sink & { readonly kind: 'syslog' },
   onCertificate: (name: string, validTo: string) => void,
@@ -171,7 +171,7 @@ function watched(
   return { address, demand: () => ({ ...demand(), onShown }) };
 }
 
-/** The last record that it certainly has, also while it is not begun. */
+/** The last record that it certainly has, also before its start. */
 function safeSeqOf({ shipper, kept, before }: Entry): number {
   if (shipper !== undefined) return shipper.safeSeq;
   return before === undefined ? (kept?.position.seq ?? 0) : safeSeqOf(before);

@@ -1,6 +1,6 @@
 // Records on their way to a syslog receiver, which acknowledges nothing: the last ones are sent again after each dial.
-// The rule: time counts only while a transport is there. A receiver that soon ends every transport cannot hold everything up for ever, and
-// one that is down makes nothing safe.
+// The rule: time counts only while connected. A receiver that closes every connection soon cannot stop the progress forever, and one that
+// is down makes nothing safe.
 
 import type { Clock } from '../../ports/machine.js';
 import type { Connect } from '../../ports/transport.js';
@@ -15,17 +15,17 @@ export interface SyslogOptions {
   readonly sender: Sender;
   readonly connect: Connect;
   readonly clock: Clock;
-  /** Behind the last record that it certainly has. */
+  /** After the last record that it certainly has. */
   readonly position: Position;
-  /** The journal is not the one that was sent: all of it is sent. */
+  /** The journal is not the one that was sent before: all of it is sent. */
   readonly restarted: (text: string) => void;
 }
 
-/** What the missing acknowledgement is met with: so much is sent again, whichever is more. */
+/** Replaces the missing acknowledgement: this much is sent again, whichever is more. */
 const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
-/** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
+/** Pause between two batches, about as long as a batch: during a long backlog half of the processor is left to commands. */
 const restMs = 1;
-/** A receiver that refuses our certificate says so only after its handshake: until then it is not reported as connected. */
+/** A receiver refuses our certificate only after its handshake: until then it is not reported as connected. */
 const provenMs = 1_000;
 
 export function createSyslogCarrier(options: SyslogOptions): Carrier {
@@ -70,7 +70,7 @@ export function createSyslogCarrier(options: SyslogOptions): Carrier {
         },
         idle: () => Promise.resolve(undefined),
         async finish() {
-          // A receiver that answers our end with its own has read everything: the only acknowledgement that there is.
+          // A receiver that answers our end with its own has read everything: the only existing acknowledgement.
           transport.endWriting();
           await outlet.ended;
         },

@@ -8,21 +8,21 @@
 import { bounds } from '../../bounds/bounds.js';
 import { isObject, parseLine, parseTime } from '../../domain/audit/record.js';
 
-/** Who sends; both are shown as they are where the grammar permits. */
+/** The sender's names, unchanged where the grammar permits. */
 export interface Sender {
   readonly hostName: string;
   readonly processId: number;
 }
 
-/** A message is never longer: what rsyslog takes unless it is told otherwise. (RFC 5425, 4.3.1: receivers should take 8192.) */
+/** The longest message, the default of rsyslog. (RFC 5425, 4.3.1: receivers should take 8192.) */
 export const messageBytesMax = bounds.syslogMessageBytes;
 
 /** 13: "log audit". */
 const facility = 13;
 const appName = 'dovegate';
-/** 32473 is the number for examples (RFC 5612): the project has none of its own, and the form of the name demands one. */
+/** 32473 is the number for examples (RFC 5612): the project has none of its own, and the form of the name requires one. */
 const structuredId = 'dovegate@32473';
-/** What is repeated, and how many bytes of it, escaped: with these no message is above its limit, however long the record is. */
+/** The repeated keys, and the escaped bytes of each: with these no message exceeds its limit, however long the record is. */
 const shownKeys = Object.entries({
   event: 16,
   id: 40,
@@ -36,7 +36,7 @@ const shownKeys = Object.entries({
 const severities = { critical: 2, error: 3, warning: 4, notice: 5, informational: 6 } as const;
 type Severity = keyof typeof severities;
 
-/** The frames of some records, one after the other. `bytes`: a line of the journal without LF. */
+/** The frames of several records. `bytes`: a line of the journal without LF. */
 export function encodeFrames(lines: readonly { readonly bytes: Buffer }[], sender: Sender): Buffer {
   const parts: Buffer[] = [];
   for (const { bytes } of lines) {
@@ -47,7 +47,7 @@ export function encodeFrames(lines: readonly { readonly bytes: Buffer }[], sende
   return Buffer.concat(parts);
 }
 
-/** Everything of a message up to MSG, with the space before it. A line that is no record still makes a message. */
+/** Everything of a message up to MSG, with the space before it. An invalid line still makes a message. */
 export function formatHead(line: Buffer, { hostName, processId }: Sender): string {
   const record = parseLine(line.toString('utf8')) ?? {};
   const { seq, time, event } = record;
@@ -62,11 +62,11 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   return `<${priority}>1 ${timestamp} ${names} [${structuredId} ${data.join(' ')}] `;
 }
 
-/** What a receiver's filters and pagers go by. */
+/** The severity for a receiver's filters and pagers. */
 function severityOf({ event, decision, outcome, error, level }: Readonly<Record<string, unknown>>): Severity {
   switch (event) {
     case 'start':
-      // With an error: the journal was cut or rewritten while nobody watched.
+      // With an error: the journal was cut or rewritten while the daemon was down.
       return error === undefined ? 'notice' : 'critical';
     case 'admission':
       return decision === 'deny' ? 'warning' : 'informational';
@@ -88,18 +88,18 @@ function severityOf({ event, decision, outcome, error, level }: Readonly<Record<
   }
 }
 
-/** The text of a value; of one that the journal cut, what is left of it. */
+/** The text of a value; for a value that the journal cut, its rest. */
 function textOf(value: unknown): string | undefined {
   if (typeof value === 'string') return value;
   return isObject(value) && typeof value['cut'] === 'string' ? `${value['cut']}...` : undefined;
 }
 
-/** PRINTUSASCII of the header's fields, or the value that stands for none. */
+/** PRINTUSASCII for the header's fields, or the value for "none". */
 function printableName(text: string, lengthMax: number): string {
   return /^[!-~]+$/.test(text) && text.length <= lengthMax ? text : '-';
 }
 
-/** A PARAM-VALUE: escaped, without what a terminal would obey, cut at a character. */
+/** A PARAM-VALUE: escaped, without terminal controls, cut at a character. */
 function formatValue(value: string, bytesMax: number): string {
   if (value.length <= bytesMax && plainValue.test(value)) return value;
   let text = '';
@@ -116,5 +116,5 @@ function formatValue(value: string, bytesMax: number): string {
 
 const cutMark = '...';
 const plainValue = /^[ !#-[^-~]*$/;
-// Controls, surrogates that are alone, and the characters that change how others are shown.
+// Controls, unpaired surrogates, and characters that change how others are shown.
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;

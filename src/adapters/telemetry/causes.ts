@@ -1,18 +1,19 @@
-// Who can cause the lines of each code of the log. The lines of strangers, clients, backends and receivers are limited (line-limit.ts).
-// The rule: every code stands here; the compiler refuses a new code without a cause.
+// Which outsiders can cause the lines of each code of the log. The lines of strangers, clients, backends and receivers are limited
+// (line-limit.ts).
+// The rule: every code is listed here; the compiler refuses a new code without a cause.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { LogCode } from './codes.js';
 
 /**
- * Who outside of the daemon can cause lines of a code, as often as they want: the lines are limited. Or why nobody can, or what else
- * limits the lines.
+ * The outsiders who can cause lines of a code without end: these lines are limited. Otherwise, why no outsider can, or which other limit
+ * applies.
  */
 export type Cause = 'stranger' | 'client' | 'backend' | 'receiver' | { readonly ours: string };
 
 /** Lines of one code and one listener, backend or receiver within a second. */
 export const linesMax = bounds.codeLines;
-/** The same of level debug, which an operator has asked for. */
+/** The same for level debug, which an operator has requested. */
 export const debugLinesMax = bounds.debugCodeLines;
 
 const atStart = { ours: 'once at a start' };

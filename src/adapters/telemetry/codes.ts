@@ -1,7 +1,7 @@
-// What the codes of log lines and records mean, and what to do: the closed list of the key `event`, and those of `reason` and `type`. Those of
-// `error`, which clients read too, stand in domain/codes. docs/messages.md and the table in docs/operations.md are made of both.
-// The rules: a code is never renamed or used for something else. Every code of a closed list stands here; the compiler refuses a list
-// with one that does not.
+// The meaning of each code of log lines and records, and what to do: the closed list of the key `event`, and those of `reason` and `type`.
+// Those of `error`, which clients read too, are in domain/codes. docs/messages.md and the table in docs/operations.md are generated from
+// both.
+// The rules: a code is never renamed or reused. Every code of a closed list is in here; the compiler refuses a list with one that is not.
 
 import { codes } from '../../domain/codes/codes.js';
 import type { FoundCode } from '../../domain/now/problems.js';
@@ -13,24 +13,24 @@ import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { recordEvents } from './record-events.js';
 
-/** What it means; and what to do, where that is not nothing. */
+/** The meaning, and the advice if there is one. */
 export type CodeMeaning = readonly [means: string, ask?: string];
 
-/** The same of a log line, with the levels that it may have. */
+/** The same for a log line, with its possible levels. */
 export type EventMeaning = readonly [levels: readonly LogLevel[], ...CodeMeaning];
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
 const backendLog = "look into the backend's log";
 
-/** The key `error` of completions and of lines about commands. Lookups follow in a list of their own. */
+/** The key `error` of completions and of lines about commands. Codes of look-ups have a list of their own. */
 export const errorCodes: Readonly<Record<string, CodeMeaning>> = Object.fromEntries(
   Object.entries(codes).map(([code, { means, ask }]) => [code, ask === '' ? [means] : [means, ask]]),
 );
 
 const authService = 'see whether the auth service runs, and its log';
 
-/** What stands behind `lookup-` in the key `error`, and alone as `type` of `lookup-failing`. */
+/** The code after `lookup-` in the key `error`, and alone as `type` of `lookup-failing`. */
 export const lookupCodes: Table<ResolveFailure> = {
   'dial-refused': ['nobody listens at its socket, or it may not be opened', authService],
   'dial-timeout': ['no connection or no greeting in time', authService],
@@ -59,7 +59,7 @@ export const lookupCodes: Table<ResolveFailure> = {
   'users-many': ['a command with more users than are asked for', 'name fewer'],
 };
 
-/** The key `type` of `audit-failed`, and why a start fails on its journal. */
+/** The key `type` of `audit-failed`, and of a start that fails on its journal. */
 export const journalCodes: Table<JournalFaultCode> = {
   'write-failed': ['the disk refused a write or a sync', 'free or repair the disk'],
   'no-rights': [
@@ -170,7 +170,7 @@ export const decisionCodes: Table<DecisionCode> = {
   'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
 };
 
-/** The key `code` of what is wrong now, worst first. */
+/** The key `code` of present problems, worst first. */
 export const foundCodes: Table<FoundCode> = {
   'audit-failed': ['records do not reach the disk; the state on the page is "blind"', 'as for the event'],
   'audit-missing': [
@@ -217,7 +217,7 @@ export const foundCodes: Table<FoundCode> = {
   'reload-failed': ['the last reload failed, so the configuration from before is served', 'as for the event'],
 };
 
-/** What the engine tells under its own name. */
+/** Codes of the engine under their own name. */
 type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'>;
 
 const listed = {
@@ -400,8 +400,8 @@ const listed = {
   ],
 } as const satisfies Readonly<Record<EngineCode, EventMeaning>> & Readonly<Record<string, EventMeaning>>;
 
-/** Every word of the key `event`. */
+/** Every value of the key `event`. */
 export type LogCode = keyof typeof listed;
 
-/** In the order in which people are told of them. */
+/** In the order of the documentation. */
 export const logCodes: Readonly<Record<LogCode, EventMeaning>> = listed;

@@ -1,6 +1,6 @@
-// Limits the lines of the log that clients, backends and receivers can cause: so many a second for each code and each listener, backend or
+// Limits the log lines that clients, backends and receivers can cause: a number each second for each code and each listener, backend or
 // receiver, then one line with the number of the others.
-// The rules: no suppressed line is lost without being counted; the table holds names of the configuration only, and has a bound.
+// The rules: every suppressed line is counted; the table holds names of the configuration only, and is bounded.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
@@ -9,21 +9,21 @@ import { causes, debugLinesMax, linesMax } from './causes.js';
 import type { LogCode } from './codes.js';
 
 const windowMs = 1_000;
-/** Codes times sources; beyond it all sources of a code count together. */
+/** Pairs of codes and sources; beyond the limit all sources of a code count together. */
 const windowsMax = bounds.codeLineWindows;
 
-/** Where a line belongs: at most one of these, by its name in the configuration. */
+/** The origin of a line: at most one of these, by its name in the configuration. */
 export interface LineSource {
   readonly listener?: string | undefined;
   readonly backend?: string | undefined;
   readonly sink?: string | undefined;
 }
 
-/** Lines that were not written. */
+/** Suppressed lines. */
 export interface SuppressedLines {
   readonly code: LogCode;
   readonly source: LineSource;
-  /** Of the last one. */
+  /** The level of the last one. */
   readonly level: LogLevel;
   readonly count: number;
 }
@@ -38,14 +38,14 @@ interface Window {
 }
 
 export class LineLimit {
-  /** Lines that were not written since the start, by code. */
+  /** Suppressed lines since the start, by code. */
   readonly suppressed = new Map<LogCode, number>();
   readonly #clock: Clock;
   readonly #tell: (lines: SuppressedLines) => void;
   readonly #windows = new Map<string, Window>();
   #timer: Timer | undefined;
 
-  /** `tell`: called at the end of a second in which lines were not written. */
+  /** `tell`: called at the end of a second with suppressed lines. */
   constructor(clock: Clock, tell: (lines: SuppressedLines) => void) {
     this.#clock = clock;
     this.#tell = tell;
@@ -71,7 +71,7 @@ export class LineLimit {
     return false;
   }
 
-  /** Writes the numbers so far. */
+  /** Writes the counts so far. */
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -1,6 +1,6 @@
 // Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal.
-// The rules: writing never blocks and never fails the daemon (what cannot be written is dropped and counted); every line passes the limit of
-// its code; text of clients and backends is one JSON string, never a key; no secret comes here.
+// The rules: writing never blocks and never fails the daemon (unwritable lines are dropped and counted); every line passes the limit of its
+// code; text of clients and backends is one JSON string, never a key; no secret gets here.
 
 import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../bounds/bounds.js';
@@ -13,10 +13,10 @@ import type { Clock } from '../../ports/machine.js';
 import type { LogCode } from './codes.js';
 import { LineLimit, type LineSource } from './line-limit.js';
 
-/** What `log.level` may say. */
+/** Values of `log.level`. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
 
-/** What the daemon itself reports. `event` is a code that is never renamed. */
+/** An event of the daemon itself. `event` is a code that is never renamed. */
 export interface DaemonEvent {
   readonly event: LogCode;
   readonly level: LogLevel;
@@ -24,21 +24,23 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
-/** No method waits or throws: what cannot be written is dropped. */
+/** No method waits or throws: unwritable lines are dropped. */
 export interface Log {
   observe(event: EngineEvent): void;
   report(event: DaemonEvent): void;
-  /** From which level on lines are written, from now on. */
+  /** Sets the lowest level that is written. */
   setLevel(level: ConfiguredLevel): void;
-  /** Lines that could not be written. */
+  /** Dropped lines. */
   readonly dropped: number;
   /** Lines above the limit of their code, by code. */
   readonly suppressed: ReadonlyMap<LogCode, number>;
-  /** Writes the numbers of suppressed lines. Resolves when every line so far was written, or could not be. It may never do so: wait with a limit. */
+  /**
+   * Writes the counts of suppressed lines. Resolves when every line so far was written or dropped. It may never resolve: wait with a limit.
+   */
   flush(): Promise<void>;
 }
 
-/** How much may wait for a stdout that is not read. */
+/** Bytes that may wait for a stdout that is not read. */
 const waitingBytesMax = bounds.logWaitingBytes;
 
 /** The log on stdout (file descriptor 1). */
@@ -48,7 +50,7 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
   file.on('drop', () => {
     dropped += 1;
   });
-  // A closed stdout must not end the daemon. After a broken pipe no line is even tried.
+  // A closed stdout must not end the daemon. After a broken pipe no line is tried any more.
   let isBroken = false;
   file.on('error', () => {
     dropped += 1;
@@ -92,8 +94,8 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
     flush() {
       limit.flush();
       if (isTerminal || isBroken) return Promise.resolve();
-      // A line that libuv's pool is writing just now is in no buffer that could be written from here, and an end of the process
-      // would take it along: an empty one behind it tells when it is out.
+      // A line that libuv's pool is writing is in no buffer of this thread, and an exit would lose it: the callback of an empty write after
+      // it shows when it is out.
       return new Promise((resolve) => {
         file.once('drain', resolve);
         file.once('error', () => resolve());
@@ -115,14 +117,14 @@ async function openPretty(): Promise<DestinationStream> {
   });
 }
 
-/** Events of which we write the lines ourselves; of all others a LF came from somebody else, who could forge a line with it. */
+/** Events with lines of our own; in all others a LF is foreign, and could forge a line. */
 const ofSeveralLines: ReadonlySet<unknown> = new Set<LogCode>([
   'reload-failed',
   'start-failed',
   'internal-error',
 ]);
 
-/** A line of the log with what a terminal would obey made visible, before it is made pretty. */
+/** A log line before pretty-printing, with terminal controls made visible. */
 function showOnTerminal(written: string): string {
   const line = withoutKeys(written);
   const keepsLines = ofSeveralLines.has(Reflect.get(Object(JSON.parse(line)), 'event'));
@@ -134,12 +136,12 @@ function showOnTerminal(written: string): string {
   return `${JSON.stringify(shown)}\n`;
 }
 
-/** The same for a line of JSON: the value stays what it was, for whoever prints the log with `cat` or `journalctl`. */
+/** The same for a JSON line: the value stays equal, for people who print the log with `cat` or `journalctl`. */
 function harmlessLine(line: string): string {
   return `${withoutKeys(harmlessJson(line.trimEnd()))}\n`;
 }
 
-/** Levels of the log channel in words of our own log. */
+/** The log's levels for those of the log channel. */
 const levelOfType = {
   debug: 'debug',
   info: 'info',
@@ -149,7 +151,7 @@ const levelOfType = {
   panic: 'error',
 } as const;
 
-/** Codes of the log for exchanges: a refusal has the name of its outcome. `failed` without an error is the backend's own status. */
+/** The log's codes for exchanges: a refusal has the name of its outcome. `failed` without an error is the backend's own status. */
 const codeOf: Readonly<Record<ExchangeEnded['outcome'], LogCode>> = {
   ok: 'exchange',
   denied: 'denied',
@@ -162,7 +164,7 @@ const codeOf: Readonly<Record<ExchangeEnded['outcome'], LogCode>> = {
   aborted: 'exchange-aborted',
 };
 
-/** Which of name and password was wrong is not known here, and better so. */
+/** It is deliberately unknown here whether the name or the password was wrong. */
 const whyNoLogin: Readonly<Record<LoginResult, string>> = {
   ok: 'a login',
   remembered: 'a login',
@@ -175,7 +177,7 @@ const whyNoLogin: Readonly<Record<LoginResult, string>> = {
   'tls-failed': 'no TLS',
 };
 
-/** Of a key that the listener has. */
+/** For a key of the listener. */
 const whyRefused: Readonly<Record<KeyRefusal, string>> = {
   expired: 'has expired',
   replaced: 'was replaced: the time of this hash is over (until)',
@@ -183,7 +185,7 @@ const whyRefused: Readonly<Record<KeyRefusal, string>> = {
   name: 'was used with the name of another key',
 };
 
-/** Writes a line, unless its level is not written or its code is over its limit. */
+/** Writes a line, unless its level is off or its code is over its limit. */
 type Write = (level: LogLevel, keys: LineKeys, text?: string) => void;
 
 interface LineKeys extends LineSource {
@@ -200,7 +202,7 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
     }
     case 'exchange-ended': {
       const { exchange, backend, upstream, decision, outcome, status, error, level } = event;
-      // Most commands go well, and most logs do not show these: nothing is made of them then.
+      // Most commands succeed, and most logs do not show these: then no line is made.
       if (!event.isTold || !isEnabled(level)) return;
       const isReplied = (outcome === 'failed' || outcome === 'partly') && error === undefined;
       const code = isReplied ? 'exchange' : codeOf[outcome];
@@ -235,7 +237,7 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       return write('warn', { event: 'login-failed', listener, address, account, type }, text);
     }
     case 'http-request':
-      // Counted only: what a request did is in the lines of its exchanges.
+      // Only counted: the lines of its exchanges describe the request.
       return undefined;
     case 'upstream-opened': {
       const { backend, upstream, series, serverMinor: minor, durationMs } = event;
@@ -247,7 +249,7 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       return write('info', { event: 'upstream-closed', backend, upstream, reason, exchanges });
     }
     case 'dial-failed': {
-      // A backend that is away is dialled again and again; that it is away is told once, and when it is back.
+      // A backend that is down is dialed again and again; only the first failure and the recovery are reported.
       const { backend, code: type, text, isFirst } = event;
       const keys = { event: 'dial-failed' as const, backend, type };
       return write(isFirst ? 'error' : 'debug', keys, `backend ${backend}: ${text}`);
@@ -265,7 +267,7 @@ function logEvent(write: Write, isEnabled: (level: LogLevel) => boolean, event: 
       return write('error', { event: 'audit-failed' }, event.text);
     case 'flood': {
       const { action: type, count, principal, listener, address } = event;
-      // Many short sessions are how scripts work; they are counted for the journal's sake.
+      // Scripts often make many short sessions; they are counted only for the journal.
       const level = type === 'session' ? 'debug' : 'warn';
       const keys = { event: 'flood' as const, principal, listener, address, type, count };
       return write(level, keys, `${count} more in a second`);

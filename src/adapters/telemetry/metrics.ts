@@ -1,6 +1,7 @@
-// The numbers of the daemon for Prometheus: events are counted as they happen; what is there now comes from one snapshot per read.
-// The rules: no client can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers while
-// the journal fills, every other label is from the configuration or from a closed list; an observer never throws and never waits; a value that is not known is absent, never 0.
+// The numbers of the daemon for Prometheus: events are counted as they happen; present values come from one snapshot per read.
+// The rules: no client can add a series: `command` is a name of the catalog or `other`, `principal` is one of the five largest writers
+// while the journal fills, every other label is from the configuration or from a closed list; an observer never throws and never waits; an
+// unknown value is absent, never 0.
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
@@ -16,9 +17,9 @@ export interface MetricsOptions {
   /** Every name of the catalog: the only values of the label `command` besides `other`. */
   readonly commands: ReadonlySet<string>;
   readonly clock: Clock;
-  /** What this process takes of the machine; asked at each `render`. */
+  /** The resources that this process uses; called at each `render`. */
   readonly usage: () => ProcessUsage;
-  /** What is there now; asked at each `render`, must not wait. */
+  /** The present values; called at each `render`, must not wait. */
   readonly snapshot: () => MetricsSnapshot;
 }
 
@@ -26,13 +27,13 @@ export interface Metrics {
   observe(event: EngineEvent): void;
   /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
-  /** All of it as Prometheus reads it (text format 0.0.4). Rejects only with what `snapshot` throws. */
+  /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
   render(): Promise<string>;
   /** Ends the measurement of the event loop. */
   close(): void;
 }
 
-/** Seconds. From a local command to one that takes as long as commands may. */
+/** Seconds. From a local command to the longest permitted one. */
 const exchangeBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
 const waitBuckets = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
 const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2, 5];
@@ -125,7 +126,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const setGauges = createGauges(registry, options);
   const setUsage = measureProcess(registry);
   const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
-  // Known from the start, so that a rate can be made of the first byte.
+  // Present from the start, so that a rate includes the first byte.
   relayed.add(0, 'in');
   relayed.add(0, 'out');
   relayed.add(0, 'up');
@@ -153,7 +154,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
       else if (event.kind === 'login') {
         const { listener, result, account, keyRefusal } = event;
         logins.add(1, listener, result);
-        // Only then is the name one of the configuration, and no text of a client.
+        // Only then is the name one of the configuration, not a client's text.
         if (keyRefusal !== undefined) keyFailures.add(1, listener, account ?? '-', keyRefusal);
       }
     },
@@ -170,13 +171,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-/** What is there now. */
+/** Present values. */
 export interface MetricsSnapshot {
-  /** Hash of the configuration that is served. */
+  /** Hash of the active configuration. */
   readonly configHash: string;
-  /** Whether the last reload replaced the configuration; true where there was none. */
+  /** Whether the last reload replaced the configuration; true if there was none. */
   readonly isReloadSuccess: boolean;
-  /** What `/readyz` says. */
+  /** The answer of `/readyz`. */
   readonly isReady: boolean;
   readonly listeners: readonly {
     readonly name: string;
@@ -187,7 +188,7 @@ export interface MetricsSnapshot {
   readonly backends: readonly {
     readonly name: string;
     readonly isUp: boolean;
-    /** Who took it out of service; empty: nobody. */
+    /** The operators who took it out of service; empty: none. */
     readonly drained?: readonly string[];
     readonly dialing: number;
     readonly idle: number;
@@ -196,17 +197,17 @@ export interface MetricsSnapshot {
   }[];
   readonly journal: {
     readonly state: 'writable' | 'failed';
-    /** `reserve`: the disk is full but for the reserve. */
+    /** `reserve`: the disk is full except for the reserve. */
     readonly space: JournalSpace;
     /** Records that will never reach the disk, so far. */
     readonly lost: number;
     /** How long the oldest record has waited for the disk. */
     readonly unsyncedMs: number;
-    /** Of the journal's file system; undefined: not known yet. */
+    /** Free bytes of the journal's file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
     readonly filling?: JournalFill | undefined;
   };
-  /** Receivers of records, and how many records on disk were not sent to them yet. */
+  /** Receivers of records, with the number of records on disk that are not sent yet. */
   readonly sinks: readonly {
     readonly name: string;
     readonly state: 'connecting' | 'connected' | 'away' | 'forked';
@@ -214,9 +215,9 @@ export interface MetricsSnapshot {
     /** How long the oldest of them has been on disk. */
     readonly lagMs: number;
   }[];
-  /** Exchanges that run. */
+  /** Running exchanges. */
   readonly exchanges?: readonly { readonly durationMs: number }[];
-  /** By what they are for and whose they are. `leftMs` below 0: it has ended. */
+  /** By purpose and owner. `leftMs` below 0: expired. */
   readonly certificates: readonly {
     readonly role: string;
     readonly name: string;
@@ -229,18 +230,18 @@ export interface MetricsSnapshot {
     readonly leftMs: number | undefined;
     readonly lastUsedMs: number | undefined;
   }[];
-  /** Lines of our own log that could not be written, so far. */
+  /** Lines of our own log that were dropped, so far. */
   readonly logDropped: number;
   /** Lines above the limit of their code, so far, by code. */
   readonly logSuppressed: ReadonlyMap<string, number>;
 }
 
-/** Gauges of `registry`; returns what sets them. */
+/** Gauges of `registry`; returns the function that sets them. */
 export function createGauges(
   registry: Registry,
   program: { readonly version: string; readonly runtime: string },
 ): (snapshot: MetricsSnapshot) => void {
-  // Backends, listeners, receivers and keys that a reload took away must not stay.
+  // Backends, listeners, receivers and keys removed by a reload must disappear.
   const labelled: Gauge[] = [];
   const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> => {
     const made = new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
@@ -381,7 +382,7 @@ export function createGauges(
     writable.set(journal.state === 'writable' ? 1 : 0);
     inReserve.set(journal.space === 'reserve' ? 1 : 0);
     unsynced.set(journal.unsyncedMs / 1000);
-    // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
+    // A gauge without labels is 0 by itself, and 0 free bytes would raise an alert.
     if (journal.freeBytes === undefined) freeBytes.remove();
     else freeBytes.set(journal.freeBytes);
     const { filling } = journal;
@@ -405,22 +406,22 @@ function replace(counter: Counter, count: number): void {
   counter.inc(count);
 }
 
-/** A block of the event loop that is longer than this is never missed. Ten wakes a second cost less than a thousandth of a processor. */
+/** A longer block of the event loop is never missed. Ten wake-ups a second cost less than a thousandth of a processor. */
 const paceMs = 100;
 
-/** Beats without any work before they pause: 10 s. A daemon that nobody uses must not wake a processor ten times a second. */
+/** Beats without any work before they pause: 10 s. An unused daemon must not wake a processor ten times a second. */
 const quietBeatsMax = 100;
 
 /** The beats of one event loop. */
 export interface LoopLag {
-  /** Something happened: beats go on, or begin again after a pause. Cheap, for every event. */
+  /** Call at every event: beats continue, or start again after a pause. Cheap. */
   noted(): void;
   end(): void;
 }
 
 /**
- * Calls `tell` at each beat with the milliseconds by which it came late, 0 at least, until `end`. In a pause nothing is told: a
- * block that comes before the first `noted` of new work is missed.
+ * Calls `tell` at each beat with its delay in milliseconds, 0 at least, until `end`. During a pause there are no calls: a block before the
+ * first `noted` of new work is missed.
  */
 export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopLag {
   let quietBeats = 0;

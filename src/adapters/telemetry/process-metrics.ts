@@ -1,5 +1,5 @@
-// What the process takes of the machine, under the names that all client libraries of Prometheus use. Only values that cost nothing to read:
-// the default metrics of the package observe every garbage collection and measure the event loop a second time.
+// The resources that the process uses, under the names of all client libraries of Prometheus. Only values that are free to read: the
+// default metrics of the package observe every garbage collection and measure the event loop a second time.
 
 import { Counter, Gauge, type Registry } from 'prom-client';
 
@@ -9,12 +9,12 @@ export interface ProcessUsage {
   readonly residentBytes: number;
   /** When the process started, in Unix time. */
   readonly startedSeconds: number;
-  /** Undefined: the system does not say. */
+  /** Undefined: not available. */
   readonly openDescriptors: number | undefined;
   readonly descriptorsMax: number | undefined;
 }
 
-/** Registers them in `registry`; returns what sets them. */
+/** Registers them in `registry`; returns the function that sets them. */
 export function measureProcess(registry: Registry): (usage: ProcessUsage) => void {
   const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
   const cpu = new Counter({
@@ -36,7 +36,7 @@ export function measureProcess(registry: Registry): (usage: ProcessUsage) => voi
   };
 }
 
-/** A gauge without labels is 0 by itself, and no limit of descriptors is not a limit of 0. */
+/** A gauge without labels is 0 by itself, and "no limit" differs from a limit of 0. */
 function setOrRemove(gauge: Gauge, value: number | undefined): void {
   if (value === undefined) gauge.remove();
   else gauge.set(value);

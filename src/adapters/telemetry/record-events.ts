@@ -1,5 +1,5 @@
-// The codes of log lines about records: the journal, its files and memory, receivers. A part of the list in `codes`, which checks its form
-// and whose rules hold here.
+// The codes of log lines about records: the journal, its files and memory, receivers. A part of the list in `codes`, which checks its form;
+// the same rules apply.
 
 /** As `EventMeaning` of `codes`. */
 export const recordEvents = {

@@ -1,21 +1,21 @@
-// Counters and histograms that every command steps: numbers in maps of maps, label by label, which become text when somebody reads.
-// The rule: a step makes no string and no object of the labels, as one of the metrics package does.
+// Counters and histograms that every command increments: numbers in maps of maps, label by label, which become text on a read.
+// The rule: an increment makes no string and no object of the labels, as one of the metrics package does.
 
 import { Counter, type Registry } from 'prom-client';
 
 /** One series of a histogram. */
 interface Series {
-  /** Those of one bucket alone; the last one is above all bounds. */
+  /** Counts of each bucket alone; the last one is above all bounds. */
   readonly counts: number[];
   sum: number;
-  /** Rendered, each with a comma before it; so many as the series is deep. */
+  /** Rendered labels, each with a comma before it, one for each level of the maps. */
   readonly labels: readonly string[];
   readonly below: Map<string, Series>;
 }
 
 /**
- * A histogram with labels `L`, as a Tally is a counter: a step of the metrics package makes an object and a string of the labels, and took
- * 5 us of the 105 of a command.
+ * A histogram with labels `L`, as Tally is a counter: an increment of the metrics package makes an object and a string of the labels, and
+ * took 5 us of the 105 of a command.
  */
 export class Durations<const L extends readonly string[]> {
   readonly #name: string;
@@ -24,7 +24,7 @@ export class Durations<const L extends readonly string[]> {
   readonly #labelNames: L;
   readonly #root: Series;
 
-  /** `bounds`: upper ones, ascending. */
+  /** `bounds`: upper bounds, ascending. */
   constructor(name: string, help: string, bounds: readonly number[], labelNames: L) {
     this.#name = name;
     this.#help = help;
@@ -85,8 +85,8 @@ interface Node {
 }
 
 /**
- * A counter with labels `L`. The numbers lie in maps of maps, label by label, and become a metric when somebody reads: a step takes 50 ns,
- * and a labelled step of the metrics package, which makes an object and a string each time, 390 ns.
+ * A counter with labels `L`. The numbers are in maps of maps, label by label, and become a metric on a read: an increment takes 50 ns; one
+ * of the metrics package, which makes an object and a string each time, 390 ns.
  */
 export class Tally<const L extends readonly string[]> {
   readonly #root: Node = { count: 0, below: new Map() };

@@ -41,10 +41,7 @@ export class Secret {
     return this.#bytes.length === 0;
   }
 
-  /**
-   * Whether these are the same bytes, whole length, in a time that does not depend on where they differ
-   * (both sides are hashed first, so that not even the length shows).
-   */
+  /** Whether the bytes are equal, in constant time (both sides are hashed first, so that not even the length shows). */
   equals(other: Buffer): boolean {
     return timingSafeEqual(sha256(this.#bytes), sha256(other));
   }
@@ -79,8 +76,8 @@ function sha256(content: string | Buffer): Buffer {
 export type KeyedDigest = (parts: readonly (string | Buffer)[]) => string;
 
 /**
- * Digests under a key that is made here and never leaves the process: a dump of a table keyed by them tells nothing, and
- * nobody can choose values that collide.
+ * Digests under a key that is made here and never leaves the process: a dump of a table with such keys reveals nothing, and values that
+ * collide cannot be chosen.
  */
 export function createKeyedDigest(): KeyedDigest {
   const key = randomBytes(32);
@@ -95,7 +92,7 @@ export function createKeyedDigest(): KeyedDigest {
   };
 }
 
-/** A hash that was read, with what it takes to compute it again. */
+/** A parsed hash, with the parameters to compute it again. */
 export interface PasswordHash {
   /** As written; equal texts are equal hashes. */
   readonly text: string;
@@ -123,17 +120,17 @@ export interface Account {
   readonly keyPins: readonly string[];
 }
 
-/** A proved account, or a key. */
+/** A proven account, or a key. */
 export interface Login {
   /** Its name, or that of the key. */
   readonly account: string;
-  /** {@link stampOf} the account at the login, or that of the key; if it differs now, the proof does not hold any more. */
+  /** {@link stampOf} the account at the login, or that of the key; if it differs now, the proof is not valid any more. */
   readonly stamp: string;
-  /** The authorities that its client certificate was verified under, PEM of each; undefined: it was proved by something else. */
+  /** The authorities that its client certificate was verified under, PEM of each; undefined: another proof was used. */
   readonly authorities: readonly string[] | undefined;
 }
 
-/** 2^15: 32 MiB and some 0.1 s on a machine of these years. */
+/** 2^15: 32 MiB and some 0.1 s on present machines. */
 export const costDefault = 15;
 /** The least of `hash-password`: below it a guess costs too little. */
 export const costMin = 14;
@@ -148,7 +145,7 @@ const nMin = 2 ** 10;
 const saltBytes = 16;
 const hashBytes = 32;
 
-/** Reads a hash; a text says what is wrong with it (and holds nothing of it). */
+/** Parses a hash; a string is the error (and contains nothing of the hash). */
 export function parsePasswordHash(text: string): PasswordHash | string {
   const parts = text.split('$');
   if (parts[0] !== 'scrypt' || parts.length !== 6) {
@@ -179,30 +176,30 @@ export async function hashPassword(password: Buffer, cost: number = costDefault)
   return `scrypt$${2 ** cost}$8$1$${salt.toString('base64')}$${hash.toString('base64')}`;
 }
 
-/** Whether the hash is of this password. Computed on another thread, in a time that does not depend on the answer. */
+/** Whether the hash is of this password. Computed on another thread, in constant time. */
 export async function verifyPassword(expected: PasswordHash, password: Buffer): Promise<boolean> {
   const { salt, cost, hash } = expected;
   const isSame = timingSafeEqual(await derive(password, salt, cost, hash.length), hash);
   return isSame && !password.includes(0);
 }
 
-/** A random hash of the same cost, for names without an account: the time of an answer must not tell which names exist. */
+/** A random hash of the same cost, for names without an account: the time of an answer must not reveal which names exist. */
 export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
   return { text: '', cost, salt: randomBytes(salt.length), hash: randomBytes(hash.length) };
 }
 
-/** Changes with everything that makes an account what it is: its name, proofs and policy. */
+/** Changes with the name, the proofs and the policy of the account. */
 export function stampOf({ name, policy, passwordHash, certificateName, keyPins }: Account): string {
   return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '', keyPins]));
 }
 
 /**
- * Whether a login counts where these authorities of clients' certificates do. A certificate that verified under some of
- * them verifies under those and more, so it is not checked again while all of them are there. Which of them its chain led to is
- * not known: only OpenSSL follows a chain (intermediates, purposes, lengths), and it does so in handshakes only.
+ * Whether a login by certificate is valid with these authorities for client certificates. A certificate that verified under some of them
+ * verifies under a larger set, so it is not checked again while all of them are there. It is unknown which of them its chain led to: only
+ * OpenSSL follows a chain (intermediates, purposes, lengths), and only in handshakes.
  */
 export function isTrustedBy({ authorities }: Login, now: readonly string[] | undefined): boolean {
-  // Each command asks: the same list is the usual answer.
+  // Called for each command: usually it is the same list.
   if (authorities === undefined || authorities === now) return true;
   return now !== undefined && authorities.every((each) => now.includes(each));
 }
@@ -221,12 +218,12 @@ export function isCertificateOf(
 
 function parseBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
-  // Node skips what is not base64; only the way back shows that nothing was skipped.
+  // Node skips characters outside of base64; only encoding again shows that none was skipped.
   return bytes.toString('base64') === text ? bytes : undefined;
 }
 
 function derive(password: Buffer, salt: Buffer, { n, r, p }: ScryptCost, length: number): Promise<Buffer> {
-  // What the function needs beside its main table is far below another one of it.
+  // Memory beside the function's main table is far less than a second table.
   const options: ScryptOptions = { N: n, r, p, maxmem: 2 * 128 * n * r + 1024 ** 2 };
   return new Promise((resolve, reject) => {
     scrypt(password, salt, length, options, (fault, key) => {

@@ -13,8 +13,8 @@ import { bounds } from '../../bounds/bounds.js';
 export const globLengthMax = bounds.patternChars;
 
 /**
- * Patterns of which one must match. Equal to asking each of them, but a pattern without a star is one look-up, and so are all of the
- * form `*@domain`: ten thousand customers cost what one does. Complete before it is handed on; {@link add} is for its builder.
+ * Patterns of which one must match. Equal to testing each of them, but a pattern without a star is one look-up, and so are all of the form
+ * `*@domain`: ten thousand customers cost as much as one. Complete before its first use; {@link add} is for its builder.
  */
 export class GlobList {
   readonly texts: string[] = [];
@@ -53,7 +53,7 @@ export class GlobList {
     return this.#others.some((matches) => matches(text));
   }
 
-  /** Whether one of the patterns is written exactly like this. */
+  /** Whether one of the patterns has exactly this text. */
   has(pattern: string): boolean {
     return this.#written.has(pattern);
   }
@@ -64,7 +64,7 @@ function isDomain(pattern: string): boolean {
   return pattern.startsWith('*@') && !pattern.includes('*', 2) && !pattern.includes('@', 2);
 }
 
-/** A pattern with one star, which is most of them, is two comparisons. */
+/** Patterns with one star, the majority, need two comparisons. */
 function oneStar(pattern: string): ((text: string) => boolean) | undefined {
   const [before = '', after = '', ...more] = pattern.split(/\*+/);
   if (more.length > 0) return undefined;
@@ -89,9 +89,9 @@ const atSign = 0x40;
 function simulate(pattern: string): (text: string) => boolean {
   const last = pattern.replaceAll('*', '').length;
   const words = Math.ceil((last + 1) / wordBits);
-  /** For each literal character: the states that it leads on from. */
+  /** For each literal character: the states that it advances. */
   const steps = new Map<number, Int32Array>();
-  /** States that any character but `@` leaves where they are, and states that `@` leaves too. */
+  /** States that any character but `@` keeps, and states that `@` keeps too. */
   const stays = new Int32Array(words);
   const staysAt = new Int32Array(words);
   let state = 0;
@@ -110,7 +110,7 @@ function simulate(pattern: string): (text: string) => boolean {
   const none = new Int32Array(words);
   const lastWord = Math.floor(last / wordBits);
   const lastBit = 1 << (last % wordBits);
-  // Most texts lack it, which is seen faster than by the machine; a short one, so that no text makes the look for it long.
+  // Most texts lack it, which a search shows faster than the machine; a short one, to bound the search.
   const [longest = ''] = pattern.split('*').toSorted((one, other) => other.length - one.length);
   const needed = longest.slice(0, 16);
 
@@ -151,8 +151,8 @@ export function isMask(text: string): boolean {
 }
 
 /**
- * Whether `who` and `kick` read it as an address or a network, or might. Everything that the C library takes as a number of an
- * address is one (`10.1`, `0x7f.1`), and everything with a colon or a slash; only digits alone are a name.
+ * Whether `who` and `kick` read it as an address or a network, or may do so. Every form of an address that the C library accepts counts
+ * (`10.1`, `0x7f.1`), and everything with a colon or a slash; digits alone are a name.
  */
 export function isAddress(value: string): boolean {
   if (/[:/%]/.test(value)) return true;
@@ -169,13 +169,13 @@ export function isWithin(mask: string, globs: GlobList): boolean {
   const domain = mask.slice(at);
   const hasPlainDomain = at >= 0 && !isMask(domain);
   if (!hasPlainDomain) return false;
-  // A `?` is no wildcard in a pattern, and a `*` of a mask reaches across an `@` that one in a pattern does not.
+  // A `?` is not a wildcard in a pattern, and a `*` of a mask crosses an `@`, unlike that of a pattern.
   return globs.has(`*${domain}`) || globs.has(`**${domain}`) || (!mask.includes('?') && globs.has(mask));
 }
 
 /**
- * Whether some text could match both the mask and one of the patterns; stars of both are taken to reach anything. The cost is
- * the length of the mask and of the patterns, not their product.
+ * Whether some text could match both the mask and one of the patterns; stars of both are assumed to match anything. The cost is the length
+ * of the mask and of the patterns, not their product.
  */
 export function mayOverlap(mask: string, globs: GlobList): boolean {
   if (globs.isEverything) return true;
@@ -183,7 +183,7 @@ export function mayOverlap(mask: string, globs: GlobList): boolean {
   return globs.texts.some((text) => overlaps(own, text));
 }
 
-/** A text with stars: what stands in front of its first star and behind its last one. */
+/** The parts of a text before its first star and after its last one. */
 interface MaskParts {
   readonly text: string;
   readonly hasStar: boolean;
@@ -200,14 +200,14 @@ function partsOf(text: string): MaskParts {
 function overlaps(mask: MaskParts, pattern: string): boolean {
   const other = partsOf(pattern);
   if (!fitsStart(mask.prefix, other.prefix) || !fitsEnd(mask.suffix, other.suffix)) return false;
-  // With a star on both sides a text exists: both beginnings, what the one has between its stars, what the other has, both ends.
+  // With a star on both sides such a text exists: both beginnings, the middle parts of both, both ends.
   if (mask.hasStar && other.hasStar) return true;
   if (other.hasStar) return maskCovers(pattern, mask.text, isAlike);
   if (mask.hasStar) return maskCovers(mask.text, pattern, isAlike);
   return mask.text.length === pattern.length;
 }
 
-/** Whether one is how the other begins; `?` of a mask is any character. */
+/** Returns true if one text is a prefix of the other; `?` of a mask matches any character. */
 function fitsStart(mask: string, pattern: string): boolean {
   const length = Math.min(mask.length, pattern.length);
   for (let at = 0; at < length; at += 1) if (!isAlike(mask[at], pattern[at])) return false;
@@ -222,14 +222,14 @@ function fitsEnd(mask: string, pattern: string): boolean {
   return true;
 }
 
-/** In a pattern a `?` is itself; taken for any character it only overlaps more. */
+/** In a pattern a `?` is literal; treating it as any character only adds overlaps. */
 function isAlike(one: string | undefined, other: string | undefined): boolean {
   return one === other || one === '?' || other === '?';
 }
 
 /**
- * Whether a mask covers a text. A star takes as little as it can, and the last one takes more when that fails: linear in mask times
- * text at worst. `isEqual`: of a character of the mask and one of the text.
+ * Whether a mask matches a text. A star takes as little as possible, and the last one takes more when that fails: at worst linear in mask
+ * times text. `isEqual`: compares a character of the mask with one of the text.
  */
 export function maskCovers(mask: string, text: string, isEqual = isMatch): boolean {
   let inMask = 0;

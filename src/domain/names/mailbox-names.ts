@@ -10,7 +10,7 @@
 import { foldAscii } from '../identity/user-name.js';
 import { maskCovers } from './glob.js';
 
-/** A namespace of a backend, as its configuration lists it. */
+/** A namespace of a backend, from the configuration. */
 export interface Namespace {
   /** Empty, or ends with the separator. */
   readonly prefix: string;
@@ -20,25 +20,25 @@ export interface Namespace {
   readonly inbox: boolean;
   /** Prefix of the namespace whose mailboxes it shows under other names. */
   readonly aliasFor: string | undefined;
-  /** An alias has the kind of the namespace that it is for. */
+  /** An alias has the kind of its target namespace. */
   readonly kind: 'private' | 'shared' | 'public';
 }
 
 /** Names of mailboxes and masks for them (with `*` or `%`), as one backend reads them, or any of several. */
 export interface MailboxNames {
-  /** Equal keys, equal answers. */
+  /** Equal keys mean equal results. */
   readonly key: string;
-  /** Other names under which the server may know the mailbox; without the name itself. */
+  /** Other names of the same mailbox at the server, without the name itself. */
   readings(name: string): readonly string[];
-  /** All names that the mailbox may have as far as they are known, the name itself first. */
+  /** All known names of the mailbox, the name itself first. */
   spellings(name: string): readonly string[];
-  /** The spellings in lower case, as rules that deny compare them. */
+  /** The spellings in lower case, for rules that deny. */
   folded(name: string): readonly string[];
-  /** Not all names of the INBOX are known: each that ends in INBOX may be one. */
+  /** Not all names of the INBOX are known: any name that ends in INBOX may be one. */
   readonly isInboxDoubted: boolean;
 }
 
-/** Counted where a configuration does not say which prefixes there are; case does not matter. */
+/** Used if a configuration does not declare the prefixes; case does not matter. */
 export const usualSharedPrefixes: readonly string[] =
   'shared/,shared.,public/,public.,user/,user.,users/,users.,other users/,other users.,#shared/,#public/,#users/,~'.split(
     ',',
@@ -46,14 +46,14 @@ export const usualSharedPrefixes: readonly string[] =
 
 const inboxName = 'INBOX';
 
-/** What may separate INBOX from what stands before it where a configuration does not say it: ASCII punctuation but `-` and `_`. */
+/** Possible separators before INBOX if a configuration does not declare them: ASCII punctuation except `-` and `_`. */
 const usualSeparators = '/.\\:^|~#,;!+=@$&';
-/** What may stand twice, or at an end, and be dropped by a server: of the above, those in use. */
+/** Separators that a server may drop when repeated or at an end: those in common use. */
 const usualHierarchySeparators = '/.';
 
 /**
- * The names of a backend that lists all of its namespaces, or does not (undefined). `sharedPrefixes`: of its shared and public
- * namespaces, each with its separator at the end.
+ * The names at a backend that declares all of its namespaces, or none (undefined). `sharedPrefixes`: of its shared and public namespaces,
+ * each with its separator at the end.
  */
 export function createMailboxNames(
   namespaces: readonly Namespace[] | undefined,
@@ -82,7 +82,7 @@ export function createMailboxNames(
   };
 
   function readings(name: string): readonly string[] {
-    // Whoever lets a mask for all of them through means all of them.
+    // A rule that permits a mask for all of them permits all of them.
     if (/^[*%]+$/.test(name)) return none;
     const plain = inCapitals(isMailboxMask(name) ? name : withoutEmptyParts(name));
     const found = new Set([plain, ...mailboxesOf(plain)]);
@@ -92,11 +92,11 @@ export function createMailboxNames(
 
   function spellings(name: string): readonly string[] {
     const found = [name, ...readings(name)];
-    // A reading that is no other name of it (a root and its INBOX) has names of its own; they may be meant too.
+    // A reading that is a different mailbox (a root and its INBOX) has names of its own, which may be meant too.
     return [...new Set([...found, ...found.flatMap(namesOf)])];
   }
 
-  /** The mailboxes that it may be, by the one name by which each is compared. */
+  /** The possible mailboxes of a name, each by one canonical name. */
   function mailboxesOf(name: string): string[] {
     const found: string[] = [];
     if (mayBeInbox(name)) found.push(inboxName);
@@ -105,7 +105,7 @@ export function createMailboxNames(
       const home = homeOf(namespace);
       const isInbox = home.inbox && (rest === '' || rest === inboxName);
       if (home !== namespace && !isInbox) found.push(nameIn(home, namespace, rest));
-      // The root of a namespace without the INBOX is what 2.4 calls INBOX there; in 2.3 these are two mailboxes.
+      // The root of a namespace without the INBOX is the INBOX there in 2.4; in 2.3 these are two mailboxes.
       if (rest === inboxName && !home.inbox) found.push(rootOf(home));
     }
     if (isMailboxMask(name)) return found;
@@ -116,7 +116,7 @@ export function createMailboxNames(
     return found.filter((each) => each !== '');
   }
 
-  /** Other names of a mailbox that is named as rules name it. */
+  /** Other names of a mailbox with a canonical name. */
   function namesOf(name: string): string[] {
     const found: string[] = [];
     if (name === inboxName) {
@@ -133,7 +133,7 @@ export function createMailboxNames(
       }
       if (rest === '' && !home.inbox) found.push(`${home.prefix}${inboxName}`);
     }
-    // For rules that deny: what may separate such a user from the INBOX.
+    // For rules that deny: possible separators between such a user and the INBOX.
     const isUser = shared.some((prefix) => prefix.length === 1 && name.length > 1 && name.startsWith(prefix));
     if (isUser && !/[/.*%]/.test(name)) {
       found.push(...usualHierarchySeparators.split('').map((separator) => name + separator + inboxName));
@@ -162,8 +162,8 @@ export function createMailboxNames(
   }
 
   /**
-   * The namespaces that a name is in, with what is left of it: the one with the longest prefix. A mask may be in several when its first
-   * wildcard stands before the end of their prefixes; what is left of it is any text then.
+   * The namespaces of a name, with the rest of it: the one with the longest prefix. A mask may be in several if its first wildcard is
+   * within their prefixes; the rest is any text then.
    */
   function placesOf(name: string): { readonly namespace: Namespace; readonly rest: string }[] {
     const wild = name.search(/[*%]/);
@@ -186,7 +186,7 @@ export function createMailboxNames(
     return listed.find((each) => each.prefix === namespace.aliasFor) ?? namespace;
   }
 
-  /** INBOX at its beginning is upper case to servers, in any case; of a mask as far as it is text. */
+  /** Servers read INBOX at the beginning of a name in any case; in a mask only the literal part counts. */
   function inCapitals(name: string): string {
     const wild = name.search(/[*%]/);
     const literal = foldAscii(name.slice(0, wild === -1 ? 6 : Math.min(6, wild)));
@@ -197,7 +197,7 @@ export function createMailboxNames(
     return inboxName.slice(0, length) + name.slice(length);
   }
 
-  /** The last part of a name in lower case, and what stands before its separator. */
+  /** The last part of a name in lower case, and the part before its separator. */
   function lastPartOf(name: string): [part: string, above: string] {
     for (let at = name.length - 1; at >= 0; at -= 1) {
       if (separators.has(name[at] ?? '')) return [foldAscii(name.slice(at + 1)), name.slice(0, at)];
@@ -206,11 +206,11 @@ export function createMailboxNames(
     return [foldAscii(name), ''];
   }
 
-  /** The INBOX of the user whose mailboxes stand below a shared namespace's prefix; undefined: the name is not just that user's. */
+  /** The INBOX of the user whose mailboxes are below a shared namespace's prefix; undefined: the name is more than that user's. */
   function sharedOwnerOf(name: string): string | undefined {
     const folded = foldAscii(name);
     for (const prefix of shared) {
-      // Of one character it is no separator, and what follows the user is not known.
+      // A prefix of one character has no separator, so the end of the user's name is unknown.
       if (prefix.length === 1) continue;
       const separator = prefix.at(-1) ?? '';
       const isOwner = folded.startsWith(prefix) && folded.length > prefix.length;
@@ -226,7 +226,7 @@ function inLowerCase(names: readonly string[]): readonly string[] {
   return names.map((name) => name.toLowerCase());
 }
 
-/** Drops the separators of a name that a server drops: at its beginning, the same one again, one at its end. */
+/** Drops the separators that a server drops: at the beginning, repeated ones, and one at the end. */
 function createEmptyPartRemover(separators: string): (name: string) => string {
   const one = `[${Array.from(separators, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
   const any = new RegExp(`^${one}|(${one})\\1|${one}$`, 'u');
@@ -260,15 +260,15 @@ function nameIn(to: Namespace, from: Namespace, rest: string): string {
   return to.prefix + (from.separator === to.separator ? rest : rest.replaceAll(from.separator, to.separator));
 }
 
-/** Where nothing is said of a backend's namespaces. */
+/** For backends without declared namespaces. */
 export const doubtedNames: MailboxNames = createMailboxNames(undefined, usualSharedPrefixes);
 
-/** Whether a pattern of a rule, in any case, is a name that may be one of the INBOX where its names are doubted. */
+/** Whether a pattern of a rule, in any case, is a name that may be one of the INBOX if its names are unknown. */
 export function endsInInbox(pattern: string): boolean {
   return /(?:^|[^A-Za-z0-9_ -])inbox$/i.test(pattern);
 }
 
-/** Of several backends, each of which may read the name; of none, or of one that does not say its namespaces: in doubt. */
+/** For several backends, each of which may read the name; for none, or one without declared namespaces: the doubted names. */
 export function namesAmong(
   backends: readonly { readonly mailboxNames?: MailboxNames | undefined }[],
 ): MailboxNames {
@@ -288,10 +288,7 @@ export function namesAmong(
   };
 }
 
-/**
- * Names that remember what they answered until `forget`, for the judgement of one line: each of its rules, in both series, asks for the
- * same names.
- */
+/** Caches results until `forget`, for the judgement of one line: each of its rules, in both series, needs the same names. */
 export function rememberNames(names: MailboxNames): MailboxNames & { forget(): void } {
   const known: Map<string, readonly string[]>[] = [];
   const once = (find: (name: string) => readonly string[]): ((name: string) => readonly string[]) => {

@@ -1,6 +1,6 @@
-// Finds the name that was probably meant, for "did you mean". The cost is the product of the lengths: long texts are for the caller to refuse.
+// Finds the most similar name, for "did you mean". The cost is the product of the lengths: callers must refuse long texts.
 
-/** The name that was probably meant: the nearest one, if it is near enough, else the only one that begins so. */
+/** The most similar name, if it is near enough, else the only one with this beginning. */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
@@ -16,7 +16,7 @@ export function nearestName(name: string, names: Iterable<string>): string | und
   return best ?? (longer.length === 1 ? longer[0] : undefined);
 }
 
-/** Number of characters to insert, delete, change, or swap with a neighbour. */
+/** Number of characters to insert, delete, change, or swap with a neighbor. */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let above = Array.from({ length: b.length + 1 }, (_, index) => index);

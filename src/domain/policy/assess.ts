@@ -1,7 +1,7 @@
-// What would become of one command line: what it means, whether policy allows it, where it would go, what stands in its way. Pure.
-// The daemon, `explain`, policy tests, replay and suggest all ask here, each with what it knows, so that they cannot disagree.
-// The rules: route first, then judge for the series of that backend; a command for several backends must be allowed, and mean the
-// same, in each of their series; nobody is asked about users whom the policy does not hold for.
+// What would happen to one command line: its meaning, the policy's decision, its destination, and obstacles. Pure. The daemon, `explain`,
+// policy tests, replay and suggest all call it, each with its own knowledge, so that they cannot disagree.
+// The rules: route first, then judge for the series of that backend; a command for several backends must be allowed, and mean the same, in
+// each of their series; there are no look-ups for users outside of the policy.
 
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, type Series } from '../commands/catalog.js';
@@ -65,7 +65,7 @@ export {
   userdbKey,
 } from './route.js';
 
-/** A line without flags, as configurations and people write it; `user` empty: it names none. */
+/** A line without flags, as written in configurations and by people; `user` empty: it names none. */
 export function plainLine(user: string, words: readonly string[]): CommandLine {
   return {
     debug: false,
@@ -80,24 +80,24 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
 
 export interface Assessment<Backend extends RoutedBackend = RoutedBackend> {
   readonly judgement: Judgement;
-  /** The backends that it may go to; where nobody was asked, more than it will. */
+  /** The backends that it may go to; without look-ups possibly more than necessary. */
   readonly destinations: readonly Backend[];
-  /** Why it goes nowhere, though policy may allow it. */
+  /** Why it goes nowhere, even if policy allows it. */
   readonly obstacle: Obstacle | undefined;
-  /** What would have to be looked up to be sure. */
+  /** The look-ups that a definite answer needs. */
   readonly questions: readonly Question[];
   readonly aliases: readonly string[];
-  /** Settled by the configuration alone: nobody was asked, and the same line will come to the same. */
+  /** The configuration alone settled it: without look-ups, the same line gives the same result. */
   readonly isSettled: boolean;
 }
 
-/** With `whenOpen: 'ask'`: these have to be answered first. */
+/** With `whenOpen: 'ask'`: these must be answered first. */
 export interface Unanswered {
   readonly judgement: undefined;
   readonly questions: readonly Question[];
 }
 
-/** One word for what becomes of a command line. */
+/** The result for a command line in one word. */
 export type Fate = 'allow' | 'deny' | 'unparsable' | 'obstacle';
 
 export function fateOf({ judgement, obstacle }: Pick<Assessment, 'judgement' | 'obstacle'>): Fate {
@@ -146,11 +146,12 @@ export function assess<Backend extends RoutedBackend>(
   const home = isServer || line.user === '' ? undefined : homeOfLine(line, subject.policy, table, answers);
   if (home?.kind === 'open') return { judgement: undefined, questions: home.questions };
   const questions: Question[] = home?.kind === 'to' ? [...home.questions] : [];
-  // Without a user it is for all of them, or refused.
+  // Without a user it is for all users, or refused.
   let destinations = isServer ? table.backends : table.everywhere;
   if (home !== undefined) destinations = home.kind === 'to' ? home.backends : none;
   const aliases = new Set(home?.kind === 'to' ? home.aliases : none);
-  // Parameters by name are read as the backends that there are read them, also for a user that none of them has: unknown ones come first.
+  // Named parameters are parsed as the existing backends parse them, also for a user without a backend: unknown parameters are reported
+  // first.
   const isNowhere = home?.kind === 'nowhere' && line.named !== undefined;
   const series = isNowhere ? seriesOf(table.everywhere, table.assumedSeries) : undefined;
   let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs, series);
@@ -206,7 +207,7 @@ export function assess<Backend extends RoutedBackend>(
   return { ...ended(), isSettled: isByRoute && !table.asksUserdb && aliases.size === 0 };
 }
 
-/** Judges the line for all these backends; for both series where there is none, or where the series of one is not known. */
+/** Judges the line for all these backends; for both series if there is none, or if one's series is unknown. */
 export function judgeFor(
   line: CommandLine,
   { listener, principal, clientMinor, policy }: Subject,
@@ -237,7 +238,7 @@ export function judgeFor(
   const judgement = judgeWith(jointNamespaces(said));
   const others = said.filter((each) => each !== undefined);
   if (!isAllowed(judgement) || others.length === 0 || others.length === said.length) return judgement;
-  // Where only some backends say which they have, those count as well as the usual ones.
+  // If only some backends declare their namespaces, these count as well as the usual ones.
   const again = judgeWith(jointNamespaces(others));
   if (!isAllowed(again)) return again;
   if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
@@ -251,13 +252,13 @@ export function judgeFor(
 const backendsDiffer =
   'its backends have different shared namespaces, and its rules for them different terms';
 
-/** A judgement as a backend of one series would have it. */
+/** A judgement as it would be for a backend of one series. */
 export interface SeriesReading {
   readonly series: Series;
   readonly judgement: Judgement;
 }
 
-/** The judgement as a backend of each series alone would have it; where there is one series, it is the one that was made. */
+/** The judgements for a backend of each series alone; with one series, the judgement itself. */
 export function readingsOf(
   line: CommandLine,
   subject: Subject,
@@ -273,7 +274,7 @@ export function readingsOf(
   }));
 }
 
-/** Of these backends; those assumed where there is none, or where one's is not known. */
+/** The series of these backends; the assumed ones if there is none, or if one's is unknown. */
 export function seriesOf(
   backends: readonly RoutedBackend[],
   assumed: readonly Series[] = allSeries,
@@ -286,7 +287,7 @@ export function seriesOf(
   return found.size === 0 ? assumed : allSeries.filter((series) => found.has(series));
 }
 
-/** Whoever may not name that user learns nothing of where they live, and costs nobody a question. */
+/** A client that may not name that user learns nothing of the user's home, and causes no look-up. */
 function homeOfLine<Backend extends RoutedBackend>(
   line: CommandLine,
   policy: Policy,

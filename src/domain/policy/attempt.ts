@@ -1,6 +1,6 @@
-// What policy sees of a command: who, from where, which command, whose mailboxes, which values by name; and whom records name of it.
-// The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
-// parsed or named is refused before policy is asked.
+// A command as policy sees it: principal, peer, command, mailboxes, and values by name; and the users that its records name.
+// The rule: an attempt is built from a complete parse only, with every user's name in its normal form; lines that cannot be parsed or named
+// are refused before policy evaluates them.
 import { bounds } from '../../bounds/bounds.js';
 import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { type ParsedArguments, type Unparsable, unparsable } from '../commands/parse.js';
@@ -23,53 +23,53 @@ export interface Attempt {
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
-  /** The arguments as they are judged and sent: users in them have their normal form. */
+  /** The arguments as judged and sent: users in them are in normal form. */
   readonly parsed: ParsedArguments;
-  /** Highest of the command's and its present parameters'. */
+  /** The highest effect of the command and its present parameters. */
   readonly effect: Effect;
-  /** The wire user in normal form; undefined when the line names none. */
+  /** The wire user in normal form; undefined: the line names none. */
   readonly user: string | undefined;
-  /** Every user that is named literally, the wire user too, in normal form. */
+  /** Every user that is named literally, the wire user included, in normal form. */
   readonly users: readonly string[];
-  /** Whom the userdb says that these are, in normal form; none of `users`. Judged as these are. */
+  /** The aliases of these users according to the userdb, in normal form; without the `users`. Evaluated like them. */
   readonly aliases: readonly string[];
   readonly masks: readonly AttemptMask[];
-  /** Users and masks as they were written: a rule may say how many. */
+  /** The number of users and masks as written; a rule may limit it. */
   readonly named: number;
-  /** More than `limits.users`: only a rule that says so may allow it. */
+  /** More than `limits.users`: only a rule with a number of its own may allow it. */
   readonly isCrowd: boolean;
-  /** Why everybody is concerned: an option, a listing that names nobody; `unknown`: whom it concerns cannot be told. */
+  /** Why all users are affected: an option, or a listing without users; `unknown`: the users cannot be determined. */
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
   /** The parameter that reaches into shared namespaces. */
   readonly shared: string | undefined;
-  /** The backend does not say which namespaces are shared, so the usual prefixes counted. */
+  /** The backend does not declare its shared namespaces, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
-  /** Which mailboxes its names may be to the backend. */
+  /** The possible mailboxes of a name at the backend. */
   readonly mailboxNames: MailboxNames;
-  /** What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. */
+  /** The parameters that read the content of mails, for people: `field hdr`, `key text`; for `user`: the userdb fields that it shows. */
   readonly content: readonly string[];
   /** Present parameters that a rule must name, and those that no rule can allow. */
   readonly mustBeNamed: readonly string[];
   readonly never: readonly string[];
 }
 
-/** A value that may stand for several users. */
+/** A value that may cover several users. */
 export interface AttemptMask {
   readonly parameter: string;
   /** ASCII letters in lower case. */
   readonly value: string;
-  /** A mask over the names of users, with `*` and `?`; else an address, a network, a group: nobody knows whom it means. */
+  /** A pattern over user names, with `*` and `?`; otherwise an address, a network or a group, whose users are unknown. */
   readonly isUserMask: boolean;
 }
 
-/** Who runs it, and what is known of where it goes. */
+/** The principal, and facts about the destination. */
 export interface AttemptContext {
   readonly listener: string;
   readonly principal: string;
-  /** A rule of it may say how many users one line may name. */
+  /** Its rules may say how many users one line may name. */
   readonly policy: Pick<Policy, 'allowByCommand'>;
   readonly userNames: UserNames;
-  /** Of the backend that it would go to; undefined: not said. */
+  /** Those of the destination; undefined: not declared. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames?: MailboxNames | undefined;
   /** Other names of the users of this line, in normal form, as far as they were looked up. */
@@ -80,8 +80,8 @@ export interface AttemptContext {
 const masksMax = bounds.masksPerLine;
 
 /**
- * The attempt that a parsed command is, once its options about the wire user are settled; `user`: that one in normal form. Refuses
- * a user's name that cannot be one; the message never holds the name.
+ * Makes the attempt of a parsed command, after its options about the wire user are settled; `user`: that user in normal form. Refuses
+ * invalid user names; the message never contains the name.
  */
 export function attemptOf(
   given: ParsedArguments,
@@ -96,7 +96,7 @@ export function attemptOf(
   // The first user of a mail command is that of its line.
   const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
   const named = touched.users.length + touched.masks.length;
-  // Before anything is done for each of them.
+  // Checked before any work for each of them.
   const namedMax = Math.max(userNames.perLineMax, usersMaxOf(context.policy, command));
   if (named > namedMax) {
     const why = `is given more than ${namedMax} users (limits.users, or max_users of a rule)`;
@@ -149,14 +149,14 @@ function usersMaxOf({ allowByCommand }: AttemptContext['policy'], { name }: Comm
   return most;
 }
 
-/** Most commands have neither; the two lists are shared then. */
+/** Most commands have neither; these share two lists. */
 function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBeNamed' | 'never'> {
   const mustBeNamed: string[] = [];
   const never: string[] = [];
   for (const name of values.keys()) {
     const parameter = parameterNamed(command, name);
     const caution = parameter === undefined ? 'never' : parameter.caution;
-    // A -u that nobody has compared with the wire user: the server ignores it, and what was meant is anybody's guess.
+    // A -u that was not compared with the wire user: the server ignores it, and its intention is unknown.
     const isUnsettled = name === 'user' && command.scope === 'user';
     if (caution === 'never' || isUnsettled) never.push(name);
     else if (caution === 'named') mustBeNamed.push(name);
@@ -164,7 +164,7 @@ function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBe
   return { mustBeNamed, never };
 }
 
-/** A mask that means everybody is among the masks, and judged there. */
+/** A mask that matches everybody is one of the masks, and evaluated there. */
 function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
   if (touched.kind === 'unknown') return 'unknown';
   if (touched.kind !== 'all') return 'none';
@@ -175,7 +175,7 @@ function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
 function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, names: UserNames): AttemptMask {
   const role = parsed.command.params.find((each) => each.name === parameter)?.role;
   const isOfGroup = role === 'acl-id' && (parsed.values.get(parameter) ?? []).includes(value);
-  // With passdb-field the mask is over the values of a field, which are not names of users.
+  // With passdb-field the mask is for the values of a field, which are not user names.
   const isUserMask =
     isMask(value) &&
     names.holdsOnly(value, '*?') &&
@@ -205,12 +205,12 @@ function withNames(
   return { ...parsed, values };
 }
 
-/** All users. A record that holds this holds nothing else. */
+/** All users. A record with this has no other user. */
 const allUsers: readonly string[] = ['*'];
 
 /**
- * Whom records name: each once, in normal form: the user of the line, those in arguments, aliases of both, masks as they are. Where
- * nobody can tell who is touched, all users are.
+ * The users in the records of a command, without duplicates, in normal form: the user of the line, those in arguments, aliases of both, and
+ * masks as they are. If the affected users cannot be determined, all users.
  */
 export function usersTouchedBy(attempt: Attempt): readonly string[] {
   const { users, aliases, masks, everybody } = attempt;
@@ -223,8 +223,8 @@ export function usersTouchedBy(attempt: Attempt): readonly string[] {
 }
 
 /**
- * Whether it names a mailbox in a shared namespace, which belongs to somebody whom only the server knows. Listing all mailboxes that a
- * user sees, and a search that names no mailbox, do not count.
+ * Whether it names a mailbox in a shared namespace, whose owner only the server knows. Listing all mailboxes that a user sees, and a search
+ * that names no mailbox, do not count.
  */
 function namesSharedMailbox({ parsed, shared, isSharedUnsaid }: Attempt): boolean {
   if (shared === undefined) return false;

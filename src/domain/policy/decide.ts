@@ -1,10 +1,10 @@
-// A policy, an attempt and a time make a decision; equal questions have equal answers.
-// The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
+// A policy, an attempt and a time make a decision; equal inputs give equal decisions.
+// The rule: the answer is no unless a rule allows it, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, Rule, RulePlace } from './policy.js';
 
-/** Why, for machines; never renamed, because journals hold it. */
+/** The reason, for machines; never renamed, because journals hold it. */
 export type DecisionCode =
   | 'allowed'
   | 'observed'
@@ -21,19 +21,19 @@ export interface Decision {
   readonly kind: 'allow' | 'deny';
   readonly code: DecisionCode;
   readonly rule?: RulePlace;
-  /** For people: what decided. Holds names of the policy and the catalog, never a value that the client sent. */
+  /** The deciding fact, for people. Holds names of the policy and the catalog, never a value that the client sent. */
   readonly reason: string;
-  /** For a denial: the rule that came nearest to allowing it, and what it misses. */
+  /** For a denial: the rule that came nearest to allowing it, and its unmet demands. */
   readonly nearest?: { readonly rule: RulePlace; readonly missing: readonly string[] };
-  /** Under `mode: observe`: what enforce would have said, and why. */
+  /** Under `mode: observe`: the decision of enforce. */
   readonly would?: Decision;
-  /** Of an allowed command: what is still to be done before it is sent. */
+  /** For an allowed command: conditions to meet before it is sent. */
   readonly obligations?: Obligations;
-  /** The same question has the same answer until then, in Unix milliseconds; undefined: as long as the policy stands. */
+  /** The decision is valid until then, in Unix milliseconds; undefined: for the life of the policy. */
   readonly holdsUntilMs?: number;
 }
 
-/** Judges one attempt at a time in Unix milliseconds. Pure. */
+/** Evaluates one attempt at a time in Unix milliseconds. Pure. */
 export function decide(policy: Policy, attempt: Attempt, nowMs: number): Decision {
   const verdict = judge(policy, attempt, nowMs);
   if (verdict.kind === 'allow' || policy.mode === 'enforce' || !mayBeObserved(attempt)) return verdict;
@@ -69,7 +69,7 @@ function judge(policy: Policy, attempt: Attempt, nowMs: number): Decision {
   return refuseByRules(rules, asked, command);
 }
 
-/** No rule for the command matches: the one that misses least is told, the first of equals. */
+/** No rule for the command matches: reports the rule that misses least, the first among equals. */
 function refuseByRules(rules: readonly Rule[], asked: Asked, command: string): Decision {
   const misses = rules.map((rule) => ({ rule: rule.place, missing: missesOf(rule, asked) }));
   const nearest = misses.reduce((best, each) => (each.missing.length < best.missing.length ? each : best));
@@ -91,7 +91,7 @@ function allow(rule: Rule, command: string, holdsUntilMs: number | undefined): D
   return holdsUntilMs === undefined ? decision : { ...decision, holdsUntilMs };
 }
 
-/** Every user that is named must be inside, and none excepted. Masks and everybody depend on the rule: see match. */
+/** Every named user must be covered and not be excepted. Masks and "everybody" depend on the rule: see match. */
 function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
   if (attempt.user === undefined && attempt.command.scope === 'user' && attempt.everybody !== 'option') {
     return deny('no-user', 'the command names no user');
@@ -111,25 +111,26 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
   return undefined;
 }
 
-/** Everybody who is touched by name: an alias is judged beside the name that leads to it. */
+/** All users the command names, aliases included. */
 function peopleOf({ users, aliases }: Attempt): readonly string[] {
   return aliases.length === 0 ? users : [...users, ...aliases];
 }
 
 /**
- * What observing lets through without a rule: nothing that reaches beyond the mailboxes of users named one by one, and nothing
- * whose commands cannot be seen: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be recorded.
+ * Commands that observe mode permits without a rule: none that reaches beyond the mailboxes of users named one by one, and none with hidden
+ * effects: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be recorded.
  */
 function mayBeObserved(attempt: Attempt): boolean {
   const { command, parsed } = attempt;
   const reachesBeyond = command.params.some(
     (parameter) =>
       attempt.mustBeNamed.includes(parameter.name) &&
-      // A field of the userdb reaches nobody else. A dangerous parameter with this effect ends sessions of users that the command does not name.
+      // A field of the userdb concerns no other user. A dangerous parameter with this effect ends sessions of users that the command does
+      // not name.
       ((parameter.role !== undefined && parameter.role !== 'output-fields') ||
         parameter.danger?.effect === 'session'),
   );
-  // Who else is named by a command about one user's mail gets something of it: rights, or is its source.
+  // A further user in a command about one user's mail gets something of it: rights, or is its source.
   const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);
   return (
     command.grant !== 'never' &&

@@ -1,7 +1,7 @@
-// From a command line to a judgement: whose mailbox, which command, what its arguments mean to the series that it would be sent to,
-// what policy says, and whether this version can carry it out. Pure.
-// The rules: what is judged is what is sent (users in normal form, canonical arguments); where the series is not known
-// yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
+// From a command line to a judgement: whose mailbox, which command, the meaning of its arguments in the series of its destination, the
+// policy's decision, and whether this version can carry it out. Pure.
+// The rules: the judged command is the sent one (users in normal form, canonical arguments); while the series is unknown, every series must
+// parse the line the same way and allow it; a line that cannot be parsed exactly as by the server is refused.
 
 import { LRUCache } from 'lru-cache';
 import { bounds } from '../../bounds/bounds.js';
@@ -39,31 +39,31 @@ import { stricterTerms } from './terms.js';
 /** Whether bytes that are not command lines follow a refused command. */
 export type FollowingInput = 'none' | 'dot' | 'unknown';
 
-/** What is known of a command whatever becomes of it; for records and logs. */
+/** The facts about a command that are known in every case; for records and logs. */
 export interface Known {
   readonly command: string | undefined;
   readonly effect: string | undefined;
-  /** In normal form; as the client wrote it when it has none. */
+  /** In normal form; as the client wrote it if it has none. */
   readonly user: string;
   readonly input: FollowingInput;
 }
 
-/** A command line that was read, and what policy says to it. */
+/** A parsed command line, and the policy's decision on it. */
 export interface Judged extends Known {
   readonly kind: 'judged';
   readonly decision: Decision;
   readonly attempt: Attempt;
-  /** The series that it was judged for; empty: a command of our own, which means the same in all. */
+  /** The series that it was judged for; empty: one of dovegate's own commands, which mean the same in all. */
   readonly series: readonly Series[];
-  /** In canonical form: what is recorded and sent. */
+  /** In canonical form, as recorded and sent. */
   readonly args: readonly CanonicalWord[];
   /** The client expects the user's name in front of each row, which the backend will not send. */
   readonly wantsUsernameCell: boolean;
-  /** Why it cannot be carried out though policy may allow it; undefined: it can, as far as the line itself tells. */
+  /** Why it cannot be carried out, even if policy allows it; undefined: the line itself has no obstacle. */
   readonly unable: Inability | undefined;
-  /** What the policy's shadow says, where that differs. */
+  /** The decision of the policy's shadow, if it differs. */
   readonly shadow: Decision | undefined;
-  /** The same line is judged the same until then, in Unix milliseconds; undefined: as long as its policy stands. */
+  /** The judgement of the same line is valid until then, in Unix milliseconds; undefined: for the life of its policy. */
   readonly holdsUntilMs: number | undefined;
 }
 
@@ -74,7 +74,7 @@ export interface Inability {
   readonly reason: string;
 }
 
-/** Why a line could not be judged; never renamed. */
+/** Why a line was not judged; never renamed. */
 export type UnjudgeableCode =
   | UnparsableCode
   | 'command-unknown'
@@ -90,7 +90,7 @@ export function unparsable(known: Known, code: UnjudgeableCode, message: string)
   return { ...known, kind: 'unparsable', code, message };
 }
 
-/** Who sends a command, and the policy that holds for them. */
+/** The principal of a command, and its policy. */
 export interface Subject {
   readonly listener: string;
   /** `NAME@LISTENER`. */
@@ -109,7 +109,7 @@ export interface JudgeContext extends Subject, AttemptContext {
 interface CacheBounds<Answer> {
   readonly entriesMax: number;
   readonly bytesMax: number;
-  /** What an entry takes, its key included; rather too much than too little. */
+  /** The memory of an entry, its key included; rather too much than too little. */
   readonly bytesOf: (key: string, answer: Answer) => number;
 }
 
@@ -117,8 +117,8 @@ interface CacheBounds<Answer> {
 const keyMax = bounds.judgementKeyChars;
 
 /**
- * Remembered answers by question, each until its time (Unix milliseconds; undefined: as long as its policy stands). Those that were not
- * asked for longest go first.
+ * Cached answers by key, each until its time (Unix milliseconds; undefined: for the life of its policy). The least recently used are
+ * dropped first.
  */
 export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undefined }> {
   readonly #answers: LRUCache<string, Answer>;
@@ -130,7 +130,7 @@ export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undef
   }
 
   find(key: string, nowMs: number): Answer | undefined {
-    // Nothing so long was kept, and to look for it means to hash it.
+    // Longer keys are never stored, and a look-up would have to hash them.
     if (key.length > keyMax) return undefined;
     const answer = this.#answers.get(key);
     if (answer?.holdsUntilMs === undefined || nowMs < answer.holdsUntilMs) return answer;
@@ -151,18 +151,18 @@ export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undef
     return this.#answers.size;
   }
 
-  /** What all of it is estimated to take. */
+  /** The estimated memory of all entries. */
   get bytes(): number {
     return this.#answers.calculatedSize;
   }
 }
 
-/** What was judged before; for one set of settings, since it does not hold names of realms or characters. */
+/** Earlier judgements; for one set of settings, because the key has no names of realms or characters. */
 export type JudgementCache = Pick<AnswerCache<Judged>, keyof AnswerCache<Judged>>;
 
 /**
- * What a remembered judgement takes, in bytes, as measured on Node 20 for lines of each form (1.9 KiB for "quota get", 17 to 21 KiB for 480
- * bytes of short words or search keys), and a quarter more.
+ * The memory of a cached judgement, in bytes, as measured on Node 20 for lines of each form (1.9 KiB for "quota get", 17 to 21 KiB for 480
+ * bytes of short words or search keys), plus a quarter.
  */
 export function judgedBytes(key: string, { args, attempt }: Judged): number {
   const { query } = attempt.parsed;
@@ -170,14 +170,14 @@ export function judgedBytes(key: string, { args, attempt }: Judged): number {
   return 2_000 + key.length * 4 + args.length * 85 + conditions * 140;
 }
 
-/** Judges as {@link judge}, or remembers. Lines with secrets are not remembered, nor what was looked up. */
+/** As {@link judge}, with a cache. Lines with secrets are not cached, nor results of look-ups. */
 export function judgeOnce(
   line: CommandLine,
   series: readonly Series[],
   context: JudgeContext,
   cache: JudgementCache,
 ): Judgement {
-  // So many words are above what is remembered, and the key of them costs as much as a judgement.
+  // Lines with so many words are not cached, and their key costs as much as a judgement.
   const isLong = line.words.length > rememberedWordsMax || (line.named?.length ?? 0) > rememberedWordsMax;
   if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
   const key = judgementKey(line, series, context);
@@ -190,12 +190,12 @@ export function judgeOnce(
 }
 
 const rememberedWordsMax = 512;
-/** No prefix of a namespace: so that nothing said differs from nothing there. */
+/** Not a prefix of a namespace: distinguishes "not declared" from "none". */
 const unsaid = '\x02';
-/** Of a policy's version, enough to tell apart what stands in one table: 80 bits. */
+/** The part of a policy's version that goes into a key: 80 bits. */
 const versionShown = 20;
 
-/** Everything that a judgement depends on besides the time. No text holds a NUL: the protocol lets none in. */
+/** Everything that a judgement depends on besides the time. No text contains a NUL: the protocol refuses them. */
 export function judgementKey(
   { user, words, named }: Pick<CommandLine, 'user' | 'words' | 'named'>,
   series: readonly Series[],
@@ -210,11 +210,11 @@ export function judgementKey(
   return `${who}\0${series.join(' ')}${form}\0${namespaces}\0${user}\0${what}`;
 }
 
-/** Judges a command line for all of `series`, which are not empty. */
+/** Judges a command line for all of `series`, at least one. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const mailboxNames = rememberNames(context.mailboxNames ?? doubtedNames);
   const judgement = judgeAll(line, series, { ...context, mailboxNames });
-  // The judgement itself may be remembered for long.
+  // The judgement itself may be cached for long.
   mailboxNames.forget();
   return judgement;
 }
@@ -272,9 +272,9 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
   }
   const parsed = parseLine(line, series, resolved);
   const { userNames, clientMinor } = context;
-  // Before anything compares it: it may be as long as the line.
+  // Before any comparison: it may be as long as the line.
   const wire = line.user === '' ? undefined : userNames.normalise(line.user);
-  // Over HTTP a server looks for the user before it reads the values of a command.
+  // Over HTTP a server looks up the user before it parses the values of a command.
   if (wire?.kind === 'refused' && line.named !== undefined && !isBadRequest(parsed))
     return { kind: 'unparsable', code: 'user-unknown', message: wire.message };
   if (parsed.kind === 'unparsable') return parsed;
@@ -293,7 +293,7 @@ function isBadRequest(parsed: ParsedArguments | Unparsable): boolean {
   return parsed.kind === 'unparsable' && errorTypeOf(parsed.code) === 'invalidRequest';
 }
 
-/** The arguments of a line from the wire, or the parameters by name of one that came as JSON. */
+/** The arguments of a line from the wire, or the named parameters of a JSON command. */
 function parseLine(
   { named }: CommandLine,
   series: Series,
@@ -303,8 +303,8 @@ function parseLine(
 }
 
 /**
- * What holds where either of two series may turn out to be the backend's: a denial of one, or else the terms of both rules, the
- * stronger effect, and secret what is secret in one. Undefined: they do not mean the same words or users.
+ * The judgement if either of two series may be the backend's: a denial of one, or else the terms of both rules, the stronger effect, and
+ * the secrets of both. Undefined: the series differ in the words or users.
  */
 function stricterOf(one: Judged, other: Judged): Judged | undefined {
   if (!isSame(one.args, other.args)) return undefined;
@@ -313,7 +313,7 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
   if (one.wantsUsernameCell !== other.wantsUsernameCell || !areSamePeople(one.attempt, other.attempt)) {
     return undefined;
   }
-  // Of an observing policy the record says what it would deny.
+  // In observe mode the record contains the denial.
   const base = one.decision.would === undefined && other.decision.would !== undefined ? other : one;
   const second = base === one ? other : one;
   const [terms, others] = [base.decision.obligations, second.decision.obligations];
@@ -338,12 +338,12 @@ function areSamePeople(one: Attempt, other: Attempt): boolean {
   return one.command.scope === other.command.scope && peopleOf(one) === peopleOf(other);
 }
 
-/** What counts when policies are compared: not that one of them observes only. */
+/** The decision for comparisons: observe mode is ignored. */
 function enforced(decision: Decision): Decision {
   return decision.would ?? decision;
 }
 
-/** The earlier of two ends; undefined: there is none. */
+/** The earlier of two ends; undefined: none. */
 export function sooner(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
@@ -352,7 +352,7 @@ export function isAllowed(judgement: Judgement): judgement is Judged {
   return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
 }
 
-/** Whether the words name a command that does not look at the user field, in either series. */
+/** Whether the words name a command that ignores the user field, in either series. */
 export function isServerCommand(line: CommandLine): boolean {
   return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
 }
@@ -378,7 +378,7 @@ function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean, isByName: boo
   return undefined;
 }
 
-/** The number of cells depends on the release, which is known when an upstream is. */
+/** The number of cells depends on the release, which is known with the upstream. */
 function canCountLater(parsed: ParsedArguments): boolean {
   return replyCells(parsed, 2) !== undefined && replyCells(parsed, 4) !== undefined;
 }
@@ -398,7 +398,7 @@ function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNa
 
 /** Whether the client will send input after a line that is refused. */
 export function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
-  // A request was read to its end: nothing else can follow.
+  // A request was read to its end: no input can follow.
   if (line.named !== undefined) {
     const takesFile = series.some((one) => resolveCommand(one, line.words)?.command.input === 'dot');
     return takesFile && hasFile(line.named) ? 'dot' : 'none';
@@ -407,7 +407,7 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
   for (const one of series) {
     const found = resolveCommand(one, line.words);
     if (found === undefined) {
-      // In another case, or with blanks too many, it is no command; but who wrote it may well send the input of one.
+      // In another case, or with extra blanks, it is not a command; but its sender may well send the command's input.
       const meant = resolveCommand(one, firstWords(line));
       if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
       continue;
@@ -420,10 +420,10 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
   return following;
 }
 
-/** No name has more. */
+/** Command names have at most so many words. */
 const nameWordsMax = 8;
 
-/** As much of a line as can be the name of a command, however it is spelled. */
+/** The part of a line that can be the name of a command, however it is spelled. */
 function firstWords({ words }: CommandLine): string[] {
   const found: string[] = [];
   for (const word of words) {

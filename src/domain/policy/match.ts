@@ -1,5 +1,5 @@
-// Matches one rule with one attempt, and says what a rule misses.
-// The rule: whatever the rule does not speak of must be harmless: each check below refuses unless the rule says otherwise.
+// Matches one rule with one attempt, and lists the rule's unmet demands.
+// The rule: anything that the rule does not mention must be harmless: each check below refuses unless the rule permits it.
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
 import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';
@@ -14,14 +14,14 @@ import {
 } from './query.js';
 import { nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
 
-/** One question, while its rules are gone through. */
+/** One evaluation over several rules. */
 export interface Asked {
   readonly policy: Policy;
   readonly attempt: Attempt;
   readonly nowMs: number;
-  /** The attempt's search query, from the first rule on that asks for it. */
+  /** The attempt's search query, parsed for the first rule that needs it. */
   query: JudgedQuery | undefined;
-  /** Lowered by every rule whose answer depends on the time. */
+  /** Lowered by every rule with a time-dependent answer. */
   holdsUntilMs: number | undefined;
 }
 
@@ -29,15 +29,15 @@ export function ask(policy: Policy, attempt: Attempt, nowMs: number): Asked {
   return { policy, attempt, nowMs, query: undefined, holdsUntilMs: undefined };
 }
 
-/** How long an answer that looked at a moving point in time is kept. */
+/** How long an answer that depends on a moving point in time is valid. */
 const movingMs = 1000;
 
-/** What is missing, for people: said only when somebody asks. */
+/** An unmet demand, for people; the text is made on request only. */
 type Miss = string | (() => string);
 
 type Check = (rule: Rule, asked: Asked) => Miss | undefined;
 
-/** Whether the rule, one of `allow`, allows it. */
+/** Whether the rule, one of `allow`, permits it. */
 export function matches(rule: Rule, asked: Asked): boolean {
   for (const check of checks) {
     if (check(rule, asked) !== undefined) return false;
@@ -45,7 +45,7 @@ export function matches(rule: Rule, asked: Asked): boolean {
   return true;
 }
 
-/** What the rule misses, for people, without values that the client sent; empty when it matches. */
+/** The rule's unmet demands, for people, without values that the client sent; empty: it matches. */
 export function missesOf(rule: Rule, asked: Asked): string[] {
   return checks.flatMap((check) => {
     const miss = check(rule, asked);
@@ -104,13 +104,13 @@ export interface UnmetConditions {
   /** Of its `where`, by parameter. */
   readonly parameters: ReadonlySet<string>;
   readonly isQueryUnmet: boolean;
-  /** Of a query by keys: the conditions that every mail must meet. */
+  /** For a query by keys: the conditions that every mail must meet. */
   readonly keys: ReadonlySet<string>;
   readonly areAlternativesUnmet: boolean;
   readonly areUsersUnmet: boolean;
 }
 
-/** Each condition is tested alone. A command that meets them all may still be denied for what the rule does not name. */
+/** Each condition is tested alone. A command that meets them all may still be denied for something that the rule does not name. */
 export function unmetConditions(
   rule: Rule,
   policy: Policy,
@@ -136,7 +136,7 @@ export function unmetConditions(
   };
 }
 
-/** Everybody is touched: then everybody must be inside of the policy and of the rule. */
+/** For commands on all users: all users must be covered by the policy and by the rule. */
 function missesEverybody(rule: Rule, { policy, attempt }: Asked): string | undefined {
   if (attempt.everybody === 'none') return undefined;
   if (attempt.everybody === 'option' && !rule.allUsers) return 'the rule must say all_users: true';
@@ -168,7 +168,7 @@ function isForEverybody(rule: Rule, policy: Policy): boolean {
   return policy.isForEverybody && (rule.users === undefined || rule.users.isEverything);
 }
 
-/** Whether the rule holds the values of the mask's parameter letter by letter. */
+/** Whether the rule contains the values of the mask's parameter literally. */
 function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolean {
   const test = rule.where?.find((each) => each.parameter === mask.parameter)?.test;
   const values = attempt.parsed.values.get(mask.parameter) ?? [];
@@ -196,7 +196,7 @@ function missesNames(rule: Rule, { attempt }: Asked): string | undefined {
   return unnamed === undefined ? undefined : `the rule must name ${unnamed} in its where`;
 }
 
-/** The tests of `where`, and that it is closed: an option that it does not name is absent. */
+/** The tests of `where`, which is closed: an option that it does not name must be absent. */
 function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   const { where } = rule;
   if (where === undefined) return undefined;
@@ -208,7 +208,7 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   const positionals = positionalsOf(attempt.command);
   for (const name of values.keys()) {
     if (positionals.has(name) || name === 'all-users' || isNamed(rule, name)) continue;
-    // What must be named is demanded by missesNames, once.
+    // missesNames requires these already.
     if (!attempt.mustBeNamed.includes(name)) {
       return `${name} must be absent, since the where does not name it`;
     }
@@ -260,14 +260,14 @@ function isNamed(rule: Rule, name: string): boolean {
   return rule.where?.some((each) => each.parameter === name && each.test.kind !== 'absent') === true;
 }
 
-/** Whether a rule of `deny` strikes: it does wherever what it names may be meant. */
+/** Whether a rule of `deny` applies: it does if any of its names may be meant. */
 export function strikesRule(rule: Rule, attempt: Attempt): boolean {
   const { command, parsed } = attempt;
   if (rule.users !== undefined && !mayTouch(rule.users, attempt)) return false;
   for (const { parameter, test } of rule.where ?? []) {
     const role = parameterNamed(command, parameter)?.role;
     const values = parsed.values.get(parameter);
-    // Without a source user it is the mail of the wire user, whom `users` and `except` judge.
+    // Without a source user it is the mail of the wire user, which `users` and `except` cover.
     if (role === 'source-user' && values === undefined && test.kind !== 'absent') return false;
     const isAnybody = role === 'user-mask-or-ip' && values?.some(isAddress) === true;
     if (!isAnybody && !strikesValues(test, role, values, attempt)) return false;
@@ -292,7 +292,7 @@ function strikesValues(
   if (values === undefined || !isMailbox) {
     return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');
   }
-  // A mailbox that goes with everything below it may mean what a rule names there.
+  // A mailbox together with everything below it may include a mailbox named by the rule.
   const withWhatIsBelow = role === 'mailbox' && takesWhatIsBelow(attempt);
   const isMask = role === 'mailbox-mask' || withWhatIsBelow;
   return strikesMailboxes(test, values, attempt.mailboxNames, { isMask, withWhatIsBelow });

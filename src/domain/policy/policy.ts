@@ -1,12 +1,12 @@
-// What a configuration compiles to: policies with their rules, what rules ask, and the lines that say where commands go. config builds
-// these values. The rule: nobody changes them afterwards; a changed configuration makes new ones, with another version.
+// The compiled configuration: policies with their rules, the rules' demands, and the routes of commands. config builds these values.
+// The rule: they are immutable; a changed configuration makes new ones, with another version.
 import { parseTime } from '../audit/record.js';
 import type { GlobList } from '../names/glob.js';
 import type { Regex } from './regex.js';
 
 export { createRegex, type Regex } from './regex.js';
 
-/** Where a rule was written, for every answer that names it. Lines and columns count from 1. */
+/** The place of a rule, for every answer that names it. Lines and columns count from 1. */
 export interface RulePlace {
   readonly file: string;
   readonly line: number;
@@ -14,9 +14,8 @@ export interface RulePlace {
 }
 
 /**
- * `any`: whatever, also nothing. `present`: given, with whatever value. `absent`: not given. `one-of`: every value matches a
- * pattern. `equals`: exactly these values. `number`: every value lies within. `regex`: every value matches.
- * `isOptional`: not given is as good.
+ * `any`: any value, or absent. `present`: given, with any value. `absent`: not given. `one-of`: every value matches a pattern. `equals`:
+ * exactly these values. `number`: every value is in the range. `regex`: every value matches. `isOptional`: absent is permitted too.
  */
 export type ValueTest =
   | { readonly kind: 'any' }
@@ -29,13 +28,13 @@ export type ValueTest =
       | { readonly kind: 'regex'; readonly regex: Regex }
     ));
 
-/** What one parameter must be, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
+/** The test of one parameter, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
 export interface ParameterTest {
   readonly parameter: string;
   readonly test: ValueTest;
 }
 
-/** What a search key's value must be. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
+/** The test of a search key's value. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
 export type KeyTest =
   | { readonly kind: 'present' }
   | { readonly kind: 'absent' }
@@ -52,12 +51,12 @@ export interface KeyCondition {
   readonly test: KeyTest;
 }
 
-/** What a query must be like. */
+/** The test of a query. */
 export type QueryTest =
   | { readonly kind: 'any' }
-  /** These words and no others, in this order. */
+  /** Exactly these words, in this order. */
   | { readonly kind: 'equals'; readonly words: readonly string[] }
-  /** Over the words joined by one blank; a word that holds a blank, or anything like one, never passes. */
+  /** For the words joined by one blank; a word with a blank, or a similar character, never passes. */
   | { readonly kind: 'regex'; readonly regex: Regex }
   /** All of `conditions`, and one group of `anyOf`, if there is any. */
   | {
@@ -66,7 +65,7 @@ export type QueryTest =
       readonly anyOf: readonly (readonly KeyCondition[])[];
     };
 
-/** So many in any span of `windowMs`. */
+/** A number of events in any span of `windowMs`. */
 export interface Rate {
   readonly count: number;
   readonly windowMs: number;
@@ -125,14 +124,14 @@ export function parseInstant(written: string): number | undefined {
   return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
 }
 
-/** What is still to be done before an allowed command is sent; none of it changes the judgement. */
+/** Conditions to meet before an allowed command is sent; none of them changes the judgement. */
 export interface Obligations {
-  /** The client must say why. */
+  /** The client must state a reason. */
   readonly reason: boolean;
-  /** Per principal; counted under `limitKey`, which survives a reload that leaves the rule's meaning as it was. */
+  /** Per principal; counted under `limitKey`, which survives a reload that does not change the rule's meaning. */
   readonly limit?: Rate;
   readonly limitKey: string;
-  /** Of another rule that holds too: what was judged in two series is counted by the rules of both. */
+  /** The limit of a second rule: a command judged in two series is counted by the rules of both. */
   readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
   /** A search with the same query must not find more mails than this. */
   readonly maxMatches?: number;
@@ -145,9 +144,9 @@ export interface Rule {
   readonly place: RulePlace;
   /** Full name of the command. */
   readonly command: string;
-  /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads does without. */
+  /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads omits it. */
   readonly meaning?: unknown;
-  /** Undefined: the rule has no `where`. Empty: it has one that names nothing, so that every option must be absent. */
+  /** Undefined: the rule has no `where`. Empty: its `where` names nothing, so every option must be absent. */
   readonly where: readonly ParameterTest[] | undefined;
   readonly query: QueryTest | undefined;
   /** Narrows the policy's users for this rule; undefined: it does not. */
@@ -164,19 +163,19 @@ export interface Rule {
   readonly obligations: Obligations;
 }
 
-/** What holds for a team besides its rules. */
+/** Settings of a team besides its rules. */
 export interface PolicyTraits {
   readonly mode: 'enforce' | 'observe';
-  /** What of the backend's log lines reaches the client. */
+  /** The part of the backend's log lines that reaches the client. */
   readonly logs: 'none' | 'filtered' | 'full';
-  /** Whether the client may ask for debug lines. */
+  /** Whether the client may request debug lines. */
   readonly debug: boolean;
-  /** Turns of each of its principals among those who wait for the same backend; 1 is usual. */
+  /** Turns of each of its principals among the waiters for the same backend; usually 1. */
   readonly weight: number;
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
 }
 
-/** What one team may do. Made by {@link createPolicy}. */
+/** The permissions of one team. Made by {@link createPolicy}. */
 export interface Policy extends PolicyTraits {
   readonly name: string;
   readonly place: RulePlace;
@@ -185,7 +184,7 @@ export interface Policy extends PolicyTraits {
   readonly usersPlace: RulePlace;
   readonly except: GlobList;
   readonly exceptPlace: RulePlace;
-  /** Whether it holds for everybody: no user is outside, none is excepted. */
+  /** Whether it covers everybody: no user is outside, none is excepted. */
   readonly isForEverybody: boolean;
   /** In the order of the file. */
   readonly allow: readonly Rule[];
@@ -193,15 +192,15 @@ export interface Policy extends PolicyTraits {
   /** The same rules by command, each list in the order of the file. */
   readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
-  /** A candidate that is judged beside this one and only recorded. */
+  /** A candidate policy that is evaluated as well and only recorded. */
   readonly shadow?: Policy;
-  /** The policy with everything that it takes from elsewhere written out. */
+  /** The policy's text with all references expanded. */
   readonly effectiveText: string;
   /** The hash of the effective text. */
   readonly version: string;
 }
 
-/** A policy without what follows from the rest of it. */
+/** A policy without its derived values. */
 export type PolicyParts = Omit<Policy, 'isForEverybody' | 'allowByCommand' | 'denyByCommand'>;
 
 export function createPolicy(parts: PolicyParts): Policy {
@@ -231,17 +230,17 @@ export interface Route {
 
 export type RouteTarget =
   | { readonly kind: 'backend'; readonly backend: string }
-  /** One of these, by the user's name; at least one. */
+  /** One of these, chosen by the user's name; at least one. */
   | { readonly kind: 'spread'; readonly backends: readonly string[] }
-  /** Dovecot's auth service at that socket says it. */
+  /** Dovecot's auth service at that socket decides. */
   | { readonly kind: 'passdb'; readonly socket: string; readonly cacheTtlMs: number };
 
-/** What a line of `server_commands` says. */
+/** The destination in a line of `server_commands`. */
 export type ServerTarget =
   | { readonly kind: 'all' | 'by-user' }
   | { readonly kind: 'backend'; readonly backend: string };
 
-/** Words of the configuration that are no names of backends. */
+/** Words of the configuration that are not backend names. */
 export const serverTargetWords: readonly string[] = ['all', 'by_user'];
 
 /** The lines of `server_commands`. */

@@ -1,6 +1,6 @@
-// The tests that a rule puts to a search query: what must hold for every mail that the query can select.
-// The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
-// alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
+// The tests of a rule for a search query: conditions on every mail that the query can select.
+// The rule: a key counts only if each selected mail surely meets it. In a list joined by AND one member is enough, of alternatives each
+// must have it, and NOT swaps the two; under FUZZY and INTHREAD nothing is sure.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { Series } from '../commands/catalog.js';
@@ -18,14 +18,14 @@ import { doubtedNames, isMailboxMask, type MailboxNames } from '../names/mailbox
 import type { KeyCondition, KeyTest, QueryTest } from './policy.js';
 import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
 
-/** A query as it is judged: its words, its tree, the series that reads it, and the time. */
+/** A query for evaluation: its words, its tree, the series that parses it, and the time. */
 export interface JudgedQuery {
   readonly words: readonly string[];
   readonly tree: SearchNode | undefined;
   readonly series: Series;
   readonly nowMs: number;
   readonly mailboxNames: MailboxNames;
-  /** What was found out about it so far, for the next rule that asks. */
+  /** Cached results for the next rule. */
   readonly known: { namesTime?: boolean; readonly times: Map<string, SearchTime | undefined> };
 }
 
@@ -36,7 +36,7 @@ export function judgedQuery(
   return { words, tree, series, nowMs, mailboxNames, known: { times: new Map() } };
 }
 
-/** Whether the query passes. One that is not there passes nothing but `any`. */
+/** Whether the query passes. A missing query passes only `any`. */
 export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
   const { words, tree } = query;
   switch (test.kind) {
@@ -65,7 +65,7 @@ export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
   }
 }
 
-/** Whether a name of a mailbox in it may be another one's; a mask that the rule holds letter by letter is meant. */
+/** Whether a name of a mailbox in it may be another mailbox's; a mask that the rule contains literally is intended. */
 function namesDoubtfully({ tree, mailboxNames }: JudgedQuery): boolean {
   return mailboxesIn(tree).some(({ name }) => !isMailboxMask(name) && mailboxNames.readings(name).length > 0);
 }
@@ -77,7 +77,7 @@ function mailboxesIn(tree: SearchNode | undefined): { readonly name: string; rea
   );
 }
 
-/** More mailboxes with several names in one query are refused where a rule speaks of its text. */
+/** Queries with more mailboxes of several names are refused by rules on the query's text. */
 const otherNamesMax = bounds.queryOtherNames;
 
 /** The words with other names of its mailboxes: one of them in each place, and all at once. Undefined: too many. */
@@ -92,7 +92,7 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
   return places.length > 1 ? [...each, all] : each;
 }
 
-/** What a query that does not pass lacks, for people. */
+/** The unmet demands on a query, for people. */
 export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
   if (test.kind !== 'keys' || query.tree === undefined) return 'query must be as the rule says';
   const { tree } = query;
@@ -102,7 +102,7 @@ export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
   return `query must hold ${failed.key} as the rule says, for every mail that it selects`;
 }
 
-/** Whether the rule looked at a point in time that moves: its answer may differ a moment later. */
+/** Whether the rule depends on a moving point in time: its answer may differ a moment later. */
 export function dependsOnTime(test: QueryTest, query: JudgedQuery): boolean {
   if (test.kind !== 'keys' || query.tree === undefined || !namesTime(query.tree, query)) return false;
   const asksAge = (list: readonly KeyCondition[]): boolean =>
@@ -125,7 +125,7 @@ function timeOf(value: string, { series, known }: JudgedQuery): SearchTime | und
 }
 
 /**
- * Whether a `deny` on mailboxes strikes: unless every branch names a mailbox that is surely none of the patterns (which are in
+ * Whether a `deny` on mailboxes applies: it does unless every branch names a mailbox that surely matches none of the patterns (which are in
  * lower case). A mask, a GUID, a mailbox under NOT: all may mean any mailbox.
  */
 export function mayReachMailbox(globs: GlobList, tree: SearchNode, names: MailboxNames): boolean {
@@ -152,14 +152,14 @@ function conditionHolds(condition: KeyCondition, tree: SearchNode, query: Judged
   );
 }
 
-/** Whether each mail that the node selects (selects not, under NOT) surely meets a key that passes. */
+/** Whether each mail that the node selects (or excludes, under NOT) surely meets a key that passes. */
 function isSure(node: SearchNode, isNegated: boolean, test: (leaf: SearchCondition) => boolean): boolean {
   switch (node.kind) {
     case 'key':
       return !isNegated && test(node);
     case 'and':
     case 'or': {
-      // One that is sure decides an AND, one that is not decides an OR.
+      // One sure member decides an AND, one unsure member decides an OR.
       const isAnd = (node.kind === 'and') !== isNegated;
       for (const each of node.nodes) {
         if (isSure(each, isNegated, test) === isAnd) return isAnd;
@@ -183,11 +183,11 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
     case 'absent':
       return false;
     case 'one-of':
-      // Of `header NAME TEXT` the patterns are about the name alone.
+      // For `header NAME TEXT` the patterns apply to the name alone.
       if ((leaf.key.name === 'header' || test.globs.isEverything) && !narrows(leaf, query)) return false;
-      // The names of headers have no case.
+      // Names of headers are case-insensitive.
       if (!test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value)) return false;
-      // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
+      // A mailbox with wildcards is a mask to the server: only the rule's literal text passes, or a rule for all.
       if (leaf.key.name !== 'mailbox') return true;
       if (!isSurelyOneOf(value, test.globs, query.mailboxNames)) return false;
       if (!isMask(value) && !isMailboxMask(value)) return true;
@@ -203,12 +203,12 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
   }
 }
 
-/** A key that every mail meets is no condition. */
+/** A key that every mail meets is not a condition. */
 function narrows({ key, values }: SearchCondition, { series, nowMs }: JudgedQuery): boolean {
   return !selectsEverything(series, key, values, nowMs);
 }
 
-/** `at_least` asks keys that select older mails, `at_most` keys that select newer ones; a point in time becomes an age now. */
+/** `at_least` needs keys that select older mails, `at_most` keys that select newer ones; a point in time is converted to an age. */
 function agePasses(
   test: { readonly atLeast: number | undefined; readonly atMost: number | undefined },
   leaf: SearchCondition,

@@ -9,7 +9,7 @@ import { bounds } from '../../bounds/bounds.js';
 
 /** An expression as a set of positions. */
 export interface RegexProgram {
-  /** What each position takes. */
+  /** The characters of each position. */
   readonly sets: readonly Ranges[];
   /** For each position, the positions that can come next. */
   readonly follow: readonly ReadonlySet<number>[];
@@ -24,14 +24,14 @@ export interface RegexProgram {
  */
 export const regexSizeMax = bounds.regexPositions;
 
-/** An expression that cannot be read; the message ends a sentence about it. */
+/** An invalid expression; the message ends a sentence about it. */
 export class RegexFault extends Error {}
 
 export function parseRegex(source: string): RegexProgram {
   return new Parser(source).parse();
 }
 
-/** A part of an expression: the positions that it begins and ends with, and whether it can be empty. */
+/** A part of an expression: its first and last positions, and whether it can be empty. */
 interface Part {
   readonly first: readonly number[];
   readonly last: readonly number[];
@@ -40,7 +40,7 @@ interface Part {
 
 /** Longest source, in code points. */
 const sourceMax = bounds.regexSourceChars;
-/** Atoms read, those of copies too. Stops `((){99}){99}`, which makes no positions and takes for ever. */
+/** Parsed atoms, copies included. Stops `((){99}){99}`, which makes no positions and takes forever. */
 const stepsMax = bounds.regexSteps;
 const depthMax = bounds.regexDepth;
 class Parser {
@@ -87,7 +87,7 @@ class Parser {
     }
   }
 
-  /** One atom with its repetition. Copies of a counted one are made by reading its text again. */
+  /** One atom with its repetition. A counted one is copied by parsing its text again. */
   #repeated(depth: number): Part {
     const from = this.#at;
     const atom = this.#atom(depth);
@@ -111,7 +111,7 @@ class Parser {
     this.#at = after;
     const lastCopy = copies.at(-1);
     if (high === Number.POSITIVE_INFINITY && lastCopy !== undefined) this.#loop(lastCopy);
-    // a{2,4} is aa(a(a)?)?: what may be left out is joined from the back.
+    // a{2,4} is aa(a(a)?)?: the optional part is built from the back.
     let tail: Part = { first: [], last: [], isEmpty: true };
     for (const [index, copy] of [...copies.entries()].toReversed()) {
       tail = this.#join(copy, tail);
@@ -290,7 +290,7 @@ const blanks: Ranges = [
   [0x09, 0x0d],
   [0x20, 0x20],
 ];
-/** What `\\d` and its like take, by their letter. */
+/** The characters of `\\d` and the like, by their letter. */
 export const escapedClasses: Readonly<Record<string, Ranges>> = {
   d: digits,
   w: wordRanges,
@@ -301,7 +301,7 @@ export const escapedClasses: Readonly<Record<string, Ranges>> = {
 };
 const controls: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09 };
 
-/** Any ranges in the one form of {@link Ranges}. */
+/** Converts ranges to the normal form of {@link Ranges}. */
 export function merge(ranges: readonly (readonly [number, number])[]): Ranges {
   const merged: [number, number][] = [];
   for (const [low, high] of ranges.toSorted((a, b) => a[0] - b[0])) {

@@ -1,6 +1,6 @@
-// Owns the matching of regular expressions: always anchored at both ends, in a bounded time.
-// The rule: a match keeps one set of positions, of fixed and small size. Each character of the text costs the same number
-// of steps, whatever the expression and whatever came before, so that nobody's value can stop the daemon.
+// Matches regular expressions: always anchored at both ends, in bounded time.
+// The rule: a match keeps one set of positions, of fixed and small size. Each character of the text costs the same number of steps,
+// whatever the expression and the characters before, so that no value can block the daemon.
 import { bounds } from '../../bounds/bounds.js';
 import { parseRegex, RegexFault, type RegexProgram } from './regex-parser.js';
 
@@ -10,7 +10,7 @@ export interface Regex {
   matches(text: string): boolean;
 }
 
-/** The expression, or why it cannot be one; `message` ends a sentence about it. */
+/** The expression, or why it is invalid; `message` ends a sentence about it. */
 export type RegexResult =
   | { readonly kind: 'regex'; readonly regex: Regex }
   | { readonly kind: 'bad'; readonly message: string };
@@ -29,7 +29,7 @@ export function createRegex(source: string): RegexResult {
 
 /** Sets of positions are bits in words of 31, so that they stay small integers. */
 const wordBits = 31;
-/** A word's bits are taken eight at a time: what can follow any eight positions is one look-up. */
+/** A word's bits are processed eight at a time: one look-up gives the successors of any eight positions. */
 const chunkBits = 8;
 const chunksOfWord = 4;
 const chunkValues = 1 << chunkBits;
@@ -69,7 +69,7 @@ function compile(program: RegexProgram): (text: string) => boolean {
   };
 }
 
-/** Puts into `next` what can follow any position of `current`. */
+/** Puts the successors of all positions of `current` into `next`. */
 function leadOn(current: Int32Array, follow: Int32Array, words: number, next: Int32Array): void {
   next.fill(0);
   for (let word = 0; word < words; word += 1) {
@@ -84,7 +84,7 @@ function leadOn(current: Int32Array, follow: Int32Array, words: number, next: In
   }
 }
 
-/** For each chunk of a word and each of its values, the union of what can follow. */
+/** For each chunk of a word and each of its values, the union of the successors. */
 function followTable(program: RegexProgram, words: number): Int32Array {
   const table = new Int32Array(words * chunksOfWord * chunkValues * words);
   for (const [position, next] of program.follow.entries()) {
@@ -104,8 +104,8 @@ function followTable(program: RegexProgram, words: number): Int32Array {
 }
 
 /**
- * Which positions take a character. All characters between two neighbouring ends of ranges are taken by the same
- * positions, so there are at most twice as many rows as ranges; ASCII finds its row by a table, the rest by halving.
+ * The positions for each character. All characters between two neighboring ends of ranges belong to the same positions, so there are at
+ * most twice as many rows as ranges; ASCII finds its row by a table, the rest by binary search.
  */
 function takesTable(
   program: RegexProgram,

@@ -1,7 +1,7 @@
-// Where commands go under one configuration, as far as it alone says it: routes of mail users, and the lines for commands that name no
-// mailbox user. Pure: a passdb is not asked here, it is a question that somebody else answers.
-// The rules: the first route that matches counts, and users are compared as they are judged. Without a line, only what reads goes to
-// all backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
+// Where commands go under one configuration, as far as it decides alone: routes of mail users, and the lines for commands that name no
+// mailbox user. Pure: a passdb look-up is returned as a question.
+// The rules: the first matching route counts, and users are compared in their normal form. Without a line, only reading commands go to all
+// backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
 
 import type { Effect, Series } from '../commands/catalog.js';
 import type { UserNames } from '../identity/user-name.js';
@@ -13,9 +13,9 @@ export interface RoutedBackend {
   readonly name: string;
   /** Undefined: not known yet. */
   readonly series: Series | undefined;
-  /** Prefixes of its shared namespaces; undefined: not said. */
+  /** Prefixes of its shared namespaces; undefined: not declared. */
   readonly sharedNamespaces: readonly string[] | undefined;
-  /** Which mailboxes a name may be there; undefined: its namespaces are not said. */
+  /** The possible mailboxes of a name there; undefined: its namespaces are not declared. */
   readonly mailboxNames?: MailboxNames | undefined;
 }
 
@@ -24,11 +24,11 @@ export interface RoutingTableOptions<Backend extends RoutedBackend> {
   readonly serverCommands: ServerCommandRules;
   readonly backends: readonly Backend[];
   readonly userNames: UserNames;
-  /** Whether the userdb is asked who the users of an allowed command are. */
+  /** Whether the userdb is asked for aliases of an allowed command's users. */
   readonly asksUserdb: boolean;
-  /** Of backends whose series is not known, and where there is none; undefined: any. */
+  /** For backends with an unknown series, and if there is no backend; undefined: any. */
   readonly assumedSeries?: readonly Series[] | undefined;
-  /** Judgements that are remembered; for this table only. Undefined: none are. */
+  /** Cached judgements, for this table only. Undefined: no cache. */
   readonly remembered?: JudgementCache;
 }
 
@@ -47,7 +47,7 @@ export function createRoutingTable<Backend extends RoutedBackend>(
   return { ...options, byName, everywhere };
 }
 
-/** What has to be looked up before a command can be assessed. */
+/** A look-up that the assessment of a command needs. */
 export type Question =
   | {
       readonly kind: 'passdb';
@@ -55,18 +55,18 @@ export type Question =
       readonly socket: string;
       readonly cacheTtlMs: number;
     }
-  /** Which other names users in normal form have. */
+  /** Looks up other names of users in normal form. */
   | { readonly kind: 'userdb'; readonly users: readonly string[] };
 
-/** Where the passdb says that a user lives. */
+/** The home of a user according to the passdb. */
 export type PassdbAnswer =
-  /** `aliases`: other names that it gives the user, in normal form. */
+  /** `aliases`: other names of the user from its answer, in normal form. */
   | { readonly kind: 'to'; readonly backend: string; readonly aliases: readonly string[] }
   | { readonly kind: 'nowhere'; readonly reason: string }
-  /** It could not be asked; `code` says why. */
+  /** The look-up failed; `code` says why. */
   | { readonly kind: 'failed'; readonly code: string };
 
-/** Who else the userdb says the users of a command are. */
+/** The aliases of a command's users according to the userdb. */
 export type UserdbAnswer =
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
   | { readonly kind: 'failed'; readonly code: string };
@@ -76,16 +76,16 @@ export interface Answers {
   /** By {@link userdbKey}. */
   readonly userdb: ReadonlyMap<string, UserdbAnswer>;
   /**
-   * `ask`: an open question ends the assessment until it is answered. `suppose`: nobody will be asked, so a user may live on any
-   * backend and have no other name; the judgement then holds for all of them.
+   * `ask`: an open question ends the assessment until it is answered. `suppose`: there will be no answers, so a user may live on any
+   * backend and have no other name; the judgement then covers all of them.
    */
   readonly whenOpen: 'ask' | 'suppose';
 }
 
-/** Nothing was asked, and nobody will be. */
+/** No look-ups, now or later. */
 export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 'suppose' } as const;
 
-/** Nothing was asked yet. */
+/** No look-ups yet. */
 export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
 
 export function userdbKey(users: readonly string[]): string {
@@ -95,9 +95,9 @@ export function userdbKey(users: readonly string[]): string {
 /** Why an allowed command is not carried out; never renamed, because journals hold the codes. */
 export type Obstacle =
   | { readonly kind: 'unroutable'; readonly reason: string }
-  /** The auth service could not say who or where a user is. */
+  /** The auth service could not name a user or the user's home. */
   | { readonly kind: 'unresolved'; readonly code: string }
-  /** It cannot be carried out as it was said. */
+  /** It cannot be carried out in this form. */
   | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
 
 export type ObstacleCode =
@@ -107,16 +107,16 @@ export type ObstacleCode =
   | 'several-backends'
   | 'all-users-series';
 
-/** Where a command goes, as far as the answers tell. */
+/** The destination of a command, as far as the answers decide it. */
 export type Home<Backend> =
   | {
       readonly kind: 'to';
-      /** One where a user's home is known. */
+      /** The only backend if a user's home is known. */
       readonly backends: readonly Backend[];
       readonly aliases: readonly string[];
-      /** Those that would have to be answered to be sure. */
+      /** The look-ups that a definite answer needs. */
       readonly questions: readonly Question[];
-      /** By the configuration alone: nobody was asked. */
+      /** The configuration alone decided, without look-ups. */
       readonly isByRoute: boolean;
     }
   | { readonly kind: 'open'; readonly questions: readonly Question[] }
@@ -180,17 +180,17 @@ export function homeOf<Backend extends RoutedBackend>(
   }
 }
 
-/** What counts of a command that names no mailbox user: an attempt of policy has it. */
+/** The relevant parts of a command that names no mailbox user: a policy attempt has them. */
 export interface ServerCommand {
   readonly command: { readonly name: string };
   readonly effect: Effect;
-  /** Users that it names one by one, in normal form. */
+  /** Users that it names literally, in normal form. */
   readonly users: readonly string[];
   readonly masks: readonly unknown[];
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
 }
 
-/** With a single backend, everything goes there whatever the lines say. */
+/** With a single backend, everything goes there, whatever the lines are. */
 export function homeOfServerCommand<Backend extends RoutedBackend>(
   { command: { name }, effect, users, masks, everybody }: ServerCommand,
   table: RoutingTable<Backend>,
@@ -202,7 +202,7 @@ export function homeOfServerCommand<Backend extends RoutedBackend>(
   const line = `server_commands has no line "${name}: BACKEND"`;
   const target =
     serverCommands.byCommand.get(name) ??
-    // It asks about users, and their rows cannot be joined.
+    // It is about users, and their rows cannot be joined.
     (name === 'user' ? { kind: 'by-user' } : effect === 'read' ? serverCommands.default : undefined);
   switch (target?.kind) {
     case undefined:
@@ -227,7 +227,7 @@ export function homeOfServerCommand<Backend extends RoutedBackend>(
   }
 }
 
-/** The one backend of all these users; every backend that it may be where it is not asked. */
+/** The one backend of all these users; without look-ups every possible one. */
 function homeOfAll<Backend extends RoutedBackend>(
   users: readonly string[],
   table: RoutingTable<Backend>,
@@ -255,7 +255,7 @@ function homeOfAll<Backend extends RoutedBackend>(
   return { kind: 'to', backends: [...possible], aliases, questions, isByRoute: false };
 }
 
-/** The prefixes of shared namespaces of several backends together: undefined as soon as one of them is not said, or where there is none. */
+/** The prefixes of shared namespaces of several backends together: undefined if one of them declares none, or if there is no backend. */
 export function jointNamespaces(
   said: readonly (readonly string[] | undefined)[],
 ): readonly string[] | undefined {
@@ -268,16 +268,16 @@ export function jointNamespaces(
 }
 
 /**
- * The one of `backends`, which are not empty, that this user belongs to; their order does not matter. Rendezvous hashing: the highest
- * score wins, so a backend that is added takes its share from all, one that is removed gives its users to all others, and nobody
- * else moves. The score never changes with a release, since users would move to other backends.
+ * The user's one of `backends`, at least one; their order does not matter. Rendezvous hashing: the highest score wins, so an added backend
+ * takes its share from all, a removed one gives its users to all others, and no other user moves. The score never changes with a release,
+ * because users would move to other backends.
  */
 export function chooseByRendezvous(user: string, backends: readonly string[]): string {
   let best: string | undefined;
   let bestScore = -1;
   for (const backend of backends) {
     const score = scoreOf(`${backend}\0${user}`);
-    // Equal scores are for the smaller name: the order of the list must not count.
+    // The smaller name wins among equal scores: the order of the list must not count.
     if (score > bestScore || (score === bestScore && best !== undefined && backend < best)) {
       best = backend;
       bestScore = score;
@@ -287,7 +287,7 @@ export function chooseByRendezvous(user: string, backends: readonly string[]): s
   return best;
 }
 
-/** FNV-1a over the UTF-8 bytes, then the finaliser of MurmurHash3, since FNV alone leaves near names near: 0 to 2^32 - 1. */
+/** FNV-1a over the UTF-8 bytes, then the finalizer of MurmurHash3, because FNV alone leaves similar names close: 0 to 2^32 - 1. */
 function scoreOf(text: string): number {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -1,10 +1,10 @@
-// The terms of an allowed command: a stated reason, and how often in any span of time, counted per principal. Pure but for the limiter's
-// counts; times come in, from a clock that does not leap.
-// The rule: the limiter never forgets a count that still matters. A table that is full refuses; it makes no room by forgetting.
+// The terms of an allowed command: a stated reason, and limits on its rate, counted per principal. Pure except for the limiter's counts;
+// times are arguments, from a monotonic clock.
+// The rule: the limiter never forgets a count that still matters. A full table refuses instead of dropping entries.
 import type { Attempt } from './attempt.js';
 import type { Obligations, Policy, Rate } from './policy.js';
 
-/** Whether two rules ask for the same besides. The limits of two rules are never one, however they read. */
+/** Whether two rules have the same terms. The limits of two rules are always different, however they read. */
 export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {
   return (
     one?.reason === other?.reason &&
@@ -15,7 +15,7 @@ export function areSameTerms(one: Obligations | undefined, other: Obligations | 
   );
 }
 
-/** What satisfies both: for a command that is judged in two series and allowed by two rules, while it is not known which of them counts. */
+/** Terms that satisfy both: for a command judged in two series and allowed by two rules, while the applicable one is unknown. */
 export function stricterTerms(one: Obligations, other: Obligations): Obligations {
   const counts = [one.maxMatches, other.maxMatches].filter((count) => count !== undefined);
   const { limit, limitKey } = one.limit === undefined ? other : one;
@@ -33,7 +33,7 @@ export function stricterTerms(one: Obligations, other: Obligations): Obligations
   };
 }
 
-/** So many visible characters must be there: a ticket number has them, a blank or an invisible character does not. */
+/** The least number of visible characters: a ticket number has them, a blank or an invisible character does not. */
 export const reasonVisibleMin = 3;
 
 /**
@@ -51,23 +51,23 @@ export function saysWhy(reason: string | undefined): boolean {
 const howToSayWhy =
   'dovegate send --reason TEXT, DOVEGATE_REASON=TEXT with dovegate as doveadm, or Dovegate-Reason: TEXT over HTTP';
 
-/** Why a command is refused whose rule demands a reason. */
+/** Why a command whose rule demands a reason is refused. */
 export function whyNoReason(reason: string | undefined): string {
   if (reason === undefined || reason === '') return `the client must say why: ${howToSayWhy}`;
   return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
 }
 
-/** One thing to count. Keys of different kinds of limits differ. */
+/** One count. Keys of different kinds of limits differ. */
 export type LimitAsk =
   | { readonly kind: 'rate'; readonly key: string; readonly rate: Rate }
   | { readonly kind: 'distinct'; readonly key: string; readonly rate: Rate; readonly member: string };
 
-/** What of an attempt limits look at. */
+/** The parts of an attempt that limits use. */
 type Counted = Pick<Attempt, 'principal' | 'users' | 'masks' | 'everybody'>;
 
 const nothing: readonly LimitAsk[] = [];
 
-/** What has to be counted before this is sent; empty for most. Counted per principal. */
+/** The counts to take before this is sent; empty for most. Counted per principal. */
 export function limitAsks(
   policy: Policy,
   obligations: Obligations | undefined,
@@ -90,7 +90,7 @@ export function limitAsks(
   return asks;
 }
 
-/** Users by name; a mask, and everybody, count as one more each: who may use them can reach many at once anyway. */
+/** Users by name; a mask, and "everybody", count as one more each: their user can reach many at once anyway. */
 function peopleIn(attempt: Counted): ReadonlySet<string> {
   const people = new Set(attempt.users);
   for (const mask of attempt.masks) people.add(`mask ${mask.value}`);
@@ -98,14 +98,14 @@ function peopleIn(attempt: Counted): ReadonlySet<string> {
   return people;
 }
 
-/** A span is counted in so many slots; a slot counts until all of it is older than the span, so it is never too lenient. */
+/** A span is counted in so many slots; a slot counts until all of it is older than the span, so the limit is never too lenient. */
 const slots = 60;
 
 /** How often something happened in a span of time. */
 class Counter {
   readonly #slotMs: number;
   readonly #counts = new Uint32Array(slots + 1);
-  /** Number of the newest slot since the clock's beginning. */
+  /** Number of the newest slot since the clock's start. */
   #newest: number;
 
   constructor(windowMs: number, nowMs: number) {
@@ -113,7 +113,7 @@ class Counter {
     this.#newest = Math.floor(nowMs / this.#slotMs);
   }
 
-  /** In the span that ends now. */
+  /** The count in the span that ends now. */
   total(nowMs: number): number {
     const now = Math.floor(nowMs / this.#slotMs);
     const passed = Math.min(now - this.#newest, slots + 1);
@@ -122,7 +122,7 @@ class Counter {
     return this.#counts.reduce((sum, each) => sum + each, 0);
   }
 
-  /** Call {@link total} first. What is older than the span does not count. */
+  /** Call {@link total} first. Events older than the span do not count. */
   add(atMs: number): void {
     const slot = Math.floor(atMs / this.#slotMs);
     if (slot < this.#newest - slots) return;
@@ -130,7 +130,7 @@ class Counter {
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
   }
 
-  /** Until the oldest slot that holds something falls out: when the newest one is `slots` further on. There is one. */
+  /** The time until the oldest used slot expires: when the newest one is `slots` further on. There is one. */
   waitMs(nowMs: number): number {
     let oldest = this.#newest - slots;
     while ((this.#counts[this.#index(oldest)] ?? 0) === 0) oldest += 1;
@@ -149,10 +149,10 @@ interface Group {
   readonly seen: Map<string, number>;
 }
 
-/** A full table is searched for what has expired at most this often. */
+/** A full table is searched for expired entries at most this often. */
 const sweepEveryMs = 1000;
 
-/** `full`: the table is. */
+/** `full`: the table is full. */
 export type LimitVerdict =
   | { readonly kind: 'within' }
   | { readonly kind: 'over'; readonly retryAfterMs: number }
@@ -190,20 +190,20 @@ export class Limiter {
   }
 
   /**
-   * Counts what happened `agoMs` before now, whatever the limit: what a journal remembers from before a restart. A table that
-   * becomes full by it takes no more, and refuses what is new as any full table does.
+   * Counts an event of `agoMs` before now, regardless of the limit: from the journal after a restart. If it fills the table, further ones
+   * are dropped, and new keys are refused as by any full table.
    */
   replay(ask: LimitAsk, agoMs: number, nowMs: number): void {
     if (this.size + 2 <= this.#entriesMax || !this.#isNew(ask)) this.#count(ask, nowMs - agoMs, nowMs);
   }
 
-  /** How long until one more would be within; undefined: it is. */
+  /** How long until one more is within the limit; undefined: it is now. */
   #overRate(ask: LimitAsk, nowMs: number): number | undefined {
     const counter = this.#counters.get(counterKey(ask));
     return counter === undefined || counter.total(nowMs) < ask.rate.count ? undefined : counter.waitMs(nowMs);
   }
 
-  /** `fresh`: by key, who was not known before and is asked for by the same command. */
+  /** `fresh`: by key, new members in the same command. */
   #overDistinct(
     { key, rate, member }: LimitAsk & { readonly kind: 'distinct' },
     fresh: Map<string, Set<string>>,
@@ -269,7 +269,7 @@ export class Limiter {
   }
 }
 
-/** A limit whose span was changed counts anew; one whose number was changed goes on. */
+/** A limit with a changed span starts at zero; one with a changed number continues. */
 function counterKey(ask: LimitAsk): string {
   return `${ask.key}\0${ask.rate.windowMs}`;
 }

@@ -1,5 +1,5 @@
-// The tests that a rule puts to the values of one parameter, and to names of mailboxes, of which one mailbox can have several.
-// The rule: a test of an `allow` holds only if every value passes, for every mailbox that a name may be; one of a `deny` strikes if any
+// The tests of a rule for the values of one parameter, and for names of mailboxes, where one mailbox can have several names.
+// The rule: a test of an `allow` passes only if every value passes, for every mailbox that a name may be; one of a `deny` applies if any
 // value may be meant, whatever its case.
 import { type GlobList, mayOverlap } from '../names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
@@ -34,8 +34,8 @@ function passesAll(test: Comparing, values: readonly string[]): boolean {
 }
 
 /**
- * Whether a test of a `deny` strikes. What is left out strikes a test of values: to the server it is the default, which is mostly
- * everything (no mask, no limit, every field). `isMask`: the values can be masks, in which `*`, `%` and `?` stand for other text.
+ * Whether a test of a `deny` applies. An absent parameter meets a test of values: its default at the server is usually everything (no mask,
+ * no limit, every field). `isMask`: the values can be masks, in which `*`, `%` and `?` stand for other text.
  */
 export function strikes(test: ValueTest, values: readonly string[] | undefined, isMask: boolean): boolean {
   if (test.kind === 'any') return true;
@@ -64,7 +64,7 @@ function mayMean(value: string, globs: GlobList, isMask: boolean): boolean {
   return isMask && mayOverlap(folded.replaceAll('%', '*'), globs);
 }
 
-/** Who only says how much at most does not mean a number below nothing. */
+/** An upper bound alone does not include numbers below zero. */
 function isNumberWithin(value: string, atLeast: bigint | undefined, atMost: bigint | undefined): boolean {
   if (!/^-?\d{1,40}$/.test(value)) return false;
   const number = BigInt(value);
@@ -73,7 +73,7 @@ function isNumberWithin(value: string, atLeast: bigint | undefined, atMost: bigi
 
 const inbox = 'INBOX';
 
-/** The name that makes an `allow`, which holds for the values as they are written, not hold for what they may be. */
+/** The name for which an `allow`, which passes the values as written, does not pass all possible mailboxes. */
 export function nameThatFails(
   test: ValueTest,
   values: readonly string[] | undefined,
@@ -81,7 +81,7 @@ export function nameThatFails(
 ): string | undefined {
   if (values === undefined || test.kind === 'any' || test.kind === 'present') return undefined;
   for (const value of values) {
-    // The rule holds that very mask.
+    // The rule contains that mask literally.
     if (test.kind === 'equals' && isMailboxMask(value)) continue;
     const failing = names
       .readings(value)
@@ -93,7 +93,7 @@ export function nameThatFails(
   return undefined;
 }
 
-/** Whether a name, that is one of the patterns of an `allow`, is one of them as whatever mailbox it may be. */
+/** Whether a name that matches the patterns of an `allow` matches them as every possible mailbox. */
 export function isSurelyOneOf(value: string, globs: GlobList, names: MailboxNames): boolean {
   return globs.isEverything || names.readings(value).every((reading) => globs.matches(reading));
 }
@@ -105,7 +105,8 @@ export function mayBeOneOf(value: string, globs: GlobList, names: MailboxNames):
 }
 
 /**
- * Whether a test of a `deny` strikes names of mailboxes. `isMask`: they can be masks. `withWhatIsBelow`: so is everything below them.
+ * Whether a test of a `deny` applies to names of mailboxes. `isMask`: they can be masks. `withWhatIsBelow`: everything below them is
+ * included.
  */
 export function strikesMailboxes(
   test: ValueTest,
@@ -141,12 +142,12 @@ function isMeant(value: string, wanted: string, names: MailboxNames): boolean {
   return isDoubtedInbox(value, names) && endsInInbox(wanted);
 }
 
-/** It may be the INBOX, and so may names that are not among its spellings. */
+/** It may be the INBOX, and so may names outside of its spellings. */
 function isDoubtedInbox(value: string, names: MailboxNames): boolean {
   return names.isInboxDoubted && names.spellings(value).includes(inbox);
 }
 
-/** Whether a test is for a name that may be one of the INBOX. */
+/** Whether a test covers a name that may be one of the INBOX. */
 function namesInbox(test: ValueTest): boolean {
   if (test.kind === 'one-of') return test.globs.texts.some((text) => endsInInbox(text));
   if (test.kind !== 'regex') return false;
