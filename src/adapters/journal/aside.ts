@@ -1,7 +1,6 @@
-// What a start finds in the directory and what is no record of ours: torn ends, appended lines, whole segments, and names of ours that are
-// no plain files. They are put aside in `NAME.torn` or `NAME.appended`, and the `start` record reports them.
-// The rule: until that record is on disk such a file has a name with `.new` at its end. So a start that is killed leaves it for the next
-// one to report.
+// Foreign data that a start finds in the directory: torn ends, appended lines, whole segments, and entries with a journal name that are not
+// regular files. They are put aside in `NAME.torn` or `NAME.appended`, and the `start` record reports them.
+// The rule: until that record is on disk such a file has a name that ends in `.new`. So if a start is killed, the next one reports it.
 
 import { createHash } from 'node:crypto';
 import {
@@ -35,7 +34,7 @@ const unreported = /^(.+)\.(torn|appended)(?:-\d+)?\.new$/;
 const ownName =
   /^(\d{8,15}\.jsonl(\.gz)?|checkpoint(-\d{1,15})?\.json|key\.pub|hmac\.key|shares\.json|ring\.json|reserve|policies|[0-9a-f]{16,128}\.yaml|unused\.json)(\.new)?$/;
 
-/** A free name for what is put aside. Undefined: there are too many. */
+/** A free name for a file that is put aside. Undefined: there are too many. */
 function freeName(directory: string, name: string, kind: Kind): string | undefined {
   const taken = new Set(readdirSync(directory));
   for (let count = 1; count <= bounds.asideFiles; count += 1) {
@@ -45,21 +44,21 @@ function freeName(directory: string, name: string, kind: Kind): string | undefin
   return undefined;
 }
 
-/** What was put aside of some segments, by their file names. */
+/** The files that were put aside for some segments, by their names. */
 export function listAside(directory: string, files: readonly string[]): readonly string[] {
   const names = new Set(files.map((file) => file.replace(/\.gz$/, '')));
   return readdirSync(directory).filter((file) => names.has(asidePattern.exec(file)?.[1] ?? ''));
 }
 
-/** The first of them, with the bytes of all. */
+/** The first of them, with the total of bytes. */
 export function joinAside(parts: readonly (TornTail | undefined)[]): TornTail | undefined {
   const [first, ...others] = parts.filter((part) => part !== undefined);
   return first && { ...first, bytes: others.reduce((sum, { bytes }) => sum + bytes, first.bytes) };
 }
 
 /**
- * Puts aside what a segment has from a place on, and cuts it off there. Undefined: it has nothing. A longer end than the limit is kept up
- * to it; length and hash are those of all.
+ * Puts the end of a segment aside, from a position on, and cuts it off there. Undefined: nothing follows that position. Beyond the limit
+ * bytes are dropped; length and hash cover all of them.
  */
 export function putEndAside(directory: string, name: string, from: number, kind: Kind): TornTail | undefined {
   return withFile(openSegment(directory, name), (source) => {
@@ -75,7 +74,7 @@ export function putEndAside(directory: string, name: string, from: number, kind:
   });
 }
 
-/** Returns the hash of all that the source has from there on. Leaves no part of a copy where the disk is full. */
+/** Returns the hash of all bytes of the source from there on. On a full disk no partial copy remains. */
 function copyEnd(source: number, from: number, directory: string, name: string): string {
   const target = openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
   let room = bounds.asideBytes;
@@ -106,7 +105,7 @@ function hashOf(source: number, from: number, take: (bytes: Buffer) => void = ()
   }
 }
 
-/** Under another name the file takes no more room than before. */
+/** Renaming needs no further space. */
 export function putSegmentAside(directory: string, segment: Segment): TornTail {
   const name = fileName(segment);
   const path = join(directory, name);
@@ -115,25 +114,25 @@ export function putSegmentAside(directory: string, segment: Segment): TornTail {
     sha256: hashOf(source, 0),
   }));
   const file = freeName(directory, name, 'appended');
-  // Fails where the name is taken; rename(2) would replace that file.
+  // Fails if the name is taken; rename(2) would replace that file.
   if (file !== undefined) linkSync(path, join(directory, `${file}.new`));
   unlinkSync(path);
-  // With the mode of our own files, where it is one of ours.
+  // With the mode of our own files, if the file is ours.
   if (file !== undefined && statSync(join(directory, `${file}.new`)).uid === process.geteuid?.())
     closeSync(openIn(directory, `${file}.new`, constants.O_RDONLY));
   return { file: file ?? '', ...found };
 }
 
 /**
- * Puts aside what has a name of ours and is no plain file, and cuts segments that are longer than any of ours: a FIFO or an endless file
- * would hold up a start. Undefined: there is no such thing.
+ * Puts entries with a journal name aside that are not regular files, and cuts segments beyond the largest size: a FIFO or an endless file
+ * would block a start. Undefined: there are none.
  */
 export function putForeignAside(directory: string, segmentMax: number): TornTail | undefined {
   const found: (TornTail | undefined)[] = [];
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const { name } = entry;
     const own = ownName.exec(name);
-    // An operator may keep that key elsewhere; what a link leads to is checked when it is read.
+    // An operator may keep that key elsewhere; a link's target is checked when it is read.
     const isRight = name === 'policies' ? entry.isDirectory() : entry.isFile();
     if (own === null || (name === 'hmac.key' && entry.isSymbolicLink())) continue;
     if (!isRight) found.push(moveForeign(directory, name));
@@ -164,7 +163,7 @@ function cutLong(directory: string, name: string, segmentMax: number): TornTail 
   return { file: '', bytes: size - segmentMax, sha256: createHash('sha256').digest('hex') };
 }
 
-/** What starts put aside that were killed before they reported it. */
+/** Files put aside by starts that were killed before their report. */
 export function findUnreported(directory: string, kind: Kind): TornTail | undefined {
   const files = readdirSync(directory).filter((file) => unreported.exec(file)?.[2] === kind);
   return joinAside(files.toSorted().map((file) => measure(directory, file)));
@@ -179,14 +178,14 @@ function measure(directory: string, file: string): TornTail {
   return withFile(openRegular(path), (source) => ({ file: name, bytes: size, sha256: hashOf(source, 0) }));
 }
 
-/** All of it is reported now, on disk. What cannot be renamed is reported again by the next start. */
+/** Call when all of it is reported, on disk. A file that cannot be renamed is reported again by the next start. */
 export function nameReported(directory: string): void {
   const files = readdirSync(directory).filter((file) => unreported.test(file));
   for (const file of files) {
     try {
       renameSync(join(directory, file), join(directory, file.slice(0, -'.new'.length)));
     } catch {
-      // The name was taken in between.
+      // The name was taken meanwhile.
     }
   }
   if (files.length > 0) syncDirectory(directory);

@@ -1,16 +1,16 @@
-// The text of a file as a check has read it, so that it can be read again without trust in the disk: another process may replace a file after the
-// check. A running daemon may append to it meanwhile, or compress it: neither changes the part that was checked.
+// The text of a file as a check has read it, so that it can be read again without trusting the disk: another process may replace a file
+// after the check. A running daemon may append to it meanwhile, or compress it: neither changes the checked part.
 
 import { createHash } from 'node:crypto';
 import { JournalFault } from '../../ports/faults.js';
 
 export interface CheckedText {
   readonly bytes: number;
-  /** Of so many bytes, hex. */
+  /** The hash of that many bytes, hex. */
   readonly sha256: string;
 }
 
-/** Of a text that is read in pieces. */
+/** For a text that is read in pieces. */
 export function createTextDigest() {
   const digest = createHash('sha256');
   let bytes = 0;
@@ -31,7 +31,7 @@ export function createTextDigest() {
   } satisfies CheckedText & { readonly take: (piece: Buffer) => void };
 }
 
-/** As much as was checked. Throws a JournalFault after the last chunk where it is another text. */
+/** The checked part. Throws a JournalFault after the last chunk if the text differs. */
 export async function* asChecked(
   path: string,
   text: AsyncIterable<Buffer>,

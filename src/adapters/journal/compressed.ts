@@ -15,29 +15,29 @@ export interface Piece {
 
 const chunkBytes = 1 << 20;
 const inputBytes = 1 << 16;
-/** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
+/** The journal's lines have at most 7 KiB; a longer one is damage, and only its start is kept. */
 export const keptBytesMax = bounds.readLineBytes;
-/** How a member of a gzip file begins: the journal makes one of each MiB. That a member contains it is no harm but for speed. */
+/** The beginning of a member of a gzip file: the journal makes one for each MiB. If a member contains these bytes, only speed suffers. */
 const memberStart = Buffer.from('1f8b080000000000', 'hex');
-/** A larger file is not one of ours, and is not held whole. */
+/** Larger files are foreign, and not held whole. */
 const compressedBytesMax = bounds.compressedBytes;
-/** At most so much text of a compressed file is held; a longer one is inflated once for each. */
+/** Limit of held text of a compressed file; a longer one is inflated once for each window. */
 const windowBytes = bounds.inflatedBytes;
 
-/** Of bytes that may begin within a line: the whole lines. Without a line end in them, all: that is no line of ours. */
+/** The whole lines of bytes that may begin within a line. Without a line end, all of them: that is not a line of the journal. */
 export function lastLines(bytes: Buffer, length: number, isStart: boolean): Piece {
   const start = isStart ? 0 : bytes.indexOf(0x0a) + 1;
   const whole = start < length ? bytes.subarray(start, length) : bytes;
   return { bytes: whole, endsInLine: whole[whole.length - 1] === 0x0a };
 }
 
-/** What can be had of a gzip file of which only the start was read. */
+/** The readable text of a gzip file whose end is missing. */
 export function inflateStart(bytes: Buffer): Buffer {
-  // Told that more will come, the decoder does not mind the missing end.
+  // With this flag the decoder accepts a missing end.
   return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH });
 }
 
-/** The text of the file, or of what is before a place in it. */
+/** The text of the file, up to a position. */
 export async function* inflated(path: string, place = Infinity): AsyncGenerator<Buffer> {
   const file = await openRegularFile(path, bounds.plainSegmentBytes);
   try {
@@ -47,7 +47,7 @@ export async function* inflated(path: string, place = Infinity): AsyncGenerator<
   }
 }
 
-/** The text of an open file, or of what is before a place in it. Throws an `EFBIG` error where it has more than a segment can have. */
+/** The text of an open file, up to a position. Throws an `EFBIG` error if it is longer than a segment can be. */
 export async function* inflate(
   file: FileHandle,
   name: string,
@@ -85,13 +85,13 @@ async function feed(file: FileHandle, place: number, gunzip: Gunzip): Promise<vo
 }
 
 /**
- * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. Member by member in the thread that asks: what a stream inflates
- * runs in threads that have no lower priority.
+ * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. It is inflated member by member in the calling thread,
+ * because streams inflate in threads without a lower priority.
  */
 export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
   const bytes = readWhole(path);
   let end = bytes.length;
-  /** The end of a line that begins in the member before. */
+  /** The end of a line that begins in the previous member. */
   let tail = empty;
   while (end > 0) {
     const start = bytes.lastIndexOf(memberStart, end - 1);
@@ -112,7 +112,7 @@ export async function* inflatedBack(path: string, bytesOf: () => number): AsyncG
   if (end > 0 || bytes.length === 0) yield* inflatedForward(path, end || Infinity, tail, bytesOf);
 }
 
-/** Empty: it cannot be read, or is larger than one that is held whole. */
+/** Empty: it is unreadable, or too large to be held whole. */
 function readWhole(path: string): Buffer {
   try {
     return readRegular(path, compressedBytesMax);
@@ -121,7 +121,7 @@ function readWhole(path: string): Buffer {
   }
 }
 
-/** Undefined: it is damaged, longer than ours, or no member. */
+/** Undefined: it is damaged, too long, or not a member. */
 function inflateMember(bytes: Buffer): Buffer | undefined {
   try {
     return gunzipSync(bytes, { maxOutputLength: windowBytes });
@@ -137,7 +137,7 @@ async function* inflatedTo(path: string, place: number, tail: Buffer): AsyncGene
   yield tail;
 }
 
-/** The text before a place of the file, and what follows that text in its last line: inflated from the start, once for each window. */
+/** The text up to a position, followed by `tail` in its last line: inflated from the start, once for each window. */
 async function* inflatedForward(
   path: string,
   place: number,
@@ -170,7 +170,7 @@ async function* inflatedForward(
       left -= piece.bytes.length;
       yield piece;
     }
-    // Nothing was left: without this, a file that became shorter would be read for ever.
+    // Progress is required: otherwise a file that became shorter would be read forever.
     end = begin + left < end ? begin + left : 0;
   }
 }

@@ -1,10 +1,10 @@
-// Between the main thread and the journal's. Records lie in the ring: the main thread rings the bell, and the thread brings to the
-// disk what is published by then. All else is an order, a message of its own that gets one report, also when the thread dies; orders
-// and reports are plain data that survive a structured clone. The only descriptor is the lock's, which both threads share because
-// descriptors belong to the process.
+// Between the main thread and the journal's. Records are in the ring: the main thread rings the bell, and the thread writes the records
+// published so far to disk. Everything else is an order, a message with exactly one report, also if the thread dies; orders and reports are
+// plain data that survive a structured clone. The only descriptor is the lock's, which both threads share because descriptors belong to the
+// process.
 //
-// What a bell brought about lies in memory that both share, and a message of one word tells that it does. (A mark as a message:
-// 18 us of the thread's time, and 9 of the main thread's.) The mark outlives the thread: another one goes on from it.
+// The result of a bell is in shared memory, and a message of one word announces it. (As a message, a mark took 18 us of the thread's time,
+// and 9 of the main thread's.) The mark outlives the thread: another thread continues from it.
 
 import { Worker } from 'node:worker_threads';
 import type { TornTail } from '../../domain/audit/record.js';
@@ -14,36 +14,36 @@ import type { Retired } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
 import type { RingIdentity } from './ring.js';
 
-/** What the writer's thread needs to know from the start. */
+/** The data that the writer's thread needs at its start. */
 export interface WriterOptions {
   readonly directory: string;
-  /** Where the end of a run is kept a second time; undefined: nowhere. */
+  /** The folder for the second copy of a run's end; undefined: none. */
   readonly stateDirectory?: string | undefined;
-  /** The group that may read the directory and its files; undefined: nobody but the owner. */
+  /** The group that may read the directory and its files; undefined: only the owner may. */
   readonly groupId?: number | undefined;
-  /** A segment that would grow beyond this is closed and the next begun. */
+  /** Beyond this size a segment is closed and the next one begun. */
   readonly segmentBytes: number;
-  /** A compressed segment with more text is not read at a start; default: as in the table of bounds. */
+  /** A compressed segment with more text is not read at a start; default: from the table of bounds. */
   readonly plainBytesMax?: number;
-  /** Name and version of the program, as it stands in the records. */
+  /** Name and version of the program, for the records. */
   readonly program: string;
   /** Hash of the command catalog, for the start record; empty: not known. */
   readonly catalog: string;
   /** PEM of the Ed25519 key that signs checkpoints; undefined: they are not signed. */
   readonly signKey: string | undefined;
-  /** Bytes kept free on the disk for when it is full (a file of that size); 0: none. */
+  /** Size of the file that keeps space free for a full disk; 0: none. */
   readonly reserveBytes: number;
-  /** The file of the ring, and its size; `path` undefined: it is to be memory of the process. */
+  /** The file of the ring, and its size; `path` undefined: process memory is used. */
   readonly memory: { readonly path: string | undefined; readonly bytes: number };
 }
 
-/** The ring's memory as both threads find it: mapped at an address of the process, or shared. */
+/** The ring's memory for both threads: mapped at an address of the process, or shared. */
 export interface RingShare {
   readonly memory: SharedArrayBuffer | { readonly address: bigint; readonly bytes: number };
   readonly generation: bigint;
 }
 
-/** The last place that is certainly on disk: what follows it in that file does not count. */
+/** The last position that is certainly on disk: later bytes of that file do not count. */
 export interface Mark {
   /** Its number. */
   readonly segment: number;
@@ -51,34 +51,34 @@ export interface Mark {
   readonly inode: number;
   /** Bytes of that file that are on disk. */
   readonly bytes: number;
-  /** The last record on disk, of whichever segment. */
+  /** Seq of the last record on disk, in any segment. */
   readonly seq: number;
   readonly hash: string;
-  /** Sum of the steps of the wall clock: what a new writer's thread cannot always find again. */
+  /** Sum of the steps of the wall clock, which a new writer's thread cannot always find again. */
   readonly stepsMs: number;
   readonly oldestSeq: number;
   /** Time of the last record. */
   readonly timeMs: number;
-  /** Seq of the oldest admission without completion, else the next seq: what a restart must read from. */
+  /** Seq of the oldest admission without completion, else the next seq: the start of a restart's reading. */
   readonly openSeq: number;
-  /** Of the ring: what lies before it is on disk. */
+  /** Position in the ring up to which everything is on disk. */
   readonly position: number;
   /** Records of the ring that are on disk or damaged, since the process began. */
   readonly records: number;
-  /** Damaged stretches of the ring since then: each was a record, or several. */
+  /** Damaged stretches of the ring since then, each of one record or more. */
   readonly lost: number;
 }
 
-/** What the writer is told to do by a message; all but the first three behind what is published in the ring up to `behind`. */
+/** An order to the writer; all but the first three take effect after the records in the ring up to `behind`. */
 export type Order =
   /**
-   * Find the tail, close what a crash left open, write the start record. `lock`: its descriptor, once the main thread has taken
-   * the lock; undefined: open it and report it.
+   * Find the tail, close open exchanges of a crash, write the start record. `lock`: its descriptor, once the main thread has taken the
+   * lock; undefined: open it and report it.
    */
   | { readonly do: 'open'; readonly lock: number | undefined; readonly wallMs: number }
   /** From now on records come through this ring. */
   | { readonly do: 'attach'; readonly ring: RingShare }
-  /** Forget all behind the mark, begin a new segment with what the ring holds from there up to `behind`, sync. */
+  /** Forget everything after the mark, begin a new segment with the ring's records from there up to `behind`, sync. */
   | {
       readonly do: 'heal';
       readonly lock: number | undefined;
@@ -89,20 +89,17 @@ export type Order =
       /** As in `limit`. */
       readonly isFull: boolean;
     }
-  /**
-   * `isFull`: the segments have reached their size and none of them may go yet. What is written from now on takes its room from
-   * the reserve, as on a full disk.
-   */
+  /** `isFull`: the segments have reached their size, and none may be removed yet. Further records use the reserve, as on a full disk. */
   | { readonly do: 'checkpoint'; readonly behind: number; readonly wallMs: number }
-  /** Sync, which shows a segment, directory or lock that somebody took away. */
+  /** Sync, which reveals a removed segment, directory or lock. */
   | { readonly do: 'look'; readonly behind: number }
   | { readonly do: 'limit'; readonly behind: number; readonly isFull: boolean }
-  /** Write retire records for these segments, oldest first. Their files may go when that is on disk. */
+  /** Write retire records for these segments, oldest first. Their files may be removed when these are on disk. */
   | {
       readonly do: 'retire';
       readonly behind: number;
       readonly segments: readonly Retired[];
-      /** Texts of other policies go with the last records that name them. */
+      /** Texts of other policies are removed with the last records that name them. */
       readonly policies: UsedPolicies;
       readonly wallMs: number;
     }
@@ -116,18 +113,18 @@ export type Order =
       readonly shares?: string | undefined;
     };
 
-/** What became of an order. */
+/** The result of an order. */
 export type Report =
-  /** The lock file is open; its kernel lock is not taken yet. Give the order again with the descriptor. */
+  /** The lock file is open; its kernel lock is not taken yet. Repeat the order with the descriptor. */
   | { readonly kind: 'lock'; readonly descriptor: number }
   | Opened
   | ({ readonly kind: 'written' } & Written)
-  /** Done, and nothing was written to a segment. */
+  /** Done, without writing to a segment. */
   | { readonly kind: 'kept' }
   | ({ readonly kind: 'stopped' } & Written)
   | Failed;
 
-/** Nothing of the order, or of what the bell was rung for, counts; the next order must be `heal` (or `open`, if that failed). */
+/** Nothing of the order, or of the bell, counts; the next order must be `heal` (or `open`, if that failed). */
 export interface Failed {
   readonly kind: 'failed';
   readonly code: JournalFaultCode;
@@ -137,31 +134,31 @@ export interface Failed {
 export interface Opened extends Written {
   readonly kind: 'opened';
   readonly found: Found;
-  /** The ring's file that was made; a text: why there is none. */
+  /** The ring's new file; a text: why there is none. */
   readonly ring: RingIdentity | string;
 }
 
-/** What writing brought about. */
+/** The result of writing. */
 export interface Written {
-  /** All that was written so far is on disk. */
+  /** All bytes written so far are on disk. */
   readonly mark: Mark;
   /** The last checkpoint that this order wrote, as its line without LF: for the daemon's log. */
   readonly checkpoint: string | undefined;
-  /** The disk was full: part of the reserve was given up for this. */
+  /** The disk was full: a part of the reserve was released. */
   readonly isReserveUsed: boolean;
-  /** The last of the records that retention left and whose files are not in the directory; undefined: none is known to be missing. */
+  /** The last record that retention left and whose file is missing; undefined: none is known. */
   readonly missingSeq?: number | undefined;
 }
 
-/** What became of the bell. Where nothing but the mark is news, that lies in the memory that both share, and a word tells so. */
+/** The result of the bell. If only the mark is new, it is in shared memory, and a word announces it. */
 export type BellReport = ({ readonly kind: 'written' } & Written) | Failed;
 
-/** What a thread is for. */
+/** The task of a thread. */
 export type ThreadTask =
   | { readonly role: 'write'; readonly options: WriterOptions; readonly shared: SharedArrayBuffer }
   | { readonly role: 'keep'; readonly directory: string };
 
-/** What a start found in the directory. */
+/** The findings of a start. */
 export interface Found {
   readonly journal: string;
   /** Admissions without completion, closed as `unknown`. */
@@ -169,41 +166,41 @@ export interface Found {
   /** Bytes of a torn last line, put aside; 0: none. */
   readonly tornBytes: number;
   /**
-   * The journal does not hold what its last checkpoint says: records are missing at its end, or are other ones. Or there is
-   * no checkpoint beside it that could say so.
+   * The journal contradicts its last checkpoint: records are missing at its end, or differ. Or there is no checkpoint beside it for
+   * comparison.
    */
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
-  /** Segments at the beginning are gone that retention had left; told by the first start that finds it. */
+  /** Segments at the beginning that retention had left are missing; reported by the first start that finds it. */
   readonly isBeginningRemoved: boolean;
-  /** Lines that were appended after the run before had ended, and where they are now; undefined: none. */
+  /** Lines that were appended after the end of the previous run, and their new place; undefined: none. */
   readonly appended: TornTail | undefined;
-  /** The public key that signed before, where another one signs now without having been named; undefined: it is the same. */
+  /** The public key that signed before, if another one signs now without having been named; undefined: it is the same. */
   readonly keyBefore: string | undefined;
-  /** Records that the ring of the run before held and the segments did not. */
+  /** Records from the ring of the previous run that were missing in the segments. */
   readonly recovered: number;
-  /** What was wrong with that ring, in words for the log; undefined: nothing, or there was none. */
+  /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
 }
 
 const integers = 4;
-/** Places of the whole numbers: rung so many times; orders given; marks laid down. */
+/** Indexes of the whole numbers: rings of the bell; orders given; marks written. */
 const bells = 0;
 const orders = 1;
 const marks = 2;
-/** Numbers of a mark, then its hash. */
+/** The numbers of a mark, followed by its hash. */
 const markNumbers = 12;
 const hashChars = 64;
 const markBytes = markNumbers * 8 + hashChars;
 const rungAt = integers * 4;
 const marksAt = rungAt + 16;
 
-/** What both threads share besides the ring; each makes its own views. */
+/** Memory that both threads share besides the ring; each makes its own views. */
 class Shared {
   readonly memory: SharedArrayBuffer;
   protected readonly integers: Int32Array;
-  /** When the main thread rang last: its clock, and what was published in the ring. */
+  /** The last ring: the main thread's clock, and the head of the ring. */
   protected readonly rung: Float64Array;
-  /** Two places for marks, in turns: one is read while the next mark is laid into the other. */
+  /** Two places for marks, in turns: one is read while the next mark is written to the other. */
   readonly #places: readonly [MarkPlace, MarkPlace];
 
   constructor(memory: SharedArrayBuffer) {
@@ -236,7 +233,7 @@ export class BellRope extends Shared {
     super(new SharedArrayBuffer(marksAt + 2 * markBytes));
   }
 
-  /** Wakes the thread, or has it look once more; `isOrder`: an order was sent before. */
+  /** Wakes the thread, or makes it check once more; `isOrder`: an order was sent before. */
   ring(nowMs: number, head: number, isOrder: boolean): void {
     this.rung[0] = nowMs;
     this.rung[1] = head;
@@ -245,7 +242,7 @@ export class BellRope extends Shared {
     Atomics.notify(this.integers, bells);
   }
 
-  /** The last mark that was laid down. */
+  /** The last mark that was written. */
   mark(): Mark {
     for (;;) {
       const count = Atomics.load(this.integers, marks);
@@ -265,7 +262,7 @@ export class BellRope extends Shared {
         records: numbers[10] ?? 0,
         lost: numbers[11] ?? 0,
       };
-      // The thread may have gone on meanwhile, up to the place that was read.
+      // The thread may have continued meanwhile, up to the place that was read.
       if (Atomics.load(this.integers, marks) === count) return mark;
     }
   }
@@ -276,25 +273,25 @@ export class Bell extends Shared {
   #heard = 0;
   #taken = 0;
 
-  /** The main thread's clock when it rang last. */
+  /** The main thread's clock at the last ring. */
   get nowMs(): number {
     return this.rung[0] ?? 0;
   }
 
-  /** What was published then. */
+  /** The head of the ring at that time. */
   get head(): number {
     return this.rung[1] ?? 0;
   }
 
-  /** Waits until it rings, however long. */
+  /** Waits until it rings, without a limit. */
   wait(): void {
-    // It may have rung before this: then there is nothing to wait for.
+    // It may have rung before: then there is no wait.
     while (Atomics.load(this.integers, bells) === this.#heard)
       Atomics.wait(this.integers, bells, this.#heard);
     this.#heard = Atomics.load(this.integers, bells);
   }
 
-  /** Whether an order was sent that was not taken yet; it counts as taken then. */
+  /** Whether an order is pending; it counts as taken then. */
   takeOrder(): boolean {
     if (this.#taken === Atomics.load(this.integers, orders)) return false;
     this.#taken += 1;
@@ -329,7 +326,7 @@ interface Gone {
   readonly isDiskFull: false;
 }
 
-/** A thread of the journal. Its file is beside this one, so that it is there in a checkout, in a package and under any path. */
+/** A thread of the journal. Its file is beside this one, so that it is found in a checkout, in a package and under any path. */
 export class Thread<Asked, Told> {
   /** False: it ended, and another thread may be started. */
   isAlive = true;
@@ -340,7 +337,7 @@ export class Thread<Asked, Told> {
   constructor(task: ThreadTask) {
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: task,
-      // Whatever flags and variables the program was started with are not for this thread.
+      // The thread gets no flags and variables of the program.
       env: {},
       execArgv: [],
       name: task.role === 'write' ? 'journal' : 'journal-keeper',
@@ -356,7 +353,10 @@ export class Thread<Asked, Told> {
     });
   }
 
-  /** Gives an order. `told` gets its report, or a failed one when the thread ends before; reports come in the order of the orders. */
+  /**
+   * Gives an order. `told` is called with its report, or with a failed one if the thread ends before; reports come in the order of the
+   * orders.
+   */
   give(order: Asked, told: (report: Told | Gone) => void): void {
     this.#told.push(told);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -368,7 +368,7 @@ export class Thread<Asked, Told> {
     return new Promise((resolve) => this.give(order, resolve));
   }
 
-  /** Ends the thread; resolves when it is gone. A thread that hangs in the kernel goes on until the kernel lets go. */
+  /** Ends the thread; resolves when it is gone. A thread that hangs in the kernel ends only when the kernel returns. */
   async end(): Promise<void> {
     await this.#worker.terminate();
   }
@@ -388,9 +388,9 @@ export class Thread<Asked, Told> {
 /** A message from the thread that writes. */
 export type WriterMessage = Report | 'synced' | { readonly kind: 'bell'; readonly report: BellReport };
 
-/** The thread that writes; the journal is opened by its first order. */
+/** The thread that writes; its first order opens the journal. */
 export class WriterThread extends Thread<Order, Report> {
-  /** Told what became of the bell, also when the thread ends; undefined: only the mark is news. */
+  /** Called with the result of a bell, also when the thread ends; undefined: only the mark is new. */
   onBell: ((report: BellReport | undefined) => void) | undefined;
   readonly #rope: BellRope;
   readonly #clock: Clock;
@@ -400,7 +400,7 @@ export class WriterThread extends Thread<Order, Report> {
     const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
     const { reserveBytes, memory } = options;
     const rope = new BellRope();
-    // Not the whole of what the caller has: functions cannot go to a thread.
+    // Only named fields: functions cannot be sent to a thread.
     const named = { directory, stateDirectory, groupId, program, catalog };
     const narrow = { ...named, segmentBytes, signKey, reserveBytes, memory };
     super({ role: 'write', options: narrow, shared: rope.memory });
@@ -413,13 +413,13 @@ export class WriterThread extends Thread<Order, Report> {
     this.#rope.ring(this.#clock.now(), this.#head, true);
   }
 
-  /** Has everything brought to the disk that is published before `head`. */
+  /** Writes everything published before `head` to disk. */
   ring(head: number): void {
     this.#head = head;
     this.#rope.ring(this.#clock.now(), head, false);
   }
 
-  /** Where the journal stands, after a bell that went well. */
+  /** The position of the journal, after a successful bell. */
   mark(): Mark {
     return this.#rope.mark();
   }

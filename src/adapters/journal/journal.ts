@@ -1,4 +1,4 @@
-// The journal as the engine sees it: takes records into the ring, and tells when they are on disk. Opens the directory through the
+// The journal as the engine sees it: takes records into the ring, and reports when they are on disk. Opens the directory through the
 // journal's thread, makes the ring, and encodes every record; the driver does the rest.
 // The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
@@ -34,15 +34,15 @@ export interface JournalOptions
   extends WriterOptions,
     Omit<MaintenanceOptions, 'observe'>,
     Omit<DriverOptions, 'wallMs' | 'openThread' | 'shares' | 'observe'> {
-  /** Opening reads what a crash left, so it may take longer than `deadlineMs`. */
+  /** Opening reads the remains of a crash, so it may take longer than `deadlineMs`. */
   readonly openDeadlineMs: number;
-  /** Between looks whether what was written is still there, also when nothing happens. */
+  /** Interval of the checks whether the written files are still there, also without new records. */
   readonly lookIntervalMs: number;
-  /** Between checkpoints, also when nothing happens. */
+  /** Interval of checkpoints, also without new records. */
   readonly checkpointIntervalMs: number;
-  /** Maps the ring's file, for as long as the process lives; throws where that cannot be done. */
+  /** Maps the ring's file, for the life of the process; throws if that is impossible. */
   readonly map: (path: string, bytes: number) => Mapped;
-  /** Told what happened; must not throw, is never awaited. */
+  /** Called with each event; must not throw, is never awaited. */
   readonly observe: (event: JournalEvent) => void;
 }
 
@@ -55,23 +55,23 @@ export interface Mapped {
 export type JournalEvent =
   | DriverEvent
   | MaintenanceEvent
-  /** Somebody took the file of the ring away: from now on every record is synced before its command is sent. */
+  /** The file of the ring was removed: from now on every record is synced before its command is sent. */
   | { readonly kind: 'memory-gone'; readonly text: string };
 
 const replacedText = 'was removed or replaced; does another daemon have the same audit.memory?';
-/** What number, hashes and line end add to a record, nearly. */
+/** The approximate size that number, hashes and line end add to a record. */
 const sealBytes = 160;
-/** A step of the wall clock that is worth a record. */
+/** Smaller steps of the wall clock are not recorded. */
 const clockStepMsMin = 1000;
 /**
- * Records of what happened already: they may take the whole of the ring, all others half of it. Ends of what was never sent leave a
- * quarter free: a client that is refused and tries again at once would take the room of the ends of what runs.
+ * Records of finished events may use the whole ring, all others half of it. Ends of commands that were never sent leave a quarter free: a
+ * client that is refused and tries again at once would otherwise take the space that the ends of running commands need.
  */
 const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock']);
 
 /**
- * Opens the journal in a directory: takes its lock, finds the tail, closes what a crash left open, writes the start
- * record. Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`.
+ * Opens the journal in a directory: takes its lock, finds the tail, closes open exchanges of a crash, writes the start record. Rejects with
+ * a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`.
  */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, directory, openDeadlineMs } = options;
@@ -83,7 +83,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>
-    // Each time anew: the daemon before may have written until the lock was free.
+    // Repeated for each try: the previous daemon may have written until the lock was free.
     Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.now() + clockOffsetMs }), late]);
   let report = await ask(undefined);
   if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
@@ -105,9 +105,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
 interface OpenRing {
   readonly writer: RingWriter;
   readonly share: RingShare;
-  /** Why nothing of it survives the process; undefined: it does. */
+  /** Why its content does not survive the process; undefined: it does. */
   readonly whyNot: string | undefined;
-  /** The file that a start after a crash looks for; undefined: there is none. */
+  /** The file that a start after a crash reads; undefined: there is none. */
   readonly file: RingFile | undefined;
 }
 
@@ -117,7 +117,7 @@ interface RingFile {
   readonly inode: number;
 }
 
-/** The ring in the file that the thread made; where there is none, or it cannot be mapped, in memory of the process. */
+/** The ring in the thread's file; without a file, or if it cannot be mapped, in process memory. */
 function openRing({ map, memory: { path, bytes } }: JournalOptions, { ring, found }: Opened): OpenRing {
   let whyNot = typeof ring === 'string' ? ring : undefined;
   if (typeof ring !== 'string' && path !== undefined) {
@@ -151,13 +151,13 @@ function isThere(file: RingFile): boolean {
   }
 }
 
-/** Tells a thread where the ring is: it finds it, or dies, which shows at the next order. */
+/** Passes the ring to a thread: it attaches, or dies, which the next order shows. */
 function attach(thread: WriterThread, ring: RingShare): WriterThread {
   thread.give({ do: 'attach', ring }, () => undefined);
   return thread;
 }
 
-/** A lock that cannot even be asked for is not ours. */
+/** If the lock call fails, the lock is not ours. */
 function takeLock(options: JournalOptions, descriptor: number): boolean {
   try {
     return options.lock(descriptor);
@@ -167,11 +167,11 @@ function takeLock(options: JournalOptions, descriptor: number): boolean {
   }
 }
 
-/** The journal as the program has it; the engine sees less of it. */
+/** The journal as the program uses it; the engine uses less of it. */
 export class OpenJournal implements Journal {
-  /** What the start found in the directory. */
+  /** The findings of the start. */
   readonly found: Found;
-  /** Why records that were not synced would not survive the process; undefined: they do. */
+  /** Why unsynced records would not survive the process; undefined: they would. */
   whyNotCrashProof: string | undefined;
   isCrashProof: boolean;
   readonly #options: JournalOptions;
@@ -182,7 +182,7 @@ export class OpenJournal implements Journal {
   /** Versions of the policies that configurations of this run used. */
   readonly #policies = new Set<string>();
   readonly #repeated: readonly Timer[];
-  /** Of the wall clock over the monotonic one, as far as the records tell. */
+  /** Difference of the wall clock to the monotonic one, according to the records. */
   #clockOffsetMs: number;
   #closed: Promise<void> | undefined;
 
@@ -200,7 +200,7 @@ export class OpenJournal implements Journal {
     this.#clock = clock;
     this.#clockOffsetMs = clockOffsetMs;
     this.found = opened.found;
-    // The journal's own records come after the record of a step, never before it.
+    // The journal's own records follow the record of a step, never precede it.
     const wallMs = (): number => clock.now() + this.#clockOffsetMs;
     const drive: DriverOptions = {
       ...options,
@@ -244,7 +244,7 @@ export class OpenJournal implements Journal {
     ];
   }
 
-  /** What is mapped stays mapped, but a start after a crash would not find it. */
+  /** The mapping stays, but a start after a crash would not find the file. */
   #lookAtMemory(file: RingFile): void {
     if (!this.isCrashProof || isThere(file)) return;
     this.isCrashProof = false;
@@ -261,17 +261,14 @@ export class OpenJournal implements Journal {
     return undefined;
   }
 
-  /**
-   * A record whose promise was rejected may still reach the disk later: who appends an admission appends its completion too,
-   * whatever became of the first.
-   */
+  /** A record whose promise was rejected may still reach the disk later: after every appended admission append its completion, too. */
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief = false): Promise<void> {
     if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
     const body = encodeRecord(record, isBrief);
     this.#noteClockStep();
     const { state } = this.#driver;
     if (state.at !== 'writable') {
-      // Kept all the same: somebody asked, and the journal shall say so when the disk is back.
+      // Kept all the same, so that the journal records the attempt when the disk is back.
       if (!this.#driver.add(body, this.#room(record))) this.#driver.lose(countOf(body));
       return Promise.reject(state.fault);
     }
@@ -282,7 +279,7 @@ export class OpenJournal implements Journal {
     });
   }
 
-  /** The one place where the bytes of a record are counted for the principal that caused it. */
+  /** The only place that counts the bytes of a record for its principal. */
   #count({ principal, by }: AuditRecord, bodies: Bodies): void {
     const all = typeof bodies === 'string' ? [bodies] : bodies;
     const bytes = all.reduce((sum, body) => sum + Buffer.byteLength(body) + sealBytes, 0);
@@ -305,14 +302,14 @@ export class OpenJournal implements Journal {
     return new JournalFault(code, message);
   }
 
-  /** Resolves when all records that were appended are on disk, without a sync of its own. Rejects with a JournalFault. */
+  /** Resolves when all appended records are on disk, without a sync of its own. Rejects with a JournalFault. */
   readonly flushed = (): Promise<void> => this.#driver.flushed();
 
   readonly hurry = (): void => this.#driver.hurry();
 
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   async keepPolicy(version: string, text: string): Promise<void> {
-    // The name of a file: nothing but what a hash is made of.
+    // It becomes a file name: only characters of a hash are allowed.
     if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
     this.#policies.add(version);
     const report = await this.#driver.run((_, behind) => ({ do: 'keep-policy', behind, version, text }));
@@ -329,7 +326,7 @@ export class OpenJournal implements Journal {
     for (const timer of this.#repeated) timer.cancel();
     const { deadlineMs } = this.#options;
     const untilMs = this.#clock.now() + 2 * deadlineMs;
-    // The lock goes with the thread: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
+    // The lock ends with the thread: its next owner must be alone in the directory. But there is no wait for a hanging disk.
     const late = new Promise<void>((resolve) => {
       this.#clock.setTimer(deadlineMs, resolve);
     });
@@ -342,7 +339,7 @@ export class OpenJournal implements Journal {
     return this.#driver.state.at === 'writable' && this.#closed === undefined ? 'writable' : 'failed';
   }
 
-  /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
+  /** Why the state is `failed`; undefined while it is writable, and after the close. */
   get fault(): JournalFault | undefined {
     const { state } = this.#driver;
     return state.at === 'failed' || state.at === 'slow' ? state.fault : undefined;
@@ -371,29 +368,29 @@ export class OpenJournal implements Journal {
     return this.#shares.filling;
   }
 
-  /** Records that will never reach the disk. */
+  /** Records that are lost for good. */
   get lost(): number {
     return this.#driver.lost;
   }
 
-  /** Records that retention left and that are not in the directory any more. */
+  /** Records that retention left and that are missing in the directory. */
   get missing(): Missing | undefined {
     return this.#driver.missing;
   }
 
-  /** Seq of the last record that is on disk: what may be shown elsewhere. */
+  /** Seq of the last record on disk: up to it records may be shown elsewhere. */
   get seq(): number {
     return this.#driver.mark.seq;
   }
 
-  /** Sum of the steps of the wall clock that the journal recorded: ages of records are counted without them. */
+  /** Sum of the recorded steps of the wall clock: ages of records exclude them. */
   get stepsMs(): number {
     return this.#driver.mark.stepsMs;
   }
 
   /**
-   * Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. A step
-   * whose record finds no room is not lost: the next call sees it again.
+   * Ages exclude the steps of the wall clock, and a clock that was set back must not look like tampering. If a step's record finds no
+   * space, the next call sees the step again.
    */
   #noteClockStep(): void {
     const wallMs = this.#clock.wallMs();
@@ -406,7 +403,7 @@ export class OpenJournal implements Journal {
     this.#clockOffsetMs = offsetMs;
   }
 
-  /** Again and again until the journal is closed. A failed order needs no hand here: healing does as much. */
+  /** Repeats until the journal is closed. A failed order needs no action here: healing does as much. */
   #repeat(intervalMs: number, run: () => unknown): Timer {
     const again = (): void => {
       this.#noteClockStep();

@@ -41,13 +41,13 @@ import {
 } from './segments.js';
 import { eachLine, readLines } from './trail.js';
 
-/** A closed segment, and what the first record of the one behind it says about its end. */
+/** A closed segment, with its end according to the first record of the next segment. */
 export interface Shelved {
   readonly number: number;
   readonly name: string;
   readonly isCompressed: boolean;
   readonly bytes: number;
-  /** Hash of its last record; the first seq, and the time without steps, of the segment behind it. */
+  /** Hash of its last record; the first seq, and the time without steps, of the next segment. */
   readonly lastHash: string;
   readonly nextSeq: number;
   readonly endMs: number;
@@ -55,14 +55,14 @@ export interface Shelved {
   readonly endWallMs: number;
 }
 
-/** A segment that retention removes, and for which of its limits. */
+/** A segment that retention removes, and the limit that applies. */
 export interface Retired extends Shelved {
   readonly why: 'age' | 'size';
 }
 
-/** Slow work on the disk that must not stand before a record: done by a thread of its own. */
+/** Slow disk work that must not delay records: done by a thread of its own. */
 export type KeeperOrder =
-  /** Look at the segments above a number. Closed are only those below that of the mark: what lies behind it may be cut off yet. */
+  /** Look at the segments above a number. Only those below the mark's segment are closed: later bytes may still be cut off. */
   | ({ readonly do: 'look'; readonly above: number; readonly mark: MarkPlace } & Identity)
   | { readonly do: 'compress'; readonly name: string }
   | { readonly do: 'remove'; readonly files: readonly string[] }
@@ -76,42 +76,42 @@ export interface MarkPlace {
   readonly hash: string;
 }
 
-/** The journal, and the public key that signs it; undefined: it is not signed, and no record in it proves anything. */
+/** The journal's id, and the public key that signs it; undefined: it is not signed, and no record in it proves anything. */
 export interface Identity {
   readonly journal: string;
   readonly key: string | undefined;
 }
 
-/** What became of a keeper's order. */
+/** The result of a keeper's order. */
 export type KeeperReport =
   | { readonly kind: 'looked'; readonly shelf: Shelf }
-  /** `bytes`: what the file has now, where a file was made. */
+  /** `bytes`: the size of the new file, if one was made. */
   | { readonly kind: 'done'; readonly bytes: number }
-  /** Nothing changed. `isDiskFull`: for want of room. */
+  /** Nothing changed. `isDiskFull`: for lack of space. */
   | { readonly kind: 'failed'; readonly message: string; readonly isDiskFull: boolean };
 
-/** What lies in the directory. */
+/** The content of the directory. */
 export interface Shelf {
-  /** Those below the mark's segment, oldest first, up to the first whose end is not known. */
+  /** Those below the mark's segment, oldest first, up to the first one without a known end. */
   readonly closed: readonly Shelved[];
-  /** The first segment whose successor does not name it, or proves nothing: nothing from there on is known to be closed. */
+  /** The first segment that its successor does not name or prove: none from there on is known to be closed. */
   readonly damaged: string | undefined;
-  /** Bytes of the segments that were looked at and are not among these. */
+  /** Bytes of the other examined segments. */
   readonly otherBytes: number;
   /** Of the file system. */
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly reserveBytes: number;
-  /** The text that was kept last; read where all segments are looked at. */
+  /** The text that was kept last; read when all segments are examined. */
   readonly shares: string | undefined;
 }
 
-/** Bytes of a segment that become one gzip member; members one after the other are a gzip file as any. */
+/** Bytes of a segment in one gzip member; a sequence of members is a normal gzip file. */
 const memberBytes = 1 << 20;
-/** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
+/** A first record is a line of at most 7 KiB; in a compressed file, its beginning of that size contains it as well. */
 const headBytes = 65_536;
 
-/** Never throws: what goes wrong is a report. */
+/** Never throws: a failure is a report. */
 export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperReport {
   try {
     switch (order.do) {
@@ -121,7 +121,7 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
         for (const file of order.files) rmSync(join(directory, file), { force: true });
-        // What was put aside of them is as old. It may be a directory.
+        // Files put aside for them are as old. One may be a directory.
         for (const file of listAside(directory, order.files))
           rmSync(join(directory, file), { force: true, recursive: true });
         syncDirectory(directory);
@@ -152,7 +152,7 @@ function compress(directory: string, name: string): number {
         left -= bytes;
         if (left < 0) throw new Error(`${name} is longer than ${bounds.plainSegmentBytes} bytes`);
         writeFileSync(target, gzipSync(chunk.subarray(0, bytes)));
-        // In small portions: a record's sync may have to wait for what this one brings to the disk.
+        // In small portions: the sync of a record may have to wait for the data of this one.
         fsyncSync(target);
       }
     }),
@@ -171,7 +171,7 @@ function fillReserve(directory: string, bytes: number): void {
     const missing = bytes - size;
     if (missing <= 0) return ftruncateSync(descriptor, bytes);
     const { bsize, bavail } = statfsSync(directory);
-    // Filled to the last block, it would take the room from the records that it is for.
+    // Filled to the last block, it would take the space that records need.
     if (bsize * bavail < missing + bytes / 4)
       throw Object.assign(new Error('no room for the reserve'), { code: 'ENOSPC' });
     const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(missing, memberBytes)));
@@ -188,7 +188,7 @@ function fillReserve(directory: string, bytes: number): void {
   syncDirectory(directory);
 }
 
-/** Looks at the segments above a number. Takes a while where there are thousands. */
+/** Examines the segments above a number. Slow for thousands of them. */
 function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look' }): Shelf {
   const { above, mark } = order;
   const segments = listSegments(directory).filter(({ number }) => number > above);
@@ -199,7 +199,7 @@ function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look'
   for (const segment of segments) {
     const bytes = statSync(join(directory, fileName(segment))).size;
     const end = ends.get(segment);
-    // What its successor does not name is not removed by a program.
+    // A segment that its successor does not name is never removed automatically.
     if (end === undefined && segment.number < mark.segment && segment !== segments.at(-1))
       damaged ??= segment.name;
     if (damaged === undefined && end !== undefined) closed.push({ ...segment, bytes, ...end });
@@ -213,9 +213,9 @@ function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look'
 }
 
 /**
- * The ends of the segments before the mark's, from the first record of the next one. That record counts if this daemon's key signed it. One
- * of another key, or of none, counts if the hashes of its segment lead from it to a record that is known: the end that a later record names,
- * or the mark. Only such segments are read whole.
+ * The ends of the segments before the mark's, from the first record of the next one. That record counts if this daemon's key signed it.
+ * With another key, or none, it counts if the hashes of its segment lead from it to a known record: the end that a later record names, or
+ * the mark. Only such segments are read whole.
  */
 function readEnds(
   directory: string,
@@ -224,7 +224,7 @@ function readEnds(
 ): ReadonlyMap<Segment, End> {
   const ends = new Map<Segment, End>();
   let known: string | undefined = mark.hash;
-  // Healing may cut off what lies after the mark and begin the next segment again: until then none of it is closed.
+  // Healing may cut off everything after the mark and begin the next segment again: until then none of it is closed.
   const written = segments.filter(({ number }) => number <= mark.segment);
   for (const [at, next] of [...written.entries()].toReversed()) {
     const segment = written[at - 1];
@@ -241,7 +241,7 @@ function readEnds(
 
 type End = Pick<Shelved, 'lastHash' | 'nextSeq' | 'endMs' | 'endWallMs'>;
 
-/** What the first record of a segment says about the one before. */
+/** The statement of a segment's first record about the previous one. */
 function readFirst(directory: string, segment: Segment, { journal, key }: Identity) {
   const text = withFile(openRegular(join(directory, fileName(segment))), (descriptor) => {
     const head = Buffer.alloc(headBytes);
@@ -261,7 +261,7 @@ function readFirst(directory: string, segment: Segment, { journal, key }: Identi
   return { before, isProven, end: { lastHash, nextSeq, endMs, endWallMs } };
 }
 
-/** Whether every record of a segment from the first one on holds the hash of the one before, up to the record with this hash. */
+/** Whether every record of a segment contains the hash of the one before, up to the record with this hash. */
 function leadsTo(directory: string, segment: Segment, hash: string): boolean {
   let last: string | undefined;
   let isChained = true;
@@ -288,10 +288,10 @@ function leadsTo(directory: string, segment: Segment, hash: string): boolean {
   return isChained && last === hash;
 }
 
-/** What can be had of a gzip file of which only the start was read. */
+/** The readable text of a gzip file whose end is missing. */
 function inflateStart(bytes: Buffer): string {
   try {
-    // Told that more will come, the decoder does not mind the missing end.
+    // With this flag the decoder accepts a missing end.
     return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH, maxOutputLength: 1 << 26 }).toString('utf8');
   } catch {
     return '';

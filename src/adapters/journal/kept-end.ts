@@ -1,6 +1,6 @@
-// The last checkpoint of a journal as it is kept in `state`, a second time: those who can write to the audit directory need not be able to
-// write there. Who verifies reads it, too.
-// The rule: a line counts only as it was written, with a right hash, and a right signature where it names a key.
+// The second copy of a journal's last checkpoint, in `state`: writers of the audit directory need not have access there. Verification reads
+// it, too.
+// The rule: a line counts only if it is unchanged, with a correct hash, and with a correct signature if it names a key.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { isSignedBy, readLink, unsignedLine } from '../../domain/audit/ledger.js
 import { parseLine } from '../../domain/audit/record.js';
 import { checkpointName, readIn, writeWhole } from './segments.js';
 
-/** The file in `state` with the last checkpoint, a second line with what a start must know besides, and a third with the note of the ring. */
+/** The file in `state` with the last checkpoint, a second line with further data for a start, and a third with the note of the ring. */
 export const runEndName = 'audit-end.json';
 
 /** A checkpoint that was certainly on disk. */
@@ -26,14 +26,14 @@ export interface KnownEnd {
   readonly isStop: boolean;
 }
 
-/** What `state` says. */
+/** The content of `state`. */
 export interface KeptEnd extends KnownEnd {
   readonly directory: string;
   /** A run began after it: records may follow. */
   readonly hasBegun: boolean;
-  /** The first record that a start found and reported although retention had left earlier ones; 0: none. */
+  /** The first record that a start found and reported, although retention had left earlier ones; 0: none. */
   readonly reportedSeq: number;
-  /** What `ring.json` should say, or `noRing`; undefined: not known. */
+  /** The expected text of `ring.json`, or `noRing`; undefined: not known. */
   readonly ring: string | undefined;
   /** The number of its segment; undefined: an older release wrote it. */
   readonly segment: number | undefined;
@@ -42,7 +42,7 @@ export interface KeptEnd extends KnownEnd {
 /** The run had no ring. */
 export const noRing = 'no ring';
 
-/** The checkpoint in a line; undefined: it is none as it was written. */
+/** The checkpoint in a line; undefined: it is not an unchanged checkpoint. */
 export function readEndLine(text: string | undefined): KnownEnd | undefined {
   if (text === undefined) return undefined;
   const link = readLink(Buffer.from(text));
@@ -86,7 +86,7 @@ export function readKept(state: string): KeptEnd | undefined {
   };
 }
 
-/** The copy in `state` of the last checkpoint of the journal in a directory, for those who verify; undefined: there is none to be read. */
+/** The copy in `state` of the last checkpoint of the journal in a directory, for verification; undefined: none is readable. */
 export function readStateCopy(
   state: string,
   directory: string,
@@ -112,11 +112,11 @@ export function keepRunEnd(
     mkdirSync(state, { recursive: true, mode: 0o700 });
     writeWhole(state, runEndName, `${line}\n${more}\n${ring}\n`);
   } catch {
-    // The copy beside the segments is there.
+    // The copy beside the segments still exists.
   }
 }
 
-/** Where records after a mark were cut off: a copy that names a later one is replaced by the checkpoint beside the segments. */
+/** After records were cut off: a copy that names a later one is replaced by the checkpoint beside the segments. */
 export function setBackRunEnd(state: string, directory: string, markSeq: number): void {
   const kept = readKept(state);
   const beside = readEndLine(readIn(directory, checkpointName)?.trimEnd());

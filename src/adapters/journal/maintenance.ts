@@ -1,8 +1,7 @@
-// Maintenance of an open journal: retention, compression, the reserve. The keeper's thread does what is slow and lives while it
-// has work; the writer records what is removed.
-// The rules: one round at a time, so that nothing is compressed while it is being retired. Nothing here fails the journal.
-// Ages are counted by the records' own times, without the steps of the wall clock that the journal recorded: a clock that leaps
-// a year ahead removes nothing.
+// Maintenance of an open journal: retention, compression, the reserve. The keeper's thread does the slow work and lives while it has some;
+// the writer records removals.
+// The rules: one round at a time, so that nothing is compressed while it is being retired. No failure here fails the journal. Ages are
+// counted by the records' own times, without the recorded steps of the wall clock: a clock that leaps a year ahead removes nothing.
 
 import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -15,49 +14,49 @@ import type { Filling, Shares } from './shares.js';
 
 export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
-  /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
+  /** Work besides the records failed (compressing, filling the reserve); it is tried again. */
   | { readonly kind: 'not-tended'; readonly text: string }
-  /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
+  /** `isForSize`: the segments have reached their size, and none of them is old enough to be removed. */
   | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean }
-  /** Records that must not be removed yet began to fill the journal, or do so no longer. */
+  /** Records that must not be removed yet began to fill the journal, or ceased to. */
   | { readonly kind: 'filling'; readonly filling: Filling };
 
-/** What retention may remove. Never the last segment, and none that holds an exchange under way. */
+/** Limits of retention. The last segment is never removed, nor one with a running exchange. */
 export interface RetentionLimits {
   /** Age of a segment's last record beyond which it goes, by the records' own times without steps of the clock. */
   readonly keepMs: number;
-  /** A segment whose last record is younger does not go for the size of all. */
+  /** A younger segment is not removed for the total size. */
   readonly keepMinMs: number;
   /** All segments together: bytes, or a share of the file system's size (above 0, at most 1). */
   readonly sizeMax: { readonly bytes: number } | { readonly share: number };
-  /** The last record that every receiver has; segments behind it stay. Undefined: nothing is shipped. */
+  /** The last record that every receiver has; later segments stay. Undefined: nothing is shipped. */
   readonly shippedSeq: number | undefined;
-  /** Segments that were not shipped may have so many bytes together; above that they go as well. */
+  /** Limit of unshipped segments together, in bytes; above it they are removed as well. */
   readonly unshippedBytesMax: number;
 }
 
 export interface MaintenanceOptions {
   readonly directory: string;
   readonly clock: Clock;
-  /** Between looks at age and size of the segments; and how much of both may be there, asked each time. */
+  /** Interval of the checks of age and size; and the limits of both, requested each time. */
   readonly tendIntervalMs: number;
   readonly limits: () => RetentionLimits;
   readonly reserveBytes: number;
   readonly observe: (event: MaintenanceEvent) => void;
 }
 
-/** What the journal tells maintenance at each round. */
+/** Data of the journal for each round. */
 export interface RunFacts {
   /** Records a step of the wall clock, if there was one. */
   readonly noteClockStep: () => void;
   readonly policies: () => UsedPolicies;
 }
 
-/** What a round found and did. */
+/** The findings and actions of a round. */
 export interface Tended {
   /** Names of the segments that were retired, and of those that were compressed. */
   readonly retired: readonly string[];
-  /** Those of the retired that not every receiver has. */
+  /** The retired ones that not every receiver has. */
   readonly unshipped: readonly string[];
   readonly compressed: readonly string[];
   /** Bytes of all segments, and free bytes of the file system. */
@@ -65,7 +64,7 @@ export interface Tended {
   readonly freeBytes: number;
 }
 
-/** While the disk or the journal is full, or nearly: how soon somebody who made room is noticed. */
+/** While the disk or the journal is full, or nearly: the interval of checks for new space. */
 const fullIntervalMs = 3000;
 
 /** Begins with a round at once, then every `tendIntervalMs`; while the disk or the journal is full or nearly so, sooner. */
@@ -77,17 +76,17 @@ export class Maintenance {
   readonly #identity: Identity;
   readonly #run: RunFacts;
   #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
-  /** Closed segments that are known: what does not change is not looked at twice. */
+  /** Known closed segments, which are not examined twice. */
   #closed: readonly Shelved[] = [];
-  /** What keeps segments from being retired, as it was told last. */
+  /** The reported reasons that keep segments from being retired. */
   readonly #told = new Map<string, string>();
   #isEnded = false;
   #isSoon = false;
   #isUnderWay = false;
   #isFull = false;
-  /** The counts of the run before were read. */
+  /** The counts of the previous run were read. */
   #hasShares = false;
-  /** What was counted when the counts were kept last. */
+  /** The count when the counts were last kept. */
   #keptAdded = 0;
   /** When the last round ended. */
   #roundedMs = -Infinity;
@@ -95,9 +94,8 @@ export class Maintenance {
   #timer: Timer;
 
   /**
-   * `offsetMs`: of the wall clock, without its recorded steps, over the monotonic one when the journal was opened. Ages are
-   * counted so: a full journal gets older too although nothing can be written, and a leap of the wall clock whose record is not
-   * there yet makes nothing older.
+   * `offsetMs`: the difference of the wall clock, without its recorded steps, to the monotonic one when the journal was opened. With it a
+   * full journal gets older although nothing can be written, and an unrecorded leap of the wall clock makes nothing older.
    */
   constructor(
     options: MaintenanceOptions,
@@ -118,7 +116,7 @@ export class Maintenance {
     this.#timer = options.clock.setTimer(0, this.#again);
   }
 
-  /** A piece of the reserve was given up: looks again soon whether somebody made room. */
+  /** A piece of the reserve was released: checks again soon for new space. */
   useReserve(): void {
     this.#enter('reserve');
     if (this.#isEnded || this.#isUnderWay) return;
@@ -126,7 +124,7 @@ export class Maintenance {
     this.#setTimer(fullIntervalMs);
   }
 
-  /** What was written since the last look fills the journal: looks again, where there was no look for some seconds. */
+  /** The records since the last check fill the journal: checks again, if the last check is some seconds old. */
   lookSoon(): void {
     if (this.#isEnded || this.#isUnderWay || this.#isSoon) return;
     this.#isSoon = true;
@@ -140,7 +138,7 @@ export class Maintenance {
     return this.#shares.text(this.#nowMs());
   }
 
-  /** Resolves when nothing of it touches the directory any more. */
+  /** Resolves when no work on the directory is left. */
   async end(): Promise<void> {
     this.#isEnded = true;
     this.#timer.cancel();
@@ -171,7 +169,7 @@ export class Maintenance {
     this.#options.observe({ kind: 'space', space, isForSize });
   }
 
-  /** True: there is no room, and somebody may make some. */
+  /** True: there is no space, and an operator may make some. */
   async #round(): Promise<boolean> {
     this.#run.noteClockStep();
     const { segment, hash } = this.#driver.mark;
@@ -214,7 +212,7 @@ export class Maintenance {
     this.#tell('held-back', isHeldBack ? text : undefined);
     const nothing = { retired: [], unshipped: [] };
     if (retired.length === 0) return nothing;
-    // The records of that need room, too.
+    // Records of the removal need space, too.
     await this.#driver.setFull(false);
     const report = await this.#driver.run((wallMs, behind) => ({
       do: 'retire',
@@ -224,7 +222,7 @@ export class Maintenance {
       wallMs,
     }));
     if (report.kind !== 'written') return nothing;
-    // Otherwise their bytes would count no more, and only the next start would look at them again.
+    // Otherwise their bytes would no longer be counted, and only the next start would examine them again.
     const removed = await this.#keep({ do: 'remove', files: retired.map(fileName) });
     if (removed?.kind !== 'done') return nothing;
     this.#closed = this.#closed.slice(retired.length);
@@ -248,7 +246,7 @@ export class Maintenance {
     return compressed;
   }
 
-  /** After all that could be removed or compressed. */
+  /** Call after everything possible was removed or compressed. */
   async #judgeSize(shelf: Shelf): Promise<void> {
     const { retired, isFull: isTooLarge } = this.#choose(shelf, this.#driver.mark.openSeq);
     const isFull = isTooLarge && retired.length === 0;
@@ -258,7 +256,7 @@ export class Maintenance {
     this.#isFull = isFull;
   }
 
-  /** How much of the size young records take, and whose they are. `added`: as before the look. */
+  /** Determines the share of young records in the size, and their principals. `added`: as before the check. */
   async #judgeShares(shelf: Shelf, added: number): Promise<void> {
     const shares = this.#shares;
     const limits = this.#options.limits();
@@ -276,7 +274,7 @@ export class Maintenance {
     if (report?.kind === 'done') this.#keptAdded = added;
   }
 
-  /** Told when it begins or changes, not every minute. */
+  /** Reported when it begins or changes, not every minute. */
   #tell(what: string, text: string | undefined): void {
     const before = this.#told.get(what);
     if (text === undefined) this.#told.delete(what);
@@ -295,15 +293,15 @@ export class Maintenance {
   }
 }
 
-/** What retention does with the segments that there are. */
+/** The decision of retention on the present segments. */
 interface Choice {
   /** Oldest first. */
   readonly retired: readonly Retired[];
-  /** What stays is above the size, and too young to go. */
+  /** The remaining segments exceed the size, and are too young to be removed. */
   readonly isFull: boolean;
 }
 
-/** `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
+/** `nowMs`: the time without steps. `openSeq`: the first record that a restart must read. */
 function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
   const retired: Retired[] = [];
   const sizeMax = sizeMaxOf(shelf, limits);
@@ -314,11 +312,11 @@ function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, ope
   for (const segment of shelf.closed) if (isShipped(segment)) unshippedBytes -= segment.bytes;
   for (const segment of shelf.closed) {
     if (segment.nextSeq > openSeq) break;
-    // A wall clock that is set a little ahead leaves no record of it: without a minimum age nothing is too young for that.
+    // A wall clock that is set a little ahead leaves no record: without a minimum age nothing is too young for that.
     const ageMs = Math.max(0, nowMs - segment.endMs);
     const isOld = ageMs > limits.keepMs;
     if (!isOld && bytes <= sizeMax) break;
-    // Else somebody who writes enough records, refused ones too, could choose what is forgotten.
+    // Otherwise a client that causes enough records, even refused ones, could choose what is forgotten.
     if (!isOld && ageMs < limits.keepMinMs) return { retired, isFull: true };
     if (!isShipped(segment)) {
       if (unshippedBytes <= limits.unshippedBytesMax) break;

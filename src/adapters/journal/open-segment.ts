@@ -1,5 +1,5 @@
-// The segment that is written to: takes text, and knows when it is on disk and still at its place. Owns one descriptor, and
-// gives up the reserve when the disk is full.
+// The segment that is being written: takes text, and checks that it is on disk and still at its place. Owns one descriptor, and releases
+// the reserve when the disk is full.
 // The rule: after a failure it is closed for good, and only a new segment is written to.
 
 import {
@@ -43,18 +43,18 @@ export class OpenSegment {
   readonly #directory: string;
   readonly #reserveBytes: number;
   #file: OpenFile | undefined;
-  /** Whether a piece of the reserve was given up since it was told. */
+  /** Whether a piece of the reserve was released since the last report. */
   isReserveUsed = false;
-  /** Bytes that the reserve gave up and that nothing was written to yet; undefined: there is room. */
+  /** Bytes released by the reserve and not used yet; undefined: the disk is not full. */
   #roomBytes: number | undefined;
 
-  /** Nothing is open yet. `reserveBytes`: what the whole reserve has. */
+  /** Starts without an open file. `reserveBytes`: the size of the whole reserve. */
   constructor(directory: string, reserveBytes: number) {
     this.#directory = directory;
     this.#reserveBytes = reserveBytes;
   }
 
-  /** Goes on in a segment that has so many bytes; none: makes it. */
+  /** Continues a segment of that size; without a size: makes it. */
   open(number: number, bytes: number): void {
     const name = segmentName(number);
     const descriptor = (bytes > 0 ? openSegment : createSegment)(this.#directory, name);
@@ -77,7 +77,7 @@ export class OpenSegment {
     this.#takeRoom(bytes.length);
     for (let at = 0; at < bytes.length; ) {
       try {
-        // A short write is no error yet: the next one says what is wrong.
+        // A short write is not an error; the next write reports the cause.
         at += writeSync(descriptor, bytes, at, bytes.length - at);
       } catch (error) {
         if (!this.release(error)) throw error;
@@ -86,13 +86,13 @@ export class OpenSegment {
     if (this.#file !== undefined) this.#file.bytes += bytes.length;
   }
 
-  /** Everything written is on disk when this returns. `isLook`: throws a JournalFault `removed` when the file is not what it was. */
+  /** Everything written is on disk when this returns. `isLook`: throws a JournalFault `removed` if the file was replaced or removed. */
   sync(isLook: boolean): Pick<Mark, 'segment' | 'device' | 'inode' | 'bytes'> {
     const { descriptor, device, inode, bytes, name, number } = this.file;
     fdatasyncSync(descriptor);
     const synced = { segment: number, device, inode, bytes };
     if (!isLook) return synced;
-    // A file that was removed or replaced takes bytes and syncs without a word: only its name tells.
+    // A removed or replaced file still accepts writes and syncs: only its name shows the change.
     const found = statSync(join(this.#directory, name), { throwIfNoEntry: false });
     if (found?.ino !== inode || found.dev !== device)
       throw new JournalFault('removed', `${name} was removed or replaced`);
@@ -108,13 +108,13 @@ export class OpenSegment {
     try {
       if (file !== undefined) closeSync(file.descriptor);
     } catch {
-      // Everything that counts was synced before, and what failed before has been told.
+      // Everything that counts was synced before, and earlier failures were reported.
     }
   }
 
   /**
-   * Closes it after a failure. A file that was moved away from its name ends at the mark then: what follows the mark is written
-   * again elsewhere, and whoever puts the file back shall not have it twice. Never throws.
+   * Closes it after a failure. A file that was moved away from its name is cut at the mark: the records after it are written again
+   * elsewhere, and must not exist twice when the file is put back. Never throws.
    */
   leave(mark: Mark): void {
     const file = this.#file;
@@ -129,22 +129,22 @@ export class OpenSegment {
         fsyncSync(file.descriptor);
       }
     } catch {
-      // It has the end twice then, and `verify` says so.
+      // Then its end exists twice, and `verify` reports it.
     }
     this.close();
   }
 
-  /** Gives up a piece of the reserve if the error says that the disk is full; false: it says something else, or nothing is left. */
+  /** Releases a piece of the reserve if the error is a full disk; false: another error, or nothing is left. */
   release(error: unknown): boolean {
     return isDiskFull(error) && this.#releasePiece() > 0;
   }
 
-  /** While it is full, what is written takes its room from the reserve, as if the disk were full. */
+  /** While it is full, writes use the reserve, as if the disk were full. */
   setFull(isFull: boolean): void {
     this.#roomBytes = isFull ? (this.#roomBytes ?? 0) : undefined;
   }
 
-  /** Whether a piece of the reserve was given up since this was last asked. */
+  /** Whether a piece of the reserve was released since the last call. */
   takeReserveUsed(): boolean {
     const wasUsed = this.isReserveUsed;
     this.isReserveUsed = false;
@@ -161,7 +161,7 @@ export class OpenSegment {
     this.#roomBytes -= bytes;
   }
 
-  /** Bytes of the reserve that are free now; 0: nothing is left, or it cannot be given up. */
+  /** The free bytes of the reserve; 0: nothing is left, or it cannot be released. */
   #releasePiece(): number {
     const path = join(this.#directory, reserveName);
     try {

@@ -1,6 +1,6 @@
-// The texts of policies beside the segments: on disk before a record names one, removed when no record that retention left can name it.
-// The rules: what no configuration of this run used was named last before the run, so its text goes when retention has removed those
-// records. Until when that is stands in `unused.json`; a policy that is used again leaves that file before a record names it.
+// The texts of policies beside the segments: on disk before a record names one, removed when no remaining record can name it.
+// The rules: a policy that no configuration of this run used was last named before the run, so its text is removed after those records.
+// `unused.json` has the last possible record of each; a policy that is used again is removed from that file before a record names it.
 
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ export const policiesName = 'policies';
 const unusedName = 'unused.json';
 const textName = /^([0-9a-f]{16,128})\.yaml$/;
 
-/** What the main thread knows of the policies of this run. */
+/** The main thread's data about the policies of this run. */
 export interface UsedPolicies {
   /** All that its configurations used. */
   readonly versions: readonly string[];
@@ -20,10 +20,10 @@ export interface UsedPolicies {
   readonly startSeq: number;
 }
 
-/** Of policies that no configuration uses: the last record that may name each. */
+/** For policies that no configuration uses: the last record that may name each. */
 type Unused = Map<string, number>;
 
-/** What lies there already was synced when it was made, and a full disk has no room for it twice. */
+/** An existing file was synced when it was made, and a full disk has no space for it twice. */
 export function keepPolicyText(
   directory: string,
   groupId: number | undefined,
@@ -37,7 +37,7 @@ export function keepPolicyText(
   if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);
 }
 
-/** Removes the texts that only records below `oldestSeq` name. Throws what the system says. */
+/** Removes the texts that only records below `oldestSeq` name. Throws the system's error. */
 export function forgetPolicies(
   directory: string,
   { versions, startSeq }: UsedPolicies,

@@ -1,7 +1,7 @@
-// Finds where a journal stopped: the last whole record, the torn tail that a crash left after it, the open exchanges. Cuts off
-// torn tails, and owns the checkpoint file beside the segments. Memory is bounded by one chunk and the open exchanges.
-// The rules: only what lies after the last whole record is torn. Damage before it stays where it is, for `verify` to find.
-// Whatever is cut off at a start goes to a file of its own first, so that nothing that ever lay in a journal is lost unseen.
+// Finds the end of a journal: the last whole record, the torn tail that a crash left after it, the open exchanges. Cuts off torn tails, and
+// owns the checkpoint file beside the segments. Memory is bounded by one chunk and the open exchanges.
+// The rules: only bytes after the last whole record are torn. Damage before it stays, for `verify` to find. Bytes that a start cuts off are
+// first copied to a file of their own, so that nothing in a journal is lost silently.
 
 import { fsyncSync, ftruncateSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,36 +37,36 @@ import {
 } from './segments.js';
 import { eachLine, type RawLine, readLines } from './trail.js';
 
-/** Where a journal stopped. */
+/** The end of a journal. */
 export interface Tail {
   /** The segment with the last whole record; undefined: there is none. */
   readonly segment: Segment | undefined;
-  /** Its bytes up to there, and all that it has: the rest is torn. */
+  /** Its bytes up to there, and its whole size: the rest is torn. */
   readonly bytes: number;
   readonly fileBytes: number;
   /** Younger segments without one whole record: empty, or all torn. */
   readonly void: readonly Segment[];
-  /** The number that a new segment gets. */
+  /** The number for a new segment. */
   readonly nextNumber: number;
-  /** Of the last record; 0 and the genesis hash for an empty journal. */
+  /** Seq of the last record; 0 and the genesis hash for an empty journal. */
   readonly seq: number;
   readonly hash: string;
   /** Milliseconds since 1970 of the last record; undefined: there is none. */
   readonly timeMs: number | undefined;
-  /** The journal's id; undefined: none of the records that were read tells. */
+  /** The journal's id; undefined: no record that was read has it. */
   readonly journal: string | undefined;
-  /** The public key that signs from the last checkpoint on; undefined: it is not signed. */
+  /** The public key of signatures from the last checkpoint on; undefined: it is not signed. */
   readonly key: string | undefined;
   /** Sum of the steps of the wall clock. */
   readonly stepsMs: number;
-  /** The oldest record that retention left, as the last checkpoint tells. */
+  /** The oldest record that retention left, according to the last checkpoint. */
   readonly oldestSeq: number;
-  /** `cut`: the checkpoint beside the segments names a later record. `rewritten`: that record is another one here. */
+  /** `cut`: the checkpoint beside the segments names a later record. `rewritten`: that record differs here. */
   readonly damage: 'cut' | 'rewritten' | undefined;
   readonly open: OpenExchanges;
 }
 
-/** The record that the checkpoint file names: it was certainly on disk. */
+/** The record in the checkpoint file: it was certainly on disk. */
 export interface KnownRecord {
   readonly seq: number;
   readonly hash: string;
@@ -74,7 +74,7 @@ export interface KnownRecord {
   readonly key?: string | undefined;
 }
 
-/** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
+/** A hole (unsynced bytes read as NUL) counts as torn only this near to the end: the most that can be unsynced. */
 export const unsyncedBytesMax = 4 << 20;
 
 /** Throws a JournalFault: `newer-format`, or `unreadable`. */
@@ -100,7 +100,7 @@ export function findTail(directory: string, known?: KnownRecord): Tail {
 }
 
 type End = Omit<Tail, 'segment' | 'void' | 'nextNumber' | 'open'> & {
-  /** The oldest record that recovery must read, as the segment's first record tells. */
+  /** The oldest record that recovery must read, according to the segment's first record. */
   readonly openSeq: number | undefined;
   readonly known: KnownRecord | undefined;
 };
@@ -154,7 +154,7 @@ function readEnd(directory: string, segment: Segment, start: End): End {
   return { ...end, fileBytes };
 }
 
-/** The tail is compressed only when the plain segments behind it are gone. */
+/** The tail is compressed only if the plain segments after it are gone. */
 function readCompressedEnd(directory: string, segment: Segment, start: End): End {
   let text: Buffer;
   try {
@@ -174,14 +174,14 @@ function readCompressedEnd(directory: string, segment: Segment, start: End): End
   return { ...end, fileBytes: end.bytes };
 }
 
-/** What a whole record makes of what is known; undefined: these bytes are not one. */
+/** Updates the state by a whole record; undefined: these bytes are not one. */
 function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   const link = readLink(bytes);
   if (link === undefined || !link.isIntact) return undefined;
   const text = bytes.toString('latin1');
   const head = readHead(text);
   if (head === undefined) return undefined;
-  // A record that was put at the end once more must not make numbers come twice.
+  // A repeated old record at the end must not make numbers occur twice.
   const seq = Math.max(end.seq, link.seq);
   const isOther = link.seq === end.known?.seq && link.hash !== end.known.hash;
   const damage = isOther ? 'rewritten' : end.damage;
@@ -211,7 +211,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
 }
 
 /**
- * What a step of the clock adds to the sum, from which retention takes ages. A signature follows each step at once, so a step back without one
+ * The addition of a clock step to the sum, which retention uses for ages. A signature follows each step at once, so a step back without one
  * may be forged: it would make old segments look older.
  */
 function stepOf({ known }: End, seq: number, step: unknown): number {
@@ -223,7 +223,7 @@ function number(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
-/** Reads admissions and completions from where the tail's first record says that they matter. */
+/** Reads admissions and completions, beginning where the tail's first record says. */
 function readOpen(directory: string, segments: readonly Segment[], tail: Segment, end: End): OpenExchanges {
   const open: OpenExchanges = new Map();
   const upToTail = segments.filter((one) => one.number <= tail.number);
@@ -236,7 +236,7 @@ function readOpen(directory: string, segments: readonly Segment[], tail: Segment
   return open;
 }
 
-/** Calls `take` as `scan` does, for the plain ones of the segments, from the one that holds record `seq` on. */
+/** Calls `take` as `scan` does, for the plain segments, beginning with the one that contains record `seq`. */
 export function scanFrom(
   directory: string,
   segments: readonly Segment[],
@@ -261,14 +261,14 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
 }
 
 /**
- * Copies the torn bytes of the tail beside their segments and cuts them off; segments without a record go altogether.
- * What an earlier start did not live to report counts too. Undefined: nothing was torn. Of several, the one with most bytes is returned.
+ * Copies the torn bytes of the tail beside their segments and cuts them off; segments without a record are moved as a whole. Unreported
+ * ones of an earlier start count too. Undefined: nothing was torn. Of several, the one with most bytes is returned.
  */
 export function putTornAside(directory: string, tail: Tail): TornTail | undefined {
   const torn = [findUnreported(directory, 'torn')];
   for (const { name } of tail.void) {
     torn.push(putEndAside(directory, name, 0, 'torn'));
-    // At once, for the room that it takes.
+    // At once, because of its space.
     removeSegment(directory, name);
   }
   if (tail.segment !== undefined && tail.fileBytes > tail.bytes)
@@ -284,11 +284,11 @@ function cut(directory: string, name: string, bytes: number): void {
 }
 
 /**
- * Cuts off everything after a mark: it was never promised, and is about to be written again. Does nothing when the mark's file
- * is not there any more: it was removed or replaced, maybe with all of the directory, so the segments after it may be another
- * daemon's, whose promises must not go. What is written again may then stand there twice, with its numbers; `verify` reports
- * that, and the missing segment. Throws a JournalFault `locked` when another process went on after the mark: it may have had
- * the lock while ours was lost with its thread, and its records are not ours to cut off.
+ * Cuts off everything after a mark: those records were never acknowledged, and are about to be written again. Does nothing if the mark's
+ * file is gone: it was removed or replaced, maybe with the whole directory, so later segments may be another daemon's, with acknowledged
+ * records. Records may then exist twice, with their numbers; `verify` reports that, and the missing segment. Throws a JournalFault `locked`
+ * if another process continued after the mark: it may have had the lock while ours was lost with its thread, and its records must not be
+ * cut off.
  */
 export function cutAfterMark(directory: string, mark: Mark): void {
   const marked = segmentName(mark.segment);
@@ -304,9 +304,8 @@ export function cutAfterMark(directory: string, mark: Mark): void {
 }
 
 /**
- * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is
- * cut off, `verify` and the next start would report a journal that was cut. Every segment begins with a checkpoint, so there is
- * one before the mark.
+ * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is cut off,
+ * `verify` and the next start would report a cut journal. Every segment begins with a checkpoint, so there is one before the mark.
  */
 function setBackCheckpointFile(directory: string, mark: Mark): void {
   const known = readEndLine(readIn(directory, checkpointName)?.trimEnd());
@@ -335,13 +334,13 @@ export function writeCheckpointFile(directory: string, line: string): void {
   try {
     writeWhole(directory, checkpointName, `${line}\n`);
   } catch {
-    // The record itself is on disk; the copy beside it is made anew with the next one.
+    // The record itself is on disk; its copy is made again with the next one.
   }
 }
 
 /**
- * Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees what was wrong. Those of records below `oldestSeq`
- * go, which retention removed; of the others the first ones stay: they say where the damage began.
+ * Keeps a copy of a checkpoint before the next one replaces it, so that `verify` still sees the fault. Copies of records below `oldestSeq`,
+ * which retention removed, are deleted; of the others the first ones stay: they show where the damage began.
  */
 export function keepCheckpointFile(directory: string, known: KnownEnd | undefined, oldestSeq: number): void {
   const beside = readIn(directory, checkpointName);

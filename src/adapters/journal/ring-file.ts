@@ -1,8 +1,8 @@
-// The file of the ring of records: made at each start, read at the next one, kept when it is damaged. `ring.json`, beside the
-// segments, says which file belonged to the last run; where it is missing, that run had none, or nothing of it is needed any more.
-// The rules: all of this happens under the journal's lock. Nothing is taken from a file that is not the one of `ring.json`, no link
-// is followed, and a file of somebody else is never written to. A new ring is made only when all records of the old one are on
-// disk in the segments. What is done here twice, after a crash in between, has the same result as once.
+// The file of the ring of records: made at each start, read at the next one, kept if it is damaged. `ring.json`, beside the segments, names
+// the file of the last run; without it, that run had none, or its content is not needed any more.
+// The rules: all of this happens under the journal's lock. Only the file named by `ring.json` is read, no link is followed, and a foreign
+// file is never written to. A new ring is made only when all records of the old one are on disk in the segments. Steps repeated after a
+// crash have the same result.
 
 import { randomBytes } from 'node:crypto';
 import {
@@ -42,21 +42,21 @@ import {
 } from './ring.js';
 import { isSystemError, listSegments, readIn, syncDirectory, withFile, writeWhole } from './segments.js';
 
-/** Says which file is the ring of the run; beside the segments. */
+/** Names the file of the run's ring; beside the segments. */
 const noteName = 'ring.json';
 const noFollow = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const chunkBytes = 1 << 20;
 
-/** What `ring.json` says. */
+/** The content of `ring.json`. */
 interface Note extends RingIdentity {
   readonly path: string;
-  /** The boot of the machine: what lies on a disk after a power cut may be older than the journal. */
+  /** The boot id of the machine: after a power cut the disk's content may be older than the journal. */
   readonly boot: string;
 }
 
 /**
- * Makes the ring's file, for a journal whose records are all on disk in segments. A file of unknown origin in its place is renamed
- * to `NAME.damaged-...`. Throws an Error whose message says why it cannot be had; there is no ring then.
+ * Makes the ring's file, for a journal whose records are all on disk in segments. A file of unknown origin in its place is renamed to
+ * `NAME.damaged-...`. Throws an Error whose message says why that failed; there is no ring then.
  */
 export function createRing(directory: string, path: string, bytes: number, journal: string): RingIdentity {
   const made = `${path}.new`;
@@ -65,14 +65,14 @@ export function createRing(directory: string, path: string, bytes: number, journ
     const isNoteDamaged = existsSync(join(directory, noteName)) && readNote(directory) === undefined;
     if (isUnknown(path, isNoteDamaged ? undefined : journal))
       renameSync(path, makeAside(asideName(path, makeGeneration())));
-    // From here until there is a new one, a start finds no ring, and misses none.
+    // From here until the new one exists, a start finds no ring, and misses none.
     forgetRing(directory);
     rmSync(made, { force: true });
     const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow;
     withFile(openSync(made, flags, 0o600), (descriptor) => {
       fchmodSync(descriptor, 0o600);
       const chunk = Buffer.alloc(Math.min(chunkBytes, bytes));
-      // Written, not truncated to size: a page that a full tmpfs cannot give ends the process when it is first touched.
+      // Written, not only sized: if a full tmpfs cannot provide a page, the first access to it ends the process.
       for (let at = 0; at < bytes; )
         at += writeSync(descriptor, chunk, 0, Math.min(chunk.length, bytes - at), at);
       const header = Buffer.alloc(ringHeaderBytes);
@@ -90,7 +90,7 @@ export function createRing(directory: string, path: string, bytes: number, journ
   return { bytes, journal, generation };
 }
 
-/** Says again which file is the ring, where somebody took that away with the directory. */
+/** Writes the name of the ring's file again, if it was removed together with the directory. */
 export function keepNote(directory: string, path: string, identity: RingIdentity): void {
   if (existsSync(join(directory, noteName))) return;
   writeNote(directory, path, identity);
@@ -104,15 +104,15 @@ export function forgetRing(directory: string): void {
   syncDirectory(directory);
 }
 
-/** The same, and the file of the ring goes, unless somebody put another one in its place. */
+/** As `forgetRing`, and removes the ring's file, unless it was replaced. */
 export function dropRing(directory: string, path: string, { generation }: RingIdentity): void {
   forgetRing(directory);
   if (readHeaderAt(path)?.generation === generation) unlinkSync(path);
 }
 
 /**
- * The ring of the last run; undefined: it had none, or nothing of it is needed. Never throws. `journal`: whose it must be. `note`: what
- * `formatNote` gave, from a place that is harder to write to than the directory; undefined: `ring.json` counts.
+ * The ring of the last run; undefined: it had none, or its content is not needed. Never throws. `journal`: the id that it must have.
+ * `note`: the result of `formatNote`, from a place that is harder to write to than the directory; undefined: `ring.json` counts.
  */
 export function readLeftRing(directory: string, journal: string, note?: string): LeftRing | undefined {
   if (note !== undefined) return new LeftRing(directory, parseNote(note), journal);
@@ -121,7 +121,7 @@ export function readLeftRing(directory: string, journal: string, note?: string):
 }
 
 export class LeftRing {
-  /** What the start record says of it; undefined: it is as it was left. */
+  /** Its state for the start record; undefined: it is unchanged. */
   readonly state: 'damaged' | 'missing' | 'foreign' | undefined;
   /** Damaged stretches, each of one record or more; undefined: nothing is missing. */
   readonly lost: Leftovers['lost'] | undefined;
@@ -159,7 +159,7 @@ export class LeftRing {
     const { frames, isDamaged, lost } = new RingReader(memory, note.generation).readAll();
     this.#frames = frames;
     const aside = asideName(note.path, note.generation);
-    // Kept at once: a start that is killed has noted numbers, and the next one would find nothing wrong with them.
+    // Kept at once: if the start is killed after noting numbers, the next one would find no fault in them.
     if (isDamaged || header === undefined) addName(note.path, makeAside(aside));
     const isRight = !isDamaged && header !== undefined && !existsSync(aside);
     this.state = isRight ? undefined : 'damaged';
@@ -168,17 +168,17 @@ export class LeftRing {
   }
 
   /**
-   * The records that the journal does not have yet, in order. `tail`: where it stops, its torn tail put aside. A record whose line
-   * cannot be read any more (compressed, retired) counts as written.
+   * The records that the journal does not have yet, in order. `tail`: the end of the journal, with its torn tail put aside. A record whose
+   * line is not readable any more (compressed, retired) counts as written.
    */
   unwritten({ seq: lastSeq }: Pick<Tail, 'seq'>): readonly Frame[] {
     const directory = this.#directory;
     const segments = listSegments(directory);
     const written = new Set<Frame>();
-    /** Lines of the frames above: they answer for no other one. */
+    /** Lines that belong to the frames above, and to no others. */
     const taken = new Set<number>();
     const bySeq = new Map<number, Frame>();
-    /** Nobody can say which lines they have, if they have one. */
+    /** It is unknown which lines they have, if any. */
     const unsure = this.#frames.filter((frame) => {
       if (frame.seq === undefined || bySeq.has(frame.seq)) return true;
       if (frame.seq > 0 && frame.seq <= lastSeq) bySeq.set(frame.seq, frame);
@@ -199,12 +199,12 @@ export class LeftRing {
         } else unsure.push(frame);
         return true;
       });
-    // A number between the others that has no line was skipped: by a start that found the journal cut off.
+    // A number between the others without a line was skipped by a start that found the journal cut.
     for (const [seq, frame] of bySeq) {
       if (seq < readableSeq) written.add(frame);
       else unsure.push(frame);
     }
-    // The line of a frame lies near to those of the others; records of the journal's own lie between them.
+    // The line of a frame is near to those of the others, with the journal's own records in between.
     const fromSeq = Math.max(1, oldestSeq - 2 * this.#frames.length - 100);
     const wanted = new Map<string, Frame[]>();
     for (const frame of unsure.toSorted((one, other) => one.position - other.position)) {
@@ -220,14 +220,14 @@ export class LeftRing {
         const frame = wanted.get(readBody(line.bytes, link).toString('latin1'))?.shift();
         if (frame === undefined) return true;
         written.add(frame);
-        // Found by its number the next time, whatever is written until then.
+        // The next start finds it by its number, whatever is written until then.
         this.stamp(frame, link.seq);
         return true;
       });
     return this.#frames.filter((frame) => !written.has(frame));
   }
 
-  /** Notes in the file which number a record gets, before its line is written: a start after a crash finds the line by it. */
+  /** Notes a record's number in the file before its line is written: a start after a crash uses it to find the line. */
   stamp({ body }: Frame, seq: number): void {
     const path = this.#note?.path;
     if (path === undefined) return;
@@ -238,17 +238,17 @@ export class LeftRing {
         writeSync(descriptor, word, 0, word.length, body.byteOffset - frameBytes + seqAt),
       );
     } catch {
-      // Only a crash before the next ring would need it; the record itself goes to the journal all the same.
+      // Only a crash before the next ring would need it; the record itself goes to the journal in any case.
     }
   }
 
   /**
    * Forgets the ring, when all of it is on disk in segments: a damaged or foreign file is kept as `NAME.damaged-...`, another one is
-   * removed. Throws what the system says.
+   * removed. Throws the system's error.
    */
   putAside(): void {
     const { path, generation } = this.#note ?? {};
-    // What lies at the path of the next ring may be the one that is missing.
+    // The file at the path of the next ring may be the missing one.
     if (path === undefined || generation === undefined) return;
     const aside = asideName(path, generation);
     forgetRing(this.#directory);
@@ -258,7 +258,7 @@ export class LeftRing {
   }
 }
 
-/** The whole file. Throws where it is not the one that was made. */
+/** The whole file. Throws if it was replaced. */
 function readFile({ path, bytes, boot }: Note): ArrayBuffer {
   return withFile(openSync(path, constants.O_RDONLY | noFollow), (descriptor) => {
     const found = fstatSync(descriptor);
@@ -275,7 +275,7 @@ function readFile({ path, bytes, boot }: Note): ArrayBuffer {
   });
 }
 
-/** Undefined: the header is the one of the ring that was made, or damaged. */
+/** Undefined: the header is that of the expected ring, or damaged. */
 function whyForeign(note: Note, header: ReturnType<typeof readRingHeader>): string | undefined {
   if (header === undefined) return undefined;
   if (header.version !== ringVersion) return `it has version ${header.version}`;
@@ -288,7 +288,7 @@ function isOurs(found: Stats): boolean {
   return found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o7777) === 0o600;
 }
 
-/** Whether a path leads to something that is no old ring of this journal (undefined: whatever it is), and has no other name. */
+/** Whether a file is not an old ring of this journal (undefined: any file counts), and has no other name. */
 function isUnknown(path: string, journal: string | undefined): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return false;
@@ -309,11 +309,11 @@ function addName(path: string, name: string): void {
   try {
     linkSync(path, name);
   } catch {
-    // It has it, or the file system knows no second names.
+    // It is there already, or the file system has no hard links.
   }
 }
 
-/** Makes room for one more file of that form: the oldest ones go. Returns the name. */
+/** Makes room for one more file of that form by removing the oldest ones. Returns the name. */
 function makeAside(aside: string): string {
   if (existsSync(aside)) return aside;
   const directory = dirname(aside);
@@ -336,7 +336,7 @@ function remove(path: string): void {
   try {
     unlinkSync(path);
   } catch {
-    // It is not there, or it is nothing that we made.
+    // It is missing, or foreign.
   }
 }
 
@@ -350,7 +350,7 @@ export function formatNote(path: string, { bytes, journal, generation }: RingIde
   return JSON.stringify({ version: ringVersion, ...note });
 }
 
-/** Undefined: it is not as it was written, or not there. */
+/** Undefined: it is changed or missing. */
 function readNote(directory: string): Note | undefined {
   return parseNote(readIn(directory, noteName) ?? '');
 }

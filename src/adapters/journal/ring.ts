@@ -27,15 +27,15 @@ const headerCrcAt = 60;
 const headWord = 64 / 8;
 const tailWord = 128 / 8;
 export const frameBytes = 32;
-/** Of the `seq` word in a frame. */
+/** The index of the `seq` word in a frame. */
 export const seqAt = 16;
-/** Instead of the bytes of a body: nothing more until the end of the data. */
+/** In place of the size of a body: no more frames until the end of the data. */
 const filler = 0xffffffff;
 const twoTo32 = 2 ** 32;
 
-/** What a ring belongs to; stands in its header and, synced, beside the segments. */
+/** The identity of a ring; in its header and, synced, beside the segments. */
 export interface RingIdentity {
-  /** Of the whole file. */
+  /** Size of the whole file. */
   readonly bytes: number;
   /** The journal's id. */
   readonly journal: string;
@@ -48,15 +48,15 @@ export interface Frame {
   readonly position: number;
   /** The encoded record, without seq, prev and hash: a view of the ring. */
   readonly body: Buffer;
-  /** What the journal's thread gave it; 0: nothing yet; undefined: its word is damaged. */
+  /** The number from the journal's thread; 0: none yet; undefined: its word is damaged. */
   readonly seq: number | undefined;
 }
 
-/** What a process left. */
+/** The remains of a process. */
 export interface Leftovers {
   /** In order; the journal may have the first ones. */
   readonly frames: readonly Frame[];
-  /** Something is not as it was written. */
+  /** Some part is not as it was written. */
   readonly isDamaged: boolean;
   /** Damaged stretches, each of one record or more. */
   readonly lost: number | 'unknown';
@@ -75,7 +75,7 @@ export function formatRing(memory: Uint8Array, identity: RingIdentity): void {
   for (const word of [headWord, tailWord]) header.writeBigUInt64LE(makeWord(0), word * 8);
 }
 
-/** What a header says; undefined: it is damaged. */
+/** The fields of a header; undefined: it is damaged. */
 export function readRingHeader(
   memory: Uint8Array,
 ): (RingIdentity & { readonly version: number }) | undefined {
@@ -100,7 +100,7 @@ class Views {
   protected readonly bytes: Buffer;
   protected readonly halves: Uint32Array;
   protected readonly words: BigUint64Array;
-  /** What the CRC-32 of a frame begins with. */
+  /** The start value of a frame's CRC-32. */
   protected readonly seed: number;
 
   constructor(memory: ArrayBufferLike, generation: bigint) {
@@ -117,7 +117,7 @@ class Views {
     return ringHeaderBytes + (position % this.dataBytes);
   }
 
-  /** Of the first 12 bytes of the frame at a place. */
+  /** The CRC of a frame's first 12 bytes. */
   protected headCrc(place: number): number {
     let crc = ~this.seed;
     for (let at = place; at < place + 12; at += 1)
@@ -128,12 +128,12 @@ class Views {
 
 /** The side that publishes. */
 export class RingWriter extends Views {
-  /** End of what is published. */
+  /** End of the published bytes. */
   head: number;
-  /** What lies before it may be overwritten: it is on disk, and we were told. */
+  /** Bytes before it may be overwritten: they are on disk, as reported. */
   tail: number;
 
-  /** `position`: where the ring stands, of an empty one. */
+  /** `position`: the position of an empty ring. */
   constructor(memory: ArrayBufferLike, generation: bigint, position = 0) {
     super(memory, generation);
     this.head = position;
@@ -146,8 +146,8 @@ export class RingWriter extends Views {
   }
 
   /**
-   * Publishes an encoded record, or several that a process that ends leaves together or not at all; false: more than `usedMax` bytes would be
-   * used then, and nothing was published.
+   * Publishes an encoded record, or several of which a crash leaves all or none; false: more than `usedMax` bytes would be used, and
+   * nothing was published.
    */
   publish(bodies: string | readonly string[], usedMax: number): boolean {
     if (typeof bodies === 'string') {
@@ -156,7 +156,7 @@ export class RingWriter extends Views {
       this.#commit(end);
       return true;
     }
-    // Room for all of them first: a frame that was put down and is never published could be taken for one, where both words are damaged.
+    // Space for all of them first: if both words are damaged, a frame that was written but never published could be taken for a record.
     for (const isWritten of [false, true]) {
       let position = this.head;
       for (const body of bodies) {
@@ -174,7 +174,7 @@ export class RingWriter extends Views {
     Atomics.store(this.words, headWord, makeWord(head));
   }
 
-  /** Puts a frame down at a position or after what must be skipped there; where it ends. Undefined: there is no room. */
+  /** Writes a frame at a position, or after the gap there; returns its end. Undefined: there is no space. */
   #place(body: string, from: number, usedMax: number, isWritten: boolean): number | undefined {
     let position = from;
     let left = this.dataBytes - (position % this.dataBytes);
@@ -182,7 +182,7 @@ export class RingWriter extends Views {
       position += left;
       left = this.dataBytes;
     }
-    // A unit of a string has three bytes of UTF-8 at most: only near to the end, or to the limit, they are counted.
+    // A unit of a string has at most three bytes in UTF-8: they are counted only near the end or the limit.
     let most = frameBytes + body.length * 3 + 7;
     if (!isWritten || most > left || position + most - this.tail > usedMax) {
       most = frameBytes + padded(Buffer.byteLength(body));
@@ -214,14 +214,14 @@ export class RingWriter extends Views {
   }
 }
 
-/** The side that consumes, and whoever reads what a process left. */
+/** The side that consumes, also used on the remains of a process. */
 export class RingReader extends Views {
-  /** End of what is published; undefined: the word is damaged. */
+  /** End of the published bytes; undefined: the word is damaged. */
   get head(): number | undefined {
     return readWord(Atomics.load(this.words, headWord));
   }
 
-  /** What lies before it is on disk; undefined: the word is damaged. */
+  /** Bytes before it are on disk; undefined: the word is damaged. */
   get tail(): number | undefined {
     return readWord(Atomics.load(this.words, tailWord));
   }
@@ -230,12 +230,12 @@ export class RingReader extends Views {
     Atomics.store(this.words, tailWord, makeWord(position));
   }
 
-  /** Notes the number that the record at a position gets, before its line is written. */
+  /** Notes the number of the record at a position, before its line is written. */
   stamp(position: number, seq: number): void {
     Atomics.store(this.words, (this.placeOf(position) + seqAt) / 8, makeWord(seq));
   }
 
-  /** Calls `take` for the frames between two positions, in order. Returns how many damaged stretches it stepped over. */
+  /** Calls `take` for the frames between two positions, in order. Returns the number of skipped damaged stretches. */
   walk(from: number, to: number, take: (frame: Frame) => void): number {
     let gaps = 0;
     let isInGap = false;
@@ -254,7 +254,7 @@ export class RingReader extends Views {
     return gaps;
   }
 
-  /** All that a process left in the ring. Nobody may publish meanwhile. */
+  /** Everything that a process left in the ring. There must be no publisher meanwhile. */
   readAll(): Leftovers {
     const words = [tailWord, headWord].map((word) => Atomics.load(this.words, word));
     const [tail, head] = words.map((word) => aligned(readWord(word) ?? repairWord(word)));
@@ -264,7 +264,7 @@ export class RingReader extends Views {
     if (tail !== undefined && head !== undefined && tail <= head && head - tail <= this.dataBytes)
       lost = this.walk(tail, head, take);
     else {
-      // Two intact words that contradict each other say nothing.
+      // Two intact but contradicting words prove nothing.
       const isBoth = tail !== undefined && head !== undefined;
       const [from, to] = this.#bounds(isBoth ? undefined : tail, isBoth ? undefined : head);
       this.walk(from, to, take);
@@ -277,7 +277,7 @@ export class RingReader extends Views {
     return { frames, isDamaged, lost };
   }
 
-  /** Where the frames of the last lap begin and end, as they themselves say; a word that is known decides. */
+  /** The bounds of the frames of the last lap according to themselves; a known word decides. */
   #bounds(tail: number | undefined, head: number | undefined): [from: number, to: number] {
     let from = tail ?? Infinity;
     let to = head ?? tail ?? 0;
@@ -300,7 +300,7 @@ export class RingReader extends Views {
     return (this.halves[place / 4] ?? 0) + (this.halves[place / 4 + 1] ?? 0) * twoTo32;
   }
 
-  /** Bytes of the body of the frame at a position (or `filler`) that has `room` at most; undefined: there is none. */
+  /** Bytes of the body of the frame at a position (or `filler`), at most `room`; undefined: there is none. */
   #fits(position: number, room: number): number | undefined {
     if (room < frameBytes) return undefined;
     const place = this.placeOf(position);
@@ -335,7 +335,7 @@ export function readWord(word: bigint): number | undefined {
   return high >>> 16 === crc16() ? (wordHalves[0] ?? 0) + (high & 0xffff) * twoTo32 : undefined;
 }
 
-/** The value of a damaged word if one bit of it flipped: two intact words differ in four bits or more. */
+/** The value of a damaged word if one of its bits flipped: two intact words differ in four bits or more. */
 function repairWord(word: bigint): number | undefined {
   for (let bit = 0n; bit < 64n; bit += 1n) {
     const value = readWord(word ^ (1n << bit));
@@ -353,7 +353,7 @@ const wordWhole = new BigUint64Array(1);
 const wordHalves = new Uint32Array(wordWhole.buffer);
 const wordBytes = new Uint8Array(wordWhole.buffer);
 
-/** CRC-16/CCITT-FALSE of the six bytes of value in the scratch word: zero has one that is not zero. */
+/** CRC-16/CCITT-FALSE of the six bytes of value in the scratch word; the CRC of zero is not zero. */
 function crc16(): number {
   let crc = 0xffff;
   for (let at = 0; at < 6; at += 1)

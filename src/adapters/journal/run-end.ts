@@ -1,7 +1,8 @@
-// Where the run before ended, and what was written into the directory since. The last checkpoint lies beside the segments and, once more,
-// in `state`, which those who can write to the audit directory need not be able to write to.
-// The rules: after an orderly stop nothing may follow; whatever does is moved to a file `SEGMENT.appended` and never signed. After a crash
-// the records count that are chained after the last checkpoint, up to the first one that should be signed and is not. What retention left is taken from signed records only.
+// The end of the previous run, and later changes of the directory. The last checkpoint is beside the segments and, once more, in `state`,
+// to which writers of the audit directory need not have access.
+// The rules: after an orderly stop nothing may follow; such lines are moved to a file `SEGMENT.appended` and never signed. After a crash
+// the records count that are chained after the last checkpoint, up to the first one that should be signed and is not. The oldest remaining
+// record is taken from signed records only.
 
 import { fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,9 +28,9 @@ import {
 } from './segments.js';
 import { readLines } from './trail.js';
 
-/** What a start knows of the end of the run before. */
+/** A start's knowledge of the end of the previous run. */
 export interface RunEnd {
-  /** The last checkpoint of all that count; undefined: there is none. */
+  /** The last valid checkpoint; undefined: there is none. */
   readonly known: KnownEnd | undefined;
   readonly isOrderly: boolean;
   readonly reportedSeq: number;
@@ -40,15 +41,15 @@ export interface RunEnd {
   /** The number of the segment with the last checkpoint, as `state` has it. */
   readonly segment: number | undefined;
   readonly keys: ReadonlySet<string>;
-  /** The note of the ring of that run as `state` has it; undefined: it does not say. */
+  /** The note of that run's ring from `state`; undefined: it has none. */
   readonly ring: string | undefined;
 }
 
-/** Both copies; `ownKey`: of the key that signs now, undefined: nothing is signed. */
+/** Both copies; `ownKey`: the present key, undefined: no signatures. */
 export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined): RunEnd {
   const beside = readEndLine(readIn(directory, checkpointName)?.trimEnd());
   const found = state === undefined ? undefined : readKept(state);
-  // Of another directory: the setting was changed.
+  // With another directory, the setting was changed.
   const kept = found?.directory === directory ? found : undefined;
   const isEmpty = beside === undefined && listSegments(directory).length === 0;
   const journal = isEmpty ? undefined : (beside?.journal ?? journalIn(directory));
@@ -56,38 +57,38 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const own = isOther ? undefined : kept;
   const sources = own ?? beside;
   const keys = new Set([ownKey, sources?.key, sources?.nextKey].filter((key) => key !== undefined));
-  // Where this journal was signed, an unsigned checkpoint, or one of a stranger, says nothing.
+  // In a signed journal, an unsigned checkpoint, or a stranger's, does not count.
   const counts = beside !== undefined && (own?.key === undefined || keys.has(beside.key ?? ''));
   const known = counts && beside.seq >= (own?.seq ?? 0) ? beside : own;
   const isOrderly = known?.isStop === true && !(own?.hasBegun === true && own.seq === known.seq);
-  // A copy that could not be written may name the ring of an earlier run.
+  // If the copy was not written, it may name the ring of an earlier run.
   const ring = own?.seq === known?.seq ? own?.ring : undefined;
   const isGone = isEmpty && own !== undefined;
   const { segment, reportedSeq = 0 } = own ?? {};
   return { known, isOrderly, reportedSeq, isOther, keys, ring, isGone, segment };
 }
 
-/** The journal's id, as its first record has it. */
+/** The journal's id, from its first record. */
 function journalIn(directory: string): string | undefined {
   const [first] = listSegments(directory);
   return first === undefined ? undefined : wordOf(parseLine(firstLine(directory, first))?.['journal']);
 }
 
-/** What a start found after the end of the run before. */
+/** The findings after the end of the previous run. */
 export interface Followed {
   /** Lines that were moved away; undefined: none. */
   readonly appended: TornTail | undefined;
-  /** The oldest record that retention left, as signed records say; undefined: none does. */
+  /** The oldest record that retention left, according to signed records; undefined: none has it. */
   readonly oldestSeq: number | undefined;
-  /** The checkpoint of an orderly stop, after which nothing is left; undefined: the run before did not end so. */
+  /** The checkpoint of an orderly stop, after which nothing is left; undefined: the previous run did not end so. */
   readonly stopLine: string | undefined;
-  /** The last checkpoint is not there. */
+  /** The last checkpoint is missing. */
   readonly isLost: boolean;
 }
 
 /**
- * Follows the segments from the last checkpoint on, and moves away what no run of the daemon wrote there. Nothing is moved where the
- * checkpoint itself is not found: that is damage of another kind.
+ * Follows the segments from the last checkpoint on, and moves foreign lines away. If the checkpoint itself is missing, nothing is moved:
+ * that is another kind of damage.
  */
 export function followRunEnd(
   directory: string,
@@ -102,20 +103,20 @@ export function followRunEnd(
   let last = { seq: known.seq, hash: known.hash };
   let oldestSeq = known.oldestSeq;
   let stopLine = isOrderly ? known.line : undefined;
-  /** A line there is none: the next one may follow it. */
+  /** A line there is invalid: the next one may follow it. */
   let isDoubtful = false;
-  /** False: a daemon that signs did not write it. */
+  /** False: a signing daemon did not write it. */
   const takeSigned = (text: string, isFirst: boolean): boolean => {
     const event = readHead(text)?.event;
     if (event !== 'checkpoint' && event !== 'retire') return !isFirst || known.key === undefined;
     const { key, oldest_seq: oldest, action } = parseLine(text) ?? {};
     if (known.key !== undefined && !(keys.has(wordOf(key) ?? '') && isRightlySigned(text, key))) return false;
     if (typeof oldest === 'number') oldestSeq = Math.max(oldestSeq ?? 0, oldest);
-    // The stop itself was written, and its copies were not.
+    // The stop itself was written, its copies were not.
     if (event === 'checkpoint' && action === 'stop') stopLine = text;
     return true;
   };
-  /** Where in a segment something begins that no run wrote; undefined: nowhere. */
+  /** The position of the first foreign line in a segment; undefined: none. */
   const follow = (name: string, from: number): number | undefined => {
     let begin = from;
     let foreign: number | undefined;
@@ -141,7 +142,7 @@ export function followRunEnd(
     const [segment, ...others] = rest;
     if (segment === undefined) break;
     const isAfterStop = from === 0 && stopLine !== undefined;
-    // One that cannot be read is foreign: the daemon compresses no segment that a crash can leave after its last checkpoint.
+    // An unreadable one is foreign: the daemon compresses no segment that a crash can leave after its last checkpoint.
     const isPlain = !isAfterStop && (!segment.isCompressed || makePlain(directory, segment, plainMax));
     const foreign = isPlain ? follow(segment.name, from) : 0;
     if (foreign !== undefined) {
@@ -153,10 +154,10 @@ export function followRunEnd(
   return { appended: undefined, oldestSeq, stopLine, isLost: false };
 }
 
-/** Segments that claim to hold the record, and are looked through for it. Those of the journal are one, or two. */
+/** Segments that claim to contain the record and are searched. In an intact journal they are one or two. */
 const candidatesMax = bounds.appendedSearched;
 
-/** The segment that holds a record, and where in it the record ends. A compressed one is made plain. */
+/** The segment that contains a record, and the position after the record. A compressed one is inflated to a plain file. */
 function findRecord(
   directory: string,
   { seq, hash }: KnownEnd,
@@ -185,10 +186,10 @@ function findRecord(
   return undefined;
 }
 
-/** No segment of ours has more text. */
+/** Segments have at most so much text. */
 export const plainBytesMax = bounds.plainSegmentBytes;
 
-/** The daemon never compresses the last segment: lines may follow in it. False: it cannot be read. */
+/** The daemon never compresses the last segment: further lines may follow in it. False: it is unreadable. */
 function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
   try {
     const text = gunzipSync(readRegular(join(directory, fileName(segment)), plainMax), {
@@ -202,7 +203,7 @@ function makePlain(directory: string, segment: Segment, plainMax: number): boole
   }
 }
 
-/** Of the first segment what follows `from`, and all later ones. */
+/** Moves away the bytes of the first segment after `from`, and all later segments. */
 function moveAway(directory: string, segments: readonly Segment[], from: number): TornTail | undefined {
   const moved = segments.map((segment, index) =>
     index === 0 && from > 0
@@ -213,7 +214,7 @@ function moveAway(directory: string, segments: readonly Segment[], from: number)
   return joinAside(moved);
 }
 
-/** The first record that is there; undefined: its line cannot be read. */
+/** The first existing record; undefined: its line is unreadable. */
 export function firstSeqIn(directory: string): number | undefined {
   const [first] = listSegments(directory);
   return first === undefined ? undefined : readClaim(Buffer.from(firstLine(directory, first)))?.seq;

@@ -30,15 +30,15 @@ import { JournalFault } from '../../ports/faults.js';
 import { openRegular, openRegularFile, readRegular } from '../host/regular-file.js';
 import { inflate } from './compressed.js';
 
-/** The file whose kernel lock makes one writer. */
+/** The file whose kernel lock ensures a single writer. */
 export const lockName = 'lock';
 /** The last checkpoint, beside the segments. */
 export const checkpointName = 'checkpoint.json';
 /** The public half of the key that signs. */
 export const publicKeyName = 'key.pub';
-/** The file that a full disk takes its room from. */
+/** The file whose space is released on a full disk. */
 export const reserveName = 'reserve';
-/** How much each principal wrote lately: what `Shares` counted. */
+/** The bytes of each principal, as counted by `Shares`. */
 export const sharesName = 'shares.json';
 
 /** One segment, in either form. */
@@ -67,7 +67,7 @@ export function listSegments(directory: string): Segment[] {
   return inOrder(found);
 }
 
-/** The same where other work must not wait: in pieces, however many files there are. */
+/** The same without blocking: in pieces, however many files there are. */
 export async function findSegments(directory: string): Promise<Segment[]> {
   const found = new Map<number, Segment>();
   for await (const { name } of await opendir(directory, { bufferSize: 256 })) noteSegment(found, name);
@@ -79,7 +79,7 @@ function noteSegment(found: Map<number, Segment>, file: string): void {
   if (match === null) return;
   const number = Number(match[1]);
   const segment = { number, name: segmentName(number), isCompressed: match[2] !== undefined };
-  // With more zeros before its number it is a name that the journal never gives, and would be looked for under the right one.
+  // With more leading zeros it is not a name of the journal, and would be looked for under the right one.
   if (fileName(segment) === file && found.get(number)?.isCompressed !== false) found.set(number, segment);
 }
 
@@ -89,7 +89,7 @@ function inOrder(found: ReadonlyMap<number, Segment>): Segment[] {
 
 const keptPattern = /^checkpoint-(\d{1,15})\.json$/;
 
-/** The record of a checkpoint that a start kept because the journal did not hold it. */
+/** The record of a checkpoint that a start kept because the journal lacked it. */
 export function seqOfKept(file: string): number {
   return Number(keptPattern.exec(file)?.[1]);
 }
@@ -120,7 +120,7 @@ export function withFile<T>(descriptor: number, use: (descriptor: number) => T):
   }
 }
 
-/** Whether the system said this: `EEXIST`, `ENOENT`, ... */
+/** Whether an error has this code: `EEXIST`, `ENOENT`, ... */
 export function isSystemError(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
 }
@@ -129,14 +129,14 @@ export function isDiskFull(error: unknown): boolean {
   return isSystemError(error, 'ENOSPC') || isSystemError(error, 'EDQUOT');
 }
 
-/** The rights are missing; the disk may be in order. */
+/** Permission is missing; the disk may be intact. */
 export function isDenied(error: unknown): boolean {
   return isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM');
 }
 
 /**
- * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
- * JournalFault, or what the system says, if it is not safe to use.
+ * Makes the directory if it is missing, with its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
+ * JournalFault, or the system's error, if it is not safe to use.
  */
 export function makeDirectory(directory: string, groupId: number | undefined): void {
   const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -148,15 +148,15 @@ export function makeDirectory(directory: string, groupId: number | undefined): v
   }
   const found = statSync(directory);
   if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
-  // One of ours that its mode keeps from us is not opened before that is mended.
+  // If the mode of our own directory keeps us out, it cannot be opened before the mode is fixed.
   if ((found.mode & 0o500) !== 0o500) chmodSync(directory, 0o700);
   withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), (descriptor) =>
-    // Also the test that it is ours: only its owner may do this.
+    // Also proves that it is ours: only its owner may do this.
     share(directory, descriptor, groupId, groupId === undefined ? 0o700 : 0o750),
   );
 }
 
-/** As `makeDirectory`, within the journal's own: a link there would give modes and group to a directory that it leads to. */
+/** As `makeDirectory`, inside the journal's own: a link there would change mode and group of its target. */
 export function makeInner(directory: string, groupId: number | undefined): void {
   if (lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
     throw new JournalFault('unreadable', `${directory} is a link, which the daemon never makes: remove it`);
@@ -164,7 +164,7 @@ export function makeInner(directory: string, groupId: number | undefined): void 
   makeDirectory(directory, groupId);
 }
 
-/** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
+/** A file in a directory of the journal, opened with `flags`; readers of the directory may read it. */
 export function openIn(directory: string, name: string, flags: number): number {
   const { mode, gid } = statSync(directory);
   const groupId = (mode & 0o040) === 0 ? undefined : gid;
@@ -179,13 +179,13 @@ export function openIn(directory: string, name: string, flags: number): number {
   }
 }
 
-/** Those that a group of auditors may read; not the lock, the reserve and keys. */
+/** The files that a group of auditors may read; not the lock, the reserve and keys. */
 const readable =
   /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?(\.new)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?(\.new)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
 
 /**
- * Gives the files that are there the mode and group of new ones: `audit.group` may have been turned on or off since they were made.
- * A file of another user is left alone. Throws what `makeDirectory` throws.
+ * Gives existing files the mode and group of new ones: `audit.group` may have changed since they were made. A file of another user is left
+ * alone. Throws as `makeDirectory`.
  */
 export function shareFiles(directory: string, groupId: number | undefined): void {
   const ourselves = process.geteuid?.();
@@ -204,7 +204,7 @@ function fileMode(groupId: number | undefined): number {
   return groupId === undefined ? 0o600 : 0o640;
 }
 
-/** Explicitly, whatever the umask and the group of new files are. A refusal names the setting that asks for it. */
+/** Set explicitly, independent of the umask and the group of new files. A refusal names the responsible setting. */
 function share(path: string, descriptor: number, groupId: number | undefined, mode: number): void {
   const found = fstatSync(descriptor);
   try {
@@ -242,7 +242,7 @@ export function openSegment(directory: string, name: string): number {
   return openOwn(join(directory, name), constants.O_RDWR | constants.O_APPEND);
 }
 
-/** The lock file, made if it is not there. Its kernel lock is the caller's business. */
+/** The lock file, made if it is missing. The caller takes its kernel lock. */
 export function openLock(directory: string): number {
   return openOwn(join(directory, lockName), constants.O_RDWR | constants.O_CREAT);
 }
@@ -262,13 +262,13 @@ export function removeSegment(directory: string, file: string): void {
   syncDirectory(directory);
 }
 
-/** An empty file for writing; what had the name before is removed first, so that nothing is written to another user's file. */
+/** An empty file for writing; a previous file of that name is removed first, so that nothing is written to another user's file. */
 export function openNew(directory: string, name: string): number {
   rmSync(join(directory, name), { force: true });
   return openIn(directory, name, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL);
 }
 
-/** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
+/** A small file, written atomically, also after a power cut; a previous file of that name is replaced. */
 export function writeWhole(directory: string, name: string, text: string | Uint8Array): void {
   withFile(openNew(directory, `${name}.new`), (descriptor) => {
     writeFileSync(descriptor, text);
@@ -278,7 +278,7 @@ export function writeWhole(directory: string, name: string, text: string | Uint8
   syncDirectory(directory);
 }
 
-/** The text of a small file; undefined: it cannot be read, or is longer than any of ours. */
+/** The text of a small file; undefined: it is unreadable, or too long. */
 export function readIn(directory: string, name: string): string | undefined {
   try {
     return readRegular(join(directory, name), bounds.besideFileBytes).toString('utf8');
@@ -293,34 +293,34 @@ export function isSameFile(path: string, file: { readonly device: number; readon
   return found !== undefined && found.dev === file.device && found.ino === file.inode;
 }
 
-/** An open file, by what its name must lead to as long as it counts. */
+/** An open file, with the identity that its name must keep. */
 export interface Held {
   readonly descriptor: number;
   readonly device: number;
   readonly inode: number;
 }
 
-/** What a descriptor is open on. */
+/** The identity of a descriptor's file. */
 export function holdFile(descriptor: number): Held {
   const found = fstatSync(descriptor);
   return { descriptor, device: found.dev, inode: found.ino };
 }
 
 /**
- * An open segment, plain or compressed, for readers that follow a journal while it is written. It stays readable when the file
- * goes. What is read may not be on disk yet, and may be cut off again: a reader that must not see it compares the seqs.
+ * An open segment, plain or compressed, for readers that follow a journal while it is written. It stays readable after the file's removal.
+ * Its bytes may not be on disk yet, and may be cut off again: a reader must compare the seqs if that matters.
  */
 export interface SegmentReader {
   readonly segment: Segment;
   /**
-   * So many bytes of its text from there on; fewer: that is where it ends now. Valid until the next call. Rejects with what
-   * the system says, or, for a damaged compressed file, the decoder.
+   * That many bytes of its text from there on; fewer at its present end. Valid until the next call. Rejects with the system's error, or,
+   * for a damaged compressed file, with the decoder's.
    */
   read(at: number, bytes: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 
-/** Undefined: the file is gone, or has its other form since the directory was read. Rejects with what the system says. */
+/** Undefined: the file is gone, or was compressed since the directory was read. Rejects with the system's error. */
 export async function openSegmentReader(
   directory: string,
   segment: Segment,
@@ -356,7 +356,7 @@ function plain(segment: Segment, file: FileHandle): SegmentReader {
 
 const inflateBytes = 1 << 18;
 
-/** Forward only, but for a step back, which begins at the start again. */
+/** Forward only; a step back begins at the start again. */
 function inflating(segment: Segment, file: FileHandle): SegmentReader {
   const begin = () => inflate(file, fileName(segment), Infinity, inflateBytes);
   let chunks = begin();
@@ -374,7 +374,7 @@ function inflating(segment: Segment, file: FileHandle): SegmentReader {
       if (at < heldAt) await restart();
       while (heldAt + held.length < at + bytes) {
         const next = await chunks.next().catch(async (error: unknown) => {
-          // The next call must meet the damage too, not an end.
+          // The next call must find the damage too, not an end.
           await restart();
           throw error;
         });

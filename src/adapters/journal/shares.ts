@@ -1,25 +1,25 @@
-// How many bytes each principal wrote to the journal within audit.keep_min, and who is refused when these bytes fill it.
-// The rules: below 80 % of audit.max_size nobody is limited. From there on a principal is refused while it wrote at least so much of
-// what the largest writer wrote, as a share, as is left of the last 20 %: the largest writers are refused first, and the others go on
-// until all of the space is used. A principal that wrote less than 1 % of audit.max_size goes on until then, too.
+// The bytes that each principal wrote to the journal within audit.keep_min, and the refused principals when these bytes fill it.
+// The rules: below 80 % of audit.max_size there is no limit. Above it a principal is refused if its bytes, as a share of the largest
+// writer's, are at least the unused part of the last 20 %: the largest writers are refused first, and the others continue until the whole
+// space is used. A principal below 1 % of audit.max_size continues until then, too.
 //
 // Bytes are counted in eight parts of keep_min, so a record counts for at most an eighth longer than that. The counts are kept in a file
-// beside the segments. Where that is gone, the young segments count as written by nobody.
+// beside the segments. Without that file, the young segments count as written by no principal.
 
 import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
 import type { JournalFill, WriterShare } from '../../gateway/outcome/journal.js';
 
-/** Where the young records fill the journal: as a share of audit.max_size. */
+/** The share of audit.max_size from which young records count as filling the journal. */
 const fillingShare = bounds.fillingPercent / 100;
 /** Below it the warning ends: a share around the limit must not warn again and again. */
 const calmShare = bounds.calmPercent / 100;
-/** A principal that wrote less is not limited; as a share of audit.max_size. */
+/** A principal below it is not limited; as a share of audit.max_size. */
 const smallShare = bounds.smallWriterPercent / 100;
-/** Principals that are counted by name; the smallest half becomes one number when there are more. */
+/** Principals that are counted by name; beyond it the smallest half becomes one number. */
 const principalsMax = bounds.writers;
 const partsPerWindow = 8;
-/** Parts from several runs may be short; the oldest two become one. */
+/** Parts from several runs may be short; the oldest two are joined. */
 const partsMax = bounds.writerParts;
 const namedMax = bounds.writersNamed;
 const format = 1;
@@ -30,11 +30,11 @@ export interface Filling extends JournalFill {
 
 interface Counted {
   bytes: number;
-  /** Those of the current part. */
+  /** Bytes in the current part. */
   current: number;
 }
 
-/** Bytes of a part of the window that is over; `bytes` has those of principals that were counted by name. */
+/** Bytes of a finished part of the window; `bytes` has those of principals that were counted by name. */
 interface Part {
   untilMs: number;
   all: number;
@@ -45,18 +45,18 @@ export class Shares {
   readonly #counted = new Map<string, Counted>();
   #parts: Part[] = [];
   #partSinceMs: number | undefined;
-  /** All bytes of the window, and of its current part: of principals and of nobody. */
+  /** All bytes of the window, and of its current part, with or without a principal. */
   #all = 0;
   #current = 0;
   #largestBytes = 0;
-  /** All bytes since the process began, and how many of them there were at the last look at the segments. */
+  /** All bytes since the process began, and their number at the last check of the segments. */
   #added = 0;
   #addedBefore = 0;
   #segmentBytes = 0;
   #bytesMax = Infinity;
   #isFilling = false;
 
-  /** Bytes that a principal caused; undefined: nobody. */
+  /** Adds bytes of a principal; undefined: of none. */
   add(principal: string | undefined, bytes: number): void {
     this.#added += bytes;
     this.#all += bytes;
@@ -73,7 +73,7 @@ export class Shares {
     if (counted.bytes > this.#largestBytes) this.#largestBytes = counted.bytes;
   }
 
-  /** Whether the records of a principal are too much while the journal fills. */
+  /** Whether a principal is refused while the journal fills. */
   isOver(principal: string): boolean {
     const bytesMax = this.#bytesMax;
     const youngBytes = this.youngBytes;
@@ -84,12 +84,12 @@ export class Shares {
     return bytes >= Math.min(1, left) * this.#largestBytes;
   }
 
-  /** Segments hold records that are older, too, and compressed ones are smaller than their records. */
+  /** Segments contain older records too, and compressed ones are smaller than their records. */
   get youngBytes(): number {
     return Math.min(this.#all, this.#segmentBytes + this.#added - this.#addedBefore);
   }
 
-  /** Whether the young records reached their limit, or left it, since the last look. */
+  /** Whether the young records reached their limit, or fell below it, since the last check. */
   get isNews(): boolean {
     return this.#isFilling !== this.#isFillingNow();
   }
@@ -105,12 +105,12 @@ export class Shares {
     };
   }
 
-  /** Before a look at the segments: what is added from now on may not be among their bytes. */
+  /** Call before a check of the segments: later bytes may not be in its result. */
   startLook(): number {
     return this.#added;
   }
 
-  /** After it. `segmentBytes`: of segments with records younger than `keepMinMs`. Returns whether `isFilling` changed. */
+  /** Call after the check. `segmentBytes`: of segments with records younger than `keepMinMs`. Returns whether `isFilling` changed. */
   endLook(added: number, segmentBytes: number, bytesMax: number): boolean {
     this.#addedBefore = added;
     this.#segmentBytes = segmentBytes;
@@ -121,7 +121,7 @@ export class Shares {
     return isNews;
   }
 
-  /** Forgets what is older than `keepMinMs`. `nowMs`: as ages of segments are counted. */
+  /** Forgets bytes older than `keepMinMs`. `nowMs`: on the clock of the segments' ages. */
   age(nowMs: number, keepMinMs: number): void {
     this.#partSinceMs ??= nowMs;
     if (nowMs - this.#partSinceMs >= keepMinMs / partsPerWindow) {
@@ -146,7 +146,7 @@ export class Shares {
     return `${JSON.stringify({ format, parts })}\n`;
   }
 
-  /** Adds what a run before counted; undefined: that is not known, and `unknownBytes` were written by nobody. */
+  /** Adds the counts of a previous run; undefined: they are unknown, and `unknownBytes` belong to no principal. */
   takeText(text: string | undefined, unknownBytes: number, nowMs: number): void {
     const parts = text === undefined ? undefined : readParts(text, nowMs);
     for (const part of parts ?? [{ untilMs: nowMs, all: unknownBytes, bytes: new Map() }]) {
@@ -209,7 +209,7 @@ export class Shares {
     }
   }
 
-  /** Half of them at once, so that a full table is not sorted for each record. Their bytes stay among all. */
+  /** Half of them at once, so that a full table is not sorted for each record. Their bytes stay in the total. */
   #forgetSmall(): void {
     const small = [...this.#counted].toSorted(([, one], [, other]) => one.bytes - other.bytes);
     for (const [principal] of small.slice(0, this.#counted.size - principalsMax / 2)) {
@@ -225,7 +225,7 @@ export class Shares {
   }
 }
 
-/** Undefined: it is no text of `Shares`. */
+/** Undefined: it is not a text of `Shares`. */
 function readParts(text: string, nowMs: number): Part[] | undefined {
   const read = parseLine(text.trimEnd());
   const parts = read?.['parts'];
@@ -241,7 +241,7 @@ function readParts(text: string, nowMs: number): Part[] | undefined {
       if (typeof principal !== 'string' || !isCount(count)) return undefined;
       named.set(principal, count);
     }
-    // One of a clock that was set back would stay for as long.
+    // After a clock was set back, the part would otherwise stay for that much longer.
     found.push({ untilMs: Math.min(until, nowMs), all, bytes: named });
   }
   return found;

@@ -1,5 +1,5 @@
-// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded
-// whatever lies there.
+// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded for any
+// content.
 
 import { createHash } from 'node:crypto';
 import { existsSync, readSync, realpathSync, statSync } from 'node:fs';
@@ -45,15 +45,18 @@ const chunkBytes = 1 << 20;
 
 /** One line of a plain segment. */
 export interface RawLine {
-  /** Without LF; valid only until the next line is read. Of a line that is too long, a part. */
+  /** Without LF; valid only until the next line is read. A part of a line that is too long. */
   readonly bytes: Buffer;
-  /** Where in the file the byte after its LF is. */
+  /** The position after its LF in the file. */
   readonly end: number;
   /** False: the file ended before the LF, or the line is too long to be held whole. */
   readonly isWhole: boolean;
 }
 
-/** Calls `take` for every line from `from` on, until it returns false or the file, or the longest of ours, ends. Returns where it ended. */
+/**
+ * Calls `take` for every line from `from` on, until it returns false, or the end of the file, or the largest file size. Returns the end
+ * position.
+ */
 export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
   const buffer = Buffer.allocUnsafe(chunkBytes + keptBytesMax);
   /** Bytes of an unfinished line at the start of the buffer; whether it had more of them. */
@@ -86,13 +89,13 @@ export interface TrailFile {
   /** As records name it: without `.gz`. */
   readonly name: string;
   readonly isCompressed: boolean;
-  /** Instead of what lies at `path`. */
+  /** Used instead of the file at `path`. */
   readonly chunks?: AsyncIterable<Buffer>;
-  /** What a check has read of it: so much is read again, and the end of it throws a JournalFault where it is another text. */
+  /** The part that a check has read: only that is read again, and its end throws a JournalFault if the text differs. */
   readonly checked?: CheckedText;
 }
 
-/** What there is to read of a journal. */
+/** The readable files of a journal. */
 export interface Trail {
   readonly files: readonly TrailFile[];
   /** The checkpoints beside the segments. */
@@ -100,9 +103,8 @@ export interface Trail {
 }
 
 /**
- * What is to be read: all segments of a directory in their order, or single files as they were given. Checkpoints are read
- * here, before any segment, so that one that is written meanwhile is never ahead of what is read. `state`: of the daemon, where it is
- * known: the copy there counts, too. Throws a JournalFault.
+ * All segments of a directory in their order, or single files as given. Checkpoints are read here, before any segment, so that one that is
+ * written meanwhile is never ahead of the records. `state`: the daemon's, if known: the copy there counts, too. Throws a JournalFault.
  */
 export function findTrail(paths: readonly string[], state?: string): Trail {
   const files: TrailFile[] = [];
@@ -139,7 +141,7 @@ export interface TrailSize {
   readonly segments: number;
   readonly bytes: number;
   readonly oldestSeq: number | undefined;
-  /** The newest checkpoint beside the segments, which nobody has checked. */
+  /** The newest checkpoint beside the segments, unverified. */
   readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
 }
 
@@ -195,19 +197,19 @@ export async function sizesOf(files: readonly TrailFile[]): Promise<number[]> {
   return sizes;
 }
 
-/** A longer text of a policy is not read. */
+/** Longer texts of policies are not read. */
 const policyBytesMax = bounds.policyTextBytes;
 
-/** The text of a policy with this hash (SHA-256, hex), as the journal keeps it; undefined: it does not, or the text is another one. */
+/** The text of a policy with this hash (SHA-256, hex) from the journal; undefined: it is missing, or the text differs. */
 export function readPolicyText(directory: string, version: string): string | undefined {
   if (!/^[0-9a-f]{16,128}$/.test(version)) return undefined;
   const text = readIn(join(directory, 'policies'), `${version}.yaml`);
   if (text === undefined || text.length > policyBytesMax) return undefined;
-  // Records name the hash and are signed; the file is not.
+  // Records contain the hash and are signed; the file is not.
   return createHash('sha256').update(text).digest('hex') === version ? text : undefined;
 }
 
-/** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
+/** The file in pieces of whole lines. Throws the system's error, or the decoder's for a damaged gzip file. */
 export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
   const text = file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path));
   return cutPieces(file.checked === undefined ? text : asChecked(file.path, text, file.checked));
@@ -226,8 +228,8 @@ export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | und
 }
 
 /**
- * The file in pieces of whole lines, the last ones first. Each is at least a line, and about as long as `bytesOf` says when it is asked for; it
- * stays valid. Undefined: the end of a compressed file is damaged. Throws a JournalFault.
+ * The file in pieces of whole lines, the last ones first. Each has at least one line, and about as many bytes as `bytesOf` returns at that
+ * moment; it stays valid. Undefined: the end of a compressed file is damaged. Throws a JournalFault.
  */
 export async function* readPiecesBack(
   file: TrailFile,
@@ -243,7 +245,7 @@ export async function* readPiecesBack(
     return;
   }
   try {
-    // What is appended meanwhile is not read.
+    // Lines appended meanwhile are not read.
     for (let end = (await handle.stat()).size; end > 0; ) {
       const begin = Math.max(0, end - Math.max(bytesOf(), keptBytesMax));
       const bytes = Buffer.allocUnsafe(end - begin);
@@ -271,7 +273,7 @@ export function eachLine({ bytes, endsInLine }: Piece, take: (line: Buffer, isWh
   }
 }
 
-/** What comes in chunks, in pieces of whole lines; each chunk is copied before the next one is asked for. */
+/** Cuts chunks into pieces of whole lines; each chunk is copied before the next one is requested. */
 export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
   let buffer = Buffer.allocUnsafe(chunkBytes * 2);
   let filled = 0;
@@ -295,7 +297,7 @@ export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<
   if (filled > 0) yield { bytes: buffer.subarray(0, filled), endsInLine: false };
 }
 
-/** Undefined: a daemon that runs has compressed it since the directory was read. */
+/** Undefined: a running daemon has compressed it since the directory was read. */
 function openPlain(path: string): Promise<FileHandle | undefined> {
   return openRegularFile(path, bounds.plainSegmentBytes).catch((error: unknown) => {
     if (existsSync(path) || !existsSync(`${path}.gz`)) throw error;
@@ -322,8 +324,8 @@ async function* plain(path: string): AsyncGenerator<Buffer> {
 }
 
 /**
- * Follows the whole trail, or from the segment on that holds `fromSeq`; `hear` is told of every piece when it was followed. Rejects with a
- * JournalFault when a file cannot be read at all.
+ * Verifies the whole trail, or from the segment on that contains `fromSeq`; `hear` is called with every verified piece. Rejects with a
+ * JournalFault if a file is not readable at all.
  */
 export async function verifyTrail(
   trail: Trail,
@@ -334,7 +336,7 @@ export async function verifyTrail(
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const [first] = files;
   const firstSeq = fromSeq === undefined || first === undefined ? undefined : await firstSeqOf(first);
-  // What was before the place that was asked for need not be there.
+  // Records before the requested position need not exist.
   const isAfter = fromSeq !== undefined && firstSeq !== undefined && firstSeq > 1 && firstSeq <= fromSeq;
   const isPart = files.length < trail.files.length || isAfter;
   const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
@@ -342,7 +344,7 @@ export async function verifyTrail(
   return verifier.finish();
 }
 
-/** Gives all lines of the files to `take`, which passes them on to the verifier. Throws a JournalFault. */
+/** Passes all lines of the files to `take`, for the verifier. Throws a JournalFault. */
 export async function feedVerifier(
   files: readonly TrailFile[],
   verifier: Verifier,
@@ -360,10 +362,7 @@ export async function feedVerifier(
   }
 }
 
-/**
- * Follows the whole trail, and returns it so that it can be read again: what is read then is what was checked, or an error. Rejects as
- * `verifyTrail`.
- */
+/** Verifies the whole trail, and returns it for a second reading, which gives the verified text or an error. Rejects as `verifyTrail`. */
 export async function checkTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'>,
@@ -376,7 +375,7 @@ export async function checkTrail(
     if (file !== current) text = createTextDigest();
     current = file;
     if (piece !== undefined) text.take(piece.bytes);
-    // What can be read of a damaged file may differ each time; nothing is complete, or proved, with one.
+    // The readable part of a damaged file may differ each time; with one, nothing is complete or proven.
     checked.set(file, piece === undefined ? undefined : text);
     hear?.(file, piece);
   });
@@ -387,7 +386,7 @@ export async function checkTrail(
   return { verdict, trail: { ...trail, files } };
 }
 
-/** The files from the last one on that begins at or before `from`, as its first line says; undefined: all. */
+/** The files from the last one on that begins at or before `from`, by its first line; undefined: all. */
 async function fromLast(
   files: readonly TrailFile[],
   from: number | undefined,
@@ -401,12 +400,12 @@ async function fromLast(
   return files;
 }
 
-/** Seq of the first record of a file; undefined: its first line does not tell. */
+/** Seq of the first record of a file; undefined: its first line has none. */
 export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }
 
-/** A line of ours has at most 7 KiB, and so many bytes of a compressed file hold it all the more. */
+/** A line of the journal has at most 7 KiB; that size of a compressed file contains it as well. */
 const headBytes = 8192;
 
 async function firstLineOf(file: TrailFile): Promise<Buffer> {
@@ -414,12 +413,12 @@ async function firstLineOf(file: TrailFile): Promise<Buffer> {
     const head = await readStart(file);
     return head.subarray(0, Math.max(head.indexOf(0x0a), 0));
   } catch {
-    // Damage is told when the file is read for good; here it only cannot say where it begins.
+    // Damage is reported by the real reading; here the begin is only unknown.
     return Buffer.alloc(0);
   }
 }
 
-/** The start of what lies at its path. A journal has many files, so it is as little as holds the first line. */
+/** The beginning of a file, only as much as contains the first line, because a journal has many files. */
 async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   const plainFile = isCompressed ? undefined : await openPlain(path);
   const handle = plainFile ?? (await openRegularFile(isCompressed ? path : `${path}.gz`));
@@ -433,8 +432,8 @@ async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
 }
 
 /**
- * The exchanges that match, each when its completion comes; those without one at the end. Damage is stepped over.
- * `look` sees every piece before it is searched, and undefined where a compressed file cannot be read further.
+ * The matching exchanges, each at its completion; those without one at the end. Damage is skipped. `look` is called with every piece before
+ * it is searched, and with undefined for the unreadable rest of a compressed file.
  */
 export async function* searchTrail(
   trail: Trail,
@@ -451,24 +450,24 @@ export async function* searchTrail(
   yield* search.finish();
 }
 
-/** The files that may hold records of a time or later; undefined: all. */
+/** The files that may contain records of a time or later; undefined: all. */
 export function filesSince(
   files: readonly TrailFile[],
   sinceMs: number | undefined,
 ): Promise<readonly TrailFile[]> {
   return fromLast(files, sinceMs, (line) => {
     const began = readBegin(line);
-    // Where the clock was set back, records of files before this one may have later times.
+    // If the clock was set back, files before this one may have later times.
     return began && began.timeMs + Math.max(0, -began.stepsMs);
   });
 }
 
-/** Somebody who sets the clock back and forth within one file does it by less. */
+/** The largest assumed change of the clock, back and forth, within one file. */
 const clockDoubtMs = 3_600_000;
 
 /**
- * The files without those that hold only records of later times; undefined: all. Found by halves, up to an hour after the time; a file of that
- * hour goes if the one after it says that all its records are later.
+ * The files without those that contain only records of later times; undefined: all. Found by binary search, up to an hour after the time; a
+ * file of that hour is dropped if the next one shows that all its records are later.
  */
 export async function filesUntil(
   files: readonly TrailFile[],
@@ -499,13 +498,13 @@ export async function filesUntil(
   return chosen;
 }
 
-/** What the first line of a file tells. */
+/** The data of a file's first line. */
 interface Begin {
   /** By the wall clock. */
   readonly timeMs: number;
-  /** How far the wall clock had been set until then. */
+  /** The total steps of the wall clock until then. */
   readonly stepsMs: number;
-  /** The file before, and the earliest time in it; undefined: not known, as in files of older releases. */
+  /** The file before, and the earliest time in it; undefined: unknown, as in files of older releases. */
   readonly before: unknown;
   readonly earliestMs: number | undefined;
 }
@@ -523,14 +522,14 @@ function readBegin(line: Buffer): Begin | undefined {
   };
 }
 
-/** What there is in the trails, and users like the one that is asked for; what cannot be read is left out. */
+/** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. */
 export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter): Promise<Surveyed> {
   const survey = createSurvey(filter);
   for (const file of trails.flatMap(({ files }) => files)) {
     try {
       for await (const { bytes } of readPieces(file)) survey.take(bytes);
     } catch {
-      // The search before has told it.
+      // The search has reported it before.
     }
   }
   return survey.finish();
@@ -540,15 +539,15 @@ export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter
 export interface Recent {
   /** Oldest first. */
   readonly files: readonly TrailFile[];
-  /** Sum of the steps of the wall clock that were recorded before the first of them. */
+  /** Sum of the steps of the wall clock recorded before the first of them. */
   readonly stepsMs: number;
   /** False: there would have been more than `filesMax`. */
   readonly isWhole: boolean;
 }
 
 /**
- * The segments that hold what was recorded since a time, which is counted without the steps of the wall clock; at most
- * `filesMax` of them. Throws a JournalFault when the directory cannot be read.
+ * The segments with records since a time, counted without the steps of the wall clock; at most `filesMax` of them. Throws a JournalFault if
+ * the directory is not readable.
  */
 export async function findRecent(directory: string, sinceMs: number, filesMax: number): Promise<Recent> {
   const { files } = findTrail([directory]);
@@ -558,7 +557,7 @@ export async function findRecent(directory: string, sinceMs: number, filesMax: n
     if (chosen.length >= filesMax) return { files: chosen, stepsMs, isWhole: false };
     chosen.unshift(file);
     const began = readBegin(await firstLineOf(file));
-    // A segment that does not tell is read, and so is the one before it.
+    // A segment without a readable time is read, and so is the one before it.
     if (began === undefined) continue;
     ({ stepsMs } = began);
     if (began.timeMs - stepsMs <= sinceMs) break;

@@ -1,5 +1,5 @@
-// Entry of the journal's threads: takes orders from the main thread, posts their reports, and brings the records of the ring to the
-// disk whenever the bell rings. Main-thread code never imports it.
+// Entry of the journal's threads: takes orders from the main thread, posts their reports, and writes the records of the ring to disk at
+// each bell. Main-thread code never imports it.
 
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
@@ -23,7 +23,7 @@ if (parentPort !== null) await begin(parentPort);
 async function begin(port: MessagePort): Promise<void> {
   if (task.role === 'write') {
     const { options, shared } = task;
-    // Loaded before the first order: from then on nothing here waits but for the bell.
+    // Loaded before the first order: from then on the thread waits for the bell only.
     const view = options.memory.path === undefined ? undefined : await loadMemoryView();
     return write(port, options, new Bell(shared), view);
   }
@@ -34,7 +34,7 @@ async function begin(port: MessagePort): Promise<void> {
   });
 }
 
-/** Until the thread is ended. It sleeps on the bell and not in an event loop, which wakes later and at twice the price. */
+/** Runs until the thread is ended. It sleeps on the bell and not in an event loop, which wakes later and at twice the cost. */
 function write(port: MessagePort, options: WriterOptions, bell: Bell, view: MemoryView | undefined): never {
   const writer = createWriter(options, randomBytes(16).toString('hex'));
   const post = (message: WriterMessage): void => {

@@ -1,7 +1,7 @@
-// Brings the records of the ring to the disk and carries out the orders of the main thread: the one place where records reach the
-// disk, synchronously, in a thread that may block. The time comes with each order.
-// The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what lies
-// after the mark is cut off and written once more to a new segment, by the order `heal`.
+// Writes the records of the ring to disk and carries out the orders of the main thread: the only place where records reach the disk,
+// synchronously, in a thread that may block. Each order contains the time.
+// The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so everything after the mark
+// is cut off and written again to a new segment, by the order `heal`.
 
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,21 +55,21 @@ import {
   writeWhole,
 } from './segments.js';
 
-/** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
+/** Between two runs, a clock that went back by more is recorded; one that went ahead by more is not trusted. */
 const clockBackMsMin = 1000;
 const clockAheadMsMin = 7 * 86_400_000;
 
-/** A first start that was broken off has written so many records before its first checkpoint lay beside them. */
+/** The most records that an interrupted first start can have written before its first checkpoint was beside them. */
 const unvouchedSeqMax = 2;
 
-/** Written at once, at most; more than the longest line. */
+/** Bytes of one write; more than the longest line. */
 const linesBytesMax = 256 * 1024;
-/** A segment or lock that somebody took away is noticed at a sync so long after the last look. */
+/** The interval after which a sync checks for a removed segment or lock. */
 const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
-/** `journal`: the id that a new journal gets. */
+/** `journal`: the id for a new journal. */
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, stateDirectory, groupId, segmentBytes, program, catalog, signKey } = options;
   const { reserveBytes, memory, plainBytesMax: segmentMax = bounds.plainSegmentBytes } = options;
@@ -80,45 +80,44 @@ export function createWriter(options: WriterOptions, journal: string) {
   let ring: RingReader | undefined;
   let mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
   let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
-  /** Of the ring: what lies before it was written, how many records it held, and how many damaged stretches are among them. */
+  /** Of the ring: the position up to which it was written, its records so far, and the damaged stretches among them. */
   let position = 0;
   let records = 0;
   let lost = 0;
   /** Sealed lines on their way to the file. */
   const lines = Buffer.allocUnsafeSlow(linesBytesMax);
   let lineBytes = 0;
-  /** The last one of the order under way. */
+  /** The last checkpoint of the current order. */
   let checkpointLine: string | undefined;
   let hasLedger = false;
-  /** Something failed, and only `open` or `heal` go on from there. */
+  /** After a failure, only `open` or `heal` may follow. */
   let isBroken = false;
   let isUnsynced = false;
   let unsyncedBytes = 0;
   let lookedMs = -Infinity;
-  /** The first record of a journal whose beginning was removed, once a start has told so. */
+  /** The first record of a journal whose beginning was removed, once a start has reported that. */
   let reportedSeq = 0;
-  /** What `state` says of the ring; undefined: `ring.json` counts. */
+  /** The note of the ring in `state`; undefined: `ring.json` counts. */
   let ringNote: string | undefined;
-  /** The last record that retention left and that is not in the directory. */
+  /** The last record that retention left and that is missing in the directory. */
   let missingSeq: number | undefined;
   /** The checkpoint that `state` has. */
   let keptLine: string | undefined;
 
   return {
-    /** Never throws: what goes wrong is a report. */
+    /** Never throws: a failure is a report. */
     carryOut(order: Order): Report {
       for (;;) {
         try {
           const report = perform(order);
           if (!('mark' in report)) return report;
           ledger.settle();
-          // Not before all of the order is on disk: healing would cut off what it vouches for. That of an order which syncs nothing
-          // waits for the flush behind it, which tells the main thread of it too.
+          // Not before the whole order is on disk: healing would cut off the records that the checkpoint covers. The checkpoint of an order
+          // without a sync waits for the next flush, which also reports it to the main thread.
           if (order.do !== 'stop') publish();
           return report;
         } catch (error) {
-          // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
-          // what a crash would have left.
+          // The next attempt needs space for a new segment. Opening has no second attempt: its state so far is that of a crash.
           const report = failed(error);
           if (out.release(error) && order.do === 'open') continue;
           return report;
@@ -132,8 +131,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     },
 
     /**
-     * Brings to the disk what the ring holds up to `head`. `nowMs`: the main thread's clock. A mark where nothing else is news;
-     * undefined: all of it is there already. Never throws.
+     * Writes the ring's records up to `head` to disk. `nowMs`: the main thread's clock. Returns the mark if nothing else is new; undefined:
+     * everything was on disk already. Never throws.
      */
     flush(head: number, nowMs: number): Mark | BellReport | undefined {
       if (isBroken) return undefined;
@@ -143,7 +142,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         if (!isUnsynced) return undefined;
         const isLook = nowMs - lookedMs >= lookIntervalMs;
         if (isLook) lookedMs = nowMs;
-        // A start believes a step of the clock by its signature.
+        // A start trusts a step of the clock by its signature.
         const mark = ledger.stepsMs === stepsMs ? sync(isLook) : checkpoint(ledger.timeMs, {});
         ledger.settle();
         const { isReserveUsed } = out;
@@ -172,7 +171,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (order.do === 'open') return needLock(order.lock) ?? open(order.wallMs);
     if (order.do === 'heal') return needLock(order.lock) ?? heal(order);
     if (order.do === 'attach') {
-      // A later thread has no lock yet, and the note may be another daemon's.
+      // A later thread does not hold the lock yet, and the note may be another daemon's.
       const { memory: where, generation } = order.ring;
       if (!(where instanceof SharedArrayBuffer)) mapped = { bytes: where.bytes, generation };
       else if (lock !== undefined) {
@@ -228,7 +227,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     isUnsynced = true;
   }
 
-  /** The number is noted before the line is written: a start after a crash looks there for the line. */
+  /** The number is noted before the line is written: after a crash a start uses it to find the line. */
   function take(frame: Frame): void {
     makeRoom(frame.body.length + sealBytesMax);
     ring?.stamp(frame.position, ledger.seq + 1);
@@ -236,7 +235,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     records += 1;
   }
 
-  /** Undefined: the lock is held, and on the file that stands there now. Else the descriptor that must be locked first. */
+  /** Undefined: the lock is held, on the present file. Otherwise the descriptor that must be locked first. */
   function needLock(taken: number | undefined): Report | undefined {
     makeDirectory(directory, groupId);
     const path = join(directory, lockName);
@@ -279,10 +278,10 @@ export function createWriter(options: WriterOptions, journal: string) {
     const isRewritten = isLost && tail.segment !== undefined;
     const damage: Found['damage'] =
       tail.damage ?? (isRewritten ? 'rewritten' : isUnvouched ? 'unvouched' : undefined);
-    // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
+    // Numbers are never used twice: the gap stays visible, and so does the checkpoint that proves it.
     if (damage !== undefined) keepCheckpointFile(directory, known, leftSeq ?? 0);
     const seq = damage === 'cut' ? Math.max(tail.seq, known?.seq ?? 0) : tail.seq;
-    // What is signed as the oldest record is what retention left, whatever is there.
+    // The signed oldest record is the one that retention left, whatever is there.
     const oldestSeq = leftSeq ?? tail.oldestSeq;
     const firstSeq = firstSeqIn(directory) ?? 0;
     const isBeginningRemoved = end.isGone || (firstSeq > oldestSeq && firstSeq > end.reportedSeq);
@@ -313,16 +312,16 @@ export function createWriter(options: WriterOptions, journal: string) {
       ringNote = end.ring;
       if (end.isGone) publish();
     }
-    // Before an orderly stop all of the ring is written, so what lies there after it was put there.
+    // Before an orderly stop the whole ring is written, so a ring found afterwards is foreign.
     const hadRing = stopLine === undefined && end.ring !== noRing;
     const left = hadRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? 0 : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
-      // Nobody can tell a long stop from a clock that was set ahead; for retention it was no time at all.
+      // A long stop and a clock set ahead look the same; for retention the time does not count.
       write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
     }
-    // One completion after the other: there may be more of them than a message should hold.
+    // One completion after the other: there may be too many for one message.
     const unknown = [...ledger.open];
     for (const [id, { session }] of unknown) {
       const record: JournalRecord = { time: wallMs, event: 'completion', session, id, outcome: 'unknown' };
@@ -340,7 +339,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       ...(appended === undefined ? [] : ['journal-appended']),
     ];
     const before = { recovered: recovered || undefined, ring: left?.state, lost: left?.lost };
-    // Where that end is gone, what is known of it.
+    // If that end is missing, the known one is used.
     const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
     const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
     const error = codes.join(' ') || undefined;
@@ -362,7 +361,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { kind: 'opened', found, ring: makeRing(left), ...written(mark) };
   }
 
-  /** Appends what the ring of the run before holds and the segments do not; all of it is on disk when this returns. */
+  /** Appends the records in the ring of the previous run that the segments lack; all of it is on disk when this returns. */
   function recover(left: LeftRing, tail: Tail): number {
     let count = 0;
     for (const frame of left.unwritten(tail)) {
@@ -376,13 +375,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     return count;
   }
 
-  /** Nothing in it is needed any more: the next start misses none, and its room is free. */
+  /** Its content is not needed any more: the next start misses nothing, and its space is free. */
   function leaveRing(): void {
     try {
       if (ringFile === undefined) forgetRing(directory);
       else dropRing(directory, ringFile.path, ringFile.identity);
     } catch {
-      // The next start finds it, and finds all of it on disk.
+      // The next start finds it, with all of it on disk.
     }
   }
 
@@ -405,16 +404,16 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
   }
 
-  /** On a disk that is full the text of before stays. */
+  /** On a full disk the previous text stays. */
   function keepShares(text: string): void {
     try {
       writeWhole(directory, sharesName, text);
     } catch {
-      // Counts that are a minute old are no reason to fail a stop.
+      // Outdated counts must not fail a stop.
     }
   }
 
-  /** The public half lies beside the segments, for those who verify. */
+  /** The public half is beside the segments, for verification. */
   function showKey(): void {
     const text = ledger.signer?.publicPem;
     if (text !== undefined && readIn(directory, publicKeyName) !== text)
@@ -430,7 +429,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     flushLines();
   }
 
-  /** For one more line of so many bytes: in the buffer, and in the segment or the next one. */
+  /** Makes space for one more line: in the buffer, and in the segment or the next one. */
   function makeRoom(bytes: number): void {
     const isTooMuch = isFull(lineBytes + bytes);
     if (isTooMuch || lineBytes + bytes > lines.length) flushLines();
@@ -446,16 +445,16 @@ export function createWriter(options: WriterOptions, journal: string) {
     lineBytes = 0;
     out.write(lines.subarray(0, bytes));
     unsyncedBytes += bytes;
-    // After a slow disk a whole ring may be written at once; a start takes a hole for torn only near to the end.
+    // After a slow disk a whole ring may be written at once; a start accepts a hole as torn only near the end.
     if (unsyncedBytes > unsyncedBytesMax / 2) sync(false);
   }
 
-  /** A segment takes one record more than it should rather than none at all. */
+  /** A segment exceeds its size by one record rather than staying empty. */
   function isFull(more: number): boolean {
     return out.file.bytes + more > Math.max(segmentBytes, 8192);
   }
 
-  /** Everything written so far is on disk when this returns; `isLook`: and in files that are still in their place. */
+  /** Everything written so far is on disk when this returns; `isLook`: and the files are still in their place. */
   function sync(isLook = true): Mark {
     const synced = out.sync(isLook);
     if (isLook && (lock === undefined || !isSameFile(join(directory, lockName), lock))) {
@@ -468,7 +467,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { ...synced, seq, hash, stepsMs, oldestSeq, timeMs, openSeq, position, records, lost };
   }
 
-  /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
+  /** Call once, at the end of an order: observers are notified of a used reserve. */
   function written(mark: Mark): Written {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
@@ -491,7 +490,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     checkpointLine = undefined;
   }
 
-  /** A copy of the last checkpoint where those who can write to the directory of the journal need not be able to. */
+  /** A copy of the last checkpoint in a place to which writers of the journal's directory need not have access. */
   function keepEnd(line: string, hasBegun: boolean): void {
     keptLine = line;
     if (stateDirectory === undefined) return;
@@ -513,7 +512,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const { number, name } = out.file;
     sync();
     out.close();
-    // At the time of the last record: the clock may have leapt since, and what tells of it comes with a later record.
+    // With the time of the last record: the clock may have leapt since, and a later record shows that.
     begin(number + 1, name, ledger.timeMs, {});
   }
 
@@ -528,7 +527,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
   }
 
-  /** A new segment; its first record names the one before. Synced, so that the mark never lies in an older segment. */
+  /** A new segment; its first record names the previous one. Synced, so that the mark is never in an older segment. */
   function begin(number: number, before: string | undefined, wallMs: number, more: Partial<OwnRecord>): void {
     out.open(number, 0);
     // The first record of a whole journal is the start record, which has all of this anyway.
@@ -540,13 +539,13 @@ export function createWriter(options: WriterOptions, journal: string) {
     const target = order.mark;
     out.leave(target);
     out.setFull(order.isFull);
-    // Before anything is cut off: a start after a crash goes on from here.
+    // Before the cut: a start after a crash continues from here.
     if (ring !== undefined) ring.tail = target.position;
     // The next start reports it.
     putForeignAside(directory, segmentMax);
     cutAfterMark(directory, target);
     if (stateDirectory !== undefined) setBackRunEnd(stateDirectory, directory, target.seq);
-    // A completion behind the mark is yet to be written: until then a restart must find its admission.
+    // A completion after the mark must be written again: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, journal: order.journal, open: left });
     hasLedger = true;
@@ -561,8 +560,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     const last = listSegments(directory).at(-1)?.number ?? 0;
     const number = Math.max(last, target.segment) + 1;
     const more = { action: 'recover', count, lost: order.lost };
-    // At the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of
-    // that step is among those of the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
+    // With the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of that step
+    // is in the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
     begin(number, segmentName(target.segment), ledger.timeMs, more);
     consume(order.behind);
     const mark = lookForMissing(sync());
@@ -574,12 +573,12 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { kind: 'written', ...written(mark) };
   }
 
-  /** All are told, on disk, before the first one goes. */
+  /** All removals are recorded, on disk, before the first one. */
   function retire(segments: readonly Retired[], policies: UsedPolicies, wallMs: number): Mark {
     for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
-      // What is written to or must be read again is not closed, whatever somebody thought of it.
+      // A segment that is being written, or must be read again, is never closed.
       if (number >= out.file.number || nextSeq > ledger.openSeq) continue;
-      // Told before, and not removed since.
+      // Recorded before, and not removed since.
       if (nextSeq <= ledger.oldestSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       const cause = { action: why, until: formatTime(endWallMs) };
