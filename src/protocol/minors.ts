@@ -54,7 +54,7 @@ const four: Minor = { ...three, framing: 'stream', countsDeleted: true };
 
 const rows = [zero, one, two, three, four];
 
-/** The newest known one. Sources without a minor count as this: `-A` means everybody to their clients. */
+/** The newest known one, also used where no minor was announced (HTTP, `explain`): `-A` means everybody to such clients. */
 export const newestMinor = rows.length - 1;
 /** Announced to clients: PACKET framing for all, log lines after OPTION for the newer ones, flag x understood. */
 export const minorForClients = 3;

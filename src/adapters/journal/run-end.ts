@@ -167,7 +167,7 @@ function findRecord(
     const claim = readClaim(Buffer.from(firstLine(directory, segment)));
     return { segment, beginSeq: claim?.seq ?? 0 };
   });
-  // The newest first; of a segment and its copy under a later number, the segment.
+  // The newest first. If a segment has a copy under a later number, the segment is used.
   const candidates = begun
     .filter(({ beginSeq }) => beginSeq <= seq)
     .toSorted((one, other) => other.beginSeq - one.beginSeq || one.segment.number - other.segment.number);

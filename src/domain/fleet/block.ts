@@ -14,15 +14,15 @@
 //   Dovegate-Head: 77c1...          of that record in the journal of the gate that left the mark; - where it has none
 //   Dovegate-Text: this journal ends with record 4090
 
-/** Chains, marks, the checkpoints of fleets, and what has no place there. */
+/** Every subject: chains, marks, checkpoints of fleets, and misplaced ones. */
 export const allSubjects = '>';
 /** Subjects of all chains. */
 export const auditSubjects = 'dovegate.audit.>';
-/** Where whoever verifies keeps what was there. */
+/** The subject of the verifiers' checkpoints. */
 export const checkpointSubject = 'dovegate.fleet.checkpoint';
 /** The stream of the checkpoints, and the prefix of the names of the others. */
 export const defaultStream = 'DOVEGATE_AUDIT';
-/** What a verifier asks of JetStream, behind `$JS.API.`: it reads all streams of its account. */
+/** The verifier's requests to JetStream, after `$JS.API.`: it reads all streams of its account. */
 export const verifierQuestions = [
   'STREAM.NAMES',
   'STREAM.INFO.*',
@@ -32,9 +32,9 @@ export const verifierQuestions = [
   'CONSUMER.MSG.NEXT.*.>',
   'CONSUMER.DELETE.*.>',
 ];
-/** The user who reads all of them. No host has this name: its answers would come where the verifier's do. */
+/** The user who reads all of them. No host may have this name: its answers would go to the verifier's subjects. */
 export const verifierName = 'verifier';
-/** The user of the server who makes the streams. No host has this name: a server takes each user once. */
+/** The server's user who makes the streams. No host may have this name: a server has each user once. */
 export const administratorName = 'administrator';
 
 export const headerNames = {
@@ -44,19 +44,19 @@ export const headerNames = {
   forked: 'Dovegate-Forked',
   text: 'Dovegate-Text',
 } as const;
-/** A message with it is refused by any other stream. */
+/** With this header, any other stream refuses the message. */
 export const streamHeader = 'Nats-Expected-Stream';
 
 const hostPattern = /^[A-Za-z0-9_-]{1,63}$/;
 const journalPattern = /^[0-9a-f]{32}$/;
 const hashPattern = /^[0-9a-f]{64}$/;
 
-/** One word of a subject: no dot, no wildcard. */
+/** One token of a subject: no dot, no wildcard. */
 export function isHostWord(text: string): boolean {
   return hostPattern.test(text);
 }
 
-/** The word for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may have one word. */
+/** The token for a machine's name: `mail1.example.com` is `mail1_example_com`. Two names may share a token. */
 export function hostWordOf(name: string): string {
   const word = name.replaceAll(/[^A-Za-z0-9_-]/g, '_').slice(0, 63) || 'gate';
   return word === verifierName ? `gate_${word}` : word;
@@ -66,7 +66,7 @@ export function subjectOf(host: string, journal: string): string {
   return `dovegate.audit.${host}.${journal}`;
 }
 
-/** Undefined: no subject of a chain. */
+/** Undefined: not a subject of a chain. */
 export function readSubject(
   subject: string,
 ): { readonly host: string; readonly journal: string } | undefined {
@@ -78,23 +78,30 @@ export function readSubject(
 /** One of the streams of a fleet. */
 export interface FleetStream {
   readonly name: string;
-  /** The one host whose records it takes. Undefined: the stream of the checkpoints, where releases before kept the records of all hosts. */
+  /**
+   * The one host whose records it takes. Undefined: the stream of the checkpoints, where earlier releases kept the records of all hosts.
+   */
   readonly host: string | undefined;
   readonly subjects: readonly string[];
 }
 
-/** A stream for each host: one gate that fills its stream stops no other gate. Both words are of the characters that names of streams may have. */
+/**
+ * A stream for each host: one gate that fills its stream stops no other gate. Both tokens have characters that names of streams may have.
+ */
 export function hostStreamOf(prefix: string, host: string): FleetStream {
   return { name: `${prefix}_${host}`, host, subjects: [`dovegate.audit.${host}.*`] };
 }
 
-/** The stream of the checkpoints. `isShared`: it takes the records of all hosts too, as releases before made it. */
+/** The stream of the checkpoints. `isShared`: it takes the records of all hosts too, as in earlier releases. */
 export function sharedStreamOf(prefix: string, isShared: boolean): FleetStream {
   const subjects = isShared ? [auditSubjects, checkpointSubject] : [checkpointSubject];
   return { name: prefix, host: undefined, subjects };
 }
 
-/** Whether a stream with these subjects takes more than checkpoints: no host can have a stream of its own then, as subjects would overlap. */
+/**
+ * Whether a stream with these subjects takes more than checkpoints: then no host can have a stream of its own, because subjects would
+ * overlap.
+ */
 export function isSharedByHosts(subjects: readonly string[]): boolean {
   return subjects.some((subject) => subject !== checkpointSubject);
 }
@@ -116,8 +123,8 @@ export type BlockHead =
     };
 
 /**
- * Names and values, for the message. The id names the very bytes: a block that is sent again is often longer, since more records came. A
- * cluster of 2.9.10 whose leader stood still acknowledged such a block and dropped it, where its id was that of the shorter one.
+ * Names and values for the message. The id covers the exact bytes: a repeated block is often longer, because of new records. A cluster of
+ * 2.9.10 whose leader stood still acknowledged such a block and dropped it, if its id was that of the shorter one.
  */
 export function formatHead(journal: string, head: BlockHead): readonly (readonly [string, string])[] {
   if (head.kind === 'block') {
@@ -134,7 +141,7 @@ export function formatHead(journal: string, head: BlockHead): readonly (readonly
   ];
 }
 
-/** `header`: gives a value, or an empty text. Undefined: these are not the headers of ours. */
+/** `header`: returns a value, or an empty text. Undefined: these are not our headers. */
 export function readHeadOf(header: (name: string) => string): BlockHead | undefined {
   const head = header(headerNames.head);
   const forked = header(headerNames.forked);

@@ -1,6 +1,6 @@
-// One journal as it comes out of the stream: its chain, its signatures, its open exchanges, what its records say of the gate.
-// The rules: `seq` and `hash` are always those of a record whose own hash is right; a fault is told once, at the first line that shows it,
-// and the chain is followed on from there; nothing grows with the number of records.
+// One journal from the stream: its chain, its signatures, its open exchanges, and the gate's data in its records.
+// The rules: `seq` and `hash` are always those of a record whose own hash is right; a fault is reported once, at the first line that shows
+// it, and the chain is followed on from there; memory does not grow with the number of records.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
@@ -11,51 +11,51 @@ import type { ChainState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetMessage } from './shapes.js';
 import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
 
-/** A record that must be met, because it was there before. */
+/** A record that must be found, because it was there before. */
 export interface Awaited {
   readonly hash: string;
   /** When its message was stored; milliseconds since 1970 by the server's clock. */
   readonly storedMs: number;
 }
 
-/** Of one chain; each vouches for all before it. */
+/** Limit for one chain; each covers all earlier records. */
 const awaitedMax = bounds.fleetAwaited;
 
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
   all.set(seq, awaited);
-  // The highest vouches for most: it must not go for lower ones that come later, as signed heads do when a stream is read again.
+  // The highest covers most: it must not be replaced by later, lower ones, such as signed heads when a stream is read again.
   if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
 }
 
-/** What a chain needs of whoever reads the stream. */
+/** The reader's data for a chain. */
 export interface ChainContext {
   readonly keys: HostKeys;
-  /** Records that must be met, by seq. */
+  /** Records that must be found, by seq. */
   readonly awaited: Map<number, Awaited>;
-  /** The stream's own retention removed what came first. */
+  /** Whether the stream's own retention removed the first records. */
   readonly isPruned: () => boolean;
   readonly report: (finding: FleetFinding) => void;
   readonly isAccepted: (finding: FleetFinding) => boolean;
 }
 
-/** Lines of gates have at most 7 KiB; what is far longer is not hashed, let alone parsed. */
+/** Lines of gates have at most 7 KiB; much longer ones are neither hashed nor parsed. */
 const lineBytesMax = bounds.fleetLineBytes;
-/** Gates send a quarter of it at most; a message full of signatures shall not hold up the others. */
+/** Gates send at most a quarter of it; a message full of signatures must not delay the others. */
 const blockBytesMax = bounds.fleetBlockBytes;
-/** Admissions without completion that are remembered; no gate has as many at once. */
+/** Admissions without completion that are kept; no gate has as many at once. */
 export const openMax = bounds.fleetOpen;
 const policiesMax = bounds.fleetPolicies;
-/** Hashes of the last records, to compare with what comes a second time: more than a block holds. */
+/** Hashes of the last records, for comparison with repeated ones: more than a block has. */
 const recentMax = bounds.fleetRecent;
-/** A quarter of a hash cannot be met by chance. */
+/** A match of this part of a hash cannot be chance. */
 const recentChars = 32;
-/** Clocks are compared by the best of the last messages: those of a gate that catches up are late, and its clock may be right. */
+/** Clocks are compared by the best of the last messages: those of a gate that catches up are late although its clock may be right. */
 const driftWindowMs = 600_000;
-/** Where time, event and ids of a record stand, and where an admission's policy does. */
+/** The beginning of a record with its time, event and ids, and of an admission with its policy. */
 const headBytes = 320;
 const admissionBytes = 2048;
 
-/** What a start record says of the end that it found, by its key `error`. */
+/** A start record's statement about the previous end, by its key `error`. */
 const damageTexts: ReadonlyMap<unknown, string> = new Map([
   ['journal-cut', 'records that its last checkpoint named were missing'],
   ['journal-rewritten', 'the record that its last checkpoint named was another one'],
@@ -77,14 +77,14 @@ export class Chain {
   readonly #policies: Map<string, string>;
   readonly #recentSeqs = new Float64Array(recentMax);
   readonly #recentHashes: string[] = Array.from({ length: recentMax }, () => '');
-  /** Policy and version as the last admission has them: the next one has nearly always the same. */
+  /** Policy and version of the last admission: usually the next one has the same. */
   #policyText = '';
-  /** Of the message that is read. */
+  /** The time of the current message. */
   #storedMs = 0;
   #isFirstLine = false;
   #records = 0;
 
-  /** `state` is the chain's own from now on. */
+  /** The chain owns `state` from now on. */
   constructor(state: ChainState, context: ChainContext) {
     this.state = state;
     this.#context = context;
@@ -118,19 +118,19 @@ export class Chain {
     return this.#open;
   }
 
-  /** Record time against the server's: the best of the last messages. Undefined: there is none. */
+  /** Record time against the server's: the best of the last messages. Undefined: no message. */
   get driftMs(): number | undefined {
     const { driftMs, driftBeforeMs } = this.state;
     return driftMs === undefined ? undefined : Math.max(driftMs, driftBeforeMs ?? driftMs);
   }
 
-  /** A person knows what stands here. `isCurrent`: it is the host's journal; else nothing more will come. */
+  /** Accepts the present state. `isCurrent`: it is the host's journal; otherwise nothing more will come. */
   accept(isCurrent: boolean): void {
     const { state } = this;
     state.untrusted = undefined;
     state.unsignedMs = undefined;
     state.isLate = false;
-    // What goes on as before is told again: nobody has seen that.
+    // A new fault of the same kind is reported again.
     state.behindKind = undefined;
     state.isForeign = false;
     state.garbage = 0;
@@ -139,7 +139,7 @@ export class Chain {
     state.unfollowed = 0;
   }
 
-  /** Undefined: it begins with record 1, or something explains where it begins. */
+  /** Undefined: it begins with record 1, or its beginning is explained. */
   judgeBeginning(): FleetFinding | undefined {
     const { isLate, firstSeq } = this.state;
     if (!isLate) return undefined;
@@ -161,7 +161,7 @@ export class Chain {
     this.#tell('forked', head.seq, text);
   }
 
-  /** How many records went on behind those before. `head`: undefined: the headers are not ours, which is told. */
+  /** Returns the number of records that continue the chain. `head`: undefined: the headers are not ours, which is reported. */
   takeBlock(message: FleetMessage, head: (BlockHead & { readonly kind: 'block' }) | undefined): number {
     const { bytes } = message;
     this.#storedMs = message.storedMs;
@@ -190,7 +190,7 @@ export class Chain {
     return this.#records;
   }
 
-  /** Where the first or the last line is none, that was told already. */
+  /** An invalid first or last line was reported already. */
   #checkHead(
     head: (BlockHead & { readonly kind: 'block' }) | undefined,
     first: Link | undefined,
@@ -208,7 +208,7 @@ export class Chain {
     this.#tell('malformed', first?.seq ?? this.state.seq + 1, text);
   }
 
-  /** Undefined: it is no record. */
+  /** Undefined: it is not a record. */
   #takeLine(line: Buffer): Link | undefined {
     const link = line.length > lineBytesMax ? undefined : readLink(line);
     if (link === undefined || link.seq < 1 || !Number.isSafeInteger(link.seq)) {
@@ -229,7 +229,7 @@ export class Chain {
     return link;
   }
 
-  /** A line that stands for nobody knows which record. */
+  /** A line that cannot be assigned to a record. */
   #garble(kind: 'malformed' | 'changed', text: string): void {
     const { state } = this;
     state.garbage += 1;
@@ -237,7 +237,7 @@ export class Chain {
     this.#tell(kind, state.seq + state.garbage, `${text}; ${compare}`);
   }
 
-  /** Whether a record goes on behind those before; if not, says why. */
+  /** Whether a record continues the chain; if not, reports why. */
   #follow(link: Link, head: LineHead | undefined): boolean {
     const { state } = this;
     const { seq } = link;
@@ -271,7 +271,7 @@ export class Chain {
   }
 
   #tellUnlinked(seq: number, head: LineHead | undefined): void {
-    // Blocks are cut out of one file: between two of them the host may have got another one.
+    // Blocks come from one file: between two of them the host may have got another one.
     if (this.#isFirstLine && this.state.garbage === 0 && seq > 1) {
       const text = `record ${seq} does not go on behind record ${seq - 1} of the stream: the host's own end was cut off or put back from a copy; ${compare}`;
       this.#tell('cut-at-host', seq, text, head);
@@ -309,7 +309,7 @@ export class Chain {
     this.#tell('forked', seq, text, head);
   }
 
-  /** A record that was there before, and must be here too; it was read already, or will be. `by`: the verifier that signed for it. */
+  /** A record that existed before and must exist here, already read or not. `by`: the verifier that signed it. */
   expect(seq: number, awaited: Awaited, by?: string): void {
     const known = this.#recent(seq);
     if (known !== undefined && awaited.hash.startsWith(known)) return;
@@ -342,7 +342,7 @@ export class Chain {
     }
   }
 
-  /** After a stop only a start may follow, with what it writes before its own record. */
+  /** After a stop only a start may follow, preceded by the records that it writes first. */
   #noteRun(event: string, line: Buffer, seq: number, head: LineHead): void {
     const { state } = this;
     if (event === 'stop') state.isStopped = true;
@@ -357,7 +357,7 @@ export class Chain {
   #noteAdmission(text: string, seq: number): void {
     const id = readWord(text, 'id');
     if (id !== undefined && id.length <= wordCharsMax) {
-      // Once more: the oldest must stay the first.
+      // Inserted again: the oldest must stay the first.
       this.#open.delete(id);
       if (this.#open.size < openMax) this.#open.set(id, { seq, storedMs: this.#storedMs });
       else this.state.unfollowed += 1;
@@ -380,7 +380,7 @@ export class Chain {
     this.state.unfollowed -= 1;
   }
 
-  /** What the journal says of itself. */
+  /** The journal's own records. */
   #noteOwn(text: string, link: Link, head: LineHead): void {
     const { state } = this;
     const record = parseLine(text);
@@ -397,7 +397,7 @@ export class Chain {
     }
     state.isForeign = isForeign;
     if (event === 'start' || event === 'reload') {
-      // What nobody is judged by any more is never recorded again.
+      // Policies that are no longer in use are never recorded again.
       this.#policies.clear();
       this.#policyText = '';
     }
@@ -423,7 +423,7 @@ export class Chain {
     const said = judgeSignature(text, record, this.#context.keys);
     const isRetire = head.event === 'retire';
     const { oldest_seq: oldest } = record;
-    // What retention of the host left counts by the record's own signature: a later one proves only that the record stood there.
+    // The retention limit counts by the record's own signature: a later one proves only that the record stood there.
     const counts = said.kind === 'vouches' || (said.kind === 'none' && !wasSigned);
     if (counts && typeof oldest === 'number' && oldest >= state.firstSeq) state.isLate = false;
     if (said.kind === 'vouches') {

@@ -1,12 +1,12 @@
-// What was there, signed: lines of a chain of their own, each with the head of every journal. Kept in a file and in the stream, and by
-// whoever wants to be able to prove it later.
+// Signed statements of the heads of all journals: lines of a chain of their own. Kept in a file and in the stream, and by anyone who wants
+// to prove them later.
 //
-//   {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
-//    "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
-//    "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
+//     {"seq":1,"time":"...","event":"fleet","hosts":[{"host":"mail-gate-3","journal":"2f0c...","seq":4112,"hash":"9a0f...","stored":"..."}],
+//      "findings":0,"streams":[{"stream":"DOVEGATE_AUDIT","replicas":3,"max_age":34560000000}],
+//      "root":"<SHA-256 of the list of hosts>","key":"...","signature":"...","prev":"...","hash":"..."}
 //
-// `streams`: how strong each stream has been, the age in milliseconds, 0 for no limit. Lines of older releases have none.
-// The last line of a key that is replaced has "next_key" after "key": the new one, which goes on with the next line.
+// `streams`: the strength of each stream so far, the age in milliseconds, 0 for no limit. Lines of older releases have none. The last line
+// of a key that is replaced has "next_key" after "key": the new one, which signs from the next line on.
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
@@ -23,17 +23,17 @@ import { formatTime, isObject, parseLine, parseTime } from '../audit/record.js';
 import { isHostWord, readSubject, subjectOf } from './block.js';
 import type { SignedStrength } from './streams.js';
 
-/** Where a chain must still be: for a stream that was put back, or a line that somebody kept elsewhere. */
+/** The required head of a chain: after a stream was restored, or from a line kept elsewhere. */
 export interface ExpectedHead {
   readonly host: string;
   readonly journal: string;
   readonly seq: number;
   readonly hash: string;
-  /** When the record's message was stored; milliseconds since 1970 by the server's clock. What is older than the stream may be gone. */
+  /** When the record's message was stored; milliseconds since 1970 by the server's clock. Records older than the stream may be gone. */
   readonly storedMs: number;
 }
 
-/** One line of the chain of what was seen. */
+/** One line of the chain of checkpoints. */
 export interface FleetCheckpoint {
   /** Without LF. */
   readonly line: string;
@@ -42,26 +42,26 @@ export interface FleetCheckpoint {
   readonly root: string;
 }
 
-/** A line as it was read; its hash, its root and its signature are right. */
+/** A parsed line; its hash, its root and its signature are right. */
 export interface ReadCheckpoint extends FleetCheckpoint {
   /** RFC 3339: when it was signed. */
   readonly time: string;
   readonly heads: readonly ExpectedHead[];
   readonly findings: number;
-  /** How strong the streams had been. */
+  /** The strength of the streams at that time. */
   readonly streams: readonly SignedStrength[];
-  /** Public key in base64; whether it is one to be trusted is for the reader to say. */
+  /** Public key in base64; the caller must check whether it is trusted. */
   readonly key: string;
-  /** The key that goes on with the next line; undefined: the same. */
+  /** The key of the next lines; undefined: the same. */
   readonly nextKey: string | undefined;
   readonly prev: string;
   readonly hash: string;
 }
 
-/** No fleet needs more. */
+/** Larger than any fleet needs. */
 const lineBytesMax = bounds.fleetCheckpointBytes;
 
-/** The line behind another one; throws a TypeError where the key is no Ed25519 key in PEM. */
+/** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */
 export function signCheckpoint(
   seen: {
     readonly heads: readonly ExpectedHead[];
@@ -102,7 +102,7 @@ export function signCheckpoint(
   return { line: line.trimEnd(), seq, root };
 }
 
-/** `line`: with LF or without. Undefined: it is none, or it was changed. */
+/** `line`: with LF or without. Undefined: it is not a checkpoint, or was changed. */
 export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefined {
   if (line.length > lineBytesMax) return undefined;
   const text = line.toString().trimEnd();

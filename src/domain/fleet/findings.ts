@@ -1,5 +1,5 @@
-// What was found wrong with the trails, until a person accepts it. Bounded: whoever may publish must not fill the memory, nor drown one
-// finding in others of another kind.
+// Faults found in the trails, until a person accepts them. Bounded: publishers must not be able to fill the memory, nor hide one finding
+// among others of another kind.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { FleetFinding, FleetFindingKind } from './shapes.js';
@@ -7,10 +7,10 @@ import type { FleetFinding, FleetFindingKind } from './shapes.js';
 /** Findings that concern no host. */
 export const noHost = '-';
 
-/** Of each kind and host; all are counted. */
+/** For each kind and host; all are counted. */
 const keptMax = bounds.fleetFindings;
 
-/** The thing that is wrong, where that is no record. */
+/** The faulty thing, if it is not a record. */
 export interface FoundOf {
   /** The public key of a verifier that was not listed. */
   readonly key?: string | undefined;
@@ -18,10 +18,10 @@ export interface FoundOf {
   readonly line?: string | undefined;
 }
 
-/** As it is met. */
+/** As found. */
 export interface FoundFinding extends FleetFinding, FoundOf {}
 
-/** As it is saved. */
+/** As saved. */
 export interface KeptFinding extends FoundFinding {
   /** When a person accepted it; milliseconds since 1970. */
   readonly acceptedMs?: number | undefined;
@@ -44,7 +44,7 @@ interface OfKind {
 export class Findings {
   /** By host and kind. */
   readonly #all = new Map<string, OfKind>();
-  /** The stream is read a second time: what was found there before is known. */
+  /** The stream is read a second time: its earlier findings are known. */
   isReread = false;
 
   load(kept: readonly KeptFinding[], more: readonly MoreFindings[]): void {
@@ -66,7 +66,7 @@ export class Findings {
     if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
     if (of.kept.length >= keptMax) {
       const accepted = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
-      // Of several findings of one key, the others say the same.
+      // Further findings of the same key repeat it.
       const known =
         accepted >= 0
           ? accepted
@@ -85,20 +85,20 @@ export class Findings {
     return true;
   }
 
-  /** Whether it stands here, accepted or not. */
+  /** Whether it is in the list, accepted or not. */
   isKnown(finding: FleetFinding): boolean {
     return (
       this.#all.get(`${finding.host} ${finding.kind}`)?.kept.some((one) => isSame(one, finding)) ?? false
     );
   }
 
-  /** Whether a person knows of it. */
+  /** Whether a person has accepted it. */
   isAccepted(finding: FleetFinding): boolean {
     const kept = this.#all.get(`${finding.host} ${finding.kind}`)?.kept ?? [];
     return kept.some((one) => one.acceptedMs !== undefined && isSame(one, finding));
   }
 
-  /** What nobody has accepted. */
+  /** Findings that have not been accepted. */
   standing(): readonly FleetFinding[] {
     const standing: FleetFinding[] = [];
     for (const { host, kind, kept, more } of this.#all.values()) {
@@ -112,14 +112,14 @@ export class Findings {
     return standing;
   }
 
-  /** What a person accepted, as far as it is kept. */
+  /** Accepted findings, as far as they are kept. */
   accepted(): readonly KeptFinding[] {
     return [...this.#all.values()].flatMap(({ kept }) =>
       kept.filter(({ acceptedMs }) => acceptedMs !== undefined),
     );
   }
 
-  /** How many there were. */
+  /** Returns their number. */
   accept(nowMs: number): number {
     let count = 0;
     for (const of of this.#all.values()) {
@@ -130,7 +130,7 @@ export class Findings {
     return count;
   }
 
-  /** One that never stood here, but was judged anew each time: it is known from now on. */
+  /** For a finding that is evaluated anew each time and never stored: it counts as known from now on. */
   addAccepted(finding: FleetFinding, nowMs: number): void {
     const of = this.#of(finding.host, finding.kind);
     if (of.kept.length >= keptMax) of.kept.shift();

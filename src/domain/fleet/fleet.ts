@@ -36,15 +36,15 @@ export {
 export { type KeptFinding, noHost } from './findings.js';
 
 export interface FleetOptions {
-  /** Of the checkpoints; the prefix of the names of the others. */
+  /** The stream of the checkpoints; the prefix of the names of the others. */
   readonly stream: string;
-  /** By the word of the host. */
+  /** By the token of the host. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** An exchange without end is a finding after so long: longer than the longest deadline of the gates. */
+  /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
   readonly openMs: number;
-  /** Clocks further apart are a finding. */
+  /** A larger difference of clocks is a finding. */
   readonly driftMs: number;
-  /** Who signs checkpoints here: public keys in base64, oldest first; undefined: the key of the first one that is read. */
+  /** The public keys of this verifier's checkpoints in base64, oldest first; undefined: the key of the first one that is read. */
   readonly verifier?: VerifierKeys | undefined;
   /** The other verifiers, by their names; keys as above. */
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
@@ -52,61 +52,59 @@ export interface FleetOptions {
 
 export interface Fleet {
   /**
-   * The next message of a stream, by default that of the checkpoints, which is read before those of hosts; marks and checkpoints of the fleet
-   * too. What is new is returned, in its order.
+   * Takes the next message of a stream, by default that of the checkpoints, which is read before those of hosts; marks and checkpoints of
+   * the fleet too. Returns new findings, in their order.
    */
   take(message: FleetMessage, from?: Pick<FleetStream, 'name' | 'host'>): readonly FleetFinding[];
-  /** How far all streams were taken: the numbers of the last messages, added. */
+  /** The position in all streams: the sum of the last messages' numbers. */
   readonly streamSeq: number;
-  /** Of the last message of a stream that was taken; 0: none yet. */
+  /** The last message that was taken from a stream; 0: none yet. */
   seqIn(stream: string): number;
   /** Lines that were verified, in this and earlier runs. */
   readonly records: number;
-  /** Findings that were met in this run, those that are only counted, too. */
+  /** Findings of this run, counted ones included. */
   readonly faults: number;
-  /** The heads of all chains, as far as they were read; in the order of host and journal. */
+  /** The heads of all chains, as far as they were read; ordered by host and journal. */
   heads(): readonly ExpectedHead[];
   /**
-   * The last lines of the file of checkpoints, without a gap: they must be one chain, and the one that the stream has. What is new is
-   * returned.
+   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the stream's. Returns new findings.
    */
   takeLog(lines: readonly string[]): readonly FleetFinding[];
   /**
-   * A stream is not the one that was read, or a kept line is to be compared: all are read again from their first messages, and each head
-   * that is known, or is given here, must be met again, and so must `kept`; streams must be as strong as that says. What is not met is found
-   * by `judge`.
+   * For a replaced stream, or for comparison with a kept line: all streams are read again from their first messages, and every known or
+   * given head must be found again, and so must `kept`; streams must be as strong as it says. `judge` reports missing ones.
    */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
-  /** Why a line that was kept elsewhere proves nothing here, a part of a sentence; undefined: its signature counts. */
+  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
   whyNotKept(kept: ReadCheckpoint): string | undefined;
-  /** The last line of this verifier that the stream has, as far as it was read; seq 0: none yet. */
+  /** The last line of this verifier in the stream, as far as it was read; seq 0: none yet. */
   readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
-  /** Everything up to the stream's end was taken: all that is wrong, what stands in the trail and what is wrong at this moment. */
+  /** Call when everything up to the stream's end was taken: returns all faults, those of the trail and present ones. */
   judge(nowMs: number): readonly FleetFinding[];
-  /** A stream as its server describes it now: `judge` finds what is weaker than it must be, or was. */
+  /** Takes the server's present description of a stream: `judge` reports where it is weaker than it must be, or was. */
   see(seen: DescribedStream): void;
-  /** Sentences about rights that a user has and must not have, as they were just looked at. */
+  /** Takes sentences about rights that a user has and must not have, from the latest check. */
   seeRights(texts: readonly string[]): void;
-  /** How strong the streams have been: to be signed. */
+  /** The strength of the streams so far, for signing. */
   strengths(): readonly SignedStrength[];
-  /** A finding of the outside: the stream was replaced. Where it has no host, it has `noHost`. */
+  /** Adds a finding from outside: the stream was replaced. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void;
-  /** All findings that stand in the trail are known to a person from now on; how many they were. */
+  /** Accepts all findings of the trail; returns their number. */
   accept(nowMs: number): number;
-  /** What a person accepted, as far as it is kept: `judge` leaves it out. */
+  /** Accepted findings, as far as they are kept: `judge` leaves them out. */
   accepted(): readonly KeptFinding[];
-  /** For the file of the state; JSON. */
+  /** The state for its file; JSON. */
   save(): unknown;
   status(nowMs: number): FleetStatus;
 }
 
-/** A host that is made anew at each start has a journal for each; of more, the one that was silent longest is forgotten. */
+/** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
 const chainsPerHostMax = bounds.fleetChains;
-/** Journals of hosts that are not listed: a stranger with rights to publish must not fill the memory. */
+/** Journals of unlisted hosts: a stranger with rights to publish must not fill the memory. */
 const strangersMax = bounds.fleetStrangers;
 const awaitedChainsMax = bounds.fleetAwaitedChains;
 
-/** `saved`: what `save` gave; throws a TypeError with a sentence where it is not exactly that. */
+/** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
 export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
   const state = saved === undefined ? undefined : readState(saved, options.stream);
   return new Verifier(options, state);
@@ -150,7 +148,7 @@ class Verifier implements Fleet {
     this.#streams.load(state?.strengths ?? []);
     for (const [host, [listed, ...named]] of state?.keys ?? []) {
       const keys = this.#keysOf(host);
-      // Where another key is listed now, the one before may have been stolen, and so may what it named.
+      // If another key is listed now, the previous one may have been stolen, together with the keys that it named.
       if (listed === (keys.listed ?? '')) keys.named.push(...named);
     }
     for (const { host, journal, seq, ...awaited } of state?.awaited ?? [])
@@ -244,7 +242,7 @@ class Verifier implements Fleet {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length + this.#streams.accept();
     for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
-    // What was not looked for to the end yet, nobody knows to be missing.
+    // Nothing counts as missing before the search for it has ended.
     if (!this.#findings.isReread) {
       for (const awaited of this.#awaited.values()) awaited.clear();
       this.#log.accept();
@@ -309,7 +307,7 @@ class Verifier implements Fleet {
       this.#report({ kind: 'malformed', host, text });
       return;
     }
-    // Behind the first message of its own stream, nothing of a host comes elsewhere.
+    // After the first message of its own stream, records of a host must not come elsewhere.
     const own = hostStreamOf(this.#options.stream, named.host).name;
     if (from.name !== own && (from.host !== undefined || this.seqIn(own) > 0)) {
       const text = `the message at ${message.streamSeq} of ${from.name} is of this host, whose stream is ${own}; look who changed the subjects of the streams`;
@@ -324,7 +322,7 @@ class Verifier implements Fleet {
       this.records += chain.takeBlock(message, head?.kind === 'mark' ? undefined : head);
   }
 
-  /** Undefined, and told: it is one too many. */
+  /** Undefined, with a report: there are too many. */
   #chainOf(host: string, journal: string): Chain | undefined {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
@@ -392,7 +390,7 @@ class Verifier implements Fleet {
     return this.#places.get(stream) ?? noPlace;
   }
 
-  /** Of the streams that may hold records of a host. */
+  /** The positions in the streams that may contain records of a host. */
   #placesOf(host: string): readonly StreamPlace[] {
     const { stream } = this.#options;
     return [this.#placeIn(stream), this.#placeIn(hostStreamOf(stream, host).name)];
@@ -415,14 +413,14 @@ class Verifier implements Fleet {
     return awaited;
   }
 
-  /** A record that must be there. */
+  /** A record that must exist. */
   #await({ host, journal, seq, hash, storedMs }: ExpectedHead, by?: string): void {
     const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
     if (chain !== undefined) {
       chain.expect(seq, { hash, storedMs }, by);
       return;
     }
-    // Another verifier may be compromised: it must not take the room of what was read here.
+    // Another verifier may be compromised: its heads must not displace those that were read here.
     const chainsMax = by === undefined ? awaitedChainsMax : bounds.fleetAwaitedForOthers;
     if (this.#awaited.size >= chainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
     awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });
@@ -437,7 +435,7 @@ class Verifier implements Fleet {
     return [...standing, ...weakened, ...this.#judgeTrails(nowMs), ...judgeNow(this.#gates(), nowMs)];
   }
 
-  /** What stands in the trail, and goes when something later explains it. */
+  /** Faults of the trail that a later record may explain. */
   #judgeTrails(nowMs: number): readonly FleetFinding[] {
     const findings: FleetFinding[] = [];
     for (const [host, chains] of this.#chains) {
@@ -467,7 +465,7 @@ class Verifier implements Fleet {
     const pruned = this.#placesOf(host).filter(({ firstSeq }) => firstSeq > 1);
     let seq = 0;
     for (const [one, { storedMs }] of awaited) {
-      // What is older than a stream is gone by its own retention.
+      // Records older than the stream were removed by its own retention.
       const isGone = pruned.some(({ firstMs }) =>
         state !== undefined && state.seq > 0 ? one < state.firstSeq : storedMs < firstMs,
       );
@@ -486,7 +484,7 @@ class Verifier implements Fleet {
     return { hosts, chains: this.#chains, openMs, driftMs };
   }
 
-  /** `name`: of the verifier whose checkpoint it is. */
+  /** `name`: the verifier of the checkpoint. */
   #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string, of?: FoundOf): void {
     const journal = name === undefined ? {} : { journal: name };
     const finding = { kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text };
@@ -494,7 +492,7 @@ class Verifier implements Fleet {
     if (this.#findings.add({ ...finding, ...of })) this.#news.push(finding);
   }
 
-  /** `isOnce`: what is known is not told again. */
+  /** `isOnce`: a known finding is not reported again. */
   #report(finding: FleetFinding, isOnce = false): void {
     this.faults += 1;
     if (isOnce && this.#findings.isKnown(finding)) return;

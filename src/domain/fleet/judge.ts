@@ -1,12 +1,12 @@
-// What is wrong with the gates at this moment, and the rows of their table. Nothing here is remembered: it is asked anew each time.
+// Present faults of the gates, and the rows of their table. Nothing is stored: everything is evaluated each time.
 
 import { formatTime, parseTime } from '../audit/record.js';
 import { type Chain, openMax } from './chain.js';
 import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
 
-/** The gates as they were read. */
+/** The gates, as read from the streams. */
 export interface Gates {
-  /** Those that are listed. */
+  /** The listed ones. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   /** Of every host that sent anything, listed or not. */
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
@@ -14,7 +14,7 @@ export interface Gates {
   readonly driftMs: number;
 }
 
-/** The journal that is written now: the one that was heard last. */
+/** The present journal: the one with the latest message. */
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
@@ -23,7 +23,7 @@ export function currentOf(chains: readonly Chain[]): Chain | undefined {
   return current;
 }
 
-/** What is under no trusted signature, although it is old enough to be: of one that is listed with a key. */
+/** Records without a trusted signature, although they are old enough to have one: for a host listed with a key. */
 export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, nowMs: number) {
   const { state } = chain;
   if (expected?.key === undefined) return undefined;
@@ -36,7 +36,7 @@ export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, now
   return finding;
 }
 
-/** Everything that passes by itself. */
+/** Faults that may pass by themselves. */
 export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   const findings: FleetFinding[] = [];
   for (const [host, { silentMs }] of gates.hosts) {
@@ -75,7 +75,7 @@ function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetF
   const { host, journal, unfollowed } = chain.state;
   let count = 0;
   let oldest: { readonly seq: number; readonly storedMs: number } | undefined;
-  // In the order in which they came.
+  // In the order of arrival.
   for (const one of chain.open.values()) {
     if (nowMs - one.storedMs <= openMs) break;
     oldest ??= one;
@@ -102,7 +102,7 @@ function judgeClock(chain: Chain, driftMaxMs: number): readonly FleetFinding[] {
   return [{ kind: 'clock-apart', host, journal, seq, ...timeOf(state.time), text }];
 }
 
-/** What differs from most others, by host. */
+/** Differences from most other hosts, by host. */
 function compareGates(
   gates: Gates,
 ): ReadonlyMap<string, readonly { readonly word: string; readonly own: string; readonly most: string }[]> {
@@ -144,7 +144,7 @@ function factsOf({ state, policies }: Chain): ReadonlyMap<string, string> {
   return facts;
 }
 
-/** One row for each host, listed or not. `found`: everything that is wrong. */
+/** One row for each host, listed or not. `found`: all findings. */
 export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly GateRow[] {
   const differing = compareGates(gates);
   const hosts = new Set([...gates.hosts.keys(), ...gates.chains.keys()]);
@@ -175,7 +175,7 @@ export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly G
   });
 }
 
-/** Only what is a time: it comes from a record. */
+/** Checked for the form of a time, because it comes from a record. */
 function timeOf(text: string): { readonly time?: string } {
   return parseTime(text) === undefined ? {} : { time: text };
 }

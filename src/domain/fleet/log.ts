@@ -1,6 +1,6 @@
-// The checkpoints of the fleet, as the stream and the file have them: one chain for each verifier, signed by one key after the other.
-// The rules: a line counts under the key that had its place in the chain; a key goes on after another one where the last line names it, or
-// where it is listed after it; a key that was replaced signs nothing more. A key that is not listed is a finding, also when a line names it.
+// The checkpoints of the fleet in the stream and in the file: one chain for each verifier, signed by one key after the other.
+// The rules: a line counts only under the key for its place in the chain; another key may follow if the last line names it, or if it is
+// listed after the old one; a replaced key signs nothing more. An unlisted key is a finding, even if a line names it.
 
 import { hash as digest } from 'node:crypto';
 import { bounds } from '../../bounds/bounds.js';
@@ -12,10 +12,10 @@ import type { FleetFindingKind, FleetMessage, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 
 const recentMax = 64;
-/** Keys that a verifier has had, of which the last line that each signed is known. */
+/** Past keys of a verifier, each with its last signed line. */
 const pastMax = bounds.fleetVerifierKeys;
 
-/** `name`: of another verifier, or of this one where others are listed. */
+/** `name`: another verifier's, or this one's if others are listed. */
 type Tell = (
   kind: FleetFindingKind,
   text: string,
@@ -24,14 +24,14 @@ type Tell = (
   of?: FoundOf,
 ) => void;
 
-/** Who signs, and the keys that a person listed, oldest first. */
+/** A verifier, and its keys as a person listed them, oldest first. */
 export interface VerifierKeys {
   /** Undefined: no verifier is listed. */
   readonly name: string | undefined;
   readonly keys: readonly string[];
 }
 
-/** What is wrong with a chain at this moment. */
+/** A present fault of a chain. */
 export interface LogFault {
   readonly kind: FleetFindingKind;
   readonly name: string | undefined;
@@ -52,7 +52,7 @@ class VerifierLog {
     this.#tell = tell;
     this.state = { seq: 0, hash: genesisHash, recent: [], ...state };
     const known = [this.state.key, ...(this.state.past ?? []).map(([key]) => key)];
-    // Where none of its keys is listed any more, they may have been stolen, and so may what they named.
+    // If none of its keys is listed any more, they may have been stolen, together with the keys that they named.
     if (keys.length > 0 && state?.key !== undefined && !keys.some((key) => known.includes(key)))
       this.state = { seq: 0, hash: genesisHash, recent: [] };
   }
@@ -72,20 +72,20 @@ class VerifierLog {
     return this.#listed.length === 0 && this.state.key === undefined;
   }
 
-  /** The stream is read from its first message again. `awaited`: a line that must be met. */
+  /** The stream is read from its first message again. `awaited`: a line that must be found. */
   rewind(awaited: LogState['awaited']): void {
     const { key, past, last } = this.state;
     this.state = { key, past, last, awaited, seq: 0, hash: genesisHash, recent: [] };
   }
 
-  /** The records that a line of the stream vouches for. */
+  /** Returns the records that a line of the stream covers. */
   take(read: ReadCheckpoint): readonly ExpectedHead[] {
     const { state } = this;
     const { seq, hash, prev } = read;
     if (!this.#takeKey(read)) return [];
     this.#meet(read);
     if (state.seq > 0 && seq <= state.seq) {
-      // One that could not be published at its time comes later, and twice does no harm.
+      // A line that was not published in time may come later; repeated lines do no harm.
       const known = this.#recent(seq);
       if (known !== hash) {
         const why = known === undefined ? 'is too old to be compared' : 'is not the same';
@@ -111,7 +111,7 @@ class VerifierLog {
     return read.heads;
   }
 
-  /** The last lines of the file, without a gap. They are read at each run: what a person accepted is not told again. */
+  /** Takes the last lines of the file, without a gap. They are read at each run: accepted findings are not reported again. */
   takeFile(lines: readonly string[]): void {
     const { state } = this;
     let before: ReadCheckpoint | undefined;
@@ -149,7 +149,7 @@ class VerifierLog {
     this.#report('cut-at-host', text, end + 1, { line: state.hash });
   }
 
-  /** What passes when a person lists a key, or when lines come. */
+  /** Faults that end when a person lists a key, or when lines arrive. */
   judge(): readonly LogFault[] {
     const { name, owner, state } = this;
     const { key, past = [], next, awaited } = state;
@@ -178,7 +178,7 @@ class VerifierLog {
     this.#tell(kind, text, seq, this.name, of);
   }
 
-  /** Whether a line is signed by the key that has its place. */
+  /** Whether a line is signed by the key for its place. */
   #takeKey({ seq, key }: ReadCheckpoint): boolean {
     const { state } = this;
     state.key ??= key;
@@ -231,7 +231,7 @@ class VerifierLog {
   }
 }
 
-/** What was saved: of this verifier, and of each other one by its name. */
+/** The saved state: of this verifier, and of each other one by its name. */
 export interface SavedLog {
   readonly log: LogState;
   readonly others: readonly (readonly [string, LogState])[];
@@ -243,7 +243,7 @@ export class FleetLog {
   readonly #others: readonly VerifierLog[];
   readonly #tell: Tell;
 
-  /** `own`: without keys: that of the first line counts. */
+  /** `own`: without keys, that of the first line counts. */
   constructor(
     saved: SavedLog | undefined,
     own: VerifierKeys,
@@ -256,12 +256,12 @@ export class FleetLog {
     this.#tell = tell;
   }
 
-  /** This verifier's own chain, as the stream has it. */
+  /** This verifier's own chain in the stream. */
   get own(): LogState {
     return this.#own.state;
   }
 
-  /** `kept`: a line that must be met. */
+  /** `kept`: a line that must be found. */
   rewind(kept: ReadCheckpoint | undefined): void {
     const of = kept && this.#ofKey(kept.key);
     for (const log of [this.#own, ...this.#others]) {
@@ -272,7 +272,7 @@ export class FleetLog {
     }
   }
 
-  /** The records that it vouches for; `by`: the other verifier that does. */
+  /** Returns the records that it covers; `by`: the other verifier that signed it. */
   takeMessage({ bytes, streamSeq }: FleetMessage): {
     readonly heads: readonly ExpectedHead[];
     readonly by: string | undefined;
@@ -299,7 +299,7 @@ export class FleetLog {
     return [this.#own, ...this.#others].flatMap((log) => log.judge());
   }
 
-  /** What is awaited is known to be gone. */
+  /** Accepts that awaited lines are gone. */
   accept(): void {
     for (const { state } of [this.#own, ...this.#others]) state.awaited = undefined;
   }

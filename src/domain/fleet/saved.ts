@@ -1,4 +1,4 @@
-// What is remembered between two runs, as JSON, and how a file that is not exactly that is refused.
+// The state between two runs, as JSON; a file of any other form is refused.
 
 import { genesisHash } from '../audit/ledger.js';
 import { isObject } from '../audit/record.js';
@@ -9,25 +9,25 @@ import { type FleetFinding, findingKinds } from './shapes.js';
 import type { KnownStream, SignedStrength } from './streams.js';
 
 export const stateFormat = 2;
-/** The one before had no `streams`. */
+/** The previous format had no `streams`. */
 const stateFormatMin = 1;
 
 /** One chain. Times in milliseconds since 1970 are the server's; `time` is the record's own. */
 export interface ChainState {
   readonly host: string;
   readonly journal: string;
-  /** The last record that goes on behind those before; 0: none yet. */
+  /** The last record that continues the chain; 0: none yet. */
   seq: number;
   hash: string;
   firstSeq: number;
-  /** It begins above 1, and nothing explains it yet. */
+  /** It begins above 1, without an explanation so far. */
   isLate: boolean;
-  /** Lines since that record which are none. */
+  /** Invalid lines since that record. */
   garbage: number;
-  /** The last records that were told to be missing: they may come late. */
+  /** The last records that were reported missing: they may come late. */
   gapFrom: number;
   gapTo: number;
-  /** The last record that came a second time, and what it was told as; a run of them is told once. */
+  /** The last repeated record, and how it was reported; a run of them is reported once. */
   behindKind?: 'repeated' | 'forked' | undefined;
   behindSeq: number;
   time: string;
@@ -44,13 +44,13 @@ export interface ChainState {
   signedSeq: number;
   /** RFC 3339, by the host's clock; undefined: none, or an older release wrote the state. */
   signedTime?: string | undefined;
-  /** When the first record came that no trusted signature vouches for. */
+  /** When the first record without a trusted signature came. */
   unsignedMs?: number | undefined;
-  /** The first checkpoint after it that no trusted key signed. */
+  /** The first checkpoint after it by an untrusted key. */
   untrusted?: FleetFinding | undefined;
-  /** Admissions that are not among `open` because there were too many. */
+  /** Admissions beyond the limit of `open`. */
   unfollowed: number;
-  /** Admissions without completion: id, seq, when they came. */
+  /** Admissions without completion: id, seq, time of arrival. */
   open: [string, number, number][];
   /** Name and version. */
   policies: [string, string][];
@@ -58,7 +58,7 @@ export interface ChainState {
   recent: [number, string][];
 }
 
-/** A chain of which nothing was read yet. */
+/** A chain without any record yet. */
 export function newChain(host: string, journal: string): ChainState {
   return {
     host,
@@ -90,21 +90,21 @@ export interface LogState {
   key?: string | undefined;
   /** The keys before it, oldest first, each with the last line that it signed. */
   past?: [string, number][] | undefined;
-  /** The key that the last line names: only that one goes on. */
+  /** The key that the last line names: only that one may follow. */
   next?: string | undefined;
-  /** A line that must be met: it was there before. */
+  /** A line that must be found: it was there before. */
   awaited?: { readonly seq: number; readonly hash: string } | undefined;
   /** The last one in the stream; 0: none yet. */
   seq: number;
   hash: string;
   recent: [number, string][];
-  /** How strong the streams were, by the last one in the stream. */
+  /** The strength of the streams, by the last line in the stream. */
   streams?: SignedStrength[] | undefined;
   /** The last one of stream and file. */
   last?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
 }
 
-/** How far a stream was read. */
+/** The position in a stream. */
 export interface StreamPlace {
   /** Of the last message; 0: none yet. */
   readonly streamSeq: number;
@@ -113,7 +113,7 @@ export interface StreamPlace {
   readonly firstMs: number;
 }
 
-/** The place is that of the stream of the checkpoints. */
+/** The position is that of the stream of the checkpoints. */
 export interface FleetState extends StreamPlace {
   readonly format: number;
   readonly stream: string;
@@ -154,7 +154,7 @@ function tuple<T extends readonly unknown[]>(guards: { readonly [At in keyof T]:
     Array.isArray(value) && value.length === guards.length && guards.every((guard, at) => guard(value[at]));
 }
 
-/** These keys, and no other. */
+/** Exactly these keys. */
 function shape<T>(guards: { readonly [Key in keyof T]-?: Guard<T[Key]> }): Guard<T> {
   const all = new Map<string, Guard<unknown>>(Object.entries(guards));
   return (value): value is T =>
@@ -250,7 +250,7 @@ const isState = shape<FleetState>({
   others: maybe(listOf(tuple<[string, LogState]>([isText, isLog]))),
 });
 
-/** A copy; throws a TypeError with a sentence for what was not saved by us, for this stream. */
+/** A copy; throws a TypeError with a sentence for a foreign file, or one of another stream. */
 export function readState(saved: unknown, stream: string): FleetState {
   if (isObject(saved) && typeof saved['format'] === 'number' && saved['format'] > stateFormat) {
     throw new TypeError(

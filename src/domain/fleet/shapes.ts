@@ -1,4 +1,4 @@
-// What whoever verifies many gates reads, remembers and says.
+// Data types of a verifier of many gates: its input, its state, its output.
 
 import type { StreamRow } from '../streams/strength.js';
 
@@ -11,31 +11,31 @@ export interface FleetMessage {
   readonly subject: string;
   /** The value of a header, or an empty text. */
   readonly header: (name: string) => string;
-  /** Valid until the next message is asked for. */
+  /** Valid until the next message is requested. */
   readonly bytes: Buffer;
 }
 
-/** What can be wrong. A closed list: scripts rely on the words. */
+/** Kinds of faults. A closed list: scripts rely on the words. */
 export const findingKinds = [
-  /** A line is not what its hash says. */
+  /** A line differs from its hash. */
   'changed',
-  /** A message or a line has not the form of ours. */
+  /** A message or a line has a foreign form. */
   'malformed',
-  /** Records are gone from between two others. */
+  /** Records between two others are missing. */
   'missing',
-  /** Records come a second time, or behind later ones; their lines are the same. */
+  /** Records are repeated, or come after later ones; their lines are the same. */
   'repeated',
   /** `prev` is not the hash of the record before. */
   'unlinked',
   /** Argument records of an admission are missing, changed or surplus. */
   'arguments',
-  /** The host's records do not go on behind what the stream has: its own end was cut off, or put back from a copy. */
+  /** The host's records do not continue those in the stream: the end of its journal was cut off, or restored from a copy. */
   'cut-at-host',
-  /** Records stand after an orderly stop that the next start did not write; or that start found some, and moved them away. */
+  /** Records follow an orderly stop that the next start did not write; or that start found some, and moved them away. */
   'journal-appended',
-  /** What was read earlier is not in the stream any more. */
+  /** Records that were read earlier are missing in the stream. */
   'cut-in-stream',
-  /** The stream was removed and made anew. */
+  /** The stream was removed and created again. */
   'stream-replaced',
   /** The stream keeps less than `fleet init` makes it keep, or less than before; or a user has rights that it must not have. */
   'weakened',
@@ -81,12 +81,12 @@ export interface FleetFinding {
   readonly text: string;
 }
 
-/** Stands for the key of a host whose file is not there yet. It equals no key, so no signature counts. */
+/** Stands for the key of a host before its file exists. It equals no key, so no signature counts. */
 export const noKeyYet = 'none yet';
 
-/** Who must be there, and by when. */
+/** A required host, and its limits. */
 export interface ExpectedHost {
-  /** The public key that signs its checkpoints, in base64, or {@link noKeyYet}; undefined: signatures are only tested to be right. */
+  /** The public key of its checkpoints, in base64, or {@link noKeyYet}; undefined: signatures are only tested to be right. */
   readonly key: string | undefined;
   readonly silentMs: number;
 }
@@ -98,7 +98,7 @@ export interface GateRow {
   readonly journal?: string | undefined;
   readonly seq?: number | undefined;
   readonly hash?: string | undefined;
-  /** Seq up to which a trusted signature vouches. */
+  /** Seq up to which a trusted signature holds. */
   readonly signedSeq?: number | undefined;
   /** RFC 3339, by the host's clock: that record. */
   readonly signedTime?: string | undefined;
@@ -113,9 +113,9 @@ export interface GateRow {
   /** Version of each policy by its name, as its newest admission has it. */
   readonly policies: Readonly<Record<string, string>>;
   readonly open: number;
-  /** How many findings stand for it. */
+  /** The number of its findings. */
   readonly findings: number;
-  /** Words of what differs from most others: `catalog`, `program`, `policy NAME`. */
+  /** The parts that differ from most others: `catalog`, `program`, `policy NAME`. */
   readonly differs: readonly string[];
 }
 
@@ -125,18 +125,18 @@ export interface FleetStatus {
   readonly at: string;
   /** The prefix of the names of its streams. */
   readonly stream: string;
-  /** How far they were read: the numbers of the last messages, added. */
+  /** The position: the sum of the last messages' numbers. */
   readonly streamSeq: number;
   readonly records: number;
   readonly gates: readonly GateRow[];
   readonly findings: readonly FleetFinding[];
-  /** As far as they were seen in this run. */
+  /** As far as they were described in this run. */
   readonly streams?: readonly StreamRow[] | undefined;
   /** Absent: the stream can be read. Else since when (RFC 3339) it cannot, and why. */
   readonly away?: { readonly since: string; readonly text: string } | undefined;
   /** The last line that was signed. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly root: string } | undefined;
-  /** On the way to the stream: the one that the server showed last, and ours. `name`: `HOST:PORT`; `ends`: RFC 3339. */
+  /** Of the connection to the stream: the server's latest certificate, and ours. `name`: `HOST:PORT`; `ends`: RFC 3339. */
   readonly certificates?:
     | readonly { readonly role: 'server' | 'client'; readonly name: string; readonly ends: string }[]
     | undefined;

@@ -1,10 +1,10 @@
-// Whether a checkpoint or retire record is signed by a key that counts for its host.
+// Whether a checkpoint or retire record is signed by a valid key of its host.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
 import { isSignedBy, parsePublicKey, unsignedLine } from '../audit/ledger.js';
 
-/** Keys that vouch for a host: the listed one, and those that it named, and those that they named. */
+/** Valid keys of a host: the listed one, and all keys named by valid ones. */
 export interface HostKeys {
   /** Undefined: signatures are only tested to be right. */
   readonly listed: string | undefined;
@@ -14,19 +14,19 @@ export interface HostKeys {
 export type Signature =
   /** For everything before it. */
   | { readonly kind: 'vouches' }
-  /** Nothing is asked for. */
+  /** No signature is required. */
   | { readonly kind: 'none' }
   | { readonly kind: 'bad-signature' | 'untrusted'; readonly text: string };
 
 const namedKeysMax = bounds.fleetKeys;
 export const wordCharsMax = 200;
 
-/** What a gate chose, for people. */
+/** A text that a gate chose, made safe for people. */
 export function shown(text: string): string {
   return printable(text.slice(0, wordCharsMax));
 }
 
-/** Of a line without LF, and as an object. A key that a trusted one names is added to `keys`. */
+/** For a line without LF, and as an object. A key named by a trusted one is added to `keys`. */
 export function judgeSignature(
   text: string,
   { key, next_key: nextKey }: Readonly<Record<string, unknown>>,

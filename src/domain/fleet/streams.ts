@@ -1,5 +1,5 @@
-// What is known of the streams themselves: how strong each is now, how strong it was, how full it is, and which rights are too wide.
-// The rule: what a stream was is remembered until a person accepts less.
+// The state of the streams: their strength now and before, their fill, and rights that are too wide.
+// The rule: the earlier strength of a stream is kept until a person accepts less.
 
 import {
   describeWeakness,
@@ -15,7 +15,7 @@ import {
 import { noHost } from './findings.js';
 import type { FleetFinding } from './shapes.js';
 
-/** A stream as its server describes it. */
+/** The server's description of a stream. */
 export interface DescribedStream {
   readonly stream: string;
   /** The one host whose records it takes; undefined: it takes those of all. */
@@ -25,12 +25,12 @@ export interface DescribedStream {
   readonly wanted: WantedStream;
 }
 
-/** How strong a stream was, as it is signed. */
+/** The strength of a stream, as signed. */
 export interface SignedStrength extends Strength {
   readonly stream: string;
 }
 
-/** As it is saved. */
+/** As saved. */
 export interface KnownStream {
   readonly stream: string;
   readonly best: Strength;
@@ -63,7 +63,7 @@ export class Streams {
     this.#rights = texts;
   }
 
-  /** A line that was kept elsewhere says that they were so strong. */
+  /** A line that was kept elsewhere states this strength. */
   remember(kept: readonly SignedStrength[]): void {
     for (const { stream, replicas, maxAgeMs } of kept) {
       const strength = { replicas, maxAgeMs };
@@ -71,7 +71,7 @@ export class Streams {
     }
   }
 
-  /** `signed`: by the last signed line in the stream, for a stream of which nothing else is remembered. */
+  /** `signed`: by the last signed line in the stream, for a stream without another stored strength. */
   judge(signed: readonly SignedStrength[]): readonly FleetFinding[] {
     const findings: FleetFinding[] = this.#rights.map((text) => ({ kind: 'weakened', host: noHost, text }));
     for (const [stream, { host = noHost, config, wanted }] of this.#seen) {
@@ -85,7 +85,7 @@ export class Streams {
     return findings;
   }
 
-  /** What earlier runs saw is enough from now on; of how many streams it is less than before. */
+  /** The present strength is sufficient from now on; returns how many streams are weaker than before. */
   accept(): number {
     let count = 0;
     for (const [stream, best] of this.#best) {

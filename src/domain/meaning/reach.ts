@@ -168,7 +168,7 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
       (standsForMore ? masks : users).push({ parameter: name, value });
     }
   }
-  // Written out each time: spreading what they share costs more than all the rest of this function.
+  // Each result is written out: spreading a shared object would cost more than the rest of this function.
   if (unknowable.has(command.name) || values.has('user-file')) return { users, masks, kind: 'unknown' };
   if (values.has('all-users')) return { users, masks, kind: 'all', by: 'all-users' };
   const isEverybody = allUnlessNamed.has(command.name) && users.length + masks.length === 0;

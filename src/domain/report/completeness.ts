@@ -1,6 +1,5 @@
-// Whether a journal holds all that happened in a time, in plain sentences: from what verifying it said, and which time was asked for.
-// Pure.
-// The rule: `isComplete` is said only where a trusted signature vouches for the whole time; every reason against it has a sentence.
+// Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
+// The rule: `isComplete` only if a trusted signature covers the whole time; every reason against it has a sentence.
 
 import { formatTime, parseTime } from '../audit/record.js';
 import type { RetiredRecords, Verdict } from '../trail/verify.js';
@@ -8,7 +7,7 @@ import type { TouchCounts } from './touch.js';
 
 /** A closed list: scripts rely on the words. */
 export type DoubtCode =
-  /** Something is changed, missing, or signed by a key that nobody trusts. */
+  /** Something is changed, missing, or signed by an untrusted key. */
   | 'fault'
   /** No signature was checked. */
   | 'unsigned'
@@ -18,43 +17,43 @@ export type DoubtCode =
   | 'retired'
   /** The last record is older than the end of the time. */
   | 'ends-earlier'
-  /** Records at the end are under no signature yet. */
+  /** Records at the end are not signed yet. */
   | 'unsigned-tail'
-  /** A start did not find what the run before had in memory. */
+  /** A start did not find the records in the memory of the previous run. */
   | 'lost-memory'
-  /** The clock was set in this time: records bear times at which they were not made. */
+  /** The clock was set in this time: records may have wrong times. */
   | 'clock'
   /** A later release wrote it. */
   | 'newer'
-  /** Who asked sees a part of the records only. */
+  /** The reader may see only a part of the records. */
   | 'limited-view'
-  /** The daemon that was asked could not give all rows. */
+  /** The daemon could not return all rows. */
   | 'left-out'
-  /** Of a fleet: nothing came from the host for too long. */
+  /** Fleet: nothing came from the host for too long. */
   | 'silent'
-  /** Of a fleet: what the verifier reports besides, or a person accepted. */
+  /** Fleet: another finding of the verifier, or one that a person accepted. */
   | 'finding';
 
 export interface Doubt {
   readonly code: DoubtCode;
-  /** A sentence for people; it holds text of the journal. */
+  /** A sentence for people; it contains text of the journal. */
   readonly text: string;
-  /** With it the time is not complete. Without: a note. */
+  /** True: the time is not complete. False: a note. */
   readonly isSerious: boolean;
 }
 
-/** The time that was asked for, in milliseconds since 1970: from, and before; undefined: as far as the journal goes. */
+/** The requested time, in milliseconds since 1970: from, and before; undefined: as far as the journal goes. */
 export interface AskedTime {
   readonly fromMs: number | undefined;
   readonly toMs: number | undefined;
   readonly nowMs: number;
 }
 
-/** What vouches. */
+/** The basis of the proof. */
 export interface Vouching {
   /** Signatures were checked against a key. */
   readonly isChecked: boolean;
-  /** Whose key it is: `this host's own key`; empty: nobody said. */
+  /** The owner of the key: `this host's own key`; empty: unknown. */
   readonly whose: string;
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
@@ -71,7 +70,7 @@ export interface Completeness {
   readonly whose: string;
   /** Those of all hosts, too, each with the name of its host in front. */
   readonly doubts: readonly Doubt[];
-  /** Of a fleet. */
+  /** For a fleet. */
   readonly hosts?: readonly HostCompleteness[];
 }
 
@@ -83,13 +82,13 @@ export interface HostCompleteness {
   readonly to: string | undefined;
   /** Its last record that was verified. */
   readonly seq: number | undefined;
-  /** The last record that a signature vouches for, and the listed key. */
+  /** The last record covered by a signature, and the listed key. */
   readonly signedSeq: number | undefined;
   readonly signedBy: string | undefined;
   readonly doubts: readonly Doubt[];
 }
 
-/** A checkpoint comes once a minute, and a busy disk may keep one waiting: an end that is younger than this is no doubt. */
+/** A checkpoint comes once a minute, and a busy disk may delay it: a younger end is no doubt. */
 export const tailMsMax = 300_000;
 const faultsShown = 5;
 
@@ -98,7 +97,7 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
   const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
   const endMs = asked.toMs === undefined ? undefined : Math.min(asked.toMs, asked.nowMs);
   const end = endMs === undefined ? lastTime : formatTime(endMs);
-  // Of a time that has not begun, nothing is known.
+  // The future is unknown.
   const to = end < from ? from : end;
   const doubts: Doubt[] = [];
   const doubt = (code: DoubtCode, text: string, isSerious = true): void => {
@@ -125,7 +124,7 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
     if (vouching.isChecked && signedSeq !== undefined && signedTime !== undefined && signedTime < to)
       tellTail(doubt, signedTime, (lastSeq ?? signedSeq) - signedSeq, lastTime);
   }
-  // What it lost was before it, and after the time has begun.
+  // Records before it were lost, after the beginning of the time.
   for (const { file, line, seq, time, text } of verdict.forgotten)
     if (time >= from) doubt('lost-memory', `${vouching.pathOf(file)}:${line}: seq ${seq}, ${time}: ${text}`);
   tellSteps(doubt, verdict, from, to);
@@ -172,7 +171,7 @@ function tellTail(doubt: Tell, signedTime: string, records: number, lastTime: st
 
 const stepsShown = 5;
 
-/** Of steps that reach into the time. Nobody can tell a long stop from a clock that was set ahead, so that alone is no serious doubt. */
+/** Clock steps within the time. A long stop and a clock set ahead look the same, so that alone is no serious doubt. */
 function tellSteps(doubt: Tell, { steps }: Verdict, from: string, to: string): void {
   const near = steps.filter((step) => {
     const isAhead = step.from < step.to;
@@ -206,7 +205,7 @@ function momentText(time: string): string {
 }
 
 /**
- * Was anything deleted? "No" is qualified unless the records are proved complete, and everything where `viewer` sees a part of the records
+ * Was anything deleted? "No" is qualified unless the records are proven complete, and every answer if `viewer` sees a part of the records
  * only.
  */
 export function deletionSentence(
@@ -233,14 +232,14 @@ function ofView(viewer: string): string {
   return `Of what ${viewer} may see`;
 }
 
-/** Where no record names the mailbox. `similar`: users who were probably meant. */
+/** For a mailbox that no record names. `similar`: users with similar names. */
 export function unnamedSentence(mailbox: string, similar: readonly string[], viewer?: string): string {
   const no = viewer === undefined ? 'No' : `${ofView(viewer)}, no`;
   const meant = similar.length === 0 ? '.' : `: did you mean ${similar.join(' or ')}?`;
   return `${no} record names "${mailbox}"${meant}`;
 }
 
-/** The verdict of a report: its first sentence, then one for each doubt. They hold text of the journal. */
+/** The verdict of a report: its first sentence, then one for each doubt. They contain text of the journal. */
 export function reportSentences(
   completeness: Completeness,
   counts: TouchCounts,

@@ -1,6 +1,6 @@
-// What checking a whole journal found, as sentences for somebody who sees the word "chain" for the first time. Pure.
-// The rule: people read these who may not see a name of a mail user, and a damaged or forged journal may hold anything. So a sentence is made
-// of numbers, times and keys that have the form of such, and of names of files that are ours; never of text of a record.
+// The result of checking a whole journal, in sentences for people who do not know the word "chain". Pure.
+// The rule: readers may include people who may not see a mail user's name, and a damaged or forged journal may contain anything. So a
+// sentence is made of numbers, times and keys in their proper form, and of our file names; never of text of a record.
 
 import { formatTime, parseTime } from '../audit/record.js';
 import type { Finding, VerifyResult } from '../page/api.js';
@@ -8,7 +8,7 @@ import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
 
 const shownMax = 20;
 
-/** Of a journal that was checked from its first record on with the key of its daemon. */
+/** For a journal that was checked from its first record on with its daemon's key. */
 export function findingsOf(verdict: Verdict): VerifyResult {
   const { faults, faultCount, records, firstSeq, lastSeq, signedSeq } = verdict;
   const findings: Finding[] = faults.slice(0, shownMax).map((each) => fault(sentenceOf(each)));
@@ -77,7 +77,7 @@ function sentenceOf({ kind, file, line, seq, text }: TrailFault): string {
     case 'rewritten':
       return `${record} is not the one that was signed${place}: it was replaced later.`;
     case 'cut':
-      // These texts are ours: no word of a record is in them.
+      // These texts are ours, without words of a record.
       return text.startsWith('the daemon found then')
         ? `When dovegate was started (record ${seq ?? ''}), ${startTextOf(text)}.`
         : `The end is missing: a checkpoint names a later record, and the journal ends before record ${seq ?? ''}.`;

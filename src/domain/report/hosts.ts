@@ -1,7 +1,7 @@
-// Whether the journals of a fleet hold all that happened in a time, host by host, from what its verifier found. Pure.
-// The rule: a host is complete only where its trail reaches over the whole time, its listed key vouches for it, and nothing is wrong with it,
-// also where a person accepted that: an accepted hole is still a hole. A host is proved to its last signed record. The last `tailMsMax` before
-// now may lack that proof, because checkpoints come once a minute; the fleet is called complete to the earliest proof of a host.
+// Whether the journals of a fleet contain everything that happened in a time, host by host, from the verifier's findings. Pure.
+// The rule: a host is complete only if its trail covers the whole time, its listed key signed it, and there is no finding, not even an
+// accepted one: an accepted hole is still a hole. A host is proven to its last signed record. The last `tailMsMax` before now may lack that
+// proof, because checkpoints come once a minute; the fleet is called complete to the earliest proof of a host.
 
 import { formatTime } from '../audit/record.js';
 import type { FleetFinding } from '../fleet/shapes.js';
@@ -13,26 +13,26 @@ import {
   tailMsMax,
 } from './completeness.js';
 
-/** What is known of one host. */
+/** The data about one host. */
 export interface HostTrail {
   readonly host: string;
   /** The public key that is listed for it. */
   readonly key: string | undefined;
-  /** RFC 3339: the first record that the stream has of it, and the last one, which was verified; undefined: none came yet. */
+  /** RFC 3339: its first record in the stream, and the last one, which was verified; undefined: none yet. */
   readonly firstTime: string | undefined;
   readonly lastTime: string | undefined;
   readonly seq: number | undefined;
   readonly signedSeq: number | undefined;
-  /** RFC 3339: the record `signedSeq`; undefined: no signature vouches, or a state of an older release. */
+  /** RFC 3339: the record `signedSeq`; undefined: no signature, or a state of an older release. */
   readonly signedTime?: string | undefined;
-  /** What is wrong now. */
+  /** Present findings. */
   readonly findings: readonly FleetFinding[];
   readonly accepted: readonly (FleetFinding & { readonly acceptedMs?: number | undefined })[];
 }
 
-/** They say nothing about whether a record is missing. */
+/** Kinds without a bearing on missing records. */
 const notes: ReadonlySet<FleetFinding['kind']> = new Set(['open', 'differs', 'repeated']);
-/** Once a person accepted them, all that is known to be there is there. */
+/** Kinds that end with their acceptance. */
 const settled: ReadonlySet<FleetFinding['kind']> = new Set([
   ...notes,
   'new-journal',
@@ -42,7 +42,7 @@ const settled: ReadonlySet<FleetFinding['kind']> = new Set([
 ]);
 const shownMax = 5;
 
-/** `general`: findings of no host. */
+/** `general`: findings without a host. */
 export function judgeHosts(
   trails: readonly HostTrail[],
   general: Pick<HostTrail, 'findings' | 'accepted'>,
@@ -93,12 +93,12 @@ export function judgeHosts(
   };
 }
 
-/** Without a key, and in a state of an older release, the last record has to do. */
+/** Without a key, and with the state of an older release, the last record counts. */
 function provedOf({ signedTime, lastTime }: HostTrail): string | undefined {
   return lastTime === undefined ? undefined : (signedTime ?? lastTime);
 }
 
-/** The time that a host must be proved for. */
+/** The time for which a host needs a proof. */
 interface NeededTime {
   /** Undefined: as far as its trail goes. */
   readonly from: string | undefined;
@@ -137,7 +137,7 @@ function judgeHost(trail: HostTrail, { from, to, provedMin }: NeededTime): HostC
   }
   for (const finding of findings) {
     if (finding.kind === 'never-seen') continue;
-    // Of the time that was asked for, everything came.
+    // Everything of the requested time arrived.
     if (finding.kind === 'silent' && (finding.time ?? '') >= to) continue;
     doubts.push(doubtOf(finding));
   }
@@ -160,7 +160,7 @@ function doubtOf({ kind, seq, text }: FleetFinding): Doubt {
   return { code, text: `${kind}: ${where}${text}`, isSerious: true };
 }
 
-/** What lies before the time that was asked for says nothing about it. */
+/** Findings before the requested time do not concern it. */
 function acceptedOf(finding: HostTrail['accepted'][number], from: string): readonly Doubt[] {
   const { kind, time, acceptedMs } = finding;
   if (time !== undefined && time < from) return [];

@@ -1,4 +1,4 @@
-// What all forms of a report have in common: what each is given, and the lines that people read. Text of records is made harmless here.
+// The common parts of all forms of a report: their input, and the lines for people. Text of records is made harmless here.
 
 import { printable } from '../audit/encode.js';
 import type { MailboxLine } from '../page/trail.js';
@@ -13,14 +13,14 @@ import {
   touchClasses,
 } from './touch.js';
 
-/** What a report begins with. */
+/** The beginning of a report. */
 export interface ReportHead {
   readonly mailbox: string;
   readonly period: string;
   readonly isComplete: boolean;
   /** Whether something was deleted, in a sentence. */
   readonly answer: string;
-  /** Whether a record names the mailbox; if not, users who were probably meant. */
+  /** Whether a record names the mailbox; if not, users with similar names. */
   readonly isNamed: boolean;
   readonly similar: readonly string[];
   /** Harmless for a terminal; the first is the verdict. */
@@ -43,7 +43,7 @@ export interface ReportForm {
 
 const classTexts = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
 
-/** What a command would have done that was denied or failed. */
+/** The kind of a command that was denied or failed. */
 const triedTexts: Readonly<Record<TouchKind, string>> = {
   destroyed: 'asked to delete',
   changed: 'asked to change something',

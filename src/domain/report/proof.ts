@@ -13,7 +13,7 @@ import { hash } from 'node:crypto';
 import { isSignedBy, type Link, publicKeyDer, readClaim, readLink, unsignedLine } from '../audit/ledger.js';
 import { readHead, readWord } from '../audit/record.js';
 
-/** Numbers of records, in 8 KiB for every 65,536 numbers among which one was added: what is found may be many. */
+/** A set of record numbers, in 8 KiB for every 65,536 numbers with at least one member: there may be many. */
 export interface SeqSet {
   add(seq: number): void;
   has(seq: number): boolean;
@@ -49,30 +49,33 @@ export function createSeqSet(): SeqSet {
   };
 }
 
-/** What is to be proved. */
+/** The records to prove. */
 export interface ProofRequest {
   readonly chosen: SeqSet;
   /** Public keys in base64 whose signatures end a run; none: any signature does. */
   readonly keys: readonly string[];
-  /** The last record that such a key signed, as the verification said: nothing after it can be proved. */
+  /** The last record that such a key signed, by the verification: later ones cannot be proven. */
   readonly signedSeq: number;
-  /** Every line between these two is given, in one run: who reads it sees that nothing is missing. Undefined: only what the chosen need. */
+  /**
+   * Every line between these two is included, in one run, so that nothing can be missing. Undefined: only the lines that the chosen records
+   * need.
+   */
   readonly whole?: { readonly fromSeq: number; readonly toSeq: number } | undefined;
 }
 
-/** The chain is not what the verification found: the file must not be used. */
+/** The chain differs from the verified one: the file must not be used. */
 export interface ProofFault {
   readonly seq: number;
   readonly text: string;
 }
 
 export interface ProofWriter {
-  /** The next line of the journal, without LF, in the order of the chain; the line for the file, or undefined. */
+  /** Takes the next line of the journal, without LF, in the order of the chain; returns the line for the file, or undefined. */
   take(line: Buffer): string | undefined;
-  /** The last line of the file. Undefined: it is no proof, see `fault`. */
+  /** The last line of the file. Undefined: it is not a proof, see `fault`. */
   finish(): string | undefined;
   readonly fault: ProofFault | undefined;
-  /** Records given so far that were asked for. */
+  /** Requested records so far. */
   readonly records: number;
 }
 
@@ -120,7 +123,7 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
   };
 }
 
-/** Why it is no record of the journal itself with a right signature of one of the keys; undefined: it is one. */
+/** Why it is not a record of the journal itself with a right signature of one of the keys; undefined: it is. */
 function whyNoSeal(text: string, keys: readonly string[]): string | undefined {
   const event = readHead(text)?.event;
   const key = readWord(text, 'key');
@@ -136,11 +139,11 @@ export function keyFingerprint(key: string): string {
   return hash('sha256', publicKeyDer(key), 'hex');
 }
 
-/** What a proof says of itself. */
+/** The title of a proof. */
 export interface ProofTitle {
   readonly journal: string | undefined;
   readonly keys: readonly string[];
-  /** The question, as it was asked. */
+  /** The original question. */
   readonly question: string;
   readonly isWhole: boolean;
 }
@@ -166,27 +169,27 @@ export function formatProofTitle({ journal, keys, question, isWhole }: ProofTitl
   return lines.map((line) => `# ${line}`.trimEnd());
 }
 
-/** What a file is, by its first bytes; undefined: something else. */
+/** The kind of a file, by its first bytes; undefined: another one. */
 export function proofKindOf(beginning: string): 'proof' | 'extract' | 'journal' | undefined {
   if (/^(?:# dovegate audit proof |[*=-] \{"seq":)/.test(beginning)) return 'proof';
   if (/^(?:# dovegate audit extract |@ \{"extract":)/.test(beginning)) return 'extract';
   return beginning.startsWith('{"seq":') ? 'journal' : undefined;
 }
 
-/** What a proof holds, up to its first fault. */
+/** The content of a proof, up to its first fault. */
 export interface ProofVerdict {
-  /** Undefined: every line is what it should be. */
+  /** Undefined: every line is right. */
   readonly fault: { readonly line: number; readonly text: string } | undefined;
-  /** Records that were asked for; lines with those between; runs of lines, each with a signature at its end. */
+  /** Requested records; lines with those between; runs of lines, each with a signature at its end. */
   readonly records: number;
   readonly lines: number;
   readonly runs: number;
   /** Of the lines; undefined: there is none. */
   readonly fromSeq: number | undefined;
   readonly toSeq: number | undefined;
-  /** As the signed lines name it. */
+  /** According to the signed lines. */
   readonly journal: string | undefined;
-  /** The keys that signed. Where no key was given: the first one, and whether there are others. */
+  /** The signing keys. If no key was given: the first one, and whether there are others. */
   readonly keys: readonly string[];
   readonly isMoreKeys: boolean;
 }
@@ -228,7 +231,7 @@ export function createProofChecker(trusted: readonly string[]): ProofChecker {
     },
   };
 
-  /** Takes a line of the form; else says what is wrong with it. */
+  /** Takes a line of the right form; otherwise returns its fault. */
   function whyNot(line: Buffer, isWhole: boolean): string | undefined {
     const mark = line.toString('latin1', 0, 2);
     if (!isWhole) return 'the line has no end, or is longer than any record';

@@ -1,6 +1,6 @@
-// A report of one mailbox: who touched it, and whether the journal is complete for that time. Whoever reads the journal hands in the rows; they
-// are read twice: once to count, so that the verdict comes first, and once to be listed. Pure.
-// The rule: memory does not grow with the journal, and what was written after the journal was checked is not in the report.
+// A report of one mailbox: its commands and their principals, and whether the journal is complete for that time. The caller provides the
+// rows; they are read twice: once to count, so that the verdict comes first, and once for the list. Pure.
+// The rule: memory does not grow with the journal, and records written after the check are not in the report.
 
 import { formatJson, printable } from '../audit/encode.js';
 import { formatTime } from '../audit/record.js';
@@ -35,15 +35,15 @@ export { createHtmlReport } from './html.js';
 export { formatSpan, linesOf, type ReportForm, type ReportHead } from './lines.js';
 export { type AskedTime, createDayBook, type Doubt, type TouchDay, type Vouching };
 
-/** The journal that a report is of, and what vouches for it. */
+/** The journal of a report, and the basis of its proof. */
 export interface Reported extends Vouching {
   readonly verdict: Verdict;
-  /** Those that match; called twice. */
+  /** The matching rows; called twice. */
   rows(filter: TrailFilter): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
-  /** After the rows: why some may not be among them. */
+  /** Call after the rows: why some may be missing. */
   doubts(): readonly Doubt[];
-  /** Who sees a part of the records only. */
+  /** The name of a person who sees a part of the records only. */
   readonly viewer?: string | undefined;
 }
 
@@ -52,21 +52,21 @@ export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubt
   judge(time: AskedTime): Completeness;
 }
 
-/** What a report is asked for; times in Unix milliseconds. */
+/** The question of a report; times in Unix milliseconds. */
 export interface ReportAsked {
   /** One user, without `*`. */
   readonly mailbox: string;
   readonly fromMs: number | undefined;
   readonly toMs: number | undefined;
   readonly nowMs: number;
-  /** List only what showed content, or may have. */
+  /** List only commands that showed content, or may have. */
   readonly isContentOnly: boolean;
   /** The machine on which it is made. */
   readonly host: string;
   readonly madeBy?: string | undefined;
 }
 
-/** What is wrong with what a report is asked for; undefined: nothing. */
+/** Why a report is impossible; undefined: it is possible. */
 export function whyNoReport({
   mailbox,
   fromMs,
@@ -76,11 +76,11 @@ export function whyNoReport({
   return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
 }
 
-/** What is known when all is counted, and the texts of the form, which are made when they are asked for. */
+/** The results of counting, and the texts of the form, which are made on request. */
 export interface CountedReport {
   readonly counts: TouchCounts;
   readonly isComplete: boolean;
-  /** No record names the mailbox, and some name users who were probably meant. */
+  /** No record names the mailbox, but some name users with similar names. */
   readonly isMisnamed: boolean;
   readonly texts: AsyncGenerator<string>;
 }
@@ -110,7 +110,7 @@ export async function makeReport(
   const { names: similar, isNamed: isKnown } = isNamed ? known : await journal.survey(filter);
   const deletion = deletionSentence(counts, isComplete, viewer);
   const unnamed = isKnown ? [] : [unnamedSentence(mailbox, similar, viewer)];
-  // Of a name that is not a user's, "nothing was deleted" would be no answer.
+  // For a name without a user, "nothing was deleted" would be misleading.
   const answers = isKnown || counts.commands + counts.stopped > 0 ? [...unnamed, deletion] : unnamed;
   const head: ReportHead = {
     mailbox: printable(mailbox),
@@ -138,7 +138,7 @@ export async function makeReport(
 
 const known = { names: [], isNamed: true } as const;
 
-/** A reader must not take it for all that happened to the mailbox. */
+/** Readers must not take it for everything that happened to the mailbox. */
 const scopeNote =
   'note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded';
 
@@ -147,7 +147,7 @@ function withDoubts(completeness: Completeness, more: readonly Doubt[]): Complet
   return { ...completeness, isComplete: false, doubts: [...completeness.doubts, ...more] };
 }
 
-/** As of the check: a daemon that is running goes on writing. */
+/** As of the check: a running daemon continues to write. */
 async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,
@@ -161,13 +161,13 @@ async function* touches(
   }
 }
 
-/** A command that ended after the check was open at the check. */
+/** A command that ended after the check was open at its time. */
 function opened({ fields, admittedSeq }: ExchangeRow): ExchangeRow {
   const { outcome: _, sent: _s, cells: _c, ...before } = fields;
   return { fields: before, admittedSeq, completedSeq: undefined, completedTime: undefined };
 }
 
-/** What a program is told of one command, in this order. */
+/** The cells of one command, in this order. */
 type Cells = Readonly<Record<string, (touch: Touch) => unknown>>;
 
 const cells: Cells = {

@@ -1,6 +1,6 @@
-// Who touched one mailbox, and how: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached a
-// mail server and whether it showed content; touches are counted, and gathered into groups by day, requester, class and reason. Pure.
-// The rule: what a record does not tell is said as "may have", never left out and never taken for a no.
+// The commands that concern one mailbox: a row of a trail becomes a touch, with its class, whether it names the mailbox, whether it reached
+// a mail server and whether it showed content; touches are counted, and grouped by day, requester, class and reason. Pure.
+// The rule: facts missing in a record are shown as "may have", never omitted and never taken for a no.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';
@@ -12,9 +12,9 @@ import type { MailboxClass, MailboxCounts, MailboxLine } from '../page/trail.js'
 import { formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
 
-/** What became of a command. Those that were carried out, or may have been, have the most that a command of the kind does. */
+/** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
 export type TouchClass = MailboxLine['class'];
-/** The most that a command of the kind does. `session`: ends or lists logins, asks dovegate. `unread`: the line could not be read. */
+/** The strongest possible effect of a kind. `session`: ends or lists logins, asks dovegate. `unread`: the line was not parsed. */
 export type TouchKind = Exclude<TouchClass, 'denied' | 'failed'>;
 
 /** The one table of classes, in the order of reports: text, CSV, JSON, HTML and the page take words and tones from here. */
@@ -29,10 +29,10 @@ export const touchClasses: readonly MailboxClass[] = [
   { class: 'denied', what: 'tried, denied', tone: 'quiet' },
 ];
 
-/** `maybe`: the record does not tell. */
+/** `maybe`: the record does not show it. */
 export type Certainty = 'yes' | 'maybe' | 'no';
 
-/** One command, seen from one mailbox. Texts are as they were recorded: whoever shows them makes them harmless. */
+/** One command in relation to one mailbox. Texts are as recorded: callers must make them harmless. */
 export interface Touch {
   /** RFC 3339, of the admission, and its day in UTC. */
   readonly time: string;
@@ -40,27 +40,27 @@ export interface Touch {
   readonly requester: string;
   readonly class: TouchClass;
   readonly kind: TouchKind;
-  /** What the client stated; empty: nothing. */
+  /** The client's stated reason; empty: none. */
   readonly reason: string;
   /** Name and arguments, for people. */
   readonly command: string;
   readonly args: string;
   readonly user: string;
-  /** `named`: the mailbox is named. `mask`: a mask or a list that was cut may mean it. `all`: the command was for all users. */
+  /** `named`: the mailbox is named. `mask`: a mask or a cut list may include it. `all`: the command was for all users. */
   readonly by: 'named' | 'mask' | 'all';
   /** Whether a byte of it went to a mail server. */
   readonly reached: Certainty;
-  /** Whether the client got something of what mails say. */
+  /** Whether the client got content of mails. */
   readonly showed: Certainty;
   /** A word of the closed list, or `open`. */
   readonly outcome: string;
-  /** The exchange that this search was made for by dovegate itself; empty: a client sent it. */
+  /** The exchange for which dovegate itself made this search; empty: a client sent it. */
   readonly countedFor: string;
   readonly id: string;
   readonly session: string;
   readonly listener: string;
   readonly backend: string;
-  /** Of a fleet: whose journal it stands in. */
+  /** Fleet: the host of the journal. */
   readonly host?: string | undefined;
   readonly seq: number | undefined;
   readonly completedSeq: number | undefined;
@@ -105,7 +105,7 @@ export function createTouchReader(mailbox: string, isFleet = false): (row: Excha
   };
 }
 
-/** `sent` stands in the completion; without one, an allowed command may be running. */
+/** The completion has `sent`; without one, an allowed command may be running. */
 function reachedOf({ fields, completedSeq }: ExchangeRow): Certainty {
   const { sent, decision } = fields;
   if (decision === 'deny' && sent !== true) return 'no';
@@ -122,7 +122,7 @@ function isForAll({ users, args }: ExchangeRow['fields']): boolean {
   return Array.isArray(args) && args.includes('-A');
 }
 
-/** Whether a command asks for content, and whether an answer without a row answers that as well, as that of a search does. */
+/** Whether a command reads content, and whether even an answer without rows reveals some, as with a search. */
 interface Asked {
   readonly content: Certainty;
   readonly isAnsweredByNone: boolean;
@@ -130,13 +130,13 @@ interface Asked {
 
 const nothing: Asked = { content: 'no', isAnsweredByNone: false };
 
-/** They hand over mails, files of mails, or the key to them. */
+/** They return mails, files of mails, or a key to them. */
 const givers = new Set(
   'backup,dsync-server,fs get,mail fs get,mailbox cryptokey export,mailbox cryptokey password,sync'.split(
     ',',
   ),
 );
-/** What these show depends on their arguments. */
+/** Their content depends on the arguments. */
 const dependents = new Set(['fetch', 'search', 'user']);
 
 function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireUser: boolean): Asked {
@@ -151,14 +151,14 @@ function askedOf({ command: name, series, args }: ExchangeRow['fields'], isWireU
   const [first] = parsed;
   if (first?.values.has('source-user') === true && !isWireUser)
     return { content: 'yes', isAnsweredByNone: true };
-  // Its answer has no rows of mails: what changes or destroys by a content key shows none.
+  // Its answer has no rows of mails: a command that changes or destroys by a content key shows none.
   if (first?.command.effect !== 'read') return nothing;
   const words = parsed.flatMap(contentAsked);
   if (words.length === 0) return readings.length > parsed.length ? unknown : nothing;
   return { content: 'yes', isAnsweredByNone: words.some((word) => !word.startsWith('field ')) };
 }
 
-/** The series that a record was judged for; a record that says none may be of any. */
+/** The series of a record's judgement; without one, any is possible. */
 function seriesOf(text: unknown): readonly Series[] {
   const words = typeof text === 'string' ? text.split(' ') : [];
   const found = allSeries.filter((series) => words.includes(series));
@@ -174,7 +174,7 @@ function parsedIn(series: Series, name: string, args: unknown): ParsedArguments 
   return parsed.kind === 'parsed' ? parsed : undefined;
 }
 
-/** Rows that came before a command failed were handed on, so it counts as what it showed. */
+/** Rows before a failure reached the client, so the command counts by what it showed. */
 function classOf(
   { fields, completedSeq }: ExchangeRow,
   kind: TouchKind,
@@ -190,7 +190,7 @@ function classOf(
   return isFailed ? 'failed' : kind;
 }
 
-/** They make one side like the other one, so they may delete what the other side does not have. */
+/** They make one side like the other, so they may delete what the other side lacks. */
 const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
 
 function kindOf({ effect, command }: ExchangeRow['fields'], asked: Asked): TouchKind {
@@ -218,18 +218,18 @@ function showedOf({ fields, completedSeq }: ExchangeRow, asked: Asked, reached: 
   if (isWithoutRows && outcome === 'failed') return 'no';
   if (isWithoutRows && outcome === 'ok' && !asked.isAnsweredByNone) return 'no';
   if (asked.content === 'maybe' || reached === 'maybe') return 'maybe';
-  // Rows that came before a command broke off were handed on.
+  // Rows before a command broke off reached the client.
   const hasRows = typeof cells === 'number' && cells > 0;
   return hasRows || (isEnded && outcome === 'ok') ? 'yes' : 'maybe';
 }
 
-/** How much was found. */
+/** The counts of a report. */
 export interface TouchCounts extends MailboxCounts {
   /** There are more requesters than are kept apart. */
   readonly isMoreRequesters: boolean;
   /** Of `commands`: through a mask, or for all users. */
   readonly notNamed: number;
-  /** Of `commands`: no end is recorded, or it is not known how they ended. */
+  /** Of `commands`: without a recorded end, or with an unknown one. */
   readonly open: number;
   readonly unknown: number;
 }
@@ -256,7 +256,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
   return {
     take({ class: group, kind, requester, reached, showed, by, outcome }) {
       if (group === 'denied') counts.denied += 1;
-      // A line that could not be read may mean anything; one that was not sent did nothing.
+      // An unparsed line may have had any effect; one that was not sent had none.
       if (kind === 'destroyed' || (kind === 'unread' && reached !== 'no')) {
         if (group === 'denied') counts.deleteDenied += 1;
         else if (group === 'failed') counts.deleteFailed += 1;
@@ -279,7 +279,7 @@ export function createTouchCounter(): { take(touch: Touch): void; counts(): Touc
   };
 }
 
-/** Commands of one day that are alike for who reads a report. */
+/** Commands of one day that look alike to a reader of the report. */
 export interface TouchGroup
   extends Pick<
     Touch,
@@ -292,25 +292,25 @@ export interface TouchGroup
   readonly lastTime: string;
   /** Their names, with how many there were of each; at most {@link namesMax}. */
   readonly commands: ReadonlyMap<string, number>;
-  /** Of the exchanges, in their order; at most {@link idsMax}. */
+  /** Ids of the exchanges, in their order; at most {@link idsMax}. */
   readonly ids: readonly string[];
 }
 
-/** One day; `isMore`: a part of this day was given before (a command that ended days later, a clock that was set back). */
+/** One day; `isMore`: a part of this day was returned before (a command that ended days later, a clock that was set back). */
 export interface TouchDay {
   readonly day: string;
   readonly isMore: boolean;
   readonly groups: readonly TouchGroup[];
 }
 
-/** Groups of a day; what comes after them is counted without its reason. Stops a client that states another reason each time. */
+/** Groups of a day; later ones are counted without their reason. Stops a client that states another reason each time. */
 const groupsMax = bounds.reportGroups;
 /** Two commands that overlap midnight end within the next day, nearly always. */
 const daysHeld = 2;
 const namesMax = 50;
 const idsMax = 20;
 
-/** Stands for reasons, requesters and names of commands beyond those that are kept apart. */
+/** Stands for reasons, requesters and names of commands beyond the limits. */
 export const others = '(others)';
 
 const classOrder = touchClasses.map((each) => each.class);
@@ -320,7 +320,7 @@ type OpenGroup = { -readonly [Key in keyof TouchGroup]: TouchGroup[Key] } & {
   readonly ids: string[];
 };
 
-/** Gathers touches in the order in which they were found. A day comes when it is over; memory holds two days at most. */
+/** Gathers touches in the order of the search. A day is returned when it is over; memory holds two days at most. */
 export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): TouchDay[] } {
   const held = new Map<string, Map<string, OpenGroup>>();
   let given = '';

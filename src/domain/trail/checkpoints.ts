@@ -8,7 +8,7 @@ import { bounds } from '../../bounds/bounds.js';
 import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
 import { parseLine } from '../audit/record.js';
 
-/** Where something stands. */
+/** A position in a trail. */
 export interface Place {
   /** A segment as records name it, or a file beside them. */
   readonly file: string;
@@ -21,7 +21,7 @@ export interface Place {
 export type CheckpointFaultKind =
   /** A signature is not right for its record. */
   | 'bad-signature'
-  /** No trusted key vouches for the end of the trail, or for a checkpoint beside it. */
+  /** No trusted key covers the end of the trail, or a checkpoint beside it. */
   | 'untrusted'
   /** No trusted key signed this retire record, so it explains no gap. */
   | 'retire-untrusted'
@@ -29,10 +29,10 @@ export type CheckpointFaultKind =
   | 'rewritten'
   /** Records that a checkpoint names are missing at the end. */
   | 'cut'
-  /** Another key signs from there on, the one before did not name it, and nobody has accepted it. */
+  /** Another key signs from there on; the previous one did not name it, and no person has accepted it. */
   | 'key-change';
 
-/** One thing that is wrong. */
+/** One fault. */
 export interface Fault<Kind> extends Place {
   readonly kind: Kind;
   /** A sentence for people. */
@@ -50,12 +50,12 @@ export interface KeptCheckpoint {
   readonly text: string;
 }
 
-/** Kept by a start that found records missing or other than this checkpoint says. The last one, `checkpoint.json`, is never so old. */
+/** Kept by a start that found records missing or different from this checkpoint. The last one, `checkpoint.json`, is never so old. */
 const evidenceFile = /^checkpoint-\d+\.json$/;
 
 /**
- * Fed while the trail is followed. `trusted`: public keys in base64 that a person vouches for. `ownKey`: that of the host itself, which counts too, but a change to
- * it is a fault. Without any of them signatures are only tested to be right.
+ * Fed while the trail is followed. `trusted`: public keys in base64 that a person trusts. `ownKey`: that of the host itself, which counts
+ * too, but a change to it is a fault. Without any of them signatures are only tested to be right.
  */
 export function createCheckpointVerifier(
   trusted: readonly string[],
@@ -67,30 +67,30 @@ export function createCheckpointVerifier(
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
   const keys = new Set<string>();
-  /** Checkpoints beside the trail that were not met yet. */
+  /** Checkpoints beside the trail that were not found yet. */
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
   let signedSeq: number | undefined;
   let signedTime: string | undefined;
   let signedBy: string | undefined;
-  /** The oldest record that retention left, by what counts itself; 0: nothing says so. */
+  /** The oldest record that retention left, by records that count themselves; 0: unknown. */
   let oldestSeq = 0;
   let isSeen = false;
   let unknown: CheckpointFault | undefined;
-  /** Who signed last, and the key that it named as the next one. */
+  /** The last signing key, and the key that it named as the next one. */
   let signer: string | undefined;
   let named: string | undefined;
-  /** The first change of the key that nobody has accepted. */
+  /** The first unaccepted change of the key. */
   let change: CheckpointFault | undefined;
-  /** The key that signed first, and those that were named in its line. */
+  /** The key that signed first, and those named in its line. */
   const firstKeys = new Set<string>();
-  /** Of these, the keys whose signatures count only because a trusted key signed over them. */
+  /** Of these, the keys whose signatures count only because a trusted key signed them later. */
   const earlierKeys = new Set<string>();
   for (const { file, text } of kept) expect(file, text);
 
   return {
     /**
-     * For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. True: it counts by its own
-     * signature, or, where no key was given and nothing is signed, without one.
+     * Call for every checkpoint and retire record: its line (text without LF), the same as an object, and its place. True: it counts by its
+     * own signature, or, if no key was given and nothing is signed, without one.
      */
     judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): boolean {
       isSeen = true;
@@ -99,7 +99,7 @@ export function createCheckpointVerifier(
       if (counts && typeof oldest === 'number') oldestSeq = Math.max(oldestSeq, oldest);
       return counts;
     },
-    /** For every record whose chain is right. Cheap: nearly all of them are none that a checkpoint beside the trail names. */
+    /** Call for every record with a right chain. Cheap: checkpoints beside the trail name almost none of them. */
     compare(seq: number, hash: string, file: string, line: number): void {
       const found = expected.get(seq);
       if (found === undefined) return;
@@ -108,17 +108,17 @@ export function createCheckpointVerifier(
       const text = `the record is not the one that ${found.file} names`;
       report({ kind: 'rewritten', file, line, seq, text });
     },
-    /** The oldest record that retention left, as the records that count say; 0: none does. */
+    /** The oldest record that retention left, according to the records that count; 0: unknown. */
     get oldestSeq() {
       return oldestSeq;
     },
     /**
-     * At the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: everything up to here is under a signature, of a trusted
-     * key, or, if none was given, of any. `keys`: in the order in which they first signed.
+     * Call at the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: records up to it are covered by a signature of a
+     * trusted key, or, if none was given, of any key. `keys`: in the order in which they first signed.
      */
     finish(last: Place, firstSeq: number) {
       for (const [seq, { file, key }] of expected) {
-        // Its records were retired, which a signed record explains (verify.ts looks for that), or are not looked at.
+        // Its records were retired, which a signed record explains (verify.ts checks that), or are not part of the check.
         if (seq < firstSeq && evidenceFile.test(file)) continue;
         if (trust.size > 0 && (typeof key !== 'string' || !trust.has(key))) {
           report({ kind: 'untrusted', file, line: 1, seq, text: 'no trusted key signed this checkpoint' });
@@ -159,7 +159,7 @@ export function createCheckpointVerifier(
     named = typeof nextKey === 'string' ? nextKey : undefined;
     if (firstKeys.has(key) && named !== undefined) firstKeys.add(named);
     if (trust.size > 0 && !trust.has(key)) {
-      // The keys before the first trusted one: what that one signed over is what the person who trusts it has accepted.
+      // The keys before the first trusted one: trusting a key accepts everything that it signed.
       const isBefore = signedSeq === undefined && firstKeys.has(key);
       if (isRetire && !isBefore) reportRetire(record, place, `is signed by key ${key}, which is not trusted`);
       const untrusted = `key ${key} is not trusted`;
@@ -174,7 +174,7 @@ export function createCheckpointVerifier(
     signedSeq = place.seq;
     signedTime = typeof time === 'string' ? time : undefined;
     signedBy = key;
-    // What somebody is trusted for is everything before his signature.
+    // Trusting a key accepts everything before its signature.
     if (accepted.has(key)) change = undefined;
     if (trust.size > 0 && named !== undefined) trust.add(named);
     if (accepted.has(key) && named !== undefined) accepted.add(named);

@@ -1,7 +1,7 @@
-// Finds exchanges in a trail: pairs each admission with its completion and gives one row. A decoder over pieces of whole
-// lines; what cannot match is skipped without being parsed, since journals are searched by the GiB. And for a search without a hit
-// by name: what was searched, and what retention had removed before.
-// The rule: damage is stepped over; verify says what can be trusted.
+// Finds exchanges in a trail: pairs each admission with its completion and returns one row. A decoder over pieces of whole lines; lines
+// that cannot match are skipped without being parsed, because journals have many GiB. For a search by name without a hit, it reports what
+// was searched, and what retention had removed before.
+// The rule: damage is skipped; verify decides what can be trusted.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson, quote } from '../audit/encode.js';
@@ -21,9 +21,9 @@ import { nearestName } from '../names/nearest-name.js';
 import { createUserSearch, isFitting, shown } from './user-search.js';
 import { noteRetired, type RetiredRecords } from './verify.js';
 
-/** All that are given must match. */
+/** All given fields must match. */
 export interface TrailFilter {
-  /** Whom the command touches, in arguments, too, and through a mask that covers it; `*` stands for any characters. */
+  /** A user of the command, in arguments too, or covered by a mask; `*` stands for any characters. */
   readonly user?: string | undefined;
   readonly principal?: string | undefined;
   /** A command's name, or the words that it begins with: `mailbox` finds `mailbox list`. */
@@ -33,7 +33,7 @@ export interface TrailFilter {
   /** The policy that it was judged by. */
   readonly policy?: string | undefined;
   readonly decision?: string | undefined;
-  /** What the command could do at most, a word of the catalog's list. */
+  /** The strongest possible effect, a word of the catalog's list. */
   readonly effect?: string | undefined;
   /** A word of the closed list, or `open`: without completion. */
   readonly outcome?: string | undefined;
@@ -42,60 +42,60 @@ export interface TrailFilter {
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
-  /** Stands anywhere in its records, as it is written there; or may, where arguments or users were too long to be recorded. */
+  /** Occurs anywhere in its records, as written there; or may, if arguments or users were too long to be recorded. */
   readonly text?: string | undefined;
 }
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** One exchange: the keys of its admission, then what its completion adds. Values as they were recorded, cut ones too. */
+/** One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. */
 export interface ExchangeRow {
   readonly fields: Stored;
-  /** Seq of the two records; undefined: it was not found. */
+  /** Seq of the two records; undefined: not found. */
   readonly admittedSeq: number | undefined;
   readonly completedSeq: number | undefined;
   readonly completedTime: string | undefined;
-  /** Of its argument records; absent: it has none, or not all of them were found. */
+  /** Seq of its argument records; absent: it has none, or not all were found. */
   readonly argumentSeqs?: readonly number[] | undefined;
 }
 
 /** One search, fed with the trail in its order. */
 export interface TrailSearch {
-  /** A piece of whole lines; rows come when their completion does. */
+  /** A piece of whole lines; returns each row at its completion. */
   take(piece: Buffer): ExchangeRow[];
   /**
-   * A piece of later records, of which only completions of waiting admissions count; `show` gives such a line as it is shown. For who reads the
-   * trail from its end.
+   * A piece of later records, of which only completions of waiting admissions count; `show` converts such a line for display. For readers
+   * that begin at the end of the trail.
    */
   takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[];
   /** The exchanges that are still open. */
   finish(): ExchangeRow[];
-  /** Between two pieces: the lines of admissions that wait for their completions, each with those of its argument records. */
+  /** Between two pieces: the lines of admissions without completion, each with those of its argument records. */
   waiting(): readonly Buffer[];
 }
 
-/** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
+/** Exchanges without completion; a forged journal must not fill the memory. */
 const waitingMax = bounds.openSearched;
 /**
- * Bytes of those admissions and their argument records. Beyond it an admission is not found, and of one that is kept the first and last of its
+ * Bytes of those admissions and their argument records. Beyond the limit an admission is not found, or only the first and last of its
  * arguments are shown.
  */
 const keptBytesMax = bounds.openSearchedBytes;
 
 export function createSearch(filter: TrailFilter): TrailSearch {
-  /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
+  /** Possible matches, by the admission's id: the position in this piece, and copies from earlier pieces. */
   const here = new Map<string, number>();
   const before = new Map<string, Buffer>();
-  /** Argument records of those that wait, by id. */
+  /** Argument records of waiting admissions, by id. */
   const parts = new Map<string, Buffer[]>();
   let keptBytes = 0;
-  // Everybody's commands are wanted, also those that touch nobody.
+  // All commands match, even those without users.
   const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
   const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
   const ownNeedles = needlesOf(filter);
-  // Ids and sessions are the most particular, then users.
+  // Ids and sessions are the most specific, then users.
   const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
-  /** One of these stands in every admission that is wanted; undefined: there is nothing so sure. */
+  /** Every matching admission contains one of these; undefined: there is no such text. */
   const needles = isByUser ? user.needles : ownNeedles.length > 0 ? ownNeedles.slice(0, 1) : undefined;
   const others = isByUser ? ownNeedles : ownNeedles.slice(1);
   const { sinceMs = -Infinity, untilMs = Infinity, principal } = filter;
@@ -114,7 +114,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       for (let at = 0; at < piece.length; ) {
         if (needles !== undefined && hits !== undefined && hit < at) hit = nextHit(piece, at, needles, hits);
         if (here.size + before.size === 0 && hit > at) {
-          // Nothing before the next hit can matter.
+          // Nothing before the next hit can match.
           if (hit === Infinity) break;
           at = piece.lastIndexOf(0x0a, hit) + 1;
         }
@@ -127,7 +127,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
           complete(piece, at, end, eventAt, rows);
         at = end + 1;
       }
-      // Whoever gave the piece has it back now.
+      // The caller reuses the piece.
       for (const [id, at] of here) keep(id, lineAt(piece, at));
       here.clear();
       return rows;
@@ -168,7 +168,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (id !== undefined) here.set(id, at);
   }
 
-  /** Those of a command that is not wanted are passed over: its admission was before them. */
+  /** Those of other commands are skipped: their admission came before them. */
   function addPart(
     piece: Buffer,
     at: number,
@@ -180,10 +180,10 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const id = idAfter(piece, eventAt, end) ?? '';
     if ((!here.has(id) && !before.has(id)) || keptBytes > keptBytesMax) return;
     const line = piece.subarray(at, end);
-    // A copy: the piece goes back to the caller.
+    // A copy: the caller reuses the piece.
     const part = copyOf(show === undefined ? line : withoutEnd(show(line)));
     const known = parts.get(id);
-    // A later reading may come to the same lines again.
+    // A later reading may reach the same lines again.
     if (known?.some((one) => one.equals(part)) === true) return;
     keptBytes += part.length;
     if (known === undefined) parts.set(id, [part]);
@@ -229,7 +229,9 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     if (found !== undefined) rows.push(found);
   }
 
-  /** Undefined: it is not what the filter asks for, or not what it seemed to be. The bytes may say no, the records decide. */
+  /**
+   * Undefined: it does not match, or is not what it seemed to be. A "no" of the bytes is final; a "yes" is checked on the parsed record.
+   */
   function row(
     admission: Buffer,
     completion: Buffer | undefined,
@@ -283,7 +285,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   }
 }
 
-/** Whether an admission, with its argument records, still leaves out arguments or users: it may hold any word there. */
+/** Whether an admission, with its argument records, still omits arguments or users: it may contain any word there. */
 export function isRowCut({ args, users }: Stored): boolean {
   return [args, users].some(
     (list) => Array.isArray(list) && list.some((one) => isObject(one) && ('more' in one || 'cut' in one)),
@@ -296,7 +298,7 @@ function mayBeCut(admission: Buffer): boolean {
   return cutTexts.some((text) => admission.includes(text));
 }
 
-/** With its argument records, where all of them are there; else as it stands. */
+/** With its argument records if all of them are there; else unchanged. */
 function joined(admission: Stored, records: readonly Buffer[]): Stored {
   if (argumentCount(admission) === 0 || records.length === 0) return admission;
   const parsed = records.map((line) => parseLine(line.toString('utf8')) ?? {});
@@ -339,13 +341,13 @@ function isArguments(piece: Buffer, eventAt: number): boolean {
   return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x72;
 }
 
-/** Of a row that was found: whether it names such a user, and not only a mask or a list without an end that covers one. */
+/** For a found row: whether it names such a user literally, not only by a mask or an incomplete list. */
 export function createNameTest({ user }: TrailFilter): (row: ExchangeRow) => boolean {
   const search = user === undefined ? undefined : createUserSearch(user);
   return ({ fields }) => search?.isNamed(fields) ?? true;
 }
 
-/** Whether a record that names such a user or mask may concern one whom the pattern of a search means. */
+/** Whether a record with such a user or mask may concern a user that the search's pattern covers. */
 export function createCoverTest(user: string): (name: string) => boolean {
   const search = createUserSearch(user);
   return (name) => search.isWanted({ user: name, users: [name] });
@@ -355,7 +357,7 @@ function memberOf(key: string, value: string | undefined): Buffer | undefined {
   return value === undefined ? undefined : Buffer.from(`,"${key}":${quote(value)}`);
 }
 
-/** What is most particular comes first: the search goes from one to the next. */
+/** The most specific first: the search goes from one hit to the next. */
 function needlesOf(filter: TrailFilter): Buffer[] {
   const needles: Buffer[] = [];
   for (const key of [
@@ -377,7 +379,7 @@ function needlesOf(filter: TrailFilter): Buffer[] {
   return needles;
 }
 
-/** The parts of a pattern as they stand in a line: the first after a quote, the last before one, also in a value that was cut. */
+/** The parts of a pattern as they occur in a line: the first after a quote, the last before one, also in a cut value. */
 function partsOf(pattern: string): Buffer[] {
   const parts = pattern.split('*');
   return parts.flatMap((part, at) => {
@@ -386,7 +388,7 @@ function partsOf(pattern: string): Buffer[] {
   });
 }
 
-/** Where the next needle stands; `hits`: where each was found last, before which it stands nowhere. */
+/** The next position of a needle; `hits`: the last position of each, before which it does not occur. */
 function nextHit(piece: Buffer, at: number, needles: readonly Buffer[], hits: number[]): number {
   let first = Infinity;
   for (const [index, needle] of needles.entries()) {
@@ -414,7 +416,7 @@ function recordAround(piece: Buffer, at: number): Stored | undefined {
 
 const idText = Buffer.from(',"id":"');
 
-/** The id of a line, which stands after its event. */
+/** The id of a line, which follows its event. */
 export function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
   const at = piece.indexOf(idText, eventAt) + idText.length;
   if (at < idText.length || at >= end) return undefined;
@@ -422,7 +424,7 @@ export function idAfter(piece: Buffer, eventAt: number, end: number): string | u
   return close < 0 || close > end ? undefined : piece.toString('latin1', at, close);
 }
 
-/** What was searched. Times are those of records. */
+/** The extent of a search. Times are those of records. */
 export interface Surveyed {
   /** Of all events, in the time that was asked for. */
   readonly records: number;
@@ -430,19 +432,19 @@ export interface Surveyed {
   readonly all: number;
   readonly firstTime: string | undefined;
   readonly lastTime: string | undefined;
-  /** Users who were probably meant: {@link createLikeNames}. */
+  /** Users with similar names: {@link createLikeNames}. */
   readonly names: readonly string[];
-  /** Of the whole trail: a record names the user who was asked for. */
+  /** Whether any record of the whole trail names the requested user. */
   readonly isNamed: boolean;
 }
 
 const namesMax = 3;
-/** Users of the domain that was asked for, of whom the nearest name is looked for. */
+/** Users of the requested domain among which the nearest name is looked for. */
 const likeNamesMax = bounds.likeNames;
 
 /**
- * Finds users who were probably meant by a name, among those that `take` is given. Without a domain: those with this name in any domain, the
- * first few. With one: the nearest name in this domain, and the same name in the nearest domain.
+ * Finds users with names similar to a name, among those passed to `take`. Without a domain: the first few with this name in any domain.
+ * With one: the nearest name in this domain, and the same name in the nearest domain.
  */
 export function createLikeNames(wanted: string): { take(name: string): void; names(): readonly string[] } {
   const at = wanted.lastIndexOf('@');
@@ -472,14 +474,14 @@ export function createLikeNames(wanted: string): { take(name: string): void; nam
     },
   };
 }
-/** A name that stands in many lines and is nobody's user is not looked at for ever. */
+/** Limit of lines that contain the name without being about a user. */
 const parsedMax = 10_000;
 /** Time and event stand within so many bytes. */
 const headBytes = 96;
 
 /**
- * Counts what a search without a hit looked through, and finds users with a name like the one that was looked for. `take`: the trail
- * in its order, in pieces of whole lines.
+ * Counts what a search without a hit looked through, and finds users with a similar name. `take`: the trail in its order, in pieces of
+ * whole lines.
  */
 export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>): {
   take(piece: Buffer): void;
@@ -540,7 +542,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   }
 }
 
-/** What stands in a record of a user with a similar name. */
+/** Texts that occur in a record of a user with a similar name. */
 function likeNeedles(wanted: string): Buffer[] {
   const at = wanted.lastIndexOf('@');
   const texts =
@@ -552,10 +554,10 @@ function likeNeedles(wanted: string): Buffer[] {
 
 const retireText = Buffer.from('"event":"retire"');
 
-/** What retention removed, by the retire records of the pieces that are searched. */
+/** The removals of retention, by the retire records in the searched pieces. */
 export function createRetirements(): {
   take(piece: Buffer): void;
-  /** What was removed and may be of that time or later. */
+  /** Removed records that may be of that time or later. */
   since(timeMs: number | undefined): RetiredRecords[];
 } {
   const retired = new Map<RetiredRecords['by'], RetiredRecords>();

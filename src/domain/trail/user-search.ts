@@ -1,27 +1,26 @@
-// Which exchanges touch a user: by the users that an admission names, by a mask that covers the name, and in records of older
-// releases by its arguments. Pure.
-// The rule: a record that does not name all users it touches is a hit: a user must not be missed because a list was too long to
-// be recorded.
+// Which exchanges concern a user: by the users that an admission names, by a mask that covers the name, and in records of older releases by
+// its arguments. Pure.
+// The rule: a record that does not name all of its users is a hit: a user must not be missed because a list was too long to be recorded.
 
 import { quote } from '../audit/encode.js';
 import { isObject } from '../audit/record.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax, isMask, maskCovers, mayOverlap } from '../names/glob.js';
 
-/** Answers for one pattern: a name, in which `*` stands for any characters. */
+/** A matcher for one pattern: a name, in which `*` stands for any characters. */
 export interface UserSearch {
-  /** One of these stands in the line of every admission that is wanted; undefined: there is nothing so sure. */
+  /** Every matching admission's line contains one of these; undefined: there is no such text. */
   readonly needles: readonly Buffer[] | undefined;
-  /** Of the line of an admission: no is certain, yes is to be looked at again once it is parsed. */
+  /** For an admission's line: no is final, yes must be checked on the parsed record. */
   isLineWanted(line: Buffer): boolean;
   isWanted(record: Readonly<Record<string, unknown>>): boolean;
-  /** Whether it names such a user, and not only a mask or a list without an end that covers one. */
+  /** Whether it names such a user literally, not only by a mask or an incomplete list. */
   isNamed(record: Readonly<Record<string, unknown>>): boolean;
 }
 
 /**
- * What may stand for anybody, in records of this release and of older ones. Needles of at most seven bytes that begin with a rare one are
- * found ten times faster than others (Node 20).
+ * Texts that may stand for any user, in records of this release and of older ones. Needles of at most seven bytes that begin with a rare
+ * one are found ten times faster than others (Node 20).
  */
 const wildcards = ['*', '?', '{"more"', '{"cut"', '-A"'].map((text) => Buffer.from(text));
 const usersText = Buffer.from(',"users":[');
@@ -49,12 +48,12 @@ function createExactSearch(pattern: string): UserSearch {
 
   function isTouched(value: unknown): boolean {
     if (typeof value === 'string') return isMask(value) ? covers(value) : isName(value);
-    // The rest of a list that was cut may hold anybody, and the rest of a name any text.
+    // The missing rest of a list may contain any user, and the rest of a name any text.
     if (!isObject(value)) return false;
     return 'more' in value || (typeof value['cut'] === 'string' && covers(`${value['cut']}*`));
   }
 
-  /** Of a release that recorded no users: who stands in the arguments counts. */
+  /** For a release that recorded no users: those in the arguments count. */
   function isInArguments(args: unknown, user: unknown): boolean {
     if (!Array.isArray(args)) return false;
     return args.some((word: unknown) => {
@@ -88,7 +87,7 @@ function createExactSearch(pattern: string): UserSearch {
   };
 }
 
-/** Whether a mask of a command may mean somebody whom the pattern means. */
+/** Whether a mask of a command may cover a user that the pattern covers. */
 function coverTest(pattern: string): (mask: string) => boolean {
   if (!pattern.includes('*')) return (mask) => maskCovers(mask, pattern);
   if (pattern.length > globLengthMax) return () => true;
@@ -101,7 +100,7 @@ export function isFitting(text: string, pattern: string): boolean {
   return maskCovers(pattern, text, (ofPattern, ofText) => ofPattern === ofText);
 }
 
-/** What is shown of a recorded text: itself, or the start of one that was cut. */
+/** The visible form of a recorded text: itself, or the start of a cut one. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value;
   if (!isObject(value)) return '';

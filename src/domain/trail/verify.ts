@@ -1,5 +1,5 @@
-// Follows a trail from its first line to its last and reports what is wrong with it, and where. A decoder, fed with segments and
-// their lines; memory is bounded by the exchanges that are open at once.
+// Follows a trail from its first line to its last and reports its faults with their places. A decoder, fed with segments and their lines;
+// memory is bounded by the exchanges that are open at once.
 // The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
 
 import { bounds } from '../../bounds/bounds.js';
@@ -15,18 +15,18 @@ import { createRunEnds } from './run-ends.js';
 
 export type { KeptCheckpoint };
 
-/** What can be wrong with a trail. A closed list. */
+/** Kinds of faults of a trail. A closed list. */
 export type TrailFaultKind =
   | CheckpointFaultKind
-  /** The line is not what its hash says. */
+  /** The line differs from its hash. */
   | 'changed'
-  /** The line has not the form of a record. */
+  /** The line does not have the form of a record. */
   | 'malformed'
-  /** Records are gone from between two others. */
+  /** Records between two others are missing. */
   | 'missing'
-  /** A record stands behind one that came later. */
+  /** A record comes after a later one. */
   | 'reordered'
-  /** The same record a second time. */
+  /** A repeated record. */
   | 'duplicated'
   /** Two records claim the same place. */
   | 'inserted'
@@ -34,20 +34,20 @@ export type TrailFaultKind =
   | 'unlinked'
   /** Argument records of an admission are missing, changed or surplus. */
   | 'arguments'
-  /** A segment is gone that no retire record explains, or one does not follow the one before. */
+  /** A segment is missing without a retire record, or one does not follow the previous one. */
   | 'segment-missing'
-  /** Time goes back, and no clock record says so. */
+  /** Time goes back without a clock record. */
   | 'clock-back'
   /** The record belongs to another journal. */
   | 'foreign'
-  /** Records stand after an orderly stop that the next start did not write; or that start found some, and moved them away. */
+  /** Records follow an orderly stop that the next start did not write; or that start found some, and moved them away. */
   | 'journal-appended';
 
 export type TrailFault = Fault<TrailFaultKind>;
 
-/** What retention removed, for one of its limits. */
+/** Records removed by retention, and the limit that applied. */
 export interface RetiredRecords {
-  /** Undefined: a release that did not say for what. */
+  /** Undefined: an older release did not record it. */
   readonly by: 'age' | 'size' | undefined;
   readonly segments: number;
   /** RFC 3339: records before it are gone. */
@@ -63,33 +63,33 @@ export interface ClockStep {
   readonly isAtStart: boolean;
 }
 
-/** What a start record tells and is no fault. */
+/** A statement of a start record that is no fault. */
 export interface StartNote extends Omit<Required<TrailFault>, 'kind'> {
   readonly time: string;
 }
 
-/** What verifying a trail tells. No faults: it is whole. */
+/** The result of a verification. No faults: the trail is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
   readonly faultCount: number;
   readonly records: number;
   readonly firstSeq: number | undefined;
   readonly lastSeq: number | undefined;
-  /** Of the first and the last record, as they have it (RFC 3339); empty: there is none. */
+  /** Times of the first and the last record (RFC 3339); empty: there is none. */
   readonly firstTime: string;
   readonly lastTime: string;
-  /** By the retire records that are left. */
+  /** According to the remaining retire records. */
   readonly retired: readonly RetiredRecords[];
   readonly journal: string | undefined;
-  /** Up to here a signature vouches: of a trusted key, or, if none was given, of any. Later records are chained only. */
+  /** The last record covered by a signature of a trusted key, or, if none was given, of any key. Later records are chained only. */
   readonly signedSeq: number | undefined;
   /** Time and key of that signature. */
   readonly signedTime: string | undefined;
   readonly signedBy: string | undefined;
   readonly keys: readonly string[];
-  /** Untrusted keys that signed before the first trusted key: their records are as that key found them. */
+  /** Untrusted keys that signed before the first trusted one: that key confirmed their records as it found them. */
   readonly earlierKeys?: readonly string[];
-  /** Exchanges with an admission and no completion: how they ended is not known, or they are running. */
+  /** Exchanges with an admission and no completion: their ending is unknown, or they are running. */
   readonly open: readonly {
     readonly id: string;
     readonly seq: number;
@@ -97,7 +97,7 @@ export interface Verdict {
     readonly line: number;
   }[];
   readonly openCount: number;
-  /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
+  /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
   readonly forgotten: readonly StartNote[];
   /** Starts that did not find the beginning of the journal, which is there now, and chained; or, of a part, which was not looked at. */
   readonly returned: readonly StartNote[];
@@ -105,38 +105,38 @@ export interface Verdict {
   readonly steps: readonly ClockStep[];
   /** The last line has no end: a crash, or a record that is being written just now. */
   readonly isTorn: boolean;
-  /** A later release wrote it; its new keys were not looked at. */
+  /** A later release wrote it; its new keys were ignored. */
   readonly isNewer: boolean;
 }
 
-/** What a trail is verified against. */
+/** The references for verifying a trail. */
 export interface TrailOptions {
-  /** Public keys in base64; none: signatures are only tested to be right, nobody vouches. */
+  /** Public keys in base64; none: signatures are only tested to be right, and prove nothing. */
   readonly trustedKeys: readonly string[];
-  /** The host's own public key: counts as well, but a change to it that the key before did not name is a fault. */
+  /** The host's own public key: counts as well, but a change to it that the previous key did not announce is a fault. */
   readonly ownKey?: string | undefined;
   /** The checkpoints kept beside the segments, read before the segments were; empty where there are none (shipped copies). */
   readonly kept: readonly KeptCheckpoint[];
-  /** True: the first segment that is fed is not the journal's first, and what came before is not asked for. */
+  /** True: the first fed segment is not the journal's first, and earlier ones are ignored. */
   readonly isPart: boolean;
-  /** True: files end where a receiver of records cut them, not where segments do. */
+  /** True: files end where a receiver of records cut them, not at segments. */
   readonly isShipped?: boolean;
-  /** No more faults than these are kept; all are counted. */
+  /** Limit of kept faults; all are counted. */
   readonly faultsMax: number;
 }
 
-/** Records may be a little younger than the one before: they are numbered in the order in which they were handed over. */
+/** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
-/** What is kept of a forged journal; it shall not fill the memory. */
+/** Limits for a forged journal, which must not fill the memory. */
 const openMax = bounds.openVerified;
 /** Of each kind of warning. */
 const openShownMax = bounds.shownOpen;
 const stepMsMin = 60_000;
 const stepsMax = bounds.clockSteps;
-/** Where time, event and the ids of a record stand. */
+/** The beginning of a record with its time, event and ids. */
 const headBytes = 320;
 
-/** What a start record says of the end that it found, by its key `error`. */
+/** A start record's statement about the previous end, by its key `error`. */
 const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-cut', 'records that the last checkpoint named were missing before this one'],
   ['journal-rewritten', 'the record that the last checkpoint named was another one'],
@@ -150,14 +150,14 @@ const unseenText =
   'segments at the beginning of the journal were missing at this start; whether they are back is seen where all of it is verified';
 const appendedCode = 'journal-appended';
 
-/** What a start record says of the memory of the run before, by its key `ring`. */
+/** A start record's statement about the memory of the previous run, by its key `ring`. */
 const ringText: ReadonlyMap<unknown, string> = new Map([
   ['missing', 'the memory of the run before was gone'],
   ['damaged', 'the memory of the run before was damaged'],
   ['foreign', 'the memory of the run before was replaced, or the machine was started since'],
 ]);
 
-/** Which lines a start moved away, by its key `appended`. */
+/** The lines that a start moved away, by its key `appended`. */
 function appendedText(appended: unknown): string {
   const found = 'the daemon found then: lines were appended after the run before had ended';
   if (!isObject(appended)) return found;
@@ -166,7 +166,7 @@ function appendedText(appended: unknown): string {
   return isOurs && typeof bytes === 'number' ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
-/** What may be missing before a start record; undefined: nothing that it knows of. */
+/** The records that may be missing before a start record; undefined: none that it reports. */
 function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
   if (ring === undefined) return undefined;
   const count = typeof lost === 'number' && lost > 0 ? ` (${lost} places)` : '';
@@ -199,17 +199,17 @@ export function createVerifier(options: TrailOptions) {
   let isStepNew = false;
   const ends = createRunEnds();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
-  /** In which order they came. */
+  /** The order in which they came. */
   const files = new Map<string, number>();
   let file = '';
   let line = 0;
   let records = 0;
   let firstSeq: number | undefined;
   let last: Link | undefined;
-  /** After a fault: what the next record's `prev` should be is not known. */
+  /** After a fault the next record's `prev` is unknown. */
   let isDoubtful = false;
   let gap: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
-  /** Where it begins, if not with record 1: the fault that this is unless retention left it so. */
+  /** The fault of a beginning other than record 1, unless retention explains it. */
   let begun: TrailFault | undefined;
   let beforeName: string | undefined;
   let lastTime = '';
@@ -228,7 +228,7 @@ export function createVerifier(options: TrailOptions) {
       files.set(name, files.size);
       line = 0;
     },
-    /** The next line, without LF. `isWhole`: it ended in LF. Its bytes are the caller's again when this returns. */
+    /** The next line, without LF. `isWhole`: it ended in LF. The caller may reuse its bytes afterwards. */
     takeLine(bytes: Buffer, isWhole: boolean): void {
       tellTorn();
       line += 1;
@@ -266,11 +266,11 @@ export function createVerifier(options: TrailOptions) {
       tellTime(event, time, link.seq);
       note(event, head, link.seq);
     },
-    /** A line that is none of the trail's: it only counts for the places of those after it. */
+    /** A foreign line: it only counts for the places of later ones. */
     skipLine(): void {
       line += 1;
     },
-    /** The file cannot be read further (a compressed one that is damaged). */
+    /** The rest of the file is unreadable (a damaged compressed one). */
     breakOff(text: string): void {
       fault({ kind: 'malformed', file, line: line + 1, seq: nextSeq(), text });
       doubt(undefined, undefined);
@@ -309,7 +309,7 @@ export function createVerifier(options: TrailOptions) {
     if (faults.length < options.faultsMax) faults.push(found);
   }
 
-  /** A line without end is no fault where the trail ends; in the middle it is. */
+  /** A line without end is a fault only in the middle of the trail. */
   function tellTorn(): void {
     if (torn === undefined) return;
     const seq = nextSeq();
@@ -329,7 +329,7 @@ export function createVerifier(options: TrailOptions) {
     argumentRecords.forget();
   }
 
-  /** Whether a record is the one that follows; if not, says why. */
+  /** Whether a record follows the previous one; if not, reports why. */
   function follow(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
     if (last === undefined) {
       firstSeq = link.seq;
@@ -337,7 +337,7 @@ export function createVerifier(options: TrailOptions) {
       last = link;
       return true;
     }
-    // Garbage between two records: what follows claims the place that the garbage was counted as.
+    // Garbage between two records: the next one claims the garbage's place.
     const isBehindGarbage = isDoubtful && link.seq === last.seq && link.prev === last.hash;
     const isNewFile = line === 1 && beforeName !== undefined && options.isShipped !== true;
     if (isBehindGarbage || (isNewFile && isJump(link, record))) {
@@ -383,7 +383,7 @@ export function createVerifier(options: TrailOptions) {
           };
   }
 
-  /** True, and told: this segment does not follow the one before. What it holds is followed by itself. */
+  /** True, with a report: this segment does not follow the previous one. Its content is still verified. */
   function isJump(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
     const isFollowing = last !== undefined && link.seq === last.seq + 1;
     if (!isFollowing) argumentRecords.forget();
@@ -404,7 +404,7 @@ export function createVerifier(options: TrailOptions) {
   function tellRepeated(link: Link, previous: Link): void {
     const { seq } = link;
     if (gap !== undefined && seq >= gap.from && seq <= gap.to) {
-      // Not gone: it only stands later than it should. What was told of it was right about the place.
+      // Not missing, but later than it should be. The reported place was right.
       const told = faults[gap.fault];
       if (told?.kind === 'missing') {
         const text = `record ${seq} stands later, at line ${line} of ${file}`;
@@ -423,7 +423,7 @@ export function createVerifier(options: TrailOptions) {
     }
   }
 
-  /** What the journal says of itself. */
+  /** The journal's own records. */
   function look(event: string, whole: string, record: Readonly<Record<string, unknown>>, link: Link): void {
     const { seq } = link;
     const counts =
@@ -452,7 +452,7 @@ export function createVerifier(options: TrailOptions) {
     if (notes.length < openShownMax) notes.push({ seq, file, line, time: String(time), text });
   }
 
-  /** Whether nothing is missing at the beginning, as signed records say what retention left. */
+  /** Whether the beginning is complete, by signed records of retention. */
   function hasBeginning(): boolean {
     return firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
   }

@@ -18,7 +18,7 @@ export const escapedByte: ReadonlyMap<number, number> = new Map([
   [0x74, 0x09],
 ]);
 
-/** The bytes of ASCII: most escapes are one. */
+/** A buffer for each byte of ASCII: most escapes give one of them. */
 const singles: readonly Buffer[] = Array.from({ length: 0x80 }, (_, code) => Buffer.of(code));
 
 /** The value of a hexadecimal digit, or -1. */
