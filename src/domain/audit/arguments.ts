@@ -21,7 +21,7 @@ import {
 
 /** A value is not split where less than this is left of a record. */
 const pieceBytesMin = 512;
-/** Of the principal and the command's name, which only say whose arguments these are. */
+/** For the principal and the command's name, which only show the origin of the arguments. */
 const nameCharsMax = 256;
 /** `"args":[],"users":[]` and the commas. */
 const framingBytes = 32;
@@ -91,7 +91,7 @@ export function argumentBodies(
 
 const sameDigest = '{"hmac":"same"}';
 
-/** The text of a value from a place on, whole characters, in at most so many bytes; nearly as long as it can be. */
+/** The text of a value from a position on, in whole characters, as long as possible within so many bytes. */
 function pieceOf(
   value: string,
   at: number,

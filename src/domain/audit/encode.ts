@@ -26,13 +26,13 @@ import {
   withoutKeys,
 } from './record.js';
 
-/** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
+/** The longest line, with its LF: syslog messages contain the line itself, and receivers take 8 KiB. */
 export const lineBytesMax = bounds.recordBytes;
 
 /** Room for `{"seq":N,` and `,"prev":"...","hash":"..."}` around a body. */
 const bodyBytesMax = lineBytesMax - 192;
 
-/** No cut value is longer than this beyond the bytes of `cut`; a value that is not longer stays whole. */
+/** A cut value exceeds the bytes of `cut` by at most this; shorter values stay whole. */
 const cutOverheadBytes = 128;
 
 interface Budget {
@@ -40,7 +40,7 @@ interface Budget {
   readonly list: number;
 }
 
-/** How much of a value and of a list is kept; the first row that makes the body fit is taken. */
+/** The kept bytes of a value and of a list; the first row that makes the body fit is used. */
 const budgets: readonly Budget[] = [
   { value: 4096, list: 6144 },
   { value: 2048, list: 4096 },
@@ -53,19 +53,19 @@ const budgets: readonly Budget[] = [
 ];
 const [widestBudget] = budgets;
 
-/** The same for what somebody asked for who did not get it, and for questions to dovegate itself. */
+/** The same for refused commands, and for questions to dovegate itself. */
 const briefBodyBytesMax = bounds.refusedRecordBytes;
 const briefBudgets: readonly Budget[] = [
-  // A value that was cut still fits into the list, with what belongs to it.
+  // A cut value still fits into the list, with its additions.
   { value: 768, list: 1024 },
   { value: 512, list: 1024 },
   ...budgets.slice(4),
 ];
 
-/** Of an admission with argument records: what a reader that does not know these shows. */
+/** For an admission with argument records: the part for readers that do not support these. */
 const aheadBudgets = budgets.slice(3);
 
-/** Of a value in an object: a path of a program can have 4 KiB, and the peer chooses it. */
+/** For a value in an object: a program's path can have 4 KiB, and the peer chooses it. */
 const memberBytesMax = bounds.recordPeerBytes;
 
 /**
@@ -77,8 +77,8 @@ export function encodeBody(record: JournalRecord, isBrief = false): string {
 }
 
 /**
- * The bodies of a record. Nearly always one; an allowed command that may change something, and whose arguments or users do not fit, has its
- * admission and then its argument records, which hold all of them.
+ * The bodies of a record. Usually one; an allowed command that may change something, and whose arguments or users do not fit, has its
+ * admission and then its argument records, which contain all of them.
  */
 export function encodeRecord(record: AuditRecord, isBrief = false): string | readonly string[] {
   const body = encodeBody(record, isBrief);
@@ -92,8 +92,8 @@ export function encodeRecord(record: AuditRecord, isBrief = false): string | rea
 }
 
 /**
- * The most that the records of one command take in the ring, with what stands around them, for a command line of so many bytes. A byte of a
- * line takes up to six in JSON (a control character), a word of one byte up to sixteen (a digest that comes again); names of users come twice.
+ * The most ring space that the records of one command can take, with their framing, for a command line of so many bytes. A byte of a line
+ * can become six in JSON (a control character), a word of one byte sixteen (a repeated digest); names of users occur twice.
  */
 export function recordedBytesMax(lineBytes: number): number {
   return bounds.recordedEach * lineBytes + bounds.recordedBase;
@@ -109,7 +109,7 @@ function encodeWithin(
     const body = withoutKeys(attempt(record, budget, members));
     if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
   }
-  // The last budget bounds every value and every list; only keys that do not exist could lead here.
+  // The last budget bounds every value and every list; only unknown keys could lead here.
   throw new RangeError('a record that cannot be made short enough');
 }
 
@@ -124,12 +124,12 @@ export function quote(value: string): string {
 const plain = /^[ !#-[\]-~]*$/;
 const loneSurrogate = /\p{Surrogate}/gu;
 
-/** A value as JSON on one line, in which nothing commands a terminal: the same value for a parser. */
+/** A value as JSON on one line, without terminal controls: the same value for a parser. */
 export function formatJson(value: unknown): string {
   return harmlessJson(JSON.stringify(value));
 }
 
-/** A line of JSON in which nothing commands a terminal: the same value for a parser. */
+/** A line of JSON without terminal controls: the same value for a parser. */
 export function harmlessJson(line: string): string {
   if (visible.test(line)) return line;
   return line.replace(
@@ -150,15 +150,15 @@ export function printable(text: string): string {
   });
 }
 
-/** Nearly every text, and ten times faster to see than that another one needs no care. */
+/** Matches most texts, ten times faster than the search for characters that need care. */
 const visible = /^[ -~]*$/;
 const notForTerminals =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
-/** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
+/** Limit of a list of users, so that a long one leaves room for the arguments that contain it. */
 const usersBytesMax = bounds.recordUsersBytes;
 
-/** A key with what stands in front of its value. All are of one shape: the loop over them runs for each record. */
+/** A key with the text before its value. All have the same shape: the loop over them runs for each record. */
 interface Place {
   readonly name: RecordKey;
   readonly opening: string;
@@ -166,7 +166,7 @@ interface Place {
   readonly members: readonly string[] | undefined;
 }
 
-/** The keys from one to before another, without those that are written otherwise. */
+/** The keys from one up to another, without those with an encoding of their own. */
 function placesFrom(
   from: RecordKey,
   to: RecordKey | undefined,
@@ -191,7 +191,7 @@ const beforeArguments = placesFrom('principal', 'args', 'command');
 const afterArguments = placesFrom('input', 'program', 'command');
 const commandKeys = [...beforeArguments, ...afterArguments].map(({ name }) => name);
 
-/** All keys between `seq` and `prev`, in the order of the file. `added`: the members that the journal adds to an admission. */
+/** All keys between `seq` and `prev`, in the order of the file. `added`: the journal's additions to an admission. */
 function attempt(r: JournalRecord, budget: Budget, added: string): string {
   const { front, back, late } = isOwnRecord(r) ? ofOwn : ofOthers;
   const command = commandTexts(r, budget);
@@ -207,16 +207,16 @@ function attempt(r: JournalRecord, budget: Budget, added: string): string {
 /** Whether the arguments or the users of the last record were cut. */
 let isLastCut = false;
 
-/** What a record says of its command: the keys from `principal` to `matches`, and `users`. */
+/** A record's data about its command: the keys from `principal` to `matches`, and `users`. */
 interface CommandTexts {
   readonly record: JournalRecord;
   readonly members: string;
   readonly users: string;
-  /** Arguments or users are not whole. */
+  /** Arguments or users are incomplete. */
   readonly isCut: boolean;
 }
 
-/** Of the last admission with these arguments, under the widest budget: a known line has the same list each time. */
+/** The texts of the last admission with these arguments, under the widest budget: a known line has the same list each time. */
 const knownTexts = new WeakMap<readonly RecordedArgument[], CommandTexts>();
 
 function commandTexts(r: JournalRecord, budget: Budget): CommandTexts {
@@ -228,7 +228,7 @@ function commandTexts(r: JournalRecord, budget: Budget): CommandTexts {
   return made;
 }
 
-/** But for `args`; lists and objects never change, so the same one has the same text. */
+/** Compares all but `args`; lists and objects are immutable, so the same object has the same text. */
 function isSameCommand(one: Stored, other: Stored): boolean {
   return commandKeys.every((key) => one[key] === other[key]) && one['users'] === other['users'];
 }
@@ -244,7 +244,7 @@ function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
 
 type Stored = Readonly<Partial<Record<RecordKey, unknown>>>;
 
-/** What is neither text, number, flag, list nor an object of known keys is left out. */
+/** Any value other than a text, number, flag, list or object of known keys is left out. */
 function encodePlaces(places: readonly Place[], record: Stored, budget: Budget): string {
   const max = budget.value;
   let text = '';
@@ -268,16 +268,16 @@ const words = new Map<string, string>();
 
 function encodeWord(value: string, bytesMax: number): string {
   const text = encodeText(value, bytesMax);
-  // What begins with a brace was cut, and may be whole in another record.
+  // A text that begins with a brace was cut, and may be whole in another record.
   if (value.length <= cutOverheadBytes && text[0] === '"' && Buffer.byteLength(text) <= cutOverheadBytes) {
-    // With more names than that, each is encoded every time.
+    // Above the limit the cache is emptied.
     if (words.size >= wordsMax) words.clear();
     words.set(value, text);
   }
   return text;
 }
 
-/** A session has one peer, and its text is asked for with each of its commands. */
+/** A session has one peer, whose text is needed for each of its commands. */
 const knownObjects = new WeakMap<object, string>();
 
 function encodeKnown(names: readonly string[], value: Members, bytesMax: number): string {
@@ -290,7 +290,7 @@ function encodeKnown(names: readonly string[], value: Members, bytesMax: number)
   return text;
 }
 
-/** The users that a command touches, in what room is left of the list; one alone is shown as long as any value. */
+/** The users of a command, within the remaining room of the list; a single one is shown like any value. */
 function encodeUsers(users: readonly string[], budget: Budget): string {
   return encodeList(users, budget, users.length === 1 ? Infinity : Math.min(budget.list, usersBytesMax));
 }
@@ -308,11 +308,11 @@ function encodeObject(names: readonly string[], values: Members, bytesMax: numbe
   return `{${members.slice(1)}}`;
 }
 
-/** Whole numbers stay, fractions (milliseconds by a fine clock) keep three digits; what is no number is left out. */
+/** Whole numbers stay, fractions (milliseconds of a fine clock) get three digits; other values are left out. */
 function encodeNumber(opening: string, value: number): string {
   if (Number.isInteger(value)) return opening + value;
   if (value > 0 && value < 1e9) {
-    // To find the shortest text of a fraction costs four times as much as to take three digits of it from a table.
+    // Finding the shortest text of a fraction costs four times as much as taking three digits from a table.
     const all = Math.round(value * 1000);
     const whole = Math.floor(all / 1000);
     return opening + whole + (thousandths[all - whole * 1000] ?? '');
@@ -324,22 +324,22 @@ function encodeNumber(opening: string, value: number): string {
 const thousandths = Array.from({ length: 1000 }, (_, count) => String(count / 1000).slice(1));
 
 function encodeText(value: string, bytesMax: number): string {
-  // Nearly every value: so short that no budget cuts it, and one byte a character.
+  // The usual case: no budget cuts it, and each character is one byte.
   if (value.length <= cutOverheadBytes - 2 && plain.test(value)) return `"${value}"`;
-  // Every UTF-16 unit is a byte at least: what is far too long is not looked at as a whole.
+  // Every UTF-16 unit is at least a byte: much longer values are not examined whole.
   if (value.length <= Math.max(bytesMax, cutOverheadBytes)) {
     const text = quote(value);
     if (Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes)) return text;
   }
   isCut = true;
-  // A key that is cut in the middle could not be found any more.
+  // Before the cut, because a key that is cut in the middle could not be found any more.
   const text = withoutKeys(value);
   const endMax = Math.floor(bytesMax / 4);
   const end = endMax === 0 ? '' : `"end":"${quotedEnd(text, endMax)}",`;
   return `{"cut":"${quotedStart(text, bytesMax - endMax)}",${end}${sizeAndHash(value)}}`;
 }
 
-/** Set where a value or a list is cut. */
+/** Set when a value or a list is cut. */
 let isCut = false;
 
 /** The longest start of a value, whole characters, whose JSON text has at most so many bytes. */
@@ -376,7 +376,7 @@ let hashedValue = '';
 let hashedText = '';
 
 function sizeAndHash(value: string): string {
-  // A record that is too long is encoded again under the next budget: then the same long value comes again.
+  // A record that is too long is encoded again under the next budget, with the same long value.
   if (value !== hashedValue || hashedText === '') {
     const bytes = Buffer.from(value);
     hashedText = `"bytes":${bytes.length},"sha256":"${hash('sha256', bytes, 'hex')}"`;
@@ -385,7 +385,7 @@ function sizeAndHash(value: string): string {
   return hashedText;
 }
 
-/** As its hash takes it. Many of a list can be the same object, so its text is made once in a row. */
+/** The text for the hash. Many members of a list can be the same object, so its text is made once in a row. */
 let hashedObject: object | undefined;
 let hashedObjectText = '';
 
@@ -419,7 +419,7 @@ function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): str
   return isObject(value) ? encodeObject(itemKeys, value, budget.value) : '';
 }
 
-/** The first values and the last: whoever pads a command to hide a word does not choose which words are left out. */
+/** The first values and the last: a client that pads a command to hide a word cannot choose the omitted words. */
 function encodeCutList(
   values: readonly (RecordedArgument | RecordedPart)[],
   budget: Budget,
@@ -434,7 +434,7 @@ function encodeCutList(
   return `[${[...first, more, ...last].join(',')}]`;
 }
 
-/** The texts of the first values that have at most so many bytes, each with its comma. */
+/** The texts of the first values within so many bytes, each with its comma. */
 function within(
   values: readonly (RecordedArgument | RecordedPart)[],
   budget: Budget,

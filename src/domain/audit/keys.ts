@@ -1,20 +1,23 @@
-// The keys of a record between `seq` and `prev`, in the order of the file: one row for each, and whoever encodes, shows, filters or exports
-// records takes them from here. A key of `AuditRecord` or `OwnRecord` that has no row does not compile.
+// The keys of a record between `seq` and `prev`, in the order of the file: one row for each. Encoder, views, filters and exports use this
+// table. A key of `AuditRecord` or `OwnRecord` without a row does not compile.
 
 import type { OwnRecord, RecordedInput, RecordedPart, RecordedPeer, Redacted, TornTail } from './record.js';
 
 interface Row {
-  /** One of few texts, which come again and again. */
+  /** A frequent text from a small set. */
   readonly isWord?: true;
-  /** Of a value that is an object, its keys in their order. */
+  /** For an object, its keys in their order. */
   readonly members?: readonly string[];
-  /** `command`: the line alone settles it, so records with the same arguments have the same. `own`: only the journal's own records have it. `added`: the journal adds it to a long admission. */
+  /**
+   * `command`: the line alone determines it, so records with the same arguments have the same value. `own`: only in the journal's own
+   * records. `added`: added by the journal to a long admission.
+   */
   readonly of?: 'command' | 'own' | 'added';
-  /** Absent: shown to those who see a part of the journal, in records of their users. */
+  /** Absent: shown in a limited view, in records of its users. */
   readonly isHidden?: true;
-  /** A column of an exported exchange, and its place among them. */
+  /** A column of an exported exchange, and its position. */
   readonly column?: number;
-  /** Left out while somebody watches. */
+  /** Omitted by `tail`. */
   readonly isQuiet?: true;
 }
 
@@ -41,7 +44,7 @@ const peerKeys = namesOf<keyof RecordedPeer>({
 const inputKeys = namesOf<keyof RecordedInput>({ bytes: 1, hmac: 1 });
 const tailKeys = namesOf<keyof TornTail>({ file: 1, bytes: 1, sha256: 1 });
 const levels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
-/** Of an object in a list: a redacted argument, what one of several backends made of a command. */
+/** The keys of an object in a list: of a redacted argument, or of one backend's part in a command. */
 export const itemKeys: readonly string[] = namesOf<keyof Redacted | keyof RecordedPart>({
   hmac: 1,
   backend: 1,

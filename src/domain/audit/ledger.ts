@@ -1,9 +1,9 @@
-// The chain: every line holds the hash of the line before and its own. Makes a line of a body, takes a line apart, and keeps the
-// state of a chain while it is written: seq, link, signature, and what a restart must know.
-// The rules: `hash` is SHA-256 over the exact text of the line without `,"hash":"..."` and without its LF. What the ledger sealed
-// must be written next, in this order, or the ledger must be set back (`resume`).
+// The chain: every line contains the hash of the previous line and its own. Makes a line from a body, parses a line, and keeps the state of
+// a chain while it is written: seq, link, signature, and the data for a restart.
+// The rules: `hash` is SHA-256 over the exact text of the line without `,"hash":"..."` and without its LF. Sealed lines must be written
+// next, in this order, or the ledger must be set back (`resume`).
 //
-//   {"seq":17,"time":"...","event":"...", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
+//     {"seq":17,"time":"...","event":"...", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
 import {
   createHash,
@@ -44,12 +44,12 @@ export function sealLine(
   return { line: `${open},"hash":"${digest}"}\n`, hash: digest };
 }
 
-/** Bytes of a line besides its body, at most: seq, prev, hash and what stands around them. */
+/** The largest part of a line besides its body: seq, prev, hash and their framing. */
 export const sealBytesMax = 192;
 
 /**
- * The same for a body as bytes: puts the line into `into` at `at`, where there must be room for the body and `sealBytesMax` more.
- * Thousands of lines a second are made so, and no text of them.
+ * The same for a body in bytes: writes the line into `into` at `at`, with room for the body and `sealBytesMax` more. Thousands of lines a
+ * second are made this way, without strings.
  */
 export function sealInto(
   into: Buffer,
@@ -63,7 +63,7 @@ export function sealInto(
   const bodyEnd = bodyAt + body.length;
   const braceAt = bodyEnd + into.write(`,"prev":"${prev}"}`, bodyEnd, 'latin1') - 1;
   const digest = hash('sha256', into.subarray(at, braceAt + 1), 'hex');
-  // Where the brace stood that was hashed, the line goes on.
+  // The line continues at the place of the hashed brace.
   const end = braceAt + into.write(`,"hash":"${digest}"}\n`, braceAt, 'latin1');
   return { end, hash: digest };
 }
@@ -87,13 +87,13 @@ const prevPartBytes = prevText.length + 64 + 1;
 const seqDigitsMax = 16;
 
 /**
- * The place that a line (without LF) claims, and whether its own hash is right. Undefined: it has not the form of a
- * line of ours. For a moment one byte of `line` is another: nobody else may read the buffer meanwhile.
+ * The claimed place of a line (without LF), and whether its own hash is right. Undefined: it does not have the form of a line. One byte of
+ * `line` is changed for a moment: the buffer must not be read by others meanwhile.
  */
 export function readLink(line: Buffer): (Link & { readonly isIntact: boolean }) | undefined {
   const link = readClaim(line);
   if (link === undefined) return undefined;
-  // What is hashed ends with a brace where the line goes on with `,"hash"`: put there instead of copying the line.
+  // The hashed text ends with a brace where the line continues with `,"hash"`: written there to avoid a copy of the line.
   const end = line.length - hashPartBytes;
   line[end] = 0x7d;
   const digest = hash('sha256', line.subarray(0, end + 1), 'hex');
@@ -101,7 +101,7 @@ export function readLink(line: Buffer): (Link & { readonly isIntact: boolean }) 
   return { seq: link.seq, prev: link.prev, hash: link.hash, isIntact: digest === link.hash };
 }
 
-/** As `readLink`, without judging the hash: for readers that only want to know where a line stands. */
+/** As `readLink`, without checking the hash: for readers that need only the line's place. */
 export function readClaim(line: Buffer): Link | undefined {
   const tailAt = line.length - hashPartBytes - prevPartBytes;
   if (tailAt < headBytes + 1 || line.readUInt32BE(0) !== headFirst || line.readUInt32BE(3) !== headSecond) {
@@ -139,21 +139,19 @@ function readDigits(line: Buffer, at: number): number | undefined {
   return end > at && line[end] === 0x2c ? value : undefined;
 }
 
-/** Exchanges whose admission no completion followed, by id, in the order of their admissions. */
+/** Exchanges with an admission and no completion, by id, in the order of their admissions. */
 export type OpenExchanges = Map<string, OpenExchange>;
 
-/** Where an exchange that is not completed began. */
+/** The place of an open exchange's admission. */
 export interface OpenExchange {
   readonly seq: number;
   readonly session: string | undefined;
 }
 
-/** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
+/** No daemon has as many exchanges at once; a forged journal must not fill the memory. */
 const openMax = bounds.openRecovered;
 
-/**
- * Keeps the book of open exchanges: takes in a line, and returns its head. What it ends goes into `ended`.
- */
+/** Tracks open exchanges: takes a line, and returns its head. Completed ones are added to `ended`. */
 export function noteExchange(
   open: OpenExchanges,
   seq: number,
@@ -176,7 +174,7 @@ export function noteExchange(
 /** Sorts after every time. */
 const noTime = '~';
 
-/** Where a chain stands. */
+/** The position in a chain. */
 export interface LedgerState {
   readonly journal: string;
   readonly seq: number;
@@ -196,20 +194,20 @@ export class Ledger implements LedgerState {
   hash = genesisHash;
   stepsMs = 0;
   open: OpenExchanges = new Map();
-  /** Set when retention removed what was before. */
+  /** Set when retention has removed the first records. */
   oldestSeq = 1;
   /** Undefined: checkpoints are not signed. */
   readonly signer: Signer | undefined;
   readonly #program: string;
   #resumedMs = 0;
-  /** As text: it is needed far less often than it changes. */
+  /** As text, because it changes far more often than it is needed. */
   #lastTime = '';
-  /** Of the segment under way; `noTime`: nothing is in it, empty: another run wrote some of it. */
+  /** The earliest time in the current segment; `noTime`: it is empty; empty text: another run wrote a part of it. */
   #earliest = noTime;
-  /** Completed since it was settled: if the ledger is set back, they are not. */
+  /** Completed since the last `settle`: open again if the ledger is set back. */
   readonly #ended: OpenExchanges = new Map();
 
-  /** At the beginning of a journal with this id. `signKey`: PEM; throws a TypeError for what is no Ed25519 key. */
+  /** Begins a journal with this id. `signKey`: PEM; throws a TypeError for anything but an Ed25519 key. */
   constructor(program: string, signKey: string | undefined, journal: string) {
     this.#program = program;
     this.signer = signKey === undefined ? undefined : parseSignKey(signKey);
@@ -225,7 +223,7 @@ export class Ledger implements LedgerState {
     return this.open.values().next().value?.seq ?? this.seq + 1;
   }
 
-  /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
+  /** Continues from a position in the chain: after a start, or after sealed lines did not reach the disk. */
   resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs }: LedgerState): void {
     this.journal = journal;
     this.seq = seq;
@@ -239,12 +237,12 @@ export class Ledger implements LedgerState {
     this.#ended.clear();
   }
 
-  /** The ledger will not be set back behind what is sealed now. */
+  /** From now on the ledger will not be set back before this position. */
   settle(): void {
     this.#ended.clear();
   }
 
-  /** What was open at a record that was not settled yet, or was the last one then: in the order of the admissions. */
+  /** The exchanges that were open at a record since the last `settle`, in the order of the admissions. */
   openAt(seq: number): OpenExchanges {
     const all = [...this.open, ...this.#ended].filter(([, exchange]) => exchange.seq <= seq);
     return new Map(all.toSorted(([, one], [, other]) => one.seq - other.seq));
@@ -257,7 +255,7 @@ export class Ledger implements LedgerState {
     return line;
   }
 
-  /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
+  /** The same for a body in bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns the end of the line. */
   sealInto(into: Buffer, at: number, body: Buffer): number {
     const { end, hash: head } = sealInto(into, at, this.seq + 1, body, this.hash);
     this.#note(into.toString('latin1', at, end), head);
@@ -273,13 +271,13 @@ export class Ledger implements LedgerState {
     return this.seal(encodeBody({ ...named, signature: signer.sign(text) }));
   }
 
-  /** The next checkpoint, without what only some of them have. */
+  /** The next checkpoint, without its optional parts. */
   checkpoint(wallMs: number): OwnRecord {
     const names = { journal: this.journal, format: journalFormat, program: this.#program };
     return { time: wallMs, event: 'checkpoint', ...names, head: this.hash, oldest_seq: this.oldestSeq };
   }
 
-  /** What the first record of a segment says beside its checkpoint, and no later one. `before`: the segment that ends here. */
+  /** Additional data in the first record of a segment. `before`: the segment that ends here. */
   beginSegment(before: string | undefined): Partial<OwnRecord> {
     const place = { segment: before, segment_hash: this.hash };
     const restart = { open_seq: this.openSeq, steps_ms: this.stepsMs, earliest: this.#earliest || undefined };
@@ -331,7 +329,7 @@ export function parseSignKey(pem: string): Signer {
 /** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
 export const ownSignKeyName = 'audit-sign.key';
 
-/** A new key. `secretPem`: PKCS#8, what `sign_key` names. `key`: what records call it, and what `--key` takes as well as the PEM. */
+/** A new key. `secretPem`: PKCS#8, for `sign_key`. `key`: as in records; `--key` takes it as well as the PEM. */
 export function makeSignKey(): {
   readonly secretPem: string;
   readonly publicPem: string;
@@ -355,7 +353,7 @@ export function parsePublicKey(text: string): string | undefined {
   }
 }
 
-/** Whether a signature is right for a text under a public key in base64; false also for what is no key or signature. */
+/** Whether a signature is right for a text under a public key in base64; false also for an invalid key or signature. */
 export function isSignedBy(key: string, text: string, signature: string): boolean {
   if (Buffer.from(key, 'base64').length !== 32) return false;
   try {
@@ -371,7 +369,7 @@ export function publicKeyDer(key: string): Buffer {
   return Buffer.concat([publicKeyHead, Buffer.from(key, 'base64')]);
 }
 
-/** What the signature of a line (text without LF) is over; undefined: the line has no signature. */
+/** The signed text of a line (without LF); undefined: the line has no signature. */
 export function unsignedLine(
   line: string,
 ): { readonly text: string; readonly signature: string } | undefined {
@@ -386,29 +384,29 @@ function formatKey(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).subarray(publicKeyHead.length).toString('base64');
 }
 
-/** What is wrong with argument records, and at which record. */
+/** A fault of argument records, and its record. */
 export interface ArgumentsFault {
   readonly seq: number;
   readonly text: string;
 }
 
-/** Records that may stand between an admission and its argument records: the journal makes them when it writes a group. */
+/** Records that may come between an admission and its argument records: the journal makes them when it writes a group. */
 const between: ReadonlySet<string> = new Set(['checkpoint', 'retire']);
-/** What a start writes before its own record. */
+/** Records of a start before its own record. */
 const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
 
-/** Follows a journal, record after record; memory holds one admission. */
+/** Follows a journal, record by record; memory holds one admission. */
 export function createArgumentsCheck() {
   let open:
     | { readonly seq: number; readonly id: string; readonly announced: string; left: number }
     | undefined;
   let digest = createHash('sha256');
-  /** The records after an admission are not there, which only a start explains. */
+  /** The records after an admission are missing, which only a start explains. */
   let isBroken = false;
   let isFirst = true;
 
   return {
-    /** The next record, whose chain is right. `line`: without LF. */
+    /** The next record, with a right chain. `line`: without LF. */
     take(event: string, line: Buffer, link: Link): ArgumentsFault | undefined {
       const wasFirst = isFirst;
       if (!between.has(event) && event !== 'arguments') isFirst = false;
@@ -417,7 +415,7 @@ export function createArgumentsCheck() {
       if (event === 'admission') begin(line, link.seq);
       return fault;
     },
-    /** Records are missing here, which is a fault of its own. */
+    /** Records are missing here, which is a separate fault. */
     forget(): void {
       open = undefined;
       isBroken = false;
@@ -438,7 +436,7 @@ export function createArgumentsCheck() {
     const { seq } = link;
     const id = readWord(line.toString('latin1'), 'id');
     if (open === undefined || isBroken || open.id !== id) {
-      // Retention, or a reading from the middle, may have taken the admission.
+      // The admission may have been removed by retention, or be before the start of a partial reading.
       if (open === undefined && wasFirst) return undefined;
       return { seq, text: 'argument records that no admission before them announced' };
     }
@@ -451,9 +449,10 @@ export function createArgumentsCheck() {
     return { seq, text: `the argument records are not those that the admission ${admission} announced` };
   }
 
-  /** Another record where argument records were to follow. */
+  /** Another record in place of argument records. */
   function interrupt(event: string): ArgumentsFault | undefined {
-    // The machine stopped while they were written: what was not on disk was not sent, or is among what a start calls lost.
+    // The machine stopped while they were written: commands without their record on disk were not sent, or are among those that the start
+    // reports as lost.
     isBroken = true;
     if (ofStart.has(event)) return undefined;
     const missing = open;

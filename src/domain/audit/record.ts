@@ -13,7 +13,7 @@ type AuditEvent =
   | 'session-open'
   | 'session-close'
   | 'admission'
-  /** The arguments of the admission before it, as many as fit; see `arguments.ts`. */
+  /** Arguments of the preceding admission, as many as fit; see `arguments.ts`. */
   | 'arguments'
   | 'completion'
   | 'log'
@@ -23,7 +23,7 @@ type AuditEvent =
 export type RecordedOutcome =
   | 'ok'
   | 'failed'
-  /** It failed and names several things that it changes: some of it may have been done. */
+  /** It failed and changes several named things: a part may have been done. */
   | 'partly'
   | 'denied'
   | 'unparsable'
@@ -32,15 +32,15 @@ export type RecordedOutcome =
   | 'aborted'
   | 'timeout';
 
-/** Who asked, as far as the kernel or TLS told: keys that are not known are absent. */
+/** The client, as far as the kernel or TLS identified it; unknown keys are absent. */
 export interface RecordedPeer {
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
   readonly pid?: number | undefined;
-  /** The kernel's name of the uid; nothing that the client said. */
+  /** The system's name of the uid; nothing from the client. */
   readonly user?: string | undefined;
   readonly exe?: string | undefined;
-  /** Instead of `exe` and `unit` where the peer may have chosen them. */
+  /** Used in place of `exe` and `unit` if the peer may have chosen them. */
   readonly exe_unproven?: string | undefined;
   readonly unit?: string | undefined;
   readonly unit_unproven?: string | undefined;
@@ -49,7 +49,7 @@ export interface RecordedPeer {
   readonly certificate?: string | undefined;
 }
 
-/** A value that is recorded so that it can be compared and not read: lower-case hex HMAC-SHA256. */
+/** A value that can be compared but not read: lower-case hex HMAC-SHA256. */
 export interface Redacted {
   readonly hmac: string;
 }
@@ -57,13 +57,13 @@ export interface Redacted {
 /** One argument of the canonical form. */
 export type RecordedArgument = string | Redacted;
 
-/** Command input: how much, and something to compare it by. */
+/** Command input: its size, and a digest for comparison. */
 export interface RecordedInput {
   readonly bytes: number;
   readonly hmac?: string | undefined;
 }
 
-/** What one of several backends made of a command, in the completion. */
+/** The part of one of several backends in a command, for the completion. */
 export interface RecordedPart {
   readonly backend: string;
   readonly upstream?: string | undefined;
@@ -75,7 +75,7 @@ export interface RecordedPart {
   readonly error?: string | undefined;
 }
 
-/** Bytes that a crash left behind the last whole record, kept in a file of their own. */
+/** Bytes after the last whole record that a crash left, kept in a file of their own. */
 export interface TornTail {
   readonly file: string;
   readonly bytes: number;
@@ -83,20 +83,20 @@ export interface TornTail {
 }
 
 /**
- * One record, without `seq`, `prev` and `hash`, which the journal gives it. Names are those of the file; durations in
- * milliseconds; what does not apply is absent. Long strings are cut and hashed when the record is encoded.
+ * One record, without `seq`, `prev` and `hash`, which the journal adds. Names are those of the file; durations in milliseconds;
+ * inapplicable keys are absent. Long strings are cut and hashed when the record is encoded.
  */
 export interface AuditRecord {
-  /** Milliseconds since 1970, by the wall clock, when the thing happened. */
+  /** Milliseconds since 1970, by the wall clock, of the event. */
   readonly time: number;
   readonly event: AuditEvent;
   readonly session?: string | undefined;
   readonly id?: string | undefined;
   /** The exchange that a search twin was made for. */
   readonly for?: string | undefined;
-  /** What the client speaks; absent: the doveadm protocol. */
+  /** The client's protocol; absent: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
-  /** What the client called the command: the tag of HTTP, `dovegate-tag` over a socket. */
+  /** The client's name for the command: the tag of HTTP, `dovegate-tag` over a socket. */
   readonly tag?: string | undefined;
   readonly listener?: string | undefined;
   readonly peer?: RecordedPeer | undefined;
@@ -136,11 +136,11 @@ export interface AuditRecord {
   readonly duration_ms?: number | undefined;
   /** Lines of channel L by level. */
   readonly logs?: Readonly<Record<string, number>> | undefined;
-  /** In an admission: the minor that the client announced. Absent in records of older releases. */
+  /** In an admission: the minor announced by the client. Absent in records of older releases. */
   readonly client?: number | undefined;
   /**
-   * Every mailbox user that an admission's command touches, in normal form and each once, masks as they were given; `["*"]`: it touches
-   * all users, or nobody can tell which. Absent in records of older releases.
+   * Every mailbox user of an admission's command, in normal form without duplicates, masks as given; `["*"]`: all users, or unknown ones.
+   * Absent in records of older releases.
    */
   readonly users?: readonly string[] | undefined;
   readonly error?: string | undefined;
@@ -159,7 +159,7 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   /** In a segment's first record: the file before it and its last hash. In retire: the file that was removed. */
   readonly segment?: string | undefined;
   readonly segment_hash?: string | undefined;
-  /** Hash of the record before a checkpoint: what the signature vouches for. */
+  /** Hash of the record before a checkpoint, which the signature covers. */
   readonly head?: string | undefined;
   readonly oldest_seq?: number | undefined;
   /** Public key of the signature: base64 of its 32 bytes. */
@@ -167,25 +167,25 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly signature?: string | undefined;
   /** Public key that signs from the next record on; signed by the one before. */
   readonly next_key?: string | undefined;
-  /** The oldest admission without completion when a segment began; where a restart has to read from. */
+  /** The oldest admission without completion when a segment began; a restart must read from there. */
   readonly open_seq?: number | undefined;
-  /** How far the wall clock leapt, in a clock record. */
+  /** The step of the wall clock, in a clock record. */
   readonly step_ms?: number | undefined;
   /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
   readonly steps_ms?: number | undefined;
   /** The earliest time (RFC 3339) in the segment before, in a segment's first record; absent if one run did not write all of that segment. */
   readonly earliest?: string | undefined;
-  /** Records that the memory of the run before held and the segments did not, in a start record. */
+  /** Records from the memory of the previous run that were missing in the segments, in a start record. */
   readonly recovered?: number | undefined;
-  /** What was wrong with that memory: `missing`, `damaged`, `foreign`. */
+  /** The fault of that memory: `missing`, `damaged`, `foreign`. */
   readonly ring?: string | undefined;
   /** Records that never reached the disk since the start; in a start record, stretches of damaged memory. */
   readonly lost?: number | 'unknown' | undefined;
   readonly torn?: TornTail | undefined;
-  /** In a start record: the last record of the run before, as this start found it. */
+  /** In a start record: the last record of the previous run, as this start found it. */
   readonly last_seq?: number | undefined;
   readonly last_hash?: string | undefined;
-  /** In a start record: lines that were appended after the run before had ended, and the file that they were moved to. */
+  /** In a start record: lines that were appended after the end of the previous run, and the file that they were moved to. */
   readonly appended?: TornTail | undefined;
   /** In retire: the time (RFC 3339) before which all records are gone. */
   readonly until?: string | undefined;
@@ -197,7 +197,7 @@ export function isOwnRecord(record: JournalRecord): record is OwnRecord {
   return ownEvents.has(record.event);
 }
 
-/** The last millisecond of the year 9999: four digits of year are all that the form has. */
+/** The last millisecond of the year 9999: the form has four digits for the year. */
 const msMax = 253_402_300_799_999;
 let formattedSecond = -1;
 /** Up to the point before the milliseconds: records come thousands a second. */
@@ -216,7 +216,7 @@ export function formatTime(ms: number): string {
 
 const dayMs = 86_400_000;
 
-/** The end of a rule or a key as a configuration writes it: a day where it is the end of that day in UTC, else a time. */
+/** The end of a rule or a key in the form of a configuration: a day if it is the end of that day in UTC, else a time. */
 export function formatEnd(ms: number): string {
   return ms % dayMs === 0 ? formatTime(ms - 1).slice(0, 10) : formatTime(ms).replace('.000Z', 'Z');
 }
@@ -224,18 +224,18 @@ export function formatEnd(ms: number): string {
 /** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text, and before 1970. */
 export function parseTime(text: string): number | undefined {
   const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;
-  // A 31st of February, an hour 24: written again it is another text.
+  // A 31st of February or an hour 24 is formatted differently.
   return ms >= 0 && new Date(ms).toISOString() === text ? ms : undefined;
 }
 
-/** What stands around time and event at the start of every line. */
+/** The text around time and event at the start of every line. */
 export const timeOpening = ',"time":"';
 export const eventOpening = '","event":"';
 const timeChars = 24;
-/** The time's opening begins at most so far into a line: a seq has at most 16 digits. */
+/** Latest position of the time's opening in a line: a seq has at most 16 digits. */
 const timeAtMax = 24;
 
-/** What stands at the start of every line. */
+/** The start of every line. */
 export interface LineHead {
   /** RFC 3339 text of 24 characters. */
   readonly time: string;
@@ -254,7 +254,7 @@ export function readHead(line: string): LineHead | undefined {
   return { time: line.slice(timeAt, timeAt + timeChars), event: line.slice(eventAt, end) };
 }
 
-/** Where the event of the line at `at` of a piece must begin, without a look at what is there; Infinity: it is no line of ours. */
+/** The required position of the event in the line at `at` of a piece, unchecked; Infinity: it is not a line. */
 export function eventPlace(piece: Buffer, at: number): number {
   let comma = at + '{"seq":0'.length;
   while (piece[comma] !== 0x2c) {
@@ -282,7 +282,7 @@ export function readWord(line: string, key: string): string | undefined {
   return end < 0 ? undefined : line.slice(at + open.length, end);
 }
 
-/** Whether a start writes such a record before its own. `head`: the first bytes of the line, which in one of a start have the outcome. */
+/** Whether a start writes such a record before its own. `head`: the first bytes of the line, which contain the outcome in such a record. */
 export function isOpening(event: string, head: string): boolean {
   if (event === 'checkpoint' || event === 'clock' || event === 'start') return true;
   return event === 'completion' && readWord(head, 'outcome') === 'unknown';
@@ -298,7 +298,7 @@ export function parseLine(text: string): Readonly<Record<string, unknown>> | und
   }
 }
 
-/** The body of a request as an object; a text: why it is none. */
+/** The body of a request as an object; a text: why it is invalid. */
 export function parseRequest(body: string): Readonly<Record<string, unknown>> | string {
   let value: unknown;
   try {
@@ -314,12 +314,12 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** How many argument records follow an admission. */
+/** The number of argument records after an admission. */
 export function argumentCount({ argument_records: count }: Readonly<Record<string, unknown>>): number {
   return typeof count === 'number' && count > 0 ? count : 0;
 }
 
-/** The admission with all its arguments and users. Undefined: these are not its records, or not all of them. */
+/** The admission with all its arguments and users. Undefined: these are not exactly its records. */
 export function joinArguments(
   admission: Readonly<Record<string, unknown>>,
   records: readonly Readonly<Record<string, unknown>>[],
@@ -366,13 +366,13 @@ export interface Redactor {
 /** Counts and digests one command's input. */
 export interface InputMeter {
   take(bytes: Uint8Array): void;
-  /** Once, at the end. */
+  /** Call once, at the end. */
   finish(): RecordedInput;
 }
 
 const keyBytesMin = 16;
 
-/** `key`: the contents of the key file. Throws a RangeError when it is too short to keep anything secret. */
+/** `key`: the contents of the key file. Throws a RangeError if it is too short to be secret. */
 export function createRedactor(key: string | Uint8Array): Redactor {
   const bytes = Buffer.from(typeof key === 'string' ? key.replace(/\r?\n$/, '') : key);
   if (bytes.length < keyBytesMin) throw new RangeError(`an HMAC key has at least ${keyBytesMin} bytes`);
@@ -393,11 +393,11 @@ export function createRedactor(key: string | Uint8Array): Redactor {
 }
 
 /**
- * The text with keys of HTTP listeners cut to the part that may be shown, also where one is cut short or mistyped; never longer than it
- * was. For whatever is written down: a key may stand in any argument, name or sentence of a client.
+ * The text with keys of HTTP listeners reduced to their public part, also cut or mistyped keys; never longer than before. For everything
+ * that is written down: a key may be in any argument, name or sentence of a client.
  */
 export function withoutKeys(text: string): string {
-  // Nearly every text has none, and this is faster to see.
+  // Most texts have none, and this check is faster.
   return text.includes('dvg_') ? text.replace(keys, '$1[key]') : text;
 }
 

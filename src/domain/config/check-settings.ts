@@ -1,5 +1,5 @@
-// What must hold between the sections of a configuration: names that exist, sockets that differ, users that lead somewhere, rules that can
-// match. A name counts as defined when it was written, even if its value is broken, so that one mistake is reported once.
+// Consistency between the sections of a configuration: names that exist, sockets that differ, users with a destination, rules that can
+// match. A name counts as defined if it was written, even with an invalid value, so that one mistake is reported once.
 import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js';
 import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -16,7 +16,7 @@ import {
   type Settings,
 } from './settings.js';
 
-/** Reports problems. `written` is the whole configuration, `valid` what was left of it and became the settings. */
+/** Reports problems. `written` is the whole configuration, `valid` its valid part, from which the settings were made. */
 export function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPresence(written);
   checkListeners(settings.listeners, settings.admin, written, valid);
@@ -52,7 +52,7 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
     if (isForAll) at.warning([], 'is never reached: a route above takes every user', 'never-reached');
     isForAll ||= users.isEverything;
   }
-  // An unknown name has been reported; it may be the one that is missing here.
+  // An unknown name was reported; it may be the missing one.
   const { length } = settings.routes;
   if (length === 0 || written.size('routes') !== length || unknown > 0) return;
   const reached = new Set(reachable(settings.routes, backends));
@@ -120,7 +120,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
   }
 }
 
-/** Whether a deny covers all that the rule could allow: its command without conditions, or on the very same ones. */
+/** Whether a deny covers everything that the rule could allow: its command without conditions, or with the same ones. */
 function shadows(deny: Rule, rule: Rule): boolean {
   if (deny.users !== undefined) return false;
   if (deny.where === undefined) return true;
@@ -138,7 +138,7 @@ function isKnownSomewhere(command: string, { backends }: Settings): boolean {
   return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
 }
 
-/** Patterns that match nobody, because every name has a realm; users who are all excepted. */
+/** Patterns without a possible match, because every name has a realm; policies whose users are all excepted. */
 function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
   for (const [index, text] of at.words('except').entries()) {
     // An error: its author relies on it.
@@ -161,7 +161,7 @@ function withRealm(pattern: string, { mailUsers }: Settings): string {
   return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
 }
 
-/** Whether a route can take a user of that pattern; compares domains only, which is good enough for a warning. */
+/** Whether a route can match a user of that pattern; compares domains only, which is enough for a warning. */
 function isRouted(pattern: string, settings: Settings): boolean {
   const domain = domainOf(pattern);
   return (
@@ -244,8 +244,8 @@ function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
 }
 
 /**
- * Warns at each backend that does not say its shared namespaces, where a rule allows a command that reaches all mailboxes when it
- * names none; `valid` stands at the whole configuration.
+ * Warns at each backend without declared shared namespaces, if a rule allows a command that without a mailbox name reaches all mailboxes;
+ * `valid` stands at the whole configuration.
  */
 function checkNamespaces(settings: Settings, valid: Cursor): void {
   const { backends, policies } = settings;
@@ -259,7 +259,7 @@ function checkNamespaces(settings: Settings, valid: Cursor): void {
   }
 }
 
-/** Warns at each backend that does not list its namespaces, where a rule denies mailboxes, which may have more names than we know. */
+/** Warns at each backend without a list of namespaces, if a rule denies mailboxes, which may have unknown names. */
 function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
   const rule = [...policies.values()].flatMap(({ deny }) => deny).find(deniesMailboxes);
   if (rule === undefined) return;
@@ -281,7 +281,7 @@ function deniesMailboxes({ command, where, query }: Rule): boolean {
   });
 }
 
-/** Whether the rule lets the mailbox be left out, where that means all of them. */
+/** Whether the rule permits omitting the mailbox, if that means all of them. */
 function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
   if (shared) return false;
   if (command === 'mailbox list') {
@@ -295,8 +295,8 @@ function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
 }
 
 /**
- * What a test names must be there, and where it matters who asks, it must say it. `cursor` stands at the configuration; `listeners`: the
- * names that were written.
+ * Names in a test must exist, and the test must name the client where it matters. `cursor` stands at the configuration; `listeners`: the
+ * written names.
  */
 function checkTests(settings: Settings, cursor: Cursor, listeners: readonly string[]): void {
   for (const [index, { listener: name, as }] of settings.tests.entries()) {
@@ -310,7 +310,7 @@ function checkTests(settings: Settings, cursor: Cursor, listeners: readonly stri
   }
 }
 
-/** Why nobody can be meant by a test's `as` at this listener; undefined: somebody is. */
+/** Why a test's `as` can match no client at this listener; undefined: it can. */
 function whyNobody(listener: ListenerSettings, as: Person | undefined): string | undefined {
   const { name } = listener;
   const names = loginsOf(listener).map((each) => each.name);

@@ -19,7 +19,7 @@ import type { Place, ProblemCode, ProblemList } from './problem.js';
 
 type Path = readonly PropertyKey[];
 
-/** A tree without the parts that do not have the schema's shape. */
+/** A tree without the parts that violate the schema. */
 interface Tree {
   readonly root: MapNode;
   readonly problems: ProblemList;
@@ -29,9 +29,9 @@ interface Tree {
 
 interface Point {
   readonly node: Node | undefined;
-  /** What has its place: the key, or the item of a list; of the nearest point above, where there is none. */
+  /** The node with the place: the key, or the item of a list; if missing, that of the nearest point above. */
   readonly placed: Node;
-  /** What to remove for it to go. */
+  /** The part to remove with it. */
   readonly part: Node | Entry | undefined;
   readonly path: string;
 }
@@ -91,7 +91,7 @@ export class Cursor {
     return new Cursor({ ...this.#tree, removed, left: new Map() }, this.#point);
   }
 
-  /** As plain values, for the validator. The key __proto__ never gets here, so that a plain object is what it looks like. */
+  /** As plain values, for the validator. The key __proto__ never gets here, so that a plain object is safe. */
   value(node: Node | null | undefined = this.#point.node): unknown {
     if (isSeq<Node>(node)) return this.#itemsOf(node).map((item) => this.value(item));
     if (!isMap<Scalar, Node>(node)) return node?.value;
@@ -112,7 +112,7 @@ export class Cursor {
     return this.kind(...path) !== undefined;
   }
 
-  /** Names of a map's keys as they were written, those of broken values included; empty where there is no map. */
+  /** Names of a map's keys as written, including those with invalid values; empty if there is no map. */
   keys(...path: PropertyKey[]): string[] {
     const { node } = this.down(...path).#point;
     return isMap<Scalar, Node>(node) ? this.#entriesOf(node).map(({ key }) => key.source ?? '') : [];
@@ -124,7 +124,7 @@ export class Cursor {
     return isSeq<Node>(node) ? this.#itemsOf(node).length : this.keys(...path).length;
   }
 
-  /** Place of the key (of the item, in a list); of the nearest one above, where there is none. */
+  /** Place of the key (of the item, in a list); if missing, of the nearest one above. */
   place(...path: PropertyKey[]): Place {
     return placeOf(this.down(...path).#point.placed);
   }
@@ -161,7 +161,7 @@ export class Cursor {
     this.#tree.problems.error(this.place(...path), this.path(...path), message, code);
   }
 
-  /** `place`: where the problem is, if not at the path. */
+  /** `place`: of the problem, if not the path's. */
   warning(path: Path, message: string, code?: ProblemCode, place: Place = this.place(...path)): void {
     this.#tree.problems.warning(place, this.path(...path), message, code);
   }
@@ -176,7 +176,7 @@ export function createCursor(root: MapNode, problems: ProblemList): Cursor {
 /** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
 export const socketPathBytesMax = 107;
 
-/** The path of a UNIX socket, which has room for so many bytes only. */
+/** The path of a UNIX socket, whose length is limited. */
 export function socketPath(cursor: Cursor): string | undefined {
   const unix = cursor.file('unix');
   const bytes = Buffer.byteLength(unix ?? '');
@@ -200,8 +200,8 @@ export function userPatterns(cursor: Cursor, key: string): string[] {
 }
 
 /**
- * Place of the value at a path that is written as `backends.mail1.ca` or `audit.ship[0].key`, names with dots included; undefined where
- * there is none. Of a list with one item, that of the item.
+ * Place of the value at a path written as `backends.mail1.ca` or `audit.ship[0].key`, including names with dots; undefined if there is
+ * none. For a list with one item, that of the item.
  */
 export function valuePlace(root: MapNode, path: string): Place | undefined {
   const found = valueNode(root, path);
@@ -228,8 +228,8 @@ function valueNode(node: Node | null, path: string): Node | undefined {
 }
 
 /**
- * The tree's value. What does not have the schema's shape is reported and taken out (a map that lacks a key, as a whole), so that what is
- * left can still be checked and every problem is reported at once. `cursor` is at the root of what is left.
+ * The tree's value. Parts that violate the schema are reported and removed (a map that lacks a key, as a whole), so that the rest can still
+ * be checked and every problem is reported at once. `cursor` is at the root of the rest.
  */
 export function validate<Value>(
   schema: ZodType<Value>,
@@ -242,7 +242,7 @@ export function validate<Value>(
     if (result.success) return { value: result.data, cursor };
     const bad: Path[] = [];
     for (const issue of result.error.issues) report(issue, [], cursor, { bad, reported });
-    // The tree as a whole lacks something, so nothing is left of it.
+    // The tree as a whole lacks something, so nothing remains.
     if (bad.some((path) => path.length === 0)) return undefined;
     const at: Cursor = cursor;
     cursor = at.without(bad.map((path) => at.down(...path)));
@@ -250,7 +250,7 @@ export function validate<Value>(
   return undefined;
 }
 
-/** `bad`: paths to take out. `reported`: what was reported so far (its key, after the place of its map). */
+/** `bad`: paths to remove. `reported`: earlier reports (their keys, after the place of their map). */
 interface Reporting {
   readonly bad: Path[];
   readonly reported: Set<string>;
@@ -273,16 +273,16 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
     const sentences = issue.message.split('\n');
     for (const [index, key] of issue.keys.entries())
       at([...path, key], sentences[index] ?? issue.message, 'unknown-key');
-    // Of a map that held nothing else, nothing is left to look at.
+    // A map with no other content is removed as well.
     if (path.length > 0 && root.size(...path) === issue.keys.length) bad.push(path);
   } else if (!root.has(...path)) {
-    // A value that an earlier round took out has been reported already.
+    // A value that an earlier round removed was reported already.
     if (!reported.has(nameOf(path))) at(path, `is missing; it ${issue.message}`, 'missing-key');
     bad.push(path.slice(0, -1));
   } else if (issue.code === 'invalid_key') {
     for (const inner of issue.issues) at(path, inner.message);
   } else if (issue.code === 'invalid_union') {
-    // The alternative that was meant is the one whose own kind (text, list, map) fits; its issues say more.
+    // The intended alternative is the one of the value's kind (text, list, map); its issues are more specific.
     const [only, ...others] = issue.errors.filter(
       (errors) => !errors.some((error) => error.path.length === 0 && isAboutKind(error)),
     );

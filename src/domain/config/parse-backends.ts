@@ -1,4 +1,4 @@
-// Reads `backends`. What could only be dialed unsafely is an error, and so is a list of namespaces that no Dovecot could have, because
+// Reads `backends`. A backend that could only be dialed unsafely is an error, and so is an impossible list of namespaces, because
 // judgements rely on it.
 
 import { isLoopback } from '../identity/peer.js';
@@ -9,7 +9,7 @@ import type { RawBackend } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type { BackendAddress, BackendSettings } from './settings.js';
 
-/** Every backend that could be read; what is wrong with the others is reported. */
+/** The valid backends; faults of the others are reported. */
 export function parseBackends(raw: Readonly<Record<string, RawBackend>>, cursor: Cursor): BackendSettings[] {
   return Object.entries(raw).flatMap(([name, each]) => parseBackend(name, each, cursor.down(name)) ?? []);
 }
@@ -175,7 +175,7 @@ function whyNoPrefix(prefix: string, separator: string): string | undefined {
   return undefined;
 }
 
-/** No mailbox has one in its name; and remembered judgements are told apart by prefixes with control characters between them. */
+/** No mailbox name has one; and keys of cached judgements separate prefixes by control characters. */
 const noControlCharacter = 'contains a control character';
 
 function parseSharedNamespaces(raw: RawBackend, at: Cursor): readonly string[] | undefined {

@@ -1,5 +1,5 @@
-// fleet.yaml: which stream, which gates must be in it, and where what was seen is kept. The settings of `dovegate audit fleet`.
-// The rule: all problems at once, each with its place, those of the files that it names too.
+// fleet.yaml, the settings of `dovegate audit fleet`: the stream, the required gates, and the place of the state.
+// The rule: all problems at once, each with its place, including those of the files that it names.
 
 import { z } from 'zod';
 import { bounds } from '../../bounds/bounds.js';
@@ -71,11 +71,11 @@ export interface FleetSettings {
   readonly credentialsFile: string | undefined;
   readonly client: { readonly certificateFile: string; readonly keyFile: string } | undefined;
   readonly stream: string;
-  /** By the word of the host, in the order of the file. */
+  /** By the token of the host, in the order of the file. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** Public keys in base64, oldest first, by the word of the verifier; of this one too, where it is listed. */
+  /** Public keys in base64, oldest first, by the token of the verifier; this one's too, if it is listed. */
   readonly verifiers: ReadonlyMap<string, readonly string[]>;
-  /** The directory of what was seen. */
+  /** The directory of the state. */
   readonly state: string;
   readonly openMs: number;
   readonly driftMs: number;
@@ -85,21 +85,21 @@ export interface FleetSettings {
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly replicas: number;
   readonly keepMs: number;
-  /** Of the streams of all hosts together. */
+  /** For the streams of all hosts together. */
   readonly maxBytes: number | undefined;
-  /** How much each host's stream takes, by the word of the host. */
+  /** The size of each host's stream, by the token of the host. */
   readonly shares: ReadonlyMap<string, number>;
 }
 
-/** What must be known of files. */
+/** Access to files. */
 export interface FleetFiles {
-  /** Throws what the system says. */
+  /** Throws the system's error. */
   readText(path: string): string;
-  /** Undefined: it can be read. */
+  /** Undefined: it is readable. */
   whyUnreadable(path: string): string | undefined;
-  /** There is no such file; false where that cannot be seen. */
+  /** There is no such file; false if that is not visible. */
   isMissing(path: string): boolean;
-  /** Undefined: nobody else can change it, nor, where it is secret, read it. */
+  /** Undefined: no other user can change it, or, if it is secret, read it. */
   whyUnsafe(
     path: string,
     isSecret: boolean,
@@ -107,8 +107,8 @@ export interface FleetFiles {
 }
 
 /**
- * Reads the text of `path`; where a problem is an error, there are no settings. `isReader`: of one who looks at the state only, so the other
- * files that it names are not looked at, and keys of hosts that stand in files are left out.
+ * Reads the text of `path`; with an error among the problems, there are no settings. `isReader`: for readers of the state only: other files
+ * are not checked, and keys of hosts in files are left out.
  */
 export function parseFleetSettings(
   path: string,
@@ -181,7 +181,7 @@ function settingsOf(
   };
 }
 
-/** A file that is named, and a problem where it cannot be read or is not safe. */
+/** A named file, with a problem if it is unreadable or unsafe. */
 function fileAt(
   cursor: Cursor,
   at: readonly string[],
@@ -199,13 +199,13 @@ function fileAt(
 }
 
 /**
- * `cursor`: at a host. The key itself, or a file that holds it. A host is listed before its gate joins: a file that is not there, or still
- * empty because a shell made it for the output of `join`, is a warning, and no key counts until it is there.
+ * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
+ * shell made for the output of `join`, is a warning, and no key is valid until then.
  */
 function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   const written = cursor.source('key');
   if (written === undefined) return undefined;
-  // 32 bytes in base64 are no path that somebody would write.
+  // 32 bytes in base64 are not a plausible path.
   if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return parsePublicKey(written);
   const named = cursor.file('key');
   if (named !== undefined && files?.isMissing(named) === true) return withoutKey(cursor, named);
@@ -273,7 +273,7 @@ function verifierKeysAt(cursor: Cursor, files: FleetFiles | undefined): readonly
   return [];
 }
 
-/** Undefined: it is none, or too many. */
+/** Undefined: there is none, or there are too many. */
 function keysIn(content: string): readonly string[] | undefined {
   const whole = parsePublicKey(content);
   if (whole !== undefined) return [whole];
@@ -310,7 +310,7 @@ function sizeAt(
 /** A host with less could not keep a day. */
 const shareBytesMin = 1 << 20;
 
-/** Of each host: its own `share`, that of all hosts, an equal part of what `max_size` leaves, or the default. */
+/** For each host: its own `share`, that of all hosts, an equal part of the rest of `max_size`, or the default. */
 function sharesAt(
   raw: z.infer<typeof fleetSchema>,
   maxBytes: number | undefined,

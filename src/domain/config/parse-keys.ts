@@ -1,5 +1,5 @@
-// Reads the keys of an HTTP listener: whose they are, the hashes of their texts, and from when and where they hold. One text is the key
-// of one program only, so a hash that stands twice is an error. And networks, which keys have as listeners do.
+// Reads the keys of an HTTP listener: their names, hashes, validity and networks. One text is the key of one program only, so a repeated
+// hash is an error. Also networks, which keys have like listeners.
 import { parseNetwork } from '../identity/peer.js';
 import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../keys/key.js';
 import { parseInstant } from '../policy/policy.js';
@@ -10,10 +10,10 @@ import type { KeySettings } from './settings.js';
 type RawKey = NonNullable<RawListener['keys']>[string];
 
 const dayMs = 86_400_000;
-/** A key that is never replaced is known to more people and backups each year. */
+/** The number of people and backups with a key grows each year. */
 const daysMax = 400;
 
-/** All keys of the listener at `at`; what is wrong is reported. `nowMs`: for warnings about their end; undefined: there are none. */
+/** All keys of the listener at `at`; faults are reported. `nowMs`: for warnings about their end; undefined: no warnings. */
 export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): KeySettings[] {
   const seen = new Map<string, string>();
   return Object.entries(raw.keys ?? {}).map(([name, each]) => {
@@ -32,7 +32,7 @@ export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefine
   });
 }
 
-/** `seen`: whose the hashes are that came before, on this listener. */
+/** `seen`: the owners of earlier hashes on this listener. */
 function hashesOf(
   name: string,
   { hash }: RawKey,
@@ -82,7 +82,7 @@ function instantAt(
 /** A key that has expired is refused, and no error: the daemon must start without it. */
 function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
   if (expiresMs === undefined) {
-    // An `expires` that cannot be read is reported already.
+    // An unreadable `expires` is reported already.
     if (!at.has('expires'))
       at.warning([], 'never expires; add expires: DATE, within a year or so', 'key-expiry');
     return;
@@ -96,7 +96,7 @@ function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
     at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
 }
 
-/** `from` as written; an entry that is no network is a problem. */
+/** `from` as written; an invalid network is a problem. */
 export function parseNetworks(at: Cursor): string[] {
   const networks = at.words('from');
   for (const [index, text] of networks.entries()) {

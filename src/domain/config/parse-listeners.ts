@@ -1,6 +1,6 @@
-// Reads `listeners`: their sockets, their policies, and how clients that connect by TCP prove who they are. A key that would have no effect
-// on this kind of socket is an error, because its author relies on it. So is whatever could let in the wrong client: a certificate that
-// nothing verifies, one that always fits two accounts, an account without a proof.
+// Reads `listeners`: their sockets, their policies, and the authentication of TCP clients. A key without effect on this kind of socket is
+// an error, because its author relies on it. So is everything that could admit the wrong client: a certificate without verification, one
+// that always fits two accounts, an account without a proof.
 import { parsePasswordHash } from '../identity/credentials.js';
 import { isLoopback } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -17,7 +17,7 @@ import type {
   PolicyChoice,
 } from './settings.js';
 
-/** Every listener that has a socket and somebody to serve; what the others lack is reported. */
+/** Every listener with a socket and a policy; the faults of the others are reported. */
 export function parseListeners(
   raw: Readonly<Record<string, RawListener>>,
   cursor: Cursor,
@@ -28,7 +28,7 @@ export function parseListeners(
   );
 }
 
-/** `nowMs`: for warnings about keys; undefined: there are none. */
+/** `nowMs`: for warnings about keys; undefined: no warnings. */
 function parseListener(
   name: string,
   raw: RawListener,
@@ -55,7 +55,7 @@ function parseListener(
     );
   if (protocol !== 'http' && raw.keys !== undefined)
     at.error(['keys'], 'is for listeners with protocol: http; others have accounts', 'key-conflict');
-  // Which of the two systemd hands over is not known here: a listener with tls is for TCP.
+  // It is unknown here which of the two systemd passes: a listener with tls is for TCP.
   if (kind === 'tcp' || (kind === 'systemd' && raw.tls !== undefined)) {
     const tls = parseTls(raw, at);
     if (tls?.mode === 'off' && socket?.kind === 'tcp' && !isLoopback(socket.host)) {
@@ -126,7 +126,7 @@ function parseUnix({ mode, peers }: RawListener, at: Cursor): ListenerSocket | u
   if (path === undefined) return undefined;
   const owner = at.source('owner');
   const group = at.source('group');
-  // Where peers are named, the kernel says at the connect who it is, whatever the mode.
+  // If peers are named, the kernel identifies them at the connect, whatever the mode.
   if ((mode & 0o002) !== 0 && peers === undefined) {
     const message = 'lets every user of this machine connect; say a group and "0660" unless that is meant';
     at.warning(['mode'], message, 'too-open');
@@ -137,7 +137,7 @@ function parseUnix({ mode, peers }: RawListener, at: Cursor): ListenerSocket | u
   return { kind: 'unix', path, mode, ...accounts };
 }
 
-/** Which policy holds for whom; empty when the file does not say it, which is reported. */
+/** The policies and their peers; empty if the file has none, which is reported. */
 function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
   if (raw.policy !== undefined && raw.policies !== undefined) {
     at.error(['policies'], 'cannot be given together with policy; remove one of them', 'key-conflict');
@@ -158,7 +158,7 @@ function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
   });
 }
 
-/** The persons at this place; undefined: nothing is said there. */
+/** The peers at this place; undefined: none are given. */
 function peersOf(at: Cursor): PeersSettings | undefined {
   if (!at.has()) return undefined;
   const users = at.words('users');
@@ -194,7 +194,7 @@ function parseTls({ tls: raw, protocol }: RawListener, listener: Cursor): Listen
   return { mode, certificate, key, clientCa: at.file('client_ca') };
 }
 
-/** Somebody must be able to log in by TCP. */
+/** At least one login over TCP must be possible. */
 function checkLogins({ protocol, accounts, keys }: RawListener, at: Cursor): void {
   const isHttp = protocol === 'http';
   if (Object.keys(accounts ?? {}).length + Object.keys((isHttp && keys) || {}).length > 0) return;
@@ -262,7 +262,7 @@ export function checkCertificateName(name: string, at: Cursor): void {
     at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');
 }
 
-/** A certificate must be of one account at most. Conflicts that only a certificate itself would show are found at the login. */
+/** A certificate must belong to one account at most. Conflicts that depend on a certificate's content are found at the login. */
 function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): void {
   const proving = accounts.filter((each) => each.certificateName !== undefined || each.keyPins.length > 0);
   for (const [index, one] of proving.entries()) {
@@ -275,8 +275,7 @@ function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): vo
 }
 
 /**
- * Whether there are certificates of one of the two that are always the other's too: by its name, or by a key under which the other
- * one asks for no other name.
+ * Whether some certificates of one account always match the other too: by its name, or by a key for which the other one demands no name.
  */
 function isNeverApart(one: AccountSettings, other: AccountSettings): boolean {
   const isSameName = one.certificateName === other.certificateName;

@@ -1,5 +1,5 @@
-// Reads `admin.page`: where people come to, and who may come as what. What could let in the wrong person, or nobody, is an error: a proof
-// that nothing checks, one that two people share, a person without one.
+// Reads `admin.page`: its sockets, and people with their roles. A setting that could admit the wrong person, or no person, is an error: a
+// proof without verification, one that two people share, a person without one.
 import { isOfThisMachine } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { PageRole } from '../page/api.js';
@@ -9,7 +9,7 @@ import type { RawPage } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type { PagePerson, PageSettings, PageTls, UnixSocket } from './settings.js';
 
-/** Undefined: there is no socket that may be made, which is reported. */
+/** Undefined: no socket is possible, which is reported. */
 export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefined {
   const socket = parseSocket(raw, cursor);
   const tcp = parseTcp(raw, cursor);
@@ -39,7 +39,7 @@ function parseSocket({ unix, mode, people }: RawPage, cursor: Cursor): UnixSocke
   const path = socketPath(cursor);
   const owner = cursor.source('owner');
   const group = cursor.source('group');
-  // Connecting needs the permission to write. Who connects is checked by name, so an open mode is no problem.
+  // Connecting needs the permission to write. Clients are checked by name, so an open mode is no problem.
   if ((mode & 0o022) === 0 && owner === undefined) {
     const message = 'lets only root and the user of the daemon connect; say a group and "0660"';
     cursor.warning(['mode'], message, 'no-effect');
@@ -126,7 +126,7 @@ function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
   return users;
 }
 
-/** A user of this host, or a certificate, is one person. */
+/** A user of this host, or a certificate, belongs to one person. */
 function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
   const owners = new Map<string, string>();
   for (const name of Object.keys(people)) {

@@ -21,7 +21,7 @@ export interface PolicyReading {
   readonly nowMs: number | undefined;
 }
 
-/** Every policy, by name, each with those of its rules that could be read; what is wrong is reported. */
+/** Every policy, by name, with its valid rules; faults are reported. */
 export function parsePolicies(
   raw: Readonly<Record<string, RawPolicy>>,
   cursor: Cursor,
@@ -89,7 +89,7 @@ function parsePreset(cursor: Cursor, reading: PolicyReading): ReturnType<typeof 
   return valid && rulesOf(valid.value, valid.cursor, reading);
 }
 
-/** What `with` gives, else the preset's own default; a parameter with neither must be given. */
+/** The values of `with`, else the preset's defaults; a parameter without either must be given. */
 function presetValues(preset: Cursor, cursor: Cursor): Map<string, string[]> {
   const declared = preset.keys('parameters');
   const given = cursor.keys('with');
@@ -112,8 +112,8 @@ function presetValues(preset: Cursor, cursor: Cursor): Map<string, string[]> {
 }
 
 /**
- * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into the list that it
- * stands in); within a longer text it must be one value. Places stay those of the preset.
+ * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into its surrounding list);
+ * within a longer text it must be one value. Places stay those of the preset.
  */
 export function fillIn(
   node: Node,
@@ -148,13 +148,13 @@ export function fillIn(
   return node;
 }
 
-/** A parameter may stand where a number or a boolean is asked for. */
+/** A parameter may be in the place of a number or a boolean. */
 function valueOf(source: string): string | number | boolean {
   if (/^\d{1,15}$/.test(source)) return Number(source);
   return source === 'true' || source === 'false' ? source === 'true' : source;
 }
 
-/** A candidate for the policy: a file that holds what stands below the policy's name, or what `suggest` prints. */
+/** A candidate for the policy: a file with the content of the policy, or with the output of `suggest`. */
 function parseShadow(name: string, cursor: Cursor, reading: PolicyReading): Policy | undefined {
   const file = cursor.file('shadow');
   if (file === undefined) return undefined;
@@ -167,7 +167,7 @@ function parseShadow(name: string, cursor: Cursor, reading: PolicyReading): Poli
   return valid && parsePolicy(name, valid.value, valid.cursor, reading);
 }
 
-/** The policy of that name where the file has nothing else; else the whole file. */
+/** The policy of that name if the file has nothing else; else the whole file. */
 function candidateIn(tree: MapNode, name: string): MapNode {
   const policies = tree.items.length === 1 ? entryOf(tree, 'policies')?.value : undefined;
   if (!isMap<Scalar, Node>(policies) || policies.items.length !== 1) return tree;

@@ -14,7 +14,7 @@ const commandNames: ReadonlySet<string> = new Set(
   allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),
 );
 
-/** The rules of a list that could be read; what is wrong with the others is reported. `cursor` stands at the list. */
+/** The valid rules of a list; faults of the others are reported. `cursor` stands at the list. */
 export function parseRules(
   raw: readonly RawRule[],
   cursor: Cursor,
@@ -72,7 +72,7 @@ function parseRule(
   };
 }
 
-/** A deny always holds: what makes an allow conditional would only be a way round it. */
+/** A deny is unconditional: conditions of an allow would only weaken it. */
 function checkDeny(
   raw: RawMap,
   commands: readonly Command[],
@@ -122,7 +122,7 @@ function checkAllow(
   }
 }
 
-/** Parameters that a rule must name, and that the command always has, in every series that has the command. */
+/** Parameters that a rule must name, and that the command has in every series that has the command. */
 function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
   const missing = commands.map((command) =>
     command.params
@@ -143,10 +143,10 @@ function parseExpiry(raw: RawMap, cursor: Cursor, nowMs: number | undefined): nu
   return expiresMs;
 }
 
-/** Keys that say how often, until when and on what terms, and do not make it another rule. */
+/** Keys for limits, expiry and terms, which do not change the identity of a rule. */
 const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches', 'max_users']);
 
-/** The rule in one spelling, and what its counter is known by: the same without its terms. */
+/** The rule in one spelling, and the key of its counter: the same without its terms. */
 function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
   const plain = cursor.plain();
   if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
@@ -157,7 +157,7 @@ function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
   return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(text) };
 }
 
-/** Warns about rules without effect: for everybody in a policy that is not for everybody; for what a rule above allows already. */
+/** Warns about rules without effect: those for everybody in a policy with limited users; those covered by an earlier rule. */
 export function checkReach(policy: Policy, cursor: Cursor): void {
   // A preset is written for policies of either kind.
   const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
@@ -190,7 +190,7 @@ function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
   return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
 }
 
-/** Whether the earlier rule certainly allows all that the later one does. */
+/** Whether the earlier rule certainly allows everything that the later one does. */
 function allowsAllOf(earlier: Rule, later: Rule): boolean {
   const isConditional =
     earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
@@ -202,7 +202,7 @@ function allowsAllOf(earlier: Rule, later: Rule): boolean {
       const found = parameterNamed(command, parameter);
       return found === undefined ? 'free' : found.caution;
     });
-    // What must be named is not allowed by a rule that names nothing; nor is a mask, but by its very value.
+    // A rule without conditions does not allow parameters that must be named; nor a mask, except by its literal value.
     return (
       test.kind === 'absent' || (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
     );

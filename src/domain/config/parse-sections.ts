@@ -113,21 +113,21 @@ function targetOf(text: string): ServerTarget {
   return text === 'by_user' ? { kind: 'by-user' } : { kind: 'backend', backend: text };
 }
 
-/** What is mapped is whole pages, and words must fit into it. */
+/** Mapped memory consists of whole pages, and words must fit into it. */
 const pageBytes = 4096;
-/** Of the ring's own. */
+/** The ring's header. */
 const ringHeaderBytes = pageBytes;
 
 function wholePages(bytes: number): number {
   return bytes - (bytes % pageBytes);
 }
 
-/** What half of the ring holds, which is what admissions may use: the records of one command line of the longest kind. */
+/** The capacity of half the ring, which admissions may use: the records of the longest possible command line. */
 function leastMemoryBytes(lineBytesMax: number): number {
   return ringHeaderBytes + 2 * recordedBytesMax(lineBytesMax);
 }
 
-/** `lineBytesMax`: of `limits.line`: every such line must be accepted, so the ring is not smaller than that takes. */
+/** `lineBytesMax`: `limits.line`; the ring must have room for every such line. */
 export function parseAudit(raw: RawAudit, cursor: Cursor, lineBytesMax: number): Omit<AuditSettings, 'ship'> {
   const {
     group: _group,
@@ -181,7 +181,7 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
   };
 }
 
-/** Beyond this machine, metrics and actions need TLS and the token; undefined: no socket that may be made. */
+/** Beyond this machine, metrics and actions need TLS and the token; undefined: no socket is possible. */
 function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
   if (raw.tcp === undefined) {
     if (raw.tls !== undefined) cursor.error(['tls'], 'is for tcp, which is not there', 'key-conflict');

@@ -1,5 +1,5 @@
-// Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts
-// have problems. Settings come out only when there is not one error; warnings come along with them.
+// Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
+// problems. There are settings only without errors; warnings are returned with them.
 import { dirname, resolve } from 'node:path';
 import { sha256Hex } from '../identity/credentials.js';
 import { checkSettings } from './check-settings.js';
@@ -31,7 +31,7 @@ export interface ParsedSettings {
   readonly problems: readonly Problem[];
   /** Every text that was read, by its path, for showing source lines beside problems. */
   readonly texts: ReadonlyMap<string, string>;
-  /** What asked for each file; undefined: it is the first one. */
+  /** The origin of each file; undefined: it is the first one. */
   readonly files: ReadonlyMap<string, Asking | undefined>;
   /** Place of the value at a path, as `backends.mail1.ca`; undefined: there is none. */
   readonly valueAt: (path: string) => Place | undefined;
@@ -50,7 +50,7 @@ export function parseSettings(
   let settings: Settings | undefined;
   if (root !== undefined && valid !== undefined) {
     settings = build(valid.value, valid.cursor, { sources, problems, nowMs });
-    // Names are looked up in what was written, so that one mistake is not reported again wherever the name is used.
+    // Names are checked against the written ones, so that one mistake is not reported again at each use.
     checkSettings(settings, createCursor(root, problems), valid.cursor);
   }
   return {
@@ -102,7 +102,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   return { ...settings, hash: hashOf(settings) };
 }
 
-/** Over one text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
+/** One text for one meaning: without places, policies by their version, keys in the order of the settings type. */
 function hashOf(settings: Omit<Settings, 'hash'>): string {
   const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
   const plain = {
@@ -124,13 +124,13 @@ function salvage(file: string, read: ReadFiles) {
   return { valid: root && validate(configurationSchema, root, problems), problems, sources };
 }
 
-/** The section `admin` of `file`, or of what it includes; undefined where none can be read. Reports no problems. */
+/** The section `admin` of `file`, or of its includes; undefined if none is readable. Reports no problems. */
 export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefined {
   const { valid } = salvage(file, read);
   return valid && parseAdmin(valid.value.admin, valid.cursor.down('admin'));
 }
 
-/** The section `audit`; or the errors because of which the journal and its keys cannot be found. */
+/** The section `audit`; or the errors that hide the journal and its keys. */
 export type FoundAudit =
   | {
       readonly audit: AuditSection;
@@ -152,7 +152,7 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
   if (valid === undefined || audit === undefined) return { problems: errors, texts };
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
-  // The default directory counts only if every file was read: the section may stand in what could not be.
+  // The default directory counts only if every file was read: the section may be in an unread one.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
   const isSaid = valid.cursor.has('audit', 'directory');
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
@@ -164,9 +164,9 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
 }
 
 /**
- * What can be read of a file with errors, for a look at this machine and nothing else: parts with errors are missing, or have their defaults.
- * `errors`: those of the file and of the files that it names. Backends and receivers that one of them could make less safe to dial are left out:
- * a line of `ca` or `key_pins` may be what cannot be read. Undefined: the file is no map.
+ * The readable part of a file with errors, only for checks of this machine: parts with errors are missing, or have their defaults.
+ * `errors`: those of the file and of the files that it names. Backends and receivers that an error could make less safe to dial are left
+ * out: an unreadable line may be a `ca` or `key_pins`. Undefined: the file is not a map.
  */
 export function findSettings(
   file: string,
@@ -194,13 +194,13 @@ function behind(path: string, text: string): string {
 const ownSections =
   /^(?:listeners|mail_users|backends|routes|policies|server_commands|tests|state|audit|limits|admin|log)(?:[.[]|$)/;
 
-/** A file that was not read to its end, or a key in the wrong place: it may belong to any backend. */
+/** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {
   if (code === 'not-yaml' || !ownSections.test(path)) return true;
   return /^backends(?:\.[^.[]*)?$/.test(path) && code !== 'missing-key';
 }
 
-/** What client.yaml says. Files are absolute paths. */
+/** The settings of client.yaml. Files are absolute paths. */
 export interface ClientSettings {
   /** A socket's path, or HOST:PORT; undefined: the command line names it. */
   readonly at: string | undefined;
@@ -214,7 +214,7 @@ export interface ClientSettings {
   readonly keyFile: string | undefined;
 }
 
-/** Reads the text of `path`; what is wrong with it comes as lines of text, and then there are no settings. */
+/** Reads the text of `path`; problems are returned as lines of text, and then there are no settings. */
 export function parseClientSettings(
   path: string,
   content: string,

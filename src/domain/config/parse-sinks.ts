@@ -11,7 +11,7 @@ const ownKeys = {
   nats: ['stream', 'host', 'credentials', 'settle'],
 } as const;
 
-/** Every receiver that could be read; what is wrong with the others is reported. `cursor` is at the list. */
+/** Every valid receiver; faults of the others are reported. `cursor` is at the list. */
 export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
   const names = new Set<string>();
   return raw.flatMap((each, index) => {
@@ -92,7 +92,7 @@ function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
   };
 }
 
-/** The value of `nats`. Empty where one of them cannot be read. */
+/** The value of `nats`. Empty if one of them is invalid. */
 export function parseServers(written: string, at: Cursor): NatsSinkSettings['servers'] {
   const servers: { host: string; port: number }[] = [];
   for (const url of written.split(',').map((each) => each.trim())) {

@@ -1,5 +1,5 @@
-// Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
-// or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
+// Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that can never hold,
+// or that is certainly a mistake, is a problem. A value that does not fit its parameter is never read as plain text instead.
 import { allSeries, commandNamed, listOfText, type Parameter } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
@@ -10,18 +10,18 @@ import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize } from './schema-parts.js';
 
-/** The parameters of a command, of every series that has it, by name. Where series differ, the newest one's. */
+/** The parameters of a command, in any series, by name. If series differ, those of the newest. */
 export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
   const all = allSeries.flatMap((series) => commandNamed(series, command)?.params ?? []);
   return new Map(all.map((parameter) => [parameter.name, parameter]));
 }
 
-/** `mailbox cache decision` has its fields only as a text, so `field` means that one. */
+/** `mailbox cache decision` has its fields only as a text, so `field` refers to that one. */
 function parameterMeant(parameters: ReadonlyMap<string, Parameter>, name: string): Parameter | undefined {
   return parameters.get(name) ?? (name === 'field' ? parameters.get('fieldstr') : undefined);
 }
 
-/** Why a rule for the command cannot name the parameter, and what to write instead; undefined: it can, or there is none. */
+/** Why a rule for the command cannot name the parameter, and the alternative; undefined: it can, or there is no such parameter. */
 export function whyUnnamable(command: string, name: string): string | undefined {
   if (name === 'source-type') return 'write source-user; the word before it is part of it';
   for (const series of allSeries) {
@@ -48,7 +48,7 @@ export interface Where {
   readonly query: QueryTest | undefined;
 }
 
-/** Reads a `where`; `cursor` stands at it. What is wrong is reported, and left out. */
+/** Reads a `where`; `cursor` stands at it. Faults are reported and left out. */
 export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Where {
   const parameters = parametersOf(command);
   const tests: ParameterTest[] = [];
@@ -128,7 +128,7 @@ function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): Valu
 
 type Fold = (text: string) => string;
 
-/** Names of users and fields are compared in lower case, as the attempt has them; in a `deny` everything is. */
+/** Names of users and fields are compared in lower case, as in the attempt; in a `deny` all values are. */
 function foldFor(command: string, { name, role }: Parameter, kind: RuleKind): Fold {
   if (kind === 'deny') return (text) => text.toLowerCase();
   const isField = command === 'fetch' && name === 'field';
@@ -186,7 +186,7 @@ function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
   };
 }
 
-/** A `deny` applies where a query may reach a mailbox; any other condition on a query could be got round. */
+/** A `deny` applies where a query may reach a mailbox; any other condition on a query could be bypassed. */
 function parseDenyQuery(cursor: Cursor, names: readonly string[]): QueryTest | undefined {
   for (const name of names.filter((each) => each !== 'mailbox')) {
     cursor.error([name], 'a deny can be about mailbox only; write the rest as a condition of the allow');

@@ -27,14 +27,14 @@ export type MapNode = YAMLMap<Scalar, Node>;
 export type ListNode = YAMLSeq<Node>;
 export type Entry = Pair<Scalar, Node>;
 
-/** The file of each node; its `range` counts from there. */
+/** The file of each node; its `range` is relative to that file. */
 const origins = new WeakMap<object, { readonly file: string; readonly counter: LineCounter }>();
-/** Deepest nesting taken; the deepest key of a configuration is at 8. Stops a stack overflow by `[[[[...`. */
+/** Deepest accepted nesting; the deepest key of a configuration is at 8. Stops a stack overflow by `[[[[...`. */
 const depthMax = bounds.yamlDepth;
 
 /**
- * Parses one file; an empty file is an empty map. Undefined for a text that is too broken to go on with; the problems say why. `salvages`:
- * of a text that is not YAML, takes what can be read: good for finding something, never for obeying it.
+ * Parses one file; an empty file is an empty map. Undefined for a text that is too damaged; the problems say why. `salvages`: accepts the
+ * readable part of a text that is not YAML: good for finding something, never for applying it.
  */
 export function parseYaml(
   file: string,
@@ -95,7 +95,7 @@ function acceptEntry(entry: Pair, above: readonly unknown[], refuse: Refuse): sy
     refuse(isMap(map) ? map.range?.[0] : 0, pathOf(above), 'a key must be plain text');
     return visit.REMOVE;
   }
-  // A key of this name would change what the object is, not what it holds.
+  // Such a key would change the object itself, not its content.
   if (key.source === '__proto__' || key.source === '<<') {
     refuse(key.range?.[0], pathOf(above), `the key ${key.source} is not taken; write the keys out`);
     return visit.REMOVE;
@@ -125,7 +125,7 @@ function nothingAt(node: YamlNode): Scalar {
   return scalar;
 }
 
-/** `policies.support.allow[2]`, of the nodes that lead to one. */
+/** `policies.support.allow[2]`, from the nodes above. */
 function pathOf(above: readonly unknown[]): string {
   let path = '';
   for (const [at, node] of above.entries()) {
@@ -146,7 +146,7 @@ export function placeOf(node: Node): Place {
   return placeAt(origin, node.range?.[0]);
 }
 
-/** A list of scalars in the place of another node. */
+/** Makes a list of scalars that takes the place of another node. */
 export function listLike(
   node: Node,
   values: readonly (readonly [source: string, value: unknown])[],
@@ -162,17 +162,17 @@ export function listLike(
   return list;
 }
 
-/** The library compares one key after the other. */
+/** A cache, because the library compares the keys one by one. */
 const indexes = new WeakMap<MapNode, ReadonlyMap<string, Entry>>();
 
-/** Not before the last change of the map. */
+/** Call only after the last change of the map. */
 export function entryOf(map: MapNode, key: string): Entry | undefined {
   const index = indexes.get(map) ?? new Map(map.items.map((entry) => [entry.key.source ?? '', entry]));
   indexes.set(map, index);
   return index.get(key);
 }
 
-/** The characters as written (without quotes): what text-valued keys take, so that `007` stays `007`. */
+/** The characters as written (without quotes): used for text values, so that `007` stays `007`. */
 export function sourceOf(node: Node | null | undefined): string | undefined {
   return isScalar(node) ? (node.source ?? String(node.value)) : undefined;
 }

@@ -8,7 +8,7 @@ import { nearestName } from '../names/nearest-name.js';
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';
 
-/** One thing that is wrong, and where. Lines and columns count from 1; columns in UTF-16 units. */
+/** One problem and its place. Lines and columns count from 1; columns in UTF-16 units. */
 export interface Problem {
   readonly file: string;
   readonly line: number;
@@ -26,7 +26,7 @@ export interface Place {
   readonly column: number;
 }
 
-/** Collects problems. Everything that reads a configuration goes on after one, so that all come at once. */
+/** Collects problems. Reading continues after each, so that all are reported at once. */
 export class ProblemList {
   readonly #problems: Problem[] = [];
 
@@ -59,8 +59,8 @@ export class ProblemList {
 }
 
 /**
- * `FILE:LINE:COLUMN: message`, and, when the file's text is given, the source line with a caret below the column.
- * Long lines are cut around the caret. Characters that a terminal obeys are made visible; in the source line they are dots.
+ * `FILE:LINE:COLUMN: message`, and, with the file's text, the source line with a caret below the column. Long lines are cut around the
+ * caret. Terminal controls are made visible; in the source line they are dots.
  */
 export function formatProblem(problem: Problem, text?: string): string {
   const where = `${printable(problem.file)}:${problem.line}:${problem.column}`;
@@ -69,7 +69,7 @@ export function formatProblem(problem: Problem, text?: string): string {
   const head = `${where}: ${kind}${path}${printable(problem.message)}`;
   const written = text?.split(/\r?\n/)[problem.line - 1];
   if (written === undefined || written.trim() === '') return head;
-  // Before the line is cut: a part of a secret would not be seen as one.
+  // Before the line is cut: a part of a secret would not be recognized.
   const line = withoutSecrets(written);
   const at = Math.min(withoutSecrets(written.slice(0, problem.column - 1)).length, line.length);
   const from = line.length > lineShownMax ? Math.max(0, at - lineShownMax / 2) : 0;
@@ -86,26 +86,26 @@ function withoutSecrets(text: string): string {
   return withoutKeys(text).replace(/:\/\/\S*@/g, '://...@');
 }
 
-/** `; did you mean NAME?`, for the end of a sentence about an unknown name; `otherwise` where no name is near enough. */
+/** `; did you mean NAME?`, for the end of a sentence about an unknown name; `otherwise` if no name is near enough. */
 export function meantBy(name: string, names: Iterable<string>, otherwise = ''): string {
   const nearest = nearestName(name, names);
   return nearest === undefined ? otherwise : `; did you mean ${nearest}?`;
 }
 
-/** The command whose name the first words nearly are. */
+/** The command with a name similar to the first words. */
 export function commandMeant(words: readonly string[]): string | undefined {
   const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
   const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
   return written.map((text) => nearestName(text, names)).find((name) => name !== undefined);
 }
 
-/** The sentence for a name that is not defined, with the one that was probably meant, or all that there are. */
+/** The sentence for an undefined name, with the most similar one, or all existing ones. */
 export function unknownName(what: string, name: string, names: readonly string[]): string {
   const others = names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
   return `there is no ${what} ${JSON.stringify(name)}${meantBy(name, names, others)}`;
 }
 
-/** What each code means, and what to do; the first eleven are errors, the others usually warnings. */
+/** The meaning of each code, and the advice; the first eleven are errors, the others usually warnings. */
 export const problemCodes = {
   'not-yaml': [
     'the text is not YAML, or uses a part of it that is not accepted (anchors, tags, keys that are not text)',

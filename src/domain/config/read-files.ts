@@ -5,30 +5,30 @@ import { isMap, isSeq, type Scalar } from 'yaml';
 import { type Entry, type MapNode, type Node, parseYaml, placeOf, sourceOf } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';
 
-/** How files are read. Paths are as given on the command line or joined to it. */
+/** Access to files. Paths are as given on the command line or joined to it. */
 export interface ReadFiles {
-  /** Throws when the file cannot be read; the message is shown. */
+  /** Throws if the file is unreadable; the message is shown. */
   readText(path: string): string;
-  /** Paths that match a pattern with `*` in its last part, sorted; empty when none does. Throws when its directory cannot be read. */
+  /** Paths that match a pattern with `*` in its last part, sorted; possibly none. Throws if its directory is unreadable. */
   glob(pattern: string): string[];
-  /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
+  /** The text of the shipped preset of that name (`support-desk`); undefined: there is none. */
   presetText?(name: string): string | undefined;
 }
 
-/** What asks for a file: where a problem with it is reported. */
+/** The reference to a file, where its problems are reported. */
 export interface Asking {
   readonly place: Place;
   readonly path: string;
 }
 
-/** The files of one configuration, each read once. What is wrong with them goes to `problems`. */
+/** The files of one configuration, each read once. Problems with them go to `problems`. */
 export class Sources {
   readonly #read: ReadFiles;
   readonly #problems: ProblemList;
   readonly #salvages: boolean;
   readonly #trees = new Map<string, MapNode | undefined>();
   readonly texts = new Map<string, string>();
-  /** What asked for each file; undefined: it is the first one. Shipped presets are no files of the configuration. */
+  /** The reference to each file; undefined: it is the first one. Shipped presets are not files of the configuration. */
   readonly files = new Map<string, Asking | undefined>();
 
   constructor(read: ReadFiles, problems: ProblemList, salvages = false) {
@@ -37,7 +37,7 @@ export class Sources {
     this.#salvages = salvages;
   }
 
-  /** The tree of a file; undefined when it cannot be read or is no map, which is reported once. */
+  /** The tree of a file; undefined if it is unreadable or not a map, which is reported once. */
   load(path: string, from?: Asking): MapNode | undefined {
     if (this.#trees.has(path)) return this.#trees.get(path);
     this.#trees.set(path, undefined);
