@@ -7,7 +7,7 @@
 // The rules: programs decide by the code, never by the sentence. Without a code, and with an unknown one, the command may have run.
 // Codes are never renamed or used for something else: journals, dashboards and programs hold them.
 
-/** Whether the same command may be sent again. */
+/** Whether a repetition of the command is safe. */
 export type Repeat =
   /** Nothing ran; it may succeed later. */
   | 'safe'
@@ -23,7 +23,7 @@ export interface CodeRow {
   /** `{name}` stands for a value. */
   readonly sentence: string;
   readonly means: string;
-  /** What to do, where there is something to do. */
+  /** The advice, if there is any. */
   readonly ask: string;
 }
 
@@ -374,13 +374,13 @@ export function sentenceOf(code: Code, values: Readonly<Record<string, string>> 
   return codes[code].sentence.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? '');
 }
 
-/** What dovegate says to a client. */
+/** An explanation of dovegate for a client. */
 export interface Said {
   readonly code: Code;
   readonly sentence: string;
-  /** When the same command may succeed. */
+  /** The time after which the same command may succeed. */
   readonly retryAfterS?: number | undefined;
-  /** Of the exchange. */
+  /** The id of the exchange. */
   readonly id?: string | undefined;
 }
 
@@ -388,20 +388,20 @@ const prefix = 'dovegate: ';
 
 export function formatSaid({ code, sentence, retryAfterS, id }: Said): string {
   const again = retryAfterS === undefined ? '' : `, try again in ${retryAfterS} s`;
-  // The log channel would make several lines of it.
+  // In the log channel a LF would begin another line.
   return `${prefix}${sentence.replaceAll('\n', ' ')} [${code}]${again}${id === undefined ? '' : `, id ${id}`}`;
 }
 
 const form = /^dovegate: (.*) \[([a-z0-9-]+)\](?:, try again in (\d{1,9}) s)?(?:, id ([0-9A-Z]{26}))?$/s;
 
-/** A log line read back. Undefined: it is not dovegate's, or has no code that this release knows. */
+/** Parses a log line. Undefined: it is not dovegate's, or has no code known to this release. */
 export function readSaid(text: string): Said | undefined {
   const [, sentence = '', code = '', seconds, id] = form.exec(text) ?? [];
   if (!isCode(code)) return undefined;
   return { code, sentence, retryAfterS: seconds === undefined ? undefined : Number(seconds), id };
 }
 
-/** The same from an error of the HTTP API. */
+/** Parses an error of the HTTP API in the same way. */
 export function readSaidOfJson(error: Readonly<Record<string, unknown>>): Said | undefined {
   const { code, message, retryAfter, id } = error;
   if (!isCode(code)) return undefined;
@@ -417,7 +417,7 @@ export function isCode(text: unknown): text is Code {
   return typeof text === 'string' && Object.hasOwn(codes, text);
 }
 
-/** A log line of a backend, as it is passed on: it cannot be taken for one of dovegate. */
+/** A backend's log line as it is passed on: it cannot be taken for one of dovegate. */
 export function markBackendLine(text: string): string {
   return text
     .split('\n')

@@ -10,10 +10,10 @@ export type Series = keyof typeof catalogSources;
 /** Oldest first. */
 export const allSeries: readonly Series[] = ['2.3', '2.4'];
 
-/** What a command does, weakest first: reads; ends sessions; changes; changes the server or rights; destroys. */
+/** The effects of commands, weakest first: reads; ends sessions; changes; changes the server or rights; destroys. */
 export const allEffects = ['read', 'session', 'write', 'admin', 'destroy'] as const;
 
-/** Of a command alone it is the least that it does; parameters can raise it. */
+/** For a command alone it is the weakest possible one; parameters can raise it. */
 export type Effect = (typeof allEffects)[number];
 
 export function strongerEffect(one: Effect, other: Effect): Effect {
@@ -21,9 +21,9 @@ export function strongerEffect(one: Effect, other: Effect): Effect {
 }
 
 /**
- * What values of a parameter can name, by what a rule must say before it may be given: a rule, a redaction and a route look at it. A role
- * is never renamed. `named` reach beyond the mailboxes of the user: files, sockets, programs, other hosts, other users, other settings. A
- * file of users is read as root and comes back line by line in the log; `internal` steers the server's inside.
+ * Kinds of parameter values, grouped by the statement that a rule must make to permit them; rules, redaction and routes use them. A role is
+ * never renamed. `named` reach beyond the mailboxes of the user: files, sockets, programs, other hosts, other users, other settings. A file
+ * of users is read as root and appears line by line in the log; `internal` controls the server's internals.
  */
 const rolesByCaution = {
   free: [
@@ -50,7 +50,7 @@ type WordsOf<Text extends string> = Text extends `${infer First} ${infer Rest}`
   ? First | WordsOf<Rest>
   : Text;
 
-/** A parameter without one has a value that names nothing (a count, a switch). */
+/** A parameter without a role has a plain value (a count, a switch). */
 export type Role = WordsOf<(typeof rolesByCaution)[Caution][number]>;
 
 const cautionOfRole = new Map<string, Caution>();
@@ -64,9 +64,9 @@ function isRole(word: string): word is Role {
   return cautionOfRole.has(word);
 }
 
-/** What a parameter does beyond its command (Dovecot's manual pages). */
+/** The effect of a parameter beyond its command (Dovecot's manual pages). */
 interface Danger {
-  /** Of a command line that has it. */
+  /** The effect of a command line with it. */
   readonly effect: Effect;
   /** For people; continues a sentence after "it". */
   readonly why: string;
@@ -114,12 +114,12 @@ function rowsOf(table: string): string[][] {
   return lines.map((line) => line.split(' | '));
 }
 
-/** How a server takes a value: `bool` takes none, `int` digits, `array` may be given again, `istream` names a file of the server. */
+/** How a server parses a value: `bool` takes none, `int` digits, `array` may be repeated, `istream` names a file of the server. */
 const allParameterTypes = ['bool', 'str', 'int', 'array', 'istream'] as const;
 
 /** One parameter of a command as the server's own table has it; frozen. */
 export interface Parameter {
-  /** The long name. Also a positional may be given as `--name=value`. */
+  /** The long name. A positional may also be given as `--name=value`. */
   readonly name: string;
   /** One character, without the dash. */
   readonly short: string | undefined;
@@ -127,15 +127,15 @@ export interface Parameter {
   readonly isPositional: boolean;
   readonly isOptional: boolean;
   readonly isUnsigned: boolean;
-  /** 2.4: the word that stands before the value among the positionals, `copy DEST user WHO ...`. */
+  /** 2.4: the word before the value among the positionals, `copy DEST user WHO ...`. */
   readonly key: string | undefined;
   readonly role: Role | undefined;
-  /** What a rule must say before it may be given. */
+  /** The statement that a rule must make to permit it. */
   readonly caution: Caution;
   readonly danger: Danger | undefined;
 }
 
-/** `dot`: reads a dot-stream after the line unless a file is named; `duplex`: the rest of the connection is its own. */
+/** `dot`: reads a dot-stream after the line unless a file is named; `duplex`: uses the rest of the connection. */
 const allInputKinds = ['none', 'dot', 'duplex'] as const;
 
 /** Whether a rule may allow it by a pattern, only by name, or only by name and saying that it amounts to root. */
@@ -143,14 +143,14 @@ const allGrants = ['normal', 'explicit', 'never'] as const;
 
 /** A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal names. */
 export interface Command {
-  /** Its words joined by one blank; what goes upstream as one field. */
+  /** Its words joined by one blank; sent upstream as one field. */
   readonly name: string;
   readonly words: readonly string[];
   /** `user`: acts for the user field of the command line. `server`: ignores that field. */
   readonly scope: 'user' | 'server';
   readonly effect: Effect;
   readonly grant: (typeof allGrants)[number];
-  /** What may follow the line; `inputOf` says what does. */
+  /** The possible input after the line; `inputOf` decides. */
   readonly input: (typeof allInputKinds)[number];
   /** In the order of Dovecot's own table, which is the order of the canonical form. */
   readonly params: readonly Parameter[];
@@ -165,7 +165,7 @@ const parametersByName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 interface Table {
   readonly commands: readonly Command[];
   readonly byName: ReadonlyMap<string, Command>;
-  /** Almost every first word is that of a few commands only. */
+  /** Almost every first word belongs to a few commands only. */
   readonly byFirstWord: ReadonlyMap<string, readonly Command[]>;
 }
 
@@ -224,7 +224,7 @@ function parameterOf(word: string, command: string, scope: Command['scope']): Pa
     isUnsigned: parts['unsigned'] !== undefined,
     key: parts['key'],
     role,
-    // Another socket of the mail server could be anything.
+    // Another socket of the mail server could belong to any service.
     caution: role === 'socket' && scope === 'user' ? 'never' : ofParameter,
     danger,
   });
@@ -237,8 +237,8 @@ function oneOf<T extends string>(all: readonly T[], word: string | undefined, wh
 }
 
 /**
- * The commands that dovegate answers itself. No server knows them: they are in no series, no rule can name them, and they never
- * go upstream. `dovegate` as a first word is reserved for them.
+ * The commands that dovegate answers itself. No server has them: they are in no series, no rule can name them, and they never go upstream.
+ * `dovegate` as a first word is reserved for them.
  */
 export const ownCommands: readonly Command[] = Object.freeze([
   commandOf('dovegate can', 'server session normal none'),
@@ -247,7 +247,7 @@ export const ownCommands: readonly Command[] = Object.freeze([
   ),
 ]);
 
-/** Names the tables that commands were judged by: half of each series' SHA-256, in hex. */
+/** Identifies the tables used for judgements: half of each series' SHA-256, in hex. */
 export const catalogHash: string = allSeries
   .map((series) => catalogSources[series].hash.slice(0, 64 / allSeries.length))
   .join('');
@@ -267,14 +267,14 @@ export function parameterNamed(command: Command, name: string): Parameter | unde
   return parametersByName.get(command)?.get(name);
 }
 
-/** How a parameter is written as an option, for messages and for the canonical form. */
+/** A parameter in the form of an option, for messages and for the canonical form. */
 export function optionName(parameter: Parameter): string {
   return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
 
 /**
- * The list option that a text positional is another spelling of: `fetch` takes `--field uid --field flags` and `"uid flags"`
- * in front of its query. Undefined for every other parameter.
+ * The list option of which a text positional is another spelling: `fetch` takes `--field uid --field flags` and `"uid flags"` before its
+ * query. Undefined for every other parameter.
  */
 export function listOfText(command: Command, parameter: Parameter): Parameter | undefined {
   if (parameter.name !== 'fieldstr' && parameter.name !== 'flagstr') return undefined;
@@ -295,10 +295,10 @@ export interface ResolvedCommand {
 }
 
 /**
- * The command that `words` (everything after the user field) begins with. Undefined: the server would answer "unknown command". As the
- * server does it: the first registered name that the leading words use up completely, whether a word holds one of its words or several.
- * No abbreviation, no folding of case: an empty word, a second blank or a blank at an end matches nothing. No name is the beginning of
- * another (a test holds that), so the order of registration does not matter.
+ * The command at the beginning of `words` (everything after the user field). Undefined: the server would answer "unknown command". As on
+ * the server: the first registered name that the leading words match completely, whether a word contains one of its words or several. No
+ * abbreviations, no case folding: an empty word, a second blank or a blank at an end matches nothing. No name is a prefix of another (a
+ * test checks that), so the order of registration does not matter.
  */
 export function resolveCommand(series: Series, words: readonly string[]): ResolvedCommand | undefined {
   const [first = ''] = words;
@@ -307,7 +307,7 @@ export function resolveCommand(series: Series, words: readonly string[]): Resolv
   return resolveAmong(byFirstWord.get(blank === -1 ? first : first.slice(0, blank)), words);
 }
 
-/** The same for a command of our own, which no series has. */
+/** The same for dovegate's own commands, which no series has. */
 export function resolveOwnCommand(words: readonly string[]): ResolvedCommand | undefined {
   return resolveAmong(ownCommands, words);
 }
@@ -324,7 +324,7 @@ function resolveAmong(
   return undefined;
 }
 
-/** How many leading words spell the name out to its end; undefined when they do not. */
+/** How many leading words make up the whole name; undefined: they do not. */
 function wordsUsed(name: string, words: readonly string[]): number | undefined {
   let at = 0;
   let used = 0;
@@ -351,8 +351,8 @@ const contentFields = new Set(
 const headerFilters = new Set(['utf8', 'address', 'address_name', 'address_name.utf8']);
 
 /**
- * Of a field of `fetch`, in lower case: `plain`: tells of the mail as an object. `content`: shows text, headers, addresses or structure.
- * Undefined: the series does not have it.
+ * The class of a `fetch` field, in lower case: `plain`: about the mail as an object. `content`: shows text, headers, addresses or
+ * structure. Undefined: the series does not have it.
  */
 export function fetchFieldClass(series: Series, field: string): 'plain' | 'content' | undefined {
   if (plainFields.has(field)) return 'plain';
@@ -375,18 +375,18 @@ const LF = 0x0a;
 const firstWords = new Set(
   allSeries.flatMap((series) => commandsOf(series).map(({ words }) => words[0] ?? '')),
 );
-/** So much of a field says whether it begins with one. */
+/** This much of a field shows whether it begins with one. */
 const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
 
 /**
- * Looks for lines in a text that a server would carry out if it began to read commands in the middle of them: a TAB, something, a TAB,
- * the name of a command. For transports that may cut a text anywhere. Rather one too many than one too few: flags may take more fields,
- * so every field from the third on is looked at.
+ * Detects lines in a text that a server would run if it began to read commands in the middle: a TAB, any text, a TAB, the name of a
+ * command. For transports that may cut a text anywhere. It prefers false alarms: flags may take more fields, so every field from the third
+ * on is checked.
  */
 export function createCommandSpotter(): CommandSpotter {
-  /** Of the line that is not over yet, as far as they count. */
+  /** State of the current line, as far as it matters. */
   let tabs = 0;
-  /** Of the field that is not over yet. */
+  /** The beginning of the current field. */
   let head = '';
 
   return {
@@ -410,7 +410,7 @@ export function createCommandSpotter(): CommandSpotter {
   };
 }
 
-/** An escape may spell any word; behind its name a command has a blank, or its field ends. */
+/** An escape may spell any word; after its name a command has a blank, or its field ends. */
 function isCommand(head: string, isOver: boolean): boolean {
   if (head.includes('\x01')) return true;
   const end = head.search(/[ \r\0]/);

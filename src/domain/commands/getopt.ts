@@ -5,7 +5,7 @@
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
 import { type Command, optionName, type Parameter, parameterNamed } from './catalog.js';
 
-/** What was wrong with the arguments. A code is never renamed or used for something else. */
+/** Faults of arguments. A code is never renamed or reused. */
 export type UnparsableCode =
   | 'unknown-option'
   | 'abbreviated-option'
@@ -27,7 +27,7 @@ export type UnparsableCode =
   | 'kills-server'
   | 'not-over-http';
 
-/** A refusal. The message names parameters of the catalog and places in the line, never what the client wrote. */
+/** A refusal. The message names parameters of the catalog and places in the line, never the client's text. */
 export interface Unparsable {
   readonly kind: 'unparsable';
   readonly code: UnparsableCode;
@@ -42,10 +42,10 @@ const int64Max = 2n ** 63n - 1n;
 const shortNumbers =
   /^(?:lock-timeout|max-recent|min-first-recent-uid|min-next-uid|timeout|trans-flags|uid|uid-validity)$/;
 
-/** What 2.3 has as text, and reads as a number of at least 0 later; it dies of anything else (measured on 2.3.19.1). */
+/** Texts in 2.3 that it later reads as a number of at least 0; any other value ends the process (measured on 2.3.19.1). */
 const numberTexts = /^(?:max-recent|min-[a-z-]+|uid-validity)$/;
 
-/** The values of each parameter that is given. */
+/** The values of each given parameter. */
 export type Given = Map<Parameter, string[]>;
 
 interface GivenOption {
@@ -53,19 +53,16 @@ interface GivenOption {
   readonly value: string;
 }
 
-/** A refusal as a value. The message must hold nothing that the client wrote: it goes to logs and to the client. */
+/** A refusal as a value. The message must not contain the client's text: it goes to logs and to the client. */
 export function unparsable(code: UnparsableCode, message: string): Unparsable {
   return { kind: 'unparsable', code, message };
 }
 
-/**
- * The values of each parameter in the order in which the server holds them. Options come first, wherever they stand; a number
- * is decimal without leading zeros.
- */
+/** The values of each parameter in the server's order. Options come first, wherever they are; a number is decimal without leading zeros. */
 export function readArguments(command: Command, args: readonly string[]): Given | Unparsable {
   const bad = args.findIndex((arg) => arg.includes('\0'));
   if (bad !== -1) {
-    // The server's strings end there: it would see another value than we do.
+    // The server's strings end there: it would see a different value.
     return unparsable('text-invalid', `argument ${bad + 1} of "${command.name}" holds a NUL byte`);
   }
   const options: GivenOption[] = [];
@@ -94,7 +91,7 @@ export function readArguments(command: Command, args: readonly string[]): Given 
   return placeOperands(command, operands, given) ?? given;
 }
 
-/** Reads the option `--NAME` at that place; how many of the words after it are its value. */
+/** Reads the option `--NAME` at that position; returns how many of the following words are its value. */
 function readLong(
   command: Command,
   args: readonly string[],
@@ -118,7 +115,7 @@ function readLong(
   return equals === -1 ? 1 : 0;
 }
 
-/** Reads the options `-abc` at that place; how many of the words after it are the value of the last one. */
+/** Reads the options `-abc` at that position; returns how many of the following words are the value of the last one. */
 function readCluster(
   command: Command,
   args: readonly string[],
@@ -143,14 +140,14 @@ function readCluster(
       options.push({ parameter, value });
       return rest === '' ? 1 : 0;
     }
-    // At once: a word of 64 KiB would be as many options.
+    // Checked at once: a word of 64 KiB would be as many options.
     if (word.indexOf(letter, 1) < index) return givenTwice(parameter);
     options.push({ parameter, value: boolGiven });
   }
   return 0;
 }
 
-/** The server completes a long option from its beginning; which parameter it means then depends on its table. */
+/** The server completes abbreviated long options; the result depends on its table. */
 function unknownLong(command: Command, name: string, at: number): Unparsable {
   const meant = command.params.filter((one) => one.name.startsWith(name)).map((one) => `--${one.name}`);
   if (meant.length > 0) {
@@ -170,7 +167,7 @@ function givenTwice(parameter: Parameter): Unparsable {
   return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
 }
 
-/** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
+/** Adds one value as the server does, but refuses where the server would overwrite or silently drop one. */
 export function addValue(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
   const before = given.get(parameter);
   if (before !== undefined && parameter.type !== 'array') return givenTwice(parameter);
@@ -180,7 +177,7 @@ export function addValue(given: Given, parameter: Parameter, value: string): Unp
     else before.push(value);
     return undefined;
   }
-  // 2.3 drops a number that it cannot read and goes on without; 2.4 says USAGE. Neither takes a plus, blanks or a radix.
+  // 2.3 silently drops an invalid number; 2.4 answers USAGE. Neither accepts a plus, blanks or a radix.
   const number = /^-?\d{1,40}$/.test(value) ? BigInt(value) : undefined;
   if (number === undefined || number > int64Max || number < -int64Max - 1n) {
     return unparsable('number-invalid', `${parameter.name} must be a decimal number of at most 64 bits`);
@@ -197,8 +194,8 @@ export function addValue(given: Given, parameter: Parameter, value: string): Unp
 }
 
 /**
- * Each operand goes to the first positional that has no value yet, or that takes several; the place only moves forward. 2.4: a parameter
- * with a key takes its value only after that very word, and those in front of it get another chance.
+ * Each operand goes to the first positional without a value, or with room for several; the position only moves forward. 2.4: a parameter
+ * with a key takes its value only after that word, and the positionals before it get another chance.
  */
 function placeOperands(command: Command, operands: readonly string[], given: Given): Unparsable | undefined {
   const places = command.params.filter((one) => one.isPositional);
@@ -209,7 +206,7 @@ function placeOperands(command: Command, operands: readonly string[], given: Giv
     let target = places[at];
     while (target !== undefined) {
       if (target.key === undefined) plain = at;
-      // What has its value keeps it, so no place is looked at twice.
+      // A parameter with its value keeps it, so no position is visited twice.
       const isFree = target.type === 'array' || !given.has(target);
       if (isFree && target.key === undefined) break;
       if (isFree && next + 1 < operands.length && isKey(target, operands[next])) {
@@ -231,7 +228,7 @@ function placeOperands(command: Command, operands: readonly string[], given: Giv
   return undefined;
 }
 
-/** 2.4 clients write `source-user` where its servers only know `user` (they die of it): taken as it was meant. */
+/** 2.4 clients write `source-user` where 2.4 servers only accept `user` (the other word ends their process): treated as `user`. */
 function isKey(parameter: Parameter, word: string | undefined): boolean {
   return word === parameter.key || word === parameter.name;
 }

@@ -23,17 +23,17 @@ import {
 } from './catalog.js';
 import { addValue, boolGiven, type Given, type Unparsable, unparsable } from './getopt.js';
 
-/** A command of a request, as far as it can be read without knowing the series of its backend. */
+/** A command of a request, as far as it can be parsed without the series of its backend. */
 export type NamedReading =
-  /** To be judged as a line from the wire; `input`: where the text of its parameter `file` stands in the body, if it has one. */
+  /** To be judged like a line from the wire; `input`: the place of the text of its parameter `file` in the body, if it has one. */
   | { readonly kind: 'line'; readonly line: CommandLine; readonly input: Span | undefined }
-  /** The text of a 400, which is for the whole request. */
+  /** The text of a 400, which covers the whole request. */
   | { readonly kind: 'bad'; readonly text: string };
 
-/** The inside of a JSON string, as offsets in the body of the request. */
+/** The content of a JSON string, as offsets in the body of the request. */
 export type Span = Extract<JsonValue, { readonly kind: 'span' }>;
 
-/** Of one command: as many values, and as many UTF-16 units of text. A line of the wire has such limits too. */
+/** Limits for one command: values, and UTF-16 units of text. A line of the wire has such limits too. */
 const valuesMax = bounds.jsonValues;
 const textMax = bounds.jsonTextChars;
 
@@ -41,7 +41,7 @@ const textMax = bounds.jsonTextChars;
 const flushCommand = 'auth cache flush';
 const flushNames: readonly string[] = ['user', 'user-mask'];
 
-/** Its name as words with a blank between; other spellings are turned into it. An upper-case letter begins a word. */
+/** The name as words with a blank between; other spellings are converted. An upper-case letter begins a word. */
 function spelled(name: string): string {
   return name.replace(/[-A-Z]/g, (one) => (one === '-' ? ' ' : ` ${one.toLowerCase()}`));
 }
@@ -73,11 +73,11 @@ function parameterSpelled(command: Command, name: string): Parameter | undefined
   return known.get(spelled(name));
 }
 
-/** The longest name that is looked at. No command and no parameter has one as long. */
+/** Longer names are refused. No command and no parameter has such a name. */
 const nameMax = 64;
 
 /**
- * Reads one command of a request. An unknown command is a line too: judged, it is `command-unknown`. The text of its parameter `file` is
+ * Parses one command of a request. An unknown command becomes a line too, judged as `command-unknown`. The text of its parameter `file` is
  * `input`, to be sent as the input of the line.
  */
 export function readNamedCommand(asked: {
@@ -108,13 +108,13 @@ export function readNamedCommand(asked: {
   return { kind: 'line', line, input };
 }
 
-/** Empty: there is none, or the command is for all users, or refused when it is judged. */
+/** Empty: there is none, or the command is for all users, or it is refused when judged. */
 function wireUser(value: JsonValue): string {
   const text = textOf(value);
   return text === undefined || isMask(text) ? '' : text;
 }
 
-/** The text of a 400 for parameters that Dovecot 2.4 answers so, in each series that has them; it reads none behind an unknown one. */
+/** The text of a 400 for parameters that Dovecot 2.4 refuses, in each series that has them; it ignores all after an unknown one. */
 function badParameter(
   commands: readonly Command[],
   parameters: readonly NamedParameter[],
@@ -171,14 +171,14 @@ function readBool(value: JsonValue): boolean | undefined {
   return word === 'true' ? true : word === 'false' ? false : undefined;
 }
 
-/** What a string or a number says. */
+/** The text of a string or a number. */
 function textOf(value: JsonValue): string | undefined {
   return value.kind === 'string' || value.kind === 'number' ? value.text : undefined;
 }
 
 /**
- * The values of each parameter as the server of the command's series holds them, from parameters by name; what `readArguments` is for words.
- * The user of a mail command is not among them: it stands in the line, or becomes `all-users`.
+ * The values of each parameter as on a server of the command's series, from named parameters; `readArguments` does this for words. The user
+ * of a mail command is excluded: it is in the line, or becomes `all-users`.
  */
 export function readNamed(
   series: Series,
@@ -250,8 +250,8 @@ function onlyReads({ effect }: Command, given: Given): boolean {
 }
 
 /**
- * The mask of users that a line names, in lower case. The wire has none, so a command that only reads is sent for all users, and
- * rows of others are left out of the answer. Undefined: a line for one user, for all, or from the wire.
+ * The mask of users in a line, in lower case. The wire has no masks, so a reading command is sent for all users, and rows of others are
+ * left out of the answer. Undefined: a line for one user, for all, or from the wire.
  */
 export function userMaskOf({ words, named }: CommandLine): string | undefined {
   if (named === undefined || !isMailCommand(words[0] ?? '')) return undefined;
@@ -268,7 +268,7 @@ function isMailCommand(name: string): boolean {
   return allSeries.some((series) => commandNamed(series, name)?.scope === 'user');
 }
 
-/** The values as the server would have them from words; empty: it is as if the parameter were not there. Undefined: of another type. */
+/** The values as words would give them; empty: treated as absent. Undefined: wrong type. */
 function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | undefined {
   switch (type) {
     case 'bool': {
@@ -290,8 +290,8 @@ function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | und
 }
 
 /**
- * 2.3 joins the words of `field` and `flag` by blanks before it reads them, so `["uid flags"]` is two; 2.4 takes each for one name. An
- * empty field is none there; an empty flag fails.
+ * 2.3 joins the words of `field` and `flag` by blanks before parsing, so `["uid flags"]` is two; in 2.4 it is one name. In 2.3 an empty
+ * field is ignored; an empty flag fails.
  */
 function joinedWords(command: Command, parameter: Parameter, texts: readonly string[]): readonly string[] {
   if (textOfList(command, parameter) === undefined) return texts;
@@ -299,7 +299,7 @@ function joinedWords(command: Command, parameter: Parameter, texts: readonly str
   return parameter.name === 'field' ? words.filter(Boolean) : words;
 }
 
-/** `copy` and `move` of 2.3 read the word `user` and the source user off the front of their query, whoever put them there. */
+/** `copy` and `move` of 2.3 take the word `user` and the source user from the start of their query, whatever their origin. */
 function settleSourceUser(command: Command, given: Given): Unparsable | undefined {
   const type = parameterNamed(command, 'source-type');
   const user = parameterNamed(command, 'source-user');
@@ -333,7 +333,7 @@ function givenTwice({ name }: Parameter): Unparsable {
   return unparsable('repeated-option', `${name} is given twice`);
 }
 
-/** Named if it may be shown to anybody: letters of another kind, or a long text, are no name that was mistyped. */
+/** Named only if it is safe to show: a name with other letters, or a long text, is not a misspelled name. */
 function noParameter(command: Command, name: string): Unparsable {
   if (name.length > nameMax || !/^[\w -]+$/.test(name))
     return unparsable('unknown-option', `"${command.name}" has no parameter of a name that is given`);
@@ -349,7 +349,7 @@ function noUser({ name }: Command): Unparsable {
   return unparsable('argument-missing', `"${name}" needs a user`);
 }
 
-/** The `type` of the error that answers a command which could not be read; `exitCode` comes with 64, the others with 0. */
+/** The `type` of the error for an unparsable command; `exitCode` comes with 64, the others with 0. */
 export function errorTypeOf(code: string): 'unknownMethod' | 'invalidRequest' | 'exitCode' {
   if (code === 'command-unknown') return 'unknownMethod';
   return code === 'unknown-option' || code === 'value-type' || code === 'number-invalid'
@@ -357,7 +357,7 @@ export function errorTypeOf(code: string): 'unknownMethod' | 'invalidRequest' | 
     : 'exitCode';
 }
 
-/** Tells parameters by name apart in keys of caches: no two lists of them have the same one. The text of a span is not in it. */
+/** A key of named parameters for caches: different lists have different keys. The text of a span is not included. */
 export function keyOfNamed(parameters: readonly NamedParameter[]): string {
   let key = '';
   for (const { name, value } of parameters) {
@@ -370,7 +370,7 @@ export function keyOfNamed(parameters: readonly NamedParameter[]): string {
   return key;
 }
 
-/** Whether a text follows the command, from its parameter `file`. */
+/** Whether the command has a text, in its parameter `file`. */
 export function hasFile(parameters: readonly NamedParameter[]): boolean {
   return parameters.some(({ value }) => value.kind === 'span');
 }

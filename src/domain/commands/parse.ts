@@ -1,8 +1,8 @@
-// Reads the arguments of a command exactly as doveadm-server of a series does: options, positionals in table order, key and
-// value, and what its older series makes of the flat list; gives every value its parameter. Refuses what the server would
-// refuse, what would kill its process, and whatever two readers could read differently.
+// Parses the arguments of a command exactly as doveadm-server of a series does: options, positionals in table order, key and value, and the
+// older series' treatment of the flat list; assigns every value to its parameter. Refuses arguments that the server would refuse, that
+// would end its process, and that are ambiguous.
 //
-// The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
+// The rule that a reader must not break: no value may be accepted here that the server could assign to another parameter.
 
 import { bounds } from '../../bounds/bounds.js';
 import type { NamedParameter } from '../../protocol/command.js';
@@ -39,22 +39,22 @@ export {
   userMaskOf,
 } from './named.js';
 
-/** What the server will do with the arguments. */
+/** The arguments in the server's interpretation. */
 export interface ParsedArguments {
   readonly kind: 'parsed';
   readonly command: Command;
   readonly series: Series;
   /**
-   * By the parameter's long name, in table order; only those that are given. A bool is `['true']`; a number is decimal
-   * without leading zeros. `field` and `flag` hold one word an entry however they were spelled (`fieldstr` and `flagstr` never
-   * occur, but for the `fieldstr` of `mailbox cache decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
+   * By the parameter's long name, in table order; only given ones. A bool is `['true']`; a number is decimal without leading zeros. `field`
+   * and `flag` have one word an entry in any spelling (`fieldstr` and `flagstr` never occur, except the `fieldstr` of `mailbox cache
+   * decision`, with one word an entry too); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
-  /** What the parameter of role search-query says, if the command has one and it is given. */
+  /** The parsed value of the search-query parameter, if the command has one and it is given. */
   readonly query: SearchNode | undefined;
 }
 
-/** Bytes of a mailbox name, or of a pattern for them. Dovecot takes longer names (4096); a pattern is compared with those of rules. */
+/** Bytes of a mailbox name, or of a pattern for them. Dovecot accepts longer names (4096); a pattern is compared with those of rules. */
 const mailboxBytesMax = bounds.mailboxNameBytes;
 /** Bytes of a user's name, or of a mask for them. */
 const userBytesMax = bounds.userArgumentBytes;
@@ -63,7 +63,7 @@ const listWordsMax = bounds.listWords;
 /** Values of any other parameter that takes several. */
 const valuesMax = bounds.parameterValues;
 
-/** The longest that a value of such a role may be, in bytes; of an ACL subject with the word in front of the name. */
+/** The longest value of such a role, in bytes; for an ACL subject including the word before the name. */
 const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefined, number>([
   ['mailbox', mailboxBytesMax],
   ['mailbox-mask', mailboxBytesMax],
@@ -75,13 +75,13 @@ const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefin
   ['acl-id', userBytesMax + 'group-override='.length],
 ]);
 
-/** A line while it is read. Becomes its ParsedArguments. */
+/** A line during parsing. Becomes its ParsedArguments. */
 interface Draft extends ParsedArguments, Reading {
   readonly values: Map<string, readonly string[]>;
   query: SearchNode | undefined;
 }
 
-/** Each may change values of the line, or refuses it. */
+/** Each step may change values of the line, or refuse it. */
 const steps: readonly ((line: Draft) => Unparsable | undefined)[] = [
   refuseLong,
   joinTwins,
@@ -94,7 +94,7 @@ const steps: readonly ((line: Draft) => Unparsable | undefined)[] = [
   readQuery,
 ];
 
-/** Reads `args`, the words that follow the command's name, for a server of that series. */
+/** Parses `args`, the words after the command's name, for a server of that series. */
 export function parseArguments(
   series: Series,
   command: Command,
@@ -103,7 +103,7 @@ export function parseArguments(
   return settle(series, command, readArguments(command, args));
 }
 
-/** Reads parameters by name, for a server of that series: as `parseArguments` reads the words that say the same. */
+/** Parses named parameters for a server of that series, with the same result as `parseArguments` for equivalent words. */
 export function parseNamed(
   series: Series,
   command: Command,
@@ -128,9 +128,9 @@ function settle(series: Series, command: Command, given: Given | Unparsable): Pa
 }
 
 /**
- * What follows the command line. `dot`: the server reads a dot-stream before it answers. `duplex`: it answers and then
- * speaks both ways until the connection ends. `unclear`: a command with input that does not parse, or names a file: the server
- * reads none, but a client may send it all the same, and the server would run it as command lines.
+ * The input after the command line. `dot`: the server reads a dot-stream before it answers. `duplex`: it answers and then both sides stream
+ * until the connection ends. `unclear`: a command with input that does not parse, or names a file: the server reads no input, but a client
+ * may send it all the same, and the server would run it as command lines.
  */
 export type ExpectedInput = 'none' | 'dot' | 'duplex' | 'unclear';
 
@@ -139,7 +139,7 @@ export function inputOf(command: Command, read: ParsedArguments | Unparsable): E
   return read.kind === 'parsed' && !read.values.has('file') ? 'dot' : 'unclear';
 }
 
-/** The same arguments without some parameters (a `-u` that only repeats the wire user, say). */
+/** The same arguments without some parameters (for example a `-u` that repeats the wire user). */
 export function withoutParameters(parsed: ParsedArguments, names: readonly string[]): ParsedArguments {
   if (!names.some((name) => parsed.values.has(name))) return parsed;
   const { kind, command, series } = parsed;
@@ -147,7 +147,7 @@ export function withoutParameters(parsed: ParsedArguments, names: readonly strin
   return { kind, command, series, values, query: values.has('query') ? parsed.query : undefined };
 }
 
-/** Names and patterns that nobody needs so long: comparing them costs their length times the number of patterns. */
+/** Names and patterns beyond any real length: comparing them costs their length times the number of patterns. */
 function refuseLong({ command, values }: Draft): Unparsable | undefined {
   const tooMany = (what: string): Unparsable =>
     unparsable('too-many', `"${command.name}" ${what}; use several commands`);
@@ -164,7 +164,7 @@ function refuseLong({ command, values }: Draft): Unparsable | undefined {
   return undefined;
 }
 
-/** Whether a text has more bytes; one of so many characters has, whatever they are. */
+/** Whether a text has more bytes; the number of characters is a lower bound. */
 function isLonger(text: string, bytesMax: number): boolean {
   return text.length > bytesMax || (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax);
 }
@@ -173,7 +173,7 @@ function tooLong(what: string, bytesMax: number): Unparsable {
   return unparsable('too-long', `${what} has more than ${bytesMax} bytes; nothing so long is taken`);
 }
 
-/** `field` and `fieldstr`, `flag` and `flagstr` say the same; 2.3 puts both on its flat list, 2.4 drops the positional. */
+/** `field` and `fieldstr`, `flag` and `flagstr` are equivalent; 2.3 puts both on its flat list, 2.4 drops the positional. */
 function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
   for (const parameter of command.params) {
     const name = listOfText(command, parameter)?.name;
@@ -196,13 +196,13 @@ function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
         `"${command.name}" is given more than ${listWordsMax} ${name}s; use several commands`,
       );
     }
-    // 2.3 takes nothing between two blanks for a flag, and fails (measured on 2.3.19.1).
+    // 2.3 reads a double blank as an empty flag, and fails (measured on 2.3.19.1).
     if (series === '2.3' && name === 'flag' && text?.split(' ').includes('') === true)
       return unparsable('fields-invalid', `the flags of "${command.name}" are separated by one blank each`);
     if (words.length === 0)
       return unparsable('argument-missing', `"${command.name}" is given an empty list of ${name}s`);
     values.delete(parameter.name);
-    // Servers take the fields of `fetch` in any case.
+    // Servers accept the fields of `fetch` in any case.
     values.set(name, command.name === 'fetch' ? words.map(foldAscii) : words);
   }
   return undefined;
@@ -223,8 +223,8 @@ function splitCacheFields({ command, values }: Draft): Unparsable | undefined {
 }
 
 /**
- * `copy` and `move`. 2.3 reads the flat list of its positionals again: only if the word after the destination is `user`, in
- * any case, is the next one the source user. 2.4 has done it by key. `source-user` is how 2.4 clients write it.
+ * `copy` and `move`. 2.3 parses the flat list of its positionals again: only if the word after the destination is `user`, in any case, is
+ * the next one the source user. 2.4 did that by key. 2.4 clients write `source-user`.
  */
 function readSourceUser({ series, command, values }: Draft): Unparsable | undefined {
   if (parameterNamed(command, 'source-user')?.isPositional !== true) return undefined;
@@ -237,13 +237,13 @@ function readSourceUser({ series, command, values }: Draft): Unparsable | undefi
     const query = isNamed ? flat.slice(2) : flat;
     if (query.length > 0) values.set('query', query);
   }
-  // Not a search key, and written out again it would be taken for the key of the source user.
+  // Not a search key, and in canonical form it would be taken for the key of the source user.
   const first = foldAscii(values.get('query')?.[0] ?? '');
   if (first !== 'user' && first !== 'source-user') return undefined;
   return unparsable('query-invalid', `the query of "${command.name}" begins with the word for a source user`);
 }
 
-/** What must be there is there, and no positional is empty while a later one is set: it could not be written out again. */
+/** Required parameters are given, and no positional is empty while a later one is set: that has no canonical form. */
 function demandPositionals({ command, values }: Draft): Unparsable | undefined {
   let gap: Parameter | undefined;
   for (const parameter of command.params) {
@@ -259,8 +259,8 @@ function demandPositionals({ command, values }: Draft): Unparsable | undefined {
 }
 
 /**
- * Values that the server folds are written in one spelling, so that a rule on their text cannot be passed by another: INBOX,
- * keys of metadata, system flags.
+ * Values that the server folds get one spelling, so that another spelling cannot bypass a rule on their text: INBOX, keys of metadata,
+ * system flags.
  */
 function foldNames({ series, command, values }: Draft): Unparsable | undefined {
   for (const { name, role } of command.params) {
@@ -269,7 +269,7 @@ function foldNames({ series, command, values }: Draft): Unparsable | undefined {
     if (role === 'mailbox' || role === 'mailbox-mask') {
       const folded = list.map(foldMailbox);
       if (!list.every((mailbox) => isComposed(series, mailbox))) return notComposed(name);
-      // Beside another mask the server takes this one as it stands, and finds nothing (both series, measured).
+      // Together with another mask the server takes this one literally, and finds nothing (both series, measured).
       if (role === 'mailbox-mask' && list.length > 1 && folded.some((mask, at) => mask !== list[at]))
         return unparsable('ambiguous-argument', `INBOX is written in capitals among several ${name}s`);
       values.set(name, folded);
@@ -283,16 +283,16 @@ function foldNames({ series, command, values }: Draft): Unparsable | undefined {
 }
 
 /**
- * The INBOX in capitals: a server that opens it by name takes it in any case. Names below it stay as they are. Their case counts in a
- * query, and elsewhere unless the namespace's separator follows: mdbox with `/` can hold both `inbox.x` and `INBOX.x`.
+ * INBOX in capitals: a server that opens it by name accepts it in any case. Names below it stay unchanged. Their case matters in a query,
+ * and elsewhere unless the namespace's separator follows: mdbox with `/` can have both `inbox.x` and `INBOX.x`.
  */
 function foldMailbox(name: string): string {
   return /^inbox$/i.test(name) ? 'INBOX' : name;
 }
 
 /**
- * Whether the server opens the mailboxes of a query by their names. It lists mailboxes instead, and compares `inbox` with INBOX letter by
- * letter, where a mailbox is a mask or stands under NOT or OR (both series, measured).
+ * Whether the server opens the mailboxes of a query by name. It lists mailboxes instead, and compares `inbox` with INBOX literally, if a
+ * mailbox is a mask or under NOT or OR (both series, measured).
  */
 function opensByName(query: SearchNode): boolean {
   const inAll = new Set(conditionsOfAll(query));
@@ -302,7 +302,7 @@ function opensByName(query: SearchNode): boolean {
   );
 }
 
-/** 2.4 composes names (NFC) before it looks for them, and would change some: a Kelvin sign to a K, say. */
+/** 2.4 composes names (NFC) before a look-up, and would change some: a Kelvin sign to a K, for example. */
 function isComposed(series: Series, name: string): boolean {
   return series !== '2.4' || name === name.normalize('NFC');
 }
@@ -314,7 +314,7 @@ function notComposed(where: string): Unparsable {
   );
 }
 
-/** The tree of a query, and its words with the INBOX in capitals where that selects the same mails. */
+/** The tree of a query, and its words, with INBOX in capitals where that selects the same mails. */
 function readQuery(line: Draft): Unparsable | undefined {
   const { series, command, values } = line;
   const parameter = command.params.find((one) => one.role === 'search-query');

@@ -11,23 +11,23 @@ import { foldAscii } from '../identity/user-name.js';
 import type { Series } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
 
-/** A point in time that a query names: an age counted from now, or a span of Unix seconds that the time lies in. */
+/** A point in time in a query: an age relative to now, or a span of Unix seconds that contains the time. */
 export type SearchTime =
   | { readonly kind: 'age'; readonly seconds: number }
   | { readonly kind: 'time'; readonly earliest: number; readonly latest: number };
 
 type ValueKind = 'text' | 'atom' | 'time' | 'interval' | 'size' | 'set' | 'modseq';
 
-/** A key of the search language as the server knows it; the same for both series. */
+/** A key of the server's search language; the same for both series. */
 export interface SearchKey {
-  /** Lower case; aliases have become the name that they stand for. */
+  /** Lower case; aliases are replaced by their names. */
   readonly name: string;
   /**
-   * What it asks about. `place`: which mailbox. `number`: position, id or size. `date`: age. `flag`: flags and keywords.
-   * `content`: what the mail says; its answer tells something of the text.
+   * The subject of the key. `place`: a mailbox. `number`: position, id or size. `date`: age. `flag`: flags and keywords. `content`: the
+   * mail's content; the result reveals something of the text.
    */
   readonly class: 'place' | 'number' | 'date' | 'flag' | 'content';
-  /** The operands that it takes, in order. */
+  /** Its operands, in order. */
   readonly values: readonly ValueKind[];
 }
 
@@ -57,7 +57,7 @@ for (const name of ['savedbefore', 'savedon', 'savedsince', 'guid']) {
   if (key !== undefined) keys.set(`x-${name}`, key);
 }
 
-/** Keys that a server knows but that are refused, and what to write instead. */
+/** Keys that a server accepts but that are refused here, with an alternative. */
 const refusedKeys = new Map([
   ['x-mailbox', 'write "mailbox"'],
   ['inthread', 'servers end their process for some uses of it'],
@@ -68,12 +68,12 @@ const refusedKeys = new Map([
 /** The sequence numbers of mails as a key of their own. */
 const sequenceKey: SearchKey = { name: 'sequence', class: 'number', values: ['set'] };
 
-/** The key of that name, in any case; undefined for what is no key of both series. */
+/** The key of that name, in any case; undefined: not a key of both series. */
 export function searchKeyNamed(word: string): SearchKey | undefined {
   return word.length > longestKey ? undefined : keys.get(foldAscii(word));
 }
 
-/** Whether a server of the series reads the value, and both series read it as the same. */
+/** Whether a server of the series accepts the value, and both series read it alike. */
 export function isSearchValue(series: Series, kind: ValueKind, value: string): boolean {
   switch (kind) {
     case 'text':
@@ -101,11 +101,11 @@ const units = { secs: 1, seconds: 1, mins: 60, minutes: 60, hours: 3600, days: 8
 
 /**
  * A sequence or UID set: `3`, `1:5,9`, `*:2`, `1,*`, also with a comma at its end. As a position `*` is the last mail. As a UID it is above
- * every mail: `uid *` selects nothing (measured on 2.3.19.1 and 2.4.1). Refused is what releases read differently: servers up to 2.4.1
- * wrap numbers above 32 bits, servers after 2.4.4 take `5*`.
+ * every mail: `uid *` selects nothing (measured on 2.3.19.1 and 2.4.1). Forms that releases read differently are refused: servers up to
+ * 2.4.1 wrap numbers above 32 bits, servers after 2.4.4 accept `5*`.
  */
 export function isSequenceSet(text: string): boolean {
-  // Not cut into its ranges: a set can be as long as a line, and has up to 32,000 of them.
+  // Not split into ranges: a set can be as long as a line, with up to 32,000 of them.
   if (!setGrammar.test(text) || zeroInSet.test(text)) return false;
   return (text.match(/\d{10}/g) ?? []).every((number) => Number(number) <= uint32Max);
 }
@@ -115,12 +115,12 @@ const zeroInSet = /(?:^|[,:])0+(?:[,:]|$)/;
 const setExample = 'write numbers above 0, ranges and "*", with commas between them: 1:5,9,*';
 
 /**
- * Reads what the date keys take: `30d` (any beginning of secs, mins, hours, days, weeks, blanks before it allowed), a Unix
- * timestamp, `2026-01-31`, `31-Jan-2026`. A day begins in the server's time zone in 2.3, and compared with mails in theirs: the
- * span is a day and the widest zones long. Undefined: not taken.
+ * Parses a value of the date keys: `30d` (any prefix of secs, mins, hours, days, weeks, with optional blanks before it), a Unix timestamp,
+ * `2026-01-31`, `31-Jan-2026`. A day begins in the server's time zone in 2.3, and is compared with mails in theirs: the span is a day plus
+ * the widest zones. Undefined: invalid.
  */
 export function searchTime(series: Series, text: string): SearchTime | undefined {
-  // `-1` is how the C library says that it cannot read a date: the server's process ends (measured on 2.3.19.1 and 2.4.1).
+  // `-1` is the C library's result for an unreadable date: the server's process ends (measured on 2.3.19.1 and 2.4.1).
   if (/^\d{1,12}$/.test(text)) return { kind: 'time', earliest: Number(text), latest: Number(text) };
   const age = /^(\d{1,10}) *([a-z]+)$/i.exec(text);
   if (age !== null) {
@@ -141,12 +141,12 @@ function daySpan(year: number, month: number, day: number, isUtc: boolean): Sear
   // A 31st of February becomes a day of March.
   if (year < 1970 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
   const midnight = date.getTime() / 1000;
-  // Zones lie between 12 hours behind and 14 before UTC.
+  // Zones are between 12 hours behind and 14 ahead of UTC.
   if (isUtc) return { kind: 'time', earliest: midnight, latest: midnight };
   return { kind: 'time', earliest: midnight - 14 * 3600, latest: midnight + 12 * 3600 };
 }
 
-/** `10`, `10k`, `10 MiB` in bytes; undefined: not taken. */
+/** `10`, `10k`, `10 MiB` in bytes; undefined: invalid. */
 export function searchSize(text: string): number | undefined {
   const parts = /^(\d{1,15}) *(?:b|([kmgt])i?b?)?$/i.exec(text);
   if (parts === null) return undefined;
@@ -155,12 +155,12 @@ export function searchSize(text: string): number | undefined {
   return bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined;
 }
 
-/** What IMAP calls an atom: printable ASCII without specials. 2.4 demands it of keywords. */
+/** An atom of IMAP: printable ASCII without specials. 2.4 requires it for keywords. */
 export function isAtom(text: string): boolean {
   return /^[!-~]+$/.test(text) && !/[(){%*"\\\]]/.test(text);
 }
 
-/** One key with its values; `at` is the place of its first word in the query. */
+/** One key with its values; `at` is the position of its first word in the query. */
 export interface SearchCondition {
   readonly kind: 'key';
   readonly key: SearchKey;
@@ -168,18 +168,18 @@ export interface SearchCondition {
   readonly at: number;
 }
 
-/** `fuzzy` loosens what its node compares. */
+/** `fuzzy`: the comparisons of its node are approximate. */
 export type SearchNode =
   | SearchCondition
   | { readonly kind: 'and' | 'or'; readonly nodes: readonly SearchNode[] }
   | { readonly kind: 'not' | 'fuzzy'; readonly node: SearchNode };
 
-/** Nesting beyond this is refused: the server recurses too, on a stack that we do not know. */
+/** Deeper nesting is refused: the server recurses too, on a stack of unknown size. */
 const depthMax = bounds.queryDepth;
 
-/** Keys of one query: each is looked at for every condition of each rule. */
+/** Keys of one query: each is evaluated for every condition of each rule. */
 const keysMax = bounds.queryKeys;
-/** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
+/** Mailboxes in one line, in its arguments or in its query: each is compared with every pattern of each rule. */
 export const mailboxesMax = bounds.mailboxesPerLine;
 
 interface Reader {
@@ -198,7 +198,7 @@ export function parseSearchQuery(series: Series, words: readonly string[]): Sear
 
 const knownConditions = new WeakMap<SearchNode, readonly SearchCondition[]>();
 
-/** Every key in the tree, from left to right. Looked for once in a tree: each rule asks again. */
+/** Every key in the tree, from left to right. Cached for each tree: every rule needs it. */
 export function conditionsIn(root: SearchNode): readonly SearchCondition[] {
   let conditions = knownConditions.get(root);
   if (conditions === undefined) {
@@ -226,22 +226,22 @@ function everyCondition(node: SearchNode, found: SearchCondition[] = []): Search
 }
 
 /**
- * The keys that each matching mail meets: those of the list that are neither under NOT, OR or FUZZY. A rule that
- * demands `mailbox` and `savedbefore` holds for a query when it finds both here; whatever else is in the query only narrows it.
+ * The keys that each matching mail meets: those of the list that are not under NOT, OR or FUZZY. A rule that demands `mailbox` and
+ * `savedbefore` permits a query with both of them here; other parts of the query only narrow it.
  */
 export function conditionsOfAll(node: SearchNode): SearchCondition[] {
   if (node.kind === 'key') return [node];
   return node.kind === 'and' ? node.nodes.flatMap(conditionsOfAll) : [];
 }
 
-/** Whether each branch names the mailbox that it looks at, by name, mask or GUID. */
+/** Whether each branch names its mailbox, by name, mask or GUID. */
 export function namesMailbox(node: SearchNode): boolean {
   return everyBranchHas(node, ({ class: about }) => about === 'place', false);
 }
 
 /**
- * What `expunge` and `move` demand, else the server's process ends: every branch names a mailbox, and something besides. Close
- * to the server's own check, and never looser: a mailbox under NOT does not count here.
+ * The condition of `expunge` and `move`, without which the server's process ends: every branch names a mailbox, and something besides.
+ * Close to the server's own check, and never looser: a mailbox under NOT does not count here.
  */
 export function mayExpunge(node: SearchNode): boolean {
   return namesMailbox(node) && everyBranchHas(node, ({ class: about }) => about !== 'place', true);
@@ -301,7 +301,7 @@ function readList(reader: Reader, depth: number): SearchNode | Unparsable {
   return nodes.length === 1 ? only : { kind: isOr ? 'or' : 'and', nodes };
 }
 
-/** One key with its values, a parenthesised list, or a prefix and what it is put before. */
+/** One key with its values, a parenthesized list, or a prefix and its operand. */
 function readKey(reader: Reader, depth: number): SearchNode | Unparsable {
   const at = reader.next;
   const word = reader.words[at];
@@ -368,13 +368,13 @@ function refuse(why: string): Unparsable {
 const textBytesMin = 3;
 /** No mail is larger. */
 const sizeMax = 2 ** 40;
-/** Mails have no dates in the first days of 1970, wherever they were written. */
+/** Mails have no dates in the first days of 1970, in any time zone. */
 const firstMails = 2 * 86_400;
 
 /**
- * Whether every mail meets the key with these values, or nearly every one, so that the key narrows nothing: an empty text, a sign or
- * two letters (a text without letters matches every mail on 2.3.19.1 and 2.4.1 if it is empty or a line end), `larger 0`, `uid 1:*`, `since
- * 1970-01-01`, `savedbefore` a time that is still to come.
+ * Whether every mail, or nearly every one, meets the key with these values, so that the key narrows nothing: an empty text, a sign or two
+ * letters (a text without letters matches every mail on 2.3.19.1 and 2.4.1 if it is empty or a line end), `larger 0`, `uid 1:*`, `since
+ * 1970-01-01`, `savedbefore` a time in the future.
  */
 export function selectsEverything(
   series: Series,
@@ -421,7 +421,7 @@ function boundsNothing(name: string, time: SearchTime | undefined, now: number):
   return false;
 }
 
-/** Whether a set holds every number from 1 on, however it is cut: `1:*`, `*:1`, `4294967294:1`, `5:*,1:4`. */
+/** Whether a set contains every number from 1 on, in any form: `1:*`, `*:1`, `4294967294:1`, `5:*,1:4`. */
 function coversEverything(set: string): boolean {
   const ranges = set.split(',').map((range) => {
     const [first = '', last = first] = range.split(':');

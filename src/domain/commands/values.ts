@@ -1,5 +1,5 @@
-// Checks single values of a parsed command: fields, flags and rights that servers do not know, and values that servers die of or that
-// their releases read differently. An unknown one ends the server's process without a status, so it is refused here.
+// Checks single values of a parsed command: fields, flags and rights unknown to servers, and values that end the server's process or that
+// its releases read differently. An unknown one ends the process without a status, so it is refused here.
 import { foldAscii } from '../identity/user-name.js';
 import { isAddress } from '../names/glob.js';
 import {
@@ -13,7 +13,7 @@ import {
 import { type Unparsable, unparsable } from './getopt.js';
 import { searchSize, searchTime } from './search-query.js';
 
-/** A line while it is read; values by the long names of parameters. */
+/** A line during parsing; values by the long names of parameters. */
 export interface Reading {
   readonly series: Series;
   readonly command: Command;
@@ -22,7 +22,7 @@ export interface Reading {
 
 const systemFlags = ['Answered', 'Flagged', 'Deleted', 'Seen', 'Draft', 'Recent'].map((name) => `\\${name}`);
 
-/** A system flag as servers write it, whatever its case; other words, and keywords, as they are. */
+/** A system flag in the servers' spelling, whatever its case; other words, and keywords, unchanged. */
 export function foldFlag(flag: string): string {
   return systemFlags.find((one) => foldAscii(one) === foldAscii(flag)) ?? flag;
 }
@@ -33,7 +33,7 @@ const rights = new Set(
 );
 const aclSubjects = /^(?:user=|group=|group-override=|(?:owner|authenticated|anyone|anonymous)$)/;
 
-/** Refuses fields, flags and rights that the server of the series does not know. */
+/** Refuses fields, flags and rights unknown to a server of the series. */
 export function refuseUnknownWords(line: Reading): Unparsable | undefined {
   const name = withUnknownWord(line);
   if (name === undefined) return undefined;
@@ -43,7 +43,7 @@ export function refuseUnknownWords(line: Reading): Unparsable | undefined {
   );
 }
 
-/** The first parameter that has one. */
+/** The first parameter with an unknown word. */
 function withUnknownWord({ series, command, values }: Reading): string | undefined {
   const fields = values.get('field') ?? [];
   if (command.name === 'fetch')
@@ -61,13 +61,13 @@ function withUnknownWord({ series, command, values }: Reading): string | undefin
   }
   if (!command.name.startsWith('acl ')) return undefined;
   const [id = 'owner'] = values.get('id') ?? [];
-  // A line end would begin another entry of the file; servers notice, and die of it (measured on 2.3.19.1 and 2.4.1).
+  // A line end would begin another entry of the file; servers detect it, and their process ends (measured on 2.3.19.1 and 2.4.1).
   if (!aclSubjects.test(id) || /[\r\n]/.test(id)) return 'id';
   const areKnown = (values.get('right') ?? []).every((right) => rights.has(right.replace(/^-/, '')));
   return areKnown ? undefined : 'right';
 }
 
-/** Refuses arguments that a server of the series dies of, or that its releases read differently. */
+/** Refuses arguments that end a server's process, or that releases of the series read differently. */
 export function refuseFatal({ series, command, values }: Reading): Unparsable | undefined {
   const { name, params, scope } = command;
   const kills = (why: string): Unparsable => unparsable('kills-server', why);
@@ -76,7 +76,7 @@ export function refuseFatal({ series, command, values }: Reading): Unparsable | 
     return unparsable('text-invalid', `a value of ${control} of "${name}" holds a control character`);
   if (name === 'user' && values.has('userdb-only'))
     return kills('servers die of the option -u of "user"; leave it out');
-  // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
+  // Up to 2.3.16 it has a value, from 2.3.17 on it has none.
   if (series === '2.3' && name === 'mailbox cryptokey password' && values.has('ask-old-password'))
     return unparsable('ambiguous-argument', 'releases of 2.3 differ in whether -O takes a value; use -o');
   if (name.startsWith('mailbox metadata ')) {
@@ -93,7 +93,7 @@ export function refuseFatal({ series, command, values }: Reading): Unparsable | 
   if (BigInt(firstRecent) > BigInt(values.get('min-next-uid')?.[0] ?? '0'))
     return kills(`"${name}" needs -N with at least the number of -R`);
   if (series === '2.4' && (name === 'kick' || name === 'proxy kick')) {
-    // A second value that is not an address to the server is a second user, and ends it: `/`, `1.2.3.4/33`, `%{user}`.
+    // A second value that is not an address to the server is a second user, and ends its process: `/`, `1.2.3.4/33`, `%{user}`.
     const masks = values.get('mask') ?? [];
     const isPair = masks.length === 2 && masks.filter(isNetwork).length === 1 && !masks.every(isAddress);
     if (masks.length > 1 && !isPair)
@@ -116,13 +116,13 @@ function refuseMetadata(name: string, values: Reading['values']): Unparsable | u
   const key = (values.get('key') ?? values.get('key-prefix'))?.[0];
   if (key !== undefined && !/^\/(?:private|shared)(?:\/|$)/.test(key))
     return unparsable('kills-server', `a key of "${name}" begins with /private or /shared`);
-  // Its index of the mailbox is damaged by it (measured on 2.3.19.1 and 2.4.1).
+  // It damages the index of the mailbox (measured on 2.3.19.1 and 2.4.1).
   if (/ (?:set|unset)$/.test(name) && /^\/[a-z]+\/?$/.test(key ?? ''))
     return unparsable('argument-missing', `a key of "${name}" has a name behind /private/ or /shared/`);
   return undefined;
 }
 
-/** Values that are text for somebody, or whose control characters are judged by themselves. */
+/** Free texts, or values with a control character check of their own. */
 const freeRoles: readonly Parameter['role'][] = ['args', 'stats-filter', 'sub-commands', 'text', 'value'];
 
 /**
@@ -136,10 +136,10 @@ function withControl({ params }: Command, values: Reading['values']): string | u
   )?.name;
 }
 
-/** What Pigeonhole does not take for a script's name. */
+/** Characters that Pigeonhole refuses in a script's name. */
 const badScriptName = /^$|[\0-\x1f/\x7f-\x9f\xff\u2028\u2029]/;
 const scriptNameMax = 256;
-/** What `mailbox path` can show. Both series die of `list-index`, which the manual lists. */
+/** Values of `mailbox path`. `list-index`, which the manual lists, ends the process in both series. */
 const pathTypes = new Set('dir alt-dir mailbox alt-mailbox control index index-private'.split(' '));
 const decisions = new Set(['yes', 'temp', 'no']);
 const ip = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$|^(?=.*:)[0-9a-f:.]{2,45}$/i;
@@ -166,7 +166,7 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
     case 'mailbox path':
       return name === 'type' && !pathTypes.has(value) && !(series === '2.4' && value === 'index-cache');
     case 'mailbox cache decision':
-      // 2.3 says USAGE for one mailbox, and dies of a second.
+      // 2.3 answers USAGE for one mailbox, and its process ends at a second.
       return name === 'decision' && !decisions.has(value);
     case 'save':
       return name === 'received-date' && searchTime(series, value) === undefined;
@@ -178,7 +178,7 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
       if (name === 'sync-max-size') return searchSize(value) === undefined;
       return name === 'mailbox-guid' && !/^[0-9a-f]{32}$/i.test(value);
     case 'stats dump':
-      // Split at blanks and commas; of a list without a name both series die.
+      // Split at blanks and commas; a list without a name ends the process in both series.
       return name === 'fields' && /^[\s,]*$/.test(value);
     case 'oldstats dump':
       return name === 'type' ? !statsTypes.has(value) : name === 'filter' && isFatalFilter(value);
@@ -190,7 +190,7 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
 /** Rows of `oldstats dump`. */
 const statsTypes = new Set(['command', 'session', 'user', 'domain', 'ip', 'global']);
 
-/** Goes to the stats service as it is: conditions separated by TAB, and LF would begin another command, `RESET` say. */
+/** It goes to the stats service unchanged: conditions separated by TAB; a LF would begin another command, for example `RESET`. */
 function isFatalFilter(filter: string): boolean {
   return filter.split('\t').some((part) => {
     const [, key, value = ''] = /^(since|ip)=(.*)$/s.exec(part) ?? [];
@@ -203,7 +203,7 @@ function isPort(text: string): boolean {
   return /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536;
 }
 
-/** Whether every server reads it as an address or a network: written in full, its bits within bounds. */
+/** Whether every server reads it as an address or a network: written in full, with a valid prefix length. */
 function isNetwork(value: string): boolean {
   const [address = '', bits, ...more] = value.split('/');
   const isV6 = address.includes(':');

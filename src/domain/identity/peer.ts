@@ -1,14 +1,14 @@
-// The process at the other end of an accepted transport: what the kernel or TLS says about it, the network that it comes
-// from, the name under which it is judged and recorded (`NAME@LISTENER`), and the policy that applies to it.
-// The rules: a missing fact is never a permission, a peer that no line takes is not let in, and two different people never
-// get the same principal on one listener.
+// The process at the other end of an accepted transport: its facts from the kernel or TLS, its network, its name in policy and records
+// (`NAME@LISTENER`), and the policy that applies to it.
+// The rules: a missing fact is never a permission, a peer without a matching line is refused, and two different people never get the same
+// principal on one listener.
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
-/** Facts about a peer; each was told by the kernel or by a verified certificate, never by the peer itself. */
+/** Facts about a peer, all from the kernel or from a verified certificate, never from the peer itself. */
 export interface Peer {
   /** Name of the listener that accepted it. */
   readonly listener: string;
-  /** Ids as the kernel gave them for a UNIX socket, at the moment of connect. */
+  /** Ids from the kernel for a UNIX socket, at the moment of connect. */
   readonly uid?: number;
   readonly gid?: number;
   readonly pid?: number;
@@ -22,9 +22,9 @@ export interface Peer {
   readonly unit?: string;
   readonly unitUnproven?: string;
   readonly loginUid?: number;
-  /** Of a TCP peer: its address in text form, without the port. */
+  /** For a TCP peer: its address in text form, without the port. */
   readonly address?: string;
-  /** Of a verified client certificate: the name that was matched. */
+  /** For a verified client certificate: the matched name. */
   readonly certificate?: string;
 }
 
@@ -42,13 +42,13 @@ export function isAmong(people: People, peer: Peer): boolean {
   return groups.some((each) => people.gids.has(each));
 }
 
-/** The peers that are let in, and those of each policy; absent: everybody. */
+/** The admitted peers, and those of each policy; absent: everybody. */
 export interface Choices<Peers> {
   readonly peers?: Peers;
   readonly policies: readonly { readonly peers?: Peers; readonly policy: string }[];
 }
 
-/** Name of the first policy that takes the peer; undefined: the peer is not let in. */
+/** Name of the first policy that covers the peer; undefined: the peer is refused. */
 export function choosePolicy<Peers>(
   { peers, policies }: Choices<Peers>,
   takes: (peers: Peers) => boolean,
@@ -77,16 +77,15 @@ export interface Principal {
 const maxNameBytes = 256;
 
 /**
- * The principal of a peer: the system's user name, else the uid, else the verified account, else `-`.
- *
- * A system user name that could be mistaken for something else (all digits would look like a uid; `-` is the
- * nameless one; blanks and control characters would break a line of a log) gives way to the uid.
+ * The principal of a peer: the system's user name, else the uid, else the verified account, else `-`. A system user name with another
+ * possible meaning (all digits would look like a uid; `-` means no name; blanks and control characters would break a log line) is replaced
+ * by the uid.
  */
 export function principalOf(peer: Peer, account?: string): Principal {
   return principal(nameOf(peer, account), peer.listener);
 }
 
-/** The principal with this name on this listener; for texts that were written by us before. */
+/** The principal with this name on this listener; for texts that dovegate itself wrote before. */
 export function principal(name: string, listener: string): Principal {
   return { name, listener, text: `${name}@${listener}` };
 }
@@ -110,8 +109,8 @@ function isUnmistakable(name: string): boolean {
 }
 
 /**
- * The text under which an address is counted, one text for all spellings: an IPv4 address, or the /64 of an IPv6 one, since
- * a host has all addresses of its /64. `::ffff:192.0.2.1` counts as 192.0.2.1; what is no address counts as written.
+ * The key under which an address is counted, equal for all spellings: an IPv4 address, or the /64 of an IPv6 one, because a host has all
+ * addresses of its /64. `::ffff:192.0.2.1` counts as 192.0.2.1; an invalid address counts as written.
  */
 export function networkOf(address: string): string {
   const bare = withoutZone(address).toLowerCase();
@@ -123,23 +122,23 @@ export function networkOf(address: string): string {
   return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
 }
 
-/** Where a peer comes from, whatever account it names: a UNIX user, or a network. Peers of whom nothing is known count together. */
+/** The origin of a peer, for all its accounts: a UNIX user, or a network. Peers without known facts count together. */
 export function originOf({ uid, address }: Peer): string {
   if (uid !== undefined) return `uid ${uid}`;
   return address === undefined ? '-' : networkOf(address);
 }
 
-/** Only addresses: a name such as localhost can be made to mean another machine. */
+/** Only addresses: a name such as localhost can be mapped to another machine. */
 export function isLoopback(host: string): boolean {
   return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-/** Where the admin endpoints may be without TLS. `localhost` is the one name that resolvers have to answer with a loopback address. */
+/** Where admin endpoints are permitted without TLS. `localhost` is the one name that resolvers must answer with a loopback address. */
 export function isOfThisMachine(host: string): boolean {
   return host === 'localhost' || isLoopback(host);
 }
 
-/** A network as `from` of a listener has it. */
+/** A network in `from` of a listener. */
 export interface Network {
   readonly address: string;
   readonly bits: number;
@@ -155,15 +154,15 @@ export function parseNetwork(text: string): Network | undefined {
   const most = isIPv4(address) ? 32 : 128;
   const bits = length === undefined ? most : Number(length);
   if (bits > most) return undefined;
-  // Of the mapped form, so that both kinds end at bit 128.
+  // Counted in the mapped form, so that both kinds end at bit 128.
   const counting = (index: number) => Math.min(16, Math.max(0, bits + 128 - most - index * 16));
   const isFirst = groups.every((group, index) => (group & (0xffff >> counting(index))) === 0);
   return { address, bits, isFirst };
 }
 
 /**
- * Whether an address may connect; without networks every one may. A socket for both families gives `::ffff:192.0.2.1`, which
- * BlockList takes for the IPv4 address. What is no address is in no network.
+ * Whether an address may connect; without networks all may. A socket for both families gives `::ffff:192.0.2.1`, which BlockList treats as
+ * the IPv4 address. An invalid address is in no network.
  */
 export function createGate(networks: readonly string[]): (address: string | undefined) => boolean {
   if (networks.length === 0) return () => true;
@@ -178,7 +177,7 @@ export function createGate(networks: readonly string[]): (address: string | unde
   };
 }
 
-/** The eight numbers of an address without a zone, an IPv4 one as mapped into IPv6; undefined: it is none. */
+/** The eight numbers of an address without a zone, an IPv4 one as mapped into IPv6; undefined: it is invalid. */
 function addressGroups(text: string): number[] | undefined {
   const six = isIPv4(text) ? `::ffff:${text}` : text;
   if (!isIPv6(six) || six.includes('%')) return undefined;

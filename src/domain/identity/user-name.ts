@@ -1,10 +1,9 @@
-// The name of a mail user: which characters it may hold, and its one normal form, in which it is judged, routed and sent.
-// The rule: two spellings that Dovecot takes for one user never stay two names here, so that `except` cannot be
-// got round by a capital letter or a missing realm.
+// The name of a mail user: its permitted characters, and its one normal form for policy, routes and backends.
+// The rule: two spellings of one Dovecot user are always one name here, so that a capital letter or a missing realm cannot bypass `except`.
 
 import { bounds } from '../../bounds/bounds.js';
 
-/** How names are read. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
+/** How names are parsed. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
 export interface UserNameRules {
   readonly characters: string;
   readonly defaultRealm?: string;
@@ -19,12 +18,12 @@ export const usersPerLine = bounds.usersPerLine;
 export const defaultCharacters = 'A-Za-z0-9._+=@-';
 
 /**
- * ASCII letters in lower case, everything else as it is: how Dovecot folds names of users and commands. What Unicode folds alike
- * may be two users (a Kelvin sign is no k).
+ * ASCII letters in lower case, everything else unchanged: how Dovecot folds names of users and commands. Characters that Unicode folds
+ * alike may be two users (a Kelvin sign is not a k).
  */
 export function foldAscii(text: string): string {
   if (!/[A-Z]/.test(text)) return text;
-  // The usual way is much faster; where there is more than ASCII, it would fold that too.
+  // The usual function is much faster, but folds more than ASCII.
   return /[^\0-\x7f]/.test(text)
     ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
     : text.toLowerCase();
@@ -36,7 +35,7 @@ export const userNameMax = bounds.userNameBytes;
 /** Why a name was refused; never holds the name. */
 export type UserNameCode = 'empty' | 'too-long' | 'character' | 'two-realms' | 'empty-part';
 
-/** A name in its normal form, or why the text is none. */
+/** A name in its normal form, or why the text is invalid. */
 export type UserNameResult =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'refused'; readonly code: UserNameCode; readonly message: string };
@@ -46,19 +45,19 @@ export interface UserNames {
   readonly perLineMax: number;
   /** The normal form of a name as a client wrote it: checked, ASCII letters in lower case, realm appended. */
   normalise(text: string): UserNameResult;
-  /** Whether every character of a text may stand in a name (for masks, whose `*` and `?` are judged apart). */
+  /** Whether a name may contain every character of a text (for masks, whose `*` and `?` are checked separately). */
   holdsOnly(text: string, besides: string): boolean;
 }
 
-/** A class that was read, or why it could not be. */
+/** A parsed class, or its fault. */
 export type CharacterClass =
   | { readonly kind: 'class'; readonly has: (code: number) => boolean }
   | { readonly kind: 'bad'; readonly message: string };
 
 /**
- * Reads a character class: `A-Z` is a range, a `-` at the start or the end is itself, everything else is itself.
- * Bad: an empty class, a range that runs backwards, and characters that can never stand in a name because they are
- * masks to Dovecot (`*`, `?`), separators of its protocols (blank, control characters) or half of a pair.
+ * Parses a character class: `A-Z` is a range, a `-` at the start or the end is literal, everything else is literal. Bad: an empty class, a
+ * reversed range, and characters that can never be in a name because they are wildcards to Dovecot (`*`, `?`), separators of its protocols
+ * (blank, control characters) or half of a surrogate pair.
  */
 export function parseCharacterClass(text: string): CharacterClass {
   const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
@@ -92,7 +91,7 @@ export function parseCharacterClass(text: string): CharacterClass {
   };
 }
 
-/** Throws a RangeError for a class that cannot be read; configuration has checked it before. */
+/** Throws a RangeError for an invalid class; configuration has checked it before. */
 export function createUserNames(rules: UserNameRules): UserNames {
   const allowed = parseCharacterClass(rules.characters);
   if (allowed.kind === 'bad') throw new RangeError(allowed.message);
@@ -112,7 +111,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
       const whole = `${folded}@${realm}`;
       return isTooLong(whole) ? tooLong() : { kind: 'name', name: whole };
     }
-    // Which of two realms counts is a question that Dovecot's settings answer in more than one way.
+    // Dovecot's settings decide in several ways which of two realms counts.
     if (folded.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
     if (at === 0 || at === folded.length - 1) {
       return refused('empty-part', 'the user name has nothing on one side of its @');
@@ -130,7 +129,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
   return { perLineMax: rules.perLineMax ?? usersPerLine, normalise, holdsOnly };
 }
 
-/** One of so many characters has as many bytes at least. */
+/** The number of characters is a lower bound of the bytes. */
 function isTooLong(text: string): boolean {
   return (
     text.length > userNameMax || (text.length * 3 > userNameMax && Buffer.byteLength(text) > userNameMax)

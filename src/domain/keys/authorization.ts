@@ -10,17 +10,17 @@ import { isKey, keyPrefix } from './key.js';
 
 export type Authorization =
   | { readonly kind: 'none' }
-  /** A scheme that is not known here, or a value that cannot be read: refused, and counted. */
+  /** An unknown scheme, or an unreadable value: refused, and counted. */
   | { readonly kind: 'malformed' }
   | {
       readonly kind: 'key';
       readonly text: string;
-      /** The name of the key, where it must be this one. */
+      /** The required name of the key, if any. */
       readonly name: string | undefined;
     }
   | { readonly kind: 'password'; readonly user: string; readonly password: Buffer };
 
-/** The user name that Dovecot's own HTTP takes; it names no key. */
+/** The user name of Dovecot's own HTTP; it names no key. */
 const dovecotUser = 'doveadm';
 
 const none: Authorization = { kind: 'none' };
@@ -43,7 +43,7 @@ export function readAuthorization(header: string | undefined): Authorization {
   }
 }
 
-/** What decodes to no key is taken as it is. */
+/** A value that does not decode to a key is used as it is. */
 function readDovecotKey(value: string): Authorization {
   if (value === '') return malformed;
   const decoded = decodeBase64(value)?.toString('latin1');
@@ -51,7 +51,7 @@ function readDovecotKey(value: string): Authorization {
   return { kind: 'key', text, name: undefined };
 }
 
-/** What begins like a key is one, also where it is mistyped: as a password it would cost a hash, and never be right. */
+/** A text that begins like a key counts as one, even if mistyped: as a password it would cost a hash, and never be right. */
 function readBasic(value: string): Authorization {
   const bytes = decodeBase64(value);
   const colon = bytes?.indexOf(':') ?? -1;
@@ -64,7 +64,7 @@ function readBasic(value: string): Authorization {
   return { kind: 'key', text: password.toString('latin1'), name };
 }
 
-/** With its padding or without; undefined: something else stands there. */
+/** With or without its padding; undefined: it is not base64. */
 function decodeBase64(text: string): Buffer | undefined {
   return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
 }

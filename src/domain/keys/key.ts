@@ -11,7 +11,7 @@ import { crc32 } from 'node:zlib';
 import { sha256Hex } from '../identity/credentials.js';
 import { createGate } from '../identity/peer.js';
 
-/** What every key begins with: secret scanners look for it. */
+/** The beginning of every key: secret scanners look for it. */
 export const keyPrefix = 'dvg_';
 
 const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -23,7 +23,7 @@ const shownBytes = 8;
 const secretBytes = 32;
 const form = /^dvg_[0-9A-Za-z]{8}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}$/;
 
-/** Random bytes that a key is made of. */
+/** Random bytes of a key. */
 export const keyBytes = shownBytes + secretBytes;
 
 /**
@@ -56,7 +56,7 @@ export function hashKey(text: string): string {
   return `sha256$${sha256Hex(text)}`;
 }
 
-/** The 64 hex digits of a hash in a configuration; a text says what is wrong with it, and holds nothing of it. */
+/** The 64 hex digits of a hash in a configuration; a string is the error, and contains nothing of the hash. */
 export function parseKeyHash(text: string): { readonly sha256: string } | string {
   const sha256 = /^sha256\$([0-9a-f]{64})$/.exec(text)?.[1];
   if (sha256 !== undefined) return { sha256 };
@@ -77,7 +77,7 @@ function checksum(body: string): string {
 }
 
 const dayMs = 86_400_000;
-/** How long before its end it is told that a key ends. */
+/** How long before the end of a key warnings begin. */
 export const keyWarnMs = 14 * dayMs;
 
 /** `expires in 13 days`, `has expired`: the end of a sentence about a key. */
@@ -92,40 +92,40 @@ export interface Key {
   readonly name: string;
   /** The name of its policy. */
   readonly policy: string;
-  /** Two while it is replaced. */
+  /** Two during a replacement. */
   readonly hashes: readonly KeyHash[];
-  /** From then on it is refused; undefined: never. */
+  /** The key is refused from then on; undefined: never. */
   readonly expiresMs: number | undefined;
-  /** Networks that it may be used from; empty: those of the listener. */
+  /** Permitted networks; empty: those of the listener. */
   readonly from: readonly string[];
 }
 
 export interface KeyHash {
   /** Lower-case hex, of the whole text of the key. */
   readonly sha256: string;
-  /** From then on this text is refused; undefined: as long as the key holds. */
+  /** This text is refused from then on; undefined: for the life of the key. */
   readonly untilMs: number | undefined;
 }
 
-/** Why a key that the listener has is refused. Words of logs and metrics. */
+/** Why a key of the listener is refused. Words of logs and metrics. */
 export type KeyRefusal =
   | 'expired' // past `expires`
   | 'replaced' // past `until` of this hash
   | 'address' // from outside of `from`
   | 'name'; // said together with the name of another key
 
-/** `stamp` changes with everything that a reload may change of the key but for its times and networks, which are looked at again. */
+/** `stamp` changes with everything that a reload may change of the key, except its times and networks, which are checked again. */
 export type KeyAnswer =
   | { readonly kind: 'right'; readonly key: Key; readonly stamp: string }
   | { readonly kind: 'refused'; readonly key: Key; readonly why: KeyRefusal }
   | { readonly kind: 'unknown' };
 
-/** Where and when a key is used. */
+/** The place and time of a key's use. */
 export interface KeyUse {
   readonly address: string | undefined;
   /** By the wall clock. */
   readonly nowMs: number;
-  /** The key's name as the client said it; undefined: it did not. */
+  /** The key's name from the client; undefined: none was sent. */
   readonly name: string | undefined;
 }
 
@@ -160,7 +160,7 @@ export class KeyRing {
     return this.#entries.length === 0;
   }
 
-  /** Which key the text is. All hashes are compared each time, so the time does not tell which one it was. */
+  /** The key with this text. All hashes are compared each time, so the time does not show which one matched. */
   find(text: string, use: KeyUse): KeyAnswer {
     const digest = createHash('sha256').update(text).digest();
     let found: Entry | undefined;
@@ -172,7 +172,7 @@ export class KeyRing {
     return why === undefined ? { kind: 'right', key, stamp } : { kind: 'refused', key, why };
   }
 
-  /** The key that was found with this stamp; undefined: it is gone, not what it was, or not to be used any more from there. */
+  /** The key with this stamp; undefined: it is gone, changed, or not valid from there any more. */
   stillRight(name: string, stamp: string, address: string | undefined, nowMs: number): Key | undefined {
     for (const entry of this.#entries) {
       if (entry.key.name !== name || entry.stamp !== stamp) continue;

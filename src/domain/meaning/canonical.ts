@@ -1,6 +1,6 @@
-// Writes parsed arguments out in the one form that goes upstream and into the journal, and says which of its values must not stand in
-// a record or a log (passwords, keys, texts of mails and attributes): options in table order, `--`, positionals
-// in table order. Nothing of the client's spelling survives. parseArguments reads it back to the same values.
+// Writes parsed arguments in their one canonical form, for backends and the journal, and marks values that must not be in a record or a log
+// (passwords, keys, texts of mails and attributes): options in table order, `--`, positionals in table order. Nothing of the client's
+// spelling remains. parseArguments reads it back to the same values.
 import {
   type Command,
   commandsOf,
@@ -15,7 +15,7 @@ import { conditionsIn, searchKeyNamed } from '../commands/search-query.js';
 
 export interface CanonicalWord {
   readonly text: string;
-  /** Must not be recorded as it is. */
+  /** Must not be recorded in clear. */
   readonly isSecret: boolean;
 }
 
@@ -28,7 +28,7 @@ export function canonicalArguments(parsed: ParsedArguments): string[] {
   return canonicalWords(parsed).map((word) => word.text);
 }
 
-/** The canonical form with what each argument is: what a record of it must hide. */
+/** The canonical form, with a mark for each argument that a record must hide. */
 export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
   const { command, values } = parsed;
   const options: CanonicalWord[] = [];
@@ -70,7 +70,7 @@ const secretRoles: readonly (Role | undefined)[] = [
   'value',
 ];
 
-/** Their values are paths or addresses that an auditor must read, but can carry credentials. */
+/** Their values are paths or addresses that an auditor must read, but can contain credentials. */
 const maybeSecretRoles: readonly (Role | undefined)[] = [
   'dict-uri',
   'fs-args',
@@ -79,13 +79,10 @@ const maybeSecretRoles: readonly (Role | undefined)[] = [
 ];
 const credential = /pass|secret|token|credential|key=|:[^/@]*@/i;
 
-/** Words of command names: what is shown of the sub-commands of a batch, which have a grammar of their own. */
+/** Words of command names, which are shown for the sub-commands of a batch; these have a grammar of their own. */
 const commandWords = new Set(commandsOf('2.3').flatMap((command) => command.words));
 
-/**
- * For each value of the parameter, in order, whether it is secret. In search queries those are the words looked for in mails;
- * the keys are not.
- */
+/** For each value of the parameter, in order, whether it is secret. In search queries the search texts are secret, the keys are not. */
 function secretValues({ values, query }: ParsedArguments, { name, role }: Parameter): boolean[] {
   const given = values.get(name) ?? [];
   if (maybeSecretRoles.includes(role)) return given.map((value) => credential.test(value));
@@ -103,9 +100,9 @@ function isBatchWord(word: string): boolean {
 }
 
 /**
- * The way back from a record: the words of its canonical arguments, options up to `--` and positionals after it. A word that is recorded
- * as a digest becomes one that nothing was ever called, the same for equal values. `cut`: too long to be recorded whole. `hidden`: an
- * option stands there as a digest, and which one it was cannot be told.
+ * Restores arguments from a record: the words of its canonical arguments, options up to `--` and positionals after it. A word recorded as a
+ * digest becomes an artificial one, the same for equal values. `cut`: too long to be recorded whole. `hidden`: an option is recorded as a
+ * digest, so it is unknown which one it was.
  */
 export function recordedWords(command: Command, args: readonly unknown[]): string[] | 'cut' | 'hidden' {
   const words: string[] = [];
@@ -118,7 +115,7 @@ export function recordedWords(command: Command, args: readonly unknown[]): strin
     else if (option !== undefined)
       words.push(option.role === 'auth-info' ? `${factPrefix}${digest}` : digest);
     else if (isBehindOptions) words.push(digest);
-    // An option that is written in one word with its value; no command has one that is secret.
+    // An option in one word with its value; no command has a secret one.
     else return 'hidden';
     if (option !== undefined) option = undefined;
     else if (arg === '--') isBehindOptions = true;
@@ -127,7 +124,7 @@ export function recordedWords(command: Command, args: readonly unknown[]): strin
   return words;
 }
 
-/** Facts about a login are KEY=VALUE; this key takes any value. */
+/** Facts about a login are KEY=VALUE; this key accepts any value. */
 const factPrefix = 'service=';
 
 function optionWithValue(command: Command, word: unknown): Parameter | undefined {
@@ -136,7 +133,7 @@ function optionWithValue(command: Command, word: unknown): Parameter | undefined
   );
 }
 
-/** What stands for a value that was recorded as a digest: equal values have equal names. */
+/** The artificial word for a value that was recorded as a digest: equal values have equal words. */
 function digestOf(arg: unknown): string | undefined {
   if (typeof arg !== 'object' || arg === null || !('hmac' in arg) || typeof arg.hmac !== 'string')
     return undefined;
@@ -150,7 +147,7 @@ export function isDigested(arg: unknown): boolean {
 
 const digestShown = 16;
 
-/** Whether a word of a recorded line stands for one that is known by its digest only. */
+/** Whether a word stands for a value of which only the digest is known. */
 export function isDigest(word: string): boolean {
   return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
 }

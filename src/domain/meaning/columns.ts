@@ -1,5 +1,5 @@
-// The rows of a reply: how many cells each has, what the columns are called, and in which format the real program prints them. None
-// of that is on the wire, where replies have neither row marks nor names: whoever reads a reply must know.
+// The rows of a reply: the number of their cells, the names of the columns, and the real program's output format. The wire has no row marks
+// and no names, so a reader of a reply needs this table.
 import { newestMinor, ofMinor } from '../../protocol/minors.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
@@ -10,19 +10,19 @@ export interface ReplyColumn {
   readonly key: string;
   /** The name elsewhere. */
   readonly title: string;
-  /** Formats that put the name beside each value leave it out. */
+  /** Formats with the name beside each value omit it. */
   readonly isTitleHidden: boolean;
   readonly isRightAligned: boolean;
-  /** Takes the room that a table has left; else the last column does. */
+  /** Takes the remaining width of a table; without such a column the last one does. */
   readonly isExpanding: boolean;
-  /** Always a number, also in JSON. */
+  /** Always a number, in JSON too. */
   readonly isNumber: boolean;
 }
 
-/** What the rows of a reply look like. */
+/** The form of a reply's rows. */
 export interface ReplyShape {
   readonly format: ReplyFormat;
-  /** Of `formatted`: text with `%{key}` for values. */
+  /** For `formatted`: text with `%{key}` for values. */
   readonly template: string | undefined;
   /** Empty: there are no rows. */
   readonly columns: readonly ReplyColumn[];
@@ -104,7 +104,7 @@ dovegate can, dovegate explain, dovegate dry-run | tab | what value
 
 const allFormats = ['table', 'flow', 'pager', 'tab', 'formatted'] as const;
 
-/** The format that a command is printed in when nobody asks for another; `formatted`: by its template. */
+/** The default output format of a command; `formatted`: by its template. */
 export type ReplyFormat = (typeof allFormats)[number];
 
 const fixed = new Map<string, ReplyShape>();
@@ -117,10 +117,9 @@ for (const line of fixedRows.trim().split('\n')) {
 }
 
 /**
- * Cells of a row of the reply of a mail command, without a username cell. 0: there are no rows. Undefined: not known, not
- * rows, or not a mail command.
- *
- * @param serverMinor what the backend announced; undefined when it is not known yet
+ * Cells of a row in the reply of a mail command, without a username cell. 0: there are no rows. Undefined: unknown, not rows, or not a mail
+ * command.
+ * @param serverMinor the backend's announced minor; undefined: not known yet
  */
 export function replyCells(parsed: ParsedArguments, serverMinor: number | undefined): number | undefined {
   if (parsed.command.scope === 'server') return undefined;
@@ -128,14 +127,14 @@ export function replyCells(parsed: ParsedArguments, serverMinor: number | undefi
 }
 
 /**
- * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or it is JSON already. The minor of
- * the backend changes which columns there are, never whether they are known.
+ * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or it is JSON already. The backend's minor
+ * affects the set of columns, never whether they are known.
  */
 export function hasJsonForm(parsed: ParsedArguments): boolean {
   return parsed.command.name === 'user' || replyShape(parsed, newestMinor) !== undefined;
 }
 
-/** What the rows look like; undefined where that is not known, or where there are none (the JSON of `user`). */
+/** The form of the rows; undefined if it is unknown, or if there are none (the JSON of `user`). */
 export function replyShape(parsed: ParsedArguments, serverMinor: number | undefined): ReplyShape | undefined {
   const { command, values, series } = parsed;
   switch (command.name) {
@@ -177,7 +176,7 @@ function shapeWith(format: ReplyFormat, columns: readonly ReplyColumn[]): ReplyS
   return { format, template: undefined, columns };
 }
 
-/** A column by a name from the command line, which may hold any of the marks. */
+/** A column named on the command line; the name may contain any of the marks. */
 function plainColumn(name: string): ReplyColumn {
   return {
     key: name,

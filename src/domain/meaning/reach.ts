@@ -1,5 +1,5 @@
-// What a parsed command does and whom it touches: its effect with all of its arguments, the users that it names, mailboxes of others,
-// secrets of a userdb. Says what is possible, never whether it is allowed.
+// The effect of a parsed command with all of its arguments, and its reach: the users that it names, mailboxes of others, secrets of a
+// userdb. It describes possibilities, never permissions.
 import { ofMinor } from '../../protocol/minors.js';
 import {
   type Command,
@@ -14,13 +14,13 @@ import { foldAscii } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';
 import { usualSharedPrefixes } from '../names/mailbox-names.js';
 
-/** Of repeatable positionals, those whose values are not things that are changed one after the other. */
+/** Repeatable positionals whose values are not changed one after the other. */
 const notNames: ReadonlySet<string | undefined> = new Set(['acl-right', 'mail-flags', 'search-query']);
 
 /**
- * Whether a command names more than one thing that it works on, so that a failure of one leaves the others done: two values of a repeatable
- * positional (mailboxes, users, scripts, paths, services), a mask, everything below a name, other commands; or a query that is not for one
- * mailbox by name.
+ * Whether a command works on several named things, so that one may fail after others were done: two values of a repeatable positional
+ * (mailboxes, users, scripts, paths, services), a mask, everything below a name, other commands; or a query without a single literal
+ * mailbox.
  */
 export function namesSeveral({ command, values, query }: ParsedArguments): boolean {
   for (const { name, type, isPositional, role } of command.params) {
@@ -46,7 +46,7 @@ export function effectOf({ command, values }: ParsedArguments): Effect {
   return effect;
 }
 
-/** Part of a name that says that the field may be a secret, or leads to one. */
+/** A part of a field's name that indicates a secret, or a path to one. */
 const secretName =
   /pass|pwd|(?:^|_)pw(?:_|$)|secret|token|cred|key|crypt|hash|private|auth|otp|salt|seed|cookie|nonce/i;
 
@@ -55,14 +55,14 @@ export function mayBeSecretField(field: string): boolean {
 }
 
 /**
- * What a command line can show of a userdb that only a rule with `content: true` allows, for people; undefined for a field that is
- * not secret by its name, for lists of names, and for every other command. Never holds a value of the client. A userdb often holds
- * passwords and private keys (mail_crypt_private_password, imapc_password):
+ * The parts of a userdb that a command line can show and only a rule with `content: true` allows, for people; undefined for a field with a
+ * harmless name, for lists of names, and for every other command. Never contains a value of the client. A userdb often has passwords and
+ * private keys (mail_crypt_private_password, imapc_password):
  *
- *   user MASK             names, whatever the options are (measured on 2.3.19.1 and 2.4.1)
- *   user NAME             every field
- *   user -f FIELD NAME    that field
- *   user -e TEXT NAME     the text with variables expanded: any field, and on 2.4 the server's environment
+ *     user MASK             names, whatever the options are (measured on 2.3.19.1 and 2.4.1)
+ *     user NAME             every field
+ *     user -f FIELD NAME    that field
+ *     user -e TEXT NAME     the text with variables expanded: any field, and on 2.4 the server's environment
  */
 export function userdbContent({ command, values }: ParsedArguments): string | undefined {
   if (command.name !== 'user' || values.get('user-mask')?.some(isMask) === true) return undefined;
@@ -73,8 +73,8 @@ export function userdbContent({ command, values }: ParsedArguments): string | un
 }
 
 /**
- * What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. Names no value of the
- * client: what follows a dot in a field is a header of its choice.
+ * The parameters that read the content of mails, for people: `field hdr`, `key text`; for `user`: the userdb fields that it shows. Without
+ * values of the client: the part of a field after a dot is a header of its choice.
  */
 export function contentAsked(parsed: ParsedArguments): readonly string[] {
   const { query } = parsed;
@@ -94,26 +94,26 @@ export function contentAsked(parsed: ParsedArguments): readonly string[] {
 
 const none: readonly never[] = [];
 
-/** A value of a parameter that names people. */
+/** A parameter's value that names users. */
 export interface UserArgument {
   readonly parameter: string;
-  /** As written; the name of a user is without `user=`. */
+  /** As written; a user's name is without `user=`. */
   readonly value: string;
 }
 
 /**
- * `none`: nobody. `one`: `user`. `several`: more than one, or as many as a mask finds. `all`: everybody. `unknown`: cannot be told
- * from the arguments, and may be anybody.
+ * `none`: no user. `one`: `user`. `several`: more than one, or all matches of a mask. `all`: all users. `unknown`: the arguments do not
+ * show it, so any user is possible.
  */
 export type TouchedUsers = {
-  /** Users by their names: the line's first, then those of the arguments. Empty does not mean nobody. */
+  /** Users named literally: the line's first, then those of the arguments. It may be empty although users are affected. */
   readonly users: readonly UserArgument[];
-  /** Masks, addresses, networks, groups: each may stand for several users or for all. */
+  /** Masks, addresses, networks, groups: each may cover several users or all. */
   readonly masks: readonly UserArgument[];
 } & (
   | { readonly kind: 'none' | 'several' | 'unknown' }
   | { readonly kind: 'one'; readonly user: string }
-  /** `by`: the parameter that says so, undefined when it is the lack of one, or the command itself. */
+  /** `by`: the parameter that causes it; undefined: a missing parameter, or the command itself. */
   | { readonly kind: 'all'; readonly by: string | undefined }
 );
 
@@ -121,35 +121,35 @@ function commandSet(names: string): ReadonlySet<string> {
   return new Set(names.split(', '));
 }
 
-/** Commands that concern everybody unless their arguments name somebody. */
+/** Commands that affect all users unless their arguments name some. */
 const allUnlessNamed = commandSet(
   'director map, indexer list, kick, proxy kick, proxy list, replicator status, who',
 );
 
-/** Commands that show or move everybody, whatever their arguments are. */
+/** Commands that show or affect all users, whatever their arguments are. */
 const alwaysAll = commandSet('director flush, log errors, replicator dsync-status');
 
-/** Their arguments do not say what belongs to whom. */
+/** Their arguments do not show the affected users. */
 const unknowable = commandSet(
   'batch, dict get, dict inc, dict iter, dict set, dict unset, fs copy, fs delete, fs get, fs iter, fs iter-dirs, ' +
     'fs metadata, fs put, fs stat, sis deduplicate, sis find',
 );
 
 /**
- * `oldstats dump TYPE [FILTER]` has a row for each command, session, user, domain or address (doveadm-stats(1)); only the one row of
- * `global` is about nobody. The filter goes to the stats service as it is written, and whoever writes one can ask for more with it.
+ * `oldstats dump TYPE [FILTER]` has a row for each command, session, user, domain or address (doveadm-stats(1)); only the single row of
+ * `global` names no user. The filter goes to the stats service as written, so it can select more.
  */
 function listsPeople({ command, values }: ParsedArguments): boolean {
   if (command.name !== 'oldstats dump') return alwaysAll.has(command.name);
   return values.get('type')?.[0] !== 'global' || values.has('filter');
 }
 
-/** Whom the command line touches. `wireUser`: the user field of the line, which commands of scope server ignore. */
+/** The users of a command line. `wireUser`: the user field of the line, which commands of scope server ignore. */
 export function touchedUsers(parsed: ParsedArguments, wireUser: string): TouchedUsers {
   const { command, values } = parsed;
   const users: UserArgument[] = command.scope === 'user' ? [{ parameter: 'user', value: wireUser }] : [];
   const masks: UserArgument[] = [];
-  // This option makes the names of the masks another kind of name than a user's.
+  // With this option the masks are for another kind of name.
   const isOtherName = values.has('passdb-field');
   for (const { name, role } of namersOf(command)) {
     for (const given of values.get(name) ?? []) {
@@ -160,7 +160,7 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
       const standsForMore =
         // All other subjects of an ACL are groups, or everybody.
         (isSubject && !isUser) ||
-        // A server may take an empty name for all of them.
+        // A server may treat an empty name as all users.
         value === '' ||
         isMask(value) ||
         (role === 'user-mask-or-ip' && isAddress(value)) ||
@@ -184,37 +184,36 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
 
 const namers = new Map<Command, readonly Parameter[]>();
 
-/** The parameters that can name somebody: few commands have one, and this is asked for every line. */
+/** The parameters that can name users: few commands have one, and every line needs this. */
 function namersOf(command: Command): readonly Parameter[] {
   const known = namers.get(command);
   if (known !== undefined) return known;
   const found = command.params.filter(
     ({ role = '' }) =>
       ['source-user', 'user-mask', 'user-mask-or-ip', 'acl-id'].includes(role) ||
-      // Of a mail command it is -u, which means the wire user or nothing: see reconcileUserOptions.
+      // For a mail command it is -u, which means the wire user or nothing: see reconcileUserOptions.
       (role === 'user' && command.scope === 'server'),
   );
   namers.set(command, found);
   return found;
 }
 
-/** A command line whose options about the user are settled. */
+/** A command line after its user options were settled. */
 export interface ReconciledUser {
   readonly kind: 'reconciled';
-  /** Without `-u`; without `-A` where that only asked for a column. */
+  /** Without `-u`; without an `-A` that only requested a column. */
   readonly parsed: ParsedArguments;
   /** The client expects the user's name as the first cell of each row. */
   readonly wantsUsernameCell: boolean;
-  /** The client asks for all users; `-A` is still in `parsed`. */
+  /** The client wants all users; `-A` is still in `parsed`. */
   readonly isAllUsers: boolean;
 }
 
 /**
- * Settles `-u` and `-A` of a mail command. On the wire neither chooses the user in 2.3, the user field does; `-A` of a 2.4
- * server means everybody. A `-u` that is the wire user, or a mask that covers it, is dropped; any other is refused.
- *
- * @param clientMinor what the client announced in its VERSION line
- * @param normalise how names are completed before they are compared (a default realm); folding of case is done here
+ * Settles `-u` and `-A` of a mail command. In 2.3 neither selects the user on the wire, the user field does; `-A` to a 2.4 server means all
+ * users. A `-u` that equals the wire user, or a mask that covers it, is dropped; any other is refused.
+ * @param clientMinor the minor of the client's VERSION line
+ * @param normalise completes names before they are compared (a default realm); case is folded here
  */
 export function reconcileUserOptions(
   parsed: ParsedArguments,
@@ -249,12 +248,12 @@ export function reconcileUserOptions(
 
 /**
  * The first parameter whose value can reach mailboxes of other people, which a user sees below the prefix of a shared namespace. doveadm
- * ignores ACLs, so whoever may name `shared/victim/INBOX` has the victim's mail. Reaching are: a mailbox name in such a namespace or with
- * one below it, a mask that can match one, no mask where `*` is meant, a GUID (which is looked for everywhere), a query with any of these.
- *
- * @param prefixes of the backend's shared namespaces, each with its separator at the end; `[]`: it has none; undefined: it is not
- *   said. Then the usual ones count, and a query that names no mailbox counts as reaching them; where they are said it does not,
- *   since servers search only private namespaces unless a mailbox is named (measured on 2.3.13 and 2.4.5).
+ * ignores ACLs, so a client that may name `shared/victim/INBOX` can read the victim's mail. Reaching are: a mailbox name in such a
+ * namespace or with one below it, a mask that can match one, a missing mask that means `*`, a GUID (which is looked up everywhere), a query
+ * with any of these.
+ * @param prefixes of the backend's shared namespaces, each with its separator at the end; `[]`: it has none; undefined: not declared. Then
+ * the usual ones count, and a query without a mailbox counts as reaching them; with declared ones it does not, because servers search only
+ * private namespaces unless a mailbox is named (measured on 2.3.13 and 2.4.5).
  */
 export function sharedReach(
   parsed: ParsedArguments,
@@ -294,14 +293,14 @@ function nameReaches(name: string, prefix: string): boolean {
 }
 
 /**
- * Whether a mask with `*` and `%` can match the namespace's root or something below. Both wildcards count as any text. Servers let
- * neither cross into another namespace (measured on 2.3.13 and 2.4.5), which is not relied on: what an operator calls shared
- * need not be a namespace of its own.
+ * Whether a mask with `*` and `%` can match the namespace's root or something below. Both wildcards count as any text. Servers let neither
+ * cross into another namespace (measured on 2.3.13 and 2.4.5), which is not relied on: an operator's "shared" prefix need not be a
+ * namespace.
  */
 function maskReaches(mask: string, prefix: string): boolean {
   const wild = mask.search(/[*%]/);
   if (wild === -1) return nameReaches(mask, prefix);
   const literal = mask.slice(0, wild);
-  // Up to the first wildcard mask and prefix must agree; after it the mask can match the rest of the prefix and more.
+  // Mask and prefix must agree up to the first wildcard; after it the mask can match the rest of the prefix and more.
   return literal.length >= prefix.length ? literal.startsWith(prefix) : prefix.startsWith(literal);
 }

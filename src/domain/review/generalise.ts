@@ -1,7 +1,7 @@
-// From attempts of one command to the conditions of a rule that allows them: values to lists when they are few, users to their domains,
-// ages to the least of them. Whether the rule will do is tried out by others.
-// The rules: a condition is made of what every attempt meets, and of search keys that stand in each query where nothing can get round
-// them; a word that is known as a digest only is never written.
+// From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
+// become the least of them. Callers test the rule.
+// The rules: a condition is one that every attempt meets; search keys must be in each query at a place where nothing bypasses them; a word
+// of which only the digest is known is never written.
 
 import { type Effect, type Parameter, strongerEffect } from '../commands/catalog.js';
 import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';
@@ -17,30 +17,30 @@ export interface Use {
 }
 
 /**
- * `tight`: as much as possible is held to what was seen. `narrow`: what reads little and what changes something is held to what was seen. `named`: only what a rule must name is
- * named. `none`: the name of the command alone.
+ * `tight`: restricts as much as possible to the seen values. `narrow`: restricts parameters that read little and those that change
+ * something. `named`: names only parameters that a rule must name. `none`: the name of the command alone.
  */
 export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
 
-/** Those that a rule is looked for with, the narrowest first. */
+/** The candidates for a rule, the narrowest first. */
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
-/** Lists of values are no longer. */
+/** Limit of a list of values. */
 const few = 8;
-/** Fields of `fetch` are words of Dovecot, of which more can be read. */
+/** Fields of `fetch` are words of Dovecot, so longer lists are readable. */
 const fewFields = 40;
 
 export function effectOf(uses: readonly Use[]): Effect {
   return uses.map(({ attempt }) => attempt.effect).reduce(strongerEffect, 'read');
 }
 
-/** The pattern for a user: everybody of the domain, or the very name where it has none. */
+/** The pattern for a user: everybody of the domain, or the literal name if it has none. */
 export function userPattern(name: string): string {
   const at = name.lastIndexOf('@');
   return at < 0 ? name : `*${name.slice(at)}`;
 }
 
-/** A rule's `where`; undefined where it needs none. The uses are not empty and of one command. */
+/** A rule's `where`; undefined: not needed. The uses are of one command, at least one. */
 export function whereFor(
   uses: readonly Use[],
   narrowness: Narrowness,
@@ -67,14 +67,14 @@ export function whereFor(
       if (query !== undefined) where[name] = query;
       continue;
     }
-    // A where is closed to options, so each that was seen has to be named; positionals only where they matter.
+    // A where is closed to options, so each seen option must be named; positionals only where they matter.
     if (parameter.isPositional && !named.has(name) && !(isNarrow && isChanging)) continue;
     where[name] = conditionFor(parameter, attempts, isNarrow || named.has(name));
   }
   return Object.keys(where).length === 0 ? undefined : where;
 }
 
-/** Every parameter that some attempt has, in the order of the catalog: options before positionals. */
+/** Every parameter of any attempt, in the order of the catalog: options before positionals. */
 function parametersIn(attempts: readonly Attempt[]): Map<string, Parameter> {
   const all = new Set(attempts.flatMap(({ command }) => command.params));
   const given = [...all].filter(({ name }) => attempts.some(({ parsed }) => parsed.values.has(name)));
@@ -127,13 +127,13 @@ function boundsOf(values: readonly string[], isAlways: boolean): Plain {
   return isAlways ? bounds : { ...bounds, optional: true };
 }
 
-/** A star of a value is a star, and not what a pattern makes of it. */
+/** A star of a value is literal, not a wildcard of a pattern. */
 function exactly(values: readonly string[], isAlways: boolean): Plain {
   const regex = values.map((value) => value.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')).join('|');
   return isAlways ? { regex } : { regex, optional: true };
 }
 
-/** They say nothing about a mail, or have no name in a rule. */
+/** They do not restrict mails, or have no name in a rule. */
 const idleKeys: ReadonlySet<string> = new Set([
   'all',
   'oldestonly',
@@ -144,7 +144,7 @@ const idleKeys: ReadonlySet<string> = new Set([
 const atLeastKeys: ReadonlySet<string> = new Set(['before', 'sentbefore', 'savedbefore', 'older']);
 const atMostKeys: ReadonlySet<string> = new Set(['since', 'sentsince', 'savedsince', 'younger']);
 
-/** A key of one query, and when that query was first seen. */
+/** A key of one query, with the time of that query's first use. */
 interface Leaf {
   readonly condition: SearchCondition;
   readonly series: Attempt['series'];
@@ -152,7 +152,7 @@ interface Leaf {
   readonly mailboxNames: Attempt['mailboxNames'];
 }
 
-/** The conditions on `query`; undefined where the queries have nothing in common. */
+/** The conditions on `query`; undefined: the queries have nothing in common. */
 export function queryConditions(uses: readonly Pick<Use, 'attempt' | 'firstMs'>[]): Plain | undefined {
   const queries = uses.map(({ attempt, firstMs }) => {
     const { query } = attempt.parsed;
@@ -171,7 +171,7 @@ export function queryConditions(uses: readonly Pick<Use, 'attempt' | 'firstMs'>[
   return Object.keys(found).length === 0 ? undefined : found;
 }
 
-/** `queries`: of each query the keys of that name; one that passes is enough. */
+/** `queries`: for each query the keys of that name; one that passes is enough. */
 function keyConditionFor(name: string, queries: readonly (readonly Leaf[])[]): Plain {
   const kind = queries[0]?.[0]?.condition.key;
   if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword') return keyValuesOf(name, queries);
@@ -186,12 +186,12 @@ function keyValuesOf(name: string, queries: readonly (readonly Leaf[])[]): Plain
   const readings =
     name === 'mailbox' ? seen.flatMap((leaf, at) => leaf.mailboxNames.readings(written[at] ?? '')) : [];
   const values = withReadings(written, readings);
-  // A mask stands in a rule for itself, and for what it matches anyway.
+  // A mask in a rule covers itself, and everything that it matches.
   const isList = values.size <= few && ![...values].some(isDigest);
   return isList ? [...values].toSorted() : 'present';
 }
 
-/** The values, and what they may be besides, as far as the values as patterns do not hold for that. */
+/** The values, and their other possible readings as far as the values as patterns do not cover them. */
 function withReadings(values: readonly string[], readings: readonly string[]): Set<string> {
   const patterns = new GlobList(values);
   return new Set([...values, ...readings.filter((reading) => !patterns.matches(reading))]);
@@ -205,7 +205,7 @@ function sizeOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
     : { [isLeast ? 'at_least' : 'at_most']: `${bytes}B` };
 }
 
-/** Ages as they were when the query was seen first; a point in time lies further back whenever it is asked again. */
+/** Ages at the first use of the query; a point in time gets older with each use. */
 function ageOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
   const isLeast = atLeastKeys.has(name);
   const seconds = boundOf(queries, isLeast, (leaf) => ageSeconds(leaf, isLeast));
@@ -228,11 +228,11 @@ function ageSeconds({ condition, series, seenMs }: Leaf, isLeast: boolean): numb
   if (condition.key.values[0] === 'interval') return Number(value);
   const time = searchTime(series, value);
   if (time?.kind === 'age') return time.seconds;
-  // What is younger than a point in time is not so for long: no bound would hold tomorrow.
+  // An upper bound on the age of a fixed point in time would not hold tomorrow.
   return time === undefined || !isLeast ? undefined : Math.floor(seenMs / 1000) - time.latest;
 }
 
-/** The bound that each query keeps because of any of its keys; undefined: one keeps none. */
+/** The bound that each query meets by any of its keys; undefined: one query meets none. */
 function boundOf(
   queries: readonly (readonly Leaf[])[],
   isLeast: boolean,

@@ -1,6 +1,6 @@
-// What would allow a command that was denied: the lines to paste into a policy, and what else they allow. The same rule that a suggestion would have.
-// The rule: what a person wrote to be denied (`deny`, `except`) has no such lines, and no rule is shown that was not read by the configuration's
-// own reader and tried out; no rule loses a condition of the rule that comes nearest.
+// The lines for a policy that would permit a denied command, and their side effects. The same rule as in a suggestion.
+// The rule: explicit denials (`deny`, `except`) get no such lines, and a rule is shown only after the configuration's own parser accepted
+// it and a test passed; no rule loses a condition of the nearest existing rule.
 
 import { describeRule } from '../answers/rights.js';
 import type { MailUserSettings } from '../config/settings.js';
@@ -20,24 +20,24 @@ export interface Grant {
   readonly place: string;
   /** YAML, without indentation. */
   readonly lines: readonly string[];
-  /** What else they allow, a sentence each. */
+  /** Further commands that they permit, a sentence each. */
   readonly also: readonly string[];
 }
 
 export interface DeniedCommand {
   readonly policy: Policy;
   readonly mailUsers: MailUserSettings;
-  /** As each series that it may go to reads it; not empty. */
+  /** In each series of its possible destinations; at least one. */
   readonly attempts: readonly Attempt[];
-  /** What enforce says. */
+  /** The decision of enforce mode. */
   readonly decision: Decision;
   readonly nowMs: number;
 }
 
-/** What would allow a denied command. Without grants and hindrance: it is allowed, or a person denied it. */
+/** The lines that would permit a denied command. Without grants and hindrance: it is permitted, or explicitly denied. */
 export interface Remedy {
   readonly grants: readonly Grant[];
-  /** Why no lines are shown that would allow it. */
+  /** Why there are no such lines. */
   readonly hindrance?: string;
 }
 
@@ -59,7 +59,7 @@ export function remedyFor(denied: DeniedCommand): Remedy {
   const left = attempts.map((attempt) => decide(wider, attempt, nowMs)).find(({ kind }) => kind === 'deny');
   if (left === undefined) return { grants: [grant] };
   const { grants, ...more } = ruleRemedy({ ...denied, policy: wider, decision: left });
-  // The users alone would not allow it.
+  // The users alone would not permit it.
   return grants.length === 0 ? { grants, ...more } : { grants: [grant, ...grants] };
 }
 
@@ -107,12 +107,12 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
   };
 }
 
-/** A rule for all users cannot be held to some. */
+/** A rule for all users cannot be limited to some. */
 function withoutUsers(rule: RuleText): RuleText {
   return Object.fromEntries(Object.entries(rule).filter(([key]) => key !== 'users'));
 }
 
-/** Why no rule of this policy can allow it, whatever the rule says. */
+/** Why no rule of this policy can permit it. */
 function whyNotHere(policy: Policy, attempts: readonly Attempt[]): string | undefined {
   if (policy.isForEverybody) return undefined;
   const needs = `it needs users: ["*"] and no except in policy ${policy.name}`;
@@ -144,7 +144,7 @@ function whoElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): stri
   return [`the same for every user of ${texts.slice(0, patternsShown).join(', ')}${more}${except}`];
 }
 
-/** Values that the command does not have, as far as the rule leaves them open. */
+/** Values that the command does not have and the rule leaves open. */
 function whatElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): string[] {
   const says = describeRule(rule, policy);
   const reach = says.filter((text) => /^(?:also |amounts |query: )/.test(text));

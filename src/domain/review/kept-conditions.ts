@@ -1,5 +1,5 @@
-// A rule for a denied command that keeps what the nearest rule of the policy demands: its conditions, users and terms. A condition that the
-// command does not meet gives way to what the command says itself, so that the rule never becomes wider than the two together.
+// A rule for a denied command that keeps the demands of the policy's nearest rule: its conditions, users and terms. A condition that the
+// command does not meet is replaced by the command's own value, so that the rule never becomes wider than the two together.
 
 import { type Parameter, parameterNamed } from '../commands/catalog.js';
 import { type UnmetConditions, unmetConditions } from '../policy/assess.js';
@@ -31,7 +31,7 @@ export interface KeptRule {
   readonly unmet: readonly string[];
 }
 
-/** Not tried out. The sights are not empty and of one command. */
+/** Untested. The sights are of one command, at least one. */
 export function keepConditions(
   near: Rule,
   sights: readonly TriedLine[],
@@ -126,7 +126,7 @@ function queryOf(
   for (const condition of near.conditions) {
     const { key } = condition;
     if (!unmet.some((each) => each.keys.has(key))) keys[key] = textOfKey(condition.test);
-    // The command has no such key, or has one that must be absent: no condition on keys would hold it to as much.
+    // The command lacks the key, or has one that must be absent: no condition on keys would be as strict.
     else if (tight[key] === undefined || condition.test.kind === 'absent') return exactly;
     else keys[key] = tight[key];
   }

@@ -1,6 +1,5 @@
-// Writes policies as YAML that people read: maps and lists in one line, comments above the rule that they are about.
-// The rule: whatever stands in a value or a comment, it stays there: no text of a client can
-// end a line, a quote or a comment.
+// Writes policies as readable YAML: maps and lists in one line, comments above their rule.
+// The rule: the text of a value or a comment cannot end a line, a quote or a comment, whatever a client put there.
 
 import { printable } from '../audit/encode.js';
 import type { PolicyTest } from '../config/settings.js';
@@ -11,7 +10,7 @@ export interface WrittenRule {
   readonly comments: readonly string[];
   /** With its key `command`; a rule that has no other is written as the name alone. */
   readonly rule: { readonly [key: string]: Plain };
-  /** Written as a comment, so that nobody grants it by accident. */
+  /** Written as a comment, so that it is not granted by accident. */
   readonly isCommentedOut: boolean;
 }
 
@@ -103,10 +102,10 @@ function isList(value: readonly Plain[] | { readonly [key: string]: Plain }): va
   return Array.isArray(value);
 }
 
-/** Words that YAML, in one version or another, takes for something else than text. */
+/** Words that some version of YAML does not read as text. */
 const notText = /^(?:true|false|yes|no|on|off|y|n|null|nan|inf)$/i;
 
-/** Plain where nobody can read it as anything else; else in double quotes, without a character that a terminal obeys. */
+/** Plain if it has only one meaning; else in double quotes, without terminal controls. */
 function formatText(text: string): string {
   if (/^[A-Za-z](?:[\w ./@+-]*[\w/@+])?$/.test(text) && !notText.test(text)) return text;
   // 30d, 1024B, 60/minute.

@@ -1,8 +1,7 @@
-// The way back from recorded exchanges to command lines that can be judged again: the canonical arguments that a record holds, read as a
-// server of the recorded series would; and what a listener was seen doing, each kind of line once.
-// The rules: what a record keeps only as a digest (secrets, words of mails) becomes a word that nothing was ever called, and the line
-// says that it holds such a word; what a record cut short is not guessed at. A record is judged as of its own time, for the series that
-// it was judged for, so that nothing but the policies makes a difference.
+// Restores command lines from recorded exchanges, to be judged again: the canonical arguments of a record, parsed as by a server of the
+// recorded series; and the seen lines of a listener, each kind once.
+// The rules: a value recorded as a digest (secrets, words of mails) becomes an artificial word, and the line is marked; cut values are not
+// guessed. A record is judged as of its own time, for its recorded series, so that only the policies make a difference.
 
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';
@@ -31,15 +30,15 @@ import type { Policy } from '../policy/policy.js';
 import { saysWhy } from '../policy/terms.js';
 import type { ExchangeRow } from '../trail/search.js';
 
-/** Why a record cannot be judged again; each is counted. */
+/** Why a record cannot be judged again; each reason is counted. */
 export type UnjudgeableWhy =
-  /** It is no exchange, or not of a form that is known here. */
+  /** It is not an exchange, or has an unknown form. */
   | 'unknown-form'
-  /** The line could not be read then, so its arguments were not recorded. */
+  /** The line was not parsed then, so its arguments were not recorded. */
   | 'unreadable'
   /** Its arguments were too long to be recorded whole. */
   | 'cut'
-  /** An option stands there as a digest, and which one it was cannot be told. */
+  /** An option is recorded as a digest, so it is unknown which one it was. */
   | 'hidden';
 
 export interface RecordedLine {
@@ -50,34 +49,34 @@ export interface RecordedLine {
   /** `NAME@LISTENER`. */
   readonly principal: string;
   readonly user: string;
-  /** Whom the record names, aliases and masks too. */
+  /** The users in the record, aliases and masks included. */
   readonly touched: readonly string[];
   /** The name as one word, then the canonical arguments. */
   readonly words: readonly string[];
-  /** For which it was judged. */
+  /** The series of its judgement. */
   readonly series: readonly Series[];
-  /** Name of the policy that it was judged by; undefined: the record does not say. */
+  /** Name of the judging policy; undefined: not recorded. */
   readonly policy: string | undefined;
-  /** What became of it: `deny` also where only the stated reason was missing. */
+  /** Its decision: `deny` also if only the stated reason was missing. */
   readonly decision: 'allow' | 'deny';
   /** The line that decided, as `FILE:LINE`. */
   readonly rule: string | undefined;
   /** Why it was denied, in the words of the record. */
   readonly text: string | undefined;
-  /** Minor that its client announced; undefined: the record is older than that key. */
+  /** The client's announced minor; undefined: the record is older than that key. */
   readonly client: number | undefined;
-  /** The backend that it went to, or would have; undefined: none, or several. */
+  /** The backend that it was, or would have been, sent to; undefined: none, or several. */
   readonly backend: string | undefined;
-  /** It was allowed, and something else stood in its way before it was sent. */
+  /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
   readonly hasReason: boolean;
-  /** Some words are digests: a rule that looks at them cannot be judged. */
+  /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
 }
 
 export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
 
-/** Reads a row of a trail. Undefined for what no policy judges: searches that dovegate made by itself, questions that it answered. */
+/** Parses a row of a trail. Undefined for commands that no policy judges: dovegate's own searches, and questions that it answered. */
 export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
   if (fields['for'] !== undefined) return undefined;
   const { listener, principal, user, command } = fields;
@@ -124,8 +123,8 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
 }
 
 /**
- * What a client of Dovecot 2.3 asks for a column of users with. It is taken out before the arguments are recorded, and matters only
- * where the command was refused because of it.
+ * A client of Dovecot 2.3 requests a column of users with this option. It is removed before the arguments are recorded, and matters only if
+ * the command was refused because of it.
  */
 const columnOption = '-A';
 
@@ -144,7 +143,7 @@ export interface RecordedAssessment {
   readonly readings: () => readonly SeriesReading[];
 }
 
-/** Assesses recorded lines by a configuration, each with what its record says: its time, its client, its series, its backend. */
+/** Assesses recorded lines under a configuration, each with its recorded facts: time, client, series, backend. */
 export class RecordedAssessor {
   readonly #settings: Settings;
   readonly #tables = new Map<string, RoutingTable>();
@@ -171,12 +170,12 @@ export class RecordedAssessor {
   }
 }
 
-/** Nor is the userdb: the record names whom it meant. */
+/** Instead of the userdb: the record names the users. */
 function aliasesIn({ touched }: RecordedLine, users: readonly string[]): UserdbAnswer {
   return { kind: 'resolved', aliases: touched.filter((name) => !users.includes(name) && !isMask(name)) };
 }
 
-/** A passdb is not asked again: the record says where it led. */
+/** Instead of the passdb: the record names the destination. */
 function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answers & typeof nothingAsked {
   if (user === '' || backend === undefined || !table.byName.has(backend)) return nothingAsked;
   const passdb = new Map<string, PassdbAnswer>([[user, { kind: 'to', backend, aliases: [] }]]);
@@ -196,16 +195,19 @@ export interface SeenLine {
 const linesMax = bounds.reviewedLines;
 const principalsMax = bounds.reviewedPrincipals;
 
-/** Of whom the lines are; all that is given must hold. */
+/** The origin of lines; all given fields must match. */
 export interface SightingsOf {
   readonly listener?: string;
   /** The policy that they were judged by. */
   readonly policy?: string;
 }
 
-/** What a listener, or everybody under a policy, was seen doing. Memory holds kinds of lines, not records; beyond a bound it says so instead of forgetting. */
+/**
+ * The lines seen at a listener, or of everybody under a policy. Memory holds kinds of lines, not records; beyond the limit this is
+ * reported, and nothing is dropped.
+ */
 export class Sightings {
-  /** Rows that say nothing here, by why. */
+  /** Unusable rows, by reason. */
   readonly passedOver = new Map<UnjudgeableWhy, number>();
   /** Rows that were taken. */
   taken = 0;
@@ -251,20 +253,20 @@ export class Sightings {
     return [...this.#lines.values()];
   }
 
-  /** More kinds of lines came than are kept: what is here is not all. */
+  /** There were more kinds of lines than the limit: the result is incomplete. */
   get isOverfull(): boolean {
     return this.#isOverfull;
   }
 }
 
-/** What a line means, in each series that it was judged for, and what present policy says of it. */
+/** The meaning of a line in each series of its judgement, and the decision of the present policy. */
 export interface Understood {
   readonly attempts: readonly Attempt[];
-  /** The least friendly of the decisions; what enforce says, under `mode: observe`. */
+  /** The strictest of the decisions; under `mode: observe`, that of enforce. */
   readonly decision: Decision;
 }
 
-/** Reads a line again. Undefined: this version cannot read it any more. */
+/** Parses a line again. Undefined: this version cannot parse it any more. */
 export function understand(
   assessor: RecordedAssessor,
   policy: Policy,

@@ -14,14 +14,14 @@ import { formatTime, parseLine } from '../audit/record.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
 
-/** What the reading of the journal says of an extract. */
+/** The facts about an extract from the reading of the journal. */
 export interface ExtractFacts {
-  /** The records that were looked at; `fromSeq` after `toSeq`: none. */
+  /** The examined records; `fromSeq` after `toSeq`: none. */
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** Lines between could not be read, so rows may be missing. */
+  /** Some lines were unreadable, so rows may be missing. */
   readonly isDamaged: boolean;
-  /** Of the rows, as `formatJsonRow` gives them, each with an LF; hex. */
+  /** Over the rows in the form of `formatJsonRow`, each with an LF; hex. */
   readonly sha256: string;
 }
 
@@ -33,18 +33,18 @@ export interface SignedExtract {
 
 export interface ExtractTitle extends ExtractFacts {
   readonly timeMs: number;
-  /** Who asked, by the name in the configuration. */
+  /** The person, by the name in the configuration. */
   readonly by: string;
   /** Undefined: all records. */
   readonly users: readonly string[] | undefined;
-  /** As `formatFilter` gives it. */
+  /** In the form of `formatFilter`. */
   readonly filter: readonly string[];
   readonly rows: number;
   /** The public key, in base64. */
   readonly key: string;
 }
 
-/** The text that is signed. */
+/** The signed text. */
 export function formatExtractHead(title: ExtractTitle): string {
   const { timeMs, by, users, filter, rows, fromSeq, toSeq, isDamaged, sha256, key } = title;
   const view = users ?? 'all records';
@@ -80,7 +80,7 @@ export const extractNotes: readonly string[] = [
   '# Check it as docs/auditor-access.md says. Lines with # are not signed and prove nothing.',
 ];
 
-/** The lines of a file, without their ends. Undefined: the signature or the digest is not right, and the file must not be used. */
+/** The lines of a file, without their ends. Undefined: signature or digest are wrong, and the file must not be used. */
 export function formatExtract(
   { head, signature }: SignedExtract,
   rows: readonly ExchangeRow[],

@@ -1,18 +1,18 @@
-// What somebody may ask of the journal over the socket of the page, by role, and the form of these requests. Pure.
-// The rules: what is asked here reads and never changes anything; a request is taken whole or refused with a sentence.
+// Requests to the journal over the socket of the page, by role, and their form. Pure.
+// The rules: requests read and never change anything; a request is accepted whole or refused with a sentence.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatTime, isObject, parseRequest } from '../audit/record.js';
 import type { PageRole } from '../page/api.js';
 import type { TrailFilter } from '../trail/search.js';
 
-/** What can be asked for; the paths are `/trail/` and the word. */
+/** The requests; the paths are `/trail/` and the word. */
 export const looks = ['me', 'verify', 'search', 'export', 'extract', 'report', 'survey', 'show'] as const;
 export type Look = (typeof looks)[number];
 
-/** Which role may ask for what. Nothing that drains, kills or reloads is here: that needs the admin socket. */
+/** The roles for each request. Nothing here drains, kills or reloads: that needs the admin socket. */
 export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
-  // Who the daemon takes the caller for.
+  // The caller's identity in the daemon.
   me: ['view', 'operate', 'audit'],
   // Whether the newest part of the journal is whole: counts and times, no names.
   verify: ['view', 'operate', 'audit'],
@@ -20,14 +20,14 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   export: ['audit'],
   // As an export, signed.
   extract: ['audit'],
-  // The rows of a report, which is written by who asks.
+  // The rows of a report; the caller writes the report.
   report: ['audit'],
-  // What an empty search looked through.
+  // The extent of a search without a hit.
   survey: ['audit'],
   show: ['audit'],
 };
 
-/** Where a search goes on. */
+/** The position where a search continues. */
 export interface Cursor {
   /** Seq of the last record that was read. */
   readonly after: number;
@@ -42,21 +42,21 @@ export interface NewestAsked {
   readonly rows: number;
 }
 
-/** A request, as it was checked. */
+/** A checked request. */
 export type Asked =
   | { readonly look: 'me' | 'verify' }
   | {
       readonly look: 'search' | 'export' | 'extract' | 'report' | 'survey';
       readonly filter: TrailFilter;
       readonly cursor: Cursor | undefined;
-      /** Of a search. */
+      /** For a search. */
       readonly newest?: NewestAsked;
-      /** Of an export and an extract: each row as the line of a file, which who asks can write as it is. */
+      /** For an export and an extract: each row as the line of a file, for the caller to write unchanged. */
       readonly as?: FileForm;
     }
   | { readonly look: 'show'; readonly wanted: string };
 
-/** The lines of a file with rows: as `audit export` and `audit export --json` write them. */
+/** The lines of a file with rows, in the form of `audit export` and `audit export --json`. */
 export type FileForm = 'csv' | 'json';
 
 /** Rows of one page. */
@@ -64,7 +64,7 @@ export const newestRowsMax = bounds.newestRows;
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
 export const askedBytesMax = bounds.lookBodyBytes;
-/** More admissions that wait are not carried from one request to the next. */
+/** Further waiting admissions are not carried from one request to the next. */
 export const openMax = bounds.lookOpen;
 
 const texts = [
@@ -79,12 +79,12 @@ export function lookPath(look: Look): string {
   return `/trail/${look}`;
 }
 
-/** The look of a path; undefined: it is none. */
+/** The look of a path; undefined: the path has none. */
 export function lookAt(path: string): Look | undefined {
   return looks.find((look) => lookPath(look) === path);
 }
 
-/** What a body asks for; a text: why it is no such request. */
+/** Parses a body; a string is the reason why it is invalid. */
 export function parseAsked(look: Look, body: string): Asked | string {
   if (look === 'me' || look === 'verify') return { look };
   const value = parseRequest(body);
@@ -132,7 +132,7 @@ export function isWanted(text: string): boolean {
   return /^[0-9A-Za-z-]{1,64}$/.test(text);
 }
 
-/** A filter without other keys that its object may have, as a request takes it. */
+/** The keys of a filter that a request accepts. */
 export function pickFilter(filter: TrailFilter): TrailFilter {
   const picked: Record<string, string | number> = {};
   for (const key of [...texts, ...times]) {

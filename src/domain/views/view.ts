@@ -25,12 +25,12 @@ type Event = JournalRecord['event'];
 type Stored = Readonly<Record<string, unknown>>;
 
 /**
- * What a view makes of an event: its record as the users of its exchange allow; always hidden, as it may name anybody (who asked, from
- * where, a filter); or these keys, which hold no name.
+ * The treatment of an event: its record is shown if the users of its exchange permit it; always hidden, because it may name anybody (an
+ * operator, an address, a filter); or shown with these keys, which contain no name.
  */
 type Decision = 'by-users' | 'hidden' | readonly (keyof typeof harmless)[];
 
-/** Keys that are shown of records that touch no user, and what their values must be. */
+/** The shown keys of records that concern no user, with the permitted values. */
 const harmless = {
   program: (value: unknown) => isText(value, /^dovegate [\w.+-]{1,40}$/),
   segment: (value: unknown) => isText(value, /^\d{8,15}\.jsonl$/),
@@ -43,7 +43,7 @@ const harmless = {
   lost: (value: unknown) => isNumber(value) || value === 'unknown',
 } as const;
 
-/** For every event that there is. A new one does not compile until it is decided here. */
+/** Complete: a new event does not compile until it has a row here. */
 export const decisions: Readonly<Record<Event, Decision>> = {
   admission: 'by-users',
   arguments: 'by-users',
@@ -71,7 +71,7 @@ function events(): Event[] {
   return found;
 }
 
-/** Every key of a record of an exchange that is shown whole; `prev` and `hash` are not among them. */
+/** All shown keys of an exchange's record; `prev` and `hash` are not among them. */
 export const shownKeys: ReadonlySet<string> = new Set([
   'seq',
   'time',
@@ -81,23 +81,23 @@ export const shownKeys: ReadonlySet<string> = new Set([
 
 /** One reading of a trail. */
 export interface View {
-  /** Of a piece of whole lines, these lines as they are shown, in their order, each with its LF. The piece is not kept. */
+  /** For a piece of whole lines, the same lines in their visible form, in order, each with its LF. The piece is not kept. */
   take(piece: Buffer): Buffer;
 }
 
-/** Exchanges of a daemon that are not completed; a forged journal shall not fill the memory. */
+/** Exchanges of a daemon without completion; a forged journal must not fill the memory. */
 const openMax = bounds.openViewed;
-/** Completed exchanges of which log lines may still come. */
+/** Completed exchanges that may still get log lines. */
 const endedMax = bounds.endedViewed;
 const seqPattern = /^\{"seq":(\d{1,16}),/;
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const usersOpening = ',"users":["';
 const argumentsHead = `${eventOpening}arguments"`;
 const plainNames = /^[ !#-[\]-z|~]+(?:","[ !#-[\]-z|~]+)*$/;
-/** A line that is none of ours: its bytes may be anything. */
+/** A foreign line may contain anything. */
 const damagedLine = '{}\n';
 
-/** Shows what touches these users only. `users`: patterns of policies, in lower case; undefined: everything, as it is stored. */
+/** Shows only exchanges that concern these users. `users`: patterns of policies, in lower case; undefined: everything, as stored. */
 export function createView(users: readonly string[] | undefined): View {
   if (users === undefined) return { take: (piece) => piece };
   const covers = createCover(users);
@@ -126,7 +126,7 @@ export function createView(users: readonly string[] | undefined): View {
     const event = eventOf(head.event);
     const bare = `{"seq":${Number(seq)},"time":"${head.time}","event":"${event ?? 'unknown'}"`;
     const decision = event === undefined ? 'hidden' : decisions[event];
-    // Most lines of a large journal are others', and to parse one costs ten times as much as to see that.
+    // Most lines of a large journal are hidden, and parsing one costs ten times as much as detecting that.
     if (decision === 'hidden' || (decision === 'by-users' && isSurelyHidden(text))) return `${bare}}\n`;
     const record = parseLine(piece.toString('utf8', at, end));
     if (record === undefined) return `${bare}}\n`;
@@ -134,7 +134,7 @@ export function createView(users: readonly string[] | undefined): View {
     return isShown(record) ? `${formatJson(pick(record))}\n` : `${bare}}\n`;
   }
 
-  /** Of a line of an exchange. False: the record decides. */
+  /** For a line of an exchange. False: the parsed record decides. */
   function isSurelyHidden(text: string): boolean {
     const id = readWord(text, 'id');
     if (id === undefined) return true;

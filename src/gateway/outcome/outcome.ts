@@ -91,8 +91,7 @@ export type Ending =
   | { readonly kind: 'client-stall' }
   /** Others waited for the backend, and the client read less than the minimum rate. */
   | { readonly kind: 'client-slow' }
-  /** Others had waited long for the backend, and its principal held more upstreams than its share. */
-  /** `isSent` false: it was the search before the command. */
+  /** Others had waited long for the backend, and its principal held more than its share. `isSent` false: the search before it was ended. */
   | { readonly kind: 'over-share'; readonly isSent?: false }
   /** The client's text will never be complete: the part that went upstream has no end. `command-like`: it would not be safe to send it. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }
