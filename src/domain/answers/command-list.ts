@@ -68,7 +68,7 @@ function answerable(series: Series, name: string): Command | undefined {
   return hasJsonForm(bare) ? command : undefined;
 }
 
-/** Whether a policy may ever allow a command with a text behind it (the `file` of `save` and `sieve put`). */
+/** Whether a policy may ever permit a command with a text (the `file` of `save` and `sieve put`). */
 export function mayTakeText(policy: Policy, nowMs: number): boolean {
   return allSeries.some((series) =>
     commandsOf(series).some(
@@ -115,7 +115,7 @@ function mayBeObserved({ caution, role, danger }: Parameter, { input }: Command)
 /** As rules are matched, see match: what must be named is named, and a `where` names every option. */
 function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean {
   const { name, caution, role, isPositional } = parameter;
-  // The user of the line, and a text behind it: no rule speaks of them as parameters.
+  // The user of the line, and its text: no rule treats them as parameters.
   if (command.scope === 'user' && role === 'user') return true;
   if (role === 'content-file') return command.input === 'dot';
   if (caution === 'never') return false;

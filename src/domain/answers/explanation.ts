@@ -1,5 +1,6 @@
-// Why a command line would be sent or refused, in words: what `explain` says, whether it reads the configuration or asks the daemon.
-// It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
+// Why a command line would be sent or refused, in words: the answer of `explain`, from the configuration or from the daemon. It judges
+// nothing itself.
+// The rule: it describes rules by their content. Their places are only for readers of the files.
 
 import type { CommandLine } from '../../protocol/command.js';
 import { conditionsIn } from '../commands/search-query.js';
@@ -28,7 +29,7 @@ import {
   valuesOf,
 } from './rights.js';
 
-/** Explains what would become of a line, as far as nobody is asked. */
+/** Explains the result for a line, without look-ups. */
 export function explainLine(
   line: CommandLine,
   subject: Subject,
@@ -62,18 +63,18 @@ function laterOf(question: Question, destinations: number): string[] {
   return destinations > 1 ? ['which of these backends: the passdb is asked when it comes'] : [];
 }
 
-/** A judgement, and what is known around it. */
+/** A judgement with its context. */
 export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
   readonly judgement: Judgement;
   readonly obstacle: Obstacle | undefined;
-  /** The backends that it may lead to; none where `noBackend` says why. */
+  /** Its possible backends; none if `noBackend` says why. */
   readonly backends: readonly string[];
   readonly noBackend: string | undefined;
-  /** As a backend of each series alone would have it judged. */
+  /** The judgement in each possible series. */
   readonly readings: readonly SeriesReading[];
-  /** What is asked of others only when the command comes, and may make a no of it. */
+  /** Look-ups that happen only when the command comes, and may turn a yes into a no. */
   readonly later: readonly string[];
 }
 
@@ -85,28 +86,28 @@ export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
   /** For machines. */
   readonly code: string;
-  /** Of an allowed command that would not be carried out: why, for machines; `noBackend` says it for people. */
+  /** For an allowed command with an obstacle: its code for machines; `noBackend` is for people. */
   readonly obstacle: string | undefined;
   readonly reason: string;
-  /** Under observe: what enforce would have said. */
+  /** In observe mode: the decision of enforce. */
   readonly would: string | undefined;
   readonly policy: string;
   readonly principal: string;
-  /** The rule that decided, where one did. */
+  /** The deciding rule, if any. */
   readonly rule: RuleInWords | undefined;
   readonly command: string | undefined;
-  /** The name and the arguments, as they would go upstream; empty: it cannot be read. */
+  /** The name and the arguments as they would go upstream; empty: they cannot be parsed. */
   readonly sent: readonly string[];
   readonly concerns: string | undefined;
   readonly effect: string | undefined;
   readonly backends: readonly string[];
   readonly noBackend: string | undefined;
   readonly series: readonly string[];
-  /** What an allowed command has to meet besides. */
+  /** Further demands on an allowed command. */
   readonly terms: readonly string[];
   readonly later: readonly string[];
   readonly nearest: NearestRule | undefined;
-  /** Where the answer depends on the series: a sentence for each. */
+  /** If the answer depends on the series: a sentence for each. */
   readonly differs: readonly string[];
 }
 
@@ -160,7 +161,7 @@ export function sayExplanation(explanation: Explanation, place?: string, meant?:
   return by === '' ? `allowed: ${what}` : `allowed${by}, ${what}`;
 }
 
-/** As the completion of such a command records it under `error`. */
+/** The code that the completion of such a command has under `error`. */
 function codeOf(obstacle: Obstacle): string {
   if (obstacle.kind === 'unroutable') return 'no-route';
   return obstacle.kind === 'unresolved' ? `lookup-${obstacle.code}` : obstacle.code;

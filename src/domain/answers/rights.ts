@@ -13,7 +13,7 @@ export type AnswerRow = readonly [what: string, value: string];
 
 export interface RuleInWords {
   readonly command: string;
-  /** What must hold for it, a sentence each. */
+  /** The conditions, a sentence each. */
   readonly says: readonly string[];
 }
 
@@ -27,7 +27,7 @@ export function rowsOf(what: string, ...values: readonly (string | undefined)[])
   return values.flatMap((value): AnswerRow[] => (value === undefined ? [] : [[what, value]]));
 }
 
-/** Rows by what they are about, as they were told: a head, and those that say more of it. */
+/** Rows by subject, in their order: a head, and the rows with its details. */
 export interface AnswerPart {
   readonly what: string;
   readonly value: string;
@@ -58,14 +58,14 @@ export function moreOf({ more }: AnswerPart, what: string): string[] {
   return more.flatMap(([name, value]) => (name === what ? [value] : []));
 }
 
-/** A rule of a policy, and what its command does. */
+/** A rule of a policy, and the effect of its command. */
 export interface Right extends RuleInWords {
   readonly effect: string;
 }
 
 export interface Rights {
   readonly listener: string;
-  /** `NAME@LISTENER`; undefined: nobody in particular. */
+  /** `NAME@LISTENER`; undefined: no particular principal. */
   readonly principal: string | undefined;
   readonly policy: string;
   /** Other ordinary commands are allowed too, and recorded. */
@@ -112,15 +112,15 @@ const needsReason = 'the client must say why';
 const withoutSocket: ReadonlySet<string> = new Set(['backup', 'batch', 'dsync-server', 'sync']);
 
 /**
- * Whether Dovecot's own `doveadm -S` can send what the rule allows. It takes `-S` for commands about one user only, since it asks its own machine
- * about the others (`who`, `kick`), and it has no place for a reason.
+ * Whether Dovecot's own `doveadm -S` can send what the rule permits. It uses `-S` for commands about one user only, because it runs the
+ * others (`who`, `kick`) on its own machine, and it cannot send a reason.
  */
 export function isForRealDoveadm({ command, says }: RuleInWords): boolean {
   const isServerCommand = allSeries.some((series) => commandNamed(series, command)?.scope === 'server');
   return !isServerCommand && !withoutSocket.has(command) && !says.includes(needsReason);
 }
 
-/** Of the command alone, in the series where it does most. */
+/** The effect of the command alone, in the series where it is strongest. */
 export function effectOfName(name: string): Effect {
   return allSeries
     .map((series) => commandNamed(series, name)?.effect ?? 'read')
@@ -184,7 +184,7 @@ export function formatRate({ count, windowMs }: Rate): string {
   return `${count} ${periods[windowMs] ?? 'a day'}`;
 }
 
-/** What must hold for the rule to allow its command, a sentence each; none for a rule that is a name only. */
+/** The conditions for the rule to permit its command, a sentence each; none for a rule that is only a name. */
 export function describeRule(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule, policy), ...termsOf(rule)];
 }
@@ -290,7 +290,7 @@ function usersOf({ users }: Rule): string[] {
   return users === undefined ? [] : [`only for ${listOr(users.texts)}`];
 }
 
-/** What the rule opens beyond the mailboxes of users named one by one. */
+/** The rule's reach beyond the mailboxes of users named one by one. */
 function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   return [
     ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),

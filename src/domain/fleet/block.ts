@@ -1,5 +1,5 @@
 // How a journal travels to a central stream: one subject for each chain, blocks of whole lines, and the headers that say which. Written by
-// gates, read by them again after each doubt, and by whoever verifies all of them.
+// gates, read by them again after each doubt, and by the verifiers.
 // The rule: the body of a block is lines of the journal with their LFs, byte for byte as they lie in its segments.
 //
 //   dovegate.audit.mail-gate-3.2f0c1f6c5a9d4e0d8f9f8a3c0a6b7e11

@@ -130,7 +130,7 @@ export class Findings {
     return count;
   }
 
-  /** For a finding that is evaluated anew each time and never stored: it counts as known from now on. */
+  /** For a finding that is evaluated each time and never stored: it counts as known from now on. */
   addAccepted(finding: FleetFinding, nowMs: number): void {
     const of = this.#of(finding.host, finding.kind);
     if (of.kept.length >= keptMax) of.kept.shift();

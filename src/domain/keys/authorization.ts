@@ -5,7 +5,7 @@
 //     Basic base64(ACCOUNT:PASSWORD)
 //     Bearer KEY
 //
-// The rule: this only reads. What it calls a key may be none; whoever compares it finds out, and counts it.
+// The rule: this only parses. A text that it calls a key may be invalid; the comparison shows that, and counts it.
 import { isKey, keyPrefix } from './key.js';
 
 export type Authorization =

@@ -4,7 +4,7 @@
 //
 // The 8 characters after the prefix name the key to people and are not secret. The configuration holds `sha256$` and the SHA-256 of the
 // whole text in lower-case hex. The digits of base62 are 0-9, A-Z, a-z, the most significant first.
-// The rules: the text is never kept, and shown once, by whoever made it; it is compared by its hash, in constant time, with every hash of
+// The rules: the text is never kept, and shown once, when it is made; it is compared by its hash, in constant time, with every hash of
 // the listener.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';

@@ -3,7 +3,7 @@
 import { formatEnd } from '../audit/record.js';
 import { plural, timeOf } from './amounts.js';
 
-/** What ends, and when. */
+/** Certificates and keys, and their ends. */
 export interface EndsFacts {
   readonly nowMs: number;
   readonly certificates: readonly {

@@ -8,7 +8,7 @@ export interface FillingFacts {
   readonly largest: readonly { readonly principal: string; readonly share: number }[];
 }
 
-/** What it is and whose records they are; and what to do. */
+/** The problem with its principals, and the advice. */
 export function sayFilling({ share, largest }: FillingFacts): {
   readonly text: string;
   readonly try: string;

@@ -48,7 +48,7 @@ export type FoundCode =
   | 'certificate-expires' // within days, or has; then it comes before what only delays
   | 'key-expires'; // the same
 
-/** What it means and what to do: texts of the tables of codes. */
+/** Meaning and advice: texts of the tables of codes. */
 export type Meaning = readonly [means: string, ask?: string];
 
 /** The daemon at one moment; times of the wall clock, in milliseconds. */
@@ -92,7 +92,7 @@ export interface BackendFacts {
   readonly oldestWaitMs: number;
   readonly leased: number;
   readonly connections: number;
-  /** Who has an upstream and does not read or send, the longest first. */
+  /** Principals that hold an upstream without reading or sending, the longest first. */
   readonly slowClients?: readonly { readonly principal: string; readonly id: string }[];
   /** Commands that may wait. */
   readonly queue: number;
@@ -101,11 +101,11 @@ export interface BackendFacts {
 }
 
 export interface DownFacts {
-  /** Of the fault. */
+  /** The code of the fault. */
   readonly code: string;
-  /** What the system called it, as `ECONNREFUSED`. */
+  /** The system's code, such as `ECONNREFUSED`. */
   readonly system: string | undefined;
-  /** What is wrong with its certificate; undefined: something else, or not known. */
+  /** The fault of its certificate; undefined: another cause, or unknown. */
   readonly tlsCause?: keyof typeof tlsWords | undefined;
   readonly sinceMs: number;
   readonly why: Meaning;
@@ -124,19 +124,19 @@ export interface JournalFacts {
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   readonly directory: string;
-  /** Records up to `seq` whose files somebody took away; undefined: none. `sinceMs`: undefined where the start found it. */
+  /** Records up to `seq` whose files were removed; undefined: none. `sinceMs`: undefined if the start found it. */
   readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
   /** Records that must not be removed yet fill the journal; undefined: they do not. */
   readonly filling?: FillingFacts | undefined;
 }
 
-/** With less free than this, the disk is what is full. */
+/** With less free space than this, the disk counts as full. */
 const diskFullBytes = 1024 ** 3;
 /** A disk in order takes milliseconds. */
 const unsyncedMsMax = 2_000;
 /** Names in a sentence. */
 const slowNamesMax = 3;
-/** As long as a client waits before it is told so. */
+/** The time after which a client gets the first "still waiting" notice. */
 const waitMsMax = 5_000;
 /** A key that its own program says wrong once or twice is no theft. */
 const refusalsMin = 3;

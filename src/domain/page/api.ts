@@ -1,10 +1,11 @@
-// What the page in the browser and the daemon say to each other: every endpoint, which role may ask for it, and the shapes of the answers.
-// The page imports only types from here. The rules: an endpoint that is not in this table does not exist; what changes something is a POST;
-// a name of a mail user is only in what `audit` may ask for.
+// The interface between the page in the browser and the daemon: every endpoint, its roles, and the shapes of the answers. The page imports
+// only types from here.
+// The rules: an endpoint outside of this table does not exist; a change is a POST; a name of a mail user occurs only in answers for
+// `audit`.
 
 import type { FleetShown } from './fleet.js';
 
-/** What a person may do: see that it works; see and act; look at records. */
+/** The rights of a person: see that it works; see and act; look at records. */
 export const pageRoles = ['view', 'operate', 'audit'] as const;
 export type PageRole = (typeof pageRoles)[number];
 
@@ -13,7 +14,7 @@ export function isAmong(roles: readonly PageRole[], those: readonly PageRole[]):
   return roles.some((role) => those.includes(role));
 }
 
-/** Why somebody with these roles may not ask: a sentence. */
+/** Why these roles do not permit a request: a sentence. */
 export function whyNotAsked(
   name: string,
   roles: readonly PageRole[],
@@ -60,7 +61,7 @@ export const endpoints = {
   replay: 'POST /api/replay',
   /** -> AccessTable. */
   access: 'GET /api/access',
-  /** -> Proof: what is known without reading the journal. */
+  /** -> Proof: the part that is known without reading the journal. */
   proof: 'GET /api/proof',
   /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
   verify: 'POST /api/verify',
@@ -71,7 +72,7 @@ export type Endpoint = keyof typeof endpoints;
 
 const everybody = pageRoles;
 
-/** Which role may ask for what. `nobody-yet`: before a session. */
+/** The roles for each request. `nobody-yet`: before a session. */
 export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
   redeem: 'nobody-yet',
   login: 'nobody-yet',
@@ -107,7 +108,7 @@ export interface Refused {
 }
 
 export interface Redeem {
-  /** What stands behind `#` in the link. */
+  /** The text after `#` in the link. */
   readonly link: string;
 }
 
@@ -139,7 +140,7 @@ export interface Done {
   readonly text: string;
 }
 
-/** What the bar and the screens "now" and "backends" show. Times are RFC 3339, durations milliseconds. */
+/** The data of the bar and of the screens "now" and "backends". Times are RFC 3339, durations milliseconds. */
 export interface Now {
   /** When this was made. */
   readonly at: string;
@@ -167,7 +168,7 @@ export interface NowHead {
   readonly since: string;
   readonly started: string;
   readonly configHash: string;
-  /** What is wrong, worst first; empty: nothing. The first one is the red sentence. */
+  /** Present problems, worst first; empty: none. The first one is the red sentence. */
   readonly problems: readonly Problem[];
 }
 
@@ -186,7 +187,7 @@ export interface NowTiles {
   readonly perSecond: number;
   /** The same of ten minutes, one for each 5 s, oldest first: at most 120. */
   readonly history: readonly number[];
-  /** Of the last ten minutes. */
+  /** In the last ten minutes. */
   readonly failed: number;
   readonly denied: number;
   /** Commands that wait for an upstream, and how long the oldest of them has. */
@@ -268,11 +269,11 @@ export interface BackendNow {
   readonly failed: Readonly<Record<string, number>>;
   /** The last day of its certificate. */
   readonly certificateEnds?: string;
-  /** Who took it out of service, in words; empty: nobody. */
+  /** The operators who took it out of service, in words; empty: none. */
   readonly drained: readonly string[];
 }
 
-/** What would become of a command. `words` or `json`; `uid` or `account`, as `dovegate explain` has them. */
+/** A request to explain a command. `words` or `json`; `uid` or `account`, as for `dovegate explain`. */
 export interface Explain {
   readonly listener: string;
   /** The words of the command line, as a shell would split them. */
@@ -280,7 +281,7 @@ export interface Explain {
   /** Or the body of a request of HTTP, with one command: [[command, parameters, tag]]. */
   readonly json?: string;
   readonly user?: string;
-  /** Of the listener: an account or a key. */
+  /** An account or a key of the listener. */
   readonly account?: string;
   readonly uid?: number;
   readonly reason?: string;
@@ -289,7 +290,7 @@ export interface Explain {
 /** A rule in words, and where it was written. */
 export interface RuleShown {
   readonly command: string;
-  /** What must hold for it, a sentence each. */
+  /** The conditions, a sentence each. */
   readonly says: readonly string[];
   /** FILE:LINE. */
   readonly place?: string;
@@ -305,14 +306,14 @@ export interface Explained {
   readonly rule?: RuleShown;
   /** The rule that comes nearest to allowing it, and what keeps it from that. */
   readonly nearest?: RuleShown & { readonly missing: readonly string[] };
-  /** Of a denial: what to paste into which list of the policy (its FILE:LINE), and what else that allows, a sentence each. */
+  /** For a denial: the lines to paste, their list of the policy (its FILE:LINE), and what else they permit, a sentence each. */
   readonly toAllow?: readonly {
     readonly into: string;
     readonly place: string;
     readonly lines: readonly string[];
     readonly also: readonly string[];
   }[];
-  /** Of a denial: why no lines are shown that would allow it. */
+  /** For a denial: why there are no such lines. */
   readonly cannotAllow?: string;
   /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
   readonly sent: readonly string[];
@@ -321,9 +322,9 @@ export interface Explained {
   readonly backends: readonly string[];
   readonly noBackend?: string;
   readonly series: readonly string[];
-  /** What an allowed command must meet besides. */
+  /** Further demands on an allowed command. */
   readonly terms: readonly string[];
-  /** What is asked only when the command comes. */
+  /** Look-ups that happen only when the command comes. */
   readonly later: readonly string[];
   /** Where the answer depends on the series: a sentence for each. */
   readonly differs: readonly string[];
@@ -429,7 +430,7 @@ export interface AccessTable {
   readonly rows: readonly {
     readonly kind: 'listener' | 'account' | 'key';
     readonly listener: string;
-    /** Of the listener, the account or the key. */
+    /** The name of the listener, the account or the key. */
     readonly name: string;
     /** Of a listener: for whom of this host the policy is; absent: everybody who may connect. */
     readonly people?: string;
@@ -467,7 +468,7 @@ export interface Proof {
   readonly key: string;
   /** The newest checkpoint that lies beside the journal; not checked. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
-  /** The last verification that somebody asked for here since the start of the daemon, which is `started`. */
+  /** The last verification requested here since the start of the daemon (`started`). */
   readonly last?: Verified | undefined;
   /** One that runs now. */
   readonly running?: { readonly by: string; readonly since: string } & VerifyProgress;
@@ -491,7 +492,7 @@ export interface VerifyProgress {
   readonly seq: number;
 }
 
-/** What checking the whole journal found. No text of a record is in it, so that everybody may see it. */
+/** The result of checking the whole journal. It contains no text of a record, so everybody may see it. */
 export interface VerifyResult {
   /** Nothing is changed or missing, and the key of this daemon signed it. */
   readonly isWhole: boolean;
@@ -518,10 +519,10 @@ export interface Finding {
 export interface KeysTable {
   /** Since when uses are known: the start of the daemon. */
   readonly since: string;
-  /** What ends first comes first; what never ends comes last. */
+  /** The earliest end first, rows without an end last. */
   readonly rows: readonly {
     readonly kind: 'account' | 'key' | 'certificate';
-    /** Of a certificate: the listener or the backend that shows it. */
+    /** For a certificate: its listener or backend. */
     readonly name: string;
     readonly listener?: string;
     readonly policy?: string;

@@ -1,8 +1,8 @@
-// What the page shows of all gates whose journals meet in one stream.
+// The page's data about all gates whose journals meet in one stream.
 
 /**
- * What whoever reads the copies of many gates found. Names of hosts and policies and numbers of records, no mail users and no text of a record, so
- * that everybody may see it, an auditor with a limited view too.
+ * The verifier's results. Names of hosts and policies and numbers of records, no mail users and no text of a record, so everybody may see
+ * it, an auditor with a limited view too.
  */
 export interface FleetShown {
   /** Why nothing is known, or why it may not hold any more; a sentence with marked times. Absent: `seen` is of now. */
@@ -26,7 +26,7 @@ export interface FleetSeen {
     readonly seq?: number;
     readonly text: string;
   }[];
-  /** The last line that whoever verifies has signed. */
+  /** The last line signed by the verifier. */
   readonly checkpoint?: { readonly seq: number; readonly at: string };
 }
 
@@ -40,7 +40,7 @@ export interface FleetGate {
   readonly signedSeq?: number;
   /** The release of dovegate. */
   readonly program?: string;
-  /** `catalog`, `program`, `policy NAME`: what is another one than at most others. */
+  /** `catalog`, `program`, `policy NAME`: the parts that differ from most others. */
   readonly differs: readonly string[];
   readonly findings: number;
 }

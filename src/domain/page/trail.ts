@@ -1,6 +1,6 @@
-// What the page asks of the trail, and what it is answered: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
+// The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
-/** What is searched; all that are given must match. The values are those of `dovegate audit search`. */
+/** A search; all given fields must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
   readonly filter: {
     readonly user?: string;
@@ -17,11 +17,11 @@ export interface AskTrail {
     readonly sinceMs?: number;
     readonly untilMs?: number;
   };
-  /** Of a search: a page of the newest commands; `before` as the page before it says. */
+  /** For a search: a page of the newest commands; `before` from the previous page. */
   readonly newest?: { readonly before?: number; readonly rows: number };
-  /** Of an export and an extract: goes on after a part, as that says. */
+  /** For an export and an extract: continues after a part, with its cursor. */
   readonly cursor?: TrailCursor;
-  /** Of an export ("csv", "json") and an extract ("json"): rows as lines of a file. */
+  /** For an export ("csv", "json") and an extract ("json"): rows as lines of a file. */
   readonly as?: 'csv' | 'json';
 }
 
@@ -47,7 +47,7 @@ export interface TrailRow {
 /** A line of what the trail answers. */
 export type TrailLine =
   | { readonly row: TrailRow }
-  /** Of a file, without its end. */
+  /** A line of a file, without its end. */
   | { readonly line: string }
   | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
   | { readonly end: TrailEnd }
@@ -60,7 +60,7 @@ export type TrailLine =
 export interface TrailEnd {
   readonly rows: number;
   readonly cursor?: TrailCursor;
-  /** Of a page of the newest commands: where the next one goes on; absent: this is the last one. */
+  /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
   readonly before?: number;
   /** The records that were read for this page. */
   readonly looked?: {
@@ -71,7 +71,7 @@ export interface TrailEnd {
   };
   /** Of damage, a sentence each. */
   readonly notes?: readonly string[];
-  /** What retention removed. */
+  /** Records removed by retention. */
   readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
   /** Of `show`: the id of the command. */
   readonly id?: string;
@@ -88,7 +88,7 @@ export interface TrailEnd {
   readonly surveyed?: { readonly names: readonly string[] };
 }
 
-/** Who touched one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
+/** A request for the report of one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
 export interface AskReport {
   readonly mailbox: string;
   readonly fromMs?: number;
@@ -138,7 +138,7 @@ export interface MailboxClass {
 }
 
 export interface MailboxCounts {
-  /** That reached a mail server, or may have, and the requesters who sent them. */
+  /** Commands that reached a mail server, or may have, and their requesters. */
   readonly commands: number;
   readonly requesters: number;
   readonly showed: number;
@@ -158,7 +158,7 @@ export interface MailboxCounts {
 export interface MailboxLine {
   /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
   readonly day: string;
-  /** Of a fleet. */
+  /** Only for a fleet. */
   readonly host?: string | undefined;
   readonly requester: string;
   readonly class: 'destroyed' | 'changed' | 'content' | 'read' | 'session' | 'unread' | 'failed' | 'denied';
@@ -171,7 +171,7 @@ export interface MailboxLine {
   readonly reason: string;
   readonly commands: string;
   readonly note: string;
-  /** Of the first 20 exchanges, for `show`. */
+  /** Ids of the first 20 exchanges, for `show`. */
   readonly ids: readonly string[];
 }
 

@@ -1,6 +1,6 @@
-// What past records say about limits: destroying commands that were sent lately count again after a restart.
-// It does not read journals: pieces of whole lines come in, oldest first. Lines that cannot matter are not parsed.
-// The rule: a command that was never sent has used nothing up; whatever cannot be told counts.
+// What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
+// a journal, oldest first. Irrelevant lines are not parsed.
+// The rule: a command that was never sent counts for nothing; in doubt it counts.
 
 import { bounds } from '../../bounds/bounds.js';
 import { argumentCount, joinArguments, parseLine, parseTime } from '../audit/record.js';
@@ -9,7 +9,7 @@ import type { Obligations, Policy } from '../policy/policy.js';
 import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
 
-/** The moment at which limits are rebuilt, in milliseconds. */
+/** The moment of the rebuild, in milliseconds. */
 export interface RebuildMoment {
   /** By the wall clock, and by the clock of the limiter. */
   readonly wallMs: number;
@@ -21,7 +21,7 @@ export interface RebuildMoment {
 
 export interface Spent {
   take(piece: Buffer): void;
-  /** Once, at the end; how many commands were counted. */
+  /** Call once, at the end; returns the number of counted commands. */
   finish(): number;
 }
 
@@ -34,9 +34,9 @@ interface Held {
   readonly parts: Stored[];
 }
 
-/** No limit that is rebuilt looks further back. */
+/** The longest span of a rebuilt limit. */
 export const rebuiltMs = 3_600_000;
-/** An exchange that was refused has its two records side by side, so few have to be held to see that it was not sent. */
+/** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
 const heldMax = bounds.spentHeld;
 
 const needles = {
@@ -76,7 +76,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
   function hold(id: string, record: Stored): void {
     if (record['event'] !== 'admission' || record['decision'] !== 'allow') return;
     const timeMs = typeof record['time'] === 'string' ? parseTime(record['time']) : undefined;
-    // Without the steps of the clock; one that cannot be told is taken for a new one.
+    // Without the steps of the clock; an unknown time counts as now.
     const agoMs = Math.max(0, moment.wallMs - moment.stepsMs - ((timeMs ?? moment.wallMs) - stepsMs));
     if (agoMs >= rebuiltMs) return;
     held.set(id, { record, agoMs, parts: [] });
@@ -118,7 +118,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
   }
 }
 
-/** Of the rule that the record names, where the policy is still the same. */
+/** The terms of the rule in the record, if the policy is unchanged. */
 function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
   if (record['version'] !== policy.version) return undefined;
   const rule = policy.allow.find(({ place }) => `${place.file}:${place.line}` === record['rule']);

@@ -1,5 +1,5 @@
-// Finds one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
-// The rule: nothing is suggested that was not read by the configuration's own reader and judged.
+// Finds one rule: the narrowest that permits every seen line of a command, tested with the policy code.
+// The rule: a suggestion must have been parsed by the configuration's own parser and evaluated.
 
 import { formatEnd } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
@@ -16,7 +16,7 @@ export interface Sight extends Understood {
   readonly seen: SeenLine;
 }
 
-/** As much of a sight as a rule is made of. */
+/** The part of a sight that rules are made of. */
 export interface TriedLine extends Understood {
   readonly seen: Pick<SeenLine, 'firstMs' | 'lastMs'>;
 }
@@ -24,20 +24,20 @@ export interface TriedLine extends Understood {
 /** A rule as it is written, with its key `command`. */
 export type RuleText = { readonly [key: string]: Plain };
 
-/** By what rules are tried. */
+/** The environment for testing rules. */
 export interface Trial {
-  /** Its users and exceptions hold. */
+  /** Its users and exceptions apply. */
   readonly policy: Policy;
   readonly mailUsers: MailUserSettings;
   readonly nowMs: number;
 }
 
-/** The rule, or why there is none that may be suggested. */
+/** The rule, or why none may be suggested. */
 export type Found =
   | { readonly kind: 'rule'; readonly rule: RuleText }
   | { readonly kind: 'none'; readonly why: string };
 
-/** The narrowest rule that allows all of it, then and now. The sights are not empty and of one command. */
+/** The narrowest rule that permits all of them, then and now. The sights are of one command, at least one. */
 export function findRule(sights: readonly TriedLine[], trial: Trial): Found {
   let why = '';
   for (const narrowness of allNarrowness) {
@@ -49,7 +49,7 @@ export function findRule(sights: readonly TriedLine[], trial: Trial): Found {
   return { kind: 'none', why };
 }
 
-/** The rule that would grant what nobody should grant without a second look; not tried out. */
+/** The rule for a command that needs a second look; untested. */
 export function graveRule(
   sights: readonly TriedLine[],
   trial: Trial,
@@ -76,7 +76,7 @@ export function usesOf(sights: readonly TriedLine[]): Use[] {
   );
 }
 
-/** The one rule of today that allows all of it. */
+/** The one present rule that permits all of them. */
 export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule | undefined {
   const places = new Set(
     sights.map(({ decision }) => (decision.kind === 'allow' ? decision.rule : undefined)),
@@ -87,10 +87,10 @@ export function decidingRule(sights: readonly TriedLine[], policy: Policy): Rule
     : undefined;
 }
 
-/** What changes rights or destroys is held to the domains in which it was seen. */
+/** Rules for commands that change rights or destroy are limited to the domains of the seen users. */
 const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
 
-/** The rule of that narrowness; not tried out. */
+/** The rule of that narrowness; untested. */
 export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrowness: Narrowness): RuleText {
   const uses = usesOf(sights);
   const where = whereFor(uses, narrowness);
@@ -106,13 +106,13 @@ export function ruleFor(sights: readonly TriedLine[], { policy }: Trial, narrown
   };
 }
 
-/** Whether the patterns reach all users that those of the policy do, as far as a comparison of texts shows it. */
+/** Whether the patterns cover all users of the policy's, as far as a comparison of texts shows. */
 function covers(patterns: readonly string[], ofPolicy: readonly string[]): boolean {
   const list = new GlobList(patterns);
   return ofPolicy.every((pattern) => list.matches(pattern));
 }
 
-/** What the rule of today demands besides stays demanded. */
+/** Keeps the further demands of the present rule. */
 export function termsOf(rule: Rule | undefined): RuleText {
   if (rule === undefined) return {};
   const { reason, limit, maxMatches, emergency } = rule.obligations;
@@ -126,7 +126,7 @@ export function termsOf(rule: Rule | undefined): RuleText {
   };
 }
 
-/** Why a policy of this rule alone does not allow all of it; undefined: it does. */
+/** Why a policy with only this rule does not permit all of them; undefined: it does. */
 export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Trial): string | undefined {
   const policy = policyOf(rule, trial);
   if (typeof policy === 'string') return policy;
@@ -141,7 +141,7 @@ export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Tria
   return undefined;
 }
 
-/** Read as a configuration is read; a text: what is wrong with it. */
+/** Parsed like a configuration; a string is its fault. */
 export function policyOf(rule: RuleText, { policy, mailUsers }: Trial): Policy | string {
   const { characters, defaultRealm } = mailUsers;
   const names = { characters, ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }) };

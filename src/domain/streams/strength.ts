@@ -96,8 +96,8 @@ export function duplicateWindowMs(keepMs: number): number {
 }
 
 /**
- * A message of a gate takes more, so a share is full by its bytes first. It bounds the subjects, which the server keeps in memory: a gate may
- * write to any number of them.
+ * Messages of gates are larger, so a share is full by its bytes first. This limit bounds the number of subjects, which the server keeps in
+ * memory: a gate may write to any number of them.
  */
 const messageBytesMin = 512;
 

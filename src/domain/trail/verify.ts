@@ -459,7 +459,7 @@ export function createVerifier(options: TrailOptions) {
 
   function tellDamage(record: Readonly<Record<string, unknown>>, seq: number): void {
     const { error, appended } = record;
-    // One start may have found several.
+    // One start may have found several faults.
     for (const code of typeof error === 'string' ? error.split(' ') : []) {
       if (code === removedCode && (options.isPart || hasBeginning())) {
         noteStart(returned, options.isPart ? unseenText : returnedText, seq, record);

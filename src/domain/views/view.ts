@@ -6,7 +6,7 @@
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission"}      a hidden record
 //
-// `prev` and `hash` are left out of shown records too: whoever has the hash of a hidden line, and guesses the line, can tell that the guess is right.
+// `prev` and `hash` are left out of shown records too: with the hash of a hidden line, a reader could check guesses of that line.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../audit/encode.js';

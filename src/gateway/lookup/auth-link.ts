@@ -156,7 +156,7 @@ export class AuthLink<Q extends LinkQuestion> {
     }
   }
 
-  /** Dials, greets and reads until it is over, whoever ends it. */
+  /** Dials, greets and reads until either side ends it. */
   async #run(connect: Connect, address: Address): Promise<void> {
     try {
       const transport = await connect(address, this.#controller.signal);
