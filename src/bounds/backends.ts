@@ -1,4 +1,4 @@
-// What a backend, or its auth service, can cause in the gate and in the clients that are shipped with it.
+// Bounds on the effects of a backend, or of its auth service, in the gate and in the shipped clients.
 
 import type { Bounds } from './bound.js';
 

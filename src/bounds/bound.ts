@@ -5,7 +5,7 @@ export type Written = number | `${number}${'B' | 'KiB' | 'MiB' | 'GiB' | 'ms' | 
 
 export interface Bound {
   readonly value: Written;
-  /** What grows up to this value, as the end of a sentence: "at most 64 KiB of ...". */
+  /** The bounded thing, as the end of a sentence: "at most 64 KiB of ...". */
   readonly thing: string;
   readonly holds:
     | 'memory'
@@ -16,7 +16,7 @@ export interface Bound {
     | 'turn ms'
     | 'upstreams'
     | 'processor time';
-  /** What the value is for: one session, one principal, one address, one backend, the process. */
+  /** The scope of the value: one session, one principal, one address, one backend, the process. */
   readonly scope: string;
   /** The setting that changes it; absent: it is fixed. */
   readonly setting?: string;

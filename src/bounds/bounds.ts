@@ -13,7 +13,7 @@ import { ofReceivers } from './receivers.js';
 import { ofRecords } from './records.js';
 import { ofStrangers } from './strangers.js';
 
-/** The rows by who causes them, in the order of the documentation. */
+/** The rows by their cause, in the order of the documentation. */
 export const table = {
   stranger: ofStrangers,
   principal: { ...ofHttpClients, ...ofPrincipals, ...ofRecords },

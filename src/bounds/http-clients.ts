@@ -1,4 +1,4 @@
-// What a client can cause that was let in and sends its commands over HTTP.
+// Bounds on the effects of an admitted client over HTTP.
 
 import type { Bounds } from './bound.js';
 

@@ -1,4 +1,4 @@
-// What a journal can cause in those who read it: one that is long, was forged or is damaged.
+// Bounds on the effects of a journal in its readers: a long, forged or damaged one.
 
 import type { Bounds } from './bound.js';
 

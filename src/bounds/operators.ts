@@ -1,4 +1,4 @@
-// What a configuration, a file or a command of an operator can cause.
+// Bounds on the effects of a configuration, a file or a command of an operator.
 
 import type { Bounds } from './bound.js';
 

@@ -1,4 +1,4 @@
-// What a person can cause who may use the page or look at the journal.
+// Bounds on the effects of a person who may use the page or look at the journal.
 
 import type { Bounds } from './bound.js';
 

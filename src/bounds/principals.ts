@@ -1,4 +1,4 @@
-// What a client can cause that a listener has let in.
+// Bounds on the effects of an admitted client.
 
 import type { Bounds } from './bound.js';
 

@@ -1,4 +1,4 @@
-// What a receiver of records can cause, and the gates and servers of a fleet in its verifier.
+// Bounds on the effects of a receiver of records, and of a fleet's gates and servers in its verifier.
 
 import type { Bounds } from './bound.js';
 

@@ -1,4 +1,4 @@
-// What the records of a principal's commands take, in memory and in the journal.
+// Bounds on the records of a principal's commands, in memory and in the journal.
 
 import type { Bounds } from './bound.js';
 

@@ -1,4 +1,4 @@
-// What anybody can cause who can open a connection and has not proved who they are.
+// Bounds on the effects of unauthenticated peers.
 
 import type { Bounds } from './bound.js';
 

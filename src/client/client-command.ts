@@ -222,7 +222,7 @@ export function lastOf(logs: readonly LogLine[]): string | undefined {
 
 /** The server answered the command with a status other than `+`. Rows may have come before. */
 export class CommandFailed extends Error {
-  /** What the failure means, for programs that branch. */
+  /** The meaning of the failure, for programs that branch. */
   readonly kind: FailureKind;
   /** Dovecot's word, without the dash: NOUSER, NOPERM, TEMPFAIL, USAGE, NOTFOUND, ...; UNKNOWN for a bare `-`. */
   readonly code: string;

@@ -47,13 +47,13 @@ export interface Session extends AsyncDisposable {
   close(): Promise<void>;
   /** The minor of the protocol that both sides speak. */
   readonly minor: number;
-  /** What the server announced: 2 for Dovecot 2.3, 3 for dovegate and up to 2.4.4, 4 from 2.4.5; undefined for a session of minor 0. */
+  /** The server's announced minor: 2 for Dovecot 2.3, 3 for dovegate and up to 2.4.4, 4 from 2.4.5; undefined for a session of minor 0. */
   readonly serverMinor: number | undefined;
 }
 
 /** How a session behaves once it is greeted. */
 export interface SessionOptions {
-  /** Asks for log lines where they must be asked for. Default true. */
+  /** Requests log lines from servers that send them only on request. Default true. */
   readonly logs?: boolean;
   /** Each log line as it comes; the protocol does not say which command it belongs to. An exception ends the session. */
   readonly onLog?: (line: LogLine) => void;

@@ -1,4 +1,4 @@
-// Compressed segments: as a stream from their start, and from their end without inflating what is before.
+// Compressed segments: as a stream from their start, and from their end without inflating the rest.
 
 import type { FileHandle } from 'node:fs/promises';
 import { createGunzip, type Gunzip, gunzipSync, constants as zlib } from 'node:zlib';
@@ -7,7 +7,7 @@ import { openRegularFile, readRegular, tooLarge } from '../host/regular-file.js'
 
 /** A piece of a file. */
 export interface Piece {
-  /** Valid only until the next piece is asked for. */
+  /** Valid only until the next piece is requested. */
   readonly bytes: Buffer;
   /** False: the last line has no LF, because the file ends or because it is too long to be a line of ours. */
   readonly endsInLine: boolean;

@@ -344,7 +344,7 @@ function writeNote(directory: string, path: string, identity: RingIdentity): voi
   writeWhole(directory, noteName, `${formatNote(path, identity)}\n`);
 }
 
-/** What `ring.json` says of a ring of this boot of the machine; one line. */
+/** The content of `ring.json` for a ring of this boot of the machine; one line. */
 export function formatNote(path: string, { bytes, journal, generation }: RingIdentity): string {
   const note = { path, bytes, journal, generation: hex(generation), boot: readBoot() };
   return JSON.stringify({ version: ringVersion, ...note });

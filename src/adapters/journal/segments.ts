@@ -219,7 +219,7 @@ function share(path: string, descriptor: number, groupId: number | undefined, mo
   }
 }
 
-/** Makes what was created, renamed or removed in a directory survive a power cut. */
+/** Syncs a directory, so that created, renamed and removed names survive a power cut. */
 export function syncDirectory(directory: string): void {
   withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), fsyncSync);
 }

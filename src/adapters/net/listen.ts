@@ -15,7 +15,7 @@ export interface UnixPlace extends SocketAccess {
 
 /** A bound socket that accepts. */
 export interface BoundListener {
-  /** Changes mode and owner: at no moment can anybody connect who may connect neither before nor after. Throws a ListenFault. */
+  /** Changes mode and owner. At no moment can a client connect that neither the old nor the new access permits. Throws a ListenFault. */
   change(access: SocketAccess): void;
   /** Stops accepting and removes the socket; accepted transports stay open. */
   close(): Promise<void>;

@@ -35,7 +35,10 @@ export interface SocketAccess {
 
 /** A socket at its place. It holds two descriptors until `remove`. */
 export interface SocketFile {
-  /** At no moment can anybody connect who may connect neither before nor after. Throws the system's error, also if the socket is gone. */
+  /**
+   * At no moment can a client connect that neither the old nor the new access permits. Throws the system's error, also if the socket is
+   * gone.
+   */
   change(access: SocketAccess): void;
   /** Takes the socket from its place if it is still there. A second call does nothing. */
   remove(): void;

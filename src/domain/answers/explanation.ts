@@ -219,7 +219,7 @@ function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined 
   return nearest && rule && { ...rule, missing: nearest.missing };
 }
 
-/** In words; undefined where no rule stands there, but the users of the policy, or whom it excepts. */
+/** In words; undefined if the place is not a rule but the users of the policy, or its exceptions. */
 function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
   const rule = [...policy.allow, ...policy.deny].find((each: Rule) => each.place === place);
   return rule && { command: rule.command, says: describeRule(rule, policy) };
@@ -270,7 +270,7 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
 
 const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsable'];
 
-/** An answer read back. Undefined: it is none. */
+/** Parses an answer. Undefined: it is not one. */
 export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
   const parts = partsOf(rows, ['if', 'missing']);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];

@@ -147,7 +147,7 @@ export function rowsOfRights(rights: Rights): AnswerRow[] {
   ];
 }
 
-/** An answer read back. Undefined: it is none. */
+/** Parses an answer. Undefined: it is not one. */
 export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
   const parts = partsOf(rows, ['effect', 'if']);
   const first = (what: string): string | undefined => valuesOf(parts, what)[0];

@@ -103,7 +103,7 @@ function refuseUnixKeys(at: Cursor, message: string): void {
 }
 
 function parseSystemd({ systemd: name = '' }: RawListener, at: Cursor): ListenerSocket {
-  // What systemd takes for such a name.
+  // The names that systemd accepts.
   if (!/^[!-9;-~]{1,255}$/.test(name))
     at.error(['systemd'], 'must be the FileDescriptorName= of a socket unit, without blanks and colons');
   refuseUnixKeys(
@@ -247,7 +247,7 @@ function parseAccount(
 /** Work below which guesses against a stolen file are cheap, in units of N * r * p. */
 const workMin = 2 ** 14 * 8;
 
-/** Reports what is wrong with `password_hash`. */
+/** Reports faults of `password_hash`. */
 export function checkHash(text: string, at: Cursor): void {
   const hash = parsePasswordHash(text);
   if (typeof hash === 'string') return at.error(['password_hash'], hash);
@@ -256,7 +256,7 @@ export function checkHash(text: string, at: Cursor): void {
   at.warning(['password_hash'], 'is cheap to guess against; make a new one with dovegate hash-password');
 }
 
-/** Reports what is wrong with `certificate_name`. */
+/** Reports faults of `certificate_name`. */
 export function checkCertificateName(name: string, at: Cursor): void {
   if (/[\s\p{Cc}*]/u.test(name))
     at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');

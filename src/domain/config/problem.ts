@@ -1,5 +1,5 @@
-// Problems of a configuration: as values, as two lines of text, and their codes. A message says what is wrong and what to do, and never
-// holds a secret (secrets are in files of their own).
+// Problems of a configuration: as values, as two lines of text, and their codes. A message names the fault and what to do, and never holds
+// a secret (secrets are in files of their own).
 import { printable } from '../audit/encode.js';
 import { withoutKeys } from '../audit/record.js';
 import { allSeries, commandsOf } from '../commands/catalog.js';

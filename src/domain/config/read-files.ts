@@ -94,7 +94,7 @@ export class Sources {
   }
 }
 
-/** Adds a file's keys: maps are joined name by name, lists one behind the other, all else may stand only once. */
+/** Adds a file's keys: maps are joined name by name, lists are appended, all other keys may occur once. */
 function merge(main: MapNode, part: MapNode, problems: ProblemList): void {
   const known = byName(main);
   for (const entry of part.items) {

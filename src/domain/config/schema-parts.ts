@@ -38,7 +38,7 @@ export function parseRate(written: string): Rate | undefined {
   return windowMs === undefined || number === 0 ? undefined : { count: number, windowMs };
 }
 
-/** A map that takes these keys and no others. Unknown keys are told one a line, with the nearest known one. */
+/** A map with these keys and no others. Unknown keys are reported one a line, with the nearest known one. */
 export function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
   return z.strictObject(shape, {
     error: (issue) =>

@@ -288,7 +288,7 @@ const limits = section('the limits', {
   handshake: as('handshakeMs', timer(asWritten.handshakeMs)),
   drain: as('drainMs', timer(asWritten.drainMs)),
   input: as('inputBytesMax', size(asWritten.inputBytes)),
-  // Dovecot ends an input 300 s after the command line, and runs what comes after that as commands.
+  // Dovecot ends an input 300 s after the command line, and runs later lines as commands.
   input_time: as(
     'inputTimeMs',
     timer(asWritten.inputMs, {

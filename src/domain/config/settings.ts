@@ -26,7 +26,7 @@ export interface Settings {
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
-  /** Directory of what must outlive the daemon besides records. */
+  /** The directory of data besides records that must outlive the daemon. */
   readonly state: string;
   readonly audit: AuditSettings;
   /** Absent: nothing listens. */
@@ -40,11 +40,11 @@ export interface Settings {
 export interface ListenerSettings {
   readonly name: string;
   readonly socket: ListenerSocket;
-  /** What clients speak: Dovecot's doveadm protocol, or its HTTP API. */
+  /** The protocol of clients: Dovecot's doveadm protocol, or its HTTP API. */
   readonly protocol: ListenerProtocol;
   /** Clients of minor 0 get the reason of a refusal as a cell. */
   readonly refusalCell: boolean;
-  /** Who may connect; everybody who can open the socket when absent. */
+  /** The permitted peers; absent: everybody who can open the socket. */
   readonly peers?: PeersSettings;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
   readonly policies: readonly PolicyChoice[];
@@ -55,7 +55,7 @@ export interface ListenerSettings {
   readonly from: readonly string[];
   /** Of a TCP socket, and only there. */
   readonly tls: ListenerTls | undefined;
-  /** Who may log in; empty on a UNIX socket, where the kernel names the peer. */
+  /** The accounts for logins; empty on a UNIX socket, where the kernel identifies the peer. */
   readonly accounts: readonly AccountSettings[];
   /** Of a TCP socket whose protocol is http; none has the name of an account. */
   readonly keys: readonly KeySettings[];
@@ -123,7 +123,7 @@ export interface KeySettings extends Key {
   readonly place: Place;
 }
 
-/** Who may log in at a listener: its accounts, then its keys, whose names differ. */
+/** All logins at a listener: its accounts, then its keys, whose names differ. */
 export function loginsOf({
   accounts,
   keys,
@@ -173,7 +173,7 @@ export interface RouteSettings extends Route {
 }
 
 export interface Person {
-  /** User of this machine; undefined: an account, or somebody in these groups. */
+  /** User of this machine; undefined: an account, or a member of these groups. */
   readonly name?: string;
   readonly account?: string;
   readonly groups: readonly string[];
@@ -182,7 +182,7 @@ export interface Person {
 export interface PolicyTest {
   readonly place: Place;
   readonly listener: string;
-  /** Undefined: somebody who may connect to the listener. */
+  /** Undefined: any client that may connect to the listener. */
   readonly as?: Person;
   /** The user field; empty: none. */
   readonly user: string;
@@ -208,7 +208,7 @@ export interface MailUserSettings {
 type AuditKeys = 'group' | 'memory' | 'sign_key' | 'hmac_key' | 'ship';
 
 export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
-  /** Group of directory and files; absent: nobody but the owner reads them. */
+  /** Group of directory and files; absent: only the owner reads them. */
   readonly group?: string;
   /** The ring's file; absent: every effect is synced. */
   readonly memoryFile?: string;
@@ -227,7 +227,7 @@ interface AnySinkSettings {
   readonly name: string;
   /** The system's roots when absent. */
   readonly caFile?: string;
-  /** What is shown to the receiver; both or none. */
+  /** Our certificate for the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
   readonly place: Place;
 }
@@ -264,9 +264,9 @@ export interface AdminSettings {
   readonly page?: PageSettings;
 }
 
-/** The page, and who may come to it. One of `socket` and `tcp` is there at least. */
+/** The page, and its people. There is at least one of `socket` and `tcp`. */
 export interface PageSettings {
-  /** Where the kernel says who asks; absent: nobody has a `user`. */
+  /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** Where browsers connect. */
   readonly tcp?: { readonly host: string; readonly port: number };
@@ -286,7 +286,7 @@ export interface PageTls {
   readonly clientCa: string | undefined;
 }
 
-/** Somebody who may look, with at least one proof: a user of this host, a client certificate, a password. */
+/** A person with access, and at least one proof: a user of this host, a client certificate, a password. */
 export interface PagePerson {
   /** As the configuration and the records name them. */
   readonly name: string;

@@ -75,7 +75,7 @@ export interface FleetFinding {
   readonly journal?: string | undefined;
   /** Of the record. */
   readonly seq?: number | undefined;
-  /** RFC 3339: of the record, or of what was last heard. */
+  /** RFC 3339: of the record, or of the last message. */
   readonly time?: string | undefined;
   /** A sentence for people: what, and what to do. */
   readonly text: string;

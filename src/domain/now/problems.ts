@@ -1,6 +1,6 @@
-// What is wrong now, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
-// The rules: a sentence is made of codes, numbers and names of the configuration, so no client and no backend can put a word into it,
-// and no mail user is named; a principal is named where its records fill the journal or its client is slow; a code is never renamed.
+// Present problems, worst first: a sentence for each, and what to try. The page and `dovegate status` show the same ones.
+// The rules: a sentence is made of codes, numbers and names of the configuration, so that it contains no words of a client or a backend,
+// and no mail user; a principal is named if its records fill the journal or its client is slow; a code is never renamed.
 
 import type { NowHead } from '../page/api.js';
 import { durationOf, freeOf, plural, timeOf } from './amounts.js';
@@ -85,7 +85,7 @@ export interface BackendFacts {
   readonly name: string;
   /** Undefined: this host. */
   readonly host: string | undefined;
-  /** Somebody took it out of service: that is no fault. */
+  /** An operator took it out of service: that is no fault. */
   readonly isDrained: boolean;
   readonly down: DownFacts | undefined;
   readonly waiting: number;
@@ -120,7 +120,7 @@ export interface JournalFacts {
   readonly unsyncedMs: number;
   readonly freeBytes: number | undefined;
   readonly lost: number;
-  /** What the start found. */
+  /** The start found damage. */
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   readonly directory: string;

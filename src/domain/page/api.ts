@@ -89,7 +89,7 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   report: ['audit'],
   survey: ['audit'],
   show: ['audit'],
-  // Rules and the records behind them name mail users: somebody with a limited view gets 403 for these five.
+  // Rules and their records name mail users: people with a limited view get 403 for these five.
   explain: ['audit'],
   suggest: ['audit'],
   check: ['audit'],
@@ -339,7 +339,7 @@ export interface Suggest {
 
 /** One kind of command that was seen. */
 export interface SuggestedGroup {
-  /** `rule`: may be ticked; `root`, `everybody`: too much to be granted by a tick; `refused`: somebody wrote that it is denied. */
+  /** `rule`: may be ticked; `root`, `everybody`: too much for a tick; `refused`: explicitly denied in the policy. */
   readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** The rule as lines of YAML with its comments, without indentation; empty for `refused`. */
@@ -378,7 +378,7 @@ export interface Suggested {
   /** False: the file was changed since it was loaded, and this was made from the file. */
   readonly isServed: boolean;
   readonly looked: LookedThrough;
-  /** The text around the rules: up to `allow`, and what follows them. */
+  /** The text around the rules: up to `allow`, and after them. */
   readonly before: readonly string[];
   readonly after: readonly string[];
   readonly groups: readonly SuggestedGroup[];
@@ -432,7 +432,7 @@ export interface AccessTable {
     readonly listener: string;
     /** The name of the listener, the account or the key. */
     readonly name: string;
-    /** Of a listener: for whom of this host the policy is; absent: everybody who may connect. */
+    /** For a listener: the people of this host that the policy is for; absent: everybody who may connect. */
     readonly people?: string;
     readonly policy: string;
   }[];

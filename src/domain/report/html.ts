@@ -94,7 +94,7 @@ export function createHtmlReport(): ReportForm {
   }
 }
 
-/** Which journal this is of, and who vouches for it. */
+/** The journal of the report, and the basis of its proof. */
 function factsOf({ host, journal }: ReportHead, completeness: Completeness): (readonly [string, string])[] {
   const { signedBy, whose, signedTo, hosts } = completeness;
   if (hosts !== undefined)

@@ -44,7 +44,7 @@ export interface ReplayChange {
   readonly to: 'allow' | 'deny' | 'obstacle';
   readonly listener: string;
   readonly words: readonly string[];
-  /** What the line that decided then was, or why it was denied. */
+  /** The deciding line of that time, or the reason of the denial. */
   readonly before: string;
   /** Why it would be decided otherwise. */
   readonly reason: string;
@@ -63,7 +63,7 @@ export interface ReplayResult {
   /** Records that were judged, and those of them that hold digests. */
   readonly judged: number;
   readonly opaque: number;
-  /** Records that do not say which client asked, and were judged as of a client of today. */
+  /** Records without the client's minor, judged as of a present client. */
   readonly withoutClient: number;
   readonly allowToDeny: number;
   readonly denyToAllow: number;
@@ -80,9 +80,8 @@ export const changesMax = bounds.replayChanges;
 const usersMax = bounds.replayUsers;
 
 /**
- * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is
- * asked again, and the one for everybody if that is no longer among them. An account or a key
- * has one policy; one that is gone is taken for one with the policy that was asked then, or for the first.
+ * Records do not contain a person's groups: if a listener has policies by person, the recorded policy is used, or the one for everybody if
+ * that policy is gone. An account or a key has one policy; a removed one gets the recorded policy, or the first.
  */
 function policyNameFor(listener: ListenerSettings, { policy, principal }: RecordedLine): string {
   const name = parsePrincipal(principal)?.name;
@@ -126,7 +125,7 @@ export function createReplay(
     if (line.isOpaque) counts.opaque += 1;
     if (line.client === undefined) counts.withoutClient += 1;
     const answer = answerOf(judged.assessment, line);
-    // What was obstructed then may have met a route, or a limit of that moment.
+    // A recorded obstacle may have been a route, or a limit of that moment.
     if (answer.decision === line.decision || (answer.decision === 'obstacle' && line.isObstructed)) return;
     if (line.decision === 'deny') counts.denyToAllow += 1;
     else if (answer.decision === 'obstacle') counts.toObstacle += 1;
@@ -249,11 +248,11 @@ export class Coverage {
 export interface TestOutcome {
   readonly test: PolicyTest;
   readonly isPassed: boolean;
-  /** Name of the policy that was asked; undefined: the listener does not let this person in, and so denies everything. */
+  /** Name of the policy used; undefined: the listener refuses this person, and so denies everything. */
   readonly policy: string | undefined;
-  /** Undefined: nobody was asked. */
+  /** Undefined: there was no evaluation. */
   readonly assessment: Assessment | undefined;
-  /** What was said, for each series that the backend may be of. */
+  /** The results, for each possible series of the backend. */
   readonly readings: readonly SeriesReading[];
 }
 

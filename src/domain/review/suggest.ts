@@ -35,7 +35,7 @@ export { formatValue, linesOfRule } from './policy-text.js';
 export { Sightings } from './recorded.js';
 export { type Sight, usesOf } from './suggested-rule.js';
 
-/** By what it is made. */
+/** The input of a suggestion. */
 export interface SuggestRequest {
   readonly settings: Settings;
   /** The policy of the listener today: its users, exceptions, denials and limits stay. */
@@ -47,7 +47,7 @@ export interface SuggestRequest {
 
 /** Commands of one kind, and the rule that allows them. */
 export interface SuggestedKind {
-  /** `root`, `everybody`: never granted without a second look; `refused`: somebody wrote that it is denied, or no rule would do. */
+  /** `root`, `everybody`: never granted without a second look; `refused`: explicitly denied, or no rule passed the test. */
   readonly kind: 'rule' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** With its comments; undefined for `refused`. */
@@ -96,9 +96,9 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
   return { text, rules: rules.length, allowed };
 }
 
-/** The parts of a suggestion, for somebody who chooses among them. */
+/** The parts of a suggestion, for a person who chooses among them. */
 export interface SuggestedParts {
-  /** The rules first, the harmless before the grave; then what is not suggested. */
+  /** The rules first, the weakest effects first; then the kinds without a suggestion. */
   readonly kinds: readonly SuggestedKind[];
   /** The lines up to the rules of the policy, and those after them. */
   readonly before: readonly string[];
@@ -188,7 +188,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
   return { wanted, root, everybody, refused, outside, unreadable };
 }
 
-/** By a line that somebody wrote, not for the lack of one. */
+/** Denied by a line, not by the lack of one. */
 const saidToBeDenied: ReadonlySet<string> = new Set(['deny-rule', 'except', 'never']);
 
 function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: RulePlace }): string {
@@ -212,7 +212,7 @@ export function countOf(sights: readonly Sight[]): number {
   return sights.reduce((sum, { seen }) => sum + seen.count, 0);
 }
 
-/** What of the policy of today stays. */
+/** The kept parts of the present policy. */
 function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const limits = {
@@ -236,7 +236,7 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
 /** Patterns of a comment: a principal can name users of any number of domains. */
 const patternsShown = bounds.suggestedUsers;
 
-/** Below `users`: whom it does not cover and who was seen; of a policy for everybody, who was seen at all. */
+/** Comments below `users`: seen users that it does not cover; for a policy for everybody, all seen users. */
 function usersNotes({ wanted, outside }: Sorted, { users }: Policy): string[] {
   const rest = countPatterns(outside, (user) => !users.matches(user));
   const seen = users.isEverything ? countPatterns([...wanted.values()].flat(), () => true) : '';
@@ -311,7 +311,7 @@ function minuteOf(ms: number): string {
   return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
 }
 
-/** What a reader should not overlook. */
+/** Warnings for the reader. */
 function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): string[] {
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
@@ -349,7 +349,7 @@ function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allo
   ];
 }
 
-/** What is left out, by command and reason. */
+/** The omitted commands, by command and reason. */
 function kindsOfRefused(refused: readonly Refused[]): SuggestedKind[] {
   const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
   for (const { sight, why } of refused) {

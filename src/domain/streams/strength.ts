@@ -1,5 +1,5 @@
-// Whether a stream keeps what gates send as strongly as `fleet init` makes it, and as strongly as before.
-// The rule: each weak property is named as the server names it, with its value and the value that it must have.
+// Whether a stream keeps the gates' messages as strongly as `fleet init` makes it, and as strongly as before.
+// The rule: each weak property is reported under the server's name, with its value and the required one.
 
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../audit/encode.js';
@@ -16,7 +16,7 @@ export interface StreamRow {
 /** The settings of a stream as its server gives them: durations in nanoseconds. */
 export type StreamConfig = Readonly<Record<string, unknown>>;
 
-/** What the settings of the fleet demand of a stream. */
+/** The demands of the fleet's settings on a stream. */
 export interface WantedStream {
   readonly subjects: readonly string[];
   /** It takes no other subjects. */
@@ -24,11 +24,11 @@ export interface WantedStream {
   readonly replicas: number;
   /** 0: for ever. */
   readonly keepMs: number;
-  /** What it takes at least, in bytes; absent: that is not demanded. */
+  /** The least size, in bytes; absent: no demand. */
   readonly maxBytes?: number | undefined;
 }
 
-/** What is remembered of a stream: less is weaker. */
+/** The stored strength of a stream: a smaller value is weaker. */
 export interface Strength {
   readonly replicas: number;
   /** 0: for ever. */
@@ -106,7 +106,7 @@ export function maxMessagesOf(maxBytes: number): number {
   return Math.ceil(maxBytes / messageBytesMin);
 }
 
-/** What a stream holds now. */
+/** The present content of a stream. */
 export interface HeldStream {
   readonly bytes: number;
   readonly messages: number;
@@ -154,7 +154,7 @@ export function strengthOf(config: StreamConfig): Strength {
   };
 }
 
-/** What a stream takes, in bytes; 0: it has no limit. */
+/** The size limit of a stream, in bytes; 0: none. */
 export function maxBytesOf(config: StreamConfig): number {
   return countOf(numberOf(config['max_bytes']));
 }
@@ -167,7 +167,7 @@ export function strongest(one: Strength, other: Strength): Strength {
   };
 }
 
-/** What is weaker than `wanted`, and then than `before`. The order is that in which updates can repair it. */
+/** Properties weaker than `wanted`, and then those weaker than `before`, in the order in which updates can repair them. */
 export function judgeStrength(
   config: StreamConfig,
   wanted: WantedStream,
@@ -326,7 +326,7 @@ function larger(one: number, other: number): number {
   return one === 0 || other === 0 ? 0 : Math.max(one, other);
 }
 
-/** What is no number, and what a server writes for "no limit", is 0. */
+/** Anything but a number, and a server's value for "no limit", becomes 0. */
 function numberOf(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;
 }

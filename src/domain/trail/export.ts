@@ -24,7 +24,7 @@ export function formatJsonRow(row: ExchangeRow): string {
   return formatJson({ ...row.fields, seq, completed_seq, completed_time });
 }
 
-/** What stands between two cells of CSV. Spreadsheets expect the one of the user's language: a semicolon in much of Europe. */
+/** The separator of two cells of CSV. Spreadsheets expect the one of the user's language: a semicolon in much of Europe. */
 export type Separator = ',' | ';' | '\t';
 
 /** The first line of a CSV file, without line end. */
@@ -78,8 +78,8 @@ function cellOf(row: ExchangeRow, column: string): unknown {
 export function formatCell(value: unknown, separator: Separator = ','): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   const text = printable(formatValue(value));
-  // What a spreadsheet would take for a formula begins with a quote. Where lists are separated otherwise, a spreadsheet begins a
-  // cell after each separator of its own, quoted or not.
+  // A text that a spreadsheet would take for a formula gets a leading quote. With another list separator, a spreadsheet begins a cell after
+  // each of its own separators, quoted or not.
   const safe = text.replace(formulas[separator], "$1'");
   return /[",;']/.test(safe) || safe !== safe.trim() ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

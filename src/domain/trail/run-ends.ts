@@ -16,7 +16,7 @@ const recentMax = bounds.runEndHashes;
 export function createRunEnds() {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
   let at: 'running' | 'stopped' | 'started' = 'running';
-  /** What a start may write first, after a stop: where it begins. */
+  /** The start of the records that a start may write first after a stop. */
   let pending: AppendedFault | undefined;
   /** The last record that no start writes before its own. */
   let otherSeq = 0;

@@ -426,7 +426,7 @@ export function idAfter(piece: Buffer, eventAt: number, end: number): string | u
 
 /** The extent of a search. Times are those of records. */
 export interface Surveyed {
-  /** Of all events, in the time that was asked for. */
+  /** Records of all events, in the requested time. */
   readonly records: number;
   /** Of the whole trail. */
   readonly all: number;

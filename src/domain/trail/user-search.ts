@@ -26,7 +26,7 @@ const wildcards = ['*', '?', '{"more"', '{"cut"', '-A"'].map((text) => Buffer.fr
 const usersText = Buffer.from(',"users":[');
 const cutText = Buffer.from('{"');
 
-/** For `pattern`, in any case: names are recorded in small letters, but not those that were refused for what they are. */
+/** For `pattern`, in any case: names are recorded in lower case, except names that were refused as invalid. */
 export function createUserSearch(pattern: string): UserSearch {
   const exact = createExactSearch(pattern);
   const folded = foldAscii(pattern);

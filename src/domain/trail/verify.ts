@@ -489,7 +489,7 @@ export function createVerifier(options: TrailOptions) {
     isStepNew = true;
   }
 
-  /** A start writes its step first, then the ends of what was open, then itself. */
+  /** A start writes its step first, then the ends of open exchanges, then itself. */
   function followStep(event: string): void {
     if (!isStepNew || event === 'clock' || event === 'completion') return;
     const step = steps.pop();

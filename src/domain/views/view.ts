@@ -168,13 +168,13 @@ export function createView(users: readonly string[] | undefined): View {
 }
 
 /**
- * Whether an admission touches these users and no others, for sure. Not covered are those that touch nobody by name (commands for a server,
- * questions to dovegate), that were cut, that older releases wrote without `users`, and those that could not be read, which have no `args`:
- * whom they mean is not known.
+ * Whether an admission certainly concerns these users and no others. Not covered: admissions without named users (commands for a server,
+ * questions to dovegate), with cut lists, of older releases without `users`, and of unparsed lines, which have no `args`: their users are
+ * unknown.
  */
 export function createCover(users: readonly string[]): (admission: Stored) => boolean {
   const globs = new GlobList(users);
-  // A mask with two @ finds nobody, and may name anybody before the second one.
+  // A mask with two @ matches no user, and may contain any name before the second one.
   const isMaskCovered = (mask: string): boolean =>
     mask.indexOf('@') === mask.lastIndexOf('@') && isWithin(mask, globs);
   const isCovered = (user: unknown): boolean =>

@@ -82,7 +82,7 @@ export interface RouterOptions extends Omit<RoutingTableOptions<Destination>, 'a
   readonly resolver?: UserResolver | undefined;
 }
 
-/** A router over pools that somebody else owns. */
+/** A router over pools with another owner. */
 export function createRouter(options: RouterOptions): Router {
   const { lookup, resolver, ...tableOptions } = options;
   const table = createRoutingTable({ ...tableOptions, asksUserdb: resolver !== undefined });

@@ -1,7 +1,7 @@
-// One transport to Dovecot's auth service, from its dial to its end: a machine. Many questions are in flight at once, and replies
-// find theirs by id.
-// The rules: an id is not used again while its reply may still come; a question that nobody waits for any more does not close the
-// transport (2.4.1 crashes when a client leaves while it delays a failure, measured); what is odd ends it.
+// One connection to Dovecot's auth service, from its dial to its end: a machine. Many questions are in flight at once, and replies are
+// matched by id.
+// The rules: an id is not used again while its reply may still come; a canceled question does not close the connection (2.4.1 crashes when
+// a client leaves while it delays a failure, measured); anything unexpected ends it.
 
 import assert from 'node:assert';
 import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';

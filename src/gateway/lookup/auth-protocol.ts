@@ -73,12 +73,12 @@ export type AuthReply =
     }
   /** Unknown; or disabled, expired, with characters that the service does not accept, or outside of `allow_nets`. */
   | { readonly kind: 'not-found'; readonly id: number }
-  /** Temporary, or we may not ask: only the service's own log says which. */
+  /** Temporary, or a missing permission: only the service's own log shows which. */
   | { readonly kind: 'fail'; readonly id: number; readonly reason: Buffer | undefined }
-  /** LIST, DONE or OK, which answer questions that are not asked here. */
+  /** LIST, DONE or OK: answers to questions that dovegate never sends. */
   | { readonly kind: 'other'; readonly id: number; readonly name: string; readonly words: readonly Buffer[] };
 
-/** What one auth service may make us hold. */
+/** Limits on the memory for one auth service's data. */
 export interface AuthLimits {
   /** Bytes of a line before its LF. Stops a line without end; the service itself has no limit for a reply. */
   readonly lineBytesMax: number;
@@ -159,9 +159,9 @@ function noReply(message: string): WireFault {
 
 /** Why a reply is no answer. */
 export type AnswerFailure =
-  /** FAIL: the service's databases do not work, or we may not ask. */
+  /** FAIL: the service's databases do not work, or we lack permission. */
   | 'auth-failed'
-  /** FAIL for good: none of the passdbs can be asked without a password. */
+  /** FAIL, permanent: every passdb needs a password. */
   | 'passdb-unsupported'
   /** No name, or a name or field that is not UTF-8 or has control characters. */
   | 'bad-answer';
@@ -263,8 +263,8 @@ export class AuthDialogue {
   }
 
   /**
-   * The events of a chunk. Throws WireFault: bad-version for a first line that is no VERSION line of major 1, bad-status for what
-   * is no reply, line-too-long.
+   * The events of a chunk. Throws WireFault: bad-version for a first line other than VERSION of major 1, bad-status for anything but a
+   * reply, line-too-long.
    */
   push(chunk: Buffer): AuthEvent[] {
     if (this.#at === 'wrong-type') return [];

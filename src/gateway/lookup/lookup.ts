@@ -206,7 +206,7 @@ export class Lookup implements LinkOwner<Asking> {
     return answer;
   }
 
-  /** Joins questions and the link; opens one where there is none. Called after every change. */
+  /** Joins questions and the link; opens a link if there is none. Called after every change. */
   #match(): void {
     if (this.#phase === 'closed') return;
     if (this.#waiting.size + this.#suspects.size === 0) return this.#rest();

@@ -12,7 +12,7 @@ import { minorForBackends, ofMinor } from '../../protocol/minors.js';
 
 import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
-/** What a dial needs. */
+/** The input of a dial. */
 export interface DialOptions {
   readonly target: DialTarget;
   /** From the configuration; `auto`: from the minor that the backend announces. */

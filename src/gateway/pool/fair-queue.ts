@@ -13,7 +13,7 @@ export interface Queued extends Queueing {
   /** Turns in a round; at least 1. */
   readonly weight: number;
   readonly isFresh: boolean;
-  /** Higher than that of all who came before. */
+  /** Higher than that of all earlier waiters. */
   readonly arrival: number;
 }
 

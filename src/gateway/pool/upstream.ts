@@ -134,7 +134,7 @@ export class Upstream {
     this.#isRaw = true;
   }
 
-  /** Ends our sending side after what was written; only while leased, and raw. */
+  /** Ends our sending side after the written bytes; only while leased, and raw. */
   endWriting(): void {
     assert(this.state.at === 'leased' && this.#isRaw, 'ended without a raw lease');
     this.#transport.endWriting();

@@ -93,7 +93,7 @@ class DuplexRun {
     this.#talk.upstream.close('not-reusable', true);
   }
 
-  /** Reads up to the status line; `rest` is what came after it. */
+  /** Reads up to the status line; `rest`: the bytes after it. */
   async #firstReply() {
     const { upstream, count, clock } = this.#talk;
     const gather = new Gather(firstReplyBytesMax);

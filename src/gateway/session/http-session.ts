@@ -305,7 +305,7 @@ class HttpClient {
     }
   }
 
-  /** The whole body with its commands; or what is wrong with it. */
+  /** The whole body with its commands; or its fault. */
   async #read(
     request: HttpRequest,
     body: HeldBytes,

@@ -20,7 +20,7 @@ export interface RunningSession extends Placed<RunningSession> {
   giveWay(): void;
   /** Closes it now when no exchange runs, else after it. In a drain, a session that just began is served one command first. */
   drain(reason: 'draining' | 'revoked'): void;
-  /** The drain time is over: its exchange is canceled, its client is told, and the session ends. */
+  /** The drain time is over: its exchange is canceled, its client is notified, and the session ends. */
   abort(): void;
   /** Closes it now, with unsent output. */
   cut(): void;

@@ -76,7 +76,7 @@ export function createService({
 }): Service {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
-  /** Clients that are being told why they have no session, each with its origin. */
+  /** Clients that are reading why they have no session, each with its origin. */
   const explained: Readonly<Record<Refusal['reason'], Map<Transport, string>>> = {
     'sessions-limit': new Map(),
     'peer-refused': new Map(),

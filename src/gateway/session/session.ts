@@ -38,7 +38,7 @@ const unauthenticatedLingerMs = bounds.unauthenticatedLingerMs;
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
-/** What a session is started with. */
+/** The input of a session. */
 export interface SessionStart {
   readonly context: SessionContext;
   readonly lineTurns: LineTurns;

@@ -43,7 +43,7 @@ const listBegin = Buffer.from('[');
 const replacement = Buffer.from('\ufffd');
 const escapedLines: readonly Buffer[] = [Buffer.from('\\u2028'), Buffer.from('\\u2029')];
 
-/** What a letter after SOH stands for; any other stands for itself. */
+/** The byte for each letter after SOH; other letters stand for themselves. */
 const unescaped: ReadonlyMap<number, number> = new Map([
   [0x30, 0x00],
   [0x31, SOH],
