@@ -1,6 +1,6 @@
 // The event stream of `/api/now`: a snapshot, then what differs, made once for all watchers and written once for each distinct view.
 // The rules: nothing is made while nobody watches; a watcher is sent what differs from what it has, so one that reads slowly skips states and
-// nothing is kept for it; a mail user is named only where the view covers it.
+// nothing is kept for it; a mail user is named only where the view covers it, and a narrowed view has nothing that was left out for it.
 
 import { bounds } from '../bounds/bounds.js';
 import type { Now, RunningCommand, Trouble } from '../domain/page/api.js';
@@ -15,6 +15,9 @@ export interface MadeNow {
 
 /** Whose names may be shown: all, or those that it says; undefined: nobody's. */
 export type Covers = 'all' | ((user: string) => boolean) | undefined;
+
+/** All of what is shown, with the names that are covered; or only what is left of it for somebody who may see no exchange. */
+export type Sight = Covers | { readonly narrow: (now: Now) => Now };
 
 export interface NowStreamParts {
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
@@ -36,18 +39,22 @@ const dutyMin = 20;
 
 /** Each part stands for itself in a change. */
 const commonParts = ['head', 'tiles', 'runningCount', 'waitingCount', 'backends'] as const;
+const rowParts = ['running', 'troubles'] as const;
 
-interface Text {
+interface Part {
+  readonly name: Exclude<keyof Now, 'at'>;
   text: string;
   /** The state in which it became this. */
   state: number;
 }
 
 interface View {
-  readonly covers: Covers;
+  readonly sight: Sight;
   watchers: number;
-  readonly running: Text;
-  readonly troubles: Text;
+  /** Of this view alone: the rows, and of a narrowed one everything. */
+  readonly own: readonly Part[];
+  /** All that it has. */
+  readonly parts: readonly Part[];
   /** The last change that was put together, which nearly every watcher of the view gets. */
   change: { readonly from: number; readonly to: number; readonly text: string } | undefined;
 }
@@ -55,7 +62,7 @@ interface View {
 export class NowStream {
   readonly #parts: NowStreamParts;
   readonly #views = new Map<string, View>();
-  readonly #common = commonParts.map((name) => ({ name, text: '', state: 0 }));
+  readonly #common = commonParts.map(newPart);
   readonly #wakes = new Set<() => void>();
   #made: MadeNow | undefined;
   /** Counts up with each state that is made. */
@@ -75,17 +82,17 @@ export class NowStream {
   }
 
   /**
-   * What one watcher is sent, up to the abort or until `isStill` says no. `key` names the view: with the same key comes the same `covers`.
+   * What one watcher is sent, up to the abort or until `isStill` says no. `key` names the view: with the same key comes the same `sight`.
    * Counted from this call on, until `onLeft` is called: after the abort, or the end of the pieces.
    */
   watch(
     key: string,
-    covers: Covers,
+    sight: Sight,
     signal: AbortSignal,
     isStill: () => boolean,
     onLeft: () => void,
   ): AsyncIterable<string> {
-    const view = this.#views.get(key) ?? newView(covers);
+    const view = this.#views.get(key) ?? this.#newView(sight);
     this.#views.set(key, view);
     view.watchers += 1;
     let hasLeft = false;
@@ -197,9 +204,26 @@ export class NowStream {
     for (const wake of this.#wakes) wake();
   }
 
-  #write(view: View, { now, runningUsers, troubleUsers }: MadeNow): void {
-    set(view.running, rowsOf(now.running, runningUsers, view.covers), this.#state);
-    set(view.troubles, rowsOf(now.troubles, troubleUsers, view.covers), this.#state);
+  #newView(sight: Sight): View {
+    const rows = rowParts.map(newPart);
+    const common = isNarrowed(sight) ? commonParts.map(newPart) : this.#common;
+    const parts = [...common, ...rows];
+    return { sight, watchers: 0, own: isNarrowed(sight) ? parts : rows, parts, change: undefined };
+  }
+
+  #write({ sight, own }: View, { now, runningUsers, troubleUsers }: MadeNow): void {
+    if (isNarrowed(sight)) {
+      const left = sight.narrow(now);
+      for (const part of own) set(part, JSON.stringify(left[part.name]), this.#state);
+      return;
+    }
+    for (const part of own) {
+      const isRunning = part.name === 'running';
+      const text = isRunning
+        ? rowsOf(now.running, runningUsers, sight)
+        : rowsOf(now.troubles, troubleUsers, sight);
+      set(part, text, this.#state);
+    }
   }
 
   #snapshot(view: View): string {
@@ -217,22 +241,20 @@ export class NowStream {
   /** The parts that became something else after that state. */
   #membersSince(view: View, state: number): string {
     let members = `"at":${JSON.stringify(this.#made?.now.at)}`;
-    for (const part of this.#common) if (part.state > state) members += `,"${part.name}":${part.text}`;
-    if (view.running.state > state) members += `,"running":${view.running.text}`;
-    if (view.troubles.state > state) members += `,"troubles":${view.troubles.text}`;
+    for (const part of view.parts) if (part.state > state) members += `,"${part.name}":${part.text}`;
     return members;
   }
 }
 
-function newView(covers: Covers): View {
-  const [running, troubles] = [
-    { text: '', state: 0 },
-    { text: '', state: 0 },
-  ];
-  return { covers, watchers: 0, running, troubles, change: undefined };
+function newPart(name: Part['name']): Part {
+  return { name, text: '', state: 0 };
 }
 
-function set(part: Text, text: string, state: number): void {
+function isNarrowed(sight: Sight): sight is Exclude<Sight, Covers> {
+  return typeof sight === 'object';
+}
+
+function set(part: Part, text: string, state: number): void {
   if (part.text === text) return;
   part.text = text;
   part.state = state;

@@ -1,18 +1,27 @@
 // What `/api/now` and `/api/backends.csv` show, and to whom.
-// The rules: a mail user's name is only in what an `audit` view covers; a sentence is made of codes and names of the configuration, never of
+// The rules: a mail user's name is only in what an `audit` view covers; somebody who has a limited view and no other role sees no exchange and
+// nobody's name, since one user is known of a command here, and it may touch others; a sentence is made of codes and names of the configuration, never of
 // what a client or a backend said.
 
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime } from '../domain/audit/record.js';
-import { type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
-import type { BackendNow, Endpoint, JournalNow, Now, Problem, RunningCommand } from '../domain/page/api.js';
+import { type FoundCode, type FoundProblem, stateOf, whyDown } from '../domain/now/problems.js';
+import {
+  type BackendNow,
+  type Endpoint,
+  isAmong,
+  type JournalNow,
+  type Now,
+  type Problem,
+  type RunningCommand,
+} from '../domain/page/api.js';
 import { formatCell } from '../domain/trail/export.js';
 import { createCover } from '../domain/views/view.js';
 import { messageOf } from '../ports/faults.js';
 import { type Shown, showRunning } from './endpoints.js';
-import { type Covers, type MadeNow, NowStream } from './now-stream.js';
+import { type MadeNow, NowStream, type Sight } from './now-stream.js';
 import type { NowWatch } from './now-watch.js';
 import { downFacts, type LookedAt, lookAtPools, type Running, receiversOf } from './running.js';
 
@@ -61,16 +70,17 @@ export function createNowHandlers(parts: NowParts): Partial<Record<Endpoint, Pag
       if (own >= watchersEachMax) return Promise.resolve(refusedReply(503, tooManyOwn));
       if (own > 0 && stream.watchers >= watchersMax) return Promise.resolve(refusedReply(503, tooMany));
       byPerson.set(who.name, own + 1);
-      const [key, covers] = viewOf(who);
-      const pieces = stream.watch(key, covers, signal, isStill, () => {
+      const [key, sight] = viewOf(who);
+      const pieces = stream.watch(key, sight, signal, isStill, () => {
         const left = (byPerson.get(who.name) ?? 1) - 1;
         if (left === 0) byPerson.delete(who.name);
         else byPerson.set(who.name, left);
       });
       return Promise.resolve({ status: 200, type: 'text/event-stream; charset=utf-8', pieces });
     },
-    'backends-csv': () => {
-      const backends = backendsOf(parts, showRunning(running), lookAtPools(running));
+    'backends-csv': ({ who }) => {
+      const all = backendsOf(parts, showRunning(running), lookAtPools(running));
+      const backends = seesOwnOnly(who) ? all.map(withoutPeople) : all;
       return Promise.resolve({
         status: 200,
         type: 'text/csv; charset=utf-8',
@@ -83,12 +93,66 @@ export function createNowHandlers(parts: NowParts): Partial<Record<Endpoint, Pag
 const tooMany = `${watchersMax} windows watch already; close one of them, or use dovegate status --watch`;
 const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
 
-/** The name of a view, and whose names it shows. */
-function viewOf({ roles, users }: PageCaller): readonly [string, Covers] {
+/** The name of a view, and what it shows. */
+function viewOf(who: PageCaller): readonly [string, Sight] {
+  const { roles, users } = who;
   if (!roles.includes('audit')) return ['nobody', undefined];
   if (users === undefined) return ['all', 'all'];
+  if (seesOwnOnly(who)) return ['narrowed', { narrow }];
   const covers = createCover(users);
   return [JSON.stringify(users), (user) => covers({ user, users: [user], args: [] })];
+}
+
+/** Of an auditor with a limited view, who has no role that sees what everybody does. */
+export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'>): boolean {
+  return users !== undefined && !isAmong(roles, ['view', 'operate']);
+}
+
+/** Numbers and backends, without exchanges and names of people and programs. */
+export function narrow(now: Now): Now {
+  const problems = now.head.problems.map((problem) =>
+    namesNobody.has(problem.code) ? problem : unnamed(problem),
+  );
+  return {
+    ...now,
+    head: { ...now.head, problems },
+    running: [],
+    troubles: [],
+    backends: now.backends.map(withoutPeople),
+  };
+}
+
+/** Their sentences have codes, numbers and names of backends, receivers and files only. A new one is not shown before it is here. */
+const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
+  'audit-failed',
+  'audit-missing',
+  'backends-down',
+  'audit-reserve',
+  'backend-down',
+  'route-down',
+  'lookup-failing',
+  'audit-unsynced',
+  'audit-forked',
+  'ship-away',
+  'audit-lost',
+  'audit-damaged',
+  'journal-appended',
+  'loop-stalled',
+]);
+
+function unnamed({ code }: Problem): Problem {
+  return {
+    code,
+    text: `Something is wrong (${code}). A person with the role "view" or "operate" sees what.`,
+  };
+}
+
+/** Who took it out of service is said without the name. */
+function withoutPeople(backend: BackendNow): BackendNow {
+  const drained = backend.drained.map((by) =>
+    by === 'configuration' ? by : `an operator${by.slice(by.lastIndexOf(','))}`,
+  );
+  return { ...backend, drained };
 }
 
 function judge({ running, watch }: NowParts, shown: Shown): readonly FoundProblem[] {

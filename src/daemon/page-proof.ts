@@ -23,6 +23,7 @@ import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createFleetLook } from './page-fleet.js';
+import { seesOwnOnly } from './page-now.js';
 import { receiversOf } from './running.js';
 
 /** What the answers are made from. */
@@ -86,7 +87,9 @@ export function createProofHandlers(
     return begun;
   }
 
-  async function proof(): ReturnType<PageHandler> {
+  async function proof({ who }: PageRequest): ReturnType<PageHandler> {
+    const asSeen = <T extends { readonly by: string }>(check: T): T =>
+      seesOwnOnly(who) && check.by !== who.name ? { ...check, by: 'somebody else' } : check;
     const nowMs = clock.now();
     if (measured === undefined || nowMs - measured.atMs >= measuredMs) measured = measureFrom();
     const [size, fleet] = await Promise.all([measured.size, lookAtFleet?.()]);
@@ -97,8 +100,8 @@ export function createProofHandlers(
       seq: journal.seq,
       key: ownKey,
       ...size,
-      last,
-      ...(signal?.aborted === false && 'by' in now && { running: now }),
+      last: last && asSeen(last),
+      ...(signal?.aborted === false && 'by' in now && { running: asSeen(now) }),
       started,
       receivers: receiversOf(shipping),
       fleet,

@@ -34,8 +34,19 @@ import { bytesWords, countWords, durationWords, plural, rateWords } from './word
 
 export function NowScreen() {
   const { now } = useLive();
+  const session = useSession();
   const [killing, setKilling] = useState<RunningCommand | undefined>();
   if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
+  if (session.me.users !== undefined && !mayDo(session, 'view', 'operate'))
+    return (
+      <>
+        <Tiles tiles={now.tiles} />
+        <Empty>
+          Your role shows what concerns <Name value={session.me.users.join(' ')} max={300} /> in the trail.
+          Which commands run and fail is for people with the role view or operate.
+        </Empty>
+      </>
+    );
   return (
     <>
       <Tiles tiles={now.tiles} />

@@ -2,7 +2,7 @@
 // in no byte for whom it does not concern; who reads slowly has the state of now and costs no memory.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Covers, type MadeNow, NowStream } from '../../src/daemon/now-stream.js';
+import { type MadeNow, NowStream, type Sight } from '../../src/daemon/now-stream.js';
 import type { Now } from '../../src/domain/page/api.js';
 import { createCover } from '../../src/domain/views/view.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
@@ -103,7 +103,7 @@ function open() {
     onWatched: (isWatched) => watched.push(isWatched),
   });
 
-  function watch(key = 'nobody', covers?: Covers, isStill: () => boolean = () => true): Reader {
+  function watch(key = 'nobody', sight?: Sight, isStill: () => boolean = () => true): Reader {
     const controller = new AbortController();
     let left = 0;
     let now: Now | undefined;
@@ -121,7 +121,7 @@ function open() {
       left: () => left,
       isSlow: false,
     };
-    const told = stream.watch(key, covers, controller.signal, isStill, () => {
+    const told = stream.watch(key, sight, controller.signal, isStill, () => {
       left += 1;
     });
     void (async () => {
@@ -348,4 +348,29 @@ void test('a state that cannot be made is reported, ends nobody, and costs no mo
   story.bug = undefined;
   await story.clock.advance(1_000);
   assert.ok(reader.pieces.length > seen);
+});
+
+void test('a narrowed view has what its function leaves, at once and in changes, and others have all', async () => {
+  const story = open();
+  story.users = ['alice@example.org'];
+  const all = story.watch('all', 'all');
+  const narrowed = story.watch('narrowed', {
+    narrow: (now) => ({ ...now, head: { ...now.head, host: 'h' }, running: [], troubles: [] }),
+  });
+  await settle();
+  assert.deepEqual(
+    [narrowed.now().running, narrowed.now().head.host, narrowed.now().runningCount],
+    [[], 'h', 1],
+  );
+  assert.deepEqual([all.now().running.length, all.now().head.host], [1, 'gate']);
+  story.users = ['alice@example.org', 'bob@example.org'];
+  story.changed();
+  story.clock.advance(1_000);
+  await settle();
+  assert.deepEqual([narrowed.now().runningCount, all.now().running.length], [2, 2]);
+  assert.doesNotMatch(narrowed.pieces.join(''), /job@support|alice|bob|"id"/);
+  // What is left and did not change is not sent again.
+  assert.doesNotMatch(narrowed.pieces[1] ?? '', /"head"|"running":/);
+  narrowed.abort();
+  all.abort();
 });

@@ -1,8 +1,8 @@
-// Goal: the backends as CSV: a line each, and nothing that a spreadsheet obeys. What the page shows live is tested by test/scenario/page-now.
+// Goal: the backends as CSV: a line each, and nothing that a spreadsheet obeys; a narrowed state names no person, program or command. What the page shows live is tested by test/scenario/page-now.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatBackends } from '../../src/daemon/page-now.js';
-import type { BackendNow } from '../../src/domain/page/api.js';
+import { formatBackends, narrow } from '../../src/daemon/page-now.js';
+import type { BackendNow, Now } from '../../src/domain/page/api.js';
 
 const up: BackendNow = {
   name: 'mail1',
@@ -55,4 +55,64 @@ void test('names of operators command no spreadsheet and make no further cell', 
   assert.match(line, /,DRAIN,drained,/);
   assert.ok(line.endsWith(`,"'=HYPERLINK(""http://x""),2026-11-21; configuration"`), line);
   assert.equal(formatBackends([{ ...up, drained: ['a\r\nb'] }]).split('\r\n').length, 3);
+});
+
+void test('a narrowed state: no command, no refusal, and nobody by name in what is wrong and who drained', () => {
+  const now: Now = {
+    at: '2026-11-21T02:14:00.000Z',
+    head: {
+      host: 'gate',
+      version: '1',
+      state: 'degraded',
+      since: '2026-11-21T02:14:00.000Z',
+      started: '2026-11-21T02:14:00.000Z',
+      configHash: 'abc',
+      problems: [
+        {
+          code: 'backend-down',
+          text: 'mail1 is down: connection refused.',
+          try: 'systemctl status',
+          backend: 'mail1',
+        },
+        {
+          code: 'queue-grows',
+          text: '3 wait for a slow client: anna@support.',
+          try: 'dovegate kill 01ID',
+          backend: 'mail1',
+        },
+        { code: 'key-refused', text: 'The key "annas-panel" was refused.' },
+        { code: 'reload-failed', text: 'policies.d/anna.yaml:3' },
+        { code: 'a-later-one', text: 'anna did it' },
+      ],
+    },
+    tiles: {
+      perSecond: 1,
+      history: [1],
+      failed: 2,
+      denied: 3,
+      waiting: 0,
+      oldestWaitMs: 0,
+      journal: { state: 'writable', seq: 1, unsyncedMs: 0, receivers: [] },
+    },
+    running: [
+      { id: '01ID', principal: 'anna@support', listener: 'support', command: 'search', durationMs: 1 },
+    ],
+    runningCount: 1,
+    waitingCount: 0,
+    troubles: [{ at: '2026-11-21T02:14:00.000Z', kind: 'denied', principal: 'anna@support', text: 'No.' }],
+    backends: [{ ...up, drained: ['configuration', 'anna, who is on call, 2026-11-21T02:14:00.000Z'] }],
+  };
+  const left = narrow(now);
+  assert.doesNotMatch(JSON.stringify(left), /anna|01ID|search/);
+  assert.deepEqual(left.backends[0]?.drained, ['configuration', 'an operator, 2026-11-21T02:14:00.000Z']);
+  assert.deepEqual(left.head.problems[0], now.head.problems[0]);
+  assert.deepEqual(
+    left.head.problems.map(({ code }) => code),
+    now.head.problems.map(({ code }) => code),
+  );
+  assert.equal(
+    left.head.problems[1]?.text,
+    'Something is wrong (queue-grows). A person with the role "view" or "operate" sees what.',
+  );
+  assert.deepEqual([left.tiles, left.runningCount], [now.tiles, 1]);
 });

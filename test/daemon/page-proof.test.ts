@@ -311,3 +311,17 @@ void test('reports outside of a view: refused with a record each, and not as oft
   );
   assert.equal(records.length, 20);
 });
+
+void test('with a limited view and no other role: a check was made by somebody else, whoever that was', async (t) => {
+  const { ask } = desk({ directory: await writeJournal(t, 4) });
+  await textOf(await ask('verify'));
+  const by = async (who: PageCaller): Promise<string | undefined> => {
+    const shown: Proof = JSON.parse(await textOf(await ask('proof', { who })));
+    return shown.last?.by;
+  };
+  const frank: PageCaller = { ...anna, name: 'frank', users: ['*@example.org'] };
+  assert.equal(await by(frank), 'somebody else');
+  assert.equal(await by({ ...frank, name: 'anna' }), 'anna');
+  assert.equal(await by({ ...frank, roles: ['audit', 'view'] }), 'anna');
+  assert.equal(await by({ ...frank, users: undefined }), 'anna');
+});

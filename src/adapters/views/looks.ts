@@ -146,9 +146,7 @@ export function createLooks(
       if (people.includes(person))
         throw new LookRefused(`a ${what} of yours is being made; wait until it is over`);
       if (people.length >= longMax[task.long])
-        throw new LookRefused(
-          `a ${what} is being made for ${people.join(' and ')}; try again when it is over`,
-        );
+        throw new LookRefused(`another ${what} is being made; try again when it is over`);
       const place: LongPlace = { person };
       taken.add(place);
       const leave = (): void => void taken.delete(place);
