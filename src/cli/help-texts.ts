@@ -70,7 +70,7 @@ dovegate audit verify --key auditor.pub /srv/copies/audit
 
 audit search: 0 searched, also if nothing was found, 64 wrong usage, 78 no journal there
 dovegate audit search --user alice@example.com --since yesterday
-dovegate audit search --decision deny --since 2d --json
+dovegate audit search --outcome denied --since 2d --json
 
 audit show: 0 shown, 1 no such command, 78 no journal there
 dovegate audit show 01KAF3W2Q8T5
@@ -126,7 +126,7 @@ dovegate audit fleet watch --config ./fleet.yaml
 
 audit fleet search: 0 searched, also if nothing was found, 1 a message is not what it was, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet search --user alice@example.com --since yesterday
-dovegate audit fleet search --host mail-gate-3 --decision deny --json
+dovegate audit fleet search --host mail-gate-3 --outcome denied --json
 
 audit fleet report: 0 every host is proved complete, 1 not, 64 usage, 69 no server, 77 not permitted, 78 the settings
 dovegate audit fleet report --mailbox alice@example.com --from 2026-11-01

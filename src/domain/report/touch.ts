@@ -184,7 +184,10 @@ function classOf(
   const { decision, outcome } = fields;
   if (reached === 'no') {
     if (kind === 'unread' && outcome === 'unparsable') return 'unread';
-    return decision === 'deny' && outcome !== 'unparsable' ? 'denied' : 'failed';
+    if (outcome === 'unparsable') return 'failed';
+    // A missing reason, and a limit, refuse what a rule allows.
+    const isRefused = decision === 'deny' || outcome === 'denied' || outcome === 'limited';
+    return isRefused ? 'denied' : 'failed';
   }
   const isFailed = completedSeq !== undefined && outcome === 'failed' && showed === 'no';
   return isFailed ? 'failed' : kind;

@@ -14,7 +14,13 @@ import type {
 import type { Peer } from '../../domain/identity/peer.js';
 import { userNameMax } from '../../domain/identity/user-name.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { type Judged, type Judgement, type Subject, usersTouchedBy } from '../../domain/policy/assess.js';
+import {
+  isAllowed,
+  type Judged,
+  type Judgement,
+  type Subject,
+  usersTouchedBy,
+} from '../../domain/policy/assess.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
@@ -201,6 +207,8 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     first_byte_ms: rounded(count?.firstByteMs),
     duration_ms: rounded(facts.durationMs),
     logs: count?.logs && Object.fromEntries(count.logs),
+    // A denial by the rules has said it in its admission. Here a rule allows it, and the reason is missing, or more mails match.
+    text: verdict.outcome === 'denied' && isAllowed(judgement) ? verdict.text : undefined,
     error: verdict.error,
   };
 }

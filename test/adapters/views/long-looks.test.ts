@@ -135,7 +135,9 @@ void test('one check at once, and who leaves makes room at once', async (t) => {
   assert.throws(() => looks.readLong(verifyOf(directory), 'anna', never()), /of yours is being made/);
   assert.throws(
     () => looks.readLong(verifyOf(directory), 'bob', never()),
-    (fault) => fault instanceof LookRefused && /^another .* is being made; try again when it is over$/.test(fault.message),
+    (fault) =>
+      fault instanceof LookRefused &&
+      /^another .* is being made; try again when it is over$/.test(fault.message),
   );
   leaving.abort(new Error('gone'));
   const second = looks.readLong(verifyOf(directory), 'bob', never());

@@ -50,6 +50,16 @@ const commands: readonly [string, ExchangeRow, string][] = [
     row('expunge mailbox INBOX all', { decision: 'deny', sent: false, outcome: 'limited' }),
     'denied named no no',
   ],
+  [
+    'a rule allows it, and the reason is missing',
+    row('expunge mailbox INBOX all', { sent: false, outcome: 'denied' }),
+    'denied named no no',
+  ],
+  [
+    'a rule allows it, and a limit refuses it',
+    row('fetch text all', { sent: false, outcome: 'limited' }),
+    'denied named no no',
+  ],
   ['no backend', row('quota get', { sent: false, outcome: 'failed' }), 'failed named no no'],
   ['the server said no', row('mailbox create -- X', { cells: 0, outcome: 'failed' }), 'failed named yes no'],
   [

@@ -188,6 +188,16 @@ void test('what was never sent has no counts', () => {
   );
 });
 
+void test('what a rule allows and a missing reason refuses says why at its end; a denial has said it before', () => {
+  const reason = 'its rule asks for a reason';
+  const verdict = judgeEnding({ kind: 'denied', reason, policy: 'support' });
+  const refused = completionOf(facts({ verdict, isSent: false }));
+  assert.deepEqual([refused.outcome, refused.text], ['denied', `denied by policy support (${reason})`]);
+  const judgement = judged('|bob@example.org|expunge|mailbox|INBOX|all');
+  assert.equal(completionOf(facts({ verdict, judgement, isSent: false })).text, undefined);
+  assert.equal(completionOf(facts()).text, undefined);
+});
+
 void test('text of a client never becomes the name of a command', () => {
   const judgement = judged('|alice@example.org|no such command');
   assert.equal(admission(judgement, undefined).command, undefined);
