@@ -422,7 +422,7 @@ export const bannedFileNames: readonly string[] =
 
 export const fileLinesMax = 600;
 
-/** Tables of facts: no limit of lines, and no test file of their own. */
+/** Tables of facts: no limit of lines. */
 export function isData(path: string): boolean {
-  return /^src\/(domain\/commands\/data(-[a-z0-9]+)*|bounds\/(?!bounds\.)[a-z]+)\.ts$/.test(path);
+  return /^src\/domain\/commands\/data(-[a-z0-9]+)*\.ts$/.test(path);
 }
