@@ -17,8 +17,9 @@ import {
   packaged,
   summarise,
 } from '../setup/configuration.js';
+import { type Told } from './health/daemon-look.js';
 import { type Look, within } from './health/look.js';
-import { type LookOptions, lookAround, lookAtService, lookWithoutFile, type Told } from './health/looks.js';
+import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { codeOfReading, findDaemon, pageCommand } from './operate.js';
 import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';

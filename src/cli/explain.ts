@@ -15,9 +15,9 @@ import { codes, isCode } from '../domain/codes/codes.js';
 import type { Series } from '../domain/commands/catalog.js';
 import { commandMeant } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
-import type { Judgement, Subject } from '../domain/policy/assess.js';
 import { plainLine } from '../domain/policy/assess.js';
-import type { Grant, Remedy } from '../domain/review/suggest.js';
+import { type Judgement, type Subject } from '../domain/policy/judge.js';
+import { type Grant, type Remedy } from '../domain/review/granting.js';
 import { exitCodes } from '../ports/machine.js';
 import { newestMinor } from '../protocol/minors.js';
 import { askDaemon } from './ask-daemon.js';
@@ -78,7 +78,7 @@ async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
   // Reads configurations, which takes most of the time of a command.
   const [{ openListener, principalAt }, { remedyFor }] = await Promise.all([
     import('./named-listener.js'),
-    import('../domain/review/suggest.js'),
+    import('../domain/review/granting.js'),
   ]);
   const { settings, listener, policy } = openListener(options);
   const subject: Subject = {

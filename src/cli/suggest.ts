@@ -1,7 +1,8 @@
 // `dovegate suggest`: a policy that allows what a listener was seen doing, from the audit journal.
 
 import { systemClock } from '../adapters/host/clock.js';
-import { Sightings, suggest as suggestPolicy } from '../domain/review/suggest.js';
+import { Sightings } from '../domain/review/recorded.js';
+import { suggest as suggestPolicy } from '../domain/review/suggest.js';
 import { exitCodes } from '../ports/machine.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

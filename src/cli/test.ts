@@ -4,7 +4,8 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { Settings } from '../domain/config/settings.js';
-import { describeObstacle, fateOf, isAllowed, type Judgement } from '../domain/policy/assess.js';
+import { describeObstacle, fateOf } from '../domain/policy/assess.js';
+import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { Coverage, type CoveredRule, runTests, type TestOutcome } from '../domain/review/replay.js';
 import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';

@@ -167,8 +167,6 @@ export class SessionFault extends Error {
   }
 }
 
-export type { Code as FailureReason } from '../domain/codes/codes.js';
-
 /** The meaning of a failed command for a program. Never renamed. */
 export type FailureKind =
   /** The policy or the server does not permit it. */

@@ -9,12 +9,12 @@ import { shakeHands } from '../protocol/handshake/dial.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
+export type { Code as FailureReason } from '../domain/codes/codes.js';
 export type { LogLine, LogType } from '../protocol/reply/reply.js';
 export type { Command, CommandInput } from './client-command.js';
 export {
   CommandFailed,
   type FailureKind,
-  type FailureReason,
   SessionFault,
   type SessionFaultCode,
 } from './client-command.js';

@@ -8,7 +8,8 @@ import {
   type Series,
   textOfList,
 } from '../domain/commands/catalog.js';
-import { jsonName, type ParsedArguments, parseArguments } from '../domain/commands/parse.js';
+import { jsonName } from '../domain/commands/named.js';
+import { type ParsedArguments, parseArguments } from '../domain/commands/parse.js';
 import { replyShape } from '../domain/meaning/columns.js';
 import { type Command, SessionFault } from './client-command.js';
 

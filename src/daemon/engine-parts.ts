@@ -6,7 +6,7 @@ import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurren
 import type { Redactor } from '../domain/audit/record.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 import { createUserNames } from '../domain/identity/user-name.js';
-import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/assess.js';
+import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { Limiter } from '../domain/policy/terms.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';

@@ -26,7 +26,7 @@ import type { Observe } from '../gateway/outcome/events.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
-import { natsTargetOf } from '../setup/certificates.js';
+import { natsTargetOf } from '../setup/dial-target.js';
 
 /** Opening reads what a crash left, of an exchange that ran for hours many segments: it gets so many deadlines. */
 const openDeadlines = 30;

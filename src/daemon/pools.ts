@@ -7,7 +7,7 @@ import { randomFraction } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Pool, type PoolLimits } from '../gateway/pool/pool.js';
-import { dialTargetOf } from '../setup/certificates.js';
+import { dialTargetOf } from '../setup/dial-target.js';
 import type { Adapters } from './engine-parts.js';
 
 type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };

@@ -5,23 +5,18 @@
 import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, parseTime } from '../domain/audit/record.js';
-import { parseSettings, type ReadFiles } from '../domain/config/parse-settings.js';
+import { parseSettings } from '../domain/config/parse-settings.js';
+import { type ReadFiles } from '../domain/config/read-files.js';
 import type { MailUserSettings, Settings } from '../domain/config/settings.js';
+import { isDigest } from '../domain/meaning/canonical.js';
 import type { Checked, LookedThrough, Replayed, Suggested, SuggestedGroup } from '../domain/page/api.js';
 import type { Policy } from '../domain/policy/policy.js';
+import { effectOf } from '../domain/review/generalise.js';
+import { formatValue, linesOfRule } from '../domain/review/policy-text.js';
+import { Sightings } from '../domain/review/recorded.js';
 import { createReplay } from '../domain/review/replay.js';
-import {
-  countOf,
-  effectOf,
-  formatValue,
-  isDigest,
-  lastOf,
-  linesOfRule,
-  Sightings,
-  type SuggestedKind,
-  suggestParts,
-  usesOf,
-} from '../domain/review/suggest.js';
+import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/review/suggest.js';
+import { usesOf } from '../domain/review/suggested-rule.js';
 import { createSearch, type ExchangeRow } from '../domain/trail/search.js';
 import type { Clock } from '../ports/machine.js';
 

@@ -17,8 +17,6 @@ import {
   type TlsFiles,
 } from './read-certificates.js';
 
-export { dialTargetOf, natsTargetOf } from './dial-target.js';
-
 export interface NamedTlsFiles extends TlsFiles {
   readonly name: string;
 }

@@ -2,8 +2,8 @@
 // and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
 
 import assert from 'node:assert/strict';
-import type { Asking } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
+import { type Asking } from '../domain/config/read-files.js';
 import type {
   BackendSettings,
   ListenerSettings,
@@ -12,14 +12,8 @@ import type {
   Settings,
 } from '../domain/config/settings.js';
 import { GlobList } from '../domain/names/glob.js';
-import {
-  createPolicy,
-  createRegex,
-  type Policy,
-  type PolicyParts,
-  type Regex,
-  type Rule,
-} from '../domain/policy/policy.js';
+import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/policy.js';
+import { createRegex, type Regex } from '../domain/policy/regex.js';
 
 /** What the thread is asked for; it answers with the first {@link Piece} of its lines, and with the next one for each `more`. */
 export type ThreadOrder =

@@ -29,13 +29,13 @@ import { hasNatsLibrary } from '../adapters/nats/installed.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatWords } from '../domain/audit/encode.js';
 import {
-  type Asking,
   type ParsedSettings,
   type ProblemReport,
   parseSettings,
   reportProblems,
 } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
+import { type Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
 import {

@@ -38,6 +38,14 @@ void test('every dependency has a module that may import it', () => {
   );
 });
 
+void test('no file hands on names of another one, but for the face of the client library', () => {
+  const handsOn = [...sources].filter(([, text]) => /^export (?:type )?(?:\{[^}]*\}|\*) from /m.test(text));
+  assert.deepEqual(
+    handsOn.map(([path]) => path),
+    ['src/client/connect.ts'],
+  );
+});
+
 void test('the table names no module that it does not describe, and has no circle', () => {
   const arrows = new Map<string, string[]>();
   for (const [name, rule] of Object.entries(modules)) {

@@ -79,7 +79,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names', 'nearest-name'] }),
   'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
-    public: ['catalog', 'parse', 'search-query'],
+    public: ['catalog', 'parse', 'search-query', 'getopt', 'named'],
   }),
   'domain/meaning': rule(
     ['protocol/minors', 'domain/names', 'domain/commands', 'domain/identity/user-name'],
@@ -95,7 +95,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/fleet': rule(
     ['domain/names', 'domain/identity/user-name', 'domain/audit', 'domain/trail', 'domain/streams'],
     {
-      public: ['block', 'fleet', 'shapes'],
+      public: ['block', 'fleet', 'shapes', 'checkpoint', 'findings'],
       builtins: ['crypto'],
     },
   ),
@@ -111,7 +111,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/fleet/shapes',
       'domain/page',
     ],
-    { public: ['report', 'findings', 'proof'], builtins: ['crypto'] },
+    { public: ['report', 'findings', 'proof', 'hosts', 'html', 'lines'], builtins: ['crypto'] },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
   'domain/page': rule([], { public: ['api', 'fleet', 'trail'] }),
@@ -125,7 +125,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
-    { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },
+    {
+      public: ['assess', 'policy', 'terms', 'attempt', 'decide', 'judge', 'match', 'regex', 'route'],
+      packages: ['lru-cache'],
+    },
   ),
   'domain/answers': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/audit', 'domain/policy'],
@@ -134,12 +137,21 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page'], {
-    public: ['parse-settings', 'settings', 'problem'],
+    public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   }),
   'domain/review': rule([...protocol, 'domain/config', 'domain/trail', ...domain], {
-    public: ['replay', 'spent', 'suggest'],
+    public: [
+      'replay',
+      'spent',
+      'suggest',
+      'generalise',
+      'granting',
+      'policy-text',
+      'recorded',
+      'suggested-rule',
+    ],
   }),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
@@ -148,14 +160,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['lru-cache'],
   }),
   'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], {
-    public: ['pool', 'lease', 'upstream'],
+    public: ['pool', 'lease', 'upstream', 'dial'],
   }),
   'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool'], {
     public: ['relay', 'reply-writer', 'input'],
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
-    { public: ['assessment', 'context', 'exchange'] },
+    { public: ['assessment', 'context', 'exchange', 'own-commands'] },
   ),
   'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins', 'key-uses'] }),
   'gateway/session': rule(
@@ -248,7 +260,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/codes',
       'domain/keys/key',
       'domain/now/problems',
-      'domain/policy/assess',
+      'domain/policy/decide',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
     ],
@@ -287,7 +299,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats/installed',
     ],
     {
-      public: ['configuration', 'certificates', 'peers'],
+      public: ['configuration', 'certificates', 'peers', 'dial-target'],
       builtins: ['fs', 'path', 'crypto', 'worker_threads'],
     },
   ),
@@ -335,7 +347,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
-    public: ['doveadm', 'server-door', 'ask'],
+    public: ['doveadm', 'server-door', 'ask', 'typed-command'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),
@@ -367,7 +379,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/nats/installed',
     ],
     {
-      public: ['backend-look', 'look', 'looks'],
+      public: ['backend-look', 'look', 'looks', 'daemon-look'],
       // crypto: when certificates end.
       builtins: [...terminal, 'crypto'],
     },

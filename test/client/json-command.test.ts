@@ -7,7 +7,8 @@ import { z } from 'zod';
 import { SessionFault } from '../../src/client/connect.js';
 import { type JsonCommand, type JsonParameter, jsonFormsOf } from '../../src/client/json-command.js';
 import { allSeries, resolveCommand } from '../../src/domain/commands/catalog.js';
-import { jsonName, parseArguments, parseNamed } from '../../src/domain/commands/parse.js';
+import { jsonName } from '../../src/domain/commands/named.js';
+import { parseArguments, parseNamed } from '../../src/domain/commands/parse.js';
 import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
 import type { JsonValue } from '../../src/protocol/command.js';
 

@@ -3,7 +3,7 @@
 // Reading commands only, for two users; every value may be of the wrong type, every name in another spelling.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorTypeOf, jsonName, readNamedCommand } from '../../src/domain/commands/parse.js';
+import { errorTypeOf, jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { judge } from '../../src/domain/policy/judge.js';

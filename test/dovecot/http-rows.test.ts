@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandNamed, commandsOf, listOfText } from '../../src/domain/commands/catalog.js';
-import { jsonName } from '../../src/domain/commands/parse.js';
+import { jsonName } from '../../src/domain/commands/named.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { jsonFormOf } from '../kit/json-form.js';
 import { askOverHttp, encodedAs, replyOf } from './http-and-wire.js';

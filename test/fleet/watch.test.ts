@@ -5,7 +5,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openNats } from '../../src/adapters/nats/link.js';
-import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/fleet.js';
+import { readCheckpoint, signCheckpoint } from '../../src/domain/fleet/checkpoint.js';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { writeJournal } from '../cli/audit/shown.js';
 import { freePorts } from '../kit/free-ports.js';

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf } from '../../src/domain/commands/catalog.js';
-import { jsonName, readNamedCommand } from '../../src/domain/commands/parse.js';
+import { jsonName, readNamedCommand } from '../../src/domain/commands/named.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../src/domain/config/settings.js';
 import { canonicalArguments } from '../../src/domain/meaning/canonical.js';

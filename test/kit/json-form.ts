@@ -2,7 +2,8 @@
 import type { Command, Series } from '../../src/domain/commands/catalog.js';
 import { resolveCommand } from '../../src/domain/commands/catalog.js';
 import { readArguments } from '../../src/domain/commands/getopt.js';
-import { parseArguments, readNamedCommand } from '../../src/domain/commands/parse.js';
+import { readNamedCommand } from '../../src/domain/commands/named.js';
+import { parseArguments } from '../../src/domain/commands/parse.js';
 import type { CommandLine, JsonValue, NamedParameter } from '../../src/protocol/command.js';
 
 export interface JsonForm {

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Browser } from 'playwright-core';
-import { createHtmlReport, type ReportHead } from '../../src/domain/report/report.js';
+import { createHtmlReport } from '../../src/domain/report/html.js';
+import { type ReportHead } from '../../src/domain/report/lines.js';
 import { createTouchCounter, type Touch } from '../../src/domain/report/touch.js';
 import {
   desktop,

@@ -5,16 +5,16 @@
 import type { VerifyProgress, VerifyResult } from '../../domain/page/api.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
 import { findingsOf } from '../../domain/report/findings.js';
+import { createHtmlReport } from '../../domain/report/html.js';
+import { type ReportForm } from '../../domain/report/lines.js';
 import {
   createCsvReport,
-  createHtmlReport,
   createJsonReport,
   createPageReport,
   type Doubt,
   makeReport,
   type ReportAsked,
   type Reported,
-  type ReportForm,
 } from '../../domain/report/report.js';
 import { createSearch, createSurvey, type ExchangeRow, type TrailFilter } from '../../domain/trail/search.js';
 import type { Verdict } from '../../domain/trail/verify.js';

@@ -6,18 +6,16 @@ import { hostName } from '../../adapters/host/process.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
+import { createHtmlReport } from '../../domain/report/html.js';
+import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
 import {
   createCsvReport,
   createDayBook,
-  createHtmlReport,
   createJsonReport,
-  formatSpan,
-  linesOf,
   makeReport,
   type ReportAsked,
   type Reported,
   type ReportedFleet,
-  type ReportForm,
   type TouchDay,
   whyNoReport,
 } from '../../domain/report/report.js';

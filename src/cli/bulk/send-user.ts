@@ -8,8 +8,8 @@ import { readSaid } from '../../domain/codes/codes.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { effectOf } from '../../domain/meaning/reach.js';
 import { ofMinor } from '../../protocol/minors.js';
-import { readTypedCommand, type TypedCommand } from '../doveadm/ask.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
+import { readTypedCommand, type TypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault } from '../output/output.js';
 
 /** A row by the names of its columns, or its cells where nobody knows these. */

@@ -16,8 +16,6 @@ import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 
-export { readTypedCommand, type TypedCommand } from './typed-command.js';
-
 /** Where the names of users come from. */
 export type UserSource =
   | { readonly kind: 'one'; readonly user: string }

@@ -13,11 +13,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { readText, writeAtomically } from '../../adapters/host/files.js';
 import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host/new-files.js';
 import { formatWords } from '../../domain/audit/encode.js';
-import {
-  type FleetFiles,
-  type FleetSettings,
-  parseFleetSettings,
-} from '../../domain/config/parse-settings.js';
+import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import { isHostWord, verifierName } from '../../domain/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';

@@ -4,7 +4,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { readText } from '../../adapters/host/files.js';
 import { makeSignKey, parseSignKey } from '../../domain/audit/ledger.js';
-import { signCheckpoint } from '../../domain/fleet/fleet.js';
+import { signCheckpoint } from '../../domain/fleet/checkpoint.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';

@@ -1,7 +1,7 @@
 // The table of gates, and findings in lines, for people: what `fleet verify` and `fleet status` print.
 
 import { printable } from '../../domain/audit/encode.js';
-import { noHost } from '../../domain/fleet/fleet.js';
+import { noHost } from '../../domain/fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../../domain/fleet/shapes.js';
 import { describeFill } from '../../domain/streams/strength.js';
 import { formatMoment } from '../audit/audit-search.js';

@@ -13,11 +13,7 @@ import {
 } from '../../adapters/host/files.js';
 import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
-import {
-  type FleetFiles,
-  type FleetSettings,
-  parseFleetSettings,
-} from '../../domain/config/parse-settings.js';
+import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
 import {
   administratorName,

@@ -7,11 +7,11 @@ import { systemListFile } from '../../adapters/host/system-trust.js';
 import { createConnect } from '../../adapters/net/dial.js';
 import type { BackendSettings } from '../../domain/config/settings.js';
 import { Secret } from '../../domain/identity/credentials.js';
-import { type DialTarget, greet, seriesOfBackend } from '../../gateway/pool/pool.js';
+import { type DialTarget, greet, seriesOfBackend } from '../../gateway/pool/dial.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { SeenCertificate } from '../../ports/transport.js';
-import { dialTargetOf } from '../../setup/certificates.js';
+import { dialTargetOf } from '../../setup/dial-target.js';
 import { bad, type Look, ok, warning } from './look.js';
 
 /** For each step of a dial, whatever the configuration says: a person waits. */

@@ -14,8 +14,6 @@ import { type Look, ok, warning } from './look.js';
 import { lookAtStreams } from './stream-look.js';
 import { lookAtWays } from './way-look.js';
 
-export type { Told } from './daemon-look.js';
-
 export interface LookOptions {
   readonly clock: Clock;
   /** What the daemon told over its admin socket, or why not. */

@@ -9,7 +9,8 @@ import { NatsFault, type NatsFaultCode, type NatsLink, openNats } from '../../ad
 import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
 import { hostStreamOf, subjectOf, verifierName } from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';
-import { expirySentence, natsTargetOf, warnMs } from '../../setup/certificates.js';
+import { expirySentence, warnMs } from '../../setup/certificates.js';
+import { natsTargetOf } from '../../setup/dial-target.js';
 import { listOf, textOf, type Values, valuesOf } from './daemon-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 

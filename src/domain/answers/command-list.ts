@@ -16,7 +16,7 @@ import {
   type Series,
   textOfList,
 } from '../commands/catalog.js';
-import { jsonName } from '../commands/parse.js';
+import { jsonName } from '../commands/named.js';
 import { hasJsonForm } from '../meaning/columns.js';
 import type { Policy, Rule } from '../policy/policy.js';
 

@@ -27,18 +27,6 @@ import {
 } from './search-query.js';
 import { foldFlag, type Reading, refuseFatal, refuseUnknownWords } from './values.js';
 
-export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
-export {
-  errorTypeOf,
-  hasFile,
-  jsonName,
-  keyOfNamed,
-  type NamedReading,
-  readNamedCommand,
-  type Span,
-  userMaskOf,
-} from './named.js';
-
 /** The arguments in the server's interpretation. */
 export interface ParsedArguments {
   readonly kind: 'parsed';

@@ -22,9 +22,6 @@ import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { clientSchema, configurationSchema, type RawConfiguration } from './schema.js';
 import type { AdminSettings, AuditSettings, Settings } from './settings.js';
 
-export { type FleetFiles, type FleetSettings, parseFleetSettings } from './parse-fleet.js';
-export type { Asking, ReadFiles } from './read-files.js';
-
 export interface ParsedSettings {
   /** Undefined: there are errors. */
   readonly settings?: Settings;

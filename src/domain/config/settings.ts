@@ -12,8 +12,9 @@ import {
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
 import type { PageRole } from '../page/api.js';
-import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
+import { type Fate } from '../policy/assess.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
+import { createRoutingTable, type RoutingTable } from '../policy/route.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 

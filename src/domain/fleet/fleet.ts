@@ -26,15 +26,6 @@ import type { ExpectedHost, FleetFinding, FleetMessage, FleetStatus } from './sh
 import type { HostKeys } from './signatures.js';
 import { type DescribedStream, type SignedStrength, Streams } from './streams.js';
 
-export {
-  type ExpectedHead,
-  type FleetCheckpoint,
-  type ReadCheckpoint,
-  readCheckpoint,
-  signCheckpoint,
-} from './checkpoint.js';
-export { type KeptFinding, noHost } from './findings.js';
-
 export interface FleetOptions {
   /** The stream of the checkpoints; the prefix of the names of the others. */
   readonly stream: string;

@@ -8,7 +8,8 @@ import {
   type Parameter,
   strongerEffect,
 } from '../commands/catalog.js';
-import { type ParsedArguments, type Unparsable, unparsable, withoutParameters } from '../commands/parse.js';
+import { type Unparsable, unparsable } from '../commands/getopt.js';
+import { type ParsedArguments, withoutParameters } from '../commands/parse.js';
 import { conditionsIn, namesMailbox } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isAddress, isMask, maskCovers } from '../names/glob.js';

@@ -32,39 +32,6 @@ import {
 } from './route.js';
 import { areSameTerms } from './terms.js';
 
-export { type Attempt, usersTouchedBy } from './attempt.js';
-export { type Decision, type DecisionCode, decide } from './decide.js';
-export {
-  AnswerCache,
-  type FollowingInput,
-  followingInput,
-  isAllowed,
-  isSame,
-  type Judged,
-  type Judgement,
-  judgedBytes,
-  type Subject,
-  type UnjudgeableCode,
-  unparsable,
-} from './judge.js';
-export { type UnmetConditions, unmetConditions } from './match.js';
-export {
-  type Answers,
-  createRoutingTable,
-  homeOf,
-  nothingAsked,
-  nothingKnown,
-  type Obstacle,
-  type ObstacleCode,
-  type PassdbAnswer,
-  type Question,
-  type RoutedBackend,
-  type RoutingTable,
-  type RoutingTableOptions,
-  type UserdbAnswer,
-  userdbKey,
-} from './route.js';
-
 /** A line without flags, as written in configurations and by people; `user` empty: it names none. */
 export function plainLine(user: string, words: readonly string[]): CommandLine {
   return {

@@ -13,17 +13,9 @@ import {
   type Series,
   strongerEffect,
 } from '../commands/catalog.js';
-import type { UnparsableCode } from '../commands/parse.js';
-import {
-  errorTypeOf,
-  hasFile,
-  inputOf,
-  keyOfNamed,
-  type ParsedArguments,
-  parseArguments,
-  parseNamed,
-  type Unparsable,
-} from '../commands/parse.js';
+import { type Unparsable, type UnparsableCode } from '../commands/getopt.js';
+import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
+import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';

@@ -4,8 +4,6 @@ import { parseTime } from '../audit/record.js';
 import type { GlobList } from '../names/glob.js';
 import type { Regex } from './regex.js';
 
-export { createRegex, type Regex } from './regex.js';
-
 /** The place of a rule, for every answer that names it. Lines and columns count from 1. */
 export interface RulePlace {
   readonly file: string;

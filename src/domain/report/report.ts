@@ -30,9 +30,6 @@ import {
   touchClasses,
 } from './touch.js';
 
-export { type HostTrail, judgeHosts } from './hosts.js';
-export { createHtmlReport } from './html.js';
-export { formatSpan, linesOf, type ReportForm, type ReportHead } from './lines.js';
 export { type AskedTime, createDayBook, type Doubt, type TouchDay, type Vouching };
 
 /** The journal of a report, and the basis of its proof. */

@@ -2,7 +2,7 @@
 // command does not meet is replaced by the command's own value, so that the rule never becomes wider than the two together.
 
 import { type Parameter, parameterNamed } from '../commands/catalog.js';
-import { type UnmetConditions, unmetConditions } from '../policy/assess.js';
+import { type UnmetConditions, unmetConditions } from '../policy/match.js';
 import {
   formatDuration,
   type KeyCondition,

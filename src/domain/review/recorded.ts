@@ -10,23 +10,19 @@ import { allSeries, commandNamed, ownCommands, type Series } from '../commands/c
 import { routingTableOf, type Settings } from '../config/settings.js';
 import { isDigested, recordedWords } from '../meaning/canonical.js';
 import { isMask } from '../names/glob.js';
+import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
+import { type Attempt } from '../policy/attempt.js';
+import { type Decision } from '../policy/decide.js';
+import { type Subject } from '../policy/judge.js';
+import type { Policy } from '../policy/policy.js';
 import {
   type Answers,
-  type Assessment,
-  type Attempt,
-  assess,
-  type Decision,
   nothingAsked,
   type PassdbAnswer,
-  plainLine,
   type RoutingTable,
-  readingsOf,
-  type SeriesReading,
-  type Subject,
   type UserdbAnswer,
   userdbKey,
-} from '../policy/assess.js';
-import type { Policy } from '../policy/policy.js';
+} from '../policy/route.js';
 import { saysWhy } from '../policy/terms.js';
 import type { ExchangeRow } from '../trail/search.js';
 

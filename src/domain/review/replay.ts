@@ -19,14 +19,13 @@ import {
   describeObstacle,
   type Fate,
   fateOf,
-  nothingAsked,
   plainLine,
-  type RoutingTable,
   readingsOf,
   type SeriesReading,
-  type Subject,
 } from '../policy/assess.js';
+import { type Subject } from '../policy/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
+import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import type { ExchangeRow } from '../trail/search.js';
 import {
   type RecordedAssessment,
@@ -35,8 +34,6 @@ import {
   recordedLine,
   type UnjudgeableWhy,
 } from './recorded.js';
-
-export { formatTest } from './policy-text.js';
 
 /** Records of one kind whose decision would be another one. */
 export interface ReplayChange {

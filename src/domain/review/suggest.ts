@@ -28,13 +28,6 @@ import {
   usesOf,
 } from './suggested-rule.js';
 
-export { isDigest } from '../meaning/canonical.js';
-export { effectOf } from './generalise.js';
-export { type Grant, type Remedy, remedyFor } from './granting.js';
-export { formatValue, linesOfRule } from './policy-text.js';
-export { Sightings } from './recorded.js';
-export { type Sight, usesOf } from './suggested-rule.js';
-
 /** The input of a suggestion. */
 export interface SuggestRequest {
   readonly settings: Settings;

@@ -6,7 +6,7 @@ import type { Effect } from '../commands/catalog.js';
 import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';
 import { GlobList } from '../names/glob.js';
-import { decide } from '../policy/assess.js';
+import { decide } from '../policy/decide.js';
 import { formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';

@@ -8,24 +8,19 @@ import type { Queueing } from '../../concurrency/limits.js';
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/names/mailbox-names.js';
+import { type Assessment, assess, fateOf, seriesOf } from '../../domain/policy/assess.js';
+import { type AnswerCache, judgedBytes, type Subject } from '../../domain/policy/judge.js';
 import {
-  type AnswerCache,
   type Answers,
-  type Assessment,
-  assess,
   createRoutingTable,
-  fateOf,
-  judgedBytes,
   nothingKnown,
   type PassdbAnswer,
   type Question,
   type RoutedBackend,
   type RoutingTable,
   type RoutingTableOptions,
-  type Subject,
-  seriesOf,
   userdbKey,
-} from '../../domain/policy/assess.js';
+} from '../../domain/policy/route.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';

@@ -14,13 +14,8 @@ import type {
 import type { Peer } from '../../domain/identity/peer.js';
 import { userNameMax } from '../../domain/identity/user-name.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import {
-  isAllowed,
-  type Judged,
-  type Judgement,
-  type Subject,
-  usersTouchedBy,
-} from '../../domain/policy/assess.js';
+import { usersTouchedBy } from '../../domain/policy/attempt.js';
+import { isAllowed, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';

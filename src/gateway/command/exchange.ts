@@ -4,7 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { Abortable } from '../../concurrency/abortable.js';
-import { isAllowed, type Judgement } from '../../domain/policy/assess.js';
+import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { ExchangeNames } from '../outcome/events.js';
@@ -27,8 +27,6 @@ import {
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
-
-export { dryRunLine, explainQuestion, recordedQuestion } from './own-commands.js';
 
 /** A running command. */
 export interface RunningNames extends ExchangeNames {

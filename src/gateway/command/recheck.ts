@@ -4,17 +4,9 @@
 
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/meaning/columns.js';
-import {
-  homeOf,
-  isSame,
-  type Judged,
-  type Judgement,
-  judgeFor,
-  noAllUsers,
-  nothingAsked,
-  type RoutedBackend,
-  type Subject,
-} from '../../domain/policy/assess.js';
+import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
+import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
+import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
 import { areSameTerms, limitAsks, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';

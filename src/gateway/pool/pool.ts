@@ -20,8 +20,6 @@ import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
-export { type DialTarget, greet, seriesOfBackend } from './dial.js';
-
 /** Dials under way at which no further dial without demand begins. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;

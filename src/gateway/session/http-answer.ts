@@ -5,11 +5,11 @@
 import { bounds } from '../../bounds/bounds.js';
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { Code, Said } from '../../domain/codes/codes.js';
-import { errorTypeOf } from '../../domain/commands/parse.js';
+import { errorTypeOf } from '../../domain/commands/named.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { maskCovers } from '../../domain/names/glob.js';
-import type { Judged } from '../../domain/policy/assess.js';
+import { type Judged } from '../../domain/policy/judge.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import {

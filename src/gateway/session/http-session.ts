@@ -6,7 +6,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { listCommands, mayTakeText } from '../../domain/answers/command-list.js';
 import { type Code, sentenceOf } from '../../domain/codes/codes.js';
-import { readNamedCommand, userMaskOf } from '../../domain/commands/parse.js';
+import { readNamedCommand, userMaskOf } from '../../domain/commands/named.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { readAuthorization } from '../../domain/keys/authorization.js';

@@ -5,7 +5,7 @@
 
 import { codes, sentenceOf } from '../../domain/codes/codes.js';
 import { allSeries } from '../../domain/commands/catalog.js';
-import { followingInput } from '../../domain/policy/assess.js';
+import { followingInput } from '../../domain/policy/judge.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';

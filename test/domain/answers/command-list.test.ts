@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ListedCommand, listCommands } from '../../../src/domain/answers/command-list.js';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { jsonName } from '../../../src/domain/commands/parse.js';
+import { jsonName } from '../../../src/domain/commands/named.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { judge } from '../../../src/domain/policy/judge.js';

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
+import { type UnparsableCode } from '../../../src/domain/commands/getopt.js';
 import { errorTypeOf, keyOfNamed, readNamedCommand, userMaskOf } from '../../../src/domain/commands/named.js';
-import { parseNamed, type UnparsableCode } from '../../../src/domain/commands/parse.js';
+import { parseNamed } from '../../../src/domain/commands/parse.js';
 import type { NamedParameter } from '../../../src/protocol/command.js';
 import { RequestDecoder } from '../../../src/protocol/http-api/request.js';
 

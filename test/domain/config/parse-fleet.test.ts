@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey, parsePublicKey } from '../../../src/domain/audit/ledger.js';
-import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-settings.js';
+import { type FleetFiles, parseFleetSettings } from '../../../src/domain/config/parse-fleet.js';
 
 const { key, publicPem } = makeSignKey();
 

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { checkpointSubject } from '../../../src/domain/fleet/block.js';
-import { createFleet, type Fleet, readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/fleet.js';
+import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
+import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import {
   blocks,
   fleetOf,

@@ -5,13 +5,8 @@ import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { checkpointSubject } from '../../../src/domain/fleet/block.js';
-import {
-  createFleet,
-  type ExpectedHead,
-  type Fleet,
-  readCheckpoint,
-  signCheckpoint,
-} from '../../../src/domain/fleet/fleet.js';
+import { type ExpectedHead, readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
+import { createFleet, type Fleet } from '../../../src/domain/fleet/fleet.js';
 import {
   blocks,
   fleetOf,

@@ -4,15 +4,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatTime } from '../../../src/domain/audit/record.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
+import { createHtmlReport } from '../../../src/domain/report/html.js';
+import { type ReportForm } from '../../../src/domain/report/lines.js';
 import {
   createCsvReport,
-  createHtmlReport,
   createJsonReport,
   createPageReport,
   makeReport,
   type ReportAsked,
   type Reported,
-  type ReportForm,
   whyNoReport,
 } from '../../../src/domain/report/report.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
