@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
+import { formatTime } from '../../domain/audit/record.js';
 import { allEffects } from '../../domain/commands/catalog.js';
 import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
 import type { Separator } from '../../domain/trail/export.js';
@@ -293,8 +294,13 @@ export function addFilterOptions(command: Command): Command {
     .option('--text <text>', 'text anywhere in one of its records');
 }
 
+/** Throws a CommandFault where the time ends before it begins: nothing could be found, and that would look like an answer. */
 export function filterOf(options: FilterOptions): TrailFilter {
   const { since, until, principal, ...same } = options;
+  if (since !== undefined && until !== undefined && since >= until) {
+    const times = `--since is ${formatTime(since)}, and --until is ${formatTime(until)}`;
+    throw new CommandFault(exitCodes.usage, `--since must be before --until: ${times}`);
+  }
   return {
     ...same,
     // A name alone matches at any listener.

@@ -67,3 +67,16 @@ void test('what is no time, decision, outcome or effect is refused', () => {
   assert.throws(() => read('--outcome', 'fine'));
   assert.throws(() => read('--effect', 'harmless'));
 });
+
+void test('a time that ends before it begins is an error, and no empty answer', () => {
+  assert.throws(() => read('--since', '2026-11-25', '--until', '2026-11-20'), {
+    exitCode: 64,
+    message:
+      '--since must be before --until: --since is 2026-11-25T00:00:00.000Z, and --until is 2026-11-21T00:00:00.000Z',
+  });
+  assert.throws(
+    () => read('--since', '2026-11-20T10:00:00Z', '--until', '2026-11-20T10:00:00Z'),
+    /must be before/,
+  );
+  assert.notEqual(read('--since', '2026-11-20', '--until', '2026-11-20').sinceMs, undefined);
+});
