@@ -8,7 +8,7 @@ import {
   type Trail,
   type TrailFile,
 } from '../../adapters/journal/trail.js';
-import { printable } from '../../domain/audit/encode.js';
+import { printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import {
   formatCsvHeader,
@@ -151,7 +151,7 @@ function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): strin
 }
 
 function describeMeant(names: readonly string[]): string {
-  return names.length === 0 ? '' : `; did you mean ${names.map((name) => printable(name)).join(' or ')}?`;
+  return names.length === 0 ? '' : `; did you mean ${names.map(quoteUnlessPlain).join(' or ')}?`;
 }
 
 /** How much was searched: an empty answer may mean a wrong name, or the wrong journal. */

@@ -122,6 +122,13 @@ export function quote(value: string): string {
 }
 
 const plain = /^[ !#-[\]-~]*$/;
+
+/** A name in a sentence: a blank at its end, for example, cannot be seen without quotes. */
+export function quoteUnlessPlain(name: string): string {
+  return plainName.test(name) ? name : quote(name);
+}
+
+const plainName = /^[!#-[\]-~]+$/;
 const loneSurrogate = /\p{Surrogate}/gu;
 
 /** A value as JSON on one line, without terminal controls: the same value for a parser. */

@@ -1,6 +1,7 @@
 // Whether a journal contains everything that happened in a time, in plain sentences: from its verification and the requested time. Pure.
 // The rule: `isComplete` only if a trusted signature covers the whole time; every reason against it has a sentence.
 
+import { quoteUnlessPlain } from '../audit/encode.js';
 import { formatTime, parseTime } from '../audit/record.js';
 import type { RetiredRecords, Verdict } from '../trail/verify.js';
 import type { TouchCounts } from './touch.js';
@@ -235,7 +236,7 @@ function ofView(viewer: string): string {
 /** For a mailbox that no record names. `similar`: users with similar names. */
 export function unnamedSentence(mailbox: string, similar: readonly string[], viewer?: string): string {
   const no = viewer === undefined ? 'No' : `${ofView(viewer)}, no`;
-  const meant = similar.length === 0 ? '.' : `: did you mean ${similar.join(' or ')}?`;
+  const meant = similar.length === 0 ? '.' : `: did you mean ${similar.map(quoteUnlessPlain).join(' or ')}?`;
   return `${no} record names "${mailbox}"${meant}`;
 }
 

@@ -173,6 +173,16 @@ function withWho(record: AuditRecord, count: number): AuditRecord {
     : { ...record, users: ['alice@example.com'] };
 }
 
+void test('names that were probably meant are quoted where they are not plain', async (t) => {
+  const directory = await writeJournal(t, 2, (record, count) =>
+    record.event === 'admission'
+      ? { ...record, users: [count === 1 ? 'alice@example.com ' : 'alice@example.com'] }
+      : record,
+  );
+  const { complaints } = await search(directory, { user: 'alice' });
+  assert.match(complaints, /; did you mean alice@example\.com or "alice@example\.com "\?\n$/);
+});
+
 void test('a name without its domain is told also where a command for everybody was found', async (t) => {
   const directory = await writeJournal(t, 3, withWho);
   for (const format of ['table', 'json', 'csv'] as const) {
