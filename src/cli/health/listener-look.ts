@@ -38,6 +38,8 @@ export function lookAtListener(
     );
   if (isServing === false)
     return bad(name, `the daemon does not serve ${place}`, 'reload it, or look at its log');
+  if (socket.kind === 'tcp' && isServing === undefined)
+    return warning(name, `${place}: no daemon answered that serves it`, 'the daemon makes it at its start');
   if (socket.kind !== 'unix') return ok(name, isServing === true ? `served at ${place}` : place);
   const { path, mode } = socket;
   const found = modeOf(path);

@@ -43,6 +43,17 @@ void test('a socket of systemd that the daemon has not: what makes it', () => {
   assert.equal(lookAtListener(listener, true, systemClock).status, 'ok');
 });
 
+void test('a TCP address that nobody serves is no ok', () => {
+  const listener = listenerAt('', { socket: { kind: 'tcp', host: '127.0.0.1', port: 8443 } });
+  const look = (isServing: boolean | undefined): string => {
+    const { status, text } = lookAtListener(listener, isServing, systemClock);
+    return `${status}: ${text}`;
+  };
+  assert.equal(look(undefined), 'warning: tcp:127.0.0.1:8443: no daemon answered that serves it');
+  assert.equal(look(true), 'ok: served at tcp:127.0.0.1:8443');
+  assert.equal(look(false), 'bad: the daemon does not serve tcp:127.0.0.1:8443');
+});
+
 void test('the socket, its mode, and each directory above it', async (t) => {
   const folder = openFolder(t);
   chmodSync(folder, 0o755);
