@@ -229,7 +229,8 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
 
 function sayGrant({ into, place, lines, also }: Grant): string {
   const others = also.length === 0 ? '' : `the lines below would allow as well:\n${indent(also)}\n`;
-  return `${others}to allow it, add to ${plain(into)} (${plain(place)}):\n${indent(lines)}`;
+  const how = lines[0]?.startsWith('- ') === true ? '' : ', in line with its other keys';
+  return `${others}to allow it, add to ${plain(into)} (${plain(place)})${how}:\n${indent(lines)}`;
 }
 
 function sayRule({ command, says }: RuleInWords): string {

@@ -13,9 +13,9 @@ import { type KeptRule, keepConditions } from './kept-conditions.js';
 import { formatValue, linesOfRule } from './policy-text.js';
 import { policyOf, type RuleText, ruleFor, type Trial, tryOut } from './suggested-rule.js';
 
-/** Lines for one list of a policy. */
+/** Lines for one list of a policy; for a policy without that list they begin with its key. */
 export interface Grant {
-  /** `policies.support.allow`. */
+  /** `policies.support.allow`, or `policies.support`. */
   readonly into: string;
   /** FILE:LINE of that policy. */
   readonly place: string;
@@ -92,6 +92,9 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
     };
   }
   const { rule, unmet } = found;
+  const lines = linesOfRule({ comments: [], rule, isCommentedOut: false });
+  // The rules of its presets stand in other files; without rules of its own it has no list yet.
+  const hasList = policy.allow.some(({ place }) => place.file === policy.place.file);
   const more =
     near === undefined || unmet.length === 0
       ? []
@@ -99,9 +102,9 @@ function ruleRemedy({ policy, mailUsers, attempts, decision, nowMs }: DeniedComm
   return {
     grants: [
       {
-        into: `policies.${policy.name}.allow`,
+        into: `policies.${policy.name}${hasList ? '.allow' : ''}`,
         place: placeOf(policy),
-        lines: linesOfRule({ comments: [], rule, isCommentedOut: false }),
+        lines: hasList ? lines : ['allow:', ...lines.map((line) => `  ${line}`)],
         also: [...more, ...whoElse(parsed, policy, attempts), ...whatElse(parsed, policy, attempts)],
       },
     ],
