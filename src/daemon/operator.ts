@@ -61,7 +61,9 @@ interface Parts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
   readonly journal: Pick<OpenJournal, 'appendDurable'>;
-  readonly service: Pick<Service, 'kill'> & { readonly running: () => readonly { readonly id: string }[] };
+  readonly service: Pick<Service, 'kill'> & {
+    readonly running: () => readonly Pick<ReturnType<Service['running']>[number], 'id' | 'clientMs'>[];
+  };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
     readonly now: { readonly settings: { readonly backends: Switch['now']['settings']['backends'] } };
@@ -113,12 +115,22 @@ function meant(name: string, names: readonly string[]): string {
   return nearest === undefined ? `; there are: ${names.join(', ')}` : `; did you mean ${nearest}?`;
 }
 
+/** A client that reads takes its bytes within this time. */
+const unreadMs = 1_000;
+const unread =
+  '. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over';
+
 async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator): Promise<ActionResult> {
   const { service, pools, served, drained, clock, reloader } = parts;
   switch (action.kind) {
-    case 'kill':
-      if (service.kill(action.id)) return { kind: 'done', text: `${action.id} is ended; it may have run` };
-      return { kind: 'unknown', text: `${action.id} has ended meanwhile` };
+    case 'kill': {
+      const { clientMs = 0 } = service.running().find(({ id }) => id === action.id) ?? {};
+      if (!service.kill(action.id)) return { kind: 'unknown', text: `${action.id} has ended meanwhile` };
+      return {
+        kind: 'done',
+        text: `${action.id} is ended; it may have run${clientMs < unreadMs ? '' : unread}`,
+      };
+    }
     case 'drain':
       drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });
       pools.applyDrains();

@@ -79,3 +79,24 @@ void test('an action that fails says whether it was recorded; a name that is nea
   assert.match((await drain('mial1')).text, /^there is no backend mial1; did you mean mail1\?$/);
   assert.match((await drain('elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
 });
+
+void test('kill says where the end waits for a client that does not read', async () => {
+  let clientMs = 0;
+  const act = createAct({
+    clock: { wallMs: () => 0 },
+    log: { report: () => undefined },
+    journal: { appendDurable: () => Promise.resolve() },
+    service: { running: () => [{ id: 'E1', clientMs }], kill: () => true },
+    pools: { byName: new Map(), applyDrains: () => undefined },
+    served: { now: { settings: { backends: [] } } },
+    drained: { put: () => undefined },
+    reloader: { reload: () => Promise.reject(new Error('not asked')) },
+  });
+  const kill = async (): Promise<string> => (await act({ kind: 'kill', id: 'E1' }, { by: 'root' })).text;
+  assert.equal(await kill(), 'E1 is ended; it may have run');
+  clientMs = 3_000;
+  assert.equal(
+    await kill(),
+    'E1 is ended; it may have run. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over',
+  );
+});
