@@ -163,7 +163,10 @@ const keyBytesMax = 4096;
  * The redactor with the configured key, or with the one beside the segments, which is made at the first start. `state` keeps a copy of that:
  * without the directory the next start would make another one, and no older digest could be found any more.
  */
-export function openRedactor({ hmacKeyFile, directory }: AuditSettings, state: string): Redactor {
+export function openRedactor(
+  { hmacKeyFile, directory }: Pick<AuditSettings, 'hmacKeyFile' | 'directory'>,
+  state: string,
+): Redactor {
   if (hmacKeyFile !== undefined) return createRedactor(readText(hmacKeyFile));
   const copy = `${state}/audit-hmac.key`;
   const kept = readIfThere(copy, keyBytesMax);

@@ -365,7 +365,7 @@ void test('a narrowed view has what its function leaves, at once and in changes,
   assert.deepEqual([all.now().running.length, all.now().head.host], [1, 'gate']);
   story.users = ['alice@example.org', 'bob@example.org'];
   story.changed();
-  story.clock.advance(1_000);
+  await story.clock.advance(1_000);
   await settle();
   assert.deepEqual([narrowed.now().runningCount, all.now().running.length], [2, 2]);
   assert.doesNotMatch(narrowed.pieces.join(''), /job@support|alice|bob|"id"/);

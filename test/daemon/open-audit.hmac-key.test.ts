@@ -4,7 +4,6 @@ import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } 
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openRedactor } from '../../src/daemon/open-audit.js';
-import { type AuditSettings } from '../../src/domain/config/settings.js';
 import { openFolder } from '../kit/folder.js';
 
 void test('the key beside the segments is kept in state, too, and comes back with the next start', (t) => {
@@ -12,7 +11,7 @@ void test('the key beside the segments is kept in state, too, and comes back wit
   const [directory, state] = [join(folder, 'audit'), join(folder, 'state')];
   mkdirSync(directory);
   mkdirSync(state);
-  const settings = { directory } as AuditSettings;
+  const settings = { directory };
   const digest = (): string => openRedactor(settings, state).redact('secret').hmac;
   const first = digest();
   assert.equal(statSync(join(state, 'audit-hmac.key')).mode & 0o777, 0o600);

@@ -140,7 +140,7 @@ function lookInto(folder: string): void {
   assert.match(page, /from '@dovegate\/client'/);
   // The words to type; others of the same form are run above.
   for (const [text, version] of [
-    [page, String(manifest['version'])],
+    [page, manifest['version']],
     [readFileSync(join(root, 'docs/client-node.md'), 'utf8'), 'VERSION'],
   ] as const) {
     assert.ok(text.includes(`\nnpm install ./dovegate-client-${version}.tgz\n`), 'the line that installs it');
