@@ -17,7 +17,7 @@ import {
   packaged,
   summarise,
 } from '../setup/configuration.js';
-import { type Told } from './health/daemon-look.js';
+import type { Told } from './health/daemon-look.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
 import { codeOfReading, findDaemon, pageCommand } from './operate.js';

@@ -13,9 +13,9 @@ import type { ListenerSettings, Person, Settings } from '../domain/config/settin
 import { type Peer, principalOf } from '../domain/identity/peer.js';
 import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
 import { fateOf, plainLine } from '../domain/policy/assess.js';
-import { type Subject } from '../domain/policy/judge.js';
+import type { Subject } from '../domain/policy/judge.js';
 import type { Policy, RulePlace } from '../domain/policy/policy.js';
-import { type RoutingTable } from '../domain/policy/route.js';
+import type { RoutingTable } from '../domain/policy/route.js';
 import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
 import { type Remedy, remedyFor } from '../domain/review/granting.js';
 import { formatTest } from '../domain/review/policy-text.js';

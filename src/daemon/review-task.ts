@@ -6,7 +6,7 @@ import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.j
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, parseTime } from '../domain/audit/record.js';
 import { parseSettings } from '../domain/config/parse-settings.js';
-import { type ReadFiles } from '../domain/config/read-files.js';
+import type { ReadFiles } from '../domain/config/read-files.js';
 import type { MailUserSettings, Settings } from '../domain/config/settings.js';
 import { isDigest } from '../domain/meaning/canonical.js';
 import type { Checked, LookedThrough, Replayed, Suggested, SuggestedGroup } from '../domain/page/api.js';

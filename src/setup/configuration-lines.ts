@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import type { Problem } from '../domain/config/problem.js';
-import { type Asking } from '../domain/config/read-files.js';
+import type { Asking } from '../domain/config/read-files.js';
 import type {
   BackendSettings,
   ListenerSettings,

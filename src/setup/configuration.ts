@@ -35,7 +35,7 @@ import {
   reportProblems,
 } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
-import { type Asking } from '../domain/config/read-files.js';
+import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
 import {

@@ -10,7 +10,7 @@ import { howToInstall } from '../adapters/nats/installed.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
-import { type Asking } from '../domain/config/read-files.js';
+import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import {

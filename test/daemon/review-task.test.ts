@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ReviewTask, review } from '../../src/daemon/review-task.js';
-import { type ReadFiles } from '../../src/domain/config/read-files.js';
+import type { ReadFiles } from '../../src/domain/config/read-files.js';
 import type { Suggested } from '../../src/domain/page/api.js';
 import { writeJournal } from '../cli/desk.js';
 import { recordedMs } from '../domain/review/recording.js';

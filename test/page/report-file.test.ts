@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import { createHtmlReport } from '../../src/domain/report/html.js';
-import { type ReportHead } from '../../src/domain/report/lines.js';
+import type { ReportHead } from '../../src/domain/report/lines.js';
 import { createTouchCounter, type Touch } from '../../src/domain/report/touch.js';
 import {
   desktop,

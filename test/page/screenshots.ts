@@ -19,7 +19,7 @@ import {
   visit,
 } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
-import { type Script } from '../kit/script.js';
+import type { Script } from '../kit/script.js';
 import { shrinkPng } from '../kit/small-png.js';
 
 const [folder = fileURLToPath(new URL('../../../docs/screens/', import.meta.url))] = process.argv.slice(2);

@@ -5,7 +5,7 @@
 
 import { codes } from '../../domain/codes/codes.js';
 import type { FoundCode } from '../../domain/now/problems.js';
-import { type DecisionCode } from '../../domain/policy/decide.js';
+import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';

@@ -6,7 +6,7 @@ import type { VerifyProgress, VerifyResult } from '../../domain/page/api.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
 import { findingsOf } from '../../domain/report/findings.js';
 import { createHtmlReport } from '../../domain/report/html.js';
-import { type ReportForm } from '../../domain/report/lines.js';
+import type { ReportForm } from '../../domain/report/lines.js';
 import {
   createCsvReport,
   createJsonReport,

@@ -6,7 +6,7 @@ import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
 import { NatsFault, type NatsLink, useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import {
   checkpointSubject,
   type FleetStream,

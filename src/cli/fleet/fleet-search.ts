@@ -4,7 +4,7 @@ import { holdProcess } from '../../adapters/host/process.js';
 import type { NatsLink } from '../../adapters/nats/link.js';
 import { printable } from '../../domain/audit/encode.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatJsonRow, formatValue } from '../../domain/trail/export.js';
 import type { ExchangeRow, TrailFilter } from '../../domain/trail/search.js';
 import { exitCodes } from '../../ports/machine.js';

@@ -13,7 +13,7 @@ import {
 import { createServerOrder, NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes, type Timer } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';

@@ -1,6 +1,6 @@
 // The configuration of the NATS server for a fleet, whole: a server takes it as it is printed.
 
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 
 /** Paths at the server. */
 export const serverFiles = {

@@ -30,7 +30,7 @@ import {
 import { loadNative } from '../../adapters/host/native.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../domain/audit/ledger.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { readCheckpoint } from '../../domain/fleet/checkpoint.js';
 import type { FleetStatus } from '../../domain/fleet/shapes.js';
 import { messageOf } from '../../ports/faults.js';

@@ -4,7 +4,7 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import type { NatsLink } from '../../adapters/nats/link.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import type { FleetStatus } from '../../domain/fleet/shapes.js';
 import { createCertificates, expirySentence, warnMs } from '../../setup/certificates.js';
 

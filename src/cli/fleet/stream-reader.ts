@@ -6,10 +6,10 @@
 import { systemClock } from '../../adapters/host/clock.js';
 import { NatsFault, type NatsLink, type StreamInfo, type StreamRight } from '../../adapters/nats/link.js';
 import { formatTime } from '../../domain/audit/record.js';
-import { type FleetSettings } from '../../domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';
 import { noHost } from '../../domain/fleet/findings.js';
-import { type Fleet } from '../../domain/fleet/fleet.js';
+import type { Fleet } from '../../domain/fleet/fleet.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
 import type { IndexWriter } from './index-folder.js';
 import { wantedOf } from './open-settings.js';

@@ -5,8 +5,8 @@
 import type { CommandLine } from '../../protocol/command.js';
 import { conditionsIn } from '../commands/search-query.js';
 import { assess, describeObstacle, fateOf, readingsOf, type SeriesReading } from '../policy/assess.js';
-import { type Decision } from '../policy/decide.js';
-import { type Judged, type Judgement, type Subject } from '../policy/judge.js';
+import type { Decision } from '../policy/decide.js';
+import type { Judged, Judgement, Subject } from '../policy/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from '../policy/route.js';
 import {

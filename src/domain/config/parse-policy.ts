@@ -10,7 +10,7 @@ import { checkReach, parseRules } from './parse-rule.js';
 import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
-import { type Sources } from './read-files.js';
+import type { Sources } from './read-files.js';
 import type { MailUserSettings } from './settings.js';
 
 export interface PolicyReading {

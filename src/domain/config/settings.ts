@@ -12,7 +12,7 @@ import {
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
 import type { PageRole } from '../page/api.js';
-import { type Fate } from '../policy/assess.js';
+import type { Fate } from '../policy/assess.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
 import { createRoutingTable, type RoutingTable } from '../policy/route.js';
 import type { Place } from './problem.js';

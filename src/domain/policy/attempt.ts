@@ -4,7 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { type Unparsable, unparsable } from '../commands/getopt.js';
-import { type ParsedArguments } from '../commands/parse.js';
+import type { ParsedArguments } from '../commands/parse.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import {
   contentAsked,

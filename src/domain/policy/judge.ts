@@ -13,7 +13,7 @@ import {
   type Series,
   strongerEffect,
 } from '../commands/catalog.js';
-import { type Unparsable, type UnparsableCode } from '../commands/getopt.js';
+import type { Unparsable, UnparsableCode } from '../commands/getopt.js';
 import { errorTypeOf, hasFile, keyOfNamed } from '../commands/named.js';
 import { inputOf, type ParsedArguments, parseArguments, parseNamed } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';

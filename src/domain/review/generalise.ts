@@ -7,7 +7,7 @@ import { type Effect, type Parameter, strongerEffect } from '../commands/catalog
 import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';
 import { isDigest } from '../meaning/canonical.js';
 import { GlobList } from '../names/glob.js';
-import { type Attempt } from '../policy/attempt.js';
+import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
 
 export interface Use {

@@ -5,7 +5,7 @@
 import { describeRule } from '../answers/rights.js';
 import type { MailUserSettings } from '../config/settings.js';
 import { GlobList, isWithin, mayOverlap } from '../names/glob.js';
-import { type Attempt } from '../policy/attempt.js';
+import type { Attempt } from '../policy/attempt.js';
 import { type Decision, decide } from '../policy/decide.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { allNarrowness } from './generalise.js';

@@ -11,9 +11,9 @@ import { routingTableOf, type Settings } from '../config/settings.js';
 import { isDigested, recordedWords } from '../meaning/canonical.js';
 import { isMask } from '../names/glob.js';
 import { type Assessment, assess, plainLine, readingsOf, type SeriesReading } from '../policy/assess.js';
-import { type Attempt } from '../policy/attempt.js';
-import { type Decision } from '../policy/decide.js';
-import { type Subject } from '../policy/judge.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Decision } from '../policy/decide.js';
+import type { Subject } from '../policy/judge.js';
 import type { Policy } from '../policy/policy.js';
 import {
   type Answers,

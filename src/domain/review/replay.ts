@@ -3,7 +3,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { newestMinor } from '../../protocol/minors.js';
-import { type Series } from '../commands/catalog.js';
+import type { Series } from '../commands/catalog.js';
 import {
   type ListenerSettings,
   loginsOf,
@@ -23,7 +23,7 @@ import {
   readingsOf,
   type SeriesReading,
 } from '../policy/assess.js';
-import { type Subject } from '../policy/judge.js';
+import type { Subject } from '../policy/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import type { ExchangeRow } from '../trail/search.js';

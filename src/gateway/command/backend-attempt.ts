@@ -12,7 +12,7 @@ import { commandNamed } from '../../domain/commands/catalog.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
 import { replyCells } from '../../domain/meaning/columns.js';
-import { type Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';

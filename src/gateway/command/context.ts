@@ -4,7 +4,7 @@ import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../c
 import type { InputMeter, RecordedPeer, Redacted } from '../../domain/audit/record.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Peer } from '../../domain/identity/peer.js';
-import { type AnswerCache, type Subject } from '../../domain/policy/judge.js';
+import type { AnswerCache, Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import type { Limiter } from '../../domain/policy/terms.js';
 import type { Clock } from '../../ports/machine.js';

@@ -9,7 +9,7 @@
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { namesSeveral } from '../../domain/meaning/reach.js';
-import { type Judged, type Judgement } from '../../domain/policy/judge.js';
+import type { Judged, Judgement } from '../../domain/policy/judge.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';

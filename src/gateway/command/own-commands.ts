@@ -12,14 +12,14 @@ import {
 import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/answers/rights.js';
 import type { RecordedArgument } from '../../domain/audit/record.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
-import { type Unparsable } from '../../domain/commands/getopt.js';
+import type { Unparsable } from '../../domain/commands/getopt.js';
 import { type ParsedArguments, parseArguments } from '../../domain/commands/parse.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { doubtedNames } from '../../domain/names/mailbox-names.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
-import { type RoutingTable } from '../../domain/policy/route.js';
+import type { RoutingTable } from '../../domain/policy/route.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';

@@ -2,7 +2,7 @@
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { KeyRefusal } from '../../domain/keys/key.js';
-import { type DecisionCode } from '../../domain/policy/decide.js';
+import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { RulePlace } from '../../domain/policy/policy.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';

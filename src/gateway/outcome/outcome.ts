@@ -4,8 +4,8 @@
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import { type Code, codes, sentenceOf } from '../../domain/codes/codes.js';
-import { type UnjudgeableCode } from '../../domain/policy/judge.js';
-import { type ObstacleCode } from '../../domain/policy/route.js';
+import type { UnjudgeableCode } from '../../domain/policy/judge.js';
+import type { ObstacleCode } from '../../domain/policy/route.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';
 

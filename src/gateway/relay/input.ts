@@ -5,7 +5,7 @@
 
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
-import { type FollowingInput } from '../../domain/policy/judge.js';
+import type { FollowingInput } from '../../domain/policy/judge.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Ending } from '../outcome/outcome.js';

@@ -6,7 +6,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatSaid, markBackendLine, type Said } from '../../domain/codes/codes.js';
-import { type Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';

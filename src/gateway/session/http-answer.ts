@@ -9,7 +9,7 @@ import { errorTypeOf } from '../../domain/commands/named.js';
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import { maskCovers } from '../../domain/names/glob.js';
-import { type Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { WireFault } from '../../ports/faults.js';
 import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
 import {

@@ -9,7 +9,7 @@ import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, originOf, type Peer, principalOf } from '../../domain/identity/peer.js';
-import { type Subject } from '../../domain/policy/judge.js';
+import type { Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';

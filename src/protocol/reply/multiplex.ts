@@ -9,7 +9,7 @@
 // on in slices; only headers and escapes are made here.
 
 import { WireFault } from '../../ports/faults.js';
-import { type Framing } from '../minors.js';
+import type { Framing } from '../minors.js';
 
 /** Bytes of one channel, never empty; a slice of the chunk. */
 export interface ChannelBytes {

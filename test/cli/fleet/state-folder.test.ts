@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { openStateFolder, readStatus } from '../../../src/cli/fleet/state-folder.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
-import { type FleetSettings } from '../../../src/domain/config/parse-fleet.js';
+import type { FleetSettings } from '../../../src/domain/config/parse-fleet.js';
 import { readCheckpoint, signCheckpoint } from '../../../src/domain/fleet/checkpoint.js';
 import { exitCodes } from '../../../src/ports/machine.js';
 import { openFolder } from '../../kit/folder.js';

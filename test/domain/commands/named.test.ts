@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { type UnparsableCode } from '../../../src/domain/commands/getopt.js';
+import type { UnparsableCode } from '../../../src/domain/commands/getopt.js';
 import { errorTypeOf, keyOfNamed, readNamedCommand, userMaskOf } from '../../../src/domain/commands/named.js';
 import { parseNamed } from '../../../src/domain/commands/parse.js';
 import type { NamedParameter } from '../../../src/protocol/command.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
-import { type UnparsableCode } from '../../../src/domain/commands/getopt.js';
+import type { UnparsableCode } from '../../../src/domain/commands/getopt.js';
 import { parseArguments, withoutParameters } from '../../../src/domain/commands/parse.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
 

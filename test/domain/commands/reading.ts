@@ -1,7 +1,7 @@
 // Reads a whole command line, name and arguments, for tests.
 import assert from 'node:assert/strict';
 import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
-import { type Unparsable } from '../../../src/domain/commands/getopt.js';
+import type { Unparsable } from '../../../src/domain/commands/getopt.js';
 import { type ParsedArguments, parseArguments } from '../../../src/domain/commands/parse.js';
 
 /** Undefined: there is no such command. */

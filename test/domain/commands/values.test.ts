@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { type UnparsableCode } from '../../../src/domain/commands/getopt.js';
+import type { UnparsableCode } from '../../../src/domain/commands/getopt.js';
 import { read } from './reading.js';
 
 const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [

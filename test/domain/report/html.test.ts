@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Completeness } from '../../../src/domain/report/completeness.js';
 import { createHtmlReport } from '../../../src/domain/report/html.js';
-import { type ReportHead } from '../../../src/domain/report/lines.js';
+import type { ReportHead } from '../../../src/domain/report/lines.js';
 import type { Touch } from '../../../src/domain/report/touch.js';
 
 const head: ReportHead = {

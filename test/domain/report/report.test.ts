@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { formatTime } from '../../../src/domain/audit/record.js';
 import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
 import { createHtmlReport } from '../../../src/domain/report/html.js';
-import { type ReportForm } from '../../../src/domain/report/lines.js';
+import type { ReportForm } from '../../../src/domain/report/lines.js';
 import {
   createCsvReport,
   createJsonReport,
