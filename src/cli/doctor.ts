@@ -156,7 +156,7 @@ async function askAll(config: string, socket: string | undefined): Promise<Told>
     } catch (fault) {
       if (fault instanceof CommandFault)
         return fault.exitCode === exitCodes.notPermitted
-          ? { why: fault.message, isDenied: true }
+          ? { why: fault.message.replaceAll('\n', '; '), isDenied: true }
           : { why: fault.message };
       if (fault instanceof SyntaxError) return { why: 'its answer is not that of dovegate' };
       throw fault;

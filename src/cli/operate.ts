@@ -144,9 +144,7 @@ function notForThisUser(why: string, pageSocket?: string): CommandFault {
 /** The file is for root and the daemon. Throws a CommandFault. */
 function refuseUnreadable(config: string): void {
   if (codeOfReading(config) === 'EACCES')
-    throw notForThisUser(
-      `${config} cannot be read: permission denied; run it as root (sudo), or, in the group of the admin socket, with --socket /run/dovegate/admin.sock`,
-    );
+    throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
 }
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;

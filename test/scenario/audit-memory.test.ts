@@ -2,7 +2,7 @@
 // status say so. Phases: SIGKILL in the middle of reads, then a start; the same with the memory gone meanwhile; `off`; a path that
 // cannot be made. What must not happen: a command at the backend without an admission, a memory that is missing and nobody is told.
 import assert from 'node:assert/strict';
-import { readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { readWhole } from '../adapters/journal/reading.js';
 import { type Daemon, startDaemon } from '../kit/daemon.js';
@@ -90,6 +90,27 @@ test('SIGKILL after the directory was moved away: no record is lost, and the hol
   const hole = await runWarm(['audit', 'verify', next.path('audit'), ...key]);
   assert.equal(hole.exit, 1, hole.text);
   assert.match(hole.text, /segments at the beginning were missing that retention had left/);
+});
+
+test('a journal that was moved away after an orderly stop has no hole in its memory, and is whole once it is back', async (t) => {
+  const { daemon } = await open(t, memory);
+  const config = readFileSync(daemon.configFile, 'utf8');
+  await daemon.stop();
+  renameSync(daemon.path('audit'), daemon.path('gone'));
+  const next = await startDaemon(t, { folder: daemon.folder, config });
+  await next.stop();
+  cpSync(next.path('gone/00000001.jsonl'), next.path('audit/00000001.jsonl'));
+  const starts = readWhole(next.path('audit')).filter(({ event }) => event === 'start');
+  assert.deepEqual(
+    starts.map(({ ring, error }) => [ring, error]),
+    [
+      [undefined, undefined],
+      [undefined, 'journal-removed'],
+    ],
+  );
+  const verified = await runWarm(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
+  assert.equal(verified.exit, 0, verified.text);
+  assert.doesNotMatch(verified.text, /memory of the run before/);
 });
 
 test('the memory went with a machine: the start says so, in the log, the journal and to verify', async (t) => {

@@ -313,7 +313,8 @@ export function createWriter(options: WriterOptions, journal: string) {
       if (end.isGone) publish();
     }
     // Before an orderly stop the whole ring is written, so a ring found afterwards is foreign.
-    const hadRing = stopLine === undefined && end.ring !== noRing;
+    const isStopped = stopLine !== undefined || (end.isGone && end.isOrderly);
+    const hadRing = !isStopped && end.ring !== noRing;
     const left = hadRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? 0 : recover(left, tail);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;

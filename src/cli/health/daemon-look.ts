@@ -63,7 +63,16 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
       ),
     ];
   const looks: Look[] = [];
-  if (settings.hash !== undefined && status['config'] !== settings.hash)
+  if (valuesOf(status['reload'])['success'] === false)
+    looks.push(
+      bad(
+        'daemon',
+        `${version} could not be reloaded, and serves what it had before`,
+        'status names the cause',
+        commands.status,
+      ),
+    );
+  else if (settings.hash !== undefined && status['config'] !== settings.hash)
     looks.push(
       warning(
         'daemon',

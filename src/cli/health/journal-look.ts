@@ -185,7 +185,7 @@ function lookForMissing(directory: string, { told, verifyCommand }: JournalLookO
     bad(
       'journal records',
       text,
-      `put the files back beside the new ones: cp -an OLD/. ${directory}/`,
+      `put the files back beside the new ones: cp -an OLD/* ${directory}/`,
       verifyCommand,
     ),
   ];

@@ -239,7 +239,7 @@ function missingRecords({ missing, directory }: JournalFacts): FoundProblem[] {
     {
       code: 'audit-missing',
       text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there.`,
-      try: `put the files back beside the new ones (cp -an OLD/. ${directory}/), then dovegate audit verify; find out who can write to ${directory}`,
+      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; find out who can write to ${directory}`,
       isDegrading: false,
       ...(sinceMs === undefined ? {} : { sinceMs }),
     },
@@ -558,7 +558,9 @@ function stalled(stall: NowFacts['stall']): FoundProblem[] {
 function failedReload(failed: NowFacts['failedReload']): FoundProblem[] {
   if (failed === undefined) return [];
   const { atMs, problems } = failed;
-  const [first = ''] = problems[0]?.split('\n') ?? [];
+  // Warnings did not prevent it.
+  const cause = problems.find((text) => !/^[^\n]*: warning: /.test(text)) ?? problems[0];
+  const [first = ''] = cause?.split('\n') ?? [];
   const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
   return [
     {

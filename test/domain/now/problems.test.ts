@@ -340,7 +340,10 @@ void test('certificates and keys: within days, the first to end comes first; exp
     { listener: 'panel', name: 'graph', leftMs: undefined },
     { listener: 'panel', name: 'old', leftMs: -1 },
   ];
-  const failedReload = { atMs: downMs, problems: ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:4:1: y'] };
+  const failedReload = {
+    atMs: downMs,
+    problems: ['f.yaml:2:1: warning: z', 'f.yaml:3:1: no backend "x"\n    x: 1'],
+  };
   assert.deepEqual(
     find({ certificates, keys, failedReload }).map(({ text }) => text.replace(/\{[^}]*\}/g, 'T')),
     [
@@ -486,7 +489,7 @@ void test('records whose files were taken away: which, since when, and how they 
     ['audit-missing', false, 0, []],
   );
   assert.match(found?.text ?? '', /up to seq 213 are missing from .* since \{1970-01-01T00:00:00\.000Z\}/);
-  assert.match(found?.try ?? '', /cp -an OLD\/\. .*dovegate audit verify/);
+  assert.match(found?.try ?? '', /cp -an OLD\/\* .*dovegate audit verify/);
   const [before] = find({ journal: { ...journal, missing: { seq: 213, sinceMs: undefined } } });
   assert.match(before?.text ?? '', / since before the start: /);
 });
