@@ -368,10 +368,10 @@ function largeMail(): Buffer {
     randomBytes(65_536),
   ]);
   const count = Math.ceil(largeBytes / block.length);
-  return Buffer.concat([Buffer.from(header), ...Array.from({ length: count }, () => block)]).subarray(
-    0,
-    largeBytes,
-  );
+  const mail = Buffer.concat([Buffer.from(header), ...Array.from({ length: count }, () => block)]);
+  // A CR at the end would be one with the LF that follows it.
+  mail[largeBytes - 1] = 0x78;
+  return mail.subarray(0, largeBytes);
 }
 
 /** Maildir stores LF: each CR LF is one. */

@@ -18,6 +18,7 @@ export interface LoginSource {
 }
 
 const knownMs = 60 * 60_000;
+const guessedMs = 60_000;
 const sourcesMax = bounds.loginNetworks;
 
 export const failureLimits = {
@@ -33,11 +34,13 @@ export class LoginHistory {
   /** The number of the last turn, counted from 1; the oldest one first. */
   readonly #turns = new Map<string, number>();
   readonly #failures = new TokenBuckets(failureLimits);
+  /** When a login from a network failed last; the oldest one first. */
+  readonly #failed = new Map<string, number>();
   #turn = 0;
 
   /** Entries that are held. */
   get size(): number {
-    return this.#succeeded.size + this.#turns.size + this.#failures.size;
+    return this.#succeeded.size + this.#turns.size + this.#failures.size + this.#failed.size;
   }
 
   /** Whether somebody logged in from there within the last hour; with a name: as that one. */
@@ -50,8 +53,17 @@ export class LoginHistory {
     put(this.#succeeded, idOf(network, name), nowMs);
   }
 
+  /** Whether somebody logged in from there lately, and nobody failed since a minute: a crowd of guessers is no better than strangers. */
+  isTrusted(network: string, nowMs: number): boolean {
+    return this.isKnown(network, nowMs) && nowMs - (this.#failed.get(network) ?? -Infinity) > guessedMs;
+  }
+
   failed(source: LoginSource, nowMs: number): void {
+    put(this.#failed, source.network, nowMs);
     this.#failures.take(this.#payerOf(source, nowMs), nowMs);
+    // It goes before strangers, so it pays double: they would wait for four of its hashes.
+    if (this.isKnown(source.network, nowMs, source.name))
+      this.#failures.take(this.#payerOf(source, nowMs), nowMs);
   }
 
   /** How long a login from there has to wait for a token. */

@@ -43,7 +43,7 @@ export function createLoginGuard(clock: Clock) {
     wrongKeys: new TokenBuckets(failureLimits),
     keyUses: new KeyUses(),
     turns: new UnauthenticatedTurns(
-      (network) => history.isKnown(network, clock.now()),
+      (network) => history.isTrusted(network, clock.now()),
       () => clock.nextTurn(),
       () => clock.now(),
     ),

@@ -78,7 +78,7 @@ void test('the tables are bounded: strangers push out no success, and no failure
     history.failed(stranger, 1);
     history.tookTurn(stranger, true);
   }
-  assert.equal(history.size, 2 + 8192 + 8192);
+  assert.equal(history.size, 2 + 8192 + 8192 + 8192);
   assert.equal(history.isKnown('honest', 2), true);
   assert.equal(history.waitMs(at('guesser'), 2), 998);
   // The newest ones are remembered.
@@ -86,5 +86,18 @@ void test('the tables are bounded: strangers push out no success, and no failure
   assert.equal(history.placeOf(at('stranger0'), 2)[1], 0);
   // Account owners cannot fill it either.
   for (let n = 0; n < 20_000; n += 1) history.succeeded(at(`owner${n}`), 3);
-  assert.equal(history.size, 3 * 8192);
+  assert.equal(history.size, 4 * 8192);
+});
+
+void test('a network where somebody failed within a minute is known, and no better than strangers in the turns', () => {
+  const history = new LoginHistory();
+  history.succeeded(at('192.0.2.1'), 0);
+  assert.equal(history.isTrusted('192.0.2.1', 0), true);
+  history.failed(at('192.0.2.1', 'root@jobs'), 1000);
+  assert.deepEqual(
+    [history.isTrusted('192.0.2.1', 61_000), history.isKnown('192.0.2.1', 61_000)],
+    [false, true],
+  );
+  assert.equal(history.isTrusted('192.0.2.1', 61_001), true);
+  assert.equal(history.isTrusted('192.0.2.9', 0), false);
 });
