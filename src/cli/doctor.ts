@@ -1,10 +1,11 @@
 // `dovegate doctor`: the whole way as it is now, one line for each thing that was looked at, and at the end the next command to type. A file with
 // errors ends no look: what can be read of it is looked at, and the daemon that runs all the same.
 
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gidOf, ourselves, userNameOf } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
+import { whyNoRight } from '../adapters/host/files.js';
 import { holdProcess, readFromDisk } from '../adapters/host/process.js';
 import { formatWords } from '../domain/audit/encode.js';
 import { findAudit, findSettings } from '../domain/config/parse-settings.js';
@@ -20,7 +21,7 @@ import {
 import type { Told } from './health/daemon-look.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';
-import { codeOfReading, findDaemon, pageCommand } from './operate.js';
+import { findDaemon, pageCommand } from './operate.js';
 import { CommandFault, formatJson, plain, plural, stdout } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
@@ -65,7 +66,8 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
           });
     const looks = [...looksOf(config, loaded), ...found];
     const isDenied =
-      codeOfReading(config) === 'EACCES' || (told !== undefined && 'why' in told && told.isDenied === true);
+      whyNoRight(config, 'read') === 'EACCES' ||
+      (told !== undefined && 'why' in told && told.isDenied === true);
     const next = isDenied ? commandOfAnybody(config, settings) : nextOf(looks, config);
     await print(screen, looks, next, json);
     if (isDenied) return exitCodes.notPermitted;
@@ -80,7 +82,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
 function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
   const name = 'configuration';
   if (loaded.found.length === 0) return [{ status: 'ok', name, text: summarise(config, loaded) }];
-  const isThere = codeOfReading(config) !== 'ENOENT';
+  const isThere = whyNoRight(config, 'read') !== 'ENOENT';
   return loaded.found.map(({ file, line, column, path, message, severity }): Look => {
     const text = `${file}:${line}:${column}: ${path === '' ? '' : `${path}: `}${message}`;
     if (severity === 'warning') return { status: 'warning', name, text };
@@ -116,7 +118,7 @@ function commandOfAnybody(config: string, settings: Settings | undefined): strin
       : settings.listeners.flatMap(({ socket, protocol }) =>
           socket.kind === 'unix' && protocol === 'doveadm' ? [socket.path] : [],
         );
-  const own = sockets.find((path) => mayConnect(path));
+  const own = sockets.find((path) => whyNoRight(path, 'write') === undefined);
   return own === undefined ? asRoot : `dovegate can --socket ${formatWords([own])}`;
 }
 
@@ -130,16 +132,6 @@ function socketsIn(folder: string): readonly string[] {
     return names.toSorted().map((name) => join(folder, name));
   } catch {
     return [];
-  }
-}
-
-/** A socket is connected to with the right to write. */
-function mayConnect(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 

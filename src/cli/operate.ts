@@ -1,11 +1,10 @@
 // `dovegate reload`, and the admin socket that it, `status`, `kill` and `backend` use. A configuration with problems still names that
 // socket.
 
-import { accessSync, constants } from 'node:fs';
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { readSecretFile } from '../adapters/host/files.js';
+import { readSecretFile, whyNoRight } from '../adapters/host/files.js';
 import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
 import { formatWords } from '../domain/audit/encode.js';
 import type { AdminSettings } from '../domain/config/settings.js';
@@ -115,23 +114,9 @@ export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDa
   return (method, path) => ask(admin, method, path);
 }
 
-/** Why this user cannot read it, as the system says it; undefined: it can be read. */
-export function codeOfReading(path: string): string | undefined {
-  return whyNot(path, constants.R_OK);
-}
-
-function whyNot(path: string, right: number): string | undefined {
-  try {
-    accessSync(path, right);
-    return undefined;
-  } catch (cause) {
-    return cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  }
-}
-
 /** For somebody without root who may open the page; undefined: this user may not, as far as its socket says. */
 export function pageCommand(socket = standardPageSocket): string | undefined {
-  if (whyNot(socket, constants.W_OK) !== undefined) return undefined;
+  if (whyNoRight(socket, 'write') !== undefined) return undefined;
   return `dovegate page open${socket === standardPageSocket ? '' : ` --socket ${formatWords([socket])}`}`;
 }
 
@@ -143,7 +128,7 @@ function notForThisUser(why: string, pageSocket?: string): CommandFault {
 
 /** The file is for root and the daemon. Throws a CommandFault. */
 function refuseUnreadable(config: string): void {
-  if (codeOfReading(config) === 'EACCES')
+  if (whyNoRight(config, 'read') === 'EACCES')
     throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
 }
 

@@ -72,6 +72,22 @@ export async function readSecretFile(path: string): Promise<Buffer> {
   return bytes.subarray(0, end);
 }
 
+/** Of this process to a path. A socket is connected to with the right to write. */
+const rights = { read: constants.R_OK, write: constants.W_OK, enter: constants.X_OK } as const;
+
+/** Why this process has not all of these rights: the system's code (`EACCES`, `ENOENT`). Undefined: it has. */
+export function whyNoRight(path: string, ...wanted: readonly (keyof typeof rights)[]): string | undefined {
+  try {
+    accessSync(
+      path,
+      wanted.reduce((mode, right) => mode | rights[right], 0),
+    );
+    return undefined;
+  } catch (cause) {
+    return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+  }
+}
+
 /** Why a file is not readable, in the system's words; undefined: it is readable. */
 export function whyUnreadable(path: string): string | undefined {
   try {
@@ -275,14 +291,7 @@ function mayMakeFiles(
   { uid, gid, mode }: Stats,
   who: { uid: number; gids: readonly number[] },
 ) {
-  if (who.uid === ourselves().uid) {
-    try {
-      accessSync(folder, constants.W_OK | constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  }
+  if (who.uid === ourselves().uid) return whyNoRight(folder, 'write', 'enter') === undefined;
   const needed = uid === who.uid ? 0o300 : who.gids.includes(gid) ? 0o030 : 0o003;
   return who.uid === 0 || (mode & needed) === needed;
 }

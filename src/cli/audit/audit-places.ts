@@ -2,9 +2,10 @@
 // The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
 // read the journal, and not the passwords of backends.
 
-import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyDenied } from '../../adapters/host/accounts.js';
+import { whyNoRight } from '../../adapters/host/files.js';
 import {
   readFromDisk,
   standardConfig,
@@ -59,7 +60,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   if (places.config !== undefined && paths.length > 0)
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   for (const path of paths) {
-    if (whyNot(path, constants.R_OK) !== 'EACCES') continue;
+    if (whyNoRight(path, 'read') !== 'EACCES') continue;
     throw new CommandFault(exitCodes.configuration, whyDenied(path, 'read'));
   }
   if (paths.length > 0) return { paths };
@@ -82,8 +83,8 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
-    if (whyNot(config, constants.R_OK) === 'EACCES') {
-      const why = whyNot(standardJournal, constants.R_OK | constants.X_OK);
+    if (whyNoRight(config, 'read') === 'EACCES') {
+      const why = whyNoRight(standardJournal, 'read', 'enter');
       // Auditors need the journal, and not the file.
       if (why === 'EACCES') lines.push(whyDenied(standardJournal, 'read'));
       lines.push(...whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket));
@@ -101,7 +102,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
 export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
   const journals = await journalsOf(screen, places);
   const [directory = ''] = journals.paths;
-  if (places.paths.length === 0 && whyNot(directory, constants.R_OK | constants.X_OK) === 'EACCES') {
+  if (places.paths.length === 0 && whyNoRight(directory, 'read', 'enter') === 'EACCES') {
     const lines = [
       whyDenied(directory, 'read'),
       ...(journals.pageSocket === undefined ? [] : whatWorks(places, undefined, journals.pageSocket)),
@@ -118,25 +119,15 @@ const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 /** For a user who may not read the configuration or the journal: the same command with what this user may use. */
 function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
   const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
-  const isAsker = askers.has(words[1] ?? '') && whyNot(socket, constants.W_OK) === undefined;
+  const isAsker = askers.has(words[1] ?? '') && whyNoRight(socket, 'write') === undefined;
   const place = directory === undefined ? (isAsker ? ['--socket', socket] : undefined) : [directory];
   if (words.length === 0 || place === undefined) return [];
   // Of a directory alone, verify checks no signature, and fails.
   const keyFile = directory === undefined ? undefined : join(directory, publicKeyName);
   const isKeyless = words[1] === 'verify' && !words.some((word) => /^--(key|unsigned)(=|$)/.test(word));
-  const isReadable = keyFile !== undefined && whyNot(keyFile, constants.R_OK) === undefined;
+  const isReadable = keyFile !== undefined && whyNoRight(keyFile, 'read') === undefined;
   const key = isKeyless && isReadable ? ['--key', keyFile] : [];
   return [`this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`];
-}
-
-/** The code of the system; undefined: it is permitted. */
-function whyNot(path: string, mode: number): string | undefined {
-  try {
-    accessSync(path, mode);
-    return undefined;
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
-  }
 }
 
 /** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */

@@ -1,9 +1,10 @@
 // `dovegate audit verify`: checks that nothing in a journal was changed or is missing. It passes only a journal that a trusted key
 // signed, or one that the caller allows to be unsigned.
 
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
+import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
 import {
@@ -214,7 +215,9 @@ function trustOf(
     throw new CommandFault(exitCodes.usage, text);
   }
   const path = join(directory, publicKeyName);
-  const secretFile = signKeyFile !== undefined && isReadable(signKeyFile) ? signKeyFile : undefined;
+  // The daemon's user and root may read the private key.
+  const isReadable = signKeyFile !== undefined && whyNoRight(signKeyFile, 'read') === undefined;
+  const secretFile = isReadable ? signKeyFile : undefined;
   const own = secretFile === undefined ? keyBeside(directory) : keyIn(secretFile, readSmallFile(secretFile));
   const isOwn = secretFile !== undefined;
   const text = isOwn ? " by this host's own key" : besideText;
@@ -267,16 +270,6 @@ function accept(
 
 function askingFor(directory: string): Asking {
   return { userId: process.geteuid?.() ?? 0, ownerId: statSync(directory).uid };
-}
-
-/** The daemon's user and root may read the private key. */
-function isReadable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The public key in a file. Throws a CommandFault. */
