@@ -62,7 +62,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
     if (person === undefined)
       return plainAnswer(
         403,
-        `${who.by} is nobody in admin.page.people; the operators of dovegate can add this user`,
+        `${who.by} is not in admin.page.people; ask the operators of dovegate to add this user`,
       );
     if (path === openPath) return answerLink(parts, person, who);
     const { by: _by, ...peer } = who;

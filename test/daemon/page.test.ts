@@ -213,7 +213,7 @@ void test('nobody who is not named is told more than that', async () => {
     for (const path of ['/trail/search', '/trail/me', '/nothing']) {
       const { status, body } = await ask(path, '{}', from);
       assert.equal(status, 403);
-      assert.match(body, /^eve is nobody in admin\.page\.people/);
+      assert.match(body, /^eve is not in admin\.page\.people/);
     }
   }
   assert.deepEqual([records, asked], [[], []]);

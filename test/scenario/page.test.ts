@@ -387,7 +387,7 @@ test('people with roles', async (t) => {
       await reload(people().replace(/\n {6}ourselves: .*/, ''));
       const out = await ask();
       assert.equal(out?.status, 403);
-      assert.match(out.body, /is nobody in admin\.page\.people/);
+      assert.match(out.body, /is not in admin\.page\.people/);
       assert.ok(
         !daemon.logs.some(({ event }) => event === 'restart-needed'),
         'people come and go without a restart',

@@ -273,12 +273,12 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'somebody tried to log in and was refused. `type`: why; `account`: the name that was given; `address`: where the client is',
+    'a login was refused. `type` has the reason, `account` the given name, `address` the address of the client',
     'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
-    'a request to the page was refused. `type` says why, `address` where it came from, `text` who asked, if that is known',
+    'a request to the page was refused. `type` has the reason, `address` the address of the browser, `text` the person if known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   // upstreams and backends
