@@ -174,6 +174,8 @@ const meanings = {
   'admin.tls.certificate': 'file with the certificate of `admin.tcp` and its chain (PEM)',
   'admin.tls.key': 'file with the key of that certificate (PEM)',
   'admin.token_file': 'file with the token for `admin.tcp`',
+  'admin.door':
+    "path of the socket where the page's process asks the daemon; mode 0660 for the group `dovegate-page` where there is one, else 0600",
   'admin.page.tcp':
     'address and port of the page for browsers; beyond loopback with `tls` only; default: none',
   'admin.page.tls.certificate': 'file with the certificate of the page and its chain (PEM)',

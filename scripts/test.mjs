@@ -19,7 +19,7 @@ import { build, install, installPackages, root, run } from './setup.mjs';
 const stageFolders = {
   package: ['package'],
   scenario: ['scenario', 'shells'],
-  page: ['page'],
+  page: ['browser'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
   audit: ['rsyslog', 'prometheus'],

@@ -288,6 +288,13 @@ const values = {
   runEndHashes: 512,
   policyTextBytes: '1MiB',
   foundRecords: 10_000,
+  // The page's process, which may have been taken over.
+  doorConnections: 64,
+  doorStreams: 8,
+  doorBodyBytes: 1_400_000,
+  doorRecords: 200,
+  doorRecordMs: '30ms',
+  doorBytes: '64MiB',
   // People on the page.
   people: 20,
   personSessions: 8,

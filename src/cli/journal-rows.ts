@@ -1,6 +1,7 @@
 // Rows of an audit journal for subcommands that review policies.
 
-import { findTrail, searchTrail } from '../adapters/journal/trail.js';
+import { searchTrail } from '../adapters/journal/search-trail.js';
+import { findTrail } from '../adapters/journal/trail.js';
 import type { ExchangeRow, TrailFilter } from '../domain/trail/search.js';
 import { JournalFault } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';

@@ -1,7 +1,8 @@
-// `dovegate page open`: asks the daemon for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
+// `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the page, once. Only the link goes to stdout.
 
 import { readFromDisk, standardPageSocket } from '../adapters/host/process.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
+import { standardDoor } from '../domain/door/door.js';
 import { exitCodes } from '../ports/machine.js';
 import { exitCodeOf, findDaemon } from './operate.js';
 import { CommandFault, plain, stderr, stdout } from './output/output.js';
@@ -11,6 +12,19 @@ export interface PageOpenOptions {
   readonly config: string;
   /** The socket itself. */
   readonly socket?: string;
+}
+
+export interface PageOptions {
+  readonly config: string;
+  /** `admin.door` itself. */
+  readonly door?: string;
+}
+
+/** Runs until a signal; resolves to the exit code. */
+export async function servePage({ config, door }: PageOptions): Promise<number> {
+  // The page's user cannot read the configuration of the packaged service.
+  const path = door ?? findAdmin(config, readFromDisk)?.door ?? standardDoor;
+  return (await import('../page/page.js')).page({ door: path });
 }
 
 /** Exit code 0; 1: there is no page for browsers; 77: not permitted. Rejects with a CommandFault (69: no daemon answers). */

@@ -22,7 +22,7 @@ import type { KillOptions } from './kill.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { CommandFault, formatFault, stderr } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
-import type { PageOpenOptions } from './page-open.js';
+import type { PageOpenOptions, PageOptions } from './page-open.js';
 import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name call for, and resolves to the exit code. */
@@ -374,14 +374,22 @@ function addKey(program: Command, end: End): void {
 }
 
 function addPage(program: Command, end: End): void {
-  program
+  const page = program
     .command('page')
-    .description('the page in the browser')
+    .description("the page's own process, beside dovegate serve")
+    .addOption(configOption('the configuration file, which names admin.door; it need not be readable'))
+    .option('--door <path>', 'admin.door itself; no file is read then')
+    .action(async (options: PageOptions) => {
+      end(await (await import('./page-open.js')).servePage(options));
+    });
+  page
     .command('open')
     .description('print a link that opens the page: once, within a minute, for the user who runs this')
     .addOption(configOption('the configuration file, which names admin.page.unix'))
     .option('--socket <path>', 'admin.page.unix itself; no file is read then')
-    .action(async (options: PageOpenOptions) => {
+    .action(async (_own: PageOpenOptions, command: Command) => {
+      // `page` takes `--config` wherever it stands.
+      const options = command.optsWithGlobals<PageOpenOptions>();
       end(await (await import('./page-open.js')).openLink(options));
     });
 }

@@ -14,8 +14,8 @@ import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.
 import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';
 import { type LoadedConfiguration, loadConfiguration } from '../setup/configuration.js';
+import type { Own } from '../setup/life.js';
 import { createEndpoints, type Shown } from './endpoints.js';
-import type { Own } from './lifecycle.js';
 
 const readAgainMs = 10_000;
 /** After a start that failed: the service manager starts another process after so long. */
@@ -68,9 +68,9 @@ export async function serveClosed(
   /** Opens the socket that `admin.unix` of the file says, as far as it can be read. Never rejects. */
   function follow(): Promise<void> {
     following = following.then(async () => {
-      const { unix, mode = 0 } = findAdmin(config, readFromDisk) ?? {};
+      const { unix, mode = 0, door = '' } = findAdmin(config, readFromDisk) ?? {};
       // The mode of the socket says who gets in. The file of a token was not checked, so there is no TCP.
-      const admin: AdminSettings | undefined = unix === undefined ? undefined : { unix, mode };
+      const admin: AdminSettings | undefined = unix === undefined ? undefined : { unix, mode, door };
       if (JSON.stringify(admin) === opened) return;
       opened = JSON.stringify(admin);
       try {

@@ -3,14 +3,12 @@
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
 import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
-import { createPageDoor, type PageDoorOptions } from '../adapters/admin/page-door.js';
 import { type BackendSnapshot, type DaemonSnapshot, judgeReadiness } from '../adapters/admin/pages.js';
 import type { FindPeer } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import { processUsage, programVersion } from '../adapters/host/process.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import { bindTcp, bindUnix, descriptorOf, ListenFault, type UnixPlace } from '../adapters/net/listen.js';
-import { acceptTls } from '../adapters/net/tls-accept.js';
+import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
 import { formatTime } from '../domain/audit/record.js';
@@ -20,14 +18,13 @@ import { Secret } from '../domain/identity/credentials.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import { findProblems } from '../domain/now/problems.js';
 import { reachable } from '../domain/policy/policy.js';
-import { askedBytesMax } from '../domain/views/look.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import type { TlsOffer } from '../ports/transport.js';
 import { adminName } from '../setup/certificates.js';
+import { acceptWith, type OfferOf } from '../setup/sockets.js';
 import { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
-import { gatherFacts, type LookedAt, lookAtPools, type Running } from './running.js';
+import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running } from './running.js';
 
 /** The daemon at one moment, but for what holds for all of its life. */
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
@@ -89,7 +86,6 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
       show: () => Shown,
       act: Act,
       offer: OfferOf,
-      page?: OpenPage,
       journal?: Pick<OpenJournal, 'flushed'>,
     ): Promise<void> {
       await shut();
@@ -103,7 +99,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
         act,
         onError,
         onRefused,
-        doors: [...(await doorsOf(settings, offer, onError)), ...pageDoors(page, findPeer, onError)],
+        doors: await doorsOf(settings, offer, onError),
         whoIs: (socket, door) => whoIs(socket, door, findPeer),
       });
     },
@@ -139,47 +135,6 @@ async function doorsOf(
   return doors;
 }
 
-/** What the endpoints show to clients that want TLS; undefined: nothing (any more). */
-type OfferOf = () => TlsOffer | undefined;
-
-/** A reload may take the setting away, which counts at the next start only: until then the last certificate is shown. */
-export function acceptWith(offerNow: OfferOf): (plain: AdminConnection) => ReturnType<typeof acceptTls> {
-  let last: TlsOffer | undefined;
-  return async (socket) => {
-    last = offerNow() ?? last;
-    if (last === undefined) {
-      socket.destroy();
-      throw new Error('no certificate');
-    }
-    return acceptTls(socket, last, Buffer.alloc(0));
-  };
-}
-
-/** The socket of the page, and what answers there. */
-export interface OpenPage {
-  readonly place: UnixPlace;
-  readonly answer: PageDoorOptions['answer'];
-}
-
-/** Twice what the admin socket gives: the page's answers are longer. */
-const pageConnectionMs = 20_000;
-
-function pageDoors(
-  page: OpenPage | undefined,
-  findPeer: FindPeer,
-  onError: (text: string) => void,
-): readonly AdminDoor[] {
-  if (page === undefined) return [];
-  const door: Door = { kind: 'unix' };
-  const answer = createPageDoor({
-    bodyBytesMax: askedBytesMax,
-    whoIs: (connection) => whoIs(connection, door, findPeer),
-    answer: page.answer,
-  });
-  const bind: AdminDoor['bind'] = (server) => bindUnix(server, page.place, onError);
-  return [{ door, bind, answer, connectionMs: pageConnectionMs }];
-}
-
 /** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */
 async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
   if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
@@ -196,7 +151,7 @@ async function readToken(path: string): Promise<Secret> {
 }
 
 export function showRunning(running: Running, looked: readonly LookedAt[] = lookAtPools(running)): Shown {
-  const { lifecycle, journal, service, shipping, served, drained, certificates } = running;
+  const { lifecycle, journal, service, shipping, served, drained } = running;
   const { settings } = served.now;
   const { last: reload } = running.reloader;
   const { state, fault, lost, space, unsyncedMs, whyNotCrashProof: whyNoMemory } = journal;
@@ -241,8 +196,9 @@ export function showRunning(running: Running, looked: readonly LookedAt[] = look
       state: now.at,
       fault: faultOf(now),
     })),
-    certificates: certificates.expiries(),
+    certificates: expiriesNow(running),
     keys: running.keys.shown(),
+    page: settings.admin?.page && { told: running.page() },
   };
 }
 

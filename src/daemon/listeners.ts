@@ -3,8 +3,7 @@
 // closed in between, so no client that connects meanwhile is refused. Sockets of systemd are never closed, unlinked or changed: a listener
 // gets a descriptor of its own, so that it can be removed and come back.
 
-import { localUserName, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
-import { type PassedSocket, socketUnitCommands } from '../adapters/host/process.js';
+import type { NameNumbers } from '../adapters/host/accounts.js';
 import {
   type Accept,
   type BoundListener,
@@ -16,13 +15,11 @@ import {
   type Turn,
   type UnixPlace,
 } from '../adapters/net/listen.js';
-import { formatListenerSocket, type ListenerSettings, type UnixSocket } from '../domain/config/settings.js';
+import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
-
-/** What a listener is made for. */
-type SocketFamily = 'unix' | 'tcp';
+import { type PassedSockets, placeOf, type SocketFamily, withGroup, wrongFamily } from '../setup/sockets.js';
 
 /** Where a socket comes from: a place of our own, an address, or systemd. */
 type Source =
@@ -170,90 +167,5 @@ function wantedBy({ name, socket, tls }: ListenerSettings, numbers: NameNumbers)
       return { ...common, source: socket };
     default:
       return socket satisfies never;
-  }
-}
-
-/** Throws a ListenFault for an owner or a group that the system does not have; `what` has the socket. */
-export function placeOf(
-  what: string,
-  { path, mode, owner, group }: UnixSocket,
-  numbers: NameNumbers,
-): UnixPlace {
-  const uid = owner === undefined ? undefined : numbers.uidOf(owner);
-  const gid = group === undefined ? undefined : numbers.gidOf(group);
-  if (owner !== undefined && uid === undefined) {
-    throw new ListenFault(`${what}: the system has no user ${owner}`);
-  }
-  if (group !== undefined && gid === undefined) {
-    throw new ListenFault(`${what}: the system has no group ${group}`);
-  }
-  return { path, mode, uid, gid };
-}
-
-/** Makes a socket for a group; where only a member of the group may, the ListenFault says so and how to become one. */
-export async function withGroup<Made>(
-  what: string,
-  group: string | undefined,
-  make: () => Promise<Made>,
-): Promise<Made> {
-  try {
-    return await make();
-  } catch (fault) {
-    const cause = fault instanceof ListenFault ? fault.cause : undefined;
-    const isChown = cause instanceof Error && 'syscall' in cause && cause.syscall === 'chown';
-    if (group === undefined || !isChown || !('code' in cause) || cause.code !== 'EPERM') throw fault;
-    const { uid } = ourselves();
-    const user = localUserName(uid) ?? `uid ${uid}`;
-    throw new ListenFault(
-      `${what}: its socket cannot be given to group ${group}, because the daemon's user ${user} is not in it. ` +
-        `Run: usermod --append --groups ${group} ${user}; systemctl restart dovegate.service`,
-      fault,
-    );
-  }
-}
-
-/** Said of a socket that is not of this family. */
-const wrongFamily: Readonly<Record<SocketFamily, string>> = {
-  unix: 'is a TCP socket: its listener needs tls, and accounts or keys',
-  tcp: 'is a UNIX socket (ListenStream= is a path): its listener has no tls, accounts or keys',
-};
-
-/** All that systemd handed over at the start. */
-export class PassedSockets {
-  readonly #passed: readonly PassedSocket[];
-  readonly #native: Pick<Native, 'socketKind' | 'duplicate'>;
-  readonly #taken = new Set<string>();
-
-  constructor(passed: readonly PassedSocket[], native: Pick<Native, 'socketKind' | 'duplicate'>) {
-    this.#passed = passed;
-    this.#native = native;
-  }
-
-  /** A new descriptor of the listening socket of that name for `listener`, which closes it. Throws a ListenFault. */
-  take(name: string, family: SocketFamily, listener: string): number {
-    const [found, ...more] = this.#passed.filter((each) => each.name === name);
-    if (found === undefined) {
-      const there = this.#passed.map((each) => each.name).join(', ') || 'none';
-      throw new ListenFault(
-        `listener ${listener}: systemd handed over no socket named ${name} (handed over: ${there}). It makes one only ` +
-          `while the service is stopped: ${socketUnitCommands(name).join('; ')}`,
-      );
-    }
-    if (more.length > 0) {
-      throw new ListenFault(
-        `systemd handed over ${more.length + 1} sockets named ${name}; each needs a FileDescriptorName= of its own`,
-      );
-    }
-    const kind = this.#native.socketKind(found.descriptor);
-    const not = kind.kind === 'other' ? `is ${kind.text}` : wrongFamily[family];
-    if (kind.kind === 'other' || kind.family !== family)
-      throw new ListenFault(`what systemd handed over as ${name} ${not}`);
-    this.#taken.add(name);
-    return this.#native.duplicate(found.descriptor);
-  }
-
-  /** Names of those that nobody took, each once. */
-  unused(): readonly string[] {
-    return [...new Set(this.#passed.map((each) => each.name))].filter((name) => !this.#taken.has(name));
   }
 }

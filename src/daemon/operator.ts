@@ -77,10 +77,11 @@ export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const missing = whatIsMissing(parts, action);
     if (missing !== undefined) return { kind: 'unknown', text: missing };
-    const { by, ...peer } = operator;
+    const { by, from, ...peer } = operator;
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
-    const record = { time, event: 'operator', peer, action: kind, by, ...named } as const;
+    const args = from === undefined || from.length === 0 ? {} : { args: from };
+    const record = { time, event: 'operator', peer, action: kind, by, ...named, ...args } as const;
     const failed = (failure: ActionFailure, text: string): ActionResult => {
       parts.log.report({ event: 'admin-failed', level: 'error', text: `${action.kind}: ${text}` });
       return { kind: failure, text };

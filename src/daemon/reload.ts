@@ -227,12 +227,8 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
   // `audit.memory` is made at a start, with room for the records of the longest line: until then longer lines are refused.
   if (now.audit.memoryBytes > before.audit.memoryBytes && now.limits.lineBytesMax > lineBytesMax)
     changed.push('limits.line');
-  // Its people and certificates come and go with each reload.
-  const socketsOf = ({ admin }: Settings): string | undefined => {
-    const { socket, tcp, tls } = admin?.page ?? {};
-    return meaningOf([socket, tcp, tls !== undefined]);
-  };
-  if (socketsOf(before) !== socketsOf(now)) changed.push('admin.page');
+  // The page's process follows the rest of it by itself.
+  if ((before.admin?.page === undefined) !== (now.admin?.page === undefined)) changed.push('admin.page');
   return changed;
 }
 

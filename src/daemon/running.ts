@@ -8,6 +8,7 @@ import { errorCodes, foundCodes, journalCodes, lookupCodes, shipCodes } from '..
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Series } from '../domain/commands/catalog.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import type { DoorPage } from '../domain/door/door.js';
 import { isOfThisMachine } from '../domain/identity/peer.js';
 import type { DownFacts, NowFacts } from '../domain/now/problems.js';
 import type { ReceiverNow } from '../domain/page/api.js';
@@ -16,7 +17,14 @@ import type { PoolSnapshot } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { UpstreamFault } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
+import {
+  type CertificateExpiry,
+  type Certificates,
+  pageName,
+  pageTlsFilesOf,
+  receiverCertificatesOf,
+  tlsFilesOf,
+} from '../setup/certificates.js';
 import type { KeyWatch } from './keys.js';
 import type { Lifecycle } from './lifecycle.js';
 import { meaningIn, type NowWatch } from './now-watch.js';
@@ -31,6 +39,12 @@ export interface LookedAt {
   readonly pool: PoolSnapshot;
   /** Undefined: not known yet. */
   readonly series: Series | undefined;
+}
+
+/** What the page's process told of itself last. */
+export interface PageTold extends DoorPage {
+  /** Milliseconds since then. */
+  readonly ageMs: number;
 }
 
 /** A daemon that serves. */
@@ -53,6 +67,8 @@ export interface Running {
   readonly keys: KeyWatch;
   /** Of the last minutes; undefined: nobody can ask. */
   readonly watch: NowWatch | undefined;
+  /** What the page's process told of itself; undefined: nothing. */
+  readonly page: () => PageTold | undefined;
 }
 
 /** The pools of all backends that are served. */
@@ -93,7 +109,7 @@ export function whyNotReady(running: Running): readonly string[] {
 }
 
 export function gatherFacts(running: Running, watch: NowWatch, pools: readonly LookedAt[]): NowFacts {
-  const { clock, journal, served, service, shipping, certificates, keys, reloader } = running;
+  const { clock, journal, served, service, shipping, keys, reloader } = running;
   const slow = service
     .running()
     .filter(({ clientMs }) => clientMs >= slowMsMin)
@@ -132,7 +148,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
       away: state.at === 'away' ? meaningIn(shipCodes, state.code) : undefined,
     })),
     failedReload: last?.isSuccess === false ? { atMs: last.atMs, problems: last.problems } : undefined,
-    certificates: expiriesOf(certificates, settings),
+    certificates: expiriesOf(expiriesNow(running), settings),
     keys: keys.shown(),
     lookups: [...exchanges.failingServices].map(([socket, { sinceMs, code }]) => ({
       socket,
@@ -186,10 +202,18 @@ function systemCode(fault: Error): string | undefined {
   return undefined;
 }
 
-function expiriesOf(certificates: Certificates, settings: Settings): NowFacts['certificates'] {
-  const files = tlsFilesOf(settings);
+/** Those that the page told of stand beside our own. */
+export function expiriesNow({ certificates, page }: Running): readonly CertificateExpiry[] {
+  const told = (page()?.certificates ?? []).flatMap(({ role, leftMs }): CertificateExpiry[] =>
+    role === 'listener' || role === 'client-ca' ? [{ role, name: pageName, leftMs }] : [],
+  );
+  return [...certificates.expiries(), ...told];
+}
+
+function expiriesOf(expiries: readonly CertificateExpiry[], settings: Settings): NowFacts['certificates'] {
+  const files = [...tlsFilesOf(settings), ...pageTlsFilesOf(settings)];
   const shown = receiverCertificatesOf(settings).map((each) => ({ ...each, clientCa: undefined }));
-  return certificates.expiries().map(({ role, name, leftMs }) => {
+  return expiries.map(({ role, name, leftMs }) => {
     const isOthers = role === 'backend' || role === 'receiver';
     const known = role === 'receiver-client' ? shown : files;
     const own = isOthers ? undefined : known.find((each) => each.name === name);

@@ -4,27 +4,19 @@
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
-import { hostName, onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
+import { onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import { createPageFiles } from '../adapters/page/page-files.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/metrics.js';
-import { createLooks } from '../adapters/views/looks.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import {
-  adminName,
-  createCertificates,
-  pageName,
-  receiverCertificatesOf,
-  tlsFilesOf,
-} from '../setup/certificates.js';
+import { adminName, createCertificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,
   type LoadedConfiguration,
@@ -32,22 +24,23 @@ import {
   loadConfiguration,
   summarise,
 } from '../setup/configuration.js';
-import { namesIn } from '../setup/peers.js';
-import { serveClosed } from './closed.js';
-import { createEndpoints, showRunning } from './endpoints.js';
-import { createExchangeContext, createLastingParts } from './engine-parts.js';
-import { watchKeys } from './keys.js';
 import {
-  drain,
   type FatalErrors,
-  Lifecycle,
   Opened,
   type Own,
   openProcess,
   UncaughtError,
   watchFatalErrors,
-} from './lifecycle.js';
-import { createListeners, PassedSockets, placeOf, withGroup } from './listeners.js';
+} from '../setup/life.js';
+import { namesIn } from '../setup/peers.js';
+import { PassedSockets } from '../setup/sockets.js';
+import { serveClosed } from './closed.js';
+import { doorPlace, type OpenDoor, openDoor } from './door.js';
+import { createEndpoints, showRunning } from './endpoints.js';
+import { createExchangeContext, createLastingParts } from './engine-parts.js';
+import { watchKeys } from './keys.js';
+import { drain, Lifecycle } from './lifecycle.js';
+import { createListeners } from './listeners.js';
 import {
   createLossLog,
   openAudit,
@@ -56,12 +49,7 @@ import {
   openSignKey,
   rebuildLimits,
 } from './open-audit.js';
-import { openPage } from './open-page.js';
 import { createAct, DrainedBackends } from './operator.js';
-import { createPageAnswers, createTrailHandlers } from './page.js';
-import { createAccessHandlers } from './page-access.js';
-import { createNowHandlers } from './page-now.js';
-import { createProofHandlers } from './page-proof.js';
 import { Pools } from './pools.js';
 import { keepPolicies, Reloader } from './reload.js';
 import { type Running, whyNotReady } from './running.js';
@@ -298,14 +286,14 @@ async function open(
   );
   opened.add('listeners', () => listeners.close());
   const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates, keys };
-  let browsers: Awaited<ReturnType<typeof openPage>> | undefined;
+  let door: OpenDoor | undefined;
   const reloader = new Reloader({
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
     listeners,
     onReloading: () => manager.reloading(),
     onReloaded: (reloaded) => {
-      browsers?.review();
+      door?.review();
       manager.ready(statusLine(running, reloaded));
     },
     doorsOf,
@@ -313,43 +301,31 @@ async function open(
   });
   const { memoryFile } = settings.audit;
   const { watch } = endpoints ?? {};
-  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile, watch };
+  const running: Running = {
+    ...parts,
+    drained,
+    reloader,
+    freeBytes: () => freeBytes,
+    memoryFile,
+    watch,
+    page: () => door?.told(),
+  };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) {
-    const { page } = settings.admin;
-    const { directory } = settings.audit;
-    const looks = createLooks(clock, new URL('./review-thread.js', import.meta.url));
-    opened.add('looks at the journal', () => looks.close());
-    const asked = { ...parts, looks, directory, ownKey: signKey.key, sign: signKey.sign };
-    const proof = createProofHandlers({ ...asked, host: hostName(), fleetFile: page?.fleetFile });
-    const opening = {
-      ...parts,
-      floods: lasting.floods,
-      guard,
-      offer: () => certificates.offerOf(pageName),
-      act,
-      // One line for each part of the daemon that answers endpoints of the page.
-      handlers: {
-        ...createTrailHandlers(asked),
-        ...createAccessHandlers({ ...asked, config }),
-        ...proof,
-        ...(endpoints && createNowHandlers({ running, watch: endpoints.watch, started: endpoints.started })),
-      },
-      host: hostName(),
-      version: programVersion,
-    };
-    browsers = page?.tcp && (await openPage(page.tcp, page.tls !== undefined, createPageFiles(), opening));
-    opened.add('the page', () => browsers?.close());
-    const people = page?.socket && {
-      place: placeOf('admin.page', page.socket, numbers),
-      answer: createPageAnswers({ ...asked, verify: proof.verify, link: browsers?.link }),
-    };
     const offer = () => certificates.offerOf(adminName);
-    const { admin } = settings;
-    await withGroup('admin.page', page?.socket?.group, async () =>
-      endpoints?.open(admin, () => showRunning(running), act, offer, people, journal),
-    );
+    await endpoints?.open(settings.admin, () => showRunning(running), act, offer, journal);
+    const { page, door: path } = settings.admin;
+    if (page !== undefined && endpoints !== undefined) {
+      const { directory } = settings.audit;
+      const { watch: watched, started } = endpoints;
+      const { floods } = lasting;
+      const signing = { ownKey: signKey.key, sign: signKey.sign };
+      const place = await doorPlace(path);
+      const about = { running, watch: watched, started, floods, findPeer, act, directory };
+      door = await openDoor({ clock, log, journal, place, ...about, ...signing });
+      opened.add('the door of the page', () => door?.close());
+    }
   }
   first.commit();
   lifecycle.become('serving');

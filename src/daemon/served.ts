@@ -6,7 +6,6 @@ import type { NameNumbers } from '../adapters/host/accounts.js';
 import { type BodyLimits, createBodyStore } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
 import { createReadHttp } from '../adapters/http/requests.js';
-import { pageConnectionsMax } from '../adapters/page/page-server.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
@@ -17,7 +16,7 @@ import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
 import type { ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { createPersonFinder, createPolicyChooser } from '../setup/peers.js';
+import { createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
@@ -77,8 +76,6 @@ export function createServed(
     login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa, peer.address);
   return {
     settings,
-    /** Who may look at the journal, by the kernel's number. */
-    personOf: createPersonFinder(settings.admin?.page, numbers),
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,
@@ -188,8 +185,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   if (most === undefined) return Number.POSITIVE_INFINITY;
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
   const listeners = settings.listeners.length * perListener;
-  const page = settings.admin?.page?.tcp === undefined ? 0 : pageConnectionsMax;
-  const admin = adminSockets * connectionsMax + page;
+  const door = settings.admin?.page === undefined ? 0 : bounds.doorConnections;
+  const admin = adminSockets * connectionsMax + door;
   const refused = bounds.refusedSessions + bounds.unpermittedSessions;
   const kept = ourOwn + refused + admin + listeners + upstreams * perUpstream;
   // The body of a request may lie in a file.

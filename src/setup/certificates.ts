@@ -312,7 +312,7 @@ export function receiverCertificatesOf({ audit }: Pick<Settings, 'audit'>): read
   );
 }
 
-/** The files of the listeners that have TLS, of the admin endpoints, and of the page. */
+/** The files of the listeners that have TLS, and of the admin endpoints. */
 export function tlsFilesOf({
   listeners,
   admin,
@@ -322,9 +322,13 @@ export function tlsFilesOf({
     const { certificate, key, clientCa } = tls;
     return [{ name, certificate, key, clientCa, ...(protocol === 'http' && { alpn: 'http/1.1' }) }];
   });
-  const { tls, page } = admin ?? {};
-  const others: NamedTlsFiles[] = [];
-  if (tls !== undefined) others.push({ name: adminName, ...tls, clientCa: undefined, alpn: 'http/1.1' });
-  if (page?.tls !== undefined) others.push({ name: pageName, ...page.tls, alpn: 'http/1.1' });
-  return [...ofListeners, ...others];
+  const { tls } = admin ?? {};
+  if (tls === undefined) return ofListeners;
+  return [...ofListeners, { name: adminName, ...tls, clientCa: undefined, alpn: 'http/1.1' }];
+}
+
+/** The files of the page, which its own process reads. */
+export function pageTlsFilesOf({ admin }: Pick<Settings, 'admin'>): readonly NamedTlsFiles[] {
+  const tls = admin?.page?.tls;
+  return tls === undefined ? [] : [{ name: pageName, ...tls, alpn: 'http/1.1' }];
 }

@@ -245,7 +245,7 @@ function* inspect(
     return said === undefined ? undefined : `${said}${advice(path)}`;
   };
   yield* inspectFiles(settings, whyNot, credentialsFolder());
-  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice);
+  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice, isForDaemon);
   // What root can read and give away says nothing of the daemon.
   const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;
   if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other, files));

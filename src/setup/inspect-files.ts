@@ -18,6 +18,7 @@ import {
   expirySentence,
   type NamedTlsFiles,
   pageName,
+  pageTlsFilesOf,
   tlsFilesOf,
   warnMs,
 } from './certificates.js';
@@ -272,15 +273,16 @@ const sections: ReadonlyMap<string, string> = new Map([
 
 /**
  * The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its
- * credentials are not there. `advice`: what stands behind the problem of a file, such as a command.
+ * credentials are not there. `advice`: what stands behind the problem of a file, such as a command. `withPage`: those of the page, too, which the daemon does not read.
  */
 export function* inspectCertificates(
   settings: Pick<Settings, 'listeners' | 'admin' | 'audit'>,
   nowMs: number,
   credentials: string | undefined,
   advice: (path: string) => string = () => '',
+  withPage = false,
 ): Generator<readonly Problem[]> {
-  for (const files of tlsFilesOf(settings))
+  for (const files of [...tlsFilesOf(settings), ...(withPage ? pageTlsFilesOf(settings) : [])])
     yield inspectPair(files, settings.listeners, nowMs, credentials, advice);
   for (const { client, place } of settings.audit.ship) {
     if (client !== undefined) yield inspectClient(client.certificateFile, place, nowMs);

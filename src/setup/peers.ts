@@ -190,7 +190,14 @@ export function inspectAccounts(
       ? []
       : inspectGroup(audit.group, ourselves, numbers, tellTop, audit.directory)),
     ...(admin?.page === undefined ? [] : inspectPage(admin.page, ourselves, numbers)),
+    ...(admin?.page === undefined || audit.group !== undefined ? [] : [withoutGroup(admin.page)]),
   ];
+}
+
+function withoutGroup({ place }: PageSettings): Problem {
+  const message =
+    'can show no records: its process is another user; add audit.group: GROUP, a group of which that user is a member';
+  return { ...place, path: 'admin.page', message, severity: 'warning', code: 'no-effect' };
 }
 
 function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Problem[] {
@@ -248,7 +255,7 @@ export function inspectReaders(
   });
   const { group } = page.socket ?? {};
   const isShared = group !== undefined && readers !== undefined && numbers.gidOf(group) === readers;
-  const shared = `is the group of audit.group too, so everybody who may connect reads the files of the whole journal; give the socket a group of its own, as dovegate-page`;
+  const shared = `is the group of audit.group too, so everybody who may connect reads the files of the whole journal; give the socket a group of its own, as dovegate-people`;
   return [
     ...(isShared ? [told(page.place, 'admin.page.group', shared)] : []),
     ...page.people.flatMap(({ name, user, users, place }): Problem[] => {

@@ -1,6 +1,6 @@
 // Follows /api/now: one stream for the whole page, taken up again when it breaks, with what is known and how old that is.
 
-import type { Now, NowChange } from '../domain/page/api.js';
+import type { Away, Now, NowChange } from '../domain/page/api.js';
 import { type Api, AskFault } from './api.js';
 
 /** What is older is shown in grey. */
@@ -12,6 +12,8 @@ export interface Live {
   readonly heardMs: number | undefined;
   /** Why nothing comes, as a sentence; undefined: it does. */
   readonly trouble: string | undefined;
+  /** The page answers, and the daemon does not: what is shown is old at once. */
+  readonly isAway?: boolean;
 }
 
 /** Milliseconds that never step back, and go on while a computer sleeps: `wallMs` is set back by people, `runMs` rests in sleep. */
@@ -50,16 +52,20 @@ export async function follow(options: FollowOptions): Promise<void> {
     const own = new AbortController();
     const onEnd = (): void => own.abort();
     signal.addEventListener('abort', onEnd);
-    const startedMs = nowMs();
-    let wasHeard = false;
-    const watch = watchSilence(options, own, () => (wasHeard ? (live.heardMs ?? startedMs) : startedMs));
+    let lastHeardMs = nowMs();
+    const watch = watchSilence(options, own, () => lastHeardMs);
     try {
       for await (const event of api.events('GET /api/now', { signal: own.signal })) {
         const now = applied(live.now, event.name, event.data);
+        if (event.name === 'away') {
+          const { text }: Away = JSON.parse(event.data);
+          lastHeardMs = nowMs();
+          become({ ...live, trouble: text, isAway: true });
+        }
         if (now === undefined) continue;
-        wasHeard = true;
         failures = 0;
-        become({ now, heardMs: nowMs(), trouble: undefined });
+        lastHeardMs = nowMs();
+        become({ now, heardMs: lastHeardMs, trouble: undefined });
       }
       become({ ...live, trouble: 'The daemon ended the stream.' });
     } catch (error) {
@@ -107,5 +113,5 @@ export function pauseMs(failures: number, random: number): number {
 
 /** Whether what is shown is too old to be shown as true. */
 export function isStale(live: Live, nowMs: number): boolean {
-  return live.heardMs !== undefined && nowMs - live.heardMs > staleMs;
+  return live.heardMs !== undefined && (live.isAway === true || nowMs - live.heardMs > staleMs);
 }

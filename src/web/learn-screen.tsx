@@ -138,20 +138,12 @@ interface SeenProps {
 }
 
 function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
-  const { groups, looked, isServed, place } = suggested;
+  const { groups, looked, place } = suggested;
   const reads = withEffect(suggested, 'read');
   const rest = groups.filter((group) => !mayTick(group));
   return (
     <>
       <Looked looked={looked} />
-      {!isServed && (
-        <p>
-          <Sign tone="warn">
-            The file of the configuration is not what is served: this is made from the file. Reload, or read
-            it with that in mind.
-          </Sign>
-        </p>
-      )}
       {groups.length === 0 ? (
         <Empty>
           Nothing was seen under this policy in that time. Choose a longer one, or see in "Trail" whether its

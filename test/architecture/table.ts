@@ -37,6 +37,7 @@ const belowCli = [
   'domain/report',
   'domain/views',
   'domain/page',
+  'domain/door',
   'setup',
   ...protocol,
   'ports',
@@ -123,6 +124,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['extract', 'look', 'view'],
     builtins: ['crypto'],
   }),
+  // What the page's process asks of the daemon.
+  'domain/door': rule(['domain/audit', 'domain/page', 'domain/views'], { public: ['door', 'parse'] }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
@@ -133,14 +136,17 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/answers': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/audit', 'domain/policy'],
     {
-      public: ['rights', 'explanation', 'command-list'],
+      public: ['rights', 'explanation', 'command-list', 'own-questions'],
     },
   ),
-  'domain/config': rule([...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page'], {
-    public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
-    builtins: ['path'],
-    packages: ['yaml', 'zod'],
-  }),
+  'domain/config': rule(
+    [...protocol, ...domain, 'domain/views', 'domain/fleet', 'domain/page', 'domain/door'],
+    {
+      public: ['parse-settings', 'settings', 'problem', 'parse-fleet', 'read-files'],
+      builtins: ['path'],
+      packages: ['yaml', 'zod'],
+    },
+  ),
   'domain/review': rule([...protocol, 'domain/config', 'domain/trail', ...domain], {
     public: [
       'replay',
@@ -167,7 +173,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
-    { public: ['assessment', 'context', 'exchange', 'own-commands'] },
+    { public: ['assessment', 'context', 'exchange', 'exchange-records', 'own-commands'] },
   ),
   'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins', 'key-uses'] }),
   'gateway/session': rule(
@@ -201,7 +207,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/regular-file',
     ],
     {
-      public: ['journal', 'segments', 'trail'],
+      public: ['journal', 'search-trail', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),
@@ -276,16 +282,19 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'adapters/http',
     ],
-    { public: ['access', 'admin', 'page-door', 'pages'] },
+    { public: ['access', 'admin', 'pages'] },
   ),
 
   // HTTP for the page: its files, who has a session, and requests of people.
-  'adapters/page': rule(['ports', 'concurrency', 'domain/identity', 'domain/page', 'adapters/http'], {
-    public: ['page-request', 'page-files', 'page-server', 'page-sessions'],
-    builtins: ['fs', 'path', 'crypto', 'url', 'zlib'],
-    // Its files are read, and handed to browsers; nothing of it runs here.
-    packages: ['preact'],
-  }),
+  'adapters/page': rule(
+    ['ports', 'concurrency', 'domain/identity', 'domain/page', 'domain/door', 'adapters/http'],
+    {
+      public: ['door-client', 'page-request', 'page-files', 'page-server', 'page-sessions', 'people-socket'],
+      builtins: ['fs', 'path', 'crypto', 'http', 'url', 'zlib'],
+      // Its files are read, and handed to browsers; nothing of it runs here.
+      packages: ['preact'],
+    },
+  ),
   // The page itself, in the browser.
   web: { imports: ['domain/page'], builtins: [], packages: ['preact'] },
 
@@ -297,9 +306,18 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host',
       'adapters/journal/segments',
       'adapters/nats/installed',
+      'adapters/telemetry/log',
     ],
     {
-      public: ['configuration', 'certificates', 'peers', 'dial-target'],
+      public: [
+        'configuration',
+        'configuration-lines',
+        'certificates',
+        'life',
+        'peers',
+        'dial-target',
+        'sockets',
+      ],
       builtins: ['fs', 'path', 'crypto', 'worker_threads'],
     },
   ),
@@ -322,9 +340,31 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     public: ['serve'],
-    // worker_threads: the entry of the threads that review policies, where domain/review meets adapters/journal.
-    builtins: ['process', 'worker_threads'],
+    builtins: ['process'],
   }),
+  // The page's own process. Of the gateway only the defense of logins, which reaches no backend.
+  page: rule(
+    [
+      'domain/*',
+      'setup',
+      ...protocol,
+      'ports',
+      'concurrency',
+      'gateway/login',
+      'adapters/page',
+      'adapters/views',
+      'adapters/host',
+      'adapters/http',
+      'adapters/journal',
+      'adapters/net',
+      'adapters/telemetry',
+    ],
+    {
+      public: ['page'],
+      // worker_threads: the entry of the threads that review policies, where domain/review meets adapters/journal.
+      builtins: ['process', 'worker_threads'],
+    },
+  ),
 
   'cli/output': rule(['ports', ...domain], {
     public: ['output', 'screen', 'row-printer'],
@@ -396,6 +436,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'cli/doveadm',
       'cli/completion',
       'daemon/serve',
+      'page/page',
     ],
     {
       public: ['program'],

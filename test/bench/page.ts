@@ -1,6 +1,7 @@
 // `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
 // time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, against p99
-// without, taken in turns in one run; the processor time that 20 people who watch cost, with 100 commands a second and without any.
+// without, taken in turns in one run; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a
+// second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -87,7 +88,7 @@ await withBench(async (bench) => {
     audit: ', sign_key: sign.pem',
     admin: `, page: { tcp: "127.0.0.1:${port}", people: { ${people} } }`,
   });
-  // The page is opened after the listeners.
+  // The page's process is started after the daemon.
   await until(() => signIn(port, 'person0', password).then(Boolean, () => false), 'the page');
   const token = await signIn(port, 'person0', password);
   // A journal of this size is compressed but for its newest segment; the daemon does so, and takes a processor for it meanwhile.
@@ -143,16 +144,21 @@ await withBench(async (bench) => {
   );
 
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
-  /** Of the daemon, in cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
-  const usage = async (seconds: number): Promise<number> => {
-    const ticks = (): number => {
-      const stat = readFileSync(`/proc/${daemon.pid}/stat`, 'utf8');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return Number(fields[11]) + Number(fields[12]);
-    };
-    const [before, startMs] = [ticks(), performance.now()];
+  const pids = [daemon.pid, daemon.pagePid ?? 0] as const;
+  const ticks = (pid: number): number => {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  /** In cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
+  const usage = async (seconds: number): Promise<{ readonly daemon: number; readonly page: number }> => {
+    const [before, startMs] = [pids.map(ticks), performance.now()];
     await sleep(seconds * 1000);
-    return ((ticks() - before) * 10) / (performance.now() - startMs);
+    const spanMs = performance.now() - startMs;
+    const [ofDaemon = 0, ofPage = 0] = pids.map(
+      (pid, at) => ((ticks(pid) - (before[at] ?? 0)) * 10) / spanMs,
+    );
+    return { daemon: ofDaemon, page: ofPage };
   };
   const idle = await usage(10);
   const client = await openRawClient({ path: daemon.socket, minor: 2 });
@@ -175,8 +181,12 @@ await withBench(async (bench) => {
   const changes = watchers.reduce((sum, watcher) => sum + watcher.changes, 0) / 20;
   if (watchers.some(({ hasEnded }) => hasEnded)) throw new Error('a stream ended');
   for (const watcher of watchers) watcher.close();
-  say(
-    `${peopleMax} people watch: processors that they cost`,
-    `${(idleWatched - idle).toFixed(3)} with nothing to do, ${(busyWatched - busy).toFixed(3)} beside 100 commands a second; ${Math.round(changes / peopleMax)} changes a second each`,
-  );
+  for (const name of ['daemon', 'page'] as const) {
+    const cost = (watched: typeof idle, before: typeof idle): string =>
+      (watched[name] - before[name]).toFixed(3);
+    say(
+      `${peopleMax} people watch: processors that they cost the ${name}`,
+      `${cost(idleWatched, idle)} with nothing to do, ${cost(busyWatched, busy)} beside 100 commands a second; ${Math.round(changes / peopleMax)} changes a second each`,
+    );
+  }
 });

@@ -8,7 +8,8 @@
 //   <!-- run: COMMAND -->    runs a command that the page does not show
 //   <!-- wait: N records of EVENT -->    until the journal holds so many, of all runs
 //   <!-- wait: a command of USER -->     until a backend has been sent one more
-//   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml; `<!-- daemon: stop -->` ends it
+//   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml, and `dovegate page` where that has `admin.page`;
+//                            `<!-- daemon: stop -->` ends them
 //
 // A plain `dovegate ...` runs in a process that stays (warm-program.ts); what needs a shell, and `doveadm`, runs in bash.
 //
@@ -30,7 +31,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Authority, type Issued, makeAuthority } from '../kit/certificates.js';
-import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
+import { builtProgram, type Daemon, startDaemon, startPage } from '../kit/daemon.js';
 import { type Owner, removeAfter } from '../kit/folder.js';
 import { freePorts } from '../kit/free-ports.js';
 import { runProgram } from '../kit/program.js';
@@ -57,6 +58,7 @@ function comparable(text: string): string {
     .replaceAll(/scrypt\$[\w$+/=]+/g, 'HASH')
     .replaceAll(/\bdvg_\w+/g, 'KEY')
     .replaceAll(/(pid|uid|gid)("?[ :=]+)\d+/g, '$1$2N')
+    .replaceAll(/(pid=N user=)\S+/g, '$1NAME')
     .replaceAll(/\b\d+(?:\.\d+)?(?=  [0-9A-HJKMNP-TV-Z]{26}\b)/g, 'N')
     .replaceAll(/^([0-9A-HJKMNP-TV-Z]{26} .*  )\d+\.\d$/gm, '$1N')
     .replaceAll(/[A-Za-z0-9+/]{40,}=/g, 'KEY')
@@ -100,6 +102,13 @@ function withMemory(text: string): string {
   if (/^audit: \{/m.test(text)) return text.replace(/^audit: \{/m, `audit: { ${memory},`);
   if (/^audit:$/m.test(text)) return text.replace(/^audit:$/m, `audit:\n  ${memory.replace(', ', '\n  ')}`);
   return `${text.trimEnd()}\naudit: { ${memory} }\n`;
+}
+
+const pageSettings = /^ {2}(?=page:)/m;
+
+/** With the default of `admin.door` in it, which is a place of the test then. */
+function withDoor(text: string): string {
+  return /^ {2}door:/m.test(text) ? text : text.replace(pageSettings, '  door: /run/dovegate/door.sock\n  ');
 }
 
 interface Scene {
@@ -171,6 +180,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
       .reduce((now, [page, actual]) => now.replaceAll(actual, page), text)
       .replaceAll(new RegExp(`\\b${me}(@|, )`, 'g'), 'anna$1');
   let daemon: Daemon | undefined;
+  let pageProcess: Daemon | undefined;
   let exit = 0;
   const backends: ScriptedDovecot[] = [];
   /** By user: commands that a page has waited for. */
@@ -213,7 +223,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
     }
   };
   const ofThisMachine = (text: string): string =>
-    here(withMemory(text))
+    here(withMemory(needsDaemon(pagePath) ? withDoor(text) : text))
       .replaceAll(/\bgroup: [a-z-]+/g, `group: "${process.getgid?.()}"`)
       .replaceAll(/\bgroups: \[[a-z, -]+\]/g, `groups: ["${process.getgid?.()}"]`)
       .replaceAll(/\busers: \[anna\]/g, `users: [${me}]`);
@@ -256,6 +266,7 @@ function openScene(owner: Owner, pagePath: string): Scene {
   };
 
   owner.after(async () => {
+    await pageProcess?.stop();
     await daemon?.stop();
   });
   for (const folder of Object.values(folders)) removeAfter(owner, folder);
@@ -271,11 +282,14 @@ function openScene(owner: Owner, pagePath: string): Scene {
         return undefined;
       }
       if (step.kind === 'daemon') {
+        await pageProcess?.stop();
         await daemon?.stop();
+        [daemon, pageProcess] = [undefined, undefined];
+        if (!step.isStart) return undefined;
         const config = readFileSync(join(etc, 'dovegate.yaml'), 'utf8');
-        daemon = step.isStart
-          ? await startDaemon({ after: () => undefined }, { folder: etc, config })
-          : undefined;
+        const nobody = { after: () => undefined };
+        daemon = await startDaemon(nobody, { folder: etc, config });
+        if (pageSettings.test(config)) pageProcess = await startPage(nobody, daemon);
         return undefined;
       }
       const printed = there(await run(step.command));

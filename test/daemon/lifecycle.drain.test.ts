@@ -2,7 +2,8 @@
 // so what runs is told; a client does not read even that; a second signal. What must not happen: a wait without end, a timer that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createStopRequests, drain } from '../../src/daemon/lifecycle.js';
+import { drain } from '../../src/daemon/lifecycle.js';
+import { createStopRequests } from '../../src/setup/life.js';
 import { settle } from '../kit/fake-clock.js';
 import { poolSizes, replyPacket } from '../kit/memory-backend.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';

@@ -2,7 +2,7 @@
 // also when the test or this process fails. The folder of the test is the daemon's folder: paths in a configuration are relative to it.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
@@ -29,6 +29,8 @@ export interface DaemonOptions {
   files?: Readonly<Record<string, string>>;
   /** A folder of an earlier daemon, to start again on what it left. Default: a new one. */
   folder?: string;
+  /** The subcommand; default `serve`. */
+  command?: string;
   /** Added behind `serve --config FILE`. */
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
@@ -90,7 +92,8 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
   for (const [name, text] of Object.entries(given)) writeInto(folder, name, text);
   const configFile = join(folder, 'dovegate.yaml');
 
-  const args = [options.program ?? builtProgram, 'serve', '--config', configFile, ...(options.args ?? [])];
+  const { command = 'serve' } = options;
+  const args = [options.program ?? builtProgram, command, '--config', configFile, ...(options.args ?? [])];
   const [file = '', ...rest] = [...(options.launcher ?? []), process.execPath, ...args];
   const child = spawn(file, rest, {
     cwd: folder,
@@ -187,6 +190,16 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     throw new DaemonStartError(why, exit, output());
   }
   return daemon;
+}
+
+/** The page's process beside a daemon whose configuration has `admin.door`, until it serves its sockets. */
+export function startPage(
+  owner: Owner,
+  { folder, configFile }: Pick<Daemon, 'folder' | 'configFile'>,
+  options: Omit<DaemonOptions, 'config' | 'folder' | 'command'> = {},
+): Promise<Daemon> {
+  const config = readFileSync(configFile, 'utf8');
+  return startDaemon(owner, { startEvent: 'page-opened', ...options, config, folder, command: 'page' });
 }
 
 /** Another subcommand of the built program, run to its end. */

@@ -3,7 +3,7 @@
 
 import type { Authority, Issued } from './certificates.js';
 import { makeAuthority } from './certificates.js';
-import { type Daemon, startDaemon } from './daemon.js';
+import { type Daemon, startDaemon, startPage } from './daemon.js';
 import type { Owner } from './folder.js';
 import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
 import {
@@ -16,6 +16,8 @@ export const backendPassword = 'correct-horse-battery';
 
 export interface Gateway {
   readonly daemon: Daemon;
+  /** `dovegate page`; where the configuration has `admin.page`. */
+  readonly page: Daemon | undefined;
   readonly backend: ScriptedDovecot;
   readonly authority: Authority;
   /** The text of a configuration for the same folder, with other options; for a reload. */
@@ -105,8 +107,10 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     throw fault;
   });
   owner.after(() => backend.close());
+  const page = /^ {2}page:/m.test(options.more ?? '') ? await startPage(owner, daemon) : undefined;
   return {
     daemon,
+    page,
     backend,
     authority,
     configuration: (changed) => configurationOf(backend.address, { ...options, ...changed }),

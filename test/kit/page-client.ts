@@ -59,6 +59,9 @@ export interface NowWatcher {
   bytes(): string;
   /** Resolves with the first state, that of now or a later one, of which `isIt` holds, and the milliseconds until then. */
   waitFor(isIt: (now: Now) => boolean, what: string, ms?: number): Promise<number>;
+  /** The sentence of the last event, where it was `away`. */
+  readonly away: string | undefined;
+  waitForAway(what: string): Promise<void>;
   readonly hasEnded: boolean;
   close(): void;
 }
@@ -70,6 +73,7 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
   let text = '';
   let read = 0;
   let changes = 0;
+  let away: string | undefined;
   let hasEnded = false;
   let status = 0;
   const asked = request({
@@ -93,7 +97,9 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
         const [, name, data = ''] = /^event: (\w+)\ndata: (.*)$/.exec(text.slice(read, at)) ?? [];
         read = at + 2;
         const told = JSON.parse(data);
+        away = name === 'away' ? String(told.text) : undefined;
         if (name === 'snapshot') now = told;
+        else if (name === 'away') continue;
         else if (now !== undefined) {
           now = { ...now, ...told };
           changes += 1;
@@ -120,6 +126,9 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
     get changes() {
       return changes;
     },
+    get away() {
+      return away;
+    },
     get hasEnded() {
       return hasEnded;
     },
@@ -133,6 +142,7 @@ export async function watchNow(owner: Owner, port: number, token: string): Promi
       );
       return performance.now() - startMs;
     },
+    waitForAway: (what) => events.until(() => away !== undefined, what),
     close: () => void asked.destroy(),
   };
 }

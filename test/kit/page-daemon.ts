@@ -7,7 +7,7 @@ import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { hasAllAnswers } from './browser.js';
 import { type Authority, makeAuthority } from './certificates.js';
-import { type Daemon, runDovegate, startDaemon } from './daemon.js';
+import { type Daemon, runDovegate, startDaemon, startPage } from './daemon.js';
 import type { Owner } from './folder.js';
 import { freePorts } from './free-ports.js';
 import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
@@ -48,6 +48,10 @@ export type PersonName = keyof typeof people;
 
 export interface PageDaemon {
   readonly daemon: Daemon;
+  /** `dovegate page`. */
+  readonly pageProcess: Daemon;
+  /** SIGKILL; resolves to what starts it again. */
+  readonly killPage: () => Promise<() => Promise<void>>;
   /** The page's, without a slash at the end. */
   readonly origin: string;
   readonly mail1: ScriptedDovecot;
@@ -117,12 +121,22 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
   const named = ['unshare', '--uts', 'sh', '-c', `hostname ${options.host}; exec "$@"`, 'sh'];
   const launcher = options.host === undefined || process.getuid?.() !== 0 ? {} : { launcher: named };
   let daemon = await startDaemon(owner, { config, files, ...launcher });
+  let pageProcess = await startPage(owner, daemon, launcher);
   owner.after(async () => {
     await Promise.all([mail1.close(), mail2.close()]);
   });
   return {
     get daemon() {
       return daemon;
+    },
+    get pageProcess() {
+      return pageProcess;
+    },
+    async killPage() {
+      await pageProcess.kill();
+      return async () => {
+        pageProcess = await startPage(owner, daemon, launcher);
+      };
     },
     get mail1() {
       return mail1;
@@ -269,6 +283,7 @@ state: state
 audit: { directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s }
 admin:
   unix: admin.sock
+  door: door.sock
   page:
     tcp: "127.0.0.1:${port}"
     unix: page.sock

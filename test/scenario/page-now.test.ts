@@ -29,7 +29,7 @@ interface Page extends Gateway {
 async function openPage(t: TestContext, options: GatewayOptions = {}): Promise<Page> {
   const [port = 0] = await freePorts(1);
   const more = (withViewer: boolean): string =>
-    `admin:\n  unix: admin.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${people(withViewer)}\n`;
+    `admin:\n  unix: admin.sock\n  door: door.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${people(withViewer)}\n`;
   const gateway = await openGateway(t, { more: more(true), ...options });
   const watch = async (name: string): Promise<NowWatcher> =>
     watchNow(t, port, await signIn(port, name, password));
@@ -292,7 +292,7 @@ test('windows of others take no window of somebody who has none', async (t) => {
   const [port = 0] = await freePorts(1);
   const lines = names.map((name) => `\n      ${name}: { password_hash: "${hash}", role: view }`).join('');
   await openGateway(t, {
-    more: `admin:\n  unix: admin.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${lines}\n`,
+    more: `admin:\n  unix: admin.sock\n  door: door.sock\n  page:\n    tcp: 127.0.0.1:${port}\n    people:${lines}\n`,
   });
   const tokens = await Promise.all(names.map((name) => signIn(port, name, password)));
   for (const token of tokens.slice(0, 5)) for (let at = 0; at < 4; at += 1) await watchNow(t, port, token);

@@ -50,6 +50,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
     audit:
       '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 1s }',
     more: `admin:
+  door: door.sock
   page:
     tcp: 127.0.0.1:${port}
     unix: page.sock
@@ -109,8 +110,8 @@ test('what was proved, and who touched a mailbox', async (t) => {
     assert.doesNotMatch(body + JSON.stringify(proof), /alice|zuluq7|@example/);
     const record = auditRecords(daemon).findLast(({ action }) => action === 'audit-verify');
     assert.deepEqual(
-      [record?.['by'], record?.['args'], Object(record?.['peer']).address],
-      ['viewer', ['whole', `to=${found.toSeq}`], '127.0.0.1'],
+      [record?.['by'], record?.['args']],
+      ['viewer', ['address=127.0.0.1', 'whole', `to=${found.toSeq}`]],
     );
   });
 
@@ -159,7 +160,7 @@ test('what was proved, and who touched a mailbox', async (t) => {
     }
     const actions = auditRecords(daemon).filter(({ action }) => action === 'audit-report');
     assert.deepEqual(
-      actions.map(({ by, args, rows }) => [by, Array.isArray(args) ? args[0] : args, rows]),
+      actions.map(({ by, args, rows }) => [by, Array.isArray(args) ? args[1] : args, rows]),
       [
         ['auditor', 'user=alice@example.org', 6],
         ['limited', 'user=alice@example.org', 4],

@@ -33,19 +33,31 @@ cp -a /etc/. "$W/etc"; mount --bind "$W/etc" /etc
 mount --bind "$W/run" /run; mount --bind "$W/root" /root; mount --bind "$W/lib" /var/lib
 mkdir -p /etc/dovegate /run/dovegate /var/lib/dovegate
 rm -rf /etc/dovegate/*
-for user in dovegate anna bob carol eve frank; do
+for user in dovegate dovegate-page anna bob carol eve frank; do
   id -u $user > /dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin $user
 done
-groupadd --force support; usermod --append --groups support dovegate
-chown dovegate:dovegate /run/dovegate /var/lib/dovegate; chmod 711 /var/lib/dovegate
+groupadd --force support; usermod --append --groups support,dovegate-page dovegate
+chown dovegate:dovegate /var/lib/dovegate; chmod 711 /var/lib/dovegate
+# On a host systemd makes the socket of the page.
+chown dovegate:dovegate-page /run/dovegate; chmod 775 /run/dovegate
 export PATH=$W/bin:$PATH
-stop() { [ ! -e "$W/pid" ] || { kill "$(cat "$W/pid")"; while kill -0 "$(cat "$W/pid")" 2> /dev/null; do sleep 0.05; done; rm "$W/pid"; }; }
+stop() {
+  for one in page serve; do
+    [ -e "$W/$one.pid" ] || continue
+    kill "$(cat "$W/$one.pid")"; while kill -0 "$(cat "$W/$one.pid")" 2> /dev/null; do sleep 0.05; done; rm "$W/$one.pid"
+  done
+}
+# SUBCOMMAND USER EVENT
+run() {
+  : > "$W/$1.log" # Else the line of the run before could be found.
+  setpriv --reuid $2 --regid $2 --init-groups -- ${process.execPath} ${builtProgram} $1 --config /etc/dovegate/dovegate.yaml > "$W/$1.log" 2>&1 &
+  echo $! > "$W/$1.pid"
+  for try in $(seq 1200); do grep -q "\\"event\\":\\"$3\\"" "$W/$1.log" && return; sleep 0.05; done
+  cat "$W/$1.log"; exit 9
+}
 start() {
-  : > "$W/log" # Else the line of the run before could be found.
-  setpriv --reuid dovegate --regid dovegate --init-groups -- ${process.execPath} ${builtProgram} serve --config /etc/dovegate/dovegate.yaml > "$W/log" 2>&1 &
-  echo $! > "$W/pid"
-  for try in $(seq 1200); do grep -q '"event":"started"' "$W/log" && return; sleep 0.05; done
-  cat "$W/log"; exit 9
+  run serve dovegate started
+  ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || run page dovegate-page page-opened
 }
 trap 'stop' EXIT
 # What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections. A connection that ends

@@ -23,7 +23,6 @@ function group(command: string, more: Partial<SuggestedGroup> = {}): SuggestedGr
 const suggested: Suggested = {
   policy: 'support',
   place: 'd.yaml:7',
-  isServed: true,
   looked: { records: 9, isAll: true, notes: [] },
   before: ['policies:', '  support:', '    mode: enforce', '    users: ["*@example.com"]'],
   after: ['    # Left out: 1'],

@@ -69,11 +69,9 @@ export interface Operator {
   readonly pid?: number | undefined;
   readonly user?: string | undefined;
   readonly address?: string | undefined;
+  /** Of a person on the page, whose process is the peer: where the person is, for the record. */
+  readonly from?: readonly string[];
 }
-
-/** For a client that took this socket for the admin socket. */
-export const pageSocketText =
-  "this is the page's socket: it answers the `dovegate audit` commands and `dovegate page open`; status, doctor, backend, kill and reload need the admin socket (admin.unix): run them as root, or by sudo";
 
 /** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
 export type ActionFailure = 'unrecorded' | 'undone';

@@ -26,10 +26,6 @@ interface Closable {
 /** A socket on which the endpoints are to be had. */
 export interface AdminDoor extends Pick<HttpServerOptions, 'bind' | 'secure'> {
   readonly door: Door;
-  /** Answers here instead of the pages and actions. */
-  readonly answer?: (call: HttpCall) => Promise<Answer>;
-  /** How long a client may take to send its request, and again to read the answer. Default 10 s. */
-  readonly connectionMs?: number;
 }
 
 /** A connection of HTTP. */
@@ -56,23 +52,21 @@ const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bou
 export const connectionsMax = bounds.adminConnections;
 
 /** What a connection may take. Times are watched here: Node would watch a request, but not a client that does not read the answer. */
-export function adminLimits(connectionMs = bounds.adminConnectionMs): HttpLimits {
-  return {
-    connectionsMax,
-    pipelinedMax: 1,
-    times: {
-      firstByteMs: bounds.adminFirstByteMs,
-      requestMs: connectionMs,
-      // A reload takes long on a loaded machine, and its client waits 30 s.
-      workingMs: 60_000,
-      answeredMs: connectionMs,
-    },
-    handshakeMs: connectionMs,
-    headBytesMax: bounds.adminHeadBytes,
-    headFieldsMax: bounds.adminHeadFields,
-    unreadMs: bounds.adminUnreadMs,
-  };
-}
+export const adminLimits: HttpLimits = {
+  connectionsMax,
+  pipelinedMax: 1,
+  times: {
+    firstByteMs: bounds.adminFirstByteMs,
+    requestMs: bounds.adminConnectionMs,
+    // A reload takes long on a loaded machine, and its client waits 30 s.
+    workingMs: 60_000,
+    answeredMs: bounds.adminConnectionMs,
+  },
+  handshakeMs: bounds.adminConnectionMs,
+  headBytesMax: bounds.adminHeadBytes,
+  headFieldsMax: bounds.adminHeadFields,
+  unreadMs: bounds.adminUnreadMs,
+};
 
 /** The endpoints, and what a client is told that asks for another one. */
 function endpointsOf(options: AdminOptions) {
@@ -98,21 +92,21 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
       await Promise.all(open.map((each) => each.close()));
     },
   };
-  for (const { door, bind, secure, answer, connectionMs } of options.doors) {
+  for (const { door, bind, secure } of options.doors) {
     const failures = new TokenBuckets(refusals);
-    const own = (call: HttpCall): Promise<Answer> => {
+    const answer = (call: HttpCall): Promise<Answer> => {
       // The pages and actions look at no body.
       call.work();
       return respond(door, endpoints, call, options, failures);
     };
     const server = openHttpServer({
       clock: options.clock,
-      limits: adminLimits(connectionMs),
+      limits: adminLimits,
       bind,
       ...(secure && { secure }),
       headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' },
       refusal: plainAnswer,
-      answer: answer ?? own,
+      answer,
       onError: options.onError,
     });
     try {

@@ -81,6 +81,20 @@ export interface DaemonSnapshot {
     /** When it is given up; undefined: its reply has begun, or it is not known yet. */
     readonly deadlineMs?: number | undefined;
   })[];
+  /** The page's process; absent: the configuration has no page. `told`: what it said of itself; undefined: nothing for a while. */
+  readonly page?:
+    | {
+        readonly told:
+          | {
+              readonly version: string;
+              readonly people: number;
+              readonly watchers: number;
+              readonly signIns: number;
+              readonly refusedSignIns: number;
+            }
+          | undefined;
+      }
+    | undefined;
   /** The last reload. */
   readonly reload?:
     | {
@@ -283,6 +297,7 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       last_used: lastUsedMs === undefined ? undefined : formatTime(lastUsedMs),
       failures,
     })),
+    page: snapshot.page && pageOf(snapshot.page.told),
     reload: reload && {
       time: reload.time,
       success: reload.isSuccess,
@@ -297,6 +312,12 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
     })),
   };
+}
+
+function pageOf(told: NonNullable<DaemonSnapshot['page']>['told']): unknown {
+  if (told === undefined) return { connected: false };
+  const { version, people, watchers, signIns, refusedSignIns } = told;
+  return { connected: true, version, people, watchers, sign_ins: signIns, refused_sign_ins: refusedSignIns };
 }
 
 /** Undefined where it is not known yet. */

@@ -258,7 +258,7 @@ export interface InheritedListener extends Pick<BoundListener, 'close'> {
 }
 
 /** Passes accepted transports to `accept`, in their turn; the rest is as with `listenUnix`. */
-export async function listenInherited(
+export function listenInherited(
   socket: InheritedSocket,
   clock: Clock,
   accept: Accept,
@@ -266,8 +266,15 @@ export async function listenInherited(
   kernel?: SocketQuestions,
   turnOf?: Turn,
 ): Promise<InheritedListener> {
-  const { name, descriptor } = socket;
-  const server = createAcceptor(clock, accept, kernel, turnOf);
+  return bindInherited(createAcceptor(clock, accept, kernel, turnOf), socket, onError);
+}
+
+/** For a server with its own accept handling, as for HTTP. The rest is as with `listenInherited`. */
+export async function bindInherited(
+  server: Server,
+  { name, descriptor }: InheritedSocket,
+  onError: (text: string) => void,
+): Promise<InheritedListener> {
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void =>
       reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));

@@ -1,4 +1,4 @@
-// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in the daemon.
+// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page.
 
 import type { Endpoint, PageRole } from '../../domain/page/api.js';
 
@@ -9,15 +9,8 @@ export interface PageCaller {
   readonly roles: readonly PageRole[];
   /** Patterns of mail users; undefined: all. */
   readonly users: readonly string[] | undefined;
-  /** Of the connection, for records. */
-  readonly address: string | undefined;
-  /** At the socket of the page: who the kernel says it is, for records. */
-  readonly peer?: {
-    readonly uid?: number | undefined;
-    readonly gid?: number | undefined;
-    readonly pid?: number | undefined;
-    readonly user?: string | undefined;
-  };
+  /** Where they are, for records: `address=192.0.2.7`, or the uid at the socket of the page. */
+  readonly from: readonly string[];
 }
 
 export interface PageRequest {

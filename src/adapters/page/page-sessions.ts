@@ -111,9 +111,13 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
     return running.size > 0 || clock.now() - usedMs < activeMs;
   }
 
+  function activePeople(): ReadonlySet<string> {
+    return new Set([...sessions.values()].filter(isActive).map((each) => each.name));
+  }
+
   /** Whether others take all places. */
   function isCrowdedFor(name: string): boolean {
-    const people = new Set([...sessions.values()].filter(isActive).map((each) => each.name));
+    const people = activePeople();
     return !people.has(name) && people.size >= peopleMax;
   }
 
@@ -147,6 +151,8 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
   }
 
   return {
+    /** People who use the page now. */
+    count: (): number => activePeople().size,
     /** A new link of a person: what stands behind `#`. */
     link(name: string, isStill: () => boolean): string {
       dropLateLinks();

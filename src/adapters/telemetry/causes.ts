@@ -37,6 +37,8 @@ export const causes: Readonly<Record<LogCode, Cause>> = {
   flood: { ours: 'at most 17 a second of each `type` (gateway/outcome/journal.ts)' },
   suppressed: { ours: 'one a second for each code and listener, backend or receiver' },
   'login-failed': 'stranger',
+  'page-opened': byReload,
+  'door-away': { ours: 'once each time the daemon goes' },
   'page-refused': 'stranger',
   'upstream-opened': 'backend',
   'upstream-closed': 'backend',

@@ -281,6 +281,12 @@ const listed = {
     'a request to the page was refused. `type` has the reason, `address` the address of the browser, `text` the person if known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
+  'page-opened': [['info'], 'the page has the settings of the daemon, and serves its sockets'],
+  'door-away': [
+    ['warn'],
+    'the page cannot ask the daemon: `text` says why. It tries again each half second',
+    'systemctl status dovegate',
+  ],
   // upstreams and backends
   'upstream-opened': [['info'], 'a backend was dialled and greeted us'],
   'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],

@@ -179,6 +179,8 @@ export interface MetricsSnapshot {
   readonly isReloadSuccess: boolean;
   /** The answer of `/readyz`. */
   readonly isReady: boolean;
+  /** Undefined: the configuration has no page. `told`: what its process said of itself. */
+  readonly page?: { readonly told: { readonly people: number } | undefined } | undefined;
   readonly listeners: readonly {
     readonly name: string;
     readonly sessions: number;
@@ -341,6 +343,11 @@ export function createGauges(
     'config_reload_success',
     '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
   );
+  const pageUp = gauge(
+    'page_up',
+    "1: the page's process asks the daemon. 0: it does not, so nobody can open the page. Absent without admin.page.",
+  );
+  const pagePeople = gauge('page_people', 'People who are signed in to the page.');
   const build = gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node');
 
   return (snapshot) => {
@@ -378,6 +385,13 @@ export function createGauges(
     build.set({ version: program.version, node: program.runtime }, 1);
     config.set({ hash: snapshot.configHash }, 1);
     reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
+    if (snapshot.page === undefined) {
+      pageUp.remove();
+      pagePeople.remove();
+    } else {
+      pageUp.set(snapshot.page.told === undefined ? 0 : 1);
+      pagePeople.set(snapshot.page.told?.people ?? 0);
+    }
     const { journal } = snapshot;
     writable.set(journal.state === 'writable' ? 1 : 0);
     inReserve.set(journal.space === 'reserve' ? 1 : 0);

@@ -20,8 +20,8 @@ import { createSearch, createSurvey, type ExchangeRow, type TrailFilter } from '
 import type { Verdict } from '../../domain/trail/verify.js';
 import { createCover, createView } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
+import { checkTrail, verifyTrail } from '../journal/search-trail.js';
 import {
-  checkTrail,
   filesSince,
   findTrail,
   type Piece,
@@ -29,7 +29,6 @@ import {
   sizesOf,
   type Trail,
   type TrailFile,
-  verifyTrail,
 } from '../journal/trail.js';
 
 /** What is read. */

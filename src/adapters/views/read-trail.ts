@@ -23,6 +23,7 @@ import {
 } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
+import { verifyTrail } from '../journal/search-trail.js';
 import {
   filesSince,
   findTrail,
@@ -31,7 +32,6 @@ import {
   readToDamage,
   type Trail,
   type TrailFile,
-  verifyTrail,
 } from '../journal/trail.js';
 import { type Found, findExchange } from './find-exchange.js';
 import { type LookedThrough, readNewest } from './newest-first.js';

@@ -2,7 +2,8 @@
 // with the public key (domain/report/proof.ts has the form of the file). The journal is checked first: nothing is proved from one with
 // faults. It is read three times, so that memory holds one bit for each record found and no line.
 
-import { eachLine, readToDamage, searchTrail } from '../../adapters/journal/trail.js';
+import { searchTrail } from '../../adapters/journal/search-trail.js';
+import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { argumentCount, formatTime, readHead } from '../../domain/audit/record.js';

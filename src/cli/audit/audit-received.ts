@@ -5,7 +5,8 @@
 //
 // A line is a copy only if an intact record with the same number and hash came before. Anything else out of order is a fault.
 
-import { feedVerifier, type TrailFile } from '../../adapters/journal/trail.js';
+import { feedVerifier } from '../../adapters/journal/search-trail.js';
+import { type TrailFile } from '../../adapters/journal/trail.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { createVerifier, type TrailOptions, type Verdict } from '../../domain/trail/verify.js';
 

@@ -3,7 +3,7 @@
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';
-import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
+import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { MailboxLine } from '../../domain/page/trail.js';
 import { createHtmlReport } from '../../domain/report/html.js';

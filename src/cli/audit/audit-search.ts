@@ -1,13 +1,7 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
-import {
-  eachLine,
-  type Piece,
-  searchTrail,
-  surveyTrails,
-  type Trail,
-  type TrailFile,
-} from '../../adapters/journal/trail.js';
+import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
+import { eachLine, type Piece, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import {

@@ -6,14 +6,9 @@ import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
 import { whyNoRight } from '../../adapters/host/files.js';
 import { standardConfig } from '../../adapters/host/process.js';
+import { checkTrail, verifyTrail } from '../../adapters/journal/search-trail.js';
 import { publicKeyName, readIn } from '../../adapters/journal/segments.js';
-import {
-  checkTrail,
-  findTrail,
-  type Trail,
-  type TrailFile,
-  verifyTrail,
-} from '../../adapters/journal/trail.js';
+import { findTrail, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, formatWords, printable } from '../../domain/audit/encode.js';
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';

@@ -97,6 +97,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   return [
     ...looks,
     ...receiversIn(status),
+    ...pageIn(status),
     ...endingIn(told.metrics, settings),
     lookAtDescriptors(told.metrics, settings),
   ];
@@ -139,6 +140,16 @@ function receiversIn(status: Values): Look[] {
     if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
     return bad(name, why === '' ? 'it is away' : why, 'look at the receiver: records wait on this disk');
   });
+}
+
+/** The page's own process; nothing where the configuration has no page. */
+function pageIn(status: Values): Look[] {
+  if (status['page'] === undefined) return [];
+  const { connected, version, people } = valuesOf(status['page']);
+  if (connected === true)
+    return [ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`)];
+  const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';
+  return [warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.socket')];
 }
 
 /** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */

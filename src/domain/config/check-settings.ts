@@ -8,7 +8,6 @@ import { reachable } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';
 import {
-  type AdminSettings,
   formatListenerSocket,
   type ListenerSettings,
   loginsOf,
@@ -19,7 +18,7 @@ import {
 /** Reports problems. `written` is the whole configuration, `valid` its valid part, from which the settings were made. */
 export function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPresence(written);
-  checkListeners(settings.listeners, settings.admin, written, valid);
+  checkListeners(settings, written, valid);
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
@@ -179,8 +178,7 @@ function domainOf(pattern: string): string {
 }
 
 function checkListeners(
-  listeners: readonly ListenerSettings[],
-  admin: AdminSettings | undefined,
+  { listeners, admin }: Pick<Settings, 'listeners' | 'admin'>,
   written: Cursor,
   valid: Cursor,
 ): void {
@@ -199,12 +197,13 @@ function checkListeners(
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`, 'no-effect');
     }
   }
-  const { unix, tcp, page } = admin ?? {};
+  const { unix, tcp, page, door } = admin ?? {};
   const place = tcp && formatListenerSocket({ kind: 'tcp', ...tcp });
   const pagePlace = page?.tcp && formatListenerSocket({ kind: 'tcp', ...page.tcp });
   for (const [path, text] of [
     [['unix'], unix && `unix:${unix}`],
     [['tcp'], place],
+    [['door'], page && `unix:${door ?? ''}`],
     [['page', 'unix'], page?.socket && formatListenerSocket(page.socket)],
     [['page', 'tcp'], pagePlace],
   ] as const) {
@@ -218,6 +217,10 @@ function checkListeners(
     valid.down('admin').error(['page', 'tcp'], 'is the socket of admin.tcp already', 'defined-twice');
   if (page?.socket !== undefined && page.socket.path === unix)
     valid.down('admin').error(['page', 'unix'], 'is the socket of admin.unix already', 'defined-twice');
+  if (page !== undefined && (door === unix || door === page.socket?.path)) {
+    const other = door === unix ? 'admin.unix' : 'admin.page.unix';
+    valid.down('admin').error(['door'], `is the socket of ${other} already`, 'defined-twice');
+  }
 }
 
 function checkPoliciesOf(

@@ -177,12 +177,12 @@ export function createCursor(root: MapNode, problems: ProblemList): Cursor {
 export const socketPathBytesMax = 107;
 
 /** The path of a UNIX socket, whose length is limited. */
-export function socketPath(cursor: Cursor): string | undefined {
-  const unix = cursor.file('unix');
-  const bytes = Buffer.byteLength(unix ?? '');
+export function socketPath(cursor: Cursor, key = 'unix'): string | undefined {
+  const path = cursor.file(key);
+  const bytes = Buffer.byteLength(path ?? '');
   if (bytes > socketPathBytesMax)
-    cursor.error(['unix'], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
-  return unix;
+    cursor.error([key], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
+  return path;
 }
 
 /** A list of patterns on users, in the lower case in which users are compared. */

@@ -1,6 +1,7 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
 import { recordedBytesMax } from '../audit/encode.js';
 import { allSeries, commandNamed, commandsOf, type Series } from '../commands/catalog.js';
+import { standardDoor } from '../door/door.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
@@ -171,8 +172,10 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
   }
   const tokenFile = cursor.file('token_file');
   const page = raw.page && parsePage(raw.page, cursor.down('page'));
+  const door = socketPath(cursor, 'door') ?? standardDoor;
   return {
     mode,
+    door,
     ...(unix !== undefined && { unix }),
     ...(tokenFile !== undefined && { tokenFile }),
     ...(tcp !== undefined && { tcp }),

@@ -267,6 +267,7 @@ const admin = strict('the admin endpoints', {
   }).optional(),
   token_file: file('a file with a token').optional(),
   page: page.optional(),
+  door: file("the path of a UNIX socket for the page's process").optional(),
 });
 
 const limits = section('the limits', {

@@ -263,6 +263,8 @@ export interface AdminSettings {
   readonly tls?: { readonly certificate: string; readonly key: string };
   readonly tokenFile?: string;
   readonly page?: PageSettings;
+  /** The UNIX socket where the page's process asks the daemon. */
+  readonly door: string;
 }
 
 /** The page, and its people. There is at least one of `socket` and `tcp`. */

@@ -34,7 +34,7 @@ export const endpoints = {
   logout: 'POST /api/logout',
   /** -> Me. */
   me: 'GET /api/me',
-  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, at most 5 and at least 1 a second. */
+  /** Server-sent events: `snapshot` with a Now, then `change` with a NowChange, at most 5 and at least 1 a second; `away` with an Away. */
   now: 'GET /api/now',
   /** The backends as CSV. */
   'backends-csv': 'GET /api/backends.csv',
@@ -154,6 +154,12 @@ export interface Now {
   /** Newest first, at most 20. */
   readonly troubles: readonly Trouble[];
   readonly backends: readonly BackendNow[];
+}
+
+/** While the daemon does not answer: the data of the event `away`, once or more a second. */
+export interface Away {
+  /** Why, as a sentence. */
+  readonly text: string;
 }
 
 /** The parts that differ; each stands for the whole part. */
@@ -375,8 +381,6 @@ export interface LookedThrough {
 export interface Suggested {
   readonly policy: string;
   readonly place: string;
-  /** False: the file was changed since it was loaded, and this was made from the file. */
-  readonly isServed: boolean;
   readonly looked: LookedThrough;
   /** The text around the rules: up to `allow`, and after them. */
   readonly before: readonly string[];

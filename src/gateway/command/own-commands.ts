@@ -3,40 +3,25 @@
 // The rules: clients read their own policy only; no backend and no auth service is contacted for an answer, so it costs as much as a
 // refused command and does not reveal which users exist; a secret in a command is a secret in a question about it.
 
-import {
-  type Explained,
-  explainLine,
-  explanationOf,
-  rowsOfExplanation,
-} from '../../domain/answers/explanation.js';
+import { explanationOf, rowsOfExplanation } from '../../domain/answers/explanation.js';
+import { explainQuestion, judgeOwn, readOwn, recordedWords } from '../../domain/answers/own-questions.js';
 import { type AnswerRow, rightsOf, rowsOf, rowsOfRights } from '../../domain/answers/rights.js';
-import type { RecordedArgument } from '../../domain/audit/record.js';
-import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
-import type { Unparsable } from '../../domain/commands/getopt.js';
-import { type ParsedArguments, parseArguments } from '../../domain/commands/parse.js';
+import { resolveOwnCommand } from '../../domain/commands/catalog.js';
+import { parseArguments } from '../../domain/commands/parse.js';
 import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { doubtedNames } from '../../domain/names/mailbox-names.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/policy.js';
-import type { RoutingTable } from '../../domain/policy/route.js';
-import type { Clock } from '../../ports/machine.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
-import { redactedWords } from './exchange-records.js';
 import { changedMeanwhile } from './recheck.js';
 
 export interface OwnAssessment extends AssessedCommand {
   /** Calls `admit`, then adds the answer's rows to the group of the session's writer. For an allowed question; never rejects. */
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
-}
-
-interface OwnLine {
-  readonly command: Command;
-  readonly read: ParsedArguments | Unparsable;
 }
 
 /** Undefined: it is a command for a backend. Synchronous. */
@@ -64,7 +49,7 @@ export function assessOwnCommand(
   if (read.kind === 'parsed' && read.values.has('command')) {
     const [user = ''] = read.values.get('user') ?? [];
     const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
-    const explained = explainQuestion(context, subject, asked);
+    const explained = explainQuestion(context.router.table, subject, asked, context.clock.wallMs());
     words = recordedWords(asked, explained.judgement);
     reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }
@@ -131,7 +116,7 @@ export async function answerDryRun(
   admit: () => Promise<void> | undefined,
 ): Promise<Ending> {
   const { subject } = session;
-  const explained = explainQuestion(context, subject, line);
+  const explained = explainQuestion(context.router.table, subject, line, context.clock.wallMs());
   try {
     await admit();
   } catch (fault) {
@@ -163,93 +148,4 @@ function rightsFor({ policy, listener, principal }: Subject): Buffer {
     ['principal', principal],
   ];
   return Buffer.concat([encodeRows(asker), said]);
-}
-
-function readOwn({ words, named }: CommandLine): OwnLine | undefined {
-  const found = named === undefined ? resolveOwnCommand(words) : undefined;
-  // Its arguments mean the same in every series.
-  return found && { command: found.command, read: parseArguments('2.4', found.command, found.args) };
-}
-
-/** Every client that is served may ask for its own rights. */
-function judgeOwn(
-  { listener, principal }: Subject,
-  line: CommandLine,
-  { command, read }: OwnLine,
-  args: readonly CanonicalWord[],
-): Judgement {
-  const known = { command: command.name, effect: command.effect, user: '', input: 'none' } as const;
-  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
-  if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
-  if (line.user !== '')
-    return unparsable(known, 'user-surplus', `"${command.name}" is for who asks; -u names a user`);
-  return {
-    ...known,
-    kind: 'judged',
-    decision: { kind: 'allow', code: 'allowed', reason: 'everybody may ask what he may' },
-    attempt: {
-      listener,
-      principal,
-      series: read.series,
-      command,
-      parsed: read,
-      effect: command.effect,
-      user: undefined,
-      users: [],
-      aliases: [],
-      masks: [],
-      named: 0,
-      isCrowd: false,
-      everybody: 'none',
-      shared: undefined,
-      isSharedUnsaid: false,
-      mailboxNames: doubtedNames,
-      content: [],
-      mustBeNamed: [],
-      never: [],
-    },
-    series: [],
-    args,
-    wantsUsernameCell: false,
-    unable: undefined,
-    shadow: undefined,
-    holdsUntilMs: undefined,
-  };
-}
-
-/** Of an unparsed question only the command's name is known, as in every record. */
-function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[] {
-  const around = (...texts: string[]): CanonicalWord[] => texts.map((text) => ({ text, isSecret: false }));
-  const user = judgement.user === '' ? [] : around('-u', judgement.user);
-  const name = judgement.command === undefined ? [] : around(judgement.command);
-  const args = judgement.kind === 'judged' && asked.isUtf8 ? judgement.args : [];
-  return [...user, ...around('--'), ...name, ...args];
-}
-
-/** A question as it is recorded, with secrets as digests. */
-export function recordedQuestion(
-  asked: CommandLine,
-  judgement: Judgement,
-  redact: ExchangeContext['redact'],
-): readonly RecordedArgument[] {
-  return redactedWords(recordedWords(asked, judgement), redact);
-}
-
-/** As the daemon would judge it for this subject, as far as possible without look-ups. */
-export function explainQuestion(
-  {
-    router,
-    clock,
-  }: { readonly router: { readonly table: RoutingTable }; readonly clock: Pick<Clock, 'wallMs'> },
-  subject: Subject,
-  line: CommandLine,
-): Explained {
-  const own = readOwn(line);
-  if (own === undefined) return explainLine(line, subject, router.table, clock.wallMs());
-  // The line inside the inner question is not looked at, however deep it is nested.
-  const judgement = judgeOwn(subject, line, own, []);
-  const { policy, principal } = subject;
-  const noBackend = 'dovegate answers it';
-  const around = { policy, principal, obstacle: undefined, backends: [], noBackend };
-  return { ...around, judgement, readings: [], later: [] };
 }

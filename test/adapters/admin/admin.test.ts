@@ -19,7 +19,6 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
-import { until } from '../../kit/until.js';
 import { healthy } from './snapshots.js';
 
 const failOnError = (text: string): never => assert.fail(text);
@@ -384,52 +383,4 @@ test('a head of more fields than are read is refused, whatever stands in the las
     sendRaw({ path: unix }, `GET /healthz HTTP/1.1\r\nHost: a\r\n${'X: y\r\n'.repeat(count - 1)}\r\n`);
   assert.match(await withFields(bounds.adminHeadFields), /^HTTP\/1\.1 200 /);
   assert.match(await withFields(bounds.adminHeadFields + 1), /^HTTP\/1\.1 431 /);
-});
-
-// bounds.adminUnreadMs
-test('an answer in pieces that nobody reads is ended after half a minute', async (t) => {
-  const clock = createFakeClock();
-  const path = join(openFolder(t), 'page.sock');
-  let isOver = false;
-  let made = 0;
-  async function* pieces(): AsyncGenerator<string> {
-    try {
-      for (; ; made += 1) yield await Promise.resolve('x'.repeat(65_536));
-    } finally {
-      isOver = true;
-    }
-  }
-  const bind: AdminDoor['bind'] = (server) =>
-    bindUnix(server, { path, mode: 0o600, uid: undefined, gid: undefined }, failOnError);
-  const answer: AdminDoor['answer'] = () =>
-    Promise.resolve({ status: 200, type: 'text/plain', body: '', pieces: pieces() });
-  const sources = {
-    clock,
-    snapshot: () => healthy,
-    metrics: () => Promise.resolve(''),
-    flushed: () => Promise.resolve(),
-  };
-  const act: Act = () => assert.fail('nobody asked');
-  const whoIs = (): Promise<undefined> => Promise.resolve(undefined);
-  const told = { onError: failOnError, onRefused: failOnError };
-  const admin = await openAdmin({
-    ...sources,
-    doors: [{ door: { kind: 'unix' }, bind, answer }],
-    act,
-    whoIs,
-    ...told,
-  });
-  t.after(() => admin.close());
-  const socket = connect({ path });
-  t.after(() => socket.destroy());
-  socket.pause();
-  socket.write('GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  await once(socket, 'connect');
-  // Before the first piece it is the timer of the request.
-  await until(() => made > 0 && clock.timers === 1, 'the timer of an answer that is not read');
-  await clock.advance(bounds.adminUnreadMs - 1);
-  await settle();
-  assert.equal(isOver, false);
-  await clock.advance(1);
-  await until(() => isOver, 'the end of the answer');
 });

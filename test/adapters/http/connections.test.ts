@@ -40,7 +40,7 @@ const closed = (all: readonly FakeConnection[]): number[] =>
 // bounds.adminFirstByteMs, bounds.adminConnectionMs
 test('the first byte is due within a second, all of it within ten', async () => {
   const clock = createFakeClock();
-  const connections = new Connections(clock, adminLimits());
+  const connections = new Connections(clock, adminLimits);
   const [silent, slow] = [accept(connections), accept(connections)];
   slow.bytesRead = 1;
   await clock.advance(999);
@@ -56,7 +56,7 @@ test('the first byte is due within a second, all of it within ten', async () => 
 
 test('a first byte that came while the process was held up is seen', async () => {
   const clock = createFakeClock();
-  const late = accept(new Connections(clock, adminLimits()));
+  const late = accept(new Connections(clock, adminLimits));
   clock.advanceNow(1_000);
   late.bytesRead = 1;
   await clock.advance(8_999);
@@ -67,7 +67,7 @@ test('a first byte that came while the process was held up is seen', async () =>
 
 test('the time in which an answer is made is not that of the client, who has ten seconds again to take it', async () => {
   const clock = createFakeClock();
-  const connections = new Connections(clock, adminLimits());
+  const connections = new Connections(clock, adminLimits);
   const [reload, endless, stream] = [accept(connections), accept(connections), accept(connections)];
   for (const each of [reload, endless, stream]) {
     each.bytesRead = 1;
@@ -90,7 +90,7 @@ test('the time in which an answer is made is not that of the client, who has ten
 });
 
 test('a new connection always finds a place: the oldest without a whole request goes', () => {
-  const connections = new Connections(createFakeClock(), adminLimits());
+  const connections = new Connections(createFakeClock(), adminLimits);
   const all = fill(connections);
   // A half request keeps its place no longer than a silent connection that came after it.
   for (const each of all) each.bytesRead = 1;
@@ -102,7 +102,7 @@ test('a new connection always finds a place: the oldest without a whole request 
 });
 
 test('after those, the oldest that does not take its answer goes; an answer that is being made is never given up', () => {
-  const connections = new Connections(createFakeClock(), adminLimits());
+  const connections = new Connections(createFakeClock(), adminLimits);
   const all = fill(connections);
   for (const each of all) connections.become(each, 'working');
   connections.become(all[5] ?? assert.fail(), 'answered');
@@ -119,7 +119,7 @@ test('after those, the oldest that does not take its answer goes; an answer that
 });
 
 test('the network with most connections loses one, however many more come: others have time to send', () => {
-  const connections = new Connections(createFakeClock(), adminLimits());
+  const connections = new Connections(createFakeClock(), adminLimits);
   const stranger = fill(connections);
   const [probe, scraper] = [accept(connections, '127.0.0.1'), accept(connections, '2001:db8:1::1')];
   connections.become(scraper, 'answered');
@@ -134,7 +134,7 @@ test('the network with most connections loses one, however many more come: other
 
 // bounds.adminConnections
 test('all addresses of a /64 are one; what is being answered leaves it to the next', () => {
-  const connections = new Connections(createFakeClock(), adminLimits());
+  const connections = new Connections(createFakeClock(), adminLimits);
   const asked = Array.from({ length: 40 }, () => accept(connections, '192.0.2.1'));
   for (const each of asked) connections.become(each, 'working');
   const stranger = Array.from({ length: connectionsMax - 41 }, (_, at) =>
@@ -149,7 +149,7 @@ test('all addresses of a /64 are one; what is being answered leaves it to the ne
 
 test('a place is free again when its connection closes; what is said of a closed one changes nothing', () => {
   const clock = createFakeClock();
-  const connections = new Connections(clock, adminLimits());
+  const connections = new Connections(clock, adminLimits);
   const all = fill(connections);
   const first = all[0] ?? assert.fail();
   first.destroy();

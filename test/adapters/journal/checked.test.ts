@@ -5,7 +5,8 @@ import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } fro
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { checkTrail, findTrail, searchTrail } from '../../../src/adapters/journal/trail.js';
+import { checkTrail, searchTrail } from '../../../src/adapters/journal/search-trail.js';
+import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { signKey, writeJournal } from '../../cli/audit/shown.js';
 import { segmentFiles } from './reading.js';
 

@@ -4,7 +4,8 @@ import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { cutPieces, findTrail, searchTrail } from '../../../src/adapters/journal/trail.js';
+import { searchTrail } from '../../../src/adapters/journal/search-trail.js';
+import { cutPieces, findTrail } from '../../../src/adapters/journal/trail.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';

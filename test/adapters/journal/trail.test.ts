@@ -14,7 +14,8 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { findTrail, readPieces, readPolicyText, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
+import { findTrail, readPieces, readPolicyText } from '../../../src/adapters/journal/trail.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { genesisHash, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';

@@ -101,6 +101,8 @@ export interface Gate {
 }
 
 export interface BenchDaemon extends Gate {
+  /** `dovegate page`, where the configuration has `admin.page`. */
+  readonly pagePid: number | undefined;
   /** How often its journal was synced so far. */
   syncs(): Promise<number>;
   stop(): Promise<void>;
@@ -279,6 +281,7 @@ async function startDaemon(
   const ring = join(shared ?? folder, `${name}.ring`);
   if (shared !== undefined) after(() => rmSync(shared, { recursive: true, force: true }));
   writeFileSync(path('password'), password, { mode: 0o600 });
+  const hasPage = /\bpage:/.test(admin);
   writeFileSync(
     path('dovegate.yaml'),
     `version: 1
@@ -300,21 +303,26 @@ policies:
 ${policies}
 state: ${name}-state
 audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring}${audit} }
-admin: { unix: ${name}-admin.sock${admin} }
+admin: { unix: ${name}-admin.sock${hasPage ? `, door: ${name}-door.sock` : ''}${admin} }
 `,
   );
-  const log = openSync(path('log'), 'a');
-  const args = [...nodeArgs, program, 'serve', '--config', path('dovegate.yaml')];
-  const child = start(process.execPath, args, log, folder);
-  closeSync(log);
-  after(() => endProcess(child));
+  const run = (command: string): ChildProcess => {
+    const log = openSync(path('log'), 'a');
+    const args = [...nodeArgs, program, command, '--config', path('dovegate.yaml')];
+    const child = start(process.execPath, args, log, folder);
+    closeSync(log);
+    after(() => endProcess(child));
+    return child;
+  };
+  const child = run('serve');
   const socket = join(folder, `${name}.sock`);
   await untilReachable(socket, child);
+  const pagePid = hasPage ? run('page').pid : undefined;
   const syncs = async (): Promise<number> => {
     const { body } = await askHttp({ socketPath: path('admin.sock') }, '/metrics');
     return Number(/^dovegate_audit_sync_seconds_count (\d+)$/m.exec(body)?.[1]);
   };
-  return { pid: child.pid ?? 0, socket, syncs, stop: () => endProcess(child) };
+  return { pid: child.pid ?? 0, pagePid, socket, syncs, stop: () => endProcess(child) };
 }
 
 function start(file: string, args: readonly string[], stdout: 'pipe' | 'ignore' | number, cwd?: string) {

@@ -44,6 +44,7 @@ log: { level: debug }
   });
   assert.deepEqual(settings.admin, {
     unix: '/etc/dovegate/admin.sock',
+    door: '/run/dovegate/door.sock',
     mode: 0o600,
     tcp: { host: '::1', port: 9146 },
     tokenFile: '/etc/dovegate/token',

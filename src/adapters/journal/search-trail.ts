@@ -1,0 +1,118 @@
+// Verifies, searches and surveys the files of a journal: for commands and for the page. The daemon's writer does not load this.
+
+import { readClaim } from '../../domain/audit/ledger.js';
+import {
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  type Surveyed,
+  type TrailFilter,
+} from '../../domain/trail/search.js';
+import { createVerifier, type TrailOptions, type Verdict, type Verifier } from '../../domain/trail/verify.js';
+import { type CheckedText, createTextDigest } from './checked.js';
+import type { Piece } from './compressed.js';
+import {
+  eachLine,
+  filesSince,
+  firstSeqOf,
+  fromLast,
+  readPieces,
+  readToDamage,
+  type Trail,
+  type TrailFile,
+} from './trail.js';
+
+/**
+ * Verifies the whole trail, or from the segment on that contains `fromSeq`; `hear` is called with every verified piece. Rejects with a
+ * JournalFault if a file is not readable at all.
+ */
+export async function verifyTrail(
+  trail: Trail,
+  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
+): Promise<Verdict> {
+  const { fromSeq, ...how } = request;
+  const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
+  const [first] = files;
+  const firstSeq = fromSeq === undefined || first === undefined ? undefined : await firstSeqOf(first);
+  // Records before the requested position need not exist.
+  const isAfter = fromSeq !== undefined && firstSeq !== undefined && firstSeq > 1 && firstSeq <= fromSeq;
+  const isPart = files.length < trail.files.length || isAfter;
+  const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
+  await feedVerifier(files, verifier, undefined, hear);
+  return verifier.finish();
+}
+
+/** Passes all lines of the files to `take`, for the verifier. Throws a JournalFault. */
+export async function feedVerifier(
+  files: readonly TrailFile[],
+  verifier: Verifier,
+  take: Verifier['takeLine'] = (line, isWhole) => verifier.takeLine(line, isWhole),
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
+): Promise<void> {
+  for (const file of files) {
+    verifier.beginSegment(file.name);
+    for await (const piece of readToDamage(file)) {
+      if (piece !== undefined) {
+        eachLine(piece, take);
+      } else verifier.breakOff('the compressed file is damaged: nothing after this can be read');
+      hear?.(file, piece);
+    }
+  }
+}
+
+/** Verifies the whole trail, and returns it for a second reading, which gives the verified text or an error. Rejects as `verifyTrail`. */
+export async function checkTrail(
+  trail: Trail,
+  request: Omit<TrailOptions, 'kept' | 'isPart'>,
+  hear?: (file: TrailFile, piece: Piece | undefined) => void,
+): Promise<{ readonly verdict: Verdict; readonly trail: Trail }> {
+  const checked = new Map<TrailFile, CheckedText | undefined>();
+  let text = createTextDigest();
+  let current: TrailFile | undefined;
+  const verdict = await verifyTrail(trail, { ...request, fromSeq: undefined }, (file, piece) => {
+    if (file !== current) text = createTextDigest();
+    current = file;
+    if (piece !== undefined) text.take(piece.bytes);
+    // The readable part of a damaged file may differ each time; with one, nothing is complete or proven.
+    checked.set(file, piece === undefined ? undefined : text);
+    hear?.(file, piece);
+  });
+  const files = trail.files.map((file) => {
+    const found = checked.has(file) ? checked.get(file) : createTextDigest();
+    return found === undefined ? file : { ...file, checked: found };
+  });
+  return { verdict, trail: { ...trail, files } };
+}
+
+/**
+ * The matching exchanges, each at its completion; those without one at the end. Damage is skipped. `look` is called with every piece before
+ * it is searched, and with undefined for the unreadable rest of a compressed file.
+ */
+export async function* searchTrail(
+  trail: Trail,
+  filter: TrailFilter,
+  look?: (file: TrailFile, piece: Piece | undefined) => void,
+): AsyncGenerator<ExchangeRow> {
+  const search = createSearch(filter);
+  for (const file of await filesSince(trail.files, filter.sinceMs)) {
+    for await (const piece of readToDamage(file)) {
+      look?.(file, piece);
+      if (piece !== undefined) yield* search.take(piece.bytes);
+    }
+  }
+  yield* search.finish();
+}
+
+/** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. */
+export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter): Promise<Surveyed> {
+  const survey = createSurvey(filter);
+  for (const file of trails.flatMap(({ files }) => files)) {
+    try {
+      for await (const { bytes } of readPieces(file)) survey.take(bytes);
+    } catch {
+      // The search has reported it before.
+    }
+  }
+  return survey.finish();
+}

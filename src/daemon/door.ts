@@ -1,0 +1,426 @@
+// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (domain/door).
+// The rules: the kernel says which process asks; each call is checked against the settings that are served, since the page may have been taken
+// over; what is recorded or signed is composed here; calls cost a bounded number of records, of bytes and of signatures.
+
+import type { Act } from '../adapters/admin/access.js';
+import type { FindPeer } from '../adapters/host/accounts.js';
+import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
+import { hostName, programVersion } from '../adapters/host/process.js';
+import { createRoutes } from '../adapters/http/routes.js';
+import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../adapters/http/server.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import { bindUnix, descriptorOf, type UnixPlace } from '../adapters/net/listen.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import { TokenBuckets } from '../concurrency/limits.js';
+import type { RecordedPeer } from '../domain/audit/record.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import {
+  type DoorCall,
+  type DoorCaller,
+  type DoorFacts,
+  type DoorHead,
+  type DoorPage,
+  type DoorRefusal,
+  doorCalls,
+  doorVersion,
+  doorVersionHeader,
+  recordedActions,
+} from '../domain/door/door.js';
+import {
+  doorBodyBytesMax,
+  type Parsed,
+  parseActionCall,
+  parseExtractCall,
+  parsePageCall,
+  parseRecordCall,
+  parseRefusedCall,
+} from '../domain/door/parse.js';
+import { networkOf } from '../domain/identity/peer.js';
+import type { PageRole } from '../domain/page/api.js';
+import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
+import { redactedWords } from '../gateway/command/exchange-records.js';
+import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { pageName } from '../setup/certificates.js';
+import { piecesOf, settingsLines } from '../setup/configuration-lines.js';
+import { withGroup } from '../setup/sockets.js';
+import { showRunning } from './endpoints.js';
+import { judge, makeNow, type NowParts } from './now-source.js';
+import { NowStates } from './now-states.js';
+import { lookAtPools, type PageTold, receiversOf } from './running.js';
+
+/** The user of the packaged page, and its group. */
+const pageUser = 'dovegate-page';
+
+/** Where the door is, and whose process may ask there beside our own user and root. */
+export interface DoorPlace extends UnixPlace {
+  readonly pageUid: number | undefined;
+}
+
+/** For the group of the page's user where there is one; else for our own user. */
+export async function doorPlace(path: string): Promise<DoorPlace> {
+  const numbers = await lookUpNumbers({ users: [pageUser], groups: [pageUser] });
+  const gid = numbers.gidOf(pageUser);
+  const mode = gid === undefined ? 0o600 : 0o660;
+  return { path, mode, uid: undefined, gid, pageUid: numbers.uidOf(pageUser) };
+}
+
+export interface DoorParts extends NowParts {
+  readonly place: DoorPlace;
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly journal: Pick<OpenJournal, 'append' | 'appendDurable' | 'flushed' | 'seq'> & {
+    readonly found: Pick<OpenJournal['found'], 'journal'>;
+  };
+  readonly floods: Pick<FloodWatch, 'admit'>;
+  readonly findPeer: FindPeer;
+  readonly act: Act;
+  readonly directory: string;
+  /** The public key that signs the journal, in base64. */
+  readonly ownKey: string;
+  /** Base64 signature of a text by that key. */
+  readonly sign: (text: string) => string;
+}
+
+export interface OpenDoor {
+  /** After a reload: the page gets the new settings, and calls with the old ones are refused. */
+  review(): void;
+  /** Undefined: no page has told anything since the start. */
+  told(): PageTold | undefined;
+  close(): Promise<void>;
+}
+
+/** The page ends its idle connections sooner, so none ends under a call. */
+const keptMs = 60_000;
+
+const limits: HttpLimits = {
+  connectionsMax: bounds.doorConnections,
+  pipelinedMax: 1,
+  handshakeMs: bounds.adminConnectionMs,
+  kept: { headMs: bounds.adminConnectionMs, requestMs: bounds.adminConnectionMs, idleMs: keptMs },
+  headBytesMax: bounds.adminHeadBytes,
+  headFieldsMax: bounds.adminHeadFields,
+  unreadMs: bounds.pageUnreadMs,
+};
+
+/** Records and signatures of the page, and the bytes of them within an hour. */
+const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 1 } as const;
+const hourMs = 3_600_000;
+const beatMs = 1_000;
+/** What a page says of itself holds for so long. */
+const toldMs = 30_000;
+
+/** Serves until it is closed. Rejects with a ListenFault. */
+export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
+  const { clock, log, journal, running, watch, floods, act, directory, ownKey, sign, place } = parts;
+  const { served } = running;
+  // Above that of every daemon before this one: what the page had from them is stale.
+  let generation = clock.wallMs();
+  const reviewed = new Set<() => void>();
+  const rate = new TokenBuckets(callRate);
+  let hour = { startMs: clock.now(), bytes: 0 };
+  let told: (DoorPage & { readonly atMs: number }) | undefined;
+  let streams = 0;
+  const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
+  const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
+  const states = new NowStates({
+    clock,
+    make: () => makeNow(parts),
+    takeChanged: () => watch.takeChanged(),
+    onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
+    onWatched: (isWatched) => running.pools.setWatched(isWatched),
+  });
+  // Since when it is in its state is kept also while nobody watches.
+  watch.onTurn = () => {
+    try {
+      judge(parts, showRunning(running));
+      states.hurry();
+    } catch (fault) {
+      onError(`the state for the page: ${messageOf(fault)}`);
+    }
+  };
+
+  const handlers: Readonly<Record<DoorCall, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>> = {
+    settings: async ({ signal }) => streamOf(toldSettings(signal)),
+    now: async ({ signal }) => streamOf(states.watch(signal)),
+    facts: async () => json(200, factsNow()),
+    async flush() {
+      await journal.flushed();
+      return json(200, {});
+    },
+    record: called(parseRecordCall, async (asked, peer) => {
+      const { as, action, from, args, rows } = asked;
+      const person = personOf(as, recordedActions[action]);
+      if ('code' in person) return refused(person);
+      const { redact } = served.now.exchanges;
+      const words = args.map((word) =>
+        typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
+      );
+      const record = {
+        time: clock.wallMs(),
+        event: 'operator',
+        peer,
+        action,
+        by: person.name,
+        args: [...from, ...redactedWords(words, redact)],
+        ...(rows !== undefined && { rows }),
+      } as const;
+      try {
+        await journal.appendDurable(record, false, true);
+      } catch (fault) {
+        onError(`a record of the page: ${messageOf(fault)}`);
+        return refused({
+          code: 'unrecorded',
+          text: 'it could not be recorded; the log of dovegate says why',
+        });
+      }
+      return json(200, {});
+    }),
+    sign: called(parseExtractCall, ({ as, facts, filter, rows }) => {
+      const person = personOf(as, ['audit']);
+      if ('code' in person) return Promise.resolve(refused(person));
+      const { name: by, users } = person;
+      const head = formatExtractHead({
+        ...facts,
+        timeMs: clock.wallMs(),
+        by,
+        users,
+        filter,
+        rows,
+        key: ownKey,
+      });
+      return Promise.resolve(json(200, { head, signature: sign(head) } satisfies SignedExtract));
+    }),
+    operate: called(parseActionCall, async ({ as, kind, from, what }, peer) => {
+      const person = personOf(as, ['operate']);
+      if ('code' in person) return refused(person);
+      const operator = { ...peer, by: person.name, from };
+      return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
+    }),
+    refused: called(parseRefusedCall, ({ why, address, person, what, more }, peer) => {
+      const isAdmitted =
+        person === undefined
+          ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
+          : // By the name that its records are counted for, `by`.
+            floods.admit('refused', person);
+      if (isAdmitted) {
+        const by = person === undefined ? {} : { by: person };
+        const from = address === undefined ? [] : [`address=${address}`];
+        const others = more === 0 ? [] : [`more=${more}`];
+        const args = [`why=${why}`, what, ...from, ...others];
+        const record = { time: clock.wallMs(), event: 'operator', peer, action: 'page-refused', ...by, args };
+        // The journal counts what it cannot take.
+        journal.append({ ...record, event: 'operator' }, true);
+      }
+      return Promise.resolve(json(200, {}));
+    }),
+    page: called(parsePageCall, (page) => {
+      told = { ...page, atMs: clock.now() };
+      return Promise.resolve(json(200, {}));
+    }),
+  };
+
+  const find = createRoutes(
+    Object.entries(doorCalls).flatMap(([call, route]): [string, DoorCall][] =>
+      isCall(call) ? [[route, call]] : [],
+    ),
+  );
+  const server = await openHttpServer({
+    clock,
+    limits,
+    bind: (acceptor) => withGroup('admin.door', pageUser, () => bindUnix(acceptor, place, onError)),
+    headers: { 'Cache-Control': 'no-store', [doorVersionHeader]: String(doorVersion) },
+    refusal: (status, text) => json(status, { code: 'malformed', text } satisfies DoorRefusal),
+    answer,
+    onError,
+  });
+
+  return {
+    review() {
+      generation += 1;
+      for (const wake of reviewed) wake();
+    },
+    told() {
+      if (told === undefined) return undefined;
+      const { atMs, ...page } = told;
+      const ageMs = clock.now() - atMs;
+      return ageMs > toldMs ? undefined : { ...page, ageMs };
+    },
+    close: () => server.close(),
+  };
+
+  async function answer(call: HttpCall): Promise<HttpAnswer> {
+    const { request, path } = call;
+    const { socket } = request;
+    let peer = peers.get(socket);
+    if (peer === undefined) {
+      peer = peerOf(descriptorOf(socket));
+      peers.set(socket, peer);
+    }
+    const who = await peer;
+    if (who === undefined) {
+      const answered = refused({ code: 'person', text: 'this process may not ask here' }, 403);
+      return { ...answered, headers: { Connection: 'close' } };
+    }
+    call.work('page');
+    const found = find(request.method ?? '', path);
+    if (found?.kind !== 'found')
+      return refused({ code: 'version', text: `this daemon speaks version ${doorVersion} of the door` }, 404);
+    return handlers[found.endpoint](call, who);
+  }
+
+  /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
+  async function peerOf(descriptor: number | undefined): Promise<RecordedPeer | undefined> {
+    const { uid, gid, pid, user, exe, unit } = await parts.findPeer('admin.door', descriptor).describe();
+    if (uid === undefined) return undefined;
+    const mayAsk = [0, ourselves().uid, place.pageUid].includes(uid);
+    return mayAsk ? { uid, gid, pid, user, exe, unit } : undefined;
+  }
+
+  /** Reads the body of a call, and takes its place among the records of an hour. */
+  function called<Asked>(
+    parse: (body: string) => Parsed<Asked>,
+    run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
+  ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
+    return async ({ readBody }, peer) => {
+      const body = await readBody(doorBodyBytesMax);
+      if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
+      const nowMs = clock.now();
+      if (nowMs - hour.startMs >= hourMs) hour = { startMs: nowMs, bytes: 0 };
+      hour.bytes += body.length;
+      if (hour.bytes > bounds.doorBytes || rate.take(pageName, nowMs) !== undefined)
+        return refused(
+          { code: 'busy', text: 'the page asks for too many records; try again in a moment' },
+          429,
+        );
+      const asked = parse(body);
+      return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
+    };
+  }
+
+  function personOf(
+    { person: name, role, generation: asked }: DoorCaller,
+    roles: readonly PageRole[] | undefined,
+  ): PagePerson | DoorRefusal {
+    if (asked !== generation)
+      return { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
+    const person = served.now.settings.admin?.page?.people.find((each) => each.name === name);
+    if (person?.roles.includes(role) === true && roles?.includes(role) !== false) return person;
+    return { code: 'person', text: `${name} may not do this with the role "${role}"` };
+  }
+
+  function streamOf(pieces: AsyncGenerator<string>): HttpAnswer {
+    if (streams >= bounds.doorStreams)
+      return refused({ code: 'busy', text: 'too many streams are open' }, 503);
+    return { status: 200, type: 'application/x-ndjson; charset=utf-8', pieces: counted(pieces) };
+  }
+
+  async function* counted(pieces: AsyncGenerator<string>): AsyncGenerator<string> {
+    streams += 1;
+    try {
+      yield* pieces;
+    } finally {
+      streams -= 1;
+    }
+  }
+
+  async function* toldSettings(signal: AbortSignal): AsyncGenerator<string> {
+    for (let sent = 0; !signal.aborted; ) {
+      if (sent === generation) {
+        yield '{"beat":1}\n';
+        await reviewOrBeat(signal);
+        continue;
+      }
+      sent = generation;
+      const { settings } = served.now;
+      yield `${JSON.stringify(headNow())}\n`;
+      yield* piecesOf(settingsLines(withoutSecrets(settings)));
+      yield '\n';
+    }
+  }
+
+  function reviewOrBeat(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer.cancel();
+        reviewed.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = clock.setTimer(beatMs, wake);
+      reviewed.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+      if (signal.aborted) wake();
+    });
+  }
+
+  function headNow(): DoorHead {
+    return {
+      generation,
+      host: hostName(),
+      version: programVersion,
+      started: parts.started,
+      directory,
+      journal: journal.found.journal,
+      ownKey,
+    };
+  }
+
+  function factsNow(): DoorFacts {
+    const { certificates, keys, shipping } = running;
+    return {
+      atMs: clock.wallMs(),
+      seq: journal.seq,
+      receivers: receiversOf(shipping),
+      series: Object.fromEntries(
+        lookAtPools(running).flatMap(({ backend, series }) =>
+          series === undefined ? [] : [[backend.name, series]],
+        ),
+      ),
+      certificates: certificates.expiries(),
+      used: served.now.settings.listeners.flatMap(({ name: listener, accounts, keys: all }) =>
+        [...accounts, ...all].map(({ name }) => ({ listener, name, ...keys.usage(listener, name) })),
+      ),
+    };
+  }
+}
+
+/** Hashes of the clients' passwords and keys stay here; those of the page's own people go along. */
+export function withoutSecrets(settings: Settings): Settings {
+  return {
+    ...settings,
+    listeners: settings.listeners.map((listener) => ({
+      ...listener,
+      accounts: listener.accounts.map((account) =>
+        account.passwordHash === undefined ? account : { ...account, passwordHash: 'hidden' },
+      ),
+      keys: listener.keys.map((key) => ({
+        ...key,
+        hashes: key.hashes.map((hash) => ({ ...hash, sha256: 'hidden' })),
+      })),
+    })),
+  };
+}
+
+function isCall(text: string): text is DoorCall {
+  return Object.hasOwn(doorCalls, text);
+}
+
+function json(status: number, value: unknown): HttpAnswer {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
+}
+
+function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): HttpAnswer {
+  return json(status, refusal);
+}
+
+const statusOf: Readonly<Record<DoorRefusal['code'], number>> = {
+  stale: 409,
+  person: 403,
+  busy: 429,
+  unrecorded: 503,
+  malformed: 400,
+  version: 404,
+};

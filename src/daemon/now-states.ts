@@ -1,0 +1,127 @@
+// The states of `admin.door`'s `now`: made while somebody watches, at most 5 and at least 1 a second, each complete.
+// The rules: nothing is made while nobody watches; a watcher that reads slowly skips states, and nothing is kept for it.
+
+import { bounds } from '../bounds/bounds.js';
+import type { MadeNow } from '../domain/door/door.js';
+import type { Clock, Timer } from '../ports/machine.js';
+
+export interface NowStatesParts {
+  readonly clock: Pick<Clock, 'now' | 'setTimer'>;
+  readonly make: () => MadeNow;
+  /** Whether something has happened since the last call. */
+  readonly takeChanged: () => boolean;
+  /** Told that a state could not be made. */
+  readonly onFailed: (fault: unknown) => void;
+  /** Told when the first watcher comes and when the last one leaves. */
+  readonly onWatched?: (isWatched: boolean) => void;
+}
+
+/** Between two states: 5 a second at most. */
+export const paceMs = bounds.statePaceMs;
+/** A state is told after this time at the latest, also when nothing happened: a page greys out after 5 s without one. */
+const beatMs = 800;
+/** Making a state takes at most one in so many parts of the time. */
+const dutyMin = 20;
+
+export class NowStates {
+  readonly #parts: NowStatesParts;
+  readonly #wakes = new Set<() => void>();
+  #watchers = 0;
+  /** The last one as a line, and which one it is. */
+  #newest = { state: 0, line: '' };
+  #madeMs = Number.NEGATIVE_INFINITY;
+  #costMs = 0;
+  #timer: Timer | undefined;
+
+  constructor(parts: NowStatesParts) {
+    this.#parts = parts;
+  }
+
+  get watchers(): number {
+    return this.#watchers;
+  }
+
+  /** The newest state as a line, then each later one, up to the abort. Counted while it is read. */
+  async *watch(signal: AbortSignal): AsyncGenerator<string> {
+    this.#watchers += 1;
+    try {
+      if (signal.aborted) return;
+      this.#begin();
+      for (let seen = 0; !signal.aborted; ) {
+        const { state, line } = this.#newest;
+        if (seen === state) await this.#next(signal);
+        else {
+          seen = state;
+          yield line;
+        }
+      }
+    } finally {
+      this.#watchers -= 1;
+      if (this.#watchers === 0) this.#rest();
+    }
+  }
+
+  /** Something got better or worse: it is told now, or as soon as the pace allows. */
+  hurry(): void {
+    if (this.#timer !== undefined)
+      this.#later(Math.max(0, this.#madeMs + this.#pauseMs - this.#parts.clock.now()));
+  }
+
+  /** Resolves with the next state, or the abort. */
+  #next(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wakes.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#wakes.add(wake);
+      signal.addEventListener('abort', wake, { once: true });
+      if (signal.aborted) wake();
+    });
+  }
+
+  #begin(): void {
+    const isFirst = this.#timer === undefined;
+    if (isFirst) this.#parts.onWatched?.(true);
+    // Somebody who comes again and again gets no more states made than somebody who stays.
+    if (this.#parts.clock.now() - this.#madeMs >= this.#pauseMs) this.#make();
+    if (isFirst) this.#later(this.#pauseMs);
+  }
+
+  #rest(): void {
+    if (this.#timer === undefined) return;
+    this.#timer.cancel();
+    this.#timer = undefined;
+    this.#parts.onWatched?.(false);
+  }
+
+  get #pauseMs(): number {
+    return Math.max(paceMs, Math.min(beatMs, dutyMin * this.#costMs));
+  }
+
+  #later(ms: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#parts.clock.setTimer(ms, () => {
+      const isDue = this.#parts.clock.now() - this.#madeMs >= beatMs;
+      try {
+        if (isDue || this.#parts.takeChanged()) this.#make();
+      } catch (fault) {
+        // A bug of ours: the watchers see that nothing comes any more, and commands go on.
+        this.#parts.onFailed(fault);
+        this.#madeMs = this.#parts.clock.now();
+      }
+      if (this.#timer !== undefined) this.#later(this.#pauseMs);
+    });
+  }
+
+  #make(): void {
+    const { clock, make, takeChanged } = this.#parts;
+    const startMs = clock.now();
+    takeChanged();
+    this.#newest = { state: this.#newest.state + 1, line: `${JSON.stringify(make())}\n` };
+    this.#madeMs = clock.now();
+    this.#costMs = this.#madeMs - startMs;
+    for (const wake of this.#wakes) wake();
+  }
+}

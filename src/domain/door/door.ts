@@ -1,0 +1,168 @@
+// What the page's process may ask of the daemon at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. The list is closed.
+// The rules: each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the
+// page has; the daemon checks all three, and composes by itself whatever it writes or signs.
+
+import type { JournalNow, Now, PageRole } from '../page/api.js';
+import type { ExtractFacts } from '../views/extract.js';
+
+/** Raised by a change that an older page or daemon cannot work with. */
+export const doorVersion = 1;
+/** Daemons that a page of this version works with: its own, and one before it. */
+export const doorVersionsKnown: readonly number[] = [1];
+
+/** Where `admin.door` is by default. */
+export const standardDoor = '/run/dovegate/door.sock';
+
+/** Every call, as `METHOD PATH`. */
+export const doorCalls = {
+  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; `{"beat":1}` each second. */
+  settings: 'GET /settings',
+  /** -> lines of MadeNow, at most 5 and at least 1 a second. */
+  now: 'GET /now',
+  /** -> DoorFacts. */
+  facts: 'GET /facts',
+  /** All records so far are on disk when it is answered. */
+  flush: 'POST /flush',
+  /** DoorRecord; it is on disk when it is answered. */
+  record: 'POST /record',
+  /** DoorExtract -> SignedExtract. */
+  sign: 'POST /sign',
+  /** DoorAction -> DoorDone. */
+  operate: 'POST /operate',
+  /** DoorRefused: recorded as often as strangers may have something recorded. */
+  refused: 'POST /refused',
+  /** DoorPage. */
+  page: 'POST /page',
+} as const;
+export type DoorCall = keyof typeof doorCalls;
+
+/** The header with the version that the other side speaks, on every request and answer. */
+export const doorVersionHeader = 'dovegate-door';
+
+/** Who asks, as the page knows it. */
+export interface DoorCaller {
+  readonly person: string;
+  readonly role: PageRole;
+  readonly generation: number;
+}
+
+/** Comes before settings. */
+export interface DoorHead {
+  /** Counts up with each reload of this daemon. */
+  readonly generation: number;
+  readonly host: string;
+  readonly version: string;
+  /** When the daemon was started; RFC 3339. */
+  readonly started: string;
+  /** The directory of the journal, its id, and the public key that signs it, in base64. */
+  readonly directory: string;
+  readonly journal: string;
+  readonly ownKey: string;
+}
+
+/** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */
+export interface MadeNow {
+  readonly now: Now;
+  readonly runningUsers: readonly string[];
+  readonly troubleUsers: readonly string[];
+}
+
+/** What the daemon knows beside its settings. Times are milliseconds of the wall clock. */
+export interface DoorFacts {
+  readonly atMs: number;
+  readonly seq: number;
+  readonly receivers: JournalNow['receivers'];
+  /** The series of each backend, where it is known. */
+  readonly series: Readonly<Record<string, string>>;
+  readonly certificates: readonly { readonly role: string; readonly name: string; readonly leftMs: number }[];
+  /** Of accounts and keys. */
+  readonly used: readonly {
+    readonly listener: string;
+    readonly name: string;
+    readonly lastUsedMs?: number | undefined;
+    readonly lastFrom?: string | undefined;
+    readonly failures: number;
+  }[];
+}
+
+/** What the page may have recorded of a person, and the roles that permit it; undefined: every role. */
+export const recordedActions = {
+  'page-open': undefined,
+  'page-sign-in': undefined,
+  'page-sign-out': undefined,
+  'audit-verify': undefined,
+  'audit-search': ['audit'],
+  'audit-export': ['audit'],
+  'audit-extract': ['audit'],
+  'audit-report': ['audit'],
+  'audit-survey': ['audit'],
+  'audit-show': ['audit'],
+  'audit-suggest': ['audit'],
+  'audit-replay': ['audit'],
+  explain: ['audit'],
+} as const satisfies Readonly<Record<string, readonly PageRole[] | undefined>>;
+export type RecordedAction = keyof typeof recordedActions;
+
+/** A word of a record; the daemon writes a digest for a secret one. */
+export type DoorWord = string | { readonly secret: string };
+
+export interface DoorRecord {
+  readonly as: DoorCaller;
+  readonly action: RecordedAction;
+  /** Where the person is: `address=192.0.2.7`, or `uid=1001 pid=77` at the socket of the page. */
+  readonly from: readonly string[];
+  readonly args: readonly DoorWord[];
+  /** How many rows were shown. */
+  readonly rows?: number | undefined;
+}
+
+/** The facts of an extract; the rest of what is signed the daemon knows. */
+export interface DoorExtract {
+  readonly as: DoorCaller;
+  readonly facts: ExtractFacts;
+  /** In the form of `formatFilter`. */
+  readonly filter: readonly string[];
+  readonly rows: number;
+}
+
+export interface DoorAction {
+  readonly as: DoorCaller;
+  readonly from: readonly string[];
+  readonly kind: 'kill' | 'drain' | 'enable';
+  /** The id of an exchange, or the name of a backend. */
+  readonly what: string;
+}
+
+export interface DoorDone {
+  readonly kind: 'done' | 'unknown' | 'failed' | 'unrecorded' | 'undone';
+  readonly text: string;
+}
+
+export interface DoorRefused {
+  readonly why: string;
+  readonly address: string | undefined;
+  /** Undefined: it is not known who it was. */
+  readonly person: string | undefined;
+  readonly what: string;
+  /** How many more there were since the last one that was told. */
+  readonly more: number;
+}
+
+/** What the page tells of itself, for `status`, `doctor` and the metrics. */
+export interface DoorPage {
+  readonly version: string;
+  readonly certificates: DoorFacts['certificates'];
+  /** People who are signed in, and streams of /api/now. */
+  readonly people: number;
+  readonly watchers: number;
+  /** Since the page was started. */
+  readonly signIns: number;
+  readonly refusedSignIns: number;
+}
+
+/** Why the daemon does not do it. */
+export interface DoorRefusal {
+  /** `stale`: the page has other settings; `person`: not there, or not with this role; `busy`: too much within a time; `unrecorded`. */
+  readonly code: 'stale' | 'person' | 'busy' | 'unrecorded' | 'malformed' | 'version';
+  readonly text: string;
+}

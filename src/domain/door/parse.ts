@@ -1,0 +1,138 @@
+// Reads what the page sends to the daemon. The page may have been taken over, so nothing of it is believed before its shape and its length
+// were looked at.
+
+import { bounds } from '../../bounds/bounds.js';
+import { isObject, parseRequest } from '../audit/record.js';
+import { type PageRole, pageRoles } from '../page/api.js';
+import {
+  type DoorAction,
+  type DoorCaller,
+  type DoorExtract,
+  type DoorPage,
+  type DoorRecord,
+  type DoorRefused,
+  type DoorWord,
+  type RecordedAction,
+  recordedActions,
+} from './door.js';
+
+/** Bytes of a call's body: a question of the playground may be as long as a line of a client. */
+export const doorBodyBytesMax = bounds.doorBodyBytes;
+const wordsMax = 20_000;
+const nameCharsMax = 256;
+const textCharsMax = 1_000;
+const fromMax = 4;
+const certificatesMax = 4;
+
+/** A text: why it is no such call. */
+export type Parsed<T> = T | string;
+
+export function parseRecordCall(body: string): Parsed<DoorRecord> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { action, from, args, rows } = value;
+  const as = callerIn(value['as']);
+  if (as === undefined) return noCaller;
+  if (!isRecordedAction(action)) return 'action: is not one that the page may have recorded';
+  if (!isTexts(from, fromMax)) return noFrom;
+  if (!Array.isArray(args) || args.length > wordsMax || !args.every(isWord)) return 'args: must be words';
+  if (rows !== undefined && !isCount(rows)) return 'rows: must be a number';
+  return { as, action, from, args, rows };
+}
+
+export function parseExtractCall(body: string): Parsed<DoorExtract> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { facts, filter, rows } = value;
+  const as = callerIn(value['as']);
+  if (as === undefined) return noCaller;
+  if (!isObject(facts)) return 'facts: must be an object';
+  const { fromSeq, toSeq, isDamaged, sha256 } = facts;
+  if (!isCount(fromSeq) || !isCount(toSeq) || typeof isDamaged !== 'boolean')
+    return 'facts: must have fromSeq, toSeq and isDamaged';
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return 'facts: must have sha256 in hex';
+  if (!isTexts(filter, wordsMax)) return 'filter: must be texts';
+  if (!isCount(rows)) return 'rows: must be a number';
+  return { as, facts: { fromSeq, toSeq, isDamaged, sha256 }, filter, rows };
+}
+
+export function parseActionCall(body: string): Parsed<DoorAction> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { from, kind, what } = value;
+  const as = callerIn(value['as']);
+  if (as === undefined) return noCaller;
+  if (!isTexts(from, fromMax)) return noFrom;
+  if (kind !== 'kill' && kind !== 'drain' && kind !== 'enable') return 'kind: must be kill, drain or enable';
+  if (!isText(what, nameCharsMax)) return 'what: must be an id, or the name of a backend';
+  return { as, from, kind, what };
+}
+
+export function parseRefusedCall(body: string): Parsed<DoorRefused> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { why, address, person, what, more } = value;
+  if (!isText(why, nameCharsMax) || !isText(what, textCharsMax)) return 'why, what: must be texts';
+  if (!isOptionalText(address) || !isOptionalText(person)) return 'address, person: must be texts';
+  if (!isCount(more)) return 'more: must be a number';
+  return { why, address, person, what, more };
+}
+
+export function parsePageCall(body: string): Parsed<DoorPage> {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { version, certificates, people, watchers, signIns, refusedSignIns } = value;
+  if (!isText(version, nameCharsMax)) return 'version: must be a text';
+  if (![people, watchers, signIns, refusedSignIns].every(isCount)) return 'people and more: must be numbers';
+  if (!Array.isArray(certificates) || certificates.length > certificatesMax) return 'certificates: too many';
+  const shown = certificates.map((each: unknown) => {
+    const { role, name, leftMs }: Readonly<Record<string, unknown>> = isObject(each) ? each : {};
+    return isText(role, nameCharsMax) && isText(name, nameCharsMax) && Number.isFinite(leftMs)
+      ? { role, name, leftMs: Number(leftMs) }
+      : undefined;
+  });
+  if (!shown.every((each) => each !== undefined)) return 'certificates: must have role, name and leftMs';
+  return {
+    version,
+    certificates: shown,
+    people: Number(people),
+    watchers: Number(watchers),
+    signIns: Number(signIns),
+    refusedSignIns: Number(refusedSignIns),
+  };
+}
+
+const noCaller = 'as: must have person, role and generation';
+const noFrom = 'from: must be a few texts';
+
+function callerIn(value: unknown): DoorCaller | undefined {
+  if (!isObject(value)) return undefined;
+  const { person, role, generation } = value;
+  const known = pageRoles.find((each): each is PageRole => each === role);
+  if (!isText(person, nameCharsMax) || known === undefined || !isCount(generation)) return undefined;
+  return { person, role: known, generation };
+}
+
+function isRecordedAction(value: unknown): value is RecordedAction {
+  return typeof value === 'string' && Object.hasOwn(recordedActions, value);
+}
+
+function isWord(value: unknown): value is DoorWord {
+  return typeof value === 'string' || (isObject(value) && typeof value['secret'] === 'string');
+}
+
+function isText(value: unknown, charsMax: number): value is string {
+  return typeof value === 'string' && value.length <= charsMax;
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || isText(value, textCharsMax);
+}
+
+function isTexts(value: unknown, max: number): value is readonly string[] {
+  return Array.isArray(value) && value.length <= max && value.every((each) => typeof each === 'string');
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}

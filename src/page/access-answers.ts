@@ -1,0 +1,97 @@
+// The page's answers about policies: what would become of a command (the playground), who may do what, and the accounts, keys and certificates.
+// The rules: what is asked here is judged by what is served now, with the code and within the limits of a client's line; rules name mail users,
+// so a limited view gets none of it; a question is recorded before it is answered, with its secrets as digests.
+
+import { lookUpUser } from '../adapters/host/accounts.js';
+import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import { bounds } from '../bounds/bounds.js';
+import { TokenBuckets } from '../concurrency/limits.js';
+import type { DoorFacts } from '../domain/door/door.js';
+import type { Endpoint } from '../domain/page/api.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { accessTable } from './access-table.js';
+import { type Daemon, isChanged } from './daemon.js';
+import { explainAsked, judgingBy, parseExplain, type QuestionFailure } from './explain-asked.js';
+import { keysTable } from './keys-table.js';
+import { createReviewHandlers, type ReviewParts } from './review-answers.js';
+
+/** What the answers are made from. */
+export interface AccessParts extends ReviewParts {
+  readonly clock: Pick<Clock, 'now' | 'wallMs' | 'nextTurn'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
+  /** The page's own. */
+  readonly certificates: () => DoorFacts['certificates'];
+}
+
+/** Questions of one person: each is a record. 20 at once, then one a second. */
+const questionRate = {
+  burst: bounds.accessQuestions,
+  refillMs: 1_000,
+  sourcesMax: bounds.lookSources,
+} as const;
+
+export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
+  const { clock, daemon, log, certificates } = parts;
+  const questions = new TokenBuckets(questionRate);
+  const { suggest, check, replay } = createReviewHandlers(parts);
+
+  return {
+    explain: unlimited(async ({ body, who, isStill }) => {
+      const asked = parseExplain(body);
+      if (typeof asked === 'string') return refusedReply(400, asked);
+      const waitMs = questions.take(who.name, clock.now());
+      if (waitMs !== undefined)
+        return refusedReply(429, `${who.name} asks too often; try again in ${waitMs} ms`);
+      const { told } = daemon;
+      if (told === undefined) return unanswered;
+      try {
+        const { series } = await daemon.facts();
+        const found = await explainAsked(asked, await judgingBy(told.settings, series), clock, lookUpUser);
+        if ('status' in found) return refusedOf(found);
+        const { explained, recorded } = found;
+        const args = [`listener=${asked.listener}`, `principal=${explained.principal}`, ...recorded];
+        await daemon.record(who, { action: 'explain', from: who.from, args });
+        return !isStill() || daemon.told !== told ? changed : jsonReply(200, explained);
+      } catch (fault) {
+        if (isChanged(fault)) return changed;
+        log.report({ event: 'admin-failed', level: 'error', text: `/api/explain: ${messageOf(fault)}` });
+        return refusedReply(503, `the question could not be recorded: ${messageOf(fault)}`);
+      }
+    }),
+    suggest: unlimited(suggest),
+    check: unlimited(check),
+    replay: unlimited(replay),
+    access: unlimited(async () => {
+      const { told } = daemon;
+      return told === undefined ? unanswered : jsonReply(200, accessTable(told.settings, clock.wallMs()));
+    }),
+    keys: unlimited(async () => {
+      const { told } = daemon;
+      if (told === undefined) return unanswered;
+      try {
+        const facts = await daemon.facts();
+        return jsonReply(200, keysTable(told.settings, facts, certificates(), told.head.started));
+      } catch (fault) {
+        return refusedReply(503, messageOf(fault));
+      }
+    }),
+  };
+}
+
+const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');
+const changed = refusedReply(409, 'the configuration was changed meanwhile; ask again');
+
+function refusedOf({ status, text }: QuestionFailure): PageReply {
+  return refusedReply(status, text);
+}
+
+/** For people who may see all mail users only. */
+export function unlimited(handler: PageHandler): PageHandler {
+  return (request) => {
+    const { name, users } = request.who;
+    if (users === undefined) return handler(request);
+    const text = `${name} sees the records of ${users.join(' ')} only, and this names other mail users; it needs a person without "users" in admin.page.people`;
+    return Promise.resolve(refusedReply(403, text));
+  };
+}

@@ -1,0 +1,418 @@
+// Who comes to the page, and what they may ask: sign-ins, sessions, the table of roles and endpoints, and the record of what was refused.
+// The rules: an endpoint is answered to a session whose role the table has, and to nobody else; no record, no sign-in of somebody who
+// sees records; strangers cannot fill the journal: beyond ten refusals a second they are only counted.
+
+import type { HttpPeer } from '../adapters/http/connections.js';
+import { piecesUntil } from '../adapters/http/server.js';
+import { jsonReply, type PageHandler, type PageReply, refusedReply } from '../adapters/page/page-request.js';
+import type { PageCall, PageServerOptions } from '../adapters/page/page-server.js';
+import { createPageSessions, type PageSession } from '../adapters/page/page-sessions.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { bounds } from '../bounds/bounds.js';
+import { formatTime, isObject, parseLine } from '../domain/audit/record.js';
+import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import { type Login, parsePasswordHash, sha256Hex } from '../domain/identity/credentials.js';
+import { type Endpoint, type Entered, isAmong, type Me, mayAsk, whyNotAsked } from '../domain/page/api.js';
+import { type LoginGuard, Logins } from '../gateway/login/logins.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { TlsOffer } from '../ports/transport.js';
+import { pageName } from '../setup/certificates.js';
+import { type Daemon, isChanged } from './daemon.js';
+import type { People } from './people.js';
+
+const refusals = { unknown: 404, failed: 409, unrecorded: 503, undone: 503 } as const;
+
+/** Answers endpoints; what is missing is answered with 404. */
+export type PageHandlers = Partial<Record<Endpoint, PageHandler>>;
+
+export interface BrowserParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly daemon: Pick<Daemon, 'record' | 'refused' | 'operate'>;
+  readonly people: Pick<People, 'page' | 'byName'>;
+  readonly guard: LoginGuard;
+  /** What browsers are shown, with the authorities of their certificates. */
+  readonly offer: () => TlsOffer | undefined;
+  readonly handlers: PageHandlers;
+  readonly host: string;
+  readonly version: string;
+}
+
+/** Why something was refused; words of the key `type`, never renamed. */
+export type PageRefusal =
+  | Parameters<PageServerOptions['onRefused']>[0]
+  | 'no-token' // none was sent, or not as it is sent
+  | 'wrong-token' // nobody's
+  | 'session-ended' // of a session that is over, or of a person who is gone or not the same any more
+  | 'wrong-role' // the role may not ask for this
+  | 'wrong-view' // it names mail users whom this person may not see
+  | 'wrong-link' // nobody's
+  | 'late-link' // older than a minute, or taken back
+  | 'used-link' // a second time
+  | 'wrong-password'
+  | 'wrong-certificate'; // none, nobody's, or of several people
+
+/** A request of somebody who is signed in. */
+type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
+
+/** Requests of one session at once: a page has a stream open, and asks for a few things beside it. */
+const requestsMax = bounds.personRequests;
+const textCharsMax = 256;
+
+const crowdedText =
+  'too many people use this page just now: 20 at most. Ask somebody to sign out, or use the commands of dovegate';
+const signInText = 'sign in: run "dovegate page open" on this host, or give name and password';
+
+export function createBrowserAnswers(parts: BrowserParts) {
+  const { clock, log, daemon, people, guard, offer } = parts;
+  const sessions = createPageSessions({ clock });
+  const counts = { signIns: 0, refusedSignIns: 0 };
+  /** Refusals that the daemon is being told, and those that it was not. */
+  let telling = 0;
+  let untold = 0;
+  let told: Promise<unknown> = Promise.resolve();
+  let known: { readonly page: PageSettings | undefined; readonly logins: Logins } | undefined;
+
+  function loginsNow(): Logins {
+    const { page } = people;
+    if (known === undefined || known.page !== page) known = { page, logins: loginsOf(page, guard) };
+    return known.logins;
+  }
+
+  /** Whether the person is there with the same roles, view and proofs, and what was proved counts. */
+  function watchOf(person: PagePerson, proved?: Login): () => boolean {
+    const stamp = stampOf(person);
+    return () => {
+      const now = people.byName(person.name);
+      if (now === undefined || stampOf(now) !== stamp) return false;
+      return proved === undefined || loginsNow().policyOf(proved, offer()?.clientCa) !== undefined;
+    };
+  }
+
+  function refuse(why: PageRefusal, { address }: HttpPeer, name: string | undefined, what: string): void {
+    const text = `${why} from ${address ?? 'an unknown address'}${name === undefined ? '' : `, ${name}`}: ${what}`;
+    log.report({ event: 'page-refused', level: 'warn', listener: pageName, address, type: why, text });
+    if (signInRefusals.has(why)) counts.refusedSignIns += 1;
+    // Strangers cannot make more than so many calls wait.
+    if (telling >= tellingMax) {
+      untold += 1;
+      return;
+    }
+    const more = untold;
+    untold = 0;
+    telling += 1;
+    // One after another: the journal has them in their order.
+    told = told
+      .then(() => daemon.refused({ why, address, person: name, what: what.slice(0, refusedCharsMax), more }))
+      .catch(() => void (untold += more + 1))
+      .finally(() => void (telling -= 1));
+  }
+
+  /** Rejects where it could not be recorded. */
+  async function note(
+    action: 'page-sign-in' | 'page-sign-out',
+    person: PagePerson,
+    address: string | undefined,
+    how?: string,
+  ) {
+    const args = how === undefined ? {} : { args: [`how=${how}`] };
+    await daemon.record(person, { action, from: fromAddress(address), ...args });
+    const text = `${person.name}: ${action} from ${address ?? 'here'}`;
+    log.report({ event: 'operator', level: 'info', text });
+  }
+
+  /** A session that has begun is recorded, or it ends at once. Somebody who sees no records may look while nothing can be recorded. */
+  async function welcome(token: string, session: PageSession, how: string): Promise<PageReply> {
+    const { name, address, endsMs } = session;
+    const person = people.byName(name);
+    try {
+      if (person === undefined) throw new Error('the person is gone');
+      await note('page-sign-in', person, address, how);
+    } catch (fault) {
+      log.report({
+        event: 'admin-failed',
+        level: 'error',
+        text: `a sign-in of ${name}: ${messageOf(fault)}`,
+      });
+      if (person === undefined || person.roles.includes('audit')) {
+        sessions.leave(session);
+        return refusedReply(503, `the sign-in could not be recorded: ${messageOf(fault)}`);
+      }
+    }
+    counts.signIns += 1;
+    const entered: Entered = { token, ends: formatTime(endsMs) };
+    return jsonReply(200, entered);
+  }
+
+  async function redeem({ peer, token }: PageCall, body: unknown): Promise<PageReply> {
+    const link = textIn(body, 'link');
+    if (link === undefined) return refusedReply(400, 'link: must be the text behind # in the link');
+    const entered = sessions.redeem(link, peer.address, token);
+    switch (entered.kind) {
+      case 'entered':
+        return welcome(entered.token, entered.session, 'link');
+      case 'crowded':
+        return refusedReply(503, crowdedText);
+      case 'own':
+        return refusedReply(409, 'this link opened the session that you have');
+      case 'unknown':
+        refuse('wrong-link', peer, undefined, 'redeem');
+        break;
+      case 'late':
+        refuse('late-link', peer, entered.name, 'redeem');
+        break;
+      case 'used':
+        refuse('used-link', peer, entered.name, 'redeem: the session that it opened was ended');
+        break;
+      default:
+        return entered satisfies never;
+    }
+    return refusedReply(
+      401,
+      'this link was used already, or is older than a minute; run "dovegate page open" again',
+    );
+  }
+
+  async function login(call: PageCall, body: unknown): Promise<PageReply> {
+    const { peer, signal } = call;
+    const { address, certificate } = peer;
+    const logins = loginsNow();
+    const [name, password] = [textIn(body, 'name'), textIn(body, 'password')];
+    if (name === undefined && password === undefined) {
+      const owner = certificate === undefined ? undefined : logins.byCertificate(certificate, address);
+      if (owner?.kind === 'account') return enter(owner.login, address, 'certificate');
+      const shown =
+        certificate === undefined ? 'none' : certificate.names.slice(0, 4).join(' ').slice(0, 200);
+      refuse('wrong-certificate', peer, undefined, `login: certificate ${shown}`);
+      const text =
+        certificate === undefined
+          ? 'this browser showed no certificate'
+          : "the certificate is nobody's in admin.page.people, or of several people";
+      return refusedReply(401, text);
+    }
+    if (name === undefined || password === undefined)
+      return refusedReply(400, 'name and password: both must be texts of at most 256 characters');
+    const tried = await logins.byPassword({
+      address,
+      user: name,
+      password: Buffer.from(password),
+      certified: undefined,
+      signal,
+    });
+    if (tried.result === 'ok' || tried.result === 'remembered')
+      return enter(tried.login, address, 'password');
+    if (tried.result === 'crowded')
+      return refusedReply(503, 'too many people sign in at once; try again in a few seconds');
+    if (tried.result !== 'gone') refuse('wrong-password', peer, undefined, `login: ${name.slice(0, 64)}`);
+    return refusedReply(401, 'this name and password do not fit');
+  }
+
+  function enter(proved: Login, address: string | undefined, how: string): Promise<PageReply> | PageReply {
+    const person = people.byName(proved.account);
+    // A reload came in between.
+    if (person === undefined) return refusedReply(401, signInText);
+    const { name } = person;
+    const isStill = watchOf(person, proved);
+    // A connection may be older than what its certificate counts under now.
+    if (!isStill()) {
+      refuse(
+        how === 'certificate' ? 'wrong-certificate' : 'wrong-password',
+        { address, certificate: undefined },
+        undefined,
+        'login',
+      );
+      return refusedReply(401, signInText);
+    }
+    const entered = sessions.enter({ name, address, isStill });
+    if (entered.kind !== 'entered') return refusedReply(503, crowdedText);
+    return welcome(entered.token, entered.session, how);
+  }
+
+  function me(session: PageSession, { name, roles, users }: PagePerson): PageReply {
+    const view = users === undefined ? {} : { users };
+    const { host, version } = parts;
+    const shown: Me = { name, roles, ...view, ends: formatTime(session.endsMs), host, version };
+    return jsonReply(200, shown);
+  }
+
+  async function logout(session: PageSession, person: PagePerson): Promise<PageReply> {
+    sessions.leave(session);
+    try {
+      await note('page-sign-out', person, session.address);
+    } catch (fault) {
+      log.report({ event: 'admin-failed', level: 'error', text: `a sign-out: ${messageOf(fault)}` });
+    }
+    return jsonReply(200, { text: 'signed out' });
+  }
+
+  async function operate(
+    kind: 'kill' | 'drain' | 'enable',
+    what: string,
+    person: PagePerson,
+    { address }: HttpPeer,
+  ): Promise<PageReply> {
+    try {
+      const done = await daemon.operate(person, kind, what, fromAddress(address));
+      return done.kind === 'done'
+        ? jsonReply(200, { text: done.text })
+        : refusedReply(refusals[done.kind], done.text);
+    } catch (fault) {
+      if (isChanged(fault)) return refusedReply(409, 'the configuration was changed meanwhile; ask again');
+      log.report({ event: 'admin-failed', level: 'error', text: `${kind}: ${messageOf(fault)}` });
+      return refusedReply(503, `this failed: ${messageOf(fault)}`);
+    }
+  }
+
+  /** Before anybody is known. */
+  async function answerStranger(call: PageCall): Promise<PageReply> {
+    // Many strangers at once must not delay commands.
+    await loginsNow().turnOf(call.peer.address, call.signal);
+    const body = parseBody(await call.readBody());
+    if (body === undefined) return refusedReply(400, 'the request must be a JSON object, and short');
+    return call.endpoint === 'redeem' ? redeem(call, body) : login(call, body);
+  }
+
+  async function answer(call: PageCall): Promise<PageReply> {
+    const { endpoint, params, token, peer } = call;
+    const those = mayAsk[endpoint];
+    if (those === 'nobody-yet') return answerStranger(call);
+    if (token === undefined) {
+      refuse('no-token', peer, undefined, endpoint);
+      return unauthorized(signInText);
+    }
+    const found = sessions.find(token);
+    if (found.kind === 'unknown') {
+      refuse('wrong-token', peer, undefined, endpoint);
+      return unauthorized(signInText);
+    }
+    if (found.kind === 'ended') {
+      refuse('session-ended', peer, found.name, endpoint);
+      return unauthorized(`the session has ended; ${signInText}`);
+    }
+    if (found.kind === 'crowded') return refusedReply(503, crowdedText);
+    const { session } = found;
+    const person = people.byName(session.name);
+    // It was found just now, so this cannot be.
+    if (person === undefined) return unauthorized(signInText);
+    call.known(person.name);
+    if (!isAmong(person.roles, those)) {
+      refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
+      return refusedReply(403, whyNotAsked(person.name, person.roles, endpoint, those));
+    }
+    const running = new AbortController();
+    const end = (): void => running.abort(new Error('the client has gone, or the session has ended'));
+    const done = sessions.begin(session, requestsMax, end);
+    if (done === undefined)
+      return refusedReply(429, 'this page is open too often; close some of its windows');
+    const onDone = (): void => {
+      end();
+      done();
+    };
+    // It is aborted at the end of each answer.
+    call.signal.addEventListener('abort', onDone, { once: true });
+    if (call.signal.aborted) onDone();
+    const reply = await serve(call, session, person, running.signal);
+    return 'pieces' in reply ? { ...reply, pieces: piecesUntil(running.signal, reply.pieces) } : reply;
+  }
+
+  /** What is answered here. */
+  const own: Partial<Record<Endpoint, (...asked: Asked) => Promise<PageReply> | PageReply>> = {
+    me: (_call, session, person) => me(session, person),
+    logout: (_call, session, person) => logout(session, person),
+    drain: ({ params: [backend = ''], peer }, _session, person) => operate('drain', backend, person, peer),
+    enable: ({ params: [backend = ''], peer }, _session, person) => operate('enable', backend, person, peer),
+    kill: ({ params: [id = ''], peer }, _session, person) => operate('kill', id, person, peer),
+  };
+
+  async function serve(
+    call: PageCall,
+    session: PageSession,
+    person: PagePerson,
+    signal: AbortSignal,
+  ): Promise<PageReply> {
+    const { endpoint, params, peer } = call;
+    const ownAnswer = own[endpoint];
+    if (ownAnswer !== undefined) return ownAnswer(call, session, person);
+    const handler = parts.handlers[endpoint];
+    if (handler === undefined) return refusedReply(404, `this page does not answer ${endpoint}`);
+    const body = await call.readBody();
+    if (body === undefined) return refusedReply(413, 'the request is too long');
+    const { name, roles, users } = person;
+    const reply = await handler({
+      endpoint,
+      params,
+      body,
+      who: { name, roles, users, from: fromAddress(peer.address) },
+      isStill: () => sessions.isLive(session),
+      signal,
+    });
+    // Pieces end by themselves; a whole answer may have been made, or recorded, for longer than the session held.
+    if ('pieces' in reply) return reply;
+    if (!sessions.isLive(session)) return unauthorized(`the session has ended; ${signInText}`);
+    // A report has a record of its own.
+    if (reply.status === 403 && endpoint !== 'report') refuse('wrong-view', peer, name, endpoint);
+    return reply;
+  }
+
+  return {
+    answer,
+    /** Of the server: a request that may not come at all. */
+    refused(why: Parameters<PageServerOptions['onRefused']>[0], peer: HttpPeer, what: string): void {
+      refuse(why, peer, undefined, what);
+    },
+    /** A link for a person whom the kernel named: what stands behind `#`. */
+    link: (person: PagePerson): string => sessions.link(person.name, watchOf(person)),
+    /** After a reload: ends the sessions of people who are gone, or not the same any more. */
+    review: (): void => sessions.review(),
+    counts,
+    /** How many people are signed in. */
+    count: (): number => sessions.count(),
+    close: (): void => sessions.close(),
+  };
+}
+
+const signInRefusals: ReadonlySet<PageRefusal> = new Set([
+  'wrong-link',
+  'late-link',
+  'used-link',
+  'wrong-password',
+  'wrong-certificate',
+]);
+const tellingMax = 16;
+const refusedCharsMax = 900;
+
+function fromAddress(address: string | undefined): readonly string[] {
+  return address === undefined ? [] : [`address=${address}`];
+}
+
+function unauthorized(text: string): PageReply {
+  return { ...refusedReply(401, text), headers: { 'WWW-Authenticate': 'Bearer' } };
+}
+
+/** People as accounts of a listener of their own: one pace and one rule of names for all logins. */
+function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
+  const accounts = (page?.people ?? []).map(({ name, certificateName, passwordHash: written }) => {
+    const passwordHash = written === undefined ? undefined : parsePasswordHash(written);
+    if (typeof passwordHash === 'string') throw new Error(`${name}: the password hash ${passwordHash}`);
+    return { name, policy: pageName, passwordHash, certificateName, keyPins: [] };
+  });
+  return new Logins(pageName, accounts, guard);
+}
+
+/** Changes with everything that makes a person who they are. */
+function stampOf({ name, roles, users, user, certificateName, passwordHash }: PagePerson): string {
+  return sha256Hex(
+    JSON.stringify([name, roles, users ?? null, user ?? '', certificateName ?? '', passwordHash ?? '']),
+  );
+}
+
+function parseBody(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  return parseLine(text === '' ? '{}' : (text ?? ''));
+}
+
+/** Undefined: not there, or no short text. */
+function textIn(body: unknown, key: string): string | undefined {
+  const value: unknown = isObject(body) ? body[key] : undefined;
+  return typeof value === 'string' && value !== '' && value.length <= textCharsMax ? value : undefined;
+}

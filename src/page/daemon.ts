@@ -1,0 +1,208 @@
+// The daemon, as the page's process sees it through `admin.door`: its settings, which come again after each reload, and what is asked of it.
+// The rules: without the daemon nothing is recorded, so nothing of records is shown; what was told last is kept, so sessions go on when
+// it is back; a daemon of a version that is not known is not asked.
+
+import type { DoorClient } from '../adapters/page/door-client.js';
+import { DoorFault } from '../adapters/page/door-client.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import type { PagePerson, Settings } from '../domain/config/settings.js';
+import {
+  type DoorCaller,
+  type DoorDone,
+  type DoorFacts,
+  type DoorHead,
+  type DoorPage,
+  type DoorRefused,
+  type DoorWord,
+  type MadeNow,
+  type RecordedAction,
+  recordedActions,
+} from '../domain/door/door.js';
+import type { PageRole } from '../domain/page/api.js';
+import type { ExtractFacts, SignedExtract } from '../domain/views/extract.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { createSettingsBuilder } from '../setup/configuration-lines.js';
+import { pause } from './pause.js';
+
+/** What the daemon serves, as it told last. */
+export interface Told {
+  readonly head: DoorHead;
+  readonly settings: Settings;
+}
+
+/** Who asks, for what is asked of the daemon. */
+export type Asking = Pick<PagePerson, 'name' | 'roles'>;
+
+/** One look of a person. */
+export interface Note {
+  readonly action: RecordedAction;
+  readonly from: readonly string[];
+  readonly args?: readonly DoorWord[];
+  readonly rows?: number;
+}
+
+export interface DaemonParts {
+  readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
+  readonly client: DoorClient;
+  /** Told after each change of the settings. Awaited, so that what follows from them is there before the next. */
+  readonly onSettings: () => Promise<void> | void;
+}
+
+const retryMs = 500;
+
+export class Daemon {
+  readonly #parts: DaemonParts;
+  #told: Told | undefined;
+  #away: DoorFault | undefined = new DoorFault('away', 'dovegate was not asked yet');
+  readonly #ended = new AbortController();
+  readonly #watchers = new Set<() => void>();
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts;
+  }
+
+  /** Undefined: it has told nothing since the start of this process. */
+  get told(): Told | undefined {
+    return this.#told;
+  }
+
+  /** Why it cannot be asked now, as a sentence; undefined: it can. */
+  get away(): string | undefined {
+    return this.#away?.message;
+  }
+
+  /** Follows its settings until `close`. Never rejects. */
+  async follow(): Promise<void> {
+    const { clock, log, client } = this.#parts;
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      try {
+        await this.#read(client.lines('settings', signal));
+      } catch (fault) {
+        const away = fault instanceof DoorFault ? fault : new DoorFault('away', messageOf(fault), fault);
+        const { code, message: text } = away;
+        // How a daemon that is gone does not answer changes from one attempt to the next.
+        const isKnown = this.#told === undefined ? this.#away?.message === text : this.#away?.code === code;
+        if (!isKnown) log.report({ event: 'door-away', level: 'warn', text });
+        this.#away = away;
+        for (const wake of this.#watchers) wake();
+      }
+      await pause(clock, retryMs, signal);
+    }
+  }
+
+  /** Told whenever it comes or goes. */
+  onTurn(wake: () => void): () => void {
+    this.#watchers.add(wake);
+    return () => this.#watchers.delete(wake);
+  }
+
+  /** The states while somebody watches. Rejects with a DoorFault. */
+  async *states(signal: AbortSignal): AsyncGenerator<MadeNow> {
+    for await (const line of this.#parts.client.lines('now', signal)) {
+      const made: MadeNow = JSON.parse(line);
+      yield made;
+    }
+  }
+
+  async facts(): Promise<DoorFacts> {
+    const facts: DoorFacts = JSON.parse(await this.#call('facts'));
+    return facts;
+  }
+
+  async flush(): Promise<void> {
+    await this.#call('flush', {});
+  }
+
+  /** Resolves when the look is on disk. Rejects with a DoorFault. */
+  async record(who: Asking, { action, from, args = [], rows }: Note): Promise<void> {
+    const as = this.#as(who, recordedActions[action]);
+    await this.#call('record', { as, action, from, args, rows });
+  }
+
+  async sign(
+    who: Asking,
+    facts: ExtractFacts,
+    filter: readonly string[],
+    rows: number,
+  ): Promise<SignedExtract> {
+    const asked = { as: this.#as(who, ['audit']), facts, filter, rows };
+    const signed: SignedExtract = JSON.parse(await this.#call('sign', asked));
+    return signed;
+  }
+
+  async operate(
+    who: Asking,
+    kind: 'kill' | 'drain' | 'enable',
+    what: string,
+    from: readonly string[],
+  ): Promise<DoorDone> {
+    const asked = { as: this.#as(who, ['operate']), kind, what, from };
+    const done: DoorDone = JSON.parse(await this.#call('operate', asked));
+    return done;
+  }
+
+  async refused(refused: DoorRefused): Promise<void> {
+    await this.#call('refused', refused);
+  }
+
+  async tell(page: DoorPage): Promise<void> {
+    await this.#call('page', page);
+  }
+
+  close(): void {
+    this.#ended.abort(new Error('the page is stopping'));
+    this.#parts.client.close();
+  }
+
+  async #call(...asked: Parameters<DoorClient['call']>): Promise<string> {
+    if (this.#away !== undefined) throw new DoorFault(this.#away.code, this.#away.message);
+    return this.#parts.client.call(...asked);
+  }
+
+  #as({ name, roles }: Asking, those: readonly PageRole[] | undefined): DoorCaller {
+    const role = roles.find((each) => those === undefined || those.includes(each)) ?? roles[0];
+    if (role === undefined) throw new Error(`${name} has no role`);
+    return { person: name, role, generation: this.#told?.head.generation ?? 0 };
+  }
+
+  async #read(lines: AsyncGenerator<string>): Promise<void> {
+    const { onSettings } = this.#parts;
+    let head: DoorHead | undefined;
+    let builder = createSettingsBuilder();
+    for await (const line of lines) {
+      if (line.startsWith('{"beat"')) continue;
+      if (line !== '') {
+        if (head === undefined) head = headIn(line);
+        else builder.push(line);
+        continue;
+      }
+      if (head === undefined) continue;
+      this.#told = { head, settings: builder.settings() };
+      head = undefined;
+      builder = createSettingsBuilder();
+      this.#away = undefined;
+      await onSettings();
+      for (const wake of this.#watchers) wake();
+    }
+  }
+}
+
+/** Whether the settings that the page had are not served any more, or the person is not as it was. */
+export function isChanged(fault: unknown): boolean {
+  return fault instanceof DoorFault && (fault.code === 'stale' || fault.code === 'person');
+}
+
+/** What somebody is told who asked for records; undefined: it is no fault of the door, and its words are for the log. */
+export function whyNotShown(fault: unknown): string | undefined {
+  return fault instanceof DoorFault
+    ? `nothing can be recorded, so nothing is shown: ${fault.message}`
+    : undefined;
+}
+
+function headIn(line: string): DoorHead {
+  const head: DoorHead = JSON.parse(line);
+  return head;
+}

@@ -1,0 +1,330 @@
+// A question of the playground: what would become of this command, from this person, at this listener. Reads the question, finds who asks and
+// judges with the code that judges clients.
+// The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
+
+import { lookUpNumbers, type lookUpUser } from '../adapters/host/accounts.js';
+import { bounds } from '../bounds/bounds.js';
+import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
+import { explainQuestion, recordedWords } from '../domain/answers/own-questions.js';
+import { describeRule } from '../domain/answers/rights.js';
+import { parseRequest } from '../domain/audit/record.js';
+import { allSeries } from '../domain/commands/catalog.js';
+import { readNamedCommand } from '../domain/commands/named.js';
+import { commandMeant, unknownName } from '../domain/config/problem.js';
+import {
+  type ListenerSettings,
+  type Person,
+  routingTableOf,
+  type Settings,
+} from '../domain/config/settings.js';
+import type { DoorWord } from '../domain/door/door.js';
+import { type Peer, principalOf } from '../domain/identity/peer.js';
+import type { Explain, Explained, RuleShown } from '../domain/page/api.js';
+import { fateOf, plainLine } from '../domain/policy/assess.js';
+import type { Judgement, Subject } from '../domain/policy/judge.js';
+import type { Policy, RulePlace } from '../domain/policy/policy.js';
+import type { RoutingTable } from '../domain/policy/route.js';
+import { saysWhy, whyNoReason } from '../domain/policy/terms.js';
+import { type Remedy, remedyFor } from '../domain/review/granting.js';
+import { formatTest } from '../domain/review/policy-text.js';
+import { policyOfPerson, runTests } from '../domain/review/replay.js';
+import { WireFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { CommandLine } from '../protocol/command.js';
+import { RequestDecoder } from '../protocol/http-api/request.js';
+import { newestMinor } from '../protocol/minors.js';
+import { createPolicyChooser, namesIn, policyFor } from '../setup/peers.js';
+
+/** What is served, as far as a question needs it. */
+export interface Judging {
+  readonly settings: Settings;
+  readonly table: RoutingTable;
+  readonly sessionLimits: {
+    readonly lineBytesMax: number;
+    readonly fieldsMax: number;
+    readonly httpBodyBytesMax: number;
+  };
+  /** The policy of a peer whom the kernel names; undefined: none. */
+  policyOf(peer: Peer): string | undefined;
+}
+
+/** As the daemon judges now. `series`: of the backends, where it is known. */
+export async function judgingBy(
+  settings: Settings,
+  series: Readonly<Record<string, string>>,
+): Promise<Judging> {
+  const numbers = await lookUpNumbers(namesIn(settings));
+  const backends = settings.backends.map((backend) => {
+    const known = allSeries.find((each) => each === series[backend.name]);
+    return known === undefined ? backend : { ...backend, series: known };
+  });
+  const { lineBytesMax, httpBodyBytesMax } = settings.limits;
+  return {
+    settings,
+    table: routingTableOf({ ...settings, backends }),
+    sessionLimits: { lineBytesMax, fieldsMax: bounds.commandFields, httpBodyBytesMax },
+    policyOf(peer) {
+      const listener = settings.listeners.find(({ name }) => name === peer.listener);
+      return listener && createPolicyChooser(listener, numbers)(peer);
+    },
+  };
+}
+
+/** Why a question has no answer. */
+export interface QuestionFailure {
+  readonly status: number;
+  readonly text: string;
+}
+
+interface Answer {
+  readonly explained: Explained;
+  /** The question for its record. */
+  readonly recorded: readonly DoorWord[];
+}
+
+const uidMax = 2 ** 32 - 2;
+const reasonCharsMax = bounds.explainReasonChars;
+/** Longer ones are no line of a client. */
+const nameCharsMax = bounds.explainNameChars;
+/** Of a request's body, read at once. */
+const pieceBytes = 8 * 1024;
+
+/** Half a character of UTF-16, which no line can carry. */
+function isBroken(text: string): boolean {
+  return /\p{Cs}/u.test(text);
+}
+
+/** A question; a text: why it is none. */
+export function parseExplain(body: string): Explain | string {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { listener, words, json, user, account, uid, reason } = value;
+  const isText = (each: unknown, max: number): each is string | undefined =>
+    each === undefined || (typeof each === 'string' && each.length <= max && !isBroken(each));
+  if (typeof listener !== 'string') return 'listener: must be the name of a listener';
+  if (!isText(user, nameCharsMax)) return `user: must be a text of at most ${nameCharsMax} characters`;
+  if (!isText(account, nameCharsMax)) return `account: must be a text of at most ${nameCharsMax} characters`;
+  if (!isText(reason, reasonCharsMax))
+    return `reason: must be a text of at most ${reasonCharsMax} characters`;
+  if (uid !== undefined && !(Number.isSafeInteger(uid) && Number(uid) >= 0 && Number(uid) <= uidMax))
+    return 'uid: must be a number of a user';
+  const who = {
+    listener,
+    ...(user === undefined ? {} : { user }),
+    ...(account === undefined ? {} : { account }),
+    ...(uid === undefined ? {} : { uid: Number(uid) }),
+    ...(reason === undefined ? {} : { reason }),
+  };
+  if (json !== undefined) {
+    if (words !== undefined) return 'the request has words and JSON; send one of them';
+    return typeof json === 'string' ? { ...who, json } : 'json: must be the body of a request as a text';
+  }
+  const isLine =
+    Array.isArray(words) &&
+    words.length > 0 &&
+    words.every((word) => typeof word === 'string' && !isBroken(word));
+  return isLine ? { ...who, words } : 'words: must be the words of a command';
+}
+
+/** Asks nobody but the system, for the groups of a uid. */
+export async function explainAsked(
+  asked: Explain,
+  now: Judging,
+  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
+  lookUp: typeof lookUpUser,
+): Promise<Answer | QuestionFailure> {
+  const { settings, table } = now;
+  const listener = settings.listeners.find(({ name }) => name === asked.listener);
+  if (listener === undefined) {
+    const names = settings.listeners.map(({ name }) => name);
+    return { status: 404, text: unknownName('listener', asked.listener, names) };
+  }
+  const line = await lineOf(asked, now, clock);
+  if ('status' in line) return line;
+  const who = await whoAsks(asked, listener, now, clock, lookUp);
+  if ('status' in who) return who;
+  const { policy, principal } = who;
+  const subject: Subject = { listener: listener.name, principal, clientMinor: newestMinor, policy };
+  const found = explainQuestion(table, subject, line, clock.wallMs());
+  const explanation = explanationOf(found);
+  const { judgement } = found;
+  const decision = judgement.kind === 'judged' ? (judgement.decision.would ?? judgement.decision) : undefined;
+  const deciding = judgement.kind === 'judged' ? judgement.decision : undefined;
+  const lacksReason =
+    deciding?.kind === 'allow' && deciding.obligations?.reason === true && !saysWhy(asked.reason);
+  const fate =
+    explanation.decision === 'allow' && explanation.obstacle !== undefined
+      ? 'obstacle'
+      : explanation.decision;
+  const { sent, backends, series, terms, later, differs } = explanation;
+  const rule = decision?.rule && ruleAt(policy, decision.rule);
+  const nearest = decision?.nearest && ruleAt(policy, decision.nearest.rule);
+  const attempts = found.readings.flatMap(({ judgement: read }) =>
+    read.kind === 'judged' ? [read.attempt] : [],
+  );
+  const { grants, hindrance }: Remedy =
+    decision?.kind === 'deny' && bytesOf(line.user, line.words) <= bounds.grantLineBytes
+      ? remedyFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
+      : { grants: [] };
+  const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
+  const explained: Explained = {
+    decision: lacksReason ? 'deny' : fate,
+    text: lacksReason
+      ? `denied: ${whyNoReason(asked.reason)}`
+      : sayExplanation(explanation, rule?.place, commandMeant(line.words)),
+    principal,
+    policy: policy.name,
+    ...(rule === undefined ? {} : { rule }),
+    ...(nearest === undefined ? {} : { nearest: { ...nearest, missing: decision?.nearest?.missing ?? [] } }),
+    ...(grants.length === 0 ? {} : { toAllow: grants }),
+    ...(hindrance === undefined ? {} : { cannotAllow: hindrance }),
+    sent,
+    ...(explanation.concerns === undefined ? {} : { concerns: explanation.concerns }),
+    ...(explanation.effect === undefined ? {} : { effect: explanation.effect }),
+    backends,
+    ...(explanation.noBackend === undefined ? {} : { noBackend: explanation.noBackend }),
+    series,
+    terms,
+    later,
+    differs,
+    ...(test === undefined ? {} : { test }),
+  };
+  return { explained, recorded: wordsOf(line, judgement) };
+}
+
+/** The line that a client would have sent. */
+async function lineOf(
+  asked: Explain,
+  now: Judging,
+  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
+): Promise<CommandLine | QuestionFailure> {
+  const { lineBytesMax, fieldsMax, httpBodyBytesMax } = now.sessionLimits;
+  const { words, json, user = '' } = asked;
+  if (json === undefined) {
+    if (bytesOf(user, words ?? []) > lineBytesMax)
+      return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line_bytes)` };
+    if ((words?.length ?? 0) > fieldsMax)
+      return { status: 400, text: `the line has more than ${fieldsMax} words` };
+    return plainLine(user, words ?? []);
+  }
+  if (user !== '') return { status: 400, text: 'a request of HTTP names its user in its parameters' };
+  const bytes = Buffer.from(json);
+  if (bytes.length > httpBodyBytesMax)
+    return { status: 400, text: `the request is longer than ${httpBodyBytesMax} bytes` };
+  const decoder = new RequestDecoder({ commandsMax: 1 });
+  try {
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      const text = decoder.push(bytes.subarray(at, at + pieceBytes));
+      if (text !== undefined) return { status: 400, text };
+      await clock.nextTurn();
+    }
+  } catch (fault) {
+    if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
+    throw fault;
+  }
+  const decoded = decoder.end();
+  if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
+  const [command] = decoded.commands;
+  if (command === undefined) return { status: 400, text: 'the request has no command' };
+  const read = readNamedCommand(command);
+  return read.kind === 'bad' ? { status: 400, text: read.text } : read.line;
+}
+
+function bytesOf(user: string, words: readonly string[]): number {
+  return [user, ...words].reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0);
+}
+
+/** For the record, whose secrets the daemon makes digests of. */
+function wordsOf(line: CommandLine, judgement: Judgement): readonly DoorWord[] {
+  return recordedWords(line, judgement).map(({ text, isSecret }) => (isSecret ? { secret: text } : text));
+}
+
+interface Who {
+  readonly policy: Policy;
+  readonly principal: string;
+  /** As a policy test names them. `nobody`: a test cannot. */
+  readonly person: Person | undefined | 'nobody';
+}
+
+async function whoAsks(
+  { account, uid }: Explain,
+  listener: ListenerSettings,
+  now: Judging,
+  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
+  lookUp: typeof lookUpUser,
+): Promise<Who | QuestionFailure> {
+  const { policies } = now.settings;
+  const user = uid === undefined ? undefined : await lookUp(uid);
+  const peer: Peer = {
+    listener: listener.name,
+    ...(uid === undefined ? {} : { uid, groups: user?.gids ?? [] }),
+    ...(user?.name === undefined ? {} : { user: user.name }),
+  };
+  const found = policyFor(listener, { uid, account }, () => now.policyOf(peer));
+  if ('wrong' in found) return { status: 400, text: found.wrong };
+  if ('refused' in found)
+    return { status: 400, text: `${found.refused}: every command of theirs is refused` };
+  const policy = policies.get(found.policy);
+  if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${found.policy}`);
+  const key = listener.keys.find(({ name }) => name === account);
+  if (key?.expiresMs !== undefined && key.expiresMs <= clock.wallMs())
+    return { status: 400, text: `key ${key.name} has expired: it is not let in any more` };
+  const principal = principalOf(peer, account).text;
+  return {
+    policy,
+    principal,
+    person: personOf(listener, policy.name, account, user?.name ?? uid?.toString()),
+  };
+}
+
+/** By the names that the configuration has: a test knows no groups of this machine. */
+function personOf(
+  listener: ListenerSettings,
+  policy: string,
+  account: string | undefined,
+  user: string | undefined,
+): Who['person'] {
+  const isRight = (person: Person | undefined): boolean => policyOfPerson(listener, person) === policy;
+  if (account !== undefined) return { account, groups: [] };
+  if (user === undefined) return isRight(undefined) ? undefined : 'nobody';
+  const peers = [listener.peers, ...listener.policies.map((choice) => choice.peers)];
+  const groups = [[], ...peers.flatMap((each) => (each?.groups ?? []).map((group) => [group]))];
+  const found = groups.find((each) => isRight({ name: user, groups: each }));
+  return found === undefined ? 'nobody' : { name: user, groups: found };
+}
+
+/** A case for `dovegate test` that passes today; undefined: there is none, as for what only JSON can say. */
+function testOf(
+  { user = '', words }: Explain,
+  listener: ListenerSettings,
+  policy: string,
+  person: Who['person'],
+  line: CommandLine,
+  sent: readonly string[],
+  fate: Explained['decision'],
+  settings: Settings,
+  nowMs: number,
+): string | undefined {
+  if (person === 'nobody') return undefined;
+  const { place } = listener;
+  const named = words === undefined ? { user: line.user, words: sent } : { user, words };
+  if (named.words.length === 0 || named.words.some((word) => word === '')) return undefined;
+  const as = person === undefined ? {} : { as: person };
+  const test = { listener: listener.name, ...as, ...named, expect: 'allow', place } as const;
+  const [outcome] = runTests({ ...settings, tests: [test] }, nowMs);
+  if (outcome?.assessment === undefined || outcome.policy !== policy) return undefined;
+  const expect = fateOf(outcome.assessment);
+  // In words it may mean something else than in JSON.
+  return words === undefined && expect !== fate ? undefined : formatTest({ ...test, expect });
+}
+
+/** In words, with its place; undefined where no rule stands there, but the users of the policy, or those that it excepts. */
+function ruleAt(policy: Policy, place: RulePlace): RuleShown {
+  const rule = [...policy.allow, ...policy.deny].find((each) => each.place === place);
+  const at = `${place.file}:${place.line}`;
+  return {
+    command: rule?.command ?? '',
+    says: rule === undefined ? [] : describeRule(rule, policy),
+    place: at,
+  };
+}

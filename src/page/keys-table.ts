@@ -1,0 +1,82 @@
+// The accounts, keys and certificates of a configuration, with what is known of their use and their end. Pure.
+
+import { formatTime } from '../domain/audit/record.js';
+import type { AccountSettings, Settings } from '../domain/config/settings.js';
+import type { DoorFacts } from '../domain/door/door.js';
+import type { KeysTable } from '../domain/page/api.js';
+
+type Row = KeysTable['rows'][number];
+type Expiry = DoorFacts['certificates'][number];
+
+/** What was not used for so long is marked. */
+const unusedMs = 90 * 86_400_000;
+
+/** `own`: certificates of the page itself. `started`: since when uses are counted; RFC 3339. */
+export function keysTable(
+  { listeners }: Settings,
+  { atMs: nowMs, certificates, used }: Pick<DoorFacts, 'atMs' | 'certificates' | 'used'>,
+  own: readonly Expiry[],
+  started: string,
+): KeysTable {
+  const byName = new Map(used.map((use) => [JSON.stringify([use.listener, use.name]), use]));
+  const usage = (listener: string, name: string): Partial<DoorFacts['used'][number]> =>
+    byName.get(JSON.stringify([listener, name])) ?? {};
+  const usedAs = (listener: string, name: string): Omit<Row, 'kind' | 'name' | 'what'> => {
+    const { lastUsedMs, lastFrom, failures = 0 } = usage(listener, name);
+    return {
+      ...(lastUsedMs === undefined ? {} : { lastUsed: formatTime(lastUsedMs) }),
+      ...(lastFrom === undefined ? {} : { lastFrom }),
+      failures,
+      isUnused: lastUsedMs === undefined || nowMs - lastUsedMs > unusedMs,
+    };
+  };
+  const rows = [
+    ...[...certificates, ...own].map(({ role, name, leftMs }): Ending => {
+      const endsMs = nowMs + leftMs;
+      const row = { kind: 'certificate', name, what: whatFor[role] ?? role, isUnused: false } as const;
+      return { endsMs, row: { ...row, ends: formatTime(endsMs) } };
+    }),
+    ...listeners.flatMap(({ name: listener, accounts, keys }): Ending[] => [
+      ...keys.map(({ name, policy, expiresMs, from, hashes }): Ending => {
+        const what = [
+          ...(hashes.length > 1 ? ['is being replaced'] : []),
+          ...(from.length === 0 ? [] : [`from ${from.join(' ')}`]),
+        ].join(', ');
+        const row = { kind: 'key', name, listener, policy, what, ...usedAs(listener, name) } as const;
+        // The last moment: a key that ends with a day shows that day.
+        if (expiresMs === undefined) return { endsMs: Infinity, row };
+        return { endsMs: expiresMs, row: { ...row, ends: formatTime(expiresMs - 1) } };
+      }),
+      ...accounts.map((account): Ending => {
+        const { name, policy } = account;
+        const row = { kind: 'account', name, listener, policy, what: proofsOf(account) } as const;
+        return { endsMs: Infinity, row: { ...row, ...usedAs(listener, name) } };
+      }),
+    ]),
+  ];
+  return {
+    since: started,
+    rows: rows.toSorted((a, b) => (a.endsMs === b.endsMs ? 0 : a.endsMs - b.endsMs)).map(({ row }) => row),
+  };
+}
+
+interface Ending {
+  readonly endsMs: number;
+  readonly row: Row;
+}
+
+const whatFor: Readonly<Record<string, string>> = {
+  listener: 'shown to clients',
+  'client-ca': 'authority of client certificates',
+  backend: 'shown by the backend',
+  receiver: 'shown by the receiver',
+  'receiver-client': 'shown to the receiver',
+};
+
+function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
+  const certificate = certificateName ?? (keyPins.length === 0 ? undefined : 'the key of its certificate');
+  return [
+    ...(passwordHash === undefined ? [] : ['password']),
+    ...(certificate === undefined ? [] : [`certificate ${certificate}`]),
+  ].join(' or ');
+}

@@ -1,0 +1,138 @@
+// What `/api/now` and `/api/backends.csv` show, and to whom.
+// The rules: a mail user's name is only in what an `audit` view covers; somebody who has a limited view and no other role sees no exchange and
+// nobody's name, since one user is known of a command here, and it may touch others; a sentence is made of codes and names of the configuration, never of
+// what a client or a backend said.
+
+import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
+import { bounds } from '../bounds/bounds.js';
+import type { FoundCode } from '../domain/now/problems.js';
+import { type BackendNow, type Endpoint, isAmong, type Now, type Problem } from '../domain/page/api.js';
+import { formatCell } from '../domain/trail/export.js';
+import { createCover } from '../domain/views/view.js';
+import type { Daemon } from './daemon.js';
+import type { NowStream, Sight } from './now-stream.js';
+
+/** Streams at once, and of one person. The first one of a person is never refused, since somebody else's second window is not worth it. */
+const watchersMax = bounds.watchers;
+const watchersEachMax = bounds.watchersEach;
+
+export function createNowHandlers(daemon: Daemon, stream: NowStream): Partial<Record<Endpoint, PageHandler>> {
+  const byPerson = new Map<string, number>();
+
+  return {
+    now: ({ who, signal, isStill }) => {
+      const own = byPerson.get(who.name) ?? 0;
+      if (own >= watchersEachMax) return Promise.resolve(refusedReply(503, tooManyOwn));
+      if (own > 0 && stream.watchers >= watchersMax) return Promise.resolve(refusedReply(503, tooMany));
+      byPerson.set(who.name, own + 1);
+      const [key, sight] = viewOf(who);
+      const pieces = stream.watch(key, sight, signal, isStill, () => {
+        const left = (byPerson.get(who.name) ?? 1) - 1;
+        if (left === 0) byPerson.delete(who.name);
+        else byPerson.set(who.name, left);
+      });
+      return Promise.resolve({ status: 200, type: 'text/event-stream; charset=utf-8', pieces });
+    },
+    async 'backends-csv'({ who, signal }) {
+      for await (const { now } of daemon.states(signal)) {
+        const backends = seesOwnOnly(who) ? now.backends.map(withoutPeople) : now.backends;
+        return { status: 200, type: 'text/csv; charset=utf-8', body: formatBackends(backends) };
+      }
+      return refusedReply(503, 'given up');
+    },
+  };
+}
+
+const tooMany = `${watchersMax} windows watch already; close one of them, or use dovegate status --watch`;
+const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
+
+/** The name of a view, and what it shows. */
+function viewOf(who: PageCaller): readonly [string, Sight] {
+  const { roles, users } = who;
+  if (!roles.includes('audit')) return ['nobody', undefined];
+  if (users === undefined) return ['all', 'all'];
+  if (seesOwnOnly(who)) return ['narrowed', { narrow }];
+  const covers = createCover(users);
+  return [JSON.stringify(users), (user) => covers({ user, users: [user], args: [] })];
+}
+
+/** Of an auditor with a limited view, who has no role that sees what everybody does. */
+export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'>): boolean {
+  return users !== undefined && !isAmong(roles, ['view', 'operate']);
+}
+
+/** Numbers and backends, without exchanges and names of people and programs. */
+export function narrow(now: Now): Now {
+  const problems = now.head.problems.map((problem) =>
+    namesNobody.has(problem.code) ? problem : unnamed(problem),
+  );
+  return {
+    ...now,
+    head: { ...now.head, problems },
+    running: [],
+    troubles: [],
+    backends: now.backends.map(withoutPeople),
+  };
+}
+
+/** Their sentences have codes, numbers and names of backends, receivers and files only. A new one is not shown before it is here. */
+const namesNobody: ReadonlySet<string> = new Set<FoundCode>([
+  'audit-failed',
+  'audit-missing',
+  'backends-down',
+  'audit-reserve',
+  'backend-down',
+  'route-down',
+  'lookup-failing',
+  'audit-unsynced',
+  'audit-forked',
+  'ship-away',
+  'audit-lost',
+  'audit-damaged',
+  'journal-appended',
+  'loop-stalled',
+]);
+
+function unnamed({ code }: Problem): Problem {
+  return {
+    code,
+    text: `Something is wrong (${code}). A person with the role "view" or "operate" sees what.`,
+  };
+}
+
+/** Who took it out of service is said without the name. */
+function withoutPeople(backend: BackendNow): BackendNow {
+  const drained = backend.drained.map((by) =>
+    by === 'configuration' ? by : `an operator${by.slice(by.lastIndexOf(','))}`,
+  );
+  return { ...backend, drained };
+}
+
+const steps = ['dial', 'tls', 'greeting', 'authentication', 'reply'] as const;
+
+/** The backends as CSV (RFC 4180), safe in a spreadsheet; a line each, after one with the names of the columns. */
+export function formatBackends(backends: readonly BackendNow[]): string {
+  const columns: readonly (readonly [name: string, cell: (backend: BackendNow) => unknown])[] = [
+    ['backend', ({ name }) => name],
+    ['address', ({ address }) => address],
+    ['series', ({ series }) => series],
+    ['status', ({ isUp, drained }) => (drained.length > 0 ? 'DRAIN' : isUp ? 'UP' : 'DOWN')],
+    ['health', ({ health }) => health],
+    ['since', ({ since }) => since],
+    ['error', ({ text }) => text],
+    ['connections_max', ({ connections }) => connections],
+    ['dialing', ({ dialing }) => dialing],
+    ['idle', ({ idle }) => idle],
+    ['leased', ({ leased }) => leased],
+    ['waiting', ({ waiting }) => waiting],
+    ['oldest_wait_ms', ({ oldestWaitMs }) => oldestWaitMs],
+    ...steps.map((step) => [`failed_${step}`, ({ failed }: BackendNow) => failed[step] ?? 0] as const),
+    ['certificate_ends', ({ certificateEnds }) => certificateEnds],
+    ['drained_by', ({ drained }) => drained.join('; ')],
+  ];
+  const lines = [
+    columns.map(([name]) => name),
+    ...backends.map((backend) => columns.map(([, cell]) => formatCell(cell(backend)))),
+  ];
+  return lines.map((cells) => `${cells.join(',')}\r\n`).join('');
+}

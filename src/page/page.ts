@@ -1,0 +1,282 @@
+// `dovegate page`: the page in the browser and the socket of people, in a process of their own. Everything that it knows of the daemon comes
+// through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
+// The rule: it goes on without the daemon, and says so: sessions are kept, and nothing that needs a record is answered.
+
+import { createFindPeer, lookUpNumbers } from '../adapters/host/accounts.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { hostName, programVersion } from '../adapters/host/process.js';
+import { openHttpServer } from '../adapters/http/server.js';
+import { bindInherited, bindTcp, bindUnix, descriptorOf } from '../adapters/net/listen.js';
+import { prepareOffer } from '../adapters/net/tls-accept.js';
+import { createDoorClient } from '../adapters/page/door-client.js';
+import { createPageFiles } from '../adapters/page/page-files.js';
+import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-server.js';
+import {
+  createPeopleSocket,
+  peopleSocketLimits,
+  plainAnswer,
+  type SocketPeer,
+} from '../adapters/page/people-socket.js';
+import { createLog, type Log } from '../adapters/telemetry/log.js';
+import { createLooks } from '../adapters/views/looks.js';
+import type { PagePerson, PageSettings } from '../domain/config/settings.js';
+import { networkOf } from '../domain/identity/peer.js';
+import { askedBytesMax } from '../domain/views/look.js';
+import { createLoginGuard } from '../gateway/login/logins.js';
+import { messageOf } from '../ports/faults.js';
+import { exitCodes, type Timer } from '../ports/machine.js';
+import { createCertificates, pageName, pageTlsFilesOf } from '../setup/certificates.js';
+import { Opened, openProcess, watchFatalErrors } from '../setup/life.js';
+import { acceptWith, PassedSockets, placeOf, withGroup } from '../setup/sockets.js';
+import { createAccessHandlers } from './access-answers.js';
+import { createBrowserAnswers } from './browser-answers.js';
+import { Daemon } from './daemon.js';
+import { createNowHandlers } from './now-answers.js';
+import { NowStream } from './now-stream.js';
+import { People } from './people.js';
+import { createProofHandlers } from './proof-answers.js';
+import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
+
+/** Between two words to the daemon about this process. */
+const tellMs = 5_000;
+/** Until a socket that could not be made is tried again. */
+const retryMs = 10_000;
+/** What an end takes: answers that run are cut. */
+const endMs = 5_000;
+const flushMsMax = 1_000;
+
+/** The names of sockets that systemd hands over. */
+const passedNames = { unix: 'page', tcp: 'page-tcp' } as const;
+
+/** Runs until a signal ends it; resolves to the exit code. `door`: the path of `admin.door`. */
+export async function page({ door }: { readonly door: string }): Promise<number> {
+  const log = await createLog('info', process.stdout.isTTY, systemClock);
+  const fatal = watchFatalErrors(log);
+  const opened = new Opened(log);
+  let code: number = exitCodes.ok;
+  try {
+    const own = await fatal.race(openProcess(log, fatal, opened));
+    const { manager, stop } = own;
+    const status = await fatal.race(open(door, log, own, opened));
+    manager.ready(status());
+    manager.follow(status);
+    manager.watch(() => true);
+    log.report({ event: 'started', level: 'info', text: `dovegate page ${programVersion} asks at ${door}` });
+    await fatal.race(stop.first);
+    manager.stopping('ends', endMs);
+  } catch (fault) {
+    if (!fatal.hasHappened) log.report({ event: 'start-failed', level: 'error', text: messageOf(fault) });
+    code = exitCodes.configuration;
+  }
+  await opened.close(later(endMs).then(() => `not within ${endMs / 1000} s`));
+  if (!fatal.hasHappened && code === exitCodes.ok)
+    log.report({ event: 'stopped', level: 'info', text: 'the page is closed' });
+  await Promise.race([log.flush(), later(flushMsMax)]);
+  return fatal.hasHappened ? exitCodes.bug : code;
+}
+
+type Own = Awaited<ReturnType<typeof openProcess>>;
+
+/** Resolves to what the service manager is shown. */
+async function open(path: string, log: Log, own: Own, opened: Opened): Promise<() => string> {
+  const { clock, native } = own;
+  const findPeer = createFindPeer(native, clock);
+  const passed = new PassedSockets(own.passed, native);
+  const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
+  const guard = createLoginGuard(clock);
+  const daemon = new Daemon({
+    clock,
+    log,
+    client: createDoorClient(path, clock),
+    onSettings: () => review(),
+  });
+  opened.add('the door', () => daemon.close());
+  const people = new People(daemon);
+  const certificates = createCertificates({
+    clock,
+    prepareOffer,
+    report: (event) => log.report({ ...event }),
+    onReplaced: () => browsers.review(),
+  });
+  opened.add('certificates', () => certificates.close());
+  const looks = createLooks(clock, new URL('./review-thread.js', import.meta.url));
+  opened.add('looks at the journal', () => looks.close());
+  const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
+  const parts = { clock, log, daemon, people, looks };
+  const proof = createProofHandlers(parts);
+  const browsers = createBrowserAnswers({
+    ...parts,
+    guard,
+    offer: () => certificates.offerOf(pageName),
+    handlers: {
+      ...createTrailHandlers(parts),
+      ...createAccessHandlers({ ...parts, certificates: certificates.expiries }),
+      ...proof,
+      ...createNowHandlers(daemon, stream),
+    },
+    host: hostName(),
+    version: programVersion,
+  });
+  opened.add('sessions', () => browsers.close());
+  const answerPeople = createPageAnswers({
+    ...parts,
+    verify: proof.verify,
+    link: (person) => linkFor(person),
+  });
+  const files = createPageFiles();
+
+  /** The sockets as they are, by the text of what they were made for. */
+  let sockets: { readonly meant: string; readonly close: () => Promise<unknown> } | undefined;
+  let retry: Timer | undefined;
+  let telling: Timer | undefined;
+  opened.add('the sockets', async () => {
+    retry?.cancel();
+    telling?.cancel();
+    await sockets?.close();
+  });
+
+  void daemon.follow();
+  tell();
+  return status;
+
+  function status(): string {
+    const { tcp, tls } = people.page ?? {};
+    if (daemon.away !== undefined) return `waits for dovegate: ${daemon.away}`;
+    if (people.page === undefined) return 'the configuration of dovegate has no admin.page';
+    return tcp === undefined
+      ? 'serves people at admin.page.unix'
+      : `serves ${pageAddress(tcp, tls !== undefined, hostName())}`;
+  }
+
+  function linkFor(person: PagePerson): string | undefined {
+    const { tcp, tls } = people.page ?? {};
+    return tcp && `${pageAddress(tcp, tls !== undefined, hostName())}/#${browsers.link(person)}`;
+  }
+
+  /** After new settings. */
+  async function review(): Promise<void> {
+    const { settings } = daemon.told ?? {};
+    if (settings === undefined) return;
+    log.setLevel(settings.log.level);
+    await people.review();
+    try {
+      certificates.prepare(pageTlsFilesOf(settings), []).commit();
+    } catch (fault) {
+      onError(`admin.page.tls: ${messageOf(fault)}`);
+    }
+    browsers.review();
+    await listen();
+    if (sockets !== undefined) log.report({ event: 'page-opened', level: 'info', text: status() });
+    tell();
+  }
+
+  /** Makes the sockets that the settings name, and takes away others. Never rejects. */
+  async function listen(): Promise<void> {
+    retry?.cancel();
+    const { page: wanted } = people;
+    const meant = JSON.stringify([wanted?.socket, wanted?.tcp, wanted?.tls !== undefined]);
+    if (sockets?.meant === meant) return;
+    await sockets?.close();
+    sockets = undefined;
+    const made: { close(): Promise<unknown> }[] = [];
+    try {
+      if (wanted !== undefined) {
+        if (wanted.socket !== undefined) made.push(await listenForPeople(wanted.socket));
+        if (wanted.tcp !== undefined)
+          made.push(await listenForBrowsers(wanted.tcp, wanted.tls !== undefined));
+      }
+      sockets = { meant, close: () => Promise.all(made.map((each) => each.close())) };
+    } catch (fault) {
+      await Promise.all(made.map((each) => each.close()));
+      log.report({ event: 'listen-failed', level: 'error', text: messageOf(fault) });
+      retry = clock.setTimer(retryMs, () => void listen());
+    }
+  }
+
+  async function listenForPeople(
+    socket: NonNullable<PageSettings['socket']>,
+  ): Promise<{ close(): Promise<unknown> }> {
+    const answer = createPeopleSocket({
+      bodyBytesMax: askedBytesMax,
+      whoIs,
+      answer: (request) => answerPeople(request),
+    });
+    return openHttpServer({
+      clock,
+      limits: peopleSocketLimits,
+      bind: async (server) => {
+        if (passed.has(passedNames.unix)) {
+          const descriptor = passed.take(passedNames.unix, 'unix', pageName);
+          return bindInherited(server, { name: passedNames.unix, descriptor }, onError);
+        }
+        const { owner, group } = socket;
+        const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
+        const place = placeOf(
+          'admin.page',
+          socket,
+          await lookUpNumbers({ users: set(owner), groups: set(group) }),
+        );
+        return withGroup('admin.page', group, () => bindUnix(server, place, onError));
+      },
+      headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' },
+      refusal: plainAnswer,
+      answer,
+      onError,
+    });
+  }
+
+  async function whoIs(connection: Parameters<typeof descriptorOf>[0]): Promise<SocketPeer | undefined> {
+    const { uid, pid, user } = await findPeer(pageName, descriptorOf(connection)).describe();
+    return uid === undefined ? undefined : { uid, pid, user };
+  }
+
+  function listenForBrowsers(
+    tcp: NonNullable<PageSettings['tcp']>,
+    hasTls: boolean,
+  ): Promise<{ close(): Promise<unknown> }> {
+    const offer = () => certificates.offerOf(pageName);
+    const accept = acceptWith(offer);
+    // A handshake costs a millisecond: many at once must not delay those who are signed in.
+    const secure = async (plain: Parameters<typeof accept>[0]): ReturnType<typeof accept> => {
+      await guard.turns.take(networkOf(plain.remoteAddress ?? '-'));
+      if (plain.destroyed) throw new Error('the client has gone');
+      return accept(plain);
+    };
+    return openPageServer({
+      clock,
+      place: pagePlace(tcp.host, hasTls, () => offer()?.certificate.chain),
+      bind: (server) => {
+        if (!passed.has(passedNames.tcp)) return bindTcp(server, tcp, onError);
+        const descriptor = passed.take(passedNames.tcp, 'tcp', pageName);
+        return bindInherited(server, { name: passedNames.tcp, descriptor }, onError);
+      },
+      ...(hasTls && { secure }),
+      files,
+      bodyBytesMax: askedBytesMax,
+      answer: browsers.answer,
+      onRefused: (...refused) => browsers.refused(...refused),
+      onError,
+    });
+  }
+
+  /** Now, and again and again. */
+  function tell(): void {
+    telling?.cancel();
+    telling = clock.setTimer(tellMs, tell);
+    if (daemon.away !== undefined) return;
+    const told = {
+      version: programVersion,
+      certificates: certificates.expiries(),
+      people: browsers.count(),
+      watchers: stream.watchers,
+      ...browsers.counts,
+    };
+    daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
+  }
+}
+
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimer(ms, resolve);
+  });
+}

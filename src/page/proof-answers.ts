@@ -1,0 +1,274 @@
+// Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one mailbox,
+// which begins with such a check.
+// The rules: no record, no answer; what somebody without a right to names may ask for has none; a report in a limited view is never complete.
+
+import { measureTrail, type TrailSize } from '../adapters/journal/trail.js';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageRequest,
+  refusedReply,
+} from '../adapters/page/page-request.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
+import { bounds } from '../bounds/bounds.js';
+import { TokenBuckets } from '../concurrency/limits.js';
+import { formatTime, parseRequest } from '../domain/audit/record.js';
+import { GlobList } from '../domain/names/glob.js';
+import type { Proof, Verified, VerifyProgress } from '../domain/page/api.js';
+import type { AskReport } from '../domain/page/trail.js';
+import { type ReportAsked, whyNoReport } from '../domain/report/report.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
+import { createFleetLook } from './fleet-look.js';
+import { seesOwnOnly } from './now-answers.js';
+
+/** What the answers are made from. */
+export interface ProofParts {
+  readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts'>;
+  readonly looks: Pick<Looks, 'readLong'>;
+}
+
+/** How long the size of the journal is told again: it takes a look at every file, and everybody may ask. */
+const measuredMs = 1_000;
+/** Refused reports of one person: each is a record. 20 at once, then one a second. */
+const refusalRate = {
+  burst: bounds.refusedReports,
+  refillMs: 1_000,
+  sourcesMax: bounds.lookSources,
+} as const;
+
+/** Handlers of `proof`, `verify` and `report`. */
+export function createProofHandlers(
+  parts: ProofParts,
+): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
+  const { clock, log, daemon, looks } = parts;
+  let fleet: { readonly file: string; readonly look: ReturnType<typeof createFleetLook> } | undefined;
+  const refusals = new TokenBuckets(refusalRate);
+  let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
+  let last: Verified | undefined;
+  let running: (NonNullable<Proof['running']> & { readonly signal: AbortSignal }) | undefined;
+
+  return { proof: answering(proof), verify: answering(verify), report: answering(report) };
+
+  function answering(answer: PageHandler): PageHandler {
+    return async (request) => {
+      try {
+        return await answer(request);
+      } catch (fault) {
+        if (fault instanceof LookRefused) return refusedReply(503, fault.message);
+        return refusedReply(503, told(request, fault));
+      }
+    };
+  }
+
+  /** Not again before it is over: on a disk that hangs each look would keep one of the few threads that the system's calls have. */
+  function measureFrom(directory: string): NonNullable<typeof measured> {
+    const begun = { atMs: Infinity, size: measureTrail(directory) };
+    const finish = (): void => void (begun.atMs = clock.now());
+    begun.size.then(finish, finish);
+    return begun;
+  }
+
+  async function proof({ who }: PageRequest): ReturnType<PageHandler> {
+    const asSeen = <T extends { readonly by: string }>(check: T): T =>
+      seesOwnOnly(who) && check.by !== who.name ? { ...check, by: 'somebody else' } : check;
+    const { head, settings } = toldNow();
+    const { fleetFile: file } = settings.admin?.page ?? {};
+    if (fleet?.file !== file)
+      fleet = file === undefined ? undefined : { file, look: createFleetLook(file, clock) };
+    const nowMs = clock.now();
+    if (measured === undefined || nowMs - measured.atMs >= measuredMs) measured = measureFrom(head.directory);
+    const [size, others, facts] = await Promise.all([measured.size, fleet?.look(), daemon.facts()]);
+    const { signal, ...now } = running ?? {};
+    const shown: Proof = {
+      at: formatTime(clock.wallMs()),
+      journal: head.journal,
+      seq: facts.seq,
+      key: head.ownKey,
+      ...size,
+      last: last && asSeen(last),
+      ...(signal?.aborted === false && 'by' in now && { running: asSeen(now) }),
+      started: head.started,
+      receivers: facts.receivers,
+      fleet: others,
+    };
+    return jsonReply(200, shown);
+  }
+
+  function verify(request: PageRequest): ReturnType<PageHandler> {
+    const { who, signal } = request;
+    const { directory, ownKey } = toldNow().head;
+    const read = looks.readLong({ long: 'verify', directory, ownKey }, who.name, signal);
+    const mine = { by: who.name, since: formatTime(clock.wallMs()), signal };
+    const show = (progress: VerifyProgress): void => {
+      running = { ...mine, ...progress };
+    };
+    const leave = (): void => {
+      if (running?.signal === signal) running = undefined;
+    };
+    show({ bytes: 0, ofBytes: 0, seq: 0 });
+    return eventReply(request, steps(), leave);
+
+    async function* steps(): AsyncGenerator<string> {
+      for await (const part of read) {
+        if (part.part === 'progress') {
+          show(part.progress);
+          yield eventText('progress', part.progress);
+        } else if (part.part === 'verified') {
+          const { result } = part;
+          const state = result.isWhole ? 'whole' : `faults=${result.faultCount}`;
+          await record(request, 'audit-verify', [state, `to=${result.toSeq ?? 0}`], 0);
+          last = { ...result, at: formatTime(clock.wallMs()), by: who.name };
+          yield eventText('result', last);
+        }
+      }
+    }
+  }
+
+  async function report(request: PageRequest): ReturnType<PageHandler> {
+    const asked = parseReport(request.body);
+    if (typeof asked === 'string') return refusedReply(400, asked);
+    const { who, signal } = request;
+    const { mailbox, fromMs, toMs, content = false, form } = asked;
+    const { name, users } = who;
+    const question = [
+      `user=${mailbox}`,
+      ...(fromMs === undefined ? [] : [`since=${formatTime(fromMs)}`]),
+      ...(toMs === undefined ? [] : [`until=${formatTime(toMs)}`]),
+      ...(content ? ['content'] : []),
+      ...(users === undefined ? [] : [`view=${users.join(' ')}`]),
+    ];
+    if (users !== undefined && !new GlobList(users).matches(mailbox.toLowerCase())) {
+      const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
+      const waitMs = refusals.take(name, clock.now());
+      if (waitMs !== undefined) return refusedReply(429, `${name} asks too often; try again in ${waitMs} ms`);
+      await record(request, 'audit-report', ['refused', ...question], 0);
+      return refusedReply(403, text);
+    }
+    const nowMs = clock.wallMs();
+    const { directory, ownKey, host } = toldNow().head;
+    const madeBy = `${name} on ${host}`;
+    const full: ReportAsked = { mailbox, fromMs, toMs, nowMs, isContentOnly: content, host, madeBy };
+    const limits =
+      users === undefined
+        ? undefined
+        : {
+            viewer: name,
+            text: `${name} sees the records of ${users.join(' ')} only: commands that touch other users too, or all of them, are hidden`,
+          };
+    const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
+    // Whatever fails here fails at the record of the look, too, which decides.
+    await daemon.flush().catch(() => undefined);
+    const read = looks.readLong(task, name, signal);
+    return eventReply(request, steps(read), () => undefined);
+
+    async function* steps(read_: AsyncIterable<LongPart>): AsyncGenerator<string> {
+      for await (const part of read_) {
+        if (part.part === 'progress') yield eventText('progress', part.progress);
+        else if (part.part === 'counted') await record(request, 'audit-report', question, part.commands);
+        else if (part.part === 'event') yield `event: ${part.event}\ndata: ${part.data}\n\n`;
+      }
+    }
+  }
+
+  /** Events, and at the end `failed` with a sentence where they broke off. The first of them is waited for: until then it can be refused. */
+  async function eventReply(
+    request: PageRequest,
+    steps: AsyncGenerator<string>,
+    leave: () => void,
+  ): ReturnType<PageHandler> {
+    request.signal.addEventListener('abort', leave, { once: true });
+    const first = await steps.next().catch((fault: unknown) => {
+      leave();
+      throw fault;
+    });
+    return { status: 200, type: 'text/event-stream', pieces: pieces() };
+
+    async function* pieces(): AsyncGenerator<string> {
+      try {
+        for (let next = first; next.done !== true; next = await steps.next()) {
+          if (!request.isStill()) {
+            yield eventText('failed', { text: 'the configuration was changed meanwhile; ask again' });
+            break;
+          }
+          yield next.value;
+        }
+      } catch (fault) {
+        if (!request.signal.aborted) yield eventText('failed', { text: told(request, fault) });
+      } finally {
+        leave();
+        // Nobody may have asked for more than the first one.
+        await steps.return(undefined);
+      }
+    }
+  }
+
+  function record(
+    { who }: PageRequest,
+    action: 'audit-verify' | 'audit-report',
+    args: readonly string[],
+    rows: number,
+  ): Promise<void> {
+    return daemon.record(who, { action, from: who.from, args, rows });
+  }
+
+  function toldNow(): Told {
+    const { told: known } = daemon;
+    if (known === undefined) throw new LookRefused('dovegate does not answer; ask again when it runs');
+    return known;
+  }
+
+  /** What somebody is told of a fault; its own words may name files and more, and are logged. */
+  function told({ endpoint, signal }: PageRequest, fault: unknown): string {
+    if (fault instanceof LookRefused) return fault.message;
+    if (isChanged(fault)) return 'the configuration was changed meanwhile; ask again';
+    if (!signal.aborted)
+      log.report({ event: 'admin-failed', level: 'error', text: `${endpoint}: ${messageOf(fault)}` });
+    return (
+      whyNotShown(fault) ??
+      'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate'
+    );
+  }
+}
+
+function eventText(event: string, data: unknown): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+const mailboxCharsMax = 4096;
+const forms = ['page', 'csv', 'html', 'json'] as const;
+
+/** A text: why it is no such request. */
+function parseReport(body: string): AskReport | string {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { mailbox, fromMs, toMs, content, form: wanted } = value;
+  const form = forms.find((each) => each === wanted);
+  if (typeof mailbox !== 'string' || mailbox.length > mailboxCharsMax)
+    return `mailbox: must be a text of at most ${mailboxCharsMax} characters`;
+  if (!isTime(fromMs) || !isTime(toMs)) return 'fromMs, toMs: must be a time in milliseconds since 1970';
+  if (content !== undefined && typeof content !== 'boolean') return 'content: must be true or false';
+  if (form === undefined) return `form: must be one of ${forms.join(' ')}`;
+  const why = whyNoReport({ mailbox, fromMs, toMs });
+  if (why === 'mailbox') return 'name one mailbox, without *';
+  if (why === 'time') return 'the time must begin before it ends';
+  return {
+    mailbox,
+    form,
+    ...(fromMs !== undefined && { fromMs }),
+    ...(toMs !== undefined && { toMs }),
+    ...(content !== undefined && { content }),
+  };
+}
+
+/** Until the year 9999, which is as far as times of records go. */
+function isTime(value: unknown): value is number | undefined {
+  return (
+    value === undefined ||
+    (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 253_402_300_800_000)
+  );
+}

@@ -1,0 +1,123 @@
+// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread of low priority.
+// The rules: no record, no answer, as for every look at the trail; the page never writes a configuration.
+
+import {
+  jsonReply,
+  type PageHandler,
+  type PageRequest,
+  refusedReply,
+} from '../adapters/page/page-request.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { LookRefused, type Looks } from '../adapters/views/looks.js';
+import { bounds } from '../bounds/bounds.js';
+import { formatTime, parseRequest } from '../domain/audit/record.js';
+import type { Endpoint } from '../domain/page/api.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import { settingsLines } from '../setup/configuration-lines.js';
+import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
+import { isReviewAnswer, type ReviewAnswer, type ReviewTask } from './review-task.js';
+
+/** What the answers are made from. */
+export interface ReviewParts {
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly log: Pick<Log, 'report'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record'>;
+  readonly looks: Pick<Looks, 'review'>;
+}
+
+type Reviewed = 'suggest' | 'check' | 'replay';
+type Asked = { readonly policy: string; readonly yaml: string; readonly sinceMs: number };
+
+const yamlCharsMax = bounds.reviewYamlChars;
+const weekMs = 7 * 86_400_000;
+
+export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
+  const handler =
+    (what: Reviewed): PageHandler =>
+    (request) =>
+      answer(parts, what, request);
+  return { suggest: handler('suggest'), check: handler('check'), replay: handler('replay') };
+}
+
+async function answer(
+  parts: ReviewParts,
+  what: Reviewed,
+  { body, who, isStill, signal }: PageRequest,
+): ReturnType<PageHandler> {
+  const { clock, log, daemon, looks } = parts;
+  const { told: known } = daemon;
+  if (known === undefined) return refusedReply(503, 'dovegate does not answer; ask again when it runs');
+  const asked = parseReview(body, what, clock.wallMs());
+  if (typeof asked === 'string') return refusedReply(400, asked);
+  if (!known.settings.policies.has(asked.policy))
+    return refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`);
+  let found: ReviewAnswer;
+  try {
+    const told = await looks.review(taskOf(known, what, asked), who.name, signal);
+    if (!isReviewAnswer(told)) throw new Error(`the thread answered ${told.kind}`);
+    found = told;
+    if (found.kind === 'refused') return refusedReply(409, found.text);
+    if (what !== 'check') {
+      const { looked } = found.kind === 'suggested' ? found.value : lookedOf(found);
+      await daemon.record(who, {
+        action: `audit-${what}`,
+        from: who.from,
+        args: [`policy=${asked.policy}`, `since=${formatTime(asked.sinceMs)}`],
+        rows: looked?.records ?? 0,
+      });
+    }
+  } catch (fault) {
+    if (fault instanceof LookRefused) return refusedReply(503, fault.message);
+    if (isChanged(fault)) return changed;
+    // Nobody is there to be answered.
+    if (signal.aborted) return refusedReply(503, 'given up');
+    log.report({ event: 'admin-failed', level: 'error', text: `/api/${what}: ${messageOf(fault)}` });
+    const text =
+      whyNotShown(fault) ??
+      'the journal could not be read, or the look could not be recorded; the log of dovegate says why';
+    return refusedReply(503, text);
+  }
+  if (!isStill()) return changed;
+  return jsonReply(200, found.value);
+}
+
+const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
+
+function lookedOf(found: ReviewAnswer) {
+  return { looked: found.kind === 'replayed' ? found.value.result?.looked : undefined };
+}
+
+function taskOf({ settings, head: { directory } }: Told, what: Reviewed, asked: Asked): ReviewTask {
+  const { mailUsers } = settings;
+  const { policy, yaml, sinceMs } = asked;
+  const { characters, defaultRealm, resolve } = mailUsers;
+  const names = {
+    characters,
+    ...(defaultRealm === undefined ? {} : { defaultRealm }),
+    ...(resolve === undefined ? {} : { resolve }),
+  };
+  switch (what) {
+    case 'suggest':
+      return { kind: what, settings: [...settingsLines(settings)], directory, policy, sinceMs };
+    case 'check':
+      return { kind: what, policy, yaml, names };
+    case 'replay':
+      return { kind: what, settings: [...settingsLines(settings)], directory, policy, yaml, names, sinceMs };
+    default:
+      return what satisfies never;
+  }
+}
+
+/** What a body asks for; a text: why it is no such request. */
+function parseReview(body: string, what: Reviewed, nowMs: number): Asked | string {
+  const value = parseRequest(body);
+  if (typeof value === 'string') return value;
+  const { policy, yaml = '', sinceMs = nowMs - weekMs } = value;
+  if (typeof policy !== 'string') return 'policy: must be the name of a policy';
+  if (typeof yaml !== 'string' || yaml.length > yamlCharsMax)
+    return `yaml: must be a text of at most ${yamlCharsMax} characters`;
+  if (what !== 'suggest' && yaml === '') return 'yaml: must be the text of a policy';
+  if (typeof sinceMs !== 'number' || !Number.isFinite(sinceMs)) return 'sinceMs: must be a number';
+  return { policy, yaml, sinceMs };
+}

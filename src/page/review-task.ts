@@ -1,0 +1,301 @@
+// Reviews a policy by the journal, for the page: what was seen under it and which rules would allow that, whether a text is a policy, and what
+// the policy of that text would have decided. Runs in a thread; reading ends after a while and says how far it came.
+// The rules: the text of somebody's page is parsed alone, with no file of this machine within its reach; nothing is written.
+
+import { filesSince, findTrail, readToDamage } from '../adapters/journal/trail.js';
+import { bounds } from '../bounds/bounds.js';
+import { formatTime, parseTime } from '../domain/audit/record.js';
+import { parseSettings } from '../domain/config/parse-settings.js';
+import type { MailUserSettings, Settings } from '../domain/config/settings.js';
+import { isDigest } from '../domain/meaning/canonical.js';
+import type { Checked, LookedThrough, Replayed, Suggested, SuggestedGroup } from '../domain/page/api.js';
+import type { Policy } from '../domain/policy/policy.js';
+import { effectOf } from '../domain/review/generalise.js';
+import { formatValue, linesOfRule } from '../domain/review/policy-text.js';
+import { Sightings } from '../domain/review/recorded.js';
+import { createReplay } from '../domain/review/replay.js';
+import { countOf, lastOf, type SuggestedKind, suggestParts } from '../domain/review/suggest.js';
+import { usesOf } from '../domain/review/suggested-rule.js';
+import { createSearch, type ExchangeRow } from '../domain/trail/search.js';
+import type { Clock } from '../ports/machine.js';
+import { createSettingsBuilder } from '../setup/configuration-lines.js';
+
+/** What the names of mail users are, for reading a policy alone. */
+export type NamesOfUsers = Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve'>;
+
+export type ReviewTask =
+  | {
+      readonly kind: 'suggest';
+      /** Lines of the settings that are served. */
+      readonly settings: readonly string[];
+      readonly directory: string;
+      readonly policy: string;
+      readonly sinceMs: number;
+    }
+  | { readonly kind: 'check'; readonly policy: string; readonly yaml: string; readonly names: NamesOfUsers }
+  | {
+      readonly kind: 'replay';
+      readonly settings: readonly string[];
+      readonly directory: string;
+      readonly policy: string;
+      readonly yaml: string;
+      readonly names: NamesOfUsers;
+      readonly sinceMs: number;
+    };
+
+/** A sentence: it cannot be done. */
+export type ReviewAnswer =
+  | { readonly kind: 'suggested'; readonly value: Suggested }
+  | { readonly kind: 'checked'; readonly value: Checked }
+  | { readonly kind: 'replayed'; readonly value: Replayed }
+  | { readonly kind: 'refused'; readonly text: string };
+
+const answers: readonly string[] = [
+  'suggested',
+  'checked',
+  'replayed',
+  'refused',
+] satisfies readonly ReviewAnswer['kind'][];
+
+export function isReviewAnswer(message: { readonly kind: string }): message is ReviewAnswer {
+  return answers.includes(message.kind);
+}
+
+/** The longest that the journal is read. What comes after it takes a part of that. */
+const readMsMax = bounds.reviewReadMs;
+/** Kinds of commands that are looked at: each is judged, and rules are tried out on it. */
+const kindsMax = bounds.reviewKinds;
+const groupsMax = bounds.reviewGroups;
+const whoMax = 20;
+const changesMax = bounds.reviewChanges;
+const wordsMax = 40;
+const wordCharsMax = 500;
+const problemsMax = 50;
+
+export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallMs'>): Promise<ReviewAnswer> {
+  switch (task.kind) {
+    case 'suggest': {
+      const settings = settingsIn(task.settings);
+      const policy = settings.policies.get(task.policy);
+      if (policy === undefined) return refused(task.policy);
+      return { kind: 'suggested', value: await suggested(task, settings, policy, clock) };
+    }
+    case 'check':
+      return { kind: 'checked', value: { problems: parseAlone(task).problems } };
+    case 'replay': {
+      const { policy, problems } = parseAlone(task);
+      if (policy === undefined) return { kind: 'replayed', value: { problems } };
+      const settings = settingsIn(task.settings);
+      if (!settings.policies.has(task.policy)) return refused(task.policy);
+      const policies = new Map([...settings.policies, [task.policy, policy]]);
+      const result = await replayed(task, { ...settings, policies }, clock);
+      return { kind: 'replayed', value: { problems, result } };
+    }
+    default:
+      return task satisfies never;
+  }
+}
+
+function refused(policy: string): ReviewAnswer {
+  return { kind: 'refused', text: `there is no policy ${JSON.stringify(policy)} any more` };
+}
+
+function settingsIn(lines: readonly string[]): Settings {
+  const builder = createSettingsBuilder();
+  for (const line of lines) builder.push(line);
+  return builder.settings();
+}
+
+async function suggested(
+  task: Extract<ReviewTask, { kind: 'suggest' }>,
+  settings: Settings,
+  policy: Policy,
+  clock: Pick<Clock, 'now' | 'wallMs'>,
+): Promise<Suggested> {
+  const sightings = new Sightings({ policy: policy.name }, kindsMax);
+  const looked = await readUnder(task, clock, (row) => sightings.take(row));
+  const request = { settings, policy, listener: undefined, nowMs: clock.wallMs() };
+  const { kinds, before, after } = suggestParts(sightings, request);
+  const notes = [
+    ...looked.notes,
+    ...(sightings.isOverfull
+      ? [`There were more than ${kindsMax} kinds of commands; the others are not here.`]
+      : []),
+    ...(kinds.length > groupsMax
+      ? [`There are ${kinds.length} groups; the first ${groupsMax} are here.`]
+      : []),
+  ];
+  return {
+    policy: policy.name,
+    place: `${policy.place.file}:${policy.place.line}`,
+    looked: { ...looked, records: sightings.taken, notes },
+    before,
+    after,
+    groups: kinds.slice(0, groupsMax).map(groupOf),
+  };
+}
+
+function groupOf({ kind, command, written, why, sights }: SuggestedKind): SuggestedGroup {
+  const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
+  const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
+  const lastMs = lastOf(sights);
+  const example = sights.find(({ seen }) => seen.lastMs === lastMs)?.seen.line;
+  return {
+    kind,
+    command,
+    yaml: written === undefined ? [] : linesOfRule(written),
+    effect: effectOf(usesOf(sights)),
+    seen: countOf(sights),
+    byWhom: [...principals].slice(0, whoMax),
+    byCount: principals.size,
+    usersCount: users.size,
+    last: formatTime(lastMs),
+    example: wordsShown(example?.words ?? []),
+    ...(example === undefined || example.user === '' ? {} : { exampleUser: example.user }),
+    ...(why === undefined ? {} : { why }),
+  };
+}
+
+/** Cut, and without the stand-ins for secrets, which nobody ever wrote. */
+function wordsShown(words: readonly string[]): string[] {
+  const shown = words
+    .slice(0, wordsMax)
+    .map((word) =>
+      isDigest(word) ? '[secret]' : word.length > wordCharsMax ? `${word.slice(0, wordCharsMax)}...` : word,
+    );
+  return words.length > wordsMax ? [...shown, '...'] : shown;
+}
+
+async function replayed(
+  task: Extract<ReviewTask, { kind: 'replay' }>,
+  settings: Settings,
+  clock: Pick<Clock, 'now'>,
+): Promise<NonNullable<Replayed['result']>> {
+  const judging = createReplay(settings);
+  const looked = await readUnder(task, clock, (row) => judging.take(row));
+  const { judged, opaque, allowToDeny, denyToAllow, notJudged, changes } = judging.finish();
+  const skipped = [...notJudged.values()].reduce((sum, count) => sum + count, 0);
+  const notes = [
+    ...looked.notes,
+    ...(opaque === 0 ? [] : [`${opaque} of them hold secrets, which are judged as unknown words.`]),
+    ...(skipped === 0 ? [] : [`${skipped} more cannot be judged again: dovegate test --replay says why.`]),
+  ];
+  return {
+    looked: { ...looked, records: judged, notes },
+    allowToDeny,
+    denyToAllow,
+    changes: changes.slice(0, changesMax).map((change) => ({
+      from: change.from,
+      to: change.to,
+      words: wordsShown(change.words),
+      count: change.count,
+      users: change.users.size,
+      by: change.principal,
+      last: formatTime(change.lastMs),
+      reason: change.reason,
+    })),
+  };
+}
+
+/** Reads what was judged by a policy since a time, as far as time permits. Rejects with a JournalFault. */
+async function readUnder(
+  {
+    directory,
+    policy,
+    sinceMs,
+  }: { readonly directory: string; readonly policy: string; readonly sinceMs: number },
+  clock: Pick<Clock, 'now'>,
+  take: (row: ExchangeRow) => void,
+): Promise<LookedThrough> {
+  const startedMs = clock.now();
+  const search = createSearch({ sinceMs, policy });
+  const span: { firstMs: number | undefined; lastMs: number | undefined } = {
+    firstMs: undefined,
+    lastMs: undefined,
+  };
+  const takeAll = (rows: readonly ExchangeRow[]): void => {
+    for (const row of rows) {
+      const time = row.fields['time'];
+      const timeMs = typeof time === 'string' ? parseTime(time) : undefined;
+      if (timeMs !== undefined) {
+        span.firstMs = Math.min(span.firstMs ?? timeMs, timeMs);
+        span.lastMs = Math.max(span.lastMs ?? timeMs, timeMs);
+      }
+      take(row);
+    }
+  };
+  const isLate = (): boolean => clock.now() - startedMs >= readMsMax;
+  const notes: string[] = [];
+  let isAll = true;
+  read: for (const file of await filesSince(findTrail([directory]).files, sinceMs)) {
+    for await (const piece of readToDamage(file)) {
+      if (isLate()) {
+        isAll = false;
+        break read;
+      }
+      if (piece === undefined) notes.push(`${file.path} is damaged: its end could not be read.`);
+      else takeAll(search.take(piece.bytes));
+    }
+  }
+  takeAll(search.finish());
+  const { firstMs, lastMs } = span;
+  return {
+    records: 0,
+    ...(firstMs === undefined ? {} : { from: formatTime(firstMs) }),
+    ...(lastMs === undefined ? {} : { to: formatTime(lastMs) }),
+    isAll,
+    notes,
+  };
+}
+
+interface Alone {
+  readonly policy: Policy | undefined;
+  readonly problems: Checked['problems'];
+}
+
+const trialFile = '/trial/dovegate.yaml';
+const policyFile = '/trial/policy.yaml';
+
+/** Reads the text as a file that a configuration includes, in one that has nothing else. */
+function parseAlone({
+  policy: name,
+  yaml,
+  names,
+}: {
+  readonly policy: string;
+  readonly yaml: string;
+  readonly names: NamesOfUsers;
+}): Alone {
+  const { characters, defaultRealm, resolve } = names;
+  const mailUsers = {
+    characters,
+    ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }),
+    ...(resolve === undefined ? {} : { resolve }),
+  };
+  const trial = [
+    'version: 1',
+    `include: [${policyFile}]`,
+    `listeners: { trial: { unix: /trial, policy: ${formatValue(name)} } }`,
+    'backends: { trial: { address: "unix:/trial" } }',
+    'routes: [{ users: ["*"], backend: trial }]',
+    `mail_users: ${formatValue(mailUsers)}`,
+  ].join('\n');
+  const { settings, problems } = parseSettings(trialFile, {
+    readText(path) {
+      if (path === trialFile) return trial;
+      if (path === policyFile) return yaml;
+      throw new Error('other files are not read here; dovegate check reads them');
+    },
+    glob: () => [],
+  });
+  const shown = problems.filter(({ file, severity }) => file === policyFile || severity === 'error');
+  const told = shown.slice(0, problemsMax).map(({ severity, file, line, column, path, message }) => {
+    // One that is not in the text is of what the text lacks.
+    if (file !== policyFile) return { severity, line: 1, column: 1, text: message };
+    return { severity, line, column, text: path === '' ? message : `${path}: ${message}` };
+  });
+  return {
+    policy: settings?.policies.get(name),
+    problems: told,
+  };
+}

@@ -1,0 +1,252 @@
+// Answers people who ask what records say: at the socket of the page, where the kernel says who asks, and on the page in the browser. What
+// their role permits, what they are shown, and a record of each look are the same for both.
+// The rule: no record, no answer. A reload that takes somebody out ends what they asked for.
+
+import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
+import {
+  type PersonalAnswer,
+  type PersonalRequest,
+  pageSocketText,
+  plainAnswer,
+  type SocketPeer,
+} from '../adapters/page/people-socket.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { LookRefused, type Looks } from '../adapters/views/looks.js';
+import type { TrailAnswer } from '../adapters/views/read-trail.js';
+import type { PagePerson } from '../domain/config/settings.js';
+import type { RecordedAction } from '../domain/door/door.js';
+import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
+import { extractNotes } from '../domain/views/extract.js';
+import {
+  type Asked,
+  formatFilter,
+  type Look,
+  lookAt,
+  lookPath,
+  mayLook,
+  parseAsked,
+} from '../domain/views/look.js';
+import { messageOf } from '../ports/faults.js';
+import { type Daemon, isChanged, whyNotShown } from './daemon.js';
+import type { People } from './people.js';
+
+/** What looks work on. */
+export interface TrailParts {
+  readonly log: Pick<Log, 'report'>;
+  readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'sign'>;
+  readonly looks: Pick<Looks, 'read' | 'close'>;
+}
+
+/** What the socket of the page works on. */
+export interface PageParts extends TrailParts {
+  readonly people: Pick<People, 'byUid'>;
+  /** Of the whole journal. */
+  readonly verify: PageHandler;
+  /** An address that signs a person in once; undefined: there is no page for browsers. */
+  readonly link: (person: PagePerson) => string | undefined;
+}
+
+/** Where a person of this host asks for a link to the page. */
+const openPath = '/page/open';
+/** Where the whole journal is checked: events, as on the page in the browser. */
+const verifyPath = '/page/verify';
+
+/** Answers a request at the socket of the page. Rejects only with a bug of ours. */
+export function createPageAnswers(parts: PageParts): (request: PersonalRequest) => Promise<PersonalAnswer> {
+  return async ({ path, body, who, signal }) => {
+    if (parts.daemon.told === undefined) return plainAnswer(503, unanswered.text);
+    const person = personOf(parts, who);
+    if (person === undefined)
+      return plainAnswer(
+        403,
+        `${who.user ?? String(who.uid)} is not in admin.page.people; ask the operators of dovegate to add this user`,
+      );
+    if (path === openPath) return answerLink(parts, person, who);
+    const from = fromOf(who);
+    const isStill = (): boolean => {
+      const now = personOf(parts, who);
+      return now !== undefined && isSame(now, person);
+    };
+    if (path === verifyPath) return checkAll(parts, { person, from, isStill, signal });
+    const look = lookAt(path);
+    if (look === undefined) return plainAnswer(404, pageSocketText);
+    if (!isAmong(person.roles, mayLook[look]))
+      return plainAnswer(403, whyNotAsked(person.name, person.roles, look, mayLook[look]));
+    const asked = parseAsked(look, body);
+    if (typeof asked === 'string') return plainAnswer(400, asked);
+    const { name, roles, users } = person;
+    if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
+    const { status, text } = await lookInto(parts, { asked, person, from, isStill, signal });
+    return status === 200 ? { ...rows, body: text } : plainAnswer(status, text);
+  };
+}
+
+/** Every role may: what it says has no names. */
+async function checkAll(
+  parts: PageParts,
+  { person: { name, roles, users }, from, isStill, signal }: Omit<LookAsked, 'asked'>,
+): Promise<PersonalAnswer> {
+  const who = { name, roles, users, from };
+  const request = { endpoint: 'verify', params: [], body: '', who, isStill, signal } as const;
+  const reply = await parts.verify(request);
+  if ('pieces' in reply) return { ...reply, body: '' };
+  const { text }: Refused = JSON.parse(reply.body);
+  return plainAnswer(reply.status, text);
+}
+
+/** No record, no link. */
+async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<PersonalAnswer> {
+  const { link, daemon, log } = parts;
+  const address = link(person);
+  if (address === undefined)
+    return plainAnswer(
+      404,
+      'there is no page for browsers; the operators of dovegate can set admin.page.tcp',
+    );
+  try {
+    await daemon.record(person, { action: 'page-open', from: fromOf(who) });
+  } catch (fault) {
+    log.report({ event: 'admin-failed', level: 'error', text: `${openPath}: ${messageOf(fault)}` });
+    // As at the sign-in: somebody who sees no records may come while nothing can be recorded.
+    if (person.roles.includes('audit'))
+      return plainAnswer(503, `the link could not be recorded: ${messageOf(fault)}`);
+  }
+  return plainAnswer(200, address);
+}
+
+/** What the page in the browser may ask of records. */
+const pageLooks = ['search', 'export', 'extract', 'survey', 'show'] as const;
+
+/** Handlers of `search`, `export`, `extract`, `survey` and `show`. */
+export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {
+  const handlerOf =
+    (look: (typeof pageLooks)[number]): PageHandler =>
+    async ({ body, who, isStill, signal }) => {
+      // The table of endpoints permits it already; what a record says must not hang on one table.
+      if (!isAmong(who.roles, mayLook[look])) return refusedReply(403, `your role may not ask for ${look}`);
+      const asked = parseAsked(look, body);
+      if (typeof asked === 'string') return refusedReply(400, asked);
+      const { from } = who;
+      const { status, text } = await lookInto(parts, { asked, person: who, from, isStill, signal });
+      return status === 200 ? { ...rows, status, body: text } : refusedReply(status, text);
+    };
+  return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
+}
+
+/** A look that the role permits. */
+interface LookAsked {
+  readonly asked: Asked;
+  readonly person: Pick<PageCaller, 'name' | 'roles' | 'users'> | PagePerson;
+  /** Where they are, for the record. */
+  readonly from: readonly string[];
+  readonly isStill: () => boolean;
+  readonly signal: AbortSignal;
+}
+
+/** With status 200 an answer, else a sentence. Rejects only with a bug of ours. */
+async function lookInto(
+  parts: TrailParts,
+  look: LookAsked,
+): Promise<{ readonly status: number; readonly text: string }> {
+  try {
+    return await answerLook(parts, look);
+  } catch (fault) {
+    if (fault instanceof LookRefused) return { status: 503, text: fault.message };
+    if (isChanged(fault)) return changed;
+    // Nobody is there to be answered.
+    if (look.signal.aborted) return { status: 503, text: 'given up' };
+    const text = `${lookPath(look.asked.look)}: ${messageOf(fault)}`;
+    parts.log.report({ event: 'admin-failed', level: 'error', text });
+    return {
+      status: 503,
+      text:
+        whyNotShown(fault) ??
+        'the journal could not be read, or the look could not be recorded; the log of dovegate says why',
+    };
+  }
+}
+
+async function answerLook(
+  parts: TrailParts,
+  { asked, person, from, isStill, signal }: LookAsked,
+): Promise<{ readonly status: number; readonly text: string }> {
+  const { name, roles, users } = person;
+  const { looks, daemon } = parts;
+  const { head } = daemon.told ?? {};
+  if (head === undefined) return unanswered;
+  const { directory, ownKey } = head;
+  // Only auditors see what records say, also in the words of a fault.
+  const seen = roles.includes('audit') ? users : [];
+  // Whatever fails here fails at the record of the look, too, which decides.
+  await daemon.flush().catch(() => undefined);
+  const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
+  // It may have been taken out, or been narrowed, while this was read, or recorded.
+  if (!isStill()) return changed;
+  const action = actions[asked.look];
+  if (action === undefined) throw new Error(`${asked.look} is no look at records`);
+  await daemon.record(person, { action, from, args: wordsOf(asked, users), rows: found.rows });
+  if (!isStill()) return changed;
+  return { status: 200, text: `${found.text}${await signedLine(parts, asked, person, found)}` };
+}
+
+const changed = { status: 403, text: 'the configuration was changed meanwhile; ask again' };
+const unanswered = {
+  status: 503,
+  text: 'dovegate does not answer, so nothing can be recorded or shown; ask again when it runs',
+};
+
+/** After the end of the answer; empty for what is not signed. */
+async function signedLine(
+  { daemon }: TrailParts,
+  asked: Asked,
+  person: LookAsked['person'],
+  { rows: count, extract }: TrailAnswer,
+): Promise<string> {
+  if (asked.look !== 'extract' || extract === undefined) return '';
+  const signed = await daemon.sign(person, extract, formatFilter(asked.filter), count);
+  // Who writes the file from lines as they are needs those for people, too.
+  const notes = asked.as === undefined ? undefined : extractNotes;
+  return `${JSON.stringify({ signed, notes })}\n`;
+}
+
+const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;
+
+/** The word of the record. */
+const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
+  me: undefined,
+  verify: 'audit-verify',
+  search: 'audit-search',
+  export: 'audit-export',
+  extract: 'audit-extract',
+  report: 'audit-report',
+  survey: 'audit-survey',
+  show: 'audit-show',
+};
+
+/** What was asked for, and the patterns of the view that it was seen through. */
+function wordsOf(asked: Asked, users: readonly string[] | undefined): string[] {
+  const view = users === undefined ? [] : [`view=${users.join(' ')}`];
+  if (asked.look === 'show') return [`wanted=${asked.wanted}`, ...view];
+  if (!('filter' in asked)) return view;
+  const { cursor, newest } = asked;
+  const after = cursor === undefined ? [] : [`after=${cursor.after}`];
+  if (newest?.before !== undefined) after.push(`before=${newest.before}`);
+  return [...formatFilter(asked.filter), ...after, ...view];
+}
+
+function personOf({ people }: PageParts, { uid }: SocketPeer): PagePerson | undefined {
+  return people.byUid(uid);
+}
+
+function fromOf({ uid, pid, user }: SocketPeer): readonly string[] {
+  return [
+    `uid=${uid}`,
+    ...(pid === undefined ? [] : [`pid=${pid}`]),
+    ...(user === undefined ? [] : [`user=${user}`]),
+  ];
+}
+
+function isSame(one: PagePerson, other: PagePerson): boolean {
+  const meant = ({ name, roles, users }: PagePerson): string => JSON.stringify([name, roles, users]);
+  return meant(one) === meant(other);
+}

@@ -1,0 +1,160 @@
+// Goal: what the page says is so now, or it says that it is old. Phases: a backend that stops and comes back; a daemon that is killed and
+// started again; the page's own process is killed and started again; a person who is taken out of the configuration. What must not happen: a
+// green page over a dead backend, old figures that look new, a page that stays grey when the daemon is back, a sign-in that the daemon's end
+// asks for. How long each takes is printed and not asserted.
+
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
+import { openPageDaemon, type PageDaemon, pagePassword, signIn } from '../kit/page-daemon.js';
+import type { RawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
+
+/** One command after the other until it is told to end. */
+function keepAsking(client: RawClient): { end: () => Promise<void> } {
+  const over = new AbortController();
+  const run = (async () => {
+    while (!over.signal.aborted) {
+      client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      await client.readReply().catch(() => undefined);
+      await new Promise((resolve) => {
+        setTimeout(resolve, 50);
+      });
+    }
+  })();
+  return {
+    async end() {
+      over.abort();
+      await run;
+    },
+  };
+}
+
+let daemon: PageDaemon;
+let browser: Browser;
+
+shareInFile(async (owner) => {
+  daemon = await openPageDaemon(owner);
+  browser = await openBrowser(owner);
+});
+
+/** The bar has the state of the daemon: degraded for a minute where a machine that is busy held it up. */
+const isShown = (page: Page): Promise<void> =>
+  page
+    .locator('header')
+    .filter({ hasText: /serving|degraded/ })
+    .waitFor();
+
+const tellTime = (t: TestContext, what: string, sinceMs: number): void =>
+  t.diagnostic(`${what}: ${Math.round(performance.now() - sinceMs)} ms`);
+
+test('a backend stops: the red sentence names it, and goes when it is back', {
+  skip: noBrowser,
+}, async (t) => {
+  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'oncall');
+  const asking = keepAsking(await daemon.client());
+  t.after(() => asking.end());
+  await isShown(page);
+  // Where the machine held the daemon up for a moment, that is another problem, behind this one.
+  const problems = page.getByRole('region', { name: 'What is wrong' }).filter({ hasText: /mail1/ });
+  assert.equal(await problems.count(), 0);
+
+  const startAgain = await daemon.stopMail1();
+  const stoppedMs = performance.now();
+  await problems.filter({ hasText: /mail1\s+is down since \d\d:\d\d[^]*refused/ }).waitFor();
+  tellTime(t, 'from the end of mail1 to the red sentence', stoppedMs);
+  const sentence = (await problems.innerText()).replace(/\s+/g, ' ');
+  assert.match(sentence, /Try: systemctl status dovecot/);
+  await until(async () => /^\([1-9]\d*\)/.test(await page.title()), 'the number of problems in the title');
+  await page.locator('header').filter({ hasText: 'degraded' }).waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.press('b');
+  await page
+    .locator('[data-row]')
+    .filter({ hasText: /mail1[^]*down/ })
+    .first()
+    .waitFor();
+
+  await startAgain();
+  const startedMs = performance.now();
+  await problems.waitFor({ state: 'detached' });
+  tellTime(t, 'from its start to a page without it', startedMs);
+  // It serves, or says what else is wrong.
+  const others = page.getByRole('region', { name: 'What is wrong' });
+  await page.locator('header').filter({ hasText: 'serving' }).or(others).first().waitFor();
+  await asking.end();
+  assert.deepEqual(faults, []);
+  await context.close();
+});
+
+test('a person who is taken out of the configuration is out of the page', { skip: noBrowser }, async () => {
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'viewer');
+  const { config } = daemon;
+  daemon.daemon.write('dovegate.yaml', config.replace(/^ {6}viewer:.*\n/m, ''));
+  daemon.daemon.signal('SIGHUP');
+  await page.getByLabel('Name', { exact: true }).waitFor();
+  assert.equal(await page.evaluate('sessionStorage.length'), 0);
+  await context.close();
+});
+
+/** Until it is shown that what is shown is old, with the sentences beside it. */
+async function waitForGrey(page: Page): Promise<string> {
+  await page.locator('.old').waitFor();
+  const isGrey = `getComputedStyle(document.querySelector('main')).filter === 'grayscale(1)'`;
+  assert.equal(await page.evaluate(isGrey), true);
+  const notice = await page.getByRole('alert').first().innerText();
+  assert.match(notice, /No news from dovegate since .*What is below is old/s);
+  return notice;
+}
+
+test('the daemon is killed: the page turns grey, and is back by itself with the same session', {
+  skip: noBrowser,
+}, async (t) => {
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'auditor');
+  await isShown(page);
+  assert.equal(await page.locator('.old').count(), 0);
+  const startAgain = await daemon.killDaemon();
+  const killedMs = performance.now();
+  const notice = await waitForGrey(page);
+  tellTime(t, 'from the kill to a grey page', killedMs);
+  // The page's process says it; a browser that hears nothing would not know why.
+  assert.match(notice, /dovegate does not answer at \S+door\.sock/);
+
+  await startAgain();
+  const startedMs = performance.now();
+  await page.locator('.old').waitFor({ state: 'detached' });
+  tellTime(t, 'from the start to a page with news', startedMs);
+  await isShown(page);
+  assert.equal(await page.getByRole('navigation', { name: 'Screens' }).count(), 1);
+  await context.close();
+});
+
+test("the page's process is killed: the page turns grey, and asks to sign in when it is back", {
+  skip: noBrowser,
+}, async (t) => {
+  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+  await signIn(page, daemon.origin, 'auditor');
+  await isShown(page);
+  assert.equal(await page.locator('.old').count(), 0);
+  const startAgain = await daemon.killPage();
+  const killedMs = performance.now();
+  await waitForGrey(page);
+  tellTime(t, 'from the kill to a grey page', killedMs);
+
+  await startAgain();
+  const startedMs = performance.now();
+  // Sessions are in memory only.
+  const name = page.getByLabel('Name', { exact: true });
+  await name.waitFor();
+  tellTime(t, 'from the start to the sign-in', startedMs);
+  await name.fill('auditor');
+  await page.getByLabel('Password', { exact: true }).fill(pagePassword);
+  await page.keyboard.press('Enter');
+  await isShown(page);
+  await page.locator('.old').waitFor({ state: 'detached' });
+  await context.close();
+});

@@ -1,0 +1,109 @@
+// Goal: what a page that was taken over sends is taken whole, in its shape, or refused with a sentence; nothing of it is believed.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { recordedActions } from '../../../src/domain/door/door.js';
+import {
+  doorBodyBytesMax,
+  parseActionCall,
+  parseExtractCall,
+  parsePageCall,
+  parseRecordCall,
+  parseRefusedCall,
+} from '../../../src/domain/door/parse.js';
+
+const as = { person: 'anna', role: 'audit', generation: 3 };
+const record = {
+  as,
+  action: 'audit-search',
+  from: ['address=192.0.2.7'],
+  args: ['user=a', { secret: 's' }],
+  rows: 3,
+};
+const facts = { fromSeq: 1, toSeq: 4, isDamaged: false, sha256: 'ab'.repeat(32) };
+const extract = { as, facts, filter: ['user=a'], rows: 3 };
+const action = { as, from: [], kind: 'kill', what: 'X' };
+const refused = { why: 'no-token', address: '192.0.2.7', what: 'me', more: 0 };
+const page = {
+  version: '1.2.3',
+  certificates: [{ role: 'listener', name: '(page)', leftMs: -5 }],
+  people: 1,
+  watchers: 2,
+  signIns: 3,
+  refusedSignIns: 4,
+};
+
+const calls = [
+  [parseRecordCall, record],
+  [parseExtractCall, extract],
+  [parseActionCall, action],
+  [parseRefusedCall, { ...refused, person: undefined }],
+  [parsePageCall, page],
+] as const;
+
+void test('each call as the page sends it', () => {
+  for (const [parse, value] of calls) assert.deepEqual(parse(JSON.stringify(value)), value);
+});
+
+void test('further keys are left out, and nothing of another type gets in', () => {
+  const strange: readonly unknown[] = [null, -1, 1.5, 'x'.repeat(2_000), [[]], {}, true, ['x'.repeat(9), 5]];
+  for (const [parse, value] of calls) {
+    assert.deepEqual(parse(JSON.stringify({ ...value, more_: 'x', __proto__: 5, peer: { uid: 0 } })), {
+      ...value,
+    });
+    for (const key of Object.keys(value)) {
+      for (const other of strange) {
+        const found = parse(JSON.stringify({ ...value, [key]: other }));
+        if (typeof found === 'string') assert.match(found, /must|too many|not one/);
+        else
+          assert.deepEqual(
+            Object.keys(found).toSorted(),
+            Object.keys(value).toSorted(),
+            `${key} ${JSON.stringify(other)}`,
+          );
+      }
+    }
+    for (const text of ['', '{', '[]', 'null', '5', '"x"']) assert.equal(typeof parse(text), 'string', text);
+  }
+});
+
+void test('a caller needs a name, a role that there is, and a generation', () => {
+  const wrong = [
+    undefined,
+    {},
+    { ...as, role: 'approve_' },
+    { ...as, role: 'toString' },
+    { ...as, generation: '3' },
+    { ...as, generation: -1 },
+    { ...as, person: 5 },
+    { ...as, person: 'x'.repeat(257) },
+  ];
+  for (const each of wrong) {
+    assert.equal(
+      parseRecordCall(JSON.stringify({ ...record, as: each })),
+      'as: must have person, role and generation',
+    );
+    assert.equal(typeof parseActionCall(JSON.stringify({ ...action, as: each })), 'string');
+    assert.equal(typeof parseExtractCall(JSON.stringify({ ...extract, as: each })), 'string');
+  }
+});
+
+void test('only the actions of the list can be recorded, and only three things done', () => {
+  for (const name of Object.keys(recordedActions))
+    assert.equal(typeof parseRecordCall(JSON.stringify({ ...record, action: name })), 'object');
+  for (const name of ['reload', 'kill', 'page-refused', 'admission', '__proto__', 'constructor', ''])
+    assert.equal(
+      parseRecordCall(JSON.stringify({ ...record, action: name })),
+      'action: is not one that the page may have recorded',
+    );
+  for (const kind of ['reload', 'KILL', '', 'toString'])
+    assert.equal(typeof parseActionCall(JSON.stringify({ ...action, kind })), 'string');
+});
+
+// bounds.doorBodyBytes
+void test('a question of the playground fits, as long as the longest line', () => {
+  assert.equal(doorBodyBytesMax, bounds.doorBodyBytes);
+  const longest = JSON.stringify({ ...record, action: 'explain', args: ['x'.repeat(900_000)] });
+  assert.ok(longest.length < doorBodyBytesMax);
+  assert.equal(typeof parseRecordCall(longest), 'object');
+});

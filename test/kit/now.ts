@@ -1,0 +1,30 @@
+// A state of the page with nothing in it.
+
+import type { Now } from '../../src/domain/page/api.js';
+
+export const emptyNow: Now = {
+  at: '2026-11-21T02:14:00.000Z',
+  head: {
+    host: 'gate',
+    version: '1',
+    state: 'serving',
+    since: '2026-11-21T02:14:00.000Z',
+    started: '2026-11-21T02:14:00.000Z',
+    configHash: 'abc',
+    problems: [],
+  },
+  tiles: {
+    perSecond: 0,
+    history: [],
+    failed: 0,
+    denied: 0,
+    waiting: 0,
+    oldestWaitMs: 0,
+    journal: { state: 'writable', seq: 1, unsyncedMs: 0, receivers: [] },
+  },
+  running: [],
+  runningCount: 0,
+  waitingCount: 0,
+  troubles: [],
+  backends: [],
+};

@@ -1,0 +1,166 @@
+// Goal: no record, no answer; a limited view gets nothing; a reload meanwhile is told.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PageCaller } from '../../src/adapters/page/page-request.js';
+import { LookRefused } from '../../src/adapters/views/looks.js';
+import { bounds } from '../../src/bounds/bounds.js';
+import type { Endpoint } from '../../src/domain/page/api.js';
+import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
+import type { Note } from '../../src/page/daemon.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+
+function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => { kind: string }) {
+  const settings = settingsOf(sound);
+  const records: (Note & { readonly by: string })[] = [];
+  const logged: string[] = [];
+  const tasks: unknown[] = [];
+  const parts: AccessParts = {
+    clock: createFakeClock(),
+    log: { report: ({ text }) => void logged.push(text ?? '') },
+    daemon: {
+      told: { head, settings },
+      async record({ name: by }, note) {
+        await append();
+        records.push({ by, ...note });
+      },
+      facts: () =>
+        Promise.resolve({ atMs: 0, seq: 1, receivers: [], series: {}, certificates: [], used: [] }),
+    },
+    certificates: () => [],
+    looks: {
+      review: (task) => {
+        tasks.push(task);
+        const suggested = { kind: 'suggested', value: { looked: { records: 5 } } };
+        return Promise.resolve(review?.() ?? suggested);
+      },
+    },
+  };
+  const handlers = createAccessHandlers(parts);
+  const who: PageCaller = { name: 'alice', roles: ['audit'], users: undefined, from: ['address=192.0.2.1'] };
+  const ask = async (endpoint: Endpoint, body = '', more: Partial<PageCaller> = {}, isStill = true) => {
+    const reply = await handlers[endpoint]?.({
+      endpoint,
+      params: [],
+      body,
+      who: { ...who, ...more },
+      isStill: () => isStill,
+      signal: new AbortController().signal,
+    });
+    assert.ok(reply !== undefined && 'body' in reply);
+    return { status: reply.status, value: JSON.parse(reply.body) };
+  };
+  return { ask, records, logged, tasks };
+}
+
+const head = {
+  generation: 1,
+  host: 'gate',
+  version: '1.2.3',
+  started: '',
+  directory: '/audit',
+  journal: 'J',
+  ownKey: '',
+};
+const listener = settingsOf(sound).listeners[0]?.name;
+const question = JSON.stringify({ listener, user: 'anna@example.com', words: ['quota', 'get'] });
+
+void test('a question is recorded before it is answered', async () => {
+  const { ask, records } = desk();
+  const { status, value } = await ask('explain', question);
+  assert.equal(status, 200, JSON.stringify(value));
+  const [record] = records;
+  assert.equal(record?.action, 'explain');
+  assert.equal(record?.by, 'alice');
+  assert.deepEqual(record?.args?.slice(0, 2), [`listener=${listener}`, `principal=${value.principal}`]);
+  assert.equal((await ask('explain', '{')).status, 400);
+  assert.equal(records.length, 1);
+});
+
+void test('no record, no answer', async () => {
+  const { ask, logged } = desk(() => Promise.reject(new Error('the disk is full')));
+  assert.deepEqual((await ask('explain', question)).status, 503);
+  assert.deepEqual(logged, ['/api/explain: the disk is full']);
+});
+
+// bounds.accessQuestions
+void test('a person whose session ended meanwhile, or who asks without end, gets no answer', async () => {
+  const { ask } = desk();
+  assert.equal((await ask('explain', question, {}, false)).status, 409);
+  const seen = new Set<number>();
+  for (let at = 0; at < 25; at += 1) seen.add((await ask('explain', question)).status);
+  assert.deepEqual([...seen], [200, 429]);
+});
+
+void test('a limited view gets none of it', async () => {
+  const { ask, records } = desk();
+  for (const endpoint of ['explain', 'access', 'keys', 'suggest', 'check', 'replay'] as const) {
+    const { status, value } = await ask(endpoint, question, { users: ['*@example.com'] });
+    assert.equal(status, 403);
+    assert.match(value.text, /^alice sees the records of \*@example\.com only/);
+    if (endpoint === 'explain') assert.equal((await ask(endpoint, question)).status, 200);
+  }
+  assert.equal(records.length, 1);
+});
+
+const week = JSON.stringify({ policy: 'support', sinceMs: 0 });
+
+void test('a review of the journal is recorded before it is shown, a check of a text is not', async () => {
+  const { ask, records, tasks } = desk();
+  assert.equal((await ask('suggest', week)).status, 200);
+  const { action, by, args, rows } = records[0] ?? {};
+  assert.deepEqual(
+    { action, by, args, rows },
+    {
+      action: 'audit-suggest',
+      by: 'alice',
+      args: ['policy=support', 'since=1970-01-01T00:00:00.000Z'],
+      rows: 5,
+    },
+  );
+  const text = JSON.stringify({ policy: 'support', yaml: 'policies: {}' });
+  assert.equal((await ask('check', text)).status, 200);
+  assert.equal(records.length, 1);
+  assert.equal(tasks.length, 2);
+});
+
+void test('a review without a record, without a thread, of what there is not', async () => {
+  assert.equal((await desk(() => Promise.reject(new Error('full'))).ask('suggest', week)).status, 503);
+  const busy = desk(undefined, () => {
+    throw new LookRefused('too many');
+  });
+  assert.deepEqual(await busy.ask('suggest', week), { status: 503, value: { text: 'too many' } });
+  const broken = desk(undefined, () => ({ kind: 'refused', text: 'd.yaml has errors' }));
+  assert.deepEqual(await broken.ask('suggest', week), { status: 409, value: { text: 'd.yaml has errors' } });
+  const { ask, records } = desk();
+  const bodies: readonly (readonly [Endpoint, unknown, number])[] = [
+    ['suggest', { policy: 'suport' }, 404],
+    ['suggest', { policy: '__proto__' }, 404],
+    ['suggest', {}, 400],
+    ['suggest', [], 400],
+    ['suggest', { policy: 'support', sinceMs: 'x' }, 400],
+    ['check', { policy: 'support' }, 400],
+    ['check', { policy: 'support', yaml: 'x'.repeat(50_000) }, 400],
+    ['replay', { policy: 'support', yaml: 7 }, 400],
+  ];
+  for (const [endpoint, body, status] of bodies)
+    assert.equal((await ask(endpoint, JSON.stringify(body))).status, status, JSON.stringify(body));
+  assert.equal((await ask('suggest', '{')).status, 400);
+  assert.equal((await ask('suggest', week, {}, false)).status, 403);
+  assert.equal(records.length, 1);
+});
+
+// bounds.reviewYamlChars
+void test('the text of a policy has a bound', async () => {
+  const checked = { kind: 'checked', value: { problems: [] } };
+  const { ask, tasks } = desk(undefined, () => checked);
+  const check = (chars: number) =>
+    ask('check', JSON.stringify({ policy: 'support', yaml: 'x'.repeat(chars) }));
+  await check(bounds.reviewYamlChars);
+  assert.equal(tasks.length, 1);
+  const refused = await check(bounds.reviewYamlChars + 1);
+  assert.equal(refused.status, 400);
+  assert.match(JSON.stringify(refused.value), /at most 49152 characters/);
+  assert.equal(tasks.length, 1);
+});

@@ -1,0 +1,80 @@
+// Goal: a cell has what a policy may ever allow of that effect, neither what is over nor what is always denied; a row for each way in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { accessTable } from '../../src/page/access-table.js';
+
+const configuration = `version: 1
+listeners:
+  support:
+    unix: support.sock
+    policies: [{ peers: { groups: [helpdesk] }, policy: support }, { policy: watch }]
+backends:
+  mail1: { address: "127.0.0.1:24245", tls: off, password_file: mail1.password }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    allow:
+      - { command: quota get, all_users: true }
+      - { command: quota recalc, expires: 2026-01-01 }
+      - mailbox delete
+      - { command: expunge, where: { query: { mailbox: [Trash] } }, reason: required }
+    deny: [mailbox delete]
+    limits: { rate: 60/minute }
+    shadow: next.yaml
+  watch: { mode: observe, users: ["*"], allow: [{ command: quota get, all_users: true }] }
+`;
+
+const next = 'users: ["*"]\nallow: [quota get]\n';
+
+function tableOf(nowMs: number) {
+  const { settings, problems } = parseSettings('d.yaml', {
+    readText: (path) => (path === 'd.yaml' ? configuration : next),
+    glob: () => [],
+  });
+  assert.ok(settings, JSON.stringify(problems));
+  return accessTable(settings, nowMs);
+}
+
+void test('rows by who gets in, cells by effect', () => {
+  const { effects, rows, policies } = tableOf(Date.UTC(2026, 5, 1));
+  assert.deepEqual(
+    effects.map(({ name }) => name),
+    ['read', 'session', 'write', 'admin', 'destroy'],
+  );
+  assert.ok(effects.every(({ commands }) => commands > 0));
+  assert.deepEqual(rows, [
+    { kind: 'listener', listener: 'support', name: 'support', policy: 'support', people: 'groups helpdesk' },
+    { kind: 'listener', listener: 'support', name: 'support', policy: 'watch' },
+  ]);
+  const cells = policies.map(({ name, cells: all }) => [
+    name,
+    ...all.map(({ commands, mayAll }) => `${commands.join(', ')}${mayAll ? ' *' : ''}`),
+  ]);
+  assert.deepEqual(cells, [
+    ['support', 'quota get', '', '', '', 'expunge'],
+    ['watch', 'quota get *', '', '', '', ''],
+  ]);
+  const [support, watch] = policies;
+  assert.match(support?.shadow ?? '', /next\.yaml:1$/);
+  assert.equal(watch?.isObserving, true);
+  assert.deepEqual(support?.limits, ['60 a minute']);
+  assert.deepEqual(support?.allow[0], {
+    command: 'quota get',
+    effect: 'read',
+    says: [],
+    place: 'd.yaml:14',
+  });
+  assert.deepEqual(support?.allow[3]?.says, [
+    'query: every mail it selects has mailbox Trash',
+    'no other options',
+    'the client must say why',
+  ]);
+});
+
+void test('a rule that is not over yet counts', () => {
+  const [support] = tableOf(Date.UTC(2025, 11, 1)).policies;
+  assert.deepEqual(support?.cells[2]?.commands, ['quota recalc']);
+});

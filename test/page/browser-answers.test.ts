@@ -1,0 +1,514 @@
+// Who gets what of the page: the whole table of roles and endpoints, the ways in, and the record of what was refused.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageReply,
+  type PageRequest,
+  refusedReply,
+} from '../../src/adapters/page/page-request.js';
+import type { PageCall } from '../../src/adapters/page/page-server.js';
+import { bounds } from '../../src/bounds/bounds.js';
+import type { PagePerson } from '../../src/domain/config/settings.js';
+import type { DoorRefused } from '../../src/domain/door/door.js';
+import { hashPassword } from '../../src/domain/identity/credentials.js';
+import { type Endpoint, endpoints, mayAsk, type PageRole } from '../../src/domain/page/api.js';
+import { createLoginGuard } from '../../src/gateway/login/logins.js';
+import {
+  type BrowserParts,
+  createBrowserAnswers,
+  type PageHandlers,
+} from '../../src/page/browser-answers.js';
+import type { Note } from '../../src/page/daemon.js';
+import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
+
+const place = { file: 'd.yaml', line: 1, column: 1 };
+const roles: readonly PageRole[] = ['view', 'operate', 'audit'];
+const all: readonly Endpoint[] = Object.keys(endpoints).flatMap((name) => (isEndpoint(name) ? [name] : []));
+const stranger = { address: '192.0.2.9', certificate: undefined };
+
+function isEndpoint(name: string): name is Endpoint {
+  return Object.hasOwn(endpoints, name);
+}
+
+interface DeskOptions {
+  readonly people?: readonly PagePerson[];
+  readonly handlers?: PageHandlers;
+  readonly append?: () => Promise<void>;
+  readonly authorities?: readonly string[];
+  /** What the daemon answers to a refusal that it is told. */
+  readonly told?: Promise<void>;
+}
+
+/** A person of each role, named after it. */
+const usual = roles.map((role): PagePerson => ({ name: role, user: role, roles: [role], place }));
+
+function desk({ people = usual, handlers = {}, append, authorities, told }: DeskOptions = {}) {
+  const clock = createFakeClock();
+  const records: (Note & { readonly by: string })[] = [];
+  const refusals: DoorRefused[] = [];
+  const logged: (string | undefined)[] = [];
+  const acted: unknown[][] = [];
+  const now = {
+    people,
+    offer: { clientCa: authorities } as Pick<TlsOffer, 'clientCa'>,
+  };
+  const settings = { page: { people, place } };
+  const parts: BrowserParts = {
+    clock,
+    log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text) },
+    daemon: {
+      async record({ name: by }, note) {
+        await append?.();
+        records.push({ by, ...note });
+      },
+      refused(refused) {
+        refusals.push(refused);
+        return told ?? Promise.resolve();
+      },
+      operate(person, ...action) {
+        acted.push([person.name, ...action]);
+        return Promise.resolve({ kind: 'done', text: `did ${action[0]}` });
+      },
+    },
+    people: {
+      get page() {
+        return settings.page;
+      },
+      byName: (name) => settings.page.people.find((each) => each.name === name),
+    },
+    guard: createLoginGuard(clock),
+    offer: () => ({ certificate: { chain: '', key: '' }, protocols: [], ...now.offer }),
+    handlers,
+    host: 'gate',
+    version: '1.2.3',
+  };
+  const door = createBrowserAnswers(parts);
+  const gone: AbortController[] = [];
+  const ask = (endpoint: Endpoint, more: Partial<PageCall> & { readonly body?: unknown } = {}) => {
+    const leaving = new AbortController();
+    gone.push(leaving);
+    const reply = door.answer({
+      endpoint,
+      params: endpoints[endpoint].includes(':') ? ['THING'] : [],
+      token: undefined,
+      peer: stranger,
+      readBody: () => Promise.resolve(more.body === undefined ? '' : JSON.stringify(more.body)),
+      known: () => undefined,
+      signal: leaving.signal,
+      ...more,
+    });
+    return reply.finally(() => leaving.abort());
+  };
+  const personNamed = (name: string): PagePerson => {
+    const found = settings.page.people.find((each) => each.name === name);
+    assert.ok(found);
+    return found;
+  };
+  return {
+    door,
+    clock,
+    ask,
+    records,
+    logged,
+    acted,
+    now,
+    refusals: () => refusals,
+    replace: (next: readonly PagePerson[]): void => {
+      settings.page = { people: next, place };
+      door.review();
+    },
+    enter: async (name: string): Promise<string> => {
+      const reply = await ask('redeem', { body: { link: door.link(personNamed(name)) } });
+      return tokenOf(reply);
+    },
+  };
+}
+
+function bodyOf(reply: PageReply): string {
+  return 'body' in reply ? reply.body : assert.fail('in pieces');
+}
+
+function tokenOf(reply: PageReply): string {
+  assert.equal(reply.status, 200, bodyOf(reply));
+  const { token } = JSON.parse(bodyOf(reply));
+  return typeof token === 'string' ? token : assert.fail('no token');
+}
+
+const answering: PageHandlers = Object.fromEntries(
+  all.map((endpoint): [Endpoint, PageHandler] => [
+    endpoint,
+    ({ who }) => Promise.resolve(jsonReply(200, { endpoint, who })),
+  ]),
+);
+
+void test('role by endpoint: what the table has, and nothing else; each refusal is a record', async () => {
+  for (const role of roles) {
+    const { ask, enter, refusals, acted } = desk({ handlers: answering });
+    const table = new Map<Endpoint, number>();
+    for (const endpoint of all) {
+      if (mayAsk[endpoint] === 'nobody-yet') continue;
+      const token = await enter(role);
+      await settle();
+      const before = refusals().length;
+      const reply = await ask(endpoint, { token });
+      table.set(endpoint, reply.status);
+      const isAllowed = mayAsk[endpoint].includes(role);
+      assert.equal(reply.status, isAllowed ? 200 : 403, `${role} ${endpoint}: ${bodyOf(reply)}`);
+      assert.equal(refusals().length - before, isAllowed ? 0 : 1, `${role} ${endpoint}`);
+      if (!isAllowed) {
+        const last = refusals().at(-1);
+        assert.equal(last?.person, role);
+        assert.equal(last.address, stranger.address);
+        assert.equal(last.why, 'wrong-role');
+        assert.match(bodyOf(reply), /which may not ask for/);
+      }
+    }
+    const allowed = [...table].flatMap(([endpoint, status]) => (status === 200 ? [endpoint] : []));
+    assert.deepEqual(allowed, expected[role]);
+    assert.equal(acted.length, role === 'operate' ? 3 : 0);
+  }
+});
+
+void test('several roles: what one of them may, and nothing else', async () => {
+  const people = [{ name: 'both', user: 'both', roles: ['operate', 'audit'], place }] as const;
+  const { ask, enter } = desk({ handlers: answering, people });
+  const allowed: Endpoint[] = [];
+  for (const endpoint of all) {
+    if (mayAsk[endpoint] === 'nobody-yet') continue;
+    const token = await enter('both');
+    const { status } = await ask(endpoint, { token });
+    if (status === 200) allowed.push(endpoint);
+  }
+  const either = new Set([...expected.operate, ...expected.audit]);
+  assert.deepEqual(new Set(allowed), either);
+  assert.equal(allowed.length, either.size);
+});
+
+void test('a refusal names all roles that somebody has', async () => {
+  const people = [{ name: 'desk', user: 'desk', roles: ['view', 'operate'], place }] as const;
+  const { ask, enter } = desk({ handlers: answering, people });
+  const reply = await ask('search', { token: await enter('desk') });
+  assert.deepEqual(JSON.parse(bodyOf(reply)), {
+    text: 'desk has the roles "view" and "operate", which may not ask for search: that needs "audit"',
+  });
+});
+
+const everybody: readonly Endpoint[] = ['logout', 'me', 'now', 'backends-csv'];
+const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
+  view: [...everybody, 'proof', 'verify'],
+  operate: [...everybody, 'drain', 'enable', 'kill', 'proof', 'verify', 'keys'],
+  audit: [
+    ...everybody,
+    ...(['search', 'export', 'extract', 'report', 'survey', 'show', 'explain', 'suggest'] as const),
+    ...(['check', 'replay', 'access', 'proof', 'verify', 'keys'] as const),
+  ],
+};
+
+void test('without a session: nothing but signing in; each refusal is told to the daemon', async () => {
+  const { ask, refusals } = desk({ handlers: answering });
+  let asked = 0;
+  for (const endpoint of all) {
+    const [none, wrong] = [await ask(endpoint), await ask(endpoint, { token: 'A'.repeat(43) })];
+    await settle();
+    if (mayAsk[endpoint] === 'nobody-yet') continue;
+    asked += 2;
+    assert.deepEqual([none.status, wrong.status], [401, 401], endpoint);
+    assert.equal('headers' in none && none.headers?.['WWW-Authenticate'], 'Bearer');
+  }
+  const told = refusals().filter(({ why }) => why.endsWith('-token'));
+  assert.equal(told.length, asked);
+  assert.ok(told.every(({ person, more }) => person === undefined && more === 0));
+});
+
+void test('of many refusals at once the daemon is told some, and how many more there were', async () => {
+  let answer = (): void => undefined;
+  const told = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { ask, refusals } = desk({ handlers: answering, told });
+  for (let at = 0; at < 40; at += 1) await ask('me');
+  await settle();
+  assert.equal(refusals().length, 1, 'one after another');
+  answer();
+  await settle();
+  assert.equal(refusals().length, 16);
+  await ask('me');
+  await settle();
+  assert.equal(refusals().at(-1)?.more, 24);
+});
+
+void test('a link signs in its person once; sign-ins and sign-outs are records', async () => {
+  const { ask, door, records, refusals } = desk();
+  const [viewer] = usual;
+  assert.ok(viewer);
+  const link = door.link(viewer);
+  const token = tokenOf(await ask('redeem', { body: { link } }));
+  const me = await ask('me', { token });
+  assert.deepEqual(JSON.parse(bodyOf(me)), {
+    name: 'view',
+    roles: ['view'],
+    ends: '2026-01-02T11:04:05.000Z',
+    host: 'gate',
+    version: '1.2.3',
+  });
+  assert.equal((await ask('logout', { token })).status, 200);
+  assert.equal((await ask('me', { token })).status, 401);
+  assert.deepEqual(
+    records.map(({ action, by, from, args }) => [action, by, from, args?.[0]]),
+    [
+      ['page-sign-in', 'view', ['address=192.0.2.9'], 'how=link'],
+      ['page-sign-out', 'view', ['address=192.0.2.9'], undefined],
+    ],
+  );
+  assert.deepEqual(
+    refusals().map(({ person, address, why }) => [person, address, why]),
+    [['view', stranger.address, 'session-ended']],
+  );
+  assert.ok(!JSON.stringify(records).includes(token), 'no token in a record');
+  assert.ok(!JSON.stringify(records).includes(link), 'no link in a record');
+  assert.equal(refusals().length, 1);
+});
+
+void test('a stolen link: the second one to use it is refused, and the first one is out', async () => {
+  const { ask, door, refusals } = desk();
+  const [viewer] = usual;
+  assert.ok(viewer);
+  const link = door.link(viewer);
+  const token = tokenOf(await ask('redeem', { body: { link } }));
+  const again = await ask('redeem', { body: { link }, token });
+  assert.equal(again.status, 409, 'the window that has the session may open it again');
+  assert.equal((await ask('me', { token })).status, 200);
+  assert.equal((await ask('redeem', { body: { link } })).status, 401);
+  assert.equal((await ask('me', { token })).status, 401);
+  assert.deepEqual(
+    refusals().map(({ person, why }) => [person, why]),
+    [
+      ['view', 'used-link'],
+      ['view', 'session-ended'],
+    ],
+  );
+});
+
+void test('links that nobody was given, and late ones', async () => {
+  const { ask, door, refusals, clock } = desk();
+  const [person] = usual;
+  assert.ok(person);
+  const link = door.link(person);
+  await clock.advance(60_000);
+  for (const text of [link, 'x', 'A'.repeat(43)])
+    assert.equal((await ask('redeem', { body: { link: text } })).status, 401);
+  for (const body of [{}, { link: 5 }, { link: '' }, { link: 'x'.repeat(257) }, { link: ['x'] }, [], 5])
+    assert.equal((await ask('redeem', { body })).status, 400);
+  assert.deepEqual(
+    refusals().map(({ why }) => why),
+    ['late-link', 'wrong-link', 'wrong-link'],
+  );
+});
+
+void test('a person who is gone, or not the same any more, is out at once; streams end', async () => {
+  let ended = 0;
+  let isStill: PageRequest['isStill'] | undefined;
+  async function* forever(request: PageRequest): AsyncGenerator<string> {
+    yield 'first';
+    await new Promise((resolve) => request.signal.addEventListener('abort', resolve, { once: true }));
+    ended += 1;
+  }
+  const handlers: PageHandlers = {
+    now(request) {
+      ({ isStill } = request);
+      return Promise.resolve({ status: 200, type: 'text/event-stream', pieces: forever(request) });
+    },
+  };
+  const changes: readonly ((person: PagePerson) => PagePerson[])[] = [
+    () => [],
+    (person) => [{ ...person, roles: ['view'] }],
+    (person) => [{ ...person, users: ['*@example.com'] }],
+    (person) => [{ ...person, user: 'somebody' }],
+    ({ user: _user, ...person }) => [{ ...person, certificateName: 'a' }],
+  ];
+  for (const [index, change] of changes.entries()) {
+    const { ask, enter, replace, refusals } = desk({ handlers });
+    const token = await enter('audit');
+    const reply = await ask('now', { token, signal: new AbortController().signal });
+    assert.ok('pieces' in reply);
+    const pieces = reply.pieces[Symbol.asyncIterator]();
+    assert.equal((await pieces.next()).value, 'first');
+    const next = pieces.next();
+    replace(usual.flatMap((person) => (person.name === 'audit' ? change(person) : [person])));
+    assert.equal(isStill?.(), false);
+    assert.equal((await next).done, true);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(ended, index + 1, 'whoever makes the pieces is told');
+    assert.equal((await ask('me', { token })).status, 401);
+    assert.deepEqual(
+      refusals().map(({ person, why }) => [person, why]),
+      [['audit', 'session-ended']],
+    );
+  }
+  const { ask, enter, replace } = desk();
+  const token = await enter('audit');
+  replace(usual.map((person) => ({ ...person })));
+  assert.equal((await ask('me', { token })).status, 200, 'a reload without a change for this person');
+});
+
+void test('a password: right, wrong, of nobody; the hash that is replaced ends the session', async () => {
+  const carol = async (password: string): Promise<PagePerson> => ({
+    name: 'carol',
+    roles: ['view'],
+    place,
+    passwordHash: await hashPassword(Buffer.from(password), 14),
+  });
+  const { ask, replace, refusals, clock } = desk({ people: [await carol('right'), ...usual] });
+  const login = (name: string, password: string) => ask('login', { body: { name, password } });
+  const token = tokenOf(await login('carol', 'right'));
+  assert.equal((await ask('me', { token })).status, 200);
+  const wrong = login('carol', 'wrong');
+  await clock.advance(10_000);
+  assert.equal((await wrong).status, 401);
+  const nobody = login('zoe', 'right');
+  await clock.advance(10_000);
+  const texts = [bodyOf(await wrong), bodyOf(await nobody)];
+  assert.equal(texts[0], texts[1], 'whether the name is there is not told');
+  const noPassword = login('view', 'right');
+  await clock.advance(10_000);
+  assert.equal((await noPassword).status, 401, 'somebody without a password');
+  assert.deepEqual(
+    refusals().map(({ person, why, what }) => [person, [`why=${why}`, what]]),
+    ['carol', 'zoe', 'view'].map((name) => [undefined, ['why=wrong-password', `login: ${name}`]]),
+  );
+  for (const body of [{ name: 'carol' }, { password: 'right' }, { name: 'carol', password: 5 }])
+    assert.equal((await ask('login', { body })).status, 400);
+  replace([await carol('another'), ...usual]);
+  assert.equal((await ask('me', { token })).status, 401);
+});
+
+void test('a certificate: of one person, while its authority counts', async () => {
+  const authorities = ['CA'];
+  const dave: PagePerson = { name: 'dave', roles: ['operate'], place, certificateName: 'dave.example.com' };
+  const { ask, now, refusals, records } = desk({ people: [dave, ...usual], authorities });
+  const certificate = (...names: string[]): TlsPeer => ({ names, keyPin: '00', authorities });
+  const login = (shown: TlsPeer | undefined) =>
+    ask('login', { body: {}, peer: { address: '192.0.2.3', certificate: shown } });
+  assert.equal((await login(undefined)).status, 401);
+  assert.equal((await login(certificate('eve.example.com'))).status, 401);
+  const token = tokenOf(await login(certificate('x', 'dave.example.com')));
+  assert.equal((await ask('me', { token })).status, 200);
+  now.offer = { clientCa: ['another CA'] };
+  assert.equal((await ask('me', { token })).status, 401);
+  assert.equal((await login(certificate('dave.example.com'))).status, 401, 'a connection from before');
+  assert.equal(records.filter(({ action }) => action === 'page-sign-in').length, 1);
+  assert.deepEqual(
+    refusals().map(({ why }) => why),
+    ['wrong-certificate', 'wrong-certificate', 'session-ended', 'wrong-certificate'],
+  );
+});
+
+void test('actions are done in the name of the person, with the address', async () => {
+  const { ask, enter, acted } = desk();
+  const token = await enter('operate');
+  const peer = { address: '192.0.2.4', certificate: undefined };
+  for (const endpoint of ['drain', 'enable', 'kill'] as const)
+    assert.equal((await ask(endpoint, { token, peer, params: ['X'] })).status, 200);
+  const from = ['address=192.0.2.4'];
+  assert.deepEqual(acted, [
+    ['operate', 'drain', 'X', from],
+    ['operate', 'enable', 'X', from],
+    ['operate', 'kill', 'X', from],
+  ]);
+});
+
+void test('no record, no sign-in of an auditor; on call may look while the disk is full', async () => {
+  const { ask, door, logged } = desk({ append: () => Promise.reject(new Error('no space')) });
+  for (const person of usual) {
+    const reply = await ask('redeem', { body: { link: door.link(person) } });
+    assert.equal(reply.status, person.roles.includes('audit') ? 503 : 200);
+    assert.equal(bodyOf(reply).includes('"token"'), !person.roles.includes('audit'));
+  }
+  assert.equal(logged.filter((text) => text?.includes('no space')).length, usual.length);
+});
+
+// bounds.personRequests
+void test('requests of one session at once have a limit, and a long body has one', async () => {
+  const waiting: (() => void)[] = [];
+  const handlers: PageHandlers = {
+    now: () => new Promise((resolve) => waiting.push(() => resolve(jsonReply(200, {})))),
+  };
+  const { ask, enter } = desk({ handlers });
+  const token = await enter('view');
+  const begun = Array.from({ length: 12 }, () => ask('now', { token }));
+  assert.equal((await ask('me', { token })).status, 429);
+  for (const end of waiting) end();
+  await Promise.all(begun);
+  assert.equal((await ask('me', { token })).status, 200);
+  const long = await ask('now', { token, readBody: () => Promise.resolve(undefined) });
+  assert.equal(long.status, 413);
+  assert.equal((await ask('proof', { token })).status, 404, 'an endpoint that nobody answers');
+});
+
+void test('what was being made when the session ended is not told', async () => {
+  let finish = (): void => undefined;
+  const handlers: PageHandlers = {
+    search: async () => {
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      return jsonReply(200, { rows: ['a secret'] });
+    },
+  };
+  const endings: readonly ((one: ReturnType<typeof desk>, token: string) => unknown)[] = [
+    ({ ask }, token) => ask('logout', { token }),
+    ({ clock }) => clock.advance(8 * 3_600_000),
+    ({ replace }) => replace([]),
+    ({ replace }) => replace(usual.map((person) => ({ ...person, users: ['*@example.org'] }))),
+  ];
+  for (const end of endings) {
+    const one = desk({ handlers });
+    const token = await one.enter('audit');
+    const asking = one.ask('search', { token, body: {} });
+    await one.clock.nextTurn();
+    await end(one, token);
+    finish();
+    const reply = await asking;
+    assert.equal(reply.status, 401);
+    assert.ok(!bodyOf(reply).includes('secret'));
+  }
+});
+
+void test('what is refused to a limited view is a record', async () => {
+  const limited: PagePerson = {
+    name: 'limited',
+    user: 'l',
+    roles: ['audit'],
+    users: ['*@example.org'],
+    place,
+  };
+  const handlers: PageHandlers = { access: () => Promise.resolve(refusedReply(403, 'it names others')) };
+  const { ask, enter, refusals } = desk({ people: [limited], handlers });
+  assert.equal((await ask('access', { token: await enter('limited') })).status, 403);
+  assert.deepEqual(
+    refusals().map(({ person, why, what }) => [person, [`why=${why}`, what]]),
+    [['limited', ['why=wrong-view', 'access']]],
+  );
+});
+
+void test('after four wrong passwords a login waits for a second, and no longer', async () => {
+  const passwordHash = await hashPassword(Buffer.from('right'), 14);
+  const { ask, clock } = desk({ people: [{ name: 'carol', roles: ['view'], place, passwordHash }] });
+  let tries = 0;
+  const login = () => {
+    tries += 1;
+    return ask('login', { body: { name: 'carol', password: `wrong ${tries}` } });
+  };
+  for (let at = 0; at < bounds.loginFailures; at += 1) assert.equal((await login()).status, 401);
+  const next = login();
+  await settle();
+  assert.equal(clock.timers, 1, 'it waits');
+  await clock.advance(bounds.loginPauseMs - 1);
+  assert.equal(clock.timers, 1);
+  await clock.advance(1);
+  assert.equal(clock.timers, 0);
+  assert.equal((await next).status, 401);
+});

@@ -1,0 +1,215 @@
+// Goal: a question is judged as the line of a client would be, in words and in JSON; what is wrong with it is said; its limits are a client's.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bounds } from '../../src/bounds/bounds.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { routingTableOf } from '../../src/domain/config/settings.js';
+import type { Explain } from '../../src/domain/page/api.js';
+import { runTests } from '../../src/domain/review/replay.js';
+import { explainAsked, parseExplain } from '../../src/page/explain-asked.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+
+const hash = `sha256$${'a'.repeat(64)}`;
+const configuration = `version: 1
+listeners:
+  support:
+    unix: support.sock
+    policies: [{ peers: { users: [anna], groups: [helpdesk] }, policy: support }, { policy: watch }]
+  web: { tcp: "0.0.0.0:8443", protocol: http, tls: { certificate: c, key: k }, keys: { panel: { hash: "${hash}", policy: support }, old: { hash: "${hash.replace('aa', 'bb')}", policy: support, expires: 2025-01-01 } } }
+mail_users: { default_realm: example.com }
+backends:
+  mail1: { address: "127.0.0.1:24245", tls: off, password_file: mail1.password, shared_namespaces: [] }
+routes: [{ users: ["*@example.com", "*@example.net"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.com"]
+    allow:
+      - quota get
+      - mailbox list
+      - { command: flags add, where: { query: { mailbox: [Trash] } }, reason: required }
+  watch: { mode: observe, users: ["*@example.com"], allow: [quota get] }
+`;
+
+function settingsWith(text: string) {
+  const { settings, problems } = parseSettings('d.yaml', { readText: () => text, glob: () => [] });
+  assert.ok(settings, JSON.stringify(problems));
+  return settings;
+}
+
+const settings = settingsWith(configuration);
+const judging = {
+  settings,
+  table: routingTableOf(settings),
+  sessionLimits: { lineBytesMax: 200, fieldsMax: 8, httpBodyBytesMax: 300 },
+  policyOf: ({ groups }: { readonly groups?: readonly number[] }) =>
+    groups?.includes(500) === true ? 'support' : 'watch',
+};
+
+async function ask(asked: Explain) {
+  const lookUp = (uid: number) =>
+    Promise.resolve({ name: uid === 7 ? 'anna' : 'bert', gids: uid === 9 ? [] : [500] });
+  const found = await explainAsked(asked, judging, createFakeClock(), lookUp);
+  return 'status' in found ? `${found.status} ${found.text}` : found;
+}
+
+async function answerTo(asked: Explain) {
+  const found = await ask(asked);
+  assert.ok(typeof found === 'object', JSON.stringify(found));
+  return found;
+}
+
+/** The status and the sentence. */
+async function refusalOf(asked: Explain): Promise<string> {
+  const found = await ask(asked);
+  return typeof found === 'string' ? found : 'answered';
+}
+
+/** A test that the page offers must pass. */
+function passes(offered: string | undefined): boolean {
+  assert.ok(offered !== undefined);
+  const [outcome] = runTests(settingsWith(configuration + offered), 0);
+  return outcome?.isPassed === true;
+}
+
+void test('allowed: rule, place, canonical form; the test that is offered passes', async () => {
+  const { explained, recorded } = await answerTo({
+    listener: 'support',
+    uid: 7,
+    user: 'BOB',
+    words: ['quota', 'get'],
+  });
+  assert.equal(explained.decision, 'allow');
+  assert.equal(explained.text, 'allowed by d.yaml:15, a rule of policy support');
+  assert.deepEqual(explained.rule, { command: 'quota get', says: [], place: 'd.yaml:15' });
+  assert.deepEqual(explained.sent, ['quota get', '--']);
+  assert.equal(explained.principal, 'anna@support');
+  assert.equal(explained.concerns, 'bob@example.com');
+  assert.deepEqual(recorded, ['-u', 'bob@example.com', '--', 'quota get', '--']);
+  assert.equal(
+    explained.test,
+    'tests:\n  - listener: support\n    as: { user: anna }\n    user: BOB\n    command: [quota, get]\n    expect: allow\n',
+  );
+  assert.ok(passes(explained.test));
+});
+
+void test('denied: the nearest rule, and what it misses; a reason that is demanded', async () => {
+  const line = { listener: 'support', uid: 8, user: 'bob' };
+  const near = await answerTo({ ...line, words: 'flags add \\Seen mailbox INBOX'.split(' ') });
+  assert.equal(near.explained.decision, 'deny');
+  assert.equal(near.explained.nearest?.place, 'd.yaml:17');
+  assert.match(near.explained.nearest?.missing.join() ?? '', /^query must/);
+  // Bert is let in by a group, which a test has to name.
+  assert.match(near.explained.test ?? '', /as: \{ user: bert, groups: \[helpdesk\] \}/);
+  assert.ok(passes(near.explained.test));
+  const asked = { ...line, words: 'flags add \\Seen mailbox Trash'.split(' ') };
+  const silent = await answerTo(asked);
+  assert.equal(silent.explained.decision, 'deny');
+  assert.match(silent.explained.text, /^denied: the client must say why: /);
+  assert.equal((await answerTo({ ...asked, reason: 'ticket 17' })).explained.decision, 'allow');
+});
+
+void test('observed, without a way, and not to be read', async () => {
+  const observed = await answerTo({ listener: 'support', uid: 9, user: 'bob', words: ['mailbox', 'list'] });
+  assert.equal(observed.explained.decision, 'allow');
+  assert.match(observed.explained.text, /^allowed, since .*; enforced, it would be denied: /);
+  const lost = await answerTo({
+    listener: 'support',
+    uid: 9,
+    user: 'x@example.org',
+    words: ['quota', 'get'],
+  });
+  assert.equal(lost.explained.decision, 'obstacle');
+  const broken = await answerTo({ listener: 'support', uid: 7, words: ['quota', 'gett'] });
+  assert.equal(broken.explained.decision, 'unparsable');
+  assert.match(broken.explained.text, /did you mean "quota get"\?$/);
+  for (const each of [observed, lost, broken]) assert.ok(passes(each.explained.test));
+  const own = await answerTo({ listener: 'support', uid: 7, words: ['dovegate', 'can'] });
+  assert.equal(own.explained.decision, 'allow');
+});
+
+void test('JSON: the same command by its names; its test is in words', async () => {
+  const json = '[["quotaGet",{"user":"bob"},"t"]]';
+  const { explained, recorded } = await answerTo({ listener: 'web', account: 'panel', json });
+  assert.equal(explained.decision, 'allow');
+  assert.equal(explained.principal, 'panel@web');
+  assert.deepEqual(recorded, ['-u', 'bob@example.com', '--', 'quota get', '--']);
+  assert.ok(passes(explained.test));
+});
+
+void test('what is no question', async () => {
+  const words = ['quota', 'get'];
+  assert.match(await refusalOf({ listener: 'suport', words }), /^404 .*did you mean support\?$/);
+  assert.match(await refusalOf({ listener: 'web', words }), /^400 listener web has keys \(panel, old\)/);
+  assert.match(await refusalOf({ listener: 'web', account: 'panle', words }), /did you mean panel\?/);
+  assert.match(await refusalOf({ listener: 'web', account: 'old', words }), /^400 key old has expired/);
+  assert.match(await refusalOf({ listener: 'support', words: ['x'.repeat(200)] }), /^400 .*200 bytes/);
+  assert.match(await refusalOf({ listener: 'support', words: Array(9).fill('x') }), /^400 .*8 words/);
+  const web = { listener: 'web', account: 'panel' };
+  for (const json of [
+    '',
+    '{}',
+    '[]',
+    '[["quotaGet",{},"a"],["who",{},"b"]]',
+    '[["quotaGet",{"user":1',
+    '[[[[[[',
+  ]) {
+    assert.match(await refusalOf({ ...web, json }), /^400 ./, json);
+  }
+  assert.match(await refusalOf({ ...web, json: `[["${'x'.repeat(300)}",{},""]]` }), /^400 .*300 bytes/);
+});
+
+// bounds.grantLineBytes
+void test('a denial has the lines that would allow it, for a line of an ordinary length', async () => {
+  const asked = { listener: 'support', user: 'bob', uid: 7 };
+  const { explained } = await answerTo({ ...asked, words: ['mailbox', 'create', 'New'] });
+  assert.equal(explained.decision, 'deny');
+  assert.deepEqual(
+    explained.toAllow?.map(({ into, lines }) => [into, ...lines]),
+    [['policies.support.allow', '- command: mailbox create', '  where: { mailbox: [New] }']],
+  );
+  assert.deepEqual(explained.toAllow?.[0]?.also, ['the same for every user of *@example.com']);
+  const allowed = await answerTo({ ...asked, words: ['quota', 'get'] });
+  assert.equal(allowed.explained.toAllow, undefined);
+  const long = {
+    ...judging,
+    sessionLimits: { ...judging.sessionLimits, lineBytesMax: 65_536, fieldsMax: 5_000 },
+  };
+  const clock = createFakeClock();
+  const lookUp = () => Promise.resolve({ name: 'anna', gids: [500] });
+  for (const [count, has] of [
+    [100, true],
+    [bounds.grantLineBytes / 8, false],
+  ] as const) {
+    const words = ['mailbox', 'create', ...Array.from({ length: count }, (_, at) => `New-${1000 + at}`)];
+    const found = await explainAsked({ ...asked, words }, long, clock, lookUp);
+    assert.ok('explained' in found, JSON.stringify(found));
+    assert.equal(found.explained.toAllow !== undefined, has, String(count));
+  }
+});
+
+// bounds.explainNameChars, bounds.explainReasonChars
+void test('the form of a request', () => {
+  const line = { listener: 'support', words: ['who'] };
+  assert.deepEqual(parseExplain(JSON.stringify(line)), line);
+  const broken: unknown[] = [
+    17,
+    [],
+    {},
+    { listener: 'x' },
+    { ...line, words: [] },
+    { ...line, words: [1] },
+    { ...line, words: ['\ud800'] },
+    { ...line, uid: -1 },
+    { ...line, uid: 1.5 },
+    { ...line, uid: 2 ** 40 },
+    { ...line, user: 'x'.repeat(70_000) },
+    { ...line, account: {} },
+    { ...line, reason: 3 },
+    { ...line, reason: 'x'.repeat(513) },
+    { ...line, json: '[]' },
+    { listener: 'x', json: 5 },
+  ];
+  for (const each of broken)
+    assert.equal(typeof parseExplain(JSON.stringify(each)), 'string', JSON.stringify(each));
+  assert.equal(typeof parseExplain('{'), 'string');
+});

@@ -1,0 +1,330 @@
+// What the page is told of the journal as a whole: the record comes first, who was taken out gets nothing more, the last check is shown to
+// others, and a mailbox outside of a view is refused.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { systemClock } from '../../src/adapters/host/clock.js';
+import type { PageCaller, PageReply } from '../../src/adapters/page/page-request.js';
+import { createLooks, type LongPart, type LongTask, LookRefused } from '../../src/adapters/views/looks.js';
+import type { Proof, VerifyResult } from '../../src/domain/page/api.js';
+import type { Note } from '../../src/page/daemon.js';
+import { createProofHandlers } from '../../src/page/proof-answers.js';
+import { JournalFault } from '../../src/ports/faults.js';
+import { writeJournal } from '../cli/audit/shown.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+import { openFolder } from '../kit/folder.js';
+
+const result: VerifyResult = { isWhole: true, fromSeq: 1, toSeq: 9, records: 9, faultCount: 0, findings: [] };
+const halfway: LongPart = { part: 'progress', progress: { bytes: 5, ofBytes: 10, seq: 4 } };
+const reported: readonly LongPart[] = [
+  { part: 'counted', commands: 3 },
+  { part: 'event', event: 'head', data: '{"secret":1}' },
+  { part: 'event', event: 'end', data: '{"commands":3}' },
+];
+
+const head = {
+  generation: 1,
+  host: 'mx1',
+  version: '1.2.3',
+  started: '1970-01-01T00:00:01.000Z',
+  journal: 'J',
+  ownKey: 'KEY',
+};
+
+function settingsWith(fleet: string | undefined) {
+  const page = `page: { unix: page.sock, people: { anna: { user: anna, role: audit } }${fleet === undefined ? '' : `, fleet: ${fleet}`} }`;
+  return settingsOf(`${sound}admin: { unix: admin.sock, ${page} }\n`);
+}
+
+const anna: PageCaller = { name: 'anna', roles: ['audit'], users: undefined, from: ['address=127.0.0.1'] };
+
+function desk(
+  more: {
+    parts?: readonly LongPart[];
+    append?: () => Promise<void>;
+    flushed?: () => Promise<void>;
+    refuse?: string;
+    directory?: string;
+    fleetFile?: string;
+  } = {},
+) {
+  const records: (Note & { readonly by: string })[] = [];
+  const logged: string[] = [];
+  const tasks: LongTask[] = [];
+  const { parts = [halfway, { part: 'verified', result }] } = more;
+  const handlers = createProofHandlers({
+    clock: { ...systemClock, now: () => 1_000, wallMs: () => 1_000 },
+    log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
+    daemon: {
+      told: {
+        head: { ...head, directory: more.directory ?? '/nowhere' },
+        settings: settingsWith(more.fleetFile),
+      },
+      async record({ name: by }, note) {
+        await more.append?.();
+        records.push({ by, ...note });
+      },
+      flush: more.flushed ?? (() => Promise.resolve()),
+      facts: () =>
+        Promise.resolve({
+          atMs: 1_000,
+          seq: 12,
+          receivers: [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }],
+          series: {},
+          certificates: [],
+          used: [],
+        }),
+    },
+    looks: {
+      // oxlint-disable-next-line typescript/require-await -- parts of a thread come one by one
+      async *readLong(task) {
+        tasks.push(task);
+        if (more.refuse !== undefined) throw new LookRefused(more.refuse);
+        yield* parts;
+      },
+    },
+  });
+  const ask = (
+    endpoint: 'proof' | 'verify' | 'report',
+    {
+      who = anna,
+      body = '',
+      isStill = () => true,
+    }: { who?: PageCaller; body?: string; isStill?: () => boolean } = {},
+  ): Promise<PageReply> => {
+    return handlers[endpoint]({
+      endpoint,
+      params: [],
+      body,
+      who,
+      isStill,
+      signal: new AbortController().signal,
+    });
+  };
+  return { ask, records, logged, tasks };
+}
+
+async function textOf(reply: PageReply): Promise<string> {
+  if ('body' in reply) return reply.body;
+  let text = '';
+  for await (const piece of reply.pieces) text += piece;
+  return text;
+}
+
+const question = JSON.stringify({ mailbox: 'alice@example.com', form: 'page' });
+
+void test('a check: its progress, its record, and then its result', async () => {
+  const { ask, records } = desk();
+  const text = await textOf(await ask('verify'));
+  assert.equal(
+    text,
+    `event: progress\ndata: {"bytes":5,"ofBytes":10,"seq":4}\n\nevent: result\ndata: ${JSON.stringify({ ...result, at: '1970-01-01T00:00:01.000Z', by: 'anna' })}\n\n`,
+  );
+  assert.deepEqual(records, [
+    {
+      from: ['address=127.0.0.1'],
+      action: 'audit-verify',
+      by: 'anna',
+      args: ['whole', 'to=9'],
+      rows: 0,
+    },
+  ]);
+});
+
+void test('what is known without reading it, and the last check with who asked for it', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const { ask } = desk({ directory });
+  const before: Proof = JSON.parse(await textOf(await ask('proof')));
+  assert.deepEqual([before.journal, before.seq, before.key, before.oldestSeq], ['J', 12, 'KEY', 1]);
+  assert.ok(before.segments > 1 && before.bytes > 8192);
+  assert.match(before.checkpoint?.at ?? '', /^2\d{3}-/);
+  assert.deepEqual([before.last, before.running], [undefined, undefined]);
+  assert.deepEqual(before.receivers, [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }]);
+  const reply = await ask('verify');
+  const during: Proof = JSON.parse(await textOf(await ask('proof')));
+  assert.deepEqual([during.running?.by, during.running?.bytes, during.last], ['anna', 5, undefined]);
+  await textOf(reply);
+  const after: Proof = JSON.parse(await textOf(await ask('proof')));
+  assert.deepEqual([after.running, after.last?.by, after.last?.isWhole], [undefined, 'anna', true]);
+});
+
+void test('other gates: nothing where no file is set; everybody sees them, in a limited view too', async (t) => {
+  const directory = await writeJournal(t, 4);
+  const alone: Proof = JSON.parse(await textOf(await desk({ directory }).ask('proof')));
+  assert.ok(!('fleet' in alone));
+  const fleetFile = join(openFolder(t), 'status.json');
+  const gates = [{ host: 'mx1', policies: {}, open: 0, findings: 0, differs: [], seq: 7 }];
+  const at = '1970-01-01T00:00:00.500Z';
+  writeFileSync(
+    fleetFile,
+    JSON.stringify({ at, stream: 'A', streamSeq: 3, records: 7, gates, findings: [] }),
+  );
+  const { ask } = desk({ directory, fleetFile });
+  const limited: PageCaller = { ...anna, users: ['*@example.com'] };
+  for (const who of [anna, limited, { ...anna, roles: ['view'] as const }]) {
+    const { fleet }: Proof = JSON.parse(await textOf(await ask('proof', { who })));
+    assert.deepEqual(fleet, {
+      seen: {
+        at,
+        stream: 'A',
+        records: 7,
+        gates: [{ host: 'mx1', findings: 0, differs: [], seq: 7 }],
+        findingCount: 0,
+        findings: [],
+      },
+    });
+  }
+});
+
+void test('without a record there is no result, and no report', async () => {
+  for (const [endpoint, parts] of [
+    ['verify', undefined],
+    ['report', reported],
+  ] as const) {
+    const append = () => Promise.reject(new JournalFault('deadline', 'the disk is full'));
+    const { ask, logged } = desk({ append, ...(parts !== undefined && { parts }) });
+    const reply = await ask(endpoint, { body: question });
+    const text = await textOf(reply);
+    assert.doesNotMatch(text, /isWhole|secret/);
+    assert.match(text, /could not be read to its end, or the look could not be recorded/);
+    assert.deepEqual(logged, [`${endpoint}: the disk is full`]);
+  }
+});
+
+void test('who was taken out meanwhile gets nothing more', async () => {
+  const { ask } = desk({ parts: [halfway, ...reported] });
+  const text = await textOf(await ask('report', { body: question, isStill: () => false }));
+  assert.doesNotMatch(text, /secret/);
+  assert.match(text, /event: failed\ndata: \{"text":"the configuration was changed meanwhile/);
+});
+
+void test('a report: what was asked for is recorded with its rows before anything of it leaves', async () => {
+  const { ask, records, tasks } = desk({ parts: reported });
+  const who: PageCaller = { ...anna, users: ['*@example.com'] };
+  const body = JSON.stringify({
+    mailbox: 'Alice@example.com',
+    fromMs: 0,
+    toMs: 1000,
+    content: true,
+    form: 'csv',
+  });
+  const text = await textOf(await ask('report', { who, body }));
+  assert.equal(text, 'event: head\ndata: {"secret":1}\n\nevent: end\ndata: {"commands":3}\n\n');
+  const [record] = records;
+  assert.deepEqual(
+    [record?.action, record?.args, record?.rows],
+    [
+      'audit-report',
+      [
+        'user=Alice@example.com',
+        'since=1970-01-01T00:00:00.000Z',
+        'until=1970-01-01T00:00:01.000Z',
+        'content',
+        'view=*@example.com',
+      ],
+      3,
+    ],
+  );
+  const [task] = tasks;
+  assert.ok(task?.long === 'report');
+  assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on mx1']);
+  assert.match(task.limits?.text ?? '', /^anna sees the records of \*@example\.com only/);
+});
+
+void test('a report reads the journal after the records of the last moment are on disk', async () => {
+  const readBefore: number[] = [];
+  const { ask, tasks } = desk({
+    flushed: () => {
+      readBefore.push(tasks.length);
+      return Promise.reject(new Error('the disk is slow'));
+    },
+  });
+  await ask('report', { body: JSON.stringify({ mailbox: 'alice@example.com', form: 'html' }) });
+  assert.deepEqual([readBefore, tasks.length], [[0], 1]);
+});
+
+void test('a mailbox outside of the view is refused, and that is recorded', async () => {
+  const { ask, records, tasks } = desk({ parts: reported });
+  const who: PageCaller = { ...anna, users: ['*@example.com'] };
+  const reply = await ask('report', {
+    who,
+    body: JSON.stringify({ mailbox: 'dora@other.org', form: 'page' }),
+  });
+  assert.equal(reply.status, 403);
+  assert.match(await textOf(reply), /you see the records of \*@example\.com only/);
+  assert.deepEqual([records[0]?.args?.[0], tasks], ['refused', []]);
+});
+
+void test('what is no request, and what has no place', async () => {
+  const { ask, records } = desk({ parts: reported });
+  const bodies = [
+    '',
+    '[]',
+    '{}',
+    '{"mailbox":"a"}',
+    '{"mailbox":"","form":"page"}',
+    '{"mailbox":"*@a","form":"page"}',
+    '{"mailbox":"a","form":"pdf"}',
+    '{"mailbox":7,"form":"page"}',
+    '{"mailbox":"a","form":"page","fromMs":"x"}',
+    '{"mailbox":"a","form":"page","fromMs":1e300}',
+    '{"mailbox":"a","form":"page","toMs":-1}',
+    '{"mailbox":"a","form":"page","fromMs":5,"toMs":5}',
+    '{"mailbox":"a","form":"page","content":1}',
+    JSON.stringify({ mailbox: 'a'.repeat(5000), form: 'page' }),
+  ];
+  for (const body of bodies) assert.equal((await ask('report', { body })).status, 400, body.slice(0, 60));
+  assert.deepEqual(records, []);
+  const busy = desk({ refuse: 'a report is being made for bob' });
+  const refused = await busy.ask('report', { body: question });
+  assert.deepEqual(
+    [refused.status, await textOf(refused)],
+    [503, '{"text":"a report is being made for bob"}\n'],
+  );
+  assert.deepEqual(busy.logged, []);
+});
+
+void test('a client that goes before it takes anything leaves nothing running', async (t) => {
+  const looks = createLooks(systemClock);
+  t.after(() => looks.close());
+  const directory = await writeJournal(t, 10);
+  const task = { long: 'verify', directory, ownKey: 'KEY' } as const;
+  const gone = new AbortController();
+  await looks.readLong(task, 'a', gone.signal).next();
+  gone.abort(new Error('gone'));
+  assert.doesNotThrow(() => looks.readLong(task, 'a', new AbortController().signal));
+});
+
+// bounds.refusedReports
+void test('reports outside of a view: refused with a record each, and not as often as somebody likes', async () => {
+  const { ask, records } = desk({ parts: reported });
+  const who = { ...anna, users: ['*@example.com'] };
+  const statuses = new Map<number, number>();
+  for (let count = 0; count < 100; count += 1) {
+    const { status } = await ask('report', { who, body: '{"mailbox":"bob@other.test","form":"json"}' });
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  assert.deepEqual(
+    [...statuses],
+    [
+      [403, 20],
+      [429, 80],
+    ],
+  );
+  assert.equal(records.length, 20);
+});
+
+void test('with a limited view and no other role: a check was made by somebody else, whoever that was', async (t) => {
+  const { ask } = desk({ directory: await writeJournal(t, 4) });
+  await textOf(await ask('verify'));
+  const by = async (who: PageCaller): Promise<string | undefined> => {
+    const shown: Proof = JSON.parse(await textOf(await ask('proof', { who })));
+    return shown.last?.by;
+  };
+  const frank: PageCaller = { ...anna, name: 'frank', users: ['*@example.org'] };
+  assert.equal(await by(frank), 'somebody else');
+  assert.equal(await by({ ...frank, name: 'anna' }), 'anna');
+  assert.equal(await by({ ...frank, roles: ['audit', 'view'] }), 'anna');
+  assert.equal(await by({ ...frank, users: undefined }), 'anna');
+});

@@ -1,0 +1,541 @@
+// Goal: the page's process and the daemon end and come back without each other, and nothing is lost or shown that is not recorded.
+// Phases: the page is there before the daemon; the page is killed under 20 watchers and a report; the daemon is killed under a watcher, and
+// during reports; its socket is taken away; a daemon of another version; strangers and wrong calls at `admin.door`.
+// What must not happen: a command that fails, a session that is lost with the daemon, a report that looks complete without its record, an
+// answer at the door for a process of somebody else, a record that the settings do not permit.
+
+import assert from 'node:assert/strict';
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, request } from 'node:http';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+
+import { bounds } from '../../src/bounds/bounds.js';
+import { type DoorHead, doorVersionHeader } from '../../src/domain/door/door.js';
+import { askPageAs } from '../kit/ask-page.js';
+import { type Daemon, startDaemon, startPage } from '../kit/daemon.js';
+import { freePorts } from '../kit/free-ports.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { askPageAt, type NowWatcher, signIn, watchNow } from '../kit/page-client.js';
+import type { RawClient } from '../kit/raw-client.js';
+import { hash, password } from '../kit/tcp-gate.js';
+import { until } from '../kit/until.js';
+import { runWarm } from '../kit/warm-program.js';
+
+const ourUid = process.getuid?.() ?? -1;
+const stranger = 41_005;
+const windows = 4;
+const viewers = ['one', 'two', 'three', 'four', 'five'];
+
+interface Stage extends Gateway {
+  readonly port: number;
+  /** The text of the configuration, without that person. */
+  readonly without: (person: string) => string;
+  /** Starts the daemon again on what it left. */
+  readonly startAgain: () => Promise<Daemon>;
+  /** Starts another process of the page; resolves when its sockets are open. */
+  readonly startPage: () => Promise<Daemon>;
+}
+
+async function openStage(t: TestContext): Promise<Stage> {
+  const [port = 0] = await freePorts(1);
+  const people = [
+    ...viewers.map((name) => `${name}: { password_hash: "${hash}", role: view }`),
+    `auditor: { password_hash: "${hash}", role: audit }`,
+    `oncall: { password_hash: "${hash}", role: operate }`,
+    `ourselves: { user: "${ourUid}", role: audit }`,
+  ];
+  const settings = (lines: readonly string[]): string => `admin:
+  unix: admin.sock
+  door: door.sock
+  page:
+    tcp: 127.0.0.1:${port}
+    unix: page.sock
+    people:
+      ${lines.join('\n      ')}
+`;
+  const gateway = await openGateway(t, { more: settings(people) });
+  const { daemon, configuration } = gateway;
+  return {
+    ...gateway,
+    port,
+    without: (person) =>
+      configuration({ more: settings(people.filter((line) => !line.startsWith(`${person}:`))) }),
+    startAgain: () => startDaemon(t, { config: configuration({}), folder: daemon.folder }),
+    startPage: () => startPage(t, daemon),
+  };
+}
+
+/** The page's process, without waiting for its sockets. */
+function startWaitingPage(t: TestContext, { daemon, configuration }: Stage): Promise<Daemon> {
+  return startDaemon(t, { config: configuration({}), folder: daemon.folder, command: 'page' });
+}
+
+const isAway = ({ event }: Readonly<Record<string, unknown>>): boolean => event === 'door-away';
+
+function pageOf({ page }: Stage): Daemon {
+  assert.ok(page !== undefined);
+  return page;
+}
+
+/** One command after the other, up to `end`, which resolves to their statuses. */
+function keepAsking(client: RawClient): { readonly end: () => Promise<readonly string[]> } {
+  const over = new AbortController();
+  const statuses: string[] = [];
+  const run = (async () => {
+    while (!over.signal.aborted) {
+      client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+      statuses.push((await client.readReply()).status);
+    }
+  })();
+  return {
+    async end() {
+      over.abort();
+      await run;
+      return statuses;
+    },
+  };
+}
+
+const search = (port: number, token: string) =>
+  askPageAt(port, 'POST', '/api/trail/search', { token, body: { filter: {}, newest: { rows: 5 } } });
+
+const report = (port: number, token: string) =>
+  askPageAt(port, 'POST', '/api/trail/report', {
+    token,
+    body: { mailbox: 'alice@example.org', form: 'page' },
+  });
+
+const textOf = ({ body }: { readonly body: string }): string => String(JSON.parse(body).text);
+
+test('the page may be there before the daemon, and serves when it comes', async (t) => {
+  const stage = await openStage(t);
+  await stage.daemon.stop();
+  await pageOf(stage).stop();
+  rmSync(stage.daemon.path('door.sock'), { force: true });
+  const page = await startWaitingPage(t, stage);
+  const { text } = await page.waitForLog(isAway, 'that dovegate is not there');
+  assert.match(String(text), /^dovegate does not answer at \S+door\.sock: /);
+  const early = await askPageAt(stage.port, 'GET', '/').catch(() => undefined);
+  assert.equal(early, undefined, 'it knows no settings yet, so it has no sockets');
+  await stage.startAgain();
+  await page.waitForLog(({ event }) => event === 'page-opened', 'its sockets');
+  const token = await signIn(stage.port, 'auditor', password);
+  assert.equal((await search(stage.port, token)).status, 200);
+  const told = page.logs.filter(isAway).length;
+  assert.ok(told <= 3, `it said ${told} times that it waits`);
+});
+
+test('the page is killed under 20 watchers and a report: no command notices, and it is back at once', async (t) => {
+  const stage = await openStage(t);
+  const { port, daemon } = stage;
+  const client = await stage.client();
+  const asking = keepAsking(client);
+  const auditor = await signIn(port, 'auditor', password);
+  const watchers: NowWatcher[] = [];
+  for (const name of viewers) {
+    const token = await signIn(port, name, password);
+    for (let at = 0; at < windows; at += 1) watchers.push(await watchNow(t, port, token));
+  }
+  const reports = report(port, auditor).catch(() => undefined);
+  await pageOf(stage).kill();
+  const killedMs = performance.now();
+  await reports;
+  for (const watcher of watchers) await until(() => watcher.hasEnded, 'the end of the stream');
+  // Its sockets are free again, and people sign in again.
+  await stage.startPage();
+  t.diagnostic(`back after ${Math.round(performance.now() - killedMs)} ms`);
+  const token = await signIn(port, 'auditor', password);
+  assert.equal((await search(port, token)).status, 200);
+  assert.equal((await askPageAt(port, 'GET', '/api/me', { token: auditor })).status, 401);
+  const link = await runWarm(['page', 'open', '--socket', daemon.path('page.sock')]);
+  assert.equal(link.exit, 0, link.text);
+  const statuses = await asking.end();
+  assert.ok(statuses.length > 0);
+  assert.deepEqual([...new Set(statuses)], ['+']);
+});
+
+/** Once is enough: a machine that is busy with other tests may be late more than once. */
+const attempts = 3;
+
+test('the daemon is killed: streams say so within a second, nothing of records is answered, sessions are kept', async (t) => {
+  const stage = await openStage(t);
+  const { port } = stage;
+  let { daemon } = stage;
+  const token = await signIn(port, 'auditor', password);
+  const oncall = await signIn(port, 'oncall', password);
+  const watcher = await watchNow(t, port, token);
+  const took: number[] = [];
+  while (took.length < attempts && !took.some((ms) => ms < 1_000)) {
+    const killedMs = performance.now();
+    daemon.signal('SIGKILL');
+    await watcher.waitForAway('that dovegate is away');
+    took.push(performance.now() - killedMs);
+    t.diagnostic(`away after ${took.at(-1)?.toFixed(0)} ms`);
+    assert.match(watcher.away ?? '', /^dovegate does not answer at \S+door\.sock: /);
+
+    const sentence = /dovegate does not answer at \S+door\.sock/;
+    const searched = await search(port, token);
+    assert.deepEqual([searched.status, sentence.test(textOf(searched))], [503, true], searched.body);
+    const entered = await askPageAt(port, 'POST', '/api/login', { body: { name: 'auditor', password } });
+    assert.deepEqual([entered.status, sentence.test(textOf(entered))], [503, true], entered.body);
+    const drained = await askPageAt(port, 'POST', '/api/backend/mail1/drain', { token: oncall, body: {} });
+    assert.deepEqual([drained.status, sentence.test(textOf(drained))], [503, true], drained.body);
+    const atSocket = await runWarm(['audit', 'search', '--socket', stage.daemon.path('page.sock')]);
+    assert.match(atSocket.text, sentence);
+    assert.notEqual(atSocket.exit, 0);
+    assert.equal((await askPageAt(port, 'GET', '/api/me', { token })).status, 200, 'the session is kept');
+
+    await daemon.exited;
+    daemon = await stage.startAgain();
+    await watcher.waitFor(() => watcher.away === undefined, 'states of the daemon that is back');
+    await until(async () => (await search(port, token)).status === 200, 'a search with the same session');
+  }
+  assert.ok(
+    took.some((ms) => ms < 1_000),
+    `away after ${took.join(', ')} ms`,
+  );
+  assert.equal(watcher.hasEnded, false);
+  // What was asked while nothing could be recorded left nothing; what came later is there.
+  assert.ok(!auditRecords(daemon).some(({ action }) => action === 'drain'));
+  assert.ok(auditRecords(daemon).some(({ action, by }) => action === 'audit-search' && by === 'auditor'));
+});
+
+test('the daemon is killed during a report: it ends as failed, or it was recorded', async (t) => {
+  const stage = await openStage(t);
+  const { port } = stage;
+  let { daemon } = stage;
+  const client = await stage.client();
+  for (let at = 0; at < 200; at += 1) {
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+    await client.readReply();
+  }
+  client.close();
+  const token = await signIn(port, 'auditor', password);
+  const recorded = (): number =>
+    auditRecords(daemon).filter(({ action }) => action === 'audit-report').length;
+  const isWhole = (body: string): boolean => /^event: end$/m.test(body);
+  assert.ok(isWhole((await report(port, token)).body), 'a report with the daemon');
+  // It answers nothing any more, and is killed while the report waits for it; then at several moments.
+  for (const delayMs of [undefined, 0, 50, 500]) {
+    const before = recorded();
+    if (delayMs === undefined) daemon.signal('SIGSTOP');
+    const answer = report(port, token);
+    await new Promise((resolve) => {
+      setTimeout(resolve, delayMs ?? 300);
+    });
+    await daemon.kill();
+    const { status, body } = await answer;
+    const isRecorded = recorded() > before;
+    t.diagnostic(`${delayMs}: ${status}, ${isWhole(body) ? 'whole' : 'cut'}, recorded: ${isRecorded}`);
+    if (delayMs === undefined) assert.equal(isRecorded, false);
+    if (isWhole(body)) assert.ok(isRecorded, 'a whole report has its record');
+    else {
+      assert.match(body, status === 200 ? /^event: failed$/m : /dovegate does not answer/);
+      assert.doesNotMatch(body, /^event: head$/m);
+    }
+    daemon = await stage.startAgain();
+    await until(async () => (await search(port, token)).status === 200, 'the daemon again');
+  }
+});
+
+test('the socket of the door is taken away: a new page waits, commands go on, and a restart of the daemon brings it back', async (t) => {
+  const stage = await openStage(t);
+  const { daemon, port } = stage;
+  rmSync(daemon.path('door.sock'));
+  await pageOf(stage).kill();
+  const page = await startWaitingPage(t, stage);
+  const { text } = await page.waitForLog(isAway, 'that dovegate is not there');
+  assert.match(String(text), /door\.sock: connect ENOENT/);
+  const client = await stage.client();
+  client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+  assert.equal((await client.readReply()).status, '+');
+  client.close();
+  assert.equal((await daemon.stop()).code, 0);
+  await stage.startAgain();
+  await page.waitForLog(({ event }) => event === 'page-opened', 'its sockets');
+  await signIn(port, 'auditor', password);
+});
+
+test('a daemon of another version: the page says so in its log and at its socket, and asks it nothing', async (t) => {
+  const stage = await openStage(t);
+  const { daemon, port } = stage;
+  const page = pageOf(stage);
+  const token = await signIn(port, 'auditor', password);
+  await daemon.stop();
+  const asked: string[] = [];
+  const server = createServer((request_, response) => {
+    asked.push(`${request_.method} ${request_.url}`);
+    response.writeHead(200, { [doorVersionHeader]: '7' }).end('{"beat":1}\n');
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(daemon.path('door.sock'), resolve);
+  });
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const sentence = /dovegate speaks version 7 of admin\.door, and this page 1; upgrade the older one/;
+  await page.waitForLog((record) => isAway(record) && sentence.test(String(record['text'])), 'the version');
+  const searched = await search(port, token);
+  assert.deepEqual([searched.status, sentence.test(textOf(searched))], [503, true], searched.body);
+  const atSocket = await runWarm(['audit', 'search', '--socket', daemon.path('page.sock')]);
+  assert.match(atSocket.text, sentence);
+  const link = await runWarm(['page', 'open', '--socket', daemon.path('page.sock')]);
+  assert.match(link.text, sentence);
+  assert.deepEqual([...new Set(asked)], ['GET /settings']);
+  assert.ok(page.logs.filter(isAway).length <= 4, 'it is said once');
+});
+
+/** A stream of the settings, kept until the end of the test; its status. */
+function openStream(t: TestContext, daemon: Daemon): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('door.sock'), path: '/settings', agent: false },
+      (response) => {
+        response.on('error', () => undefined).resume();
+        resolve(response.statusCode ?? 0);
+      },
+    );
+    asked.on('error', reject).end();
+    t.after(() => void asked.destroy());
+  });
+}
+
+interface DoorAnswer {
+  readonly status: number;
+  readonly code: string;
+  readonly text: string;
+}
+
+/** One call at `admin.door`, as the page or something in its place makes it. */
+function askDoor(daemon: Daemon, path: string, body: unknown): Promise<DoorAnswer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('door.sock'), method: 'POST', path, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => {
+          const { code = '', text: why = '' } = JSON.parse(text);
+          resolve({ status: response.statusCode ?? 0, code, text: why });
+        });
+      },
+    );
+    asked.on('error', reject);
+    asked.end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+}
+
+/** That of the settings that the daemon tells first. */
+function generationOf(daemon: Daemon): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('door.sock'), path: '/settings', agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+          const [head, rest] = text.split('\n', 2);
+          if (rest === undefined) return;
+          const { generation }: DoorHead = JSON.parse(head ?? '');
+          resolve(generation);
+          response.destroy();
+        });
+      },
+    );
+    asked.on('error', reject).end();
+  });
+}
+
+test('wrong calls at the door are refused by the daemon, and leave no record', async (t) => {
+  const stage = await openStage(t);
+  const { daemon } = stage;
+  await pageOf(stage).kill();
+  const now = await generationOf(daemon);
+  assert.ok(now > 1_700_000_000_000, 'no daemon before this one had it');
+  const as = (person: string, role: string, generation = now) => ({ person, role, generation });
+  const look = (who: unknown, action = 'audit-search') => ({
+    as: who,
+    action,
+    from: ['address=192.0.2.7'],
+    args: ['user=alice@example.org'],
+    rows: 1,
+  });
+  const drain = (who: unknown) => ({ as: who, kind: 'drain', what: 'mail1', from: [] });
+  const extract = (who: unknown) => ({
+    as: who,
+    facts: { fromSeq: 1, toSeq: 2, isDamaged: false, sha256: '0'.repeat(64) },
+    filter: [],
+    rows: 1,
+  });
+  const operators = () => auditRecords(daemon).filter(({ event }) => event === 'operator');
+  const before = operators().length;
+  const auditor = as('auditor', 'audit');
+  const wrong: readonly (readonly [path: string, body: unknown, status: number, code: string])[] = [
+    ['/record', look(as('auditor', 'audit', now - 1)), 409, 'stale'],
+    ['/record', look(as('auditor', 'audit', now + 1)), 409, 'stale'],
+    ['/operate', drain(as('oncall', 'operate', now + 1)), 409, 'stale'],
+    ['/sign', extract(as('auditor', 'audit', now + 1)), 409, 'stale'],
+    // Nobody, a role that the person has not, a role that may not do it.
+    ['/record', look(as('eve', 'audit')), 403, 'person'],
+    ['/record', look(as('one', 'audit')), 403, 'person'],
+    ['/record', look(as('one', 'view')), 403, 'person'],
+    ['/record', look(as('__proto__', 'audit')), 403, 'person'],
+    ['/operate', drain(auditor), 403, 'person'],
+    ['/operate', drain(as('auditor', 'operate')), 403, 'person'],
+    ['/sign', extract(as('oncall', 'operate')), 403, 'person'],
+    // Not in the list.
+    ['/record', look(auditor, 'drain'), 400, 'malformed'],
+    ['/record', look(auditor, 'page-refused'), 400, 'malformed'],
+    ['/record', look(auditor, 'toString'), 400, 'malformed'],
+    ['/record', { ...look(auditor), from: ['a', 'b', 'c', 'd', 'e'] }, 400, 'malformed'],
+    ['/operate', { ...drain(as('oncall', 'operate')), kind: 'reload' }, 400, 'malformed'],
+    ['/sign', { ...extract(auditor), facts: { head: 'anything' } }, 400, 'malformed'],
+    ['/record', { ...look(auditor), as: undefined }, 400, 'malformed'],
+    ['/record', '[', 400, 'malformed'],
+    ['/reload', {}, 404, 'version'],
+    ['/status.json', {}, 404, 'version'],
+    // bounds.doorBodyBytes
+    ['/record', { ...look(auditor), args: ['x'.repeat(1_400_000)] }, 413, 'malformed'],
+  ];
+  for (const [path, body, status, code] of wrong) {
+    const answer = await askDoor(daemon, path, body);
+    const what = `${path} ${JSON.stringify(body).slice(0, 120)}`;
+    assert.deepEqual([answer.status, answer.code], [status, code], what);
+    assert.notEqual(answer.text, '', what);
+  }
+  assert.equal(operators().length, before, 'none of them is recorded');
+  assert.equal((await askDoor(daemon, '/record', look(auditor))).status, 200);
+  const one = operators().at(-1);
+  assert.deepEqual(
+    [one?.['action'], one?.['by'], one?.['args'], Object(one?.['peer']).pid],
+    ['audit-search', 'auditor', ['address=192.0.2.7', 'user=alice@example.org'], process.pid],
+  );
+
+  await t.test('a person who is taken out by a reload', async () => {
+    daemon.write('dovegate.yaml', stage.without('auditor'));
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+    assert.equal((await askDoor(daemon, '/record', look(auditor))).code, 'stale');
+    assert.equal((await askDoor(daemon, '/record', look(as('auditor', 'audit', now + 1)))).code, 'person');
+  });
+
+  // bounds.doorRecords, bounds.doorRecordMs
+  await t.test('too many calls a second', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const codes: string[] = [];
+        for (let at = 0; at < 100; at += 1) codes.push((await askDoor(daemon, '/flush-', {})).code);
+        return codes;
+      }),
+    );
+    assert.deepEqual([...new Set(answers.flat())], ['version'], 'what is not in the list costs nothing');
+    const startMs = performance.now();
+    const made = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const codes: string[] = [];
+        for (let at = 0; at < 100; at += 1)
+          codes.push((await askDoor(daemon, '/operate', drain(as('eve', 'operate', now + 1)))).code);
+        return codes;
+      }),
+    );
+    const spanMs = performance.now() - startMs;
+    const taken = made.flat().filter((code) => code === 'person').length;
+    const busy = made.flat().filter((code) => code === 'busy').length;
+    assert.equal(taken + busy, 800);
+    assert.ok(taken <= 200 + spanMs / 30 + 1, `${taken} calls within ${spanMs} ms`);
+    const client = await stage.client();
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+    assert.equal((await client.readReply()).status, '+', 'commands go on');
+    client.close();
+  });
+
+  await t.test(
+    'a process of somebody else',
+    { skip: ourUid !== 0 && 'only root can be somebody else' },
+    async () => {
+      const door = daemon.path('door.sock');
+      chmodSync(daemon.folder, 0o711);
+      const asked = [
+        ['/settings', '', 'GET'],
+        ['/now', '', 'GET'],
+        ['/facts', '', 'GET'],
+        ['/flush', '{}'],
+        ['/record', JSON.stringify(look(auditor))],
+      ] as const;
+      const kept = await askPageAs(stranger, door, asked);
+      assert.deepEqual(
+        kept.map(({ status }) => status),
+        asked.map(() => 0),
+        'the mode of the socket',
+      );
+      // The mode is not the only thing that keeps others out.
+      chmodSync(door, 0o666);
+      const refused = await askPageAs(stranger, door, asked);
+      for (const { status, body } of refused) {
+        assert.equal(status, 403, body);
+        assert.deepEqual(JSON.parse(body), { code: 'person', text: 'this process may not ask here' });
+      }
+      // A page that runs as the wrong user says so.
+      const launcher = [
+        'setpriv',
+        '--reuid',
+        String(stranger),
+        '--regid',
+        String(stranger),
+        '--clear-groups',
+      ];
+      const args = ['--door', door];
+      const { folder } = daemon;
+      const config = stage.without('auditor');
+      const other = await startDaemon(t, { config, folder, command: 'page', args, launcher });
+      const { text } = await other.waitForLog(isAway, 'that it is refused');
+      assert.match(String(text), /^dovegate refuses at \S+door\.sock: this process may not ask here$/);
+    },
+  );
+
+  // bounds.doorConnections, bounds.doorStreams
+  await t.test('too many connections and streams', async () => {
+    const streams = Array.from({ length: 8 }, () => openStream(t, daemon));
+    for (const stream of streams) assert.equal(await stream, 200);
+    assert.equal(await openStream(t, daemon), 503);
+    const sockets = Array.from({ length: 80 }, () => connect(daemon.path('door.sock')));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    let ended = 0;
+    for (const socket of sockets) socket.on('error', () => undefined).on('close', () => (ended += 1));
+    await until(
+      () => ended >= 80 - 64 + 8,
+      () => `only ${ended} of 80 were closed`,
+    );
+    for (const socket of sockets) socket.destroy();
+    const client = await stage.client();
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+    assert.equal((await client.readReply()).status, '+', 'commands go on');
+    client.close();
+  });
+
+  // bounds.doorBytes
+  await t.test('too many bytes an hour', async () => {
+    const body = JSON.stringify({ filler: 'x'.repeat(1_390_000) });
+    const callsMax = Math.floor((64 * 1024 ** 2) / body.length);
+    const codes: string[] = [];
+    while (codes.length <= callsMax && codes.at(-1) !== 'busy') {
+      // Not so many a second that they are refused for that.
+      await new Promise((resolve) => {
+        setTimeout(resolve, bounds.doorRecordMs + 10);
+      });
+      codes.push((await askDoor(daemon, '/page', body)).code);
+    }
+    assert.equal(codes.at(-1), 'busy');
+    assert.ok(codes.length > callsMax - 2, `refused after ${codes.length} of ${callsMax} calls`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1_000);
+    });
+    assert.equal((await askDoor(daemon, '/page', {})).code, 'busy', 'not only for a moment');
+  });
+});
