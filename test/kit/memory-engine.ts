@@ -99,8 +99,6 @@ export interface MemoryEngine {
   readonly records: readonly MemoryRecord[];
   /** Those too that the journal did not take. */
   readonly offered: readonly AuditRecord[];
-  /** How often the journal was told not to wait for company. */
-  readonly hurries: number;
   readonly events: readonly EngineEvent[];
   readonly commands: readonly MemoryCommand[];
   /** How the backend answers from now on. */
@@ -161,7 +159,6 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let space: Journal['space'] = 'normal';
   let overShare: readonly string[] = [];
   let held: (() => void)[] = [];
-  let hurries = 0;
 
   const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
   const appendDurable: Journal['appendDurable'] = async (record, isPatient, isBrief = false) => {
@@ -193,9 +190,6 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     appendDurable(record, isPatient, isBrief) {
       offered.push(record);
       return takenDurable(record, isPatient, isBrief);
-    },
-    hurry() {
-      hurries += 1;
     },
     close: () => Promise.resolve(),
     get state() {
@@ -288,9 +282,6 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     exchanges,
     records,
     offered,
-    get hurries() {
-      return hurries;
-    },
     events,
     commands,
     setAnswer(next) {

@@ -182,7 +182,7 @@ export class Driver {
     this.#published += countOf(body);
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = this.#clock.now();
     this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
-    if (this.#ring.head - this.#askedHead > this.#ring.dataBytes / 8) this.hurry();
+    if (this.#ring.head - this.#askedHead > this.#ring.dataBytes / 8) this.#askSoon();
     return true;
   }
 
@@ -202,7 +202,7 @@ export class Driver {
     // Looked at only when it can be earlier than what is armed: this is the way of every record.
     if (since + this.#deadlineMs < this.#watchedMs) this.#watch();
     if (isPatient) this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
-    else this.hurry();
+    else this.#askSoon();
     return true;
   }
 
@@ -223,13 +223,6 @@ export class Driver {
     return new Promise((resolve, reject) => {
       this.#flushes.push({ end: head, resolve, reject });
     });
-  }
-
-  /** Rings at the end of this turn. */
-  hurry(): void {
-    if (this.#isTurnAwaited || this.state.at !== 'writable') return;
-    this.#isTurnAwaited = true;
-    void this.#clock.nextTurn().then(this.#onTurn);
   }
 
   /**
@@ -279,6 +272,13 @@ export class Driver {
     const { wallMs, shares } = this.#options;
     const order = { do: 'stop', behind: this.#ring.head, wallMs: wallMs(), shares: shares?.() } as const;
     this.#give(order, this.#onReport);
+  }
+
+  /** Rings at the end of this turn. */
+  #askSoon(): void {
+    if (this.#isTurnAwaited || this.state.at !== 'writable') return;
+    this.#isTurnAwaited = true;
+    void this.#clock.nextTurn().then(this.#onTurn);
   }
 
   readonly #onTurn = (): void => {

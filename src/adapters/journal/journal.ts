@@ -305,8 +305,6 @@ export class OpenJournal implements Journal {
   /** Resolves when all appended records are on disk, without a sync of its own. Rejects with a JournalFault. */
   readonly flushed = (): Promise<void> => this.#driver.flushed();
 
-  readonly hurry = (): void => this.#driver.hurry();
-
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   async keepPolicy(version: string, text: string): Promise<void> {
     // It becomes a file name: only characters of a hash are allowed.

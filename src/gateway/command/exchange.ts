@@ -331,12 +331,9 @@ export class Exchange {
 }
 
 /** Whether it has no turn soon at any destination: a sync for its admission alone would only slow down others. */
-function isBacklogged({ context, session, destinations, isFresh }: DispatchedCommand): boolean {
+function isBacklogged({ session, destinations, isFresh }: DispatchedCommand): boolean {
   const { principal } = session.subject;
-  for (const { pool } of destinations) {
-    if (!pool.isBacklogged(principal, isFresh, context.journal.hurry)) return false;
-  }
-  return true;
+  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh));
 }
 
 /** Bytes that a peer may leave unread before its next command is processed. */

@@ -24,8 +24,6 @@ export interface Journal {
   appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
   /** False: a record that is not synced would be lost with the process. */
   readonly isCrashProof: boolean;
-  /** Flushes batched records now; not bound to its object. */
-  readonly hurry: () => void;
   /** Writes the remaining records and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';

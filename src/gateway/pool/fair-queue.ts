@@ -40,8 +40,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
   #waiting = 0;
   #waitingFresh = 0;
   #promisedFresh = 0;
-  /** Callbacks for sets that get small. */
-  readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
 
   /** Whether a waiter without a promise needs a fresh upstream. */
   get hasFresh(): boolean {
@@ -198,16 +196,10 @@ export class FairQueue<W extends Queued & Placed<W>> {
     }
   }
 
-  /**
-   * Whether at least so many of this principal wait for a fresh upstream, or for any, without a promise. If so, `onFew` is called, once,
-   * when fewer than half of that number are left; it must not call back.
-   */
-  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean {
+  /** How many of this principal wait for a fresh upstream, or for any, without a promise. */
+  countOf(principal: string, isFresh: boolean): number {
     const line = this.#lines.get(principal);
-    const set = isFresh ? line?.fresh : line?.any;
-    if (set === undefined || set.size < many) return false;
-    this.#watched.set(set, { few: many / 2, onFew });
-    return true;
+    return (isFresh ? line?.fresh : line?.any)?.size ?? 0;
   }
 
   #promisesOther(principal: string): boolean {
@@ -257,14 +249,8 @@ export class FairQueue<W extends Queued & Placed<W>> {
 
   /** False: it was not in that line. */
   #leave(line: Line<W>, waiter: W): boolean {
-    const set = setOf(line, waiter);
-    if (!set.delete(waiter)) return false;
+    if (!setOf(line, waiter).delete(waiter)) return false;
     this.#count(waiter, -1);
-    const watch = this.#watched.get(set);
-    if (watch !== undefined && set.size < watch.few) {
-      this.#watched.delete(set);
-      watch.onFew();
-    }
     return true;
   }
 

@@ -128,23 +128,6 @@ void test('64 waiting clients share their syncs', async (t) => {
   assert.ok(syncs * 10 < 3200, `${syncs} syncs`);
 });
 
-void test('who was patient is on disk at once when the journal is told to hurry', async (t) => {
-  const directory = temporaryDirectory(t);
-  const never = { cancel: () => undefined };
-  const clock: Clock = {
-    ...systemClock,
-    setTimer: (ms, run) => (ms < 1000 ? never : systemClock.setTimer(ms, run)),
-  };
-  const { journal } = await openFor(t, directory, { clock });
-  const appended = journal.appendDurable(admission('A'), true);
-  journal.hurry();
-  await appended;
-  assert.deepEqual(eventsIn(directory), ['start', 'admission']);
-  journal.hurry();
-  await journal.close();
-  journal.hurry();
-});
-
 void test('a full segment is closed and the next one names it', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal } = await openFor(t, directory, { segmentBytes: 8192 });

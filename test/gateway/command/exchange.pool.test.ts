@@ -2,7 +2,6 @@
 // backend; a backend that is down. What must not happen: a command that takes the backend from the others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { settle } from '../../kit/fake-clock.js';
 import { logPacket } from '../../kit/memory-backend.js';
 import {
   allSynced,
@@ -141,37 +140,6 @@ void test('an admission waits for company only where its principal has a queue b
     [false, false, false, false, false, false, true, false].map((isPatient) => [true, isPatient]),
   );
   for (const client of [...clients, newcomer]) client.transport.close('draining');
-});
-
-void test('when the queue before a patient admission gets short, its record is hurried', async () => {
-  const engine = openMemoryEngine({
-    settings: memorySettings.replace('sessions: 3', 'sessions: 9').concat(allSynced),
-  });
-  let hold = true;
-  engine.setAnswer((line, at) => (hold ? undefined : emptyReply(line, at)));
-  const clients = [];
-  for (let n = 0; n < 6; n += 1) {
-    const client = await engine.client(2);
-    await client.line(harmless);
-    clients.push(client);
-  }
-  // What stays with the journal: the seventh, while two run and four wait.
-  engine.setJournal('hold');
-  const last = await engine.client(2);
-  await last.line(harmless);
-  const [first, second] = engine.commands;
-  first?.end.peer.send(emptyReply('', first.end) ?? '');
-  second?.end.peer.send(emptyReply('', second.end) ?? '');
-  await settle();
-  assert.deepEqual([engine.pool.snapshot().waiters, engine.hurries], [2, 0], 'one waits for each upstream');
-  hold = false;
-  first?.end.peer.send(emptyReply('', first.end) ?? '');
-  await settle();
-  assert.deepEqual([engine.pool.snapshot().waiters, engine.hurries], [0, 1]);
-  engine.setJournal('take');
-  await settle();
-  assert.match(last.said(), /\+\n$/);
-  for (const client of [...clients, last]) client.transport.close('draining');
 });
 
 void test('server commands that wait for a place of their own make no admission of a mail command wait', async () => {

@@ -19,7 +19,6 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
       return appended.length === 1 ? undefined : new JournalFault('closed', 'it is closed');
     },
     appendDurable: () => assert.fail('nobody waits for it'),
-    hurry: () => undefined,
     close: () => Promise.resolve(),
   };
   const record = { time: 0, event: 'session-open' } as const;

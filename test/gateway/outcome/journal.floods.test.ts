@@ -23,7 +23,6 @@ function open(isOverShare = false): Story {
     told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
     return undefined;
   };
-  const hurry = (): void => undefined;
   const close = () => Promise.resolve();
   const isCrashProof = true;
   const appendDurable = () => assert.fail('nobody waits for it');
@@ -36,7 +35,6 @@ function open(isOverShare = false): Story {
     refusal,
     append,
     appendDurable,
-    hurry,
     close,
   } as const;
   return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
