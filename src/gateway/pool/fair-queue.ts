@@ -23,8 +23,8 @@ interface Line<W extends Placed<W>> {
   weight: number;
   /** Turns that are left in this round; 0 only for the spent line. */
   turns: number;
-  readonly any: OrderedSet<W>;
-  readonly fresh: OrderedSet<W>;
+  /** In the order in which they came. */
+  readonly waiters: OrderedSet<W>;
 }
 
 export class FairQueue<W extends Queued & Placed<W>> {
@@ -63,14 +63,14 @@ export class FairQueue<W extends Queued & Placed<W>> {
   /** The waiter that came first, promised or not; undefined: none waits. */
   get oldest(): W | undefined {
     let oldest: W | undefined;
-    for (const waiter of this.promised) oldest = firstOf(oldest, waiter);
-    for (const { any, fresh } of this.#lines.values())
-      oldest = firstOf(oldest, firstOf(any.first, fresh.first));
+    for (const waiters of [this.promised, this.#waiters()])
+      for (const waiter of waiters)
+        if (oldest === undefined || waiter.arrival < oldest.arrival) oldest = waiter;
     return oldest;
   }
 
   add(waiter: W): void {
-    setOf(this.#line(waiter), waiter).add(waiter);
+    this.#line(waiter).waiters.add(waiter);
     this.#count(waiter, 1);
   }
 
@@ -86,10 +86,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     /** The first that was passed over: it is taken if no other waiter can be. */
     let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
     for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
-      const waiter = firstOf(
-        takesAny ? line.any.first : undefined,
-        takesFresh ? line.fresh.first : undefined,
-      );
+      const waiter = firstOf(line, takesAny, takesFresh);
       if (waiter === undefined) continue;
       if (!this.hasOther(waiter.principal) || !isSated(waiter.principal)) return this.#takeOut(line, waiter);
       passed ??= { line, waiter };
@@ -117,10 +114,9 @@ export class FairQueue<W extends Queued & Placed<W>> {
   /** Of each principal the first waiters without a promise: of those that take any upstream, and of those that need a fresh one. */
   get firsts(): W[] {
     const firsts: W[] = [];
-    for (const { any, fresh } of this.#lines.values()) {
-      if (any.first !== undefined) firsts.push(any.first);
-      if (fresh.first !== undefined) firsts.push(fresh.first);
-    }
+    for (const line of this.#lines.values())
+      for (const first of [firstOf(line, true, false), firstOf(line, false, true)])
+        if (first !== undefined) firsts.push(first);
     return firsts;
   }
 
@@ -143,9 +139,9 @@ export class FairQueue<W extends Queued & Placed<W>> {
   ): boolean {
     const takesAny = accepts(false);
     const takesFresh = accepts(true);
-    for (const [other, { any, fresh }] of this.#lines) {
+    for (const [other, line] of this.#lines) {
       if (other === principal) continue;
-      if (((takesAny && any.size > 0) || (takesFresh && fresh.size > 0)) && !isSated(other)) return true;
+      if (firstOf(line, takesAny, takesFresh) !== undefined && !isSated(other)) return true;
     }
     return false;
   }
@@ -163,7 +159,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     if (waiter === undefined) return;
     this.#unpromise(waiter);
     const line = this.#line(waiter);
-    setOf(line, waiter).addFirst(waiter);
+    line.waiters.addFirst(waiter);
     this.#count(waiter, 1);
     this.#putFirst(line, this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1);
   }
@@ -178,7 +174,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
 
   clear(): readonly W[] {
     const all = [...this.#promised];
-    for (const line of this.#round) all.push(...line.any, ...line.fresh);
+    for (const line of this.#round) all.push(...line.waiters);
     for (const waiter of all) this.delete(waiter);
     return all;
   }
@@ -190,16 +186,16 @@ export class FairQueue<W extends Queued & Placed<W>> {
   }
 
   *#waiters(): Iterable<W> {
-    for (const { any, fresh } of this.#round) {
-      yield* any;
-      yield* fresh;
-    }
+    for (const { waiters } of this.#round) yield* waiters;
   }
 
   /** How many of this principal wait for a fresh upstream, or for any, without a promise. */
   countOf(principal: string, isFresh: boolean): number {
-    const line = this.#lines.get(principal);
-    return (isFresh ? line?.fresh : line?.any)?.size ?? 0;
+    const waiters = this.#lines.get(principal)?.waiters;
+    let count = 0;
+    for (let waiter = waiters?.first; waiter !== undefined; waiter = waiters?.after(waiter))
+      if (waiter.isFresh === isFresh) count += 1;
+    return count;
   }
 
   #promisesOther(principal: string): boolean {
@@ -249,7 +245,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
 
   /** False: it was not in that line. */
   #leave(line: Line<W>, waiter: W): boolean {
-    if (!setOf(line, waiter).delete(waiter)) return false;
+    if (!line.waiters.delete(waiter)) return false;
     this.#count(waiter, -1);
     return true;
   }
@@ -274,30 +270,27 @@ export class FairQueue<W extends Queued & Placed<W>> {
       known.weight = weight;
       return known;
     }
-    const [any, fresh] = [new OrderedSet<W>(), new OrderedSet<W>()];
-    const line: Line<W> = { place: undefined, weight, turns: weight, any, fresh };
+    const line: Line<W> = { place: undefined, weight, turns: weight, waiters: new OrderedSet<W>() };
     this.#lines.set(principal, line);
     this.#round.add(line);
     return line;
   }
 
   #forgetEmpty(principal: string, line: Line<W>): void {
-    if (sizeOf(line) > 0) return;
+    if (line.waiters.size > 0) return;
     this.#lines.delete(principal);
     this.#round.delete(line);
     if (this.#spent === line) this.#spent = undefined;
   }
 }
 
-function setOf<W extends Queued & Placed<W>>(line: Line<W>, waiter: W): OrderedSet<W> {
-  return waiter.isFresh ? line.fresh : line.any;
-}
-
-function sizeOf<W extends Queued & Placed<W>>({ any, fresh }: Line<W>): number {
-  return any.size + fresh.size;
-}
-
-function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {
-  if (one === undefined || other === undefined) return one ?? other;
-  return one.arrival < other.arrival ? one : other;
+/** The first of a line that may be taken: those that need a fresh upstream, the others, or both. */
+function firstOf<W extends Queued & Placed<W>>(
+  { waiters }: Line<W>,
+  takesAny: boolean,
+  takesFresh: boolean,
+): W | undefined {
+  for (let waiter = waiters.first; waiter !== undefined; waiter = waiters.after(waiter))
+    if (waiter.isFresh ? takesFresh : takesAny) return waiter;
+  return undefined;
 }
