@@ -261,6 +261,21 @@ void test('of a reply of which nothing comes no rate is demanded; after 10 s one
   story.pool.drain();
 });
 
+void test('no rate is demanded of a client that was slow while its backend is silent', async () => {
+  const story = openPool({ ...wide, connections: 1 });
+  const hog = move(story, await story.leased({ principal: 'hog@jobs' }), 8_192);
+  story.lease({ principal: 'victim@support' });
+  await story.clock.advance(4_000);
+  const pace = hog.leasing.upstream?.pace;
+  assert.ok(pace?.transfer);
+  pace.end(story.clock.now());
+  const { startMs, movedBytes } = pace.transfer;
+  pace.transfer = { startMs, movedBytes, giveUp: (why) => void hog.given.push(why) };
+  assert.deepEqual(await endedAfter(story, 5_900, [hog]), [false]);
+  assert.deepEqual(await endedAfter(story, 1_000, [hog]), [true]);
+  story.pool.drain();
+});
+
 void test('changes on all upstreams are left alone, however long others wait', async () => {
   const story = openPool({ ...wide, connections: 2 });
   const changes = [1, 2].map(() => story.lease({ principal: 'hog@jobs' }));
