@@ -14,9 +14,9 @@
 // --node FILE      the Node that the units start; default: the one that runs this
 // --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
-// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. It names the files of Dovecot that need that
+// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the users. It names the files of Dovecot that need that
 // user, with what removes them (dovecot-files.sh). It runs from a checkout that was built, and from
-// an unpacked package; without --destdir it makes the user dovegate too. Dependencies are copied from where they are installed: nothing is downloaded.
+// an unpacked package; without --destdir it makes the users too. Dependencies are copied from where they are installed: nothing is downloaded.
 import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -72,12 +72,16 @@ function readArgs() {
 const { what, prefix, destdir, node, doveadm } = readArgs();
 // systemd looks for units in these two places only.
 const unitsLib = prefix === '/usr' ? '/usr/lib' : '/usr/local/lib';
+/** People who may connect to the socket of the page. */
+const people = 'dovegate-people';
 const program = `${prefix}/lib/dovegate`;
 const main = `${program}/dist/main.js`;
 const configuration = '/etc/dovegate';
 const units = [
   ['dovegate.service', `${unitsLib}/systemd/system/dovegate.service`],
   ['dovegate-fleet.service', `${unitsLib}/systemd/system/dovegate-fleet.service`],
+  ['dovegate-page.service', `${unitsLib}/systemd/system/dovegate-page.service`],
+  ['dovegate-page.socket', `${unitsLib}/systemd/system/dovegate-page.socket`],
   ['dovegate@.socket', `${unitsLib}/systemd/system/dovegate@.socket`],
   ['sysusers.conf', `${unitsLib}/sysusers.d/dovegate.conf`],
   ['tmpfiles.conf', `${unitsLib}/tmpfiles.d/dovegate.conf`],
@@ -284,16 +288,31 @@ async function install() {
   );
 }
 
-/** The user dovegate and the folder of its sockets; systemd reads the units. What does not work is named, with what to type. */
+/** The users and the folder of sockets; systemd reads the units. What does not work is named, with what to type. */
 function prepareSystem() {
-  const hasUser = () => spawnSync('id', ['dovegate'], { stdio: 'ignore' }).status === 0;
+  const passes = (name, ...args) => spawnSync(name, args, { stdio: 'ignore' }).status === 0;
   const works = (name, ...args) => spawnSync(name, args, { stdio: 'inherit' }).status === 0;
-  if (!works('systemd-sysusers', 'dovegate.conf') && !hasUser())
-    works('useradd', '--system', '--no-create-home', '--home-dir', '/var/lib/dovegate', 'dovegate');
-  if (!hasUser()) console.log('make the user that the daemon runs as: useradd --system dovegate');
+  const isThere = (group) => passes('getent', 'group', group);
+  // This group was for people once; those who are in it now may do what the page may.
+  if (!passes('id', 'dovegate-page') && isThere('dovegate-page') && !isThere(people))
+    works('groupmod', '--new-name', people, 'dovegate-page');
+  if (!works('systemd-sysusers', 'dovegate.conf')) makeUsers(passes, works);
   if (!works('systemd-tmpfiles', '--create', 'dovegate.conf'))
     console.log('make its folder after each start of the machine: install -d -o dovegate /run/dovegate');
   if (existsSync('/run/systemd/system')) works('systemctl', 'daemon-reload');
+}
+
+/** What sysusers.conf says, where systemd-sysusers is not. */
+function makeUsers(passes, works) {
+  const system = ['useradd', '--system', '--no-create-home'];
+  const todo = [
+    [passes('id', 'dovegate'), [...system, '--home-dir', '/var/lib/dovegate', 'dovegate']],
+    [passes('id', 'dovegate-page'), [...system, '--home-dir', '/', '--user-group', 'dovegate-page']],
+    [false, ['usermod', '--append', '--groups', 'dovegate-page', 'dovegate']],
+    [passes('getent', 'group', people), ['groupadd', '--system', people]],
+  ];
+  for (const [isDone, command] of todo)
+    if (!isDone && !works(...command)) console.log(`this did not work, and is needed: ${command.join(' ')}`);
 }
 
 function uninstall() {
@@ -309,7 +328,7 @@ function uninstall() {
   // Folders that are empty now may have been made by us.
   for (const [, path] of [...units, ...names.flatMap(completionsOf)]) removeEmpty(dirname(path));
   console.log(
-    `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the user dovegate`,
+    `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the users dovegate and dovegate-page`,
   );
   process.stdout.write(inDovecot.stdout ?? '');
 }

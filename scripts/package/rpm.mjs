@@ -21,6 +21,7 @@ function scriptlet(name, words) {
   const text = maintainerFile(name)
     .replace(/^#!.*\n/, '')
     .replaceAll('deb-systemd-invoke restart', 'systemctl try-restart')
+    .replaceAll('deb-systemd-invoke start', 'systemctl start')
     .replaceAll('%', '%%');
   return `${words}\n${text}`;
 }

@@ -1,7 +1,8 @@
 // Goal: the Debian package in a clean root, under its systemd. Phases: refused without a Node that is new enough; installed over no
-// configuration; started; upgraded from the version before, with everything changed that an operator changes; an upgrade that refuses
-// the configuration; removed; purged. What must not happen: a daemon without a configuration, a change that is lost, a file that
-// stays, a journal that goes, a Dovecot that cannot start.
+// configuration; started; upgraded from the version before, which had no process of the page, with everything changed that an operator
+// changes; an upgrade that refuses the configuration; removed; purged. What must not happen: a daemon without a configuration, a change
+// that is lost, a page that is gone, a person with the rights of the page, a file that stays, a journal that goes, a Dovecot that
+// cannot start.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -10,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +24,7 @@ import { ask, type Machine, openBackend, openMachine, password } from './machine
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const service = 'dovegate.service';
+const page = ['dovegate-page.socket', 'dovegate-page.service'] as const;
 const file = '/etc/dovegate/dovegate.yaml';
 const configuration = `version: 1
 listeners:
@@ -36,8 +39,13 @@ routes:
 policies:
   support: { users: ["*"], allow: [quota get] }
 state: /var/lib/dovegate
-audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
-admin: { unix: /run/dovegate/admin.sock }
+audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB, group: dovegate-page }
+admin:
+  unix: /run/dovegate/admin.sock
+  page:
+    unix: /run/dovegate/page.sock
+    group: helpdesk
+    people: { frank: { user: frank, role: audit, users: ["*@example.org"] } }
 `;
 
 async function run(program: string, ...args: string[]): Promise<string> {
@@ -104,6 +112,8 @@ async function everything(machine: Machine): Promise<string[]> {
       'etc/group-',
       'etc/shadow-',
       'etc/gshadow-',
+      'etc/subuid-',
+      'etc/subgid-',
     ])
     .flatMap((path) => ['-path', `/${path}`, '-o']);
   return (await machine.run('find', '/', '(', ...own.slice(0, -1), ')', '-prune', '-o', '-print'))
@@ -127,6 +137,10 @@ for (const release of releases) {
     await repacked(older, (inside) => {
       appendFileSync(join(inside, 'etc/dovegate/environment'), '# as it was before\n');
       writeFileSync(join(inside, 'usr/lib/dovegate/dist/gone.js'), '');
+      // As packages were whose daemon had the page in it.
+      for (const unit of page) rmSync(join(inside, 'usr/lib/systemd/system', unit));
+      const users = join(inside, 'usr/lib/sysusers.d/dovegate.conf');
+      writeFileSync(users, `${/^u dovegate .*$/m.exec(readFileSync(users, 'utf8'))?.[0]}\n`);
     });
     const dpkg = (...args: string[]) =>
       machine.try(
@@ -200,7 +214,9 @@ for (const release of releases) {
     });
 
     await t.test('started, with the changes of an operator', async () => {
-      await machine.run('groupadd', 'support');
+      for (const group of ['support', 'helpdesk', 'dovegate-page']) await machine.run('groupadd', group);
+      await machine.run('useradd', '--groups', 'helpdesk,dovegate-page', 'frank');
+      await machine.run('usermod', '--append', '--groups', 'helpdesk,dovegate-page', 'dovegate');
       machine.write(file, configuration);
       machine.write('/etc/dovegate/credentials/mail1', `${password}\n`);
       chmodSync(machine.path('/etc/dovegate/credentials/mail1'), 0o600);
@@ -227,6 +243,46 @@ for (const release of releases) {
       assert.equal((await machine.try('systemctl', 'is-enabled', service)).text, 'enabled\n');
     });
 
+    await t.test(
+      'upgraded: the page is a service of its own, with the socket and the people of before',
+      async () => {
+        for (const unit of page) {
+          assert.equal((await machine.try('systemctl', 'is-enabled', unit)).text, 'enabled\n', unit);
+          assert.equal(await machine.property(unit, 'ActiveState'), 'active', unit);
+        }
+        const made = await machine.run('stat', '-c', '%U %G %a', '/run/dovegate/page.sock');
+        assert.equal(made, 'root helpdesk 660\n');
+        // The group of that name was for people, and is the page's now.
+        assert.equal(
+          (await machine.run('id', '--name', '--groups', 'dovegate-page')).trim(),
+          'dovegate-page',
+        );
+        assert.match(await machine.run('id', '--name', '--groups', 'dovegate'), / dovegate-page\b/);
+        assert.doesNotMatch(await machine.run('id', '--name', '--groups', 'frank'), /dovegate-page/);
+        assert.match(await machine.run('id', '--name', '--groups', 'frank'), /dovegate-people/);
+      },
+    );
+
+    await t.test(
+      'a page that an operator has turned off stays off; one that runs is the new one',
+      async () => {
+        const pid = await machine.property(page[1], 'MainPID');
+        await dpkgPasses('--install', put(newer));
+        assert.notEqual(await machine.property(page[1], 'MainPID'), pid);
+        await machine.run('systemctl', 'disable', '--now', page[1], page[0]);
+        await dpkgPasses('--install', put(newer));
+        assert.deepEqual(
+          [
+            await machine.property(page[0], 'ActiveState'),
+            (await machine.try('systemctl', 'is-enabled', page[1])).text,
+          ],
+          ['inactive', 'disabled\n'],
+        );
+        await machine.run('systemctl', 'enable', '--now', page[1]);
+        assert.equal(await machine.property(page[0], 'ActiveState'), 'active');
+      },
+    );
+
     await t.test('an upgrade that refuses the configuration leaves the daemon that runs', async () => {
       const pid = await mainPid();
       machine.write(file, configuration.replace('policy: support', 'policy: suport'));
@@ -250,9 +306,13 @@ for (const release of releases) {
       await machine.run('sh', '-c', /^ {2}(rm .*)$/m.exec(removal)?.[1] ?? '');
       assert.ok(!existsSync(machine.path(snippet)));
       await machine.run('rm', '-r', '/etc/dovecot');
-      assert.equal((await machine.try('systemctl', 'is-active', service)).text.trim(), 'inactive');
+      for (const unit of [service, ...page])
+        assert.equal((await machine.try('systemctl', 'is-active', unit)).text.trim(), 'inactive', unit);
       const left = (await everything(machine)).filter((path) => !before.includes(path));
-      const strange = left.filter((path) => !/^\/(etc|var\/lib)\/dovegate(\/|$)/.test(path));
+      // frank, and what the upgrade wrote for the socket of the page.
+      const expected =
+        /^\/(etc|var\/lib)\/dovegate(\/|$)|^\/etc\/systemd\/system\/dovegate-page\.socket\.d(\/|$)/;
+      const strange = left.filter((path) => !expected.test(path));
       assert.deepEqual(strange, []);
       assert.ok(left.includes(file) && left.includes('/etc/dovegate/environment'));
       const records = readAudit(machine.path('/var/lib/dovegate/audit')).length;
@@ -264,6 +324,7 @@ for (const release of releases) {
       const purge = await dpkgPasses('--purge', 'dovegate');
       assert.match(purge, needed);
       assert.match(purge, /the audit journal stays/);
+      assert.ok(!existsSync(machine.path('/etc/systemd/system/dovegate-page.socket.d')));
       assert.ok(!existsSync(machine.path('/etc/dovegate')));
       assert.equal(readAudit(machine.path('/var/lib/dovegate/audit')).length, records);
       assert.match(await machine.run('id', 'dovegate'), /\(dovegate\)/);
