@@ -1,6 +1,7 @@
 // Goal: the image of the Dockerfile does the main job as process 1 of a container with a read-only root and without any privilege.
-// Phases: built from a local base; serving; health; orphans; stopped in order; started with a broken file. What must not happen:
-// a write outside of the volumes, a signal that is not heard, a dead process that stays, root.
+// Phases: built from a local base; serving; health; orphans; stopped in order; started with a broken file; the page in a container beside
+// it. What must not happen: a write outside of the volumes, a signal that is not heard, a dead process that stays, root, a page that
+// can read or write what is the daemon's.
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -128,4 +129,73 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     assert.equal(await broken.exited, 78);
     assert.match(broken.output(), /dovegate\.yaml:3:\d+: .*did you mean support\?/);
   });
+
+  await t.test(
+    'the page in a second container: it has the door and the journal, and nothing else',
+    async () => {
+      writeFileSync(
+        join(etc, 'dovegate.yaml'),
+        configuration.replace('audit: {', 'audit: { group: dovegate-page,').replace(
+          /^admin: .*$/m,
+          `admin:
+  unix: /run/dovegate/admin.sock
+  door: /run/dovegate-door/door.sock
+  page:
+    tcp: 127.0.0.1:9147
+    unix: /run/dovegate-page/page.sock
+    people: { try: { user: dovegate-page, roles: [operate, audit] } }`,
+        ),
+      );
+      const [door, journal] = [join(folder, 'door'), container.volume('/var/lib/dovegate/audit')];
+      mkdirSync(door);
+      const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
+      chownSync(door, uid, gid);
+      const group = 10002;
+      const gate = startContainer(t, image, {
+        name: `dovegate-${process.pid}-gate`,
+        folder,
+        binds,
+        volumes: { '/run/dovegate-door': door },
+        groups: [group],
+      });
+      const page = startContainer(t, image, {
+        name: `dovegate-${process.pid}-page`,
+        folder: join(folder, 'page'),
+        binds: { [journal]: '/var/lib/dovegate/audit', [door]: '/run/dovegate-door' },
+        memory: ['/run/dovegate-page'],
+        user: `${group}:${group}`,
+        command: ['page', '--door', '/run/dovegate-door/door.sock'],
+      });
+      const both = (): string => `${gate.output()}\n${page.output()}`;
+      const opened = ['page', 'open', '--socket', '/run/dovegate-page/page.sock'];
+      const link = await poll(both, limitMs, async () => {
+        const { exit, text } = await page.exec('dovegate', ...opened);
+        return exit === 0 ? text : undefined;
+      });
+      assert.match(link, /^http:\/\/127\.0\.0\.1:9147\/#/m);
+      const index = `fetch('http://127.0.0.1:9147/').then(async (r) => console.log(r.status, (await r.text()).length > 500))`;
+      assert.equal((await page.exec('node', '-e', index)).text, '200 true\n');
+      const trail = ['audit', 'search', '--socket', '/run/dovegate-page/page.sock'];
+      assert.match((await page.exec('dovegate', ...trail)).text, /alice@example\.org +quota get/);
+      // What is the daemon's: not there, or closed.
+      const seen = await page.exec(
+        'sh',
+        '-c',
+        'ls /etc/dovegate /backend /run/dovegate/; cat /var/lib/dovegate/audit/hmac.key; touch /var/lib/dovegate/audit/x /run/dovegate-door/x',
+      );
+      for (const line of [
+        /'\/etc\/dovegate': No such file/,
+        /'\/backend': No such file/,
+        /hmac\.key: Permission denied/,
+        /audit\/x': Read-only file system/,
+        /door\/x': Read-only file system/,
+      ])
+        assert.match(seen.text, line);
+      assert.doesNotMatch(seen.text, /\.sock/);
+      await page.signal('TERM');
+      assert.equal(await page.exited, 0, page.output());
+      await gate.signal('TERM');
+      assert.equal(await gate.exited, 0, gate.output());
+    },
+  );
 });

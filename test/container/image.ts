@@ -39,12 +39,21 @@ export interface ContainerOptions {
   readonly folder: string;
   /** Host path -> path inside; read-only. */
   readonly binds: Readonly<Record<string, string>>;
+  /** Path inside -> host path that is written to. */
+  readonly volumes?: Readonly<Record<string, string>>;
+  /** Folders in memory that are the user's own. */
+  readonly memory?: readonly string[];
+  /** `UID:GID`, and groups beside; without it the image's. */
+  readonly user?: string;
+  readonly groups?: readonly number[];
+  /** Instead of the image's. */
+  readonly command?: readonly string[];
 }
 
 export interface Container {
   /** A path of a volume of the image, on the host. */
   volume(inside: string): string;
-  /** Runs a program inside, as the image's user. */
+  /** Runs a program inside, as the container's user. */
   exec(...command: readonly string[]): Promise<ProgramResult>;
   signal(signal: 'TERM' | 'KILL'): Promise<void>;
   /** Exit code as the runtime gives it. */
@@ -111,9 +120,10 @@ async function checked(file: string, args: readonly string[]): Promise<string> {
 
 /** Starts one; ends with its owner. */
 export function startContainer(owner: Owner, image: Image, options: ContainerOptions): Container {
-  const { name, folder, binds } = options;
+  const { name, folder, binds, volumes = {}, memory = [], groups = [] } = options;
+  const { user = image.config.User, command: args = image.config.Cmd } = options;
   const bundle = join(folder, name);
-  const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
+  const [uid = 0, gid = 0] = user.split(':').map(Number);
   const volume = (inside: string): string => join(folder, 'volumes', inside);
   for (const path of Object.keys(image.config.Volumes)) {
     // A new volume gets the owner of the folder that it is mounted on.
@@ -132,8 +142,8 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
     ociVersion: '1.0.0',
     process: {
       terminal: false,
-      user: { uid, gid },
-      args: [...image.config.Entrypoint, ...image.config.Cmd],
+      user: { uid, gid, additionalGids: groups },
+      args: [...image.config.Entrypoint, ...args],
       env: image.config.Env,
       cwd: '/',
       capabilities: none,
@@ -145,6 +155,13 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
       { destination: '/proc', type: 'proc', source: 'proc' },
       { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=64k'] },
       ...Object.keys(image.config.Volumes).map((path) => mount(volume(path), path, true)),
+      ...memory.map((destination) => ({
+        destination,
+        type: 'tmpfs',
+        source: 'tmpfs',
+        options: ['nosuid', 'nodev', 'mode=700', `uid=${uid}`, `gid=${gid}`],
+      })),
+      ...Object.entries(volumes).map(([destination, source]) => mount(source, destination, true)),
       ...Object.entries(binds).map(([source, destination]) => mount(source, destination, false)),
     ],
     linux: { namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
@@ -185,7 +202,7 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
   return {
     volume,
     exited,
-    exec: (...command) => run('exec', '--user', image.config.User, name, ...command),
+    exec: (...command) => run('exec', '--user', user, name, ...command),
     async signal(signal) {
       const done = await run('kill', name, signal);
       if (done.exit !== 0) throw new Error(done.text);

@@ -23,20 +23,56 @@ function documentsOf(path: string): unknown[] {
 }
 
 const user = /^USER (\d+):(\d+)$/m.exec(textOf('Dockerfile'));
+/** Of the page, as the image makes them. */
+const pageUser = /useradd --uid (\d+) --gid (\d+) .* dovegate-page /.exec(textOf('Dockerfile'));
+const pageGroup = /groupadd --gid (\d+) dovegate-page /.exec(textOf('Dockerfile'))?.[1];
+/** Folders of the image, which give a fresh volume its owner. */
+const folders = [...textOf('Dockerfile').matchAll(/install -d .*?((?: \/\S+)+)/g)].flatMap(([, paths = '']) =>
+  paths.trim().split(' '),
+);
 
 void test('compose: the configuration is sound, the sockets belong to whom Dovecot and the image name', () => {
   const shape = z.object({
     configs: z.object({ dovegate: z.object({ content: z.string() }) }),
     services: z.object({
       dovecot: z.object({ build: z.object({ dockerfile_inline: z.string() }) }),
-      dovegate: z.object({ read_only: z.literal(true), group_add: z.tuple([z.string()]) }),
+      dovegate: z.object({
+        image: z.string(),
+        read_only: z.literal(true),
+        group_add: z.tuple([z.string(), z.string()]),
+        volumes: z.array(z.string()),
+      }),
+      page: z.object({
+        image: z.string(),
+        command: z.tuple([z.literal('page'), z.literal('--door'), z.string()]),
+        user: z.string(),
+        read_only: z.literal(true),
+        volumes: z.array(z.string()),
+      }),
     }),
   });
   const [compose] = documentsOf('config/compose.example.yaml').map((each) => shape.parse(each));
   assert.ok(compose !== undefined);
   const { content } = compose.configs.dovegate;
   assert.deepEqual(problemsOf(content), []);
-  const [group] = compose.services.dovegate.group_add;
+  const { page, dovegate } = compose.services;
+  const [group, shared] = dovegate.group_add;
+  // The page is another user, with the daemon's journal and door, and nothing that it could write or read a secret in.
+  assert.deepEqual(
+    [page.image, page.user, shared],
+    [dovegate.image, pageUser?.slice(1).join(':'), pageGroup],
+  );
+  const [, , door] = page.command;
+  assert.ok(content.includes(`door: ${door}\n`) && content.includes('group: dovegate-page }'));
+  const directory = /directory: (\S+),/.exec(content)?.[1];
+  assert.deepEqual(
+    page.volumes.map((volume) => volume.replace(/^(\w+):/, '')),
+    [`${directory}:ro`, `${dirname(door)}:ro`],
+  );
+  for (const volume of page.volumes) {
+    assert.ok(dovegate.volumes.includes(volume.replace(/:ro$/, '')), volume);
+    assert.ok(folders.includes(volume.split(':')[1] ?? ''), volume);
+  }
   assert.match(content, new RegExp(`group: "${group}"`));
   const { dockerfile_inline: dovecot } = compose.services.dovecot.build;
   assert.match(dovecot, new RegExp(`useradd --uid ${user?.[1]} dovegate`));
@@ -49,7 +85,9 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
     runAsGroup: z.number(),
     readOnlyRootFilesystem: z.literal(true),
   });
-  const mounts = z.array(z.object({ name: z.string(), mountPath: z.string() }));
+  const mounts = z.array(
+    z.object({ name: z.string(), mountPath: z.string(), readOnly: z.boolean().optional() }),
+  );
   const shape = z.object({
     kind: z.string(),
     data: z.object({ 'dovegate.yaml': z.string() }).optional(),
@@ -58,7 +96,10 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
         template: z
           .object({
             spec: z.object({
-              securityContext: z.object({ fsGroup: z.number() }),
+              securityContext: z.object({
+                fsGroup: z.number(),
+                supplementalGroups: z.tuple([z.number()]),
+              }),
               volumes: z.array(
                 z.object({
                   name: z.string(),
@@ -72,6 +113,7 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
                   volumeMounts: mounts,
                   livenessProbe: z.object({ exec: z.object({ command: z.array(z.string()) }) }),
                 }),
+                z.object({ args: z.array(z.string()), securityContext, volumeMounts: mounts }),
               ]),
             }),
           })
@@ -89,9 +131,27 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
   assert.ok(pod !== undefined);
   assert.deepEqual(problemsOf(text), []);
   assert.match(text, new RegExp(`group: "${pod.securityContext.fsGroup}"`));
-  const [maker, { livenessProbe, volumeMounts }] = pod.initContainers;
-  for (const { securityContext: who } of pod.initContainers)
-    assert.deepEqual([who.runAsUser, who.runAsGroup].map(String), [user?.[1], user?.[2]]);
+  const [maker, { livenessProbe, volumeMounts }, page] = pod.initContainers;
+  for (const [index, { securityContext: who }] of pod.initContainers.entries())
+    assert.deepEqual(
+      [who.runAsUser, who.runAsGroup].map(String),
+      (index === 2 ? pageUser : user)?.slice(1),
+      `${index}`,
+    );
+  // The page has the daemon's journal and door, and nothing else of it.
+  assert.equal(String(pod.securityContext.supplementalGroups[0]), pageGroup);
+  const door = page.args[2] ?? '';
+  assert.deepEqual(page.args, ['page', '--door', door]);
+  assert.ok(text.includes(`door: ${door}\n`) && text.includes('group: dovegate-page }'));
+  const directory = /directory: (\S+),/.exec(text)?.[1];
+  const shared = page.volumeMounts.filter(({ name }) => volumeMounts.some((each) => each.name === name));
+  assert.deepEqual(
+    shared.map(({ mountPath, readOnly }) => [mountPath, readOnly]),
+    [
+      [directory, true],
+      [dirname(door), true],
+    ],
+  );
   // Records are in memory that outlives the container, in a directory that the first container makes.
   const memory = dirname(/memory: (\S+),/.exec(text)?.[1] ?? '');
   assert.equal(maker.command.at(-1), memory);
