@@ -178,20 +178,19 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       const trail = ['audit', 'search', '--socket', '/run/dovegate-page/page.sock'];
       assert.match((await page.exec('dovegate', ...trail)).text, /alice@example\.org +quota get/);
       // What is the daemon's: not there, or closed.
+      const places = '/etc/dovegate /backend /run/dovegate';
       const seen = await page.exec(
         'sh',
         '-c',
-        'ls /etc/dovegate /backend /run/dovegate/; cat /var/lib/dovegate/audit/hmac.key; touch /var/lib/dovegate/audit/x /run/dovegate-door/x',
+        `find ${places} -mindepth 1; cat /var/lib/dovegate/audit/hmac.key; touch /var/lib/dovegate/audit/x /run/dovegate-door/x`,
       );
-      for (const line of [
-        /'\/etc\/dovegate': No such file/,
-        /'\/backend': No such file/,
-        /hmac\.key: Permission denied/,
-        /audit\/x': Read-only file system/,
-        /door\/x': Read-only file system/,
-      ])
-        assert.match(seen.text, line);
-      assert.doesNotMatch(seen.text, /\.sock/);
+      assert.equal(
+        seen.text,
+        `cat: /var/lib/dovegate/audit/hmac.key: Permission denied
+touch: cannot touch '/var/lib/dovegate/audit/x': Read-only file system
+touch: cannot touch '/run/dovegate-door/x': Read-only file system
+`,
+      );
       await page.signal('TERM');
       assert.equal(await page.exited, 0, page.output());
       await gate.signal('TERM');
