@@ -250,6 +250,8 @@ const otherWords = new Set([
   'accepted-audit-keys',
   'client-ca',
   'doveadm-server',
+  'dovegate-page',
+  'dovegate-people',
   'dsync-server',
   'hash-password',
   'input-failed',

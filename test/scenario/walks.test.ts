@@ -36,7 +36,7 @@ rm -rf /etc/dovegate/*
 for user in dovegate dovegate-page anna bob carol eve frank; do
   id -u $user > /dev/null 2>&1 || useradd --system --user-group --no-create-home --shell /usr/sbin/nologin $user
 done
-groupadd --force support; usermod --append --groups support,dovegate-page dovegate
+groupadd --force support; groupadd --force dovegate-people; usermod --append --groups support,dovegate-page dovegate
 chown dovegate:dovegate /var/lib/dovegate; chmod 711 /var/lib/dovegate
 # On a host systemd makes the socket of the page.
 chown dovegate:dovegate-page /run/dovegate; chmod 775 /run/dovegate
@@ -57,13 +57,13 @@ run() {
 }
 start() {
   run serve dovegate started
-  ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || run page dovegate-page page-opened
+  ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || { run page dovegate-page page-opened; chgrp dovegate-people /run/dovegate/page.sock; }
 }
 trap 'stop' EXIT
 # What Dovecot's own program does here: the test sees the file, takes the new password, and ends all connections. A connection that ends
 # within its first second counts as a failed dial, so there is as much between this and the reload of dovegate as a person takes.
 doveadm() { [ "$*" = reload ]; sleep 1.2; touch "$W/reload"; while [ -e "$W/reload" ]; do sleep 0.05; done; }
-systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; *) echo "no systemctl $1"; exit 9;; esac; }
+systemctl() { case $1 in restart) stop; start;; start) start;; stop | disable) stop;; enable) [ -e "$W/page.pid" ];; *) echo "no systemctl $1"; exit 9;; esac; }
 # The place with a configuration that is to be: EXPECTED COMMAND
 expect() { local code=0; echo "? $2"; bash -c "$2" > "$W/out" 2>&1 || code=$?; [ "$code" = "$1" ] || { echo "ended with $code instead of $1:"; cat "$W/out"; exit 9; }; }
 `;

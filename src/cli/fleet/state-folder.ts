@@ -140,7 +140,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
     },
     writeStatus(status: FleetStatus): void {
       const text = `${JSON.stringify(status)}\n`;
-      attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text));
+      attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text, 0o640));
     },
     signKey,
     /** The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault where the key in its place was replaced. */

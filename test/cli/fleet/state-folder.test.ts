@@ -90,6 +90,10 @@ void test('a key is made once, for nobody else to read; a status is there or not
   assert.equal(folder.signKey(), pem);
   assert.equal(statSync(join(state, 'checkpoint.key')).mode & 0o777, 0o600);
   assert.equal(readStatus(state), undefined);
+  const at = '2026-11-21T08:00:00Z';
+  folder.writeStatus({ at, stream: 'DOVEGATE_AUDIT', streamSeq: 0, records: 0, gates: [], findings: [] });
+  // For the page of a dovegate beside it, by its group.
+  assert.equal(statSync(join(state, 'status.json')).mode & 0o777, 0o640);
   writeFileSync(join(state, 'status.json'), '{');
   assert.throws(() => readStatus(state), faultOf(exitCodes.configuration, /status\.json cannot be read/));
 });
