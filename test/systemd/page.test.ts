@@ -290,6 +290,27 @@ for (const release of releases) {
       assert.equal(await machine.property(page, 'MainPID'), pid);
     });
 
+    await t.test(
+      'with a group of auditors, which the page is in: they have the files, and not the door',
+      async () => {
+        await machine.run('groupadd', 'auditors');
+        for (const user of ['eve', 'dovegate', 'dovegate-page'])
+          await machine.run('usermod', '--append', '--groups', 'auditors', user);
+        machine.write(
+          '/etc/dovegate/dovegate.yaml',
+          configuration.replace('group: dovegate-page', 'group: auditors'),
+        );
+        await machine.run('systemctl', 'restart', service, page);
+        await machine.waitFor(page, 'StatusText', (text) => text.startsWith('serves '));
+        const search = ['dovegate', 'audit', 'search', '--socket', '/run/dovegate/page.sock'];
+        assert.equal((await as('frank', ...search)).exit, 0);
+        const verified = await as('eve', 'dovegate', 'audit', 'verify', audit, '--unsigned');
+        assert.equal(verified.exit, 0, verified.text);
+        const connect = `require('net').connect('${door}').on('connect', () => process.exit(0)).on('error', (error) => { console.log(error.code); process.exit(1); })`;
+        assert.equal((await as('eve', 'node', '-e', connect)).text, 'EACCES\n');
+      },
+    );
+
     await t.test('reloaded and stopped; its socket goes with its unit', async () => {
       const pid = await machine.property(page, 'MainPID');
       await machine.run('systemctl', 'reload', page);
