@@ -183,8 +183,8 @@ const meanings = {
   'admin.page.tls.client_ca': 'file with the authorities of certificates of people (PEM)',
   'admin.page.unix': 'path of the socket where people of this host ask; the kernel says who connects',
   'admin.page.mode': 'permission bits of that socket, in quotes',
-  'admin.page.owner': 'owner of that socket; default: the user of the daemon',
-  'admin.page.group': 'group of that socket; default: the group of the daemon',
+  'admin.page.owner': 'owner of that socket, where systemd does not make it; default: the user of the page',
+  'admin.page.group': 'group of that socket, where systemd does not make it; default: the group of the page',
   'admin.page.people.NAME.user': 'the user of this host, by name or number; needs `unix`',
   'admin.page.people.NAME.certificate_name':
     'a name in their client certificate; needs `tcp` and `tls.client_ca`',

@@ -151,7 +151,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
       const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
       chownSync(door, uid, gid);
       const group = 10002;
-      const gate = startContainer(t, image, {
+      const daemon = startContainer(t, image, {
         name: `dovegate-${process.pid}-gate`,
         folder,
         binds,
@@ -166,7 +166,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
         user: `${group}:${group}`,
         command: ['page', '--door', '/run/dovegate-door/door.sock'],
       });
-      const both = (): string => `${gate.output()}\n${page.output()}`;
+      const both = (): string => `${daemon.output()}\n${page.output()}`;
       const opened = ['page', 'open', '--socket', '/run/dovegate-page/page.sock'];
       const link = await poll(both, limitMs, async () => {
         const { exit, text } = await page.exec('dovegate', ...opened);
@@ -193,8 +193,8 @@ touch: cannot touch '/run/dovegate-door/x': Read-only file system
       );
       await page.signal('TERM');
       assert.equal(await page.exited, 0, page.output());
-      await gate.signal('TERM');
-      assert.equal(await gate.exited, 0, gate.output());
+      await daemon.signal('TERM');
+      assert.equal(await daemon.exited, 0, daemon.output());
     },
   );
 });

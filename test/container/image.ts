@@ -121,7 +121,7 @@ async function checked(file: string, args: readonly string[]): Promise<string> {
 /** Starts one; ends with its owner. */
 export function startContainer(owner: Owner, image: Image, options: ContainerOptions): Container {
   const { name, folder, binds, volumes = {}, memory = [], groups = [] } = options;
-  const { user = image.config.User, command: args = image.config.Cmd } = options;
+  const { user = image.config.User, command = image.config.Cmd } = options;
   const bundle = join(folder, name);
   const [uid = 0, gid = 0] = user.split(':').map(Number);
   const volume = (inside: string): string => join(folder, 'volumes', inside);
@@ -143,7 +143,7 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
     process: {
       terminal: false,
       user: { uid, gid, additionalGids: groups },
-      args: [...image.config.Entrypoint, ...args],
+      args: [...image.config.Entrypoint, ...command],
       env: image.config.Env,
       cwd: '/',
       capabilities: none,
@@ -202,7 +202,7 @@ export function startContainer(owner: Owner, image: Image, options: ContainerOpt
   return {
     volume,
     exited,
-    exec: (...command) => run('exec', '--user', user, name, ...command),
+    exec: (...words) => run('exec', '--user', user, name, ...words),
     async signal(signal) {
       const done = await run('kill', name, signal);
       if (done.exit !== 0) throw new Error(done.text);

@@ -176,9 +176,9 @@ for (const release of releases) {
 
     await t.test('for people of this host, and for a browser', async () => {
       assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
-      const opened = await as('anna', 'dovegate', 'page', 'open');
-      assert.equal(opened.exit, 0, opened.text);
-      assert.match(opened.text, /^https:\/\/127\.0\.0\.1:9147\/#/m);
+      const link = await as('anna', 'dovegate', 'page', 'open');
+      assert.equal(link.exit, 0, link.text);
+      assert.match(link.text, /^https:\/\/127\.0\.0\.1:9147\/#/m);
       const search = ['dovegate', 'audit', 'search', '--socket', '/run/dovegate/page.sock'];
       const found = await as('frank', ...search);
       assert.equal(found.exit, 0, found.text);
@@ -308,6 +308,10 @@ for (const release of releases) {
         assert.equal(verified.exit, 0, verified.text);
         const connect = `require('net').connect('${door}').on('connect', () => process.exit(0)).on('error', (error) => { console.log(error.code); process.exit(1); })`;
         assert.equal((await as('eve', 'node', '-e', connect)).text, 'EACCES\n');
+        // A member of the page's group is not its user.
+        const member = ['setpriv', '--reuid=eve', '--regid=dovegate-page', '--clear-groups'];
+        const asked = `require('http').get({ socketPath: '${door}', path: '/settings' }, (reply) => { console.log(reply.statusCode); process.exit(0); })`;
+        assert.equal((await machine.try(...member, 'node', '-e', asked)).text, '403\n');
       },
     );
 
