@@ -172,6 +172,9 @@ for (const release of releases) {
         'root dovegate-people 660\ndovegate dovegate-page 660\ndovegate dovegate-page 750\n',
       );
       assert.match(await machine.run('dovegate', 'check'), /: no problems\n$/);
+      const doctor = await machine.try('dovegate', 'doctor');
+      assert.match(doctor.text, /^ok +page +dovegate page /m);
+      assert.doesNotMatch(doctor.text, /^bad/m);
     });
 
     await t.test('for people of this host, and for a browser', async () => {
