@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { check, formatViolation } from './checker.js';
 import { findCycles } from './cycles.js';
 import { readManifest, readSources } from './project.js';
-import { factsOf } from './references.js';
+import { referencesOf } from './references.js';
 import { modules } from './table.js';
 
 const sources = readSources();
@@ -19,8 +19,8 @@ void test('src/ obeys the import table, the rules about globals, and the limits'
 void test('every package that src/ imports is a dependency, and not one of development', () => {
   const { dependencies, optionalDependencies } = readManifest();
   const imported = [...sources.values()]
-    .flatMap((source) => factsOf(source).references)
-    .flatMap(({ kind, specifier }) => (kind === 'url' || specifier === undefined ? [] : [specifier]))
+    .flatMap((source) => referencesOf(source).references)
+    .flatMap(({ kind, specifier }) => (kind === 'url' ? [] : [specifier]))
     .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
     .map((specifier) => specifier.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? specifier);
   assert.deepEqual(

@@ -1,15 +1,13 @@
-// Judges a set of sources by the table: arrows between modules, packages and Node modules, globals, limits, comments, cycles.
-// It reads nothing itself: sources come in by path, so that forged ones can prove that it catches what it should.
+// Checks a set of sources against the table: imports between modules, packages and Node modules, limits, opening comments, cycles.
+// It reads no files: sources come in by path, so that forged ones can prove what it catches. Globals are the linter's (.oxlintrc.json).
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
 import { findCycles } from './cycles.js';
-import { LexFault } from './lexer.js';
-import { factsOf, type Reference, type SourceFacts } from './references.js';
+import { type Reference, referencesOf } from './references.js';
 import {
   bannedFileNames,
   builtinsEverywhere,
   fileLinesMax,
-  globalRules,
   isData,
   type ModuleRule,
   modules,
@@ -21,7 +19,6 @@ export type Rule =
   | 'stray-file'
   | 'file-name'
   | 'file-lines'
-  | 'unreadable'
   | 'import'
   | 'import-private'
   | 'import-builtin'
@@ -29,7 +26,7 @@ export type Rule =
   | 'import-missing'
   | 'import-unclear'
   | 'import-cycle'
-  | 'global'
+  | 'clock'
   | 'opening-comment';
 
 export interface Violation {
@@ -53,17 +50,11 @@ export function check(sources: ReadonlyMap<string, string>, rules: Rules = modul
       continue;
     }
     checkFile(path, source, add);
-    let facts: SourceFacts;
-    try {
-      facts = factsOf(source);
-    } catch (error) {
-      if (!(error instanceof LexFault)) throw error;
-      add('unreadable', error.line, error.message);
-      continue;
-    }
-    checkFacts(place.module, facts, add);
+    checkClock(place.module, source, add);
     const targets: string[] = [];
-    for (const reference of facts.references) {
+    const { references, unclear } = referencesOf(source);
+    for (const { line, text } of unclear) add('import-unclear', line, `${text}: no known form of an import`);
+    for (const reference of references) {
       const target = checkReference(path, place, reference, { sources, rules, add });
       // A file loaded by its address runs as a program of its own.
       if (target !== undefined && reference.kind !== 'url') targets.push(target);
@@ -116,19 +107,17 @@ function checkFile(path: string, source: string, add: Add): void {
   const lines = source.split('\n').length - (source.endsWith('\n') ? 1 : 0);
   if (lines > fileLinesMax && !isData(path))
     add('file-lines', lines, `${lines} lines, at most ${fileLinesMax}`);
+  // The doc comment of a first export is not about the file.
+  if (!/^(?:#!.*\n)?(?:\/\/ |\/\*(?!\*[^/]*\*\/\s*export\b))/.test(source))
+    add('opening-comment', 1, 'a file opens with what it owns');
 }
 
-function checkFacts(module: string, facts: SourceFacts, add: Add): void {
-  if (!facts.opensWithComment) add('opening-comment', 1, 'a file opens with what it owns');
-  for (const { line, message } of facts.unclear) add('import-unclear', line, message);
-  for (const { name, line } of facts.globals) {
-    const rule = globalRules.find((candidate) => candidate.name === name);
-    if (name === 'globalThis') add('global', line, 'globalThis as a value: name the global');
-    else if (rule && !rule.allowedIn.includes(module)) {
-      const where = rule.allowedIn.length > 0 ? `only in ${rule.allowedIn.join(', ')}` : 'nowhere';
-      add('global', line, `${name} is used ${where}`);
-    }
-  }
+/** `new Date()`, `Date()`, `Date.now` and the class as a value read the clock. Parsing and formatting a given instant is allowed. */
+function checkClock(module: string, source: string, add: Add): void {
+  if (module === 'adapters/host') return;
+  const given = /\bDate\.(?:parse|UTC)\(|\bnew Date\((?!\)|\.\.\.)/g;
+  for (const [at, line] of source.replaceAll(given, '').split('\n').entries())
+    if (/(?<![\w-])Date\b(?!-)/.test(line)) add('clock', at + 1, 'only adapters/host reads the clock');
 }
 
 /** The path of the source that is referred to, if it is one of ours and may be. */
@@ -140,7 +129,7 @@ function checkReference(
 ): string | undefined {
   const { specifier, line, kind } = reference;
   // An address is an arrow where it can name a program to run; elsewhere it names a file to read, such as package.json.
-  if (specifier === undefined || (kind === 'url' && !specifier.endsWith('.js'))) {
+  if (kind === 'url' && !specifier.endsWith('.js')) {
     if (place.rule.builtins.includes('worker_threads'))
       add('import-unclear', line, "write new URL('./NAME.js', import.meta.url)");
     return undefined;
@@ -178,14 +167,14 @@ function mayImport({ imports }: ModuleRule, module: string, file: string): boole
   );
 }
 
-function checkForeign(place: Place, specifier: string, { line, names }: Reference, add: Add): void {
+function checkForeign(place: Place, specifier: string, { line, clause }: Reference, add: Add): void {
   if (isBuiltin(specifier)) {
     const name = specifier.replace(/^node:/, '').split('/')[0] ?? '';
     if (!specifier.startsWith('node:')) add('import-builtin', line, `write node:${specifier}`);
     if (!place.rule.builtins.includes(name) && !builtinsEverywhere.includes(name))
       add('import-builtin', line, `${place.module} may not import ${specifier}`);
     // Under its own name only: the rules about globals go by name.
-    else if (name === 'process' && names.join() !== 'process')
+    else if (name === 'process' && clause !== 'process')
       add('import-builtin', line, "write import process from 'node:process'");
     return;
   }

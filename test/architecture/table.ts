@@ -1,4 +1,4 @@
-// The architecture as data: which module of src/ may import what, which globals live where, how large things may grow.
+// The architecture as data: which module of src/ may import what, and how large files may grow. Globals are restricted in .oxlintrc.json.
 // The checker knows no module by name. To allow an import, change a line here, and say why in src/README.md.
 
 export interface ModuleRule {
@@ -448,26 +448,6 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
 };
 
 export const builtinsEverywhere: readonly string[] = ['assert'];
-
-/** A name of the global object, or two with a dot between, and the modules that may use it. */
-export const globalRules: readonly { readonly name: string; readonly allowedIn: readonly string[] }[] = [
-  { name: 'process.exit', allowedIn: ['main'] },
-  // But for `new Date(ms)`, `Date.parse` and `Date.UTC`, which read no clock.
-  { name: 'Date', allowedIn: ['adapters/host'] },
-  { name: 'performance', allowedIn: ['adapters/host'] },
-  { name: 'setTimeout', allowedIn: ['adapters/host'] },
-  { name: 'setInterval', allowedIn: ['adapters/host'] },
-  { name: 'setImmediate', allowedIn: ['adapters/host'] },
-  { name: 'AbortSignal.timeout', allowedIn: ['adapters/host'] },
-  { name: 'Math.random', allowedIn: ['adapters/host'] },
-  { name: 'fetch', allowedIn: [] },
-  { name: 'console', allowedIn: ['cli', 'cli/output', 'cli/audit', 'cli/doveadm'] },
-  { name: 'EventEmitter', allowedIn: ['adapters/net'] },
-  // Ways to import that this table would not see.
-  { name: 'process.getBuiltinModule', allowedIn: [] },
-  { name: 'process.binding', allowedIn: [] },
-  { name: 'eval', allowedIn: [] },
-];
 
 /** No file is named so, nor ends in `-` and one of these. */
 export const bannedFileNames: readonly string[] =
