@@ -1,8 +1,6 @@
-// `dovegate serve` with a configuration that has problems, and sockets from systemd: their clients are refused at once, with the
-// place of the first problem, until the file is good. Otherwise they would wait in the queues of the sockets for ever. A start that
-// failed with a good configuration (journal, state, admin socket) is served the same way, until the process ends and is started again.
-// The rules: nothing of the file is used but its section `admin`; clients see the name of a file and a line, never a value; no
-// command gets through; what many clients cost is bounded.
+// Serves the clients of systemd's sockets while the configuration has problems, or after a failed start: each is refused at once,
+// with the place of the first problem. Only the section `admin` of the file is used; clients see the name of a file and a line,
+// never a value.
 
 import type { Act } from '../adapters/admin/access.js';
 import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
@@ -18,13 +16,13 @@ import type { Own } from '../setup/life.js';
 import { createEndpoints, type Shown } from './endpoints.js';
 
 const readAgainMs = 10_000;
-/** After a start that failed: the service manager starts another process after so long. */
+/** After a failed start: the process ends after this time, and the service manager starts another one. */
 const retryMs = 30_000;
-/** Sessions at once, where there are descriptors for them; one uid has at most half. */
+/** Concurrent sessions, if there are descriptors for them; one uid has at most half. */
 const sessionsMax = bounds.closedSessions;
 /** Standard streams, event loops, listening sockets, admin connections, files that are read. */
 const otherDescriptors = 128;
-/** A client that connected just before the daemon goes into service may still send a command. */
+/** A client that connected just before the configuration became good may still send a command. */
 const lastCommandMs = 1_000;
 
 const limits: RefusalLimits = {
@@ -39,8 +37,9 @@ const limits: RefusalLimits = {
 type NeededOfProcess = Pick<Own, 'clock' | 'manager' | 'log' | 'findPeer' | 'native' | 'passed' | 'stop'>;
 
 /**
- * Runs until the file is good, and resolves to what was read then; undefined: it was stopped before. Never rejects. `failedStart`: why
- * the start failed although the configuration is good: nothing is read again, and it ends after `retryMs` or at a reload.
+ * Runs until the configuration is good, and resolves to the loaded one; undefined: a stop came first. Never rejects.
+ * `failedStart`: why the start failed with a good configuration; nothing is read again then, and it returns after `retryMs` or
+ * at a reload.
  */
 export async function serveClosed(
   first: LoadedConfiguration,
@@ -65,7 +64,7 @@ export async function serveClosed(
   let opened: string | undefined;
   let following: Promise<void> = Promise.resolve();
 
-  /** Opens the socket that `admin.unix` of the file says, as far as it can be read. Never rejects. */
+  /** Opens the socket of the file's `admin.unix`, if that can be read. Never rejects. */
   function follow(): Promise<void> {
     following = following.then(async () => {
       const { unix, mode = 0, door = '' } = findAdmin(config, readFromDisk) ?? {};
@@ -139,7 +138,7 @@ export async function serveClosed(
   await follow();
   tell();
   manager.ready(status());
-  // A broken file is no reason for another process.
+  // Another process would not help against a broken file, so the watchdog is fed.
   manager.watch(() => true);
   const offSignal = onSignal(['SIGHUP'], () => {
     manager.reloading();
@@ -158,7 +157,7 @@ export async function serveClosed(
   offSignal();
   gate.tellRefused();
   await gate.close(ended === undefined ? 0 : lastCommandMs);
-  // An operator who asked for the reload gets the answer.
+  // The operator who requested the reload gets the answer first.
   await clock.nextTurn();
   await following;
   await endpoints.close();
@@ -190,7 +189,7 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
   return { state: 'closed', problems, listeners, journal, isReloadSuccess: false, ...nothing };
 }
 
-/** The sockets that were handed over, and their clients; `text` is what those read. */
+/** The inherited sockets and their clients; `text` is the message for clients. */
 function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, text: () => string) {
   const open: InheritedListener[] = [];
   const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();
@@ -219,7 +218,7 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
       const socket = { name, descriptor: native.duplicate(descriptor) };
       const take = (transport: Transport, accepted: number | undefined): void => {
         refused += 1;
-        // Nobody has logged in over TCP, so nothing is said there.
+        // TCP clients have not logged in, so they get no text.
         if (kind.family === 'unix') accept(name, transport, accepted);
         else transport.close('not-configured', true);
       };
@@ -233,7 +232,7 @@ function createGate({ clock, native, findPeer, log, passed }: NeededOfProcess, t
     async open(): Promise<void> {
       for (const socket of passed) await listen(socket);
     },
-    /** No more clients; those that are there have so long for a last command. */
+    /** Accepts no more clients; the present ones have `lastMs` for a last command. */
     async close(lastMs: number): Promise<void> {
       await Promise.all(open.map((listener) => listener.close()));
       const end = (): void => {

@@ -26,11 +26,11 @@ import { NowWatch } from './now-watch.js';
 import type { DrainedBackends } from './operator.js';
 import { expiriesNow, gatherFacts, type LookedAt, lookAtPools, type Running } from './running.js';
 
-/** The daemon at one moment, but for what holds for all of its life. */
+/** The state of the daemon at one moment, without what is constant for the process. */
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
   Pick<MetricsSnapshot, 'isReloadSuccess' | 'certificates'>;
 
-/** Counts from now on. */
+/** Starts counting. */
 export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
@@ -69,7 +69,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   };
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
 
-  /** Takes the sockets away. */
+  /** Removes the sockets. */
   async function shut(): Promise<void> {
     const open = admin;
     admin = undefined;
@@ -80,7 +80,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
     metrics,
     watch,
     started,
-    /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
+    /** Serves on the sockets that the settings name, and closes all others. Rejects with a ListenFault. */
     async open(
       settings: AdminSettings,
       show: () => Shown,
@@ -104,7 +104,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
       });
     },
     shut,
-    /** For ever. */
+    /** Closes the endpoints for good. */
     async close(): Promise<void> {
       await shut();
       metrics.close();

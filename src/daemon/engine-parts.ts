@@ -20,7 +20,7 @@ import type { Clock } from '../ports/machine.js';
 import type { Connect } from '../ports/transport.js';
 import { createUlidSource } from './ulid.js';
 
-/** What the adapters give to the engine. */
+/** The adapters that the engine needs. */
 export interface Adapters {
   readonly clock: Clock;
   readonly connect: Connect;
@@ -29,21 +29,21 @@ export interface Adapters {
   readonly redactor: Redactor;
 }
 
-/** Fields of one command line: each costs memory of ours. */
+/** Fields of one command line; each costs memory. */
 const fieldsMax = bounds.commandFields;
-/** Counters of limits and their members, over all principals. */
+/** Counters of limits, and their members, over all principals. */
 const limiterEntriesMax = bounds.limiterEntries;
-/** Judgements, and lines, that are remembered: some 2 KiB each, up to 30 KiB. */
+/** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
 const rememberedMax = bounds.judgementsRemembered;
-/** All caches together take 32 MiB at most. What is left is for small ones: logins, words of records. */
+/** All caches together take at most 32 MiB. The rest is for small ones: logins, words of records. */
 const cacheBytes = {
   judgements: bounds.judgementBytes,
   lines: bounds.knownLineBytes,
   lookups: bounds.lookupBytes,
 } as const;
-/** Questions of one principal to dovegate itself (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
+/** Own commands of one principal (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
 const questionRate = { burst: bounds.questions, refillMs: 1_000, sourcesMax: bounds.questionSources };
-/** L lines of one exchange that get a record of their own. */
+/** Log lines of one exchange that get a record each. */
 const logRecordsMax = bounds.logRecords;
 
 function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): readonly Destination[] {
@@ -54,7 +54,7 @@ function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): r
   });
 }
 
-/** What a passdb did not know is asked again sooner than what it knew. */
+/** Users that a passdb did not find are asked for again sooner than found ones. */
 const notFoundShare = 6;
 
 function passdbLimits(cacheTtlMs: number): LookupLimits {
@@ -62,7 +62,7 @@ function passdbLimits(cacheTtlMs: number): LookupLimits {
   return { ...lookupLimits, ...ttl };
 }
 
-/** An auth service that does not answer: since when by the wall clock, and the code of its last failure. */
+/** An auth service that does not answer: since when, by the wall clock, and the code of its last failure. */
 export interface FailingService {
   readonly sinceMs: number;
   readonly code: string;
@@ -71,15 +71,15 @@ export interface FailingService {
 /** The auth services of one configuration. */
 function createLookups(settings: Settings, { connect, clock, observe }: Adapters) {
   const lookups = new Map<string, Lookup>();
-  /** By socket; of a configuration before this one too, until they are heard of again. */
+  /** By socket. Entries of earlier configurations stay until that service answers or fails again. */
   const failing = new Map<string, FailingService>();
-  // One for each passdb that routes ask, and one for who users are; they share what look-ups may remember.
+  // One lookup for each passdb of the routes, and one for user names; they share the memory for answers.
   const passdbs = settings.routes.flatMap(({ target }) =>
     target.kind === 'passdb' ? [`${target.cacheTtlMs} ${target.socket}`] : [],
   );
   const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
   return {
-    /** Opened when it is first asked for. */
+    /** Opened at the first request. */
     of(socket: string, limits: LookupLimits): Lookup {
       const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
       const known = lookups.get(key);
@@ -105,17 +105,19 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
       return made;
     },
     failing,
-    /** Another configuration is served: no transport stays open for who asks next. */
+    /** Another configuration is in force: no transport stays open for later questions. */
     retire(): void {
       for (const lookup of lookups.values()) lookup.retire();
     },
   };
 }
 
-/** What exchanges share whatever the configuration says: a reload neither resets a count nor frees a place. */
+/**
+ * Parts that all exchanges share across configurations: a reload neither resets a count nor frees a place.
+ */
 export type LastingParts = ReturnType<typeof createLastingParts>;
 
-/** Nothing is counted yet; `bufferedBytesMax` is that of the start. */
+/** All counts are zero; `bufferedBytesMax` is that of the start. */
 export function createLastingParts(settings: Settings, adapters: Adapters) {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
@@ -130,13 +132,15 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
   };
 }
 
-/** What all exchanges share under one configuration. */
+/** The parts that exchanges of one configuration share. */
 export interface ConfiguredContext extends ExchangeContext {
   /** Auth services that do not answer, by socket. */
   readonly failingServices: ReadonlyMap<string, FailingService>;
-  /** Takes over what is known of a service that it asks too. */
+  /** Takes over a known failure of a service that this configuration also asks. */
   noteFailing(socket: string, failure: FailingService): void;
-  /** A reload has put `next` in its place: the exchanges that still use it do so to their end, and then nothing of it is left. */
+  /**
+   * A reload has replaced this context by `next`: running exchanges use it to their end, and then it is released.
+   */
   retire(next: Pick<ConfiguredContext, 'noteFailing'>): void;
 }
 
@@ -192,14 +196,14 @@ export function createExchangeContext(
     retire: (next) => {
       lookups.retire();
       for (const [socket, failure] of lookups.failing) next.noteFailing(socket, failure);
-      // The next configuration has caches of its own; an exchange that still uses this one judges again.
+      // The next configuration has its own caches; an exchange that still uses this one evaluates again.
       judgements.clear();
       knownLines.clear();
     },
   };
 }
 
-/** The part of the settings that sessions are held to; bytes and milliseconds. */
+/** The limits of sessions from the settings, in bytes and milliseconds. */
 export function sessionLimitsOf(settings: Settings): SessionLimits {
   const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs, httpBodyBytesMax, httpCommandsMax } =
     settings.limits;

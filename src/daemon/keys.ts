@@ -1,5 +1,4 @@
-// The keys of HTTP listeners over the life of the daemon: what is shown of them, and that one ends soon. The rule: it is told before a
-// program is refused, once a day, for each key.
+// The keys of HTTP listeners over the life of the daemon: what the page shows of them, and a daily warning before one ends.
 
 import type { KeyShown } from '../adapters/admin/pages.js';
 import type { DaemonEvent } from '../adapters/telemetry/log.js';
@@ -11,15 +10,15 @@ import type { Clock, Timer } from '../ports/machine.js';
 export interface KeyParts {
   readonly clock: Clock;
   readonly report: (event: DaemonEvent) => void;
-  /** Those that are served now. */
+  /** The listeners in service. */
   readonly listeners: () => readonly ListenerSettings[];
   readonly uses: KeyUses;
 }
 
 export interface KeyWatch {
-  /** Every key that is served now. */
+  /** Every key in service. */
   shown(): readonly KeyShown[];
-  /** How an account or a key was used. */
+  /** The use of an account or a key. */
   usage(listener: string, name: string): KeyUsage;
   end(): void;
 }
@@ -27,9 +26,9 @@ export interface KeyWatch {
 const lookMs = 3_600_000;
 const dayMs = 86_400_000;
 
-/** Looks at once, and then every hour. */
+/** Checks at once, and then every hour. */
 export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatch {
-  /** When the end of a key was told last, by listener and name. */
+  /** When the end of a key was last reported, by listener and name. */
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
 

@@ -16,7 +16,7 @@ const following: Readonly<Record<Phase, readonly Phase[]>> = {
   stopped: [],
 };
 
-/** The state of a daemon that starts. A task that reloads checks after each wait whether it still may. */
+/** The state of a daemon that starts. A reload checks after each wait whether it may continue. */
 export class Lifecycle {
   #at: Phase = 'starting';
 
@@ -36,12 +36,13 @@ export class Lifecycle {
 
 /** From giving up to cutting: long enough to say so to every client that reads. */
 const tellMs = 1_000;
-/** From cutting to not waiting any longer: a transport that was cut is gone at once. */
+/** Time for transports to close after the cut. */
 const cutMs = 1_000;
 
 /**
- * Ends all sessions: idle ones now, the others after their exchange. When `drainMs` are over, or at a second signal, waiting
- * commands are refused and running ones given up, both told to their clients; a moment later they are cut. Never rejects.
+ * Ends all sessions: idle ones now, the others after their exchange. After `drainMs`, or at a second signal, waiting commands
+ * are refused and running ones aborted, both with a message to their clients; a moment later the transports are cut. Never
+ * rejects.
  */
 export function drain(
   service: Service,

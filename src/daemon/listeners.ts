@@ -1,7 +1,6 @@
-// The sockets of the listeners, made and taken away as a configuration says, and those that systemd handed over.
-// The rules: a change is prepared first, all of it or nothing, and then comes into force without a wait; a socket that stays is never
-// closed in between, so no client that connects meanwhile is refused. Sockets of systemd are never closed, unlinked or changed: a listener
-// gets a descriptor of its own, so that it can be removed and come back.
+// The sockets of the listeners, as the configuration says, and those from systemd. A change is prepared as a whole and then
+// committed without a wait. A socket that stays is never closed in between, and systemd's sockets are never closed or changed: a
+// listener gets a duplicate descriptor.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import {
@@ -21,7 +20,7 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
 import { type PassedSockets, placeOf, type SocketFamily, withGroup, wrongFamily } from '../setup/sockets.js';
 
-/** Where a socket comes from: a place of our own, an address, or systemd. */
+/** The origin of a socket: a path of our own, an address, or systemd. */
 type Source =
   | { readonly kind: 'unix'; readonly place: UnixPlace; readonly group: string | undefined }
   | { readonly kind: 'systemd'; readonly name: string; readonly family: SocketFamily }
@@ -31,7 +30,7 @@ interface Wanted {
   readonly name: string;
   readonly key: string;
   readonly source: Source;
-  /** Passwords come in clear: at an address of this machine only. */
+  /** Passwords are sent in clear, so the address must be one of this machine. */
   readonly isLocalOnly: boolean;
 }
 
@@ -39,9 +38,9 @@ interface Socket {
   /** A reload may give the socket to a listener of another name. */
   readonly named: { name: string };
   readonly key: string;
-  /** Absent: made by systemd, who says who may connect, or TCP. */
+  /** Absent for TCP, and for systemd's sockets, whose unit sets the rights. */
   place?: UnixPlace;
-  /** Of one that systemd made. */
+  /** Only of a socket from systemd. */
   readonly family?: SocketFamily;
   readonly address?: string | undefined;
   readonly bound: Pick<BoundListener, 'close'> & Partial<Pick<BoundListener, 'change'>>;
@@ -50,8 +49,8 @@ interface Socket {
 export type Listeners = ReturnType<typeof createListeners>;
 
 /**
- * All sockets of listeners; none yet. `take` gets what a listener accepted, over TCP when `turnOf` says so; `onError` is told of errors of
- * a listening socket.
+ * All sockets of listeners; none yet. `take` gets each accepted transport, over TCP only when `turnOf` allows it; `onError`
+ * gets errors of listening sockets.
  */
 export function createListeners(
   clock: Clock,
@@ -61,7 +60,7 @@ export function createListeners(
   turnOf: (listener: string, ...asked: Parameters<Turn>) => ReturnType<Turn>,
   onError: (listener: string, text: string) => void,
 ) {
-  /** By where they come from. */
+  /** By origin. */
   const sockets = new Map<string, Socket>();
 
   async function open({ name, key, source }: Wanted): Promise<Socket> {
@@ -97,15 +96,17 @@ export function createListeners(
   }
 
   return {
-    /** Makes the sockets that are new; either `commit` or `cancel` follows. Rejects with a ListenFault, and then nothing has changed. */
+    /**
+     * Makes the new sockets; either `commit` or `cancel` follows. Rejects with a ListenFault, and then nothing has changed.
+     */
     async prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers) {
       const wanted = listeners.map((listener) => wantedBy(listener, numbers));
       const made: Socket[] = [];
-      /** Takes the new sockets away again. */
+      /** Removes the new sockets again. */
       const cancel = async (): Promise<void> => {
         await Promise.all(made.map(({ bound }) => bound.close()));
       };
-      /** From now on the sockets that stay have their new mode and owner, and those that are gone are closed. */
+      /** From now on remaining sockets have their new mode and owner, and removed ones are closed. */
       const commit = async (): Promise<void> => {
         for (const socket of made) sockets.set(socket.key, socket);
         const keys = new Set(wanted.map(({ key }) => key));
@@ -132,7 +133,7 @@ export function createListeners(
       }
       return { commit, cancel };
     },
-    /** Stops accepting and removes all sockets. */
+    /** Stops accepting, and removes all sockets. */
     async close(): Promise<void> {
       const all = [...sockets.values()];
       sockets.clear();
@@ -141,7 +142,7 @@ export function createListeners(
   };
 }
 
-/** Of a socket that systemd handed over, the configuration says neither family nor address. */
+/** For a socket from systemd, the configuration has neither family nor address. */
 function checkInherited({ family, address }: Socket, { name, source, isLocalOnly }: Wanted): void {
   if (source.kind !== 'systemd') return;
   if (family !== source.family)

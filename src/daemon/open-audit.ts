@@ -1,5 +1,5 @@
-// The journal and what feeds on it, as the settings say: the key that signs it, the log of what it reports, the receivers of its records,
-// and the limits that the last hour of it has used up. The rule: a configured key that is missing is never replaced by another one.
+// Opens the journal and its users: the signing key, the log of journal events, the receivers of records, and the limits that the
+// last hour's records have used. A configured key that is missing is never replaced by another one.
 
 import { gidOf } from '../adapters/host/accounts.js';
 import { randomFraction } from '../adapters/host/clock.js';
@@ -28,16 +28,18 @@ import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
 import { natsTargetOf } from '../setup/dial-target.js';
 
-/** Opening reads what a crash left, of an exchange that ran for hours many segments: it gets so many deadlines. */
+/**
+ * Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines.
+ */
 const openDeadlines = 30;
-/** A directory that somebody took away shows within it and the time of a sync. */
+/** A removed directory is noticed within this time and the time of a sync. */
 const lookIntervalMs = 5_000;
-/** Between looks at the age and size of the segments. */
+/** Interval of the checks of the segments' age and size. */
 const tendIntervalMs = 60_000;
 
 /**
- * `shippedSeq`: the last record that every receiver has; undefined where there is none. `observe` is told of everything that is logged.
- * Rejects with a JournalFault where the directory cannot be written, or another daemon has it.
+ * `shippedSeq`: the last record that every receiver has; undefined: there is none. `observe` gets every logged event. Rejects
+ * with a JournalFault if the directory is not writable, or another daemon has it.
  */
 export async function openAudit(
   { audit: settings, state }: Pick<Settings, 'audit' | 'state'>,
@@ -87,22 +89,22 @@ export async function openAudit(
 }
 
 /**
- * Whether a checkpoint belongs into the log: not if nothing but checkpoints was recorded since the last one there. A tail that was
- * cut off together with its checkpoint is still found by the one in the log, and an idle daemon does not fill it.
+ * Whether a checkpoint belongs in the log: not if only checkpoints were recorded since the last one there. The log still
+ * reveals a tail that was cut off together with its checkpoint, and an idle daemon does not fill it.
  */
 export function createCheckpointNews(): (line: string) => boolean {
   let lastSeq = -1;
   return (line) => {
     const found = parseLine(line)?.['seq'];
     const seq = typeof found === 'number' ? found : undefined;
-    // Not the next record: others, or checkpoints that came with others, stand between.
+    // Not simply the next record: other records, or earlier checkpoints, may stand between.
     const isNews = seq === undefined || seq !== lastSeq + 1;
     lastSeq = seq ?? lastSeq;
     return isNews;
   };
 }
 
-/** A key that is new to the journal: somebody must know it, or look for the old one. */
+/** Reports a key that is new to the journal: an operator must confirm it, or find the old one. */
 function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: OpenJournal['found']): void {
   if (isNew) {
     const text = `made ${path}, the key that signs the journal; its public half is ${key}`;
@@ -120,7 +122,7 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
     'the checkpoint beside its segments is gone or is none, so nobody can tell what is missing at its end',
 };
 
-/** What a start found is told once, loudly where somebody else must have been there. */
+/** Reports the findings of a start once, at a high level if another process must have been involved. */
 function reportFound(log: Log, found: OpenJournal['found']): void {
   const { damage, isBeginningRemoved, appended, unknown, tornBytes, recovered, ring } = found;
   if (damage !== undefined) {
@@ -146,7 +148,7 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
   log.report({ event: 'audit-recovered', level: 'info', text });
 }
 
-/** Nothing is less safe without it, but slower. */
+/** Without it everything is as safe, but slower. */
 function reportMemory(log: Log, { memoryFile }: AuditSettings, { whyNotCrashProof: why }: OpenJournal): void {
   if (why !== undefined) reportNoMemory(log, why, memoryFile === undefined ? 'info' : 'warn');
 }
@@ -156,12 +158,12 @@ function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
   log.report({ event: 'audit-memory', level, type: 'none', text });
 }
 
-/** Of a key file that we made. */
+/** Size of a key file of our own. */
 const keyBytesMax = 4096;
 
 /**
- * The redactor with the configured key, or with the one beside the segments, which is made at the first start. `state` keeps a copy of that:
- * without the directory the next start would make another one, and no older digest could be found any more.
+ * The redactor with the configured key, or with the one beside the segments, made at the first start. `state` keeps a copy: if
+ * the directory is lost, a new key would make all older digests unsearchable.
  */
 export function openRedactor(
   { hmacKeyFile, directory }: Pick<AuditSettings, 'hmacKeyFile' | 'directory'>,
@@ -188,7 +190,9 @@ function groupOf(name: string, directory: string): number {
 
 export type LossLog = ReturnType<typeof createLossLog>;
 
-/** Our log about records that get lost, at most one line a second of each kind: a full disk loses thousands a second. */
+/**
+ * The daemon's log about lost records, at most one line a second for each kind: a full disk loses thousands a second.
+ */
 export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   const lost = onceASecond(clock, (count) => {
     const text = `${count} ${count === 1 ? 'record was' : 'records were'} lost while the disk took none`;
@@ -200,9 +204,9 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   });
   return {
     lost: (records: number): void => lost.add(records, ''),
-    /** A record that nobody waited for could not be handed to the journal. */
+    /** A record without a waiting exchange could not be given to the journal. */
     failed: (text: string): void => failed.add(1, text),
-    /** Writes the numbers that are left. */
+    /** Writes the remaining counts. */
     flush(): void {
       lost.flush();
       failed.flush();
@@ -210,7 +214,7 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   };
 }
 
-/** Writes the first one at once, and what is added in the second after a line with the next line. */
+/** Writes the first one at once; later ones of the same second go into the next line. */
 function onceASecond(clock: Clock, write: (count: number, text: string) => void) {
   let timer: Timer | undefined;
   let waiting = 0;
@@ -242,7 +246,7 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
   switch (event.kind) {
     case 'failed': {
       const { code, message } = event.fault;
-      // A slow disk has told no error: what need not be synced goes on while audit.memory has room.
+      // A slow disk has reported no error: records that need no sync continue while audit.memory has room.
       const what =
         code === 'deadline'
           ? 'the disk takes no record in time, so what audit.strict names is refused'
@@ -304,7 +308,9 @@ function reportFilling(log: Log, { isFilling, youngBytes, bytesMax, largest }: O
   log.report({ event: 'audit-filling', level: 'warn', text });
 }
 
-/** The private key that signs the journal; `key` is base64 of its public half, as records name it; `isNew`: it was made just now. */
+/**
+ * The private key that signs the journal; `key` is base64 of its public half, as in records; `isNew`: it was just made.
+ */
 type SignKey = ReturnType<typeof openSignKey>;
 
 /** Reads the key, or makes it. Throws an Error that names the setting and the file. */
@@ -340,7 +346,7 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
   }
 }
 
-/** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
+/** When it resolves, the position of shipping is known; nothing is sent before `start`. Never rejects. */
 export function openShipping(
   settings: Settings,
   clock: Clock,
@@ -360,7 +366,7 @@ export function openShipping(
   });
 }
 
-/** The receivers that the settings name. */
+/** The receivers in the settings. */
 export function sinksOf({ audit }: Settings): readonly Sink[] {
   return audit.ship.map((sink) => {
     const { place: _, ...meant } = sink;
@@ -386,10 +392,10 @@ function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): 
   };
 }
 
-/** A start must not take minutes: of the default size these are 512 MiB, read in seconds. */
+/** A start must not take minutes: with the default size this is 512 MiB, read in seconds. */
 const filesMax = 8;
 
-/** Before anything is served. What cannot be read is told, and keeps nobody from starting. */
+/** Runs before the daemon serves. Unreadable records are reported and do not prevent the start. */
 export async function rebuildLimits(
   settings: Settings,
   journal: OpenJournal,

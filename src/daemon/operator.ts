@@ -1,6 +1,5 @@
-// What operators do to the running daemon: end a command, take a backend out of service and back, reload. Each leaves a record
-// before it is done.
-// The rules: no record, no action; what is taken out of service stays so over a restart.
+// Actions of operators on the running daemon: end a command, take a backend out of service and back, reload. An action without a
+// record is not done, and a drained backend stays drained across restarts.
 
 import type { Act, ActionFailure, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
@@ -16,7 +15,7 @@ import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
-/** Of a backend; a longer one is not compared. */
+/** Characters of a backend's name; a longer one is not compared. */
 const nameCharsMax = 64;
 
 /** Who took a backend out of service, and when (RFC 3339). */
@@ -25,12 +24,12 @@ export interface Drained {
   readonly since: string;
 }
 
-/** The backends that operators took out of service, as the state directory has them. */
+/** The drained backends, as in the state directory. */
 export class DrainedBackends {
   readonly #path: string;
   #drained = new Map<string, Drained>();
 
-  /** Throws for a file that cannot be read as such: nobody would know what was taken out. */
+  /** Throws for an unreadable file: the drained backends would be unknown. */
   constructor(stateDirectory: string) {
     this.#path = `${stateDirectory}/drained.json`;
     const found: unknown = JSON.parse(readIfThere(this.#path, bounds.besideFileBytes) ?? '{}');
@@ -46,7 +45,7 @@ export class DrainedBackends {
     return this.#drained.get(backend);
   }
 
-  /** On disk when it returns; throws what the system says. Undefined: back in service. */
+  /** On disk when it returns; throws the system's error. Undefined: back in service. */
   put(backend: string, drained: Drained | undefined): void {
     const next = new Map(this.#drained);
     if (drained === undefined) next.delete(backend);
@@ -56,7 +55,7 @@ export class DrainedBackends {
   }
 }
 
-/** What actions work on. */
+/** The parts that actions need. */
 interface Parts {
   readonly clock: Pick<Clock, 'wallMs'>;
   readonly log: Pick<Log, 'report'>;
@@ -72,7 +71,7 @@ interface Parts {
   readonly reloader: Pick<Reloader, 'reload'>;
 }
 
-/** Carries actions out. */
+/** Returns the function that executes actions. */
 export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const missing = whatIsMissing(parts, action);

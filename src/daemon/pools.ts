@@ -1,7 +1,5 @@
-// The pools of the backends, kept over reloads: a backend that is still the same keeps its upstreams and its waiters, whatever else
-// changed.
-// The rules: a change is made ready first and comes into force at once; what an operator took out of service stays out, whatever
-// the file says, and the other way round.
+// The pools of the backends, kept across reloads: an unchanged backend keeps its upstreams and waiters. A backend that an operator
+// drained stays drained whatever the file says, and the reverse.
 
 import { randomFraction } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';
@@ -14,7 +12,7 @@ type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface Slot {
   readonly pool: Pool;
-  /** Where it leads, and as whom: with another one the pool is made anew. */
+  /** Address and account; if they change, a new pool is made. */
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
@@ -26,12 +24,16 @@ const statusBytesMax = bounds.statusBytes;
 /** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
 const frameBytesMax = bounds.frameBytes;
 const logLineBytesMax = bounds.logLineBytes;
-/** Pauses after failed dials: a backend that is back is found within the longest of them and a dial that hangs (12 s). */
+/**
+ * Pauses after failed dials: a recovered backend is found within the longest pause plus a dial that hangs (12 s).
+ */
 const redialMs = 250;
 const redialMaxMs = bounds.redialMaxMs;
-/** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
+/**
+ * Together with a dial that fails after `connect_timeout`, the failure of an unused backend shows within 10 s.
+ */
 const lookEveryMs = 4_000;
-/** While somebody watches the page: with the two refused dials that a stop is known by, it shows there within 1 s. */
+/** While the page is watched: a stop, known by two refused dials, shows within 1 s. */
 const lookWatchedMs = 400;
 
 type OnCertificate = (backend: string, validTo: string) => void;
@@ -58,7 +60,10 @@ function limitsOf(
   };
 }
 
-/** All pools; none yet. `isDrainedByOperator` is asked by name; `onCertificate` is told when the certificate ends that a backend shows. */
+/**
+ * All pools; none yet. `isDrainedByOperator` is called with a name; `onCertificate` is called with the end of a backend's
+ * certificate.
+ */
 export class Pools {
   readonly #adapters: Adapters;
   readonly #isDrainedByOperator: (backend: string) => boolean;
@@ -81,8 +86,8 @@ export class Pools {
   }
 
   /**
-   * Changes nothing before `commit`, which starts the new pools, gives the others their new limits, and takes those out of service that
-   * are gone. Throws where a certificate file cannot be read.
+   * Changes nothing before `commit`, which starts new pools, updates the limits of the others, and drains removed ones. Throws
+   * if a certificate file cannot be read.
    */
   prepare(settings: Settings) {
     const next = new Map(settings.backends.map((each) => [each.name, this.#slotOf(each, settings)]));
@@ -104,18 +109,18 @@ export class Pools {
     };
   }
 
-  /** An operator has said something else of some backend: looks at all of them again. */
+  /** Call after an operator drained or enabled a backend: checks all of them again. */
   applyDrains(): void {
     for (const [name, { pool, isDrained }] of this.#slots)
       pool.setDrained(isDrained || this.#isDrainedByOperator(name));
   }
 
-  /** Somebody watches what the backends do, or nobody does any more: how soon a stop of one without demand shows depends on it. */
+  /** Whether the page is watched. If it is, the stop of an unused backend is noticed sooner. */
   setWatched(isWatched: boolean): void {
     this.#isWatched = isWatched;
     for (const { pool, limits } of this.#slots.values()) {
       limits.lookEveryMs = isWatched ? lookWatchedMs : lookEveryMs;
-      // The next look was due by the other interval.
+      // The next check was scheduled with the other interval.
       pool.start();
     }
   }

@@ -1,6 +1,5 @@
-// A reload: the configuration is read again and replaces the one that is served, whole, or not at all. A script; one runs, and one waits.
-// The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything comes
-// into force; sessions and running commands stay, counters go on.
+// A reload: the configuration is read again and replaces the one in force as a whole, or not at all. Everything that can fail is
+// done before the switch; sessions, running commands and counters stay.
 
 import { lookUpNumbers, lookUpUser, type NameNumbers, ourselves } from '../adapters/host/accounts.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
@@ -22,22 +21,22 @@ import { sinksOf } from './open-audit.js';
 import type { Pools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 
-/** How a reload came out. */
+/** The result of a reload. */
 export interface Reloaded {
   /** Milliseconds since 1970. */
   readonly atMs: number;
   readonly isSuccess: boolean;
-  /** Of the configuration that is served now. */
+  /** The hash of the configuration in force. */
   readonly hash: string;
-  /** Why the old one was kept; warnings where it was not. */
+  /** Why the old one was kept; otherwise warnings. */
   readonly problems: readonly string[];
   /** Steps that failed after the new configuration came into force. */
   readonly unfinished?: readonly string[];
-  /** What is served as before, until a restart. */
+  /** Settings that stay as before until a restart. */
   readonly restart: readonly string[];
 }
 
-/** What a reload works on. */
+/** The parts that a reload changes. */
 export interface ReloadParts {
   /** Reads the file. */
   readonly load: () => LoadedConfiguration | Promise<LoadedConfiguration>;
@@ -51,20 +50,23 @@ export interface ReloadParts {
   readonly certificates: Pick<Certificates, 'prepare'>;
   readonly service: Pick<Service, 'reviewRights'>;
   readonly shipping: Pick<Shipping, 'replace'>;
-  /** Told before anything is read. */
+  /** Called before anything is read. */
   readonly onReloading: () => void;
-  /** Told of each that had begun, after everything else. */
+  /** Called for each reload that began, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
-  /** Everything that exchanges share, with counters that go on. */
+  /** The shared parts of exchanges, with counters that continue. */
   readonly contextOf: (settings: Settings, pools: Pools['byName']) => ConfiguredContext;
-  /** What peers meet at the listeners; who waits or failed there is not forgotten. */
+  /** The doors of the listeners; waiting peers and their failures are kept. */
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
-/** What is read once, at the start: the sections, and for some of them the keys that are not. */
+/** Read only at the start: the sections, and for some of them the exceptions. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
-/** At most one reload runs, and at most one waits: all requests that come while one runs share the next, which reads the files after them. */
+/**
+ * At most one reload runs, and at most one waits: all requests during a run share the next one, which reads the files after
+ * them.
+ */
 export class Reloader {
   readonly #parts: ReloadParts;
   #running: Promise<Reloaded> | undefined;
@@ -77,12 +79,15 @@ export class Reloader {
     this.#parts = parts;
   }
 
-  /** Reloads that have begun to read files so far. */
+  /** Number of reloads that have begun to read files. */
   get begun(): number {
     return this.#begun;
   }
 
-  /** Resolves to the result of the first reload that begins after the call. Rejects only by a bug of ours, which ends no later reload. */
+  /**
+   * Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later
+   * reload.
+   */
   reload(): Promise<Reloaded> {
     if (this.#running === undefined) return this.#begin();
     const begin = (): Promise<Reloaded> => this.#begin();
@@ -94,7 +99,7 @@ export class Reloader {
     this.#next = undefined;
     this.#begun += 1;
     this.#running = this.#run().finally(() => {
-      // The one that waited has taken its place already, or nothing waits.
+      // The waiting reload has already taken its place, or none waits.
       if (this.#next === undefined) this.#running = undefined;
     });
     return this.#running;
@@ -125,8 +130,8 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
 }
 
 /**
- * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning, because the
- * new configuration is in force. Rejects only if nothing has changed.
+ * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning,
+ * because the new configuration is in force. Rejects only if nothing has changed.
  */
 async function replaceAll(
   parts: ReloadParts,
@@ -150,7 +155,8 @@ async function replaceAll(
     receiverCertificatesOf(settings),
   );
   const sockets = await parts.listeners.prepare(settings.listeners, numbers);
-  // No wait between this check and the last commit: a daemon that drains is never switched, and no other task sees half of it.
+  // No wait between this check and the last commit: a draining daemon is never switched, and no other task sees half of a
+  // configuration.
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
     return kept([`dovegate is ${lifecycle.at}`]);
@@ -171,7 +177,7 @@ async function replaceAll(
     }
   };
   const { hash } = settings;
-  // What the journal loses it counts and logs itself.
+  // The journal counts and logs its own losses.
   const record = { time: clock.wallMs(), event: 'reload', version: hash } as const;
   journal.append(record);
   await Promise.all([
@@ -187,7 +193,7 @@ async function replaceAll(
   return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };
 }
 
-/** Of people who may see a part of the journal; their groups are looked up beside everything else that runs. */
+/** The groups of people who may see a part of the journal, looked up while everything else continues. */
 async function findReaders(settings: Settings, numbers: NameNumbers): Promise<readonly Problem[]> {
   const gids = new Map<number, readonly number[]>();
   for (const { user, users } of settings.admin?.page?.people ?? []) {
@@ -198,7 +204,7 @@ async function findReaders(settings: Settings, numbers: NameNumbers): Promise<re
   return inspectReaders(settings, 'warning', facts, numbers);
 }
 
-/** Records name policies by the hash of their text; the text must be there before the first of them. */
+/** Records name policies by the hash of their text; the text must be stored before the first of them. */
 export async function keepPolicies(
   settings: Settings,
   journal: Pick<OpenJournal, 'keepPolicy'>,
@@ -210,13 +216,13 @@ export async function keepPolicies(
   }
 }
 
-/** Sections, and keys of them, that changed and are read only at the start. */
+/** Changed sections and keys that are read only at the start. */
 function needsRestart(before: Settings, now: Settings): readonly string[] {
   const changed: string[] = onlyAtStart.flatMap((section) => {
     if (section === 'state') return before.state === now.state ? [] : ['state'];
     const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
     const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
-    // What is waited for is asked at each command, and receivers come and go.
+    // The effects that are waited for are read at each command, and receivers can change.
     for (const key of ['strict', 'ship', 'page']) keys.delete(key);
     return [...keys]
       .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
@@ -224,7 +230,7 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
   });
   const { bufferedBytesMax, lineBytesMax } = before.limits;
   if (bufferedBytesMax !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
-  // `audit.memory` is made at a start, with room for the records of the longest line: until then longer lines are refused.
+  // `audit.memory` is sized at a start for the records of the longest line: until then longer lines are refused.
   if (now.audit.memoryBytes > before.audit.memoryBytes && now.limits.lineBytesMax > lineBytesMax)
     changed.push('limits.line');
   // The page's process follows the rest of it by itself.
@@ -232,12 +238,14 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
   return changed;
 }
 
-/** One text for equal values; places in the file are no part of what is meant. */
+/** One text for equal values; positions in the file are not part of the meaning. */
 function meaningOf(value: unknown): string | undefined {
   return JSON.stringify(value, (key, each: unknown) => (key === 'place' ? undefined : each));
 }
 
-/** Never throws: the callers get the result, and the next reload runs, also where the log or the service manager fails. */
+/**
+ * Never throws: callers get the result, and the next reload runs, even if the log or the service manager fails.
+ */
 function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
   const { log, lifecycle } = parts;
   const failed: string[] = [];

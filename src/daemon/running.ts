@@ -33,7 +33,7 @@ import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 import type { Switch } from './served.js';
 
-/** A backend and its pool as it is now. */
+/** A backend and its pool at one moment. */
 export interface LookedAt {
   readonly backend: BackendSettings;
   readonly pool: PoolSnapshot;
@@ -65,13 +65,13 @@ export interface Running {
   readonly shipping: Shipping;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
-  /** Of the last minutes; undefined: nobody can ask. */
+  /** The history of the last minutes; undefined: the page is off. */
   readonly watch: NowWatch | undefined;
   /** What the page's process told of itself; undefined: nothing. */
   readonly page: () => PageTold | undefined;
 }
 
-/** The pools of all backends that are served. */
+/** The pools of all backends in service. */
 export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
   return served.now.settings.backends.flatMap((backend) => {
     const pool = pools.byName.get(backend.name);
@@ -79,7 +79,7 @@ export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
   });
 }
 
-/** As the page shows them: what a receiver said stays in the log. */
+/** For the page: texts from receivers stay in the log. */
 export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly ReceiverNow[] {
   return sinks.map(({ name, state, lagRecords, safeSeq }) => {
     const text =
@@ -92,7 +92,7 @@ export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly Receiv
   });
 }
 
-/** The reasons of `/readyz`; empty: it is ready. */
+/** The reasons in `/readyz`; empty: it is ready. */
 export function whyNotReady(running: Running): readonly string[] {
   const { state, space, fault } = running.journal;
   const { reasons } = judgeReadiness({
@@ -159,7 +159,7 @@ export function gatherFacts(running: Running, watch: NowWatch, pools: readonly L
   };
 }
 
-/** A client that moves no byte for so long is slow. */
+/** A client that moves no byte for this time is slow. */
 const slowMsMin = 1_000;
 
 function fillingOf({ filling }: Pick<OpenJournal, 'filling'>): NowFacts['journal']['filling'] {
@@ -191,7 +191,7 @@ export function downFacts(fault: UpstreamFault, sinceMs: number): DownFacts {
   return { code, system: systemCode(fault), tlsCause, sinceMs, why: meaningIn(errorCodes, code) };
 }
 
-/** What the system called it, as ECONNREFUSED; undefined: it was no error of the system. */
+/** The system's code, such as ECONNREFUSED; undefined: it was not a system error. */
 function systemCode(fault: Error): string | undefined {
   let cause: unknown = fault;
   for (let depth = 0; depth < 4 && cause instanceof Error; depth += 1) {

@@ -1,5 +1,5 @@
-// `dovegate serve`: the daemon from its settings to its end, in phases: open, serve, drain, close. The only place where implementations
-// meet their ports. The rule: what a phase opens it gives to `Opened` at once, so that it is closed whichever phase fails.
+// `dovegate serve`: the daemon from its settings to its end, and the only place where implementations meet their ports. Each phase
+// gives its resources to `Opened` at once, so that they are closed whichever phase fails.
 
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
@@ -55,24 +55,26 @@ import { keepPolicies, Reloader } from './reload.js';
 import { type Running, whyNotReady } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
-/** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
+/**
+ * Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk.
+ */
 const endMs = 15_000;
-/** How long the last lines of the log wait for a reader of stdout. */
+/** The last lines of the log wait at most this long for a reader of stdout. */
 const flushMsMax = 1_000;
 
-/** With what the process ends. */
+/** The end of the process. */
 interface End {
   code: number;
-  /** A thread of ours hangs on a disk that does not answer: an orderly exit of the process would wait for it. */
+  /** A thread hangs on a disk that does not answer; an orderly exit of the process would wait for it. */
   isHanging: boolean;
-  /** It ended before anybody was served: why. */
+  /** Why it ended before it served. */
   failedStart?: string;
 }
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve({ config }: { readonly config: string }): Promise<number> {
   const log = await createLog('info', process.stdout.isTTY, systemClock);
-  // First of all: an error that nobody caught ends every phase in order.
+  // Before everything else: an uncaught error ends every phase in order.
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);
   let end: End;
@@ -84,14 +86,14 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   }
   const isClosed = await closeWithin(opened, fatal);
   await Promise.race([log.flush(), later(flushMsMax)]);
-  // It may have happened within the last close.
+  // An error may have happened during the last close.
   if (fatal.hasHappened) await Promise.race([log.flush(), later(flushMsMax)]);
   const code = fatal.hasHappened ? exitCodes.bug : end.code;
   if (end.isHanging || !isClosed || isReading()) (await loadNative()).leave(code);
   return code;
 }
 
-/** All phases, and what comes before and after them where systemd has handed sockets over. Rejects with an UncaughtError. */
+/** All phases, with the service of inherited sockets before and after them. Rejects with an UncaughtError. */
 async function live(first: LoadedConfiguration, config: string, own: Own): Promise<End> {
   const { log, passed, fatal } = own;
   if (first.settings === undefined && passed.length === 0) {
@@ -104,7 +106,7 @@ async function live(first: LoadedConfiguration, config: string, own: Own): Promi
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
   const end = await liveWith(loaded.settings, config, own);
   if (end.failedStart === undefined || passed.length === 0) return end;
-  // Otherwise clients would wait in the queues of the sockets from one attempt to the next.
+  // Otherwise clients would wait in the queues of the sockets until the next attempt.
   const retry = await fatal.race(serveClosed(loaded, config, own, end.failedStart));
   return retry === undefined ? { code: exitCodes.ok, isHanging: false } : end;
 }
@@ -131,7 +133,7 @@ async function liveWith(settings: Settings, config: string, own: Own): Promise<E
   return end;
 }
 
-/** After an error that nobody caught, a close may wait for something that never comes. False: it was given up. */
+/** After an uncaught error, a close may wait forever. False: it was abandoned. */
 function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
   const late = `not within ${endMs / 1000} s after the error`;
   return opened.close(fatal.happened.then(() => later(endMs)).then(() => late));
@@ -154,7 +156,7 @@ function hangs(fault: unknown): boolean {
 
 type Daemon = Awaited<ReturnType<typeof open>>;
 
-/** Opens everything. Rejects with what cannot be opened. `end` is told how the journal closed. */
+/** Opens everything; rejects with the first failure. `end` is called when the journal has closed. */
 async function open(
   settings: Settings,
   config: string,
@@ -164,7 +166,7 @@ async function open(
   end: End,
 ) {
   const { clock, stop, native, manager, findPeer, log } = own;
-  // Without settings for it, nothing is counted and nothing listens.
+  // Without these settings, nothing is counted and nothing listens.
   const endpoints = settings.admin && createEndpoints(clock, log, findPeer);
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
@@ -186,7 +188,7 @@ async function open(
   const sockets = new PassedSockets(own.passed, native);
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
-  // After the journal: its stop record goes out like any other.
+  // After the journal: its stop record is shipped like any other.
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   let freeBytes: number | undefined;
   const signKey = openSignKey(settings);
@@ -231,7 +233,7 @@ async function open(
   const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
   opened.add('sessions', async () => {
     service.abort();
-    // Exchanges that are given up append their completions before the journal closes.
+    // Aborted exchanges append their completions before the journal closes.
     await clock.nextTurn();
     service.cut();
   });
@@ -239,7 +241,7 @@ async function open(
     clock,
     prepareOffer,
     report: (event) => log.report({ ...event }),
-    // The authorities of clients may be others. It may happen while the start goes on, so the service is there already.
+    // The authorities of clients may differ. This can happen during the start, so the service exists already.
     onReplaced: () => service.reviewRights(),
     shownByReceivers: () => shipping.certificates,
   });
@@ -344,16 +346,17 @@ async function serveUntilStopped(daemon: Daemon, own: Own): Promise<void> {
   const { manager, log, stop } = own;
   manager.ready(statusLine(daemon));
   manager.follow(() => statusLine(daemon));
-  // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
+  // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a
+  // restart.
   manager.watch(() => journal.fault?.code !== 'writer-died');
-  /** The number of reloads that had begun at the last SIGHUP: a signal is served by the next reload, and more of them by the same. */
+  /** The number of reloads that had begun at the last SIGHUP: signals during a reload share the next one. */
   let begunBefore: number | undefined;
   const reload = (): void => {
     if (begunBefore === reloader.begun) return;
     begunBefore = reloader.begun;
     void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => {
       begunBefore = undefined;
-      // No record, no action: a signal has no reply, so the log says it.
+      // Without a record there is no action. A signal has no reply, so the log has the reason.
       log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${messageOf(fault)}` });
     });
   };
@@ -372,7 +375,7 @@ async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own)
   await drain(service, [...pools.byName.values()], drainMs, clock, stop.second);
 }
 
-/** What the service manager shows: first why nothing is served, if so. */
+/** The text for the service manager; reasons for not serving come first. */
 function statusLine(running: Running, reloaded = running.reloader.last): string {
   const { listeners, hash } = running.served.now.settings;
   const reasons = whyNotReady(running).join('; ');
@@ -381,7 +384,7 @@ function statusLine(running: Running, reloaded = running.reloader.last): string 
   return `${reasons === '' ? '' : `NOT READY: ${reasons}; `}${serving}${last}`;
 }
 
-/** A stall that clients notice: every one of them waits as long. */
+/** A stall that clients notice: each of them waits this long. */
 const stallMs = 500;
 
 function reportStall(log: Log, lagMs: number): void {

@@ -1,5 +1,5 @@
-// What is served: one immutable value made of one configuration, and the switch at which a reload replaces it whole.
-// The rule: nothing holds half of one configuration and half of another: each decision takes all of it from one `now`.
+// The configuration in service: one immutable value, and the switch that a reload replaces as a whole. Each decision takes
+// everything from one `now`, so none mixes two configurations.
 
 import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
@@ -23,8 +23,8 @@ import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 export type Served = ReturnType<typeof createServed>;
 
 /**
- * What peers meet, by the names of the listeners. `guard` goes on over a reload; `offerOf` is what a listener shows now to peers that want
- * TLS. Throws for hashes that cannot be read; settings were checked.
+ * The doors for peers, by listener name. `guard` survives a reload; `offerOf` returns the present TLS offer of a listener.
+ * Throws for hashes that cannot be read; settings were checked.
  */
 export function createDoors(
   listeners: readonly ListenerSettings[],
@@ -55,7 +55,7 @@ function accountOf({ passwordHash: written, ...account }: ListenerSettings['acco
   return { name, policy, passwordHash, certificateName, keyPins };
 }
 
-/** `numbers` knows the names that the settings hold. */
+/** `numbers` resolves the names in the settings. */
 export function createServed(
   settings: Settings,
   exchanges: ConfiguredContext,
@@ -65,7 +65,7 @@ export function createServed(
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
   );
-  /** The kernel says nothing of a peer from the network, or of one that had to log in before a reload. */
+  /** The kernel knows nothing about a network peer, nor about a peer that had to log in before a reload. */
   const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
     login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
   const byLogin = (
@@ -79,7 +79,9 @@ export function createServed(
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,
-    /** What holds for a peer at its listener, as what it logged in where it must; undefined: nothing, it is not let in. */
+    /**
+     * The policy for a peer at its listener, by its login if one is required; undefined: it is not let in.
+     */
     policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
       const access = doors.get(peer.listener);
       if (access?.mayConnect(peer.address) === false) return undefined;
@@ -89,7 +91,7 @@ export function createServed(
   };
 }
 
-/** What is served now, for everything that asks. */
+/** The configuration in service, for all readers. */
 export class Switch {
   #now: Served;
   readonly #context: SessionContext = {
@@ -114,7 +116,7 @@ export class Switch {
     return this.#now;
   }
 
-  /** Returns what was served until now, which the caller retires. */
+  /** Returns the previous configuration, which the caller retires. */
   turnTo(next: Served): Served {
     const before = this.#now;
     this.#now = next;
@@ -122,12 +124,12 @@ export class Switch {
     return before;
   }
 
-  /** The listener of that name as it is now; undefined: there is none. */
+  /** The present listener of that name; undefined: there is none. */
   listener(name: string): ServedListener | undefined {
     return this.#listeners.get(name);
   }
 
-  /** Made once: every connection asks for its listener. */
+  /** Made once: every connection needs its listener. */
   #listenersOf({ settings }: Served): ReadonlyMap<string, ServedListener> {
     return new Map(
       settings.listeners.map(({ name, sessions: sessionsMax, sessionsPerPeer: sessionsPerPeerMax }) => [
@@ -146,39 +148,42 @@ export class Switch {
 }
 
 function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean): BodyLimits {
-  // A body that `http_body` permits must fit, alone.
+  // One body of the permitted size must fit.
   const { httpBodyBytesMax, httpStoredBytesMax, httpStoredBytesPerPrincipalMax } = limits;
   const storedBytesPerPrincipalMax = Math.max(httpStoredBytesPerPrincipalMax, httpBodyBytesMax);
   return {
     folder: state,
     storedBytesMax: Math.max(httpStoredBytesMax, httpBodyBytesMax),
     storedBytesPerPrincipalMax,
-    // As large as the reserve of the audit records, which may lie on the same disk.
+    // As large as the reserve of the audit records, which may be on the same disk.
     freeBytesMin: audit.reserveBytes,
     isMemoryFull,
   };
 }
 
 /**
- * Unauthenticated sessions count apart, up to the same limits as proven ones: a crowd of honest clients that all connect at once is
- * unauthenticated first. Small limits do not hold for them: of two places, a stranger would take both in a millisecond.
+ * Unauthenticated sessions are counted apart, up to the same limits as authenticated ones: when many honest clients connect at
+ * once, all are unauthenticated first. The minimum is for small limits: of two places, a stranger would take both in a
+ * millisecond.
  */
 const unauthenticatedMin = bounds.unauthenticatedSessions;
 const unauthenticatedPerPeerMin = bounds.unauthenticatedPerPeer;
 
-/** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
+/**
+ * Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory.
+ */
 const ourOwn = 64;
 /** A UNIX and a TCP socket. */
 const adminSockets = 2;
-/** A UNIX socket, its file, and the directory that it lies in. */
+/** A UNIX socket, its file, and its directory. */
 const perListener = 3;
-/** While an upstream is replaced there are two; and a reload may bring more of them. */
+/** During a replacement there are two upstreams, and a reload may add more. */
 const perUpstream = 2;
 
 /**
- * How many sessions there are descriptors for, of all listeners together, unauthenticated ones included; fewer than the settings permit is told. Clients never
- * take what upstreams, the journal and operators need: without this the library below Node closes what it accepts too much,
- * in silence, and a dial or a segment fails next.
+ * The number of sessions that the descriptors allow, for all listeners together, with unauthenticated ones; less than the
+ * settings permit is reported. Clients never take the descriptors of upstreams, the journal and operators: without this limit
+ * libuv silently closes accepted connections, and the next dial or segment fails.
  */
 export function sessionsWithin(settings: Settings, log: Log): number {
   const most = descriptorsMax();
@@ -189,7 +194,7 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   const admin = adminSockets * connectionsMax + door;
   const refused = bounds.refusedSessions + bounds.unpermittedSessions;
   const kept = ourOwn + refused + admin + listeners + upstreams * perUpstream;
-  // The body of a request may lie in a file.
+  // The body of a request may be in a file.
   const perSession = settings.listeners.some(({ protocol }) => protocol === 'http') ? 2 : 1;
   const left = Math.max(1, Math.floor((most - kept) / perSession));
   const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);

@@ -1,6 +1,5 @@
-// Ids of exchanges and sessions: ULIDs, 26 characters of Crockford's base 32, 48 bits of time and 80 of chance.
-// It knows neither clock nor chance: both come in. Ids of one source grow strictly, also within a millisecond and when
-// the clock goes back, so that they sort in the order in which they were made.
+// Ids of exchanges and sessions: ULIDs, 26 characters of Crockford's base 32, 48 bits of time and 80 random bits. Ids of one
+// source are strictly increasing, also within a millisecond and when the clock goes back.
 
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const timeMsMax = 2 ** 48 - 1;
@@ -8,16 +7,18 @@ const timeMsMax = 2 ** 48 - 1;
 /** Makes the next id from the wall clock's milliseconds and ten random bytes. */
 export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
 
-/** Bytes of chance in an id. */
+/** Random bytes in an id. */
 const chanceBytes = 10;
 
-/** Every two digits, by the ten bits that they stand for: every command has an id, and digit by digit that is a microsecond. */
+/**
+ * Every pair of digits, by its ten bits: every command has an id, and single digits would take a microsecond more.
+ */
 const digitPairs: readonly string[] = Array.from(
   { length: 1024 },
   (_, bits) => alphabet.charAt(bits >> 5) + alphabet.charAt(bits & 31),
 );
 
-/** A source whose ids grow strictly. */
+/** A source with strictly increasing ids. */
 export function createUlidSource(): UlidSource {
   let lastMs = -1;
   let time = '';
@@ -29,7 +30,7 @@ export function createUlidSource(): UlidSource {
       time = formatTime(lastMs);
       for (let at = 0; at < chanceBytes; at += 1) last[at] = chance[at] ?? 0;
     } else if (!increment(last)) {
-      // All 80 bits used up within one millisecond: the next one begins early.
+      // All 80 bits are used up within one millisecond: the next one begins early.
       lastMs += 1;
       time = formatTime(lastMs);
       last.fill(0);

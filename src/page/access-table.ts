@@ -9,7 +9,7 @@ import { formatPeers } from '../setup/peers.js';
 
 type Row = AccessTable['rows'][number];
 
-/** `nowMs`: a rule that has ended counts no more. */
+/** `nowMs`: rules that have ended by then are left out. */
 export function accessTable({ listeners, policies }: Settings, nowMs: number): AccessTable {
   return {
     effects: allEffects.map((name) => ({ name, commands: commandsByEffect.get(name) ?? 0 })),

@@ -8,7 +8,7 @@ import type { KeysTable } from '../domain/page/api.js';
 type Row = KeysTable['rows'][number];
 type Expiry = DoorFacts['certificates'][number];
 
-/** What was not used for so long is marked. */
+/** Keys that were not used for this time are marked. */
 const unusedMs = 90 * 86_400_000;
 
 /** `own`: certificates of the page itself. `started`: since when uses are counted; RFC 3339. */
@@ -43,7 +43,7 @@ export function keysTable(
           ...(from.length === 0 ? [] : [`from ${from.join(' ')}`]),
         ].join(', ');
         const row = { kind: 'key', name, listener, policy, what, ...usedAs(listener, name) } as const;
-        // The last moment: a key that ends with a day shows that day.
+        // The last moment of the key: if it ends with a day, that day is shown.
         if (expiresMs === undefined) return { endsMs: Infinity, row };
         return { endsMs: expiresMs, row: { ...row, ends: formatTime(expiresMs - 1) } };
       }),
