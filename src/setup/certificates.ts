@@ -1,7 +1,6 @@
-// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and reported
-// before it ends, as is what backends and receivers show us, and what we show to receivers.
-// The rules: files that cannot be used change nothing, and are reported once; a pair of which only one half is replaced yet is looked
-// at again before that. A session keeps the certificate that it was shown.
+// The certificates of the listeners, read at start and reload and again when their files change, and the warnings before a
+// certificate ends: ours, those of backends and receivers, and those that we show to receivers. Unusable files change nothing
+// and are reported once; a session keeps the certificate of its handshake.
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -21,11 +20,11 @@ export interface NamedTlsFiles extends TlsFiles {
   readonly name: string;
 }
 
-/** How long a certificate still holds. */
+/** How long a certificate is still valid. */
 export interface CertificateExpiry {
   /**
-   * `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. `backend`, `receiver`: what it showed last.
-   * `receiver-client`: what we show to it.
+   * `listener`: its own. `client-ca`: the first of its client authorities to end. `backend`, `receiver`: the last one that it
+   * showed. `receiver-client`: ours for it.
    */
   readonly role: 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
   readonly name: string;
@@ -33,7 +32,7 @@ export interface CertificateExpiry {
   readonly leftMs: number;
 }
 
-/** What is shown to a receiver of records. */
+/** The certificate that a receiver of records sees. */
 export interface NamedCertificate {
   readonly name: string;
   /** Path. */
@@ -53,19 +52,21 @@ export interface CertificateEvent {
 
 interface CertificateParts {
   readonly clock: Clock;
-  /** Builds what is shown, once for each state of the files; throws where OpenSSL refuses. */
+  /** Builds the offer, once for each state of the files; throws if OpenSSL refuses them. */
   readonly prepareOffer: (offer: TlsOffer) => unknown;
   readonly report: (event: CertificateEvent) => void;
-  /** Called once something else is shown, or other authorities count, than before a look: not at a `commit`, whose caller knows. */
+  /**
+   * Called when a check of the files changes a certificate or the authorities; not after a `commit`, whose caller knows.
+   */
   readonly onReplaced: () => void;
-  /** What receivers showed last, as `saw` takes it. */
+  /** The last certificates of receivers, as for `saw`. */
   readonly shownByReceivers?: () => readonly { readonly name: string; readonly validTo: string }[];
 }
 
-/** Between two looks at the files. */
+/** Interval of the checks of the files. */
 const lookMs = 10_000;
 const dayMs = 86_400_000;
-/** From then on it is told every day. */
+/** From then on the end is reported every day. */
 export const warnMs = 14 * dayMs;
 
 interface Shown {
@@ -73,14 +74,14 @@ interface Shown {
   readonly read: ReadTls;
   /** Of the files, taken before they were read. */
   readonly stamp: string;
-  /** A later state of the files, that cannot be used. */
+  /** A later, unusable state of the files. */
   readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };
 }
 
 interface OwnCertificate {
   readonly path: string;
   readonly stamp: string;
-  /** Unix milliseconds; undefined: it cannot be read, which the connection says. */
+  /** Unix milliseconds; undefined: it is unreadable, which the connection reports. */
   readonly endMs: number | undefined;
 }
 
@@ -96,20 +97,20 @@ function readOwn({ certificate }: NamedCertificate): OwnCertificate {
 
 export type Certificates = ReturnType<typeof createCertificates>;
 
-/** What all listeners show; nothing yet. */
+/** The certificates of all listeners; none yet. */
 export function createCertificates(parts: CertificateParts) {
   const { clock, prepareOffer, report, onReplaced, shownByReceivers = () => [] } = parts;
   const shown = new Map<string, Shown>();
-  /** When the certificate of a backend ends, in Unix milliseconds. */
+  /** The end of each backend's certificate, in Unix milliseconds. */
   const seen = new Map<string, number>();
-  /** What receivers are shown, by their names. */
+  /** The certificates that receivers see, by receiver. */
   const own = new Map<string, OwnCertificate>();
-  /** When the end of one was told last, by role and name. */
+  /** When the end of each was last reported, by role and name. */
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
   let isClosed = false;
 
-  /** The same offer where the files hold the same: what was built of it goes on. */
+  /** The previous offer if the files have the same content: its TLS context is used again. */
   function readAs(files: NamedTlsFiles, before: ReadTls | undefined): ReadTls {
     const read = readTls(files, () => undefined);
     if (before !== undefined && isSame(before.offer, read.offer)) return { ...read, offer: before.offer };
@@ -119,7 +120,7 @@ export function createCertificates(parts: CertificateParts) {
   async function look(): Promise<void> {
     for (const [name, before] of shown) {
       const stamp = await stampOf(pathsOf(before.files));
-      // A reload came in between.
+      // A reload happened meanwhile.
       if (shown.get(name) !== before) continue;
       const after = lookedAt(before, stamp);
       shown.set(name, after);
@@ -198,7 +199,10 @@ export function createCertificates(parts: CertificateParts) {
   }
 
   return {
-    /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
+    /**
+     * Reads all files; certificates of other backends are forgotten. Nothing changes before `commit`. Throws a
+     * CertificateFault.
+     */
     prepare(
       listeners: readonly NamedTlsFiles[],
       backends: readonly string[],
@@ -221,15 +225,15 @@ export function createCertificates(parts: CertificateParts) {
         },
       };
     },
-    /** A backend showed a certificate that ends then: `Nov 20 09:05:00 2026 GMT`. */
+    /** A backend showed a certificate that ends at `validTo`: `Nov 20 09:05:00 2026 GMT`. */
     saw(backend: string, validTo: string): void {
       seen.set(backend, parseEnd(validTo));
       arm();
     },
-    /** What a listener shows now; undefined: nothing. */
+    /** The present offer of a listener; undefined: none. */
     offerOf: (listener: string): TlsOffer | undefined => shown.get(listener)?.read.offer,
     expiries,
-    /** Ends the looks at the files. */
+    /** Ends the checks of the files. */
     close(): void {
       isClosed = true;
       timer?.cancel();
@@ -237,7 +241,7 @@ export function createCertificates(parts: CertificateParts) {
   };
 }
 
-/** Who is named in a line of the log. */
+/** The key of the name in a log line. */
 const keyOf = {
   listener: 'listener',
   'client-ca': 'listener',
@@ -269,13 +273,13 @@ function isSame(one: TlsOffer, other: TlsOffer): boolean {
   );
 }
 
-/** What changes when a file is written or replaced, links followed; a file that is away has a stamp too. */
+/** Changes when a file is written or replaced, also behind links; a missing file has a stamp too. */
 async function stampOf(paths: readonly string[]): Promise<string> {
   const stamps = paths.map((path) => stat(path, { bigint: true }).then(textOf, codeOf));
   return (await Promise.all(stamps)).join('\n');
 }
 
-/** The same without a wait: a reload is made ready in one go. */
+/** The same synchronously: a reload prepares everything in one step. */
 function stampNow(paths: readonly string[]): string {
   const stamps = paths.map((path) => {
     try {
@@ -299,13 +303,13 @@ function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
 }
 
-/** What the admin endpoints are called beside the listeners, none of which can have this name. */
+/** The name of the admin endpoints beside the listeners, which cannot have this name. */
 export const adminName = '(admin)';
 
-/** What the page is called beside them. */
+/** The name of the page beside them. */
 export const pageName = '(page)';
 
-/** What is shown to receivers of records. */
+/** The certificates that receivers of records see. */
 export function receiverCertificatesOf({ audit }: Pick<Settings, 'audit'>): readonly NamedCertificate[] {
   return audit.ship.flatMap(({ name, client }) =>
     client === undefined ? [] : [{ name, certificate: client.certificateFile }],

@@ -1,5 +1,6 @@
-// Settings as lines of JSON, for the way from the thread that reads a configuration to the main thread. Functions do not cross: patterns
-// and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
+// Settings as lines of JSON, from the thread that reads a configuration to the main thread. Functions cannot cross, so patterns
+// and expressions travel as text and are compiled again; each line is a small step, so that the main thread can pause between
+// two.
 
 import assert from 'node:assert/strict';
 import type { Problem } from '../domain/config/problem.js';
@@ -15,21 +16,21 @@ import { GlobList } from '../domain/names/glob.js';
 import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/policy.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
 
-/** What the thread is asked for; it answers with the first {@link Piece} of its lines, and with the next one for each `more`. */
+/** The orders to the thread; it answers each with the next {@link Piece} of its lines. */
 export type ThreadOrder =
   /** Settings, if there are any, and the files that were read. */
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
-  /** All problems, with those that the machine told. */
+  /** All problems, with those that this machine causes. */
   | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
   | { readonly kind: 'more' };
 
-/** The next characters of the lines that were asked for. */
+/** The next characters of the requested lines. */
 export interface Piece {
   readonly text: string;
   readonly isLast: boolean;
 }
 
-/** A file of the configuration, and what asked for it. */
+/** A file of the configuration, and the setting that names it. */
 export type FileLine = readonly ['file', { readonly path: string; readonly from?: Asking | undefined }];
 /** A problem, and its text. */
 export type ProblemLine = readonly [Problem, string];
@@ -43,8 +44,8 @@ type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
 type Rest = Omit<Settings, keyof Lists | 'policies'>;
 
 /**
- * What one line says. A policy begins with `policy` and ends with `end`; its shadow stands between the two. The patterns of long lists
- * stand in lines of their own before the line that they belong to.
+ * The content of one line. A policy begins with `policy` and ends with `end`; its shadow is between the two. Patterns of long
+ * lists have their own lines before the line of the list.
  */
 type Line =
   | readonly ['rest', Rest]
@@ -55,7 +56,7 @@ type Line =
   | readonly ['text', string]
   | readonly ['end'];
 
-/** Characters of one message: at most 64 KiB, which takes the main thread some 50 us. */
+/** Characters of one message: at most 64 KiB, which takes the main thread about 50 us. */
 export const pieceChars = 32 * 1024;
 
 /** Lines with their ends, cut into messages. */
@@ -82,7 +83,7 @@ function* policyLines(policy: Policy): Generator<string> {
   const { allow, deny, shadow, effectiveText, ...more } = policy;
   const { isForEverybody: _, allowByCommand: _allow, denyByCommand: _deny, ...head } = more;
   yield* linesOf(['policy', head]);
-  // What a rule means as plain values is for commands, and may be as long as the rule.
+  // The plain meaning of a rule is for commands only, and may be as long as the rule.
   for (const { meaning: _meaning, ...rule } of allow) yield* linesOf(['allow', rule]);
   for (const { meaning: _meaning, ...rule } of deny) yield* linesOf(['deny', rule]);
   for (let at = 0; at < effectiveText.length; at += textStep)
@@ -105,10 +106,10 @@ function* linesOf(line: Line | readonly [string, unknown]): Generator<string> {
   yield text;
 }
 
-/** What stands for a value that JSON does not have. */
+/** Stands for a value that JSON does not have. */
 type Tagged =
   | { readonly $: 'globs'; readonly of: readonly string[] }
-  /** Of the lists in the lines before, the one of this number. */
+  /** The list with this number in the lines before. */
   | { readonly $: 'long'; readonly of: number }
   | { readonly $: 'regex'; readonly of: string }
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
@@ -165,11 +166,11 @@ function untagged(value: Tagged, long: readonly GlobList[]): unknown {
   }
 }
 
-/** Settings in the making. */
+/** Settings under construction. */
 export interface SettingsBuilder {
   /** Takes the next line. */
   push(line: string): void;
-  /** Once all lines were pushed. */
+  /** Call when all lines were pushed. */
   settings(): Settings;
 }
 
@@ -181,7 +182,7 @@ interface Draft {
   shadow?: Policy;
 }
 
-/** Builds settings of the lines that {@link settingsLines} made of equal ones. */
+/** Builds settings from the lines of {@link settingsLines}; they equal the original ones. */
 export function createSettingsBuilder(): SettingsBuilder {
   const listeners: ListenerSettings[] = [];
   const backends: BackendSettings[] = [];

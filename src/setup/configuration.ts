@@ -1,6 +1,6 @@
-// Reads a configuration from the disk with what this machine says of it, and prints what is wrong. Commands read it in one go; a daemon
-// that serves clients reads it in a thread and takes the settings over in steps of a few milliseconds, because the reading of 2 MiB
-// takes seconds. Files with secrets are read on the main thread only.
+// Reads a configuration from the disk, checks it against this machine, and formats its problems. Commands read it synchronously.
+// A serving daemon reads it in a thread and takes the settings over in steps of a few milliseconds, because 2 MiB take seconds;
+// files with secrets are read on the main thread only.
 
 import { Worker } from 'node:worker_threads';
 import {
@@ -58,7 +58,7 @@ import {
 } from './inspect-files.js';
 import { inspectAccounts, inspectReaders } from './peers.js';
 
-/** Settings, if there is no error; and every problem as text, warnings too. */
+/** Settings, if there is no error; and every problem as text, with warnings. */
 export interface LoadedConfiguration {
   readonly settings: Settings | undefined;
   readonly problems: readonly string[];
@@ -67,21 +67,26 @@ export interface LoadedConfiguration {
   readonly errors: number;
 }
 
-/** What is looked at besides the configuration itself. */
+/** The checks besides the configuration itself. */
 export interface LoadOptions {
-  /** Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`. */
+  /**
+   * Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`.
+   */
   readonly asksForAccounts?: boolean;
-  /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
+  /**
+   * Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none.
+   */
   readonly asksForFiles?: boolean;
   /**
-   * Whether the daemon may be another user than this process, as {@link daemonUidOf} says: it may own the files, too. Default false.
+   * Whether the daemon may run as another user than this process, as {@link daemonUidOf} finds: that user may own the files,
+   * too. Default false.
    */
   readonly isForDaemon?: boolean;
-  /** The user of the daemon's unit, where systemd was asked. */
+  /** The user of the daemon's unit, if systemd was asked. */
   readonly unitUid?: number | undefined;
 }
 
-/** Threads that have not ended. */
+/** Running threads. */
 let threads = 0;
 
 /** Whether a thread still reads: it may hang in the kernel, and Node's own exit would wait for it. */
@@ -89,10 +94,12 @@ export function isReading(): boolean {
   return threads > 0;
 }
 
-/** The longest wait for one answer of the thread: an `include` on a file system that hangs must not keep reloads pending for ever. */
+/**
+ * The longest wait for one answer of the thread: an `include` on a hanging file system must not block reloads forever.
+ */
 const answerMs = bounds.reloadAnswerMs;
 
-/** Reads `file` and what it includes. Never throws: what fails is a problem. */
+/** Reads `file` and its includes. Never throws: failures are problems. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
   const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
   const inspected = [...inspect(parsed.settings, parsed.files, options)].flat();
@@ -100,8 +107,8 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
 }
 
 /**
- * The same in a thread, while this one goes on: it works for at most a few milliseconds at a time. Rejects when the thread dies, as it
- * does where the configuration needs more memory than there is, and when it gives no answer within `deadlineMs`.
+ * The same in a thread; this thread works for at most a few milliseconds at a time. Rejects when the thread dies, which also
+ * happens if the configuration needs more memory than permitted, or when it does not answer within `deadlineMs`.
  */
 export async function loadBeside(
   file: string,
@@ -138,7 +145,7 @@ export async function loadBeside(
     });
     return loadedOf(settings, { found, problems });
   } finally {
-    // Not awaited: a thread that hangs in the kernel ends when the kernel lets go.
+    // Not awaited: a thread that hangs in the kernel ends only when the kernel returns.
     thread.end();
   }
 }
@@ -146,7 +153,7 @@ export async function loadBeside(
 /** Longest run of work on the main thread. */
 const sliceMs = bounds.reloadSliceMs;
 
-/** Resolves in a later turn of the event loop once a slice is used up. */
+/** Resolves in a later turn of the event loop, once a slice is used up. */
 function createPause(clock: Clock): () => Promise<void> | undefined {
   let startedMs = clock.now();
   return () => {
@@ -160,7 +167,7 @@ function createPause(clock: Clock): () => Promise<void> | undefined {
 function openThread(clock: Clock, deadlineMs: number) {
   threads += 1;
   const worker = new Worker(new URL('./configuration-thread.js', import.meta.url), {
-    // Whatever flags and variables the program was started with are not for this thread.
+    // The thread gets no flags and variables of the program.
     env: {},
     execArgv: [],
     name: 'configuration',
@@ -218,7 +225,7 @@ function loadedOf(settings: Settings | undefined, { found, problems }: ProblemRe
   return { settings: errors === 0 ? settings : undefined, problems, found, errors };
 }
 
-/** What only this machine can tell, in small steps. */
+/** The problems that depend on this machine, in small steps. */
 function* inspect(
   settings: Settings | undefined,
   files: ParsedSettings['files'],
@@ -238,7 +245,7 @@ function* inspect(
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield inspectTrust(settings, systemListFile());
-  // The daemon's own user is told what makes a file readable for it.
+  // For the daemon's own user, advice how to make a file readable.
   const advice = (path: string): string => (isForDaemon ? '' : howToPermit(path, ourselves(), files));
   const whyNot = (path: string): string | undefined => {
     const said = whyUnreadable(path);
@@ -254,14 +261,14 @@ function* inspect(
     settings,
     other === undefined ? ourselves() : { ...other, isRoot: false, isElsewhere: true },
   );
-  // A start goes on: groups change outside of the file, and mail servers need their gate.
+  // A start continues: groups change outside of the file, and mail servers need their gate.
   yield inspectReaders(settings, isForDaemon ? 'error' : 'warning', {
     gidsOf,
     daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
   });
 }
 
-/** Of the policies of a person who looks, not of each start: a policy observes for weeks. */
+/** For a person who checks policies, not at each start: a policy may observe for weeks. */
 function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
   return [...policies.values()]
     .filter(({ mode }) => mode === 'observe')
@@ -283,7 +290,9 @@ interface Account {
 /** Files of the configuration itself, by path. */
 type OwnFiles = { has(path: string): boolean };
 
-/** Why the user of the daemon cannot read a file that we can; undefined: it can, or nobody can, or it is not known. */
+/**
+ * Why the user of the daemon cannot read a file that we can; undefined: it can, nobody can, or it is not known.
+ */
 function whyClosed(path: string, daemon: Account, files: OwnFiles): string | undefined {
   if (whyUnreadable(path) !== undefined) return undefined;
   const name = localUserName(daemon.uid) ?? String(daemon.uid);
@@ -295,8 +304,8 @@ function whyClosed(path: string, daemon: Account, files: OwnFiles): string | und
 }
 
 /**
- * Behind why a file cannot be read: the command that lets the user of the daemon read it, which this process has the rights of. Empty: the
- * system does not deny it. The daemon owns its secrets, and its group reads the configuration, which only root may change.
+ * The command that lets the daemon's user read an unreadable file, if this process may run it. Empty: file rights are not the
+ * cause. The daemon owns its secrets; its group reads the configuration, which only root may change.
  */
 export function howToPermit(path: string, { uid, gids }: Account, files: OwnFiles): string {
   const denied = whatDenies(path);
@@ -320,12 +329,13 @@ export function howToPermit(path: string, { uid, gids }: Account, files: OwnFile
   return `; run: ${commands.map((words) => formatWords([...words, denied.path])).join(' && ')}`;
 }
 
-/** Where the packaged service reads its configuration, as the user of this name. */
+/** Where the packaged service reads its configuration, and its user. */
 export const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
 
 /**
- * The user that the daemon runs as, or would: the owner of its admin socket; the user of its unit, where somebody asked systemd; the owner of
- * its state, then of its journal, which may belong to somebody else by mistake; for the packaged file, the package's user.
+ * The user that runs the daemon, or would: the owner of its admin socket; the user of its unit, if systemd was asked; the
+ * owner of its state, then of its journal, which may belong to another user by mistake; for the packaged file, the package's
+ * user.
  */
 export function daemonUidOf(
   { admin, state, audit }: DaemonPlaces,

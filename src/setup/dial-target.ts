@@ -19,7 +19,10 @@ interface DialTarget {
   readonly greetingTimeoutMs: number;
 }
 
-/** `onCertificate` gets the end of each certificate that the backend shows, accepted or not. Throws where `ca` cannot be read. */
+/**
+ * `onCertificate` is called with the end of each certificate that the backend shows, accepted or not. Throws if `ca` is
+ * unreadable.
+ */
 export function dialTargetOf(
   backend: BackendSettings,
   onCertificate: (backend: string, validTo: string) => void,
@@ -39,17 +42,17 @@ export function dialTargetOf(
     username: backend.username,
     passwords: () =>
       Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
-    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
+    // The configuration permits `off` only for UNIX sockets, loopback, and with `allow_plaintext`.
     mayAuthenticateInClear: backend.tls === 'off',
     connectTimeoutMs: backend.connectTimeoutMs,
     greetingTimeoutMs: backend.greetingTimeoutMs,
   };
 }
 
-/** The word of this gate, and how its receiver is dialled. */
+/** The subject prefix of this gate, and how to dial its receiver. */
 export function natsTargetOf(sink: NatsSinkSettings) {
   const { hostWord: host = hostWordOf(hostName()), servers, caFile, credentialsFile, client } = sink;
-  // An inbox of its own: the server's rights can keep its answers, which may hold records, from other hosts.
+  // An inbox of its own: with it the server's rights can keep answers, which may hold records, from other hosts.
   const inbox = `_INBOX.${host}`;
   return { host, link: { servers, caFile, credentialsFile, client, name: `dovegate ${host}`, inbox } };
 }

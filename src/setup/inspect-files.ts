@@ -1,6 +1,5 @@
-// What is wrong with the files that settings name: can they be read, can others change them or read their secrets, do certificates hold, is the key
-// that signs the journal still the same. `check`, `serve` and a reload call the same functions.
-// The rule: nothing is found at the start of the daemon that `check` could not have told before.
+// Problems of the files that settings name: readable, protected from others, valid certificates, an unchanged signing key.
+// `check`, `serve` and a reload call the same functions, so a start finds nothing that `check` could not report.
 
 import { join } from 'node:path';
 import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
@@ -24,23 +23,23 @@ import {
 } from './certificates.js';
 import { CertificateFault, readEndOf, readTls } from './read-certificates.js';
 
-/** Why a file cannot be read; undefined: it can. */
+/** Why a file is not readable; undefined: it is. */
 export type WhyUnreadable = (path: string) => string | undefined;
 
-/** Where systemd puts the credentials of services, while they run. */
+/** Where systemd puts the credentials of running services. */
 export const credentialsFolder = '/run/credentials/';
 
-/** A file that settings name, and where they do. */
+/** A file that settings name, and the key that names it. */
 export interface NamedFile {
   readonly place: Place;
-  /** As `backends.mail1.ca`. */
+  /** Such as `backends.mail1.ca`. */
   readonly path: string;
   readonly file: string | undefined;
 }
 
 /**
- * Of each file that the daemon will need: the problem if it cannot be read now. `credentials`: the folder of ours, where we run
- * as a service that has some; elsewhere a missing credential is a warning, since only the service ever sees it.
+ * For each file that the daemon will need: the problem if it is not readable now. `credentials`: our folder, if this process
+ * is a service with credentials; otherwise a missing credential is only a warning, because only the service sees it.
  */
 export function* inspectFiles(
   settings: Settings,
@@ -61,7 +60,7 @@ export function* inspectFiles(
   }
 }
 
-/** Every file that settings name or take by default, but for those of listeners' TLS. */
+/** Every file that settings name or use by default, without those of listeners' TLS. */
 export function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const top: Place = { file, line: 1, column: 1 };
@@ -89,7 +88,7 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
   ];
 }
 
-/** Where the system has no list of authorities: a problem for each backend and receiver that names none. */
+/** If the system has no list of authorities: a problem for each backend and receiver without an own one. */
 export function inspectTrust(
   { backends, audit }: Pick<Settings, 'backends' | 'audit'>,
   listFile: string | undefined,
@@ -112,15 +111,15 @@ export function inspectTrust(
   }));
 }
 
-/** Why a file is not safe to rely on; undefined: it is. `isSecret`: others may not read it either. */
+/** Why a file is unsafe; undefined: it is safe. `isSecret`: others must not be able to read it either. */
 export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 
-/** Settings whose files are secrets; the others may be read by everybody. */
+/** Settings whose files are secret; all others may be public. */
 const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file|credentials)(\[\d+\])?$/;
 
 /**
- * Of each file, the problem if it is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the
- * place of the value that names the file; the first file is named by nobody, so it is told at its own first line.
+ * For each unsafe file, the problem: for `files`, which hold the configuration itself, and for those that `settings` name. It
+ * points to the value that names the file; for the first file, to its own first line.
  */
 export function* inspectModes(
   files: ReadonlyMap<string, Asking | undefined>,
@@ -141,8 +140,9 @@ export function* inspectModes(
 }
 
 /**
- * Of each file that this process can read: the problem if the user of the daemon cannot. `whyNot` answers for that user, with the command
- * that repairs it; undefined: the file can be read, or is not there for anybody. Credentials are made for the service alone.
+ * For each file that this process can read: the problem if the user of the daemon cannot. `whyNot` answers for that user, with
+ * the command that repairs it; undefined: it can read the file, or the file does not exist. Credentials are made for the
+ * service only.
  */
 export function inspectRights(
   files: ReadonlyMap<string, Asking | undefined>,
@@ -165,7 +165,7 @@ export function inspectRights(
   );
 }
 
-/** The files of TLS; that they can be read, and what stands in them, is judged with the certificates. */
+/** The files of TLS; their rights and content are checked with the certificates. */
 function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const top: Place = { file, line: 1, column: 1 };
@@ -184,13 +184,13 @@ function filesOfTls({ listeners, admin }: Settings): readonly NamedFile[] {
   return [...ofListeners, ...ofAdmin];
 }
 
-/** The text of a file; undefined: there is none. Throws what else the system says. */
+/** The text of a file; undefined: it does not exist. Throws other errors of the system. */
 type ReadIfThere = (path: string) => string | undefined;
 
-/** Of a token that other machines may try: with the pace of failures, nobody finds it by guessing. */
+/** Bytes of a token that other machines may try: with the delay after failures it cannot be guessed. */
 const tokenBytesMin = 16;
 
-/** The problem if the token of the admin endpoints could be guessed from elsewhere; none where it cannot be seen. */
+/** The problem if other machines could guess the token of the admin endpoints; none if it cannot be read. */
 export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere): readonly Problem[] {
   const { tcp, tokenFile } = admin ?? {};
   if (tcp === undefined || tokenFile === undefined || isOfThisMachine(tcp.host)) return [];
@@ -198,7 +198,7 @@ export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere):
   try {
     token = read(tokenFile)?.replace(/\r?\n$/, '');
   } catch {
-    // That it cannot be read is told with the other files.
+    // An unreadable file is reported with the other files.
   }
   if (token === undefined || Buffer.byteLength(token) >= tokenBytesMin) return [];
   const { file = '' } = listeners[0]?.place ?? {};
@@ -208,7 +208,7 @@ export function inspectToken({ admin, listeners }: Settings, read: ReadIfThere):
   ];
 }
 
-/** A warning where the key is gone or another one; none where that cannot be seen. */
+/** A warning if the key is missing or another one; none if that cannot be checked. */
 export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly Problem[] {
   const { audit, state, listeners } = settings;
   const path = audit.signKeyFile ?? join(state, ownSignKeyName);
@@ -219,7 +219,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
     const text = read(path);
     now = text === undefined ? undefined : parseSignKey(text).key;
   } catch {
-    // Not for our eyes, or no key: what cannot be used is reported by those who use it.
+    // Not readable for us, or not a key: an unusable key is reported by its users.
     return [];
   }
   if (known === undefined || now === known) return [];
@@ -235,7 +235,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   ];
 }
 
-/** Receivers that need the optional library, where it is not installed. */
+/** Receivers that need the optional library, if it is not installed. */
 export function inspectReceivers(
   { audit }: Pick<Settings, 'audit'>,
   hasLibrary: () => boolean,
@@ -251,7 +251,9 @@ export function inspectReceivers(
   }));
 }
 
-/** A warning where records cannot be kept over a crash, or where that may be slow; nothing is less safe then. */
+/**
+ * A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then.
+ */
 export function inspectMemory(
   { audit, listeners }: Settings,
   why: (path: string, bytes: number) => PoorMemory | undefined,
@@ -289,7 +291,7 @@ export function* inspectCertificates(
   }
 }
 
-/** Files that cannot be read are found elsewhere, and what is no certificate shows at the connection. */
+/** Unreadable files are reported elsewhere, and an invalid certificate shows at the connection. */
 function inspectClient(path: string, place: Place, nowMs: number): readonly Problem[] {
   try {
     const leftMs = readEndOf(path) - nowMs;

@@ -1,5 +1,5 @@
-// Persons as a configuration names them, in the numbers of this machine.
-// The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
+// Converts persons in a configuration to the numbers of this machine. An unknown name matches nobody and is reported; if a file
+// needs that owner, the start fails.
 
 import { type NameNumbers, systemNumbers, userNameOf } from '../adapters/host/accounts.js';
 import { groupOf } from '../adapters/host/files.js';
@@ -22,7 +22,7 @@ import {
   policyOfAnybody,
 } from '../domain/identity/peer.js';
 
-/** Everybody whom the settings mean; names that are not known are left out. */
+/** Everybody whom the settings name; unknown names are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
   const known = (found: number | undefined): number[] => (found === undefined ? [] : [found]);
   return {
@@ -31,7 +31,9 @@ export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumb
   };
 }
 
-/** Chooses among the policies of a listener by numbers that were asked for once; undefined: it does not let this peer in. */
+/**
+ * Chooses among the policies of a listener, by numbers that were looked up once; undefined: it does not let this peer in.
+ */
 export function createPolicyChooser(
   listener: ListenerSettings,
   numbers: NameNumbers = systemNumbers,
@@ -40,7 +42,7 @@ export function createPolicyChooser(
   const asksWho = demandsIdentity(listener);
   const asksGroups = peersIn(listener).some((peers) => peers.groups.length > 0);
   return (peer) => {
-    // Nobody is let in, or given what others get, because the kernel did not say who it is.
+    // If the kernel did not name the peer, nobody is let in, and nobody gets the policy for others.
     if (asksWho && peer.uid === undefined) return undefined;
     if (asksGroups && peer.groups === undefined) return undefined;
     return choosePolicy(listener, (peers) => {
@@ -50,19 +52,21 @@ export function createPolicyChooser(
   };
 }
 
-/** Who asks at a listener; without `uid` and `account` nobody in particular. */
+/** The identity of an asker at a listener; without `uid` and `account` it is anybody. */
 export interface Asker {
   readonly uid?: number | undefined;
   readonly account?: string | undefined;
 }
 
-/** The name of a policy; or why there is none: the question is wrong (`wrong`), or nobody is let in as that (`refused`). */
+/**
+ * The name of a policy; or why there is none: the question is invalid (`wrong`), or this identity is not let in (`refused`).
+ */
 export type PolicyFor =
   | { readonly policy: string }
   | { readonly wrong: string }
   | { readonly refused: string };
 
-/** The policy for who asks. `byUid`: as the listener chooses it for that uid now. */
+/** The policy for an asker. `byUid`: the listener's present choice for that uid. */
 export function policyFor(
   listener: ListenerSettings,
   { uid, account }: Asker,
@@ -89,7 +93,7 @@ export function policyFor(
   return wrong(`has a policy for some only: ${choices.join('; ')}; say who asks with --uid`);
 }
 
-/** ` users alice 1001 groups support`; empty where everybody is let in. */
+/** ` users alice 1001 groups support`; empty if everybody is let in. */
 export function formatPeers(peers: PeersSettings | undefined): string {
   const { users = [], groups = [] } = peers ?? {};
   const named = (what: string, names: readonly string[]): string =>
@@ -97,7 +101,7 @@ export function formatPeers(peers: PeersSettings | undefined): string {
   return `${named('users', users)}${named('groups', groups)}`;
 }
 
-/** Those that a client may log in as here: an account, or a key, which `--account` names as well. */
+/** The possible logins at a listener: its accounts, or its keys, which `--account` also accepts. */
 function loginWord({ accounts, keys }: ListenerSettings): string {
   return keys.length === 0 ? 'account' : accounts.length === 0 ? 'key' : 'account or key';
 }
@@ -111,7 +115,7 @@ function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
   return [peers, ...policies.map((choice) => choice.peers)].filter((each) => each !== undefined);
 }
 
-/** Every name that these settings need the number of. */
+/** Every name whose number these settings need. */
 export function namesIn({ listeners, audit, admin }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -138,7 +142,7 @@ export function namesIn({ listeners, audit, admin }: Settings): {
   };
 }
 
-/** Finds who may look at the journal, by the kernel's number; undefined: nobody of this host is named. */
+/** Finds who may see the journal, by uid; undefined: no person of this host is named. */
 export function createPersonFinder(
   page: PageSettings | undefined,
   numbers: NameNumbers,
@@ -152,21 +156,21 @@ export function createPersonFinder(
   return (uid) => byUid.get(uid);
 }
 
-/** Who this daemon is. */
+/** The process that checks. */
 export interface Ourselves {
   readonly isRoot: boolean;
   readonly uid: number;
   readonly gids: readonly number[];
-  /** It is the daemon, and it runs: its groups are those of its start. */
+  /** It is the running daemon, with the groups of its start. */
   readonly isRunning?: boolean;
-  /** It is the user of the daemon, and another one asks. */
+  /** It is the daemon's user, and another user runs the check. */
   readonly isElsewhere?: boolean;
 }
 
 /**
- * Problems with accounts: names that this machine does not know, and owners that we may not give to a file. Without an owner or a
- * group that is there `serve` does not start, so that is an error; what the daemon may give away is not known for sure where another
- * user checks, so that is a warning. A daemon that runs knows: then the group of a listener's socket is an error.
+ * Problems with accounts: unknown names, and owners that we may not give to a file. `serve` does not start without an owner or
+ * a group, so an unknown name is an error. If another user checks, the rights of the daemon are not certain, so the rest are
+ * warnings. A running daemon knows its rights: then a wrong group of a listener's socket is an error.
  */
 export function inspectAccounts(
   settings: Settings,
@@ -225,7 +229,9 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
   ];
 }
 
-/** The groups of a user of this machine, by its number; and who may read the files of the journal without being in `audit.group`. */
+/**
+ * The groups of a user by its number, and who may read the journal's files without being in `audit.group`.
+ */
 export interface ReaderFacts {
   readonly gidsOf: (uid: number) => readonly number[];
   /** The user of the daemon; undefined: not known. */
@@ -233,8 +239,8 @@ export interface ReaderFacts {
 }
 
 /**
- * People who see only a part of the journal on the page, and can read the files of all of it: one group for the files and for the page's
- * socket, or a person with `users` who is a member of `audit.group`, root, or the user of the daemon.
+ * People who see only a part of the journal on the page but can read all of its files: one group for the files and for the
+ * page's socket, or a person with `users` who is in `audit.group`, root, or the user of the daemon.
  */
 export function inspectReaders(
   settings: Settings,
@@ -297,7 +303,7 @@ function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell)
   ]);
 }
 
-/** Only root gives a file away. */
+/** Only root can give a file to another owner. */
 function inspectOwner(
   name: string,
   { isRoot, uid, isElsewhere }: Ourselves,
@@ -313,7 +319,7 @@ function inspectOwner(
   return [tell('owner', 'warning', `cannot be set by ${who}: ${why}`)];
 }
 
-/** A group can be given a file by root, and by who is in it. */
+/** Root and members of a group can give a file to that group. */
 function inspectGroup(
   name: string,
   { isRoot, uid, gids, isRunning, isElsewhere }: Ourselves,
@@ -332,7 +338,7 @@ function inspectGroup(
     return [tell('group', isUsedAtReload ? 'error' : 'warning', message)];
   }
   if (isElsewhere === true) {
-    // A group of the service alone (SupplementaryGroups=) is in no database; what the daemon made with it is there to see.
+    // A group of the service only (SupplementaryGroups=) is in no database, but files that the daemon made show it.
     if (groupOf(path) === meant) return [];
     const user = userNameOf(uid) ?? uid;
     const todo = `usermod --append --groups ${name} ${user}; systemctl restart dovegate`;
@@ -343,7 +349,7 @@ function inspectGroup(
   return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
 }
 
-/** Of a socket that we make; systemd's has its own. */
+/** Of a socket that we make; the unit sets the owner of systemd's sockets. */
 function ownersOf({ socket }: ListenerSettings): Partial<UnixSocket> {
   return socket.kind === 'unix' ? socket : {};
 }

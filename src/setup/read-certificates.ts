@@ -1,6 +1,5 @@
-// The files of a listener's TLS, read and looked at: does the key belong to the certificate, until when does it hold, who else can
-// read the key.
-// The rule: what is returned can be used; what cannot is a fault that names the file and the key of the configuration.
+// Reads and checks the TLS files of a listener: the key belongs to the certificate, how long it is valid, who else can read the
+// key. A fault names the file and the key of the configuration.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
@@ -13,14 +12,14 @@ export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;
   readonly clientCa: string | undefined;
-  /** What clients may ask for by ALPN, `doveadm` when absent; those that ask for something else are refused. */
+  /** The ALPN protocol, `doveadm` when absent; clients that offer only others are refused. */
   readonly alpn?: 'http/1.1';
 }
 
 /** A key of `tls` in the configuration. */
 export type TlsFileKey = 'certificate' | 'key' | 'client_ca';
 
-/** Files that cannot be used. The message is a sentence that names the file, and never holds what is in it. */
+/** Unusable files. The message is a sentence that names the file, and never contains its content. */
 export class CertificateFault extends Error {
   readonly key: TlsFileKey;
   constructor(key: TlsFileKey, message: string, cause?: unknown) {
@@ -30,13 +29,13 @@ export class CertificateFault extends Error {
   }
 }
 
-/** What the files say. */
+/** The content of the files. */
 export interface ReadTls {
   readonly offer: TlsOffer;
-  /** Unix milliseconds: the certificate, and the first of the clients' authorities that ends. */
+  /** Unix milliseconds: the end of the certificate, and of the first client authority to end. */
   readonly notAfterMs: number;
   readonly clientCaNotAfterMs: number | undefined;
-  /** What is weak and works all the same. */
+  /** Weak but usable. */
   readonly concerns: readonly { readonly key: TlsFileKey; readonly text: string }[];
 }
 
@@ -44,7 +43,9 @@ export interface ReadTls {
 const fileBytesMax = bounds.certificateFileBytes;
 const rsaBitsMin = 2048;
 
-/** Reads the files. `prepare` builds what is shown to clients, and throws where OpenSSL refuses. Throws a CertificateFault. */
+/**
+ * Reads the files. `prepare` builds the offer for clients, and throws if OpenSSL refuses. Throws a CertificateFault.
+ */
 export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown): ReadTls {
   const { text: chain } = readPem('certificate', files.certificate);
   const { text: keyText, mode } = readPem('key', files.key);
@@ -60,7 +61,7 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
     files.clientCa === undefined
       ? undefined
       : certificatesIn('client_ca', files.clientCa, readPem('client_ca', files.clientCa).text);
-  // Not the file as it stands: what is trusted is what sessions are compared by, to the last certificate.
+  // Only the certificates, not the whole text: sessions are compared by the trusted certificates.
   const clientCa = authorities?.map(({ pem }) => pem);
   const offer: TlsOffer = {
     certificate: { chain, key: keyText },
@@ -93,13 +94,13 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
   };
 }
 
-/** When the first certificate of a file ends, in Unix milliseconds. Throws a CertificateFault. */
+/** The end of the first certificate of a file, in Unix milliseconds. Throws a CertificateFault. */
 export function readEndOf(path: string): number {
   const [{ parsed }] = certificatesIn('certificate', path, readPem('certificate', path).text);
   return parseEnd(parsed.validTo);
 }
 
-/** Looks at a path once only: files are replaced while they are read, and one that is away then is a fault like any other. */
+/** Reads a path once: files may be replaced meanwhile, and a missing one is a fault like any other. */
 function readPem(key: TlsFileKey, path: string): { readonly text: string; readonly mode: number } {
   try {
     const { size, mode } = statSync(path);
@@ -114,16 +115,16 @@ function readPem(key: TlsFileKey, path: string): { readonly text: string; readon
 }
 
 interface ReadCertificate {
-  /** As in the file, with plain line ends. */
+  /** As in the file, with LF line ends. */
   readonly pem: string;
   readonly parsed: X509Certificate;
 }
 
-/** All headings that OpenSSL takes for a certificate. */
+/** All headings that OpenSSL accepts for a certificate. */
 const pemBlocks =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
 
-/** Every certificate of a file, the first one first. */
+/** Every certificate of a file, in order. */
 function certificatesIn(
   key: TlsFileKey,
   path: string,
@@ -152,7 +153,7 @@ function parseKey(path: string, text: string): KeyObject {
   }
 }
 
-/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it, in Unix milliseconds. What it prints otherwise counts as never. */
+/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it, in Unix milliseconds; any other form counts as never. */
 export function parseEnd(validTo: string): number {
   const endMs = validTo.endsWith(' GMT') ? Date.parse(validTo) : Number.NaN;
   return Number.isNaN(endMs) ? Number.POSITIVE_INFINITY : endMs;
