@@ -1,5 +1,5 @@
-// A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent word
-// by word, as given. `dovegate-reason` is sent only to servers of minor 3 and above: older ones answer it, which shifts all replies.
+// A command as a user of the library writes it, its lines on the wire, and the faults of the library. Words are sent as given;
+// `dovegate-reason` only to servers of minor 3 and above, because older ones answer it and all later replies would shift.
 
 import { codes, type Code as FailureReason, type Said } from '../domain/codes/codes.js';
 import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';

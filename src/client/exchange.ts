@@ -1,6 +1,5 @@
-// One command of a session: its state, its input on the way up, and its reply from bytes to cells and rows. A cell can be as long as a
-// mail, so cells are passed on in pieces; only rows hold them whole.
-// The rule: an exchange ends once, by its status or by a failure, and every waiting caller is woken then.
+// One command of a session: its state, its input, and its reply from bytes to cells and rows. A cell can be as long as a mail,
+// so cells are passed on in pieces, and only rows hold them whole.
 
 import { bounds } from '../bounds/bounds.js';
 import { readSaid, type Said } from '../domain/codes/codes.js';

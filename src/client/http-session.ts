@@ -1,7 +1,5 @@
-// A session over Dovecot's HTTP API, which dovegate's HTTP listeners and Dovecot offer: each command is one request, one at a time, on a
-// connection that is kept open if the server permits it.
-// The rules: an answer is read to its end before any of it counts, so a cut one never looks complete; the key is never part of a message,
-// and goes in clear to this machine only.
+// A session over Dovecot's HTTP API, which dovegate's HTTP listeners and Dovecot offer: each command is one request, one at a
+// time, on a kept connection. An answer counts only when it was read to its end, and the key is never part of a message.
 
 import {
   type ClientRequest,
@@ -64,7 +62,7 @@ interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly text: string;
-  /** For so long the next request may use its connection. */
+  /** How long the next request may use this connection. */
   readonly keptMs: number;
 }
 
@@ -73,11 +71,11 @@ type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[
 
 const apiPath = '/doveadm/v1';
 /**
- * A connection is kept so long at most, and at most half as long as the server says (dovegate: 15 s): where it ends one while a request is on
- * its way, nobody knows whether that was read.
+ * A connection is kept at most this long, and at most half the server's time (dovegate: 15 s): if the server closes one while
+ * a request is being sent, it is unknown whether the request was read.
  */
 const keptMsMax = 5_000;
-/** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
+/** The columns of 2.4 are assumed, and dovegate takes reasons. */
 const assumedMinor = 3;
 
 /** Sends nothing before the first command, which shows whether the server is reachable and accepts the key. */
@@ -89,9 +87,9 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     throw new SessionFault('tls-failed', 'the key would go in clear to another machine: use https');
   const running = new Set<ClientRequest>();
   let isClosed = false;
-  /** Up to when the connection of the last answer may be used. */
+  /** Until then the connection of the last answer may be used. */
   let keptUntilMs = -Infinity;
-  /** When the command before is over. */
+  /** Resolves when the previous command has ended. */
   let turn: Promise<unknown> = Promise.resolve();
 
   async function ask(command: Command): Promise<Rows> {
@@ -115,7 +113,9 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     return [];
   }
 
-  /** Undefined: the server has no parameter of such a name, and `isTried` says that there are other names. Nothing ran then. */
+  /**
+   * Undefined: the server does not know the parameter name, and nothing ran. `isTried`: other names may be tried.
+   */
   async function send(command: Command, json: JsonCommand, isTried: boolean): Promise<Rows | undefined> {
     const { signal } = command;
     if (isClosed) throw new SessionFault('closed', 'the session was closed');
@@ -349,7 +349,7 @@ function keptMsOf(keepAlive: string): number {
   return seconds === undefined ? keptMsMax : Math.min(keptMsMax, Number(seconds) * 500);
 }
 
-/** Throws CommandFailed for what the server says of the command, SessionFault for all else. */
+/** Throws CommandFailed for the server's failures of the command, SessionFault for all others. */
 function rowsOfAnswer(
   { status, reason, code, text }: Answer,
   json: JsonCommand,

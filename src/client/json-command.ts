@@ -1,5 +1,5 @@
-// A command of the library in the form of Dovecot's HTTP API: its name and parameters in camelCase, their values as JSON. The catalog
-// parses the words, because JSON has no positional arguments. Imported on demand: only HTTP needs the catalog for sending.
+// A command of the library in the form of Dovecot's HTTP API: name and parameters in camelCase, values as JSON. The catalog
+// parses the words, because JSON has no positional arguments; only HTTP loads it for sending.
 
 import {
   listOfText,

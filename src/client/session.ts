@@ -1,7 +1,5 @@
-// One session: commands are sent in the order in which they were given, and replies come back in the same order. The transport is read only
+// One session: commands are sent in the order of the calls, and replies come back in the same order. The transport is read only
 // when a caller wants more of the oldest reply, so a slow reader slows the server and does not fill the memory.
-// The rules: leaving a reply before its end ends the session, because nothing else stops a server; after the end of a session, every
-// waiting command rejects.
 
 import { bounds } from '../bounds/bounds.js';
 import { WireFault } from '../ports/faults.js';
