@@ -1,6 +1,6 @@
-// Foreign data that a start finds in the directory: torn ends, appended lines, whole segments, and entries with a journal name that are not
-// regular files. They are put aside in `NAME.torn` or `NAME.appended`, and the `start` record reports them.
-// The rule: until that record is on disk such a file has a name that ends in `.new`. So if a start is killed, the next one reports it.
+// Foreign data that a start finds in the directory (torn ends, appended lines, segments, entries that are not regular files) is
+// put aside in `NAME.torn` or `NAME.appended`, and the `start` record reports it. Until that record is on disk the name ends in
+// `.new`, so if a start is killed, the next one reports it.
 
 import { createHash } from 'node:crypto';
 import {

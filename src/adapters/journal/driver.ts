@@ -1,10 +1,5 @@
-// Drives the journal's thread: publishes records in the ring, rings the bell, gives orders, watches the deadlines, heals what failed.
-// Owns the thread, the journal's state, and the ring's publishing side.
-// The rules: `#settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
-// not on disk has been written to a new segment within the deadline; no waiter waits for a mute thread.
-//
-// The bell wakes the thread and its answer wakes us, which costs more than ten records. So records of one turn of the event loop
-// go together, and those that delay nothing wait up to `lingerMsMax`: they are in the ring, out of reach of any crash of ours.
+// Drives the journal's thread: publishes records in the ring, rings the bell, gives orders, checks deadlines, repairs failures.
+// After a failure nothing is served until all records that were not on disk are in a new segment.
 
 import { bounds } from '../../bounds/bounds.js';
 import { JournalFault } from '../../ports/faults.js';
@@ -12,28 +7,30 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
 import type { RingWriter } from './ring.js';
 
-/** What the driver tells whoever watches. */
+/** An event for observers. */
 export type DriverEvent =
   | { readonly kind: 'failed'; readonly fault: JournalFault }
   | { readonly kind: 'writable' }
-  /** A group reached the disk: how many records, and how long from the bell to the answer. */
+  /** A group reached the disk: the number of records, and the time from the bell to the answer. */
   | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
   | { readonly kind: 'checkpoint'; readonly line: string }
-  /** A full disk: a piece of the reserve was given up. */
+  /** The disk is full: a piece of the reserve was released. */
   | { readonly kind: 'reserve-used' }
   | { readonly kind: 'lost'; readonly records: number };
 
 /**
- * Whether records can be promised. `slow`: the disk missed a deadline and has told no error; what need not be synced goes on.
- * `failed`: nothing reaches the disk before it is healed; a closing journal that was healed stops without being served again.
- * `isGivenUp`: the thread was ended because it does not answer.
+ * Whether records can be promised. `slow`: the disk missed a deadline without an error; records without a sync continue.
+ * `failed`: nothing reaches the disk before the journal is healed; a closing journal stops then without serving again.
+ * `isGivenUp`: the thread was ended because it did not answer.
  */
 type DriverState =
   | { readonly at: 'writable' }
   | {
       readonly at: 'slow';
       readonly fault: JournalFault;
-      /** When something was asked after the late answer, which shows whether the disk is fast again; -Infinity: not yet. */
+      /**
+       * When the driver asked again after the late answer, to measure whether the disk is fast again; -Infinity: not yet.
+       */
       readonly trialSince: number;
       readonly isGivenUp: boolean;
     }
@@ -49,18 +46,18 @@ type DrivenThread = Pick<WriterThread, 'give' | 'ring' | 'mark' | 'end' | 'isAli
 
 export interface DriverOptions {
   readonly clock: Clock;
-  /** The wall clock with the steps that have a record, for records of the journal's own. */
+  /** The wall clock with the recorded steps, for the journal's own records. */
   readonly wallMs: () => number;
-  /** Starts a new thread, with the same ring, when the old one is gone. */
+  /** Starts a new thread with the same ring, after the old one has ended. */
   readonly openThread: () => DrivenThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
-  /** What the thread keeps beside the segments at its end. */
+  /** A text that the thread keeps beside the segments at its end. */
   readonly shares?: () => string;
   readonly observe: (event: DriverEvent) => void;
 }
 
-/** Records that retention left, and whose files somebody took away. */
+/** Records that retention left, and whose files were removed. */
 export interface Missing {
   /** The last of them. */
   readonly seq: number;
@@ -70,47 +67,47 @@ export interface Missing {
 
 /** Waits until a record is on disk. */
 interface Waiter {
-  /** Of the ring: where its record ends. */
+  /** The end of its record in the ring. */
   readonly end: number;
-  /** Monotonic milliseconds when it came. */
+  /** Monotonic milliseconds at the start of the wait. */
   readonly since: number;
   readonly resolve: () => void;
   readonly reject: (fault: JournalFault) => void;
 }
 
-/** Waits until what was published at its beginning is on disk; its wait is no deadline of the disk. */
+/** Waits until everything published at its start is on disk; its wait is not a deadline of the disk. */
 interface Flush {
   readonly end: number;
   readonly resolve: () => void;
   readonly reject: (fault: JournalFault) => void;
 }
 
-/** An order that is told its time and what is published when it is given. */
+/** Makes an order for a time, with the end of the published records at that moment. */
 type MakeOrder = (wallMs: number, behind: number) => Order;
 
 /**
- * How long a record may wait to be batched. A Dovecot on the same processors answers some hundred commands a second: in a shorter time
- * each completion would wake the thread for itself.
+ * How long a record may wait to be batched. The bell and its answer cost more than ten records, and a Dovecot on the same
+ * processors answers a few hundred commands a second: with a shorter time each completion would wake the thread.
  */
 const lingerMsMax = 20;
-/** Between attempts to heal: the first at once, then the time doubles up to the longest. */
+/** Pauses between attempts to heal: the first attempt at once, then the pause doubles up to the longest. */
 const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
-/** Terminate a thread that missed five deadlines; another one is started when it is gone. */
+/** Terminate a thread that missed five deadlines; another one is started after its end. */
 const muteDeadlines = 5;
 const damagedText = 'a record was damaged in memory before it was written';
-/** After a deadline, until it is looked at. */
+/** The time from a deadline to its check. */
 const graceMs = 50;
 
 export class Driver {
   state: DriverState = { at: 'writable' };
-  /** The last place that is certainly on disk. */
+  /** The last position that is certainly on disk. */
   mark: Mark;
   /** Records that will never reach the disk. */
   lost = 0;
-  /** Records up to this one are not all in the directory; undefined: nothing of it is known. */
+  /** Records up to this one are not all in the directory; undefined: none are known to be missing. */
   missing: Missing | undefined;
-  /** Bytes of the ring, and half of them: more than that is left to the completions of what began. */
+  /** Bytes of the ring, and half of them: the rest is reserved for completions of exchanges that began. */
   readonly whole: number;
   readonly half: number;
   readonly #options: DriverOptions;
@@ -121,25 +118,25 @@ export class Driver {
   readonly #waiters: Waiter[] = [];
   /** In the order of their ends. */
   readonly #flushes: Flush[] = [];
-  /** Who waits for the report of an order. */
+  /** Callers that wait for the report of an order. */
   readonly #errands = new Set<(report: Report) => void>();
-  /** Records that were published. */
+  /** Published records. */
   #published = 0;
   #thread: DrivenThread;
-  /** Orders that were given and not answered. */
+  /** Orders without a report. */
   #orders = 0;
-  /** What the bell was rung for last, and when; Infinity: all of it is answered. */
+  /** The end of the records of the last bell, and its time; Infinity: everything is answered. */
   #askedHead = 0;
   #bellSince = Infinity;
-  /** When an order was given, or the last answer came, while one is not answered; Infinity: none. */
+  /** When an order was given, or the last report came, while one is outstanding; Infinity: none is. */
   #orderSince = Infinity;
   /** When the oldest record came that is not known to be on disk; Infinity: there is none. */
   #unsyncedSince = Infinity;
   #healDelayMs = 0;
-  /** As the order `limit` says; healing brings it to a new thread. */
+  /** As in the order `limit`; healing passes it to a new thread. */
   #isFull = false;
   #isTurnAwaited = false;
-  /** Not canceled when something else rings: under load it would be armed for each group. */
+  /** Not canceled by other bells: under load it would be armed again for each group. */
   #lingerTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
   #watchedMs = Infinity;
@@ -148,7 +145,7 @@ export class Driver {
   #closeTimer: Timer | undefined;
   #closing: { readonly resolve: () => void; readonly reject: (fault: JournalFault) => void } | undefined;
 
-  /** Takes over a thread that has opened the journal and has the ring, and what it reported. */
+  /** Takes over a thread that has opened the journal and has the ring, with its report. */
   constructor(
     options: DriverOptions,
     thread: DrivenThread,
@@ -174,8 +171,8 @@ export class Driver {
   }
 
   /**
-   * Publishes a record that nobody waits for: it is safe from any crash of ours when this returns. False: the ring would have more
-   * than `usedMax` bytes that are not on disk, and it was not taken.
+   * Publishes a record without a waiting caller: it survives a crash of the process when this returns. False: the ring would
+   * have more than `usedMax` bytes that are not on disk, and the record was not taken.
    */
   add(body: Bodies, usedMax: number): boolean {
     if (!this.#ring.publish(body, usedMax)) return false;
@@ -186,7 +183,7 @@ export class Driver {
     return true;
   }
 
-  /** The same for a record that is waited for; `isPatient`: nothing is delayed by it alone. */
+  /** The same for a record with a waiting caller; `isPatient`: the wait delays nothing else. */
   addAwaited(
     body: Bodies,
     usedMax: number,
@@ -199,7 +196,7 @@ export class Driver {
     const since = this.#clock.now();
     if (this.#unsyncedSince === Infinity) this.#unsyncedSince = since;
     this.#waiters.push({ end: this.#ring.head, since, resolve, reject });
-    // Looked at only when it can be earlier than what is armed: this is the way of every record.
+    // Called for every record, so checked only if the deadline is earlier than the armed one.
     if (since + this.#deadlineMs < this.#watchedMs) this.#watch();
     if (isPatient) this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
     else this.#askSoon();
@@ -207,9 +204,9 @@ export class Driver {
   }
 
   /**
-   * Resolves when all that is published now is on disk. It rings no bell: the linger timer has been armed since the oldest of these
-   * records, so repeated calls force no sync. Rejects with a JournalFault as soon as the journal is not writable, and at once when
-   * many calls wait already.
+   * Resolves when everything published now is on disk. It rings no bell: the linger timer has been armed since the oldest of
+   * these records, so repeated calls force no sync. Rejects with a JournalFault as soon as the journal is not writable, and at
+   * once if too many calls wait.
    */
   flushed(): Promise<void> {
     const { state } = this;
@@ -226,8 +223,8 @@ export class Driver {
   }
 
   /**
-   * Gives an order behind all records that are published now. Resolves with its report; with a failed one as soon as the journal
-   * is not writable.
+   * Gives an order that takes effect after all records published now. Resolves with its report; with a failed one as soon as
+   * the journal is not writable.
    */
   run(make: MakeOrder): Promise<Report> {
     return new Promise((resolve) => {
@@ -242,10 +239,10 @@ export class Driver {
     });
   }
 
-  /** Whether the segments have reached their size and none of them may go yet. */
+  /** Whether the segments have reached their size and none may be removed yet. */
   async setFull(isFull: boolean): Promise<void> {
     this.#isFull = isFull;
-    // Given each time: healing brings it to the thread too, so what that one has been told is not kept here.
+    // Sent each time: healing sends it to the thread too, so the driver does not know which value the thread has.
     await this.run((_, behind) => ({ do: 'limit', behind, isFull }));
   }
 
@@ -255,7 +252,10 @@ export class Driver {
     this.#options.observe({ kind: 'lost', records });
   }
 
-  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or is not done by `untilMs` of the clock. */
+  /**
+   * Writes the remaining records and the stop record; rejects with a JournalFault if that fails or is not done by `untilMs` of
+   * the clock.
+   */
   close(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#closing = { resolve, reject };
@@ -292,8 +292,8 @@ export class Driver {
   };
 
   /**
-   * Rings for what is published since it was rung for; not while a slow disk or healing takes its time. Nor for what an order took
-   * along: the thread answers a bell only where there is something to bring to the disk.
+   * Rings the bell for records published since the last bell, except while the disk is slow or being healed. Not for records
+   * that an order took along: the thread answers a bell only if it has something to write.
    */
   #ask(): void {
     const { head } = this.#ring;
@@ -310,21 +310,21 @@ export class Driver {
     this.#thread.ring(head);
   }
 
-  /** However long its report takes: the watch looks at the deadline. */
+  /** Its report may take any time: the watch checks the deadline. */
   #give(order: Order, told: (report: Report) => void): void {
     this.#orders += 1;
     if (this.#orderSince === Infinity) this.#orderSince = this.#clock.now();
     this.#watch();
     this.#thread.give(order, (report) => {
       this.#orders -= 1;
-      // Those behind it had to wait for this one.
+      // The orders after it had to wait for this one.
       this.#orderSince = this.#orders === 0 ? Infinity : this.#clock.now();
       told(report);
       this.#tryAgain();
     });
   }
 
-  /** What a bell brought about; undefined: only the mark is news. */
+  /** The result of a bell; undefined: only the mark is new. */
   readonly #onBell = (report: BellReport | undefined): void => {
     if (this.state.at === 'closed') return;
     if (report?.kind === 'failed') return this.#fail(report.code, report.message);
@@ -355,7 +355,9 @@ export class Driver {
     }
   };
 
-  /** A slow disk is fast again when what is asked after all was answered is itself answered within the deadline. */
+  /**
+   * A slow disk is fast again if a request that was sent after all others were answered is answered within the deadline.
+   */
   #tryAgain(): void {
     const isBusy = this.#bellSince !== Infinity || this.#orders > 0;
     const { state } = this;
@@ -364,7 +366,7 @@ export class Driver {
     if (nowMs - state.trialSince < this.#deadlineMs) return this.#serveAgain();
     this.state = { ...state, trialSince: nowMs };
     if (this.#ring.head > this.mark.position) return this.#ringFor(this.#ring.head);
-    // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
+    // Not the present time: the clock may have leapt, and the record of that step is not written yet.
     this.#give({ do: 'checkpoint', behind: this.#ring.head, wallMs: this.mark.timeMs }, this.#onReport);
   }
 
@@ -374,7 +376,9 @@ export class Driver {
     this.#ask();
   }
 
-  /** News of the disk, asked for at `since` (Infinity: it came unasked). A report may be older than the mark that was read before it. */
+  /**
+   * A report of the disk, requested at `since` (Infinity: unrequested). It may be older than the last mark.
+   */
   #take(news: Pick<Written, 'mark'> | Written, since: number): void {
     const { observe } = this.#options;
     this.#setGivenUp(false);
@@ -384,7 +388,7 @@ export class Driver {
       if (news.checkpoint !== undefined) observe({ kind: 'checkpoint', line: news.checkpoint });
     }
     const { seq, position } = news.mark;
-    // Where all records of a batch are damaged, only the position has moved.
+    // If all records of a batch are damaged, only the position has moved.
     if (seq > this.mark.seq || position > this.mark.position) this.#settle(news.mark, since);
   }
 
@@ -400,10 +404,10 @@ export class Driver {
     this.mark = mark;
     this.#ring.tail = mark.position;
     this.#bellSince = mark.position >= this.#askedHead ? Infinity : nowMs;
-    // What is left came after that was asked: nothing else is known of it.
+    // The remaining records came after the request: nothing else is known about them.
     if (mark.position >= this.#ring.head) this.#unsyncedSince = Infinity;
     else if (since !== Infinity) this.#unsyncedSince = since;
-    // Which one was damaged is not known: none of them is promised.
+    // It is unknown which record was damaged, so none of them is promised.
     const damaged = lost > 0 ? new JournalFault('write-failed', damagedText) : undefined;
     let done = 0;
     for (const waiter of this.#waiters) {
@@ -424,7 +428,7 @@ export class Driver {
   #fail(code: JournalFault['code'], message: string): void {
     const { state } = this;
     this.#bellSince = Infinity;
-    // Orders behind the one that failed report no more than that it did.
+    // Orders after the failed one only report that it failed.
     const fault = state.at === 'failed' ? state.fault : new JournalFault(code, message);
     this.state = { at: 'failed', fault, doing: 'healing', isGivenUp: false };
     if (state.at !== 'failed') {
@@ -446,7 +450,10 @@ export class Driver {
     this.#errands.clear();
   }
 
-  /** Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing one makes one attempt. */
+  /**
+   * Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing journal makes one
+   * attempt.
+   */
   async #heal(): Promise<void> {
     for (;;) {
       if (this.#healDelayMs > 0 && this.#closing === undefined) {
@@ -484,7 +491,9 @@ export class Driver {
     return this.state.at === 'closed';
   }
 
-  /** All records are on disk; one that took too long to serve is tried once more, without a new segment. */
+  /**
+   * All records are on disk; if that took too long to serve, one more attempt follows, without a new segment.
+   */
   #healed(report: Report & { readonly kind: 'written' }, startMs: number): void {
     const { state } = this;
     if (state.at !== 'failed') return;
@@ -498,7 +507,7 @@ export class Driver {
     this.#tryAgain();
   }
 
-  /** What lies behind the mark may be damaged. */
+  /** Data after the mark may be damaged. */
   async #attempt(): Promise<Report> {
     const { mark, lost } = this;
     const order = {
@@ -516,7 +525,7 @@ export class Driver {
     return isLocked ? heal(report.descriptor) : report;
   }
 
-  /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
+  /** One timer for all deadlines: armed for the first one, and checked again when it fires. */
   #watch(): void {
     const due = this.#dueAt();
     if (due >= this.#watchedMs) return;
@@ -525,8 +534,8 @@ export class Driver {
   }
 
   /**
-   * A look that is late itself (a stopped process, a paused machine) comes before reports are read and orders given: then
-   * only what was due at the look before has failed, and there is another one, after as long as this thread stood still.
+   * A check that is late itself (a stopped process, a paused machine) runs before reports are read and orders given. It fails
+   * only deadlines that were due at the previous check, and checks again after the time for which this thread stood still.
    */
   #lookAt(atMs: number, beforeMs: number): void {
     this.#watchTimer?.cancel();
@@ -540,14 +549,14 @@ export class Driver {
     });
   }
 
-  /** Infinity: nothing is awaited. */
+  /** Infinity: nothing is outstanding. */
   #dueAt(): number {
     const busySince = Math.min(this.#bellSince, this.#orderSince);
     const { state } = this;
     if (state.at === 'writable')
       return Math.min(busySince, this.#waiters[0]?.since ?? Infinity) + this.#deadlineMs;
     if (state.at === 'closed' || state.isGivenUp) return Infinity;
-    // A closing journal does not wait for a mute thread: a new one may still write what is left.
+    // A closing journal does not wait for a mute thread: a new one may still write the rest.
     return busySince + (this.#closing === undefined ? muteDeadlines : 1) * this.#deadlineMs;
   }
 
@@ -567,7 +576,7 @@ export class Driver {
     }
   }
 
-  /** The one end: of the thread, the timers, the waiters. */
+  /** The only end of the thread, the timers and the waiters. */
   #finish(fault: JournalFault | undefined): void {
     if (this.state.at === 'closed') return;
     const end = fault ?? new JournalFault('closed', 'the journal is closed');

@@ -1,10 +1,6 @@
-// Between the main thread and the journal's. Records are in the ring: the main thread rings the bell, and the thread writes the records
-// published so far to disk. Everything else is an order, a message with exactly one report, also if the thread dies; orders and reports are
-// plain data that survive a structured clone. The only descriptor is the lock's, which both threads share because descriptors belong to the
-// process.
-//
-// The result of a bell is in shared memory, and a message of one word announces it. (As a message, a mark took 18 us of the thread's time,
-// and 9 of the main thread's.) The mark outlives the thread: another thread continues from it.
+// The channel between the main thread and the journal's: the bell makes the thread write the records published so far, and
+// everything else is an order, a message of plain data with exactly one report, also if the thread dies. The threads share one
+// descriptor, the lock's, because descriptors belong to the process.
 
 import { Worker } from 'node:worker_threads';
 import type { TornTail } from '../../domain/audit/record.js';
@@ -194,7 +190,11 @@ const markBytes = markNumbers * 8 + hashChars;
 const rungAt = integers * 4;
 const marksAt = rungAt + 16;
 
-/** Memory that both threads share besides the ring; each makes its own views. */
+/**
+ * Memory that both threads share besides the ring; each makes its own views. It has the result of a bell, announced by a message of one
+ * word (as a message, a mark took 18 us of the thread's time, and 9 of the main thread's). The mark outlives the thread: another one
+ * continues from it.
+ */
 class Shared {
   readonly memory: SharedArrayBuffer;
   protected readonly integers: Int32Array;

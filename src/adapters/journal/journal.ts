@@ -1,6 +1,5 @@
-// The journal as the engine sees it: takes records into the ring, and reports when they are on disk. Opens the directory through the
-// journal's thread, makes the ring, and encodes every record; the driver does the rest.
-// The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
+// The journal for the engine: takes records into the ring, and reports when they are on disk. Records are encoded when they are
+// appended, so a long or hostile one delays no other; the driver does the rest.
 
 import { statSync } from 'node:fs';
 import { encodeBody, encodeRecord } from '../../domain/audit/encode.js';

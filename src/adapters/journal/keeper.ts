@@ -1,7 +1,6 @@
-// Slow work on the disk, in a thread of its own, so that it delays no record: looks at the segments, compresses and removes
-// closed ones, fills the reserve (a file without content that the writer gives up piece by piece when the disk is full).
-// The rules: a segment's plain file goes only when the compressed one is whole and on disk under its name. The age of a segment is taken
-// only from a record that this daemon signed, or that is chained to one.
+// Slow disk work in a thread of its own, so that it delays no record: examines segments, compresses and removes closed ones,
+// fills the reserve. A plain file is removed only when the compressed one is on disk under its name, and the age of a segment is
+// taken only from records that this daemon signed, or that are chained to one.
 
 import { randomFillSync } from 'node:crypto';
 import {

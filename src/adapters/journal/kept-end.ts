@@ -1,6 +1,5 @@
-// The second copy of a journal's last checkpoint, in `state`: writers of the audit directory need not have access there. Verification reads
-// it, too.
-// The rule: a line counts only if it is unchanged, with a correct hash, and with a correct signature if it names a key.
+// The second copy of a journal's last checkpoint, in `state`, where writers of the audit directory need not have access. A line
+// counts only with a correct hash, and with a correct signature if it names a key.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,6 @@
-// Maintenance of an open journal: retention, compression, the reserve. The keeper's thread does the slow work and lives while it has some;
-// the writer records removals.
-// The rules: one round at a time, so that nothing is compressed while it is being retired. No failure here fails the journal. Ages are
-// counted by the records' own times, without the recorded steps of the wall clock: a clock that leaps a year ahead removes nothing.
+// Maintenance of an open journal: retention, compression, the reserve, in one round at a time; no failure here fails the
+// journal. Ages are counted by the records' own times without recorded steps, so a clock that leaps a year ahead removes
+// nothing.
 
 import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';

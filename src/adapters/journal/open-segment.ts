@@ -1,6 +1,5 @@
-// The segment that is being written: takes text, and checks that it is on disk and still at its place. Owns one descriptor, and releases
-// the reserve when the disk is full.
-// The rule: after a failure it is closed for good, and only a new segment is written to.
+// The segment that is being written: takes text, checks that it is on disk and still in its place, and releases the reserve when
+// the disk is full. After a failure it is closed for good, and only a new segment is written to.
 
 import {
   closeSync,

@@ -1,6 +1,6 @@
 // The texts of policies beside the segments: on disk before a record names one, removed when no remaining record can name it.
-// The rules: a policy that no configuration of this run used was last named before the run, so its text is removed after those records.
-// `unused.json` has the last possible record of each; a policy that is used again is removed from that file before a record names it.
+// `unused.json` has the last possible record of each unused policy; a policy that is used again is removed from it before a
+// record names it.
 
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

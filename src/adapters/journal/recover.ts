@@ -1,7 +1,6 @@
-// Finds the end of a journal: the last whole record, the torn tail that a crash left after it, the open exchanges. Cuts off torn tails, and
-// owns the checkpoint file beside the segments. Memory is bounded by one chunk and the open exchanges.
-// The rules: only bytes after the last whole record are torn. Damage before it stays, for `verify` to find. Bytes that a start cuts off are
-// first copied to a file of their own, so that nothing in a journal is lost silently.
+// Finds the end of a journal: the last whole record, the torn tail after it, the open exchanges; cuts off torn tails and owns
+// the checkpoint file. Only bytes after the last whole record are torn, and they are copied to a file before the cut; damage
+// before it stays, for `verify` to find.
 
 import { fsyncSync, ftruncateSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';

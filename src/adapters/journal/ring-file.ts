@@ -1,8 +1,6 @@
-// The file of the ring of records: made at each start, read at the next one, kept if it is damaged. `ring.json`, beside the segments, names
-// the file of the last run; without it, that run had none, or its content is not needed any more.
-// The rules: all of this happens under the journal's lock. Only the file named by `ring.json` is read, no link is followed, and a foreign
-// file is never written to. A new ring is made only when all records of the old one are on disk in the segments. Steps repeated after a
-// crash have the same result.
+// The file of the ring of records: made at each start, read at the next one, kept if it is damaged; all of it under the
+// journal's lock. Only the file named by `ring.json` is read, a foreign file is never written to, and a new ring is made only
+// when all records of the old one are in segments.
 
 import { randomBytes } from 'node:crypto';
 import {

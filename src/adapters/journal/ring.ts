@@ -1,7 +1,6 @@
-// The ring of records: memory of a mapped file (or shared memory, where nothing can be mapped) that the main thread publishes into
-// and the journal's thread consumes. What was published survives the end of the process, however it ends.
-// The rules: one side publishes, one consumes, and each writes words of its own. A record counts from the moment that the `head` word
-// covers it. Nothing is overwritten before the publisher has been told that it is on disk.
+// The ring of records, in a mapped file or in shared memory: the main thread publishes, the journal's thread consumes, and
+// published records survive the end of the process. A record counts once the `head` word covers it, and nothing is overwritten
+// before it is reported as on disk.
 //
 // Header, 4,096 bytes, little endian: magic (8), u32 version, u32 bytes of the file, journal id (32), u64 generation, at 60 a
 // CRC-32 of all that; at 64 the `head` word, at 128 the `tail` word, each in a cache line of its own.

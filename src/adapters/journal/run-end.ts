@@ -1,8 +1,6 @@
-// The end of the previous run, and later changes of the directory. The last checkpoint is beside the segments and, once more, in `state`,
-// to which writers of the audit directory need not have access.
-// The rules: after an orderly stop nothing may follow; such lines are moved to a file `SEGMENT.appended` and never signed. After a crash
-// the records count that are chained after the last checkpoint, up to the first one that should be signed and is not. The oldest remaining
-// record is taken from signed records only.
+// The end of the previous run, and later changes of the directory. After an orderly stop nothing may follow: such lines are
+// moved to `SEGMENT.appended` and never signed. After a crash the records count that are chained after the last checkpoint, up
+// to the first one that should be signed and is not.
 
 import { fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,5 @@
-// The directory of a journal: which files are segments and in which order, how one is made so that it is still there
-// after a power cut, the lock file, and a reader that starts anywhere in a segment.
-// The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
+// The directory of a journal: its segments in order, new files that survive a power cut, the lock file, and a reader of
+// segments. Every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
 //   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   00000003.jsonl.appended   checkpoint.json   shares.json   ring.json
 //   policies/HASH.yaml   reserve   lock

@@ -1,7 +1,6 @@
-// The bytes that each principal wrote to the journal within audit.keep_min, and the refused principals when these bytes fill it.
-// The rules: below 80 % of audit.max_size there is no limit. Above it a principal is refused if its bytes, as a share of the largest
-// writer's, are at least the unused part of the last 20 %: the largest writers are refused first, and the others continue until the whole
-// space is used. A principal below 1 % of audit.max_size continues until then, too.
+// The bytes that each principal wrote to the journal within audit.keep_min. Above 80 % of audit.max_size a principal is refused
+// if its bytes, as a share of the largest writer's, are at least the unused part of the last 20 %; below 1 % of audit.max_size
+// it is served until the space is used.
 //
 // Bytes are counted in eight parts of keep_min, so a record counts for at most an eighth longer than that. The counts are kept in a file
 // beside the segments. Without that file, the young segments count as written by no principal.

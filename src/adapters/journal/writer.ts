@@ -1,7 +1,6 @@
-// Writes the records of the ring to disk and carries out the orders of the main thread: the only place where records reach the disk,
-// synchronously, in a thread that may block. Each order contains the time.
-// The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so everything after the mark
-// is cut off and written again to a new segment, by the order `heal`.
+// Writes the records of the ring to disk and carries out the orders of the main thread, synchronously, in a thread that may
+// block. After any failure nothing is written to that segment again: the kernel may have dropped its pages, so the order `heal`
+// writes everything after the mark again to a new segment.
 
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
