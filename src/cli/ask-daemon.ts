@@ -10,7 +10,9 @@ import { CommandFault } from './output/output.js';
 
 const patienceMs = 30_000;
 
-/** The rows of the answer, made something of by `read`. Rejects with a CommandFault; 69: no dovegate there. */
+/**
+ * The rows of the answer, converted by `read`. Rejects with a CommandFault; 69: no dovegate answers there.
+ */
 export async function askDaemon<Answer>(
   place: AskedPlace,
   name: string,

@@ -17,7 +17,7 @@ import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
 import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
-/** Whose rights: of a listener, of the user who runs this at a daemon's socket, or of a key. */
+/** Whose rights: at a listener, of the user of this process at a daemon's socket, or of a key. */
 export type CanOptions = { readonly json: boolean } & (
   | ListenerChoice
   | { readonly socket: string }
@@ -29,14 +29,14 @@ export async function can(options: CanOptions): Promise<number> {
   if ('socket' in options || 'http' in options) {
     const place = 'socket' in options ? options.socket : options;
     const rights = await askDaemon(place, 'dovegate can', [], rightsOfRows);
-    // Under the keys of `asJson`, as far as the daemon says it.
+    // Under the keys of `asJson`, as far as the daemon reports them.
     const { isObserving, ...same } = rights;
     const allow = same.allow.map((right) => ({ ...right, doveadm: isForRealDoveadm(right) }));
     const json = { ...same, allow, mode: isObserving ? 'observe' : 'enforce' };
     stdout(options.json ? formatJson(json) : formatRights(rights));
     return exitCodes.ok;
   }
-  // Reads configurations, which takes most of the time of a command.
+  // Loaded on demand: reading configurations takes most of a command's time.
   const { openListener, principalAt } = await import('./named-listener.js');
   const { listener, policy } = openListener(options);
   const isNamed = options.uid !== undefined || options.account !== undefined;
@@ -83,7 +83,7 @@ function ruleAsJson(rule: Rule, policy: Policy): Readonly<Record<string, unknown
   };
 }
 
-/** `read`: what the rights were read from; undefined: the daemon does not say where rules are written. */
+/** `read`: the source of the rights; undefined: the daemon does not say where rules are written. */
 function formatRights(rights: Rights, read?: { listener: ListenerSettings; policy: Policy }): string {
   const { principal, isObserving, users, except, limits, logs, debug } = rights;
   const mode = isObserving ? ', observes only: other ordinary commands are allowed too, and recorded' : '';
@@ -130,7 +130,7 @@ const logsShown: Readonly<Record<string, string>> = {
   full: 'log lines of the backend as they are',
 };
 
-/** The socket, whom it lets in, and which others have other policies there. */
+/** The socket, its permitted users, and users with another policy there. */
 function whoMayConnect({ socket, peers, policies, accounts, keys, from }: ListenerSettings): string {
   const others = policies.filter((choice) => choice.peers !== undefined);
   const parts = [

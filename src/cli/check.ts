@@ -17,16 +17,16 @@ import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { formatPeers } from '../setup/peers.js';
 import { stdout } from './output/output.js';
 
-/** What to look at, and how to tell it. */
+/** The file to check, and the form of the output. */
 export interface CheckOptions {
   readonly config: string;
-  /** The effective settings too. */
+  /** Also prints the effective settings. */
   readonly verbose: boolean;
-  /** Each problem as a line of JSON with its code, and nothing else. */
+  /** Prints each problem as a line of JSON with its code, and nothing else. */
   readonly json: boolean;
 }
 
-/** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
+/** Exit code 0, or 78 if there is an error; warnings leave it at 0. */
 export function check({ config, verbose, json }: CheckOptions): number {
   const loaded = loadConfiguration(config, { isForDaemon: true });
   if (json) {
@@ -80,7 +80,7 @@ export function describeSettings(settings: Settings): string {
   return lines.join('\n');
 }
 
-/** When a command may be sent: its record is on disk, or where it survives a crash of the daemon. */
+/** When a command may be sent: its record is on disk, or in memory that survives a crash of the daemon. */
 function describeRecords({ audit: { directory, strict, memoryFile, memoryBytes } }: Settings): string {
   const lax = allEffects.filter((effect) => !strict.has(effect));
   if (memoryFile === undefined || lax.length === 0)
@@ -96,13 +96,13 @@ function describeSocket(socket: ListenerSocket): string {
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
 }
 
-/** Whom a policy without `peers` is for, as far as this file says. */
+/** For whom a policy without `peers` is, as far as this file says. */
 function everybodyAt(socket: ListenerSocket): string {
   if (socket.kind !== 'systemd') return 'everybody';
   return `everybody whom SocketMode= and SocketGroup= of dovegate@${socket.name}.socket let connect`;
 }
 
-/** What an account may prove itself by; never the hash. */
+/** How an account can log in; never the hash. */
 function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
   const pins = keyPins.length === 0 ? '' : ` with key ${keyPins.map((pin) => `sha256:${pin}`).join(' or ')}`;
   const hasCertificate = certificateName !== undefined || keyPins.length > 0;
@@ -114,7 +114,7 @@ function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): 
   ].join(', or by ');
 }
 
-/** When and where a key holds. */
+/** When and from where a key is valid. */
 function termsOf({ expiresMs, hashes, from }: KeySettings): string {
   return [
     ...(expiresMs === undefined ? [] : [`, until ${formatEnd(expiresMs)}`]),

@@ -27,7 +27,7 @@ import { openScreen, type Screen } from './output/screen.js';
 
 export interface DoctorOptions {
   readonly config: string;
-  /** Mail users that a harmless command may ask for. */
+  /** Mail users for harmless test commands. */
   readonly user?: readonly string[];
   readonly json: boolean;
 }
@@ -35,7 +35,10 @@ export interface DoctorOptions {
 const askMs = 5_000;
 const standardFile = packaged.file;
 
-/** Exit code 0: nothing is bad; 1: something is; 77: the file or the daemon is not for this user; 78: the configuration has errors. */
+/**
+ * Exit code 0: nothing is bad; 1: something is; 77: the file or the daemon is not for this user; 78: the configuration has
+ * errors.
+ */
 export async function doctor({ config, user = [], json }: DoctorOptions): Promise<number> {
   const release = holdProcess();
   const screen = openScreen();
@@ -46,7 +49,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
     const errors = loaded.found.filter(({ severity }) => severity === 'error');
     const settings = loaded.settings ?? findSettings(config, readFromDisk, errors);
     const admin = settings === undefined ? join(runFolder(config), 'admin.sock') : settings.admin?.unix;
-    // Of a file that is not there, nothing says that a daemon should run.
+    // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askAll(config, admin) : undefined;
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
@@ -78,7 +81,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
   }
 }
 
-/** Of the file itself; an error says what to type. */
+/** Of the file itself; an error names the command to type. */
 function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
   const name = 'configuration';
   if (loaded.found.length === 0) return [{ status: 'ok', name, text: summarise(config, loaded) }];
@@ -100,10 +103,13 @@ function initFor(config: string): string {
   return `dovegate init --directory ${formatWords([dirname(config)])}`;
 }
 
-/** Whose members may usually run everything with sudo. */
+/** Groups whose members may usually run everything with sudo. */
 const sudoGroups = ['sudo', 'wheel'] as const;
 
-/** For a user who may not read the file or ask the daemon: with sudo, on the page, what the daemon says to members of a team, else who may look. */
+/**
+ * For a user who may not read the file or ask the daemon: with sudo, on the page, by a command for members of a team, or who
+ * can check.
+ */
 function commandOfAnybody(config: string, settings: Settings | undefined): string {
   const asRoot = `sudo ${commandFor('doctor', config)}`;
   const { gids } = ourselves();
@@ -159,7 +165,7 @@ async function askAll(config: string, socket: string | undefined): Promise<Told>
   }));
 }
 
-/** With what it takes to type it on this machine. */
+/** With the prefix that it needs on this machine. */
 function commandFor(subcommand: string, config: string): string {
   return `dovegate ${subcommand}${config === standardFile ? '' : ` --config ${formatWords([config])}`}`;
 }
@@ -193,14 +199,17 @@ function commandsFor(
   };
 }
 
-/** Units of the listeners whose sockets systemd makes: it starts none of them after the service. */
+/** The socket units of listeners from systemd: after the service, systemd starts none of them. */
 function socketUnitsOf(settings: Settings | undefined): readonly string[] {
   return (settings?.listeners ?? []).flatMap(({ socket }) =>
     socket.kind === 'systemd' ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
   );
 }
 
-/** What repairs the first thing that is bad, else doubtful, or shows more of it; where all is well, what there is to see. Never doctor again. */
+/**
+ * The command that repairs the first bad or doubtful finding, or shows more about it; if all is well, a command to explore.
+ * Never doctor itself.
+ */
 function nextOf(looks: readonly Look[], config: string): string {
   for (const wanted of ['bad', 'warning'] as const) {
     const found = looks.filter(({ status }) => status === wanted);
@@ -212,7 +221,7 @@ function nextOf(looks: readonly Look[], config: string): string {
   return commandFor('status', config);
 }
 
-/** Of a look whose sentence says what to do. */
+/** For a finding whose sentence says what to do. */
 function showsMore({ name }: Look, config: string): string {
   if (name === 'configuration') return commandFor('check', config);
   if (name.startsWith('journal')) return commandFor('audit verify', config);

@@ -24,7 +24,7 @@ import { askDaemon } from './ask-daemon.js';
 import type { ListenerChoice } from './named-listener.js';
 import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
-/** A command line, who sends it, and to what. */
+/** A command line, its sender, and the place that decides. */
 export type ExplainOptions = {
   /** The user field; empty: none. */
   readonly user: string;
@@ -41,13 +41,13 @@ export type ExplainOptions = {
   | { readonly socket: string }
 );
 
-/** An explanation as text and as JSON; places of rules where the configuration was read. */
+/** An explanation as text and as JSON; with places of rules if the configuration was read. */
 interface Shown {
   readonly explanation: Explanation;
   readonly json: Readonly<Record<string, unknown>>;
   readonly rule?: string | undefined;
   readonly nearest?: string | undefined;
-  /** What would allow it; a daemon does not say this to its clients. */
+  /** A rule that would allow it; a daemon does not tell its clients. */
   readonly remedy?: Remedy;
 }
 
@@ -57,7 +57,9 @@ const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
   unparsable: exitCodes.usage,
 };
 
-/** As the daemon answers: some allowed commands cannot be carried out as they are written (`-USAGE`), others not now (`-TEMPFAIL`). */
+/**
+ * As the daemon answers: some allowed commands cannot be carried out as written (`-USAGE`), others not now (`-TEMPFAIL`).
+ */
 function exitCodeOf({ decision, obstacle }: Explanation): number {
   if (obstacle === undefined) return exitCodeOfDecision[decision];
   const isUsage = isCode(obstacle) && codes[obstacle].status === 'USAGE';
@@ -75,7 +77,7 @@ export async function explain(options: ExplainOptions): Promise<number> {
 type Asked<Options> = Extract<ExplainOptions, Options>;
 
 async function explainHere(options: Asked<ListenerChoice>): Promise<Shown> {
-  // Reads configurations, which takes most of the time of a command.
+  // Loaded on demand: reading configurations takes most of a command's time.
   const [{ openListener, principalAt }, { remedyFor }] = await Promise.all([
     import('./named-listener.js'),
     import('../domain/review/granting.js'),
@@ -127,7 +129,7 @@ async function askForExplanation({
 }: Asked<{ readonly socket: string }>): Promise<Shown> {
   const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
   const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
-  // Under the keys of `asJson`, as far as the daemon says it; rules by what they say.
+  // Under the keys of `asJson`, as far as the daemon reports them; rules by their text.
   const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';
   const json = {
@@ -213,7 +215,7 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   ];
   const headline = plain(sayExplanation(explanation, places.rule, commandMeant(words)));
   const parts = [headline, formatColumns(rows, '  ')];
-  // A reader who is given the line can look the rule up.
+  // With the line, a reader can look the rule up.
   if (rule !== undefined && places.rule === undefined) parts.push(`the rule:\n${sayRule(rule)}`);
   if (nearest !== undefined) {
     const place = places.nearest === undefined ? '' : `, ${places.nearest}`;

@@ -5,10 +5,10 @@ import { hashPassword } from '../domain/identity/credentials.js';
 import { exitCodes } from '../ports/machine.js';
 import { readStdin, stderr, stdout } from './output/output.js';
 
-/** With a name and its base64 it has to fit into the line of a stranger. */
+/** With a name, its base64 form must fit into the line of an unauthenticated client. */
 const passwordBytesMax = 4096;
 
-/** Exit code 0; 1: no password was given, or not the same twice; 64: one that nobody could log in with. */
+/** Exit code 0; 1: no password was given, or the two differ; 64: a password that cannot be used to log in. */
 export async function hashPasswordCommand({ cost }: { readonly cost: number }): Promise<number> {
   const password = process.stdin.isTTY ? await askTwice() : await readPassword();
   if (password === undefined) return exitCodes.failed;

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 
-/** NAME: EXIT CODES, and an example a line; a blank line between two subcommands. */
+/** NAME: EXIT CODES, and one example a line; a blank line between two subcommands. */
 const texts = `
 init: 0 written, 1 given up or the disk refused, 64 an answer is missing or wrong, 77 not permitted, 78 a file exists
 dovegate init
@@ -153,7 +153,7 @@ dovegate completion bash > /usr/share/bash-completion/completions/dovegate
 dovegate completion zsh --name doveadm
 `;
 
-/** Adds them to a program whose subcommands are all there. */
+/** Adds them to a program that has all its subcommands. */
 export function addHelpTexts(program: Command): void {
   for (const text of texts.trim().split('\n\n')) {
     const [head = '', ...examples] = text.split('\n');

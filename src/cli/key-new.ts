@@ -1,5 +1,5 @@
-// `dovegate key new`: a key for a program that comes by HTTP, and the lines of a configuration for it. The rule: the key is printed once, on
-// stdout, and is nowhere else; the configuration gets its hash.
+// `dovegate key new`: a key for a program that uses HTTP, and its lines for a configuration. The key is printed once, on stdout;
+// the configuration gets only its hash.
 
 import { randomBytes, systemClock } from '../adapters/host/clock.js';
 import { formatJson } from '../domain/audit/encode.js';
@@ -21,7 +21,9 @@ export interface KeyNewOptions {
 const dayMs = 86_400_000;
 const daysDefault = 365;
 
-/** Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration takes. */
+/**
+ * Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration accepts.
+ */
 export function keyNew(name: string, options: KeyNewOptions): number {
   const { policy = name, from = [], json } = options;
   checkName('name of a key', name);
@@ -67,7 +69,7 @@ function checkNetwork(text: string): void {
   throw wrong(`--from ${JSON.stringify(text)} ${why}`);
 }
 
-/** As it stands in a configuration; undefined: never. */
+/** In the form of a configuration; undefined: never. */
 function expiryOf(text: string | undefined): string | undefined {
   const nowMs = systemClock.wallMs();
   if (text === 'never') return undefined;

@@ -8,12 +8,12 @@ import { CommandFault, formatJson, plain, plural, stderr, stdout } from './outpu
 export interface KillOptions extends WhichDaemon {
   /** In milliseconds. */
   readonly olderThan?: number;
-  /** Prints what would be ended. */
+  /** Prints the commands without ending them. */
   readonly dryRun: boolean;
   readonly json: boolean;
 }
 
-/** Of `/status.json`, as far as the daemon says it. */
+/** Of `/status.json`, as far as the daemon reports it. */
 interface Running {
   readonly id: string;
   readonly principal: string;
@@ -26,7 +26,7 @@ interface Running {
 /** `gone`: it had ended by itself. */
 type Result = 'ended' | 'gone' | 'would-end';
 
-/** Exit code 0: done, also where nothing was to be done; else as of `post`. Rejects with a CommandFault. */
+/** Exit code 0: done, also if there was nothing to do; else as of `post`. Rejects with a CommandFault. */
 export async function kill(id: string | undefined, options: KillOptions): Promise<number> {
   if (id !== undefined) return post(options, pathOf(id));
   const daemon = await findDaemon(options);
@@ -37,7 +37,7 @@ export async function kill(id: string | undefined, options: KillOptions): Promis
   for (const running of found) {
     const answer = dryRun ? undefined : await daemon('POST', pathOf(running.id));
     if (answer !== undefined && answer.status !== 200 && answer.status !== 404) {
-      // What stops one stops the others too: a journal that takes no record, or a missing right.
+      // The cause would stop the others too: a journal that takes no record, or a missing right.
       stderr(answer.body.trimEnd().split('\n').map(plain).join('\n'));
       code = exitCodeOf(answer.status);
       break;

@@ -66,7 +66,7 @@ function events(chosen: (levels: EventMeaning[0]) => boolean): string {
   return table(['event', 'level', 'means', 'do'], rows);
 }
 
-/** The rows of docs/operations.md: what somebody has to look at. */
+/** The rows of docs/operations.md: events that need attention. */
 export function formatWarnings(): string {
   return events((levels) => levels.includes('warn') || levels.includes('error'));
 }

@@ -24,7 +24,9 @@ export function openSettings(config: string): Settings {
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }
 
-/** The listener of that name, with the policy for this client (for everybody where none is named). Throws a CommandFault. */
+/**
+ * The listener of that name, with the policy for this client (for everybody if none is named). Throws a CommandFault.
+ */
 export function openListener(choice: ListenerChoice): {
   readonly settings: Settings;
   readonly listener: ListenerSettings;
@@ -45,7 +47,7 @@ export function openListener(choice: ListenerChoice): {
 
 /** The name of the policy for this client. Throws a CommandFault. */
 function policyNameFor(listener: ListenerSettings, asker: Asker): string {
-  // As the daemon would choose it, with the groups that this user has now.
+  // As the daemon would choose it, with the present groups of this user.
   const found = policyFor(listener, asker, (uid) =>
     createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) }),
   );
@@ -58,7 +60,7 @@ function hintOf(name: string, names: readonly string[]): string {
   return meantBy(name, names, `; there are: ${names.join(', ')}`);
 }
 
-/** The principal of a client; `-` where none is named. */
+/** The principal of a client; `-` if none is named. */
 export function principalAt(listener: string, { uid, account }: Asker): Principal {
   if (uid === undefined) return principalOf({ listener }, account);
   const user = userNameOf(uid);

@@ -20,7 +20,7 @@ import {
 } from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
-  /** Of a daemon without an admin socket. */
+  /** For a daemon without an admin socket. */
   readonly pid?: string;
 }
 
@@ -41,7 +41,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
   try {
     if (canAsk) return await post(options, '/reload');
   } catch (fault) {
-    // The file may name another socket than the daemon was started with: then the signal reaches it.
+    // The file may name another socket than at the daemon's start: then the signal reaches it.
     if (!(fault instanceof CommandFault) || fault.exitCode !== exitCodes.unavailable) throw fault;
     stderr(formatFault(fault));
   }
@@ -49,7 +49,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
 }
 
 async function checkAndSignal(config: string, pid: string | undefined): Promise<number> {
-  // systemd 252 names the folder of the service's credentials to ExecReload= too, which does not see what is in it.
+  // systemd 252 names the folder of the service's credentials to ExecReload= too, which cannot read them.
   delete process.env['CREDENTIALS_DIRECTORY'];
   const { loadConfiguration, summarise } = await import('../setup/configuration.js');
   const loaded = loadConfiguration(config);
@@ -114,7 +114,9 @@ export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDa
   return (method, path) => ask(admin, method, path);
 }
 
-/** For somebody without root who may open the page; undefined: this user may not, as far as its socket says. */
+/**
+ * For a user without root who may open the page; undefined: this user may not, as far as its socket shows.
+ */
 export function pageCommand(socket = standardPageSocket): string | undefined {
   if (whyNoRight(socket, 'write') !== undefined) return undefined;
   return `dovegate page open${socket === standardPageSocket ? '' : ` --socket ${formatWords([socket])}`}`;
@@ -134,7 +136,7 @@ function refuseUnreadable(config: string): void {
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;
 
-/** The parser of configurations takes most of the time of a command, and is loaded only where a file is read. */
+/** Loaded on demand: the parser of configurations takes most of a command's time. */
 async function adminOf(config: string): Promise<Where> {
   refuseUnreadable(config);
   const { loadConfiguration, summarise } = await import('../setup/configuration.js');

@@ -8,7 +8,7 @@ import { exitCodeOf, findDaemon } from './operate.js';
 import { CommandFault, plain, stderr, stdout } from './output/output.js';
 
 export interface PageOpenOptions {
-  /** The configuration, which names `admin.page.unix`; people of the page need not be able to read it. */
+  /** The configuration, which names `admin.page.unix`; people of the page may not be able to read it. */
   readonly config: string;
   /** The socket itself. */
   readonly socket?: string;
@@ -48,7 +48,7 @@ export async function openLink(options: PageOpenOptions): Promise<number> {
 
 function socketOf(config: string): string {
   const admin = findAdmin(config, readFromDisk);
-  // People of the page need not be able to read the configuration.
+  // People of the page may not be able to read the configuration.
   if (admin === undefined) return standardPageSocket;
   const { socket } = admin.page ?? {};
   if (socket !== undefined) return socket.path;

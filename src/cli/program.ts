@@ -25,7 +25,7 @@ import { allFormats } from './output/row-printer.js';
 import type { PageOpenOptions, PageOptions } from './page-open.js';
 import type { StatusOptions } from './status.js';
 
-/** Runs the subcommand that the arguments after the program's name call for, and resolves to the exit code. */
+/** Runs the subcommand that the arguments after the program's name select, and resolves to the exit code. */
 export async function runDovegate(args: readonly string[]): Promise<number> {
   let code: number = exitCodes.ok;
   const end = (ended: number): void => {
@@ -66,7 +66,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
 
 type End = (code: number) => void;
 
-/** Defaults to the standard place. It still counts as not given for options that conflict with it. */
+/** Defaults to the standard path, which still counts as not given for options that conflict with it. */
 export function configOption(help = 'the configuration file'): Option {
   return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
 }
@@ -191,7 +191,7 @@ interface Who {
   account?: string;
 }
 
-/** Where the answer comes from, as it was typed. */
+/** The source of the answer, as typed. */
 interface Where {
   readonly config: string;
   readonly listener?: string;
@@ -303,16 +303,16 @@ function addPolicyCommands(program: Command, end: End): void {
   );
 }
 
-/** What only the files can tell is not asked of the daemon, which knows the client. */
+/** Options that need the files conflict with the daemon, which knows the client. */
 function socketOption(...more: readonly string[]): Option {
   const help = 'ask the daemon at this socket instead, as the user who runs this; no file is read';
   return new Option('--socket <path>', help).conflicts(['config', 'listener', 'uid', 'account', ...more]);
 }
 
-/** The id of an exchange, which a denial names. */
+/** The id of an exchange, as in a denial. */
 const recordId = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
-/** Ends with a wrong usage where neither place is named. */
+/** Ends with wrong usage if neither source is named. */
 function placeOf(
   { config, listener, socket }: Where,
   command: Command,

@@ -8,7 +8,7 @@ import { openSettings } from './named-listener.js';
 import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';
 import { formatCoverage } from './test.js';
 
-/** What is judged by what. */
+/** The records, and the policies that evaluate them. */
 export interface ReplayOptions {
   readonly config: string;
   readonly coverage: boolean;
@@ -16,10 +16,12 @@ export interface ReplayOptions {
   readonly directory: string;
 }
 
-/** How many kinds of changes are printed; the numbers below hold all. */
+/** How many kinds of changes are printed; the counts cover all of them. */
 const shownMax = 200;
 
-/** Exit code 0: every decision would be the same; 1: some would not; 78: configuration, or no records there. */
+/**
+ * Exit code 0: every decision would be the same; 1: some would differ; 78: configuration, or no records there.
+ */
 export async function replay(options: ReplayOptions): Promise<number> {
   const settings = openSettings(options.config);
   const coverage = new Coverage(settings.policies.values());

@@ -10,7 +10,7 @@ import { openScreen, type Screen } from './output/screen.js';
 
 export interface StatusOptions extends WhichDaemon {
   readonly json: boolean;
-  /** Shows it again and again, until it is interrupted or nobody answers. */
+  /** Repeats the output until it is interrupted or the daemon stops answering. */
   readonly watch: boolean;
 }
 
@@ -18,7 +18,9 @@ const watchMs = 2_000;
 /** Clears the terminal. */
 const clear = '\u001b[H\u001b[2J';
 
-/** Exit code 0, also when nobody reads any more; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */
+/**
+ * Exit code 0, also if the reader has gone; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration.
+ */
 export async function status(options: StatusOptions): Promise<number> {
   const daemon = await findDaemon(options);
   const screen = openScreen();
@@ -158,7 +160,7 @@ const keyColumns: readonly Column<Values>[] = [
   { name: 'REFUSED', text: named('failures') },
 ];
 
-/** A client that moves no byte for so long is slow. */
+/** A client that moves no byte for this time is slow. */
 const slowMs = 1_000;
 
 const exchangeColumns: readonly Column<Values>[] = [
@@ -192,7 +194,7 @@ function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>
   return isReachable ? `${text(state)} since` : `${paint('bad', 'not serving')}, started`;
 }
 
-/** What is wrong, worst first, and what to try. */
+/** The problems, worst first, and what to try. */
 function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
   const found = listOf(problems).flatMap(({ text: what, try: hint }) => {
     if (typeof what !== 'string') return [];
@@ -214,7 +216,7 @@ function isDrained({ drained }: Values): boolean {
 function stateOf(backend: Values): string {
   const { drained } = backend;
   if (isDrained(backend) && Array.isArray(drained)) return `drained (${drained.map(text).join('; ')})`;
-  // The code alone, as long as the others: the sentence about it stands on top.
+  // The code alone, as long as the others: its sentence is at the top.
   return backend['up'] === true ? 'up' : `down (${text(backend['code']) || text(backend['text'])})`;
 }
 
@@ -243,7 +245,7 @@ function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
   ].join('');
 }
 
-/** A disk in order takes milliseconds. */
+/** A working disk takes milliseconds. */
 function unsyncedOf(journal: Values): string {
   const ms = number(journal['unsynced_ms']);
   return ms < 1000 ? '' : `, oldest record not on disk for ${(ms / 1000).toFixed(1)} s`;
@@ -259,7 +261,7 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
   return shown === '' ? [] : [['memory', shown]];
 }
 
-/** Policies that only observe: whoever looks at the daemon must not take them for a barrier. */
+/** Policies that only observe: a reader must not take them for a protection. */
 function observersOf(observing: unknown): readonly string[][] {
   const names = Array.isArray(observing) ? observing.map(text).filter((name) => name !== '') : [];
   if (names.length === 0) return [];

@@ -17,7 +17,7 @@ export interface TestOptions {
   readonly coverage: boolean;
 }
 
-/** Exit code 0: every test says what the policies say; 1: some do not; 78: configuration. */
+/** Exit code 0: every test agrees with the policies; 1: some do not; 78: configuration. */
 export function test(options: TestOptions): number {
   const settings = openSettings(options.config);
   const outcomes = runTests(settings, systemClock.wallMs());
@@ -47,7 +47,7 @@ function formatFailures(outcomes: readonly TestOutcome[]): string {
   return [first, ...shown].join('\n');
 }
 
-/** What was said instead; once, where the series say the same. */
+/** The actual result; once, if it is the same for all series. */
 function saidOf(outcome: TestOutcome | undefined): string[] {
   const { assessment, readings, test: expected } = outcome ?? {};
   if (assessment === undefined) return [];
@@ -61,7 +61,7 @@ function saidOf(outcome: TestOutcome | undefined): string[] {
     isAllowed: isAllowed(each.judgement),
     text: answerOf(each.judgement),
   }));
-  // What each series alone allows is refused where both may be meant, and they differ.
+  // A command that only one series allows is refused if both may be meant and they differ.
   if (fate !== 'allow' && all.every((each) => each.isAllowed)) return [plain(answerOf(judgement))];
   const said = expected?.expect === 'allow' ? all.filter((each) => !each.isAllowed) : all;
   const texts = [...new Set(said.map(({ text }) => text))];
@@ -86,7 +86,7 @@ function coverageOf(settings: Settings, outcomes: readonly TestOutcome[]): Cover
   return coverage.rules();
 }
 
-/** Which rules nothing exercised; `by` names what should have. */
+/** Rules that nothing exercised; `by` names what should have. */
 export function formatCoverage(rules: readonly CoveredRule[], by: 'test' | 'record'): string {
   const idle = rules.filter((each) => !each.isExercised);
   const count = `${rules.length - idle.length} of ${plural(rules.length, 'rule')} exercised`;

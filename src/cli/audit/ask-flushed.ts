@@ -1,6 +1,6 @@
-// Asks the running daemon to answer when all its records are on disk, before its journal is read: a record that delays no command
-// may stay in memory for 20 ms, and longer under load.
-// The rule: whatever becomes of this, the journal is read; only a daemon that runs and does not confirm is reported.
+// Asks the running daemon to answer once all its records are on disk, before its journal is read: a record that delays no
+// command may stay in memory for 20 ms, and longer under load. The journal is read in any case; only a running daemon that does
+// not confirm is reported.
 
 import { request } from 'node:http';
 import { systemClock } from '../../adapters/host/clock.js';
@@ -10,13 +10,15 @@ import type { Timer } from '../../ports/machine.js';
 import { AnswerText, limitAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
-/** No daemon runs there, or the socket is not for this user: auditors who may only read the files. */
+/** No daemon runs there, or the socket is not for this user: auditors may have access to the files only. */
 const silentCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED', 'EACCES', 'EPERM']);
 
-/** Of a reason that is printed. */
+/** Of a printed reason. */
 const reasonCharsMax = 200;
 
-/** `socket`: `admin.unix`; undefined: none is configured. Resolves in any case; a warning says why the last records may be missing. */
+/**
+ * `socket`: `admin.unix`; undefined: none is configured. Always resolves; a warning says why the last records may be missing.
+ */
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {

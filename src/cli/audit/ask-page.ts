@@ -1,5 +1,5 @@
-// Asks a daemon about its journal at `admin.page.unix`, as the user who runs this; reads no configuration and no file of the journal.
-// The rule: an answer without its last line is not whole, and is never shown as if it were.
+// Asks a daemon about its journal at `admin.page.unix`, as the user of this process, without reading the configuration or the
+// journal. An answer without its last line is incomplete, and never shown as complete.
 
 import { request } from 'node:http';
 import { whyDenied } from '../../adapters/host/accounts.js';
@@ -21,11 +21,14 @@ import { AnswerText, CommandFault, limitAnswer } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
 
-/** A journal, seen through the socket of the page. All reject with a CommandFault (69: no daemon answers; 77: not permitted). */
+/**
+ * A journal, read through the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not
+ * permitted).
+ */
 export interface AskedPage {
-  /** Who the daemon takes us for. */
+  /** The identity that the daemon sees. */
   me(): Promise<Myself>;
-  /** The rows that match, request by request; what else the answers said is told to `hear`. */
+  /** The matching rows, request by request; `hear` gets the other statements of the answers. */
   rows(
     look: 'search' | 'export' | 'report',
     filter: TrailFilter,
@@ -38,7 +41,7 @@ export interface AskedPage {
   ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
   show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
   verify(): Promise<Verdict>;
-  /** The whole journal, however long that takes. */
+  /** Checks the whole journal, whatever time that takes. */
   check(hear: (progress: VerifyProgress) => void): Promise<Verified>;
 }
 
@@ -49,9 +52,12 @@ export interface Myself {
   readonly users: readonly string[] | undefined;
 }
 
-/** Between two pieces of a check of the whole journal, which may take minutes. Other answers must be whole within `daemonAnswerTime`. */
+/**
+ * The longest silence during a check of the whole journal, which may take minutes. Other answers must be complete within
+ * `daemonAnswerTime`.
+ */
 const pieceMs = 30_000;
-/** Tries of a request while other people search. */
+/** Attempts of a request while other people search. */
 const triesMax = 5;
 
 export function askPage(socket: string): AskedPage {
@@ -170,7 +176,7 @@ function signedOf(text = ''): SignedExtract | undefined {
   return typeof head === 'string' && typeof signature === 'string' ? { head, signature } : undefined;
 }
 
-/** Of a daemon of our own release; what is not one of its lines is refused. */
+/** Lines of a daemon of our own release; any other line is refused. */
 function lineOf(text: string): AnswerLine | undefined {
   const value = parseLine(text);
   if (value === undefined) return undefined;
@@ -220,7 +226,7 @@ interface Answered {
   readonly body: string;
 }
 
-/** `take`: gets the pieces of a good answer, which is not kept. */
+/** `take` gets the pieces of a good answer, which is not kept. */
 async function askAt(
   socketPath: string,
   path: string,
@@ -271,7 +277,7 @@ export function isAsked({ socket, config, paths }: Places): boolean {
   return socket !== undefined && config === undefined && paths.length === 0;
 }
 
-/** The page at the socket that is meant; what somebody with a limited view should know is told on stderr. */
+/** Opens the page at the chosen socket; stderr says which part a limited view shows. */
 export async function openPage(screen: Screen, { socket = '' }: Places): Promise<AskedPage> {
   const page = askPage(socket);
   const text = describeView(await page.me());
@@ -279,12 +285,12 @@ export async function openPage(screen: Screen, { socket = '' }: Places): Promise
   return page;
 }
 
-/** Whether somebody sees records of a mailbox at all. */
+/** Whether records of a mailbox are visible in this view. */
 export function isInView({ users }: Myself, mailbox: string): boolean {
   return users === undefined || new GlobList(users).matches(foldAscii(mailbox));
 }
 
-/** What somebody with a limited view should know of it; undefined: they see everything. */
+/** What a limited view shows; undefined: everything is visible. */
 export function describeView({ name, users }: Myself): string | undefined {
   if (users === undefined) return undefined;
   return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;

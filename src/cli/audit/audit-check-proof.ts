@@ -19,7 +19,7 @@ export interface CheckProofFlags {
   readonly json?: boolean;
 }
 
-/** Exit code 0; 1: it is not proved. Throws what readers throw. */
+/** Exit code 0; 1: it is not proved. Throws as the readers do. */
 export async function auditCheckProof(
   screen: Screen,
   path: string,
@@ -44,7 +44,7 @@ export async function auditCheckProof(
   return isProved ? exitCodes.ok : exitCodes.failed;
 }
 
-/** Throws a CommandFault where the file begins as another one does. */
+/** Throws a CommandFault if the file begins like another format. */
 function demandProof(path: string, beginning: string): void {
   const kind = proofKindOf(beginning);
   if (kind === 'journal')

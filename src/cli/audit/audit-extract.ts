@@ -10,9 +10,9 @@ import type { Screen } from '../output/screen.js';
 import { isAsked, openPage } from './ask-page.js';
 import { journalsOf, type Places } from './audit-places.js';
 
-/** Exit code 0. Rejects with a CommandFault where the signature is not right: then the output must not be used. */
+/** Exit code 0. Rejects with a CommandFault if the signature is invalid: the output must not be used then. */
 export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
-  // It throws: files are named, too.
+  // It throws, because files are named as well.
   if (!isAsked(places)) await journalsOf(screen, places);
   const page = await openPage(screen, places);
   let count = 0;

@@ -1,8 +1,6 @@
-// Keys of the journal: `dovegate audit keygen` makes one, `dovegate audit hmac` shows what a secret looks like in records, and the file
-// beside the configuration lists the keys that a person accepted (`audit verify --accept-key`).
-// A private key is never written to a file that others can read, nor over an existing one.
-// The daemon has the private key, so its own user could sign anything: that user must not be able to accept keys too. The file counts
-// only if neither it nor a directory above it belongs to, or can be changed by, the owner of the journal.
+// Keys of the journal: `dovegate audit keygen` makes one, `dovegate audit hmac` shows the digest of a secret in records, and a
+// file beside the configuration lists accepted keys (`audit verify --accept-key`). The daemon's user has the private key and
+// could sign anything, so the file counts only if that user can change neither it nor a directory above it.
 
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,8 +13,8 @@ import type { Screen } from '../output/screen.js';
 import { type Journals, journalsOf, type Places, readSmallFile } from './audit-places.js';
 
 /**
- * A new key pair. With a file: the private key goes there (0600), the public one to stdout. Without: the private one to
- * stdout, the public one to stderr. Throws a CommandFault when the file is there, or cannot be made.
+ * Makes a key pair. With a file, the private key goes there (0600), and the public one to stdout; without one, the private key
+ * goes to stdout and the public one to stderr. Throws a CommandFault if the file exists or cannot be made.
  */
 export async function auditKeygen(screen: Screen, file: string | undefined): Promise<number> {
   const { secretPem, publicPem, key } = makeSignKey();
@@ -46,7 +44,7 @@ function writeSecret(file: string, text: string): void {
   }
 }
 
-/** The HMAC of a value (`-`: of what stdin has, without one LF at its end), as records hold it. Throws a CommandFault. */
+/** The HMAC of a value (`-`: of stdin, without one LF at its end), as in records. Throws a CommandFault. */
 export async function auditHmac(
   screen: Screen,
   value: string,
@@ -76,7 +74,7 @@ export interface Accepted {
   readonly path: string;
   /** Public keys in base64. */
   readonly keys: readonly string[];
-  /** Why the file does not count; undefined: it does, or there is none. */
+  /** Why the file does not count; undefined: it counts, or does not exist. */
   readonly problem: string | undefined;
 }
 
@@ -86,7 +84,7 @@ export interface Asking {
   readonly ownerId: number;
 }
 
-/** Reads what was accepted. Never throws. */
+/** Reads the accepted keys. Never throws. */
 export function readAccepted(config: string, asking: Asking): Accepted {
   const path = join(dirname(config), fileName);
   try {
@@ -132,7 +130,7 @@ export function acceptKey(
   }
 }
 
-/** All but the daemon's user, unless that is root. */
+/** All users except the daemon's, unless that is root. */
 function trustedBy({ userId, ownerId }: Asking): Trusted {
   const owners = [0, userId].filter((uid) => uid !== ownerId || uid === 0);
   return { owners, writers: [0], readers: [] };

@@ -1,6 +1,5 @@
-// Which journal a subcommand of `audit` means: the directory of a configuration, or what was named.
-// The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
-// read the journal, and not the passwords of backends.
+// The journals that a subcommand of `audit` reads: the directory of a configuration, or the named files. Of the other files that
+// the configuration names, only the journal's keys are read: auditors may read the journal, but not passwords of backends.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +23,7 @@ import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { askFlushed } from './ask-flushed.js';
 
-/** As they were given on the command line; with neither, the journal of the standard configuration is meant. */
+/** As given on the command line; without any, the journal of the standard configuration. */
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
@@ -37,7 +36,7 @@ export interface Places {
 export interface Journals {
   /** Directories and files to read, at least one. */
   readonly paths: readonly string[];
-  /** The private key that should have signed, and the key of digests; undefined: not known. */
+  /** The expected private signing key, and the key of digests; undefined: not known. */
   readonly signKeyFile?: string | undefined;
   /** The daemon's `state`; undefined: not known. */
   readonly stateDirectory?: string | undefined;
@@ -49,9 +48,9 @@ export interface Journals {
 }
 
 /**
- * The journals that are meant. Problems of a configuration outside of `audit` are a warning on stderr: auditors need the journal also when
- * the daemon could not start with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the
- * problems because of which the journal or its keys cannot be found.
+ * The chosen journals. Problems of a configuration outside of `audit` are only a warning on stderr: auditors need the journal
+ * even if the daemon could not start with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a
+ * CommandFault with the problems that prevent finding the journal or its keys.
  */
 export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
   const { config = standardConfig(), paths, socket } = places;
@@ -64,7 +63,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     throw new CommandFault(exitCodes.configuration, whyDenied(path, 'read'));
   }
   if (paths.length > 0) return { paths };
-  // A journal that is named by its directory needs no reader of YAML, which takes longer to load than a search takes.
+  // Loaded on demand: the YAML parser takes longer to load than a search takes, and a named directory does not need it.
   const { findAdmin, findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
   const journalsIn = (
@@ -85,7 +84,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
     if (whyNoRight(config, 'read') === 'EACCES') {
       const why = whyNoRight(standardJournal, 'read', 'enter');
-      // Auditors need the journal, and not the file.
+      // Auditors need the journal, not the configuration.
       if (why === 'EACCES') lines.push(whyDenied(standardJournal, 'read'));
       lines.push(...whatWorks(places, why === undefined ? standardJournal : undefined, standardPageSocket));
     }
@@ -98,7 +97,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   return journalsIn(found.audit, found.state, findAdmin(config, readFromDisk));
 }
 
-/** The same for a subcommand that reads records: those of the last moment are on disk, where the daemon can be asked. */
+/** The same for a subcommand that reads records: the latest ones are on disk, if the daemon answers. */
 export async function flushedJournalsOf(screen: Screen, places: Places): Promise<Journals> {
   const journals = await journalsOf(screen, places);
   const [directory = ''] = journals.paths;
@@ -116,13 +115,15 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 /** Subcommands that can ask the daemon instead of the files. */
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
-/** For a user who may not read the configuration or the journal: the same command with what this user may use. */
+/**
+ * For a user who may not read the configuration or the journal: the same command with the access that this user has.
+ */
 function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
   const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
   const isAsker = askers.has(words[1] ?? '') && whyNoRight(socket, 'write') === undefined;
   const place = directory === undefined ? (isAsker ? ['--socket', socket] : undefined) : [directory];
   if (words.length === 0 || place === undefined) return [];
-  // Of a directory alone, verify checks no signature, and fails.
+  // For a directory alone, verify checks no signature, and fails.
   const keyFile = directory === undefined ? undefined : join(directory, publicKeyName);
   const isKeyless = words[1] === 'verify' && !words.some((word) => /^--(key|unsigned)(=|$)/.test(word));
   const isReadable = keyFile !== undefined && whyNoRight(keyFile, 'read') === undefined;
@@ -130,12 +131,14 @@ function whatWorks({ words = [] }: Places, directory: string | undefined, socket
   return [`this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`];
 }
 
-/** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */
+/** The chosen journals with all their files. Throws a CommandFault or a JournalFault if there is none. */
 export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
   return (await flushedJournalsOf(screen, places)).paths.map((path) => trailAt(path));
 }
 
-/** The trail of one place; `state`: of its daemon. Throws a CommandFault or a JournalFault where none is. */
+/**
+ * The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none.
+ */
 export function trailAt(path: string, state?: string): Trail {
   const trail = findTrail([path], state);
   if (trail.files.length === 0 && trail.kept.length === 0) {
@@ -147,7 +150,7 @@ export function trailAt(path: string, state?: string): Trail {
 /** Longer than any key file, or any part of a log with a checkpoint. */
 const textBytesMax = 1 << 20;
 
-/** The first bytes of a plain file, as text; empty: it is none, such as a pipe, or cannot be read. */
+/** The first bytes of a plain file, as text; empty: it is not one (such as a pipe), or unreadable. */
 export function readBeginning(path: string): string {
   let descriptor: number | undefined;
   try {
@@ -162,7 +165,7 @@ export function readBeginning(path: string): string {
   }
 }
 
-/** A small file, whole; `isNamed`: by a person, so it may be a pipe, too. Throws a CommandFault. */
+/** A small file, whole; `isNamed`: a person named it, so it may be a pipe. Throws a CommandFault. */
 export function readSmallFile(path: string, isNamed = false): string {
   try {
     return (isNamed ? readNamed : readLinked)(path, textBytesMax).toString('utf8');

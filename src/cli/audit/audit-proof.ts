@@ -1,6 +1,6 @@
-// `dovegate audit export --with-proof`: the records of the commands that were found, and the lines that a stranger needs to prove them
-// with the public key (domain/report/proof.ts has the form of the file). The journal is checked first: nothing is proved from one with
-// faults. It is read three times, so that memory holds one bit for each record found and no line.
+// `dovegate audit export --with-proof`: the records of the found commands, and the lines that prove them with the public key
+// alone (domain/report/proof.ts defines the file). The journal is checked first and then read twice more, so that memory holds
+// one bit for each found record, and no line.
 
 import { searchTrail } from '../../adapters/journal/search-trail.js';
 import { eachLine, readToDamage } from '../../adapters/journal/trail.js';
@@ -18,11 +18,11 @@ import { type CheckedJournal, checkJournal } from './audit-verify.js';
 export interface ProofFlags {
   /** Files with public or private keys. */
   readonly key: readonly string[];
-  /** Every line of the time, so that nothing can be left out between. */
+  /** Every line of the time range, so that an omission is visible. */
   readonly whole?: boolean;
 }
 
-/** Exit code 0; 1: there are records that cannot be proved yet, or the chain broke. Throws what readers throw. */
+/** Exit code 0; 1: some records cannot be proved yet, or the chain is broken. Throws as the readers do. */
 export async function auditProof(
   screen: Screen,
   places: Places,
@@ -85,7 +85,7 @@ export async function auditProof(
   return unsigned > 0 || isCut ? exitCodes.failed : exitCodes.ok;
 }
 
-/** The records of all commands that are found. `unsigned`: those that no signature covers yet. */
+/** The records of all found commands. `unsigned`: those without a signature yet. */
 async function choose(
   { trail, verdict }: CheckedJournal,
   filter: TrailFilter,
@@ -112,11 +112,11 @@ async function choose(
 interface Range {
   readonly fromSeq: number;
   readonly toSeq: number;
-  /** The last record of the time, signed or not. */
+  /** The last record of the time range, signed or not. */
   readonly lastSeq: number;
 }
 
-/** The records of the time that was asked for, with a neighbor on either side, as far as they are signed. */
+/** The signed records of the requested time range, with a neighbor on either side. */
 async function rangeOf(
   { trail, verdict }: CheckedJournal,
   { sinceMs, untilMs }: TrailFilter,
@@ -134,7 +134,7 @@ async function rangeOf(
         const time = readHead(line.toString('latin1', 0, headBytes))?.time ?? '';
         if (time < since || time >= until) return;
         const seq = readClaim(line)?.seq;
-        // What was written since the check is not asked for.
+        // Records written after the check are not included.
         if (seq === undefined || seq > lastSeq) return;
         first ??= seq;
         last = seq;
@@ -145,7 +145,7 @@ async function rangeOf(
   return { fromSeq, toSeq: Math.max(fromSeq, Math.min(signedSeq, last + 1)), lastSeq: last };
 }
 
-/** Time and event stand within so many bytes. */
+/** Time and event are within this many bytes. */
 const headBytes = 96;
 
 const filterKeys = [
@@ -153,7 +153,7 @@ const filterKeys = [
   ...(['outcome', 'session', 'text'] as const),
 ];
 
-/** As it could be typed, with times in UTC. */
+/** As typed options, with times in UTC. */
 function describeFilter(filter: TrailFilter): string {
   const { sinceMs, untilMs } = filter;
   const words = filterKeys.flatMap((key) =>

@@ -1,5 +1,5 @@
-// Verifies records outside of a journal's directory: single segments, standard input, the file of a syslog receiver. A record can
-// follow the head of a syslog line; records that a shipper sent twice are skipped if the caller wants it.
+// Verifies records outside of a journal's directory: single segments, standard input, the file of a syslog receiver. A line is a
+// copy only if an intact record with the same number and hash came before; anything else out of order is a fault.
 //
 //   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17"] {"seq":17,"time":"...", ... }
 //
@@ -12,7 +12,7 @@ import { createVerifier, type TrailOptions, type Verdict } from '../../domain/tr
 
 export interface Received {
   readonly verdict: Verdict;
-  /** Lines that were skipped, because they had come before. */
+  /** Skipped copies of earlier lines. */
   readonly copies: number;
   /** Lines without a record. */
   readonly others: number;
@@ -26,8 +26,8 @@ const seenMax = 1 << 19;
 const halfBytes = 16;
 
 /**
- * Follows all files as one trail. `isShipped`: lines of other programs and copies are skipped, and files can be cut anywhere; records
- * before `fromSeq` are skipped and need not be there. Rejects with a JournalFault when a file cannot be read.
+ * Follows all files as one trail. `isShipped`: lines of other programs and copies are skipped, and files can be cut anywhere;
+ * records before `fromSeq` are skipped and may be missing. Rejects with a JournalFault if a file is unreadable.
  */
 export async function verifyReceived(
   files: readonly TrailFile[],
@@ -67,7 +67,7 @@ export async function verifyReceived(
   });
   return { verdict: verifier.finish(), copies, others };
 
-  /** Also notes it for later. */
+  /** Also remembers it. */
   function wasSeen(seq: number, hash: string): boolean {
     const slot = seq % seenMax;
     const at = slot * halfBytes;
@@ -80,8 +80,8 @@ export async function verifyReceived(
 }
 
 /**
- * The record of a line: the first place that looks like one, since neither structured data nor a record holds its start a
- * second time (their quotes are escaped). Undefined: there is none.
+ * The record of a line: the first match, because neither structured data nor a record can contain its beginning again (their
+ * quotes are escaped). Undefined: there is none.
  */
 function recordIn(line: Buffer, isReceived: boolean): Buffer | undefined {
   const at = line.indexOf(recordStart);

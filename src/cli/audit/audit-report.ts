@@ -33,25 +33,27 @@ export interface ReportFlags {
   readonly mailbox: string;
   readonly from?: number;
   readonly to?: number;
-  /** List only what showed content, or may have. */
+  /** List only commands that showed content, or may have. */
   readonly content?: boolean;
   /** Files with public or private keys. */
   readonly key: readonly string[];
   readonly json?: boolean;
   readonly csv?: boolean;
-  /** Of CSV. */
+  /** For CSV. */
   readonly separator?: Separator;
   readonly html?: boolean;
 }
 
-/** Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws what readers throw. */
+/**
+ * Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws as the readers do.
+ */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
   const journal = await openReported(screen, places, flags);
   return printReport(screen, journal, asked, formOf(screen, flags));
 }
 
-/** What the options ask for. Throws a CommandFault. */
+/** The request in the options. Throws a CommandFault. */
 export function askedOf({ mailbox, from, to, content = false }: Omit<ReportFlags, 'key'>): ReportAsked {
   const asked = {
     mailbox,
@@ -84,7 +86,7 @@ export async function printReport(
   return isComplete && !isMisnamed ? exitCodes.ok : exitCodes.failed;
 }
 
-/** Files that are read and checked here, or a daemon that checks and reads them. */
+/** Files that are checked and read here, or a daemon that does both. */
 async function openReported(
   screen: Screen,
   places: Places,
@@ -122,7 +124,7 @@ async function openReported(
         for (const note of end.notes ?? []) notes.add(note);
       }),
     survey: (filter) => page.survey(filter),
-    // Of a mailbox that commands may have touched which are hidden here, nothing is complete.
+    // Commands that are hidden here may have touched the mailbox, so nothing is complete.
     doubts: () => [
       ...(limits === undefined ? [] : [{ code: 'limited-view', text: limits, isSerious: true } as const]),
       ...[...notes].map((text) => ({ code: 'left-out', text, isSerious: true }) as const),
@@ -130,7 +132,7 @@ async function openReported(
   };
 }
 
-/** The form that the options name. `isFleet`: with a column for the host. */
+/** The format in the options. `isFleet`: with a column for the host. */
 export function formOf(
   screen: Screen,
   { json, csv, html, separator }: Omit<ReportFlags, 'key'>,

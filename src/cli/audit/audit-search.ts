@@ -27,10 +27,10 @@ import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { type Column, createTable, formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
 
-/** For people, for programs, for spreadsheets. */
+/** For people, programs and spreadsheets. */
 export type RowFormat = 'table' | 'json' | 'csv';
 
-/** Always 0: that nothing was found is an answer too. Throws what readers throw. */
+/** Always 0: an empty result is an answer too. Throws as the readers do. */
 export async function auditSearch(
   screen: Screen,
   places: Places,
@@ -71,7 +71,7 @@ export async function auditSearch(
       `dovegate: ${plural(cut, 'command')} with arguments that were not recorded whole ("more, not recorded"): any name may stand there`,
     );
   if (isFound && isNameFound) return exitCodes.ok;
-  // Commands for all users, or for a mask, are found under a misspelled name too.
+  // Commands for all users, or for a mask, match a misspelled name too.
   const surveyed = await journal.survey(filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
   if (text !== '') screen.complain(`dovegate: ${text}`);
@@ -81,7 +81,7 @@ export async function auditSearch(
 /** One journal that is searched. */
 interface Part {
   rows(filter: TrailFilter, look: 'search' | 'export'): AsyncGenerator<ExchangeRow>;
-  /** After the rows: what is wrong with it, and what retention removed of the time that was searched. */
+  /** After the rows: faults of the journal, and what retention removed from the time range. */
   notes(): readonly string[];
   retired(): readonly RetiredRecords[];
 }
@@ -130,7 +130,9 @@ function partOfPage(page: AskedPage): Part {
   };
 }
 
-/** What retention removed; `firstTime`: of the first record that is left, for records of releases that did not say until when. */
+/**
+ * What retention removed; `firstTime`: of the first remaining record, for old releases whose records do not name the time.
+ */
 export function describeRetired({ by, until, segments }: RetiredRecords, firstTime = '?'): string {
   const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
   return printable(
@@ -148,7 +150,7 @@ function describeMeant(names: readonly string[]): string {
   return names.length === 0 ? '' : `; did you mean ${names.map(quoteUnlessPlain).join(' or ')}?`;
 }
 
-/** How much was searched: an empty answer may mean a wrong name, or the wrong journal. */
+/** The amount that was searched: an empty answer may mean a wrong name, or the wrong journal. */
 function describeNothing(
   { records, all, firstTime, lastTime, names }: Surveyed,
   filter: TrailFilter,
@@ -165,7 +167,7 @@ function describeNothing(
     : `no command${whose} was found among ${among}${describeMeant(names)}`;
 }
 
-/** Prints on stderr what is wrong with a journal that was read all the same. */
+/** Prints the faults of a journal on stderr; its readable part was used. */
 export function reportDamage(screen: Screen, notes: readonly string[]): void {
   if (notes.length === 0) return;
   for (const note of notes) screen.complain(`dovegate: ${note}`);
@@ -184,7 +186,7 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'ID', text: cell('id'), goes: 4 },
 ];
 
-/** Of a row of a search; with local times where somebody wants them. */
+/** The columns of a found exchange, with local times if they help. */
 export function exchangeColumnsFor(screen: Screen): readonly Column<ExchangeRow>[] {
   return showsLocalTime(screen) ? withLocalTime : exchangeColumns;
 }
@@ -233,11 +235,11 @@ const recordBytesMax = 7168;
 /** More are counted and not printed. */
 const notesMax = 10;
 
-/** Looks on while a trail is read; one watch for one trail, whose memory does not grow with it. */
+/** Watches one trail while it is read, in constant memory. */
 export function createDamageWatch(): {
-  /** `piece` undefined: the file cannot be read further. */
+  /** `piece` undefined: the rest of the file is unreadable. */
   readonly look: (file: TrailFile, piece: Piece | undefined) => void;
-  /** At the end; one sentence each, harmless for a terminal. */
+  /** Call at the end; one sentence each, harmless for a terminal. */
   readonly notes: () => string[];
 } {
   const notes: string[] = [];
@@ -266,7 +268,7 @@ export function createDamageWatch(): {
   function count(piece: Piece): void {
     let last: Buffer | undefined;
     eachLine(piece, (line, isWhole) => {
-      // After the last LF there may be a record that is being written, or was when the power went.
+      // After the last LF there may be an unfinished record, from a running daemon or a power cut.
       if (!isWhole && line.length < recordBytesMax) return;
       lines += 1;
       if (line.length > 8 && line.readUInt32BE(0) === recordStart && line[line.length - 1] === 0x7d) {
@@ -280,7 +282,7 @@ export function createDamageWatch(): {
     if (last !== undefined) lastSeq = readClaim(last)?.seq;
   }
 
-  /** A file is over. */
+  /** A file has ended. */
   function close(): void {
     const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
     if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);

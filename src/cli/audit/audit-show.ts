@@ -23,7 +23,9 @@ import { formatLocal, showsLocalTime } from './audit-table.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/** 0; or 1: there is no such exchange. Throws what readers throw, and a CommandFault for what is neither id nor seq. */
+/**
+ * 0; or 1: there is no such exchange. Throws as the readers do, and a CommandFault for a text that is neither id nor seq.
+ */
 export async function auditShow(
   screen: Screen,
   places: Places,
@@ -51,7 +53,7 @@ export async function auditShow(
   return isFound ? exitCodes.ok : exitCodes.failed;
 }
 
-/** What each journal has of it. */
+/** The exchanges with this id in each journal. */
 async function* exchangesOf(
   screen: Screen,
   places: Places,
@@ -104,7 +106,7 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
     for (const [key, value] of Object.entries(record)) {
       if (headingKeys.has(key)) continue;
       const text = printable(formatDetail(value));
-      // A value that a record only repeats is left out.
+      // A repeated value is left out.
       if (shown.get(key) === text) continue;
       shown.set(key, text);
       lines.push(`  ${printable(key).padEnd(nameCells)}  ${text}`);
@@ -113,7 +115,7 @@ function describe(screen: Screen, all: readonly Found[], id: string | undefined)
   return lines;
 }
 
-/** An admission with all its arguments; a record that holds some of them says only that it does. */
+/** An admission with all its arguments; a record with only some of them just says so. */
 function asShown(record: Stored, all: readonly Found[]): Stored {
   const { event, id, args: _args, users: _users, ...rest } = record;
   if (event === 'arguments') return rest;
@@ -126,7 +128,7 @@ function asShown(record: Stored, all: readonly Found[]): Stored {
   return joined ?? { ...record, warning: 'argument records are missing: dovegate audit verify' };
 }
 
-/** Its neighbors, and what signs it; nothing in a limited view. */
+/** Its neighbors, and its signature; nothing in a limited view. */
 function describeAround(screen: Screen, { before, after, checkpoint }: Surroundings): string[] {
   const neighbor = (what: string, record: Stored | undefined): string[] =>
     record === undefined
@@ -146,7 +148,7 @@ function textOf(value: unknown): string {
   return printable(formatValue(value));
 }
 
-/** `uid=1000 user=bob` for an object whose parts have names of their own. */
+/** `uid=1000 user=bob` for an object with named parts. */
 export function formatDetail(value: unknown): string {
   const isPlain = !isObject(value) || 'hmac' in value || 'cut' in value || 'more' in value;
   if (isPlain) return formatValue(value);

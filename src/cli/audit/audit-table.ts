@@ -1,5 +1,5 @@
-// Rows below one another, as wide as the terminal: values are cut, then columns are left out. Without a terminal nothing is cut.
-// The rule: memory holds the first rows only.
+// Rows as a table in the width of the terminal: values are cut, then columns are left out; without a terminal nothing is cut.
+// Memory holds the first rows only.
 
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { Paint, Screen } from '../output/screen.js';
@@ -8,9 +8,9 @@ import type { Paint, Screen } from '../output/screen.js';
 export interface Column<Row> {
   readonly name: string;
   readonly text: (row: Row) => string;
-  /** Not narrower than this when something has to give; absent: always whole. */
+  /** The smallest width; absent: always whole. */
   readonly cellsMin?: number;
-  /** Left out when the terminal is too narrow, the highest number first. Absent: never. */
+  /** Left out if the terminal is too narrow, the highest number first. Absent: never. */
   readonly goes?: number;
   readonly isNumber?: boolean;
   readonly paint?: (row: Row) => Paint | undefined;
@@ -28,7 +28,7 @@ interface FittedColumn<Row> {
 }
 
 /**
- * Gives lines without LF, and none at all when there is no row. The first rows are held until their widths are chosen; `finish` gives
+ * Returns lines without LF, and none if there is no row. The first rows are held until the widths are chosen; `finish` returns
  * the lines that are still held.
  */
 export function createTable<Row>(
@@ -37,7 +37,7 @@ export function createTable<Row>(
 ): {
   readonly add: (row: Row) => string[];
   readonly finish: () => string[];
-  /** Names of columns that were left out for lack of room, once `finish` has been called. */
+  /** Names of columns that did not fit, once `finish` has been called. */
   readonly hidden: () => string[];
 } {
   let waiting: Row[] | undefined = [];
@@ -97,7 +97,7 @@ function fit<Row>(
     if (going === 0) break;
     kept = kept.filter(({ column }) => column.goes !== going);
   }
-  // One cell at a time, from the widest column that can spare one.
+  // One cell at a time, from the widest column that can shrink.
   for (let left = excess(({ cells }) => cells); left > 0; left -= 1) {
     const [widest] = kept
       .filter((one) => one.cells > least(one))
@@ -113,7 +113,7 @@ function pad(text: string, cells: number, isNumber: boolean | undefined): string
   return isNumber === true ? blanks + text : text + blanks;
 }
 
-// Characters that terminals show two cells wide: East Asian scripts, full-width forms, pictures.
+// Characters that are two cells wide on terminals: East Asian scripts, full-width forms, emoji.
 const wide =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
 const mark = /\p{Mark}/u;
@@ -134,7 +134,7 @@ function cellsOfOne(character: string): number {
 
 /** The text, or its start and an ellipsis. */
 export function cutTo(text: string, cells: number): string {
-  // Marks take no room: without a limit of their own, thousands of them would be piled on one letter.
+  // Combining marks have no width: without a limit of their own, thousands of them would be piled on one letter.
   if (cellsOf(text) <= cells && text.length <= cells * 4) return text;
   let start = '';
   let used = 0;
@@ -146,7 +146,7 @@ export function cutTo(text: string, cells: number): string {
   return `${start}…`;
 }
 
-/** Says on stderr which columns a terminal had no room for, and how to see them. */
+/** Reports on stderr the columns that did not fit, and how to see them. */
 export function reportHidden(screen: Screen, hidden: readonly string[]): void {
   if (hidden.length === 0) return;
   const names = hidden.length === 1 ? `column ${hidden[0]}` : `columns ${hidden.join(', ')}`;
@@ -154,16 +154,16 @@ export function reportHidden(screen: Screen, hidden: readonly string[]): void {
   screen.complain(`dovegate: ${text}`);
 }
 
-/** Whether local times are worth showing: to a person at a terminal, whose zone is another than UTC. */
+/** Whether to show local times: only on a terminal, in a time zone other than UTC. */
 export function showsLocalTime({ columns }: Screen): boolean {
   return columns !== undefined && [january, july].some((ms) => new Date(ms).getTimezoneOffset() !== 0);
 }
 
-/** Between them, every change to summer time lies. */
+/** Every change to summer time is between them. */
 const january = Date.UTC(2026, 0, 1);
 const july = Date.UTC(2026, 6, 1);
 
-/** `2026-11-20 09:22:34 +01:00`: a recorded time in the zone of this process; empty: it is no time. */
+/** `2026-11-20 09:22:34 +01:00`: a recorded time in the zone of this process; empty: it is not a time. */
 export function formatLocal(time: unknown): string {
   const ms = typeof time === 'string' ? parseTime(time) : undefined;
   if (ms === undefined) return '';

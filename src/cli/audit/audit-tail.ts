@@ -31,7 +31,7 @@ export interface TailFlags {
 
 const lookIntervalMs = 200;
 
-/** Of one journal. Exit code 0, also when the reader closes. Throws what readers throw. */
+/** Follows one journal. Exit code 0, also if the reader closes the pipe. Throws as the readers do. */
 export async function auditTail(
   screen: Screen,
   clock: Clock,
@@ -57,7 +57,7 @@ interface Read {
   readonly position: { readonly file: string; readonly bytes: number };
 }
 
-/** The last lines of the trail, from as many files as it takes. */
+/** The last lines of the trail, from as many files as needed. */
 async function readLast(files: readonly TrailFile[], count: number): Promise<Read> {
   let lines: string[] = [];
   let position: Read['position'] | undefined;
@@ -103,7 +103,7 @@ async function readNew(path: string, from: Read['position']): Promise<Read> {
   return { lines, position };
 }
 
-/** As `readFrom`, of a file that was compressed since the last look. */
+/** As `readFrom`, for a file that was compressed since the last check. */
 async function inflateFrom(file: TrailFile, from: number, lines: string[]): Promise<number> {
   let at = 0;
   try {
@@ -120,7 +120,7 @@ async function inflateFrom(file: TrailFile, from: number, lines: string[]): Prom
   return at;
 }
 
-/** Adds the whole lines from there on; returns where they end. Undefined: there is no such file. */
+/** Adds the whole lines from there on; returns their end. Undefined: there is no such file. */
 function readFrom(path: string, from: number, lines: string[]): number | undefined {
   let descriptor: number;
   try {
@@ -144,7 +144,7 @@ function readFrom(path: string, from: number, lines: string[]): number | undefin
   }
 }
 
-/** Shown in front, or of no use while watching. */
+/** Shown at the beginning of the line, or useless while watching. */
 const quietKeys: ReadonlySet<string> = new Set([
   'seq',
   'time',

@@ -26,7 +26,7 @@ import { describeRetired } from './audit-search.js';
 export interface VerifyFlags {
   /** Files with public or private keys. */
   readonly key: readonly string[];
-  /** A file with a checkpoint that was kept elsewhere: its line, or the daemon's log with it. */
+  /** A file with a checkpoint kept elsewhere: its line, or a log of the daemon that contains it. */
   readonly checkpoint?: string;
   /** A seq. */
   readonly from?: number;
@@ -45,27 +45,27 @@ interface Trust {
   readonly own: string | undefined;
   /** The private key that the own one was derived from; undefined: it is `key.pub`, which proves less. */
   readonly secretFile?: string | undefined;
-  /** For the report: whose key it is; empty where `--key` was given. */
+  /** For the report: the origin of the key; empty for `--key`. */
   readonly text: string;
-  /** It is this host's own key, and not only what lies beside the journal. */
+  /** It is this host's own key, and not only a file beside the journal. */
   readonly isOwn: boolean;
 }
 
-/** What was found in one directory, or in all single files together. */
+/** The findings in one directory, or in all single files together. */
 interface Checked extends Received {
   readonly target: string;
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
   readonly isPassed: boolean;
   readonly trust: Trust;
-  /** Whether a configuration said where the journal is. */
+  /** Whether a configuration named the journal. */
   readonly hasConfig: boolean;
 }
 
 const faultsMax = 20;
 const openShownMax = 5;
 
-/** Exit code 0; 1: a journal has faults, or no signature was checked. Throws what readers throw. */
+/** Exit code 0; 1: a journal has faults, or no signature was checked. Throws as the readers do. */
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
@@ -115,21 +115,21 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
-/** One journal, checked as `audit verify` checks it. */
+/** One journal, checked as by `audit verify`. */
 export interface CheckedJournal {
-  /** What is read of it now is what was checked, or an error. */
+  /** Reading it again returns the checked text, or an error. */
   readonly trail: Trail;
   readonly verdict: Verdict;
   /** Whether there was a key to check signatures with. */
   readonly isChecked: boolean;
-  /** Public keys that were trusted; none: see `isChecked`. */
+  /** Trusted public keys; none: see `isChecked`. */
   readonly keys: readonly string[];
-  /** Whose key that is, as a note; empty where `--key` was given. */
+  /** The origin of that key, as a note; empty for `--key`. */
   readonly whose: string;
   readonly pathOf: (file: string) => string;
 }
 
-/** Checks the whole journal of one directory for another subcommand. Throws what readers throw. */
+/** Checks the whole journal of one directory for another subcommand. Throws as the readers do. */
 export async function checkJournal(
   screen: Screen,
   places: Places,
@@ -179,7 +179,7 @@ function demandNoProof(path: string, keys: readonly string[]): void {
   );
 }
 
-/** Throws a CommandFault if it is not there. */
+/** Throws a CommandFault if it does not exist. */
 function isDirectory(path: string): boolean {
   try {
     return path !== '-' && statSync(path).isDirectory();
@@ -190,7 +190,9 @@ function isDirectory(path: string): boolean {
 
 const besideText = ` by ${publicKeyName}, which lies beside the journal`;
 
-/** `key.pub` of a directory that was named without a key. It proves less than a copy that was kept elsewhere, and the text says so. */
+/**
+ * `key.pub` of a directory that was named without a key. It proves less than a copy kept elsewhere, and the text says so.
+ */
 function trustBeside(directory: string): Trust {
   const own = keyBeside(directory);
   return { keys: [], own, text: own === undefined ? '' : besideText, isOwn: false };
@@ -230,7 +232,9 @@ function trustOf(
   return { keys: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
 }
 
-/** An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key where that can be read. */
+/**
+ * An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key if that is readable.
+ */
 function comparedWithSecret(verdict: Verdict, { own, secretFile }: Trust, directory: string): Verdict {
   if (own === undefined || secretFile === undefined) return verdict;
   const path = join(directory, publicKeyName);
@@ -297,7 +301,7 @@ function readCheckpoint(path: string): KeptCheckpoint {
   throw new CommandFault(exitCodes.configuration, `${path} holds no checkpoint`);
 }
 
-/** A file that a person names, or `-`. Throws a CommandFault or a JournalFault. */
+/** A file that a person named, or `-`. Throws a CommandFault or a JournalFault. */
 export function fileAt(path: string, isReceived: boolean): TrailFile {
   if (path === '-') return { path, name: path, isCompressed: false, chunks: standardInput() };
   const [file] = findTrail([path]).files;
@@ -310,7 +314,7 @@ async function* standardInput(): AsyncGenerator<Buffer> {
   for await (const chunk of process.stdin) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
 }
 
-/** With a fault where records are missing that the caller asked for. */
+/** Adds a fault if requested records are missing. */
 function withMissing(verdict: Verdict, fromSeq: number | undefined, isFirstAsked: boolean): Verdict {
   const { firstSeq, lastSeq, records, faults } = verdict;
   const missing = (text: string): Verdict =>
@@ -384,7 +388,7 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
   return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
 }
 
-/** By `--key`, and not accepted by a person who looked at the journal. */
+/** From `--key`, not accepted by a person who checked the journal. */
 function isGiven({ keys, isOwn }: Trust): boolean {
   return keys.length > 0 && !isOwn;
 }

@@ -35,12 +35,12 @@ type ExportFlags = Flags &
     readonly withProof?: boolean;
   };
 
-/** What makes and prints a report, for the fleet as well. */
+/** Makes and prints a report; the fleet uses it, too. */
 export const loadReport = () => import('./audit-report.js');
 
 const placesText = 'directories of journals, or segments; instead of --config';
 
-/** The command, for those whose subcommands are elsewhere. */
+/** Registers the command, and returns it for subcommands of other modules. */
 export function registerAudit(program: Command, end: (exitCode: number) => void): Command {
   const audit = program
     .command('audit')
@@ -227,7 +227,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   return audit;
 }
 
-/** Of a report. */
+/** The help of a report's CSV. */
 export const csvHelp = 'CSV: the verdict, then one row for each command';
 
 /** `--separator`, for each command that prints CSV. */
@@ -243,7 +243,7 @@ function readSeparator(text: string): Separator {
   throw new InvalidArgumentError('It must be , or ; or tab.');
 }
 
-/** Ends the program where a separator is given and no CSV is wanted. */
+/** Ends the program if a separator is given without CSV. */
 export function demandCsv(command: Command, { csv, separator }: Partial<ReportFlags>): void {
   if (separator !== undefined && csv !== true) command.error("error: '--separator' is for '--csv'");
 }
@@ -294,7 +294,9 @@ export function addFilterOptions(command: Command): Command {
     .option('--text <text>', 'text anywhere in one of its records');
 }
 
-/** Throws a CommandFault where the time ends before it begins: nothing could be found, and that would look like an answer. */
+/**
+ * Throws a CommandFault if the time range ends before it begins: an empty result would look like an answer.
+ */
 export function filterOf(options: FilterOptions): TrailFilter {
   const { since, until, principal, ...same } = options;
   if (since !== undefined && until !== undefined && since >= until) {
@@ -319,12 +321,12 @@ export function readMoment(text: string, edge: 'start' | 'end'): number {
 
 const dayMs = 86_400_000;
 
-/** What a moment may be, for `--help`. */
+/** The accepted forms of a moment, for `--help`. */
 export const momentHelp =
   '90m or 2d (before now), today, yesterday, 2026-11-20 (days in UTC), or a time of RFC 3339 with its zone';
 
 /**
- * Unix milliseconds; undefined: it is no moment. `edge`: which end of a day is meant. `nowMs`: the wall clock.
+ * Unix milliseconds; undefined: it is not a moment. `edge`: the end of a day to use. `nowMs`: the wall clock.
  */
 export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
   const agoMs = parseDuration(text);
@@ -335,7 +337,7 @@ export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number):
     return edge === 'start' ? startMs : startMs + dayMs;
   }
   const atMs = parseInstant(text);
-  // A day alone is read as its end.
+  // A day alone means its end.
   const isDay = !/[Tt ]/.test(text);
   return atMs !== undefined && isDay && edge === 'start' ? atMs - dayMs : atMs;
 }

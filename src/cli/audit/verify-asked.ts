@@ -9,7 +9,7 @@ import { askPage } from './ask-page.js';
 import type { Places } from './audit-places.js';
 import type { VerifyFlags } from './audit-verify.js';
 
-/** A long check says how far it is. */
+/** A long check reports its progress at this interval. */
 const tellMs = 5_000;
 
 /** Exit code 0; 1: the journal has faults. Throws a CommandFault. */

@@ -8,12 +8,12 @@ import { CommandFault } from '../output/output.js';
 import { type Answers, type BackendAnswer, socketName } from './draft.js';
 import type { Machine } from './machine.js';
 
-/** As they were typed; undefined: not given. */
+/** As typed; undefined: not given. */
 export interface InitOptions {
   readonly directory?: string;
   readonly backend?: string;
   readonly team?: string;
-  /** Users, and groups with `%` in front. */
+  /** Users, and groups with a leading `%`. */
   readonly members?: string;
   readonly preset?: string;
   /** NAME=VALUE. */
@@ -27,7 +27,7 @@ export interface InitOptions {
   readonly passwordFile?: string;
 }
 
-/** Where a daemon of the system keeps what it has. */
+/** Where a system-wide daemon keeps its files. */
 const systemPlaces = {
   directory: '/etc/dovegate',
   state: '/var/lib/dovegate',
@@ -35,13 +35,13 @@ const systemPlaces = {
   run: '/run/dovegate',
 } as const;
 
-/** A question with the answer that holds if a person only presses Enter; undefined: it must be answered. */
+/** A question with its default answer; undefined: an answer is required. */
 export interface Question {
   readonly option: 'directory' | 'backend' | 'team' | 'preset' | 'journal';
   readonly text: string;
   readonly help: readonly string[];
   readonly fallback: string | undefined;
-  /** Without a fallback: why there is none, and what to give. */
+  /** Without a default: why there is none, and what to answer. */
   readonly whyNone?: string;
 }
 
@@ -50,7 +50,7 @@ export const passwordFileName = 'mail1.password';
 const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 const wordsOf = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
 
-/** The five, in the order in which they are asked; `directory`: the answer to the first one, if it is known. */
+/** The five questions in their order; `directory`: the answer to the first one, if known. */
 export function questionsFor(machine: Machine, directory: string | undefined): readonly Question[] {
   const { dovecot, noDovecot, isRoot, mailUsers, presets } = machine;
   const at = directory ?? (isRoot ? systemPlaces.directory : resolve('dovegate'));
@@ -100,7 +100,7 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
   ];
 }
 
-/** The users of a policy are never guessed: all of them would be the guess that opens most. */
+/** The users of a policy are never guessed: the obvious guess, all users, would permit most. */
 function whoseMailboxes({ noMailUsers }: Pick<Machine, 'noMailUsers'>): string {
   const why = noMailUsers === undefined ? '' : ` (${noMailUsers})`;
   return `in whose mailboxes? The domains of the mail users are not known${why}; name patterns (--mail-users), as *@example.com, or * for all users`;
@@ -111,7 +111,9 @@ function defaultTeam({ gidOf, person }: Machine): string | undefined {
   return person === undefined ? undefined : `support ${person}`;
 }
 
-/** Options as lines of answers: the same text that a person would type. What stands beside a team or a preset means the usual one. */
+/**
+ * Options as lines of answers, in the form that a person would type. Without a team or a preset, the usual one is meant.
+ */
 export function linesOf(options: InitOptions): Partial<Record<Question['option'], string>> {
   const { directory, backend, journal, members, mailUsers } = options;
   const parameters = options.with;
@@ -131,13 +133,13 @@ export function linesOf(options: InitOptions): Partial<Record<Question['option']
 
 export function parseDirectory(text: string): string {
   const path = resolve(text.trim());
-  // Each character ends up in a shell command that is printed.
+  // Each character becomes part of a printed shell command.
   if (text.trim() === '' || !/^\/[\w./+@:,-]*$/.test(path))
     throw wrong('a directory is a path of letters, digits and ._+@:,- only');
   return path;
 }
 
-/** What is said of a Dovecot, without the password. */
+/** The answer about a Dovecot, without the password. */
 export function parseBackend(
   text: string,
   options: InitOptions,
@@ -175,7 +177,7 @@ function localBackend(
 ): Extract<BackendAnswer, { readonly kind: 'unix' }> {
   const base = dovecot?.baseDirectory ?? '/run/dovecot';
   const sockets = dovecot?.sockets ?? [];
-  // Dovecot asks for no password on a socket of exactly this mode.
+  // Dovecot requires no password on a socket of exactly this mode.
   const ready = sockets.find(
     (each) =>
       (path === undefined || each.path === path) &&
@@ -193,7 +195,7 @@ function localBackend(
   };
 }
 
-/** NAME USER... %GROUP...; without a member the group of that name, if there is one. */
+/** NAME USER... %GROUP...; without members, the group of that name if it exists. */
 export function parseTeam(
   text: string,
   machine: Machine,
@@ -213,7 +215,7 @@ export function parseTeam(
   for (const group of groups)
     if (machine.gidOf(group) === undefined)
       throw wrong(`this machine has no group "${group}"; make it with: groupadd NAME`);
-  // Who sets it up must be able to try it, and doctor too: as itself, and recorded as such.
+  // The person who sets it up must be able to try it, and doctor too, under their own names in the records.
   const operator = machine.isRoot ? 'root' : daemonUser;
   return { team, users: [...new Set([operator, ...users])], groups: [...new Set(groups)] };
 }
@@ -223,7 +225,7 @@ export function parsePreset(
   text: string,
   { presets, mailUsers, noMailUsers }: Pick<Machine, 'presets' | 'mailUsers' | 'noMailUsers'>,
 ): Pick<Answers, 'preset' | 'parameters' | 'mailUsers'> {
-  // A comma stands within the values of a parameter, too.
+  // A comma may also be part of a parameter's value.
   const [preset = '', ...rest] = text.split(/\s+/).filter((word) => word !== '');
   const names = presets.map(({ name }) => name);
   if (!names.includes(preset)) {
@@ -247,7 +249,7 @@ export function parsePreset(
   };
 }
 
-/** Where everything else lies, by where the configuration does. */
+/** The paths of all other files, by the directory of the configuration. */
 export function placesFor(directory: string): Pick<Answers, 'directory' | 'stateDirectory' | 'runDirectory'> {
   const isSystem = directory === systemPlaces.directory;
   return {

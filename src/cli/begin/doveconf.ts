@@ -6,9 +6,9 @@ import type { Series } from '../../domain/commands/catalog.js';
 /** A UNIX socket of the service doveadm. */
 export interface DoveadmSocket {
   readonly path: string;
-  /** Undefined: not said, so Dovecot's own default, 0600. */
+  /** Undefined: not given, so Dovecot's default, 0600. */
   readonly mode: string | undefined;
-  /** The user that it belongs to; empty: root. */
+  /** The owner; empty: root. */
   readonly user: string;
 }
 
@@ -25,15 +25,15 @@ export interface DovecotFacts {
   readonly series: Series;
   readonly sockets: readonly DoveadmSocket[];
   readonly ports: readonly DoveadmPort[];
-  /** What `shared_namespaces` says; undefined: it cannot be said for sure. */
+  /** The prefixes of shared namespaces; undefined: they cannot be determined. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
-  /** `doveadm_port` and `doveadm_ssl` are set: then `doveadm` wants TLS on UNIX sockets, too. */
+  /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
   readonly baseDirectory: string;
 }
 
-/** A block with braces: its name as it is written, its settings, the blocks in it. */
+/** A block in braces: its name as written, its settings, its inner blocks. */
 interface Block {
   readonly name: string;
   readonly settings: Map<string, string>;
@@ -43,7 +43,7 @@ interface Block {
 const linesMax = 20_000;
 const depthMax = 16;
 
-/** Undefined: the text is not the output of a doveconf of 2.3 or 2.4. */
+/** Undefined: the text is not the output of doveconf 2.3 or 2.4. */
 export function parseDoveconf(text: string): DovecotFacts | undefined {
   const [, version = '', series] = /^# ((2\.[34])\.\d+[\w.~+-]*)(?: |$)/m.exec(text) ?? [];
   const top = parseBlocks(text);
@@ -58,7 +58,7 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     baseDirectory,
     sockets: listeners.flatMap((each) => socketOf(each, baseDirectory)),
     ports: listeners.flatMap(portOf),
-    // One that holds for a protocol or some clients only may have another type or prefix there.
+    // A namespace for one protocol or some clients may have another type or prefix there.
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
     wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),

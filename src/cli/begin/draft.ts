@@ -1,6 +1,6 @@
-// What `dovegate init` writes: the text of a configuration with a policy and tests of it, and the lines for Dovecot. Pure: from answers and
-// what is known of the Dovecot. The rule: text of an answer stands in the file in quotes of JSON, which YAML reads as they
-// are, unless it is letters, digits and `._/-` only.
+// The output of `dovegate init`, as pure functions: the text of a configuration with a policy and its tests, and the lines for
+// Dovecot. Text of an answer is written in JSON quotes, which YAML reads unchanged, unless it has only letters, digits and
+// `._/-`.
 
 import { join } from 'node:path';
 import type { Series } from '../../domain/commands/catalog.js';
@@ -12,12 +12,12 @@ export type BackendAnswer =
   | {
       readonly kind: 'unix';
       readonly path: string;
-      /** Of the Dovecot at hand; undefined: nothing is known of it. */
+      /** Of the local Dovecot; undefined: nothing is known about it. */
       readonly series: Series | undefined;
       readonly sharedNamespaces: readonly string[] | undefined;
-      /** As Dovecot's configuration names the socket. */
+      /** The name of the socket in Dovecot's configuration. */
       readonly listenerName: string;
-      /** Dovecot listens there already, as it should. */
+      /** Dovecot already listens there with the right settings. */
       readonly isReady: boolean;
     }
   | {
@@ -34,7 +34,7 @@ export type BackendAnswer =
     };
 
 export interface Answers {
-  /** Where the configuration lies; absolute, like all paths here. */
+  /** The directory of the configuration; absolute, like all paths here. */
   readonly directory: string;
   readonly backend: BackendAnswer;
   readonly team: string;
@@ -46,7 +46,7 @@ export interface Answers {
   /** Patterns of the mail users that the team may name. */
   readonly mailUsers: readonly string[];
   readonly journal: string;
-  /** What must outlive the daemon besides records. */
+  /** For data besides records that must survive restarts. */
   readonly stateDirectory: string;
   /** For sockets, and for records on their way to the disk. */
   readonly runDirectory: string;
@@ -59,10 +59,10 @@ export const snippetName = 'dovecot-snippet.conf';
 /** Below Dovecot's base directory. */
 export const socketName = 'dovegate-doveadm';
 
-/** Words that YAML, of whatever version, takes for something else than a text. */
+/** Words that some version of YAML does not read as a text. */
 const yamlWords = new Set('y n yes no on off true false null nan inf'.split(' '));
 
-/** Without quotes where nobody could take it for anything but a text. */
+/** Without quotes if every reader takes it for a text. */
 function quote(text: string): string {
   const isPlain = /^[a-zA-Z/][\w./-]*$/.test(text) && !yamlWords.has(text.toLowerCase());
   return isPlain ? text : JSON.stringify(text).replaceAll('\u007f', '\\u007f');
@@ -70,7 +70,7 @@ function quote(text: string): string {
 
 const list = (texts: readonly string[]): string => `[${texts.map(quote).join(', ')}]`;
 
-/** The configuration; `tests`: lines that `testsFor` made. */
+/** The configuration; `tests`: lines from `testsFor`. */
 export function draftConfiguration(answers: Answers, tests: readonly string[] = []): string {
   const { team, users, groups, preset, parameters, mailUsers, journal, runDirectory } = answers;
   const people = [
@@ -154,7 +154,7 @@ function draftBackend(backend: BackendAnswer): string {
   ].join('\n');
 }
 
-/** The lines for Dovecot, with where they belong; undefined: it has all it needs. */
+/** The lines for Dovecot, with their place; undefined: nothing is missing there. */
 export function draftSnippet({ backend, daemonUser }: Answers): string | undefined {
   if (backend.kind === 'tcp') return draftNetworkSnippet(backend);
   if (backend.isReady) return undefined;
@@ -189,7 +189,7 @@ ssl_server_key_file = /etc/dovecot/tls/server.key
 `;
 }
 
-/** A user in the place of the stars of a pattern. */
+/** A user name that matches a pattern. */
 function userOf(pattern: string): string {
   return pattern.replaceAll(/\*+/g, (_stars, at: number) =>
     pattern.slice(0, at).includes('@') ? 'example.com' : 'someone',
@@ -224,14 +224,15 @@ const candidates: readonly { readonly user: string; readonly words: readonly str
 const eachMax = 4;
 
 /**
- * Tests that say what the policy says now, some of each kind. `parse` reads the text of a configuration; it must have no errors.
+ * Tests of the policy's present decisions, some of each kind. `parse` reads the text of a configuration; it must have no
+ * errors.
  */
 export function testsFor(
   answers: Answers,
   nowMs: number,
   parse: (text: string) => Settings | undefined,
 ): readonly string[] {
-  // What a role is for may be one user.
+  // The role may be for one user only.
   const [user] = answers.parameters.get('user') ?? answers.parameters.get('probe') ?? [];
   const named = user ?? userOf(answers.mailUsers[0] ?? '*');
   const lineOf = (each: (typeof candidates)[number], expect: PolicyTest['expect']): string => {

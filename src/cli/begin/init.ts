@@ -1,5 +1,5 @@
-// `dovegate init`: five answers, from a terminal or from options, become a configuration with a policy and tests of it. The rules: nothing is
-// overwritten; all of it is written or nothing; nothing of Dovecot is changed, the lines for it are printed.
+// `dovegate init`: five answers, from a terminal or from options, become a configuration with a policy and its tests. It writes
+// everything or nothing, overwrites nothing, and prints the lines for Dovecot instead of changing its files.
 
 import { join } from 'node:path';
 import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
@@ -43,12 +43,15 @@ import { lookAtMachine, type Machine } from './machine.js';
 import { installedUnit, nextSteps } from './next-steps.js';
 
 export type InitFlags = InitOptions & {
-  /** Takes the default of everything that is not given, and asks nothing. */
+  /** Uses the default for everything that is not given, and asks nothing. */
   readonly defaults: boolean;
   readonly json: boolean;
 };
 
-/** Exit code 0; 1: given up, or the disk refused; 64: an answer is missing or wrong; 77: not permitted; 78: a file is there already, or `check` fails. */
+/**
+ * Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file exists
+ * already, or `check` fails.
+ */
 export async function init(flags: InitFlags): Promise<number> {
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
@@ -96,7 +99,7 @@ async function gather(
     backend,
     journal: join(directory, 'audit'),
   };
-  // The roles say themselves which parameters they need, and of which form.
+  // The roles define their parameters and their form.
   const role = await take(3, directory, (text) => {
     const parsed = parsePreset(text, machine);
     parseDraft(draftConfiguration({ ...partly, ...parsed }), directory);
@@ -105,7 +108,7 @@ async function gather(
   return { ...partly, ...role, journal: await take(4, directory, parseDirectory) };
 }
 
-/** A daemon of root would not be the one that the unit starts later, as another user. Throws a CommandFault. */
+/** A daemon run by root would differ from the unit's, which runs as another user. Throws a CommandFault. */
 function refuseHalfInstalled({ isRoot, daemonUser }: Machine): void {
   const unit = isRoot && daemonUser === 'root' ? installedUnit() : undefined;
   if (unit === undefined) return;
@@ -119,7 +122,7 @@ function refuseHalfInstalled({ isRoot, daemonUser }: Machine): void {
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 
-/** Throws a CommandFault that names every option that is missing. */
+/** Throws a CommandFault that names every missing option. */
 function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   const missing = questionsFor(machine, given.directory).filter(({ option }) => given[option] === undefined);
   if (missing.length === 0) return;
@@ -134,7 +137,9 @@ function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   throw usage(`${head}\n${lines.join('\n')}${defaults}`);
 }
 
-/** The answer of the option, else of the terminal, where a wrong one is asked for again; else the default. */
+/**
+ * The answer from the option, else from the terminal, where an invalid one is asked again; else the default.
+ */
 async function answerTo<Value>(
   question: Question | undefined,
   given: ReturnType<typeof linesOf>,
@@ -171,7 +176,7 @@ async function answerTo<Value>(
   }
 }
 
-/** Nothing is asked, and nothing written, where a file is in the way. Throws a CommandFault. */
+/** If a file exists already, nothing is asked or written. Throws a CommandFault. */
 function refuseTaken(directory: string): void {
   for (const name of [configurationName, snippetName]) {
     const path = join(directory, name);
@@ -183,12 +188,15 @@ function refuseTaken(directory: string): void {
   }
 }
 
-/** Folders that are there may be left from a daemon of another user: `check` would take their owner for the daemon. Throws a CommandFault. */
+/**
+ * Existing folders may belong to a daemon of another user, and `check` would take their owner for the daemon. Throws a
+ * CommandFault.
+ */
 function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
   for (const path of [stateDirectory, journal, runDirectory]) {
     const found = modeOf(path);
     if (found === undefined || found.uid === uid) continue;
-    // For sockets alone the right to write is enough.
+    // Sockets need only the right to write.
     if (path === runDirectory && (found.mode & 0o022) !== 0) continue;
     const owner = userNameOf(found.uid) ?? found.uid;
     const todo = `chown -R ${formatWords([`${daemonUser}:`])} ${path}`;
@@ -199,7 +207,7 @@ function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: An
   }
 }
 
-/** Where the password of a backend comes from. Throws a CommandFault. */
+/** The origin of a backend's password. Throws a CommandFault. */
 async function passwordFor(
   directory: string,
   file: string | undefined,
@@ -221,7 +229,7 @@ async function passwordFor(
   }
 }
 
-/** The settings of a text that is no file yet. Throws a CommandFault with its problems. */
+/** The settings of a text without a file. Throws a CommandFault with its problems. */
 function parseDraft(text: string, directory: string): Settings {
   const file = join(directory, configurationName);
   const read = {
@@ -234,7 +242,7 @@ function parseDraft(text: string, directory: string): Settings {
   throw new CommandFault(exitCodes.usage, ['these answers make no configuration:', ...lines].join('\n'));
 }
 
-/** What the server over the network shows, in words; undefined: there is none to ask. */
+/** The certificate of a network server, in words; undefined: there is no server to ask. */
 async function certificateOf(backend: BackendSettings | undefined): Promise<string | undefined> {
   if (backend === undefined || backend.tls === 'off') return undefined;
   const seen = await lookAtCertificate(backend, systemClock);
@@ -253,7 +261,7 @@ interface Written {
   readonly snippet: string | undefined;
 }
 
-/** Writes everything and checks it, or leaves nothing behind. Throws a CommandFault. */
+/** Writes and checks everything, or leaves nothing behind. Throws a CommandFault. */
 function write(answers: Answers, machine: Machine): Written {
   const { directory, backend, daemonUser, journal, stateDirectory, runDirectory } = answers;
   const nowMs = systemClock.wallMs();
@@ -263,7 +271,7 @@ function write(answers: Answers, machine: Machine): Written {
   const snippet = draftSnippet(answers);
 
   const daemon = daemonOf(daemonUser, machine);
-  // The group of the daemon reads what root wrote; nobody else does.
+  // Files that root writes are readable by the daemon's group only.
   const readers = daemon === undefined ? undefined : { uid: 0, gid: daemon.gid };
   const files = new NewFiles();
   try {
@@ -329,7 +337,7 @@ function attempt<Result>(run: () => Result): Result {
   }
 }
 
-/** Undefined: the daemon runs as who runs this. */
+/** Undefined: the daemon runs as the user of this process. */
 function daemonOf(name: string, machine: Machine): Owner | undefined {
   const uid = machine.uidOf(name);
   if (uid === undefined || name === machine.ownName) return undefined;

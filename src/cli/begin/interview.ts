@@ -1,5 +1,5 @@
-// Asks a person at a terminal, one line a question. Questions go to stderr: stdout is for what comes of them. The end of the input and Ctrl-C
-// give up, at any question.
+// Asks a person at a terminal, one line a question, on stderr; stdout is for results. The end of the input and Ctrl-C cancel any
+// question.
 
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
@@ -7,9 +7,9 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
 export interface Interview {
-  /** The line that was typed, without blanks around it. Rejects with a CommandFault when the person gives up. */
+  /** The typed line, trimmed. Rejects with a CommandFault if the person cancels. */
   ask(prompt: string): Promise<string>;
-  /** The same, and nothing of it is shown. */
+  /** The same without echo. */
   askHidden(prompt: string): Promise<string>;
   close(): void;
 }
@@ -32,7 +32,7 @@ export function openInterview(
   const typed: string[] = [];
   let waiting: { take(line: string): void; giveUp(): void } | undefined;
   let isOver = false;
-  // Lines may come before their question: whoever pastes them is not asked again.
+  // Pasted lines may arrive before their questions, and answer them.
   lines.on('line', (line) => {
     if (waiting === undefined) typed.push(line.slice(0, lineMax));
     else waiting.take(line.slice(0, lineMax));

@@ -8,20 +8,22 @@ import { type DovecotFacts, parseDoveconf } from './doveconf.js';
 
 export interface Machine {
   readonly isRoot: boolean;
-  /** The user who runs this; behind sudo the one who typed it. */
+  /** The user of this process; behind sudo, the user who called it. */
   readonly person: string | undefined;
-  /** Of the user who runs this. */
+  /** The name of this process's user. */
   readonly ownName: string;
   readonly uidOf: (name: string) => number | undefined;
   readonly gidOf: (name: string) => number | undefined;
-  /** The user that the daemon runs as, if root sets it up. */
+  /** The user of the daemon, if root sets it up. */
   readonly daemonUser: string;
   readonly dovecot: DovecotFacts | undefined;
-  /** Why nothing is known of a Dovecot, as a sentence. */
+  /** Why no Dovecot is known, as a sentence. */
   readonly noDovecot: string | undefined;
   /** Patterns of its mail users; empty: not known. */
   readonly mailUsers: readonly string[];
-  /** Why they are not known, as a sentence without its dot; undefined: they are, or there is no Dovecot. */
+  /**
+   * Why they are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot.
+   */
   readonly noMailUsers: string | undefined;
   readonly presets: readonly Preset[];
 }
@@ -29,19 +31,19 @@ export interface Machine {
 /** A shipped role. */
 export interface Preset {
   readonly name: string;
-  /** What it is for, in some words. */
+  /** Its purpose in a few words. */
   readonly about: string;
 }
 
 const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
-/** With more domains than this their patterns are no default that a person would read. */
+/** Patterns of more domains are too long as a default that a person should read. */
 const domainsMax = 5;
 
 export async function lookAtMachine(): Promise<Machine> {
   const { isRoot, uid } = ourselves();
   const ownName = userNameOf(uid) ?? String(uid);
   const behind = process.env['SUDO_USER'];
-  // Root behind sudo is nobody who would use the gate.
+  // Root behind sudo will not use the gate.
   const isBehindSudo = isRoot && behind !== undefined && (uidOf(behind) ?? 0) !== 0;
   const asked = await askDovecot();
   return {
@@ -79,7 +81,7 @@ async function askMailUsers({
   return { mailUsers, noMailUsers };
 }
 
-/** `*@DOMAIN` for each domain; empty where there is none, or no few. */
+/** `*@DOMAIN` for each domain; empty if there are none, or too many. */
 export function patternsOf(names: readonly string[], defaultRealm: string | undefined): readonly string[] {
   const domains = new Set(
     names.filter((name) => name !== '').map((name) => name.split('@')[1] ?? defaultRealm ?? ''),
@@ -89,7 +91,7 @@ export function patternsOf(names: readonly string[], defaultRealm: string | unde
   return isPlain && domains.size <= domainsMax ? [...domains].toSorted().map((domain) => `*@${domain}`) : [];
 }
 
-/** What the second line of a preset's file begins with; the first line says what its rules cannot enforce. */
+/** The beginning of the second line of a preset's file; the first line says what its rules cannot enforce. */
 function aboutOf(text: string | undefined): string {
   const [, about = ''] = /^# Not enforced: [^\n]*\n# ([^\n.:;]*)/.exec(text ?? '') ?? [];
   return about;

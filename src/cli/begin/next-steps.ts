@@ -5,17 +5,17 @@ import { join } from 'node:path';
 import { formatWords } from '../../domain/audit/encode.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
-/** What the steps depend on, besides the answers. */
+/** What the steps depend on besides the answers. */
 export interface Situation {
   readonly configuration: string;
   readonly isRoot: boolean;
-  /** Dovecot must listen for us first. */
+  /** Dovecot must first listen for us. */
   readonly hasSnippet: boolean;
-  /** The team may list mailboxes, which every Dovecot can. */
+  /** The team may list mailboxes, which every Dovecot can do. */
   readonly mayList: boolean;
 }
 
-/** Debian's and Fedora's Dovecot read every file with this end there. */
+/** The Dovecot of Debian and Fedora reads every file with this suffix there. */
 const dovecotFolder = '/etc/dovecot/conf.d';
 const standardFile = '/etc/dovegate/dovegate.yaml';
 const unitFolders = ['/usr/local/lib/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
@@ -25,7 +25,7 @@ export function installedUnit(exists: (path: string) => boolean = existsSync): s
   return unitFolders.map((folder) => `${folder}/dovegate.service`).find(exists);
 }
 
-/** `exists`: whether a path is there. */
+/** `exists`: whether a path exists. */
 export function nextSteps(
   answers: Answers,
   { configuration, isRoot, hasSnippet, mayList }: Situation,

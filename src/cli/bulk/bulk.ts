@@ -50,7 +50,7 @@ export interface BulkOptions extends DoorOptions {
   readonly dryRun?: boolean;
 }
 
-/** What runs when it is stopped has so long to end. */
+/** When it is stopped, running commands have this time to end. */
 const graceMs = 30_000;
 
 /** Resolves to the exit code: 0 all ok, 1 some not, else of <sysexits.h>. */
@@ -96,10 +96,10 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const { list, header } = await readList(options, command, state, stop.signal);
     await state.adopt(header);
     const counts: Counts = { ok: 0, failed: 0, unknown: 0 };
-    /** Not among `counts`. */
+    /** Not included in `counts`. */
     let before = 0;
     const screen = openScreen();
-    // Of users that the list has no more, nothing is said. A dry run counts its own answers.
+    // Users that are no longer in the list are not reported. A dry run counts its own answers.
     const isOfList = (name: string): boolean => !isDryRun && list.users.has(name);
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
     // Programs get an answer for each user.
@@ -108,7 +108,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const lost = new Set<string>();
     const message = 'it was being sent when the run before ended';
     for (const [number, name] of read.open) {
-      // Sent twice a read does no harm.
+      // Sending a read twice does no harm.
       if (isHarmless({ ...command, isDryRun: false })) {
         state.end(number, 'released');
         continue;
@@ -135,7 +135,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     const ended = await runForUsers({
       clock: systemClock,
       state,
-      // The tags of a run that is gone on with are its own.
+      // A resumed run keeps its tags.
       id: isDryRun ? newRunId() : header.id,
       users: list.users,
       isDone,
@@ -151,7 +151,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     progress.clear();
     const closing = state.close();
     state = undefined;
-    // What could not be noted at the end is no reason to say nothing of the rest.
+    // The rest is reported even if the last results could not be saved.
     const unnoted = await closing.then(
       () => undefined,
       (cause: unknown) => {
@@ -188,7 +188,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
         await screen.flush();
       }
       progress?.draw(before + counts.ok + counts.failed + counts.unknown, counts);
-      // Nobody reads the results: what is sent from now on would be seen by nobody.
+      // The reader of the results has gone, so further results would be lost.
       if (screen.isGone && !stop.signal.aborted) stopAfter('the reader of the results is gone');
     }
   } finally {
@@ -230,7 +230,7 @@ async function readCommand(options: BulkOptions, words: readonly string[]): Prom
       '--users is for a command for one mailbox user, without -u, -A, -F and -S',
     );
   const isDryRun = options.dryRun === true;
-  // A dry run needs the text only to see whether a state is of the same one.
+  // A dry run needs the text only to compare it with a state.
   const text = isDryRun && options.resume === undefined ? undefined : typed.input;
   if (text !== undefined && text.file === undefined && options.users === '-')
     throw new CommandFault(
@@ -250,7 +250,7 @@ async function readCommand(options: BulkOptions, words: readonly string[]): Prom
   };
 }
 
-/** The list, and the run that it makes: that of the state, or a new one. */
+/** The list, and its run: that of the state, or a new one. */
 async function readList(
   { users }: BulkOptions,
   command: BulkCommand,
@@ -270,7 +270,7 @@ async function readList(
   const { typed, input, door } = command;
   const hash = createHash('sha256');
   const inputHash = input === undefined ? '' : createHash('sha256').update(input).digest('hex');
-  // A mask may stand for other users tomorrow, which changes nothing of who had a turn.
+  // A mask may match other users tomorrow, which does not affect users that are done.
   const whom = source.kind === 'mask' ? `mask ${source.mask}` : list.hash;
   const parts = [door.name, 'run', typed.command.name, ...typed.args, inputHash, whom];
   hash.update(JSON.stringify(parts));
@@ -282,7 +282,10 @@ function newRunId(): string {
   return `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
 }
 
-/** Which domain the server appends to a name without one; empty: none. Rejects with a CommandFault where it does not say. */
+/**
+ * The domain that the server appends to names without one; empty: none. Rejects with a CommandFault if the server does not
+ * say.
+ */
 async function askRealm(
   bare: string,
   { door, typed }: { readonly door: ServerDoor; readonly typed: BulkCommand['typed'] },

@@ -1,19 +1,21 @@
-// What a dry run of a list says: a line for each user whose answer is not that of the first who would be allowed, with the difference only, and a
-// summary at the end. The rule: nothing that it keeps grows with the list or with what a server answers.
+// The output of a dry run over a list: a line for each user whose answer differs from the first allowed user's, with the
+// difference only, and a summary. Its memory grows neither with the list nor with the answers.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatCount, formatUsers } from './results.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
-/** Rows that differ from user to user and say nothing of the decision. */
+/** Rows that differ from user to user without changing the decision. */
 const ofUser: ReadonlySet<string> = new Set(['concerns', 'backend', 'mails']);
-/** Names are those of the server's answers. */
+/** Names come from the server's answers. */
 const backendsMax = bounds.dryRunBackends;
 
 export interface DryRun {
-  /** What is shown of a user; undefined: the command would run as for the users before. */
+  /** What to print for a user; undefined: the command would run as for the users before. */
   take(result: UserResult): UserResult | undefined;
-  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users that a run before gave their result. */
+  /**
+   * `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users with a result from an earlier run.
+   */
   summary(done: number): string;
 }
 

@@ -3,15 +3,15 @@
 import type { Clock } from '../../ports/machine.js';
 
 export interface Pace {
-  /** Resolves when one more may be sent, which counts as sent then. Rejects with the reason of the signal. */
+  /** Resolves when one more may be sent, which then counts as sent. Rejects with the reason of the signal. */
   turn(signal: AbortSignal): Promise<void>;
-  /** Nothing is sent for that long. */
+  /** Sends nothing for this time. */
   hold(ms: number): void;
-  /** How long nothing will be sent. */
+  /** The remaining time without sending. */
   readonly heldMs: number;
 }
 
-/** Timers take no longer spans; whoever waits looks again. */
+/** The longest delay of a timer; longer waits check again. */
 const sleepMsMax = 24 * 3_600_000;
 
 /** `perSecond`: undefined: as fast as the server answers. */
@@ -26,7 +26,7 @@ export function createPace(clock: Clock, perSecond: number | undefined): Pace {
         const nowMs = clock.now();
         const dueMs = Math.max(nextMs, heldUntilMs);
         if (dueMs <= nowMs) {
-          // A timer that fires late costs nothing of the rate, and a pause gives nothing to catch up with.
+          // A timer that fires late does not reduce the rate, and a pause does not allow a burst afterwards.
           nextMs = Math.max(nextMs + everyMs, nowMs);
           return;
         }
@@ -58,7 +58,7 @@ export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
   });
 }
 
-/** `10/s`, `100/m`, `5/h`, `0.5/s`, as commands a second; undefined: it is none. */
+/** `10/s`, `100/m`, `5/h`, `0.5/s`, as commands a second; undefined: it is not a pace. */
 export function parsePace(text: string): number | undefined {
   const [, digits = '', unit = ''] = /^(\d{1,9}(?:\.\d{1,6})?)\/(s|m|h)$/.exec(text) ?? [];
   const count = Number(digits);

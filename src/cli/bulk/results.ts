@@ -1,5 +1,5 @@
-// What a bulk run prints: one line for each user on stdout, as a table or as JSON; how far it is, on a terminal; and at the end a sentence.
-// The rule: text of servers and lists is made harmless before it is printed.
+// The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
+// of servers and lists is made harmless before it is printed.
 
 import { harmlessJson } from '../../domain/audit/encode.js';
 import type { Clock } from '../../ports/machine.js';
@@ -9,7 +9,7 @@ import type { BulkRow, UserResult } from './send-user.js';
 
 export type BulkFormat = 'table' | 'json';
 
-/** How users ended. */
+/** Users by their results. */
 export interface Counts {
   ok: number;
   failed: number;
@@ -51,7 +51,7 @@ function formatJsonResult(user: string, tag: string | undefined, result: UserRes
   return harmlessJson(JSON.stringify({ ...about, ...detail, tag }));
 }
 
-/** Of a table: the cells of the rows, or why it failed. */
+/** For a table: the cells of the rows, or the reason of the failure. */
 function detailOf(result: UserResult): string {
   if (result.kind === 'ok')
     return result.isCut ? 'more rows than are kept; use send for this user' : formatRows(result.rows);
@@ -60,7 +60,7 @@ function detailOf(result: UserResult): string {
   return `${code}${result.message}${id}`;
 }
 
-/** A line for people needs no more. */
+/** Enough for a line that people read. */
 const rowsShown = 20;
 
 function formatRows(rows: readonly BulkRow[]): string {
@@ -73,7 +73,7 @@ export function describeCounts({ ok, failed, unknown }: Counts): string {
   return `${formatUsers(ok + failed + unknown)}: ${parts.join(', ')}`;
 }
 
-/** Of users that failed although nothing was sent for them, or nothing ran. A dry run notes nobody. */
+/** Users that failed although nothing was sent or run for them. A dry run records none of them. */
 export function describeGivenUp(count: number, isDryRun: boolean): string {
   const is = count === 1 ? 'is' : 'are';
   const how = isDryRun ? 'may get an answer later' : `${is} noted as not sent, and may be sent again`;
@@ -85,11 +85,11 @@ export function formatUsers(count: number): string {
   return plural(count, 'user').replace(/^\d+/, (digits) => formatCount(Number(digits)));
 }
 
-/** A line on a terminal that is drawn again and again. */
+/** A line on a terminal that is redrawn. */
 export interface BulkProgress {
   /** Users that are done, of all of them. */
   draw(done: number, counts: Counts): void;
-  /** Nothing is sent for so long. */
+  /** Nothing is sent for this time. */
   waits(ms: number, why: string): void;
   /** Erases the line; call it before other output. */
   clear(): void;
@@ -99,7 +99,9 @@ const everyMs = 200;
 /** A shorter wait is not worth a line in a file. */
 const toldMsMin = 10_000;
 
-/** `screen`: where waits are told; `write`: the terminal; undefined: there is none. `begun`: users that were done before. */
+/**
+ * `screen`: for lines about waits; `write`: the terminal; undefined: there is none. `begun`: users that were already done.
+ */
 export function createBulkProgress(
   clock: Clock,
   screen: Pick<Screen, 'complain'>,

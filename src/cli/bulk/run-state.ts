@@ -1,4 +1,5 @@
-// The file of a bulk run that can be gone on with: which users were begun, and how each of them ended.
+// The file of a bulk run that can be resumed; it is locked while a run uses it. A user that was begun and has no end may have
+// been sent, and is never sent again; only an incomplete last line is dropped, and a file that was changed otherwise is refused.
 //
 //     dovegate-bulk 1 bulk-8f3a0c1d2e4b5a69 SHA-256 REALM|-      the run, its command and list, the domain of names without one
 //     > 1 alice@example.com                                      about to be sent; on disk before that, where it changes something
@@ -19,10 +20,10 @@ import { openRegularFile } from '../../adapters/host/regular-file.js';
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFault } from '../output/output.js';
 
-/** Exit codes of <sysexits.h> for what is wrong with files. */
+/** Exit codes of <sysexits.h> for problems with files. */
 export const sysexits = { dataErr: 65, cantCreat: 73, ioErr: 74, tempFail: 75 } as const;
 
-/** What makes a run this run. */
+/** The identity of a run. */
 export interface RunHeader {
   readonly id: string;
   /** Of server, command, text and list. */
@@ -33,16 +34,16 @@ export interface RunHeader {
 
 export type UserEnd = 'ok' | 'failed' | 'unknown';
 
-/** What a state file says. */
+/** The content of a state file. */
 export interface ReadState {
   readonly header: RunHeader | undefined;
-  /** How the users ended, by normal name. */
+  /** The results of users, by normal name. */
   readonly ended: ReadonlyMap<string, UserEnd>;
-  /** Begun and never ended, by number. */
+  /** Begun without an end, by number. */
   readonly open: ReadonlyMap<number, string>;
-  /** Numbers that were given. */
+  /** The count of used numbers. */
   readonly count: number;
-  /** Bytes of whole lines; what follows is dropped. */
+  /** Bytes of whole lines; the rest is dropped. */
   readonly bytes: number;
 }
 
@@ -50,7 +51,7 @@ const headerLine = /^dovegate-bulk 1 (bulk-[0-9a-f]{16}) ([0-9a-f]{64}) (\S+)$/;
 const stateLine =
   /^(?:> (\d{1,15}) ([^\p{Cc}\p{Zl}\p{Zp}\ufffd]+)|([+?=]) (\d{1,15})|- (\d{1,15}) ([A-Z]{1,32}))$/u;
 
-/** Throws a CommandFault for a file that is no state file, or one that was changed. */
+/** Throws a CommandFault for a file that is not a state file, or was changed. */
 export function readState(text: string, path: string): ReadState {
   const ended = new Map<string, UserEnd>();
   const open = new Map<number, string>();
@@ -58,7 +59,7 @@ export function readState(text: string, path: string): ReadState {
   const firstEnd = text.indexOf('\n');
   const found = headerLine.exec(text.slice(0, firstEnd < 0 ? undefined : firstEnd));
   if (firstEnd < 0 || found === null) {
-    // Of a run that ended before its first line was whole; whatever else stands there is somebody's.
+    // From a run that ended before its first line was complete; any other content is a foreign file.
     if (firstEnd < 0 && (text === '' || isBeginOfHeader(text))) return nothing;
     throw new CommandFault(sysexits.dataErr, `${path} is not the state of a bulk run; it is left as it is`);
   }
@@ -70,7 +71,7 @@ export function readState(text: string, path: string): ReadState {
   for (let end = text.indexOf('\n', at); end >= 0; end = text.indexOf('\n', at)) {
     number += 1;
     if (!take(text.slice(at, end))) {
-      // A power cut leaves anything behind the last line that was synced, but no line that is right again.
+      // After a power cut anything may follow the last synced line, but no valid line.
       const rest = text
         .slice(end + 1)
         .split('\n')
@@ -103,7 +104,7 @@ export function readState(text: string, path: string): ReadState {
   }
 }
 
-/** NUL bytes too: a file whose length was on disk before its text was. */
+/** NUL bytes too: the file's length may reach the disk before its text. */
 function isBeginOfHeader(text: string): boolean {
   return (
     text.length < 256 &&
@@ -111,16 +112,20 @@ function isBeginOfHeader(text: string): boolean {
   );
 }
 
-/** The state of a run, kept in a file or (without one) nowhere. */
+/** The state of a run, kept in a file or (without one) not at all. */
 export interface RunState {
   readonly read: ReadState;
-  /** Of a new file: written, and on disk. Otherwise it must be the same; rejects with a CommandFault where it is not. */
+  /**
+   * A new file is written and synced. An existing one must have the same header; rejects with a CommandFault otherwise.
+   */
   adopt(header: RunHeader): Promise<void>;
-  /** The user may be sent when this resolves. Gives its number. Rejects with a CommandFault where it cannot be written. */
+  /**
+   * When this resolves, the user may be sent. Returns its number. Rejects with a CommandFault if it cannot be written.
+   */
   begin(name: string): Promise<number>;
   /** `released`: nothing was sent. `code`: of a failure. */
   end(number: number, how: UserEnd | 'released', code?: string): void;
-  /** All of it is written; rejects with a CommandFault where that failed. */
+  /** Everything is written; rejects with a CommandFault if that failed. */
   close(): Promise<void>;
 }
 
@@ -132,7 +137,7 @@ const nothingRead: ReadState = {
   bytes: 0,
 };
 
-/** A run that nobody can go on with. */
+/** The state of a run that cannot be resumed. */
 export function forgetfulState(read = nothingRead, path = ''): RunState {
   let count = 0;
   return {
@@ -161,7 +166,7 @@ function otherRun(path: string): CommandFault {
 const stateBytesMax = bounds.bulkStateBytes;
 
 /**
- * The state for a dry run, which leaves out users with a result: the file is read if it is there, and never made, locked or written.
+ * The state for a dry run, which skips users with a result: the file is read if it exists, and never made, locked or written.
  * Rejects with a CommandFault.
  */
 export async function readRunState(path: string): Promise<RunState> {
@@ -183,9 +188,9 @@ export async function readRunState(path: string): Promise<RunState> {
   }
 }
 
-/** Throws a CommandFault for a file that no run may rely on. */
+/** Throws a CommandFault for an unsafe file. */
 function checkState(found: Stats, path: string): void {
-  // Its owner could take out lines, and whom they name would be sent twice.
+  // Its owner could remove lines, and their users would be sent twice.
   const isOurs = found.uid === process.geteuid?.();
   if (!found.isFile() || !isOurs || (found.mode & 0o022) !== 0 || found.nlink > 1)
     throw new CommandFault(
@@ -196,8 +201,8 @@ function checkState(found: Stats, path: string): void {
 }
 
 /**
- * Opens the file, or makes it (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that a power cut tells
- * the truth too. Rejects with a CommandFault.
+ * Opens or makes the file (mode 0600), and locks it. `isSynced`: a begin is on disk before its user is sent, so that the state
+ * is right after a power cut too. Rejects with a CommandFault.
  */
 export async function openRunState(path: string, isSynced: boolean): Promise<RunState> {
   const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
@@ -229,7 +234,7 @@ class FileState implements RunState {
   readonly #isSynced: boolean;
   #count: number;
   #pending = '';
-  /** Of the begins in `#pending`. */
+  /** The waiting callers of the begins in `#pending`. */
   #waiting: { resolve: () => void; reject: (fault: unknown) => void }[] = [];
   #isWriting = false;
   #written = Promise.resolve();
@@ -297,7 +302,7 @@ class FileState implements RunState {
     if (this.#fault !== undefined) throw this.#fault;
   }
 
-  /** One write and one sync for all that came meanwhile. */
+  /** One write and one sync for all begins that came meanwhile. */
   #write(): void {
     if (this.#isWriting) return;
     this.#isWriting = true;
@@ -320,7 +325,7 @@ class FileState implements RunState {
         this.#waiting = [];
       }
     }
-    // At once: what comes in the next moment begins a write of its own.
+    // Cleared at once: the next begin starts a write of its own.
     this.#isWriting = false;
   }
 

@@ -1,6 +1,6 @@
-// A bulk run: workers take users from the list, paced, and those that could not be served yet come again at the end of their pause.
-// The rules: a user is begun in the state before it is sent, and ends there once; a change that may have run is never sent again; one
-// user's failure stops nobody else; the run stops early only where nobody would be served any more.
+// A bulk run: workers take users from the list at the given pace, and retry temporary failures after a pause. A user is recorded
+// as begun before it is sent, a change that may have run is never sent again, and the run stops early only if nobody else could
+// be served.
 
 import type { Clock } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -16,20 +16,20 @@ export interface RunOptions {
   readonly id: string;
   /** By normal name, as it is sent. */
   readonly users: ReadonlyMap<string, string>;
-  /** By normal name: it has its result from a run before. */
+  /** Whether a normal name has its result from an earlier run. */
   readonly isDone: (name: string) => boolean;
   /** The command may be sent twice. */
   readonly isHarmless: boolean;
   readonly jobs: number;
   readonly pace: Pace;
   readonly createSender: () => UserSender;
-  /** Called for each user that ended, in the order of the ends; what it gives is awaited before the state has it. */
+  /** Called for each user that ended, in the order of the ends; awaited before the state has the result. */
   readonly onResult: (user: string, tag: string | undefined, result: UserResult) => Promise<void>;
-  /** Nothing is sent while `ms` pass, for that reason. */
+  /** Nothing is sent for `ms`, for that reason. */
   readonly onWait: (ms: number, why: string) => void;
-  /** No new user is begun any more. */
+  /** Begins no new user any more. */
   readonly stop: AbortSignal;
-  /** What runs is given up. */
+  /** Aborts running commands. */
   readonly cancel: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ interface Turn {
 
 /** Pauses of one user before its next attempts. */
 const pausesMs = [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000];
-/** A server that cannot be reached for so long ends the run. */
+/** A server that is unreachable for this time ends the run. */
 const awayMsMax = 10 * 60_000;
 const limitedMs = 5_000;
 
@@ -59,7 +59,7 @@ const limitedMs = 5_000;
 export async function runForUsers(options: RunOptions): Promise<RunEnd> {
   const { clock, state, pace, users, stop, cancel } = options;
   const list = users.entries();
-  /** Those that come again, by how often they were sent, each list in the order of its times. */
+  /** Users to retry, by the number of their attempts, each list in the order of its times. */
   const later: { readonly atMs: number; readonly turn: Turn }[][] = pausesMs.map(() => []);
   /** Ends all waiting: by the caller, or because of a fault. */
   const ending = new AbortController();
@@ -70,7 +70,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
   let left = users.size;
   let givenUp = 0;
   let running = 0;
-  /** In a row. */
+  /** Consecutive ones. */
   let aways = 0;
   let awayMs = 0;
   let isReached = false;
@@ -80,7 +80,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
     ending.abort(cause);
   }
 
-  /** Undefined: there is nobody left to begin, now or later. */
+  /** Undefined: no user is left, now or later. */
   async function nextTurn(): Promise<Turn | undefined> {
     for (;;) {
       ending.signal.throwIfAborted();
@@ -97,7 +97,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
         left -= 1;
       }
       if (dueMs === Infinity && running === 0) return undefined;
-      // One that runs may have to come again.
+      // A running one may have to be retried.
       await sleep(clock, Math.min(dueMs - nowMs, 200), ending.signal);
     }
   }
@@ -131,7 +131,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
     await pace.turn(ending.signal);
     let number: number | undefined;
     const begin = async (): Promise<string> => {
-      // Connecting took its time.
+      // Connecting took time.
       ending.signal.throwIfAborted();
       number = await state.begin(name);
       return `${options.id}-${number}`;
@@ -141,7 +141,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
       came = await sender.send(user, begin, cancel);
     } catch (cause) {
       if (number !== undefined) {
-        // Senders throw faults of their own only where nothing was sent.
+        // Senders throw faults of their own only if nothing was sent.
         const isUnsent = cause instanceof CommandFault && cause !== cancel.reason;
         if (isUnsent || options.isHarmless) state.end(number, 'released');
         else await end(user, number, { kind: 'unknown', message: 'given up while it ran', id: undefined });
@@ -199,7 +199,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
 
   async function end(user: string, number: number | undefined, result: UserResult): Promise<void> {
     left -= 1;
-    // Printed first: a result that is in the state only would be seen by nobody.
+    // Printed first: a result that is only in the state would be seen by nobody.
     await options.onResult(user, tagOf(number), result);
     if (number === undefined) return;
     state.end(number, result.kind, result.kind === 'failed' ? result.code : undefined);

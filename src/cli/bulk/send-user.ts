@@ -1,6 +1,5 @@
-// One command for one user of a bulk run: sends it once, and says what came of it.
-// The rules: a change goes out on a connection of its own, since the end of an idle one would leave open whether it ran; nothing is
-// called unsent that may have run.
+// Sends one command for one user of a bulk run, and returns the result. A change gets a connection of its own, because the end
+// of an idle one would leave open whether it ran, and nothing that may have run is reported as unsent.
 
 import { bounds } from '../../bounds/bounds.js';
 import { CommandFailed, type Session, SessionFault } from '../../client/connect.js';
@@ -12,10 +11,10 @@ import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/ser
 import { readTypedCommand, type TypedCommand } from '../doveadm/typed-command.js';
 import { CommandFault } from '../output/output.js';
 
-/** A row by the names of its columns, or its cells where nobody knows these. */
+/** A row by the names of its columns, or its cells if these are unknown. */
 export type BulkRow = Readonly<Record<string, string>> | readonly string[];
 
-/** What came of a command for one user. */
+/** The result of a command for one user. */
 export type UserResult =
   | { readonly kind: 'ok'; readonly rows: readonly BulkRow[]; readonly isCut: boolean }
   /** `code`: Dovecot's word; `id`: of the exchange in dovegate's journal. */
@@ -29,21 +28,21 @@ export type UserResult =
       readonly kind: 'unknown';
       readonly message: string;
       readonly id: string | undefined;
-      /** It would be the same with everybody: the run ends, so that they do not become unknown too. */
+      /** All users would fail like this: the run ends, so that they do not become unknown too. */
       readonly endsRun?: boolean;
     };
 
-/** An attempt of which nothing ran: it may be made again. */
+/** An attempt of which nothing ran: it may be repeated. */
 export interface TryAgain {
   readonly kind: 'again';
   /**
-   * `limited`: everybody who asks has to wait; `away`: the server cannot be reached; `busy`: what this user needs is not there now; `broken`:
-   * a read that broke off.
+   * `limited`: all clients have to wait; `away`: the server is unreachable; `busy`: a resource of this user is not available
+   * now; `broken`: a read broke off.
    */
   readonly why: 'limited' | 'away' | 'busy' | 'broken';
   readonly afterMs: number | undefined;
   readonly message: string;
-  /** If it is not made again. */
+  /** The code if it is not repeated. */
   readonly code: string;
   readonly id: string | undefined;
 }
@@ -60,8 +59,8 @@ export interface BulkCommand {
 /** Sends the commands of one worker of a run, one at a time. */
 export interface UserSender {
   /**
-   * `begin`: called when the command is about to be sent; gives its tag. Rejects with a CommandFault where the whole run must end, and
-   * with the signal's reason.
+   * `begin`: called just before the command is sent; returns its tag. Rejects with a CommandFault if the whole run must end,
+   * and with the signal's reason.
    */
   send(user: string, begin: () => Promise<string>, signal: AbortSignal): Promise<UserResult | TryAgain>;
   close(): Promise<void>;
@@ -72,10 +71,10 @@ export function isHarmless({ typed, isDryRun }: Pick<BulkCommand, 'typed' | 'isD
   return isDryRun || effectOf(typed.parsed) === 'read';
 }
 
-/** Of the rows of one user that are held for its result. */
+/** Size of one user's rows that are held for its result. */
 const rowsCharsMax = bounds.bulkRowChars;
 
-/** No other attempt helps against these. */
+/** Repeating does not help against these. */
 const lasting: ReadonlySet<string> = new Set([
   'auth-rejected',
   'tls-failed',
@@ -109,7 +108,7 @@ export function createUserSender(command: BulkCommand): UserSender {
     }
   }
 
-  /** Of a fault that came before anything was sent. */
+  /** For a fault before anything was sent. */
   async function unsent(fault: SessionFault): Promise<TryAgain> {
     await close();
     if (lasting.has(fault.code))
@@ -184,7 +183,7 @@ export function judgeFailure(failure: CommandFailed, isHarmlessOne: boolean): Us
     const isLimit = reason === 'over-limit' || reason === 'limits-full';
     return { ...again(isLimit ? 'limited' : 'busy', message, retryAfterMs), id };
   }
-  // A refusal of dovegate, which would be the same again.
+  // A refusal by dovegate, which would be the same again.
   if (!mayHaveRun) return { kind: 'failed', code, message, id };
   return isHarmlessOne ? { ...again('broken', message), id } : { kind: 'unknown', message, id };
 }

@@ -9,9 +9,9 @@ import { CommandFault } from '../output/output.js';
 import { sysexits } from './run-state.js';
 
 export interface UserList {
-  /** By normal name: as it was written first. */
+  /** By normal name: the first spelling. */
   readonly users: ReadonlyMap<string, string>;
-  /** Lines that named somebody again. */
+  /** Lines that repeated a name. */
   readonly repeated: number;
   /** Of the normal names in their order. */
   readonly hash: string;
@@ -29,14 +29,14 @@ export function listSourceOf(text: string): ListSource {
     : { kind: 'file', path: text };
 }
 
-/** One name a line; empty lines, and lines that begin with `#`, are left out. Rejects with a CommandFault. */
+/** One name a line; empty lines and lines that begin with `#` are skipped. Rejects with a CommandFault. */
 export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerator<string> {
   const input = path === '-' ? process.stdin : createReadStream(path);
   let lineBytes = 0;
   input.on('data', (piece: Buffer | string) => {
     const end = piece.lastIndexOf('\n');
     lineBytes = end < 0 ? lineBytes + piece.length : piece.length - end - 1;
-    // Else a device, or a file that is no list, would be kept whole.
+    // Otherwise a device, or a file that is not a list, would be held whole.
     if (lineBytes > lineBytesMax) input.destroy(new Error(`a line has more than ${lineBytesMax} bytes`));
   });
   try {
@@ -51,7 +51,9 @@ export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerato
   signal.throwIfAborted();
 }
 
-/** Whether a list has names with a domain and names without one, of which two may be one user; `bare`: a name without. */
+/**
+ * Whether a list has names with a domain and names without one, two of which may be one user; `bare`: a name without.
+ */
 export function bareNameAmongOthers(names: readonly string[]): string | undefined {
   if (!names.some((name) => name.includes('@'))) return undefined;
   return names.find((name) => !name.includes('@') && whyNoName(name) === undefined);
@@ -61,7 +63,7 @@ const usersMax = bounds.bulkUsers;
 const nameBytesMax = 320;
 const lineBytesMax = bounds.bulkLineBytes;
 
-/** All lines of a list. Rejects with a CommandFault for one that is too long, before it is read to its end. */
+/** All lines of a list. Rejects with a CommandFault for a list that is too long, before its end. */
 export async function readNames(lines: AsyncIterable<string>, linesMax = usersMax): Promise<string[]> {
   const names: string[] = [];
   for await (const name of lines) {
@@ -89,13 +91,13 @@ export function makeUserList(names: readonly string[], realm: string): UserList 
   return { users, repeated: names.length - users.size, hash: hash.digest('hex') };
 }
 
-/** Why a text can be no user's name; undefined: it may be one. Such a name is sent nowhere. */
+/** Why a text cannot be a user's name; undefined: it can. Such a name is never sent. */
 export function whyNoName(name: string): string | undefined {
   if (Buffer.byteLength(name) > nameBytesMax) return `the name is longer than ${nameBytesMax} bytes`;
   if (name !== name.trim() || name === '') return 'the name begins or ends with a blank';
-  // Over HTTP `*` would be everybody, and other masks are nobody's name.
+  // Over HTTP `*` would mean all users, and other masks are never a name.
   if (/[*?]/.test(name)) return 'it is a mask, not the name of a user';
-  // U+FFFD stands for bytes that are no UTF-8; half of a pair (Cs) would become it on its way, and be another name.
+  // U+FFFD stands for bytes that are not UTF-8; a lone surrogate (Cs) would become it in transit, and mean another name.
   const isText = !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\ufffd]/u.test(name);
   return isText ? undefined : 'the name holds a character that no name has';
 }

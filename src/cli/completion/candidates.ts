@@ -20,7 +20,7 @@ interface Candidate {
   readonly description: string;
 }
 
-/** What may stand at the cursor. The shell completes files and directories itself. */
+/** The possible words at the cursor. The shell completes files and directories itself. */
 export type Candidates =
   | { readonly kind: 'words'; readonly words: readonly Candidate[] }
   | { readonly kind: 'files' }
@@ -29,7 +29,7 @@ export type Candidates =
 /** Either nothing can follow, or anything. */
 const nothing: Candidates = { kind: 'words', words: [] };
 
-/** The words that begin with what is typed so far. */
+/** The words that begin with the typed text. */
 function wordsFrom(begun: string, words: readonly (Candidate | string)[]): Candidates {
   const all = words.map((word) => (typeof word === 'string' ? { word, description: '' } : word));
   return { kind: 'words', words: all.filter(({ word }) => word.startsWith(begun)) };

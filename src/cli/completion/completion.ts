@@ -1,6 +1,5 @@
-// `dovegate completion` prints a script for a shell; `dovegate complete` is what that script calls for each word, so the script does
-// not change with later versions. The scripts run `dovegate` by its name, never what was typed.
-// `complete` prints no errors and waits 0.3 s at most for a daemon: somebody is typing. What a socket permits it asks once a minute.
+// `dovegate completion` prints a script for a shell, which calls `dovegate complete` for each word, so that it does not change
+// with later versions. `complete` prints no errors and waits at most 0.3 s for a daemon, because a person is typing.
 
 import { Argument, type Command, Option } from 'commander';
 import type { Rights } from '../../domain/answers/rights.js';

@@ -1,5 +1,5 @@
-// What a socket permits, kept for a minute: who presses TAB again and again asks the daemon once, and its journal gets one session.
-// The rule: only in the folder that the system made for this user alone ($XDG_RUNTIME_DIR); without one, nothing is kept.
+// The rights at a socket, kept for a minute, so that repeated TABs ask the daemon once and leave one session in its journal.
+// They are kept only in the folder that the system made for this user ($XDG_RUNTIME_DIR); without it, nothing is kept.
 
 import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
@@ -31,7 +31,7 @@ export function readKnown(socket: string): readonly AnswerRow[] | undefined {
   }
 }
 
-/** Never throws: without a place for them, the next word asks again. */
+/** Never throws: if they cannot be kept, the next word asks again. */
 export function keepKnown(socket: string, rows: readonly AnswerRow[]): void {
   const path = pathFor(socket);
   const text = JSON.stringify(rows);
@@ -58,7 +58,9 @@ function isRow(row: unknown): row is AnswerRow {
   return Array.isArray(row) && row.length === 2 && row.every((cell) => typeof cell === 'string');
 }
 
-/** Undefined: there is no folder that only this user can write to. Behind `su` and `sudo` the variable may name another user's. */
+/**
+ * Undefined: there is no folder that only this user can write to. With `su` and `sudo` the variable may name another user's.
+ */
 function pathFor(socket: string): string | undefined {
   const folder = process.env['XDG_RUNTIME_DIR'];
   if (folder === undefined || !folder.startsWith('/')) return undefined;

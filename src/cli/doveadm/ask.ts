@@ -31,15 +31,15 @@ export interface Question {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
   readonly reason: string | undefined;
-  /** What would become of it is asked, and the answer printed; nothing is run. */
+  /** Asks for the decision only, and prints the answer; nothing is run. */
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
-  /** Of the whole; undefined: none. */
+  /** For everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
 }
 
-/** Resolves to the exit code. Throws a CommandFault for what went wrong here. */
+/** Resolves to the exit code. Throws a CommandFault for local errors. */
 export async function ask(question: Question): Promise<number> {
   const { typed, users, door, isDebug, timeoutMs } = question;
   const controller = new AbortController();
@@ -185,7 +185,7 @@ function joinExitCodes(before: number, next: number): number {
   return before === 0 || next === tempFail ? next : before;
 }
 
-/** The names, in their order. Throws a CommandFault when they cannot be read. */
+/** The names, in their order. Throws a CommandFault if they are unreadable. */
 async function* listUsers(source: UserSource, door: ServerDoor, signal: AbortSignal): AsyncGenerator<string> {
   switch (source.kind) {
     case 'one':
@@ -208,7 +208,7 @@ async function* listUsers(source: UserSource, door: ServerDoor, signal: AbortSig
   }
 }
 
-/** The users that the server knows by a mask. Rejects with a CommandFault. */
+/** The users that match a mask at the server. Rejects with a CommandFault. */
 export async function askUsers(
   mask: string,
   door: ServerDoor,
@@ -234,7 +234,7 @@ export async function askUsers(
 const CR = 0x0d;
 const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
-/** More than one user needs the text more than once. */
+/** For several users the text is needed several times. */
 const keptBytesMax = bounds.inputKeptBytes;
 
 /** The text of a command, from a file or (undefined) stdin, whole. Rejects with a CommandFault. */

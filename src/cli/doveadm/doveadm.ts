@@ -1,6 +1,5 @@
-// The two commands that send a typed command to a server: the program under the name doveadm, with doveadm's own command line, for every
-// command that is sent over a socket; and `dovegate send`, for one user. Commands that need Dovecot's own machine are refused with the
-// reason.
+// The two commands that send a typed command to a server: the program under the name doveadm, with doveadm's own command line,
+// and `dovegate send`, for one user. Commands that need Dovecot's own machine are refused with the reason.
 
 import { parseArgs } from 'node:util';
 import { exitCodes } from '../../ports/machine.js';
@@ -16,7 +15,7 @@ import {
   writeUsage,
 } from './typed-command.js';
 
-/** What was given to `send` on the command line. */
+/** The command line of `send`. */
 export interface SendOptions extends DoorOptions {
   readonly socket?: string;
   readonly user?: string;
@@ -57,7 +56,7 @@ export function send(options: SendOptions, words: readonly string[]): Promise<nu
   });
 }
 
-/** Resolves to the exit code that the real program would end with. */
+/** Resolves to the exit code of the real program. */
 export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   return printingFaults('doveadm: Error: ', async () => {
     const { words, wantsHelp, ...shown } = readOwnOptions(args);
@@ -83,7 +82,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
   });
 }
 
-/** Another value is refused: taken for no, it would run a command that was only to be tried. */
+/** Another value is refused: read as no, it would run a command that was only to be tried. */
 function readDryRun(value = ''): boolean {
   if (value === '1') return true;
   if (value === '' || value === '0') return false;

@@ -128,11 +128,11 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
       return { cells: guidCell + 1, shapeFrom };
     }
     case 'who':
-      // The fifth cell is where the client came to, or the next user.
+      // The fifth cell is the client's address, or the next user.
       if (!parsed.values.has('separate-connections')) return undefined;
       return byFirst(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
     case 'kick':
-      // How many connections, or whose.
+      // The number of connections, or their users.
       return byFirst(1, ([first = '']) => !/^\d+$/.test(first));
     case 'log errors':
       // 2.4 has the fraction of the second, and the colon after the prefix.

@@ -27,7 +27,10 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
   /** It speaks the HTTP API, which doveadm does not. */
   readonly isHttp?: true;
-  /** The end of the sentence that the server accepts no login: what was offered and where it is from, never the secret, and what to do. */
+  /**
+   * The end of the sentence that the server accepts no login: which login was offered and its origin, never the secret, and
+   * what to do.
+   */
   readonly login?: string;
 }
 
@@ -46,10 +49,10 @@ export function messageOfFault({ code, message }: SessionFault, { login = '' }: 
   return code === 'auth-rejected' ? message + login : message;
 }
 
-/** Only the server's operators are told why: a client must not learn whether a name or a key is known. */
+/** Only the server's operators get the reason: a client must not learn whether a name or a key is known. */
 const whoKnows = 'ask the operators of the server, whose log says why (login-failed)';
 
-/** A process has eight bits of it. */
+/** The exit code of a process has eight bits. */
 export function exitCodeOf(code: string): number {
   return statusExitCode(code) & 0xff;
 }
@@ -107,7 +110,7 @@ export async function findServerDoor(
   return { name: at, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
-/** Neither DOVEADM_SOCKET nor client.yaml count: a key goes nowhere but to the URL beside it. */
+/** Neither DOVEADM_SOCKET nor client.yaml count: a key is sent only to the URL beside it. */
 async function findHttpDoor(
   url: string,
   socket: string | undefined,
@@ -124,7 +127,7 @@ async function findHttpDoor(
     ...(ca !== undefined && { ca: readNamed('the file of authorities', ca) }),
     ...(keyText !== undefined && { key: keyText }),
   };
-  // A Dovecot has keys without our form.
+  // Keys of a Dovecot do not have our form.
   const isBroken = keyText?.toString().startsWith(keyPrefix) === true && !isKey(keyText.toString());
   const login =
     keyFile === undefined
@@ -133,7 +136,7 @@ async function findHttpDoor(
         ? ` in ${keyFile}, which is not whole: it was cut or mistyped; put it there as it was given to you`
         : ` in ${keyFile}: it is wrong, has expired, or is not for this address; ${whoKnows}`;
   try {
-    // Nothing is sent: only the URL is looked at.
+    // Nothing is sent: this only checks the URL.
     await (await connect(session)).close();
   } catch (fault) {
     if (!(fault instanceof SessionFault)) throw fault;

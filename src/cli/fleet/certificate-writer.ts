@@ -1,5 +1,5 @@
-// Writes X.509 certificates, which node:crypto can read but not issue: a small DER writer (ITU-T X.690), so that no openssl program is needed.
-// Keys are EC P-256, signatures ECDSA with SHA-256. The extensions are those that a strict verifier (OpenSSL 3, X509_V_FLAG_X509_STRICT) demands.
+// Writes X.509 certificates, which node:crypto can read but not issue: a small DER writer (ITU-T X.690), so that no openssl
+// program is needed. The extensions are those that a strict verifier (OpenSSL 3, X509_V_FLAG_X509_STRICT) demands.
 
 import {
   createHash,
@@ -57,7 +57,7 @@ export function makeKeys(): Keys {
   return keysOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
 }
 
-/** Throws what OpenSSL says of a text that is no private key. */
+/** Throws OpenSSL's error for a text that is not a private key. */
 export function readKeys(keyPem: string): Keys {
   return keysOf(createPrivateKey(keyPem));
 }
@@ -116,7 +116,7 @@ function usageOf(purpose: CertificatePlan['purpose']): readonly Buffer[] {
 
 function extension(name: keyof typeof extensionIds, isCritical: boolean, value: Buffer): Buffer {
   const id = objectIdentifier(extensionIds[name]);
-  // DER leaves out what is the default, and not critical is the default.
+  // DER leaves out default values, and not critical is the default.
   return isCritical ? sequence(id, boolean(true), octetString(value)) : sequence(id, octetString(value));
 }
 

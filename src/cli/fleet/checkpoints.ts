@@ -14,14 +14,14 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { ownKeyName, type StateFolder } from './state-folder.js';
 
-/** Of the file, for what must be compared or sent. */
+/** Lines of the file that are compared or sent. */
 const recentMax = 64;
-/** Of one line: each failure means that another verifier published one. */
+/** Attempts for one line: each failure means that another verifier published one. */
 const triesMax = 5;
 
 /**
- * Signs what was read, keeps the line, and sends the stream what it has not: this line, and earlier ones that did not get there. That it
- * cannot be sent is a warning. Rejects with a CommandFault.
+ * Signs what was read, keeps the line, and sends the stream the missing lines: this one, and earlier ones that did not get
+ * there. If sending fails, that is a warning. Rejects with a CommandFault.
  */
 export async function sealCheckpoint(
   link: NatsLink,
@@ -49,7 +49,10 @@ export async function sealCheckpoint(
   }
 }
 
-/** Other verifiers publish to the same subject: when one was faster, the stream is asked again. Returns the stream's number of it. */
+/**
+ * Other verifiers publish to the same subject: if one was faster, the stream is asked again. Returns the line's number in the
+ * stream.
+ */
 async function publishLine(link: NatsLink, stream: string, line: string, expected: number): Promise<number> {
   const bytes = Buffer.from(`${line}\n`);
   for (let at = expected, left = triesMax; ; left -= 1) {
@@ -62,7 +65,9 @@ async function publishLine(link: NatsLink, stream: string, line: string, expecte
   }
 }
 
-/** The line that the next one of this key follows: a state that was put back from a copy has an older one than the stream. */
+/**
+ * The line that the next one of this key follows: a state restored from a copy has an older one than the stream.
+ */
 export function newestLine(
   { signed }: Pick<Fleet, 'signed'>,
   key: string,
@@ -73,14 +78,14 @@ export function newestLine(
   return isAhead ? signed : kept;
 }
 
-/** Compares the file with what the stream has of it; what is new to find is noted by the fleet. */
+/** Compares the file with the stream's lines; the fleet notes new findings. */
 export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
   return fleet.takeLog(folder.lastCheckpoints(recentMax));
 }
 
 /**
- * The public key that signs the index. Undefined: there is none here, or it is neither listed in the settings nor that of the last line in
- * the stream: a user who can write the state directory can put another key there. Rejects with a NatsFault.
+ * The public key that signs the index. Undefined: there is none, or it is neither in the settings nor that of the last line in
+ * the stream: a user with write access to the state directory can put another key there. Rejects with a NatsFault.
  */
 export async function indexKeyOf(
   link: NatsLink,
@@ -92,7 +97,7 @@ export async function indexKeyOf(
   return last !== undefined && readCheckpoint(last.bytes)?.key === own ? own : undefined;
 }
 
-/** The public key of checkpoints, for those who do not sign; undefined: there is none, or it cannot be read. */
+/** The public key of checkpoints, for readers; undefined: there is none, or it is unreadable. */
 export function ownKeyOf({
   state,
   checkpointKeyFile,
@@ -104,7 +109,7 @@ export function ownKeyOf({
   }
 }
 
-/** Of the line that was signed last; undefined: there is none. */
+/** About the last signed line; undefined: there is none. */
 export function describeCheckpoint(folder: StateFolder): FleetStatus['checkpoint'] {
   const last = lastOf(folder);
   return last && { seq: last.seq, at: last.time, root: last.root };
@@ -117,7 +122,7 @@ function lastOf(folder: StateFolder): Read {
   return line === undefined ? undefined : readCheckpoint(line);
 }
 
-/** The last line of a file. Throws a CommandFault where it is not one that a verifier signed which is known here. */
+/** The last line of a file. Throws a CommandFault unless a known verifier signed it. */
 export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): ReadCheckpoint {
   let text: string;
   try {

@@ -1,5 +1,5 @@
-// The private authority of a fleet: it issues the certificates by which its server, its gates and its verifier know each other.
-// The rule: a certificate is for one purpose, so that the key of a gate cannot stand in for the server.
+// The private authority of a fleet: it issues the certificates of its server, its gates and its verifier. Each certificate has
+// one purpose, so that a gate's key cannot be used for the server.
 
 import { X509Certificate } from 'node:crypto';
 import { makeKeys, readKeys, writeCertificate } from './certificate-writer.js';
@@ -12,11 +12,11 @@ export interface KeyPair {
 
 const dayMs = 86_400_000;
 const authorityDays = 3650;
-/** As long as a server's certificate may be valid by the rules that browsers follow. */
+/** The longest validity of a server's certificate that browsers accept. */
 const certificateDays = 825;
 const authorityName = 'dovegate fleet';
 
-/** Clocks of the machines may differ: a certificate is valid from a day before. */
+/** Clocks of the machines may differ, so a certificate is valid from a day before. */
 export function makeFleetAuthority(nowMs: number): KeyPair {
   const keys = makeKeys();
   const certificate = writeCertificate({
@@ -31,7 +31,7 @@ export function makeFleetAuthority(nowMs: number): KeyPair {
   return { certificate, key: keys.keyPem };
 }
 
-/** `names`: DNS names and addresses, at least one. Throws what OpenSSL says of a key that cannot be read. */
+/** `names`: DNS names and addresses, at least one. Throws OpenSSL's error for an unreadable key. */
 export function issueCertificate(
   authority: KeyPair,
   { names, purpose }: { readonly names: readonly string[]; readonly purpose: 'server' | 'client' },
@@ -53,7 +53,7 @@ export function issueCertificate(
   return { certificate, key: keys.keyPem };
 }
 
-/** Why a key pair does not belong together, or is not of this authority; undefined: it can be used. */
+/** Why a key pair does not match, or is not from this authority; undefined: it can be used. */
 export function whyNotOfAuthority(authority: string, pair: KeyPair): string | undefined {
   try {
     const certificate = new X509Certificate(pair.certificate);

@@ -1,7 +1,6 @@
-// `dovegate audit fleet fetch`: writes a journal again as its host had it: the lines of the stream, cut into segments where a line names the
-// segment before it. `dovegate audit verify` reads the directory.
-// The rules: nothing is overwritten; a segment has its name when it is whole and on disk; a journal with holes is written only for somebody
-// who asked for what is left.
+// `dovegate audit fleet fetch`: writes the journal of a host again from the lines of the stream, cut into segments by their own
+// statements; `dovegate audit verify` reads the directory. It overwrites nothing, and writes a journal with holes only on
+// request.
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -72,10 +71,10 @@ export async function fleetFetch(
   }
 }
 
-/** Listed where a host had several; it can send any number of ids. */
+/** Journals listed if a host has several; it can send any number of ids. */
 const journalsMax = bounds.fleetListed;
 
-/** The one journal of a host. Rejects with a CommandFault that lists the first ones where there are several. */
+/** The one journal of a host. Rejects with a CommandFault that lists the first ones if there are several. */
 async function onlyJournal(
   link: NatsLink,
   streams: readonly OpenedStream[],
@@ -105,7 +104,7 @@ async function onlyJournal(
 const holesMax = 20;
 const partName = 'segment.part';
 
-/** Writes lines into segments below a directory that is made here, or is empty. Throws a CommandFault. */
+/** Writes lines into segments in a new or empty directory. Throws a CommandFault. */
 function openSegments(directory: string) {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -129,7 +128,7 @@ function openSegments(directory: string) {
     if (holes.length < holesMax) holes.push(text);
     else more += 1;
   };
-  /** Gives what was written so far its name. */
+  /** Gives the text written so far its name. */
   const close = (name: string): void => {
     if (file === undefined) return;
     fsyncSync(file);
@@ -179,7 +178,7 @@ function openSegments(directory: string) {
       }
       writeLines(bytes.subarray(from));
     },
-    /** The last segment is named by no record: it follows the one before. */
+    /** No record names the last segment: it follows the one before. */
     finish(): void {
       close(segmentName(number + 1));
     },
@@ -203,7 +202,7 @@ function openSegments(directory: string) {
 
 const segmentText = Buffer.from(',"segment":"');
 
-/** Where a line begins a segment: the file name of the one before. A retire record names one that is gone. */
+/** If a line begins a segment: the file name of the previous one. A retire record names a removed one. */
 function segmentBefore(line: Buffer): string | undefined {
   if (!line.includes(segmentText)) return undefined;
   const { event, segment } = parseLine(line.toString('utf8')) ?? {};

@@ -37,13 +37,13 @@ import { lookAtStream, type SeenStream } from './streams.js';
 
 export interface InitFlags {
   readonly print: boolean;
-  /** Gives each host a stream of its own where one stream takes the records of all. */
+  /** Gives each host a stream of its own if one stream takes the records of all. */
   readonly migrate: boolean;
-  /** Changes streams that are there where they are weaker than they must be, or take another share. */
+  /** Changes existing streams that are weaker than required, or have another share. */
   readonly repair: boolean;
 }
 
-/** Exit code 0; 1: a stream is there and differs. Throws a CommandFault or a NatsFault. */
+/** Exit code 0; 1: a stream exists and differs. Throws a CommandFault or a NatsFault. */
 export async function fleetInit(
   screen: Screen,
   config: string,
@@ -95,7 +95,7 @@ export async function fleetInit(
   return warnings.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
-/** With the certificate that `fleet prepare` made for the administrator, where it is still there. Throws a CommandFault. */
+/** With the administrator's certificate from `fleet prepare`, if it is still there. Throws a CommandFault. */
 function asAdministrator(settings: FleetSettings, config: string): FleetSettings {
   const own = (end: string): string => join(placesOf(config).admin, `${administratorName}.${end}`);
   const keyFile = own('key');
@@ -105,7 +105,7 @@ function asAdministrator(settings: FleetSettings, config: string): FleetSettings
   return { ...settings, credentialsFile: undefined, client: { certificateFile: own('pem'), keyFile } };
 }
 
-/** What the streams take together, at most. */
+/** The largest size of all streams together. */
 export function streamBytesOf(settings: FleetSettings): number {
   return wishesOf(settings).reduce((sum, { maxBytes }) => sum + maxBytes, 0);
 }
@@ -134,9 +134,9 @@ interface MadeStream extends SeenStream {
 }
 
 /**
- * INFO comes first: a request to make a stream that exists gives it another time of creation. Where one stream takes the records
- * of all hosts, nothing is made unless `isMigrating`: subjects of two streams may not overlap, so it gives its own up first. Until the others
- * are made, gates wait and keep their records. Rejects with a NatsFault.
+ * Reads the stream's INFO first: a request to make an existing stream would change its time of creation. If one stream takes
+ * the records of all hosts, nothing is made unless `isMigrating`: subjects of two streams may not overlap, so it gives its own
+ * up first. Until the others exist, gates wait and keep their records. Rejects with a NatsFault.
  */
 async function makeStreams(
   link: NatsLink,
@@ -193,7 +193,7 @@ interface Difference {
   readonly whyNot?: string | undefined;
 }
 
-/** All that an update could change, in the order in which updates can. */
+/** All differences that an update could change, in the order of the updates. */
 function judgeStream(
   stream: FleetStream,
   info: MadeStream['info'],
@@ -211,9 +211,9 @@ function judgeStream(
 }
 
 /**
- * Changes one property after the other: a server that refuses one takes the others. A property that a server refuses stays weak. Each change
- * is judged by what the stream is right before it, since gates go on sending. Rejects with a NatsFault where this user may not change a
- * stream.
+ * Changes one property after the other: a server that refuses one accepts the others, and the refused one stays weak. Each
+ * change is based on the stream's state right before it, because gates continue to send. Rejects with a NatsFault if this user
+ * may not change a stream.
  */
 async function repairStreams(
   link: NatsLink,
@@ -249,7 +249,7 @@ async function repairStreams(
   return { made, repairs };
 }
 
-/** For people who have the tool `nats`, and rights that we have not. */
+/** For people with the tool `nats` and more rights than ours. */
 function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSettings): string {
   const options = [
     ...stream.subjects.map((subject) => `--subjects '${subject}'`),
@@ -273,10 +273,10 @@ interface Rights {
 }
 
 /**
- * What each user of the server may do, and nothing else: a gate writes its own chains, and the verifier reads all of them. The server sends
- * an answer with its own rights to whatever subject a request names; in one account with the stream that is enough to remove it, so each
- * gate has an account of its own, into which only its own subjects are imported. `wasShared`: gates may still ask for what they sent to one
- * stream for all hosts.
+ * The rights of each user of the server, and nothing else: a gate writes its own chains, and the verifier reads all of them.
+ * The server sends an answer with its own rights to any subject that a request names; within the stream's account that is
+ * enough to remove it, so each gate has an account of its own, into which only its own subjects are imported. `wasShared`:
+ * gates may still ask for records in one stream for all hosts.
  */
 export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolean): string {
   const quote = (text: string): string => JSON.stringify(text);
@@ -312,7 +312,7 @@ export function formatRights({ stream, hosts }: FleetSettings, wasShared: boolea
     ...user(
       verifierName,
       { publish: [checkpointSubject, ...api], subscribe: [`${verifierInbox}.>`] },
-      // Who makes the streams.
+      // The user that makes the streams.
       `, { user: ${quote(administratorName)} }`,
     ),
     ...list('exports', exported),

@@ -1,6 +1,6 @@
-// `dovegate audit fleet join`: on a gate, makes the daemon send its journal to the stream, by a file that `prepare` made. Prints the public
-// key of the journal, for the verifier, and nothing else on stdout.
-// The rules: a configuration that worked goes on working; the configuration gets one line, which includes `ship/ship.yaml`.
+// `dovegate audit fleet join`: on a gate, makes the daemon send its journal to the stream, by a file from `prepare`; the only
+// change of the configuration is one line, which includes `ship/ship.yaml`. Stdout gets the public key of the journal, for the
+// verifier, and nothing else.
 
 import { realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -35,7 +35,7 @@ export interface JoinFlags {
 
 const folderName = 'ship';
 const includedName = 'ship.yaml';
-/** How long the records that are there may take to the stream. */
+/** How long the present records may take to the stream. */
 const sentMs = 20_000;
 const lookMs = 100;
 
@@ -125,7 +125,7 @@ function writeFiles(config: string, given: JoinFile, daemon: Owner | undefined):
   });
 }
 
-/** Throws a CommandFault where the system refuses. */
+/** Throws a CommandFault if the system refuses. */
 function attempt(path: string, write: () => void): void {
   try {
     write();
@@ -141,7 +141,9 @@ function attempt(path: string, write: () => void): void {
   }
 }
 
-/** Puts the line into the configuration where it is not in it yet. Throws a CommandFault; then the configuration is as it was. */
+/**
+ * Adds the line to the configuration if it is missing. Throws a CommandFault; the configuration is unchanged then.
+ */
 function include(config: string): void {
   const included = join(dirname(config), folderName, includedName);
   const line = `include: [${folderName}/${includedName}]`;

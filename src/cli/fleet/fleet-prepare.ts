@@ -1,7 +1,5 @@
-// `dovegate audit fleet prepare` and `issue`: the files of a fleet that begins, and later certificates of it: a private authority, the
-// verifier's settings, a script for the server, and a file for each gate.
-// The rules: `prepare` overwrites nothing; private keys are 0600 and never printed; what only an administrator needs is in one folder, which
-// can be taken away.
+// `dovegate audit fleet prepare` and `issue`: the files of a new fleet, and later certificates. `prepare` overwrites nothing,
+// private keys are 0600 and never printed, and files for an administrator only are in one folder, which can be taken away.
 //
 //   fleet.yaml                                   the verifier's settings
 //   fleet/ca.pem, verifier.pem, verifier.key, keys/
@@ -29,15 +27,15 @@ import { formatServerConfiguration, formatServerScript } from './server-configur
 export interface PrepareFlags {
   /** `HOST` or `HOST:PORT`, as the gates dial it. */
   readonly server: string;
-  /** Words with commas between them. */
+  /** Names, separated by commas. */
   readonly hosts: string;
   readonly state: string;
-  /** Whom the verifier runs as. */
+  /** The user that runs the verifier. */
   readonly runAs?: string;
 }
 
 const serverName = 'server';
-/** Names that certificates and files of a fleet have already. */
+/** Names that certificates and files of a fleet already use. */
 const reserved: ReadonlySet<string> = new Set([verifierName, administratorName, serverName]);
 const defaultPort = 4222;
 /** The user of dovegate-fleet.service. */
@@ -45,7 +43,7 @@ const verifierUser = 'dovegate';
 
 const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 
-/** Exit code 0; throws a CommandFault (64: names; 77, 78: a file is there, or cannot be written). */
+/** Exit code 0; throws a CommandFault (64: names; 77, 78: a file exists, or cannot be written). */
 export async function fleetPrepare(screen: Screen, config: string, flags: PrepareFlags): Promise<number> {
   const hosts = hostsOf(flags.hosts);
   const places = placesOf(config);
@@ -112,8 +110,8 @@ export async function fleetPrepare(screen: Screen, config: string, flags: Prepar
 }
 
 /**
- * A new certificate for `name`: a gate, which is added where it is not listed; the verifier; the administrator; or the server. Exit code 0;
- * throws a CommandFault.
+ * A new certificate for `name`: a gate, which is added if it is not listed; the verifier; the administrator; or the server.
+ * Exit code 0; throws a CommandFault.
  */
 export async function fleetIssue(screen: Screen, config: string, name: string): Promise<number> {
   const places = placesOf(config);
@@ -189,7 +187,7 @@ function hostOf({ servers }: FleetSettings): string {
   return servers[0]?.host ?? '';
 }
 
-/** Undefined: the verifier runs as the user of this process. Throws a CommandFault for a user that is not there. */
+/** Undefined: the verifier runs as the user of this process. Throws a CommandFault for an unknown user. */
 function ownerNamed(runAs: string | undefined): Owner | undefined {
   const { isRoot, uid: own } = ourselves();
   const uid = runAs === undefined ? (isRoot ? uidOf(verifierUser) : undefined) : uidOf(runAs);
@@ -199,7 +197,7 @@ function ownerNamed(runAs: string | undefined): Owner | undefined {
   return { uid, gid: gidsOf(uid)[0] ?? uid };
 }
 
-/** Of a file that is replaced; undefined where it is our own. */
+/** The owner of a replaced file; undefined: it is ours. */
 function ownerLike(path: string): Owner | undefined {
   const found = modeOf(path);
   return found === undefined || found.uid === ourselves().uid ? undefined : found;
@@ -230,7 +228,7 @@ function hostLine(host: string): string {
   return `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }`;
 }
 
-/** For a text whose files are not looked at. */
+/** For a text whose files are not checked. */
 const unseenFiles: FleetFiles = {
   readText,
   whyUnreadable: () => undefined,
@@ -238,7 +236,7 @@ const unseenFiles: FleetFiles = {
   whyUnsafe: () => undefined,
 };
 
-/** A text that is no file yet; the files that it names need not be there. Throws a CommandFault. */
+/** A text without a file; the files that it names need not exist. Throws a CommandFault. */
 function parseOwn(path: string, text: string): FleetSettings {
   const { settings, problems } = parseFleetSettings(path, text, unseenFiles, true);
   if (settings !== undefined) return settings;
@@ -250,7 +248,7 @@ function withHost(text: string, host: string): string {
   return text.replace(/^hosts:[ \t]*(?:#.*)?$/m, (line) => `${line}\n${hostLine(host)}`);
 }
 
-/** The text with one host more, and nothing else changed. Throws a CommandFault. */
+/** The text with one more host, and nothing else changed. Throws a CommandFault. */
 function parseAdded(path: string, text: string, before: FleetSettings, host: string): FleetSettings {
   const parsed = parseFleetSettings(path, text, unseenFiles, true).settings;
   const added = parsed?.hosts.get(host);
@@ -292,7 +290,7 @@ function joinText(settings: FleetSettings, host: string, authority: string, pair
   return formatJoinFile({ host, servers, stream: settings.stream, authority, certificate, key });
 }
 
-/** With the standard place left out. */
+/** Empty for the standard path. */
 function configFlag(config: string): string {
   return config === '/etc/dovegate/fleet.yaml' ? '' : ` --config ${formatWords([config])}`;
 }

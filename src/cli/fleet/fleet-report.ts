@@ -31,7 +31,7 @@ export interface FleetReportFlags {
   readonly from?: number;
   readonly to?: number;
   readonly content?: boolean;
-  /** Verify everything again, and not only what is new. */
+  /** Verify everything again, and not only new messages. */
   readonly whole: boolean;
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -80,7 +80,7 @@ export async function fleetReport(screen: Screen, config: string, flags: FleetRe
       survey({ user = '' }) {
         const index = places.flatMap((place) => place.index);
         const { names, isNamed } = similarNames(index, user);
-        // A message that is not in the index may name anybody.
+        // A message that is not in the index may concern any user.
         return Promise.resolve({ ...nothingSurveyed, names, isNamed: isNamed || notes.unindexed > 0 });
       },
       doubts: () => [...notes.faults].map((text) => ({ code: 'fault', text, isSerious: true })),
@@ -97,7 +97,7 @@ export async function fleetReport(screen: Screen, config: string, flags: FleetRe
 
 const nothingSurveyed = { records: 0, all: 0, firstTime: undefined, lastTime: undefined };
 
-/** Users of the index who were probably meant, and whether it has the one who was asked for. */
+/** Similar users in the index, and whether it has the requested one. */
 function similarNames(index: StreamPlace['index'], asked: string): Pick<Surveyed, 'names' | 'isNamed'> {
   const user = foldAscii(asked);
   const like = createLikeNames(user);
@@ -110,7 +110,7 @@ function similarNames(index: StreamPlace['index'], asked: string): Pick<Surveyed
   return { names: like.names(), isNamed };
 }
 
-/** What is known of each host, listed or not, and what concerns none. Rejects with a NatsFault. */
+/** The findings about each host, listed or not, and those about none. Rejects with a NatsFault. */
 async function trailsOf(
   fleet: Fleet,
   { hosts: listed }: FleetSettings,
@@ -145,7 +145,7 @@ async function trailsOf(
   return { hosts, general: of(noHost) };
 }
 
-/** Of the first record that the stream has of a host. Undefined: it has none, or that is not one. */
+/** Of a host's first record in the stream. Undefined: there is none, or it is not a record. */
 async function firstTimeOf(
   link: NatsLink,
   streams: readonly OpenedStream[],

@@ -34,7 +34,7 @@ const hostColumn: Column<ExchangeRow> = {
   cellsMin: 8,
 };
 
-/** Exit code 0, also where nothing was found; 1: messages are not what they were. Throws a CommandFault or a NatsFault. */
+/** Exit code 0, also for an empty result; 1: messages have changed. Throws a CommandFault or a NatsFault. */
 export async function fleetSearch(screen: Screen, config: string, request: SearchRequest): Promise<number> {
   const settings = readFleetSettings(config, screen);
   const { host: wanted, json, limit, filter } = request;
@@ -68,7 +68,7 @@ export async function fleetSearch(screen: Screen, config: string, request: Searc
   }
 }
 
-/** In front, and the stream's: a record may hold a field of this name. */
+/** The stream's host comes first and wins: a record may contain a field of this name. */
 export function withHost(host: string, row: ExchangeRow): ExchangeRow {
   return { ...row, fields: Object.assign({ host }, row.fields, { host }) };
 }
@@ -77,7 +77,7 @@ export function newNotes(): ReadNotes {
   return { faults: new Set(), journals: new Set(), unindexed: 0 };
 }
 
-/** With the index, where it can help. Rejects with a NatsFault. */
+/** With the index, if it can help. Rejects with a NatsFault. */
 export async function openPlaces(
   settings: FleetSettings,
   link: NatsLink,
@@ -93,10 +93,10 @@ export async function openPlaces(
   }));
 }
 
-/** So few messages are read in a moment, so no progress is shown. */
+/** This number of messages is read in a moment, so no progress is shown. */
 const fewMessages = 1_000;
 
-/** What is wrong with what was read, and why it took so long. */
+/** Reports faults of the messages, and why the search took long. */
 export function reportNotes(
   screen: Screen,
   { faults, unindexed }: ReadNotes,

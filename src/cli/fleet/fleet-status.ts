@@ -19,7 +19,7 @@ function formatAge(ms: number): string {
   return ms < 2 * 3_600_000 ? `${Math.floor(ms / 60_000)} min` : `${Math.floor(ms / 3_600_000)} h`;
 }
 
-/** Exit code 0; 1: something is wrong. Throws a CommandFault where there is no status. */
+/** Exit code 0; 1: something is wrong. Throws a CommandFault if there is no status. */
 export async function fleetStatus(screen: Screen, config: string, isJson: boolean): Promise<number> {
   const { state } = readFleetSettings(config, screen, true);
   const status = readStatus(state);

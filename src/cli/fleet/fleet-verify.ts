@@ -22,7 +22,7 @@ import { createStreamReader } from './stream-reader.js';
 
 export interface VerifyFlags {
   readonly whole: boolean;
-  /** A file with a line that was kept elsewhere. */
+  /** A file with a line kept elsewhere. */
   readonly checkpoint?: string;
   readonly accept: boolean;
   readonly json: boolean;
@@ -64,7 +64,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       for (const warning of whatDiffers(streams, settings))
         screen.complain(`dovegate: ${printable(warning)}`);
       await reader.lookAtRights(link);
-      // Not again at the next server, which goes on where this one ended.
+      // Not again at the next server, which continues where this one ended.
       if (heads !== undefined && !isRewound) fleet.rewind(heads, kept);
       isRewound = true;
       const isShown = screen.columns !== undefined && !flags.json;
@@ -92,7 +92,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
         await sealCheckpoint(link, folder, stream, fleet, found, judgedMs, (text) =>
           screen.complain(`dovegate: ${printable(text)}`),
         );
-        // In a file that was put back from a copy, the new line follows a gap: found now, so that one acceptance is enough.
+        // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
         if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(judgedMs);
       }
       return { findings: found, nowMs: judgedMs, read: count };
@@ -130,7 +130,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   }
 }
 
-/** What must be met besides what is remembered. */
+/** Additional expectations besides the saved state. */
 function keptLine({ checkpoint }: VerifyFlags, fleet: Fleet): ReadCheckpoint | undefined {
   return checkpoint === undefined ? undefined : readKeptLine(checkpoint, fleet);
 }
@@ -143,7 +143,7 @@ async function printReport(
     readonly accepted: number;
     readonly read: number;
     readonly tookMs: number;
-    /** How many ends of journals the kept line names; undefined: no line was given. */
+    /** Number of journal ends in the kept line; undefined: no line was given. */
     readonly keptEnds: number | undefined;
   },
 ): Promise<void> {

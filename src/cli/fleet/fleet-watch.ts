@@ -1,6 +1,5 @@
-// `dovegate audit fleet watch`: reads the stream for ever, tells what is wrong when it begins and when it ends, and leaves metrics and a
-// status for others.
-// The rules: a server that is away is told, and not taken for the silence of hosts; what was read is saved; it ends within seconds of SIGTERM.
+// `dovegate audit fleet watch`: reads the stream without end, reports each problem at its beginning and its end, and writes
+// metrics and a status. An unreachable server is reported, and not taken for the silence of hosts.
 
 import { randomFraction, systemClock } from '../../adapters/host/clock.js';
 import { loadNative } from '../../adapters/host/native.js';
@@ -28,20 +27,20 @@ import { createFillBook, createFindingBook, createKnowledge, formatEvent } from 
 import { serveWatchMetrics } from './watch-metrics.js';
 
 const tickMs = 1_000;
-/** Between two questions whether everything was read. */
+/** Interval of the questions whether everything was read. */
 const confirmMs = 2_000;
-/** Between two looks whether what was read is still there; the state is saved then, too. */
+/** Interval of the checks whether read messages still exist; the state is saved then, too. */
 const compareMs = 60_000;
 const statusMinMs = 2_000;
 const statusMaxMs = 30_000;
 const checkpointMs = 3_600_000;
-/** Between two looks at rights: a server logs each one that it refuses. */
+/** Interval of the checks of rights: a server logs each refused one. */
 const rightsMs = 86_400_000;
 const retry = { firstMs: 1_000, mostMs: 30_000 } as const;
-/** For the end of a connection, when we are told to stop. */
+/** Time for the end of a connection at a stop. */
 const closeMs = 1_000;
 
-/** What a server that is away looks like, from one moment to the next. */
+/** Codes of a server that is unreachable, which can change from one moment to the next. */
 const gone: ReadonlySet<string> = new Set(['dial-refused', 'dial-timeout', 'closed-early']);
 
 /** Exit code 0, after SIGTERM or SIGINT. Throws a CommandFault. */
@@ -82,16 +81,16 @@ class Watch {
   readonly #book: ReturnType<typeof createFindingBook>;
   #settings: FleetSettings;
   #reader: StreamReader;
-  /** Ends the connection that there is, for another one. */
+  /** Ends the present connection, for another one. */
   #session = new AbortController();
-  /** Read again at SIGHUP; taken when the connection has ended. */
+  /** Read again at SIGHUP; used when the connection has ended. */
   #next: FleetSettings | undefined;
   #link: NatsLink | undefined;
   readonly #order = createServerOrder();
   #away: FleetStatus['away'];
   #awayCode = '';
   #lag: number | undefined;
-  /** On this connection everything was read once: only then can be said what is missing. */
+  /** Everything was read once on this connection: only then missing messages can be reported. */
   #isWhole = false;
   #findings: readonly FleetFinding[] = [];
   #status: FleetStatus;
@@ -140,7 +139,7 @@ class Watch {
     this.#session.abort();
   }
 
-  /** Takes the settings as they are in the file now, or tells why not. */
+  /** Uses the settings that are in the file now, or reports why not. */
   reload(): void {
     const refuse = (text: string): void => this.#tell('reload-refused', { text });
     try {
@@ -168,7 +167,7 @@ class Watch {
     };
   }
 
-  /** Until it is told to stop. Rejects with a CommandFault where the state cannot be kept. */
+  /** Runs until it is stopped. Rejects with a CommandFault if the state cannot be saved. */
   async run(): Promise<void> {
     this.#tell('started', { stream: this.#settings.stream, streamSeq: this.#reader.fleet.streamSeq });
     this.#look();
@@ -240,7 +239,7 @@ class Watch {
         timer = systemClock.setTimer(confirmMs, () => {
           const isDue = systemClock.now() - comparedMs >= compareMs;
           const done = (): void => confirm(isDue ? systemClock.now() : comparedMs);
-          // Where it fails, the read fails too; where the stream is another one, the next connection inspects it.
+          // If it fails, the read fails too; if the stream is another one, the next connection inspects it.
           void this.#confirm(link, reader, isDue).then(
             (isSame) => (isSame ? done() : session.abort()),
             () => done(),
@@ -268,7 +267,7 @@ class Watch {
     }
   }
 
-  /** Whether the streams are those that are read; and how far behind we are. Rejects with a NatsFault. */
+  /** Whether the streams are the ones that are read, and the lag. Rejects with a NatsFault. */
   async #confirm(link: NatsLink, reader: StreamReader, isCompared: boolean): Promise<boolean> {
     const { lag, isSame } = await reader.compare(link, isCompared);
     if (this.#link !== link || !isSame) return isSame;
@@ -278,7 +277,7 @@ class Watch {
     return true;
   }
 
-  /** Of many streams hardly ever all are read to their ends at one moment, but each is after another. */
+  /** Many streams are hardly ever all read to their ends at one moment, but each is at some time. */
   #noteCaught({ caughtMs, fleet }: StreamReader): void {
     if (caughtMs === 0) return;
     this.#knowledge.confirmed(caughtMs);
@@ -290,7 +289,7 @@ class Watch {
     const nowMs = systemClock.wallMs();
     this.#knowledge.lost(nowMs);
     this.#lag = undefined;
-    // Once, and again where somebody must do something else about it.
+    // Reported once, and again if another person must act on it.
     const isKnown = this.#away !== undefined && (gone.has(fault.code) || fault.code === this.#awayCode);
     if (!isKnown) this.#tell('stream-away', { code: fault.code, text: fault.message });
     this.#awayCode = fault.code;
@@ -308,7 +307,7 @@ class Watch {
     });
   }
 
-  /** Every second: what is wrong, the status, the checkpoint of the hour. */
+  /** Every second: problems, the status, the hourly checkpoint. */
   #look(): void {
     this.#tick = systemClock.setTimer(tickMs, () => {
       this.#attempt(() => {
@@ -355,7 +354,7 @@ class Watch {
       this.#print(line);
   }
 
-  /** Told at once, while much is still to be read. */
+  /** Reported at once, even if much is still to be read. */
   #begin(finding: FleetFinding): void {
     const line = this.#book.begin(finding, systemClock.wallMs());
     if (line !== undefined) this.#print(line);
@@ -379,7 +378,7 @@ class Watch {
     this.#writtenText = this.#textOfStatus();
   }
 
-  /** Once everything is read, and something is new. */
+  /** When everything is read, and something is new. */
   #seal(nowMs: number): void {
     const link = this.#link;
     const { fleet } = this.#reader;
@@ -399,7 +398,7 @@ class Watch {
   }
 
   #print(line: string): void {
-    // What cannot be written is lost: a log that is away must not stop the watch.
+    // Lines that cannot be written are lost: a missing reader of the log must not stop the watch.
     void this.#screen.print(line).then(
       () => this.#screen.flush(),
       () => undefined,

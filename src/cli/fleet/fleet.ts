@@ -25,7 +25,7 @@ import type { PrepareFlags } from './fleet-prepare.js';
 import type { FleetReportFlags } from './fleet-report.js';
 import type { VerifyFlags } from './fleet-verify.js';
 
-/** The file where no option names one. */
+/** The file if no option names one. */
 const standardFleet = '/etc/dovegate/fleet.yaml';
 
 interface Flags {
@@ -37,7 +37,7 @@ type SearchFlags = Flags & FilterOptions & { readonly host?: string; readonly li
 
 const limitDefault = 10_000;
 
-/** What the fault of a connection means to a script. */
+/** The exit codes of connection faults. */
 const codes: Readonly<Record<NatsFaultCode, number>> = {
   'library-missing': exitCodes.configuration,
   'dial-refused': exitCodes.unavailable,
@@ -52,7 +52,7 @@ const codes: Readonly<Record<NatsFaultCode, number>> = {
   refused: exitCodes.notCarriedOut,
 };
 
-/** `audit`: the command that it becomes a subcommand of. `findDaemon`: asks the daemon of a configuration. */
+/** `audit`: the parent command. `findDaemon`: asks the daemon of a configuration. */
 export function registerFleet(audit: Command, end: (exitCode: number) => void, findDaemon: FindDaemon): void {
   const fleet = audit
     .command('fleet')

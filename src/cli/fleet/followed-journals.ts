@@ -1,5 +1,5 @@
-// The journals that `dovegate audit fleet search` follows: exchanges of each are put together from its blocks.
-// The rule: anybody who may publish can name further journals, so only so many are followed at once.
+// The journals that `dovegate audit fleet search` follows: exchanges of each are assembled from its blocks. Any publisher can
+// name further journals, so their number is limited.
 
 import { bounds } from '../../bounds/bounds.js';
 import {
@@ -20,7 +20,7 @@ export interface HostRows {
 
 export class FollowedJournals {
   readonly #filter: TrailFilter;
-  /** By subject; the one that was heard last is the last. */
+  /** By subject, the most recently heard one last. */
   readonly #searches = new Map<string, { readonly search: TrailSearch; readonly host: string }>();
 
   constructor(filter: TrailFilter) {
@@ -31,7 +31,9 @@ export class FollowedJournals {
     return this.#searches.size;
   }
 
-  /** The exchanges that a block of a journal completes, after those of a journal that is no longer followed. */
+  /**
+   * The exchanges that a block of a journal completes, after those of a journal that is no longer followed.
+   */
   take(subject: string, host: string, block: Buffer): readonly HostRows[] {
     const known = this.#searches.get(subject) ?? { search: createSearch(this.#filter), host };
     this.#searches.delete(subject);

@@ -34,7 +34,7 @@ function formatDrift(driftMs: number | undefined): string {
   return driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`;
 }
 
-/** A row for each gate, then streams that fill, then all findings that are kept. */
+/** A row for each gate, then streams that fill, then all kept findings. */
 export async function printGates(
   screen: Screen,
   { gates, findings, streams = [] }: FleetStatus,
@@ -60,13 +60,13 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
   );
 }
 
-/** One line: where, which kind, and the sentence. */
+/** One line: host, kind, and the sentence. */
 export function formatFinding({ kind, host, seq, text }: FleetFinding): string {
   const place = [...(host === noHost ? [] : [host]), ...(seq === undefined ? [] : [`seq ${seq}`])].join(' ');
   return printable(`${place === '' ? '' : `${place}: `}${kind}: ${text}`);
 }
 
-/** `50 hosts, nothing is missing or changed`, or how much is wrong, and where. */
+/** `50 hosts, nothing is missing or changed`, or the number and place of the problems. */
 export function describeVerdict({ gates, stream }: FleetStatus, findings: readonly FleetFinding[]): string {
   const hosts = new Set(gates.map(({ host }) => host)).size;
   if (findings.length === 0)

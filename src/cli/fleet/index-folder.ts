@@ -1,7 +1,6 @@
-// The index of users as files beside the verifier's state, one after the other: STATE/index/STREAM-FROM.jsonl. The verifier writes them, and
-// searches read them.
-// The rule: write access to the folder must not be enough to hide a record. A file counts only if the key of the checkpoints signed it and its
-// last message is the one that the stream has now; for all else the stream is read.
+// The index of users as files beside the verifier's state: STATE/index/STREAM-FROM.jsonl. Write access to the folder must not be
+// enough to hide a record: a file counts only if the key of the checkpoints signed it and the stream still has its last message;
+// for everything else the stream is read.
 
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,15 +17,17 @@ import { IndexBuilder, type IndexFile, readIndexFile } from './user-places.js';
 const folderName = 'index';
 
 export interface IndexWriter {
-  /** Messages from this one on follow; all before were taken earlier, if there were any. */
+  /** Messages from this one on follow; all earlier ones were taken, if there were any. */
   begin(streamSeq: number): void;
-  /** `isClean`: the verifier found nothing wrong with it. */
+  /** `isClean`: the verifier found no fault in it. */
   take(message: FleetMessage, isClean: boolean): void;
   /** On disk when it returns. Throws a CommandFault. */
   save(): void;
 }
 
-/** Of the process that has the state. `bytesMax`: of all files together; the oldest are removed first. Throws a CommandFault. */
+/**
+ * Of the process that has the state. `bytesMax`: of all files together; the oldest are removed first. Throws a CommandFault.
+ */
 export function openIndexWriter(
   state: string,
   stream: string,
@@ -60,12 +61,12 @@ export function openIndexWriter(
   };
   return {
     begin(streamSeq) {
-      // The connection before ended; nothing was missed.
+      // The previous connection ended; nothing was missed.
       if (streamSeq > 1 && builder?.to === streamSeq - 1) return;
       attempt(() => {
         makeFolder(folder);
         const names = namesOf(folder, stream);
-        // From its first message on: what is there was of another reading.
+        // From the first message on: existing files are from another reading.
         if (streamSeq <= 1) for (const name of names) rmSync(join(folder, name), { force: true });
         const last = streamSeq <= 1 ? undefined : names.at(-1);
         const file = last === undefined ? undefined : readFile(join(folder, last), signer.key);
@@ -76,7 +77,7 @@ export function openIndexWriter(
       });
     },
     take(message, isClean) {
-      // Taken already: the state that was saved last is older than the index.
+      // Already taken: the last saved state is older than the index.
       if (builder === undefined || message.streamSeq <= builder.to) return;
       if (builder.isFull) {
         const full = builder;
@@ -92,7 +93,7 @@ export function openIndexWriter(
   };
 }
 
-/** The files that this key signed, in the order of their messages; what cannot be read is left out. */
+/** The files that this key signed, in the order of their messages; unreadable ones are left out. */
 export function readIndex(state: string, stream: string, key: string): readonly IndexFile[] {
   const folder = join(state, folderName);
   return namesOf(folder, stream)

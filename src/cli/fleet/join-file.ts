@@ -23,7 +23,7 @@ export function formatJoinFile(file: JoinFile): string {
   return `${JSON.stringify({ format, ...file })}\n`;
 }
 
-/** Undefined: this is no such file. */
+/** Undefined: this is not such a file. */
 export function parseJoinFile(text: string): JoinFile | undefined {
   const value = text.length > joinBytesMax ? undefined : parseLine(text);
   if (!isObject(value) || value['format'] !== format) return undefined;
@@ -32,7 +32,7 @@ export function parseJoinFile(text: string): JoinFile | undefined {
   if (!texts.every((each): each is string => typeof each === 'string')) return undefined;
   const [name = '', where = '', into = '', ca = '', pem = '', secret = ''] = texts;
   if (!isHostWord(name) || name === verifierName) return undefined;
-  // What goes into a configuration has no quotes, blanks or ends of lines.
+  // Values for a configuration have no quotes, blanks or line ends.
   if (!/^[\w:/.,[\]-]+$/.test(where) || !/^[\w-]+$/.test(into)) return undefined;
   return { host: name, servers: where, stream: into, authority: ca, certificate: pem, key: secret };
 }

@@ -1,5 +1,5 @@
-// The newest rows of a search, from rows in any order.
-// The rules: by time, then by host, then the later record first; so many are kept, and the others are counted.
+// The newest rows of a search, from rows in any order: by time, then by host, then the later record first. Only a limited number
+// is kept; the others are counted.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatJson } from '../../domain/audit/encode.js';
@@ -13,12 +13,12 @@ interface Entry {
   readonly bytes: number;
 }
 
-/** `limit`: rows that are given, at most `bounds.fleetRows`; `bytesMax`: of those that are kept. */
+/** `limit`: rows to return, at most `bounds.fleetRows`; `bytesMax`: of the kept ones. */
 export function createNewestRows(limit: number, bytesMax: number = bounds.fleetRowsBytes) {
   let kept: Entry[] = [];
   let bytes = 0;
   let older = 0;
-  /** The newest one that was left out: what is older than that is left out, too. */
+  /** The newest dropped row: older ones are dropped, too. */
   let newestOlder: Entry | undefined;
 
   const trim = (toBytes: number): void => {
@@ -38,7 +38,7 @@ export function createNewestRows(limit: number, bytesMax: number = bounds.fleetR
   return {
     add(host: string, row: ExchangeRow): void {
       const { time } = row.fields;
-      // What is no time is older than all.
+      // An invalid time sorts as older than all.
       const isTime = typeof time === 'string' && parseTime(time) !== undefined;
       const size = formatJson(row.fields).length;
       const entry: Entry = { time: isTime ? time : '', host, row, bytes: size };
@@ -48,10 +48,10 @@ export function createNewestRows(limit: number, bytesMax: number = bounds.fleetR
       }
       kept.push(entry);
       bytes += size;
-      // Less than is permitted: else each further row would sort them again.
+      // Below the limit: otherwise each further row would sort them again.
       if (kept.length >= limit * 2 || bytes > bytesMax) trim(bytesMax * 0.75);
     },
-    /** Newest first, and how many older ones there are. */
+    /** Newest first, and the number of older ones. */
     finish(): { readonly rows: readonly ExchangeRow[]; readonly older: number } {
       trim(bytesMax);
       return { rows: kept.map(({ row }) => row), older };

@@ -29,8 +29,8 @@ import type { Screen } from '../output/screen.js';
 import type { SeenStream } from './streams.js';
 
 /**
- * Warnings are complaints. `isReader`: of one who looks at the state only, and not at the files that the settings name. Throws a CommandFault
- * with all problems.
+ * Warnings go to stderr. `isReader`: for a reader of the state only, without the files that the settings name. Throws a
+ * CommandFault with all problems.
  */
 export function readFleetSettings(
   path: string,
@@ -50,7 +50,7 @@ export function readFleetSettings(
     isMissing,
     whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
   });
-  // The settings themselves say where the state is, so they must be safe before its owner counts.
+  // The settings name the state, so they must be safe before its owner counts.
   const state = parseFleetSettings(path, content, filesFor(us), true).settings?.state;
   const files = filesFor(trustedWith(state));
   const { settings, problems } = parseFleetSettings(path, content, files, isReader);
@@ -60,7 +60,9 @@ export function readFleetSettings(
   return settings;
 }
 
-/** Root reads the files of the user that the verifier runs as, who owns the state. `state`: undefined: the settings are not safe. */
+/**
+ * Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe.
+ */
 function trustedWith(state: string | undefined): Trusted {
   const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
@@ -68,13 +70,13 @@ function trustedWith(state: string | undefined): Trusted {
 
 export { administratorName };
 
-/** What `fleet prepare` makes, as absolute paths. */
+/** The files of `fleet prepare`, as absolute paths. */
 export interface Places {
   readonly config: string;
   readonly folder: string;
   /** Public keys of the gates. */
   readonly keys: string;
-  /** What only an administrator needs. */
+  /** Files for an administrator only. */
   readonly admin: string;
 }
 
@@ -84,7 +86,7 @@ export function placesOf(config: string): Places {
   return { config: resolve(config), folder, keys: join(folder, 'keys'), admin: join(folder, 'admin') };
 }
 
-/** Where answers come: the rights that `init` prints name it. */
+/** The inbox of answers: the rights that `init` prints name it. */
 export const verifierInbox = `_INBOX.${verifierName}`;
 
 /** `what`: the subcommand, for the server's own lists of connections. */
@@ -103,7 +105,7 @@ export function wantedOf(
   return { subjects, isExact: host !== undefined, replicas, keepMs, maxBytes };
 }
 
-/** Streams that are not there, that all hosts share, or that take more than their share; sentences. */
+/** Sentences about streams that are missing, shared by all hosts, or above their share. */
 export function whatDiffers(seen: readonly SeenStream[], settings: FleetSettings): readonly string[] {
   return seen.flatMap((one) => whatDiffersIn(one, settings));
 }
@@ -127,7 +129,7 @@ function whatDiffersIn(
       );
     return texts;
   }
-  // Both limits follow from one share: the first says enough.
+  // Both limits follow from one share: the first is enough.
   const [first] = judgeExcess(host, info, shares.get(host));
   if (first === undefined) return texts;
   const { property, is, must, whyNot } = first;
@@ -143,7 +145,7 @@ export interface ExcessRow {
   readonly is: string | undefined;
   readonly must: string;
   readonly repair: number | undefined;
-  /** Where there is no repair: why, and what to do. */
+  /** If it cannot be repaired: why, and what to do. */
   readonly whyNot: string | undefined;
 }
 
@@ -173,20 +175,20 @@ export function formatSize(bytes: number): string {
   return `${Number(left.toFixed(1))} ${units[at] ?? ''}`;
 }
 
-/** Of `verifiers`, this one: the entry with one of its keys; undefined: it is not listed. */
+/** The name of this verifier among `verifiers`, by its keys; undefined: it is not listed. */
 function ownName({ verifiers }: FleetSettings, keys: readonly string[]): string | undefined {
   return [...verifiers].find(([, listed]) => listed.some((key) => keys.includes(key)))?.[0];
 }
 
-/** Why the other verifiers call our lines untrusted; undefined: they do not, or there are none. */
+/** Why other verifiers do not trust our lines; undefined: they do, or there are none. */
 export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): string | undefined {
   if (settings.verifiers.size === 0 || ownName(settings, keys) !== undefined) return undefined;
   return `the key of this verifier, ${keys.at(-1)}, is not among "verifiers": add it here and at the others, which take its lines for untrusted`;
 }
 
 /**
- * The fleet as it was saved; `keys`: the public keys that signed its checkpoints, oldest first. Throws a CommandFault where what was saved is
- * none of ours.
+ * The saved fleet; `keys`: the public keys that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or
+ * damaged state.
  */
 export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
   const { stream, hosts, openMs, driftMs, state, verifiers } = settings;

@@ -5,7 +5,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 const quietMs = 2_000;
 const everyMs = 500;
 
-/** `total`: messages that are to be read. Nothing is shown in the first 2 s. */
+/** `total`: messages to read. Nothing is shown in the first 2 s. */
 export function createProgress(isShown: boolean, total: number) {
   const startMs = systemClock.now();
   let drawnMs = startMs + quietMs - everyMs;

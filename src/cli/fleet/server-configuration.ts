@@ -12,7 +12,9 @@ export const serverFiles = {
   store: '/var/lib/nats',
 } as const;
 
-/** `streamBytes`: what the streams may take together; undefined: no limit. `rights`: the accounts, as `formatRights` gives them. */
+/**
+ * `streamBytes`: the limit of the streams together; undefined: no limit. `rights`: the accounts from `formatRights`.
+ */
 export function formatServerConfiguration(
   { servers }: Pick<FleetSettings, 'servers'>,
   streamBytes: number | undefined,
@@ -53,7 +55,7 @@ export function formatServerConfiguration(
   ].join('\n');
 }
 
-/** What the server needs besides its configuration; in PEM. */
+/** The server's files besides its configuration; in PEM. */
 export interface ServerPems {
   readonly authority: string;
   readonly certificate: string;

@@ -1,6 +1,5 @@
-// The state directory of whoever verifies a fleet: how far the stream was read and what was found, the lines that were signed, the status
-// for others. One process at a time has it, by the kernel's lock of a file.
-// The rule: a file is whole or the one before, also after a power cut.
+// The state directory of a verifier: the position in each stream and the findings, the signed lines, the status for others. One
+// process at a time uses it, by a kernel lock; after a power cut each file is either the new or the old one.
 //
 //   lock   state.json   status.json   checkpoints.jsonl   checkpoint.key (0600)   checkpoint.pub   index/ (index-folder.ts)
 //
@@ -37,9 +36,9 @@ import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** Where a reader of a stream was. */
+/** The position of a reader in a stream. */
 export interface SavedStream {
-  /** Of the stream, RFC 3339 as the server says it; undefined: never seen. */
+  /** Time of the stream's creation, RFC 3339 from the server; undefined: never seen. */
   readonly created: string | undefined;
   /** Of the last message that was read, in `Dovegate-Head` and its subject; undefined: none yet. */
   readonly last:
@@ -51,34 +50,34 @@ export interface SavedStream {
         readonly storedMs: number;
       }
     | undefined;
-  /** What the stream did not have any more when that was last looked at. */
+  /** What was missing in the stream at the last check. */
   readonly gone: {
     /** Messages before this one. */
     readonly firstSeq: number;
-    /** How many between the first and the last. */
+    /** Missing messages between the first and the last. */
     readonly deleted: number;
   };
 }
 
-/** Of the stream of the checkpoints; the release before had no other. */
+/** For the stream of the checkpoints; the previous release had no other. */
 export interface SavedState extends SavedStream {
   readonly others: readonly (SavedStream & { readonly stream: string })[];
-  /** What `Fleet.save` gave. */
+  /** The result of `Fleet.save`. */
   readonly fleet: unknown;
-  /** What `watch` has told: names of findings that have not ended yet. */
+  /** Findings that `watch` reported and that have not ended, by name. */
   readonly told: readonly string[];
 }
 
 const stateFormat = 1;
 const statusName = 'status.json';
-/** The private key of checkpoints where the settings name none. */
+/** The private key of checkpoints if the settings name none. */
 export const ownKeyName = 'checkpoint.key';
 
 export type StateFolder = Awaited<ReturnType<typeof openStateFolder>>;
 
 export const nothingGone: SavedStream['gone'] = { firstSeq: 1, deleted: 0 };
 
-/** Makes the directory where it is not there. Rejects with a CommandFault, also while another process has it. */
+/** Makes the directory if it is missing. Rejects with a CommandFault, also while another process uses it. */
 export async function openStateFolder({ state: folder, stream, checkpointKeyFile }: FleetSettings) {
   const at = (name: string): string => join(folder, name);
   const attempt = <Result>(what: string, run: () => Result): Result => {
@@ -104,7 +103,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
     );
   }
   const keyPath = checkpointKeyFile ?? at(ownKeyName);
-  /** The private key of checkpoints, in PEM; made where none is named and there is none yet. */
+  /** The private key of checkpoints, in PEM; made if none is named and none exists. */
   const signKey = (): string =>
     attempt(`${keyPath}, the key of checkpoints`, () => {
       const pem = readOrMakeKey(checkpointKeyFile, keyPath);
@@ -118,7 +117,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   const publicKeys = (): readonly string[] => readPublicKeys(folder);
   const notePublicKey = (key: string): void =>
     writeAtomically(at('checkpoint.pub'), `${[...publicKeys(), key].join('\n')}\n`, 0o644);
-  /** After a line of the old key names the new one; also where that was interrupted. */
+  /** After a line of the old key names the new one; also completes an interrupted replacement. */
   const finishReplacing = (): void => {
     const pem = checkpointKeyFile === undefined ? readIfThere(at('checkpoint.key.next')) : undefined;
     if (pem === undefined) return;
@@ -131,7 +130,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   };
   attempt('the new key of checkpoints cannot be put into its place', finishReplacing);
   return {
-    /** Undefined: nothing was saved yet. Throws a CommandFault for what is not ours. */
+    /** Undefined: nothing was saved yet. Throws a CommandFault for a foreign file. */
     load: () => readSaved(folder, stream),
     /** On disk when it returns. */
     save(state: SavedState): void {
@@ -143,7 +142,9 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text, 0o640));
     },
     signKey,
-    /** The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault where the key in its place was replaced. */
+    /**
+     * The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault if the present key was replaced.
+     */
     publicKeys(): readonly string[] {
       const { key } = parseSignKey(signKey());
       return attempt('checkpoint.pub', () => {
@@ -159,8 +160,8 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
       });
     },
     /**
-     * Adds the line of the old key that names the new one, which signs from now on. `newPem`: undefined: the new one lies where settings
-     * will name it. On disk when it returns.
+     * Adds the line of the old key that names the new one, which signs from now on. `newPem`: undefined: the new key is at the
+     * place that the settings will name. On disk when it returns.
      */
     replaceKey(line: string, newKey: string, newPem: string | undefined): void {
       attempt('the key of checkpoints cannot be replaced', () => {
@@ -170,7 +171,7 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
         else finishReplacing();
       });
     },
-    /** The last lines that were signed, without their LFs. */
+    /** The last signed lines, without LF. */
     lastCheckpoints(count: number): readonly string[] {
       return attempt('checkpoints.jsonl cannot be read', () =>
         lastLinesOf(at('checkpoints.jsonl')).slice(-count),
@@ -195,7 +196,10 @@ export async function openStateFolder({ state: folder, stream, checkpointKeyFile
   };
 }
 
-/** Why root must not write here: its files would stop the verifier, which runs as the owner. Undefined: it may, or we are not root. */
+/**
+ * Why root must not write here: its files would stop the verifier, which runs as the owner. Undefined: it may, or we are not
+ * root.
+ */
 function whyForeign(folder: string): string | undefined {
   const owner = ourselves().isRoot ? ownerOf(folder) : undefined;
   if (owner === undefined || owner === 0) return undefined;
@@ -207,13 +211,15 @@ function whyForeign(folder: string): string | undefined {
   return `the state in ${folder} belongs to ${name ?? `uid ${owner}`}, and the verifier cannot use files that root writes there; ${next}`;
 }
 
-/** The public keys that signed checkpoints, oldest first, as they stand in the state. Throws what the system says. */
+/** The public keys that signed checkpoints, oldest first, as in the state. Throws the system's error. */
 export function readPublicKeys(folder: string): readonly string[] {
   const text = readIfThere(join(folder, 'checkpoint.pub')) ?? '';
   return text.split('\n').filter((line) => parsePublicKey(line) === line);
 }
 
-/** What a verifier saved last; for those who do not go on with it, too. Undefined: nothing. Throws a CommandFault for what is not ours. */
+/**
+ * The last saved state of a verifier, for other readers too. Undefined: nothing. Throws a CommandFault for a foreign file.
+ */
 export function readSaved(folder: string, stream: string): SavedState | undefined {
   const path = join(folder, 'state.json');
   let text: string | undefined;
@@ -244,7 +250,7 @@ export function readSaved(folder: string, stream: string): SavedState | undefine
 /** Longer than any line of a fleet. */
 const tailBytesMax = 8 << 20;
 
-/** The last whole lines of a file, without their LFs, as far as they are short enough. */
+/** The last whole lines of a file, without LF, if they are short enough. */
 function lastLinesOf(path: string): readonly string[] {
   const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
   if (bytes === 0) return [];
@@ -252,7 +258,7 @@ function lastLinesOf(path: string): readonly string[] {
   try {
     const tail = Buffer.alloc(Math.min(bytes, tailBytesMax));
     readSync(file, tail, 0, tail.length, bytes - tail.length);
-    // What has no LF did not reach the disk whole.
+    // A line without LF did not reach the disk whole.
     const lines = tail.toString('utf8', 0, tail.lastIndexOf(0x0a) + 1).split('\n');
     return lines.slice(bytes > tail.length ? 1 : 0).filter((line) => line !== '');
   } finally {
@@ -260,7 +266,7 @@ function lastLinesOf(path: string): readonly string[] {
   }
 }
 
-/** Whether a file ends in a part of a line, as a power cut leaves it. */
+/** Whether a file ends in a part of a line, as after a power cut. */
 function isTorn(file: number): boolean {
   const { size } = fstatSync(file);
   const last = Buffer.alloc(1);
@@ -291,7 +297,7 @@ function isGone(value: unknown): value is SavedStream['gone'] {
   return isObject(value) && Number.isSafeInteger(value['firstSeq']) && Number.isSafeInteger(value['deleted']);
 }
 
-/** What a verifier wrote last into a state directory; undefined: nothing yet. Throws a CommandFault. */
+/** The last status in a state directory; undefined: nothing yet. Throws a CommandFault. */
 export function readStatus(folder: string): FleetStatus | undefined {
   const path = join(folder, statusName);
   try {

@@ -12,7 +12,7 @@ type Shown = NonNullable<FleetStatus['certificates']>[number];
 
 const roles = { server: 'receiver', client: 'receiver-client' } as const;
 
-/** Ours has the name of the first server. `tell`: the fields of an event of the log. */
+/** Ours is listed under the name of the first server. `tell`: writes the fields of a log event. */
 export function watchStreamCertificates(
   settings: FleetSettings,
   tell: (event: string, fields: Readonly<Record<string, unknown>>) => void,
@@ -37,11 +37,11 @@ export function watchStreamCertificates(
     saw({ place, serverValidTo }: Pick<NatsLink, 'place' | 'serverValidTo'>): void {
       shown = { name: place, validTo: serverValidTo };
     },
-    /** As they are now. */
+    /** The present certificates. */
     rows(): readonly Shown[] {
       const nowMs = systemClock.wallMs();
       return certificates.expiries().flatMap(({ role, name, leftMs }) => {
-        // What does not end in the time that can be written has no row.
+        // A certificate that ends beyond the largest time has no row.
         if (leftMs > 1e14) return [];
         const isServers = role === roles.server;
         return [{ role: isServers ? 'server' : 'client', name, ends: formatTime(nowMs + leftMs) } as const];
@@ -51,7 +51,7 @@ export function watchStreamCertificates(
   };
 }
 
-/** A sentence for each that ends soon, or has. */
+/** A sentence for each that ends soon, or has ended. */
 export function describeEnds(rows: readonly Shown[], nowMs: number): readonly string[] {
   return rows.flatMap(({ role, name, ends }) => {
     const leftMs = (parseTime(ends) ?? Number.POSITIVE_INFINITY) - nowMs;

@@ -1,7 +1,6 @@
-// Reads the streams of a fleet behind what was read before, and keeps in the state how far that is. Before it goes on, and while it watches,
-// it looks whether each stream is still the one that was read: a stream that was made again, restored from a copy or cut is read again from its first
-// message. Messages that were removed before their age are reported: the server's own settings forbid it, and its administrator may change them.
-// The rule: the stream of the checkpoints, which may hold older records of all hosts, is read to its end before the streams of the hosts.
+// Reads the streams of a fleet from the last position on, and keeps the positions in the state; the stream of the checkpoints,
+// which may hold older records of all hosts, comes first. It checks that each stream is still the same: one that was made again,
+// restored or cut is read again from its first message, and messages that were removed early are reported.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { NatsFault, type NatsLink, type StreamInfo, type StreamRight } from '../../adapters/nats/link.js';
@@ -17,35 +16,35 @@ import { nothingGone, type SavedState, type SavedStream, type StateFolder } from
 import { lookAtStreams, type SeenStream } from './streams.js';
 
 const messagesPerSave = 1_000;
-/** Comparisons in a row that find messages behind the reader, which does not get them. */
+/** Consecutive comparisons that find messages after the reader, which does not get them. */
 const stuckMax = 8;
 
 export interface StreamReader {
   readonly fleet: Fleet;
-  /** By the server's clock: when the last message that was read was stored; 0: none in this run. */
+  /** When the last message was stored, by the server's clock; 0: none in this run. */
   readonly storedMs: number;
   /** Messages that were read in this run. */
   readonly messages: number;
-  /** By our clock: everything that was stored before was read, of all streams. 0: not since they were inspected. */
+  /** By our clock: everything stored before was read, of all streams. 0: not since they were inspected. */
   readonly caughtMs: number;
   /**
-   * Compares the streams with what was read of them. What is new to find is returned, and then everything is read again. Rejects with a
+   * Compares the streams with what was read of them. Returns new findings; everything is read again then. Rejects with a
    * NatsFault.
    */
   inspect(
     link: NatsLink,
     nowMs: number,
   ): Promise<{ readonly streams: readonly SeenStream[]; readonly findings: readonly FleetFinding[] }>;
-  /** Looks which rights this user has, as far as that can be seen. Rejects with a NatsFault. */
+  /** Checks the rights of this user, as far as possible. Rejects with a NatsFault. */
   lookAtRights(link: NatsLink): Promise<void>;
   /**
-   * Whether the streams are still those that are read, and how many messages were not read yet; `isWhole`: compares the last messages that
-   * were read, too. Rejects with a NatsFault.
+   * Whether the streams are the ones that are read, and the number of unread messages; `isWhole`: compares the last read
+   * messages, too. Rejects with a NatsFault.
    */
   compare(link: NatsLink, isWhole: boolean): Promise<{ readonly lag: number; readonly isSame: boolean }>;
   /**
-   * Reads the streams that were inspected to the ends that they had then, and, with `isEndless`, on until the signal is aborted; `take` gets
-   * what each message shows. Rejects with a NatsFault.
+   * Reads the inspected streams to the ends that they had then, and, with `isEndless`, on until the signal is aborted; `take`
+   * gets the findings of each message. Rejects with a NatsFault.
    */
   read(
     link: NatsLink,
@@ -56,16 +55,16 @@ export interface StreamReader {
   save(): void;
 }
 
-/** Where the reader is in one stream. */
+/** The position of the reader in one stream. */
 interface Cursor extends SavedStream {
   created: string | undefined;
   last: SavedStream['last'];
   gone: SavedStream['gone'];
-  /** Of the comparison before, and how many it has been the same for. */
+  /** The result of the previous comparison, and how often it was the same. */
   compared: { readonly streamSeq: number; readonly times: number };
-  /** Messages are on their way to us. */
+  /** Messages are on their way. */
   isReading: boolean;
-  /** When the server was asked for the stream's end, and what it was; and what was reached of it. */
+  /** When the server was asked for the stream's end, the answer, and the progress towards it. */
   asked: { readonly atMs: number; readonly lastSeq: number } | undefined;
   caughtMs: number;
 }
@@ -75,7 +74,10 @@ function cursorOf({ created, last, gone }: SavedStream): Cursor {
   return { created, last, gone, compared, isReading: false, asked: undefined, caughtMs: 0 };
 }
 
-/** `saved`: what `fleet` was made of. `told`: reports that were made already, kept with the state. `openIndex`: absent: none is made. */
+/**
+ * `saved`: the state that `fleet` was made from. `told`: earlier reports, kept with the state. `openIndex`: absent: no index
+ * is made.
+ */
 export function createStreamReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'stream' | 'hosts' | 'keepMs' | 'replicas' | 'shares'>,
@@ -89,13 +91,13 @@ export function createStreamReader(
   const none: SavedStream = { created: undefined, last: undefined, gone: nothingGone };
   cursors.set(prefix, cursorOf(saved ?? none));
   for (const other of saved?.others ?? []) cursors.set(other.stream, cursorOf(other));
-  /** As they were inspected. */
+  /** As inspected. */
   let present: readonly { readonly stream: FleetStream; readonly info: StreamInfo }[] = [];
   const indexes = new Map<string, IndexWriter>();
   let storedMs = 0;
   let messages = 0;
 
-  /** Streams of hosts that are not listed are read; how strong they are is not demanded. */
+  /** Streams of unlisted hosts are read; their strength is not checked. */
   const look = async (link: NatsLink) => {
     const seen = await lookAtStreams(link, prefix, hosts.keys());
     for (const { stream, info } of seen) {
@@ -116,7 +118,7 @@ export function createStreamReader(
     fleet.note(finding);
     return finding;
   };
-  /** What was removed from a stream since the last report of it; empty: nothing. */
+  /** What was removed from a stream since the last report; empty: nothing. */
   const findGone = async (
     link: NatsLink,
     name: string,
@@ -131,7 +133,7 @@ export function createStreamReader(
         `${deleted - gone.deleted} of the messages between the first and the last of ${name} were deleted; look who may, and whether deny_delete and deny_purge are on; "fleet verify --whole" says what is missing`,
       );
     if (info.firstSeq <= gone.firstSeq) return texts;
-    // The age of what was removed is not known; but no fleet is silent for half of the time for which it keeps its trail.
+    // The age of removed messages is unknown, but no fleet is silent for half of the time for which it keeps its trail.
     const oldest = (await link.messageAt(name, info.firstSeq)) ?? last;
     if (oldest !== undefined && (keepMs === 0 || nowMs - oldest.storedMs < keepMs / 2))
       texts.push(
@@ -144,7 +146,7 @@ export function createStreamReader(
       );
     return texts;
   };
-  /** Whether a message that was read is still what it was. `read`: taken before the info was asked for. */
+  /** Whether a read message is still the same. `read`: taken before the info was requested. */
   const isThere = async (
     link: NatsLink,
     name: string,
@@ -153,14 +155,14 @@ export function createStreamReader(
   ): Promise<boolean> => {
     if (read === undefined) return true;
     if (read.streamSeq > lastSeq) return false;
-    // What is older than the stream keeps cannot be compared.
+    // Messages that the stream no longer keeps cannot be compared.
     if (read.streamSeq < firstSeq) return true;
     const message = await link.messageAt(name, read.streamSeq);
     return message?.subject === read.subject && message.header(headerNames.head) === read.head;
   };
   /**
-   * Whether a stream with another time of making is the one that was read all the same: servers give it another one when it is made again
-   * with the settings that it has, and then not all replicas say the same. A stream that was filled again has other times of storing.
+   * Whether a stream with another creation time is still the one that was read: servers change it when a stream is made again
+   * with the same settings, and then replicas may differ. A stream that was filled again has other storage times.
    */
   const isSameStream = async (
     link: NatsLink,
@@ -202,7 +204,7 @@ export function createStreamReader(
     const streamSeq = fleet.seqIn(name);
     const isStill = cursor.isReading && cursor.compared.streamSeq === streamSeq;
     cursor.compared = { streamSeq, times: isStill ? cursor.compared.times + 1 : 0 };
-    // A number may stand for a message that is not there any more; one that is there and never comes is a consumer that stands still.
+    // A number may belong to a removed message; an existing message that never arrives means a stuck consumer.
     const isLast =
       info.lastSeq <= streamSeq ||
       (cursor.compared.times > 0 && (await link.messageFrom(name, streamSeq + 1)) === undefined);
@@ -254,7 +256,7 @@ export function createStreamReader(
     }
     const readSeq = fleet.seqIn(name);
     if (untilSeq === undefined || signal.aborted || readSeq >= untilSeq) return;
-    // A replica may be behind: what was not read is not called complete.
+    // A replica may be behind: unread messages are never called complete.
     const next = await link.messageFrom(name, readSeq + 1);
     if (next !== undefined && next.streamSeq <= untilSeq)
       throw new NatsFault(
@@ -285,7 +287,7 @@ export function createStreamReader(
         cursor.caughtMs = 0;
         const host = hostOf(prefix, name);
         if (cursor.created === undefined || present.some(({ stream }) => stream.name === name)) continue;
-        // A host that is not listed any more is not looked for.
+        // Hosts that are no longer listed are skipped.
         if (host === undefined || (!isShared && !hosts.has(host))) continue;
         const text = `the stream ${name}, which was read, is not there any more. Everything is read again: make it (dovegate audit fleet init), and the gate sends what it still has`;
         findings.push(note('stream-replaced', host, nowMs, text));
@@ -297,7 +299,7 @@ export function createStreamReader(
         const cursor = cursorIn(name);
         const { created, last } = cursor;
         const isNew = created !== undefined && created !== info.created;
-        // Of one that nothing was read of, nothing can be gone.
+        // If nothing of it was read, nothing can be missing.
         if (isNew && last !== undefined && !(await isSameStream(link, name, last, info))) {
           const text = `the stream ${name} was made anew at ${info.created}; the one that was read was made at ${created}. Everything is read again: what the gates still had is there, and what is not is told for each host`;
           findings.push(note('stream-replaced', host, nowMs, text));
@@ -363,7 +365,7 @@ export function createStreamReader(
       signal.addEventListener('abort', stop, { once: true });
       const faults: unknown[] = [];
       const isOneOfMany = present.length > 1;
-      // The first that ends ends all of them.
+      // The first end ends all of them.
       await Promise.all(
         present.map(({ stream }) =>
           readOne(link, stream, { isOneOfMany, signal: tails.signal }, take)
@@ -375,7 +377,7 @@ export function createStreamReader(
       if (faults.length > 0) throw faults[0];
     },
     save() {
-      // First: what the state has, the index must cover.
+      // First: the index must cover everything in the state.
       for (const index of indexes.values()) index.save();
       const { created, last, gone } = cursorIn(prefix);
       const others = [...cursors]
@@ -404,7 +406,7 @@ const whatItCan: Readonly<Record<StreamRight, string>> = {
   publish: 'send records as a gate does',
 };
 
-/** Messages that are not there, between the first and the last. */
+/** Missing messages between the first and the last. */
 function deletedOf({ firstSeq, lastSeq, messages }: StreamInfo): number {
   return messages === 0 ? 0 : Math.max(0, lastSeq - firstSeq + 1 - messages);
 }

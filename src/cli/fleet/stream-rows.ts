@@ -1,7 +1,6 @@
-// The commands of a stream that a search is for, one host after the other as their messages were stored. For a user, the index says which
-// messages to look at; what it does not cover is read from the first message to the last.
-// The rules: a row comes from messages of the stream, never from the index. Each message that is looked at is checked: one of the index must
-// be, byte for byte, the one that the verifier read; of all others the lines are checked by their hashes and their chain.
+// The matching commands of a stream, host by host in the order of storage. For a user, the index says which messages to fetch;
+// the rest is read in full. Rows come from checked messages only: an indexed message must be, byte for byte, the one that the
+// verifier read; of others the hashes and the chain of the lines are checked.
 
 import type { NatsLink, StreamInfo } from '../../adapters/nats/link.js';
 import { readLink } from '../../domain/audit/ledger.js';
@@ -19,30 +18,30 @@ import type { TrailFilter } from '../../domain/trail/search.js';
 import { FollowedJournals, type HostRows } from './followed-journals.js';
 import { digestOf, holdsRecords, type IndexedMessage, type IndexFile } from './user-places.js';
 
-/** Clocks of hosts are this far ahead of the server's at most: a record is stored after it was written. */
+/** Clocks of hosts are at most this far ahead of the server's: a record is stored after it was written. */
 const doubtMs = 3_600_000;
-/** Single messages that are asked for at once. */
+/** Single messages requested at once. */
 const askedMax = 32;
-/** Of a file of the index, one in so many messages is wanted: then all of them are read in one go. */
+/** If at least one in this many messages of an index file is wanted, all are read in one go. */
 const denseShare = 3;
 const notesMax = 10;
 
-/** Where to look. */
+/** Where to search. */
 export interface StreamPlace {
   readonly link: NatsLink;
   readonly stream: FleetStream;
   readonly info: StreamInfo;
-  /** Files of this stream; only those are used whose last message is there. */
+  /** Files of this stream; only those whose last message still exists are used. */
   readonly index: readonly IndexFile[];
 }
 
-/** What is known after the rows. */
+/** Findings after the rows. */
 export interface ReadNotes {
-  /** What is wrong with messages that were looked at; sentences. */
+  /** Faults of the messages; sentences. */
   readonly faults: Set<string>;
-  /** Journals that were searched: host and id. */
+  /** Searched journals: host and id. */
   readonly journals: Set<string>;
-  /** Messages that the index does not cover, and that were read. */
+  /** Messages that were read because the index does not cover them. */
   unindexed: number;
 }
 
@@ -51,7 +50,7 @@ export interface SearchedRows extends HostRows {
   readonly storedMs: number;
 }
 
-/** Messages without a gap, or single ones of a file of the index. */
+/** Messages without a gap, or single ones of an index file. */
 type Part =
   | { readonly kind: 'all'; readonly from: number; readonly to: number }
   | { readonly kind: 'some'; readonly messages: readonly IndexedMessage[]; readonly isDense: boolean };
@@ -74,7 +73,7 @@ export async function* findRows(
   const take = function* (message: FleetMessage, indexed?: IndexedMessage): Generator<SearchedRows> {
     const chain = readSubject(message.subject);
     if (chain === undefined || !holdsRecords(message)) return;
-    // What stands in a stream where it does not belong is left out, as the verifier does.
+    // Records in the wrong stream are left out, as by the verifier.
     if (own !== undefined && chain.host !== own) return;
     ({ storedMs } = message);
     notes.journals.add(`${chain.host} ${chain.journal}`);
@@ -140,7 +139,7 @@ async function planOf(
   return parts;
 }
 
-/** The files of which the stream still has the last message. */
+/** The files whose last message is still in the stream. */
 async function usableOf(
   link: NatsLink,
   stream: string,
@@ -181,7 +180,7 @@ interface Looked {
   readonly indexed: IndexedMessage;
 }
 
-/** In one go from the first to the last; what is not wanted is passed over. */
+/** In one go from the first to the last; unwanted messages are skipped. */
 async function* readDense(
   place: StreamPlace,
   messages: readonly IndexedMessage[],
@@ -199,7 +198,7 @@ async function* readDense(
   for (const indexed of wanted.values()) yield { message: undefined, indexed };
 }
 
-/** One by one, some at once. */
+/** Single messages, some at once. */
 async function* readSome(
   { link, stream }: StreamPlace,
   messages: readonly IndexedMessage[],
@@ -230,7 +229,7 @@ async function* readSome(
   for (const one of asked) yield await one;
 }
 
-/** Says what is wrong with a message. */
+/** Reports the faults of a message. */
 function createBlockCheck(stream: string, faults: Set<string>) {
   const ends = new Map<string, { readonly seq: number; readonly hash: string }>();
   return (message: FleetMessage, host: string, indexed: IndexedMessage | undefined): void => {
@@ -263,7 +262,7 @@ function note(faults: Set<string>, text: string): void {
   else faults.add('and more');
 }
 
-/** Of several streams, in the order in which the messages were stored. */
+/** Rows of several streams, in the order of storage. */
 export async function* mergeRows(
   sources: readonly AsyncGenerator<SearchedRows>[],
 ): AsyncGenerator<SearchedRows> {

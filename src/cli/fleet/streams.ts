@@ -1,6 +1,5 @@
-// The streams of a fleet, as the servers have them: one for each host that is listed, and the one of the checkpoints.
-// The rule: the stream of the checkpoints comes first, since releases before kept the records of all hosts there; what each host sent since
-// then is in its own stream.
+// The streams of a fleet, as the servers have them: one for each listed host, and the one of the checkpoints. The latter comes
+// first, because earlier releases kept the records of all hosts there.
 
 import {
   NatsFault,
@@ -22,19 +21,20 @@ import {
 } from '../../domain/fleet/block.js';
 import type { FleetMessage } from '../../domain/fleet/shapes.js';
 
-/** A stream that must be there. */
+/** A required stream. */
 export interface SeenStream {
   readonly stream: FleetStream;
-  /** Undefined: it is not there. */
+  /** Undefined: it does not exist. */
   readonly info: StreamInfo | undefined;
 }
 
-/** Of hosts that are not listed; they are read too, so that an unknown host is a finding. */
+/** Of unlisted hosts; they are read too, so that an unknown host is a finding. */
 const strangersMax = bounds.fleetStrangers;
 
 /**
- * The streams of these hosts and of others that have one, in the order in which they are read. The stream of the checkpoints is looked at
- * first: what a checkpoint names is in the others by then. Rejects with a NatsFault, also where there is no stream of the checkpoints.
+ * The streams of these hosts and of others that have one, in the order of reading. The stream of the checkpoints is examined
+ * first, so that everything a checkpoint names is already in the others. Rejects with a NatsFault, also if there is no stream
+ * of the checkpoints.
  */
 export async function lookAtStreams(
   link: NatsLink,
@@ -54,7 +54,7 @@ export async function lookAtStreams(
   return [first, ...(await Promise.all(others))];
 }
 
-/** Hosts that have a stream; empty where we may not list them. */
+/** Hosts that have a stream; empty if we may not list them. */
 async function hostsOf(link: NatsLink, prefix: string): Promise<readonly string[]> {
   const start = `${prefix}_`;
   const names = await link.streamNames().catch((fault: unknown) => {
@@ -75,7 +75,7 @@ export async function lookAtStream(link: NatsLink, { name }: FleetStream): Promi
   }
 }
 
-/** A stream that is there. */
+/** An existing stream. */
 export interface OpenedStream extends SeenStream {
   readonly info: StreamInfo;
 }
@@ -93,8 +93,8 @@ export async function openStreams(
 }
 
 /**
- * What gates sent, up to the ends that the streams had: of a host, or of all; of one of its journals, or of all. The messages of a host come
- * in their order. Those in a stream where they do not belong are left out. Rejects with a NatsFault.
+ * The messages of gates up to the present ends of the streams: of one host or all, of one of its journals or all. The messages
+ * of a host come in their order; those in a wrong stream are left out. Rejects with a NatsFault.
  */
 export async function* readChains(
   link: NatsLink,

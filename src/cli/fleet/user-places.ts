@@ -1,6 +1,6 @@
-// Which messages of a stream hold commands of a user. The verifier makes it while it reads, and searches use it.
-// The rules: it only says where to look, and it says so for every command that a search of all messages finds. A command whose users are
-// not all named stands under everybody. A file is signed, and counts for the messages between its first and its last one only.
+// The index of a stream: which messages hold commands of a user. It covers every command that a search of all messages finds (a
+// command without a complete list of users is listed under everybody), and a signed file counts only for the messages between
+// its first and its last one.
 //
 //   {"format":1,"stream":"DOVEGATE_AUDIT","from":1,"to":812,"last":[812,"dovegate.audit...","9a0f...",1763800000000],...}
 //   [3,0,1,112,"9a0f...",1763799990000]        a message: its number, its subject, first and last record, digest of its bytes, when it was stored
@@ -22,11 +22,11 @@ const indexFormat = 1;
 /** Of one file. A file is written again whenever the state is saved, until it is full. */
 const entriesMax = bounds.fleetIndexEntries;
 const messagesMax = bounds.fleetIndexMessages;
-/** Commands whose end is waited for; the end of another one stands under everybody. */
+/** Commands whose end is awaited; the end of any other one is listed under everybody. */
 const openMax = bounds.fleetIndexOpen;
-/** No user name is longer; a longer word is not indexed. */
+/** The longest user name; a longer word is not indexed. */
 const nameCharsMax = 256;
-/** Of a record that does not say which users it touches. */
+/** Of a record that does not name its users. */
 const wordsMax = 64;
 
 /** A message with records, as it was read. */
@@ -34,16 +34,18 @@ export interface IndexedMessage {
   readonly streamSeq: number;
   readonly host: string;
   readonly journal: string;
-  /** The numbers of its records, as they say; 0: they do not. */
+  /** The numbers of its records, according to them; 0: unknown. */
   readonly first: number;
   readonly last: number;
-  /** Of its bytes; empty: the verifier found something wrong with it. */
+  /** Of its bytes; empty: the verifier found a fault in it. */
   readonly digest: string;
   /** Milliseconds since 1970, by the server's clock. */
   readonly storedMs: number;
 }
 
-/** The last message of any kind that a file covers: where it is another one now, the file is of another stream. */
+/**
+ * The last message that a file covers: if the stream has another one there, the file is for another stream.
+ */
 export interface IndexedEnd {
   readonly streamSeq: number;
   readonly subject: string;
@@ -51,7 +53,7 @@ export interface IndexedEnd {
   readonly storedMs: number;
 }
 
-/** Whom a command may concern; `undefined`: everybody. */
+/** The users that a command may concern; `undefined`: everybody. */
 type Names = readonly string[] | undefined;
 
 const everybody = '';
@@ -67,7 +69,7 @@ export class IndexBuilder {
   #entries = 0;
   readonly #open: Map<string, { readonly names: Names; readonly place: number }>;
 
-  /** `open`: of the builder before. */
+  /** `open`: of the previous builder. */
   constructor(stream: string, from: number, before?: IndexBuilder) {
     this.stream = stream;
     this.from = from;
@@ -75,7 +77,7 @@ export class IndexBuilder {
     this.#open = new Map(open.map(([id, { names }]) => [id, { names, place: -1 }]));
   }
 
-  /** Goes on with what a file has. */
+  /** Continues a file. */
   static resume(file: IndexFile): IndexBuilder {
     const builder = new IndexBuilder(file.stream, file.from);
     builder.#last = file.end;
@@ -96,7 +98,7 @@ export class IndexBuilder {
     return this.#entries >= entriesMax || this.#messages.length >= messagesMax;
   }
 
-  /** The next message of the stream, whatever it is. `isClean`: the verifier found nothing wrong with it. */
+  /** The next message of the stream, of any kind. `isClean`: the verifier found no fault in it. */
   take(message: FleetMessage, isClean: boolean): void {
     const { streamSeq, subject, storedMs, bytes, header } = message;
     this.#last = { streamSeq, subject, head: header(headerNames.head), storedMs };
@@ -179,12 +181,12 @@ export class IndexBuilder {
 
 const noEnd: IndexedEnd = { streamSeq: 0, subject: '', head: '', storedMs: 0 };
 
-/** Whether a search looks into it. */
+/** Whether a search reads it. */
 export function holdsRecords({ bytes, header }: FleetMessage): boolean {
   return bytes.length > 0 && readHeadOf(header)?.kind !== 'mark';
 }
 
-/** What a search compares: whether a message is still the one that the verifier read. */
+/** For the comparison whether a message is still the one that the verifier read. */
 export function digestOf(bytes: Buffer): string {
   return hash('sha256', bytes, 'hex').slice(0, digestChars);
 }
@@ -208,15 +210,15 @@ const commandKey = ',"command":"';
 const plainList = /^\[(?:"[ !#-[\]-~]*"(?:,"[ !#-[\]-~]*")*)?\]$/;
 const plainName = /^[ !#-[\]-~]*$/;
 
-/** Whom an admission may concern, as the search for a user reads it. */
+/** The users of an admission, as a search for a user reads it. */
 function namesOf(bytes: Buffer, at: number, eventAt: number, end: number): Names {
   const text = bytes.toString('latin1', eventAt, end);
   return namesOfPlain(text) ?? namesOfRecord(parseLine(bytes.toString('utf8', at, end)));
 }
 
 /**
- * The usual case, without parsing: one `user`, right after the command or not at all, and one list of users in full. Undefined: it is not so
- * simple.
+ * The usual case, without parsing: one `user`, right after the command or absent, and one complete list of users. Undefined:
+ * the slow path is needed.
  */
 function namesOfPlain(text: string): string[] | undefined {
   const usersAt = text.indexOf(usersKey) + usersKey.length;
@@ -257,7 +259,7 @@ function namesOfRecord(record: Readonly<Record<string, unknown>> | undefined): N
       names.add(`${value['cut']}*`);
     else if (isObject(value) && 'more' in value) isEverybody = true;
   };
-  // The start of a name that was cut is looked for as it stands, too.
+  // The beginning of a cut name is also searched as it is.
   if (isObject(user) && typeof user['cut'] === 'string') names.add(user['cut']);
   add(user);
   if (Array.isArray(users)) for (const one of users) add(one);
@@ -272,21 +274,23 @@ function signedText(body: Buffer): string {
   return `dovegate fleet index ${hash('sha256', body, 'hex')}`;
 }
 
-/** A file that the key signed. */
+/** A file signed by the key. */
 export interface IndexFile {
   readonly stream: string;
   readonly from: number;
   readonly to: number;
   readonly end: IndexedEnd;
-  /** The journals that its messages are of. */
+  /** The journals of its messages. */
   readonly chains: readonly { readonly host: string; readonly journal: string }[];
   messages(): readonly IndexedMessage[];
-  /** Those that may hold commands of a user, or their ends, in the order of the stream; the pattern of a search. */
+  /**
+   * The messages that may hold commands of a user, or their ends, in the order of the stream; `user`: the pattern of a search.
+   */
   find(user: string): readonly IndexedMessage[];
   entries(): Iterable<readonly [string, number[]]>;
 }
 
-/** Undefined: it is none, or another key signed it, or it was changed. */
+/** Undefined: it is not an index file, was signed by another key, or was changed. */
 export function readIndexFile(bytes: Buffer, key: string): IndexFile | undefined {
   const sealAt = bytes.lastIndexOf(0x0a, -2) + 1;
   const seal = parseLine(bytes.toString('utf8', sealAt));
@@ -294,7 +298,7 @@ export function readIndexFile(bytes: Buffer, key: string): IndexFile | undefined
   if (seal?.['key'] !== key || typeof seal['signature'] !== 'string') return undefined;
   if (!isSignedBy(key, signedText(body), seal['signature'])) return undefined;
   const topEnd = body.indexOf(0x0a);
-  // What was signed is ours: its shape is not doubted.
+  // The signature proves that it is ours, so its shape is not checked.
   const top: Top | undefined = JSON.parse(body.toString('utf8', 0, topEnd));
   if (top?.format !== indexFormat) return undefined;
   const masksAt = skipLines(body, topEnd + 1, top.messages);
@@ -362,13 +366,13 @@ interface Top {
   readonly to: number;
   readonly last: readonly [number, string, string, number];
   readonly subjects: readonly (readonly [string, string])[];
-  /** How many lines of each there are. */
+  /** The number of lines of each. */
   readonly messages: number;
   readonly masks: number;
   readonly everybody: number[];
 }
 
-/** Where so many lines after a place end. */
+/** The position after that many lines. */
 function skipLines(body: Buffer, from: number, count: number): number {
   let at = from;
   for (let left = count; left > 0; left -= 1) at = body.indexOf(0x0a, at) + 1 || body.length;

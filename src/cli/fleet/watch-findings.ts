@@ -6,27 +6,27 @@ import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetFinding } from '../../domain/fleet/shapes.js';
 import { describeFill, filling, type StreamRow } from '../../domain/streams/strength.js';
 
-/** Another sentence is another finding. */
+/** Kinds for which another sentence is another finding. */
 const texts: ReadonlySet<FleetFinding['kind']> = new Set(['differs', 'weakened']);
 
-/** What makes a finding the same one the next time it is judged; its sentence may count the time. */
+/** The identity of a finding between two evaluations; its sentence may contain a duration. */
 function nameOf({ kind, host, journal = '', seq, text }: FleetFinding): string {
   return [kind, host, journal, seq ?? '', texts.has(kind) ? text : ''].join(' ');
 }
 
-/** `told`: the names of what was told before, and has not ended as far as is known. */
+/** `told`: the names of earlier reports that have not ended, as far as is known. */
 export function createFindingBook(told: readonly string[]) {
   const open = new Map<string, FleetFinding | undefined>(told.map((name) => [name, undefined]));
   return {
     has: (finding: FleetFinding): boolean => open.has(nameOf(finding)),
-    /** One that was just met in the trail; undefined: it was told. */
+    /** A finding just made in the trail; undefined: it was already reported. */
     begin(finding: FleetFinding, nowMs: number): string | undefined {
       const name = nameOf(finding);
       if (open.has(name)) return undefined;
       open.set(name, finding);
       return formatEvent(nowMs, 'finding', fieldsOf(finding));
     },
-    /** All that is wrong now; gives a line of JSON for each that begins or ends. */
+    /** All present problems; returns a line of JSON for each that begins or ends. */
     update(findings: readonly FleetFinding[], nowMs: number): string[] {
       const now = new Map(findings.map((finding) => [nameOf(finding), finding]));
       const lines: string[] = [];
@@ -86,13 +86,13 @@ export function formatEvent(nowMs: number, event: string, fields: Readonly<Recor
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
 
-/** The stream stood still if nothing of it is known for longer: confirmations come every few seconds. */
+/** A longer time without news means an interruption: confirmations come every few seconds. */
 const absenceMs = 10_000;
 const absencesMax = 100;
 
 /**
- * Up to when everything that was stored is known. Where that leaps, the server was away, and silence meanwhile is nobody's fault. What was
- * stored while only we were away is read later, and leaves no leap.
+ * The time up to which everything stored is known. If it leaps, the server was unreachable, and silence meanwhile is nobody's
+ * fault. Messages that were stored while only we were away are read later, and cause no leap.
  */
 export function createKnowledge() {
   let knownMs = 0;
@@ -111,7 +111,7 @@ export function createKnowledge() {
     get knownMs() {
       return knownMs;
     },
-    /** A message that was stored at this time was read: so was everything before it. */
+    /** A message stored at this time was read, and so was everything before it. */
     heard: advance,
     /** At this time the server said that everything had been read. */
     confirmed(ms: number): void {
@@ -124,7 +124,7 @@ export function createKnowledge() {
       knownMs = Math.max(knownMs, nowMs);
       isLive = true;
     },
-    /** A finding that only the server's absence explains. `silentMs`: of its host. */
+    /** Whether only the server's absence explains a finding. `silentMs`: of its host. */
     isExcused({ kind, time = '' }: FleetFinding, silentMs: number): boolean {
       const fromMs = parseTime(time);
       if (kind !== 'silent' || fromMs === undefined) return false;

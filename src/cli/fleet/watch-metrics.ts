@@ -1,5 +1,5 @@
-// The numbers of `fleet watch` for Prometheus, over HTTP on loopback.
-// The rule: labels are hosts and streams of the settings and kinds of a closed list; what else publishes counts as the host "other".
+// The metrics of `fleet watch` for Prometheus, over HTTP on loopback. Labels are hosts and streams of the settings and kinds of
+// a closed list; any other publisher counts as the host "other".
 
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
@@ -9,13 +9,13 @@ import type { FleetFinding, FleetStatus } from '../../domain/fleet/shapes.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
-/** What there is now. */
+/** The present values. */
 export interface WatchNumbers {
   readonly status: FleetStatus;
   readonly findings: readonly FleetFinding[];
   readonly hosts: ReadonlySet<string>;
   readonly isUp: boolean;
-  /** Messages of the stream that were not read yet; undefined: not known. */
+  /** Unread messages of the stream; undefined: not known. */
   readonly lag: number | undefined;
   readonly certificates: NonNullable<FleetStatus['certificates']>;
 }
@@ -24,7 +24,7 @@ const otherHost = 'other';
 const requestMs = 5_000;
 const connectionsMax = 16;
 
-/** Serves /metrics; rejects with a CommandFault where the address cannot be had. `now`: must not wait. */
+/** Serves /metrics; rejects with a CommandFault if the address is not available. `now`: must not wait. */
 export async function serveWatchMetrics(
   at: { readonly host: string; readonly port: number },
   now: () => WatchNumbers,

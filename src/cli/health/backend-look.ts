@@ -20,9 +20,9 @@ const warnMs = 14 * 86_400_000;
 
 export interface BackendLookOptions {
   readonly clock: Clock;
-  /** The user that the daemon runs as; undefined: not known. */
+  /** The user of the daemon; undefined: not known. */
   readonly daemonUid: number | undefined;
-  /** Types the lines for Dovecot into it, if they are there. */
+  /** Opens the file for the Dovecot lines in an editor, if there are such lines. */
   readonly snippetCommand: string | undefined;
 }
 
@@ -87,7 +87,7 @@ function hurried(target: DialTarget): DialTarget {
   };
 }
 
-/** Root reaches every socket, and the daemon only its own: a wrong owner or mode would not show in a dial. */
+/** Root reaches every socket, and the daemon only its own: a dial would not show a wrong owner or mode. */
 function lookAtSocket(
   name: string,
   path: string,
@@ -145,7 +145,9 @@ function adviceFor(
   }
 }
 
-/** What a server shows; undefined: it shows none in time. Nothing is sent inside, and nothing of it is believed. */
+/**
+ * The certificate of a server; undefined: it shows none in time. Nothing is sent inside, and nothing of it is trusted.
+ */
 export async function lookAtCertificate(
   backend: BackendSettings,
   clock: Clock,
@@ -155,9 +157,9 @@ export async function lookAtCertificate(
   const onlyLooks = (found: SeenCertificate): void => {
     seen = found;
   };
-  // A server of STARTTLS wants to hear of a login first; it never comes to one.
+  // A STARTTLS server needs a login in the settings; the dial never gets that far.
   const passwords = (): Promise<readonly Secret[]> => Promise.resolve([new Secret(Buffer.from('-'))]);
-  // Whatever `ca` holds: nothing is judged.
+  // `ca` is ignored: nothing is verified.
   const target = hurried(dialTargetOf({ ...backend, passwordFiles: [] }, () => undefined));
   const looking = { ...target, passwords, demand: { ...target.demand, onlyLooks } };
   try {

@@ -7,32 +7,32 @@ import { bad, type Look, ok, warning } from './look.js';
 
 export type Values = Readonly<Record<string, unknown>>;
 
-/** What was told, or why there is no answer. */
+/** The daemon's answer, or why there is none. */
 export type Told =
   | { readonly status: Values; readonly metrics: string }
-  /** `isDenied`: the user who runs this may not ask it. */
+  /** `isDenied`: the user of this process may not ask it. */
   | { readonly why: string; readonly isDenied?: true };
 
 export interface DaemonCommands {
-  /** Starts it. */
+  /** The command that starts it. */
   readonly start: string;
-  /** Shows why its service fails at each start; undefined: that is not known to be so. */
+  /** The command that shows why its service fails at each start; undefined: that is not known. */
   readonly log?: string | undefined;
   readonly reload: string;
-  /** Starts it again; undefined: that depends on who started it. */
+  /** The command that restarts it; undefined: that depends on how it was started. */
   readonly restart?: string | undefined;
   readonly status: string;
   readonly check: string;
 }
 
-/** What the file says of a daemon that serves it. */
+/** What the file says about a daemon that serves it. */
 export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   /** Undefined: it has no admin socket. */
   readonly admin?: object;
   readonly audit: Pick<Settings['audit'], 'ship'>;
   /** Undefined: the file has errors, so no daemon serves it as it is. */
   readonly hash: string | undefined;
-  /** The journal cannot be written: another start would end as the one before. */
+  /** The journal is not writable: another start would fail like the last one. */
   readonly isJournalShut?: boolean;
 };
 
@@ -103,7 +103,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   ];
 }
 
-/** A file with errors starts no daemon, and neither does a journal that cannot be written. */
+/** A file with errors starts no daemon, and neither does a journal that is not writable. */
 function lookAtStart(
   why: string,
   { hash, isJournalShut }: Expected,
@@ -163,7 +163,7 @@ function endingIn(metrics: string, { audit }: Expected): Look[] {
   });
 }
 
-/** Descriptors that a session or a connection does not have are no cause for alarm; all of them in use are. */
+/** Refused sessions or connections are no reason for an alarm; having no free descriptor is. */
 function lookAtDescriptors(metrics: string, settings: Expected): Look {
   const of = (name: string): number | undefined => {
     const found = new RegExp(`^(?:dovegate_)?${name} (\\d+(?:\\.\\d+)?)$`, 'm').exec(metrics)?.[1];
@@ -177,7 +177,7 @@ function lookAtDescriptors(metrics: string, settings: Expected): Look {
   const used = open === undefined ? '' : `, ${open} in use`;
   const todo = 'raise LimitNOFILE= of the service (ulimit -n)';
   if (open !== undefined && open > most * 0.9) return bad('descriptors', `${most} at most${used}`, todo);
-  // Each session and each upstream is one; files, the log and the admin endpoints need some dozens.
+  // Each session and each upstream needs one; files, the log and the admin endpoints need some dozens.
   const needed = sessions + connections + 100;
   if (needed > most)
     return warning(

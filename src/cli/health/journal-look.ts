@@ -17,20 +17,22 @@ import { textOf, type Values, valuesOf } from './daemon-look.js';
 import { firstClosedFolder } from './listener-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
-/** For the last segment, which has 64 MiB where nothing else is configured. */
+/** For the last segment, which has 64 MiB by default. */
 const verifyMs = 10_000;
 const statMs = 3_000;
 const writeMs = 5_000;
 const slowMs = 100;
-/** A slow try may have waited for a processor instead of the disk, so up to three are made, and the shortest counts. */
+/**
+ * A slow attempt may have waited for a processor instead of the disk, so up to three are made, and the shortest counts.
+ */
 const triesMax = 3;
 
 export interface JournalLookOptions {
   readonly clock: Clock;
   readonly daemonUid: number | undefined;
-  /** What the daemon says of its journal; undefined: there is none to ask. */
+  /** The daemon's report about its journal; undefined: there is no daemon to ask. */
   readonly told: Values | undefined;
-  /** Verifies all of it. */
+  /** The command that verifies all of it. */
   readonly verifyCommand: string;
 }
 
@@ -118,7 +120,9 @@ function octal(mode: number): string {
   return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
-/** Not in the main thread: a disk that stands still would hold up everything that doctor has to say. Resolves to the time it took. */
+/**
+ * In a thread: a disk that stands still would block all other findings of doctor. Resolves to the time it took.
+ */
 async function writeOnce(directory: string, clock: Clock): Promise<number> {
   const path = join(directory, `.doctor.${process.pid}`);
   const startMs = clock.now();
@@ -159,7 +163,7 @@ function dfOf(directory: string): string {
   return formatWords(['df', '-h', directory]);
 }
 
-/** A daemon keeps the file that it has open, but the next one finds records only in one that has its name. */
+/** A daemon keeps its open file, but the next one finds records only in a file of that name. */
 function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Look[] {
   if (!isWanted || told === undefined) return [];
   const name = 'journal memory';
@@ -169,14 +173,16 @@ function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Loo
   try {
     if (path === '' || statSync(path, { throwIfNoEntry: false }) !== undefined) return [];
   } catch {
-    // It is not for this user to see.
+    // This user may not see it.
     return [];
   }
   const text = `${path} is not there: records that are not on disk yet would not outlive a crash`;
   return [bad(name, text, 'somebody removed it: restart the daemon')];
 }
 
-/** The daemon looks at the beginning of its journal every few seconds; the last segment alone does not show it. */
+/**
+ * The daemon checks the beginning of its journal every few seconds; the last segment alone does not show it.
+ */
 function lookForMissing(directory: string, { told, verifyCommand }: JournalLookOptions): readonly Look[] {
   const seq = told?.['missing_seq'];
   if (seq === undefined) return [];

@@ -12,15 +12,17 @@ import { bad, type Look, ok, warning } from './look.js';
 /** A person, or any member of a group. */
 interface Member {
   readonly name: string;
-  /** -1: nobody in particular. */
+  /** -1: no particular user. */
   readonly uid: number;
   readonly gids: readonly number[];
 }
 
-/** A directory service that does not answer takes seconds for each name: the first members stand for all then. */
+/**
+ * If a directory service does not answer, each name takes seconds: only the first members are checked then.
+ */
 const membersMs = 3_000;
 
-/** `isServing`: the daemon says that it has this listener; undefined: it was not asked. */
+/** `isServing`: the daemon reports this listener; undefined: it was not asked. */
 export function lookAtListener(
   listener: ListenerSettings,
   isServing: boolean | undefined,
@@ -86,7 +88,7 @@ function* membersOf({ peers, socket }: ListenerSettings): Generator<Member> {
   }
 }
 
-/** What does not let a member reach a socket: the socket itself, or a directory above it. */
+/** What keeps a member from a socket: the socket itself, or a directory above it. */
 function firstClosed(
   path: string,
   socket: Owner & { readonly mode: number },

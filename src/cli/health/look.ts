@@ -1,4 +1,4 @@
-// One look of `dovegate doctor`: what was looked at, how it is, and what to do. The rule: a look ends in time, and none of its texts holds a
+// One finding of `dovegate doctor`: its subject, its state, and what to do. Each check ends in time, and no text contains a
 // secret.
 
 import type { Clock } from '../../ports/machine.js';
@@ -10,7 +10,7 @@ export interface Look {
   readonly text: string;
   /** What to do, as a sentence; undefined: nothing. */
   readonly todo?: string | undefined;
-  /** The command that does it, as it would be typed. */
+  /** The command for that, as it would be typed. */
   readonly next?: string | undefined;
 }
 
@@ -26,7 +26,7 @@ export function bad(name: string, text: string, todo?: string, next?: string): L
   return { status: 'bad', name, text, todo, next };
 }
 
-/** The result, or what `late` says when it is not there in time; what goes on meanwhile is left alone. */
+/** The result, or the value of `late` if it takes too long; the pending work is left alone. */
 export function within<Result>(
   ms: number,
   clock: Clock,

@@ -16,26 +16,26 @@ import { lookAtWays } from './way-look.js';
 
 export interface LookOptions {
   readonly clock: Clock;
-  /** What the daemon told over its admin socket, or why not. */
+  /** The daemon's answer over its admin socket, or why there is none. */
   readonly told: Told;
-  /** Mail users that may be asked for. */
+  /** Mail users for test commands. */
   readonly users: readonly string[];
-  /** False: the settings are what is left of a file with errors. */
+  /** False: the file has errors, and these are its remaining settings. */
   readonly isWhole: boolean;
-  /** False: an error of the file hides where the journal is. */
+  /** False: an error of the file hides the path of the journal. */
   readonly hasJournal: boolean;
-  /** The daemon's unit, if it is the one of this file. */
+  /** The daemon's unit, if it uses this file. */
   readonly service: Service | undefined;
-  /** The user that the daemon runs as, or would. */
+  /** The user of the daemon, present or future. */
   readonly daemonUid: number | undefined;
   readonly commands: DaemonCommands & {
     readonly verify: string;
-    /** Types the lines for Dovecot into it; undefined: there are none here. */
+    /** The command that edits the Dovecot lines; undefined: there are none here. */
     readonly snippet: string | undefined;
   };
 }
 
-/** Each look ends in time; they run beside one another where they wait for others. */
+/** Each check ends in time; checks that wait run concurrently. */
 export async function lookAround(settings: Settings, options: LookOptions): Promise<readonly Look[]> {
   const { clock, told, users, isWhole, hasJournal, daemonUid } = options;
   const log = options.service?.isFailing === true ? 'journalctl -u dovegate -n 50' : undefined;
@@ -48,7 +48,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
         lookAtBackend(each, { clock, daemonUid, snippetCommand: commands.snippet }),
       ),
     ),
-    // Without a daemon there is no way, and that is said above.
+    // Without a daemon there is no path to check, and an earlier finding says so.
     status === undefined ? [] : lookAtWays(settings, users, clock),
     hasJournal
       ? lookAtJournal(settings, {
@@ -85,7 +85,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
   ];
 }
 
-/** Where there is no file to look at, a daemon may run all the same. `told`: undefined, if there is none to ask. */
+/** Without a file a daemon may still run. `told`: undefined if there is no daemon to ask. */
 export function lookWithoutFile(told: Told | undefined, commands: LookOptions['commands']): readonly Look[] {
   if (told === undefined) return [];
   const nothingSaid = { admin: {}, listeners: [], backends: [], audit: { ship: [] }, hash: undefined };
@@ -95,20 +95,20 @@ export function lookWithoutFile(told: Told | undefined, commands: LookOptions['c
 /** The daemon's unit, as systemd knows it. */
 export interface Service {
   readonly uid: number | undefined;
-  /** Its last start failed; it may be about to be started again. */
+  /** Its last start failed; systemd may start it again. */
   readonly isFailing: boolean;
 }
 
 export const noService: Service = { uid: undefined, isFailing: false };
 
-/** Undefined: systemd does not run here, or its unit has another file. */
+/** Undefined: systemd does not run here, or its unit uses another file. */
 export async function lookAtService(config: string): Promise<Service | undefined> {
   if (config !== packaged.file || !existsSync('/run/systemd/system')) return undefined;
   const keys = '--property=LoadState,User,ActiveState,SubState';
   return readService(await askSystemd('systemctl', ['show', keys, 'dovegate.service']), uidOf);
 }
 
-/** What it prints; empty: it is not here, or fails. */
+/** The output; empty: the program is missing, or fails. */
 async function askSystemd(program: string, args: readonly string[]): Promise<string> {
   const ended = await runProgram(program, args, { timeoutMs: 2_000, bytesMax: 4096 });
   return ended.kind === 'ended' && ended.exitCode === 0 ? ended.stdout : '';
@@ -125,7 +125,7 @@ export function readService(lines: string, findUid: (name: string) => number | u
   };
 }
 
-/** Whether the clock follows others, as systemd says it. */
+/** Whether systemd reports a synchronized clock. */
 async function lookAtClock(): Promise<Look> {
   const shown = await askSystemd('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
   const answer = shown.trim();

@@ -1,6 +1,5 @@
-// The way of a gate's journal to its stream: the name resolves, TLS and login work, the certificate lasts, the server lets this gate write
-// and ask, and the stream is there and has room.
-// The rule: nothing is stored. A message that names another stream is refused by the server after it has checked the rights.
+// Checks the path of a gate's journal to its stream: name, TLS, login, certificate, rights, and the stream's space. Nothing is
+// stored: the server checks the rights first, and then refuses a message that names another stream.
 
 import { X509Certificate } from 'node:crypto';
 import { readText } from '../../adapters/host/files.js';
@@ -16,16 +15,16 @@ import { bad, type Look, ok, warning, within } from './look.js';
 
 /** For all servers of a receiver together. */
 const dialMs = 20_000;
-/** No journal has this id: the subject is one of this gate all the same. */
+/** No journal has this id, but the subject is one of this gate. */
 const noJournal = '0'.repeat(32);
 
 export interface StreamLookOptions {
   readonly clock: Clock;
-  /** What the daemon says of its receivers; undefined: there is none to ask. */
+  /** The daemon's report about its receivers; undefined: there is no daemon to ask. */
   readonly told: Values | undefined;
 }
 
-/** Of each receiver of the kind nats. */
+/** One finding for each receiver of the kind nats. */
 export async function lookAtStreams(
   { audit }: Pick<Settings, 'audit'>,
   options: StreamLookOptions,
@@ -85,7 +84,7 @@ function lookAtServer(name: string, validTo: string, ms: number, clock: Clock): 
   return warning(name, `${text}; ${ends}`, todo, 'dovegate audit fleet issue server');
 }
 
-/** By the first server that took us. */
+/** At the first server that accepted us. */
 async function lookInside(
   link: NatsLink,
   sink: NatsSinkSettings,
@@ -100,7 +99,7 @@ async function lookInside(
       await ask();
     } catch (fault) {
       if (!(fault instanceof NatsFault)) throw fault;
-      // Refused after the rights: there is no such stream, and no such number.
+      // Refused after the rights were checked: there is no such stream and no such number.
       if (fault.code !== 'refused' && fault.code !== 'wrong-sequence') {
         looks.push(bad('stream', `${what}: ${fault.message}`, ...adviceFor(fault, link.place, sink, host)));
         return fault.code;
@@ -114,12 +113,12 @@ async function lookInside(
       [stream, sink.stream].map((each) => link.lastOf(each, subject)),
     );
     if (own?.status !== 'rejected') return;
-    // One stream for all hosts, as releases before made it.
+    // One stream for all hosts, as in earlier releases.
     if (shared?.status !== 'fulfilled') throw own.reason;
     stream = sink.stream;
   });
   const elsewhere = [['Nats-Expected-Stream', 'dovegate-doctor']] as const;
-  // A stream that is not there takes none.
+  // A missing stream takes no messages.
   if (whyNoAnswer !== undefined && whyNoAnswer !== 'no-rights') return looks;
   const whyNoRecord = await judge('it does not take records', () =>
     link.publish(subject, elsewhere, Buffer.alloc(0), Number.MAX_SAFE_INTEGER),
@@ -142,7 +141,7 @@ async function lookInside(
   return looks;
 }
 
-/** The rights of a gate do not show how full the stream is; what it last answered does. */
+/** A gate may not see how full the stream is, but its last answer shows it. */
 function lookAtRoom(name: string, stream: string, told: Values | undefined): readonly Look[] {
   const sink = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === name);
   if (sink === undefined) return [];
@@ -191,7 +190,7 @@ function issueCommand(host: string): string {
   return `dovegate audit fleet issue ${host}`;
 }
 
-/** What to do, and the command; of another machine where it says so. */
+/** What to do, and the command; it names the machine if that is another one. */
 function adviceFor(
   { code, message }: NatsFault,
   place: string,

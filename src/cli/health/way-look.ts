@@ -13,11 +13,11 @@ import { createPolicyChooser } from '../../setup/peers.js';
 import { plural } from '../output/output.js';
 import { bad, type Look, ok, warning } from './look.js';
 
-/** Reading, and without anything that mails say; in the order of what they show of the way. */
+/** Commands that read no mail content, the most conclusive one first. */
 const ofUser: readonly (readonly string[])[] = [
   ['mailbox list'],
   ['mailbox status', 'messages', 'INBOX'],
-  // Only where Dovecot has the plugin.
+  // Only if Dovecot has the plugin.
   ['quota get'],
 ];
 const ofServer: readonly (readonly string[])[] = [['service status'], ['process status'], ['instance list']];
@@ -33,7 +33,7 @@ interface Way {
   readonly backend: string;
 }
 
-/** One look for each backend. `users`: mail users that may be asked for. */
+/** One finding for each backend. `users`: mail users for test commands. */
 export async function lookAtWays(
   settings: Settings,
   users: readonly string[],
@@ -64,10 +64,12 @@ function notWalked(backend: string, users: readonly string[], homes: Homes): Loo
   );
 }
 
-/** Of users whose commands go to one backend: which. */
+/** The backend of each user whose commands go to one backend. */
 type Homes = ReadonlyMap<string, string>;
 
-/** The first way to each backend, and where the users are, whether a listener lets us ask for them or not. */
+/**
+ * The first path to each backend, and the users' backends, whether a listener permits these commands or not.
+ */
 function waysIn(
   settings: Settings,
   users: readonly string[],

@@ -1,5 +1,5 @@
-// Where subcommands write: text for people and pipes on stdout, errors and warnings on stderr. The rule: text of a client, a backend or a
-// file reaches a terminal through `plain` only.
+// Output of subcommands: text for people and pipes on stdout, errors and warnings on stderr. Text of a client, a backend or a
+// file reaches a terminal only through `plain`.
 
 import { bounds } from '../../bounds/bounds.js';
 import { formatWords, harmlessJson, printable } from '../../domain/audit/encode.js';
@@ -15,7 +15,9 @@ export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** All of stdin; of one that is longer than `bytesMax`, enough to be refused. Its pieces may be secrets, and are wiped. */
+/**
+ * All of stdin; if it is longer than `bytesMax`, only enough to refuse it. Its pieces may be secrets, and are wiped.
+ */
 export async function readStdin(bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -30,13 +32,13 @@ export async function readStdin(bytesMax: number): Promise<Buffer> {
   return all;
 }
 
-/** A value as JSON of several lines, without characters that a terminal obeys. */
+/** A value as JSON on several lines, without control characters of a terminal. */
 export function formatJson(value: unknown): string {
   const lines = JSON.stringify(value, undefined, 2).split('\n');
   return lines.map(harmlessJson).join('\n');
 }
 
-/** A text of one line, with what a terminal would obey made visible. */
+/** A text on one line, with control characters made visible. */
 export function plain(text: string): string {
   return printable(text);
 }
@@ -70,7 +72,7 @@ export function plural(count: number, word: string, words = `${word}s`): string 
   return `${count} ${count === 1 ? word : words}`;
 }
 
-/** The message is for the one who typed the command; `cause` is what the system said. */
+/** The message is for the person who typed the command; `cause` is the system's error. */
 export class CommandFault extends Error {
   readonly exitCode: number;
   constructor(exitCode: number, message: string, cause?: unknown) {
@@ -87,7 +89,7 @@ const words: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'permission denied; ask its owner, or run as root'],
 ]);
 
-/** The message and what the system said, harmless for a terminal: a path in it can come from anybody. */
+/** The message and the system's error, harmless for a terminal: a path in it can come from anybody. */
 export function formatFault(fault: Error): string {
   const { cause } = fault;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
@@ -97,7 +99,7 @@ export function formatFault(fault: Error): string {
 
 const answerCharsMax = bounds.daemonAnswerChars;
 
-/** Calls `end` when the whole answer to a request is late. A timeout of the request would start again with each byte. */
+/** Calls `end` when the whole answer is late. A timeout of the request would start again with each byte. */
 export function limitAnswer(
   clock: Pick<Clock, 'setTimer'>,
   end: (why: Error) => void,

@@ -12,7 +12,7 @@ export type Format = (typeof allFormats)[number];
 export type RowPrinter = ReturnType<typeof createRowPrinter>;
 
 export interface PrintOptions {
-  /** Undefined: the one that the real program uses for this command. */
+  /** Undefined: the default of the real program for this command. */
   readonly format: Format | undefined;
   /** Columns of characters; default 80. */
   readonly width: number | undefined;
@@ -22,7 +22,7 @@ export interface PrintOptions {
   readonly hasUsers: boolean;
 }
 
-/** A row is held so long for a cell of it to count as short; what servers send at once. */
+/** A cell in a row of at most this size counts as short; servers send that much at once. */
 const shortRowBytes = 8192;
 
 const hidden = (key: string, title: string): ReplyColumn => ({
@@ -34,11 +34,11 @@ const hidden = (key: string, title: string): ReplyColumn => ({
   isNumber: false,
 });
 
-/** Of a command whose reply is not known. */
+/** For a command with an unknown reply. */
 const unknownShape: ReplyShape = { format: 'flow', template: undefined, columns: [hidden('value', 'value')] };
 const userColumn = hidden('username', 'Username');
 
-/** A printer that stands before the first row; the line of names is printed at once. */
+/** A printer before its first row; the line of names is printed at once. */
 export function createRowPrinter(shape: ReplyShape | undefined, options: PrintOptions, sink: Sink) {
   const { columns: own, template } = shape ?? unknownShape;
   const columns = options.hasUsers ? [userColumn, ...own] : own;
@@ -118,15 +118,17 @@ export type Sink = (piece: Buffer | string) => void;
 
 /** One format. Calls come as open, write..., close for each cell, in order, and end once. */
 interface CellFormat {
-  /** `isLong`: the cell did not come in one piece. */
+  /** `isLong`: the cell came in several pieces. */
   open(column: number, isLong: boolean): void;
   write(bytes: Buffer): void;
   close(column: number): void;
-  /** After the last cell, also where there was none. */
+  /** After the last cell, also if there was none. */
   end(): void;
 }
 
-/** `a TAB b LF`, below a line of names. Long values are not marked, as they are by the real one with a TAB for each piece. */
+/**
+ * `a TAB b LF`, below a line of names. Long values are not marked; the real program adds a TAB for each piece.
+ */
 function createTabFormat(columns: readonly ReplyColumn[], hidesTitles: boolean, sink: Sink): CellFormat {
   let isNamed = hidesTitles;
   const name = (): void => {
@@ -165,7 +167,7 @@ function createFlowFormat(columns: readonly ReplyColumn[], sink: Sink): CellForm
   };
 }
 
-/** A line for each cell, a form feed between rows; what came in pieces stands below its name. */
+/** A line for each cell, a form feed between rows; a value in pieces is below its name. */
 function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFormat {
   let isFirst = true;
   let isLong = false;
@@ -174,7 +176,7 @@ function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFor
     open(column, isLongCell) {
       const of = columns[column];
       isLong = isLongCell;
-      // The real one forgets the form feed in front of a long value.
+      // The real program omits the form feed before a long value.
       if (!isLong) {
         if (column === 0 && !isFirst) sink('\f\n');
         isFirst = false;
@@ -192,7 +194,7 @@ function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFor
   };
 }
 
-/** A text for each row in which `%{key}` stands for a cell. */
+/** A text for each row, in which `%{key}` stands for a cell. */
 function createTemplateFormat(columns: readonly ReplyColumn[], template: string, sink: Sink): CellFormat {
   let cells = new Map<string, string>();
   let held: Buffer[] = [];
@@ -223,10 +225,10 @@ const heldRowsMax = bounds.tableRows;
 /** Of these rows, or of one row once the widths are known. */
 const heldBytesMax = bounds.tableBytes;
 
-/** The real one gives up so for a long value with line ends: 75. */
+/** The real program fails like this for a long value with line ends: 75. */
 const tempFail = 75;
 
-/** The bytes that are held then. Throws a CommandFault where there are too many. */
+/** The total of held bytes. Throws a CommandFault if it is too large. */
 function hold(heldBytes: number, bytes: Buffer): number {
   const after = heldBytes + bytes.length;
   if (after <= heldBytesMax) return after;
@@ -236,7 +238,7 @@ function hold(heldBytes: number, bytes: Buffer): number {
   );
 }
 
-/** The names are printed with the first row that goes out, or at the end. */
+/** The names are printed with the first printed row, or at the end. */
 function createTableFormat(
   columns: readonly ReplyColumn[],
   width: number | undefined,
@@ -298,7 +300,7 @@ function lengthOf(text: string): number {
   return Array.from(text).length;
 }
 
-/** How wide each column is. What is too much is taken from the last columns first, half of what they can spare at a time. */
+/** The width of each column. The last columns shrink first, by half of what they can spare at a time. */
 function widthsOf(columns: readonly ReplyColumn[], cells: readonly string[], room: number): number[] {
   const least = columns.map(({ title }) => title.length);
   const widths = [...least];
@@ -319,7 +321,7 @@ function widthsOf(columns: readonly ReplyColumn[], cells: readonly string[], roo
 }
 
 function shrink(widths: number[], least: readonly number[], excess: number): void {
-  // The real one takes what a column gave off the column only, never off the excess, and makes a single round.
+  // The real program subtracts the shrinking from the column only, never from the excess, and makes a single round.
   for (let at = widths.length - 1; at >= 0; at -= 1) {
     const spare = (widths[at] ?? 0) - (least[at] ?? 0);
     if (spare >= excess) {

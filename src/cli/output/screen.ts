@@ -1,6 +1,6 @@
-// Output of subcommands on stdout in bounded memory: text with colors on a terminal (`openScreen`), and bytes from servers, unchanged
-// into files and pipes and with control characters made visible on a terminal (`openRawOutput`). Text from clients must be made
-// harmless before it is printed on a screen. A reader that closes (`| head`) ends the work without an error; a full disk is one.
+// Output of subcommands on stdout in bounded memory: text with colors on a terminal (`openScreen`), and bytes from servers,
+// unchanged into files and with control characters made visible on a terminal (`openRawOutput`). Text from clients must be made
+// harmless before it is printed on a screen.
 
 import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/encode.js';
@@ -21,7 +21,7 @@ export interface Screen {
   readonly isGone: boolean;
   /** Width of the terminal in cells; undefined: there is none. */
   readonly columns: number | undefined;
-  /** The same text, in color where colors are shown. */
+  /** The same text, in color if colors are shown. */
   paint(paint: Paint, text: string): string;
 }
 
