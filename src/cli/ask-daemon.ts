@@ -10,9 +10,7 @@ import { CommandFault } from './output/output.js';
 
 const patienceMs = 30_000;
 
-/**
- * The rows of the answer, converted by `read`. Rejects with a CommandFault; 69: no dovegate answers there.
- */
+/** The rows of the answer, converted by `read`. Rejects with a CommandFault; 69: no dovegate answers there. */
 export async function askDaemon<Answer>(
   place: AskedPlace,
   name: string,

@@ -57,9 +57,7 @@ const exitCodeOfDecision: Readonly<Record<Explanation['decision'], number>> = {
   unparsable: exitCodes.usage,
 };
 
-/**
- * As the daemon answers: some allowed commands cannot be carried out as written (`-USAGE`), others not now (`-TEMPFAIL`).
- */
+/** As the daemon answers: some allowed commands cannot be carried out as written (`-USAGE`), others not now (`-TEMPFAIL`). */
 function exitCodeOf({ decision, obstacle }: Explanation): number {
   if (obstacle === undefined) return exitCodeOfDecision[decision];
   const isUsage = isCode(obstacle) && codes[obstacle].status === 'USAGE';

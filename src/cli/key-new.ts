@@ -21,9 +21,7 @@ export interface KeyNewOptions {
 const dayMs = 86_400_000;
 const daysDefault = 365;
 
-/**
- * Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration accepts.
- */
+/** Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration accepts. */
 export function keyNew(name: string, options: KeyNewOptions): number {
   const { policy = name, from = [], json } = options;
   checkName('name of a key', name);

@@ -24,9 +24,7 @@ export function openSettings(config: string): Settings {
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }
 
-/**
- * The listener of that name, with the policy for this client (for everybody if none is named). Throws a CommandFault.
- */
+/** The listener of that name, with the policy for this client (for everybody if none is named). Throws a CommandFault. */
 export function openListener(choice: ListenerChoice): {
   readonly settings: Settings;
   readonly listener: ListenerSettings;

@@ -19,9 +19,7 @@ export interface ReplayOptions {
 /** How many kinds of changes are printed; the counts cover all of them. */
 const shownMax = 200;
 
-/**
- * Exit code 0: every decision would be the same; 1: some would differ; 78: configuration, or no records there.
- */
+/** Exit code 0: every decision would be the same; 1: some would differ; 78: configuration, or no records there. */
 export async function replay(options: ReplayOptions): Promise<number> {
   const settings = openSettings(options.config);
   const coverage = new Coverage(settings.policies.values());

@@ -8,9 +8,7 @@ import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { CommandFault, stdout } from './output/output.js';
 
-/**
- * Whose records, and since when in Unix milliseconds: of the named principals, for their policy; otherwise of everybody.
- */
+/** Whose records, and since when in Unix milliseconds: of the named principals, for their policy; otherwise of everybody. */
 export interface SuggestOptions extends ListenerChoice {
   readonly sinceMs: number;
 }

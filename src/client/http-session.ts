@@ -113,9 +113,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     return [];
   }
 
-  /**
-   * Undefined: the server does not know the parameter name, and nothing ran. `isTried`: other names may be tried.
-   */
+  /** Undefined: the server does not know the parameter name, and nothing ran. `isTried`: other names may be tried. */
   async function send(command: Command, json: JsonCommand, isTried: boolean): Promise<Rows | undefined> {
     const { signal } = command;
     if (isClosed) throw new SessionFault('closed', 'the session was closed');

@@ -112,9 +112,7 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
   };
 }
 
-/**
- * Parts that all exchanges share across configurations: a reload neither resets a count nor frees a place.
- */
+/** Parts that all exchanges share across configurations: a reload neither resets a count nor frees a place. */
 export type LastingParts = ReturnType<typeof createLastingParts>;
 
 /** All counts are zero; `bufferedBytesMax` is that of the start. */
@@ -138,9 +136,7 @@ export interface ConfiguredContext extends ExchangeContext {
   readonly failingServices: ReadonlyMap<string, FailingService>;
   /** Takes over a known failure of a service that this configuration also asks. */
   noteFailing(socket: string, failure: FailingService): void;
-  /**
-   * A reload has replaced this context by `next`: running exchanges use it to their end, and then it is released.
-   */
+  /** A reload has replaced this context by `next`: running exchanges use it to their end, and then it is released. */
   retire(next: Pick<ConfiguredContext, 'noteFailing'>): void;
 }
 

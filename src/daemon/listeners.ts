@@ -96,9 +96,7 @@ export function createListeners(
   }
 
   return {
-    /**
-     * Makes the new sockets; either `commit` or `cancel` follows. Rejects with a ListenFault, and then nothing has changed.
-     */
+    /** Makes the new sockets; either `commit` or `cancel` follows. Rejects with a ListenFault, and then nothing has changed. */
     async prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers) {
       const wanted = listeners.map((listener) => wantedBy(listener, numbers));
       const made: Socket[] = [];

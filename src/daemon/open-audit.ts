@@ -190,9 +190,7 @@ function groupOf(name: string, directory: string): number {
 
 export type LossLog = ReturnType<typeof createLossLog>;
 
-/**
- * The daemon's log about lost records, at most one line a second for each kind: a full disk loses thousands a second.
- */
+/** The daemon's log about lost records, at most one line a second for each kind: a full disk loses thousands a second. */
 export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   const lost = onceASecond(clock, (count) => {
     const text = `${count} ${count === 1 ? 'record was' : 'records were'} lost while the disk took none`;
@@ -308,9 +306,7 @@ function reportFilling(log: Log, { isFilling, youngBytes, bytesMax, largest }: O
   log.report({ event: 'audit-filling', level: 'warn', text });
 }
 
-/**
- * The private key that signs the journal; `key` is base64 of its public half, as in records; `isNew`: it was just made.
- */
+/** The private key that signs the journal; `key` is base64 of its public half, as in records; `isNew`: it was just made. */
 type SignKey = ReturnType<typeof openSignKey>;
 
 /** Reads the key, or makes it. Throws an Error that names the setting and the file. */

@@ -243,9 +243,7 @@ function meaningOf(value: unknown): string | undefined {
   return JSON.stringify(value, (key, each: unknown) => (key === 'place' ? undefined : each));
 }
 
-/**
- * Never throws: callers get the result, and the next reload runs, even if the log or the service manager fails.
- */
+/** Never throws: callers get the result, and the next reload runs, even if the log or the service manager fails. */
 function reportResult(parts: ReloadParts, reloaded: Reloaded): Reloaded {
   const { log, lifecycle } = parts;
   const failed: string[] = [];

@@ -55,9 +55,7 @@ import { keepPolicies, Reloader } from './reload.js';
 import { type Running, whyNotReady } from './running.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
-/**
- * Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk.
- */
+/** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
 const endMs = 15_000;
 /** The last lines of the log wait at most this long for a reader of stdout. */
 const flushMsMax = 1_000;

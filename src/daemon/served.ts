@@ -79,9 +79,7 @@ export function createServed(
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,
-    /**
-     * The policy for a peer at its listener, by its login if one is required; undefined: it is not let in.
-     */
+    /** The policy for a peer at its listener, by its login if one is required; undefined: it is not let in. */
     policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
       const access = doors.get(peer.listener);
       if (access?.mayConnect(peer.address) === false) return undefined;
@@ -169,9 +167,7 @@ function bodyLimitsOf({ state, audit, limits }: Settings, isMemoryFull: boolean)
 const unauthenticatedMin = bounds.unauthenticatedSessions;
 const unauthenticatedPerPeerMin = bounds.unauthenticatedPerPeer;
 
-/**
- * Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory.
- */
+/** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
 /** A UNIX and a TCP socket. */
 const adminSockets = 2;

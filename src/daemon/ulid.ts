@@ -10,9 +10,7 @@ export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
 /** Random bytes in an id. */
 const chanceBytes = 10;
 
-/**
- * Every pair of digits, by its ten bits: every command has an id, and single digits would take a microsecond more.
- */
+/** Every pair of digits, by its ten bits: every command has an id, and single digits would take a microsecond more. */
 const digitPairs: readonly string[] = Array.from(
   { length: 1024 },
   (_, bits) => alphabet.charAt(bits >> 5) + alphabet.charAt(bits & 31),

@@ -55,9 +55,7 @@ interface CertificateParts {
   /** Builds the offer, once for each state of the files; throws if OpenSSL refuses them. */
   readonly prepareOffer: (offer: TlsOffer) => unknown;
   readonly report: (event: CertificateEvent) => void;
-  /**
-   * Called when a check of the files changes a certificate or the authorities; not after a `commit`, whose caller knows.
-   */
+  /** Called when a check of the files changes a certificate or the authorities; not after a `commit`, whose caller knows. */
   readonly onReplaced: () => void;
   /** The last certificates of receivers, as for `saw`. */
   readonly shownByReceivers?: () => readonly { readonly name: string; readonly validTo: string }[];

@@ -69,13 +69,9 @@ export interface LoadedConfiguration {
 
 /** The checks besides the configuration itself. */
 export interface LoadOptions {
-  /**
-   * Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`.
-   */
+  /** Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`. */
   readonly asksForAccounts?: boolean;
-  /**
-   * Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none.
-   */
+  /** Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none. */
   readonly asksForFiles?: boolean;
   /**
    * Whether the daemon may run as another user than this process, as {@link daemonUidOf} finds: that user may own the files,
@@ -94,9 +90,7 @@ export function isReading(): boolean {
   return threads > 0;
 }
 
-/**
- * The longest wait for one answer of the thread: an `include` on a hanging file system must not block reloads forever.
- */
+/** The longest wait for one answer of the thread: an `include` on a hanging file system must not block reloads forever. */
 const answerMs = bounds.reloadAnswerMs;
 
 /** Reads `file` and its includes. Never throws: failures are problems. */
@@ -290,9 +284,7 @@ interface Account {
 /** Files of the configuration itself, by path. */
 type OwnFiles = { has(path: string): boolean };
 
-/**
- * Why the user of the daemon cannot read a file that we can; undefined: it can, nobody can, or it is not known.
- */
+/** Why the user of the daemon cannot read a file that we can; undefined: it can, nobody can, or it is not known. */
 function whyClosed(path: string, daemon: Account, files: OwnFiles): string | undefined {
   if (whyUnreadable(path) !== undefined) return undefined;
   const name = localUserName(daemon.uid) ?? String(daemon.uid);

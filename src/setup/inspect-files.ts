@@ -251,9 +251,7 @@ export function inspectReceivers(
   }));
 }
 
-/**
- * A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then.
- */
+/** A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then. */
 export function inspectMemory(
   { audit, listeners }: Settings,
   why: (path: string, bytes: number) => PoorMemory | undefined,

@@ -31,9 +31,7 @@ export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumb
   };
 }
 
-/**
- * Chooses among the policies of a listener, by numbers that were looked up once; undefined: it does not let this peer in.
- */
+/** Chooses among the policies of a listener, by numbers that were looked up once; undefined: it does not let this peer in. */
 export function createPolicyChooser(
   listener: ListenerSettings,
   numbers: NameNumbers = systemNumbers,
@@ -58,9 +56,7 @@ export interface Asker {
   readonly account?: string | undefined;
 }
 
-/**
- * The name of a policy; or why there is none: the question is invalid (`wrong`), or this identity is not let in (`refused`).
- */
+/** The name of a policy; or why there is none: the question is invalid (`wrong`), or this identity is not let in (`refused`). */
 export type PolicyFor =
   | { readonly policy: string }
   | { readonly wrong: string }
@@ -229,9 +225,7 @@ function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumb
   ];
 }
 
-/**
- * The groups of a user by its number, and who may read the journal's files without being in `audit.group`.
- */
+/** The groups of a user by its number, and who may read the journal's files without being in `audit.group`. */
 export interface ReaderFacts {
   readonly gidsOf: (uid: number) => readonly number[];
   /** The user of the daemon; undefined: not known. */

@@ -43,9 +43,7 @@ export interface ReadTls {
 const fileBytesMax = bounds.certificateFileBytes;
 const rsaBitsMin = 2048;
 
-/**
- * Reads the files. `prepare` builds the offer for clients, and throws if OpenSSL refuses. Throws a CertificateFault.
- */
+/** Reads the files. `prepare` builds the offer for clients, and throws if OpenSSL refuses. Throws a CertificateFault. */
 export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown): ReadTls {
   const { text: chain } = readPem('certificate', files.certificate);
   const { text: keyText, mode } = readPem('key', files.key);

@@ -28,9 +28,7 @@ type DriverState =
   | {
       readonly at: 'slow';
       readonly fault: JournalFault;
-      /**
-       * When the driver asked again after the late answer, to measure whether the disk is fast again; -Infinity: not yet.
-       */
+      /** When the driver asked again after the late answer, to measure whether the disk is fast again; -Infinity: not yet. */
       readonly trialSince: number;
       readonly isGivenUp: boolean;
     }
@@ -355,9 +353,7 @@ export class Driver {
     }
   };
 
-  /**
-   * A slow disk is fast again if a request that was sent after all others were answered is answered within the deadline.
-   */
+  /** A slow disk is fast again if a request that was sent after all others were answered is answered within the deadline. */
   #tryAgain(): void {
     const isBusy = this.#bellSince !== Infinity || this.#orders > 0;
     const { state } = this;
@@ -376,9 +372,7 @@ export class Driver {
     this.#ask();
   }
 
-  /**
-   * A report of the disk, requested at `since` (Infinity: unrequested). It may be older than the last mark.
-   */
+  /** A report of the disk, requested at `since` (Infinity: unrequested). It may be older than the last mark. */
   #take(news: Pick<Written, 'mark'> | Written, since: number): void {
     const { observe } = this.#options;
     this.#setGivenUp(false);
@@ -491,9 +485,7 @@ export class Driver {
     return this.state.at === 'closed';
   }
 
-  /**
-   * All records are on disk; if that took too long to serve, one more attempt follows, without a new segment.
-   */
+  /** All records are on disk; if that took too long to serve, one more attempt follows, without a new segment. */
   #healed(report: Report & { readonly kind: 'written' }, startMs: number): void {
     const { state } = this;
     if (state.at !== 'failed') return;

@@ -16,9 +16,7 @@ const silentCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'ENOTDIR', 'ECONNRE
 /** Of a printed reason. */
 const reasonCharsMax = 200;
 
-/**
- * `socket`: `admin.unix`; undefined: none is configured. Always resolves; a warning says why the last records may be missing.
- */
+/** `socket`: `admin.unix`; undefined: none is configured. Always resolves; a warning says why the last records may be missing. */
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {

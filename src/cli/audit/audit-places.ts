@@ -115,9 +115,7 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 /** Subcommands that can ask the daemon instead of the files. */
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
-/**
- * For a user who may not read the configuration or the journal: the same command with the access that this user has.
- */
+/** For a user who may not read the configuration or the journal: the same command with the access that this user has. */
 function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
   const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
   const isAsker = askers.has(words[1] ?? '') && whyNoRight(socket, 'write') === undefined;
@@ -136,9 +134,7 @@ export async function trailsOf(screen: Screen, places: Places): Promise<readonly
   return (await flushedJournalsOf(screen, places)).paths.map((path) => trailAt(path));
 }
 
-/**
- * The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none.
- */
+/** The trail at one path; `state`: of its daemon. Throws a CommandFault or a JournalFault if there is none. */
 export function trailAt(path: string, state?: string): Trail {
   const trail = findTrail([path], state);
   if (trail.files.length === 0 && trail.kept.length === 0) {

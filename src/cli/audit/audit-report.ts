@@ -44,9 +44,7 @@ export interface ReportFlags {
   readonly html?: boolean;
 }
 
-/**
- * Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws as the readers do.
- */
+/** Exit code 0; 1: the time is not proved complete, or another name was probably meant. Throws as the readers do. */
 export async function auditReport(screen: Screen, places: Places, flags: ReportFlags): Promise<number> {
   const asked = askedOf(flags);
   const journal = await openReported(screen, places, flags);

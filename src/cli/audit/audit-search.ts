@@ -130,9 +130,7 @@ function partOfPage(page: AskedPage): Part {
   };
 }
 
-/**
- * What retention removed; `firstTime`: of the first remaining record, for old releases whose records do not name the time.
- */
+/** What retention removed; `firstTime`: of the first remaining record, for old releases whose records do not name the time. */
 export function describeRetired({ by, until, segments }: RetiredRecords, firstTime = '?'): string {
   const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
   return printable(

@@ -23,9 +23,7 @@ import { formatLocal, showsLocalTime } from './audit-table.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
-/**
- * 0; or 1: there is no such exchange. Throws as the readers do, and a CommandFault for a text that is neither id nor seq.
- */
+/** 0; or 1: there is no such exchange. Throws as the readers do, and a CommandFault for a text that is neither id nor seq. */
 export async function auditShow(
   screen: Screen,
   places: Places,

@@ -190,9 +190,7 @@ function isDirectory(path: string): boolean {
 
 const besideText = ` by ${publicKeyName}, which lies beside the journal`;
 
-/**
- * `key.pub` of a directory that was named without a key. It proves less than a copy kept elsewhere, and the text says so.
- */
+/** `key.pub` of a directory that was named without a key. It proves less than a copy kept elsewhere, and the text says so. */
 function trustBeside(directory: string): Trust {
   const own = keyBeside(directory);
   return { keys: [], own, text: own === undefined ? '' : besideText, isOwn: false };
@@ -232,9 +230,7 @@ function trustOf(
   return { keys: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
 }
 
-/**
- * An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key if that is readable.
- */
+/** An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key if that is readable. */
 function comparedWithSecret(verdict: Verdict, { own, secretFile }: Trust, directory: string): Verdict {
   if (own === undefined || secretFile === undefined) return verdict;
   const path = join(directory, publicKeyName);

@@ -294,9 +294,7 @@ export function addFilterOptions(command: Command): Command {
     .option('--text <text>', 'text anywhere in one of its records');
 }
 
-/**
- * Throws a CommandFault if the time range ends before it begins: an empty result would look like an answer.
- */
+/** Throws a CommandFault if the time range ends before it begins: an empty result would look like an answer. */
 export function filterOf(options: FilterOptions): TrailFilter {
   const { since, until, principal, ...same } = options;
   if (since !== undefined && until !== undefined && since >= until) {
@@ -325,9 +323,7 @@ const dayMs = 86_400_000;
 export const momentHelp =
   '90m or 2d (before now), today, yesterday, 2026-11-20 (days in UTC), or a time of RFC 3339 with its zone';
 
-/**
- * Unix milliseconds; undefined: it is not a moment. `edge`: the end of a day to use. `nowMs`: the wall clock.
- */
+/** Unix milliseconds; undefined: it is not a moment. `edge`: the end of a day to use. `nowMs`: the wall clock. */
 export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
   const agoMs = parseDuration(text);
   if (agoMs !== undefined) return nowMs - agoMs;

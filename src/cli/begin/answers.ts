@@ -111,9 +111,7 @@ function defaultTeam({ gidOf, person }: Machine): string | undefined {
   return person === undefined ? undefined : `support ${person}`;
 }
 
-/**
- * Options as lines of answers, in the form that a person would type. Without a team or a preset, the usual one is meant.
- */
+/** Options as lines of answers, in the form that a person would type. Without a team or a preset, the usual one is meant. */
 export function linesOf(options: InitOptions): Partial<Record<Question['option'], string>> {
   const { directory, backend, journal, members, mailUsers } = options;
   const parameters = options.with;

@@ -137,9 +137,7 @@ function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   throw usage(`${head}\n${lines.join('\n')}${defaults}`);
 }
 
-/**
- * The answer from the option, else from the terminal, where an invalid one is asked again; else the default.
- */
+/** The answer from the option, else from the terminal, where an invalid one is asked again; else the default. */
 async function answerTo<Value>(
   question: Question | undefined,
   given: ReturnType<typeof linesOf>,

@@ -21,9 +21,7 @@ export interface Machine {
   readonly noDovecot: string | undefined;
   /** Patterns of its mail users; empty: not known. */
   readonly mailUsers: readonly string[];
-  /**
-   * Why they are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot.
-   */
+  /** Why they are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot. */
   readonly noMailUsers: string | undefined;
   readonly presets: readonly Preset[];
 }
@@ -36,7 +34,7 @@ export interface Preset {
 }
 
 const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
-/** Patterns of more domains are too long as a default that a person should read. */
+/** Above this number of domains their patterns are too long for a default. */
 const domainsMax = 5;
 
 export async function lookAtMachine(): Promise<Machine> {

@@ -99,9 +99,7 @@ const everyMs = 200;
 /** A shorter wait is not worth a line in a file. */
 const toldMsMin = 10_000;
 
-/**
- * `screen`: for lines about waits; `write`: the terminal; undefined: there is none. `begun`: users that were already done.
- */
+/** `screen`: for lines about waits; `write`: the terminal; undefined: there is none. `begun`: users that were already done. */
 export function createBulkProgress(
   clock: Clock,
   screen: Pick<Screen, 'complain'>,

@@ -115,13 +115,9 @@ function isBeginOfHeader(text: string): boolean {
 /** The state of a run, kept in a file or (without one) not at all. */
 export interface RunState {
   readonly read: ReadState;
-  /**
-   * A new file is written and synced. An existing one must have the same header; rejects with a CommandFault otherwise.
-   */
+  /** A new file is written and synced. An existing one must have the same header; rejects with a CommandFault otherwise. */
   adopt(header: RunHeader): Promise<void>;
-  /**
-   * When this resolves, the user may be sent. Returns its number. Rejects with a CommandFault if it cannot be written.
-   */
+  /** When this resolves, the user may be sent. Returns its number. Rejects with a CommandFault if it cannot be written. */
   begin(name: string): Promise<number>;
   /** `released`: nothing was sent. `code`: of a failure. */
   end(number: number, how: UserEnd | 'released', code?: string): void;

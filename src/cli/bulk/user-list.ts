@@ -51,9 +51,7 @@ export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerato
   signal.throwIfAborted();
 }
 
-/**
- * Whether a list has names with a domain and names without one, two of which may be one user; `bare`: a name without.
- */
+/** Whether a list has names with a domain and names without one, two of which may be one user; `bare`: a name without. */
 export function bareNameAmongOthers(names: readonly string[]): string | undefined {
   if (!names.some((name) => name.includes('@'))) return undefined;
   return names.find((name) => !name.includes('@') && whyNoName(name) === undefined);

@@ -58,9 +58,7 @@ function isRow(row: unknown): row is AnswerRow {
   return Array.isArray(row) && row.length === 2 && row.every((cell) => typeof cell === 'string');
 }
 
-/**
- * Undefined: there is no folder that only this user can write to. With `su` and `sudo` the variable may name another user's.
- */
+/** Undefined: there is no folder that only this user can write to. With `su` and `sudo` the variable may name another user's. */
 function pathFor(socket: string): string | undefined {
   const folder = process.env['XDG_RUNTIME_DIR'];
   if (folder === undefined || !folder.startsWith('/')) return undefined;

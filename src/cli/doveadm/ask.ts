@@ -254,9 +254,7 @@ async function wholeOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(all);
 }
 
-/**
- * A file, or stdin; line ends become CR LF, as every real client sends them. Calls `onBytes` with the size of each piece.
- */
+/** A file, or stdin; line ends become CR LF, as every real client sends them. Calls `onBytes` with the size of each piece. */
 async function* readInput(
   file: string | undefined,
   onBytes: (count: number) => void,

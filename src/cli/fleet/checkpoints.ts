@@ -65,9 +65,7 @@ async function publishLine(link: NatsLink, stream: string, line: string, expecte
   }
 }
 
-/**
- * The line that the next one of this key follows: a state restored from a copy has an older one than the stream.
- */
+/** The line that the next one of this key follows: a state restored from a copy has an older one than the stream. */
 export function newestLine(
   { signed }: Pick<Fleet, 'signed'>,
   key: string,

@@ -141,9 +141,7 @@ function attempt(path: string, write: () => void): void {
   }
 }
 
-/**
- * Adds the line to the configuration if it is missing. Throws a CommandFault; the configuration is unchanged then.
- */
+/** Adds the line to the configuration if it is missing. Throws a CommandFault; the configuration is unchanged then. */
 function include(config: string): void {
   const included = join(dirname(config), folderName, includedName);
   const line = `include: [${folderName}/${includedName}]`;

@@ -31,9 +31,7 @@ export class FollowedJournals {
     return this.#searches.size;
   }
 
-  /**
-   * The exchanges that a block of a journal completes, after those of a journal that is no longer followed.
-   */
+  /** The exchanges that a block of a journal completes, after those of a journal that is no longer followed. */
   take(subject: string, host: string, block: Buffer): readonly HostRows[] {
     const known = this.#searches.get(subject) ?? { search: createSearch(this.#filter), host };
     this.#searches.delete(subject);

@@ -60,9 +60,7 @@ export function readFleetSettings(
   return settings;
 }
 
-/**
- * Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe.
- */
+/** Root reads the files of the verifier's user, who owns the state. `state`: undefined: the settings are not safe. */
 function trustedWith(state: string | undefined): Trusted {
   const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);

@@ -12,9 +12,7 @@ export const serverFiles = {
   store: '/var/lib/nats',
 } as const;
 
-/**
- * `streamBytes`: the limit of the streams together; undefined: no limit. `rights`: the accounts from `formatRights`.
- */
+/** `streamBytes`: the limit of the streams together; undefined: no limit. `rights`: the accounts from `formatRights`. */
 export function formatServerConfiguration(
   { servers }: Pick<FleetSettings, 'servers'>,
   streamBytes: number | undefined,

@@ -217,9 +217,7 @@ export function readPublicKeys(folder: string): readonly string[] {
   return text.split('\n').filter((line) => parsePublicKey(line) === line);
 }
 
-/**
- * The last saved state of a verifier, for other readers too. Undefined: nothing. Throws a CommandFault for a foreign file.
- */
+/** The last saved state of a verifier, for other readers too. Undefined: nothing. Throws a CommandFault for a foreign file. */
 export function readSaved(folder: string, stream: string): SavedState | undefined {
   const path = join(folder, 'state.json');
   let text: string | undefined;

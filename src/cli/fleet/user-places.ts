@@ -43,9 +43,7 @@ export interface IndexedMessage {
   readonly storedMs: number;
 }
 
-/**
- * The last message that a file covers: if the stream has another one there, the file is for another stream.
- */
+/** The last message that a file covers: if the stream has another one there, the file is for another stream. */
 export interface IndexedEnd {
   readonly streamSeq: number;
   readonly subject: string;

@@ -22,7 +22,7 @@ export interface BackendLookOptions {
   readonly clock: Clock;
   /** The user of the daemon; undefined: not known. */
   readonly daemonUid: number | undefined;
-  /** Opens the file for the Dovecot lines in an editor, if there are such lines. */
+  /** The command that gives Dovecot the lines of `init`; undefined: there are none. */
   readonly snippetCommand: string | undefined;
 }
 
@@ -145,9 +145,7 @@ function adviceFor(
   }
 }
 
-/**
- * The certificate of a server; undefined: it shows none in time. Nothing is sent inside, and nothing of it is trusted.
- */
+/** The certificate of a server; undefined: it shows none in time. Nothing is sent inside, and nothing of it is trusted. */
 export async function lookAtCertificate(
   backend: BackendSettings,
   clock: Clock,

@@ -22,9 +22,7 @@ const verifyMs = 10_000;
 const statMs = 3_000;
 const writeMs = 5_000;
 const slowMs = 100;
-/**
- * A slow attempt may have waited for a processor instead of the disk, so up to three are made, and the shortest counts.
- */
+/** A slow attempt may have waited for a processor instead of the disk, so up to three are made, and the shortest counts. */
 const triesMax = 3;
 
 export interface JournalLookOptions {
@@ -120,9 +118,7 @@ function octal(mode: number): string {
   return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
-/**
- * In a thread: a disk that stands still would block all other findings of doctor. Resolves to the time it took.
- */
+/** In a thread: a disk that stands still would block all other findings of doctor. Resolves to the time it took. */
 async function writeOnce(directory: string, clock: Clock): Promise<number> {
   const path = join(directory, `.doctor.${process.pid}`);
   const startMs = clock.now();
@@ -180,9 +176,7 @@ function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Loo
   return [bad(name, text, 'somebody removed it: restart the daemon')];
 }
 
-/**
- * The daemon checks the beginning of its journal every few seconds; the last segment alone does not show it.
- */
+/** The daemon checks the beginning of its journal every few seconds; the last segment alone does not show it. */
 function lookForMissing(directory: string, { told, verifyCommand }: JournalLookOptions): readonly Look[] {
   const seq = told?.['missing_seq'];
   if (seq === undefined) return [];

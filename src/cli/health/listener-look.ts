@@ -17,9 +17,7 @@ interface Member {
   readonly gids: readonly number[];
 }
 
-/**
- * If a directory service does not answer, each name takes seconds: only the first members are checked then.
- */
+/** If a directory service does not answer, each name takes seconds: only the first members are checked then. */
 const membersMs = 3_000;
 
 /** `isServing`: the daemon reports this listener; undefined: it was not asked. */

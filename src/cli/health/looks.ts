@@ -30,7 +30,7 @@ export interface LookOptions {
   readonly daemonUid: number | undefined;
   readonly commands: DaemonCommands & {
     readonly verify: string;
-    /** The command that edits the Dovecot lines; undefined: there are none here. */
+    /** The command that gives Dovecot the lines of `init`; undefined: there are none here. */
     readonly snippet: string | undefined;
   };
 }

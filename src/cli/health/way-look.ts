@@ -67,9 +67,7 @@ function notWalked(backend: string, users: readonly string[], homes: Homes): Loo
 /** The backend of each user whose commands go to one backend. */
 type Homes = ReadonlyMap<string, string>;
 
-/**
- * The first path to each backend, and the users' backends, whether a listener permits these commands or not.
- */
+/** The first path to each backend, and the users' backends, whether a listener permits these commands or not. */
 function waysIn(
   settings: Settings,
   users: readonly string[],

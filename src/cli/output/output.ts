@@ -15,9 +15,7 @@ export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/**
- * All of stdin; if it is longer than `bytesMax`, only enough to refuse it. Its pieces may be secrets, and are wiped.
- */
+/** All of stdin; if it is longer than `bytesMax`, only enough to refuse it. Its pieces may be secrets, and are wiped. */
 export async function readStdin(bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;

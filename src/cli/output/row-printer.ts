@@ -126,9 +126,7 @@ interface CellFormat {
   end(): void;
 }
 
-/**
- * `a TAB b LF`, below a line of names. Long values are not marked; the real program adds a TAB for each piece.
- */
+/** `a TAB b LF`, below a line of names. Long values are not marked; the real program adds a TAB for each piece. */
 function createTabFormat(columns: readonly ReplyColumn[], hidesTitles: boolean, sink: Sink): CellFormat {
   let isNamed = hidesTitles;
   const name = (): void => {
