@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { drain } from '../../src/daemon/lifecycle.js';
 import { createStopRequests } from '../../src/setup/life.js';
 import { settle } from '../kit/fake-clock.js';
-import { poolSizes, replyPacket } from '../kit/memory-backend.js';
+import { poolSizes } from '../kit/memory-backend.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 /** Shorter than the queue timeout. */
@@ -35,26 +35,6 @@ function startDrain({ service, pool, clock }: MemoryEngine, hurried: Promise<unk
   };
 }
 
-void test('nothing runs: over at once', async () => {
-  const engine = openMemoryEngine();
-  await engine.client(2);
-  await engine.clock.advance(1000);
-  await startDrain(engine).done;
-  assert.deepEqual([engine.clock.timers, engine.service.sessions], [0, 0]);
-});
-
-void test('what runs is waited for, and its client gets its answer', async () => {
-  const { engine, client } = await openBusy();
-  const draining = startDrain(engine);
-  await engine.clock.advance(drainMs - 1);
-  assert.equal(draining.isOver, false);
-  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
-  await draining.done;
-  assert.match(client.said(), /\n\+\n$/);
-  engine.pool.drain();
-  assert.equal(engine.clock.timers, 0);
-});
-
 // bounds.drainMs
 void test('the time is over: what runs and what waits is given up, and told so', async () => {
   const { engine, client } = await openBusy();
@@ -80,21 +60,6 @@ void test('a client that does not read is cut a moment later', async () => {
   // Closed in an orderly way already, and what was said last does not leave: the last limit ends that.
   await engine.clock.advance(1_000);
   await draining.done;
-  assert.equal(engine.clock.timers, 0);
-});
-
-void test('a second signal does not wait for what runs', async () => {
-  const { engine, client } = await openBusy();
-  let hurry: (value: 'now') => void = () => undefined;
-  const hurried = new Promise<'now'>((resolve) => {
-    hurry = resolve;
-  });
-  const draining = startDrain(engine, hurried);
-  await engine.clock.advance(1_000);
-  assert.equal(draining.isOver, false);
-  hurry('now');
-  await draining.done;
-  assert.match(client.said(), /-TEMPFAIL/);
   assert.equal(engine.clock.timers, 0);
 });
 

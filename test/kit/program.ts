@@ -60,11 +60,6 @@ export async function runProgram(
   }
 }
 
-/** The machine's own `doveadm`, in a fixed language. */
-export function runDoveadm(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
-  return runProgram('doveadm', args, { ...options, env: { LC_ALL: 'C.UTF-8', ...options.env } });
-}
-
 /** Whether a process runs; one that is dead and waits for its parent to notice does not. Linux. */
 export function isRunning(pid: number): boolean {
   try {

@@ -251,20 +251,6 @@ async function statusAndBody(got: Promise<Got>): Promise<[number, string]> {
   return [status, body];
 }
 
-test('over TCP: no foreign Host, the status with the token only', async (t) => {
-  const { port } = await open(t);
-  const to = { port };
-  assert.equal((await ask(to, '/metrics')).status, 200);
-  assert.equal((await ask(to, '/metrics', { headers: { Host: 'evil.example' } })).status, 421);
-  assert.equal((await ask(to, '/nothing', { headers: { Host: 'evil.example' } })).status, 421);
-  const none = await ask(to, '/status.json');
-  assert.deepEqual([none.status, none.headers['www-authenticate']], [401, 'Bearer']);
-  assert.ok(!none.body.includes('1.2.3'));
-  assert.equal((await ask(to, '/status.json', { headers: { Authorization: 'Bearer wrong' } })).status, 401);
-  const got = await ask(to, '/status.json', { headers: { Authorization: 'Bearer secret' } });
-  assert.match(got.body, /"version": "1\.2\.3"/);
-});
-
 test('one request a connection: what follows it is not answered', async (t) => {
   const { port } = await open(t);
   const get = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n';

@@ -162,34 +162,6 @@ void test('a disk that stands still is a failed one: nobody waits longer than th
   assert.equal(segmentFiles(directory).length, 1, 'without an error nothing is written a second time');
 });
 
-void test('a disk that stands still does not keep the daemon from ending', async (t) => {
-  const place = mounted(t, 'ext4');
-  if (place === undefined) return;
-  const { journal } = await openOn(t, join(place, 'audit'), { deadlineMs: 200 });
-  assert.ok(run('fsfreeze', '-f', place));
-  const started = performance.now();
-  const waiting = journal.appendDurable(admission('A'), false);
-  const closed = journal.close();
-  await assert.rejects(waiting, faultOf('deadline'));
-  await assert.rejects(closed, JournalFault);
-  assert.ok(performance.now() - started < 30_000);
-  assert.equal(journal.lost, 1);
-  assert.ok(run('fsfreeze', '-u', place));
-});
-
-void test('a disk that stands still at the start: an error within the deadline, not a wait', async (t) => {
-  const place = mounted(t, 'ext4');
-  if (place === undefined) return;
-  const directory = join(place, 'audit');
-  const { journal } = await openOn(t, directory);
-  await journal.close();
-  assert.ok(run('fsfreeze', '-f', place));
-  const started = performance.now();
-  await assert.rejects(openOn(t, directory, { openDeadlineMs: 300 }), faultOf('deadline'));
-  assert.ok(performance.now() - started < 30_000);
-  assert.ok(run('fsfreeze', '-u', place));
-});
-
 void test('a file system that went read-only is a failed disk until it is mounted again', async (t) => {
   const place = mounted(t, 'ext4');
   if (place === undefined) return;

@@ -156,43 +156,6 @@ void test('a full segment is closed and the next one names it', async (t) => {
   }
 });
 
-void test('a second daemon is refused, and may write when the first is gone', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal } = await openFor(t, directory);
-  await assert.rejects(openFor(t, directory), faultOf('locked'));
-  await journal.appendDurable(admission('A'), false);
-  await journal.close();
-  const { journal: second } = await openFor(t, directory);
-  assert.equal(second.found.unknown, 1);
-  await second.close();
-  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'stop', 'completion', 'start', 'stop']);
-});
-
-void test('a killed daemon leaves its lock, and admissions that the next one closes as unknown', async (t) => {
-  const directory = temporaryDirectory(t);
-  const child = spawn(process.execPath, [appender, directory, 'K', '8'], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let told = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    told += chunk.toString();
-  });
-  await once(child.stdout, 'data');
-  await assert.rejects(openFor(t, directory), faultOf('locked'));
-  assert.equal(child.exitCode, null, 'it was alive');
-  child.kill('SIGKILL');
-  await once(child, 'close');
-  const { journal } = await openFor(t, directory);
-  await journal.close();
-  const records = readWhole(directory);
-  const admitted = pairedIds(records);
-  for (const id of told.split('\n').slice(1, -1))
-    assert.ok(admitted.has(id), `${id} went on without admission`);
-  const unknown = records.filter((record) => record['outcome'] === 'unknown');
-  assert.equal(unknown.length, journal.found.unknown);
-  assert.deepEqual(unknown[0]?.['session'], unknown.length > 0 ? 'S1' : undefined);
-});
-
 void test('kill -9 at random instants: the trail stays whole and true', async (t) => {
   const directory = temporaryDirectory(t);
   const sent: string[] = [];
@@ -252,26 +215,6 @@ void test('the disk is not trusted: a removed segment is noticed, and what was n
     seen.map(({ kind }) => kind).filter((kind) => kind === 'failed' || kind === 'writable'),
     ['failed', 'writable'],
   );
-});
-
-void test('what is taken away while nothing happens is noticed and made again', async (t) => {
-  const tricks: ((directory: string) => void)[] = [
-    (directory) => rmSync(directory, { recursive: true }),
-    (directory) => rmSync(join(directory, '00000001.jsonl')),
-    (directory) => rmSync(join(directory, 'lock')),
-    (directory) => renameSync(directory, `${directory}-away`),
-  ];
-  for (const trick of tricks) {
-    const directory = join(temporaryDirectory(t), 'audit');
-    const { journal, events, seen } = await openFor(t, directory, { lookIntervalMs: 20 });
-    trick(directory);
-    await seen('writable');
-    const failed = events.find((event) => event.kind === 'failed');
-    assert.equal(failed?.kind === 'failed' && failed.fault.code, 'removed');
-    await journal.appendDurable(admission('A'), false);
-    assert.equal(segmentFiles(directory).at(-1), '00000002.jsonl', String(trick));
-    assert.ok(existsSync(join(directory, 'ring.json')), 'the next start finds the ring');
-  }
 });
 
 void test('a start that takes longer than its deadline is an error, and the next one finds all as it was', async (t) => {

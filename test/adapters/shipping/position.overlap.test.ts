@@ -70,13 +70,3 @@ void test('the last one becomes safe, too, where nothing comes behind it', () =>
   none.note(behind(1), 5000, 7);
   assert.equal(none.safe(7).seq, 1);
 });
-
-void test('another journal begins anew', () => {
-  const overlap = createOverlap(limits, behind(50));
-  overlap.note(behind(60), 5000, 0);
-  overlap.reset(beginning);
-  assert.equal(overlap.sentSeq, 0);
-  overlap.note(behind(3), 100, 0);
-  assert.equal(overlap.sentSeq, 3);
-  assert.equal(overlap.safe(500_000), beginning);
-});

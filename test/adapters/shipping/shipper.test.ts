@@ -182,24 +182,6 @@ void test('what reaches the disk while the last look begins goes out, too', asyn
   await ending;
 });
 
-void test('the end does not wait for a receiver that is away, or hangs', async (t) => {
-  for (const state of ['refuses', 'hangs', 'takes nothing'] as const) {
-    const story = openStory(t);
-    const { clock, dialler, journal, until } = story;
-    journal.write(1000);
-    if (state === 'refuses') dialler.setAnswer('refuse');
-    if (state === 'hangs') dialler.setAnswer('hang');
-    dialler.onAccept(({ peer }) => peer.setStopped(true));
-    const shipper = await story.start();
-    if (state === 'refuses') await until(() => shipper.state.at === 'away');
-    if (state === 'takes nothing') await until(() => shipper.state.at === 'connected');
-    const beganMs = clock.now();
-    await ended(story, shipper, 1000);
-    assert.ok(clock.now() - beganMs < 2000, state);
-    assert.deepEqual([clock.timers, dialler.open.length], [0, 0], state);
-  }
-});
-
 /** Enough that something is safe: more than a MiB, more than a minute ago. */
 async function shipMuch(story: Story, shipper: Shipper): Promise<void> {
   const { clock, journal, until } = story;
@@ -263,22 +245,5 @@ void test('a journal that cannot be read is told, and shipped when it can be', a
   renameSync(gone, journal.directory);
   await until(() => shipper.lagRecords === 0);
   assert.deepEqual(records(dialler.ends.length - 1), journal.lines);
-  await ended(story, shipper);
-});
-
-void test('another journal in the place of the one that was shipped is sent as a whole', async (t) => {
-  const story = openStory(t);
-  const { dialler, journal, records, until } = story;
-  journal.write(10);
-  const position = { segment: 1, bytes: 700, seq: 4, hash: 'ab'.repeat(32) };
-  const shipper = await story.start({ position });
-  await until(() => records(0).length === 10);
-  assert.deepEqual(records(0), journal.lines);
-  assert.equal(shipper.safeSeq, 0);
-  const restarts = (): number => kinds(story).filter((kind) => kind === 'ship-restarted').length;
-  assert.equal(restarts(), 1);
-  at(dialler.ends, 0).peer.end();
-  await until(() => records(1).length === 10);
-  assert.equal(restarts(), 1);
   await ended(story, shipper);
 });

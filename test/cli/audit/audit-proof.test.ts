@@ -52,18 +52,6 @@ void test('both records of a command, and the lines up to a signature, as they s
   assert.ok(title.includes(signKey.key) && title.includes('--text "E7"'));
 });
 
-void test('whole: from the first line of the time to the last, in one run', async (t) => {
-  const directory = await writeJournal(t, 40);
-  const { lines } = await prove(t, directory, { text: 'E7' }, { whole: true });
-  const body = lines.filter((line) => !line.startsWith('#')).slice(0, -1);
-  assert.deepEqual(
-    body.map((line) => line.slice(2)),
-    [...journalLines(directory).values()],
-  );
-  assert.equal(body.filter((line) => line.startsWith('= ')).length, 1);
-  assert.match(lines.at(-1) ?? '', /^% 2 records, \d+ lines, 1 runs$/);
-});
-
 void test('compressed segments give the same proof', async (t) => {
   const directory = await writeJournal(t, 40);
   const before = await prove(t, directory, { text: 'E7' }, { whole: true });
@@ -86,11 +74,6 @@ void test('nothing is proved from a journal with a fault, without a signature, o
   rmSync(join(directory, 'key.pub'));
   const { complaints } = await prove(t, directory, { text: 'E7' }, { key: [] });
   assert.match(complaints, /no --key was given/);
-});
-
-void test('nothing found is a proof of nothing, and says so', async (t) => {
-  const { code, lines } = await prove(t, await writeJournal(t, 4), { user: 'nobody@example.com' });
-  assert.deepEqual([code, lines.at(-1)], [0, '% 0 records, 0 lines, 0 runs']);
 });
 
 void test('records that no signature covers yet are counted, and the exit code says so', async (t) => {

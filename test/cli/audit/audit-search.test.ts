@@ -22,10 +22,6 @@ async function search(
   return { lines: screen.lines(), complaints: screen.complaints() };
 }
 
-async function idsOf(directory: string, filter: TrailFilter = {}): Promise<string[]> {
-  return (await search(directory, filter)).lines.map((line) => String(JSON.parse(line).id));
-}
-
 /** Exchanges of which each is somebody's, or something, else. */
 function varied(record: AuditRecord, count: number): AuditRecord {
   if (record.event === 'admission') {
@@ -40,24 +36,6 @@ function varied(record: AuditRecord, count: number): AuditRecord {
   if (count === 3) return { ...record, event: 'log', text: 'instead of a completion' };
   return record;
 }
-
-void test('every filter chooses by what was recorded', async (t) => {
-  const directory = await writeJournal(t, 5, varied);
-  const filters: [TrailFilter, string][] = [
-    [{}, 'E0 E1 E2 E4 E3'],
-    [{ user: 'bob@example.org' }, 'E1'],
-    [{ command: 'mailbox' }, 'E1'],
-    [{ principal: 'carol@*' }, 'E2'],
-    [{ decision: 'deny' }, 'E2'],
-    [{ outcome: 'open' }, 'E3'],
-    [{ backend: 'mail1' }, 'E0 E2 E4 E3'],
-    [{ untilMs: 0 }, ''],
-    [{ text: '=1+1' }, 'E3'],
-  ];
-  for (const [filter, ids] of filters) {
-    assert.equal((await idsOf(directory, filter)).join(' '), ids, JSON.stringify(filter));
-  }
-});
 
 void test('the table pairs both records of an exchange, and shows the text of clients without obeying it', async (t) => {
   const { lines, complaints } = await search(await writeJournal(t, 5, varied), {}, 'table');
@@ -192,14 +170,6 @@ void test('a name without its domain is told also where a command for everybody 
   }
   assert.match((await search(directory, { user: 'ALICE' })).complaints, /did you mean alice@example\.com\?/);
   for (const user of ['alice@example.com', 'bob', 'alice*']) {
-    assert.equal((await search(directory, { user })).complaints, '', user);
-  }
-});
-
-void test('the case of a name does not matter', async (t) => {
-  const directory = await writeJournal(t, 3, withWho);
-  for (const user of ['Alice@example.com', 'ALICE@EXAMPLE.*']) {
-    assert.deepEqual(await idsOf(directory, { user }), ['E0', 'E1', 'E2'], user);
     assert.equal((await search(directory, { user })).complaints, '', user);
   }
 });

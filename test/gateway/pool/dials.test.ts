@@ -45,20 +45,6 @@ function open() {
 const greets = ({ dialler }: ReturnType<typeof open>): void =>
   dialler.onAccept(({ peer }) => peer.send(greeting(2)));
 
-void test('a dial is counted while it is under way, and told once', async () => {
-  const story = open();
-  greets(story);
-  story.dials.dial();
-  assert.deepEqual([story.dials.count, story.dialler.dials], [1, 0], 'it begins a moment later');
-  await settle();
-  assert.deepEqual([story.dials.count, story.told], [0, ['opened mail1-1']]);
-  story.dialler.setAnswer('refuse');
-  story.dials.dial();
-  await settle();
-  assert.deepEqual([story.dials.count, story.told.at(-1)], [0, 'failed dial-refused']);
-  assert.equal(story.dials.health.state.at, 'pausing');
-});
-
 // bounds.dialsPerBackend
 void test('so many at once, and not more', async () => {
   const story = open();

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Place } from '../../../src/concurrency/ordered-set.js';
 import { FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
-import { seededRandom } from '../../kit/chunkings.js';
 
 interface Named extends Queued {
   readonly name: string;
@@ -48,12 +47,6 @@ function takeAll(queue: FairQueue<Named>): string {
   return names.join(' ');
 }
 
-void test('principals take turns, and their own stand in the order in which they came', () => {
-  const { queue, add } = open();
-  for (const principal of 'aaaabbc') add(principal);
-  assert.equal(takeAll(queue), 'a1 b1 c1 a2 b2 a3 a4');
-});
-
 void test('a newcomer waits at most for the rest of the round of each of the others', () => {
   const { queue, add } = open({ greedy: 2 });
   for (let n = 0; n < 200; n += 1) add('greedy');
@@ -61,50 +54,6 @@ void test('a newcomer waits at most for the rest of the round of each of the oth
   add('new');
   assert.equal(queue.take(anything, hungry)?.name, 'greedy52');
   assert.equal(queue.take(anything, hungry)?.name, 'new1');
-});
-
-void test('a weight is so many turns in a round', () => {
-  const { queue, add } = open({ b: 3 });
-  for (const principal of 'aaabbbbbb') add(principal);
-  assert.equal(takeAll(queue), 'a1 b1 b2 b3 a2 b4 b5 b6 a3');
-});
-
-void test('shares of those who always wait are as their weights, whoever comes and goes beside them', () => {
-  const weights = { a: 1, b: 1, c: 2, d: 5 };
-  const { queue, add } = open(weights);
-  const random = seededRandom(3);
-  const taken = new Map<string, number>();
-  const [backlog, guest] = ['abcd', 'e'];
-  for (const principal of backlog) for (let n = 0; n < 10; n += 1) add(principal);
-  for (let n = 0; n < 9_000; n += 1) {
-    if (random() < 0.05) add(guest);
-    const next = queue.take(anything, hungry);
-    assert.ok(next);
-    taken.set(next.principal, (taken.get(next.principal) ?? 0) + 1);
-    if (next.principal !== guest) add(next.principal);
-  }
-  const rounds = taken.get('a') ?? 0;
-  for (const [principal, weight] of Object.entries(weights)) {
-    const share = (taken.get(principal) ?? 0) / rounds;
-    assert.ok(Math.abs(share - weight) < 0.02 * weight, `${principal}: ${share} of ${weight}`);
-  }
-});
-
-void test('who needs a fresh one is passed over, keeps its turn, and holds up nobody', () => {
-  const { queue, add } = open();
-  add('a', true);
-  add('a');
-  add('b');
-  add('a');
-  assert.equal(queue.take(anyOnly, hungry)?.name, 'a2');
-  assert.equal(queue.take(anyOnly, hungry)?.name, 'b1');
-  assert.equal(queue.take(anyOnly, hungry)?.name, 'a3');
-  assert.equal(queue.take(anyOnly, hungry), undefined);
-  assert.equal(
-    queue.take(() => false, hungry),
-    undefined,
-  );
-  assert.equal(queue.take(anything, hungry)?.name, 'a1');
 });
 
 void test('promised: out of the order and before all others; a broken promise puts it first again', () => {
@@ -120,35 +69,6 @@ void test('promised: out of the order and before all others; a broken promise pu
   queue.breakPromise();
   queue.breakPromise();
   assert.equal(takeAll(queue), 'a1 b1 a2');
-});
-
-void test('whoever leaves is out, promised or not; the rest can be cleared', () => {
-  const { queue, add } = open();
-  const [a, b, c] = [add('a'), add('b'), add('b')];
-  assert.equal(queue.take(anything, hungry), a);
-  queue.promise(a);
-  queue.delete(b);
-  queue.delete(b);
-  assert.deepEqual([queue.size, queue.clear()], [2, [a, c]]);
-  queue.delete(c);
-  assert.deepEqual([queue.size, queue.promisedCount, takeAll(queue)], [0, 0, '']);
-});
-
-void test('who makes room is the last of the principal that has most, and only for one that has clearly less', () => {
-  const { queue, add } = open();
-  for (const principal of 'aaabb') add(principal);
-  const last = add('a', true);
-  assert.equal(queue.lastOfMost({ principal: 'c', origin: 'c' }), last);
-  assert.equal(queue.lastOfMost({ principal: 'b', origin: 'b' }), last);
-  assert.equal(queue.lastOfMost({ principal: 'a', origin: 'a' }), undefined);
-  queue.delete(last);
-  assert.equal(
-    queue.lastOfMost({ principal: 'b', origin: 'b' }),
-    undefined,
-    'three and two: the next one would only change places',
-  );
-  assert.equal(queue.lastOfMost({ principal: 'c', origin: 'c' })?.name, 'a3');
-  assert.equal(queue.size, 5, 'nobody was taken out');
 });
 
 void test('who makes room is of the place with most waiters, though each of its principals has few', () => {

@@ -96,19 +96,6 @@ const ended = (how: Extract<Ending, { kind: 'duplex-ended' }>['how']): Ending =>
   how,
 });
 
-void test('a refusal is a reply as any other, and what the client sends behind the command goes nowhere', async () => {
-  const story = start();
-  story.client.send('VERSION\tdsync\t3\t5\n');
-  await settle();
-  assert.equal(story.sent(), line);
-  story.backend.send(replyPacket('\n-NOUSER\n'));
-  const { value } = await story.running;
-  assert.ok(value.kind === 'replied' && value.status.code === 'NOUSER');
-  assert.equal(story.got(), '\n-NOUSER\n');
-  await settle();
-  assert.deepEqual([story.sent(), story.upstream.state.at, story.clock.timers], [line, 'closed', 0]);
-});
-
 void test('bytes both ways, at every cutting; the client ends first', async () => {
   const down = 'VERSION\tdsync\t3\t5\nH\n+\n-NOUSER\n\0\x01t';
   for (const { chunks } of chunkings(replyPacket(`\n+\n${down}`))) {

@@ -157,32 +157,6 @@ void test('the time of a text does not run while it waits for an upstream', asyn
   text.close();
 });
 
-void test('given up while it is gathered, and stopped while it is sent', async () => {
-  const gathered = open();
-  const controller = new AbortController();
-  const gathering = gathered.text.gather(controller.signal);
-  gathered.peer.send('begin\n');
-  await settle();
-  controller.abort('draining');
-  await assert.rejects(gathering, (reason) => reason === 'draining');
-  gathered.text.close();
-  // A piece that comes late is not held any more.
-  gathered.peer.send('more\n');
-  await settle();
-  assert.deepEqual([gathered.buffered.bytes, gathered.clock.timers], [0, 0]);
-
-  const sent = open();
-  const whole = sent.text.gather(never);
-  sent.peer.send('x'.repeat(heldBytesMax));
-  await whole;
-  sent.text.start(() => assert.fail('late'));
-  await sent.text.next();
-  const next = sent.text.next();
-  sent.text.stop();
-  assert.equal(await next, 'stopped');
-  sent.text.close();
-});
-
 void test('texts of one principal leave room for another one', async () => {
   const buffered = new ByteBudget(1_000);
   const hogs = [1, 2].map(() => open({ buffered, holder: 'hog@jobs' }));
@@ -204,27 +178,5 @@ void test('texts of one principal leave room for another one', async () => {
   first.text.close();
   await waiting;
   for (const { text } of [second, victim]) text.close();
-  assert.equal(buffered.bytes, 0);
-});
-
-void test('no more than the count of all sessions allows: who has not begun waits, who has goes on', async () => {
-  const buffered = new ByteBudget(1_000);
-  const first = open({ buffered });
-  const second = open({ buffered });
-  const gathering = first.text.gather(never);
-  first.peer.send('x'.repeat(1_200));
-  assert.equal(await gathering, undefined);
-  assert.ok(buffered.isFull);
-  second.peer.send('text\n.\n');
-  let isGathered = false;
-  const waiting = second.text.gather(never).then(() => {
-    isGathered = true;
-  });
-  await settle();
-  assert.deepEqual([isGathered, buffered.bytes, second.clock.timers], [false, 1_200, 0]);
-  first.text.close();
-  await waiting;
-  assert.equal(buffered.bytes, 4);
-  second.text.close();
   assert.equal(buffered.bytes, 0);
 });

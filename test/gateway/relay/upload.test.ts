@@ -139,28 +139,6 @@ void test('line, text and dot, however the client cuts them; then the reply; the
   }
 });
 
-void test('a long text goes up before its end, and as fast as the backend takes it', async () => {
-  const story = await start({ roomBytes: 100 }, mebibyte);
-  assert.ok(story.sent().length > mebibyte.length);
-  story.backend.setStopped(true);
-  story.client.send('first\n');
-  await settle();
-  story.client.send('second\n');
-  story.client.send('third\n.\n');
-  await settle();
-  const before = story.sent().length;
-  // The client has sent what is to be sent: that the backend does not take it is not its fault.
-  story.upstream.pace.check(story.clock.now() + 60_000, 65_536);
-  story.backend.setStopped(false);
-  await settle();
-  assert.ok(story.sent().length > before);
-  assert.deepEqual(taken(story.sent()), { text: `${mebibyte}first\nsecond\nthird`, rest: '', isDone: true });
-  story.backend.send(replyPacket('\n-NOUSER\n'));
-  const end = await story.running;
-  assert.deepEqual([end.closeFor, end.answer], ['not-reusable', 'other']);
-  assert.equal(story.told(), '\x04dovegate: the backend says: no such user [backend-failed]\n\n-NOUSER\n');
-});
-
 void test('every piece arrives whole, with whole lines, and half a line is held until the rest is here', async () => {
   const half = '\tbob@example.org\tmailbox delete\tIN';
   const story = await start({}, 'line of the text\n'.repeat(70_000));
@@ -230,18 +208,6 @@ void test('log lines within the text are heard, and are no answer', async () => 
 // [what the upstream says or does before the dot, the ending, why it is closed]
 const words: readonly (readonly [string, (backend: Story['backend']) => void, object, string])[] = [
   [
-    'a failure',
-    (backend) => backend.send(replyPacket('\n-USAGE\n')),
-    { kind: 'input-refused', answer: 'USAGE' },
-    'not-reusable',
-  ],
-  [
-    'a success',
-    (backend) => backend.send(replyPacket('\n+\n')),
-    { kind: 'input-refused', answer: '' },
-    'not-reusable',
-  ],
-  [
     'a log line and a failure in one',
     (backend) => backend.send(Buffer.concat([logPacket('error', 'no'), replyPacket('\n-\n')])),
     { kind: 'input-refused', answer: 'UNKNOWN' },
@@ -252,13 +218,6 @@ const words: readonly (readonly [string, (backend: Story['backend']) => void, ob
     (backend) => backend.send(replyPacket('row\t')),
     { kind: 'input-refused', answer: 'no-status' },
     'not-reusable',
-  ],
-  ['its end', (backend) => backend.end(), { kind: 'input-refused', answer: 'broke-off' }, 'peer-gone'],
-  [
-    'nothing, it is gone',
-    (backend) => backend.vanish(),
-    { kind: 'input-refused', answer: 'broke-off' },
-    'peer-gone',
   ],
   ['garbage', (backend) => backend.send(replyPacket('\n!\n')), { kind: 'fault' }, 'wire-fault'],
 ];
@@ -291,17 +250,13 @@ for (const [name, speak, expected, reason] of words) {
   });
 }
 
-void test('a client that ends, leaves, or is late: the upstream gets no dot', async () => {
+void test('a client that is too slow, or has more than its share while others wait: the upstream gets no dot', async () => {
   const ends: readonly (readonly [object, (story: Story) => unknown])[] = [
-    [{ kind: 'input-ended', why: 'cut' }, ({ client }) => client.end()],
-    [{ kind: 'client-gone', isSent: true }, ({ client }) => client.vanish()],
     [
       { kind: 'input-ended', why: 'slow' },
       ({ clock, upstream }) => upstream.pace.check(clock.now() + 10_000, 65_536),
     ],
     [{ kind: 'input-ended', why: 'over-share' }, ({ upstream }) => upstream.pace.yieldLease(0)],
-    [{ kind: 'input-ended', why: 'late' }, ({ clock }) => clock.advance(1_000)],
-    [{ kind: 'input-ended', why: 'too-long' }, ({ client }) => client.send(mebibyte.repeat(10))],
   ];
   for (const [expected, make] of ends) {
     const story = await start({}, mebibyte);
@@ -312,16 +267,6 @@ void test('a client that ends, leaves, or is late: the upstream gets no dot', as
     assert.ok(!taken(story.sent()).isDone);
     story.tidy('aborted');
   }
-});
-
-void test('late while the backend takes nothing', async () => {
-  const story = await start({ roomBytes: 100 }, mebibyte);
-  story.backend.setStopped(true);
-  story.client.send('more\n');
-  await settle();
-  await story.clock.advance(1_000);
-  assert.deepEqual((await story.running).value, { kind: 'input-ended', why: 'late' });
-  story.tidy('aborted');
 });
 
 void test('ended for others while the backend takes nothing, and the rest with its dot is here: no dot is sent', async () => {
@@ -344,14 +289,4 @@ void test('a text whose dot was sent cannot be ended for others', async () => {
   story.upstream.pace.yieldLease(0);
   story.backend.send(replyPacket('\n+\n'));
   assert.equal((await story.running).value.kind, 'replied');
-});
-
-void test('given up from outside within the text: not carried out', async () => {
-  const story = await start({ cutOff: () => ({ kind: 'cut-off', isSent: true }) }, mebibyte);
-  story.upstream.close('aborted', true);
-  await settle();
-  story.client.send('more\n.\n');
-  assert.deepEqual((await story.running).value, { kind: 'cut-off', isSent: false });
-  assert.ok(!story.sent().includes('more'));
-  story.tidy('aborted');
 });
