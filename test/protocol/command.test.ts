@@ -73,7 +73,7 @@ void test('bytes that are no UTF-8 are told', () => {
   assert.equal(parse('\t\ufeffu\tc').user, '\ufeffu');
 });
 
-void test('an option is no command, whatever its user and flags say', () => {
+void test('trap 13: an option is no command, whatever its user and flags say', () => {
   const option = (text: string) => parseCommandLine(Buffer.from(text), limits);
   assert.deepEqual(option('\t\tOPTION\tlog-passthrough'), { kind: 'option', name: 'log-passthrough' });
   assert.deepEqual(option('x\tproxy-ttl=5\tu\tOPTION\ta\x01tb\tmore'), { kind: 'option', name: 'a\tb' });
@@ -196,12 +196,6 @@ void test('round trip: what is written is read', () => {
       },
     ),
   );
-});
-
-void test('trap 13: OPTION has no reply, so it is no command', () => {
-  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tlog-passthrough'), limits).kind, 'option');
-  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tnonsense'), limits).kind, 'option');
-  assert.equal(parseCommandLine(Buffer.from('\t\tquota get\tOPTION'), limits).kind, 'command');
 });
 
 void test('trap 32: fields are C strings to the server, so a NUL is refused in every place', () => {

@@ -53,34 +53,6 @@ function compress(directory: string, name: string): void {
   rmSync(join(directory, file));
 }
 
-void test('an untouched journal passes, also compressed, also as single files', async (t) => {
-  const directory = await written(t);
-  const plain = await verify(directory);
-  assert.deepEqual(plain.faults, []);
-  assert.equal(plain.signedSeq, plain.lastSeq, 'a closed journal ends in a checkpoint');
-  const files = segmentFiles(directory);
-  assert.ok(files.length >= 3);
-  for (const file of files.slice(0, -1)) compress(directory, file);
-  assert.deepEqual(await verify(directory), plain);
-  const paths = segmentFiles(directory).map((file) => join(directory, file));
-  const single = await verifyTrail(findTrail(paths), {
-    trustedKeys: [key.key],
-    fromSeq: undefined,
-    faultsMax: 20,
-  });
-  assert.deepEqual(single, plain);
-});
-
-void test('verifying may begin at a seq', async (t) => {
-  const directory = await written(t);
-  const whole = await verify(directory);
-  const part = await verify(directory, 45);
-  assert.deepEqual(part.faults, []);
-  assert.ok(part.records < whole.records && (part.firstSeq ?? 99) <= 45);
-  assert.equal(part.lastSeq, whole.lastSeq);
-  assert.equal((await verify(directory, 1)).records, whole.records);
-});
-
 void test('a compressed segment that is damaged is told with its place', async (t) => {
   const directory = await written(t);
   compress(directory, '00000002.jsonl');

@@ -225,44 +225,6 @@ void test('damage before the last whole record is left where it is', (t) => {
   );
 });
 
-void test('an end that is not what the checkpoint beside it says: told by the start, and the checkpoint is kept', (t) => {
-  const tricks: Readonly<Record<string, (directory: string) => void>> = {
-    cut(directory) {
-      const lines = readFileSync(join(directory, first), 'utf8').split('\n');
-      writeFileSync(join(directory, first), `${lines.slice(0, 4).join('\n')}\n`);
-    },
-    rewritten(directory) {
-      const path = join(directory, first);
-      const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
-      // Another end with a right chain, as long as the one before.
-      writeFileSync(path, `${lines.slice(0, 4).join('\n')}\n`);
-      rmSync(join(directory, 'checkpoint.json'));
-      const writer = opened(directory);
-      while (readFileSync(path, 'utf8').trimEnd().split('\n').length < lines.length + 4)
-        write(writer, admission('X'), completion('X'));
-      const checkpoint = lines.findLast((line) => line.includes('"event":"checkpoint"')) ?? '';
-      writeFileSync(join(directory, 'checkpoint.json'), `${checkpoint}\n`);
-    },
-    unvouched: (directory) => rmSync(join(directory, 'checkpoint.json')),
-    'unvouched by garbage': (directory) => writeFileSync(join(directory, 'checkpoint.json'), '{}\n'),
-  };
-  for (const [name, trick] of Object.entries(tricks)) {
-    const directory = temporaryDirectory(t);
-    const writer = opened(directory);
-    write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
-    stop(writer);
-    trick(directory);
-    const before = existsSync(join(directory, 'checkpoint.json'));
-    const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
-    const [expected] = name.split(' ');
-    assert.equal(report.kind === 'opened' && report.found.damage, expected);
-    const text = readFileSync(join(directory, first), 'utf8');
-    assert.match(text, new RegExp(`"event":"start".*"error":"journal-${expected}"`));
-    const kept = readdirSync(directory).filter((file) => /^checkpoint-\d+\.json$/.test(file));
-    assert.equal(kept.length, before ? 1 : 0, name);
-  }
-});
-
 void test('an exchange that outlived many segments is closed after a crash', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory, 4096);

@@ -37,37 +37,6 @@ function follow(t: TestContext, journal: DiskJournal) {
   };
 }
 
-void test('records are given out as they come, through rotation and compression', async (t) => {
-  const journal = openDiskJournal(t);
-  const { all, faults } = follow(t, journal);
-  assert.deepEqual(await all(), []);
-  let given = 0;
-  const assertNext = async (): Promise<void> => {
-    assert.deepEqual(await all(), journal.lines.slice(given));
-    given = journal.lines.length;
-  };
-  journal.write(3);
-  await assertNext();
-  await assertNext();
-  journal.write(500);
-  await assertNext();
-  journal.rotate();
-  await assertNext();
-  journal.write(2);
-  await assertNext();
-  // Several segments at once, some of them compressed before anybody looked.
-  journal.write(300);
-  for (let count = 0; count < 4; count += 1) {
-    journal.rotate();
-    journal.write(200 * count);
-  }
-  for (const number of [1, 2, 3, 4]) journal.compress(number);
-  await assertNext();
-  journal.write(1);
-  await assertNext();
-  assert.deepEqual(faults, []);
-});
-
 void test('no more is given out at once than was asked for, and nothing is left out by that', async (t) => {
   const journal = openDiskJournal(t);
   journal.write(100);
@@ -91,48 +60,6 @@ void test('no more is given out at once than was asked for, and nothing is left 
     }
     assert.deepEqual(texts, journal.lines);
   }
-});
-
-void test('one can go on behind every batch, in either form of the segment', async (t) => {
-  const journal = openDiskJournal(t);
-  for (let count = 0; count < 3; count += 1) {
-    journal.write(400);
-    journal.rotate();
-  }
-  journal.write(5);
-  const positions: Position[] = [beginning];
-  const first = follow(t, journal);
-  for (let batch = await first.follower.next(journal.seq); batch; ) {
-    positions.push(batch.position);
-    batch = await first.follower.next(journal.seq);
-  }
-  assert.ok(positions.length > 6);
-  for (const compressed of [0, 1, 2, 3]) {
-    if (compressed > 0) journal.compress(compressed);
-    for (const position of positions) {
-      const { follower, all, faults } = follow(t, journal);
-      await follower.seek(position);
-      assert.deepEqual(await all(), journal.lines.slice(position.seq));
-      assert.deepEqual(faults, []);
-    }
-  }
-});
-
-void test('what is not on disk is not given out, and what is written again in its place is', async (t) => {
-  const journal = openDiskJournal(t);
-  const { all, faults } = follow(t, journal);
-  journal.write(20);
-  assert.deepEqual(await all(12), journal.lines.slice(0, 12));
-  assert.deepEqual(await all(12), []);
-  // A write failed: what was behind the last sync is cut off and written again, to another segment.
-  const lost = journal.lines.slice(12);
-  journal.cut(8);
-  journal.rotate();
-  journal.write(9, { user: 'bob@example.org' });
-  const again = await all();
-  assert.deepEqual(again, journal.lines.slice(12));
-  assert.ok(!again.some((line) => lost.includes(line)));
-  assert.deepEqual(faults, []);
 });
 
 void test('a torn end waits for its rest', async (t) => {

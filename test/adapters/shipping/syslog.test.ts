@@ -154,13 +154,3 @@ void test('any record: grammatical, not too long, and in it the line as it is', 
     { numRuns: rounds },
   );
 });
-
-void test('the longest record by the longest name is not too long', () => {
-  const value = `]${'x'.repeat(200)}`;
-  const long = { id: value, principal: value, command: value, user: value };
-  const line = lineOf({ ...long, decision: 'allow', outcome: 'unparsable', text: 'z'.repeat(9000) });
-  assert.ok(line.length > 4000);
-  const padded = Buffer.concat([line, Buffer.alloc(lineBytesMax - 1 - line.length, ' ')]);
-  const message = messageOf(padded, { hostName: 'h'.repeat(255), processId: 4_194_304 });
-  assert.ok(message.bytes <= messageBytesMax, `${message.bytes} bytes`);
-});

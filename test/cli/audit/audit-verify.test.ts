@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
-import { admission, openFor } from '../../adapters/journal/opening.js';
+import { openFor } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { rehash } from '../../domain/trail/paper-trail.js';
 import { signKey, tamper, writeJournal } from './shown.js';
@@ -58,13 +58,6 @@ void test('without a key it says so and fails, unless that is accepted', async (
   assert.deepEqual([told.passed, told['signatures_checked'], told['keys']], [true, false, [signKey.key]]);
 });
 
-void test('the key of somebody else vouches for nothing', async (t) => {
-  const directory = await writeJournal(t, 3);
-  const told = await report([directory], { key: [keyFile(t, makeSignKey().publicPem)] });
-  assert.equal(told.passed, false);
-  assert.ok(told.faults.every(({ kind }) => kind === 'untrusted'));
-});
-
 void test('verifying may begin at a record, which must be there', async (t) => {
   const keys = [keyFile(t)];
   const directory = await writeJournal(t);
@@ -82,28 +75,6 @@ void test('what damage before the place where it begins is not looked at', async
   const keys = [keyFile(t)];
   assert.equal((await run([directory], { key: keys })).code, 1);
   assert.equal((await run([directory], { key: keys, from: 60 })).code, 0);
-});
-
-void test('an exchange without completion is a warning', async (t) => {
-  const directory = await writeJournal(t, 5, (record, count) =>
-    count === 2 && record.event === 'completion' ? { ...admission('E2b'), event: 'log' } : record,
-  );
-  const { code, screen } = await run([directory], { key: [keyFile(t)] });
-  assert.equal(code, 0);
-  assert.match(
-    screen.lines().join('\n'),
-    /warning: 1 exchange has no completion.* E2 \(\/.*jsonl:\d+, seq \d+\)/,
-  );
-});
-
-void test('many faults are counted, and the first are told', async (t) => {
-  const directory = tamper(t, await writeJournal(t), ({ segments }) => {
-    for (const { lines } of segments) for (const [at, line] of lines.entries()) lines[at] = `x${line}`;
-  });
-  const { screen } = await run([directory], { key: [keyFile(t)] });
-  const lines = screen.lines();
-  assert.equal(lines.filter((line) => line.includes(': malformed: ')).length, 20);
-  assert.match(lines.join('\n'), /and \d+ more faults/);
 });
 
 void test('a record that commands the terminal is told without doing so', async (t) => {

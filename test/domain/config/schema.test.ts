@@ -7,40 +7,16 @@ import { testMistakes } from './sound.js';
 
 testMistakes([
   [
-    'unknown key at the top',
-    'version: 1',
-    'vers: 1',
-    '1:1: vers: "vers" is not a key here; did you mean version?',
-  ],
-  [
     'newer version',
     'version: 1',
     'version: 2',
     '1:1: version: must be 1; a newer configuration needs a newer dovegate',
   ],
   [
-    'unknown key in a backend',
-    'tls: off',
-    'tsl: off',
-    '5:40: backends.mail1.tsl: "tsl" is not a key here; did you mean tls?',
-  ],
-  [
-    'wrong word',
-    'tls: off',
-    'tls: maybe',
-    '5:40: backends.mail1.tls: must be one of: starttls, implicit, off',
-  ],
-  [
     'a duration without a unit',
     'tls: off',
     'tls: off, idle_timeout: 5',
     '5:50: backends.mail1.idle_timeout: must be a duration with its unit, as 500ms, 5s, 10m or 7d',
-  ],
-  [
-    'a rule with an unknown key',
-    '[quota get]',
-    '[{ command: quota get, wher: {} }]',
-    '11:35: policies.support.allow[0].wher: "wher" is not a key here; did you mean where?',
   ],
   [
     'a rule without a command',
@@ -59,12 +35,6 @@ testMistakes([
     '    users: ["*@example.com"]\n',
     '',
     '9:3: policies.support.users: is missing; it must be a list of patterns, as ["*@example.com"]',
-  ],
-  [
-    'spread',
-    'backend: mail1 }',
-    'spread: [mail1, mail2] }',
-    '7:37: routes[0].spread[1]: there is no backend "mail2"; did you mean mail1?',
   ],
   [
     'a name that cannot be one',
@@ -97,12 +67,6 @@ testMistakes([
     'a number as text',
     'tls: off',
     'tls: off, connections: "4"',
-    '5:50: backends.mail1.connections: must be a whole number from 1 to 1000',
-  ],
-  [
-    'a broken number',
-    'tls: off',
-    'tls: off, connections: 2.5',
     '5:50: backends.mail1.connections: must be a whole number from 1 to 1000',
   ],
   [

@@ -74,24 +74,6 @@ void test('an account chooses its policy', () => {
   );
 });
 
-void test('a key chooses its policy, as an account does', () => {
-  const keys = `keys: { modoboa: { hash: "sha256$${'0'.repeat(64)}", policy: admin }, graph: { hash: "sha256$${'1'.repeat(64)}", policy: support } }`;
-  const text = withJobs(`tls: { certificate: c, key: k }\n    protocol: http\n    ${keys}`, [
-    'accounts',
-  ]).replace('policies:\n', 'policies:\n  admin: { users: ["*"], allow: [mailbox list] }\n');
-  const ask = (key: string, expect: string): string =>
-    `  - { listener: jobs, as: { account: ${key} }, user: bob@example.com, command: [mailbox list], expect: ${expect} }\n`;
-  const settings = settingsOf(`${text}tests:\n${ask('modoboa', 'allow')}${ask('graph', 'deny')}`);
-  assert.deepEqual(
-    runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
-    ['admin true', 'support true'],
-  );
-  assert.deepEqual(
-    told(`${text}tests:\n${ask('panel', 'deny')}`).map((line) => line.replace(/^.*tests/, 'tests')),
-    ['tests[0]: listener jobs has no account "panel"; there are: modoboa, graph'],
-  );
-});
-
 void test('a test says which account asks where there are some, one that is there, and none where there are none', () => {
   const ask = (listener: string, as: string): string[] =>
     told(`${withAccounts}tests: [{ listener: ${listener}, ${as} command: [quota, get], expect: allow }]\n`);

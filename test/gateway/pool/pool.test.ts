@@ -540,23 +540,6 @@ void test('who waits for a fresh one does not hold up who would take any', async
   await assertEnds(story);
 });
 
-void test('drain: in every state at once', async () => {
-  const story = openPool({ connections: 4, queue: 5 }, { minor: null });
-  const [first, second] = [story.lease(), story.lease()];
-  await settle();
-  for (const { peer } of story.dialler.ends) peer.send(greeting(2));
-  await settle();
-  await second.finish();
-  story.pool.drain();
-  await settle();
-  assert.deepEqual(closings(story), ['mail1-2 draining']);
-  assertSizes(story, '0 0 1 0');
-  assertRefused(await story.leased(), 'draining');
-  await first.finish();
-  assert.deepEqual([first.outcome, closings(story)], ['ended', ['mail1-2 draining', 'mail1-1 draining']]);
-  await assertEnds(story);
-});
-
 void test('drain: while it dials, greets, waits, or is held back', async () => {
   for (const phase of ['dials', 'greets', 'waits', 'is held back'] as const) {
     const story = openPool({ connections: 2 }, { minor: phase === 'greets' ? null : 2 });

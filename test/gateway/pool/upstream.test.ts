@@ -95,18 +95,6 @@ void test('handed over after a clean end it serves the next command at once; wit
   assert.throws(() => upstream.handOver(), { name: 'AssertionError' });
 });
 
-void test('idle for too long: closed, and that ends its timer and its watch', async () => {
-  const { clock, peer, upstream, transport, told } = open();
-  upstream.release(idleMs);
-  await clock.advance(idleMs);
-  assert.deepEqual(
-    [upstream.state, transport.closedFor],
-    [{ at: 'closed', reason: 'idle-timeout' }, 'idle-timeout'],
-  );
-  assert.ok(peer.isEnded && !peer.isReset);
-  assert.deepEqual([told, clock.timers], [['closed idle-timeout'], 0]);
-});
-
 void test('calls in a state that forbids them are bugs', () => {
   const idle = open().upstream;
   idle.release(idleMs);
@@ -247,16 +235,6 @@ void test('PROTOCOL 8, 12 trap 14: whatever is said while idle ends it, and a lo
     await settle();
     assert.deepEqual(told, [...(index === 2 ? ['error dying'] : []), 'closed spoke-while-idle']);
     assert.deepEqual([upstream.state.at, clock.timers], ['closed', 0]);
-  }
-});
-
-void test('PROTOCOL 12 trap 27: the backend ends or vanishes while idle', async () => {
-  for (const leave of ['end', 'vanish'] as const) {
-    const { clock, peer, upstream, told } = open();
-    upstream.release(idleMs);
-    peer[leave]();
-    await settle();
-    assert.deepEqual([told, clock.timers], [['closed peer-ended'], 0]);
   }
 });
 
@@ -412,16 +390,4 @@ void test('PROTOCOL 9: a process that a reload ends says so; that line is no par
   await assert.rejects(upstream.next(), isEarlyEnd);
   assert.deepEqual(told, [`warning ${line}`]);
   upstream.close('peer-gone');
-});
-
-void test('it rests on for as long as its owner says', async () => {
-  const { clock, upstream, told } = open();
-  upstream.release(idleMs);
-  await clock.advance(idleMs - 1);
-  upstream.restOn(idleMs);
-  assert.equal(clock.timers, 1);
-  await clock.advance(idleMs - 1);
-  assert.equal(upstream.state.at, 'idle');
-  await clock.advance(1);
-  assert.deepEqual(told, ['closed idle-timeout']);
 });

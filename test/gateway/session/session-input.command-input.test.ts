@@ -4,9 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
-import { TransportFault, WireFault } from '../../../src/ports/faults.js';
 import { chunkings } from '../../kit/chunkings.js';
-import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 function open(rest = '') {
@@ -64,42 +63,4 @@ void test('a text whose reader has left: what it waited for is not lost, and the
   assert.equal(await skipping, 'skipped');
   assert.equal((await left).kind, 'piece');
   assert.equal(String(await opened.session.nextLine()), 'next');
-});
-
-void test('a client that ends, is gone, sends too much, takes too long', async () => {
-  const ended = open();
-  ended.peer.send('half\n.');
-  ended.peer.end();
-  assert.equal(await readText(ended), 'halfcut');
-  assert.equal(await ended.input.skipText(), 'peer-ended');
-
-  const gone = open();
-  const reading = gone.input.nextText();
-  gone.peer.vanish();
-  await assert.rejects(reading, TransportFault);
-  assert.equal(await gone.input.skipText(), 'peer-gone');
-
-  const long = open();
-  long.peer.send('x'.repeat(101));
-  await assert.rejects(long.input.nextText(), WireFault);
-  const endless = open();
-  for (let n = 0; n < 5; n += 1) endless.peer.send('x'.repeat(40));
-  assert.equal(await endless.input.skipText(), 'input-limit');
-
-  const late = open();
-  const skipping = late.input.skipText();
-  late.peer.send('text\n');
-  await settle();
-  await late.clock.advance(1_000);
-  assert.equal(await skipping, 'input-limit');
-  assert.equal(late.transport.closedFor, 'input-limit');
-  for (const { clock } of [ended, gone, endless, late]) assert.equal(clock.timers, 0);
-});
-
-void test('bytes as they are, from behind the line to the end', async () => {
-  const { peer, input } = open('behind\n');
-  peer.send('.\n\0');
-  peer.end();
-  assert.deepEqual([String(await input.readRaw()), String(await input.readRaw())], ['behind\n', '.\n\0']);
-  assert.equal(await input.readRaw(), null);
 });

@@ -56,15 +56,6 @@ void test('a preauthenticated server', () => {
   assert.deepEqual(started().push(bytes(`${version(1)}+\n\0\0`)), ready(1, 1, '\0\0'));
 });
 
-void test('VERSION and go-ahead in two pieces', () => {
-  const dial = started();
-  assert.deepEqual(dial.push(bytes(version(4))), []);
-  assert.deepEqual(dial.push(bytes('+')), []);
-  assert.deepEqual(dial.push(bytes('\n')), ready(2, 4));
-  assert.deepEqual(dial.push(bytes('more')), []);
-  assert.deepEqual(dial.end(), []);
-});
-
 void test('VERSION behind the go-ahead, as very old servers send it', () => {
   assert.deepEqual(started().push(bytes(`+\n${version(1)}`)), ready(1, 1));
   const halves = started();
@@ -100,13 +91,6 @@ void test('a password that no server can take is not sent', () => {
   const dial = started({ credentials: { user: 'doveadm', password: Buffer.from('sec\0ret') } });
   const steps = dial.push(bytes(`${version(2)}-\n`));
   assert.deepEqual([steps.length, failure(steps)], [1, 'auth-rejected']);
-});
-
-void test('STARTTLS, then PLAIN at once, then +', () => {
-  const dial = started(secured);
-  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
-  assert.deepEqual(dial.tlsStarted(), [plain]);
-  assert.deepEqual(dial.push(bytes('+\n')), ready(2, 2));
 });
 
 void test('STARTTLS with a server that announces nothing to minor 0', () => {
