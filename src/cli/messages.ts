@@ -19,10 +19,10 @@ import { exitCodeOf } from '../protocol/reply/reply.js';
 
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
   0: ['it was done'],
-  1: ['a check failed, or what was asked for was not done', 'read what was printed'],
+  1: ['a check failed, or the request was not carried out', 'read the output'],
   64: ['wrong usage, or a command that the daemon answers with `-USAGE`', '`--help`'],
   69: ['no daemon there', 'start it; look at `--config` or `--socket`'],
-  70: ['a bug of ours', 'tell us, with what was printed'],
+  70: ['a bug of ours', 'report it, with the output'],
   75: ['a command that policy allows and that cannot be carried out now', '`dovegate explain` says why'],
   77: ['not permitted', '`dovegate explain` says what is missing'],
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],

@@ -111,7 +111,7 @@ function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: OpenJ
     log.report({ event: 'audit-key-made', level: 'info', text });
   }
   if (keyBefore === undefined) return;
-  const text = `the journal was signed by key ${keyBefore}, and ${key} (${path}) signs it now without having been named by that one; if you did not change it, find out who did. dovegate audit verify fails until somebody accepts it with --accept-key`;
+  const text = `the journal was signed by key ${keyBefore}, and ${key} (${path}), which that key does not name, signs it now; if you did not change it, find out who did. dovegate audit verify fails until somebody accepts it with --accept-key`;
   log.report({ event: 'audit-key-changed', level: 'error', text });
 }
 
@@ -119,7 +119,7 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
   cut: 'records that its last checkpoint names are missing at its end',
   rewritten: 'the record that its last checkpoint names is another one',
   unvouched:
-    'the checkpoint beside its segments is gone or is none, so nobody can tell what is missing at its end',
+    'the checkpoint beside its segments is missing or invalid, so it is not known whether records are missing at its end',
 };
 
 /** Reports the findings of a start once, at a high level if another process must have been involved. */

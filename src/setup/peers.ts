@@ -308,8 +308,8 @@ function inspectOwner(
   if (meant === undefined)
     return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
   if (isRoot || meant === uid) return [];
-  const why = 'only root gives a socket away, and serve does not start where it cannot';
-  const who = isElsewhere === true ? `the daemon's user` : 'who runs this';
+  const why = 'only root can give a socket to another user, and serve does not start if it cannot';
+  const who = isElsewhere === true ? `the daemon's user` : 'this user';
   return [tell('owner', 'warning', `cannot be set by ${who}: ${why}`)];
 }
 
@@ -339,8 +339,8 @@ function inspectGroup(
     const message = `the daemon's user ${user} is not in group ${name}, so serve does not start: ${todo}`;
     return [tell('group', 'warning', message)];
   }
-  const why = `only root, or somebody in group ${name}, can, and serve does not start where it cannot`;
-  return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
+  const why = `only root or a member of group ${name} can, and serve does not start if it cannot`;
+  return [tell('group', 'warning', `cannot be set by this user: ${why}`)];
 }
 
 /** Of a socket that we make; the unit sets the owner of systemd's sockets. */

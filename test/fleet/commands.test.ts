@@ -167,7 +167,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       const torn = join(nats.folder, 'torn');
       const refused = await desk.run('fetch', 'gate2', '--journal', other.id, '--to', torn);
       assert.equal(refused.exit, 1);
-      assert.match(refused.stderr, /behind seq 20 comes 24/);
+      assert.match(refused.stderr, /seq 20 is followed by 24/);
       const asked = await desk.run(
         'fetch',
         'gate2',
@@ -178,7 +178,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
         `${torn}-asked`,
       );
       assert.equal(asked.exit, 1);
-      assert.match(asked.text, /^missing: behind seq 20 comes 24$/m);
+      assert.match(asked.text, /^missing: seq 20 is followed by 24$/m);
 
       const later = await desk.run('verify');
       assert.equal(later.exit, 1, 'it stands');

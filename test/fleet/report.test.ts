@@ -187,6 +187,6 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     const { exit, of, text } = await report();
     assert.equal(exit, 1);
     assert.deepEqual(of('silent').complete, false, text);
-    assert.match(text, /the stream DOVEGATE_AUDIT was made anew/);
+    assert.match(text, /the stream DOVEGATE_AUDIT was made again/);
   });
 });

@@ -87,13 +87,13 @@ void test('what is not known here lets nobody in, or ends the start, and both ar
   assert.deepEqual(namesIn(journal).groups, ['evil']);
 });
 
-void test('what cannot be set by who runs this is told', () => {
+void test('an owner or group that this user cannot set is told', () => {
   assert.deepEqual(told(settingsWith('group: desk, policy: support'), mail), []);
   assert.deepEqual(told(settingsWith('owner: alice, policy: support'), mail), [
-    '3 warning: listeners.support.owner: cannot be set by who runs this: only root gives a socket away, and serve does not start where it cannot',
+    '3 warning: listeners.support.owner: cannot be set by this user: only root can give a socket to another user, and serve does not start if it cannot',
   ]);
   assert.deepEqual(told(settingsWith('group: admins, policy: support'), mail), [
-    '3 warning: listeners.support.group: cannot be set by who runs this: only root, or somebody in group admins, can, and serve does not start where it cannot',
+    '3 warning: listeners.support.group: cannot be set by this user: only root or a member of group admins can, and serve does not start if it cannot',
   ]);
 });
 

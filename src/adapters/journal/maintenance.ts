@@ -207,7 +207,7 @@ export class Maintenance {
     const { openSeq } = this.#driver.mark;
     const { retired } = this.#choose(shelf, openSeq);
     const isHeldBack = this.#choose(shelf, Infinity).retired.length > retired.length;
-    const text = `record ${openSeq} has no completion: no segment behind it is retired`;
+    const text = `record ${openSeq} has no completion: no later segment is retired`;
     this.#tell('held-back', isHeldBack ? text : undefined);
     const nothing = { retired: [], unshipped: [] };
     if (retired.length === 0) return nothing;

@@ -78,7 +78,7 @@ function noteSegment(found: Map<number, Segment>, file: string): void {
   if (match === null) return;
   const number = Number(match[1]);
   const segment = { number, name: segmentName(number), isCompressed: match[2] !== undefined };
-  // With more leading zeros it is not a name of the journal, and would be looked for under the right one.
+  // A name with more leading zeros is foreign: the journal would look for that number under its own name.
   if (fileName(segment) === file && found.get(number)?.isCompressed !== false) found.set(number, segment);
 }
 

@@ -152,7 +152,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
       noteReached();
       await end(user, number, came);
       if (came.kind === 'unknown' && came.endsRun === true)
-        throw new CommandFault(sysexits.tempFail, `nobody else is sent: ${came.message}`);
+        throw new CommandFault(sysexits.tempFail, `no further user is sent: ${came.message}`);
       return;
     }
     if (number !== undefined) state.end(number, 'released');

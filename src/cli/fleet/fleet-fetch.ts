@@ -154,9 +154,9 @@ function openSegments(directory: string) {
         const line = bytes.subarray(at, end);
         const link = readLink(line);
         if (link === undefined || !link.isIntact)
-          note(`what stands behind seq ${before?.seq ?? 0} is not a record, or was changed`);
+          note(`the line after seq ${before?.seq ?? 0} is not a record, or was changed`);
         else if (before !== undefined && link.seq !== before.seq + 1)
-          note(`behind seq ${before.seq} comes ${link.seq}`);
+          note(`seq ${before.seq} is followed by ${link.seq}`);
         else if (before !== undefined && link.prev !== before.hash)
           note(`seq ${link.seq} does not follow the record before it`);
         else if (before === undefined && link.seq !== 1) note(`the first record is seq ${link.seq}`);

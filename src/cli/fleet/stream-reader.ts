@@ -301,7 +301,7 @@ export function createStreamReader(
         const isNew = created !== undefined && created !== info.created;
         // If nothing of it was read, nothing can be missing.
         if (isNew && last !== undefined && !(await isSameStream(link, name, last, info))) {
-          const text = `the stream ${name} was made anew at ${info.created}; the one that was read was made at ${created}. Everything is read again: what the gates still had is there, and what is not is told for each host`;
+          const text = `the stream ${name} was made again at ${info.created}; the one that was read was made at ${created}. Everything is read again: records that the gates still had are there, and missing ones are reported for each host`;
           findings.push(note('stream-replaced', host, nowMs, text));
           cursor.gone = nothingGone;
           isRewound = true;

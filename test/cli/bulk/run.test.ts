@@ -116,7 +116,7 @@ void test('what would make everybody unknown ends the run, with that user unknow
   }));
   await run.pass(1_000);
   const { fault, left } = await run.ended;
-  assert.deepEqual([fault?.message, left], ['nobody else is sent: the server answered 504', 2]);
+  assert.deepEqual([fault?.message, left], ['no further user is sent: the server answered 504', 2]);
   assert.deepEqual(run.log, ['> 1 u0', 'unknown 1']);
 });
 
