@@ -1,4 +1,4 @@
-// Goal: what a listener shows follows its files, and never becomes worse by them. Phases: replaced whole, half, by something
+// Goal: what a listener shows follows its files, and never becomes worse by them. Phases: replaced half, by something
 // broken, by nothing; a reload; the warnings before an end. What must not happen: a certificate without its key, a listener
 // with nothing to show, a line of the log for each look.
 import assert from 'node:assert/strict';
@@ -63,26 +63,6 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
   const told = (): string[] => events.splice(0).map(({ event }) => event);
   return { certificates, files: named, write, replace, look, shown, told, replaced, clock };
 }
-
-void test('files that are replaced are shown from the next look on', async (t) => {
-  const first = issue();
-  const { certificates, replace, look, shown, told, replaced } = open(t, first);
-  assert.equal(shown(), first.certificatePem);
-  assert.deepEqual(certificates.offerOf('jobs')?.protocols, ['doveadm']);
-  assert.equal(certificates.offerOf('support'), undefined);
-  await look();
-  assert.deepEqual(told(), []);
-  const second = issue();
-  replace(second);
-  assert.equal(shown(), first.certificatePem);
-  await look();
-  assert.equal(shown(), second.certificatePem);
-  assert.deepEqual(told(), ['certificate-replaced']);
-  assert.deepEqual(replaced, [second.certificatePem]);
-  await look();
-  assert.deepEqual(told(), []);
-  assert.equal(replaced.length, 1);
-});
 
 void test('authorities of clients are shown and told like the certificate; other line ends are nothing new', async (t) => {
   const other = makeAuthority({ name: 'other' }).certificatePem;

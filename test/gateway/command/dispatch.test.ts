@@ -114,7 +114,7 @@ const partsOf = ({ completion }: Heard): unknown[] =>
 void describe('a second try', () => {
   const earlier = '|a@example.org|quota get';
 
-  void test('a read whose upstream, which had served before, ended before a byte came', async () => {
+  void test('PROTOCOL 12 trap 27: a read whose upstream, which had served before, ended before a byte came', async () => {
     const heard = await ask(
       '|a@example.org|quota get',
       (_backend, time, end) => (time === 1 ? hangUp(end) : good),
@@ -136,7 +136,7 @@ void describe('a second try', () => {
     assert.equal(heard.completion?.outcome, 'unknown');
   });
 
-  void test('not a read that killed an upstream that was opened for it', async () => {
+  void test('PROTOCOL 8: not a read that killed an upstream that was opened for it', async () => {
     const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end));
     assert.equal(heard.sent.length, 1);
     assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'closed-early']);

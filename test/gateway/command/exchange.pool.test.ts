@@ -1,8 +1,7 @@
-// Goal: what a client hears of the pool behind its commands. Phases: a command that kills its process; waiting for long; a drained
-// backend; a backend that is down. What must not happen: a command that takes the backend from the others.
+// Goal: what a client hears of the pool behind its commands: backends that reload, a long wait, and records of admissions that wait
+// for company. What must not happen: a command whose record waits although its place is free.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { logPacket } from '../../kit/memory-backend.js';
 import {
   allSynced,
   emptyReply,
@@ -11,19 +10,7 @@ import {
   openMemoryEngine,
 } from '../../kit/memory-engine.js';
 
-const killer = '|alice@example.org|mailbox list|Killer';
 const harmless = '|alice@example.org|quota get';
-
-/** A backend whose process dies of one command. */
-function openFragile(): MemoryEngine {
-  const engine = openMemoryEngine();
-  engine.setAnswer((line, at) => {
-    if (!line.includes('Killer')) return emptyReply(line, at);
-    engine.commands.at(-1)?.end.peer.end();
-    return undefined;
-  });
-  return engine;
-}
 
 /** Outcomes and codes of the completions so far. */
 function endings({ records }: MemoryEngine): string[] {
@@ -31,23 +18,6 @@ function endings({ records }: MemoryEngine): string[] {
     record.event === 'completion' ? `${record.outcome} ${record.error ?? '-'}` : [],
   );
 }
-
-void test('PROTOCOL 8: a command that kills its process may have run, and the backend stays up for others', async () => {
-  const engine = openFragile();
-  const [client, other] = [await engine.client(2), await engine.client(2)];
-  await client.line(killer);
-  await engine.clock.advance(0);
-  assert.match(
-    client.said(),
-    /backend mail1 broke off; whether the command ran is not known \[closed-early\], id .*-TEMPFAIL\n/s,
-  );
-  await other.line(harmless);
-  await client.line(harmless);
-  assert.deepEqual(endings(engine), ['unknown closed-early', 'ok -', 'ok -']);
-  assert.equal(engine.pool.snapshot().health, 'up');
-  const sent = engine.records.find(({ record }) => record.error === 'closed-early')?.record;
-  assert.deepEqual([sent?.sent, sent?.rows], [true, undefined]);
-});
 
 void test('a Dovecot that reloads is not the fault of a command', async () => {
   const engine = openMemoryEngine();
@@ -63,25 +33,6 @@ void test('a Dovecot that reloads is not the fault of a command', async () => {
   assert.deepEqual(endings(engine), ['unknown closed-early', 'unknown closed-early']);
 });
 
-void test('PROTOCOL 12 trap 27: a read on an upstream that a reload ended just then is answered by another one', async () => {
-  const engine = openMemoryEngine();
-  const client = await engine.client(2);
-  await client.line(harmless);
-  await engine.clock.advance(6_000);
-  engine.setAnswer((line, at) => {
-    if (engine.commands.length > 2) return emptyReply(line, at);
-    const { peer } = at;
-    peer.send(logPacket('warning', 'Killed with signal 15 (by pid=1 uid=0 code=kill)'));
-    peer.end();
-    return undefined;
-  });
-  await client.line(harmless);
-  await engine.clock.advance(0);
-  await engine.clock.advance(0);
-  assert.deepEqual([endings(engine), engine.commands.length], [['ok -', 'ok -'], 3]);
-  assert.doesNotMatch(client.said(), /Killed/);
-});
-
 void test('who waits for long is told where it stands, on the log channel', async () => {
   const engine = openMemoryEngine();
   engine.setAnswer(() => undefined);
@@ -93,31 +44,6 @@ void test('who waits for long is told where it stands, on the log channel', asyn
   await engine.clock.advance(1);
   assert.match(clients[2]?.said() ?? '', /dovegate: waiting for mail1 \[waiting\]\n$/);
   assert.equal(clients[0]?.said(), '');
-});
-
-void test('a drained backend, and one that is down: -TEMPFAIL at once, and why', async () => {
-  const engine = openMemoryEngine();
-  const client = await engine.client(2);
-  engine.pool.setDrained(true);
-  await client.line(harmless);
-  assert.match(
-    client.said(),
-    /backend mail1 is drained; try again when it is back in service \[backend-drained\], id .*-TEMPFAIL\n/s,
-  );
-  engine.pool.setDrained(false);
-  await client.line(harmless);
-  engine.pool.setDrained(true);
-  engine.pool.setDrained(false);
-  engine.dialler.setAnswer('refuse');
-  await client.line(harmless);
-  await client.line(harmless);
-  assert.deepEqual(endings(engine), [
-    'failed backend-drained',
-    'ok -',
-    'failed dial-refused',
-    'failed dial-refused',
-  ]);
-  assert.equal(engine.pool.snapshot().health, 'down');
 });
 
 void test('an admission waits for company only where its principal has a queue before it', async () => {
