@@ -1,4 +1,4 @@
-// Sends one of dovegate's own commands to the daemon at a socket, as the user who runs this, or over HTTP with a key; reads no
+// Sends one of dovegate's own commands to the daemon: over a socket as the calling user, or over HTTP with a key. It reads no
 // configuration.
 
 import { whyDenied } from '../adapters/host/accounts.js';

@@ -1,4 +1,4 @@
-// `dovegate can`: what a listener may do, as `sudo -l` says it. It reads the configuration, or asks the daemon.
+// `dovegate can`: the rights of a listener, in the style of `sudo -l`. It reads the configuration, or asks the daemon.
 
 import {
   describeRule,

@@ -1,5 +1,5 @@
-// `dovegate doctor`: the whole way as it is now, one line for each thing that was looked at, and at the end the next command to type. A file with
-// errors ends no look: what can be read of it is looked at, and the daemon that runs all the same.
+// `dovegate doctor`: checks the whole way from the configuration to the backend, prints one line for each check, and ends with
+// the next command to type. After an error in a file it still checks the readable rest and the running daemon.
 
 import { existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

@@ -1,5 +1,5 @@
-// `dovegate explain`: what would become of a command line, and which line of the configuration says so. Asks no backend: it reads the
-// files and judges as the daemon does, or asks the daemon how it would judge the line of the user who runs this.
+// `dovegate explain`: the decision on a command line, and the line of the configuration behind it. It contacts no backend: it
+// evaluates the files as the daemon does, or asks the daemon for its decision.
 
 import { systemClock } from '../adapters/host/clock.js';
 import {

@@ -1,4 +1,4 @@
-// What `--help` of each subcommand shows below its options: two examples, and the exit codes that mean something there.
+// The text below the options in `--help` of each subcommand: two examples, and the exit codes with a meaning of their own there.
 
 import type { Command } from 'commander';
 

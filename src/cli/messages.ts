@@ -1,5 +1,5 @@
-// docs/messages.md and the table of log lines in docs/operations.md: every code that the program has, with what it means and what to do. It
-// only puts together what stands with the codes.
+// Generates docs/messages.md and the table of log lines in docs/operations.md: every code of the program, its meaning and its
+// remedy. The texts come from the files that define the codes.
 
 import {
   type CodeMeaning,

@@ -1,5 +1,5 @@
-// What subcommands about policies begin with: the configuration, one listener of it with its policy, and the client's identity. Files that
-// settings name are not looked at: rules can be tried on a machine without the passwords.
+// The first step of the subcommands about policies: read the configuration, one listener with its policy, and the client's
+// identity. The files that settings name are not read, so rules can be tried on a machine without the passwords.
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
 import { meantBy } from '../domain/config/problem.js';

@@ -1,5 +1,5 @@
-// The command line of `dovegate`: subcommands and their options. The code of a subcommand is imported when it is called: the others would
-// be loaded for nothing, while somebody waits.
+// The command line of `dovegate`: subcommands and their options. The code of a subcommand is imported when it is called, so that
+// the others cost no start time.
 
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';

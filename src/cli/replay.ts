@@ -1,4 +1,4 @@
-// `dovegate test --replay`: past records judged by a configuration, and which decisions would change.
+// `dovegate test --replay`: evaluates past records with a configuration and lists the decisions that would change.
 
 import { formatTime } from '../domain/audit/record.js';
 import { Coverage, createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';

@@ -1,4 +1,4 @@
-// `dovegate status`: what the running daemon does, as a table.
+// `dovegate status`: the state of the running daemon, as a table.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/process.js';

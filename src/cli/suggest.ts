@@ -1,4 +1,4 @@
-// `dovegate suggest`: a policy that allows what a listener was seen doing, from the audit journal.
+// `dovegate suggest`: a policy that allows the commands a listener has run, according to the audit journal.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { Sightings } from '../domain/review/recorded.js';

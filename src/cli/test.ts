@@ -1,5 +1,5 @@
-// `dovegate test`: runs the policy tests of a configuration, and tells which rules none of them exercised. With --replay, past
-// records are judged instead (replay.ts).
+// `dovegate test`: runs the policy tests of a configuration and lists the rules that no test used. With --replay it evaluates
+// past records instead (replay.ts).
 
 import { systemClock } from '../adapters/host/clock.js';
 import { formatWords } from '../domain/audit/encode.js';
@@ -11,7 +11,7 @@ import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, plain, plural, stdout } from './output/output.js';
 
-/** What is tested. */
+/** Options of `dovegate test`. */
 export interface TestOptions {
   readonly config: string;
   readonly coverage: boolean;

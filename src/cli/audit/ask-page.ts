@@ -290,7 +290,7 @@ export function isInView({ users }: Myself, mailbox: string): boolean {
   return users === undefined || new GlobList(users).matches(foldAscii(mailbox));
 }
 
-/** What a limited view shows; undefined: everything is visible. */
+/** The scope of a limited view; undefined: everything is visible. */
 export function describeView({ name, users }: Myself): string | undefined {
   if (users === undefined) return undefined;
   return `${name} sees the records of ${users.map((each) => printable(each)).join(' ')} only: commands that touch other users too, or all of them, are hidden`;

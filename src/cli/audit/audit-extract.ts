@@ -1,5 +1,5 @@
-// `dovegate audit export --with-proof --socket`: an extract that the daemon signs with the key of the journal, for people who see a part of
-// the journal: the lines that a proof by the chain needs would name others (domain/views/extract.ts has the form of the file).
+// `dovegate audit export --with-proof --socket`: an extract signed with the key of the journal, for people who may read only a
+// part of it. A proof by the chain would need lines about other people. Form of the file: domain/views/extract.ts.
 
 import { parseLine } from '../../domain/audit/record.js';
 import type { TrailFilter } from '../../domain/trail/search.js';

@@ -1,5 +1,5 @@
-// `dovegate audit report`: who touched one mailbox, and whether the journal is complete for that time. The journal is checked as `audit
-// verify` checks it; domain/report makes the report.
+// `dovegate audit report`: the accesses to one mailbox, and whether the journal is complete for that time. It checks the journal
+// as `audit verify` does; domain/report makes the report.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { hostName } from '../../adapters/host/process.js';

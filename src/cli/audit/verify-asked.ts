@@ -1,5 +1,5 @@
-// `dovegate audit verify --socket`: the daemon checks its whole journal and says what it found. It needs no right on files, and takes the word
-// of the daemon for it, and for the key.
+// `dovegate audit verify --socket`: the daemon checks its whole journal and reports the findings. This needs no rights on files,
+// but trusts the daemon for the result and for the key.
 
 import { formatJson, printable } from '../../domain/audit/encode.js';
 import { exitCodes } from '../../ports/machine.js';

@@ -1,5 +1,5 @@
-// The five answers of `dovegate init`: each is one line of words, from an option or from a terminal. What cannot be meant is refused with one
-// sentence, before anything is written.
+// The five answers of `dovegate init`: each is one line of words, from an option or from a terminal. An answer without a meaning
+// is refused with one sentence, before anything is written.
 
 import { join, resolve } from 'node:path';
 import { nearestName } from '../../domain/names/nearest-name.js';

@@ -1,5 +1,5 @@
-// What the output of `doveconf -n` says about a Dovecot, as far as a configuration for it needs it. Both series are read; text that is no
-// such output is refused as a whole.
+// Reads the output of `doveconf -n`, of Dovecot 2.3 and 2.4, as far as a new configuration needs it. Any other text is refused
+// as a whole.
 
 import type { Series } from '../../domain/commands/catalog.js';
 

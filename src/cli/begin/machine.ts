@@ -1,5 +1,5 @@
-// What this machine says before anything is asked: who runs this, which accounts there are, and the Dovecot on it, if there is one. Nothing of
-// Dovecot is changed, and a program of it that hangs or prints something else costs a few seconds and a sentence.
+// Reads the facts of this machine before the first question: the user, the accounts, and an installed Dovecot. It changes
+// nothing in Dovecot; a Dovecot program that hangs or prints something unexpected costs a few seconds and a sentence.
 
 import { gidOf, ourselves, uidOf, userNameOf } from '../../adapters/host/accounts.js';
 import { readFromDisk, shippedPresets } from '../../adapters/host/process.js';

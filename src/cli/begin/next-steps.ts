@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { formatWords } from '../../domain/audit/encode.js';
 import { type Answers, snippetName, teamSocket } from './draft.js';
 
-/** What the steps depend on besides the answers. */
+/** The inputs of the steps besides the answers. */
 export interface Situation {
   readonly configuration: string;
   readonly isRoot: boolean;

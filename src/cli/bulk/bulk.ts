@@ -1,5 +1,5 @@
-// `dovegate send --users`: one command for each user of a list, one exchange each. What the command is, whom it is for, where it is noted
-// how far it came, and what is said at the end; run.ts sends it.
+// `dovegate send --users`: one command for each user of a list, one exchange each. This file reads the options, the list and the
+// state file, and prints the summary; run.ts sends.
 
 import { createHash } from 'node:crypto';
 import { randomBytes, systemClock } from '../../adapters/host/clock.js';

@@ -1,4 +1,4 @@
-// When the next command of a bulk run may be sent: so many a second at most, and not while the server said that it is too early.
+// Limits the rate of a bulk run: a number of commands per second, and pauses that the server asked for.
 
 import type { Clock } from '../../ports/machine.js';
 

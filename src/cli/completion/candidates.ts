@@ -1,5 +1,5 @@
-// What can come next on a command line: of dovegate itself, of the drop-in doveadm, and of the doveadm commands that both send.
-// Only words that continue what is typed are candidates.
+// Candidates for the next word of a command line: of dovegate, of the drop-in doveadm, and of the doveadm commands that both
+// send. Only words that continue the typed text are candidates.
 
 import type { Argument, Option, Command as Program } from 'commander';
 import type { Rights } from '../../domain/answers/rights.js';
@@ -168,7 +168,7 @@ export async function completeDoveadm(
 interface CommandPlace {
   /** Also offers dovegate's own commands. */
   readonly hasOwn: boolean;
-  /** What this user may run; called only to complete a name. Undefined: not known. */
+  /** The rights of this user; called only to complete a name. Undefined: not known. */
   readonly rights: () => Promise<Rights | undefined>;
 }
 

@@ -1,5 +1,5 @@
-// Sends a typed command to a server, for one user or several in turn, and prints the replies as doveadm does: rows on
-// stdout, log lines on stderr, doveadm's exit code. `send` and the drop-in doveadm differ only in what was typed.
+// Sends a typed command to a server, for one user or several in turn, and prints the replies as doveadm does: rows on stdout,
+// log lines on stderr, doveadm's exit code. `send` and the drop-in doveadm differ only in their syntax.
 
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';

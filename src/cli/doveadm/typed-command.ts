@@ -1,5 +1,5 @@
-// A typed command, parsed as the real doveadm does before it connects: the command, the arguments to send, and what is read here
-// instead (a text, a list of users). Also the list of commands and their usage, made from the catalog.
+// Parses a typed command as the real doveadm does before it connects: the command, the arguments to send, and the inputs to read
+// here (a text, a list of users). The list of commands and their usage come from the catalog.
 
 import {
   allSeries,

@@ -1,5 +1,5 @@
-// Lines that say what was there, signed: each goes to a file of the state first, and then to the stream, where the gates' administrator
-// cannot take it back.
+// Signed lines about the journals seen so far. Each goes to a file of the state first and then to the stream, where the gates'
+// administrator cannot remove it.
 
 import { join } from 'node:path';
 import { readText } from '../../adapters/host/files.js';

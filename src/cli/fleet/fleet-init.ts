@@ -1,5 +1,5 @@
-// `dovegate audit fleet init`: makes the streams, or says what differs of those that are there, and prints the rights of each host and of
-// the verifier in the language of the server's configuration.
+// `dovegate audit fleet init`: creates the streams, or reports how existing ones differ. It then prints the rights of each host
+// and of the verifier in the syntax of the server's configuration.
 
 import { join } from 'node:path';
 import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';

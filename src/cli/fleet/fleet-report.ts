@@ -1,5 +1,6 @@
-// `dovegate audit fleet report`: who touched one mailbox, on all hosts, and whether each host's journal is complete for that time.
-// The verdict is what `fleet verify` would say now: it goes on from the state that the verifier saved, in memory, and saves nothing.
+// `dovegate audit fleet report`: the accesses to one mailbox on all hosts, and whether each host's journal is complete for that
+// time. The verdict is the one of `fleet verify` now: it continues from the verifier's saved state, in memory, and saves
+// nothing.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess } from '../../adapters/host/process.js';

@@ -1,4 +1,4 @@
-// `dovegate audit fleet verify`: from where the last run stopped to the end that the stream has now, and then what is wrong.
+// `dovegate audit fleet verify`: reads from the end of the last run to the present end of the stream, then reports the findings.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { holdProcess, onSignal } from '../../adapters/host/process.js';

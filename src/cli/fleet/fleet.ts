@@ -1,4 +1,4 @@
-// The subcommands of `dovegate audit fleet` and their options. What a subcommand does is imported when it is called.
+// The subcommands of `dovegate audit fleet` and their options. The code of a subcommand is imported when it is called.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';

@@ -1,4 +1,4 @@
-// The table of gates, and findings in lines, for people: what `fleet verify` and `fleet status` print.
+// The table of gates and the list of findings, as `fleet verify` and `fleet status` print them.
 
 import { printable } from '../../domain/audit/encode.js';
 import { noHost } from '../../domain/fleet/findings.js';

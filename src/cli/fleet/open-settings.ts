@@ -1,4 +1,5 @@
-// The settings of a fleet from their file, and what follows from them: how the servers are reached, and what the verifier is asked to find.
+// Reads the settings of a fleet from their file, and derives from them the addresses of the servers and the checks of the
+// verifier.
 
 import { dirname, join, resolve } from 'node:path';
 import { gidsOf, ourselves } from '../../adapters/host/accounts.js';
@@ -93,7 +94,7 @@ export function natsOf(settings: FleetSettings, what: string): NatsSettings {
   return { servers, caFile, credentialsFile, client, name: `dovegate fleet ${what}`, inbox: verifierInbox };
 }
 
-/** What these settings demand of a stream. */
+/** The required properties of a stream under these settings. */
 export function wantedOf(
   { subjects, host }: FleetStream,
   { replicas, keepMs, shares }: Pick<FleetSettings, 'replicas' | 'keepMs' | 'shares'>,

@@ -50,7 +50,7 @@ export interface SavedStream {
         readonly storedMs: number;
       }
     | undefined;
-  /** What was missing in the stream at the last check. */
+  /** The gaps in the stream at the last check. */
   readonly gone: {
     /** Messages before this one. */
     readonly firstSeq: number;

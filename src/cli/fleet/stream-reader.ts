@@ -118,7 +118,7 @@ export function createStreamReader(
     fleet.note(finding);
     return finding;
   };
-  /** What was removed from a stream since the last report; empty: nothing. */
+  /** Lines about messages removed from a stream since the last report. */
   const findGone = async (
     link: NatsLink,
     name: string,

@@ -1,5 +1,5 @@
-// What `fleet watch` tells of findings, and when: each once when it begins and once when it ends; and up to which moment the stream is known,
-// so that no host is called silent for what the absence of the server hides.
+// Notices of findings in `fleet watch`: one at the start of each finding and one at its end. It also keeps the time up to which
+// the stream is known, so that no host is called silent while the server was unreachable.
 
 import { formatJson } from '../../domain/audit/encode.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';

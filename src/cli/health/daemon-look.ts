@@ -1,4 +1,4 @@
-// What a running daemon says of itself over its admin socket: that it serves this very configuration, is ready, and has descriptors left.
+// Checks a running daemon over its admin socket: it serves this very configuration, is ready, and has file descriptors left.
 
 import { descriptorsMax } from '../../adapters/host/process.js';
 import type { Settings } from '../../domain/config/settings.js';
@@ -25,7 +25,7 @@ export interface DaemonCommands {
   readonly check: string;
 }
 
-/** What the file says about a daemon that serves it. */
+/** The state of a daemon that serves this file. */
 export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   /** Undefined: it has no admin socket. */
   readonly admin?: object;

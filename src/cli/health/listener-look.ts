@@ -1,4 +1,5 @@
-// A socket of a team as its members find it: there, of the mode that the file says, and on a way that each of them can walk.
+// Checks a team's socket from its members' side: it exists, has the configured mode, and every member can reach it through its
+// directories.
 
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -86,7 +87,7 @@ function* membersOf({ peers, socket }: ListenerSettings): Generator<Member> {
   }
 }
 
-/** What keeps a member from a socket: the socket itself, or a directory above it. */
+/** The obstacle between a member and a socket: the socket itself, or a directory above it. */
 function firstClosed(
   path: string,
   socket: Owner & { readonly mode: number },

@@ -8,7 +8,7 @@ export interface Look {
   /** `backend mail1`. */
   readonly name: string;
   readonly text: string;
-  /** What to do, as a sentence; undefined: nothing. */
+  /** The remedy, as a sentence; undefined: none is needed. */
   readonly todo?: string | undefined;
   /** The command for that, as it would be typed. */
   readonly next?: string | undefined;

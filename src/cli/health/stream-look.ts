@@ -190,7 +190,7 @@ function issueCommand(host: string): string {
   return `dovegate audit fleet issue ${host}`;
 }
 
-/** What to do, and the command; it names the machine if that is another one. */
+/** The remedy and its command; it names the machine if that is another one. */
 function adviceFor(
   { code, message }: NatsFault,
   place: string,

@@ -1,5 +1,5 @@
-// A harmless command on the whole way: through a listener of the running daemon, as whoever runs this, judged and recorded like anybody's, to
-// a backend and back. Which listener and command that can be is found by the file; the daemon decides.
+// Sends a harmless command the whole way, through a listener of the running daemon to a backend and back, as the calling user.
+// The configuration gives the listener and the command; the daemon decides on it and records it like any other.
 
 import { gidsOf, ourselves, userNameOf } from '../../adapters/host/accounts.js';
 import { CommandFailed, connect, SessionFault } from '../../client/connect.js';

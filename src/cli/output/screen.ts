@@ -9,7 +9,7 @@ import { CommandFault } from './output.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
 
-/** What a subcommand prints on. */
+/** The output of a subcommand. */
 export interface Screen {
   /** One line or several, without the last LF. Resolves when there is room for more; rejects with a CommandFault. */
   print(text: string): Promise<void>;
