@@ -1,5 +1,4 @@
-// Metrics and admin endpoints of the daemon: counted from the start, served while a socket is open; and what they show of a daemon that
-// serves.
+// The metrics and admin endpoints of the daemon. Counters start with the daemon and are served while a socket is open.
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
 import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';

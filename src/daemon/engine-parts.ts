@@ -1,4 +1,4 @@
-// Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to.
+// Builds the engine's parts from the settings: routes, the parts that exchanges share, the limits of sessions.
 
 import { randomBytes } from '../adapters/host/clock.js';
 import { bounds } from '../bounds/bounds.js';

@@ -18,7 +18,7 @@ import type { Switch } from './served.js';
 /** Characters of a backend's name; a longer one is not compared. */
 const nameCharsMax = 64;
 
-/** Who took a backend out of service, and when (RFC 3339). */
+/** The person who took a backend out of service, and the time (RFC 3339). */
 export interface Drained {
   readonly by: string;
   readonly since: string;

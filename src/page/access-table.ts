@@ -1,4 +1,5 @@
-// Who may do what, from the settings: a row for each listener, account and key, and their policies with the rules in words. Pure.
+// The access rights in the settings: one row for each listener, account and key, and their policies with the rules in words.
+// Pure.
 
 import { describeRule, effectOfName, isForAllUsers, rightsOf } from '../domain/answers/rights.js';
 import { allEffects, allSeries, commandsOf, type Effect } from '../domain/commands/catalog.js';

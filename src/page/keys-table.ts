@@ -1,4 +1,4 @@
-// The accounts, keys and certificates of a configuration, with what is known of their use and their end. Pure.
+// The accounts, keys and certificates of a configuration, with their last use and their expiry. Pure.
 
 import { formatTime } from '../domain/audit/record.js';
 import type { AccountSettings, Settings } from '../domain/config/settings.js';

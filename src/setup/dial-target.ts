@@ -1,4 +1,5 @@
-// A backend as it is dialled: with the text of its authorities, and with its passwords, which are read at each dial. And a NATS receiver.
+// A backend or NATS receiver, ready to dial: with the text of its authorities, and with its passwords, which are read at each
+// dial.
 
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import { hostName } from '../adapters/host/process.js';

@@ -123,7 +123,7 @@ function fileOf(directory: string, segment: Segment): TrailFile {
   return { path: join(directory, fileName(segment)), name, isCompressed };
 }
 
-/** What lies there, as far as it is known without reading it. */
+/** The kind of the path, as far as it is known without reading the file. */
 export interface TrailSize {
   readonly segments: number;
   readonly bytes: number;

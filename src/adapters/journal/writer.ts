@@ -271,7 +271,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     let tail = findTail(directory, known);
     const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, known);
-    // Files that were moved away may come back: what follows now stands behind them.
+    // Files that were moved away may come back, so the new record follows them.
     if (end.isGone && known !== undefined) tail = tailOfGone(tail, known, end.segment);
     const isUnvouched = end.isOther || (known === undefined && tail.seq > unvouchedSeqMax);
     const isRewritten = isLost && tail.segment !== undefined;
@@ -472,7 +472,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed(), missingSeq };
   }
 
-  /** Files that somebody took away or brought back: at the beginning of the journal, or between others. */
+  /** Files removed or restored by somebody else, at the start of the journal or in its middle. */
   function lookForMissing(mark: Mark): Mark {
     const firstSeq = firstSeqIn(directory) ?? 0;
     const beforeFirst = firstSeq > ledger.oldestSeq ? firstSeq - 1 : 0;
