@@ -149,7 +149,9 @@ function pageIn(status: Values): Look[] {
   if (connected === true)
     return [ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`)];
   const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';
-  return [warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.service')];
+  return [
+    warning('page', text, 'start it, and read its log', 'systemctl enable --now dovegate-page.service'),
+  ];
 }
 
 /** What syslog receivers showed the daemon last. Streams are asked; what receivers are shown is among the problems of the configuration. */
