@@ -13,7 +13,8 @@ import {
 } from '../domain/config/settings.js';
 import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
-import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { loadConfiguration } from '../setup/configuration.js';
+import { summarise } from '../setup/inspect.js';
 import { formatPeers } from '../setup/peers.js';
 import { stdout } from './output/output.js';
 

@@ -11,13 +11,8 @@ import { formatWords } from '../domain/audit/encode.js';
 import { findAudit, findSettings } from '../domain/config/parse-settings.js';
 import type { Settings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
-import {
-  daemonUidOf,
-  type LoadedConfiguration,
-  loadConfiguration,
-  packaged,
-  summarise,
-} from '../setup/configuration.js';
+import { loadConfiguration } from '../setup/configuration.js';
+import { daemonUidOf, type LoadedConfiguration, packaged, summarise } from '../setup/inspect.js';
 import type { Told } from './health/daemon-look.js';
 import { type Look, within } from './health/look.js';
 import { type LookOptions, lookAround, lookAtService, lookWithoutFile } from './health/looks.js';

@@ -7,7 +7,8 @@ import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Principal, principalOf } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
-import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { loadConfiguration } from '../setup/configuration.js';
+import { summarise } from '../setup/inspect.js';
 import { type Asker, createPolicyChooser, policyFor } from '../setup/peers.js';
 import { CommandFault, formatPlace } from './output/output.js';
 

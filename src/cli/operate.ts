@@ -51,7 +51,8 @@ export async function reload(options: ReloadOptions): Promise<number> {
 async function checkAndSignal(config: string, pid: string | undefined): Promise<number> {
   // systemd 252 names the folder of the service's credentials to ExecReload= too, which cannot read them.
   delete process.env['CREDENTIALS_DIRECTORY'];
-  const { loadConfiguration, summarise } = await import('../setup/configuration.js');
+  const { loadConfiguration } = await import('../setup/configuration.js');
+  const { summarise } = await import('../setup/inspect.js');
   const loaded = loadConfiguration(config);
   for (const problem of loaded.problems) stderr(plainLines(problem));
   if (loaded.settings === undefined)
@@ -137,7 +138,8 @@ type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'>;
 /** Loaded on demand: the parser of configurations takes most of a command's time. */
 async function adminOf(config: string): Promise<Where> {
   refuseUnreadable(config);
-  const { loadConfiguration, summarise } = await import('../setup/configuration.js');
+  const { loadConfiguration } = await import('../setup/configuration.js');
+  const { summarise } = await import('../setup/inspect.js');
   const loaded = loadConfiguration(config, { asksForFiles: false });
   const verdict = summarise(config, loaded);
   const { findAdmin } = await import('../domain/config/parse-settings.js');

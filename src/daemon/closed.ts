@@ -11,7 +11,8 @@ import type { AdminSettings } from '../domain/config/settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';
-import { type LoadedConfiguration, loadConfiguration } from '../setup/configuration.js';
+import { loadConfiguration } from '../setup/configuration.js';
+import { type LoadedConfiguration } from '../setup/inspect.js';
 import type { Own } from '../setup/life.js';
 import { createEndpoints, type Shown } from './endpoints.js';
 

@@ -12,7 +12,7 @@ import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Certificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
-import type { LoadedConfiguration } from '../setup/configuration.js';
+import type { LoadedConfiguration } from '../setup/inspect.js';
 import { inspectAccounts, inspectReaders, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';

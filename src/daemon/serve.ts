@@ -17,13 +17,8 @@ import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
 import { adminName, createCertificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
-import {
-  isReading,
-  type LoadedConfiguration,
-  loadBeside,
-  loadConfiguration,
-  summarise,
-} from '../setup/configuration.js';
+import { isReading, loadBeside } from '../setup/configuration-beside.js';
+import { type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import {
   type FatalErrors,
   Opened,
@@ -34,7 +29,6 @@ import {
 } from '../setup/life.js';
 import { namesIn } from '../setup/peers.js';
 import { PassedSockets } from '../setup/sockets.js';
-import { serveClosed } from './closed.js';
 import { doorPlace, type OpenDoor, openDoor } from './door.js';
 import { createEndpoints, showRunning } from './endpoints.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
@@ -78,7 +72,7 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   let end: End;
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
-    end = await live(loadConfiguration(config), config, own);
+    end = await live(await fatal.race(loadBeside(config, systemClock)), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -98,15 +92,22 @@ async function live(first: LoadedConfiguration, config: string, own: Own): Promi
     for (const line of [...first.problems, summarise(config, first)]) process.stderr.write(`${line}\n`);
     return { code: exitCodes.configuration, isHanging: false };
   }
-  const loaded = first.settings === undefined ? await fatal.race(serveClosed(first, config, own)) : first;
+  const loaded = first.settings === undefined ? await fatal.race(refuseAll(first, config, own)) : first;
   if (loaded?.settings === undefined) return { code: exitCodes.ok, isHanging: false };
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
   const end = await liveWith(loaded.settings, config, own);
   if (end.failedStart === undefined || passed.length === 0) return end;
   // Otherwise clients would wait in the queues of the sockets until the next attempt.
-  const retry = await fatal.race(serveClosed(loaded, config, own, end.failedStart));
+  const retry = await fatal.race(refuseAll(loaded, config, own, end.failedStart));
   return retry === undefined ? { code: exitCodes.ok, isHanging: false } : end;
+}
+
+/** The parser is loaded here, and in no daemon that serves. */
+async function refuseAll(
+  ...given: readonly [LoadedConfiguration, string, Own, string?]
+): Promise<LoadedConfiguration | undefined> {
+  return (await import('./closed.js')).serveClosed(...given);
 }
 
 async function liveWith(settings: Settings, config: string, own: Own): Promise<End> {

@@ -10,7 +10,8 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { type LongPart, LookRefused, type Looks } from '../adapters/views/looks.js';
+import { LookRefused, type Looks } from '../adapters/views/looks.js';
+import { type LongPart } from '../adapters/views/read-long.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';

@@ -39,7 +39,7 @@ void test('every dependency has a module that may import it', () => {
 });
 
 void test('no file hands on names of another one, but for the face of the client library', () => {
-  const handsOn = [...sources].filter(([, text]) => /^export (?:type )?(?:\{[^}]*\}|\*) from /m.test(text));
+  const handsOn = [...sources].filter(([, text]) => /^export (?:type )?(?:\{|\*)/m.test(text));
   assert.deepEqual(
     handsOn.map(([path]) => path),
     ['src/client/connect.ts'],

@@ -90,7 +90,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
   'domain/audit': rule([], { public: ['encode', 'keys', 'ledger', 'record'], builtins: ['crypto'] }),
   'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
-    public: ['export', 'search', 'verify'],
+    public: ['checkpoints', 'export', 'search', 'verify'],
   }),
   // Many journals in one stream: how they travel, and what whoever reads all of them finds.
   'domain/fleet': rule(
@@ -112,7 +112,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/fleet/shapes',
       'domain/page',
     ],
-    { public: ['report', 'findings', 'proof', 'hosts', 'html', 'lines'], builtins: ['crypto'] },
+    {
+      public: ['report', 'completeness', 'findings', 'proof', 'hosts', 'html', 'lines', 'touch'],
+      builtins: ['crypto'],
+    },
   ),
   // What the page in the browser and the daemon say to each other. The page imports types from it.
   'domain/page': rule([], { public: ['api', 'fleet', 'trail'] }),
@@ -207,7 +210,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/regular-file',
     ],
     {
-      public: ['journal', 'search-trail', 'segments', 'trail'],
+      public: ['compressed', 'journal', 'search-trail', 'segments', 'trail'],
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),
@@ -225,7 +228,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/clock',
       'adapters/host/process',
     ],
-    { public: ['find-exchange', 'looks', 'read-trail'], builtins: ['worker_threads'] },
+    { public: ['find-exchange', 'looks', 'read-long', 'read-trail'], builtins: ['worker_threads'] },
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(
@@ -239,7 +242,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'adapters/host/system-trust',
     ],
     {
-      public: ['installed', 'link', 'link-thread'],
+      public: ['dial', 'fault', 'installed', 'link', 'link-thread', 'rights', 'servers'],
       // net, tls: the library's bytes, with bounds. crypto: addresses in a certificate. worker_threads: a gate's link has a thread of its own.
       builtins: ['fs', 'net', 'tls', 'crypto', 'worker_threads'],
       packages: ['@nats-io/transport-node'],
@@ -311,7 +314,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     {
       public: [
         'configuration',
+        'configuration-beside',
         'configuration-lines',
+        'inspect',
         'certificates',
         'life',
         'peers',
@@ -415,6 +420,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'cli/output',
       'gateway/pool',
       'adapters/net',
+      'adapters/nats/fault',
       'adapters/nats/link',
       'adapters/nats/installed',
     ],

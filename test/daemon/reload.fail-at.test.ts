@@ -9,7 +9,7 @@ import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { JournalFault } from '../../src/ports/faults.js';
-import type { LoadedConfiguration } from '../../src/setup/configuration.js';
+import type { LoadedConfiguration } from '../../src/setup/inspect.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 

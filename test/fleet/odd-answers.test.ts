@@ -1,7 +1,8 @@
 // Goal: a server that answers JetStream's questions with other values gets a fault, and no number of it reaches a report.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NatsFault, openNats } from '../../src/adapters/nats/link.js';
+import { NatsFault } from '../../src/adapters/nats/fault.js';
+import { openNats } from '../../src/adapters/nats/link.js';
 import { openNatsServer } from '../kit/nats.js';
 import { skipOf } from './fleet-lab.js';
 

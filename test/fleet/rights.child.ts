@@ -1,6 +1,7 @@
 // Run by examples.test.ts on one of its machines: asks a server for things, and prints what came of each: `done`, or the code of the fault.
 import { readFileSync } from 'node:fs';
-import { NatsFault, type NatsLink, openNats } from '../../src/adapters/nats/link.js';
+import { NatsFault } from '../../src/adapters/nats/fault.js';
+import { type NatsLink, openNats } from '../../src/adapters/nats/link.js';
 
 export type Asked = readonly ['publish' | 'last' | 'info' | 'create', stream: string, subject: string];
 

@@ -1,7 +1,7 @@
 // Goal: one answer to who the user of the daemon is, and to what lets it read a file.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { daemonUidOf, howToPermit } from '../../src/setup/configuration.js';
+import { daemonUidOf, howToPermit } from '../../src/setup/inspect.js';
 
 const settings = { admin: { unix: '/a.sock' }, state: '/state', audit: { directory: '/audit' } };
 

@@ -5,7 +5,8 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/adapters/host/clock.js';
-import { isReading, loadBeside, loadConfiguration } from '../../src/setup/configuration.js';
+import { loadConfiguration } from '../../src/setup/configuration.js';
+import { isReading, loadBeside } from '../../src/setup/configuration-beside.js';
 import { openFolder } from '../kit/folder.js';
 
 const judged = { asksForFiles: false };

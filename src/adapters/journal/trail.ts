@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { bounds } from '../../bounds/bounds.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
-import type { KeptCheckpoint } from '../../domain/trail/verify.js';
+import type { KeptCheckpoint } from '../../domain/trail/checkpoints.js';
 import { JournalFault } from '../../ports/faults.js';
 import { openRegularFile, readRegular, readRegularFile } from '../host/regular-file.js';
 import { asChecked, type CheckedText } from './checked.js';
@@ -25,8 +25,6 @@ import {
   readIn,
   type Segment,
 } from './segments.js';
-
-export type { Piece };
 
 const chunkBytes = 1 << 20;
 

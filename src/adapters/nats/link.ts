@@ -13,10 +13,8 @@ import { messageOfDirect, requestDirect } from './direct.js';
 import { faultOfAnswer, faultOfRequest, NatsFault, type NatsFaultCode } from './fault.js';
 import { type ReadDoor, type ReadTask, readStream } from './read.js';
 import { findRights, type StreamRight } from './rights.js';
-import { createServerOrder, type NatsServer, placeOf } from './servers.js';
+import { type NatsServer, placeOf } from './servers.js';
 import { configOf, type StreamWish, subjectsIn } from './stream.js';
-
-export { createServerOrder, NatsFault, type NatsFaultCode, type NatsSettings, type StreamRight };
 
 /** Facts about a stream. */
 export interface StreamInfo {

@@ -16,8 +16,10 @@ import {
   subjectOf,
 } from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';
-import { createServerOrder, NatsFault, type NatsSettings } from '../nats/link.js';
+import { type NatsSettings } from '../nats/dial.js';
+import { NatsFault } from '../nats/fault.js';
 import type { FoundMessage, GateLink, OpenLink } from '../nats/link-thread.js';
+import { createServerOrder } from '../nats/servers.js';
 import { type Carrier, ForkedFault, type Line, type LineNews } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
 import { createOverlap } from './position.js';

@@ -8,7 +8,7 @@ import type { ShipFaultCode } from '../../gateway/outcome/events.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
-import { NatsFault } from '../nats/link.js';
+import { NatsFault } from '../nats/fault.js';
 
 /** The destination of records. */
 export interface Receiver {

@@ -3,7 +3,8 @@
 import { bounds } from '../../bounds/bounds.js';
 import { parseLine } from '../../domain/audit/record.js';
 import type { View } from '../../domain/views/view.js';
-import { filesSince, type Piece, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
+import { type Piece } from '../journal/compressed.js';
+import { filesSince, readToDamage, type Trail, type TrailFile } from '../journal/trail.js';
 import { filesFrom } from './reading.js';
 
 type Stored = Readonly<Record<string, unknown>>;

@@ -11,8 +11,6 @@ import { readParts } from './long-looks.js';
 import type { LongPart, LongTask } from './read-long.js';
 import type { ReadTask, TrailAnswer } from './read-trail.js';
 
-export type { LongPart, LongTask };
-
 /** Of all people together. */
 export const placesMax = bounds.lookPlaces;
 /** A request that got no place within so long is refused. */

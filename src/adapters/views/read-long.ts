@@ -4,6 +4,7 @@
 
 import type { VerifyProgress, VerifyResult } from '../../domain/page/api.js';
 import type { MailboxEnd } from '../../domain/page/trail.js';
+import { type Doubt } from '../../domain/report/completeness.js';
 import { findingsOf } from '../../domain/report/findings.js';
 import { createHtmlReport } from '../../domain/report/html.js';
 import type { ReportForm } from '../../domain/report/lines.js';
@@ -11,7 +12,6 @@ import {
   createCsvReport,
   createJsonReport,
   createPageReport,
-  type Doubt,
   makeReport,
   type ReportAsked,
   type Reported,
@@ -20,11 +20,11 @@ import { createSearch, createSurvey, type ExchangeRow, type TrailFilter } from '
 import type { Verdict } from '../../domain/trail/verify.js';
 import { createCover, createView } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
+import { type Piece } from '../journal/compressed.js';
 import { checkTrail, verifyTrail } from '../journal/search-trail.js';
 import {
   filesSince,
   findTrail,
-  type Piece,
   readToDamage,
   sizesOf,
   type Trail,

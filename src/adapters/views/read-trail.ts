@@ -23,11 +23,11 @@ import {
 } from '../../domain/views/look.js';
 import { createView, type View } from '../../domain/views/view.js';
 import type { Clock } from '../../ports/machine.js';
+import { type Piece } from '../journal/compressed.js';
 import { verifyTrail } from '../journal/search-trail.js';
 import {
   filesSince,
   findTrail,
-  type Piece,
   readPolicyText,
   readToDamage,
   type Trail,

@@ -1,6 +1,7 @@
 // What every reading of a trail needs: where a record stands by its seq, and which lines are no records.
 
-import { firstSeqOf, type Piece, type TrailFile } from '../journal/trail.js';
+import { type Piece } from '../journal/compressed.js';
+import { firstSeqOf, type TrailFile } from '../journal/trail.js';
 
 /** Where the first line after a record begins in a piece; its length: not in it. */
 export function afterSeq(bytes: Buffer, seq: number): number {

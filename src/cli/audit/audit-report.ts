@@ -10,15 +10,14 @@ import { createHtmlReport } from '../../domain/report/html.js';
 import { formatSpan, linesOf, type ReportForm } from '../../domain/report/lines.js';
 import {
   createCsvReport,
-  createDayBook,
   createJsonReport,
   makeReport,
   type ReportAsked,
   type Reported,
   type ReportedFleet,
-  type TouchDay,
   whyNoReport,
 } from '../../domain/report/report.js';
+import { createDayBook, type TouchDay } from '../../domain/report/touch.js';
 import type { Separator } from '../../domain/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';

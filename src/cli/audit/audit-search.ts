@@ -1,7 +1,8 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
+import { type Piece } from '../../adapters/journal/compressed.js';
 import { searchTrail, surveyTrails } from '../../adapters/journal/search-trail.js';
-import { eachLine, type Piece, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
+import { eachLine, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { printable, quoteUnlessPlain } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import {

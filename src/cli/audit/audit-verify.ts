@@ -13,7 +13,8 @@ import { formatJson, formatWords, printable } from '../../domain/audit/encode.js
 import { parsePublicKey } from '../../domain/audit/ledger.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { proofKindOf } from '../../domain/report/proof.js';
-import type { KeptCheckpoint, TrailFault, Verdict } from '../../domain/trail/verify.js';
+import type { KeptCheckpoint } from '../../domain/trail/checkpoints.js';
+import type { TrailFault, Verdict } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

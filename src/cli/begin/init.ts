@@ -13,7 +13,8 @@ import { formatProblem } from '../../domain/config/problem.js';
 import type { BackendSettings, Settings } from '../../domain/config/settings.js';
 import { runTests } from '../../domain/review/replay.js';
 import { exitCodes } from '../../ports/machine.js';
-import { loadConfiguration, summarise } from '../../setup/configuration.js';
+import { loadConfiguration } from '../../setup/configuration.js';
+import { summarise } from '../../setup/inspect.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
 import { CommandFault, formatJson, plain, stderr, stdout } from '../output/output.js';
 import {

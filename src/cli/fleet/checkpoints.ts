@@ -3,7 +3,8 @@
 
 import { join } from 'node:path';
 import { readText } from '../../adapters/host/files.js';
-import { NatsFault, type NatsLink } from '../../adapters/nats/link.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { type NatsLink } from '../../adapters/nats/link.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { checkpointSubject } from '../../domain/fleet/block.js';

@@ -3,11 +3,13 @@
 
 import { join } from 'node:path';
 import { ownerOf, trustedByUs, whyUnsafe } from '../../adapters/host/files.js';
-import { NatsFault, type NatsLink, useNats } from '../../adapters/nats/link.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { type NatsLink, useNats } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { printable } from '../../domain/audit/encode.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import {
+  administratorName,
   checkpointSubject,
   type FleetStream,
   hostStreamOf,
@@ -22,7 +24,6 @@ import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import {
-  administratorName,
   formatSize,
   judgeExcess,
   natsOf,

@@ -13,7 +13,7 @@ import { modeOf, NewFiles, NewFilesFault, type Owner } from '../../adapters/host
 import { formatWords } from '../../domain/audit/encode.js';
 import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import { isHostWord, verifierName } from '../../domain/fleet/block.js';
+import { administratorName, isHostWord, verifierName } from '../../domain/fleet/block.js';
 import { messageOf } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plain } from '../output/output.js';
@@ -21,7 +21,7 @@ import type { Screen } from '../output/screen.js';
 import { issueCertificate, type KeyPair, makeFleetAuthority } from './fleet-authority.js';
 import { formatRights, streamBytesOf } from './fleet-init.js';
 import { formatJoinFile } from './join-file.js';
-import { administratorName, type Places, placesOf, readFleetSettings } from './open-settings.js';
+import { type Places, placesOf, readFleetSettings } from './open-settings.js';
 import { formatServerConfiguration, formatServerScript } from './server-configuration.js';
 
 export interface PrepareFlags {

@@ -9,7 +9,9 @@ import {
   onSignal,
   takeServiceEnvironment,
 } from '../../adapters/host/process.js';
-import { createServerOrder, NatsFault, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { createServerOrder } from '../../adapters/nats/servers.js';
 import { parseSignKey } from '../../domain/audit/ledger.js';
 import { formatTime, parseTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../../adapters/host/process.js';
-import type { NatsFaultCode } from '../../adapters/nats/link.js';
+import type { NatsFaultCode } from '../../adapters/nats/fault.js';
 import { bounds } from '../../bounds/bounds.js';
 import { isHostWord } from '../../domain/fleet/block.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -70,7 +70,7 @@ export function registerFleet(audit: Command, end: (exitCode: number) => void, f
     try {
       end(await work(screen));
     } catch (fault) {
-      const { NatsFault } = await import('../../adapters/nats/link.js');
+      const { NatsFault } = await import('../../adapters/nats/fault.js');
       if (!(fault instanceof CommandFault) && !(fault instanceof NatsFault)) throw fault;
       const isLost =
         fault instanceof NatsFault && fault.code === 'no-stream' && !fault.message.includes('fleet init');

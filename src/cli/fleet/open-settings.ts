@@ -12,16 +12,12 @@ import {
   whyUnreadable,
   whyUnsafe,
 } from '../../adapters/host/files.js';
-import type { NatsSettings, StreamInfo } from '../../adapters/nats/link.js';
+import type { NatsSettings } from '../../adapters/nats/dial.js';
+import type { StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import { type FleetFiles, type FleetSettings, parseFleetSettings } from '../../domain/config/parse-fleet.js';
 import { formatProblem } from '../../domain/config/problem.js';
-import {
-  administratorName,
-  type FleetStream,
-  isSharedByHosts,
-  verifierName,
-} from '../../domain/fleet/block.js';
+import { type FleetStream, isSharedByHosts, verifierName } from '../../domain/fleet/block.js';
 import { createFleet, type Fleet } from '../../domain/fleet/fleet.js';
 import { judgeShare, leastShareMiB, type WantedStream } from '../../domain/streams/strength.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -66,8 +62,6 @@ function trustedWith(state: string | undefined): Trusted {
   const uid = state === undefined || !ourselves().isRoot ? undefined : ownerOf(state);
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
-
-export { administratorName };
 
 /** The files of `fleet prepare`, as absolute paths. */
 export interface Places {

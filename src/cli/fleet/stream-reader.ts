@@ -3,7 +3,9 @@
 // restored or cut is read again from its first message, and messages that were removed early are reported.
 
 import { systemClock } from '../../adapters/host/clock.js';
-import { NatsFault, type NatsLink, type StreamInfo, type StreamRight } from '../../adapters/nats/link.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { type NatsLink, type StreamInfo } from '../../adapters/nats/link.js';
+import { type StreamRight } from '../../adapters/nats/rights.js';
 import { formatTime } from '../../domain/audit/record.js';
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 import { allSubjects, type FleetStream, headerNames } from '../../domain/fleet/block.js';

@@ -1,13 +1,9 @@
 // The streams of a fleet, as the servers have them: one for each listed host, and the one of the checkpoints. The latter comes
 // first, because earlier releases kept the records of all hosts there.
 
-import {
-  NatsFault,
-  type NatsLink,
-  type NatsSettings,
-  openLooked,
-  type StreamInfo,
-} from '../../adapters/nats/link.js';
+import { type NatsSettings } from '../../adapters/nats/dial.js';
+import { NatsFault } from '../../adapters/nats/fault.js';
+import { type NatsLink, openLooked, type StreamInfo } from '../../adapters/nats/link.js';
 import { bounds } from '../../bounds/bounds.js';
 import {
   allSubjects,

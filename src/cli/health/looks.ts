@@ -5,7 +5,7 @@ import { uidOf } from '../../adapters/host/accounts.js';
 import { runProgram } from '../../adapters/host/programs.js';
 import type { Settings } from '../../domain/config/settings.js';
 import type { Clock } from '../../ports/machine.js';
-import { packaged } from '../../setup/configuration.js';
+import { packaged } from '../../setup/inspect.js';
 import { lookAtBackend } from './backend-look.js';
 import { type DaemonCommands, listOf, lookAtDaemon, type Told, textOf, valuesOf } from './daemon-look.js';
 import { lookAtJournal } from './journal-look.js';

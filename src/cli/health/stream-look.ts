@@ -3,8 +3,9 @@
 
 import { X509Certificate } from 'node:crypto';
 import { readText } from '../../adapters/host/files.js';
+import { NatsFault, type NatsFaultCode } from '../../adapters/nats/fault.js';
 import { installCommand } from '../../adapters/nats/installed.js';
-import { NatsFault, type NatsFaultCode, type NatsLink, openNats } from '../../adapters/nats/link.js';
+import { type NatsLink, openNats } from '../../adapters/nats/link.js';
 import type { NatsSinkSettings, Settings } from '../../domain/config/settings.js';
 import { hostStreamOf, subjectOf, verifierName } from '../../domain/fleet/block.js';
 import type { Clock } from '../../ports/machine.js';

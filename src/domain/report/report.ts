@@ -30,8 +30,6 @@ import {
   touchClasses,
 } from './touch.js';
 
-export { type AskedTime, createDayBook, type Doubt, type TouchDay, type Vouching };
-
 /** The journal of a report, and the basis of its proof. */
 export interface Reported extends Vouching {
   readonly verdict: Verdict;

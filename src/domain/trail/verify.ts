@@ -13,8 +13,6 @@ import {
 } from './checkpoints.js';
 import { createRunEnds } from './run-ends.js';
 
-export type { KeptCheckpoint };
-
 /** Kinds of faults of a trail. A closed list. */
 export type TrailFaultKind =
   | CheckpointFaultKind

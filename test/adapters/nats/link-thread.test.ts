@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { NatsFault } from '../../../src/adapters/nats/link.js';
+import { NatsFault } from '../../../src/adapters/nats/fault.js';
 import { createLinkThread, type OpenLink } from '../../../src/adapters/nats/link-thread.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FleetFinding } from '../../../src/domain/fleet/shapes.js';
+import type { AskedTime } from '../../../src/domain/report/completeness.js';
 import { type HostTrail, judgeHosts } from '../../../src/domain/report/hosts.js';
-import type { AskedTime } from '../../../src/domain/report/report.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 const hour = 3_600_000;

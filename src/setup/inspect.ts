@@ -1,0 +1,213 @@
+// What only this machine can tell of a configuration: its files, their owners and rights, certificates, accounts; and the results as text.
+
+import {
+  gidsOf,
+  localGroupName,
+  localUserName,
+  ourselves,
+  uidOf,
+  withRightsOf,
+} from '../adapters/host/accounts.js';
+import { systemClock } from '../adapters/host/clock.js';
+import {
+  groupOf,
+  ownerOf,
+  readIfThere,
+  trustedByUs,
+  type Unsafe,
+  whatDenies,
+  whyPoorMemory,
+  whyUnreadable,
+  whyUnsafe,
+} from '../adapters/host/files.js';
+import { credentialsFolder } from '../adapters/host/process.js';
+import { systemListFile } from '../adapters/host/system-trust.js';
+import { hasNatsLibrary } from '../adapters/nats/installed.js';
+import { formatWords } from '../domain/audit/encode.js';
+import type { ParsedSettings, ProblemReport } from '../domain/config/parse-settings.js';
+import type { Problem } from '../domain/config/problem.js';
+
+import type { Settings } from '../domain/config/settings.js';
+import {
+  inspectCertificates,
+  inspectFiles,
+  inspectMemory,
+  inspectModes,
+  inspectReceivers,
+  inspectRights,
+  inspectSignKey,
+  inspectToken,
+  inspectTrust,
+} from './inspect-files.js';
+import { inspectAccounts, inspectReaders } from './peers.js';
+
+/** Settings, if there is no error; and every problem as text, with warnings. */
+export interface LoadedConfiguration {
+  readonly settings: Settings | undefined;
+  readonly problems: readonly string[];
+  /** The same as values. */
+  readonly found: readonly Problem[];
+  readonly errors: number;
+}
+
+/** The checks besides the configuration itself. */
+export interface LoadOptions {
+  /** Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`. */
+  readonly asksForAccounts?: boolean;
+  /** Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none. */
+  readonly asksForFiles?: boolean;
+  /**
+   * Whether the daemon may run as another user than this process, as {@link daemonUidOf} finds: that user may own the files,
+   * too. Default false.
+   */
+  readonly isForDaemon?: boolean;
+  /** The user of the daemon's unit, if systemd was asked. */
+  readonly unitUid?: number | undefined;
+}
+
+export function loadedOf(
+  settings: Settings | undefined,
+  { found, problems }: ProblemReport,
+): LoadedConfiguration {
+  const errors = found.filter(({ severity }) => severity === 'error').length;
+  return { settings: errors === 0 ? settings : undefined, problems, found, errors };
+}
+
+/** The problems that depend on this machine, in small steps. */
+export function* inspect(
+  settings: Settings | undefined,
+  files: ParsedSettings['files'],
+  { asksForFiles = true, asksForAccounts = true, isForDaemon = false, unitUid }: LoadOptions,
+): Generator<readonly Problem[]> {
+  if (!asksForFiles) return;
+  const uid = isForDaemon && settings !== undefined ? daemonUidOf(settings, files, unitUid) : undefined;
+  const daemons = uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
+  const trusted = trustedByUs(daemons);
+  const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
+  yield* inspectModes(files, settings, why);
+  if (settings === undefined) return;
+  if (isForDaemon) yield inspectModesOfPolicies(settings);
+  yield inspectReceivers(settings, hasNatsLibrary);
+  yield inspectSignKey(settings, readIfThere);
+  yield inspectToken(settings, readIfThere);
+  const daemon = daemons[0] ?? ourselves();
+  yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
+  yield inspectTrust(settings, systemListFile());
+  // For the daemon's own user, advice how to make a file readable.
+  const advice = (path: string): string => (isForDaemon ? '' : howToPermit(path, ourselves(), files));
+  const whyNot = (path: string): string | undefined => {
+    const said = whyUnreadable(path);
+    return said === undefined ? undefined : `${said}${advice(path)}`;
+  };
+  yield* inspectFiles(settings, whyNot, credentialsFolder());
+  yield* inspectCertificates(settings, systemClock.wallMs(), credentialsFolder(), advice, isForDaemon);
+  // What root can read and give away says nothing of the daemon.
+  const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;
+  if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other, files));
+  if (!asksForAccounts) return;
+  yield inspectAccounts(
+    settings,
+    other === undefined ? ourselves() : { ...other, isRoot: false, isElsewhere: true },
+  );
+  // A start continues: groups change outside of the file, and mail servers need their gate.
+  yield inspectReaders(settings, isForDaemon ? 'error' : 'warning', {
+    gidsOf,
+    daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
+  });
+}
+
+/** For a person who checks policies, not at each start: a policy may observe for weeks. */
+function inspectModesOfPolicies({ policies }: Settings): readonly Problem[] {
+  return [...policies.values()]
+    .filter(({ mode }) => mode === 'observe')
+    .map(({ name, place }) => ({
+      ...place,
+      path: `policies.${name}.mode`,
+      message:
+        'observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
+      severity: 'warning',
+      code: 'too-open',
+    }));
+}
+
+interface Account {
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
+/** Files of the configuration itself, by path. */
+type OwnFiles = { has(path: string): boolean };
+
+/** Why the user of the daemon cannot read a file that we can; undefined: it can, nobody can, or it is not known. */
+function whyClosed(path: string, daemon: Account, files: OwnFiles): string | undefined {
+  if (whyUnreadable(path) !== undefined) return undefined;
+  const name = localUserName(daemon.uid) ?? String(daemon.uid);
+  return withRightsOf(daemon, () => {
+    const why = whyUnreadable(path);
+    if (why === undefined) return undefined;
+    return `${path} cannot be read by ${name}, the user of the daemon: ${why}${howToPermit(path, daemon, files)}`;
+  });
+}
+
+/**
+ * The command that lets the daemon's user read an unreadable file, if this process may run it. Empty: file rights are not the
+ * cause. The daemon owns its secrets; its group reads the configuration, which only root may change.
+ */
+export function howToPermit(path: string, { uid, gids }: Account, files: OwnFiles): string {
+  const denied = whatDenies(path);
+  if (denied === undefined) return '';
+  const [gid = uid] = gids;
+  const group = localGroupName(gid) ?? String(gid);
+  let commands = [['chown', localUserName(uid) ?? String(uid)]];
+  if (denied.kind === 'directory')
+    commands =
+      groupOf(denied.path) === 0
+        ? [
+            ['chgrp', group],
+            ['chmod', 'g+x'],
+          ]
+        : [['chmod', 'o+x']];
+  else if (files.has(path))
+    commands = [
+      ['chown', `root:${group}`],
+      ['chmod', '0640'],
+    ];
+  return `; run: ${commands.map((words) => formatWords([...words, denied.path])).join(' && ')}`;
+}
+
+/** Where the packaged service reads its configuration, and its user. */
+export const packaged = { file: '/etc/dovegate/dovegate.yaml', user: 'dovegate' } as const;
+
+/**
+ * The user that runs the daemon, or would: the owner of its admin socket; the user of its unit, if systemd was asked; the
+ * owner of its state, then of its journal, which may belong to another user by mistake; for the packaged file, the package's
+ * user.
+ */
+export function daemonUidOf(
+  { admin, state, audit }: DaemonPlaces,
+  files: OwnFiles,
+  unitUid: number | undefined,
+  system = { ownerOf, uidOf },
+): number | undefined {
+  const served = admin?.unix === undefined ? undefined : system.ownerOf(admin.unix);
+  return (
+    served ??
+    unitUid ??
+    system.ownerOf(state) ??
+    system.ownerOf(audit.directory) ??
+    (files.has(packaged.file) ? system.uidOf(packaged.user) : undefined)
+  );
+}
+
+type DaemonPlaces = Pick<Settings, 'state'> & {
+  readonly admin?: { readonly unix?: string };
+  readonly audit: Pick<Settings['audit'], 'directory'>;
+};
+
+/** The sentence below a list of problems. */
+export function summarise(file: string, loaded: LoadedConfiguration): string {
+  const warnings = loaded.problems.length - loaded.errors;
+  const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
+  if (loaded.problems.length === 0) return `${file}: no problems`;
+  return `${file}: ${plural(loaded.errors, 'error')}, ${plural(warnings, 'warning')}`;
+}
