@@ -266,6 +266,8 @@ class LinkThread {
   #end(why: string): void {
     this.#gone(why);
     void this.#worker.terminate();
+    // Node refs a worker to be terminated: one that does not end would keep the process.
+    this.#worker.unref();
   }
 
   #gone(why: string): void {
