@@ -209,8 +209,7 @@ class SocketTransport implements Transport {
   }
 
   get takenBytes(): number {
-    // A write that the kernel has taken in part counts when the kernel has taken all of it.
-    const sent = this.#raw.bytesWritten - this.#socket.writableLength;
+    const sent = sentBytesOf(this.#raw) ?? this.#raw.bytesWritten - this.#socket.writableLength;
     return sent - (this.#kernel?.queuedBytes() ?? 0);
   }
 
@@ -336,6 +335,18 @@ class SocketTransport implements Transport {
     this.#drain = undefined;
     if (code === 'peer-gone') this.#tellGone();
   }
+}
+
+/**
+ * Bytes that the kernel has taken, including those of an incomplete write. Node has both numbers, but does not promise them (available on
+ * 20, 22 and 24).
+ */
+function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) return undefined;
+  const written: unknown = Reflect.get(handle, 'bytesWritten');
+  const queued: unknown = Reflect.get(handle, 'writeQueueSize');
+  return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
 }
 
 /**
