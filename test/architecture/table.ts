@@ -185,7 +185,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
 
   'adapters/net': rule(['ports', 'concurrency', 'domain/identity', 'adapters/host/system-trust'], {
-    public: ['dial', 'listen', 'tls-accept'],
+    public: ['dial', 'listen', 'tls-accept', 'transport'],
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),

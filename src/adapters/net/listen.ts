@@ -3,10 +3,10 @@
 
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
 import { bounds } from '../../bounds/bounds.js';
-import type { Clock, Native } from '../../ports/machine.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
-import { wrapSocket } from './transport.js';
+import { descriptorOf, type SocketQuestions, wrapSocket } from './transport.js';
 
 /** The place of a socket, and who may connect. */
 export interface UnixPlace extends SocketAccess {
@@ -34,16 +34,6 @@ export const backlog = bounds.acceptQueue;
 
 /** The size of sockaddr_un on Linux. */
 const pathBytesMax = 107;
-/** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
-export function descriptorOf(socket: Socket): number | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  const descriptor: unknown =
-    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
-  return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
-}
-
-/** Kernel calls about a connected socket. */
-export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
 
 /** Receives an accepted transport, the descriptor below it, and the address of a TCP peer. */
 export type Accept = (
@@ -77,7 +67,7 @@ export function createAcceptor(
   return createServer(acceptOptions, (socket) => {
     const address = addressOf(socket);
     const take = (): void => {
-      accept(wrapAccepted(socket, clock, kernel), descriptorOf(socket), address);
+      accept(wrapSocket(socket, clock, kernel), descriptorOf(socket), address);
       socket.resume();
     };
     const turn = turnOf(address);
@@ -98,21 +88,6 @@ function ignore(): void {
 /** Strips the IPv4-mapped IPv6 prefix. */
 function addressOf({ remoteAddress }: Socket): string | undefined {
   return remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
-}
-
-/** A transport over an accepted socket that notices the loss of its peer even while it is not read. */
-export function wrapAccepted(socket: Socket, clock: Clock, kernel: SocketQuestions | undefined): Transport {
-  if (kernel === undefined) return wrapSocket(socket, clock);
-  return wrapSocket(socket, clock, {
-    hasHungUp() {
-      const descriptor = descriptorOf(socket);
-      return descriptor !== undefined && kernel.hasHungUp(descriptor);
-    },
-    queuedBytes() {
-      const descriptor = descriptorOf(socket);
-      return descriptor === undefined ? undefined : kernel.queuedBytes(descriptor);
-    },
-  });
 }
 
 function listenAt(server: Server, path: string): Promise<void> {

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { bounds } from '../../bounds/bounds.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
-import type { Clock, Timer } from '../../ports/machine.js';
+import type { Clock, Native, Timer } from '../../ports/machine.js';
 import type { CloseReason, TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
@@ -21,12 +21,18 @@ const readAheadPiecesMax = bounds.readAheadPieces;
 /** How long a closed transport may take to deliver the written bytes. */
 const lingerMs = bounds.lingerMs;
 
-/** Kernel calls about the socket of a transport. */
-export interface KernelView {
-  /** Whether the other end is closed in both directions. */
-  hasHungUp(): boolean;
-  /** Bytes in the kernel that the other end has not taken; undefined: not available. */
-  queuedBytes(): number | undefined;
+/** Interval of the checks whether a peer is gone. */
+const pollMs = 250;
+
+/** Kernel calls about a connected socket. */
+export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
+
+/** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const descriptor: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
 }
 
 type Failed = ConstructorParameters<typeof TransportFault>;
@@ -51,11 +57,10 @@ class SocketTransport implements Transport {
   #linger: Timer | undefined;
   #goneListener: (() => void) | undefined;
   readonly #gone = new Latch();
-  readonly #kernel: KernelView | undefined;
-  /** Created at the first request: most transports never need it. */
-  #hangUp: HangUpPoll | undefined;
+  readonly #kernel: SocketQuestions | undefined;
+  #poll: Timer | undefined;
 
-  constructor(socket: Socket | TLSSocket, clock: Clock, kernel: KernelView | undefined) {
+  constructor(socket: Socket | TLSSocket, clock: Clock, kernel: SocketQuestions | undefined) {
     this.#kernel = kernel;
     this.#socket = socket;
     this.#raw = socket;
@@ -191,8 +196,8 @@ class SocketTransport implements Transport {
 
   onGone(run: (() => void) | undefined): void {
     this.#goneListener = run;
-    if (run === undefined) this.#hangUp?.stop();
-    else this.#poll();
+    if (run === undefined) this.#stopWatching();
+    else this.#watchPeer();
     if (run !== undefined && this.#failed?.[0] === 'peer-gone') this.#tellGone();
   }
 
@@ -210,7 +215,9 @@ class SocketTransport implements Transport {
 
   get takenBytes(): number {
     const sent = sentBytesOf(this.#raw) ?? this.#raw.bytesWritten - this.#socket.writableLength;
-    return sent - (this.#kernel?.queuedBytes() ?? 0);
+    const descriptor = descriptorOf(this.#raw);
+    const queued = descriptor === undefined ? undefined : this.#kernel?.queuedBytes(descriptor);
+    return sent - (queued ?? 0);
   }
 
   // A named field, so that only our listeners are removed again: Node has listeners of its own on a socket.
@@ -228,8 +235,9 @@ class SocketTransport implements Transport {
   };
 
   /**
-   * Chunks are taken where Node pushes them into the socket's own buffer. Through that buffer, each chunk costs a deferred callback besides
-   * its `data` event, with the check for rejected promises after each. If a Node version pushes in another way, `data` is still emitted.
+   * Chunks are taken where Node pushes them into the socket's own buffer, so that a pause stops reading at once: the buffer would go on
+   * up to its `highWaterMark`, with a piece for each byte of a peer that sends byte by byte. Through it, each chunk also costs a deferred
+   * callback besides its `data` event. If a Node version pushes in another way, `data` is still emitted.
    */
   #listen(): void {
     this.#isPaused = false;
@@ -254,16 +262,21 @@ class SocketTransport implements Transport {
   }
 
   /** Polls while there is a callback for the loss of the peer, and no event would report it. */
-  #poll(): void {
+  #watchPeer(): void {
     const kernel = this.#kernel;
-    if (kernel === undefined || this.#goneListener === undefined) return;
-    this.#hangUp ??= createHangUpPoll(
-      this.#clock,
-      () => kernel.hasHungUp(),
-      () => this.#failed === undefined && (this.#hasEnded || this.#isPaused),
-      () => this.#socket.destroy(),
-    );
-    this.#hangUp.watch();
+    if (this.#poll !== undefined || kernel === undefined || this.#goneListener === undefined) return;
+    if (this.#failed !== undefined || !(this.#hasEnded || this.#isPaused)) return;
+    this.#poll = this.#clock.setTimer(pollMs, () => {
+      this.#poll = undefined;
+      const descriptor = descriptorOf(this.#raw);
+      if (descriptor !== undefined && kernel.hasHungUp(descriptor)) this.#socket.destroy();
+      else this.#watchPeer();
+    });
+  }
+
+  #stopWatching(): void {
+    this.#poll?.cancel();
+    this.#poll = undefined;
   }
 
   #tellGone(): void {
@@ -304,7 +317,7 @@ class SocketTransport implements Transport {
     if (!this.#isFull) return;
     this.#isPaused = true;
     this.#socket.pause();
-    this.#poll();
+    this.#watchPeer();
   }
 
   get #fault(): TransportFault | undefined {
@@ -317,7 +330,7 @@ class SocketTransport implements Transport {
 
   #end(): void {
     this.#hasEnded = true;
-    this.#poll();
+    this.#watchPeer();
     this.#reader?.resolve(null);
     this.#reader = undefined;
   }
@@ -328,7 +341,7 @@ class SocketTransport implements Transport {
       this.#heldBytes = 0;
     }
     const failed = (this.#failed ??= [code, message, cause]);
-    this.#hangUp?.stop();
+    this.#stopWatching();
     this.#reader?.reject(this.#faultOf(failed));
     this.#reader = undefined;
     this.#drain?.pending.reject(this.#faultOf(failed));
@@ -353,7 +366,7 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
  * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is used where no event reports the
  * state of the other end.
  */
-export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: KernelView): Transport {
+export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: SocketQuestions): Transport {
   return new SocketTransport(socket, clock, kernel);
 }
 
@@ -397,39 +410,4 @@ export class Latch {
       this.#waiting.push(resolve);
     });
   }
-}
-
-/** Interval of the checks whether a peer is gone. */
-const pollMs = 250;
-
-/** Checks repeatedly, from `watch` to `stop`. */
-export interface HangUpPoll {
-  /** Starts the checks; without effect while they run. */
-  watch(): void;
-  stop(): void;
-}
-
-/** `onHungUp` is called once for each watch that finds the peer gone; `isNeeded` is called before each check. */
-export function createHangUpPoll(
-  clock: Clock,
-  hasHungUp: () => boolean,
-  isNeeded: () => boolean,
-  onHungUp: () => void,
-): HangUpPoll {
-  let timer: Timer | undefined;
-  function watch(): void {
-    if (timer !== undefined || !isNeeded()) return;
-    timer = clock.setTimer(pollMs, () => {
-      timer = undefined;
-      if (hasHungUp()) onHungUp();
-      else watch();
-    });
-  }
-  return {
-    watch,
-    stop() {
-      timer?.cancel();
-      timer = undefined;
-    },
-  };
 }

@@ -4,7 +4,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileFunctions, loadNative } from '../../../src/adapters/host/native.js';
-import { descriptorOf } from '../../../src/adapters/net/listen.js';
+import { descriptorOf } from '../../../src/adapters/net/transport.js';
 import { openFolder } from '../../kit/folder.js';
 import { openSockets } from '../net/pair.js';
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import { wrapAccepted } from '../../../src/adapters/net/listen.js';
+import { wrapSocket } from '../../../src/adapters/net/transport.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { TransportFault, type TransportFaultCode, UpstreamFault } from '../../../src/ports/faults.js';
 import { type Transport, wholeBytesMax } from '../../../src/ports/transport.js';
@@ -155,7 +155,7 @@ over('a write waits while the peer does not read, and goes on when it does', asy
 over('what the peer has taken is counted, not what waits for it in the kernel', async (t, kind) => {
   const native = await loadNative();
   const { near, far } = await openSockets(t, kind);
-  const transport = wrapAccepted(near, createFakeClock(), native);
+  const transport = wrapSocket(near, createFakeClock(), native);
   far.pause();
   const before = transport.takenBytes;
   const write = fill(transport);
