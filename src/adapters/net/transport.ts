@@ -12,7 +12,7 @@ import type { Clock, Native, Timer } from '../../ports/machine.js';
 import type { CloseReason, TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
-import { createGroupWriter, type GroupWriter } from './write-group.js';
+import { GroupWriter } from './write-group.js';
 
 /** Bytes that are read from the socket without a request. */
 const readAheadBytesMax = bounds.readAheadBytes;
@@ -65,7 +65,7 @@ class SocketTransport implements Transport {
     this.#socket = socket;
     this.#raw = socket;
     this.#clock = clock;
-    this.#groups = createGroupWriter(clock);
+    this.#groups = new GroupWriter(clock);
     this.#listen();
   }
 

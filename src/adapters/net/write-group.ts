@@ -8,48 +8,47 @@ import type { Clock } from '../../ports/machine.js';
 /** Parts that are smaller together are copied into one. */
 const joinedBytesMax = 2 * 1024;
 
-/** Writes groups of parts to one socket. */
-export interface GroupWriter {
-  /** False: the buffer is full. */
-  write(socket: Writable, parts: readonly Buffer[]): boolean;
-}
-
 /** Bytes that are held back: four TLS records, the result of one read of the socket below them. */
 const heldBytesMax = bounds.tlsHeldBytes;
 
-/** Nothing is held back yet. */
-export function createGroupWriter(clock: Clock): GroupWriter {
-  let isHolding = false;
+/** Writes groups of parts to one socket. A class, to use little memory: each idle session has one. */
+export class GroupWriter {
+  readonly #clock: Clock;
+  #isHolding = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** False: the buffer is full. */
+  write(socket: Writable, parts: readonly Buffer[]): boolean {
+    const [only] = parts;
+    const isOne = parts.length === 1 && only !== undefined && only.length <= joinedBytesMax;
+    const small = isOne ? only : joinSmall(parts);
+    if (small !== undefined) return socket.write(small) || this.#isHolding;
+    if (parts.length > 0) this.#hold(socket);
+    for (const part of parts) socket.write(part);
+    if (socket.writableLength >= heldBytesMax) this.#release(socket);
+    // Even if the kernel took everything, Node announces a drain, which need not be awaited.
+    return this.#isHolding || socket.writableLength === 0 || !socket.writableNeedDrain;
+  }
+
   /**
    * A long reply arrives as TLS records of 16 KiB, several of them in one turn, each in a callback of its own: they are written together at
    * the end of the turn.
    */
-  function hold(socket: Writable): void {
-    if (isHolding) return;
-    isHolding = true;
+  #hold(socket: Writable): void {
+    if (this.#isHolding) return;
+    this.#isHolding = true;
     socket.cork();
-    void clock.nextTurn().then(() => release(socket));
+    void this.#clock.nextTurn().then(() => this.#release(socket));
   }
 
-  function release(socket: Writable): void {
-    if (!isHolding) return;
-    isHolding = false;
+  #release(socket: Writable): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
     socket.uncork();
   }
-
-  return {
-    write(socket, parts) {
-      const [only] = parts;
-      const isOne = parts.length === 1 && only !== undefined && only.length <= joinedBytesMax;
-      const small = isOne ? only : joinSmall(parts);
-      if (small !== undefined) return socket.write(small) || isHolding;
-      if (parts.length > 0) hold(socket);
-      for (const part of parts) socket.write(part);
-      if (socket.writableLength >= heldBytesMax) release(socket);
-      // Even if the kernel took everything, Node announces a drain, which need not be awaited.
-      return isHolding || socket.writableLength === 0 || !socket.writableNeedDrain;
-    },
-  };
 }
 
 /**

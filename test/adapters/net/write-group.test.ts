@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { createGroupWriter } from '../../../src/adapters/net/write-group.js';
+import { GroupWriter } from '../../../src/adapters/net/write-group.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 interface Recorded {
@@ -37,7 +37,7 @@ function record(takes = true): Recorded {
       if (takes) told();
     },
   });
-  const group = createGroupWriter(createFakeClock());
+  const group = new GroupWriter(createFakeClock());
   let filling = 0;
   const write = (...sizes: readonly number[]): boolean => {
     const parts = sizes.map((size) => Buffer.alloc(size, (filling += 1)));
