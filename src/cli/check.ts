@@ -97,7 +97,7 @@ function describeSocket(socket: ListenerSocket): string {
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
 }
 
-/** For whom a policy without `peers` is, as far as this file says. */
+/** The clients of a policy without `peers`, as far as this file says. */
 function everybodyAt(socket: ListenerSocket): string {
   if (socket.kind !== 'systemd') return 'everybody';
   return `everybody whom SocketMode= and SocketGroup= of dovegate@${socket.name}.socket let connect`;

@@ -76,7 +76,7 @@ export async function doctor({ config, user = [], json }: DoctorOptions): Promis
   }
 }
 
-/** Of the file itself; an error names the command to type. */
+/** Findings about the file itself; an error names the command to type. */
 function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
   const name = 'configuration';
   if (loaded.found.length === 0) return [{ status: 'ok', name, text: summarise(config, loaded) }];
@@ -216,7 +216,7 @@ function nextOf(looks: readonly Look[], config: string): string {
   return commandFor('status', config);
 }
 
-/** For a finding whose sentence says what to do. */
+/** The command that shows more, for a finding whose sentence says what to do. */
 function showsMore({ name }: Look, config: string): string {
   if (name === 'configuration') return commandFor('check', config);
   if (name.startsWith('journal')) return commandFor('audit verify', config);

@@ -13,7 +13,7 @@ export interface KillOptions extends WhichDaemon {
   readonly json: boolean;
 }
 
-/** Of `/status.json`, as far as the daemon reports it. */
+/** A command in `/status.json`, as far as the daemon reports it. */
 interface Running {
   readonly id: string;
   readonly principal: string;

@@ -115,7 +115,7 @@ export async function findDaemon({ config, socket }: WhichDaemon): Promise<AskDa
   return (method, path) => ask(admin, method, path);
 }
 
-/** For a user without root who may open the page; undefined: this user may not, as far as its socket shows. */
+/** The command for a user without root who may open the page; undefined: this user may not, as far as its socket shows. */
 export function pageCommand(socket = standardPageSocket): string | undefined {
   if (whyNoRight(socket, 'write') !== undefined) return undefined;
   return `dovegate page open${socket === standardPageSocket ? '' : ` --socket ${formatWords([socket])}`}`;

@@ -201,7 +201,7 @@ function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] 
   return found.length === 0 ? [] : [...found, ''];
 }
 
-/** Of a daemon that is closed: as `check` prints them. */
+/** The problems of a closed daemon, as `check` prints them. */
 function problemsOf(problems: unknown): string[] {
   const lines = Array.isArray(problems) ? problems.filter((each) => typeof each === 'string') : [];
   return lines.length === 0 ? [] : ['', ...lines.flatMap((each) => each.split('\n').map(plain))];

@@ -115,7 +115,10 @@ export async function flushedJournalsOf(screen: Screen, places: Places): Promise
 /** Subcommands that can ask the daemon instead of the files. */
 const askers = new Set(['search', 'show', 'report', 'export', 'verify']);
 
-/** For a user who may not read the configuration or the journal: the same command with the access that this user has. */
+/**
+ * Suggestions for a user who may not read the configuration or the journal: the same command with the access that this user
+ * has.
+ */
 function whatWorks({ words = [] }: Places, directory: string | undefined, socket: string): readonly string[] {
   const kept = words.filter((word, at) => !/^--config(=|$)/.test(word) && words[at - 1] !== '--config');
   const isAsker = askers.has(words[1] ?? '') && whyNoRight(socket, 'write') === undefined;

@@ -273,7 +273,7 @@ export function readKey(path: string): string {
   return keyIn(path, readSmallFile(path, true));
 }
 
-/** Of `key.pub`, which may have been replaced; undefined: there is none. */
+/** The key in `key.pub`, a file that may have been replaced; undefined: there is none. */
 function keyBeside(directory: string): string | undefined {
   const path = join(directory, publicKeyName);
   return existsSync(path) ? keyIn(path, readIn(directory, publicKeyName) ?? '') : undefined;

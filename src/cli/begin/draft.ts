@@ -12,7 +12,7 @@ export type BackendAnswer =
   | {
       readonly kind: 'unix';
       readonly path: string;
-      /** Of the local Dovecot; undefined: nothing is known about it. */
+      /** The local Dovecot's series; undefined: nothing is known about it. */
       readonly series: Series | undefined;
       readonly sharedNamespaces: readonly string[] | undefined;
       /** The name of the socket in Dovecot's configuration. */
@@ -41,14 +41,14 @@ export interface Answers {
   readonly users: readonly string[];
   readonly groups: readonly string[];
   readonly preset: string;
-  /** Of the preset; one value is a text, several are a list. */
+  /** Parameters of the preset; one value is a text, several are a list. */
   readonly parameters: ReadonlyMap<string, readonly string[]>;
   /** Patterns of the mail users that the team may name. */
   readonly mailUsers: readonly string[];
   readonly journal: string;
-  /** For data besides records that must survive restarts. */
+  /** The place for data besides records that must survive restarts. */
   readonly stateDirectory: string;
-  /** For sockets, and for records on their way to the disk. */
+  /** The place for sockets, and for records on their way to the disk. */
   readonly runDirectory: string;
   /** The user that the daemon runs as. */
   readonly daemonUser: string;

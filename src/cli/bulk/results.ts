@@ -51,7 +51,7 @@ function formatJsonResult(user: string, tag: string | undefined, result: UserRes
   return harmlessJson(JSON.stringify({ ...about, ...detail, tag }));
 }
 
-/** For a table: the cells of the rows, or the reason of the failure. */
+/** The cells of the rows for a table, or the reason of the failure. */
 function detailOf(result: UserResult): string {
   if (result.kind === 'ok')
     return result.isCut ? 'more rows than are kept; use send for this user' : formatRows(result.rows);

@@ -26,7 +26,7 @@ export const sysexits = { dataErr: 65, cantCreat: 73, ioErr: 74, tempFail: 75 } 
 /** The identity of a run. */
 export interface RunHeader {
   readonly id: string;
-  /** Of server, command, text and list. */
+  /** Hash of server, command, text and list. */
   readonly hash: string;
   /** The domain that the server appends to names without one; empty: none. */
   readonly realm: string;

@@ -12,7 +12,7 @@ import { whyNoName } from './user-list.js';
 export interface RunOptions {
   readonly clock: Clock;
   readonly state: RunState;
-  /** Of the run; its tags begin with it. */
+  /** The run's id; the tags of its commands begin with it. */
   readonly id: string;
   /** By normal name, as it is sent. */
   readonly users: ReadonlyMap<string, string>;

@@ -108,7 +108,7 @@ export function createUserSender(command: BulkCommand): UserSender {
     }
   }
 
-  /** For a fault before anything was sent. */
+  /** Handles a fault before anything was sent. */
   async function unsent(fault: SessionFault): Promise<TryAgain> {
     await close();
     if (lasting.has(fault.code))

@@ -13,7 +13,7 @@ export interface UserList {
   readonly users: ReadonlyMap<string, string>;
   /** Lines that repeated a name. */
   readonly repeated: number;
-  /** Of the normal names in their order. */
+  /** Hash of the normal names in their order. */
   readonly hash: string;
 }
 

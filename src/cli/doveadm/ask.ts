@@ -35,7 +35,7 @@ export interface Question {
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
-  /** For everything together; undefined: none. */
+  /** Deadline for everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
 }
 
@@ -180,7 +180,7 @@ export async function ask(question: Question): Promise<number> {
   }
 }
 
-/** For several users: the first failure, but a temporary one overrides it. */
+/** The exit code for several users: the first failure, but a temporary one overrides it. */
 function joinExitCodes(before: number, next: number): number {
   return before === 0 || next === tempFail ? next : before;
 }
@@ -234,7 +234,7 @@ export async function askUsers(
 const CR = 0x0d;
 const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
-/** For several users the text is needed several times. */
+/** Limit for a text that is kept because several users need it. */
 const keptBytesMax = bounds.inputKeptBytes;
 
 /** The text of a command, from a file or (undefined) stdin, whole. Rejects with a CommandFault. */

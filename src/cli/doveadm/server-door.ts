@@ -34,10 +34,10 @@ export interface ServerDoor {
   readonly login?: string;
 }
 
-/** For temporary failures, and for all that prevents the command from being sent. */
+/** Exit code for temporary failures, and for all that prevents the command from being sent. */
 export const tempFail = 75;
 
-/** Of a session that failed: 75 as doveadm has it; over HTTP a key or a certificate that stays wrong is not temporary. */
+/** Exit code of a failed session: 75 as doveadm has it; over HTTP a key or a certificate that stays wrong is not temporary. */
 export function exitCodeOfFault({ code, mayHaveRun }: SessionFault, { isHttp }: ServerDoor): number {
   if (isHttp !== true || mayHaveRun) return tempFail;
   if (code === 'auth-rejected') return exitCodes.notPermitted;

@@ -32,7 +32,7 @@ export interface CertificatePlan {
   /** Common name. */
   readonly subject: string;
   readonly keys: Keys;
-  /** Of an authority: itself. */
+  /** The issuer; an authority is its own. */
   readonly issuer: Issuer;
   /** Unix milliseconds. */
   readonly notBeforeMs: number;

@@ -250,7 +250,7 @@ async function repairStreams(
   return { made, repairs };
 }
 
-/** For people with the tool `nats` and more rights than ours. */
+/** The command for people with the tool `nats` and more rights than ours. */
 function formatCommand({ stream, maxBytes }: Wish, { replicas, keepMs }: FleetSettings): string {
   const options = [
     ...stream.subjects.map((subject) => `--subjects '${subject}'`),

@@ -228,7 +228,7 @@ function hostLine(host: string): string {
   return `  ${JSON.stringify(host)}: { key: "fleet/keys/${host}.pub", silent_after: 5m }`;
 }
 
-/** For a text whose files are not checked. */
+/** Files of a text that are not checked. */
 const unseenFiles: FleetFiles = {
   readText,
   whyUnreadable: () => undefined,

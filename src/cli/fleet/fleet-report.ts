@@ -146,7 +146,7 @@ async function trailsOf(
   return { hosts, general: of(noHost) };
 }
 
-/** Of a host's first record in the stream. Undefined: there is none, or it is not a record. */
+/** Time of a host's first record in the stream. Undefined: there is none, or it is not a record. */
 async function firstTimeOf(
   link: NatsLink,
   streams: readonly OpenedStream[],

@@ -25,7 +25,10 @@ export interface IndexWriter {
   save(): void;
 }
 
-/** Of the process that has the state. `bytesMax`: of all files together; the oldest are removed first. Throws a CommandFault. */
+/**
+ * Opens the index for the process that has the state. `bytesMax`: of all files together; the oldest are removed first. Throws
+ * a CommandFault.
+ */
 export function openIndexWriter(
   state: string,
   stream: string,

@@ -40,7 +40,7 @@ import { CommandFault } from '../output/output.js';
 export interface SavedStream {
   /** Time of the stream's creation, RFC 3339 from the server; undefined: never seen. */
   readonly created: string | undefined;
-  /** Of the last message that was read, in `Dovegate-Head` and its subject; undefined: none yet. */
+  /** The last message that was read, with its subject and `Dovegate-Head`; undefined: none yet. */
   readonly last:
     | {
         readonly streamSeq: number;

@@ -24,7 +24,7 @@ export interface SeenStream {
   readonly info: StreamInfo | undefined;
 }
 
-/** Of unlisted hosts; they are read too, so that an unknown host is a finding. */
+/** Limit for unlisted hosts; they are read too, so that an unknown host is a finding. */
 const strangersMax = bounds.fleetStrangers;
 
 /**

@@ -19,14 +19,14 @@ import { isMask } from '../../domain/names/glob.js';
 import { createCoverTest, idAfter } from '../../domain/trail/search.js';
 
 const indexFormat = 1;
-/** Of one file. A file is written again whenever the state is saved, until it is full. */
+/** Limits of one file. A file is written again whenever the state is saved, until it is full. */
 const entriesMax = bounds.fleetIndexEntries;
 const messagesMax = bounds.fleetIndexMessages;
 /** Commands whose end is awaited; the end of any other one is listed under everybody. */
 const openMax = bounds.fleetIndexOpen;
 /** The longest user name; a longer word is not indexed. */
 const nameCharsMax = 256;
-/** Of a record that does not name its users. */
+/** Limit for a record that does not name its users. */
 const wordsMax = 64;
 
 /** A message with records, as it was read. */
@@ -37,7 +37,7 @@ export interface IndexedMessage {
   /** The numbers of its records, according to them; 0: unknown. */
   readonly first: number;
   readonly last: number;
-  /** Of its bytes; empty: the verifier found a fault in it. */
+  /** Digest of the message's bytes; empty: the verifier found a fault in it. */
   readonly digest: string;
   /** Milliseconds since 1970, by the server's clock. */
   readonly storedMs: number;
@@ -184,7 +184,7 @@ export function holdsRecords({ bytes, header }: FleetMessage): boolean {
   return bytes.length > 0 && readHeadOf(header)?.kind !== 'mark';
 }
 
-/** For the comparison whether a message is still the one that the verifier read. */
+/** Short digest, to check that a message is still the one that the verifier read. */
 export function digestOf(bytes: Buffer): string {
   return hash('sha256', bytes, 'hex').slice(0, digestChars);
 }

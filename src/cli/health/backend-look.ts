@@ -14,7 +14,7 @@ import type { SeenCertificate } from '../../ports/transport.js';
 import { dialTargetOf } from '../../setup/dial-target.js';
 import { bad, type Look, ok, warning } from './look.js';
 
-/** For each step of a dial, whatever the configuration says: a person waits. */
+/** Limit for each step of a dial, whatever the configuration says: a person waits. */
 const stepMsMax = 5_000;
 const warnMs = 14 * 86_400_000;
 

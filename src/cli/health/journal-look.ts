@@ -17,7 +17,7 @@ import { textOf, type Values, valuesOf } from './daemon-look.js';
 import { firstClosedFolder } from './listener-look.js';
 import { bad, type Look, ok, warning, within } from './look.js';
 
-/** For the last segment, which has 64 MiB by default. */
+/** Limit for checking the last segment, which has 64 MiB by default. */
 const verifyMs = 10_000;
 const statMs = 3_000;
 const writeMs = 5_000;

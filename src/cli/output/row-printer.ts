@@ -34,7 +34,7 @@ const hidden = (key: string, title: string): ReplyColumn => ({
   isNumber: false,
 });
 
-/** For a command with an unknown reply. */
+/** The shape of an unknown reply. */
 const unknownShape: ReplyShape = { format: 'flow', template: undefined, columns: [hidden('value', 'value')] };
 const userColumn = hidden('username', 'Username');
 
@@ -220,7 +220,7 @@ function createTemplateFormat(columns: readonly ReplyColumn[], template: string,
 const defaultWidth = 80;
 const widthMin = 30;
 const heldRowsMax = bounds.tableRows;
-/** Of these rows, or of one row once the widths are known. */
+/** Memory limit for these rows, or for one row once the widths are known. */
 const heldBytesMax = bounds.tableBytes;
 
 /** The real program fails like this for a long value with line ends: 75. */
