@@ -224,7 +224,7 @@ export class CommandFailed extends Error {
   readonly kind: FailureKind;
   /** Dovecot's word, without the dash: NOUSER, NOPERM, TEMPFAIL, USAGE, NOTFOUND, ...; UNKNOWN for a bare `-`. */
   readonly code: string;
-  /** For a REFERRAL: the server of the user. */
+  /** The server of the user, in a REFERRAL. */
   readonly referral: { readonly user: string; readonly host: string } | undefined;
   /** The first log lines of the command, and the last one, which explains the failure. */
   readonly logs: readonly LogLine[];

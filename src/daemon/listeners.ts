@@ -140,7 +140,7 @@ export function createListeners(
   };
 }
 
-/** For a socket from systemd, the configuration has neither family nor address. */
+/** Checks a socket from systemd: the configuration contains neither its family nor its address. Throws a ListenFault. */
 function checkInherited({ family, address }: Socket, { name, source, isLocalOnly }: Wanted): void {
   if (source.kind !== 'systemd') return;
   if (family !== source.family)

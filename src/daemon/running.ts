@@ -53,7 +53,7 @@ export interface Running {
   readonly clock: Clock;
   readonly log: Log;
   readonly journal: OpenJournal;
-  /** Of the journal's file system; undefined: not known yet. */
+  /** Free bytes of the journal's file system; undefined: not known yet. */
   readonly freeBytes: () => number | undefined;
   /** `audit.memory` as it was at the start. */
   readonly memoryFile: string | undefined;
@@ -79,7 +79,7 @@ export function lookAtPools({ served, pools }: Running): readonly LookedAt[] {
   });
 }
 
-/** For the page: texts from receivers stay in the log. */
+/** The receivers for the page: their texts stay in the log. */
 export function receiversOf({ sinks }: Pick<Shipping, 'sinks'>): readonly ReceiverNow[] {
   return sinks.map(({ name, state, lagRecords, safeSeq }) => {
     const text =

@@ -70,7 +70,7 @@ export const warnMs = 14 * dayMs;
 interface Shown {
   readonly files: NamedTlsFiles;
   readonly read: ReadTls;
-  /** Of the files, taken before they were read. */
+  /** State of the files, taken before they were read. */
   readonly stamp: string;
   /** A later, unusable state of the files. */
   readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };

@@ -343,7 +343,7 @@ function inspectGroup(
   return [tell('group', 'warning', `cannot be set by this user: ${why}`)];
 }
 
-/** Of a socket that we make; the unit sets the owner of systemd's sockets. */
+/** Mode and owners of a socket that we make; the unit sets them for systemd's sockets. */
 function ownersOf({ socket }: ListenerSettings): Partial<UnixSocket> {
   return socket.kind === 'unix' ? socket : {};
 }

@@ -10,7 +10,7 @@ export interface CheckedText {
   readonly sha256: string;
 }
 
-/** For a text that is read in pieces. */
+/** Digest of a text that is read in pieces. */
 export function createTextDigest() {
   const digest = createHash('sha256');
   let bytes = 0;

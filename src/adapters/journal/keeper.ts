@@ -97,7 +97,7 @@ export interface Shelf {
   readonly damaged: string | undefined;
   /** Bytes of the other examined segments. */
   readonly otherBytes: number;
-  /** Of the file system. */
+  /** Free bytes of the file system. */
   readonly freeBytes: number;
   readonly totalBytes: number;
   readonly reserveBytes: number;

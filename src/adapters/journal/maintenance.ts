@@ -132,7 +132,7 @@ export class Maintenance {
     this.#timer = this.#options.clock.setTimer(Math.max(0, waitMs), this.#again);
   }
 
-  /** For the next run. */
+  /** The shares, as text for the next run. */
   sharesText(): string {
     return this.#shares.text(this.#nowMs());
   }

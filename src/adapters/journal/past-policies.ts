@@ -20,7 +20,7 @@ export interface UsedPolicies {
   readonly startSeq: number;
 }
 
-/** For policies that no configuration uses: the last record that may name each. */
+/** The policies that no configuration uses, each with the last record that may name it. */
 type Unused = Map<string, number>;
 
 /** An existing file was synced when it was made, and a full disk has no space for it twice. */

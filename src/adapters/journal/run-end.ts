@@ -234,7 +234,7 @@ export function missingBetween(directory: string, segments: readonly Segment[]):
   return last;
 }
 
-/** A first record is a line of at most 7 KiB; compressed, so many bytes of a file hold it all the more. */
+/** A first record is a line of at most 7 KiB; a compressed file also contains it within this number of bytes. */
 const headBytes = 65_536;
 
 function firstLine(directory: string, segment: Segment): string {

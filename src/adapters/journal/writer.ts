@@ -79,7 +79,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   let ring: RingReader | undefined;
   let mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
   let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
-  /** Of the ring: the position up to which it was written, its records so far, and the damaged stretches among them. */
+  /** State of the ring: the position up to which it was written, its records so far, and the damaged stretches among them. */
   let position = 0;
   let records = 0;
   let lost = 0;
