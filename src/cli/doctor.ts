@@ -102,8 +102,8 @@ function initFor(config: string): string {
 const sudoGroups = ['sudo', 'wheel'] as const;
 
 /**
- * For a user who may not read the file or ask the daemon: with sudo, on the page, by a command for members of a team, or who
- * can check.
+ * The next step for a user who may not read the file or ask the daemon: sudo for a member of its group, else the page, else a
+ * command for members of a team, and sudo if nothing else is possible.
  */
 function commandOfAnybody(config: string, settings: Settings | undefined): string {
   const asRoot = `sudo ${commandFor('doctor', config)}`;

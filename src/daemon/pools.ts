@@ -19,7 +19,7 @@ interface Slot {
   isDrained: boolean;
 }
 
-/** A status line has a code, or the host of a referral. */
+/** Limit for a status line, which has a code or the host of a referral. */
 const statusBytesMax = bounds.statusBytes;
 /** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
 const frameBytesMax = bounds.frameBytes;

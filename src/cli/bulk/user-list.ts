@@ -1,5 +1,5 @@
-// Whom a bulk run is for: names from a file, from stdin or from the server, each of them once. Two spellings that dovegate takes for one
-// user (capital letters, a missing domain) are one user here too; the first one is sent.
+// The users of a bulk run: names from a file, from stdin or from the server, each once. Two spellings of one user for dovegate
+// (capital letters, a missing domain) are one user here too; the first one is sent.
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';

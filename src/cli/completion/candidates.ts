@@ -26,7 +26,7 @@ export type Candidates =
   | { readonly kind: 'files' }
   | { readonly kind: 'directories' };
 
-/** Either nothing can follow, or anything. */
+/** No candidates: nothing can follow, or any word. */
 const nothing: Candidates = { kind: 'words', words: [] };
 
 /** The words that begin with the typed text. */

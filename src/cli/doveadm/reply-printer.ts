@@ -100,7 +100,7 @@ function createUserPrinter(typed: TypedCommand, options: PrintOptions, sink: Sin
 
 /** A reply whose columns depend on its first cells. */
 export interface Unsettled {
-  /** How many cells decide; a shorter reply decides too. */
+  /** The number of cells that decide; a shorter reply decides with all its cells. */
   readonly cells: number;
   /** From the first cells, or all cells of a shorter reply. */
   shapeFrom(cells: readonly string[]): ReplyShape | undefined;

@@ -103,7 +103,7 @@ function exitsWithUsage(series: Series, command: Command, args: readonly string[
   return search !== undefined && parseArguments(series, search, query).kind === 'parsed';
 }
 
-/** The first line; of the commands that begin so. */
+/** The first line of the usage, for all commands or for a group with the same first words. */
 export function usageLine(group: string): string {
   return `usage: doveadm [-Dv] [-f <formatter>] ${group === '' ? '' : `${group} `}<command> [<args>]`;
 }

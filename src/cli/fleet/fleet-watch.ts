@@ -279,7 +279,10 @@ class Watch {
     return true;
   }
 
-  /** Many streams are hardly ever all read to their ends at one moment, but each is at some time. */
+  /**
+   * Notes that a reader has caught up. With many streams, hardly ever all are read to their ends at once; each reaches its end
+   * at some time.
+   */
   #noteCaught({ caughtMs, fleet }: StreamReader): void {
     if (caughtMs === 0) return;
     this.#knowledge.confirmed(caughtMs);

@@ -1,4 +1,4 @@
-// The configuration of the NATS server for a fleet, whole: a server takes it as it is printed.
+// The complete configuration of the NATS server for a fleet: the server accepts it as printed.
 
 import type { FleetSettings } from '../../domain/config/parse-fleet.js';
 

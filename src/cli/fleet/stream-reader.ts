@@ -30,8 +30,8 @@ export interface StreamReader {
   /** By our clock: everything stored before was read, of all streams. 0: not since they were inspected. */
   readonly caughtMs: number;
   /**
-   * Compares the streams with what was read of them. Returns new findings; everything is read again then. Rejects with a
-   * NatsFault.
+   * Compares the streams with the messages read from them. Returns new findings; after a finding everything is read again.
+   * Rejects with a NatsFault.
    */
   inspect(
     link: NatsLink,

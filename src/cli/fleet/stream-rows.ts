@@ -198,7 +198,7 @@ async function* readDense(
   for (const indexed of wanted.values()) yield { message: undefined, indexed };
 }
 
-/** Single messages, some at once. */
+/** Reads single messages, several at the same time. */
 async function* readSome(
   { link, stream }: StreamPlace,
   messages: readonly IndexedMessage[],
