@@ -73,7 +73,6 @@ void test('a search over all hosts, and the index that it uses', { timeout: 300_
     const key = await indexKeyOf(link, {
       stream,
       state: desk.state,
-      checkpointKeyFile: undefined,
       verifiers: new Map(),
     });
     const notes = newNotes();

@@ -16,8 +16,7 @@ import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { formatWords, printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';
-import type { AuditSection } from '../../domain/config/parse-settings.js';
-import type { AdminSettings } from '../../domain/config/settings.js';
+import type { AdminSettings, AuditSettings } from '../../domain/config/settings.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
@@ -67,7 +66,7 @@ export async function journalsOf(screen: Screen, places: Places): Promise<Journa
   const { findAdmin, findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
   const journalsIn = (
-    audit: AuditSection,
+    audit: Omit<AuditSettings, 'ship'>,
     state: string | undefined,
     admin: AdminSettings | undefined,
   ): Journals => ({

@@ -97,7 +97,8 @@ export async function findServerDoor(
   if ('host' in address) {
     // Another server gets no password and is not trusted under that server's name: any local user can take a free port.
     const isFor = written?.at === undefined || isDeepStrictEqual(parseServerAddress(written.at), address);
-    const settings = isFor ? written : { caFile: written?.caFile };
+    const caFile = written?.caFile;
+    const settings = isFor ? written : { ...(caFile !== undefined && { caFile }) };
     const tcp = await tcpOptions(address.host, settings, options);
     session = { ...address, ...tcp.session };
     login = tcp.login;

@@ -103,7 +103,8 @@ function asAdministrator(settings: FleetSettings, config: string): FleetSettings
   if (ownerOf(keyFile) === undefined) return settings;
   const unsafe = whyUnsafe(keyFile, true, trustedByUs());
   if (unsafe !== undefined) throw new CommandFault(exitCodes.configuration, unsafe.text);
-  return { ...settings, credentialsFile: undefined, client: { certificateFile: own('pem'), keyFile } };
+  const { credentialsFile: _, ...others } = settings;
+  return { ...others, client: { certificateFile: own('pem'), keyFile } };
 }
 
 /** The largest size of all streams together. */

@@ -16,6 +16,7 @@ import {
   sourceOf,
 } from './parse-yaml.js';
 import type { Place, ProblemCode, ProblemList } from './problem.js';
+import { expectedBy } from './schema-parts.js';
 
 type Path = readonly PropertyKey[];
 
@@ -91,11 +92,21 @@ export class Cursor {
     return new Cursor({ ...this.#tree, removed, left: new Map() }, this.#point);
   }
 
-  /** As plain values, for the validator. The key __proto__ never gets here, so that a plain object is safe. */
-  value(node: Node | null | undefined = this.#point.node): unknown {
-    if (isSeq<Node>(node)) return this.#itemsOf(node).map((item) => this.value(item));
-    if (!isMap<Scalar, Node>(node)) return node?.value;
-    return Object.fromEntries(this.#entriesOf(node).map(({ key, value }) => [key.source, this.value(value)]));
+  /** As plain values for the schema. The key __proto__ never gets here, so that a plain object is safe. */
+  value(schema?: core.$ZodType, node: Node | null | undefined = this.#point.node): unknown {
+    const expected = schema && expectedBy(schema);
+    if (isSeq<Node>(node)) return this.#itemsOf(node).map((item) => this.value(expected?.item, item));
+    if (isMap<Scalar, Node>(node))
+      return Object.fromEntries(
+        this.#entriesOf(node).map(({ key, value }) => {
+          const name = key.source ?? '';
+          return [name, this.value(expected?.at(name), value)];
+        }),
+      );
+    const spelling = expected?.spelling;
+    if (node === undefined || node === null || spelling === undefined) return node?.value;
+    const absolute = (path: string): string => resolve(dirname(placeOf(node).file), path);
+    return spelling({ value: node.value, source: sourceOf(node) ?? '', absolute });
   }
 
   /** As plain values in one spelling; see {@link plainOf}. */
@@ -146,17 +157,6 @@ export class Cursor {
     return items.flatMap((item) => sourceOf(item) ?? []);
   }
 
-  /** A path named in the file, made absolute from the file that names it. */
-  file(...path: PropertyKey[]): string | undefined {
-    const text = this.source(...path);
-    return text === undefined ? undefined : this.resolve(text, ...path);
-  }
-
-  /** A path made absolute from the file that holds the key. */
-  resolve(text: string, ...path: PropertyKey[]): string {
-    return resolve(dirname(this.place(...path).file), text);
-  }
-
   error(path: Path, message: string, code?: ProblemCode): void {
     this.#tree.problems.error(this.place(...path), this.path(...path), message, code);
   }
@@ -176,13 +176,11 @@ export function createCursor(root: MapNode, problems: ProblemList): Cursor {
 /** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
 export const socketPathBytesMax = 107;
 
-/** The path of a UNIX socket, whose length is limited. */
-export function socketPath(cursor: Cursor, key = 'unix'): string | undefined {
-  const path = cursor.file(key);
+/** The length of the path of a UNIX socket is limited. */
+export function checkSocketPath(path: string | undefined, cursor: Cursor, key = 'unix'): void {
   const bytes = Buffer.byteLength(path ?? '');
   if (bytes > socketPathBytesMax)
     cursor.error([key], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
-  return path;
 }
 
 /** A list of patterns on users, in the lower case in which users are compared. */
@@ -238,7 +236,7 @@ export function validate<Value>(
 ): { readonly value: Value; readonly cursor: Cursor } | undefined {
   const reported = new Set<string>();
   for (let cursor: Cursor | undefined = createCursor(root, problems); cursor !== undefined; ) {
-    const result = schema.safeParse(cursor.value());
+    const result = schema.safeParse(cursor.value(schema));
     if (result.success) return { value: result.data, cursor };
     const bad: Path[] = [];
     for (const issue of result.error.issues) report(issue, [], cursor, { bad, reported });

@@ -5,8 +5,8 @@ import { isLoopback } from '../identity/peer.js';
 import type { Namespace } from '../names/mailbox-names.js';
 import { serverTargetWords } from '../policy/policy.js';
 import { type Cursor, socketPathBytesMax } from './cursor.js';
-import type { RawBackend } from './schema.js';
-import { parseHostAndPort } from './schema-parts.js';
+import type { RawBackend, RawNamespace } from './schema.js';
+import { parseHostAndPort, without } from './schema-parts.js';
 import type { BackendAddress, BackendSettings } from './settings.js';
 
 /** The valid backends; faults of the others are reported. */
@@ -19,52 +19,33 @@ function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSetting
     at.error([], `${name} has a meaning in server_commands; give the backend another name`);
   const address = parseAddress(raw.address, at);
   if (address === undefined) return undefined;
+  const { connections, username } = raw;
   const tls = raw.tls ?? (address.kind === 'unix' ? 'off' : 'starttls');
   checkTls(raw, tls, address, at);
-  const caFile = at.file('ca');
-  const isList = at.kind('password_file') === 'list';
-  const passwordFiles = at
-    .words('password_file')
-    .map((text, index) => at.resolve(text, 'password_file', ...(isList ? [index] : [])));
-  if (address.kind === 'tcp' && passwordFiles.length === 0) {
+  if (address.kind === 'tcp' && raw.passwordFiles.length === 0) {
     const message = 'needs a password_file: Dovecot asks every TCP client for a password';
     at.error([], message, 'missing-key');
   }
-  const { connections, username } = raw;
   // It goes into the PLAIN answer between NUL bytes.
   if (/\p{Cc}/u.test(username)) at.error(['username'], 'contains a control character');
   const idle = raw.idle ?? Math.min(1, connections);
   if (idle > connections) at.error(['idle'], `cannot be above connections (${connections})`);
   return {
+    ...without(raw, 'allowPlaintext'),
     name,
     address,
     tls,
-    ...(caFile !== undefined && { caFile }),
-    serverName: raw.server_name ?? (address.kind === 'tcp' ? address.host : 'localhost'),
-    keyPins: raw.key_pins ?? [],
-    username,
-    passwordFiles,
-    series: seriesOf(String(raw.series)),
+    serverName: raw.serverName ?? (address.kind === 'tcp' ? address.host : 'localhost'),
     ...parseNamespaces(raw, at),
-    connections,
     idle,
-    idleTimeoutMs: raw.idleTimeoutMs,
-    maxLifetimeMs: raw.maxLifetimeMs,
-    connectTimeoutMs: raw.connectTimeoutMs,
-    greetingTimeoutMs: raw.greetingTimeoutMs,
-    drained: raw.drained,
     place: at.place(),
   };
 }
 
-function seriesOf(text: string): BackendSettings['series'] {
-  return text === '2.3' || text === '2.4' ? text : 'auto';
-}
-
-/** `HOST:PORT`, `[ADDRESS]:PORT` or `unix:PATH`, the path relative to the file. */
+/** The path of a socket is absolute already. */
 function parseAddress(text: string, at: Cursor): BackendAddress | undefined {
   if (text.startsWith('unix:')) {
-    const path = at.resolve(text.slice('unix:'.length), 'address');
+    const path = text.slice('unix:'.length);
     if (Buffer.byteLength(path) > socketPathBytesMax)
       at.error(['address'], `a socket's path can have ${socketPathBytesMax} bytes`);
     return { kind: 'unix', path };
@@ -78,17 +59,16 @@ function parseAddress(text: string, at: Cursor): BackendAddress | undefined {
 function checkTls(raw: RawBackend, tls: BackendSettings['tls'], address: BackendAddress, at: Cursor): void {
   if (tls === 'off') {
     const isLocal = address.kind === 'unix' || isLoopback(address.host);
-    if (!isLocal && raw.allow_plaintext !== true) {
+    if (!isLocal && !raw.allowPlaintext) {
       const what = 'off would send the password in clear over the network';
       at.error(['tls'], `${what}; use starttls, or say allow_plaintext: true as well`);
     }
     for (const key of ['ca', 'server_name', 'key_pins'] as const)
-      if (raw[key] !== undefined) at.warning([key], 'has no effect without TLS', 'no-effect');
+      if (at.has(key)) at.warning([key], 'has no effect without TLS', 'no-effect');
     return;
   }
-  if (raw.allow_plaintext === true)
-    at.warning(['allow_plaintext'], 'has no effect unless tls is off', 'no-effect');
-  if (address.kind === 'unix' && raw.server_name === undefined) {
+  if (raw.allowPlaintext) at.warning(['allow_plaintext'], 'has no effect unless tls is off', 'no-effect');
+  if (address.kind === 'unix' && raw.serverName === undefined) {
     const message =
       'a UNIX socket has no name to check the certificate against; add server_name, or tls: off';
     at.error(['tls'], message);
@@ -102,7 +82,7 @@ function parseNamespaces(
 ): Pick<BackendSettings, 'namespaces' | 'sharedNamespaces'> {
   const sharedNamespaces = parseSharedNamespaces(raw, at);
   if (raw.namespaces === undefined) return { namespaces: undefined, sharedNamespaces };
-  if (raw.shared_namespaces !== undefined) {
+  if (raw.sharedNamespaces !== undefined) {
     const message = 'is the short form of namespaces, which lists the shared ones too; remove one of them';
     at.error(['shared_namespaces'], message, 'key-conflict');
   }
@@ -115,8 +95,6 @@ function parseNamespaces(
   const shared = namespaces.filter(({ kind }) => kind !== 'private').map(({ prefix }) => prefix);
   return { namespaces, sharedNamespaces: shared };
 }
-
-type RawNamespace = NonNullable<RawBackend['namespaces']>[number];
 
 function parseList(raw: readonly RawNamespace[], cursor: Cursor): readonly Namespace[] {
   const namespaces = raw.map((each, index) => parseNamespace(each, cursor.down(index)));
@@ -148,7 +126,7 @@ function parseList(raw: readonly RawNamespace[], cursor: Cursor): readonly Names
 }
 
 function parseNamespace(raw: RawNamespace, at: Cursor): Namespace {
-  const { prefix, inbox = false, kind = 'private' } = raw;
+  const { prefix, inbox, kind = 'private' } = raw;
   const separator = raw.separator ?? prefix.at(-1) ?? '';
   if (prefix === '' && raw.separator === undefined)
     at.error([], 'needs a separator, as "/": an empty prefix does not show it', 'missing-key');
@@ -158,7 +136,7 @@ function parseNamespace(raw: RawNamespace, at: Cursor): Namespace {
     at.error(['prefix'], `must not be empty: every mailbox would be ${kind}`);
   if (kind !== 'private' && inbox)
     at.error(['inbox'], `cannot be: a ${kind} namespace has no INBOX`, 'key-conflict');
-  return { prefix, separator, inbox, aliasFor: raw.alias_for, kind };
+  return { prefix, separator, inbox, aliasFor: raw.aliasFor, kind };
 }
 
 function whyNoPrefix(prefix: string, separator: string): string | undefined {
@@ -179,8 +157,8 @@ function whyNoPrefix(prefix: string, separator: string): string | undefined {
 const noControlCharacter = 'contains a control character';
 
 function parseSharedNamespaces(raw: RawBackend, at: Cursor): readonly string[] | undefined {
-  if (raw.shared_namespaces === undefined) return undefined;
-  const prefixes = at.words('shared_namespaces');
+  const prefixes = raw.sharedNamespaces;
+  if (prefixes === undefined) return undefined;
   for (const [index, text] of prefixes.entries()) {
     const path = ['shared_namespaces', index];
     if (text === '') at.error(path, 'an empty prefix would be every mailbox');

@@ -12,49 +12,62 @@ import { parseServers } from './parse-sinks.js';
 import { parseYaml } from './parse-yaml.js';
 import { type Problem, ProblemList } from './problem.js';
 import {
+  as,
   count,
   duration,
   file,
+  type HostAndPort,
   matching,
   parseHostAndPort,
   parseSize,
+  section,
   strict,
   text,
   timer,
+  without,
 } from './schema-parts.js';
 
-const host = strict('a host', {
-  key: text('a public key in base64, or the file that holds it').optional(),
-  silent_after: timer('5m'),
+/** A public key as text; 32 bytes in base64 are not a plausible path. */
+const keyText = /^[A-Za-z0-9+/]{43}=$/;
+
+const host = section('a host', {
+  key: file('a public key in base64, or the file that holds it', keyText).optional(),
+  silent_after: as('silentMs', timer('5m')),
   share: text('a size, as 20GiB').optional(),
 });
 
 const verifier = strict('a verifier', {
-  key: text('a public key in base64, or the file that holds its keys, as checkpoint.pub of its state'),
+  key: file(
+    'a public key in base64, or the file that holds its keys, as checkpoint.pub of its state',
+    keyText,
+  ),
 });
 
-const fleetSchema = strict('the settings of a fleet', {
+const fleetSchema = section('the settings of a fleet', {
   nats: text('servers, as tls://nats1.example.com:4222,tls://nats2.example.com:4222'),
   stream: matching(
     /^[A-Za-z0-9_-]{1,64}$/,
     'must be the name of a stream: letters, digits, dashes and underscores',
   ).prefault(defaultStream),
-  ca: file('a file of CA certificates (PEM)').optional(),
-  credentials: file('a .creds file').optional(),
-  certificate: file('a file with the certificate that is shown to the servers (PEM)').optional(),
-  key: file('a file with the private key of that certificate (PEM)').optional(),
-  hosts: z.record(z.string(), z.union([host, z.null()]), {
+  ca: as('caFile', file('a file of CA certificates (PEM)').optional()),
+  credentials: as('credentialsFile', file('a .creds file').optional()),
+  certificate: as(
+    'certificateFile',
+    file('a file with the certificate that is shown to the servers (PEM)').optional(),
+  ),
+  key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
+  hosts: z.record(z.string(), z.union([host, z.null().transform(() => host.parse({}))]), {
     error: 'must be a map from hosts to what is known of them, as { mail-gate-3: { silent_after: 5m } }',
   }),
   verifiers: z
     .record(z.string(), verifier, {
       error: 'must be a map from verifiers to their keys, as { audit-2: { key: keys/audit-2.pub } }',
     })
-    .optional(),
+    .default({}),
   state: file('a directory').prefault('/var/lib/dovegate-fleet'),
-  open_after: duration('2h'),
+  open_after: as('openMs', duration('2h')),
   drift: duration('5s'),
-  checkpoint_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
+  checkpoint_key: as('checkpointKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()),
   metrics: text('an address of this machine and a port, as 127.0.0.1:9148, or off').prefault(
     '127.0.0.1:9148',
   ),
@@ -64,27 +77,28 @@ const fleetSchema = strict('the settings of a fleet', {
   max_size: text('a size, as 100GiB').optional(),
 });
 
-/** Files are absolute paths. */
-export interface FleetSettings {
-  readonly servers: readonly { readonly host: string; readonly port: number }[];
-  readonly caFile: string | undefined;
-  readonly credentialsFile: string | undefined;
+type RawFleet = z.infer<typeof fleetSchema>;
+const decided = [
+  'nats',
+  'certificateFile',
+  'keyFile',
+  'hosts',
+  'verifiers',
+  'metrics',
+  'share',
+  'maxSize',
+] as const;
+
+/** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
+export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> {
+  readonly servers: readonly HostAndPort[];
   readonly client: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  readonly stream: string;
   /** By the token of the host, in the order of the file. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   /** Public keys in base64, oldest first, by the token of the verifier; this one's too, if it is listed. */
   readonly verifiers: ReadonlyMap<string, readonly string[]>;
-  /** The directory of the state. */
-  readonly state: string;
-  readonly openMs: number;
-  readonly driftMs: number;
-  /** Undefined: one is made in `state`. */
-  readonly checkpointKeyFile: string | undefined;
   /** An address of loopback; undefined: none. */
-  readonly metrics: { readonly host: string; readonly port: number } | undefined;
-  readonly replicas: number;
-  readonly keepMs: number;
+  readonly metrics: HostAndPort | undefined;
   /** For the streams of all hosts together. */
   readonly maxBytes: number | undefined;
   /** The size of each host's stream, by the token of the host. */
@@ -125,23 +139,22 @@ export function parseFleetSettings(
   return { settings: list.hasErrors ? undefined : settings, problems: list.sorted() };
 }
 
-function settingsOf(
-  raw: z.infer<typeof fleetSchema>,
-  cursor: Cursor,
-  files: FleetFiles | undefined,
-): FleetSettings | undefined {
-  const named = (key: 'ca' | 'credentials' | 'certificate' | 'key' | 'checkpoint_key', isSecret: boolean) =>
-    fileAt(cursor, [key], cursor.file(key), files, isSecret);
-  const caFile = named('ca', false);
-  const credentialsFile = named('credentials', true);
-  const certificateFile = named('certificate', false);
-  const keyFile = named('key', true);
+function settingsOf(raw: RawFleet, cursor: Cursor, files: FleetFiles | undefined): FleetSettings | undefined {
+  const { certificateFile, keyFile } = raw;
+  for (const [key, path, isSecret] of [
+    ['ca', raw.caFile, false],
+    ['credentials', raw.credentialsFile, true],
+    ['certificate', certificateFile, false],
+    ['key', keyFile, true],
+    ['checkpoint_key', raw.checkpointKeyFile, true],
+  ] as const)
+    checkFile(cursor.down(key), path, files, isSecret);
   if ((certificateFile === undefined) !== (keyFile === undefined)) {
     const [is, lacks] =
       keyFile === undefined ? (['certificate', 'key'] as const) : (['key', 'certificate'] as const);
     cursor.error([is], `needs ${lacks} too`, 'key-conflict');
   }
-  if (credentialsFile !== undefined && certificateFile !== undefined)
+  if (raw.credentialsFile !== undefined && certificateFile !== undefined)
     cursor.error(['credentials'], 'there is a certificate too; take one of them out', 'key-conflict');
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
@@ -155,62 +168,48 @@ function settingsOf(
         ['hosts', name],
         `"${name}" is another user of the server; give the host another name, there and at its gate`,
       );
-    const { silent_after: silentMs } = value ?? host.parse({});
-    hosts.set(name, { key: keyAt(cursor.down('hosts', name), files), silentMs });
+    hosts.set(name, { key: keyAt(value.key, cursor.down('hosts', name), files), silentMs: value.silentMs });
   }
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
-  const maxBytes = sizeAt(raw.max_size, cursor, 'max_size');
+  const maxBytes = sizeAt(raw.maxSize, cursor, 'max_size');
   return {
+    ...without(raw, ...decided),
     servers: parseServers(raw.nats, cursor),
-    caFile,
-    credentialsFile,
     client: certificateFile && keyFile ? { certificateFile, keyFile } : undefined,
-    stream: raw.stream,
     hosts,
-    verifiers: verifiersAt(raw.verifiers ?? {}, cursor, files),
-    state: cursor.file('state') ?? raw.state,
-    openMs: raw.open_after,
-    driftMs: raw.drift,
-    checkpointKeyFile: named('checkpoint_key', true),
+    verifiers: verifiersAt(raw.verifiers, cursor, files),
     metrics: metricsAt(raw.metrics, cursor),
-    replicas: raw.replicas,
-    keepMs: raw.keep,
     maxBytes,
     shares: sharesAt(raw, maxBytes, cursor),
   };
 }
 
-/** A named file, with a problem if it is unreadable or unsafe. */
-function fileAt(
-  cursor: Cursor,
-  at: readonly string[],
+/** Reports a file that is unreadable or unsafe; false: it cannot be read here. `at` stands at its key. */
+function checkFile(
+  at: Cursor,
   path: string | undefined,
   files: FleetFiles | undefined,
   isSecret: boolean,
-): string | undefined {
-  if (path === undefined || files === undefined) return path;
+): boolean {
+  if (path === undefined || files === undefined) return false;
   const why = files.whyUnreadable(path);
   const unsafe = why === undefined ? files.whyUnsafe(path, isSecret) : undefined;
-  if (why !== undefined) cursor.error(at, `${path} cannot be read: ${why}`, 'unreadable-file');
-  else if (unsafe?.isDoubtful === true) cursor.warning(at, unsafe.text, 'unsafe-file');
-  else if (unsafe !== undefined) cursor.error(at, unsafe.text, 'unsafe-file');
-  return path;
+  if (why !== undefined) at.error([], `${path} cannot be read: ${why}`, 'unreadable-file');
+  else if (unsafe?.isDoubtful === true) at.warning([], unsafe.text, 'unsafe-file');
+  else if (unsafe !== undefined) at.error([], unsafe.text, 'unsafe-file');
+  return why === undefined;
 }
 
 /**
  * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate joins: a missing file, or an empty one that a
  * shell made for the output of `join`, is a warning, and no key is valid until then.
  */
-function keyAt(cursor: Cursor, files: FleetFiles | undefined): string | undefined {
-  const written = cursor.source('key');
-  if (written === undefined) return undefined;
-  // 32 bytes in base64 are not a plausible path.
-  if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return parsePublicKey(written);
-  const named = cursor.file('key');
-  if (named !== undefined && files?.isMissing(named) === true) return withoutKey(cursor, named);
-  const path = fileAt(cursor, ['key'], named, files, false);
-  if (path === undefined || files === undefined || files.whyUnreadable(path) !== undefined) return undefined;
+function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
+  if (path === undefined) return undefined;
+  if (keyText.test(path)) return parsePublicKey(path);
+  if (files?.isMissing(path) === true) return withoutKey(cursor, path);
+  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return undefined;
   const content = files.readText(path);
   if (content.trim() === '') return withoutKey(cursor, path);
   const key = parsePublicKey(content);
@@ -232,20 +231,20 @@ const verifiersMax = bounds.fleetVerifiers;
 const verifierKeysMax = bounds.fleetVerifierKeys;
 
 function verifiersAt(
-  raw: NonNullable<z.infer<typeof fleetSchema>['verifiers']>,
+  raw: RawFleet['verifiers'],
   cursor: Cursor,
   files: FleetFiles | undefined,
 ): FleetSettings['verifiers'] {
   const verifiers = new Map<string, readonly string[]>();
   const owners = new Map<string, string>();
-  for (const name of Object.keys(raw)) {
+  for (const [name, { key: written }] of Object.entries(raw)) {
     const at = cursor.down('verifiers', name);
     if (!isHostWord(name))
       cursor.error(
         ['verifiers', name],
         'a verifier is one word: letters, digits, dashes and underscores, at most 63',
       );
-    const keys = verifierKeysAt(at, files);
+    const keys = verifierKeysAt(written, at, files);
     for (const key of keys) {
       const owner = owners.get(key);
       if (owner !== undefined) at.error(['key'], `is a key of ${owner} too: each verifier has its own`);
@@ -259,11 +258,9 @@ function verifiersAt(
 }
 
 /** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
-function verifierKeysAt(cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
-  const written = cursor.source('key') ?? '';
-  if (/^[A-Za-z0-9+/]{43}=$/.test(written)) return keysIn(written) ?? [];
-  const path = fileAt(cursor, ['key'], cursor.file('key'), files, false);
-  if (path === undefined || files === undefined || files.whyUnreadable(path) !== undefined) return [];
+function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
+  if (keyText.test(path)) return keysIn(path) ?? [];
+  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
   const keys = keysIn(files.readText(path));
   if (keys !== undefined) return keys;
   cursor.error(
@@ -311,17 +308,13 @@ function sizeAt(
 const shareBytesMin = 1 << 20;
 
 /** For each host: its own `share`, that of all hosts, an equal part of the rest of `max_size`, or the default. */
-function sharesAt(
-  raw: z.infer<typeof fleetSchema>,
-  maxBytes: number | undefined,
-  cursor: Cursor,
-): ReadonlyMap<string, number> {
+function sharesAt(raw: RawFleet, maxBytes: number | undefined, cursor: Cursor): ReadonlyMap<string, number> {
   const ofAll = sizeAt(raw.share, cursor, 'share', shareBytesMin);
   const own = new Map<string, number>();
   for (const [name, value] of Object.entries(raw.hosts)) {
     const bytes =
-      sizeAt(value?.share, cursor.down('hosts', name), 'share', shareBytesMin) ??
-      (value?.share === undefined ? ofAll : undefined);
+      sizeAt(value.share, cursor.down('hosts', name), 'share', shareBytesMin) ??
+      (value.share === undefined ? ofAll : undefined);
     if (bytes !== undefined) own.set(name, bytes);
   }
   const names = Object.keys(raw.hosts);

@@ -4,10 +4,8 @@ import { parseNetwork } from '../identity/peer.js';
 import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../keys/key.js';
 import { parseInstant } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
-import type { RawListener } from './schema.js';
+import type { RawKey, RawListener } from './listener-schema.js';
 import type { KeySettings } from './settings.js';
-
-type RawKey = NonNullable<RawListener['keys']>[string];
 
 const dayMs = 86_400_000;
 /** The number of people and backups with a key grows each year. */
@@ -16,17 +14,18 @@ const daysMax = 400;
 /** All keys of the listener at `at`; faults are reported. `nowMs`: for warnings about their end; undefined: no warnings. */
 export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): KeySettings[] {
   const seen = new Map<string, string>();
-  return Object.entries(raw.keys ?? {}).map(([name, each]) => {
+  return Object.entries(raw.keys).map(([name, each]) => {
     const here = at.down('keys', name);
-    if (raw.accounts !== undefined && Object.hasOwn(raw.accounts, name))
+    if (Object.hasOwn(raw.accounts, name))
       here.error([], `is the name of an account of this listener already`, 'defined-twice');
     const key: Key = {
       name,
       policy: each.policy,
       hashes: hashesOf(name, each, here, { seen, nowMs }),
       expiresMs: instantAt(here, ['expires'], each.expires),
-      from: parseNetworks(here),
+      from: each.from,
     };
+    checkNetworks(each.from, here);
     if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
     return { ...key, place: here.place() };
   });
@@ -39,16 +38,10 @@ function hashesOf(
   at: Cursor,
   { seen, nowMs }: { readonly seen: Map<string, string>; readonly nowMs: number | undefined },
 ): KeyHash[] {
-  const written =
-    typeof hash === 'string'
-      ? [{ text: hash, until: undefined, path: ['hash'], untilPath: [] }]
-      : hash.map(({ hash: text, until }, index) => ({
-          text,
-          until,
-          path: ['hash', index, 'hash'],
-          untilPath: ['hash', index, 'until'],
-        }));
-  return written.flatMap(({ text, until, path, untilPath }) => {
+  const isList = at.kind('hash') === 'list';
+  return hash.flatMap(({ hash: text, until }, index) => {
+    const path = isList ? ['hash', index, 'hash'] : ['hash'];
+    const untilPath = ['hash', index, 'until'];
     const parsed = parseKeyHash(text);
     const untilMs = instantAt(at, untilPath, until);
     if (typeof parsed === 'string') {
@@ -96,9 +89,8 @@ function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
     at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
 }
 
-/** `from` as written; an invalid network is a problem. */
-export function parseNetworks(at: Cursor): string[] {
-  const networks = at.words('from');
+/** Reports faults of `from`. */
+export function checkNetworks(networks: readonly string[], at: Cursor): void {
   for (const [index, text] of networks.entries()) {
     const network = parseNetwork(text);
     if (network?.isFirst === true) continue;
@@ -108,5 +100,4 @@ export function parseNetworks(at: Cursor): string[] {
         : 'has bits set beyond its length; write the first address of the network';
     at.error(['from', index], message);
   }
-  return networks;
 }

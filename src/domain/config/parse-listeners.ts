@@ -3,19 +3,11 @@
 // that always fits two accounts, an account without a proof.
 import { parsePasswordHash } from '../identity/credentials.js';
 import { isLoopback } from '../identity/peer.js';
-import { foldAscii } from '../identity/user-name.js';
-import { type Cursor, socketPath } from './cursor.js';
-import { parseKeys, parseNetworks } from './parse-keys.js';
-import type { RawListener } from './schema.js';
-import { parseHostAndPort } from './schema-parts.js';
-import type {
-  AccountSettings,
-  ListenerSettings,
-  ListenerSocket,
-  ListenerTls,
-  PeersSettings,
-  PolicyChoice,
-} from './settings.js';
+import { type Cursor, checkSocketPath } from './cursor.js';
+import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
+import { checkNetworks, parseKeys } from './parse-keys.js';
+import { parseHostAndPort, without } from './schema-parts.js';
+import type { AccountSettings, ListenerSettings, ListenerSocket, ListenerTls } from './settings.js';
 
 /** Every listener with a socket and a policy; the faults of the others are reported. */
 export function parseListeners(
@@ -45,15 +37,16 @@ function parseListener(
     return undefined;
   }
   const socket = { unix: parseUnix, tcp: parseTcp, systemd: parseSystemd }[kind](raw, at);
-  const { protocol, refusal_cell: refusalCell, sessions, sessions_per_peer: sessionsPerPeer } = raw;
-  const common = { name, protocol, refusalCell, sessions, sessionsPerPeer, place: at.place() };
+  const plain = without(raw, 'unix', 'tcp', 'systemd', 'mode', 'owner', 'group', 'policy', 'peers');
+  const common = { ...plain, name, place: at.place() };
+  const { protocol, refusalCell } = raw;
   if (protocol === 'http' && refusalCell)
     at.error(
       ['refusal_cell'],
       'is for protocol: doveadm; over HTTP every error has its reason',
       'key-conflict',
     );
-  if (protocol !== 'http' && raw.keys !== undefined)
+  if (protocol !== 'http' && at.has('keys'))
     at.error(['keys'], 'is for listeners with protocol: http; others have accounts', 'key-conflict');
   // It is unknown here which of the two systemd passes: a listener with tls is for TCP.
   if (kind === 'tcp' || (kind === 'systemd' && raw.tls !== undefined)) {
@@ -70,9 +63,9 @@ function parseListener(
     checkLogins(raw, at);
     const accounts = parseAccounts(raw, tls, at);
     const keys = protocol === 'http' ? parseKeys(raw, at, nowMs) : [];
-    const from = parseNetworks(at);
+    checkNetworks(raw.from, at);
     if (socket === undefined || tls === undefined || accounts.length + keys.length === 0) return undefined;
-    return { ...common, socket, policies: [], from, tls, accounts, keys };
+    return { ...common, socket, policies: [], tls, accounts, keys };
   }
   for (const key of [
     'from',
@@ -81,11 +74,12 @@ function parseListener(
     ...(protocol === 'http' ? (['keys'] as const) : []),
   ] as const) {
     const message = 'is for TCP sockets; the kernel says who connects to a UNIX socket';
-    if (raw[key] !== undefined) at.error([key], message, 'key-conflict');
+    if (at.has(key)) at.error([key], message, 'key-conflict');
   }
   const policies = policiesOf(raw, at);
-  const peers = peersOf(at.down('peers'));
+  checkPeers(raw.peers, at.down('peers'));
   if (socket === undefined || policies.length === 0) return undefined;
+  const { peers } = raw;
   return {
     ...common,
     socket,
@@ -121,11 +115,8 @@ function parseTcp({ tcp = '' }: RawListener, at: Cursor): ListenerSocket | undef
   return undefined;
 }
 
-function parseUnix({ mode, peers }: RawListener, at: Cursor): ListenerSocket | undefined {
-  const path = socketPath(at);
-  if (path === undefined) return undefined;
-  const owner = at.source('owner');
-  const group = at.source('group');
+function parseUnix({ unix: path = '', mode, owner, group, peers }: RawListener, at: Cursor): ListenerSocket {
+  checkSocketPath(path, at);
   // If peers are named, the kernel identifies them at the connect, whatever the mode.
   if ((mode & 0o002) !== 0 && peers === undefined) {
     const message = 'lets every user of this machine connect; say a group and "0660" unless that is meant';
@@ -138,33 +129,26 @@ function parseUnix({ mode, peers }: RawListener, at: Cursor): ListenerSocket | u
 }
 
 /** The policies and their peers; empty if the file has none, which is reported. */
-function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
-  if (raw.policy !== undefined && raw.policies !== undefined) {
+function policiesOf({ policy, policies = [] }: RawListener, at: Cursor): ListenerSettings['policies'] {
+  if (policy !== undefined && at.has('policies')) {
     at.error(['policies'], 'cannot be given together with policy; remove one of them', 'key-conflict');
     return [];
   }
-  if (raw.policy !== undefined) return [{ policy: raw.policy }];
-  if (raw.policies === undefined || raw.policies.length === 0) {
-    at.error([], 'needs a policy; add policy: NAME', 'missing-key');
-    return [];
-  }
+  if (policy !== undefined) return [{ policy }];
+  if (policies.length === 0) at.error([], 'needs a policy; add policy: NAME', 'missing-key');
   let isForAll = false;
-  return raw.policies.map(({ policy }, index) => {
+  for (const [index, { peers }] of policies.entries()) {
     const here = at.down('policies', index);
-    const peers = peersOf(here.down('peers'));
+    checkPeers(peers, here.down('peers'));
     if (isForAll) here.warning([], 'is never reached: a line above takes everybody', 'never-reached');
     isForAll ||= peers === undefined;
-    return peers === undefined ? { policy } : { peers, policy };
-  });
+  }
+  return policies;
 }
 
-/** The peers at this place; undefined: none are given. */
-function peersOf(at: Cursor): PeersSettings | undefined {
-  if (!at.has()) return undefined;
-  const users = at.words('users');
-  const groups = at.words('groups');
-  if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
-  return { users, groups };
+function checkPeers(peers: RawPeers | undefined, at: Cursor): void {
+  if (peers !== undefined && peers.users.length + peers.groups.length === 0)
+    at.error([], 'names nobody; add users or groups, or leave it out');
 }
 
 /** TLS of a TCP socket; undefined: something is missing, which is reported. */
@@ -181,67 +165,64 @@ function parseTls({ tls: raw, protocol }: RawListener, listener: Cursor): Listen
     at.error(['mode'], 'must be implicit (or off, on loopback): HTTP has no STARTTLS');
   const mode = isHttp && raw.mode === 'starttls' ? 'implicit' : raw.mode;
   if (mode === 'off') {
-    for (const key of ['certificate', 'key', 'client_ca'] as const)
-      if (raw[key] !== undefined) at.warning([key], 'has no effect without TLS', 'no-effect');
+    for (const key of ['certificate', 'key', 'client_ca'])
+      if (at.has(key)) at.warning([key], 'has no effect without TLS', 'no-effect');
     return { mode };
   }
-  const certificate = at.file('certificate');
-  const key = at.file('key');
+  const { certificate, key, clientCa } = raw;
   if (certificate === undefined)
     at.error([], 'needs a certificate; add certificate: FILE (PEM, with its chain)', 'missing-key');
   if (key === undefined) at.error([], 'needs the key of the certificate; add key: FILE', 'missing-key');
   if (certificate === undefined || key === undefined) return undefined;
-  return { mode, certificate, key, clientCa: at.file('client_ca') };
+  return { mode, certificate, key, clientCa };
 }
 
 /** At least one login over TCP must be possible. */
 function checkLogins({ protocol, accounts, keys }: RawListener, at: Cursor): void {
   const isHttp = protocol === 'http';
-  if (Object.keys(accounts ?? {}).length + Object.keys((isHttp && keys) || {}).length > 0) return;
+  if (Object.keys(accounts).length + Object.keys(isHttp ? keys : {}).length > 0) return;
   const what = isHttp ? 'keys (see dovegate key new) or accounts' : 'accounts';
-  const written = accounts !== undefined ? ['accounts'] : isHttp && keys !== undefined ? ['keys'] : [];
+  const written = at.has('accounts') ? ['accounts'] : isHttp && at.has('keys') ? ['keys'] : [];
   at.error(written, `needs ${what}: nobody else can log in by TCP`, 'missing-key');
 }
 
 /** The accounts of a TCP socket. */
 function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Cursor): AccountSettings[] {
-  const entries = Object.entries(raw.accounts ?? {});
-  if (entries.length === 0 && raw.keys === undefined) return [];
-  const accounts = entries.map(([name, each]) => parseAccount(name, each, tls, at.down('accounts', name)));
+  const entries = Object.entries(raw.accounts);
+  if (entries.length === 0 && !at.has('keys')) return [];
+  const accounts = entries.map(([name, each]) => {
+    const here = at.down('accounts', name);
+    checkAccount(each, tls, here);
+    return { name, ...each, place: here.place() };
+  });
   checkCertificates(accounts, at);
   const asksForOne = tls !== undefined && tls.mode !== 'off' && tls.clientCa !== undefined;
-  if (asksForOne && !entries.some(([, { certificate_name, key_pins }]) => certificate_name ?? key_pins)) {
+  if (asksForOne && !entries.some(([name]) => hasCertificate(at.down('accounts', name)))) {
     const message = 'has no effect: no account has a certificate_name or key_pins';
     at.warning(['tls', 'client_ca'], message, 'no-effect');
   }
   return accounts;
 }
 
-function parseAccount(
-  name: string,
-  raw: NonNullable<RawListener['accounts']>[string],
+function hasCertificate(account: Cursor): boolean {
+  return account.has('certificate_name') || account.has('key_pins');
+}
+
+function checkAccount(
+  { passwordHash, certificateName }: RawAccount,
   tls: ListenerTls | undefined,
   at: Cursor,
-): AccountSettings {
-  const { policy, password_hash: passwordHash, certificate_name: certificate, key_pins: pins } = raw;
+): void {
   if (passwordHash !== undefined) checkHash(passwordHash, at);
-  for (const key of ['certificate_name', 'key_pins'] as const) {
-    if (raw[key] === undefined || tls === undefined) continue;
+  for (const key of ['certificate_name', 'key_pins']) {
+    if (!at.has(key) || tls === undefined) continue;
     if (tls.mode === 'off') at.error([key], 'needs TLS: without it no certificate is shown');
     else if (tls.clientCa === undefined)
       at.error([key], 'needs tls.client_ca: the authority whose client certificates count', 'missing-key');
   }
-  if (passwordHash === undefined && certificate === undefined && pins === undefined)
+  if (passwordHash === undefined && !hasCertificate(at))
     at.error([], 'could never log in; add password_hash (see dovegate hash-password), or certificate_name');
-  if (certificate !== undefined) checkCertificateName(certificate, at);
-  return {
-    name,
-    policy,
-    passwordHash,
-    certificateName: certificate === undefined ? undefined : foldAscii(certificate),
-    keyPins: pins ?? [],
-    place: at.place(),
-  };
+  if (certificateName !== undefined) checkCertificateName(certificateName, at);
 }
 
 /** Work below which guesses against a stolen file are cheap, in units of N * r * p. */

@@ -1,25 +1,24 @@
 // Reads `admin.page`: its sockets, and people with their roles. A setting that could admit the wrong person, or no person, is an error: a
 // proof without verification, one that two people share, a person without one.
 import { isOfThisMachine } from '../identity/peer.js';
-import { foldAscii } from '../identity/user-name.js';
-import type { PageRole } from '../page/api.js';
-import { type Cursor, socketPath, userPatterns } from './cursor.js';
+import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { checkCertificateName, checkHash } from './parse-listeners.js';
-import type { RawPage } from './schema.js';
-import { parseHostAndPort } from './schema-parts.js';
-import type { PagePerson, PageSettings, PageTls, UnixSocket } from './settings.js';
+import type { RawPage, RawPerson } from './schema.js';
+import { parseHostAndPort, without } from './schema-parts.js';
+import type { PagePerson, PageSettings, UnixSocket } from './settings.js';
 
 /** Undefined: no socket is possible, which is reported. */
 export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefined {
   const socket = parseSocket(raw, cursor);
   const tcp = parseTcp(raw, cursor);
-  const tls = parseTls(cursor.down('tls'));
-  const people = Object.keys(raw.people).map((name) => parsePerson(name, raw, cursor.down('people', name)));
+  const people = Object.entries(raw.people).map(([name, each]) =>
+    parsePerson(name, each, raw, cursor.down('people', name)),
+  );
   checkProofs(raw, cursor);
   if (raw.unix === undefined && raw.tcp === undefined)
     cursor.error([], 'needs unix, tcp, or both', 'missing-key');
   if (socket === undefined && tcp === undefined) return undefined;
-  const fleetFile = cursor.file('fleet');
+  const { tls, fleetFile } = raw;
   return {
     ...(socket !== undefined && { socket }),
     ...(tcp !== undefined && { tcp }),
@@ -30,15 +29,13 @@ export function parsePage(raw: RawPage, cursor: Cursor): PageSettings | undefine
   };
 }
 
-function parseSocket({ unix, mode, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
+function parseSocket({ unix, mode, owner, group, people }: RawPage, cursor: Cursor): UnixSocket | undefined {
   if (unix === undefined) {
     for (const key of ['mode', 'owner', 'group'] as const)
       if (cursor.has(key)) cursor.error([key], 'is for unix, which is not there', 'key-conflict');
     return undefined;
   }
-  const path = socketPath(cursor);
-  const owner = cursor.source('owner');
-  const group = cursor.source('group');
+  checkSocketPath(unix, cursor);
   // Connecting needs the permission to write. Clients are checked by name, so an open mode is no problem.
   if ((mode & 0o022) === 0 && owner === undefined) {
     const message = 'lets only root and the user of the daemon connect; say a group and "0660"';
@@ -47,9 +44,8 @@ function parseSocket({ unix, mode, people }: RawPage, cursor: Cursor): UnixSocke
   const all = Object.values(people);
   if (all.length > 0 && !all.some(({ user }) => user !== undefined))
     cursor.warning(['unix'], 'lets nobody in: no person has a user', 'no-effect');
-  if (path === undefined) return undefined;
   const accounts = { ...(owner !== undefined && { owner }), ...(group !== undefined && { group }) };
-  return { kind: 'unix', path, mode, ...accounts };
+  return { kind: 'unix', path: unix, mode, ...accounts };
 }
 
 function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
@@ -69,16 +65,9 @@ function parseTcp(raw: RawPage, cursor: Cursor): PageSettings['tcp'] {
   return place;
 }
 
-function parseTls(at: Cursor): PageTls | undefined {
-  const [certificate, key] = [at.file('certificate'), at.file('key')];
-  if (certificate === undefined || key === undefined) return undefined;
-  return { certificate, key, clientCa: at.file('client_ca') };
-}
-
-function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
-  const { certificate_name: certificate, password_hash: hash } = raw.people[name] ?? {};
-  const roles = parseRoles(raw.people[name], at);
-  const user = at.source('user');
+function parsePerson(name: string, person: RawPerson, raw: RawPage, at: Cursor): PagePerson {
+  const { user, certificateName: certificate, passwordHash: hash } = person;
+  const roles = parseRoles(person, at);
   if (user === undefined && certificate === undefined && hash === undefined) {
     const message =
       'could never sign in; add user (of this host), certificate_name, or password_hash (see dovegate hash-password)';
@@ -86,12 +75,12 @@ function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
   }
   if (user !== undefined && raw.unix === undefined)
     at.error(['user'], 'needs admin.page.unix: only there the kernel says who asks', 'missing-key');
-  for (const key of ['certificate_name', 'password_hash'] as const)
-    if (raw.people[name]?.[key] !== undefined && raw.tcp === undefined)
+  for (const key of ['certificate_name', 'password_hash'])
+    if (at.has(key) && raw.tcp === undefined)
       at.error([key], 'needs admin.page.tcp: it is shown by a browser', 'missing-key');
   if (certificate !== undefined) {
     checkCertificateName(certificate, at);
-    if (raw.tcp !== undefined && raw.tls?.client_ca === undefined) {
+    if (raw.tcp !== undefined && raw.tls?.clientCa === undefined) {
       const message = 'needs admin.page.tls.client_ca: the authority whose client certificates count';
       at.error(['certificate_name'], message, 'missing-key');
     }
@@ -99,18 +88,15 @@ function parsePerson(name: string, raw: RawPage, at: Cursor): PagePerson {
   if (hash !== undefined) checkHash(hash, at);
   return {
     name,
-    ...(user !== undefined && { user }),
-    ...(certificate !== undefined && { certificateName: foldAscii(certificate) }),
-    ...(hash !== undefined && { passwordHash: hash }),
+    ...without(person, 'role', 'roles', 'users'),
     roles,
-    ...(at.has('users') && { users: viewOf(roles, at) }),
+    ...(person.users !== undefined && { users: viewOf(roles, at) }),
     place: at.place(),
   };
 }
 
 /** `role` for one, `roles` for several; the schema demands one of them. Without an error never empty. */
-function parseRoles(person: RawPage['people'][string] | undefined, at: Cursor): readonly PageRole[] {
-  const { role, roles } = person ?? {};
+function parseRoles({ role, roles }: RawPerson, at: Cursor): PagePerson['roles'] {
   if (role !== undefined && roles !== undefined)
     at.error(['role'], 'stands beside roles; keep one of them', 'key-conflict');
   if (roles?.length === 0) at.error(['roles'], 'an empty list permits nothing; take the person out');
@@ -129,12 +115,11 @@ function viewOf(roles: PagePerson['roles'], at: Cursor): readonly string[] {
 /** A user of this host, or a certificate, belongs to one person. */
 function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
   const owners = new Map<string, string>();
-  for (const name of Object.keys(people)) {
+  for (const [name, { user, certificateName }] of Object.entries(people)) {
     const at = cursor.down('people', name);
-    const [user, certificate] = [at.source('user'), people[name]?.certificate_name];
     for (const [key, proof, what] of [
       ['user', user, 'a user of this host'],
-      ['certificate_name', certificate && foldAscii(certificate), 'a certificate'],
+      ['certificate_name', certificateName, 'a certificate'],
     ] as const) {
       if (proof === undefined) continue;
       const other = owners.get(`${key} ${proof}`);
@@ -143,7 +128,7 @@ function checkProofs({ people, tls }: RawPage, cursor: Cursor): void {
       owners.set(`${key} ${proof}`, name);
     }
   }
-  const needsCa = Object.values(people).some((each) => each.certificate_name !== undefined);
-  if (tls?.client_ca !== undefined && !needsCa)
+  const needsCa = Object.values(people).some((each) => each.certificateName !== undefined);
+  if (tls?.clientCa !== undefined && !needsCa)
     cursor.warning(['tls', 'client_ca'], 'has no effect: no person has a certificate_name', 'no-effect');
 }

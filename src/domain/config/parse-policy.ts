@@ -11,6 +11,7 @@ import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from '.
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
+import { without } from './schema-parts.js';
 import type { MailUserSettings } from './settings.js';
 
 export interface PolicyReading {
@@ -33,24 +34,17 @@ export function parsePolicies(
 }
 
 function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: PolicyReading): Policy {
-  const presets = (raw.use ?? []).flatMap(
-    (_, index) => parsePreset(cursor.down('use', index), reading) ?? [],
-  );
+  const presets = raw.use.flatMap((_, index) => parsePreset(cursor.down('use', index), reading) ?? []);
   const own = rulesOf(raw, cursor, reading);
-  const { mode, logs, debug, weight, limits } = raw;
   const text = {
+    ...without(raw, 'use', 'shadow'),
     name,
     users: userPatterns(cursor, 'users'),
     except: userPatterns(cursor, 'except'),
-    mode,
-    logs,
-    debug,
-    weight,
-    limits,
     allow: [own, ...presets].flatMap(({ allow }) => allow),
     deny: [own, ...presets].flatMap(({ deny }) => deny),
   };
-  const shadow = parseShadow(name, cursor, reading);
+  const shadow = parseShadow(name, raw.shadow, cursor, reading);
   const effective = effectiveText(reading.mailUsers, text);
   const policy = createPolicy({
     ...text,
@@ -68,7 +62,7 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
 }
 
 function rulesOf(
-  { allow = [], deny = [] }: Pick<RawPolicy, 'allow' | 'deny'>,
+  { allow, deny }: Pick<RawPolicy, 'allow' | 'deny'>,
   cursor: Cursor,
   { nowMs }: PolicyReading,
 ): { allow: readonly Rule[]; deny: readonly Rule[] } {
@@ -155,8 +149,12 @@ function valueOf(source: string): string | number | boolean {
 }
 
 /** A candidate for the policy: a file with the content of the policy, or with the output of `suggest`. */
-function parseShadow(name: string, cursor: Cursor, reading: PolicyReading): Policy | undefined {
-  const file = cursor.file('shadow');
+function parseShadow(
+  name: string,
+  file: string | undefined,
+  cursor: Cursor,
+  reading: PolicyReading,
+): Policy | undefined {
   if (file === undefined) return undefined;
   const tree = reading.sources.load(file, { place: cursor.place('shadow'), path: cursor.path('shadow') });
   const valid = tree && validate(policySchema, candidateIn(tree, name), reading.problems);

@@ -24,29 +24,37 @@ export function parseRules(
   return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, nowMs) ?? []);
 }
 
-type RawMap = Exclude<RawRule, string>;
-
 function parseRule(
   raw: RawRule,
   cursor: Cursor,
   kind: RuleKind,
   nowMs: number | undefined,
 ): Rule | undefined {
-  const map: RawMap = typeof raw === 'string' ? { command: raw } : raw;
-  const { command } = map;
+  const {
+    command,
+    where: written,
+    users,
+    reason,
+    limit,
+    maxMatches,
+    maxUsers,
+    emergency,
+    expires,
+    ...grants
+  } = raw;
   if (!commandNames.has(command)) {
     const rest = '; names are full and separated by one blank';
     const hint = meantBy(command, commandNames, rest);
     const message = `no Dovecot has a command ${JSON.stringify(command)} that can be sent to it${hint}`;
-    cursor.error(typeof raw === 'string' ? [] : ['command'], message, 'unknown-name');
+    cursor.error(cursor.kind() === 'map' ? ['command'] : [], message, 'unknown-name');
     return undefined;
   }
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
-  const where = map.where === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
+  const where = written === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
   const named = where?.tests.map((each) => each.parameter) ?? [];
-  if (kind === 'deny') checkDeny(map, commands, named, cursor);
-  else checkAllow(map, commands, named, cursor);
-  const expiresMs = parseExpiry(map, cursor, nowMs);
+  if (kind === 'deny') checkDeny(command, commands, named, cursor);
+  else checkAllow(raw, commands, named, cursor);
+  const expiresMs = parseExpiry(expires, cursor, nowMs);
   const { meaning, limitKey } = meaningOf(cursor);
   return {
     place: cursor.place(),
@@ -54,35 +62,31 @@ function parseRule(
     meaning,
     where: where?.tests,
     query: where?.query,
-    users: map.users === undefined ? undefined : new GlobList(userPatterns(cursor, 'users')),
-    rootEquivalent: map.root_equivalent ?? false,
-    masks: map.masks ?? false,
-    shared: map.shared ?? false,
-    allUsers: map.all_users ?? false,
-    content: map.content ?? false,
-    maxUsers: map.max_users,
+    users: users && new GlobList(userPatterns(cursor, 'users')),
+    ...grants,
+    maxUsers,
     expiresMs,
     obligations: {
-      reason: map.reason === 'required',
-      ...(map.limit === undefined ? {} : { limit: map.limit }),
+      reason: reason === 'required',
+      ...(limit && { limit }),
       limitKey,
-      ...(map.max_matches === undefined ? {} : { maxMatches: map.max_matches }),
-      emergency: map.emergency ?? false,
+      ...(maxMatches !== undefined && { maxMatches }),
+      emergency,
     },
   };
 }
 
 /** A deny is unconditional: conditions of an allow would only weaken it. */
 function checkDeny(
-  raw: RawMap,
+  command: string,
   commands: readonly Command[],
   named: readonly string[],
   cursor: Cursor,
 ): void {
-  const never = Object.keys(raw).filter((key) => !['command', 'where', 'users'].includes(key));
+  const never = cursor.keys().filter((key) => !['command', 'where', 'users'].includes(key));
   for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out', 'key-conflict');
   for (const name of named) {
-    const isPositional = parametersOf(raw.command).get(name)?.isPositional === true;
+    const isPositional = parametersOf(command).get(name)?.isPositional === true;
     if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
       const message =
         'has another name in another series of Dovecot, where this would deny nothing; deny the command, or name users in except';
@@ -92,7 +96,7 @@ function checkDeny(
 }
 
 function checkAllow(
-  raw: RawMap,
+  raw: RawRule,
   commands: readonly Command[],
   named: readonly string[],
   cursor: Cursor,
@@ -101,23 +105,23 @@ function checkAllow(
   const parameters = [...parametersOf(command).values()];
   const roles = new Set(parameters.map((parameter) => parameter.role));
   const isRoot = commands.some((each) => each.grant === 'never');
-  if (isRoot && raw.root_equivalent !== true) {
+  if (isRoot && !raw.rootEquivalent) {
     const message = `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`;
     cursor.error([], message);
   }
-  if (!isRoot && raw.root_equivalent === true)
+  if (!isRoot && raw.rootEquivalent)
     cursor.warning(['root_equivalent'], 'has no effect for this command', 'no-effect');
   for (const unnamed of unnamedIn(commands, named)) {
     const message = `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`;
     cursor.error([], message);
   }
-  if (raw.max_matches !== undefined) {
+  if (raw.maxMatches !== undefined) {
     if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
       cursor.error(['max_matches'], 'is for commands that take a search query');
-    if (raw.all_users === true)
+    if (raw.allUsers)
       cursor.error(['max_matches'], 'cannot be combined with all_users: it counts the mails of one user');
   }
-  if (raw.content === true && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
+  if (raw.content && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
   }
 }
@@ -132,9 +136,13 @@ function unnamedIn(commands: readonly Command[], named: readonly string[]): stri
   return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
 }
 
-function parseExpiry(raw: RawMap, cursor: Cursor, nowMs: number | undefined): number | undefined {
-  if (raw.expires === undefined) return undefined;
-  const expiresMs = parseInstant(raw.expires);
+function parseExpiry(
+  written: string | undefined,
+  cursor: Cursor,
+  nowMs: number | undefined,
+): number | undefined {
+  if (written === undefined) return undefined;
+  const expiresMs = parseInstant(written);
   if (expiresMs === undefined) {
     const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
     cursor.error(['expires'], message);

@@ -1,28 +1,21 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
 import { recordedBytesMax } from '../audit/encode.js';
-import { allSeries, commandNamed, commandsOf, type Series } from '../commands/catalog.js';
-import { standardDoor } from '../door/door.js';
+import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
 import { isOfThisMachine } from '../identity/peer.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
-import { type Cursor, socketPath, userPatterns } from './cursor.js';
+import { type Cursor, checkSocketPath, userPatterns } from './cursor.js';
 import { parsePage } from './parse-page.js';
-import type { RawPolicyTest } from './policy-schema.js';
+import { parseSinks } from './parse-sinks.js';
 import { meantBy } from './problem.js';
-import type { RawAdmin, RawAudit, RawConfiguration } from './schema.js';
-import { parseHostAndPort } from './schema-parts.js';
-import type {
-  AdminSettings,
-  AuditSettings,
-  MailUserSettings,
-  PolicyTest,
-  RouteSettings,
-} from './settings.js';
+import type { RawAdmin, RawConfiguration, RawRoute } from './schema.js';
+import { parseHostAndPort, without } from './schema-parts.js';
+import type { AdminSettings, AuditSettings, MailUserSettings, RouteSettings } from './settings.js';
 
-export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
-  const { characters = defaultCharacters, default_realm: realm } = raw.mail_users ?? {};
-  const perLineMax = raw.limits.users;
+export function parseMailUsers({ mailUsers, limits }: RawConfiguration, cursor: Cursor): MailUserSettings {
+  const { characters, defaultRealm: realm } = mailUsers;
+  const perLineMax = limits.users;
   const read = parseCharacterClass(characters);
   if (read.kind === 'bad') {
     const message = `${read.message}; write single characters and ranges, as "${defaultCharacters}"`;
@@ -33,7 +26,6 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
     const message = `a user name with ${risky} can mean another path or variable to Dovecot`;
     if (read.has(risky.charCodeAt(0))) cursor.warning(['characters'], message);
   }
-  const resolve = cursor.file('resolve');
   if (
     realm !== undefined &&
     (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, ''))
@@ -42,23 +34,20 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
     cursor.error(['default_realm'], message);
   }
   return {
-    characters,
+    ...mailUsers,
     perLineMax,
-    ...(resolve !== undefined && { resolve }),
     ...(realm !== undefined && { defaultRealm: foldAscii(realm) }),
   };
 }
 
-export function parseRoutes(raw: RawConfiguration, cursor: Cursor): RouteSettings[] {
-  return (raw.routes ?? []).flatMap((each, index) => {
+export function parseRoutes(raw: readonly RawRoute[], cursor: Cursor): RouteSettings[] {
+  return raw.flatMap((each, index) => {
     const at = cursor.down(index);
     const users = userPatterns(at, 'users');
     const target = parseTarget(each, at);
     return target === undefined ? [] : [{ users: new GlobList(users), target, place: at.place() }];
   });
 }
-
-type RawRoute = NonNullable<RawConfiguration['routes']>[number];
 
 function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
   const said = (['backend', 'spread', 'passdb'] as const).filter((key) => raw[key] !== undefined);
@@ -74,7 +63,7 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     at.error(['cache_ttl'], 'is for routes with passdb; nothing else is cached', 'key-conflict');
   if (raw.backend !== undefined) return { kind: 'backend', backend: raw.backend };
   if (raw.spread === undefined)
-    return { kind: 'passdb', socket: at.file('passdb') ?? '', cacheTtlMs: raw.cache_ttl };
+    return { kind: 'passdb', socket: raw.passdb ?? '', cacheTtlMs: raw.cacheTtlMs };
   const backends = [...new Set(raw.spread)];
   if (backends.length < raw.spread.length)
     at.warning(['spread'], 'names a backend twice; that changes nothing', 'defined-twice');
@@ -83,10 +72,13 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
   return { kind: 'spread', backends };
 }
 
-export function parseServerCommands(raw: RawConfiguration, cursor: Cursor): ServerCommandRules {
+export function parseServerCommands(
+  raw: RawConfiguration['serverCommands'],
+  cursor: Cursor,
+): ServerCommandRules {
   const byCommand = new Map<string, ServerTarget>();
   let fallback: ServerTarget = { kind: 'all' };
-  for (const [name, text] of Object.entries(raw.server_commands ?? {})) {
+  for (const [name, text] of Object.entries(raw)) {
     const target = targetOf(text);
     const commands = allSeries.flatMap((series) => commandNamed(series, name) ?? []);
     if (name === 'default') fallback = target;
@@ -128,29 +120,12 @@ function leastMemoryBytes(lineBytesMax: number): number {
   return ringHeaderBytes + 2 * recordedBytesMax(lineBytesMax);
 }
 
-/** `lineBytesMax`: `limits.line`; the ring must have room for every such line. */
-export function parseAudit(raw: RawAudit, cursor: Cursor, lineBytesMax: number): Omit<AuditSettings, 'ship'> {
-  const {
-    group: _group,
-    memory,
-    memoryBytes,
-    sign_key: _signKey,
-    hmac_key: _hmacKey,
-    ship: _ship,
-    ...rest
-  } = raw;
-  const memoryFile = memory === 'off' ? undefined : (cursor.file('memory') ?? memory);
-  const group = cursor.source('group');
-  const signKeyFile = cursor.file('sign_key');
-  const hmacKeyFile = cursor.file('hmac_key');
+export function parseAudit({ audit, limits }: RawConfiguration, cursor: Cursor): AuditSettings {
   return {
-    ...rest,
-    directory: cursor.file('directory') ?? raw.directory,
-    memoryBytes: wholePages(Math.max(memoryBytes, leastMemoryBytes(lineBytesMax))),
-    ...(group !== undefined && { group }),
-    ...(memoryFile !== undefined && { memoryFile }),
-    ...(signKeyFile !== undefined && { signKeyFile }),
-    ...(hmacKeyFile !== undefined && { hmacKeyFile }),
+    ...audit,
+    // The ring must have room for every line.
+    memoryBytes: wholePages(Math.max(audit.memoryBytes, leastMemoryBytes(limits.lineBytesMax))),
+    ship: parseSinks(audit.ship, cursor.down('ship')),
   };
 }
 
@@ -161,25 +136,18 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     return undefined;
   }
   const { mode } = raw;
-  const unix = socketPath(cursor);
+  checkSocketPath(raw.unix, cursor);
+  checkSocketPath(raw.door, cursor, 'door');
   const tcp = parseAdminTcp(raw, cursor);
-  const tls = raw.tls && cursor.down('tls');
-  const [certificate, key] = [tls?.file('certificate'), tls?.file('key')];
   if ((mode & 0o022) !== 0) {
     const who = (mode & 0o002) === 0 ? "its group's members" : 'every user of this machine';
     const message = `lets ${who} see and change what the daemon does; say "0600" unless that is meant`;
     cursor.warning(['mode'], message, 'too-open');
   }
-  const tokenFile = cursor.file('token_file');
   const page = raw.page && parsePage(raw.page, cursor.down('page'));
-  const door = socketPath(cursor, 'door') ?? standardDoor;
   return {
-    mode,
-    door,
-    ...(unix !== undefined && { unix }),
-    ...(tokenFile !== undefined && { tokenFile }),
+    ...without(raw, 'tcp', 'page'),
     ...(tcp !== undefined && { tcp }),
-    ...(certificate !== undefined && key !== undefined && { tls: { certificate, key } }),
     ...(page !== undefined && { page }),
   };
 }
@@ -199,33 +167,7 @@ function parseAdminTcp(raw: RawAdmin, cursor: Cursor): AdminSettings['tcp'] {
   const what = `${raw.tcp} can be reached from other machines, so it needs`;
   if (raw.tls === undefined)
     cursor.error(['tcp'], `${what} TLS: add tls: { certificate: FILE, key: FILE }`, 'missing-key');
-  if (raw.token_file === undefined)
+  if (raw.tokenFile === undefined)
     cursor.error(['tcp'], `${what} a token: add token_file: FILE`, 'missing-key');
   return place;
-}
-
-export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
-  return raw.map((each, index) => {
-    const at = cursor.down(index);
-    const name = at.source('as', 'user');
-    const account = at.source('as', 'account');
-    const groups = at.words('as', 'groups');
-    const series = seriesOf(at.source('series'));
-    return {
-      place: at.place(),
-      listener: each.listener,
-      ...(each.as !== undefined && {
-        as: { ...(name !== undefined && { name }), ...(account !== undefined && { account }), groups },
-      }),
-      user: at.source('user') ?? '',
-      words: at.words('command'),
-      ...(series !== undefined && { series }),
-      ...(each.client !== undefined && { client: each.client }),
-      expect: each.expect,
-    };
-  });
-}
-
-function seriesOf(text: string | undefined): Series | undefined {
-  return text === '2.3' || text === '2.4' ? text : undefined;
 }

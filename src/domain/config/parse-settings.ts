@@ -1,6 +1,5 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts have
 // problems. There are settings only without errors; warnings are returned with them.
-import { dirname, resolve } from 'node:path';
 import { sha256Hex } from '../identity/credentials.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
@@ -13,14 +12,19 @@ import {
   parseMailUsers,
   parseRoutes,
   parseServerCommands,
-  parseTests,
 } from './parse-sections.js';
-import { parseSinks } from './parse-sinks.js';
 import { parseYaml } from './parse-yaml.js';
 import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
-import { clientSchema, configurationSchema, type RawConfiguration } from './schema.js';
-import type { AdminSettings, AuditSettings, Settings } from './settings.js';
+import {
+  clientSchema,
+  configurationSchema,
+  type RawAudit,
+  type RawClient,
+  type RawConfiguration,
+} from './schema.js';
+import { without } from './schema-parts.js';
+import type { AdminSettings, Settings } from './settings.js';
 
 export interface ParsedSettings {
   /** Undefined: there are errors. */
@@ -72,47 +76,64 @@ export function reportProblems(parsed: ParsedSettings, inspected: readonly Probl
 }
 
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
+  const { state, limits, log } = raw;
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
   const admin = parseAdmin(raw.admin, cursor.down('admin'));
-  if (raw.limits.clientStallMs >= 60_000) {
+  if (limits.clientStallMs >= 60_000) {
     // Dovecot gives up on a reader that is silent for 60 s, without closing.
     const message = 'from 60s on Dovecot cuts the reply before dovegate notices';
     cursor.warning(['limits', 'client_stall'], message);
   }
   const settings = {
-    listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners'), reading.nowMs),
-    backends: parseBackends(raw.backends ?? {}, cursor.down('backends')),
-    routes: parseRoutes(raw, cursor.down('routes')),
-    serverCommands: parseServerCommands(raw, cursor.down('server_commands')),
-    policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), { ...reading, mailUsers }),
-    tests: parseTests(raw.tests ?? [], cursor.down('tests')),
+    listeners: parseListeners(raw.listeners, cursor.down('listeners'), reading.nowMs),
+    backends: parseBackends(raw.backends, cursor.down('backends')),
+    routes: parseRoutes(raw.routes, cursor.down('routes')),
+    serverCommands: parseServerCommands(raw.serverCommands, cursor.down('server_commands')),
+    policies: parsePolicies(raw.policies, cursor.down('policies'), { ...reading, mailUsers }),
+    tests: raw.tests.map((test, index) => ({ ...test, place: cursor.place('tests', index) })),
     mailUsers,
-    state: cursor.file('state') ?? raw.state,
-    audit: {
-      ...parseAudit(raw.audit, cursor.down('audit'), raw.limits.lineBytesMax),
-      ship: parseSinks(raw.audit.ship ?? [], cursor.down('audit', 'ship')),
-    },
+    state,
+    audit: parseAudit(raw, cursor.down('audit')),
     ...(admin && { admin }),
-    limits: raw.limits,
-    log: raw.log,
+    limits,
+    log,
   };
   return { ...settings, hash: hashOf(settings) };
 }
 
-/** One text for one meaning: without places, policies by their version, keys in the order of the settings type. */
+/** The order of keys is part of the hash: these come first, so that a hash does not depend on the order of the schema. */
+const hashed = {
+  listener: 'name protocol refusalCell sessions sessionsPerPeer socket peers policies from tls accounts keys',
+  backend:
+    'name address tls caFile serverName keyPins username passwordFiles series namespaces sharedNamespaces connections idle',
+  mailUsers: 'characters perLineMax resolve',
+  audit:
+    'directory strict segmentBytes deadlineMs keepMs keepMinMs sizeMax unshippedBytesMax reserveBytes checkpointIntervalMs memoryBytes group memoryFile signKeyFile hmacKeyFile',
+  admin: 'mode door unix tokenFile tcp tls',
+} as const;
+
+function ordered(kind: keyof typeof hashed, value: object): object {
+  const first = hashed[kind].split(' ').map((key) => [key, undefined] as const);
+  return { ...Object.fromEntries(first), ...value };
+}
+
+/** One text for one meaning: without places, policies by their version. */
 function hashOf(settings: Omit<Settings, 'hash'>): string {
   const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
+  const { listeners, backends, mailUsers, admin } = rest;
   const plain = {
     ...rest,
+    listeners: listeners.map((each) => ordered('listener', each)),
+    backends: backends.map((each) => ordered('backend', each)),
+    mailUsers: ordered('mailUsers', mailUsers),
+    ...(admin && { admin: ordered('admin', admin) }),
     routes: routes.map(({ users, target }) => ({ users: users.texts, target })),
     serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
     policies: [...policies].map(([name, policy]) => [name, policy.version]),
-    audit: { ...audit, strict: [...audit.strict].toSorted() },
+    audit: ordered('audit', { ...audit, strict: [...audit.strict].toSorted() }),
   };
   return sha256Hex(JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value)));
 }
-
-export type AuditSection = Omit<AuditSettings, 'ship'>;
 
 function salvage(file: string, read: ReadFiles) {
   const problems = new ProblemList();
@@ -130,7 +151,7 @@ export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefi
 /** The section `audit`; or the errors that hide the journal and its keys. */
 export type FoundAudit =
   | {
-      readonly audit: AuditSection;
+      readonly audit: RawAudit;
       readonly state: string | undefined;
     }
   | {
@@ -145,19 +166,18 @@ const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const { valid, problems, sources } = salvage(file, read);
   const { texts } = sources;
-  const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'), 0);
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
-  if (valid === undefined || audit === undefined) return { problems: errors, texts };
+  if (valid === undefined) return { problems: errors, texts };
+  const { audit, state } = valid.value;
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
   // The default directory counts only if every file was read: the section may be in an unread one.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
   const isSaid = valid.cursor.has('audit', 'directory');
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
   if (why.length > 0) return { problems: why, texts };
-  const state = valid.cursor.file('state');
   const isDoubtful =
-    errors.some(({ path }) => path === 'state') || (state === undefined && unread.length > 0);
-  return { audit, state: isDoubtful ? undefined : (state ?? valid.value.state) };
+    errors.some(({ path }) => path === 'state') || (!valid.cursor.has('state') && unread.length > 0);
+  return { audit, state: isDoubtful ? undefined : state };
 }
 
 /**
@@ -197,18 +217,9 @@ function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boo
   return /^backends(?:\.[^.[]*)?$/.test(path) && code !== 'missing-key';
 }
 
-/** The settings of client.yaml. Files are absolute paths. */
-export interface ClientSettings {
-  /** A socket's path, or HOST:PORT; undefined: the command line names it. */
+/** The settings of client.yaml. `at`: a socket's path, or HOST:PORT; undefined: the command line names it. */
+export interface ClientSettings extends Omit<RawClient, 'socket' | 'address'> {
   readonly at: string | undefined;
-  /** Over TCP. Default: starttls. */
-  readonly tls: 'starttls' | 'implicit' | 'off';
-  readonly caFile: string | undefined;
-  readonly serverName: string | undefined;
-  readonly account: string | undefined;
-  readonly passwordFile: string | undefined;
-  readonly certificateFile: string | undefined;
-  readonly keyFile: string | undefined;
 }
 
 /** Reads the text of `path`; problems are returned as lines of text, and then there are no settings. */
@@ -221,19 +232,6 @@ export function parseClientSettings(
   const raw = root && validate(clientSchema, root, list)?.value;
   const problems = list.sorted().map((problem) => formatProblem(problem, content));
   if (raw === undefined || list.hasErrors) return { settings: undefined, problems };
-  const at = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : resolve(dirname(path), name);
-  return {
-    settings: {
-      at: at(raw.socket) ?? raw.address,
-      tls: raw.tls ?? 'starttls',
-      caFile: at(raw.ca),
-      serverName: raw.server_name,
-      account: raw.account,
-      passwordFile: at(raw.password_file),
-      certificateFile: at(raw.certificate),
-      keyFile: at(raw.key),
-    },
-    problems,
-  };
+  const at = raw.socket ?? raw.address;
+  return { settings: { ...without(raw, 'socket', 'address'), at }, problems };
 }

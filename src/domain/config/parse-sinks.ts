@@ -1,15 +1,12 @@
 // Reads `audit.ship`: syslog receivers, and streams of NATS.
 import { isHostWord, verifierName } from '../fleet/block.js';
 import type { Cursor } from './cursor.js';
-import type { RawSink } from './schema.js';
-import { parseHostAndPort } from './schema-parts.js';
+import { natsKeys, type RawSink, syslogKeys } from './schema.js';
+import { type HostAndPort, parseHostAndPort, without } from './schema-parts.js';
 import type { NatsSinkSettings, SinkSettings, SyslogSinkSettings } from './settings.js';
 
 /** Keys that only one kind of receiver has. */
-const ownKeys = {
-  syslog: ['server_name', 'key_pins'],
-  nats: ['stream', 'host', 'credentials', 'settle'],
-} as const;
+const ownKeys = { syslog: Object.keys(syslogKeys), nats: Object.keys(natsKeys) };
 
 /** Every valid receiver; faults of the others are reported. `cursor` is at the list. */
 export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
@@ -41,34 +38,26 @@ function kindOf({ syslog, nats }: RawSink, at: Cursor): SinkSettings['kind'] | u
 }
 
 function parseSyslog(raw: RawSink, at: Cursor): SyslogSinkSettings | undefined {
-  const shared = parseTls(at);
+  const shared = sharedOf(raw, at);
   const place = parseHostAndPort(raw.syslog ?? '');
   if (place === undefined) {
     at.error(['syslog'], 'must be HOST:PORT or [IPV6]:PORT, as logs.example.com:6514');
     return undefined;
   }
-  return {
-    kind: 'syslog',
-    name: nameOf(place),
-    ...place,
-    serverName: raw.server_name ?? place.host,
-    keyPins: raw.key_pins ?? [],
-    ...shared,
-  };
+  const { serverName = place.host, keyPins } = raw;
+  return { kind: 'syslog', name: nameOf(place), ...place, serverName, keyPins, ...shared };
 }
 
 function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
-  const credentialsFile = at.file('credentials');
-  const shared = parseTls(at);
+  const { stream, hostWord: host, credentialsFile } = raw;
+  const shared = sharedOf(raw, at);
   if (credentialsFile !== undefined && shared.client !== undefined) {
     const message = 'a server knows us by credentials or by a certificate; take one of them out';
     at.error(['credentials'], message, 'key-conflict');
   }
-  const { stream } = raw;
   if (!/^[A-Za-z0-9_-]{1,255}$/.test(stream)) {
     at.error(['stream'], 'must be letters, digits, dashes and underscores, as DOVEGATE_AUDIT');
   }
-  const host = at.source('host');
   if (host !== undefined && !isHostWord(host)) {
     at.error(
       ['host'],
@@ -80,21 +69,13 @@ function parseNats(raw: RawSink, at: Cursor): NatsSinkSettings | undefined {
   const servers = parseServers(raw.nats ?? '', at);
   const [first] = servers;
   if (first === undefined) return undefined;
-  return {
-    kind: 'nats',
-    name: nameOf(first),
-    servers,
-    stream,
-    ...(host !== undefined && { hostWord: host }),
-    ...(credentialsFile !== undefined && { credentialsFile }),
-    settleMs: raw.settle,
-    ...shared,
-  };
+  const plain = without(raw, 'syslog', 'nats', 'serverName', 'keyPins', 'certificateFile', 'keyFile');
+  return { kind: 'nats', name: nameOf(first), servers, ...plain, ...shared };
 }
 
 /** The value of `nats`. Empty if one of them is invalid. */
 export function parseServers(written: string, at: Cursor): NatsSinkSettings['servers'] {
-  const servers: { host: string; port: number }[] = [];
+  const servers: HostAndPort[] = [];
   for (const url of written.split(',').map((each) => each.trim())) {
     const place = url.startsWith('tls://') ? parseHostAndPort(url.slice('tls://'.length)) : undefined;
     if (place === undefined) {
@@ -115,21 +96,18 @@ export function parseServers(written: string, at: Cursor): NatsSinkSettings['ser
   return servers;
 }
 
-function nameOf({ host, port }: { readonly host: string; readonly port: number }): string {
+function nameOf({ host, port }: HostAndPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function parseTls(at: Cursor): Pick<SinkSettings, 'caFile' | 'client' | 'place'> {
-  const caFile = at.file('ca');
-  const client = parseClient(at);
+function sharedOf(
+  { caFile, certificateFile, keyFile }: RawSink,
+  at: Cursor,
+): Pick<SinkSettings, 'caFile' | 'client' | 'place'> {
+  if (keyFile !== undefined && certificateFile === undefined)
+    at.error(['key'], 'needs certificate as well', 'key-conflict');
+  if (certificateFile !== undefined && keyFile === undefined)
+    at.error(['certificate'], 'needs key as well', 'key-conflict');
+  const client = certificateFile !== undefined && keyFile !== undefined && { certificateFile, keyFile };
   return { ...(caFile !== undefined && { caFile }), ...(client && { client }), place: at.place() };
-}
-
-function parseClient(at: Cursor): SinkSettings['client'] {
-  const certificateFile = at.file('certificate');
-  const keyFile = at.file('key');
-  if (certificateFile !== undefined && keyFile !== undefined) return { certificateFile, keyFile };
-  if (keyFile !== undefined) at.error(['key'], 'needs certificate as well', 'key-conflict');
-  if (certificateFile !== undefined) at.error(['certificate'], 'needs key as well', 'key-conflict');
-  return undefined;
 }

@@ -35,7 +35,7 @@ const condition = z
         regex: text('a regular expression').optional(),
         at_least: bound.optional(),
         at_most: bound.optional(),
-        optional: flag.optional(),
+        optional: flag(),
       }),
     ],
     { error: 'must be a value, a list of values, or one of one_of, equals, regex, at_least, at_most' },
@@ -69,28 +69,35 @@ const where = z
 
 const users = listOf(word, 'patterns, as ["*@example.com"]');
 
-const rule = z.union(
-  [
-    text('the full name of a command'),
-    strict('a rule', {
-      command: text('the full name of a command'),
-      where: where.optional(),
-      users: users.min(1, { error: 'must hold at least one pattern' }).optional(),
-      reason: oneOf(['required']).optional(),
-      limit: rate.optional(),
-      max_matches: count(1, 10_000_000).optional(),
-      max_users: count(1, 1_000).optional(),
-      expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z').optional(),
-      emergency: flag.optional(),
-      root_equivalent: flag.optional(),
-      masks: flag.optional(),
-      shared: flag.optional(),
-      all_users: flag.optional(),
-      content: flag.optional(),
-    }),
-  ],
-  { error: 'must be the name of a command, or a map with the key command' },
-);
+const commandName = text('the full name of a command');
+
+const ruleMap = section('a rule', {
+  command: commandName,
+  where: where.optional().describe('conditions on its parameters ([conditions](conditions.md))'),
+  users: users
+    .min(1, { error: 'must hold at least one pattern' })
+    .optional()
+    .describe('patterns on users, within those of the policy'),
+  reason: oneOf(['required']).optional().describe('`required`: the client must give a reason'),
+  limit: rate.optional().describe('how often one requester may use the rule'),
+  max_matches: count(1, 10_000_000).optional().describe('mails that the search query may find at most'),
+  max_users: count(1, 1_000)
+    .optional()
+    .describe('users that one command line may name; default `limits.users`'),
+  expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z')
+    .optional()
+    .describe('last day, or the time at which the rule ends'),
+  emergency: flag().describe('served even while the audit disk has only its reserve left'),
+  root_equivalent: flag().describe('permits a command that amounts to root on the mail server'),
+  masks: flag().describe('permits masks where the command takes them'),
+  shared: flag().describe('permits mailboxes in shared and public namespaces'),
+  all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
+  content: flag().describe('permits what shows the content of mails'),
+});
+
+const rule = z.union([commandName.transform((command) => ruleMap.parse({ command })), ruleMap], {
+  error: 'must be the name of a command, or a map with the key command',
+});
 
 const rules = listOf(rule, 'rules');
 
@@ -104,50 +111,82 @@ const use = z.union(
   [
     presetName,
     strict('the use of a preset', {
-      preset: presetName,
+      preset: presetName.describe('name of a shipped preset, as `presets/support-desk`'),
       with: z
         .record(z.string(), z.union([word, words], { error: 'must be a value or a list of values' }), {
           error: 'must be a map from the parameters of the preset to values',
         })
-        .optional(),
+        .optional()
+        .describe('values of its parameters, by name'),
     }),
   ],
   { error: 'must be the name of a preset, or a map with the keys preset and with' },
 );
 
-export const policy = strict('a policy', {
-  mode: oneOf(['enforce', 'observe']).prefault('enforce'),
-  users,
-  except: listOf(word, 'patterns, as ["ceo@example.com"]').optional(),
-  use: listOf(use, 'presets').optional(),
-  allow: rules.optional(),
-  deny: rules.optional(),
-  shadow: file('a file with a candidate for this policy').optional(),
-  limits: section('the limits of a policy', {
-    rate: rate.optional(),
-    distinct_users: as('distinctUsers', rate.optional()),
-    at_once: as('atOnce', count(1, 100_000).optional()),
-  }).prefault({}),
-  logs: oneOf(['none', 'filtered', 'full']).prefault('filtered'),
-  debug: z.boolean({ error: 'must be true or false' }).prefault(false),
-  weight: count(1, 100).prefault(1),
-}).meta({ description: 'what a team may do; what no rule allows is denied' });
+export const policy = section(
+  'a policy',
+  {
+    mode: oneOf(['enforce', 'observe'])
+      .prefault('enforce')
+      .describe(
+        '`observe`: what concerns named mailboxes is allowed, and what `enforce` would say is recorded',
+      ),
+    users: users.describe('patterns on the users that the policy covers'),
+    except: listOf(word, 'patterns, as ["ceo@example.com"]')
+      .default([])
+      .describe('patterns on users that it never covers'),
+    use: listOf(use, 'presets').default([]).describe('shipped presets: a name, or `{ preset, with }`'),
+    allow: rules.default([]).describe('rules; what none of them allows is denied'),
+    deny: rules
+      .default([])
+      .describe('rules that hold whatever is allowed; only `command`, `where` and `users`'),
+    shadow: file('a file with a candidate for this policy')
+      .optional()
+      .describe('file with a candidate whose decisions are recorded only'),
+    limits: section('the limits of a policy', {
+      rate: rate.optional().describe('commands of one requester'),
+      distinct_users: rate.optional().describe('different users that one requester names'),
+      at_once: count(1, 100_000).optional().describe('running commands of one requester'),
+    }).prefault({}),
+    logs: oneOf(['none', 'filtered', 'full'])
+      .prefault('filtered')
+      .describe('log lines of backends that reach the client'),
+    debug: flag().describe('whether clients may ask for debug lines'),
+    weight: count(1, 100)
+      .prefault(1)
+      .describe('turns of each requester while others wait for the same backend'),
+  },
+  'what a team may do; what no rule allows is denied',
+);
 
-export const policyTest = strict('a policy test', {
-  listener: text('the name of a listener'),
-  as: strict('who asks', {
-    user: word.optional(),
-    groups: listOf(word, 'groups').optional(),
-    account: word.optional(),
-  }).optional(),
-  user: word.optional(),
-  command: listOf(word, 'words of a command line').min(1, { error: 'must hold the words of a command line' }),
+const testKeys = {
+  user: word.prefault('').describe('user field of the command; default: none'),
+  command: as(
+    'words',
+    listOf(word, 'words of a command line').min(1, { error: 'must hold the words of a command line' }),
+  ).describe('words of the command line'),
   series: z
     .union([z.enum(allSeries), z.literal(2.3), z.literal(2.4)], { error: 'must be one of: "2.3", "2.4"' })
-    .optional(),
-  client: count(1, 4).optional(),
-  expect: oneOf(['allow', 'deny', 'unparsable', 'obstacle']),
-}).meta({ description: 'a command line and what the policy must say of it' });
+    .transform((series) => `${series}` as const)
+    .optional()
+    .describe('series of the backend; default: that of the backends of the user'),
+  client: count(1, 4).optional().describe('minor of the protocol that the client announces'),
+  expect: oneOf(['allow', 'deny', 'unparsable', 'obstacle']).describe('what must be answered'),
+};
+
+export const policyTest = section(
+  'a policy test',
+  {
+    listener: text('the name of a listener').describe('listener of the test'),
+    as: section('who asks', {
+      user: as('name', word.optional()).describe('name of who asks'),
+      groups: listOf(word, 'groups').default([]).describe('groups of who asks'),
+      account: word.optional().describe('account of who asks, at a TCP listener'),
+    }).optional(),
+    ...testKeys,
+  },
+  'a command line and what the policy must say of it',
+);
 
 export const preset = strict('a preset', {
   parameters: named(
@@ -157,13 +196,13 @@ export const preset = strict('a preset', {
     }),
     'parameters',
   ).optional(),
-  allow: rules.optional(),
-  deny: rules.optional(),
+  allow: rules.default([]),
+  deny: rules.default([]),
   tests: strict('the tests of a preset', {
     with: z.record(z.string(), z.union([word, words])).optional(),
     users,
     except: users.optional(),
-    cases: listOf(policyTest.omit({ listener: true, as: true }), 'policy tests'),
+    cases: listOf(strict('a policy test', testKeys), 'policy tests'),
   }).optional(),
 });
 

@@ -48,28 +48,87 @@ export function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape:
   });
 }
 
-/** A setting, and its name in the settings where that is not the key. The schema must not be used elsewhere. */
+/** A scalar before its schema sees it. `source`: its characters; `absolute`: makes a path absolute from the file that names it. */
+interface WrittenScalar {
+  readonly value: unknown;
+  readonly source: string;
+  readonly absolute: (path: string) => string;
+}
+
+type Spelling = (written: WrittenScalar) => unknown;
+const spellings = z.registry<{ readonly spelling: Spelling }>();
+
+/** What a schema expects below it, within defaults, conversions and alternatives. */
+export interface Expected {
+  readonly spelling: Spelling | undefined;
+  readonly at: (key: string) => z.core.$ZodType | undefined;
+  readonly item: z.core.$ZodType | undefined;
+}
+
+const expectations = new WeakMap<z.core.$ZodType, Expected>();
+
+export function expectedBy(schema: z.core.$ZodType): Expected {
+  const known = expectations.get(schema);
+  if (known !== undefined) return known;
+  const all = [...layersOf(schema)];
+  const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
+  const expected = {
+    spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
+    at: (key: string) =>
+      map instanceof z.ZodObject ? (map.def.shape[key] ?? map.def.catchall) : map?.def.valueType,
+    item: all.find((each) => each instanceof z.ZodArray)?.def.element,
+  };
+  expectations.set(schema, expected);
+  return expected;
+}
+
+function* layersOf(schema: z.core.$ZodType): Iterable<z.core.$ZodType> {
+  yield schema;
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault)
+    yield* layersOf(schema.def.innerType);
+  else if (schema instanceof z.ZodPipe) yield* layersOf(schema.def.in);
+  else if (schema instanceof z.ZodUnion) for (const each of schema.def.options) yield* layersOf(each);
+}
+
+const names = z.registry<{ readonly of: (key: string) => string }>();
+
+/** A setting whose name is not its key in camel case. */
 export function as<const Name extends string, Schema extends z.ZodType>(name: Name, schema: Schema) {
+  names.add(schema, { of: () => name });
   return Object.assign(schema, { settingName: name });
 }
 
-type NameOf<Shape, Key extends keyof Shape> = Shape[Key] extends {
-  readonly settingName: infer Name extends string;
+/** A time: its name ends in Ms. */
+function inMs<Schema extends z.ZodType>(schema: Schema) {
+  names.add(schema, { of: (key) => `${camelCase(key)}Ms` });
+  return Object.assign(schema, { unit: 'Ms' as const });
 }
-  ? Name
+
+function camelCase(key: string): string {
+  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+type CamelCase<Key> = Key extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
   : Key;
+type NameOf<Schema, Key> = Schema extends { readonly settingName: infer Name extends string }
+  ? Name
+  : Schema extends { readonly unit: 'Ms' }
+    ? `${CamelCase<Key> & string}Ms`
+    : CamelCase<Key>;
 /** The values of a section by their names; keys that were not given are absent. */
 type Section<Shape> = {
   readonly [Key in keyof Shape as undefined extends z.output<Shape[Key]>
     ? never
-    : NameOf<Shape, Key>]: z.output<Shape[Key]>;
+    : NameOf<Shape[Key], Key> & PropertyKey]: Fixed<z.output<Shape[Key]>>;
 } & {
   readonly [Key in keyof Shape as undefined extends z.output<Shape[Key]>
-    ? NameOf<Shape, Key>
-    : never]?: Exclude<z.output<Shape[Key]>, undefined>;
+    ? NameOf<Shape[Key], Key> & PropertyKey
+    : never]?: Fixed<Exclude<z.output<Shape[Key]>, undefined>>;
 };
+type Fixed<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
 
-/** As {@link strict}, for a section whose keys are settings under their names. */
+/** As {@link strict}, for settings under their names: keys in camel case, times with Ms, and what {@link as} says. */
 export function section<Shape extends z.core.$ZodLooseShape>(
   what: string,
   shape: Shape,
@@ -79,11 +138,22 @@ export function section<Shape extends z.core.$ZodLooseShape>(
   return written.transform((raw): Section<Shape> => {
     const values: Section<Shape> = Object.create(Object.prototype);
     for (const [key, value] of Object.entries(raw)) {
-      const name = Reflect.get(shape[key] ?? {}, 'settingName');
-      if (value !== undefined) Reflect.set(values, typeof name === 'string' ? name : key, value);
+      const schema = shape[key];
+      const name = schema && names.get(schema)?.of(key);
+      if (value !== undefined) Reflect.set(values, name ?? camelCase(key), value);
     }
     return values;
   });
+}
+
+/** The settings of a section but for those that decisions replace. */
+export function without<Values extends object, Name extends keyof Values>(
+  values: Values,
+  ...omitted: Name[]
+): Omit<Values, Name> {
+  const rest: Omit<Values, Name> = { ...values };
+  for (const name of omitted) Reflect.deleteProperty(rest, name);
+  return rest;
 }
 
 /** The sentence for a key that is not known here. */
@@ -93,11 +163,20 @@ function unknownKey(key: string, known: readonly string[]): string {
 }
 
 export function text(what: string) {
-  return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` });
+  return z
+    .string({ error: `must be ${what}` })
+    .min(1, { error: `must be ${what}, not empty` })
+    .describe(what);
 }
 
-export function file(what: string) {
-  return text(what).meta({ description: `${what}; relative to the file that names it` });
+/** A path, absolute in the settings. `unless`: texts that are none. */
+export function file(what: string, unless?: RegExp) {
+  return text(what)
+    .meta({ form: 'a path, relative to the file that names it' })
+    .register(spellings, {
+      spelling: ({ value, absolute }) =>
+        typeof value !== 'string' || value === '' || unless?.test(value) === true ? value : absolute(value),
+    });
 }
 
 /** Text of one spelling; one sentence for all that is not of it. */
@@ -108,11 +187,11 @@ export function matching(pattern: RegExp, error: string) {
 const durationText = matching(
   durationPattern,
   'must be a duration with its unit, as 500ms, 5s, 10m or 7d',
-).meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
+).meta({ form: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
 
 /** A duration in milliseconds; `unless`: where the key is not given. */
 export function duration(unless: string) {
-  return durationText.transform((written) => parseDuration(written) ?? 0).prefault(unless);
+  return inMs(durationText.transform((written) => parseDuration(written) ?? 0).prefault(unless));
 }
 
 /** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
@@ -121,20 +200,22 @@ export const timerMsMax = 2 ** 31 - 1;
 /** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */
 export function timer(unless: string, below?: { readonly ms: number; readonly error: string }) {
   const usual = formatDuration(parseDuration(unless) ?? 0);
-  return durationText
-    .transform((written) => parseDuration(written) ?? 0)
-    .refine((ms) => ms >= 1 && ms <= timerMsMax, {
-      error: `must be from 1ms to 24d (the default is ${usual})`,
-    })
-    .refine((ms) => below === undefined || ms < below.ms, { error: below?.error ?? '' })
-    .prefault(unless);
+  return inMs(
+    durationText
+      .transform((written) => parseDuration(written) ?? 0)
+      .refine((ms) => ms >= 1 && ms <= timerMsMax, {
+        error: `must be from 1ms to 24d (the default is ${usual})`,
+      })
+      .refine((ms) => below === undefined || ms < below.ms, { error: below?.error ?? '' })
+      .prefault(unless),
+  );
 }
 
 const anySize = { least: 1, most: Number.MAX_SAFE_INTEGER, error: 'must be a size of at least one byte' };
 
 export function size(unless: string, within: { least: number; most: number; error: string } = anySize) {
   return matching(sizePattern, 'must be a size with its unit, as 64KiB or 1GiB')
-    .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' })
+    .meta({ form: 'a size: 512B, 64KiB, 1MiB, 2GiB' })
     .transform((written) => parseSize(written) ?? 0)
     .refine((bytes) => bytes >= 1, { error: anySize.error })
     .refine((bytes) => within === anySize || (bytes >= within.least && bytes <= within.most), {
@@ -147,7 +228,7 @@ export function size(unless: string, within: { least: number; most: number; erro
 export const rate = z
   .string({ error: 'must be a rate, as 20/hour' })
   .regex(ratePattern, { error: 'must be a rate: a number and second, minute, hour or day, as 20/hour' })
-  .meta({ description: 'a rate: 60/minute, 20/hour' })
+  .meta({ form: 'a rate: 60/minute, 20/hour' })
   .transform(parseRate);
 
 /** Permission bits of a file. */
@@ -168,15 +249,34 @@ export function oneOf<const Words extends readonly [string, ...string[]]>(words:
   return z.enum(words, { error: `must be one of: ${words.join(', ')}` });
 }
 
-export const flag = z.boolean({ error: 'must be true or false' });
+export function flag(unless = false) {
+  return z.boolean({ error: 'must be true or false' }).prefault(unless);
+}
 
 /** A list of such items; `what` names them in the plural. */
 export function listOf<Item extends z.ZodType>(item: Item, what: string) {
   return z.array(item, { error: `must be a list of ${what}` });
 }
 
-/** Scalars of a text-valued list may look like numbers to YAML; their source is what counts. */
-export const word = z.union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' });
+/** An address, whose `unix:PATH` is an absolute path in the settings. */
+export function address(what: string) {
+  return text(what).register(spellings, {
+    spelling: ({ value, absolute }) =>
+      typeof value === 'string' && value.startsWith('unix:')
+        ? `unix:${absolute(value.slice('unix:'.length))}`
+        : value,
+  });
+}
+
+/** A text that may look like a number to YAML; it is taken as written, so that `007` stays `007`. */
+export const word = z
+  .union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' })
+  .transform(String)
+  .register(spellings, { spelling: ({ value, source }) => (isScalar(value) ? source : value) });
+
+function isScalar(value: unknown): boolean {
+  return typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value);
+}
 
 /** Pins of keys, in hex or base64 (with or without padding), as lower-case hex. */
 export const pins = listOf(
@@ -206,10 +306,13 @@ export function named<Value extends z.ZodType>(value: Value, what: string) {
   );
 }
 
+export interface HostAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. */
-export function parseHostAndPort(
-  written: string,
-): { readonly host: string; readonly port: number } | undefined {
+export function parseHostAndPort(written: string): HostAndPort | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(written);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? 0);

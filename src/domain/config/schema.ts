@@ -4,11 +4,14 @@
 import { z } from 'zod';
 import { asWritten, bounds } from '../../bounds/bounds.js';
 import { allEffects, type Effect } from '../commands/catalog.js';
+import { standardDoor } from '../door/door.js';
 import { defaultStream } from '../fleet/block.js';
-import { usersPerLine } from '../identity/user-name.js';
+import { defaultCharacters, foldAscii, usersPerLine } from '../identity/user-name.js';
 import { pageRoles } from '../page/api.js';
+import { listener } from './listener-schema.js';
 import { policy, policyTest } from './policy-schema.js';
 import {
+  address,
   as,
   count,
   duration,
@@ -29,166 +32,161 @@ import {
   word,
 } from './schema-parts.js';
 
-const peers = strict('peers', {
-  users: listOf(word, 'users, by name or uid').optional(),
-  groups: listOf(word, 'groups, by name or gid').optional(),
-}).meta({
-  description:
-    'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
+const namespace = section('a namespace', {
+  prefix: z
+    .string({ error: 'must be text: what names of its mailboxes begin with, "" for nothing' })
+    .describe('first characters of the names of its mailboxes'),
+  separator: matching(/^[!-/:-@[-`{-~]$/, 'must be one character in quotes, as "/"')
+    .optional()
+    .describe('its separator; default: the last character of the prefix'),
+  inbox: flag().describe('whether the INBOX is in it'),
+  alias_for: z
+    .string({ error: 'must be the prefix of another namespace' })
+    .optional()
+    .describe('prefix of the namespace whose mailboxes it shows'),
+  kind: oneOf(['private', 'shared', 'public']).optional().describe('default `private`'),
 });
 
-const tls = strict('the TLS of a listener', {
-  mode: oneOf(['starttls', 'implicit', 'off']).prefault('starttls'),
-  certificate: file('a file with the certificate and its chain (PEM)').optional(),
-  key: file('a file with the private key of the certificate (PEM)').optional(),
-  client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
-}).meta({
-  description:
-    'TLS of a TCP socket; mode is starttls when it is not said, and implicit where the protocol is http',
-});
-
-const account = strict('an account', {
-  policy: text('the name of a policy'),
-  password_hash: text('a hash, as dovegate hash-password prints it').optional(),
-  certificate_name: text('a name in the client certificate').optional(),
-  key_pins: pins.optional(),
-}).meta({ description: 'somebody who comes by TCP; a password or a certificate proves it' });
-
-const day = text('a day as 2027-06-30, or a time as 2027-06-30T18:00:00Z');
-const networks = listOf(text('a network, as 192.0.2.0/24'), 'networks, as [192.0.2.0/24, "2001:db8::/32"]')
-  .min(1, { error: 'must hold at least one network; leave it out for everybody' })
-  .optional();
-
-const keyHash = text('a hash of a key, as dovegate key new prints it');
-
-const httpKey = strict('a key', {
-  hash: z.union(
-    [
-      keyHash,
-      listOf(
-        strict('a hash and how long it holds', { hash: keyHash, until: day.optional() }),
-        'hashes, as [{ hash: "sha256$...", until: 2027-01-31 }, { hash: "sha256$..." }]',
-      ).min(1, { error: 'must hold at least one hash' }),
-    ],
-    { error: 'must be a hash, as dovegate key new prints it, or a list of hashes' },
-  ),
-  policy: text('the name of a policy'),
-  expires: day.optional(),
-  from: networks,
-}).meta({ description: 'a program that comes by HTTP; the text of its key proves it' });
-
-const listener = strict('a listener', {
-  unix: file('the path of a UNIX socket').optional(),
-  tcp: text('ADDRESS:PORT or [IPV6]:PORT, as 0.0.0.0:24246').optional(),
-  systemd: text('the name of a socket that systemd hands over (FileDescriptorName=)').optional(),
-  mode: fileMode('0660'),
-  owner: word.optional(),
-  group: word.optional(),
-  policy: text('the name of a policy').optional(),
-  sessions: count(1, 100_000).prefault(bounds.sessionsPerListener),
-  sessions_per_peer: count(1, 100_000).prefault(bounds.sessionsPerPeer),
-  policies: listOf(
-    strict('a policy and whose it is', { peers: peers.optional(), policy: text('the name of a policy') }),
-    'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
-  ).optional(),
-  peers: peers.optional(),
-  from: networks,
-  tls: tls.optional(),
-  accounts: named(account, 'accounts').optional(),
-  protocol: oneOf(['doveadm', 'http']).prefault('doveadm'),
-  refusal_cell: flag.prefault(false),
-  keys: named(httpKey, 'keys').optional(),
-}).meta({ description: 'a socket for one team' });
-
-const namespace = strict('a namespace', {
-  prefix: z.string({ error: 'must be text: what names of its mailboxes begin with, "" for nothing' }),
-  separator: matching(/^[!-/:-@[-`{-~]$/, 'must be one character in quotes, as "/"').optional(),
-  inbox: flag.optional(),
-  alias_for: z.string({ error: 'must be the prefix of another namespace' }).optional(),
-  kind: oneOf(['private', 'shared', 'public']).optional(),
-});
+const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
+  "accepted authorities, PEM; default: the system's",
+);
+const passwordFile = file('a file that holds the password');
 
 const backend = section(
   'a backend',
   {
-    address: text('HOST:PORT or unix:PATH'),
-    tls: oneOf(['starttls', 'implicit', 'off']).optional(),
-    ca: file('a file of CA certificates (PEM)').optional(),
-    server_name: text("the name in the backend's certificate").optional(),
-    key_pins: pins.optional(),
-    allow_plaintext: flag.optional(),
-    username: text('a user name').prefault('doveadm'),
-    password_file: z
-      .union(
-        [
-          file('a file that holds the password'),
-          listOf(file('a file that holds the password'), 'files').min(1, {
-            error: 'must name at least one file',
-          }),
-        ],
-        {
-          error: 'must be a file or a list of files',
-        },
-      )
-      .optional(),
+    address: address('HOST:PORT or unix:PATH').describe('`HOST:PORT` or `unix:PATH`'),
+    tls: oneOf(['starttls', 'implicit', 'off'])
+      .optional()
+      .describe('TLS of upstreams; default `starttls`, `off` for a UNIX socket'),
+    ca,
+    server_name: text("the name in the backend's certificate")
+      .optional()
+      .describe('name or IP address in its certificate; default: the host of the address'),
+    key_pins: pins.default([]).describe('accepted keys, besides chain and name: `sha256:...`'),
+    allow_plaintext: flag().describe('permits `tls: off` beyond loopback'),
+    username: text('a user name').prefault('doveadm').describe('user of the login at the backend'),
+    password_file: as(
+      'passwordFiles',
+      z
+        .union(
+          [
+            passwordFile.transform((path) => [path]),
+            listOf(passwordFile, 'files').min(1, { error: 'must name at least one file' }),
+          ],
+          { error: 'must be a file or a list of files' },
+        )
+        .default([]),
+    ).describe('file with its password, or a list that is tried in order'),
     series: z
       .union([z.enum(['auto', '2.3', '2.4']), z.literal(2.3), z.literal(2.4)], {
         error: 'must be one of: auto, "2.3", "2.4"',
       })
-      .optional(),
-    shared_namespaces: listOf(word, 'prefixes, as ["shared/"]').optional(),
+      .transform((series) => `${series}` as const)
+      .prefault('auto')
+      .describe('series of Dovecot; `auto`: by what the backend announces'),
+    shared_namespaces: listOf(word, 'prefixes, as ["shared/"]')
+      .optional()
+      .describe('prefixes of its shared and public namespaces, `[]` for none'),
     namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
       .min(1, { error: 'must hold at least one namespace' })
-      .optional(),
-    connections: count(1, 1000).prefault(bounds.upstreamsPerBackend),
-    idle: count(0, 1000).optional(),
-    idle_timeout: as('idleTimeoutMs', timer(asWritten.upstreamIdleMs)),
-    max_lifetime: as('maxLifetimeMs', timer(asWritten.upstreamLifetimeMs)),
-    connect_timeout: as('connectTimeoutMs', timer(asWritten.connectMs)),
-    greeting_timeout: as('greetingTimeoutMs', timer(asWritten.greetingMs)),
-    drained: z.boolean({ error: 'must be true or false' }).prefault(false),
+      .optional()
+      .describe('all of its namespaces, instead of `shared_namespaces`'),
+    connections: count(1, 1000).prefault(bounds.upstreamsPerBackend).describe('upstreams at most'),
+    idle: count(0, 1000)
+      .optional()
+      .describe('upstreams that are kept open; default 1; 0: none, and the backend is not probed'),
+    idle_timeout: timer(asWritten.upstreamIdleMs).describe(
+      'an idle upstream beyond `idle` is closed after this time',
+    ),
+    max_lifetime: timer(asWritten.upstreamLifetimeMs).describe('an upstream is replaced after this time'),
+    connect_timeout: timer(asWritten.connectMs).describe('time for a connection and TLS'),
+    greeting_timeout: timer(asWritten.greetingMs).describe('time for the greeting and the login'),
+    drained: flag().describe('`true`: its commands get `-TEMPFAIL`, running ones finish'),
   },
   'a Dovecot that commands go to',
 );
 
-const route = strict('a route', {
-  users: listOf(word, 'patterns, as ["*@example.com"]').min(1, { error: 'must hold at least one pattern' }),
-  backend: text('the name of a backend').optional(),
+const route = section('a route', {
+  users: listOf(word, 'patterns, as ["*@example.com"]')
+    .min(1, { error: 'must hold at least one pattern' })
+    .describe('patterns on users'),
+  backend: text('the name of a backend').optional().describe('backend of these users'),
   spread: listOf(text('the name of a backend'), 'names of backends')
     .min(1, { error: 'must name a backend' })
-    .optional(),
-  passdb: file('a socket of the Dovecot auth service').optional(),
-  cache_ttl: timer('60s'),
+    .optional()
+    .describe('backends over which these users are spread by name'),
+  passdb: file('a socket of the Dovecot auth service')
+    .optional()
+    .describe("socket of Dovecot's auth service that knows the backend of a user"),
+  cache_ttl: timer('60s').describe('how long an answer of `passdb` counts'),
 });
 
-const sink = strict('a receiver of the records', {
-  syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514').optional(),
-  nats: text(
-    'servers of a NATS cluster, as tls://nats1.example.com:4222,tls://nats2.example.com:4222',
-  ).optional(),
-  stream: text('the name of a stream').prefault(defaultStream),
-  host: text('the word for this host in subjects').optional(),
-  credentials: file('a file with credentials of NATS (.creds)').optional(),
-  settle: duration('5m'),
-  ca: file('a file of CA certificates (PEM)').optional(),
-  server_name: text("the name in the receiver's certificate").optional(),
-  key_pins: pins.optional(),
-  certificate: file(
-    'a file with the certificate that is shown to the receiver (PEM, with its chain)',
-  ).optional(),
-  key: file('a file with the private key of that certificate (PEM)').optional(),
-}).meta({ description: 'a syslog receiver or a stream of NATS that gets every record, over TLS' });
+/** Keys of one kind of receiver. */
+export const syslogKeys = {
+  server_name: text("the name in the receiver's certificate")
+    .optional()
+    .describe('syslog: name or IP address in its certificate; default: the host'),
+  key_pins: pins.default([]).describe('syslog: accepted keys, besides chain and name: `sha256:...`'),
+};
+export const natsKeys = {
+  stream: text('the name of a stream')
+    .prefault(defaultStream)
+    .describe('nats: the prefix of the stream: `PREFIX_HOST`, as `dovegate audit fleet init` makes it'),
+  host: as('hostWord', text('the word for this host in subjects').optional()).describe(
+    "nats: a word for this host, part of the subject; default: the machine's name, `_` for dots",
+  ),
+  credentials: as('credentialsFile', file('a file with credentials of NATS (.creds)').optional()).describe(
+    'nats: a `.creds` file; or certificate and key',
+  ),
+  settle: duration('5m').describe(
+    'nats: kept here so long after an acknowledgement; `0s` only where the servers sync always',
+  ),
+};
+
+const sink = section(
+  'a receiver of the records',
+  {
+    syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514')
+      .optional()
+      .describe('`HOST:PORT` of a syslog receiver with TLS'),
+    nats: text('servers of a NATS cluster, as tls://nats1.example.com:4222,tls://nats2.example.com:4222')
+      .optional()
+      .describe('instead: `tls://HOST:PORT` of the servers of a NATS cluster, several with commas'),
+    ...natsKeys,
+    ca,
+    ...syslogKeys,
+    certificate: as(
+      'certificateFile',
+      file('a file with the certificate that is shown to the receiver (PEM, with its chain)').optional(),
+    ),
+    key: as('keyFile', file('a file with the private key of that certificate (PEM)').optional()),
+  },
+  'a syslog receiver or a stream of NATS that gets every record, over TLS',
+);
 
 const audit = section('the audit settings', {
-  directory: file('a directory').prefault('/var/lib/dovegate/audit'),
-  group: word.optional(),
+  directory: file('a directory').prefault('/var/lib/dovegate/audit').describe('directory of the journal'),
+  group: word.optional().describe('group that may read the journal; default: nobody'),
   strict: listOf(oneOf(allEffects), 'effects')
     .transform((effects): ReadonlySet<Effect> => new Set(effects))
-    .prefault(['write', 'destroy', 'session', 'admin']),
-  memory: file('a file on a file system in memory, or off').prefault('/run/dovegate/audit.ring'),
+    .prefault(['write', 'destroy', 'session', 'admin'])
+    .describe(
+      'effects whose record is on disk before the command is sent; those of the others are in `memory` then',
+    ),
+  memory: as(
+    'memoryFile',
+    file('a file on a file system in memory, or off', /^off$/)
+      .transform((path) => (path === 'off' ? undefined : path))
+      .prefault('/run/dovegate/audit.ring'),
+  ).describe(
+    'file in memory that keeps records over a crash until they are on disk; `off`: all effects are strict',
+  ),
   memory_size: as(
     'memoryBytes',
     size(asWritten.ringBytes, { least: 64 * 1024, most: 1024 ** 3, error: 'must be 64KiB to 1GiB' }),
+  ).describe(
+    'its size, 64KiB to 1GiB, raised where `limits.line` needs more: half of it is what a slow disk may leave unwritten',
   ),
   segment: as(
     'segmentBytes',
@@ -197,10 +195,10 @@ const audit = section('the audit settings', {
       most: bounds.plainSegmentBytes / 2,
       error: 'must be 64KiB to 512MiB',
     }),
-  ),
-  deadline: as('deadlineMs', timer(asWritten.journalDeadlineMs)),
-  keep: as('keepMs', duration('400d')),
-  keep_min: as('keepMinMs', duration('7d')),
+  ).describe('size at which a journal file is closed; 64KiB to 512MiB'),
+  deadline: timer(asWritten.journalDeadlineMs).describe('a slower write or sync has failed'),
+  keep: duration('400d').describe('how long records are kept'),
+  keep_min: duration('7d').describe('nothing younger is removed for its size'),
   max_size: as(
     'sizeMax',
     matching(
@@ -209,13 +207,21 @@ const audit = section('the audit settings', {
     )
       .transform(parseSizeMax)
       .prefault('80%'),
+  ).describe('all journal files together, or a share of the file system'),
+  unshipped_max: as('unshippedBytesMax', size(asWritten.unshippedBytes)).describe(
+    'what a receiver does not have yet is kept up to this size',
   ),
-  unshipped_max: as('unshippedBytesMax', size(asWritten.unshippedBytes)),
-  reserve: as('reserveBytes', size(asWritten.journalReserveBytes)),
-  sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
-  checkpoint_interval: as('checkpointIntervalMs', timer('1m')),
-  hmac_key: file('a file with a key of at least 16 bytes').optional(),
-  ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]').optional(),
+  reserve: as('reserveBytes', size(asWritten.journalReserveBytes)).describe('kept free for a full disk'),
+  sign_key: as('signKeyFile', file('a file with an Ed25519 key in PEM (PKCS#8)').optional()).describe(
+    'Ed25519 key that signs checkpoints (PEM, PKCS#8); default: made in `state`',
+  ),
+  checkpoint_interval: timer('1m').describe('time between checkpoints'),
+  hmac_key: as('hmacKeyFile', file('a file with a key of at least 16 bytes').optional()).describe(
+    'key under which secret arguments are recorded; default: made in the directory',
+  ),
+  ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]')
+    .default([])
+    .describe('receivers of every record'),
 });
 
 /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
@@ -226,48 +232,88 @@ function parseSizeMax(written: string): SizeMax {
   return { bytes: parseSize(written) ?? 0 };
 }
 
-const pagePerson = strict('a person', {
-  user: word.optional(),
-  certificate_name: text('a name in the certificate').optional(),
-  password_hash: text('a hash that dovegate hash-password printed').optional(),
-  role: oneOf(pageRoles).optional(),
-  roles: listOf(oneOf(pageRoles), 'roles, as [operate, audit]').optional(),
-  users: listOf(word, 'patterns of users, as ["*@example.com"]').optional(),
-})
-  .refine(({ role, roles }) => role !== undefined || roles !== undefined, {
-    path: ['role'],
-    error: `must be one of: ${pageRoles.join(', ')}`,
-  })
-  .meta({ description: 'somebody who may sign in to the page, by one or more of three proofs' });
-
-const page = strict('the settings of the page', {
-  tcp: text('ADDRESS:PORT, as 127.0.0.1:9147').optional(),
-  tls: strict('TLS of the page', {
-    certificate: file('a file with a certificate and its chain (PEM)'),
-    key: file('a file with the key of the certificate (PEM)'),
-    client_ca: file('a file of CA certificates (PEM)').optional(),
-  }).optional(),
-  unix: file('the path of a UNIX socket').optional(),
-  mode: fileMode('0660'),
-  owner: word.optional(),
-  group: word.optional(),
-  people: named(pagePerson, 'people'),
-  fleet: file('the path of the status.json that dovegate audit fleet watch writes').optional(),
-}).meta({
-  description: 'the page in the browser, and the socket where people of this host may look at the journal',
+const pagePerson = section(
+  'a person',
+  {
+    user: word.optional().describe('the user of this host, by name or number; needs `unix`'),
+    certificate_name: text('a name in the certificate')
+      .transform(foldAscii)
+      .optional()
+      .describe('a name in their client certificate; needs `tcp` and `tls.client_ca`'),
+    password_hash: text('a hash that dovegate hash-password printed')
+      .optional()
+      .describe('hash of their password, from `dovegate hash-password`; needs `tcp`'),
+    role: oneOf(pageRoles)
+      .optional()
+      .describe(
+        '`view`: how it runs, no names of users; `operate`: also drain, enable and kill; `audit`: the records',
+      ),
+    roles: listOf(oneOf(pageRoles), 'roles, as [operate, audit]')
+      .optional()
+      .describe('several of them, in the place of `role`, as `[operate, audit]`'),
+    users: listOf(word, 'patterns of users, as ["*@example.com"]')
+      .optional()
+      .describe('patterns of the mail users whose records they may see; absent: all records'),
+  },
+  'somebody who may sign in to the page, by one or more of three proofs',
+).refine(({ role, roles }) => role !== undefined || roles !== undefined, {
+  path: ['role'],
+  error: `must be one of: ${pageRoles.join(', ')}`,
 });
 
-const admin = strict('the admin endpoints', {
-  unix: file('the path of a UNIX socket').optional(),
-  mode: fileMode('0600'),
-  tcp: text('ADDRESS:PORT, as 127.0.0.1:9146').optional(),
-  tls: strict('TLS of the admin endpoints', {
-    certificate: file('a file with a certificate and its chain (PEM)'),
+const page = section(
+  'the settings of the page',
+  {
+    tcp: text('ADDRESS:PORT, as 127.0.0.1:9147')
+      .optional()
+      .describe('address and port of the page for browsers; beyond loopback with `tls` only; default: none'),
+    tls: section('TLS of the page', {
+      certificate: file('a file with a certificate and its chain (PEM)').describe(
+        'file with the certificate of the page and its chain (PEM)',
+      ),
+      key: file('a file with the key of the certificate (PEM)'),
+      client_ca: file('a file of CA certificates (PEM)')
+        .optional()
+        .describe('file with the authorities of certificates of people (PEM)'),
+    }).optional(),
+    unix: file('the path of a UNIX socket')
+      .optional()
+      .describe('path of the socket where people of this host ask; the kernel says who connects'),
+    mode: fileMode('0660').describe('permission bits of that socket, in quotes'),
+    owner: word
+      .optional()
+      .describe('owner of that socket, where systemd does not make it; default: the user of the page'),
+    group: word
+      .optional()
+      .describe('group of that socket, where systemd does not make it; default: the group of the page'),
+    people: named(pagePerson, 'people'),
+    fleet: as(
+      'fleetFile',
+      file('the path of the status.json that dovegate audit fleet watch writes').optional(),
+    ).describe('`status.json` of `dovegate audit fleet watch`: screen Proof shows all gates; default: none'),
+  },
+  'the page in the browser, and the socket where people of this host may look at the journal',
+);
+
+const admin = section('the admin endpoints', {
+  unix: file('the path of a UNIX socket').optional().describe('path of the admin socket; default: none'),
+  mode: fileMode('0600').describe('permission bits of the admin socket, in quotes'),
+  tcp: text('ADDRESS:PORT, as 127.0.0.1:9146')
+    .optional()
+    .describe('address and port of the admin endpoints; beyond loopback with `tls` and `token_file` only'),
+  tls: section('TLS of the admin endpoints', {
+    certificate: file('a file with a certificate and its chain (PEM)').describe(
+      'file with the certificate of `admin.tcp` and its chain (PEM)',
+    ),
     key: file('a file with the key of the certificate (PEM)'),
   }).optional(),
-  token_file: file('a file with a token').optional(),
+  token_file: file('a file with a token').optional().describe('file with the token for `admin.tcp`'),
   page: page.optional(),
-  door: file("the path of a UNIX socket for the page's process").optional(),
+  door: file("the path of a UNIX socket for the page's process")
+    .prefault(standardDoor)
+    .describe(
+      "path of the socket where the page's process asks the daemon; mode 0660 for the group `dovegate-page` where there is one, else 0600",
+    ),
 });
 
 const limits = section('the limits', {
@@ -279,38 +325,50 @@ const limits = section('the limits', {
       most: 900_000,
       error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
     }),
+  ).describe('a command line; 1KiB to 878KiB'),
+  queue: count(0, 100_000).prefault(bounds.queueWaiters).describe('commands that wait for one backend'),
+  queue_timeout: timer(asWritten.queueMs).describe('how long a command waits for an upstream'),
+  reply_idle: timer(asWritten.replyIdleMs).describe('longest pause within a reply'),
+  client_stall: timer(asWritten.clientStallMs).describe('a client that takes no byte for so long is closed'),
+  min_rate: as('minRateBytes', size(asWritten.minRateBytes)).describe(
+    'bytes a second of a client that others wait for; it rises after 5 s',
   ),
-  queue: count(0, 100_000).prefault(bounds.queueWaiters),
-  queue_timeout: as('queueTimeoutMs', timer(asWritten.queueMs)),
-  reply_idle: as('replyIdleMs', timer(asWritten.replyIdleMs)),
-  client_stall: as('clientStallMs', timer(asWritten.clientStallMs)),
-  min_rate: as('minRateBytes', size(asWritten.minRateBytes)),
-  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(bounds.logLines)),
-  handshake: as('handshakeMs', timer(asWritten.handshakeMs)),
-  drain: as('drainMs', timer(asWritten.drainMs)),
-  input: as('inputBytesMax', size(asWritten.inputBytes)),
+  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(bounds.logLines)).describe(
+    'log lines of one command that are handed on and recorded',
+  ),
+  handshake: timer(asWritten.handshakeMs).describe('from the accept to the end of the login'),
+  drain: timer(asWritten.drainMs).describe('time for running commands when the daemon stops'),
+  input: as('inputBytesMax', size(asWritten.inputBytes)).describe('text after `save` and `sieve put`'),
   // Dovecot ends an input 300 s after the command line, and runs later lines as commands.
-  input_time: as(
-    'inputTimeMs',
-    timer(asWritten.inputMs, {
-      ms: 300_000,
-      error: 'must be below 300s, where Dovecot ends the input by itself',
-    }),
+  input_time: timer(asWritten.inputMs, {
+    ms: 300_000,
+    error: 'must be below 300s, where Dovecot ends the input by itself',
+  }).describe('time for such a text; below 300s'),
+  buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)).describe(
+    'memory for such texts, all sessions together',
   ),
-  buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)),
-  users: count(1, 1_000).prefault(usersPerLine),
-  http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)),
-  http_stored: as('httpStoredBytesMax', size(asWritten.httpStoredBytes)),
-  http_stored_per_principal: as('httpStoredBytesPerPrincipalMax', size(asWritten.httpStoredPerPrincipal)),
-  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)),
+  users: count(1, 1_000).prefault(usersPerLine).describe('users that one command line may name'),
+  http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)).describe('body of one HTTP request'),
+  http_stored: as('httpStoredBytesMax', size(asWritten.httpStoredBytes)).describe(
+    'bodies above 1 MiB on disk, all sessions together; at least `http_body`',
+  ),
+  http_stored_per_principal: as(
+    'httpStoredBytesPerPrincipalMax',
+    size(asWritten.httpStoredPerPrincipal),
+  ).describe('the same of one requester; at least `http_body`'),
+  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)).describe(
+    'commands of one HTTP request',
+  ),
   deadline: as(
     'deadlineMs',
-    section('deadlines by effect', {
-      read: timer(asWritten.readDeadlineMs),
-      session: timer(asWritten.sessionDeadlineMs),
-      write: timer(asWritten.writeDeadlineMs),
-      admin: timer(asWritten.adminDeadlineMs),
-      destroy: timer(asWritten.destroyDeadlineMs),
+    strict('deadlines by effect', {
+      read: timer(asWritten.readDeadlineMs).describe(
+        'from sending to the first byte of the reply, by effect',
+      ),
+      session: timer(asWritten.sessionDeadlineMs).describe('the same for sessions'),
+      write: timer(asWritten.writeDeadlineMs).describe('the same for changes'),
+      admin: timer(asWritten.adminDeadlineMs).describe('the same for administration'),
+      destroy: timer(asWritten.destroyDeadlineMs).describe('the same for removals'),
     }).prefault({}),
   ),
 });
@@ -319,57 +377,74 @@ const limits = section('the limits', {
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
 /** The whole file. Settings from several files are merged before they meet it. */
-export const configurationSchema = strict('a configuration', {
-  version: z.literal(1, { error: 'must be 1; a newer configuration needs a newer dovegate' }).optional(),
-  include: listOf(text('a path or a pattern of paths'), 'paths, as [conf.d/*.yaml]').optional(),
-  listeners: named(listener, 'listeners').optional(),
-  mail_users: strict('the settings of user names', {
-    default_realm: text('a domain').optional(),
-    characters: text('a class of characters, as "A-Za-z0-9._+=@-"').optional(),
-    resolve: file('a socket of the Dovecot auth service').optional(),
-  }).optional(),
-  backends: named(backend, 'backends').optional(),
-  routes: listOf(route, 'routes').optional(),
-  policies: named(policy, 'policies').optional(),
+export const configurationSchema = section('a configuration', {
+  version: z
+    .literal(1, { error: 'must be 1; a newer configuration needs a newer dovegate' })
+    .optional()
+    .describe('of this format; must be 1'),
+  include: listOf(text('a path or a pattern of paths'), 'paths, as [conf.d/*.yaml]')
+    .optional()
+    .describe('other files, merged into this one; a name that two of them define is a problem'),
+  listeners: named(listener, 'listeners').default({}),
+  mail_users: section('the settings of user names', {
+    default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
+    characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
+      .prefault(defaultCharacters)
+      .describe('characters that user names may have'),
+    resolve: file('a socket of the Dovecot auth service')
+      .optional()
+      .describe("socket of Dovecot's auth service that resolves aliases"),
+  }).prefault({}),
+  backends: named(backend, 'backends').default({}),
+  routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
+  policies: named(policy, 'policies').default({}),
   server_commands: z
     .record(z.string(), text('all, by_user, or the name of a backend'), {
       error: 'must be a map of server commands, as { who: all }',
     })
-    .optional(),
-  tests: listOf(policyTest, 'policy tests').optional(),
-  state: file('a directory').prefault('/var/lib/dovegate'),
+    .default({})
+    .describe('where commands go that name no user: `all`, `by_user` or a backend, by command and `default`'),
+  tests: listOf(policyTest, 'policy tests')
+    .default([])
+    .describe('command lines, and what the policies must say of them (`dovegate test`)'),
+  state: file('a directory')
+    .prefault('/var/lib/dovegate')
+    .describe('directory of what must outlive the daemon besides records'),
   audit: audit.prefault({}),
   limits: limits.prefault({}),
   admin: admin.optional(),
-  log: strict('the log settings', { level: oneOf(logLevels).prefault('info') }).prefault({}),
+  log: strict('the log settings', {
+    level: oneOf(logLevels).prefault('info').describe('from which level on the log is written'),
+  }).prefault({}),
 });
 
-/** client.yaml, the file of the drop-in doveadm. */
-export const clientSchema = strict('the settings of a client', {
+/** client.yaml, the file of the drop-in doveadm. `address` is not looked at here. */
+export const clientSchema = section('the settings of a client', {
   socket: file('the path of a socket').optional(),
   address: text('HOST:PORT').optional(),
-  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
-  ca: file('a PEM file of authorities').optional(),
+  tls: oneOf(['starttls', 'implicit', 'off']).prefault('starttls'),
+  ca: as('caFile', file('a PEM file of authorities').optional()),
   server_name: text('a name').optional(),
   account: text('a name').optional(),
   password_file: file('a file with a password').optional(),
-  certificate: file('a PEM file').optional(),
-  key: file('a PEM file').optional(),
-}).refine(
-  (raw: { socket?: unknown; address?: unknown }) => raw.socket === undefined || raw.address === undefined,
-  {
-    error: 'has both a socket and an address; take one out',
-  },
-);
+  certificate: as('certificateFile', file('a PEM file').optional()),
+  key: as('keyFile', file('a PEM file').optional()),
+}).refine(({ socket, address: other }) => socket === undefined || other === undefined, {
+  error: 'has both a socket and an address; take one out',
+});
 
-/** A configuration that has the shape; `Raw...` are its parts, with the values as they were asWritten. */
+/** A configuration, and its parts, as the schema gives them: nothing is checked against anything else yet. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
-export type RawListener = z.infer<typeof listener>;
+export type RawMailUsers = RawConfiguration['mailUsers'];
 export type RawBackend = z.infer<typeof backend>;
+export type RawNamespace = z.infer<typeof namespace>;
+export type RawRoute = z.infer<typeof route>;
 export type RawAudit = z.infer<typeof audit>;
 export type RawSink = z.infer<typeof sink>;
 export type RawAdmin = z.infer<typeof admin>;
 export type RawPage = z.infer<typeof page>;
+export type RawPerson = z.infer<typeof pagePerson>;
+export type RawClient = z.infer<typeof clientSchema>;
 
 /** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
 export function describedSchema() {
@@ -378,11 +453,15 @@ export function describedSchema() {
 
 /** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
 export function formatJsonSchema(): string {
-  const schema: object = JSON.parse(JSON.stringify(describedSchema()), withoutDefault);
+  const schema: object = JSON.parse(JSON.stringify(describedSchema()), forEditors);
   return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
 }
 
 /** A default in the file of an editor would be written into configurations, and stay there when it changes. */
-function withoutDefault(key: string, value: unknown): unknown {
-  return key === 'default' ? undefined : value;
+function forEditors(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const written: { default?: unknown; description?: string; form?: string } = { ...value };
+  const { default: _, description, form, ...rest } = written;
+  const lines = [description, form].filter((each) => each !== undefined);
+  return lines.length === 0 ? rest : { ...rest, description: lines.join('; ') };
 }

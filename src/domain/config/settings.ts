@@ -1,5 +1,5 @@
-// The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so. Times are
-// in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
+// The settings: what a configuration means once it was read. Most of them are values of the schema; declared here is only what follows from
+// several keys. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
 import type { Series } from '../commands/catalog.js';
 import { createUserNames } from '../identity/user-name.js';
@@ -12,13 +12,32 @@ import {
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
 import type { PageRole } from '../page/api.js';
-import type { Fate } from '../policy/assess.js';
 import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
 import { createRoutingTable, type RoutingTable } from '../policy/route.js';
+import type { RawAccount, RawListener, RawPeers } from './listener-schema.js';
+import type { RawPolicyTest } from './policy-schema.js';
 import type { Place } from './problem.js';
-import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
+import type {
+  RawAdmin,
+  RawAudit,
+  RawBackend,
+  RawConfiguration,
+  RawMailUsers,
+  RawPage,
+  RawPerson,
+  RawSink,
+} from './schema.js';
+import type { HostAndPort } from './schema-parts.js';
 
-export interface Settings {
+interface Placed {
+  readonly place: Place;
+}
+
+interface Named extends Placed {
+  readonly name: string;
+}
+
+export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'log'> {
   readonly listeners: readonly ListenerSettings[];
   readonly backends: readonly BackendSettings[];
   readonly routes: readonly RouteSettings[];
@@ -27,49 +46,34 @@ export interface Settings {
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
-  /** The directory of data besides records that must outlive the daemon. */
-  readonly state: string;
   readonly audit: AuditSettings;
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
-  readonly limits: RawConfiguration['limits'];
-  readonly log: RawConfiguration['log'];
   /** SHA-256 of the whole meaning; equal settings have equal hashes. */
   readonly hash: string;
 }
 
-export interface ListenerSettings {
-  readonly name: string;
+type SocketKey = 'unix' | 'tcp' | 'systemd' | 'mode' | 'owner' | 'group';
+
+export interface ListenerSettings
+  extends Omit<RawListener, SocketKey | 'policy' | 'policies' | 'tls' | 'accounts' | 'keys'>,
+    Named {
   readonly socket: ListenerSocket;
-  /** The protocol of clients: Dovecot's doveadm protocol, or its HTTP API. */
-  readonly protocol: ListenerProtocol;
-  /** Clients of minor 0 get the reason of a refusal as a cell. */
-  readonly refusalCell: boolean;
-  /** The permitted peers; absent: everybody who can open the socket. */
-  readonly peers?: PeersSettings;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
-  readonly policies: readonly PolicyChoice[];
-  readonly sessions: number;
-  /** Of one uid, or of one network address. */
-  readonly sessionsPerPeer: number;
-  /** Networks whose addresses may connect, as `192.0.2.0/24`; empty: every address. */
-  readonly from: readonly string[];
+  readonly policies: NonNullable<RawListener['policies']>;
   /** Of a TCP socket, and only there. */
   readonly tls: ListenerTls | undefined;
   /** The accounts for logins; empty on a UNIX socket, where the kernel identifies the peer. */
   readonly accounts: readonly AccountSettings[];
   /** Of a TCP socket whose protocol is http; none has the name of an account. */
   readonly keys: readonly KeySettings[];
-  readonly place: Place;
 }
-
-export type ListenerProtocol = 'doveadm' | 'http';
 
 /** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
 export type ListenerSocket =
   | UnixSocket
   | { readonly kind: 'systemd'; readonly name: string }
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+  | ({ readonly kind: 'tcp' } & HostAndPort);
 
 /** A socket that the daemon makes. */
 export interface UnixSocket {
@@ -107,22 +111,10 @@ export type ListenerTls =
   | { readonly mode: 'off' };
 
 /** A client that connects by TCP, and how it proves its identity: by a password, by a certificate, or by either. */
-export interface AccountSettings {
-  readonly name: string;
-  readonly policy: string;
-  /** `scrypt$N$r$p$SALT$HASH`. */
-  readonly passwordHash: string | undefined;
-  /** A name in its certificate, in lower case. */
-  readonly certificateName: string | undefined;
-  /** SHA-256 over the SubjectPublicKeyInfo of its certificate, in lower-case hex; empty: any key. */
-  readonly keyPins: readonly string[];
-  readonly place: Place;
-}
+export type AccountSettings = RawAccount & Named;
 
 /** A program that connects by HTTP, and the hashes of its key. */
-export interface KeySettings extends Key {
-  readonly place: Place;
-}
+export interface KeySettings extends Key, Placed {}
 
 /** All logins at a listener: its accounts, then its keys, whose names differ. */
 export function loginsOf({
@@ -133,176 +125,85 @@ export function loginsOf({
 }
 
 /** Persons of this machine, as names or ids: these users, and the members of these groups. */
-export interface PeersSettings {
-  readonly users: readonly string[];
-  readonly groups: readonly string[];
-}
-
-export interface PolicyChoice {
-  readonly peers?: PeersSettings;
-  readonly policy: string;
-}
+export type PeersSettings = RawPeers;
 
 export type BackendAddress =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | ({ readonly kind: 'tcp' } & HostAndPort)
   | { readonly kind: 'unix'; readonly path: string };
 
-type BackendKeys = 'username' | 'connections' | 'idleTimeoutMs' | 'maxLifetimeMs' | 'connectTimeoutMs';
-
-export interface BackendSettings extends Pick<RawBackend, BackendKeys | 'greetingTimeoutMs' | 'drained'> {
-  readonly name: string;
+export interface BackendSettings
+  extends Omit<RawBackend, 'address' | 'allowPlaintext' | 'sharedNamespaces' | 'namespaces'>,
+    Named {
   readonly address: BackendAddress;
-  readonly tls: 'starttls' | 'implicit' | 'off';
-  /** The system's roots when absent. */
-  readonly caFile?: string;
+  readonly tls: NonNullable<RawBackend['tls']>;
   readonly serverName: string;
-  /** SHA-256 over the SubjectPublicKeyInfo, in lower-case hex. */
-  readonly keyPins: readonly string[];
-  /** Tried in order. Empty: no password is sent. */
-  readonly passwordFiles: readonly string[];
-  readonly series: 'auto' | Series;
   /** Undefined: not configured, so the usual prefixes count. */
   readonly sharedNamespaces: readonly string[] | undefined;
   /** All of them, the shared ones too; undefined: not configured. */
   readonly namespaces: readonly Namespace[] | undefined;
   readonly idle: number;
-  readonly place: Place;
 }
 
-export interface RouteSettings extends Route {
-  readonly place: Place;
-}
+export interface RouteSettings extends Route, Placed {}
 
-export interface Person {
-  /** User of this machine; undefined: an account, or a member of these groups. */
-  readonly name?: string;
-  readonly account?: string;
-  readonly groups: readonly string[];
-}
+/** Who asks in a test. Without a name: an account, or a member of these groups. */
+export type Person = NonNullable<RawPolicyTest['as']>;
 
-export interface PolicyTest {
-  readonly place: Place;
-  readonly listener: string;
-  /** Undefined: any client that may connect to the listener. */
-  readonly as?: Person;
-  /** The user field; empty: none. */
-  readonly user: string;
-  readonly words: readonly string[];
-  /** Undefined: that of the user's backend. */
-  readonly series?: Series;
-  /** Minor of the protocol that the client announces; undefined: that of a current client. */
-  readonly client?: number;
-  /** `deny` includes unparsable lines. */
-  readonly expect: Fate;
-}
+/** Without `as`: any client that may connect to the listener. `deny` includes unparsable lines. */
+export type PolicyTest = RawPolicyTest & Placed;
 
 /** How the names of mail users are read; see identity/user-name. */
-export interface MailUserSettings {
-  readonly defaultRealm?: string;
-  readonly characters: string;
-  /** Socket of Dovecot's auth service for looking users up; absent: aliases are not resolved. */
-  readonly resolve?: string;
+export interface MailUserSettings extends RawMailUsers {
   /** `limits.users`: users that one command line may name where its rule has no `max_users`. */
   readonly perLineMax: number;
 }
 
-type AuditKeys = 'group' | 'memory' | 'sign_key' | 'hmac_key' | 'ship';
-
-export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
-  /** Group of directory and files; absent: only the owner reads them. */
-  readonly group?: string;
-  /** The ring's file; absent: every effect is synced. */
-  readonly memoryFile?: string;
-  /** PEM, PKCS#8, Ed25519; absent: one that is made in `state` at the first start. */
-  readonly signKeyFile?: string;
-  /** Absent: a key is made beside the segments at the first start. */
-  readonly hmacKeyFile?: string;
+export interface AuditSettings extends Omit<RawAudit, 'ship'> {
   /** Receivers of every record; their names differ. */
   readonly ship: readonly SinkSettings[];
 }
 
 export type SinkSettings = SyslogSinkSettings | NatsSinkSettings;
 
-interface AnySinkSettings {
-  /** `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
-  readonly name: string;
-  /** The system's roots when absent. */
-  readonly caFile?: string;
+/** `name`: `HOST:PORT` (of the first server), as in logs, metrics and the file of its position. */
+interface AnySinkSettings extends Pick<RawSink, 'caFile'>, Named {
   /** Our certificate for the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
-  readonly place: Place;
 }
 
-export interface SyslogSinkSettings extends AnySinkSettings {
+export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort, Pick<RawSink, 'keyPins'> {
   readonly kind: 'syslog';
-  readonly host: string;
-  readonly port: number;
   readonly serverName: string;
-  readonly keyPins: readonly string[];
 }
 
-export interface NatsSinkSettings extends AnySinkSettings {
+export interface NatsSinkSettings
+  extends AnySinkSettings,
+    Omit<RawSink, 'syslog' | 'nats' | 'serverName' | 'keyPins' | 'certificateFile' | 'keyFile'> {
   readonly kind: 'nats';
   /** At least one; tried in their order. */
-  readonly servers: readonly { readonly host: string; readonly port: number }[];
-  readonly stream: string;
-  /** The word for this host in the subject; absent: made of the machine's name. */
-  readonly hostWord?: string;
-  /** Absent where there is `client`. */
-  readonly credentialsFile?: string;
-  /** How long a record is kept here after its acknowledgement; 0: not at all. */
-  readonly settleMs: number;
+  readonly servers: readonly HostAndPort[];
 }
 
-export interface AdminSettings {
-  /** The UNIX socket and its permission bits. */
-  readonly unix?: string;
-  readonly mode: number;
-  readonly tcp?: { readonly host: string; readonly port: number };
-  /** Of `tcp`; present where its address is beyond this machine, as is the token. */
-  readonly tls?: { readonly certificate: string; readonly key: string };
-  readonly tokenFile?: string;
+/** TLS and token are present where the address of `tcp` is beyond this machine. */
+export interface AdminSettings extends Omit<RawAdmin, 'tcp' | 'page'> {
+  readonly tcp?: HostAndPort;
   readonly page?: PageSettings;
-  /** The UNIX socket where the page's process asks the daemon. */
-  readonly door: string;
 }
 
-/** The page, and its people. There is at least one of `socket` and `tcp`. */
-export interface PageSettings {
+/** The page, and its people. There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
+export interface PageSettings extends Pick<RawPage, 'tls' | 'fleetFile'>, Placed {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** Where browsers connect. */
-  readonly tcp?: { readonly host: string; readonly port: number };
-  /** Of `tcp`; present where its address is beyond this machine. */
-  readonly tls?: PageTls;
+  readonly tcp?: HostAndPort;
   /** At least one; no two have one user, or one certificate. */
   readonly people: readonly PagePerson[];
-  /** Path of the status that `audit fleet watch` writes; absent: the page shows this gate only. */
-  readonly fleetFile?: string;
-  readonly place: Place;
 }
 
-/** Files: the certificate with its chain, its key, and the authorities of clients' certificates. */
-export interface PageTls {
-  readonly certificate: string;
-  readonly key: string;
-  readonly clientCa: string | undefined;
-}
-
-/** A person with access, and at least one proof: a user of this host, a client certificate, a password. */
-export interface PagePerson {
-  /** As the configuration and the records name them. */
-  readonly name: string;
-  /** The kernel's name or number. */
-  readonly user?: string;
-  /** A name that their certificate carries. */
-  readonly certificateName?: string;
-  readonly passwordHash?: string;
+/** A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password. */
+export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'>, Named {
   /** At least one. */
   readonly roles: readonly PageRole[];
-  /** Patterns of the mail users whose records they may see; absent: all records. */
-  readonly users?: readonly string[];
-  readonly place: Place;
 }
 
 /** For assessing command lines without a daemon. `series`: replaces that of all backends. */

@@ -13,8 +13,6 @@ import { openFolder } from '../../kit/folder.js';
 
 const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => ({
   servers: [{ host: 'nats1.example.com', port: 4222 }],
-  caFile: undefined,
-  credentialsFile: undefined,
   client: undefined,
   stream,
   hosts: new Map(),
@@ -22,7 +20,6 @@ const settingsAt = (state: string, stream = 'DOVEGATE_AUDIT'): FleetSettings => 
   state,
   openMs: 1,
   driftMs: 1,
-  checkpointKeyFile: undefined,
   metrics: undefined,
   replicas: 1,
   keepMs: 1,

@@ -25,8 +25,6 @@ void test('the least that can be said, and what is taken for the rest', () => {
   assert.deepEqual(problems, []);
   assert.deepEqual(settings, {
     servers: [{ host: 'nats1.example.com', port: 4222 }],
-    caFile: undefined,
-    credentialsFile: undefined,
     client: undefined,
     stream: 'DOVEGATE_AUDIT',
     hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 300_000 }]]),
@@ -34,7 +32,6 @@ void test('the least that can be said, and what is taken for the rest', () => {
     state: '/var/lib/dovegate-fleet',
     openMs: 7_200_000,
     driftMs: 5_000,
-    checkpointKeyFile: undefined,
     metrics: { host: '127.0.0.1', port: 9148 },
     replicas: 1,
     keepMs: 400 * 86_400_000,
