@@ -14,7 +14,7 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
-import type { RecordedPeer } from '../domain/audit/record.js';
+import type { RecordedArgument, RecordedPeer } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCall,
@@ -27,6 +27,7 @@ import {
   doorVersion,
   doorVersionHeader,
   recordedActions,
+  unlimitedActions,
 } from '../domain/door/door.js';
 import {
   doorBodyBytesMax,
@@ -40,6 +41,7 @@ import {
 import { networkOf } from '../domain/identity/peer.js';
 import type { PageRole } from '../domain/page/api.js';
 import { formatExtractHead, type SignedExtract } from '../domain/views/extract.js';
+import { formatFilter } from '../domain/views/look.js';
 import { redactedWords } from '../gateway/command/exchange-records.js';
 import { type FloodWatch, networkSource } from '../gateway/outcome/journal.js';
 import { messageOf } from '../ports/faults.js';
@@ -106,9 +108,21 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** Records and signatures of the page, and the bytes of them within an hour. */
-const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 1 } as const;
+/** Calls of each kind, so that looks keep nobody from draining a backend; and bytes of records, in pieces of so many, of all people and of each. */
+const callRate = { burst: bounds.doorRecords, refillMs: bounds.doorRecordMs, sourcesMax: 8 } as const;
+const pieceBytes = 1024;
 const hourMs = 3_600_000;
+const bytesRate = {
+  burst: bounds.doorBytes / 8 / pieceBytes,
+  refillMs: (hourMs * pieceBytes) / bounds.doorBytes,
+  sourcesMax: 1,
+} as const;
+/** Half of the people at their limit leave the other half theirs. */
+const personRate = {
+  burst: bytesRate.burst / 8,
+  refillMs: 8 * bytesRate.refillMs,
+  sourcesMax: 1_000,
+} as const;
 const beatMs = 1_000;
 /** What a page says of itself holds for so long. */
 const toldMs = 30_000;
@@ -121,7 +135,8 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   let generation = clock.wallMs();
   const reviewed = new Set<() => void>();
   const rate = new TokenBuckets(callRate);
-  let hour = { startMs: clock.now(), bytes: 0 };
+  const bytes = new TokenBuckets(bytesRate);
+  const bytesOfPeople = new TokenBuckets(personRate);
   let told: (DoorPage & { readonly atMs: number }) | undefined;
   let streams = 0;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
@@ -151,56 +166,40 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       await journal.flushed();
       return json(200, {});
     },
-    record: called(parseRecordCall, async (asked, peer) => {
-      const { as, action, from, args, rows } = asked;
+    record: called('record', parseRecordCall, async ({ as, action, from, args, rows }, peer) => {
       const person = personOf(as, recordedActions[action]);
       if ('code' in person) return refused(person);
+      if (person.users !== undefined && unlimitedActions.includes(action))
+        return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
       const { redact } = served.now.exchanges;
       const words = args.map((word) =>
         typeof word === 'string' ? { text: word, isSecret: false } : { text: word.secret, isSecret: true },
       );
-      const record = {
-        time: clock.wallMs(),
-        event: 'operator',
-        peer,
-        action,
-        by: person.name,
-        args: [...from, ...redactedWords(words, redact)],
-        ...(rows !== undefined && { rows }),
-      } as const;
-      try {
-        await journal.appendDurable(record, false, true);
-      } catch (fault) {
-        onError(`a record of the page: ${messageOf(fault)}`);
-        return refused({
-          code: 'unrecorded',
-          text: 'it could not be recorded; the log of dovegate says why',
-        });
-      }
-      return json(200, {});
+      const why = await note(person, action, [...from, ...redactedWords(words, redact)], rows, peer);
+      return why === undefined ? json(200, {}) : refused(why);
     }),
-    sign: called(parseExtractCall, ({ as, facts, filter, rows }) => {
+    sign: called('sign', parseExtractCall, async ({ as, from, facts, filter, after, rows }, peer) => {
       const person = personOf(as, ['audit']);
-      if ('code' in person) return Promise.resolve(refused(person));
+      if ('code' in person) return refused(person);
       const { name: by, users } = person;
-      const head = formatExtractHead({
-        ...facts,
-        timeMs: clock.wallMs(),
-        by,
-        users,
-        filter,
-        rows,
-        key: ownKey,
-      });
-      return Promise.resolve(json(200, { head, signature: sign(head) } satisfies SignedExtract));
+      // With a first record after the last one there are none.
+      if (facts.fromSeq <= facts.toSeq && facts.toSeq > journal.seq)
+        return refused({ code: 'malformed', text: 'facts: there are no records up to toSeq' });
+      const asked = formatFilter(filter);
+      // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
+      const why = await note(person, 'audit-extract', [...from, ...asked, ...after], rows, peer);
+      if (why !== undefined) return refused(why);
+      const timeMs = clock.wallMs();
+      const head = formatExtractHead({ ...facts, timeMs, by, users, filter: asked, rows, key: ownKey });
+      return json(200, { head, signature: sign(head) } satisfies SignedExtract);
     }),
-    operate: called(parseActionCall, async ({ as, kind, from, what }, peer) => {
+    operate: called('operate', parseActionCall, async ({ as, kind, from, what }, peer) => {
       const person = personOf(as, ['operate']);
       if ('code' in person) return refused(person);
       const operator = { ...peer, by: person.name, from };
       return json(200, await act(kind === 'kill' ? { kind, id: what } : { kind, backend: what }, operator));
     }),
-    refused: called(parseRefusedCall, ({ why, address, person, what, more }, peer) => {
+    refused: called('refused', parseRefusedCall, ({ why, address, person, what, more }, peer) => {
       const isAdmitted =
         person === undefined
           ? floods.admit('login-failed', networkSource(networkOf(address ?? '-'), pageName))
@@ -217,7 +216,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       }
       return Promise.resolve(json(200, {}));
     }),
-    page: called(parsePageCall, (page) => {
+    page: called('page', parsePageCall, (page) => {
       told = { ...page, atMs: clock.now() };
       return Promise.resolve(json(200, {}));
     }),
@@ -268,7 +267,13 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     call.work('page');
     const found = find(request.method ?? '', path);
     if (found?.kind !== 'found')
-      return refused({ code: 'version', text: `this daemon speaks version ${doorVersion} of the door` }, 404);
+      return refused(
+        {
+          code: 'version',
+          text: `there is no such call; this daemon speaks version ${doorVersion} of the door`,
+        },
+        404,
+      );
     return handlers[found.endpoint](call, who);
   }
 
@@ -280,25 +285,57 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     return mayAsk ? { uid, gid, pid, user, exe, unit } : undefined;
   }
 
-  /** Reads the body of a call, and takes its place among the records of an hour. */
+  /** Reads the body of a call. */
   function called<Asked>(
+    kind: DoorCall,
     parse: (body: string) => Parsed<Asked>,
     run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
   ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
     return async ({ readBody }, peer) => {
       const body = await readBody(doorBodyBytesMax);
       if (body === undefined) return refused({ code: 'malformed', text: 'the call is too long' }, 413);
-      const nowMs = clock.now();
-      if (nowMs - hour.startMs >= hourMs) hour = { startMs: nowMs, bytes: 0 };
-      hour.bytes += body.length;
-      if (hour.bytes > bounds.doorBytes || rate.take(pageName, nowMs) !== undefined)
-        return refused(
-          { code: 'busy', text: 'the page asks for too many records; try again in a moment' },
-          429,
-        );
+      const waitMs = rate.take(kind, clock.now());
+      if (waitMs !== undefined)
+        return refused({ code: 'busy', text: `the page asks too often; try again in ${waitMs} ms` });
       const asked = parse(body);
       return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
     };
+  }
+
+  /** Undefined: it is on disk. */
+  async function note(
+    { name, users }: PagePerson,
+    action: string,
+    words: readonly RecordedArgument[],
+    rows: number | undefined,
+    peer: RecordedPeer,
+  ): Promise<DoorRefusal | undefined> {
+    const isLook = action.startsWith('audit-') && users !== undefined;
+    const args = isLook ? [...words, `view=${users.join(' ')}`] : words;
+    const size = args.reduce((sum, word) => sum + (typeof word === 'string' ? word.length : 64), 200);
+    const nowMs = clock.now();
+    for (let left = size; left > 0; left -= pieceBytes) {
+      const waitMs = bytesOfPeople.take(name, nowMs) ?? bytes.take(pageName, nowMs);
+      if (waitMs === undefined) continue;
+      const text = `${name} has had too much recorded; try again in ${Math.ceil(waitMs / 1000)} s`;
+      return { code: 'busy', text };
+    }
+    const record = {
+      time: clock.wallMs(),
+      event: 'operator',
+      peer,
+      action,
+      by: name,
+      args,
+      ...(rows !== undefined && { rows }),
+    } as const;
+    try {
+      await journal.appendDurable(record, false, true);
+      return undefined;
+    } catch (fault) {
+      onError(`a record of the page: ${messageOf(fault)}`);
+      return { code: 'unrecorded', text: 'it could not be recorded; the log of dovegate says why' };
+    }
   }
 
   function personOf(

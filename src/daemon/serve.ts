@@ -17,7 +17,7 @@ import { createService } from '../gateway/session/service.js';
 import { JournalFault, messageOf } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
 import { adminName, createCertificates, receiverCertificatesOf, tlsFilesOf } from '../setup/certificates.js';
-import { isReading, loadBeside } from '../setup/configuration-beside.js';
+import { isReading, loadBeside, readingEnded } from '../setup/configuration-beside.js';
 import { type LoadedConfiguration, summarise } from '../setup/inspect.js';
 import {
   type FatalErrors,
@@ -53,6 +53,8 @@ import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 const endMs = 15_000;
 /** The last lines of the log wait at most this long for a reader of stdout. */
 const flushMsMax = 1_000;
+/** And how long the thread that read the configuration does. */
+const threadMsMax = 1_000;
 
 /** The end of the process. */
 interface End {
@@ -81,6 +83,8 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   // An error may have happened during the last close.
   if (fatal.hasHappened) await Promise.race([log.flush(), later(flushMsMax)]);
   const code = fatal.hasHappened ? exitCodes.bug : end.code;
+  // One that has just been ended needs a moment.
+  await Promise.race([readingEnded(), later(threadMsMax)]);
   if (end.isHanging || !isClosed || isReading()) (await loadNative()).leave(code);
   return code;
 }

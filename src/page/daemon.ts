@@ -9,6 +9,7 @@ import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCaller,
   type DoorDone,
+  type DoorExtract,
   type DoorFacts,
   type DoorHead,
   type DoorPage,
@@ -19,7 +20,7 @@ import {
   recordedActions,
 } from '../domain/door/door.js';
 import type { PageRole } from '../domain/page/api.js';
-import type { ExtractFacts, SignedExtract } from '../domain/views/extract.js';
+import type { SignedExtract } from '../domain/views/extract.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
@@ -122,14 +123,11 @@ export class Daemon {
     await this.#call('record', { as, action, from, args, rows });
   }
 
-  async sign(
-    who: Asking,
-    facts: ExtractFacts,
-    filter: readonly string[],
-    rows: number,
-  ): Promise<SignedExtract> {
-    const asked = { as: this.#as(who, ['audit']), facts, filter, rows };
-    const signed: SignedExtract = JSON.parse(await this.#call('sign', asked));
+  /** Recorded, and then signed. Rejects with a DoorFault. */
+  async sign(who: Asking, extract: Omit<DoorExtract, 'as'>): Promise<SignedExtract> {
+    const signed: SignedExtract = JSON.parse(
+      await this.#call('sign', { as: this.#as(who, ['audit']), ...extract }),
+    );
     return signed;
   }
 

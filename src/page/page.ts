@@ -4,9 +4,10 @@
 
 import { createFindPeer, lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
+import { whyNoRight } from '../adapters/host/files.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
 import { openHttpServer } from '../adapters/http/server.js';
-import { bindInherited, bindTcp, bindUnix } from '../adapters/net/listen.js';
+import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { descriptorOf } from '../adapters/net/transport.js';
 import { createDoorClient } from '../adapters/page/door-client.js';
@@ -79,7 +80,7 @@ export async function page({ door }: { readonly door: string }): Promise<number>
 type Own = Awaited<ReturnType<typeof openProcess>>;
 
 /** Resolves to what the service manager is shown. */
-async function open(path: string, log: Log, own: Own, opened: Opened): Promise<() => string> {
+async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promise<() => string> {
   const { clock, native } = own;
   const findPeer = createFindPeer(native, clock);
   const passed = new PassedSockets(own.passed, native);
@@ -88,7 +89,7 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
   const daemon = new Daemon({
     clock,
     log,
-    client: createDoorClient(path, clock),
+    client: createDoorClient(doorPath, clock),
     onSettings: () => review(),
   });
   opened.add('the door', () => daemon.close());
@@ -126,16 +127,21 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
   });
   const files = createPageFiles();
 
-  /** The sockets as they are, by the text of what they were made for. */
-  let sockets: { readonly meant: string; readonly close: () => Promise<unknown> } | undefined;
+  /** The sockets as they are, by the text of what they were made for, and why one is not there. */
+  type Served = { readonly meant: string; readonly close?: () => Promise<unknown>; readonly fault?: string };
+  const served: Partial<Record<'unix' | 'tcp', Served>> = {};
+  let listening: Promise<void> = Promise.resolve();
+  let tlsFault: string | undefined;
   let retry: Timer | undefined;
   let telling: Timer | undefined;
   opened.add('the sockets', async () => {
     retry?.cancel();
     telling?.cancel();
-    await sockets?.close();
+    await Promise.all([served.unix?.close?.(), served.tcp?.close?.()]);
   });
 
+  // Whoever asks at a socket of systemd's is answered also while there is no daemon.
+  if (passed.has(passedNames.unix)) await serveAt('unix', 'passed', () => listenForPeople(undefined));
   void daemon.follow();
   tell();
   return status;
@@ -144,13 +150,28 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
     const { tcp, tls } = people.page ?? {};
     if (daemon.away !== undefined) return `waits for dovegate: ${daemon.away}`;
     if (people.page === undefined) return 'the configuration of dovegate has no admin.page';
+    const why = problem();
+    if (why !== undefined) return why;
     return tcp === undefined
       ? 'serves people at admin.page.unix'
       : `serves ${pageAddress(tcp, tls !== undefined, hostName())}`;
   }
 
+  /** What keeps it from serving, as a sentence. */
+  function problem(): string | undefined {
+    const { directory } = daemon.told?.head ?? {};
+    const denied = directory === undefined ? undefined : whyNoRight(directory, 'read', 'enter');
+    if (denied !== undefined)
+      return `cannot read the journal in ${directory} (${denied}): its user must be in the group of audit.group`;
+    const path = people.page?.socket?.path;
+    if (served.unix?.close !== undefined && path !== undefined && whyNoRight(path, 'write') === 'ENOENT')
+      return `admin.page.unix is gone (${path}): restart dovegate-page.socket and dovegate-page.service`;
+    return served.unix?.fault ?? served.tcp?.fault;
+  }
+
   function linkFor(person: PagePerson): string | undefined {
     const { tcp, tls } = people.page ?? {};
+    if (served.tcp?.close === undefined) return undefined;
     return tcp && `${pageAddress(tcp, tls !== undefined, hostName())}/#${browsers.link(person)}`;
   }
 
@@ -160,43 +181,66 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
     if (settings === undefined) return;
     log.setLevel(settings.log.level);
     await people.review();
-    try {
-      certificates.prepare(pageTlsFilesOf(settings), []).commit();
-    } catch (fault) {
-      onError(`admin.page.tls: ${messageOf(fault)}`);
-    }
+    readCertificate();
     browsers.review();
     await listen();
-    if (sockets !== undefined) log.report({ event: 'page-opened', level: 'info', text: status() });
+    log.report({ event: 'page-opened', level: problem() === undefined ? 'info' : 'warn', text: status() });
     tell();
   }
 
-  /** Makes the sockets that the settings name, and takes away others. Never rejects. */
-  async function listen(): Promise<void> {
-    retry?.cancel();
-    const { page: wanted } = people;
-    const meant = JSON.stringify([wanted?.socket, wanted?.tcp, wanted?.tls !== undefined]);
-    if (sockets?.meant === meant) return;
-    await sockets?.close();
-    sockets = undefined;
-    const made: { close(): Promise<unknown> }[] = [];
+  function readCertificate(): void {
+    tlsFault = undefined;
     try {
-      if (wanted !== undefined) {
-        if (wanted.socket !== undefined) made.push(await listenForPeople(wanted.socket));
-        if (wanted.tcp !== undefined)
-          made.push(await listenForBrowsers(wanted.tcp, wanted.tls !== undefined));
-      }
-      sockets = { meant, close: () => Promise.all(made.map((each) => each.close())) };
+      certificates.prepare(pageTlsFilesOf(daemon.told?.settings ?? {}), []).commit();
     } catch (fault) {
-      await Promise.all(made.map((each) => each.close()));
-      log.report({ event: 'listen-failed', level: 'error', text: messageOf(fault) });
-      retry = clock.setTimer(retryMs, () => void listen());
+      tlsFault = messageOf(fault);
     }
   }
 
-  async function listenForPeople(
-    socket: NonNullable<PageSettings['socket']>,
-  ): Promise<{ close(): Promise<unknown> }> {
+  /** Makes the sockets that the settings name, and takes away others: one after another. Never rejects. */
+  function listen(): Promise<void> {
+    listening = listening.then(listenNow);
+    return listening;
+  }
+
+  async function listenNow(): Promise<void> {
+    retry?.cancel();
+    const { socket, tcp, tls } = people.page ?? {};
+    const hasTls = tls !== undefined;
+    const unix = passed.has(passedNames.unix) ? 'passed' : JSON.stringify(socket);
+    await Promise.all([
+      serveAt('unix', unix, () => listenForPeople(socket)),
+      serveAt('tcp', tcp && JSON.stringify([tcp, hasTls]), () => listenForBrowsers(tcp, hasTls)),
+    ]);
+    if (served.unix?.fault === undefined && served.tcp?.fault === undefined) return;
+    retry = clock.setTimer(retryMs, () => {
+      readCertificate();
+      void listen();
+    });
+  }
+
+  /** `meant`: undefined for none. */
+  async function serveAt(
+    what: 'unix' | 'tcp',
+    meant: string | undefined,
+    make: () => Promise<{ close(): Promise<unknown> }>,
+  ): Promise<void> {
+    const before = served[what];
+    if (before?.meant === meant && before?.fault === undefined) return;
+    await before?.close?.();
+    delete served[what];
+    if (meant === undefined) return;
+    try {
+      const made = await make();
+      served[what] = { meant, close: () => made.close() };
+    } catch (cause) {
+      const fault = messageOf(cause);
+      served[what] = { meant, fault };
+      if (before?.fault !== fault) log.report({ event: 'listen-failed', level: 'error', text: fault });
+    }
+  }
+
+  async function listenForPeople(socket: PageSettings['socket']): Promise<{ close(): Promise<unknown> }> {
     const answer = createPeopleSocket({
       bodyBytesMax: askedBytesMax,
       whoIs,
@@ -210,6 +254,7 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
           const descriptor = passed.take(passedNames.unix, 'unix', pageName);
           return bindInherited(server, { name: passedNames.unix, descriptor }, onError);
         }
+        if (socket === undefined) throw new Error('admin.page.unix is not there');
         const { owner, group } = socket;
         const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
         const place = placeOf(
@@ -232,10 +277,13 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
   }
 
   function listenForBrowsers(
-    tcp: NonNullable<PageSettings['tcp']>,
+    tcp: PageSettings['tcp'],
     hasTls: boolean,
   ): Promise<{ close(): Promise<unknown> }> {
+    if (tcp === undefined) throw new Error('admin.page.tcp is not there');
     const offer = () => certificates.offerOf(pageName);
+    if (hasTls && offer() === undefined)
+      throw new ListenFault(`admin.page.tls: ${tlsFault ?? 'there is no certificate'}`);
     const accept = acceptWith(offer);
     // A handshake costs a millisecond: many at once must not delay those who are signed in.
     const secure = async (plain: Parameters<typeof accept>[0]): ReturnType<typeof accept> => {
@@ -271,6 +319,7 @@ async function open(path: string, log: Log, own: Own, opened: Opened): Promise<(
       people: browsers.count(),
       watchers: stream.watchers,
       ...browsers.counts,
+      problem: problem(),
     };
     daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
   }

@@ -141,7 +141,6 @@ export function createProofHandlers(
       ...(fromMs === undefined ? [] : [`since=${formatTime(fromMs)}`]),
       ...(toMs === undefined ? [] : [`until=${formatTime(toMs)}`]),
       ...(content ? ['content'] : []),
-      ...(users === undefined ? [] : [`view=${users.join(' ')}`]),
     ];
     if (users !== undefined && !new GlobList(users).matches(mailbox.toLowerCase())) {
       const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
@@ -231,7 +230,7 @@ export function createProofHandlers(
       log.report({ event: 'admin-failed', level: 'error', text: `${endpoint}: ${messageOf(fault)}` });
     return (
       whyNotShown(fault) ??
-      'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate'
+      'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate-page'
     );
   }
 }

@@ -75,7 +75,7 @@ async function answer(
     log.report({ event: 'admin-failed', level: 'error', text: `/api/${what}: ${messageOf(fault)}` });
     const text =
       whyNotShown(fault) ??
-      'the journal could not be read, or the look could not be recorded; the log of dovegate says why';
+      'the journal could not be read, or the look could not be recorded; the log of dovegate-page says why';
     return refusedReply(503, text);
   }
   if (!isStill()) return changed;

@@ -12,7 +12,6 @@ import {
 } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { LookRefused, type Looks } from '../adapters/views/looks.js';
-import type { TrailAnswer } from '../adapters/views/read-trail.js';
 import type { PagePerson } from '../domain/config/settings.js';
 import type { RecordedAction } from '../domain/door/door.js';
 import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
@@ -161,7 +160,7 @@ async function lookInto(
       status: 503,
       text:
         whyNotShown(fault) ??
-        'the journal could not be read, or the look could not be recorded; the log of dovegate says why',
+        'the journal could not be read, or the look could not be recorded; the log of dovegate-page says why',
     };
   }
 }
@@ -182,11 +181,18 @@ async function answerLook(
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
   // It may have been taken out, or been narrowed, while this was read, or recorded.
   if (!isStill()) return changed;
+  const { rows: count, extract } = found;
+  if (asked.look === 'extract' && extract !== undefined) {
+    const about = { from, facts: extract, filter: asked.filter, after: afterOf(asked), rows: count };
+    const signed = await daemon.sign(person, about);
+    // Who writes the file from lines as they are needs those for people, too.
+    const notes = asked.as === undefined ? undefined : extractNotes;
+    return isStill() ? { status: 200, text: `${found.text}${JSON.stringify({ signed, notes })}\n` } : changed;
+  }
   const action = actions[asked.look];
   if (action === undefined) throw new Error(`${asked.look} is no look at records`);
-  await daemon.record(person, { action, from, args: wordsOf(asked, users), rows: found.rows });
-  if (!isStill()) return changed;
-  return { status: 200, text: `${found.text}${await signedLine(parts, asked, person, found)}` };
+  await daemon.record(person, { action, from, args: wordsOf(asked), rows: count });
+  return isStill() ? { status: 200, text: found.text } : changed;
 }
 
 const changed = { status: 403, text: 'the configuration was changed meanwhile; ask again' };
@@ -194,20 +200,6 @@ const unanswered = {
   status: 503,
   text: 'dovegate does not answer, so nothing can be recorded or shown; ask again when it runs',
 };
-
-/** After the end of the answer; empty for what is not signed. */
-async function signedLine(
-  { daemon }: TrailParts,
-  asked: Asked,
-  person: LookAsked['person'],
-  { rows: count, extract }: TrailAnswer,
-): Promise<string> {
-  if (asked.look !== 'extract' || extract === undefined) return '';
-  const signed = await daemon.sign(person, extract, formatFilter(asked.filter), count);
-  // Who writes the file from lines as they are needs those for people, too.
-  const notes = asked.as === undefined ? undefined : extractNotes;
-  return `${JSON.stringify({ signed, notes })}\n`;
-}
 
 const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;
 
@@ -223,15 +215,20 @@ const actions: Readonly<Record<Look, RecordedAction | undefined>> = {
   show: 'audit-show',
 };
 
-/** What was asked for, and the patterns of the view that it was seen through. */
-function wordsOf(asked: Asked, users: readonly string[] | undefined): string[] {
-  const view = users === undefined ? [] : [`view=${users.join(' ')}`];
-  if (asked.look === 'show') return [`wanted=${asked.wanted}`, ...view];
-  if (!('filter' in asked)) return view;
+/** What was asked for; the daemon adds the view that it was seen through. */
+function wordsOf(asked: Asked): readonly string[] {
+  if (asked.look === 'show') return [`wanted=${asked.wanted}`];
+  return 'filter' in asked ? [...formatFilter(asked.filter), ...afterOf(asked)] : [];
+}
+
+/** Where an earlier part ended. */
+function afterOf(asked: Asked): readonly string[] {
+  if (!('filter' in asked)) return [];
   const { cursor, newest } = asked;
-  const after = cursor === undefined ? [] : [`after=${cursor.after}`];
-  if (newest?.before !== undefined) after.push(`before=${newest.before}`);
-  return [...formatFilter(asked.filter), ...after, ...view];
+  return [
+    ...(cursor === undefined ? [] : [`after=${cursor.after}`]),
+    ...(newest?.before === undefined ? [] : [`before=${newest.before}`]),
+  ];
 }
 
 function personOf({ people }: PageParts, { uid }: SocketPeer): PagePerson | undefined {

@@ -330,7 +330,7 @@ export function tlsFilesOf({
 }
 
 /** The files of the page, which its own process reads. */
-export function pageTlsFilesOf({ admin }: Pick<Settings, 'admin'>): readonly NamedTlsFiles[] {
+export function pageTlsFilesOf({ admin }: Partial<Pick<Settings, 'admin'>>): readonly NamedTlsFiles[] {
   const tls = admin?.page?.tls;
   return tls === undefined ? [] : [{ name: pageName, clientCa: undefined, ...tls, alpn: 'http/1.1' }];
 }

@@ -18,6 +18,17 @@ import { inspect, type LoadedConfiguration, type LoadOptions, loadedOf } from '.
 /** Running threads. */
 let threads = 0;
 
+/** Resolved by the end of the last thread. */
+const ending = new Set<() => void>();
+
+/** Resolves when no thread reads any more; perhaps never. */
+export function readingEnded(): Promise<void> {
+  return new Promise((resolve) => {
+    if (threads === 0) resolve();
+    else ending.add(resolve);
+  });
+}
+
 /** Whether a thread still reads: it may hang in the kernel, and Node's own exit would wait for it. */
 export function isReading(): boolean {
   return threads > 0;
@@ -103,6 +114,7 @@ function openThread(clock: Clock, deadlineMs: number) {
   worker.on('error', (fault) => end(new Error(`reading failed: ${fault.message}`, { cause: fault })));
   worker.on('exit', () => {
     threads -= 1;
+    if (threads === 0) for (const resolve of ending) resolve();
     end(new Error('reading failed: the thread ended'));
   });
   const ask = (order: ThreadOrder): Promise<Piece> =>

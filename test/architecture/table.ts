@@ -128,7 +128,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['crypto'],
   }),
   // What the page's process asks of the daemon.
-  'domain/door': rule(['domain/audit', 'domain/page', 'domain/views'], { public: ['door', 'parse'] }),
+  'domain/door': rule(['domain/audit', 'domain/page', 'domain/trail', 'domain/views'], {
+    public: ['door', 'parse'],
+  }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {

@@ -367,8 +367,10 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
   const drain = (who: unknown) => ({ as: who, kind: 'drain', what: 'mail1', from: [] });
   const extract = (who: unknown) => ({
     as: who,
+    from: ['address=192.0.2.7'],
     facts: { fromSeq: 1, toSeq: 2, isDamaged: false, sha256: '0'.repeat(64) },
-    filter: [],
+    filter: { user: 'alice@example.org' },
+    after: [],
     rows: 1,
   });
   const operators = () => auditRecords(daemon).filter(({ event }) => event === 'operator');
@@ -394,6 +396,14 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     ['/record', { ...look(auditor), from: ['a', 'b', 'c', 'd', 'e'] }, 400, 'malformed'],
     ['/operate', { ...drain(as('oncall', 'operate')), kind: 'reload' }, 400, 'malformed'],
     ['/sign', { ...extract(auditor), facts: { head: 'anything' } }, 400, 'malformed'],
+    ['/sign', { ...extract(auditor), filter: ['bob deleted nothing'] }, 400, 'malformed'],
+    [
+      '/sign',
+      { ...extract(auditor), facts: { ...extract(auditor).facts, toSeq: 10 ** 9 } },
+      400,
+      'malformed',
+    ],
+    ['/record', { ...look(auditor), from: ['event=admission'] }, 400, 'malformed'],
     ['/record', { ...look(auditor), as: undefined }, 400, 'malformed'],
     ['/record', '[', 400, 'malformed'],
     ['/reload', {}, 404, 'version'],
@@ -409,7 +419,16 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
   }
   assert.equal(operators().length, before, 'none of them is recorded');
   assert.equal((await askDoor(daemon, '/record', look(auditor))).status, 200);
-  const one = operators().at(-1);
+  const signed = operators().length;
+  assert.equal((await askDoor(daemon, '/sign', extract(auditor))).status, 200);
+  assert.deepEqual(
+    operators()
+      .slice(signed)
+      .map(({ action }) => action),
+    ['audit-extract'],
+    'no signature without a record',
+  );
+  const one = operators().at(-2);
   assert.deepEqual(
     [one?.['action'], one?.['by'], one?.['args'], Object(one?.['peer']).pid],
     ['audit-search', 'auditor', ['address=192.0.2.7', 'user=alice@example.org'], process.pid],
@@ -519,23 +538,19 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     client.close();
   });
 
-  // bounds.doorBytes
-  await t.test('too many bytes an hour', async () => {
-    const body = JSON.stringify({ filler: 'x'.repeat(1_390_000) });
-    const callsMax = Math.floor((64 * 1024 ** 2) / body.length);
+  // bounds.doorBytes: a sixty-fourth of them at once is one person's.
+  await t.test('too many bytes of one person', async () => {
+    const max = bounds.doorBytes / 64;
+    const text = 'x'.repeat(max / 4);
+    const big = (who: unknown) => askDoor(daemon, '/record', { ...look(who), args: [text] });
+    const abuser = as('ourselves', 'audit', now + 1);
     const codes: string[] = [];
-    while (codes.length <= callsMax && codes.at(-1) !== 'busy') {
-      // Not so many a second that they are refused for that.
-      await new Promise((resolve) => {
-        setTimeout(resolve, bounds.doorRecordMs + 10);
-      });
-      codes.push((await askDoor(daemon, '/page', body)).code);
-    }
-    assert.equal(codes.at(-1), 'busy');
-    assert.ok(codes.length > callsMax - 2, `refused after ${codes.length} of ${callsMax} calls`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1_000);
-    });
-    assert.equal((await askDoor(daemon, '/page', {})).code, 'busy', 'not only for a moment');
+    for (let at = 0; at < 6; at += 1) codes.push((await big(abuser)).code);
+    assert.deepEqual([codes[0], codes.at(-1)], ['', 'busy'], codes.join(' '));
+    assert.match((await big(abuser)).text, /^ourselves has had too much recorded; try again in \d+ s$/);
+    const other = as('oncall', 'operate', now + 1);
+    const enter = { ...look(other), action: 'page-sign-in' };
+    assert.equal((await askDoor(daemon, '/record', enter)).status, 200, 'others go on');
+    assert.equal((await askDoor(daemon, '/operate', { ...drain(other), what: 'mail9' })).status, 200);
   });
 });

@@ -91,6 +91,7 @@ export interface DaemonSnapshot {
               readonly watchers: number;
               readonly signIns: number;
               readonly refusedSignIns: number;
+              readonly problem?: string | undefined;
             }
           | undefined;
       }
@@ -316,8 +317,16 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
 
 function pageOf(told: NonNullable<DaemonSnapshot['page']>['told']): unknown {
   if (told === undefined) return { connected: false };
-  const { version, people, watchers, signIns, refusedSignIns } = told;
-  return { connected: true, version, people, watchers, sign_ins: signIns, refused_sign_ins: refusedSignIns };
+  const { version, people, watchers, signIns, refusedSignIns, problem } = told;
+  return {
+    connected: true,
+    problem,
+    version,
+    people,
+    watchers,
+    sign_ins: signIns,
+    refused_sign_ins: refusedSignIns,
+  };
 }
 
 /** Undefined where it is not known yet. */

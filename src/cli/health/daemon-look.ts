@@ -145,7 +145,9 @@ function receiversIn(status: Values): Look[] {
 /** The page's own process; nothing where the configuration has no page. */
 function pageIn(status: Values): Look[] {
   if (status['page'] === undefined) return [];
-  const { connected, version, people } = valuesOf(status['page']);
+  const { connected, problem, version, people } = valuesOf(status['page']);
+  if (typeof problem === 'string')
+    return [warning('page', problem, 'its log has more', 'journalctl -u dovegate-page -n 20')];
   if (connected === true)
     return [ok('page', `dovegate page ${textOf(version)}, ${String(people)} signed in`)];
   const text = 'its process does not ask the daemon, so nobody can open the page or search as a person';

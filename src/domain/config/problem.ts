@@ -81,9 +81,11 @@ export function formatProblem(problem: Problem, text?: string): string {
 
 const lineShownMax = 100;
 
-/** Without keys, and without the user and the password of a URL. */
+/** Without keys and hashes, and without the user and the password of a URL. */
 function withoutSecrets(text: string): string {
-  return withoutKeys(text).replace(/:\/\/\S*@/g, '://...@');
+  return withoutKeys(text)
+    .replace(/:\/\/\S*@/g, '://...@')
+    .replace(/\b(scrypt|sha256)\$[^\s"',}\]]+/g, '$1$...');
 }
 
 /** `; did you mean NAME?`, for the end of a sentence about an unknown name; `otherwise` if no name is near enough. */

@@ -3,6 +3,7 @@
 // page has; the daemon checks all three, and composes by itself whatever it writes or signs.
 
 import type { JournalNow, Now, PageRole } from '../page/api.js';
+import type { TrailFilter } from '../trail/search.js';
 import type { ExtractFacts } from '../views/extract.js';
 
 /** Raised by a change that an older page or daemon cannot work with. */
@@ -25,7 +26,7 @@ export const doorCalls = {
   flush: 'POST /flush',
   /** DoorRecord; it is on disk when it is answered. */
   record: 'POST /record',
-  /** DoorExtract -> SignedExtract. */
+  /** DoorExtract -> SignedExtract, after a record. */
   sign: 'POST /sign',
   /** DoorAction -> DoorDone. */
   operate: 'POST /operate',
@@ -93,6 +94,7 @@ export const recordedActions = {
   'audit-verify': undefined,
   'audit-search': ['audit'],
   'audit-export': ['audit'],
+  // Without a signature; one that is signed is recorded by `sign`.
   'audit-extract': ['audit'],
   'audit-report': ['audit'],
   'audit-survey': ['audit'],
@@ -102,6 +104,9 @@ export const recordedActions = {
   explain: ['audit'],
 } as const satisfies Readonly<Record<string, readonly PageRole[] | undefined>>;
 export type RecordedAction = keyof typeof recordedActions;
+
+/** Looks whose rules and records name other mail users: only for people who may see all of them. */
+export const unlimitedActions: readonly RecordedAction[] = ['audit-suggest', 'audit-replay', 'explain'];
 
 /** A word of a record; the daemon writes a digest for a secret one. */
 export type DoorWord = string | { readonly secret: string };
@@ -116,12 +121,14 @@ export interface DoorRecord {
   readonly rows?: number | undefined;
 }
 
-/** The facts of an extract; the rest of what is signed the daemon knows. */
+/** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
 export interface DoorExtract {
   readonly as: DoorCaller;
+  readonly from: readonly string[];
   readonly facts: ExtractFacts;
-  /** In the form of `formatFilter`. */
-  readonly filter: readonly string[];
+  readonly filter: TrailFilter;
+  /** Where an earlier part ended: words for the record. */
+  readonly after: readonly string[];
   readonly rows: number;
 }
 
@@ -158,6 +165,8 @@ export interface DoorPage {
   /** Since the page was started. */
   readonly signIns: number;
   readonly refusedSignIns: number;
+  /** What keeps it from serving, as a sentence. */
+  readonly problem?: string | undefined;
 }
 
 /** Why the daemon does not do it. */

@@ -4,6 +4,7 @@
 import { bounds } from '../../bounds/bounds.js';
 import { isObject, parseRequest } from '../audit/record.js';
 import { type PageRole, pageRoles } from '../page/api.js';
+import { parseAsked } from '../views/look.js';
 import {
   type DoorAction,
   type DoorCaller,
@@ -34,7 +35,7 @@ export function parseRecordCall(body: string): Parsed<DoorRecord> {
   const as = callerIn(value['as']);
   if (as === undefined) return noCaller;
   if (!isRecordedAction(action)) return 'action: is not one that the page may have recorded';
-  if (!isTexts(from, fromMax)) return noFrom;
+  if (!isFrom(from)) return noFrom;
   if (!Array.isArray(args) || args.length > wordsMax || !args.every(isWord)) return 'args: must be words';
   if (rows !== undefined && !isCount(rows)) return 'rows: must be a number';
   return { as, action, from, args, rows };
@@ -43,17 +44,23 @@ export function parseRecordCall(body: string): Parsed<DoorRecord> {
 export function parseExtractCall(body: string): Parsed<DoorExtract> {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;
-  const { facts, filter, rows } = value;
+  const { from, facts, filter, after, rows } = value;
   const as = callerIn(value['as']);
   if (as === undefined) return noCaller;
+  if (!isFrom(from)) return noFrom;
   if (!isObject(facts)) return 'facts: must be an object';
   const { fromSeq, toSeq, isDamaged, sha256 } = facts;
   if (!isCount(fromSeq) || !isCount(toSeq) || typeof isDamaged !== 'boolean')
     return 'facts: must have fromSeq, toSeq and isDamaged';
   if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return 'facts: must have sha256 in hex';
-  if (!isTexts(filter, wordsMax)) return 'filter: must be texts';
+  const asked = parseAsked('extract', JSON.stringify({ filter }));
+  if (typeof asked === 'string') return asked;
+  if (asked.look !== 'extract') return 'filter: must be one of an extract';
+  if (!isTexts(after, fromMax) || !after.every((each) => /^(?:after|before)=\d{1,16}$/.test(each)))
+    return 'after: must be numbers of records';
   if (!isCount(rows)) return 'rows: must be a number';
-  return { as, facts: { fromSeq, toSeq, isDamaged, sha256 }, filter, rows };
+  if (Math.max(0, toSeq - fromSeq + 1) < rows) return 'rows: there are more than records';
+  return { as, from, facts: { fromSeq, toSeq, isDamaged, sha256 }, filter: asked.filter, after, rows };
 }
 
 export function parseActionCall(body: string): Parsed<DoorAction> {
@@ -62,7 +69,7 @@ export function parseActionCall(body: string): Parsed<DoorAction> {
   const { from, kind, what } = value;
   const as = callerIn(value['as']);
   if (as === undefined) return noCaller;
-  if (!isTexts(from, fromMax)) return noFrom;
+  if (!isFrom(from)) return noFrom;
   if (kind !== 'kill' && kind !== 'drain' && kind !== 'enable') return 'kind: must be kill, drain or enable';
   if (!isText(what, nameCharsMax)) return 'what: must be an id, or the name of a backend';
   return { as, from, kind, what };
@@ -81,9 +88,10 @@ export function parseRefusedCall(body: string): Parsed<DoorRefused> {
 export function parsePageCall(body: string): Parsed<DoorPage> {
   const value = parseRequest(body);
   if (typeof value === 'string') return value;
-  const { version, certificates, people, watchers, signIns, refusedSignIns } = value;
+  const { version, certificates, people, watchers, signIns, refusedSignIns, problem } = value;
   if (!isText(version, nameCharsMax)) return 'version: must be a text';
   if (![people, watchers, signIns, refusedSignIns].every(isCount)) return 'people and more: must be numbers';
+  if (!isOptionalText(problem)) return 'problem: must be a text';
   if (!Array.isArray(certificates) || certificates.length > certificatesMax) return 'certificates: too many';
   const shown = certificates.map((each: unknown) => {
     const { role, name, leftMs }: Readonly<Record<string, unknown>> = isObject(each) ? each : {};
@@ -99,11 +107,12 @@ export function parsePageCall(body: string): Parsed<DoorPage> {
     watchers: Number(watchers),
     signIns: Number(signIns),
     refusedSignIns: Number(refusedSignIns),
+    ...(problem !== undefined && { problem }),
   };
 }
 
 const noCaller = 'as: must have person, role and generation';
-const noFrom = 'from: must be a few texts';
+const noFrom = 'from: must be address=, or uid=, pid= and user=';
 
 function callerIn(value: unknown): DoorCaller | undefined {
   if (!isObject(value)) return undefined;
@@ -131,6 +140,12 @@ function isOptionalText(value: unknown): value is string | undefined {
 
 function isTexts(value: unknown, max: number): value is readonly string[] {
   return Array.isArray(value) && value.length <= max && value.every((each) => typeof each === 'string');
+}
+
+/** The words that say where a person is. */
+function isFrom(value: unknown): value is readonly string[] {
+  const known = /^(?:address=[0-9a-fA-F.:%a-z]{1,64}|uid=\d{1,10}|pid=\d{1,10}|user=[^\s\p{C}]{1,256})$/u;
+  return isTexts(value, fromMax) && value.every((each) => known.test(each));
 }
 
 function isCount(value: unknown): value is number {

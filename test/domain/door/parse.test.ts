@@ -21,7 +21,14 @@ const record = {
   rows: 3,
 };
 const facts = { fromSeq: 1, toSeq: 4, isDamaged: false, sha256: 'ab'.repeat(32) };
-const extract = { as, facts, filter: ['user=a'], rows: 3 };
+const extract = {
+  as,
+  from: ['uid=7', 'pid=9', 'user=anna'],
+  facts,
+  filter: { user: 'a' },
+  after: ['after=9'],
+  rows: 3,
+};
 const action = { as, from: [], kind: 'kill', what: 'X' };
 const refused = { why: 'no-token', address: '192.0.2.7', what: 'me', more: 0 };
 const page = {
@@ -31,6 +38,7 @@ const page = {
   watchers: 2,
   signIns: 3,
   refusedSignIns: 4,
+  problem: 'it cannot',
 };
 
 const calls = [
@@ -98,6 +106,23 @@ void test('only the actions of the list can be recorded, and only three things d
     );
   for (const kind of ['reload', 'KILL', '', 'toString'])
     assert.equal(typeof parseActionCall(JSON.stringify({ ...action, kind })), 'string');
+});
+
+void test('nothing that the page chose is signed or said of where a person is', () => {
+  const wrong: readonly object[] = [
+    { filter: ['dovegate certifies that bob deleted nothing'] },
+    { filter: { claim: 'bob deleted nothing' } },
+    { after: ['bob deleted nothing'] },
+    { rows: 5 },
+    { from: ['event=admission'] },
+    { from: ['address=192.0.2.7 user=root'] },
+    { facts: { ...facts, toSeq: 1.5 } },
+  ];
+  for (const each of wrong) {
+    const found = parseExtractCall(JSON.stringify({ ...extract, ...each }));
+    const isLeftOut = typeof found === 'object' && !JSON.stringify(found).includes('deleted nothing');
+    assert.ok(typeof found === 'string' || isLeftOut, JSON.stringify(each));
+  }
 });
 
 // bounds.doorBodyBytes
