@@ -62,7 +62,7 @@ async function scraped(t: TestContext): Promise<ReadonlyMap<string, ReadonlySet<
     // So small that one client fills it.
     audit:
       '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, max_size: 32KiB, ship: [{ syslog: "127.0.0.1:1", ca: ca.pem }] }',
-    more: 'admin: { unix: admin.sock }',
+    more: `admin: { unix: admin.sock, door: door.sock, page: { unix: page.sock, people: { oncall: { user: "${process.getuid?.() ?? 0}", role: view } } } }`,
     backend: {
       script: async (_command, connection) => {
         // More than a second has room for in the log.
