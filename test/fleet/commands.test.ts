@@ -91,8 +91,10 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const kept = await link.lastOf('DOVEGATE_AUDIT', 'dovegate.fleet.checkpoint');
     await link.close();
     assert.equal(kept?.bytes.toString(), `${lines[0]}\n`);
-    for (const name of ['state.json', 'checkpoint.key', 'checkpoints.jsonl', 'status.json'])
+    for (const name of ['state.json', 'checkpoint.key', 'checkpoints.jsonl'])
       assert.equal(statSync(join(desk.state, name)).mode & 0o077, 0, name);
+    // The page's process reads it as a member of the group of the directory.
+    assert.equal(statSync(join(desk.state, 'status.json')).mode & 0o077, 0o040);
   });
 
   await t.test('status: the gates as they were seen, and how old that is', async () => {
