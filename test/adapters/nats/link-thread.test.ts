@@ -1,7 +1,7 @@
 // Goal: whatever happens in the thread of a gate's link, its calls end with a fault, the program goes on, and the next link has a new thread.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
@@ -10,6 +10,9 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
+
+// On a busy machine Node 20 sometimes leaves a worker that was terminated, which keeps the process for ever after its last test.
+after(() => void setTimeout(() => process.exit(), 60_000).unref());
 
 const never = new AbortController().signal;
 const entry = new URL('./bad-thread.js', import.meta.url);
