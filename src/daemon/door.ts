@@ -117,7 +117,7 @@ const bytesRate = {
   refillMs: (hourMs * pieceBytes) / bounds.doorBytes,
   sourcesMax: 1,
 } as const;
-/** Half of the people at their limit leave the other half theirs. */
+/** An eighth of that for each. */
 const personRate = {
   burst: bytesRate.burst / 8,
   refillMs: 8 * bytesRate.refillMs,

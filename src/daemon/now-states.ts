@@ -17,7 +17,7 @@ export interface NowStatesParts {
 }
 
 /** Between two states: 5 a second at most. */
-export const paceMs = bounds.statePaceMs;
+const paceMs = bounds.statePaceMs;
 /** A state is told after this time at the latest, also when nothing happened: a page greys out after 5 s without one. */
 const beatMs = 800;
 /** Making a state takes at most one in so many parts of the time. */

@@ -58,7 +58,6 @@ export class Daemon {
   #told: Told | undefined;
   #away: DoorFault | undefined = new DoorFault('away', 'dovegate was not asked yet');
   readonly #ended = new AbortController();
-  readonly #watchers = new Set<() => void>();
 
   constructor(parts: DaemonParts) {
     this.#parts = parts;
@@ -88,16 +87,9 @@ export class Daemon {
         const isKnown = this.#told === undefined ? this.#away?.message === text : this.#away?.code === code;
         if (!isKnown) log.report({ event: 'door-away', level: 'warn', text });
         this.#away = away;
-        for (const wake of this.#watchers) wake();
       }
       await pause(clock, retryMs, signal);
     }
-  }
-
-  /** Told whenever it comes or goes. */
-  onTurn(wake: () => void): () => void {
-    this.#watchers.add(wake);
-    return () => this.#watchers.delete(wake);
   }
 
   /** The states while somebody watches. Rejects with a DoorFault. */
@@ -183,7 +175,6 @@ export class Daemon {
       builder = createSettingsBuilder();
       this.#away = undefined;
       await onSettings();
-      for (const wake of this.#watchers) wake();
     }
   }
 }

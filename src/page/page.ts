@@ -166,7 +166,9 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     const path = people.page?.socket?.path;
     if (served.unix?.close !== undefined && path !== undefined && whyNoRight(path, 'write') === 'ENOENT')
       return `admin.page.unix is gone (${path}): restart dovegate-page.socket and dovegate-page.service`;
-    return served.unix?.fault ?? served.tcp?.fault;
+    const fault = served.unix?.fault ?? served.tcp?.fault;
+    // The certificate from before is still shown.
+    return fault ?? (tlsFault === undefined ? undefined : `admin.page.tls: ${tlsFault}`);
   }
 
   function linkFor(person: PagePerson): string | undefined {

@@ -273,12 +273,12 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a login was refused. `type` has the reason, `account` the given name, `address` the address of the client',
+    'a login was refused. `type` is the reason, `account` the name that was tried, `address` the address of the client',
     'one client: correct its name, password or certificate. Many attempts from one address: somebody guesses passwords',
   ],
   'page-refused': [
     ['warn'],
-    'a request to the page was refused. `type` has the reason, `address` the address of the browser, `text` the person if known',
+    'a request to the page was refused. `type` is the reason, `address` the address of the browser; `text` names the person, if known',
     'many from one address: somebody guesses; a link that was used twice: somebody else has it, ask its person',
   ],
   'page-opened': [['info'], 'the page has the settings of the daemon, and serves its sockets'],

@@ -135,7 +135,7 @@ const table = {
   ),
   'limits-full': passing(
     'over {limit}; try again',
-    'too many requesters are counted at the moment, so the limits of this one cannot be',
+    'dovegate counts as many requesters as it can, and has no room to count this one',
     'wait: a counter becomes free with time; find out who asks under so many names',
   ),
   'audit-failed': passing(
@@ -173,7 +173,7 @@ const table = {
   ),
   'changed-meanwhile': passing(
     'the configuration or the backend changed while the command waited; try again',
-    'the policy, or the Dovecot series of the backend, changed while the command waited',
+    'while the command waited, a reload changed its policy, or its backend was upgraded to another Dovecot series',
     'ask again',
   ),
   'queue-full': passing(
