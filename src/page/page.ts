@@ -6,19 +6,14 @@ import { createFindPeer, lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { whyNoRight } from '../adapters/host/files.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
-import { openHttpServer } from '../adapters/http/server.js';
+import { openHttpServer, plainAnswer } from '../adapters/http/server.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { descriptorOf } from '../adapters/net/transport.js';
 import { createDoorClient } from '../adapters/page/door-client.js';
 import { createPageFiles } from '../adapters/page/page-files.js';
 import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-server.js';
-import {
-  createPeopleSocket,
-  peopleSocketLimits,
-  plainAnswer,
-  type SocketPeer,
-} from '../adapters/page/people-socket.js';
+import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { createLooks } from '../adapters/views/looks.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';

@@ -2,14 +2,9 @@
 // their role permits, what they are shown, and a record of each look are the same for both.
 // The rule: no record, no answer. A reload that takes somebody out ends what they asked for.
 
+import { plainAnswer, type TextAnswer } from '../adapters/http/server.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
-import {
-  type PersonalAnswer,
-  type PersonalRequest,
-  pageSocketText,
-  plainAnswer,
-  type SocketPeer,
-} from '../adapters/page/people-socket.js';
+import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { LookRefused, type Looks } from '../adapters/views/looks.js';
 import type { PagePerson } from '../domain/config/settings.js';
@@ -51,7 +46,7 @@ const openPath = '/page/open';
 const verifyPath = '/page/verify';
 
 /** Answers a request at the socket of the page. Rejects only with a bug of ours. */
-export function createPageAnswers(parts: PageParts): (request: PersonalRequest) => Promise<PersonalAnswer> {
+export function createPageAnswers(parts: PageParts): (request: PersonalRequest) => Promise<TextAnswer> {
   return async ({ path, body, who, signal }) => {
     if (parts.daemon.told === undefined) return plainAnswer(503, unanswered.text);
     const person = personOf(parts, who);
@@ -84,7 +79,7 @@ export function createPageAnswers(parts: PageParts): (request: PersonalRequest) 
 async function checkAll(
   parts: PageParts,
   { person: { name, roles, users }, from, isStill, signal }: Omit<LookAsked, 'asked'>,
-): Promise<PersonalAnswer> {
+): Promise<TextAnswer> {
   const who = { name, roles, users, from };
   const request = { endpoint: 'verify', params: [], body: '', who, isStill, signal } as const;
   const reply = await parts.verify(request);
@@ -94,7 +89,7 @@ async function checkAll(
 }
 
 /** No record, no link. */
-async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<PersonalAnswer> {
+async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<TextAnswer> {
   const { link, daemon, log } = parts;
   const address = link(person);
   if (address === undefined)

@@ -2,9 +2,10 @@
 // a search runs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TextAnswer } from '../../src/adapters/http/server.js';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
-import type { PersonalAnswer, SocketPeer } from '../../src/adapters/page/people-socket.js';
+import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
 import { LookRefused } from '../../src/adapters/views/looks.js';
 import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/audit/ledger.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
@@ -107,7 +108,7 @@ function desk(
     assert.ok(reply !== undefined && 'body' in reply);
     return reply;
   };
-  const ask = (path: string, body = '{"wanted":"X"}', peer = who): Promise<PersonalAnswer> =>
+  const ask = (path: string, body = '{"wanted":"X"}', peer = who): Promise<TextAnswer> =>
     answer({ path, body, who: peer, signal: new AbortController().signal });
   const leave = (): boolean => (isStill = false);
   return {

@@ -7,7 +7,14 @@ import { TokenBuckets } from '../../concurrency/limits.js';
 import { networkOf } from '../../domain/identity/peer.js';
 import { messageOf } from '../../ports/faults.js';
 import { createRoutes } from '../http/routes.js';
-import { type HttpCall, type HttpLimits, type HttpServerOptions, openHttpServer } from '../http/server.js';
+import {
+  type HttpCall,
+  type HttpServerOptions,
+  openHttpServer,
+  plainAnswer,
+  shortLimits,
+  type TextAnswer,
+} from '../http/server.js';
 import {
   type AccessRefusal,
   type Act,
@@ -17,7 +24,7 @@ import {
   type OperatorAction,
   refuseAccess,
 } from './access.js';
-import { type Answer, createPages, type Page, type PageSources, plainAnswer } from './pages.js';
+import { createPages, type Page, type PageSources } from './pages.js';
 
 interface Closable {
   close(): Promise<void>;
@@ -51,22 +58,7 @@ const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: bou
 /** Of one socket, at once. A scraper, a probe and an operator need three; the others leave a slow client time to send its request. */
 export const connectionsMax = bounds.adminConnections;
 
-/** What a connection may take. Times are watched here: Node would watch a request, but not a client that does not read the answer. */
-export const adminLimits: HttpLimits = {
-  connectionsMax,
-  pipelinedMax: 1,
-  times: {
-    firstByteMs: bounds.adminFirstByteMs,
-    requestMs: bounds.adminConnectionMs,
-    // A reload takes long on a loaded machine, and its client waits 30 s.
-    workingMs: 60_000,
-    answeredMs: bounds.adminConnectionMs,
-  },
-  handshakeMs: bounds.adminConnectionMs,
-  headBytesMax: bounds.adminHeadBytes,
-  headFieldsMax: bounds.adminHeadFields,
-  unreadMs: bounds.adminUnreadMs,
-};
+export const adminLimits = shortLimits(bounds.adminConnectionMs);
 
 /** The endpoints, and what a client is told that asks for another one. */
 function endpointsOf(options: AdminOptions) {
@@ -94,7 +86,7 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
   };
   for (const { door, bind, secure } of options.doors) {
     const failures = new TokenBuckets(refusals);
-    const answer = (call: HttpCall): Promise<Answer> => {
+    const answer = (call: HttpCall): Promise<TextAnswer> => {
       // The pages and actions look at no body.
       call.work();
       return respond(door, endpoints, call, options, failures);
@@ -125,7 +117,7 @@ async function respond(
   { request, path }: HttpCall,
   options: AdminOptions,
   failures: TokenBuckets,
-): Promise<Answer> {
+): Promise<TextAnswer> {
   const { host, authorization, origin } = request.headers;
   const found = find(request.method ?? '', path);
   const isHarmless = found === undefined || found.endpoint.isHarmless;
@@ -146,7 +138,7 @@ function refuse(
   { remoteAddress: address = 'an unknown address' }: AdminConnection,
   { clock, onRefused }: AdminOptions,
   failures: TokenBuckets,
-): Answer {
+): TextAnswer {
   const waitMs = failures.take(networkOf(address), clock.now());
   if (waitMs !== undefined)
     return {
@@ -163,7 +155,7 @@ async function change(
   connection: AdminConnection,
   path: string,
   { act, whoIs, onError }: AdminOptions,
-): Promise<Answer> {
+): Promise<TextAnswer> {
   const operator = await whoIs(connection, door);
   if (operator === undefined) return plainAnswer(403, 'the kernel does not say who asks');
   try {
@@ -175,7 +167,7 @@ async function change(
   }
 }
 
-const refusalAnswers: Readonly<Record<AccessRefusal, Answer>> = {
+const refusalAnswers: Readonly<Record<AccessRefusal, TextAnswer>> = {
   'wrong-host': plainAnswer(421, 'the Host is not a name of this server'),
   'wrong-origin': plainAnswer(403, 'not from a page of another origin'),
   'no-token-set': plainAnswer(403, 'only over the UNIX socket, since no token is configured'),

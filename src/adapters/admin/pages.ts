@@ -8,7 +8,7 @@ import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { JournalFill, JournalSpace } from '../../gateway/outcome/journal.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
-import type { HttpAnswer } from '../http/server.js';
+import { plainAnswer, type TextAnswer } from '../http/server.js';
 
 /** The daemon at one moment. */
 export interface DaemonSnapshot {
@@ -152,14 +152,11 @@ export interface BackendSnapshot {
   readonly failed: Readonly<Record<string, number>>;
 }
 
-/** One answer of an admin socket. */
-export type Answer = HttpAnswer & { readonly type: string; readonly body: string };
-
 /** An endpoint. */
 export interface Page {
   /** Of no use to a stranger: may be seen over TCP without the token. */
   readonly isHarmless: boolean;
-  answer(): Answer | Promise<Answer>;
+  answer(): TextAnswer | Promise<TextAnswer>;
 }
 
 /** Where answers come from. */
@@ -190,16 +187,12 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
 
 const prometheus = { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' } as const;
 
-export function plainAnswer(status: number, text: string): Answer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
-}
-
-function jsonAnswer(status: number, value: unknown): Answer {
+function jsonAnswer(status: number, value: unknown): TextAnswer {
   const body = `${JSON.stringify(value, undefined, 2)}\n`;
   return { status, type: 'application/json; charset=utf-8', body };
 }
 
-async function answerFlushed({ flushed }: PageSources): Promise<Answer> {
+async function answerFlushed({ flushed }: PageSources): Promise<TextAnswer> {
   try {
     await flushed();
     return plainAnswer(200, 'all records are on disk');
@@ -223,7 +216,7 @@ function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
   };
 }
 
-function answerReadiness(snapshot: DaemonSnapshot): Answer {
+function answerReadiness(snapshot: DaemonSnapshot): TextAnswer {
   const readiness = judgeReadiness(snapshot);
   return jsonAnswer(readiness.isReady ? 200 : 503, {
     ready: readiness.isReady,

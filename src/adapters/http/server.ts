@@ -6,6 +6,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { type Server as Acceptor, createServer as createAcceptor, type Socket } from 'node:net';
+import { bounds } from '../../bounds/bounds.js';
 import { unlessAborted } from '../../concurrency/abortable.js';
 import { messageOf } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
@@ -50,6 +51,35 @@ export interface HttpLimits extends ConnectionLimits {
   readonly kept?: { readonly headMs: number; readonly requestMs: number; readonly idleMs: number };
   /** How long a client may leave 64 KiB of an answer, or a piece of it, unread. */
   readonly unreadMs: number;
+}
+
+/** One answer as a whole text. */
+export type TextAnswer = HttpAnswer & { readonly type: string; readonly body: string };
+
+export function plainAnswer(status: number, text: string): TextAnswer {
+  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
+}
+
+/**
+ * One request a connection, small, and soon over. Times are watched here: Node would watch a request, but not a client that does not read the
+ * answer. `connectionMs`: for the request, and again to read the answer.
+ */
+export function shortLimits(connectionMs: number): HttpLimits {
+  return {
+    connectionsMax: bounds.adminConnections,
+    pipelinedMax: 1,
+    times: {
+      firstByteMs: bounds.adminFirstByteMs,
+      requestMs: connectionMs,
+      // A reload takes long on a loaded machine, and its client waits 30 s.
+      workingMs: 60_000,
+      answeredMs: connectionMs,
+    },
+    handshakeMs: connectionMs,
+    headBytesMax: bounds.adminHeadBytes,
+    headFieldsMax: bounds.adminHeadFields,
+    unreadMs: bounds.adminUnreadMs,
+  };
 }
 
 export interface HttpServerOptions {

@@ -1,8 +1,7 @@
 // The socket of the page: requests about the journal by people whom the kernel names. It has a table of its own, so nothing that changes the
 // daemon can be asked for here.
 
-import { bounds } from '../../bounds/bounds.js';
-import type { HttpAnswer, HttpCall, HttpLimits } from '../http/server.js';
+import { type HttpCall, plainAnswer, shortLimits, type TextAnswer } from '../http/server.js';
 import { foreignSource } from '../http/source.js';
 
 /** Who is at the other end, by the word of the kernel. */
@@ -22,8 +21,6 @@ export interface PersonalRequest {
   readonly signal: AbortSignal;
 }
 
-export type PersonalAnswer = HttpAnswer & { readonly type: string; readonly body: string };
-
 /** For a client that took this socket for the admin socket. */
 export const pageSocketText =
   "this is the page's socket: it answers the `dovegate audit` commands and `dovegate page open`; status, doctor, backend, kill and reload need the admin socket (admin.unix): run them as root, or by sudo";
@@ -31,35 +28,17 @@ export const pageSocketText =
 /** Twice what the admin socket gives: answers here are longer. */
 const connectionMs = 20_000;
 
-/** One request a connection, small, and soon over. */
-export const peopleSocketLimits: HttpLimits = {
-  connectionsMax: bounds.adminConnections,
-  pipelinedMax: 1,
-  times: {
-    firstByteMs: bounds.adminFirstByteMs,
-    requestMs: connectionMs,
-    workingMs: 60_000,
-    answeredMs: connectionMs,
-  },
-  handshakeMs: connectionMs,
-  headBytesMax: bounds.adminHeadBytes,
-  headFieldsMax: bounds.adminHeadFields,
-  unreadMs: bounds.adminUnreadMs,
-};
+export const peopleSocketLimits = shortLimits(connectionMs);
 
 export interface PeopleSocketOptions {
   readonly bodyBytesMax: number;
   readonly whoIs: (connection: HttpCall['request']['socket']) => Promise<SocketPeer | undefined>;
-  readonly answer: (request: PersonalRequest) => Promise<PersonalAnswer>;
-}
-
-export function plainAnswer(status: number, text: string): PersonalAnswer {
-  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
+  readonly answer: (request: PersonalRequest) => Promise<TextAnswer>;
 }
 
 /** Answers requests; for a server of HTTP. */
 export function createPeopleSocket({ bodyBytesMax, whoIs, answer }: PeopleSocketOptions) {
-  return async ({ request, path, readBody, work, signal }: HttpCall): Promise<PersonalAnswer> => {
+  return async ({ request, path, readBody, work, signal }: HttpCall): Promise<TextAnswer> => {
     const { host, origin } = request.headers;
     if (foreignSource({ hasTls: false }, host, origin) !== undefined)
       return plainAnswer(403, 'not from a page of another origin');

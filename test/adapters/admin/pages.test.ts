@@ -2,14 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Answer, createPages, type DaemonSnapshot } from '../../../src/adapters/admin/pages.js';
+import { createPages, type DaemonSnapshot } from '../../../src/adapters/admin/pages.js';
+import type { TextAnswer } from '../../../src/adapters/http/server.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { down, healthy } from './snapshots.js';
 
 function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
   const clock = createFakeClock();
   const pages = createPages({ clock, snapshot: () => snapshot, metrics, flushed: () => Promise.resolve() });
-  const ask = async (path: string): Promise<Answer> => {
+  const ask = async (path: string): Promise<TextAnswer> => {
     const page = pages.get(path);
     assert.ok(page !== undefined, path);
     return page.answer();
@@ -17,7 +18,7 @@ function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => P
   return { clock, pages, ask };
 }
 
-function parsed(answer: Answer): unknown {
+function parsed(answer: TextAnswer): unknown {
   assert.equal(answer.type, 'application/json; charset=utf-8');
   assert.ok(answer.body.endsWith('}\n'));
   return JSON.parse(answer.body);

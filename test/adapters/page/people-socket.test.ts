@@ -7,13 +7,12 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { openHttpServer } from '../../../src/adapters/http/server.js';
+import { openHttpServer, plainAnswer } from '../../../src/adapters/http/server.js';
 import { bindUnix } from '../../../src/adapters/net/listen.js';
 import {
   createPeopleSocket,
   type PersonalRequest,
   peopleSocketLimits,
-  plainAnswer,
 } from '../../../src/adapters/page/people-socket.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { askedBytesMax } from '../../../src/domain/views/look.js';
