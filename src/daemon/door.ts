@@ -14,6 +14,7 @@ import { descriptorOf } from '../adapters/net/transport.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
+import { Wakes } from '../concurrency/waiting.js';
 import type { RecordedArgument, RecordedPeer } from '../domain/audit/record.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
@@ -133,7 +134,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   const { served } = running;
   // Above that of every daemon before this one: what the page had from them is stale.
   let generation = clock.wallMs();
-  const reviewed = new Set<() => void>();
+  const reviewed = new Wakes();
   const rate = new TokenBuckets(callRate);
   const bytes = new TokenBuckets(bytesRate);
   const bytesOfPeople = new TokenBuckets(personRate);
@@ -240,7 +241,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   return {
     review() {
       generation += 1;
-      for (const wake of reviewed) wake();
+      reviewed.wake();
     },
     told() {
       if (told === undefined) return undefined;
@@ -369,7 +370,7 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
     for (let sent = 0; !signal.aborted; ) {
       if (sent === generation) {
         yield '{"beat":1}\n';
-        await reviewOrBeat(signal);
+        await reviewed.next(signal, { clock, ms: beatMs });
         continue;
       }
       sent = generation;
@@ -378,21 +379,6 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
       yield* piecesOf(settingsLines(withoutSecrets(settings)));
       yield '\n';
     }
-  }
-
-  function reviewOrBeat(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        timer.cancel();
-        reviewed.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      const timer = clock.setTimer(beatMs, wake);
-      reviewed.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      if (signal.aborted) wake();
-    });
   }
 
   function headNow(): DoorHead {

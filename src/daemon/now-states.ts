@@ -2,6 +2,7 @@
 // The rules: nothing is made while nobody watches; a watcher that reads slowly skips states, and nothing is kept for it.
 
 import { bounds } from '../bounds/bounds.js';
+import { Wakes } from '../concurrency/waiting.js';
 import type { MadeNow } from '../domain/door/door.js';
 import type { Clock, Timer } from '../ports/machine.js';
 
@@ -25,7 +26,7 @@ const dutyMin = 20;
 
 export class NowStates {
   readonly #parts: NowStatesParts;
-  readonly #wakes = new Set<() => void>();
+  readonly #wakes = new Wakes();
   #watchers = 0;
   /** The last one as a line, and which one it is. */
   #newest = { state: 0, line: '' };
@@ -49,7 +50,7 @@ export class NowStates {
       this.#begin();
       for (let seen = 0; !signal.aborted; ) {
         const { state, line } = this.#newest;
-        if (seen === state) await this.#next(signal);
+        if (seen === state) await this.#wakes.next(signal);
         else {
           seen = state;
           yield line;
@@ -65,20 +66,6 @@ export class NowStates {
   hurry(): void {
     if (this.#timer !== undefined)
       this.#later(Math.max(0, this.#madeMs + this.#pauseMs - this.#parts.clock.now()));
-  }
-
-  /** Resolves with the next state, or the abort. */
-  #next(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#wakes.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#wakes.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      if (signal.aborted) wake();
-    });
   }
 
   #begin(): void {
@@ -122,6 +109,6 @@ export class NowStates {
     this.#newest = { state: this.#newest.state + 1, line: `${JSON.stringify(make())}\n` };
     this.#madeMs = clock.now();
     this.#costMs = this.#madeMs - startMs;
-    for (const wake of this.#wakes) wake();
+    this.#wakes.wake();
   }
 }

@@ -10,6 +10,7 @@ import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/metrics.js';
+import { pause } from '../concurrency/waiting.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
@@ -79,12 +80,12 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
     end = endOf(fault, log);
   }
   const isClosed = await closeWithin(opened, fatal);
-  await Promise.race([log.flush(), later(flushMsMax)]);
+  await Promise.race([log.flush(), pause(systemClock, flushMsMax)]);
   // An error may have happened during the last close.
-  if (fatal.hasHappened) await Promise.race([log.flush(), later(flushMsMax)]);
+  if (fatal.hasHappened) await Promise.race([log.flush(), pause(systemClock, flushMsMax)]);
   const code = fatal.hasHappened ? exitCodes.bug : end.code;
   // One that has just been ended needs a moment.
-  await Promise.race([readingEnded(), later(threadMsMax)]);
+  await Promise.race([readingEnded(), pause(systemClock, threadMsMax)]);
   if (end.isHanging || !isClosed || isReading()) (await loadNative()).leave(code);
   return code;
 }
@@ -139,7 +140,7 @@ async function liveWith(settings: Settings, config: string, own: Own): Promise<E
 /** After an uncaught error, a close may wait forever. False: it was abandoned. */
 function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
   const late = `not within ${endMs / 1000} s after the error`;
-  return opened.close(fatal.happened.then(() => later(endMs)).then(() => late));
+  return opened.close(fatal.happened.then(() => pause(systemClock, endMs)).then(() => late));
 }
 
 function endOf(fault: unknown, log: Log, hasStarted = false): End {
@@ -393,10 +394,4 @@ const stallMs = 500;
 function reportStall(log: Log, lagMs: number): void {
   const text = `nothing was served for ${Math.round(lagMs)} ms: the machine is overloaded, or the process was stopped`;
   log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
-}
-
-function later(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    systemClock.setTimer(ms, resolve);
-  });
 }

@@ -5,6 +5,7 @@
 import type { DoorClient } from '../adapters/page/door-client.js';
 import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
+import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, Settings } from '../domain/config/settings.js';
 import {
   type DoorCaller,
@@ -24,7 +25,6 @@ import type { SignedExtract } from '../domain/views/extract.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
-import { pause } from './pause.js';
 
 /** What the daemon serves, as it told last. */
 export interface Told {

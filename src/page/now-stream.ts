@@ -3,11 +3,11 @@
 // The rules: the daemon is asked only while somebody watches; a watcher is sent what differs from what it has, so one that reads slowly skips
 // states and nothing is kept for it; a mail user is named only where the view covers it, and a narrowed view has nothing that was left out for it.
 
+import { pause, Wakes } from '../concurrency/waiting.js';
 import type { MadeNow } from '../domain/door/door.js';
 import type { Away, Now, RunningCommand, Trouble } from '../domain/page/api.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
-import { pause } from './pause.js';
 
 /** Whose names may be shown: all, or those that it says; undefined: nobody's. */
 export type Covers = 'all' | ((user: string) => boolean) | undefined;
@@ -50,7 +50,7 @@ export class NowStream {
   readonly #parts: NowStreamParts;
   readonly #views = new Map<string, View>();
   readonly #common = commonParts.map(newPart);
-  readonly #wakes = new Set<() => void>();
+  readonly #wakes = new Wakes();
   #made: MadeNow | undefined;
   /** Counts up with each state that is made. */
   #state = 0;
@@ -114,7 +114,7 @@ export class NowStream {
     let hasSnapshot = false;
     try {
       while (!signal.aborted && isStill()) {
-        while (seen === this.#state && !signal.aborted) await this.#next(signal);
+        while (seen === this.#state && !signal.aborted) await this.#wakes.next(signal);
         if (signal.aborted || !isStill()) return;
         const from = seen;
         seen = this.#state;
@@ -127,20 +127,6 @@ export class NowStream {
     } finally {
       leave();
     }
-  }
-
-  /** Resolves with the next state, or the abort. */
-  #next(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#wakes.delete(wake);
-        signal.removeEventListener('abort', wake);
-        resolve();
-      };
-      this.#wakes.add(wake);
-      signal.addEventListener('abort', wake, { once: true });
-      if (signal.aborted) wake();
-    });
   }
 
   #begin(view: View): void {
@@ -183,7 +169,7 @@ export class NowStream {
 
   #turn(): void {
     this.#state += 1;
-    for (const wake of this.#wakes) wake();
+    this.#wakes.wake();
   }
 
   #newView(sight: Sight): View {

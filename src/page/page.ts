@@ -16,6 +16,7 @@ import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-se
 import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { createLooks } from '../adapters/views/looks.js';
+import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/identity/peer.js';
 import { askedBytesMax } from '../domain/views/look.js';
@@ -65,10 +66,10 @@ export async function page({ door }: { readonly door: string }): Promise<number>
     if (!fatal.hasHappened) log.report({ event: 'start-failed', level: 'error', text: messageOf(fault) });
     code = exitCodes.configuration;
   }
-  await opened.close(later(endMs).then(() => `not within ${endMs / 1000} s`));
+  await opened.close(pause(systemClock, endMs).then(() => `not within ${endMs / 1000} s`));
   if (!fatal.hasHappened && code === exitCodes.ok)
     log.report({ event: 'stopped', level: 'info', text: 'the page is closed' });
-  await Promise.race([log.flush(), later(flushMsMax)]);
+  await Promise.race([log.flush(), pause(systemClock, flushMsMax)]);
   return fatal.hasHappened ? exitCodes.bug : code;
 }
 
@@ -320,10 +321,4 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     };
     daemon.tell(told).catch((fault: unknown) => onError(`the door: ${messageOf(fault)}`));
   }
-}
-
-function later(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    systemClock.setTimer(ms, resolve);
-  });
 }

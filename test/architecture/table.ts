@@ -64,7 +64,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'protocol/handshake': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines', 'protocol/minors'], { public: ['reply', 'multiplex'] }),
   'protocol/http-api': rule(['protocol'], { public: ['answer', 'request', 'rows'] }),
-  concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
+  concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set', 'waiting'] }),
 
   // What every answer to a client may be explained with; the client library has it too.
   'domain/codes': rule([], { public: ['codes'] }),

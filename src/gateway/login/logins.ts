@@ -4,6 +4,7 @@
 
 import { bounds } from '../../bounds/bounds.js';
 import { TokenBuckets } from '../../concurrency/limits.js';
+import { pause } from '../../concurrency/waiting.js';
 import {
   type Account,
   createKeyedDigest,
@@ -241,20 +242,6 @@ export class Logins {
 
 function placeOf(address: string | undefined): string {
   return networkOf(address ?? '-');
-}
-
-/** Ends early at the abort. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = clock.setTimer(ms, end);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
-  });
 }
 
 /** A name and a password from one network, with the present hash: after a change of the hash it is another login. */

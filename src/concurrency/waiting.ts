@@ -1,0 +1,39 @@
+// Waiting for a moment, or for what others do; an abort ends both, and leaves nothing behind.
+
+import type { Clock } from '../ports/machine.js';
+
+type Timers = Pick<Clock, 'setTimer'>;
+
+/** Resolves after so long, or at the abort. */
+export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Wakes().next(signal, { clock, ms });
+}
+
+/** Who waits for the next time that something happens. */
+export class Wakes {
+  readonly #waiting = new Set<() => void>();
+
+  /** It has happened. */
+  wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Resolves with the next `wake`, at the abort, or when the time is over. */
+  next(
+    signal: AbortSignal | undefined,
+    within?: { readonly clock: Timers; readonly ms: number },
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer?.cancel();
+        this.#waiting.delete(wake);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      const timer = within?.clock.setTimer(within.ms, wake);
+      this.#waiting.add(wake);
+      signal?.addEventListener('abort', wake, { once: true });
+      if (signal?.aborted === true) wake();
+    });
+  }
+}
