@@ -119,10 +119,10 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
       case 'compress':
         return { kind: 'done', bytes: compress(directory, order.name) };
       case 'remove':
-        for (const file of order.files) rmSync(join(directory, file), { force: true });
-        // Files put aside for them are as old. One may be a directory.
+        // First the files put aside for them: after an end in between, nobody would remove those. One may be a directory.
         for (const file of listAside(directory, order.files))
           rmSync(join(directory, file), { force: true, recursive: true });
+        for (const file of order.files) rmSync(join(directory, file), { force: true });
         syncDirectory(directory);
         return { kind: 'done', bytes: 0 };
       case 'fill-reserve':

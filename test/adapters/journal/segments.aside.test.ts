@@ -1,8 +1,9 @@
 // What starts put aside has a limit, and goes with its segment.
 import assert from 'node:assert/strict';
-import { appendFileSync, cpSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { until } from '../../kit/until.js';
@@ -53,6 +54,15 @@ void test('what was put aside of a segment goes with it', async (t) => {
   await journal.close();
   const left = readdirSync(directory).filter((file) => /torn|appended/.test(file));
   assert.deepEqual(left.toSorted(), [`${last}.torn-3`, 'other.torn'].toSorted());
+});
+
+void test('what was put aside goes before its segment, so that an end in between leaves none of it for ever', (t) => {
+  const directory = temporaryDirectory(t);
+  for (const name of [`${first}.torn`, `${first}.gz.appended-2`]) writeFileSync(join(directory, name), 'x');
+  // What cannot be removed as a segment stands for the end.
+  mkdirSync(join(directory, first));
+  assert.equal(carryOutSlowly(directory, { do: 'remove', files: [first] }).kind, 'failed');
+  assert.deepEqual(readdirSync(directory), [first]);
 });
 
 void test('so many damaged files of the memory are kept, the newest ones', (t) => {
