@@ -270,7 +270,7 @@ async function install() {
     );
   }
   // From where it was built: a destination below /proc, as of a container, is no place that Node finds modules in.
-  const scripts = await import(pathToFileURL(join(root, 'dist/cli/completion/completion.js')).href);
+  const scripts = await import(pathToFileURL(join(root, 'dist/completion.js')).href);
   putName('dovegate', scripts);
   if (doveadm) putName('doveadm', scripts);
   makeFolder(at(configuration));

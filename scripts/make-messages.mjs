@@ -1,8 +1,8 @@
-// Writes docs/messages.md and the table of log lines in docs/operations.md from the built program (`npm run build` first).
+// Writes docs/messages.md and the table of log lines in docs/operations.md from the built program (`npm run build:test` first).
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatMessages, formatWarnings } from '../dist/cli/messages.js';
+import { formatMessages, formatWarnings } from '../build/src/cli/messages.js';
 import { root } from './setup.mjs';
 
 const operations = join(root, 'docs', 'operations.md');

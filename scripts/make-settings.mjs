@@ -1,4 +1,4 @@
-// Writes docs/settings.md from the shape of a configuration, as the built program has it (`npm run build` first).
+// Writes docs/settings.md from the shape of a configuration, as the built program has it (`npm run build:test` first).
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

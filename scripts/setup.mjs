@@ -48,15 +48,14 @@ export function installPackages(stages) {
 
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */
 export function build() {
-  for (const folder of ['dist', 'build']) rmSync(join(root, folder), { recursive: true, force: true });
+  rmSync(join(root, 'build'), { recursive: true, force: true });
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
   if (!existsSync(tsc) || !statSync(tsc).isFile()) {
     console.error('the TypeScript compiler is not installed; run npm ci');
     process.exit(1);
   }
-  run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
-  run(process.execPath, [tsc, '-p', 'tsconfig.web.json']);
+  run(process.execPath, ['scripts/build.mjs']);
   run(process.execPath, [tsc, '-p', 'tsconfig.json']);
   run(process.execPath, [tsc, '-p', 'tsconfig.web.json', '--outDir', 'build/src']);
-  run(process.execPath, ['scripts/copy-web.mjs', 'dist/web', 'build/src/web']);
+  run(process.execPath, ['scripts/copy-web.mjs', 'build/src/web']);
 }

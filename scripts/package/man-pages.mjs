@@ -3,8 +3,8 @@
 //
 //   dovegate(1)  doveadm-dovegate(1)  dovegate.yaml(5)
 
-import { doveadm } from '../../dist/cli/doveadm/doveadm.js';
-import { runDovegate } from '../../dist/cli/program.js';
+import { doveadm } from '../../dist/doveadm.js';
+import { runDovegate } from '../../dist/program.js';
 import { formatSettingsPage } from '../settings-page.mjs';
 
 /** What a call prints, with lines that are not wrapped and have no colors. */

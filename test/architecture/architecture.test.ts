@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { check, formatViolation } from './checker.js';
 import { findCycles } from './cycles.js';
-import { readManifest, readSources } from './project.js';
+import { readManifest, readSources, textOf } from './project.js';
 import { referencesOf } from './references.js';
 import { modules } from './table.js';
 
@@ -16,15 +16,24 @@ void test('src/ obeys the import table, the rules about globals, and the limits'
   assert.deepEqual(violations.map(formatViolation), []);
 });
 
-void test('every package that src/ imports is a dependency, and not one of development', () => {
+/** Those beside the program, and those whose code is in its bundle (scripts/build.mjs). */
+function programPackages(): ReadonlySet<string> {
   const { dependencies, optionalDependencies } = readManifest();
+  const bundled = [...textOf('dist/LICENSES.txt').matchAll(/^(\S+) \d+\.\d+\.\d+: /gm)].map(
+    ([, name = '']) => name,
+  );
+  return new Set([...Object.keys({ ...dependencies, ...optionalDependencies }), ...bundled]);
+}
+
+void test('every package that src/ imports is part of the program, and not only a tool of development', () => {
+  const ours = programPackages();
   const imported = [...sources.values()]
     .flatMap((source) => referencesOf(source).references)
     .flatMap(({ kind, specifier }) => (kind === 'url' ? [] : [specifier]))
     .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
     .map((specifier) => specifier.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? specifier);
   assert.deepEqual(
-    imported.filter((name) => !Object.hasOwn({ ...dependencies, ...optionalDependencies }, name)),
+    imported.filter((name) => !ours.has(name)),
     [],
   );
 });

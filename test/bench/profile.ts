@@ -65,7 +65,7 @@ function tellProfile(file: string): void {
     const name = `${frame.functionName || '(anonymous)'}  ${where}`;
     functions.set(name, (functions.get(name) ?? 0) + 1);
   }
-  const isJournal = [...byId.values()].some(({ url }) => url.endsWith('/journal/worker.js'));
+  const isJournal = [...byId.values()].some(({ url }) => url.endsWith('/journal-thread.js'));
   console.log(
     `\n  ${isJournal ? "the journal's thread" : 'the main thread'}: ${total} samples of ${samples.length} were work`,
   );

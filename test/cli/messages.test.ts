@@ -20,7 +20,7 @@ function words(text: string): string {
   return text.replace(/-{3,}/g, '---').replace(/[ \t]+/g, ' ');
 }
 
-void test('docs/messages.md and the table in docs/operations.md are those of this program (else: npm run build, node scripts/make-messages.mjs)', () => {
+void test('docs/messages.md and the table in docs/operations.md are those of this program (else: npm run build:test, node scripts/make-messages.mjs)', () => {
   assert.equal(words(read('docs/messages.md')), words(formatMessages()));
   const [, shown] = /<!-- codes -->\n\n(.*?)\n\n<!-- \/codes -->/s.exec(read('docs/operations.md')) ?? [];
   assert.equal(words(shown ?? ''), words(formatWarnings()));

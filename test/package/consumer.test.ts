@@ -149,7 +149,7 @@ void test('a project that installs the tarball has the types, and the program ru
   }
 });
 
-/** Files below dist/ that a file of it imports, those that it loads only when it needs them too or not, and packages. */
+/** Files that a file of src/ imports, those that it loads only when it needs them too or not, and packages. */
 function loadedFiles(from: string, isLater: boolean): { files: string[]; packages: string[] } {
   const seen = new Set<string>();
   const foreign = new Set<string>();
@@ -167,8 +167,9 @@ function loadedFiles(from: string, isLater: boolean): { files: string[]; package
       else if (!name.startsWith('node:')) foreign.add(name);
     }
   };
-  visit(join(root, 'dist', from));
-  return { files: [...seen].map((path) => relative(join(root, 'dist'), path)), packages: [...foreign] };
+  const sources = join(root, 'build/src');
+  visit(join(sources, from));
+  return { files: [...seen].map((path) => relative(sources, path)), packages: [...foreign] };
 }
 
 void test('the library loads its own few files and nothing else; the names of commands only for a text over TCP alone', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { readManifest, root } from '../architecture/project.js';
+import { startDaemon } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
 
@@ -101,12 +102,21 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
   await t.test('the program runs from it, with its foreign functions', async () => {
     const main = join(out, 'usr/bin/dovegate');
     assert.equal((await checked(process.execPath, main, '--version')).text, `${version}\n`);
-    const native = join(out, 'usr/lib/dovegate/dist/adapters/host/native.js');
-    const use = `import(${JSON.stringify(native)}).then((m) => m.loadNative()).then(({ lockExclusive }) => console.log(typeof lockExclusive === "function"))`;
-    assert.equal((await checked(process.execPath, '-e', use)).text, 'true\n');
-    const files = join(out, 'usr/lib/dovegate/dist/adapters/page/page-files.js');
-    const page = `import(${JSON.stringify(files)}).then((m) => console.log(m.createPageFiles().find("/").body.length > 500))`;
-    assert.equal((await checked(process.execPath, '-e', page)).text, 'true\n');
+    const socket = `unix:${join(folder, 'none')}`;
+    const daemon = await startDaemon(t, {
+      program: join(out, 'usr/lib/dovegate/dist/main.js'),
+      config: `
+version: 1
+listeners: { team: { unix: team.sock, policy: reads } }
+backends: { mail1: { address: "${socket}" } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies: { reads: { users: ["*@example.org"], allow: [quota get] } }
+audit: { directory: audit, memory: "off", reserve: 4KiB }
+`,
+    });
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+    for (const path of ['dist/web/index.html', 'node_modules/preact/dist/preact.mjs', 'dist/LICENSES.txt'])
+      assert.ok(existsSync(join(out, 'usr/lib/dovegate', path)), path);
     assert.match(readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'), /^#!\/usr\/bin\/node\n/);
   });
 

@@ -9,8 +9,8 @@ import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText, whyFailed } from './files.js';
 
-/** The package's folder as seen from dist/adapters/host/process.js, and from build/src/adapters/host/process.js in a test build. */
-const folders = [new URL('../../../', import.meta.url), new URL('../../../../', import.meta.url)];
+/** The package's folder as seen from the bundle in dist/, and from build/src/adapters/host/process.js in a test build. */
+const folders = [new URL('../', import.meta.url), new URL('../../../../', import.meta.url)];
 
 /** A text of the package, by its path there; undefined: there is none. */
 function packageText(path: string): string | undefined {

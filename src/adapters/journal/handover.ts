@@ -335,7 +335,7 @@ export class Thread<Asked, Told> {
   #cause = 'it ended';
 
   constructor(task: ThreadTask) {
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
+    this.#worker = new Worker(new URL('./journal-thread.js', import.meta.url), {
       workerData: task,
       // The thread gets no flags and variables of the program.
       env: {},

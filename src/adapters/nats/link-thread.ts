@@ -89,7 +89,10 @@ interface Call {
 }
 
 /** `entry`: the file of the thread. */
-export function createLinkThread(clock: Clock, entry = new URL('./thread.js', import.meta.url)): OpenLink {
+export function createLinkThread(
+  clock: Clock,
+  entry = new URL('./nats-thread.js', import.meta.url),
+): OpenLink {
   let thread: LinkThread | undefined;
   return (settings, signal) => {
     if (thread?.isAlive !== true) thread = new LinkThread(clock, entry);

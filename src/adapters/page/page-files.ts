@@ -2,7 +2,7 @@
 // for ever, and one HTML document for every screen. What is not among them does not exist: no path of a request reaches the disk.
 
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
@@ -26,9 +26,12 @@ const types: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 
+/** Seen from the bundle in dist/, and from build/src/adapters/page/page-files.js in a test build. */
+const [inBundle, inTests] = [new URL('web/', import.meta.url), new URL('../../web/', import.meta.url)];
+
 /** `folder` is src/web as it was compiled. Throws if it is not there: the program was not built whole. */
 export function createPageFiles(
-  folder: string = fileURLToPath(new URL('../../web/', import.meta.url)),
+  folder: string = fileURLToPath(existsSync(inBundle) ? inBundle : inTests),
 ): PageFiles {
   const read = [
     ...readdirSync(folder)

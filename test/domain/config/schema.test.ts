@@ -89,12 +89,12 @@ testMistakes([
   ],
 ]);
 
-void test('the JSON Schema for editors is the one that the code gives (else: npm run build, node scripts/make-schema.mjs)', () => {
+void test('the JSON Schema for editors is the one that the code gives (else: npm run build:test, node scripts/make-schema.mjs)', () => {
   const path = new URL('../../../../config/dovegate.schema.json', import.meta.url);
   assert.equal(readFileSync(path, 'utf8'), formatJsonSchema());
 });
 
-void test('docs/settings.md is what the code gives (else: npm run build, node scripts/make-settings.mjs)', async () => {
+void test('docs/settings.md is what the code gives (else: npm run build:test, node scripts/make-settings.mjs)', async () => {
   const root = new URL('../../../../', import.meta.url);
   const script: { formatSettingsPage(): string } = await import(
     new URL('scripts/settings-page.mjs', root).href

@@ -1,0 +1,79 @@
+// `npm run build`: makes the program in dist/.
+//
+// It is a bundle: a start reads some dozen files instead of 500, which is a third of its processor time. All files that Node runs are in
+// one folder, because a thread is found by `new URL('./journal-thread.js', import.meta.url)`. Packages that have compiled parts, whose files
+// go to browsers, or that an operator may leave out stay in node_modules.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { root, run } from './setup.mjs';
+
+/** Below src/: what is started or imported by its name. Threads first, then the program, then what the installer and the manual pages ask. */
+const entries = [
+  'adapters/journal/journal-thread',
+  'adapters/nats/nats-thread',
+  'adapters/views/reading-thread',
+  'page/review-thread',
+  'setup/configuration-thread',
+  'main',
+  'cli/program',
+  'cli/doveadm/doveadm',
+  'cli/completion/completion',
+];
+const outside = ['koffi', 'preact', 'preact/*', '@nats-io/*'];
+
+/** Packages of node_modules that files of the bundle come from: name -> folder. */
+function packagesOf(metafile) {
+  const found = new Map();
+  for (const path of Object.keys(metafile.inputs)) {
+    const [folder, name] = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path) ?? [];
+    if (folder !== undefined) found.set(name, folder);
+  }
+  return [...found].toSorted(([one], [other]) => (one < other ? -1 : 1));
+}
+
+/** The licence of each package whose code is in the bundle: its authors ask that it goes with every copy. */
+function licences(packages) {
+  const texts = packages.map(([name, folder]) => {
+    const { version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
+    const file = readdirSync(join(root, folder)).find((each) => /^(licen[cs]e|copying)/i.test(each));
+    if (file === undefined) throw new Error(`${name}: the package has no text of its licence`);
+    return `${name} ${version}: ${license}\n\n${readFileSync(join(root, folder, file), 'utf8').trim()}\n`;
+  });
+  return `Packages whose code is part of the files beside this one, with their licences.\n\n${texts.join(`\n${'='.repeat(80)}\n\n`)}`;
+}
+
+const dist = join(root, 'dist');
+rmSync(dist, { recursive: true, force: true });
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  sourcemap: 'linked',
+  sourcesContent: false,
+  metafile: true,
+  logLevel: 'warning',
+};
+const names = entries.map((path) => [path.split('/').at(-1), join('src', `${path}.ts`)]);
+const { metafile } = await build({
+  ...common,
+  entryPoints: Object.fromEntries(names),
+  outdir: dist,
+  external: outside,
+  // Packages in the older module format ask for Node's own modules by this function.
+  banner: {
+    js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+  },
+});
+// By itself: a program that uses the library loads nothing of the daemon.
+const client = { 'client/connect': join('src', 'client/connect.ts') };
+await build({ ...common, entryPoints: client, outdir: dist, chunkNames: 'client/[name]-[hash]' });
+writeFileSync(join(dist, 'LICENSES.txt'), licences(packagesOf(metafile)));
+const tsc = join(root, 'node_modules/typescript/bin/tsc');
+// The types of the library, and those that they name.
+run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
+run(process.execPath, [tsc, '-p', 'tsconfig.web.json']);
+run(process.execPath, ['scripts/copy-web.mjs', 'dist/web']);
