@@ -68,8 +68,8 @@ async function run({ name, args, env, cwd }: WarmAsked): Promise<WarmAnswer> {
 process.on('disconnect', () => process.exit());
 // As main.ts does.
 const load = (file: string) => import(pathToFileURL(join(process.argv[2] ?? '', file)).href);
-const { runDovegate } = await load('cli/program.js');
-const { doveadm } = await load('cli/doveadm/doveadm.js');
+const { runDovegate } = await load('program.js');
+const { doveadm } = await load('doveadm.js');
 process.on('message', (asked: WarmAsked) => {
   void run(asked).then((answer) => process.send?.(answer));
 });
