@@ -1,6 +1,6 @@
 // `npm run bench -- page [GIB] [ROUNDS]`: what the page costs beside commands. A daemon goes on with a signed journal of 5 GiB. Printed: the
 // time of a page of 50 rows that somebody searches in the trail; p99 of commands of 16 clients beside searches that never stop, against p99
-// without, taken in turns in one run; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a
+// without, taken in turns in one run; p99 while the page is killed; the processor time that 20 people who watch cost the daemon and the page's process, with 100 commands a
 // second and without any.
 // Needs so much room below the temporary folder, and gives it back.
 
@@ -54,6 +54,19 @@ function search(port: number, token: string, filter: object): Promise<Asked> {
     });
     asked.on('error', reject);
     asked.end(JSON.stringify({ filter, newest: { rows: 50 } }));
+  });
+}
+
+/** A report of the whole journal, until it ends or the page does. */
+function askReport(port: number, token: string): Promise<void> {
+  return new Promise((resolve) => {
+    const options = { host: '127.0.0.1', port, method: 'POST', path: '/api/trail/report', agent: false };
+    const asked = request({ ...options, headers: { Authorization: `Bearer ${token}` } }, (response) => {
+      response.on('error', () => resolve()).on('close', resolve);
+      response.resume();
+    });
+    asked.on('error', () => resolve());
+    asked.end(JSON.stringify({ mailbox: 'user4321@example.org', form: 'page' }));
   });
 }
 
@@ -144,7 +157,30 @@ await withBench(async (bench) => {
   );
 
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
-  const pids = [daemon.pid, daemon.pagePid ?? 0] as const;
+  // 20 watchers and a report of all of it; the page is killed in the middle of each load.
+  const killed: number[] = [];
+  const undisturbed: number[] = [];
+  for (let n = 0; n < rounds; n += 1) {
+    undisturbed.push((await bench.load(load)).p99);
+    const watching = [];
+    for (const name of names) watching.push(await watchNow(owner, port, await signIn(port, name, password)));
+    const reported = askReport(port, await signIn(port, 'person0', password));
+    const loaded = bench.load(load);
+    await sleep((load.seconds * 1000) / 2);
+    process.kill(daemon.pagePid, 'SIGKILL');
+    killed.push((await loaded).p99);
+    await reported;
+    for (const watcher of watching) watcher.close();
+    daemon.startPage();
+    await until(() => signIn(port, 'person0', password).then(Boolean, () => false), 'the page');
+  }
+  const [calm, kills] = [spreadOf(undisturbed), spreadOf(killed)];
+  say(
+    'p99 of 16 clients, and while the page is killed with 20 watchers',
+    `${calm.median} us (${calm.from} to ${calm.to}), ${kills.median} us (${kills.from} to ${kills.to})`,
+  );
+
+  const pids = [daemon.pid, daemon.pagePid] as const;
   const ticks = (pid: number): number => {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

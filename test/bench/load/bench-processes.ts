@@ -101,8 +101,10 @@ export interface Gate {
 }
 
 export interface BenchDaemon extends Gate {
-  /** `dovegate page`, where the configuration has `admin.page`. */
-  readonly pagePid: number | undefined;
+  /** Starts `dovegate page`, where the configuration has `admin.page`; it was started once already. */
+  startPage(): number;
+  /** The last page that was started; 0: none. */
+  readonly pagePid: number;
   /** How often its journal was synced so far. */
   syncs(): Promise<number>;
   stop(): Promise<void>;
@@ -317,12 +319,26 @@ admin: { unix: ${name}-admin.sock${hasPage ? `, door: ${name}-door.sock` : ''}${
   const child = run('serve');
   const socket = join(folder, `${name}.sock`);
   await untilReachable(socket, child);
-  const pagePid = hasPage ? run('page').pid : undefined;
+  let pagePid = 0;
+  const startPage = (): number => {
+    pagePid = run('page').pid ?? 0;
+    return pagePid;
+  };
+  if (hasPage) startPage();
   const syncs = async (): Promise<number> => {
     const { body } = await askHttp({ socketPath: path('admin.sock') }, '/metrics');
     return Number(/^dovegate_audit_sync_seconds_count (\d+)$/m.exec(body)?.[1]);
   };
-  return { pid: child.pid ?? 0, pagePid, socket, syncs, stop: () => endProcess(child) };
+  return {
+    pid: child.pid ?? 0,
+    startPage,
+    get pagePid() {
+      return pagePid;
+    },
+    socket,
+    syncs,
+    stop: () => endProcess(child),
+  };
 }
 
 function start(file: string, args: readonly string[], stdout: 'pipe' | 'ignore' | number, cwd?: string) {
