@@ -56,6 +56,8 @@ export function placeIn(parent: string): Place {
 interface StartOptions {
   readonly segmentBytes?: number;
   readonly secretPem?: string;
+  /** False: nothing is signed. */
+  readonly isSigned?: boolean;
   readonly wallMs?: number;
   /** False: `audit.memory: off`. */
   readonly hasRing?: boolean;
@@ -64,14 +66,16 @@ interface StartOptions {
 
 /** A start of the daemon's writer. Throws where the journal cannot be opened. */
 export function startRun(place: Place, options: StartOptions = {}): Run {
-  const { segmentBytes = 1 << 20, secretPem = signKey.secretPem, wallMs = Date.now() } = options;
+  const { segmentBytes = 1 << 20, secretPem = signKey.secretPem, isSigned = true } = options;
+  const { wallMs = Date.now() } = options;
   const ring = createSharedRing();
   const memory = { path: options.hasRing === true ? place.ring : undefined, bytes: ringBytes };
   const names = { program: 'dovegate test', catalog: '', reserveBytes: 0 };
   const places = { directory: place.directory, stateDirectory: place.state, segmentBytes, memory };
   const { plainBytesMax } = options;
   const limits = plainBytesMax === undefined ? {} : { plainBytesMax };
-  const writer = createWriter({ ...names, ...places, ...limits, signKey: secretPem }, 'ab'.repeat(16));
+  const key = isSigned ? secretPem : undefined;
+  const writer = createWriter({ ...names, ...places, ...limits, signKey: key }, 'ab'.repeat(16));
   writer.attach(ring.reader());
   const locked = writer.carryOut({ do: 'open', lock: undefined, wallMs });
   if (locked.kind !== 'lock') throw new Error(JSON.stringify(locked));
@@ -127,9 +131,10 @@ export function lastLine({ directory }: Place): string {
   return readFileSync(join(directory, file), 'utf8').trimEnd().split('\n').at(-1) ?? '';
 }
 
-/** Lines with a right chain, and no signature. */
-export function chained(after: string, records: readonly JournalRecord[]): string[] {
+/** Lines with a right chain, and no signature; `from`: the hash that the first one names. */
+export function chained(after: string, records: readonly JournalRecord[], from?: string): string[] {
   let { seq, hash: prev }: { seq: number; hash: string } = JSON.parse(after);
+  prev = from ?? prev;
   return records.map((record) => {
     seq += 1;
     const sealed = sealLine(seq, encodeBody(record), prev);
@@ -138,11 +143,16 @@ export function chained(after: string, records: readonly JournalRecord[]): strin
   });
 }
 
-/** Appends such lines to the last segment. */
-export function append(place: Place, records: readonly JournalRecord[]): void {
-  const file = segmentFiles(place.directory).at(-1) ?? '';
-  const lines = chained(lastLine(place), records);
-  writeFileSync(join(place.directory, file), lines.join(''), { flag: 'a' });
+/** Appends such lines to the last segment, or to another file; returns them. */
+export function append(
+  place: Place,
+  records: readonly JournalRecord[],
+  { file, prev }: { readonly file?: string; readonly prev?: string } = {},
+): string {
+  const name = file ?? segmentFiles(place.directory).at(-1) ?? '';
+  const lines = chained(lastLine(place), records, prev).join('');
+  writeFileSync(join(place.directory, name), lines, { flag: 'a', mode: 0o600 });
+  return lines;
 }
 
 /** A ring of records as a killed run leaves it, at a path of the attacker's choice, and the note that leads there. */
@@ -152,17 +162,21 @@ export function plantRing({ directory }: Place, path: string, records: readonly 
 }
 
 /** What `audit verify --key` says; `state`: what `--config` adds to it. */
-export function verdictOf(place: Place, state?: string, ownKey?: string): Promise<Verdict> {
-  const trustedKeys = ownKey === undefined ? [signKey.key] : [];
-  return verifyTrail(findTrail([place.directory], state), {
-    trustedKeys,
-    ownKey,
-    fromSeq: undefined,
-    faultsMax: 20,
-  });
+export function verdictOf(
+  place: Place,
+  state?: string,
+  ownKey?: string,
+  trustedKeys: readonly string[] = ownKey === undefined ? [signKey.key] : [],
+): Promise<Verdict> {
+  const request = { trustedKeys, ownKey, fromSeq: undefined, faultsMax: 20 };
+  return verifyTrail(findTrail([place.directory], state), request);
 }
 
-export async function faultsOf(place: Place, state?: string): Promise<string[]> {
-  const { faults } = await verdictOf(place, state);
+export async function faultsOf(
+  place: Place,
+  state?: string,
+  trustedKeys?: readonly string[],
+): Promise<string[]> {
+  const { faults } = await verdictOf(place, state, undefined, trustedKeys);
   return faults.map(({ kind }) => kind);
 }
