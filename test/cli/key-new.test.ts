@@ -2,16 +2,13 @@
 // terms that no configuration takes.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { hashKey, isKey } from '../../src/domain/keys/key.js';
 import { memoryFiles, sound } from '../domain/config/sound.js';
-import { runProgram } from '../kit/program.js';
-
-const programFile = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { runWarm } from '../kit/warm-program.js';
 
 async function run(args: readonly string[]) {
-  const ended = await runProgram(process.execPath, [programFile, 'key', 'new', ...args]);
+  const ended = await runWarm(['key', 'new', ...args]);
   return { stdout: ended.stdout.toString(), stderr: ended.stderr, exit: ended.exit };
 }
 

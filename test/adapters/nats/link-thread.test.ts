@@ -7,6 +7,7 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import { NatsFault } from '../../../src/adapters/nats/fault.js';
 import { createLinkThread, type OpenLink } from '../../../src/adapters/nats/link-thread.js';
 import { bounds } from '../../../src/bounds/bounds.js';
+import type { Clock } from '../../../src/ports/machine.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { runProgram } from '../../kit/program.js';
@@ -40,8 +41,12 @@ test('a thread that spins, throws, ends or fills its memory is ended, and the ne
     ['exit', /it ended/],
     ['fill', /reaching memory limit/],
   ] as const) {
-    const open: OpenLink = createLinkThread(systemClock, entry);
+    /** How much faster than it should a timer ends that is set now. */
+    let haste = 1;
+    const setTimer: Clock['setTimer'] = (ms, run) => systemClock.setTimer(ms / haste, run);
+    const open: OpenLink = createLinkThread({ ...systemClock, setTimer }, entry);
     const link = await open(settingsOf('good'), never);
+    if (deed === 'spin') haste = 20;
     const [opening, publishing, ended] = await Promise.all([
       faultOf(open(settingsOf(deed), never)),
       faultOf(link.publish('a', [], Buffer.from('x'), 0)),
@@ -54,6 +59,7 @@ test('a thread that spins, throws, ends or fills its memory is ended, and the ne
         fault?.message,
       );
     assert.equal((await faultOf(link.publish('a', [], Buffer.from('x'), 0))).code, 'closed-early');
+    haste = 1;
     const again = await open(settingsOf('good'), never);
     assert.equal(again.place, 'good');
     await again.close();

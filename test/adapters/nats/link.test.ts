@@ -57,9 +57,17 @@ test('a first line without an end is read up to a bound', { timeout: 60_000 }, a
 
 // bounds.natsDialMs
 test('a server that says nothing is given up', { timeout: 60_000 }, async (t) => {
-  const server = await openServer(t, () => undefined);
-  await assert.rejects(openNats({ servers: [server], name: 'test' }), {
+  let isThere = (): void => undefined;
+  const connected = new Promise<void>((resolve) => (isThere = resolve));
+  const server = await openServer(t, () => isThere());
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const opened = assert.rejects(openNats({ servers: [server], name: 'test' }), {
     code: 'dial-timeout',
     message: /says nothing within 5 s/,
   });
+  await connected;
+  // The other side of it hears of that a turn later.
+  for (let turns = 0; turns < 10; turns += 1) await new Promise(setImmediate);
+  t.mock.timers.tick(bounds.natsDialMs);
+  await opened;
 });

@@ -41,8 +41,8 @@ async function nextSeqs(follower: ReturnType<typeof follow>, untilSeq: number): 
 }
 
 void test('every record of every segment is found where it lies', async (t) => {
-  const journal = openSegments(t, 7);
-  for (let seq = 1; seq <= 70; seq += 1) {
+  const journal = openSegments(t, 4);
+  for (let seq = 1; seq <= 40; seq += 1) {
     const found = await findRecord(journal.directory, seq);
     assert.deepEqual(
       [found.seq, found.hash, found.segment],
@@ -57,7 +57,7 @@ void test('every record of every segment is found where it lies', async (t) => {
     assert.equal(line.toString(), `${journal.lines[seq - 1]}\n`);
     await reader.close();
   }
-  await assert.rejects(findRecord(journal.directory, 71), { code: 'unreadable' });
+  await assert.rejects(findRecord(journal.directory, 41), { code: 'unreadable' });
 });
 
 void test('behind it the follower goes on, and says whose record it is', async (t) => {

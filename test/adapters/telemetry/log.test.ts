@@ -44,47 +44,39 @@ const backendLog = {
   text: hostile,
 };
 
-async function written(isTerminal: boolean, reports: readonly DaemonEvent[] = []): Promise<string> {
+const key = makeKey(Buffer.alloc(keyBytes, 13));
+
+/** The line of the backend, one of the daemon itself that has several lines, and one with a key of an HTTP listener that somebody said. */
+async function written(isTerminal: boolean): Promise<string> {
+  const refused = 'the configuration is not replaced: ';
+  const reports: readonly DaemonEvent[] = [
+    { event: 'reload-failed', level: 'error', text: `${refused}a\n  b${hostile}` },
+    { event: 'reload-failed', level: 'error', text: `${refused}${key}`, who: key },
+  ];
   const args = [log, isTerminal, backendLog, reports].map((each) => JSON.stringify(each));
   const { text, exit } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
   assert.equal(exit, 0, text);
+  assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
+  assert.ok(!text.includes(key.slice(13, 20)), text);
   return text;
 }
 
-test('on a terminal, what a backend or a client said is shown without what a terminal obeys', async () => {
+test('on a terminal nothing that it obeys is shown of what others said, several lines stay several, and no key', async () => {
   const text = await written(true);
   assert.doesNotMatch(text.replace(/\u001b\[\d+m/g, ''), obeyed);
   const shown =
     'a\\u{202e}b\\u{2066}c\\u{200b}d\\x1b[2Je\\x9bf\\x07g\\x7fh\\u{2028}i\\u{feff}j\\rk\\nl\\u{61c}m';
   assert.ok(text.split('\n')[0]?.endsWith(`backend-log: ${shown}`), text);
-  for (const key of ['user', 'principal', 'command']) assert.ok(text.includes(`${key}: "${shown}"`), text);
+  for (const name of ['user', 'principal', 'command']) assert.ok(text.includes(`${name}: "${shown}"`), text);
+  assert.match(text, /reload-failed: the configuration is not replaced: a\n {4} {2}ba\\u\{202e\}b/);
 });
 
-test('several lines of the daemon itself stay several, each of them harmless', async () => {
-  const text = `the configuration is not replaced: a\n  b${hostile}`;
-  const shown = await written(true, [{ event: 'reload-failed', level: 'error', text }]);
-  assert.match(shown, /reload-failed: the configuration is not replaced: a\n {4} {2}ba\\u\{202e\}b/);
-  assert.doesNotMatch(shown.replace(/\u001b\[\d+m/g, ''), obeyed);
-});
-
-test('as JSON, the same text comes back, and the line itself holds nothing that a terminal obeys', async () => {
-  const line = (await written(false)).trimEnd();
-  assert.doesNotMatch(line, obeyed);
-  assert.ok(!line.includes('\n'));
-  const { text, user, principal, command } = JSON.parse(line);
+test('as JSON the same text comes back, each line holds nothing that a terminal obeys, and no key', async () => {
+  const lines = (await written(false)).trimEnd().split('\n');
+  assert.equal(lines.length, 3);
+  for (const line of lines) assert.doesNotMatch(line, obeyed);
+  const { text, user, principal, command } = JSON.parse(lines[0] ?? '');
   assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
-});
-
-test('a key of an HTTP listener that somebody said is not in the log, on a terminal and as JSON', async () => {
-  const key = makeKey(Buffer.alloc(keyBytes, 13));
-  const reports: readonly DaemonEvent[] = [
-    { event: 'reload-failed', level: 'error', text: `the configuration is not replaced: ${key}`, who: key },
-  ];
-  for (const isTerminal of [true, false]) {
-    const text = await written(isTerminal, reports);
-    assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
-    assert.ok(!text.includes(key.slice(13, 20)), text);
-  }
 });
 
 /** 20 MB of lines at once; then says on stderr how many were not written. */

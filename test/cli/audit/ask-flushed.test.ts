@@ -5,8 +5,8 @@ import { createServer, type RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
-import { runDovegate } from '../../kit/daemon.js';
 import { openFolder } from '../../kit/folder.js';
+import { runWarm } from '../../kit/warm-program.js';
 
 async function search(t: TestContext, answer: RequestListener | 'nothing' | 'closed'): Promise<string> {
   const folder = openFolder(t);
@@ -27,7 +27,7 @@ async function search(t: TestContext, answer: RequestListener | 'nothing' | 'clo
       server.close();
     });
   }
-  const { stderr } = await runDovegate(['audit', 'search', '--config', config]);
+  const { stderr } = await runWarm(['audit', 'search', '--config', config]);
   assert.match(stderr, /the journal holds no records/);
   return stderr;
 }
