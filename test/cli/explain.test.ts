@@ -148,21 +148,8 @@ test('no lines for all users where the policy is not for everybody: what it need
   );
   for (const configuration of [deskConfiguration, everybody]) {
     const { run } = openDesk(t, configuration);
-    const args = [
-      '--listener',
-      'support',
-      '--user',
-      'bob',
-      '--',
-      'flags',
-      'add',
-      '-A',
-      '\\Seen',
-      'mailbox',
-      'Trash',
-      'savedbefore',
-      '30d',
-    ];
+    const words = 'flags add -A \\Seen mailbox Trash savedbefore 30d'.split(' ');
+    const args = ['--listener', 'support', '--user', 'bob', '--', ...words];
     const told = await run('explain', ...args);
     assert.equal(told.exit, 77, told.text);
     assert.doesNotMatch(told.text, /to allow it, add/);
@@ -173,20 +160,6 @@ test('no lines for all users where the policy is not for everybody: what it need
     const json = JSON.parse((await run('explain', '--json', ...args)).stdout.toString());
     assert.equal(json.to_allow, undefined);
     assert.match(json.cannot_allow, /^no rule here can allow it for all users/);
-  }
-});
-
-test('no lines for what a person denied, and none for what is allowed', async (t) => {
-  const { run } = openDesk(t);
-  for (const [user, ...words] of [
-    ['ceo', 'quota', 'get'],
-    ['bob', 'mailbox', 'delete', 'Old'],
-    ['bob', 'quota', 'get'],
-    ['bob', 'quota', 'gte'],
-  ] as const) {
-    const args = ['--listener', 'support', '--user', user, '--', ...words];
-    assert.doesNotMatch((await run('explain', ...args)).text, /to allow it/);
-    assert.doesNotMatch((await run('explain', '--json', ...args)).text, /to_allow/);
   }
 });
 
@@ -235,17 +208,7 @@ test('what cannot be read is no denial: exit 64, with the name that was meant', 
   const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', 'mailbox', 'lsit');
   assert.equal(told.exit, 64);
   assert.match(told.text, /did you mean "mailbox list"\?/);
-  const surplus = await run(
-    'explain',
-    '--listener',
-    'support',
-    '--user',
-    'bob',
-    '--',
-    'quota',
-    'get',
-    'more',
-  );
+  const surplus = await run('explain', '--listener', 'support', '--user', 'bob', '--', 'quota get', 'more');
   assert.equal(surplus.exit, 64);
 });
 
@@ -324,21 +287,22 @@ test('--json holds the decision, the line and the canonical form', async (t) => 
   );
 });
 
-test('what was typed cannot speak to the terminal', async (t) => {
+test('what was typed cannot speak to the terminal, and --json stays JSON', async (t) => {
   const { run } = openDesk(t);
-  for (const more of [[], ['--json']]) {
-    const told = await run(
-      'explain',
-      '--listener',
-      'support',
-      '--user',
-      'bob',
-      ...more,
-      '--',
-      'mailbox list',
-      '\u001b[2J\u202e\u009b',
-    );
-    assert.doesNotMatch(told.text, /[\u001b\u202e\u009b]/);
+  const word = 'a\u202eb\u009bc\u001b[2J';
+  for (const [more, ...command] of [
+    [[], 'mailbox list'],
+    [['--json'], 'mailbox list'],
+    [['--json'], 'mailbox', 'status', 'messages'],
+  ] as const) {
+    const args = ['--listener', 'support', '--user', 'bob', ...more, '--', ...command, word];
+    const { stdout, text } = await run('explain', ...args);
+    assert.doesNotMatch(text, /[\u001b\u0080-\u009f\u202a-\u202e]/);
+    if (command.length > 1)
+      assert.ok(
+        JSON.stringify(JSON.parse(stdout.toString())).includes(JSON.stringify(word).slice(1, -1)),
+        text,
+      );
   }
 });
 
@@ -378,24 +342,4 @@ test('the id of a denial is no command: what prints its record', async (t) => {
       told.text,
     );
   }
-});
-
-test('--json stays JSON whatever was asked', async (t) => {
-  const { run } = openDesk(t);
-  const word = 'a\u202eb\u009bc\u001bd';
-  const args = [
-    '--listener',
-    'support',
-    '--user',
-    'bob',
-    '--json',
-    '--',
-    'mailbox',
-    'status',
-    'messages',
-    word,
-  ];
-  const { stdout, text } = await run('explain', ...args);
-  assert.doesNotMatch(text, /[\u0080-\u009f\u202a-\u202e]/);
-  assert.ok(JSON.stringify(JSON.parse(stdout.toString())).includes(JSON.stringify(word).slice(1, -1)), text);
 });

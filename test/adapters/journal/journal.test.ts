@@ -86,30 +86,6 @@ void test('a closed journal takes nothing more, and closes once', async (t) => {
   assert.deepEqual(eventsIn(directory), ['start', 'stop']);
 });
 
-void test('records are on disk in the order of the calls, awaited or not', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal } = await openFor(t, directory);
-  const ids = Array.from({ length: 500 }, (_, at) => `E${at}`);
-  const appended = ids.map((id, at) =>
-    at % 3 === 0 ? journal.appendDurable(admission(id), false) : journal.append(admission(id)),
-  );
-  await Promise.all(appended.filter((each) => each instanceof Promise));
-  await journal.close();
-  const records = readWhole(directory).filter((record) => record.event === 'admission');
-  assert.deepEqual(
-    records.map((record) => record['id']),
-    ids,
-  );
-});
-
-void test('a record that nobody waits for is on disk soon', async (t) => {
-  const directory = temporaryDirectory(t);
-  const { journal, seen } = await openFor(t, directory);
-  journal.append(completion('A'));
-  await seen('synced');
-  assert.deepEqual(eventsIn(directory), ['start', 'completion']);
-});
-
 void test('64 waiting clients share their syncs', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal, events: seen } = await openFor(t, directory);

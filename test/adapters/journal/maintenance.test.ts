@@ -13,14 +13,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import type { JournalOptions, OpenJournal } from '../../../src/adapters/journal/journal.js';
+import { type JournalOptions, type OpenJournal } from '../../../src/adapters/journal/journal.js';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
 import { findTrail } from '../../../src/adapters/journal/trail.js';
-import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/ledger.js';
+import { isSignedBy, makeSignKey, sealLine, unsignedLine } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
-import type { Clock } from '../../../src/ports/machine.js';
+import { type Clock } from '../../../src/ports/machine.js';
 import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
@@ -180,18 +180,6 @@ void test('age is counted by the records: a clock that leaps ahead retires nothi
   assert.deepEqual(await verified(directory), []);
 });
 
-void test('what is old is retired', async (t) => {
-  const directory = temporaryDirectory(t);
-  let limits = keepAll;
-  const watched = await tending(t, directory, { checkpointIntervalMs: 20, limits: () => limits });
-  await fill(watched, directory, 3);
-  // Not before: a slow machine would never have three of them.
-  limits = { ...keepAll, keepMs: 100 };
-  await until(() => segmentFiles(directory).length === 1);
-  await watched.journal.close();
-  assert.deepEqual(await verified(directory), []);
-});
-
 /** Appends exchanges until one is refused; false: all of them were taken. */
 async function isRefused(journal: OpenJournal, name: string): Promise<boolean> {
   for (let at = 0; at < 200; at += 1) {
@@ -319,40 +307,28 @@ void test('an opening that takes long, and a wall clock a little ahead, make no 
 });
 
 // bounds.unshippedBytes
-void test('what was not shipped stays, up to a limit of its own', async (t) => {
+void test('what every receiver has may go; what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
   const watched = await tending(t, directory, { limits: () => limits });
   await fill(watched, directory, 4);
-  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
-  const before = tended();
-  await until(() => tended() > before + 2);
+  const rounds = async (): Promise<void> => {
+    const before = watched.events.length;
+    await until(() => watched.events.slice(before).filter(({ kind }) => kind === 'tended').length > 2);
+  };
+  const unshipped = () =>
+    watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
+  await rounds();
   assert.equal(segmentFiles(directory).length, 4);
+  limits = { ...limits, shippedSeq: readFirstSeq(directory, '00000003.jsonl') - 1 };
+  await until(() => segmentFiles(directory).length === 2);
+  await rounds();
+  assert.deepEqual([segmentFiles(directory).length, unshipped()], [2, []]);
   limits = { ...limits, unshippedBytesMax: 1 };
   await until(() => segmentFiles(directory).length === 1);
   // Told when the round is over, which is after the files are gone.
-  const gone = () =>
-    watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
-  await until(() => gone().length > 0);
-  assert.deepEqual(gone(), ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'], 'which is told');
-  await watched.journal.close();
-});
-
-void test('what every receiver has may go, and the rest stays', async (t) => {
-  const directory = temporaryDirectory(t);
-  let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
-  const watched = await tending(t, directory, { limits: () => limits });
-  await fill(watched, directory, 4);
-  const second = readFirstSeq(directory, '00000003.jsonl') - 1;
-  limits = { ...limits, shippedSeq: second };
-  await until(() => segmentFiles(directory).length === 2);
-  const before = watched.events.length;
-  await until(() => watched.events.slice(before).filter(({ kind }) => kind === 'tended').length > 2);
-  assert.equal(segmentFiles(directory).length, 2);
-  const unshipped = watched.events.flatMap((event) =>
-    event.kind === 'tended' ? event.tended.unshipped : [],
-  );
-  assert.deepEqual(unshipped, []);
+  await until(() => unshipped().length > 0);
+  assert.deepEqual(unshipped(), ['00000003.jsonl'], 'which is told');
   await watched.journal.close();
 });
 
@@ -512,3 +488,97 @@ void test('a group may read what is there, and nobody else', async (t) => {
   look(0o750, 0o640);
   assert.equal(statSync(join(directory, 'hmac.key')).mode & 0o7777, 0o600, 'a key is not');
 });
+
+// Ages of segments that were changed on the disk: retention takes them only from records that prove themselves.
+
+const year = 365 * 86_400_000;
+
+/** A run with so many segments, which is stopped. */
+async function run(
+  t: TestContext,
+  directory: string,
+  segments: number,
+  more: Partial<JournalOptions>,
+): Promise<void> {
+  const { journal } = await openFor(t, directory, { segmentBytes: 8192, ...more });
+  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
+    await journal.appendDurable(admission(`E${count}`), false);
+    await journal.appendDurable(completion(`E${count}`), false);
+  }
+  await journal.close();
+}
+
+/** Says in the first record of a segment that the one before ended two years ago; without a key, but with a right hash. */
+function age(directory: string, name: string): void {
+  const file = segmentFiles(directory).find((each) => each.startsWith(name)) ?? '';
+  const path = join(directory, file);
+  const isCompressed = file.endsWith('.gz');
+  const text = (isCompressed ? gunzipSync(readFileSync(path)) : readFileSync(path)).toString();
+  const [head = '', ...rest] = text.split('\n');
+  const [, seq, body, prev] = /^\{"seq":(\d+),(.*),"prev":"([0-9a-f]{64})","hash":/.exec(head) ?? [];
+  const old = body?.replace(/^"time":"\d{4}/, (time) => `"time":"${Number(time.slice(-4)) - 2}`) ?? '';
+  assert.notEqual(old, body);
+  const changed = sealLine(Number(seq), old, prev ?? '').line + rest.join('\n');
+  rmSync(path);
+  writeFileSync(path, isCompressed ? gzipSync(changed) : changed);
+}
+
+/** Events of the first look of a run that keeps a year; or as much as asked. */
+async function firstLook(t: TestContext, directory: string, more: Partial<JournalOptions>): Promise<Watched> {
+  const limits = { ...keepAll, keepMs: year };
+  const watched = await openFor(t, directory, { segmentBytes: 8192, limits: () => limits, ...more });
+  await watched.seen('tended');
+  return watched;
+}
+
+function retiredOf({ events }: Watched): readonly string[] {
+  return events.flatMap((event) => (event.kind === 'tended' ? event.tended.retired : []));
+}
+
+function textsOf({ events }: Watched): readonly string[] {
+  return events.flatMap((event) => (event.kind === 'not-tended' ? [event.text] : []));
+}
+
+void test('a first record that was made older retires nothing, and is reported', async (t) => {
+  const directory = temporaryDirectory(t);
+  await run(t, directory, 5, { signKey: key.secretPem });
+  age(directory, '00000002.jsonl');
+  const watched = await firstLook(t, directory, { signKey: key.secretPem });
+  assert.deepEqual(retiredOf(watched), []);
+  assert.deepEqual(textsOf(watched), [
+    '00000001.jsonl or the segment after it was changed or is damaged: nothing from there on is retired',
+  ]);
+  await watched.journal.close();
+});
+
+void test('a first record of another journal with the same key counts for nothing', async (t) => {
+  const directory = temporaryDirectory(t);
+  const other = temporaryDirectory(t);
+  await run(t, directory, 4, { signKey: key.secretPem });
+  await run(t, other, 4, { signKey: key.secretPem });
+  const [head = ''] = readFileSync(join(other, '00000002.jsonl'), 'utf8').split('\n');
+  const path = join(directory, '00000002.jsonl');
+  const [, ...rest] = readFileSync(path, 'utf8').split('\n');
+  writeFileSync(path, [head, ...rest].join('\n'));
+  const limits = { ...keepAll, keepMs: -1 };
+  const watched = await firstLook(t, directory, { signKey: key.secretPem, limits: () => limits });
+  assert.deepEqual(retiredOf(watched), []);
+  assert.equal(textsOf(watched).length, 1);
+  await watched.journal.close();
+});
+
+for (const isChanged of [false, true]) {
+  const what = isChanged ? 'a changed one retires nothing' : 'whole ones are retired';
+  void test(`records of a key before are read up to one that counts: ${what}`, async (t) => {
+    const directory = temporaryDirectory(t);
+    await run(t, directory, 4, { signKey: makeSignKey().secretPem });
+    if (isChanged) age(directory, '00000002.jsonl');
+    const limits = { ...keepAll, keepMs: isChanged ? year : -1 };
+    // The new key has not begun a segment: the last record on disk is all that is known.
+    const watched = await firstLook(t, directory, { signKey: key.secretPem, limits: () => limits });
+    const names = ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'];
+    assert.deepEqual(retiredOf(watched), isChanged ? [] : names);
+    assert.equal(textsOf(watched).length, isChanged ? 1 : 0);
+    await watched.journal.close();
+  });
+}

@@ -15,11 +15,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
-import { findTrail, readPieces, readPolicyText } from '../../../src/adapters/journal/trail.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { genesisHash, makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
+import { findTrail, readPolicyText } from '../../../src/adapters/journal/trail.js';
+import { makeSignKey, sealLine } from '../../../src/domain/audit/ledger.js';
 import type { Verdict } from '../../../src/domain/trail/verify.js';
-import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openWatched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 
@@ -78,35 +76,6 @@ void test('a line longer than any buffer, and a file of nothing, are damage and 
   });
   assert.ok(verdict.faultCount > 3);
   assert.ok(verdict.faults.every(({ kind }) => kind === 'malformed'));
-});
-
-void test('what is not there cannot be read', async (t) => {
-  assert.throws(() => findTrail([join(temporaryDirectory(t), 'none')]), JournalFault);
-});
-
-void test('pieces are whole lines, however the file is cut', async (t) => {
-  const directory = temporaryDirectory(t);
-  const path = join(directory, '00000001.jsonl');
-  const lines: string[] = [];
-  let prev = genesisHash;
-  for (let seq = 1; lines.join('').length < 3_000_000; seq += 500) {
-    for (let at = seq; at < seq + 500; at += 1) {
-      const sealed = sealLine(
-        at,
-        encodeBody({ time: 0, event: 'log', text: 'x'.repeat((at * 37) % 3000) }),
-        prev,
-      );
-      prev = sealed.hash;
-      lines.push(sealed.line);
-    }
-  }
-  writeFileSync(path, lines.join(''));
-  let text = '';
-  for await (const { bytes, endsInLine } of readPieces({ path, name: '', isCompressed: false })) {
-    assert.ok(endsInLine);
-    text += bytes.toString();
-  }
-  assert.equal(text, lines.join(''));
 });
 
 void test('the text of a policy counts only if it has the hash that records name', (t) => {

@@ -71,23 +71,10 @@ for (const kind of ['tcp', 'unix'] as const) {
     await new Promise((resolve) => {
       server.close(resolve);
     });
-    await assert.rejects(connect(target, never), refusal(/nobody listens there|no such socket/));
+    const place = target.kind === 'tcp' ? `127\\.0\\.0\\.1:${target.port}: nobody listens` : 'no such socket';
+    await assert.rejects(connect(target, never), refusal(new RegExp(place)));
   });
 }
-
-void test('tcp: the place is in the sentence', async (t) => {
-  const server = await listen(t, 'tcp');
-  const address = server.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  const target = { kind: 'tcp', host: '127.0.0.1', port: address.port } as const;
-  await assert.rejects(
-    connect(target, never),
-    refusal(new RegExp(`127\\.0\\.0\\.1:${address.port}: nobody listens`)),
-  );
-});
 
 void test('unix: no such socket; a path that no socket can have', async (t) => {
   const folder = openFolder(t);

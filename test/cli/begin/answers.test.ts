@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  linesOf,
   parseBackend,
   parseDirectory,
   parsePreset,
@@ -188,20 +187,6 @@ void test('mail users that are not known are asked for, and never all', () => {
   assert.match(question?.whyNone ?? '', /Dovecot may be stopped/);
   assert.equal(question?.help.at(-1), question?.whyNone);
   assert.equal(questionsFor(machine({ mailUsers: ['*@example.com'] }), undefined)[3]?.whyNone, undefined);
-});
-
-void test('options are the same lines that a person types', () => {
-  const given = {
-    team: 'desk',
-    members: 'anna,%helpdesk',
-    preset: 'monitoring',
-    with: ['probe=x'],
-    mailUsers: '*',
-  };
-  assert.deepEqual(linesOf(given), { team: 'desk anna,%helpdesk', preset: 'monitoring probe=x *' });
-  assert.deepEqual(linesOf({}), {});
-  assert.deepEqual(linesOf({ members: 'anna' }), { team: 'support anna' });
-  assert.deepEqual(linesOf({ mailUsers: '*@example.com' }), { preset: 'support-desk *@example.com' });
 });
 
 void test('five questions; what cannot be guessed has no default', () => {

@@ -11,41 +11,27 @@ const sockets = [
 ];
 const common = { sharedNamespaces: ['shared/'], defaultRealm: undefined, wantsTlsOnSockets: false };
 
-void test('2.3: version, sockets, ports without the HTTP API, shared namespaces', () => {
-  const { sockets: found = [], ...rest } = parseDoveconf(printed('2.3')) ?? {};
-  assert.deepEqual(
-    found.toSorted((one, other) => one.path.localeCompare(other.path)),
-    sockets,
-  );
-  assert.deepEqual(rest, {
-    ...common,
-    version: '2.3.19.1',
-    series: '2.3',
-    ports: [
-      { port: 41241, isTls: false },
-      { port: 41242, isTls: true },
-    ],
-    baseDirectory: '/srv/lab/run',
+for (const [series, version, firstPort] of [
+  ['2.3', '2.3.19.1', 41241],
+  ['2.4', '2.4.1-4', 41251],
+] as const)
+  void test(`${series}: version, sockets, ports without the HTTP API, shared namespaces`, () => {
+    const { sockets: found = [], ...rest } = parseDoveconf(printed(series)) ?? {};
+    assert.deepEqual(
+      found.toSorted((one, other) => one.path.localeCompare(other.path)),
+      sockets,
+    );
+    assert.deepEqual(rest, {
+      ...common,
+      version,
+      series,
+      ports: [
+        { port: firstPort, isTls: false },
+        { port: firstPort + 1, isTls: true },
+      ],
+      baseDirectory: '/srv/lab/run',
+    });
   });
-});
-
-void test('2.4: the same', () => {
-  const { sockets: found = [], ...rest } = parseDoveconf(printed('2.4')) ?? {};
-  assert.deepEqual(
-    found.toSorted((one, other) => one.path.localeCompare(other.path)),
-    sockets,
-  );
-  assert.deepEqual(rest, {
-    ...common,
-    version: '2.4.1-4',
-    series: '2.4',
-    ports: [
-      { port: 41251, isTls: false },
-      { port: 41252, isTls: true },
-    ],
-    baseDirectory: '/srv/lab/run',
-  });
-});
 
 void test('as Debian installs it: no socket of its own, no shared namespace, the usual directory', () => {
   for (const series of ['2.3', '2.4']) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { CommandFault } from '../../../src/cli/output/output.js';
-import { type Output, openScreen } from '../../../src/cli/output/screen.js';
+import { CommandFault, formatFault } from '../../../src/cli/output/output.js';
+import { createProgress, type Output, openScreen } from '../../../src/cli/output/screen.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
 
 /** Keeps what is written; `code`: every write ends in that error of the system. */
 function output(columns?: number, code?: string): Output & { readonly texts: string[] } {
@@ -55,4 +56,44 @@ void test('a full disk behind stdout is a failure', async () => {
   const screen = openScreen(output(undefined, 'ENOSPC'), output(), {});
   await screen.print('x');
   await assert.rejects(screen.flush(), (fault) => fault instanceof CommandFault && fault.exitCode === 1);
+});
+
+void test('what takes long is shown, now and then, and taken away', async () => {
+  const clock = createFakeClock();
+  const texts: string[] = [];
+  const progress = createProgress(clock, (text) => texts.push(text));
+  progress.received(100);
+  await clock.advance(1_900);
+  progress.received(100);
+  assert.deepEqual(texts, [], 'not at once');
+  await clock.advance(200);
+  progress.row();
+  progress.sent(3 * 1024 * 1024);
+  progress.received(1_848);
+  await clock.advance(600);
+  progress.received(1);
+  progress.clear();
+  progress.clear();
+  assert.deepEqual(texts, [
+    '\r\x1b[K3.0 MiB sent, 200 bytes, 1 rows, 2 s',
+    '\r\x1b[K3.0 MiB sent, 2.0 KiB, 1 rows, 3 s',
+    '\r\x1b[K',
+  ]);
+});
+
+void test('without a terminal nobody sees it', async () => {
+  const clock = createFakeClock();
+  const progress = createProgress(clock, undefined);
+  await clock.advance(10_000);
+  progress.received(1);
+  progress.clear();
+});
+
+void test('a fault is told with what the system said, line by line, and commands no terminal', () => {
+  const cause = Object.assign(new Error('no such file'), { code: 'ENOENT' });
+  assert.equal(
+    formatFault(new CommandFault(78, 'a\u001b[2J cannot be read', cause)),
+    'a\\x1b[2J cannot be read: there is no such file or directory',
+  );
+  assert.equal(formatFault(new CommandFault(64, 'one\ntwo')), 'one\ntwo');
 });
