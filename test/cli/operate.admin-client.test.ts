@@ -2,24 +2,20 @@
 // not there. Needs root, to be somebody else.
 import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bounds } from '../../src/bounds/bounds.js';
-import { builtProgram, runDovegate } from '../kit/daemon.js';
+import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { runProgram } from '../kit/program.js';
+import { runWarm } from '../kit/warm-program.js';
+import { openStandIn } from './stand-in.js';
 
 test('an admin socket that this user may not reach', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
   const folder = openFolder(t);
   chmodSync(folder, 0o755);
-  const socket = join(folder, 'admin.sock');
-  const server = createServer((_request, response) => response.end('{}'));
-  await new Promise<void>((resolve) => {
-    server.listen(socket, resolve);
-  });
-  t.after(() => void server.close());
+  const socket = await openStandIn(t, (_request, response) => response.end('{}'), folder);
   const asUser = (...args: string[]) =>
     runProgram(
       'setpriv',
@@ -75,15 +71,14 @@ test('an admin socket that this user may not reach', async (t) => {
     ),
     onCall.stderr,
   );
-  const gone = await runDovegate(['status', '--socket', join(folder, 'none.sock')]);
+  const gone = await runWarm(['status', '--socket', join(folder, 'none.sock')]);
   assert.equal(gone.exit, 69, gone.text);
 });
 
 test('an answer without end is cut off', async (t) => {
-  const socket = join(openFolder(t), 'admin.sock');
   const piece = Buffer.alloc(1 << 20, ' ');
   let sent = 0;
-  const server = createServer((_request, response) => {
+  const socket = await openStandIn(t, (_request, response) => {
     const more = (): void => {
       sent += piece.length;
       if (sent > 4 * bounds.daemonAnswerChars) response.end();
@@ -92,11 +87,7 @@ test('an answer without end is cut off', async (t) => {
     response.on('error', () => undefined);
     more();
   });
-  await new Promise<void>((resolve) => {
-    server.listen(socket, resolve);
-  });
-  t.after(() => void server.close());
-  const { exit, stderr } = await runDovegate(['kill', '--socket', socket, 'ID']);
+  const { exit, stderr } = await runWarm(['kill', '--socket', socket, 'ID']);
   assert.equal(exit, 69, stderr);
   assert.match(stderr, /the answer has more than 67108864 characters/);
 });

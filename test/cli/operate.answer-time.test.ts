@@ -1,15 +1,12 @@
 // Goal: a server at the admin socket or the page's that sends a byte now and then does not hold a command for ever.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { askPage } from '../../src/cli/audit/ask-page.js';
 import { findDaemon } from '../../src/cli/operate.js';
-import { openFolder } from '../kit/folder.js';
+import { openStandIn } from './stand-in.js';
 
 // bounds.daemonAnswerTime
 test('an answer must be whole in time, whatever comes of it before', async (t) => {
-  const socket = join(openFolder(t), 'slow.sock');
   let pieces = 0;
   let heard = (): void => undefined;
   /** Until so many bytes have come from now on. */
@@ -18,19 +15,12 @@ test('an answer must be whole in time, whatever comes of it before', async (t) =
       pieces = 0;
       heard = resolve;
     });
-  const server = createServer((_request, response) => {
+  const socket = await openStandIn(t, (_request, response) => {
     const timer = setInterval(() => {
       pieces += 1;
       response.write(' ', pieces > 20 ? heard : undefined);
     }, 1);
     response.on('close', () => clearInterval(timer));
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(socket, resolve);
-  });
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
   });
   const ask = await findDaemon({ config: '', socket });
   t.mock.timers.enable({ apis: ['setTimeout'] });

@@ -12,15 +12,6 @@ const terminal = (columns: number) => ({
   paint: (paint: Paint, text: string): string => `<${paint}>${text}</>`,
 });
 
-test('policies that observe are a line', () => {
-  const told = formatStatus({ ...full, observing: ['support', 'watch'] }, pipe);
-  assert.match(
-    told,
-    /^observes +policies support, watch: nothing is denied that only touches mailboxes of users named one by one$/m,
-  );
-  assert.doesNotMatch(formatStatus(full, pipe), /observes/);
-});
-
 const full = {
   version: '1.2.3',
   state: 'serving',
@@ -99,24 +90,6 @@ ID   REQUESTER      USER        COMMAND    BACKEND  WAITS           SECONDS
   );
 });
 
-void test('a slow disk, and records without crash-proof memory, show at once', () => {
-  const journal = {
-    state: 'failed',
-    space: 'normal',
-    unsynced_ms: 3_210,
-    memory_fault: 'audit.memory is off',
-  };
-  const shown = formatStatus({ state: 'serving', journal }, pipe);
-  assert.match(shown, /\njournal +failed, space normal, oldest record not on disk for 3\.2 s\n/);
-  assert.match(shown, /\nmemory +none, so every command waits for the disk: audit\.memory is off$/);
-});
-
-void test('a journal in its reserve says so, and how much is free', () => {
-  const journal = { state: 'writable', space: 'reserve', unsynced_ms: 0, free_bytes: 0 };
-  const shown = formatStatus({ state: 'serving', journal }, terminal(200));
-  assert.match(shown, /journal +<bad>writable only in its reserve \(0 MiB free\)<\/>$/m);
-});
-
 void test('the table of backends stays in line where one is down', () => {
   const text = 'the backend could not be reached: connect ECONNREFUSED 192.0.2.1:24245, as in the last hour';
   const backends = [
@@ -128,10 +101,26 @@ void test('the table of backends stays in line where one is down', () => {
   for (const row of rows) assert.equal(row.indexOf(' in use'), head.indexOf('UPSTREAMS') + 1, row);
 });
 
-void test('records that are missing are said beside a journal that is writable', () => {
-  const journal = { state: 'writable', space: 'normal', unsynced_ms: 0, missing_seq: 213 };
-  const shown = formatStatus({ state: 'serving', journal }, terminal(200));
-  assert.match(shown, /<good>writable<\/>, space normal<bad>, records up to 213 are missing<\/>/);
+void test('in the line of the journal, or one of its own: a slow disk, no memory, the reserve, what is missing, policies that observe', () => {
+  const writable = { state: 'writable', space: 'normal', unsynced_ms: 0 };
+  const slow = { ...writable, state: 'failed', unsynced_ms: 3_210, memory_fault: 'audit.memory is off' };
+  const journal = (more: object) => formatStatus({ state: 'serving', journal: more }, terminal(200));
+  const told = journal(slow);
+  assert.match(told, /^journal +<bad>failed<\/>, space .*, oldest record not on disk for 3\.2 s/m);
+  assert.match(told, /^memory +<doubtful>none, so every command waits for the disk: audit\.memory is off/m);
+  assert.match(
+    journal({ ...writable, space: 'reserve', free_bytes: 0 }),
+    /journal +<bad>writable only in its reserve \(0 MiB free\)<\/>$/m,
+  );
+  assert.match(
+    journal({ ...writable, missing_seq: 213 }),
+    /<good>writable<\/>, space normal<bad>, records up to 213 are missing<\/>/,
+  );
+  assert.match(
+    formatStatus({ ...full, observing: ['support', 'watch'] }, pipe),
+    /^observes +policies support, watch: nothing is denied that only touches mailboxes of users named one by one$/m,
+  );
+  assert.doesNotMatch(formatStatus(full, pipe), /observes/);
 });
 
 void test('a daemon that says something else', () => {

@@ -16,12 +16,10 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { type JournalOptions, type OpenJournal } from '../../../src/adapters/journal/journal.js';
-import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
-import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { isSignedBy, makeSignKey, sealLine, unsignedLine } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { type Clock } from '../../../src/ports/machine.js';
-import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
+import { admission, completion, faultsIn, keepAll, openFor, openWatched, type Watched } from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
@@ -39,10 +37,7 @@ function tending(t: TestContext, directory: string, more: Partial<JournalOptions
   return openFor(t, directory, { segmentBytes: 8192, signKey: key.secretPem, tendIntervalMs: 20, ...more });
 }
 
-function verified(directory: string): Promise<unknown> {
-  const request = { trustedKeys: [key.key], fromSeq: undefined, faultsMax: 9 };
-  return verifyTrail(findTrail([directory]), request).then(({ faults }) => faults);
-}
+const verified = (directory: string): Promise<unknown> => faultsIn(directory, [key.key]);
 
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -11,7 +11,10 @@ import {
   openJournal,
 } from '../../../src/adapters/journal/journal.js';
 import type { RetentionLimits } from '../../../src/adapters/journal/maintenance.js';
+import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
+import { findTrail } from '../../../src/adapters/journal/trail.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { Verdict } from '../../../src/domain/trail/verify.js';
 import { closeBefore } from './reading.js';
 
 export interface Watched {
@@ -80,6 +83,15 @@ export async function openFor(
   const watched = await openWatched(directory, more);
   closeBefore(t, () => watched.journal.close());
   return watched;
+}
+
+/** What is wrong with a journal on disk, as `audit verify` says it. */
+export async function faultsIn(
+  directory: string,
+  trustedKeys: readonly string[] = [],
+): Promise<Verdict['faults']> {
+  const request = { trustedKeys, fromSeq: undefined, faultsMax: 20 };
+  return (await verifyTrail(findTrail([directory]), request)).faults;
 }
 
 export function admission(id: string): AuditRecord {

@@ -16,11 +16,9 @@ import { test } from 'node:test';
 import type { BellReport, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
-import { verifyTrail } from '../../../src/adapters/journal/search-trail.js';
-import { findTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { admission, completion } from './opening.js';
+import { admission, completion, faultsIn } from './opening.js';
 import {
   eventsIn,
   pairedIds,
@@ -436,12 +434,7 @@ void test('a thread that dies between the checkpoint file and its report leaves 
   // Nobody hears of this: the main thread's mark stays where it is, and healing cuts off what the checkpoint file names.
   assert.equal(carry(writer, { do: 'checkpoint', behind: writer.ring.writer.head, wallMs }).kind, 'written');
   cutAfterMark(directory, mark);
-  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
-  const { faults } = await verifyTrail(findTrail([directory]), request);
-  assert.deepEqual(
-    faults.map(({ kind }) => kind),
-    [],
-  );
+  assert.deepEqual(await faultsIn(directory), []);
   const starts = restarted(directory).filter(({ event }) => event === 'start');
   assert.deepEqual(
     starts.map(({ error }) => error),
@@ -470,12 +463,7 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const later = wallMs + leapMs + 5000;
     assert.equal(carry(next, { do: 'open', lock: undefined, wallMs: later }).kind, 'opened');
     stop(next, later);
-    const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
-    const { faults } = await verifyTrail(findTrail([directory]), request);
-    assert.deepEqual(
-      faults.map(({ kind }) => kind),
-      [],
-    );
+    assert.deepEqual(await faultsIn(directory), []);
   });
 }
 
@@ -515,10 +503,8 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
     .map((file) => readFileSync(join(directory, file), 'utf8'))
     .join('');
   assert.equal(written.match(/"event":"admission"/g)?.length, bodies.length);
-  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
-  const { faults } = await verifyTrail(findTrail([directory]), request);
   assert.deepEqual(
-    faults.map(({ kind, file }) => [kind, file]),
+    (await faultsIn(directory)).map(({ kind, file }) => [kind, file]),
     [
       ['segment-missing', first],
       ['reordered', '00000003.jsonl'],
@@ -547,8 +533,7 @@ void test('the same where the start begins a segment: its first record is no old
   stop(writer, early);
   assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
   assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
-  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
-  assert.deepEqual((await verifyTrail(findTrail([directory]), request)).faults, []);
+  assert.deepEqual(await faultsIn(directory), []);
 });
 
 void test('without a lock nothing is promised', (t) => {

@@ -1,12 +1,13 @@
 // The journal is read whatever the admin socket does; only a daemon that runs and does not confirm is reported.
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener } from 'node:http';
+import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { openFolder } from '../../kit/folder.js';
 import { runWarm } from '../../kit/warm-program.js';
+import { openStandIn } from '../stand-in.js';
 
 async function search(t: TestContext, answer: RequestListener | 'nothing' | 'closed'): Promise<string> {
   const folder = openFolder(t);
@@ -17,16 +18,7 @@ async function search(t: TestContext, answer: RequestListener | 'nothing' | 'clo
   const config = join(folder, 'dovegate.yaml');
   writeFileSync(config, `version: 1\nadmin: { unix: ${socket} }\naudit: { directory: ${directory} }\n`);
   if (answer === 'closed') writeFileSync(socket, '');
-  if (typeof answer === 'function') {
-    const server = createServer(answer);
-    await new Promise<void>((resolve) => {
-      server.listen(socket, resolve);
-    });
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-  }
+  if (typeof answer === 'function') await openStandIn(t, answer, folder);
   const { stderr } = await runWarm(['audit', 'search', '--config', config]);
   assert.match(stderr, /the journal holds no records/);
   return stderr;

@@ -1,10 +1,8 @@
 // A report over the socket of the page: what the daemon says that it left out speaks against the report.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openFolder } from '../../kit/folder.js';
 import { runWarm } from '../../kit/warm-program.js';
+import { openStandIn } from '../stand-in.js';
 
 const time = '2026-11-20T08:00:00.000Z';
 const verdict = {
@@ -34,18 +32,15 @@ async function report(
   notes: readonly string[],
   { users, mailbox = 'alice@example.com' }: { users?: readonly string[]; mailbox?: string } = {},
 ) {
-  const path = join(openFolder(t), 'page.sock');
   const answers = new Map<string | undefined, unknown>([
     ['/trail/me', { name: 'eve', roles: ['audit'], users }],
     ['/trail/verify', { end: { rows: 0, verdict } }],
     ['/trail/report', { end: { rows: 0, notes } }],
     ['/trail/survey', { end: { rows: 0, surveyed: { records: 9, all: 9, names: [], isNamed: true } } }],
   ]);
-  const server = createServer((request, response) => {
+  const path = await openStandIn(t, (request, response) => {
     response.end(`${JSON.stringify(answers.get(request.url))}\n`);
   });
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  t.after(() => server.close());
   return runWarm(['audit', 'report', '--mailbox', mailbox, '--socket', path]);
 }
 

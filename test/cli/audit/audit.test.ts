@@ -63,12 +63,6 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
 
   const byOwnKey = await audit('verify', ...config);
   assert.equal(byOwnKey.exit, 0, byOwnKey.text);
-  const verified = await audit('verify', directory);
-  assert.equal(verified.exit, 1);
-  assert.match(
-    verified.text,
-    /signatures were not checked: no --key was given \(signed by \S{44}, according to the journal itself\)/,
-  );
   const told = JSON.parse((await audit('verify', '--json', '--unsigned', directory)).text);
   assert.deepEqual([told.passed, told.first_seq, told.fault_count, told.open_count], [true, 1, 0, 0]);
 
@@ -87,13 +81,7 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
   );
   const early = await audit('search', directory, '--until', '2020-01-01', '--json');
   assert.match(early.stderr, /^dovegate: no command was found among 0 records in this time \(of \d+ from /);
-  const destroys = await audit('search', ...config, '--effect', 'destroy', '--since', 'yesterday', '--json');
-  assert.equal(JSON.parse(destroys.text).command, 'mailbox delete');
-  assert.equal((await audit('search', ...config, '--effect', 'write')).stdout.length, 0);
-  const table = (await audit('search', directory)).text;
-  assert.match(table, /alice@example\.org +quota get -- +ok +mail1 /);
-  assert.match(table, /bob@example\.org +mailbox delete -- INBOX +denied/);
-  assert.doesNotMatch(table, /\u001b/);
+  assert.match((await audit('search', directory)).text, /alice@example\.org +quota get -- +ok +mail1 /);
 
   for (const wanted of [String(row.id), String(row.seq)]) {
     const shown = await audit('show', wanted, ...config);
@@ -105,9 +93,6 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
 
   const csv = (await audit('export', directory, '--command', 'quota')).text.split('\r\n');
   assert.deepEqual([csv.length, csv[2]], [3, '']);
-  const json = (await audit('export', directory, '--format', 'json')).text.trimEnd().split('\n');
-  assert.equal(json.length, 2);
-
   const hmac = await audit('hmac', 'secret', ...config);
   assert.match(hmac.text, /^[0-9a-f]{64}\n$/);
   const stdin = await runDovegate(['audit', 'hmac', '-', directory], { stdin: 'secret\n' });
@@ -122,9 +107,6 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
   assert.equal(tampered.exit, 1);
   const place = `${join(directory, name)}:${at + 1}: seq ${at + 1}: missing: `;
   assert.ok(tampered.text.includes(place), tampered.text);
-  const noted = await audit('search', directory, '--json');
-  assert.match(noted.stderr, /has \d+ records, but their numbers go from 1 to \d+\n/);
-  assert.equal(noted.exit, 0);
 });
 
 test('each way to be asked wrongly has its exit code', async (t) => {

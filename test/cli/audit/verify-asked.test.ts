@@ -1,12 +1,10 @@
 // Goal: `audit verify --socket` says what the daemon found, and an answer that breaks off is never a passed check.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditVerifyAsked } from '../../../src/cli/audit/verify-asked.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import type { Verified } from '../../../src/domain/page/api.js';
-import { openFolder } from '../../kit/folder.js';
+import { openStandIn } from '../stand-in.js';
 import { keepScreen } from './shown.js';
 
 const result: Verified = {
@@ -25,16 +23,13 @@ const result: Verified = {
 };
 
 async function verify(t: TestContext, pieces: readonly string[], status = 200, flags: object = {}) {
-  const socket = join(openFolder(t), 'page.sock');
   const asked: string[] = [];
-  const server = createServer((request, response) => {
+  const socket = await openStandIn(t, (request, response) => {
     asked.push(`${request.method} ${request.url}`);
     response.writeHead(status);
     for (const piece of pieces) response.write(piece);
     response.end();
   });
-  await new Promise<void>((resolve) => server.listen(socket, resolve));
-  t.after(() => server.close());
   const screen = keepScreen();
   let nowMs = 0;
   const clock = { now: () => (nowMs += 3_000) };

@@ -81,14 +81,6 @@ void test('what takes long is shown, now and then, and taken away', async () => 
   ]);
 });
 
-void test('without a terminal nobody sees it', async () => {
-  const clock = createFakeClock();
-  const progress = createProgress(clock, undefined);
-  await clock.advance(10_000);
-  progress.received(1);
-  progress.clear();
-});
-
 void test('a fault is told with what the system said, line by line, and commands no terminal', () => {
   const cause = Object.assign(new Error('no such file'), { code: 'ENOENT' });
   assert.equal(
