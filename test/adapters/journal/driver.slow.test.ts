@@ -84,24 +84,6 @@ void test('two answers that come together are not one in time', async () => {
   assert.equal(driver.state.at, 'writable');
 });
 
-void test('an order that hangs alone: its late report is followed by another one that shows how fast the disk is', async () => {
-  const { driver, thread, turns, pass } = createHandDriver();
-  const looked = driver.run(look);
-  await turns();
-  await pass(deadlineMs + graceMs);
-  const report = await looked;
-  assert.equal(report.kind === 'failed' && report.code, 'deadline');
-  assert.equal(driver.state.at, 'slow');
-  thread.tell(writtenAt(thread.sync()));
-  assert.deepEqual(
-    thread.orders.map((order) => order.do),
-    ['look', 'checkpoint'],
-  );
-  await pass(10);
-  thread.tell(writtenAt(thread.sync()));
-  assert.equal(driver.state.at, 'writable');
-});
-
 void test('an order that is asked for while the journal is not writable fails at once', async () => {
   const { driver, thread } = await slowed();
   const report = await driver.run(look);
@@ -141,47 +123,6 @@ void test('a mute thread is ended after five deadlines, and another one heals fr
   assert.deepEqual(settled, ['A: deadline', 'B']);
 });
 
-void test('a thread that comes back before it is given up is not ended', async () => {
-  const { driver, thread, pass } = await slowed();
-  await pass(3 * deadlineMs);
-  thread.answer();
-  thread.tell(writtenAt(thread.sync()));
-  await pass(10 * deadlineMs);
-  assert.deepEqual([driver.state.at, thread.isEnded], ['writable', false]);
-});
-
-void test('the first fault is the one that is told, whatever the orders behind it report', async () => {
-  const { driver, thread, turns } = createHandDriver();
-  const looked = driver.run(look);
-  await turns();
-  thread.onBell?.({ kind: 'failed', code: 'write-failed', message: 'no space' });
-  const report = await looked;
-  assert.equal(report.kind === 'failed' && report.message, 'no space');
-  thread.tell({ kind: 'failed', code: 'write-failed', message: 'the journal has failed' });
-  const { state } = driver;
-  assert.equal(state.at === 'failed' && state.fault.message, 'no space');
-});
-
-void test('a slow disk that fails is told once more, with its error', async () => {
-  const { driver, thread, events } = await slowed();
-  thread.onBell?.({ kind: 'failed', code: 'write-failed', message: 'no space' });
-  assert.equal(driver.state.at, 'failed');
-  const faults = events.flatMap((event) => (event.kind === 'failed' ? [event.fault.code] : []));
-  assert.deepEqual(faults, ['deadline', 'write-failed']);
-});
-
-void test('records that an order brought along are told with a duration', async () => {
-  const { driver, thread, events, add, turns } = createHandDriver();
-  add();
-  const kept = driver.run((_, behind) => ({ do: 'keep-policy', behind, version: 'ab', text: '' }));
-  await turns();
-  thread.tell({ kind: 'kept' });
-  await kept;
-  // Such an order syncs nothing: the thread does that when it has none left, though no bell was rung for it.
-  thread.answer();
-  assert.deepEqual(events, [{ kind: 'synced', records: 1, durationMs: 0 }]);
-});
-
 void test('closing ends in its time while the thread hangs', async () => {
   const { clock, driver, threads, thread, settled, awaited, add, turns, pass } = createHandDriver();
   awaited('A');
@@ -197,31 +138,6 @@ void test('closing ends in its time while the thread hangs', async () => {
   await pass(deadlineMs);
   assert.equal(end?.code, 'deadline');
   assert.deepEqual([driver.state.at, driver.lost, threads.length, clock.timers], ['closed', 2, 1, 0]);
-});
-
-void test('closing a slow journal asks for nothing behind the stop record', async () => {
-  const { clock, driver, thread, turns } = await slowed();
-  const closed = driver.close(clock.now() + 2 * deadlineMs);
-  thread.answer();
-  assert.deepEqual(
-    thread.orders.map((order) => order.do),
-    ['stop'],
-  );
-  thread.tell({ ...writtenAt(thread.sync()), kind: 'stopped' });
-  await turns();
-  await closed;
-  assert.deepEqual([driver.lost, clock.timers], [0, 0]);
-});
-
-// When the bell of the journal's thread rings, with a clock that is turned by hand and a thread that answers when it is told to.
-
-void test('records that delay somebody are rung for at the end of the turn, together', async () => {
-  const { ring, thread, awaited, turns } = createHandDriver();
-  for (const name of ['A', 'B', 'C']) awaited(name);
-  await Promise.resolve();
-  assert.deepEqual(thread.bells, []);
-  await turns();
-  assert.deepEqual(thread.bells, [ring.writer.head]);
 });
 
 void test('a lone command wakes the thread once; its completion waits for the linger timer', async () => {
@@ -260,46 +176,6 @@ void test('records that delay nobody linger, unless others take them along', asy
   assert.equal(thread.bells.length, 1, 'the timer of those that were taken along rings for nothing');
 });
 
-void test('what an order took along while it lingered is not rung for: the thread would have nothing to answer', async () => {
-  const { driver, thread, add, turns, pass } = createHandDriver();
-  add();
-  const looked = driver.run((_, behind) => ({ do: 'look', behind }));
-  await turns();
-  thread.tell(writtenAt(thread.sync()));
-  await looked;
-  await pass(30);
-  assert.deepEqual(thread.bells, []);
-  await pass(3000);
-  assert.equal(driver.state.at, 'writable');
-});
-
-void test('so much that a longer batch would spare nothing does not linger', async () => {
-  const { driver, thread, add, turns } = createHandDriver();
-  for (let bytes = 0; bytes < driver.whole / 8; bytes += 1000) add(1000);
-  await turns();
-  assert.equal(thread.bells.length, 1);
-});
-
-void test('a bell that rang before is no answer for what came later', async () => {
-  const { ring, thread, settled, awaited, turns } = createHandDriver();
-  awaited('A');
-  await turns();
-  const first = ring.writer.head;
-  awaited('B');
-  await turns();
-  assert.deepEqual(
-    thread.bells,
-    [first, ring.writer.head],
-    'the thread may be busy: it looks again when it is done',
-  );
-  thread.answer(first);
-  assert.deepEqual(settled, ['A']);
-  assert.equal(ring.writer.tail, first);
-  thread.answer();
-  assert.deepEqual(settled, ['A', 'B']);
-  assert.equal(ring.writer.used, 0);
-});
-
 void test('the age of the oldest record is counted from the bell that did not take it along', async () => {
   const { driver, ring, thread, awaited, add, turns, pass } = createHandDriver();
   assert.equal(driver.unsyncedMs, 0);
@@ -317,25 +193,6 @@ void test('the age of the oldest record is counted from the bell that did not ta
   await pass(7);
   thread.answer();
   assert.equal(driver.unsyncedMs, 0);
-});
-
-void test('a report of an order that is older than the mark read before it settles nothing', async () => {
-  const { driver, ring, thread, events, settled, awaited, turns } = createHandDriver();
-  awaited('A');
-  const looked = driver.run((_, behind) => ({ do: 'look', behind }));
-  await turns();
-  const old = thread.sync();
-  awaited('B');
-  await turns();
-  // The word of an earlier bell, read after the next mark was laid.
-  thread.answer();
-  assert.deepEqual(settled, ['A', 'B']);
-  thread.tell(writtenAt(old));
-  assert.equal((await looked).kind, 'written');
-  assert.equal(driver.mark, thread.mark());
-  assert.equal(ring.writer.tail, ring.writer.head);
-  const synced = events.flatMap((event) => (event.kind === 'synced' ? [event.records] : []));
-  assert.deepEqual(synced, [2]);
 });
 
 void test('a record that is damaged in the ring is never promised, and the journal goes on', async () => {

@@ -316,38 +316,6 @@ void test('a client that ended before it', async (t) => {
   await assert.rejects(transport.acceptTls(ours, Buffer.alloc(0)), refused(/ended its side/));
 });
 
-void test('closing abruptly while much is on its way resets, and nothing is thrown', async (t) => {
-  for (let round = 0; round < 10; round += 1) {
-    const shaken = await shake(t, ours);
-    shaken.far.socket.pause();
-    const write = shaken.transport.write([Buffer.alloc(4 * 1024 * 1024)]);
-    shaken.transport.close('client-stall', true);
-    await assert.rejects(Promise.resolve(write), TransportFault);
-    await shaken.transport.whenClosed();
-    shaken.far.socket.resume();
-    await shaken.far.until(() => shaken.far.isClosed || shaken.far.hasEnded, 'the end');
-    assert.equal(shaken.clock.timers, 0);
-  }
-});
-
-void test('a client that resets inside TLS is gone', async (t) => {
-  const { near, far } = await openSockets(t, 'tcp');
-  const transport = wrapSocket(near, createFakeClock());
-  const client = dialTls(far);
-  await transport.acceptTls(ours, Buffer.alloc(0));
-  const gone = new Promise<void>((resolve) => transport.onGone(resolve));
-  await transport.write([Buffer.from('x')]);
-  await new Promise<void>((resolve) => client.once('data', () => resolve()));
-  const read = transport.read();
-  far.resetAndDestroy();
-  // Without this it would end its side first, and be taken at its word.
-  far.destroy();
-  await assert.rejects(read, TransportFault);
-  await gone;
-  transport.close('peer-gone');
-  await transport.whenClosed();
-});
-
 void test('an offer that cannot be used says so when it is made ready', () => {
   assert.throws(() => prepareOffer({ ...ours, certificate: { chain: 'no certificate', key: shown.keyPem } }));
   const { keyPem } = authority.issue({ names: ['x'] });
