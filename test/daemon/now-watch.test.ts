@@ -43,16 +43,6 @@ const sentences: readonly (readonly [
     'Policy "support" refuses it: it asks for a reason, or the peer is not served any more.',
   ],
   [
-    'not read',
-    { outcome: 'unparsable', decision: 'deny', error: 'unknown-option', status: '-USAGE' },
-    'An option that the command does not have.',
-  ],
-  [
-    'over a limit',
-    { outcome: 'limited', error: 'over-limit' },
-    'Over a rate, a limit or distinct_users of the policy.',
-  ],
-  [
     'backend away',
     { ...failed, error: 'dial-refused' },
     'No server listens at this address, there is no route to it, or the name does not exist.',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { auditShow, formatDetail } from '../../../src/cli/audit/audit-show.js';
+import { auditShow } from '../../../src/cli/audit/audit-show.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { admission, completion, openWatched } from '../../adapters/journal/opening.js';
@@ -89,10 +89,4 @@ void test('it is found in every segment of a damaged journal, with its place', a
     assert.ok(places.length >= 6, id);
     assert.match(screen.complaints(), /damaged/);
   }
-});
-
-void test('parts of a value are named', () => {
-  assert.equal(formatDetail({ bytes: 12, hmac: 'ab' }), 'hmac:ab');
-  assert.equal(formatDetail({ uid: 1, user: 'bob' }), 'uid=1 user=bob');
-  assert.equal(formatDetail(['a', 'b c']), 'a b c');
 });

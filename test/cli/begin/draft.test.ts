@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFromDisk, shippedPresets } from '../../../src/adapters/host/process.js';
-import { parseDoveconf } from '../../../src/cli/begin/doveconf.js';
 import {
   type Answers,
   type BackendAnswer,
@@ -14,7 +13,7 @@ import {
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { runTests } from '../../../src/domain/review/replay.js';
-import { answers, local, printed } from './examples.js';
+import { answers } from './examples.js';
 
 const nowMs = Date.UTC(2026, 10, 21);
 const file = '/etc/dovegate/dovegate.yaml';
@@ -77,17 +76,6 @@ for (const preset of shippedPresets()) {
   });
 }
 
-void test('real Dovecots of both series: their shared namespaces are in the file, and need no warning', () => {
-  for (const name of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
-    const facts = parseDoveconf(printed(name));
-    const { series, sharedNamespaces } = facts ?? {};
-    const settings = settingsFor({ ...answers, backend: { ...local, series, sharedNamespaces } });
-    assert.deepEqual(settings.backends[0]?.sharedNamespaces, sharedNamespaces);
-  }
-  const unknown = { ...local, series: undefined, sharedNamespaces: undefined };
-  assert.equal(settingsFor({ ...answers, backend: unknown }).backends[0]?.sharedNamespaces, undefined);
-});
-
 void test('over the network: TLS, the name of the certificate, the file of the password and never the password', () => {
   const backend: BackendAnswer = {
     kind: 'tcp',
@@ -114,14 +102,6 @@ void test('over the network: TLS, the name of the certificate, the file of the p
     snippet,
     /ssl_cert = <[^]*inet_listener doveadm \{\n {4}port = 24245\n {4}ssl = yes[^]*ssl_server_cert_file = /,
   );
-});
-
-void test('the lines for Dovecot name the user of the daemon; there are none where it listens already', () => {
-  assert.match(
-    draftSnippet(answers) ?? '',
-    /^service doveadm \{\n {2}unix_listener dovegate-doveadm \{\n {4}mode = 0600\n {4}user = dovegate\n {2}\}\n\}$/m,
-  );
-  assert.equal(draftSnippet({ ...answers, backend: { ...local, isReady: true } }), undefined);
 });
 
 void test('hostile texts stay texts', () => {

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import {
   createBulkProgress,
   describeCounts,
-  describeGivenUp,
   describeSpan,
   formatResult,
 } from '../../../src/cli/bulk/results.js';
@@ -68,13 +67,4 @@ void test('counts and spans', () => {
   );
   assert.equal(describeCounts({ ok: 1, failed: 0, unknown: 0 }), '1 user: 1 ok, 0 failed, 0 unknown');
   assert.deepEqual([1, 60_000, 3_661_000].map(describeSpan), ['1 s', '1 min 0 s', '1 h 1 min']);
-});
-
-void test('users that were given up may be sent again', () => {
-  assert.equal(describeGivenUp(1, false), '1 user of the failed is noted as not sent, and may be sent again');
-  assert.equal(
-    describeGivenUp(4, false),
-    '4 users of the failed are noted as not sent, and may be sent again',
-  );
-  assert.equal(describeGivenUp(4, true), '4 users of the failed may get an answer later');
 });
