@@ -12,26 +12,8 @@ function column<Key extends keyof ReturnType<typeof ofMinor>>(key: Key): ReturnT
 
 void test('one row for each minor; nothing announced is 0, and what is newer is as the newest', () => {
   const [no, yes] = [false, true];
-  assert.deepEqual(column('framing'), [
-    'none',
-    'none',
-    'packet',
-    'packet',
-    'packet',
-    'stream',
-    'stream',
-    'stream',
-  ]);
-  assert.deepEqual(column('logs'), [
-    'never',
-    'never',
-    'always',
-    'always',
-    'asked',
-    'asked',
-    'asked',
-    'asked',
-  ]);
+  assert.equal(column('framing').join(' '), 'none none packet packet packet stream stream stream');
+  assert.equal(column('logs').join(' '), 'never never always always asked asked asked asked');
   assert.deepEqual(column('readsVersion'), [no, no, yes, yes, yes, yes, yes, yes]);
   assert.deepEqual(column('asksForColumn'), [yes, yes, yes, yes, no, no, no, no]);
   assert.deepEqual(column('series'), ['2.3', '2.3', '2.3', '2.3', '2.4', '2.4', '2.4', '2.4']);

@@ -1,6 +1,8 @@
 // Durations, numbers and times as people read them.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createEventDecoder, createLineDecoder } from '../../src/web/lines.js';
 import {
   agoWords,
   bytesWords,
@@ -13,6 +15,7 @@ import {
   rateWords,
   utcTime,
 } from '../../src/web/wording.js';
+import { formatCommand, splitWords } from '../../src/web/words.js';
 
 void test('a duration has at most two units, and is never rounded to sixty of one', () => {
   const s = 1000;
@@ -86,4 +89,58 @@ void test('times in a sentence are found, marked or not', () => {
     { time: '2026-11-21T02:14:00.123+01:00' },
   ]);
   assert.deepEqual(marked('{anna} {2026} x'), [{ text: '{anna} {2026} x' }]);
+});
+
+// A command line as it is typed: words as a shell would split them, and back; what a shell would expand stays as it is.
+void test('words, quotes, backslashes', () => {
+  const cases: readonly (readonly [string, readonly string[]])[] = [
+    ['', []],
+    ['   ', []],
+    ['quota get', ['quota', 'get']],
+    ['  mailbox\tstatus  "all of it" ', ['mailbox', 'status', 'all of it']],
+    ["a'b c'd", ['ab cd']],
+    ['"" \'\'', ['', '']],
+    ['flags add \\\\Seen', ['flags', 'add', '\\Seen']],
+    ["flags add '\\Seen'", ['flags', 'add', '\\Seen']],
+    ['"a \\" b" "\\x"', ['a " b', '\\x']],
+    ['$(id) `id` * $HOME; x', ['$(id)', '`id`', '*', '$HOME;', 'x']],
+    ['"a\nb"', ['a\nb']],
+  ];
+  for (const [line, words] of cases) assert.deepEqual(splitWords(line), words, line);
+  for (const line of ['"a', "a 'b", '"a\\"']) assert.equal(typeof splitWords(line), 'string', line);
+});
+
+void test('what is shown can be typed again', () => {
+  for (const words of [
+    ['quota get', '--', '-x'],
+    ['fetch', "it's", 'a b', '', '\\Seen', '"', '$x', '\u202e'],
+  ]) {
+    const [name = '', ...args] = words;
+    assert.deepEqual(splitWords(formatCommand(words)), [...name.split(' '), ...args]);
+  }
+});
+
+// Lines and events that come in pieces: the same at every cut.
+void test('lines are whole wherever the text was cut', () => {
+  const text = '{"a":1}\r\n\n{"b":"ü"}\nrest';
+  for (let at = 0; at <= text.length; at += 1) {
+    const decoder = createLineDecoder();
+    const lines = [...decoder.push(text.slice(0, at)), ...decoder.push(text.slice(at))];
+    assert.deepEqual(lines, ['{"a":1}', '', '{"b":"ü"}']);
+    assert.equal(decoder.rest(), 'rest');
+  }
+});
+
+void test('events are whole wherever the text was cut; one that is not ended is none', () => {
+  const text = ': hello\n\nevent: snapshot\ndata: {"a":\ndata: 1}\n\ndata:x\n\nevent: change\ndata: cut';
+  for (let at = 0; at <= text.length; at += 1) {
+    const decoder = createEventDecoder();
+    assert.deepEqual(
+      [...decoder.push(text.slice(0, at)), ...decoder.push(text.slice(at))],
+      [
+        { name: 'snapshot', data: '{"a":\n1}' },
+        { name: 'message', data: 'x' },
+      ],
+    );
+  }
 });

@@ -1,248 +1,124 @@
+// Goal: a command line is read as the server reads it, or refused; however it is spelled, it comes out in one form that says openly what
+// it does, under the command, parameters and users that a rule then judges.
+
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
-import type { UnparsableCode } from '../../../src/domain/commands/getopt.js';
-import { parseArguments, withoutParameters } from '../../../src/domain/commands/parse.js';
+import { inputOf, parseArguments, withoutParameters } from '../../../src/domain/commands/parse.js';
+import { isSequenceSet } from '../../../src/domain/commands/search-query.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
+import { effectOf, touchedUsers } from '../../../src/domain/meaning/reach.js';
+import { accept, read } from './reading.js';
 
-function parse(series: Series, line: string[]) {
-  const found = resolveCommand(series, line);
-  assert.ok(found, line.join(' '));
-  return parseArguments(series, found.command, found.args);
+const table = readFileSync(new URL('../../../../test/domain/commands/lines.cases', import.meta.url), 'utf8');
+
+/** The words that a row shows. */
+function wordsOf(shown: string): string[] {
+  const textOf = (word: string): string =>
+    word
+      .replace('…', 'x'.repeat(257))
+      .replace(/\\(?:u(\w{4})|(.))/g, (_, code?: string, plain?: string) =>
+        code === undefined ? (plain ?? '') : String.fromCharCode(Number.parseInt(code, 16)),
+      );
+  return shown === '' ? [] : shown.split('→').map(textOf);
 }
 
-type Row = { series?: Series; line: string[]; canonical: string[] };
+function outcome(series: Series, line: readonly string[]): string[] {
+  const parsed = read(series, line);
+  if (parsed === undefined) return ['no command'];
+  if (parsed.kind === 'unparsable') return [parsed.code];
+  return [parsed.command.name, ...canonicalArguments(parsed)];
+}
 
-/** Queries in which the server compares "inbox" letter by letter (measured on 2.3.19.1 and 2.4.1): they select nothing, or another mailbox. */
-const namesAsWritten = [
-  'mailbox inbox mailbox * all',
-  'mailbox Inbox not mailbox Trash all',
-  '( mailbox inbox or mailbox Trash ) all',
-  'mailbox inbox or seen',
-  'mailbox inbox.Sub all',
-  'mailbox inbox/Sub all',
-  'mailbox inbox.* all',
-].map((text) => text.split(' '));
-
-const accepted: Row[] = [
-  { line: ['quota get'], canonical: ['--'] },
-  { line: ['quota get', '-u', 'bob', '--'], canonical: ['-u', 'bob', '--'] },
-  { line: ['quota get', '-ubob'], canonical: ['-u', 'bob', '--'] },
-  { line: ['quota get', '--user', 'bob'], canonical: ['-u', 'bob', '--'] },
-  { line: ['quota get', '--user=bob'], canonical: ['-u', 'bob', '--'] },
-  { line: ['quota get', '--user='], canonical: ['-u', '', '--'] },
-  { line: ['quota get', '-u=bob'], canonical: ['-u', '=bob', '--'] },
-  { line: ['mailbox delete', 'Old', '-rs'], canonical: ['-s', '-r', '--', 'Old'] },
-  { line: ['mailbox delete', '-su', 'x', 'Old'], canonical: ['-u', 'x', '-s', '--', 'Old'] },
-  { line: ['mailbox delete', '--', 'Old', '-r'], canonical: ['--', 'Old', '-r'] },
-  { line: ['mailbox delete', 'Old', '--', '--', '-r'], canonical: ['--', 'Old', '--', '-r'] },
-  { line: ['mailbox delete', '-'], canonical: ['--', '-'] },
-  { line: ['mailbox delete', ''], canonical: ['--', ''] },
-  { line: ['mailbox delete', '-u', '-r', 'Old'], canonical: ['-u', '-r', '--', 'Old'] },
-  { line: ['mailbox delete', '-u', '--', 'Old'], canonical: ['-u', '--', '--', 'Old'] },
-  { line: ['mailbox path', '-t', 'alt-dir', 'A'], canonical: ['-t', 'alt-dir', '--', 'A'] },
-  {
-    series: '2.4',
-    line: ['mailbox path', '-tindex-cache', 'A'],
-    canonical: ['-t', 'index-cache', '--', 'A'],
-  },
-  { line: ['mailbox update', '-N', '007', '-R', '7', 'A'], canonical: ['-N', '7', '-R', '7', '--', 'A'] },
-  { line: ['sieve get', '..main'], canonical: ['--', '..main'] },
-  {
-    line: ['user', '-x', 'service=', '-x', 'rip=::1', 'bob'],
-    canonical: ['-x', 'service=', '-x', 'rip=::1', '--', 'bob'],
-  },
-  { series: '2.4', line: ['kick', 'bob', '192.0.2.1'], canonical: ['--', 'bob', '192.0.2.1'] },
-  { line: ['mailbox metadata get', 'INBOX', '/private'], canonical: ['--', 'INBOX', '/private'] },
-  { line: ['mailbox status', 'messages', 'inbox'], canonical: ['--', 'messages', 'INBOX'] },
-  { line: ['mailbox list', 'inb*', 'INBOX'], canonical: ['--', 'inb*', 'INBOX'] },
-  { line: ['mailbox rename', '--new-name=B', 'A'], canonical: ['--', 'A', 'B'] },
-  { line: ['mailbox rename', 'A', '--new-name', 'B'], canonical: ['--', 'A', 'B'] },
-  { line: ['mailbox mutf7', '-8', '-7', 'x'], canonical: ['-7', '-8', '--', 'x'] },
-  { line: ['mailbox list', '-8', '-s', 'a', 'b'], canonical: ['-8', '-s', '--', 'a', 'b'] },
-  { line: ['mailbox list', '--mailbox-mask=a', '--mailbox-mask', 'b'], canonical: ['--', 'a', 'b'] },
-  { line: ['save', '--file=/etc/passwd'], canonical: ['--', '/etc/passwd'] },
-  { line: ['fetch', 'uid  flags ', 'all'], canonical: ['--', 'uid flags', 'all'] },
-  { line: ['fetch', 'UID hdr.Subject', 'all'], canonical: ['--', 'uid hdr.subject', 'all'] },
-  { line: ['fetch', '--fieldstr=uid', 'all'], canonical: ['--', 'uid', 'all'] },
-  {
-    line: ['fetch', '--field', 'uid', '--field=flags', '--query', 'all'],
-    canonical: ['--', 'uid flags', 'all'],
-  },
-  {
-    line: ['fetch', 'uid', '--query=mailbox', '--query=INBOX'],
-    canonical: ['--', 'uid', 'mailbox', 'INBOX'],
-  },
-  { series: '2.4', line: ['flags add', '\\Seen  work', 'all'], canonical: ['--', '\\Seen work', 'all'] },
-  { line: ['copy', 'Dst', 'user', 'bob', 'all'], canonical: ['--', 'Dst', 'user', 'bob', 'all'] },
-  { line: ['copy', 'Dst', 'source-user', 'bob', 'all'], canonical: ['--', 'Dst', 'user', 'bob', 'all'] },
-  { line: ['copy', 'Dst', 'mailbox', 'INBOX'], canonical: ['--', 'Dst', 'mailbox', 'INBOX'] },
-  {
-    line: ['move', '--destination-mailbox=D', 'user', 'bob', 'mailbox', 'INBOX', 'all'],
-    canonical: ['--', 'D', 'user', 'bob', 'mailbox', 'INBOX', 'all'],
-  },
-  {
-    series: '2.3',
-    line: ['copy', 'Dst', 'USER', 'bob', 'all'],
-    canonical: ['--', 'Dst', 'user', 'bob', 'all'],
-  },
-  {
-    series: '2.3',
-    line: ['copy', '--source-type=uSeR', '--source-user=bob', 'Dst', 'all'],
-    canonical: ['--', 'Dst', 'user', 'bob', 'all'],
-  },
-  {
-    series: '2.4',
-    line: ['copy', '--source-user=bob', 'Dst', 'all'],
-    canonical: ['--', 'Dst', 'user', 'bob', 'all'],
-  },
-  {
-    series: '2.4',
-    line: ['copy', 'Dst', '--source-user', 'bob', 'all'],
-    canonical: ['--', 'Dst', 'user', 'bob', 'all'],
-  },
-  { series: '2.3', line: ['log errors', '-s', '-007'], canonical: ['-s', '-7', '--'] },
-  { line: ['log errors', '-s0'], canonical: ['-s', '0', '--'] },
-  { line: ['stats add', 'n', 'f', '--fields', 'x'], canonical: ['--fields=x', '--', 'n', 'f'] },
-  { line: ['sync', '-f', '--', 'a', '-R', '--'], canonical: ['-f', '--', 'a', '-R', '--'] },
-  { line: ['sync', '-f', 'a', '--', '-R'], canonical: ['-f', '--', 'a', '--', '-R'] },
-  { line: ['sync', '-', '-R'], canonical: ['--', '-', '-R'] },
-  { line: ['dsync-server', '-u', 'bob'], canonical: ['-u', 'bob', '--'] },
-  {
-    line: ['mailbox delete', 'inbox', 'InBox/x', 'inboxes'],
-    // Below the INBOX the server folds it only before its own separator: mdbox has inbox.x beside INBOX.x (measured on 2.3.19.1).
-    canonical: ['--', 'INBOX', 'InBox/x', 'inboxes'],
-  },
-  { line: ['mailbox list', 'inbox.%'], canonical: ['--', 'inbox.%'] },
-  {
-    line: ['mailbox status', 'messages', 'inbox/x', 'Work'],
-    canonical: ['--', 'messages', 'inbox/x', 'Work'],
-  },
-  {
-    line: ['search', 'mailbox', 'inbox', 'subject', 'inbox'],
-    canonical: ['--', 'mailbox', 'INBOX', 'subject', 'inbox'],
-  },
-  ...namesAsWritten.map((query) => ({ line: ['search', ...query], canonical: ['--', ...query] })),
-  {
-    line: ['mailbox metadata get', 'x', '/Private/Vendor/vendor.dovecot/PVT/k'],
-    canonical: ['--', 'x', '/private/vendor/vendor.dovecot/pvt/k'],
-  },
-  { line: ['flags remove', '\\sEEN Work', 'all'], canonical: ['--', '\\Seen Work', 'all'] },
-  { series: '2.3', line: ['mailbox delete', 'Wor\u212A'], canonical: ['--', 'Wor\u212A'] },
-  { line: ['mailbox delete', 'Ünïcode'], canonical: ['--', 'Ünïcode'] },
-];
-
-for (const { series, line, canonical } of accepted) {
-  for (const one of series === undefined ? allSeries : [series]) {
-    test(`${one} takes ${JSON.stringify(line)}`, () => {
-      const parsed = parse(one, line);
-      assert.equal(parsed.kind, 'parsed', parsed.kind === 'unparsable' ? parsed.message : '');
-      if (parsed.kind === 'parsed') assert.deepEqual(canonicalArguments(parsed), canonical);
-    });
+for (const row of table.split('\n').filter((each) => each !== '' && !each.startsWith('#'))) {
+  const [which = '', line = '', becomes = ''] = row.split('|').map((cell) => cell.trim());
+  for (const series of allSeries.filter((each) => which === 'both' || which === each)) {
+    test(`${series}: ${row}`, () => assert.deepEqual(outcome(series, wordsOf(line)), wordsOf(becomes)));
   }
 }
 
-const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
-  { line: ['quota get', '-x'], code: 'unknown-option' },
-  { line: ['quota get', '-Ax'], code: 'unknown-option' },
-  { line: ['quota get', '-:'], code: 'unknown-option' },
-  { line: ['quota get', '-W', 'foo'], code: 'unknown-option' },
-  { line: ['quota get', '-W;foo'], code: 'unknown-option' },
-  { line: ['quota get', '-A-'], code: 'unknown-option' },
-  { line: ['quota get', '-ü'], code: 'unknown-option' },
-  { line: ['quota get', '--bogus'], code: 'unknown-option' },
-  { line: ['quota get', '--A'], code: 'unknown-option' },
-  { line: ['quota get', '--USER=bob'], code: 'unknown-option' },
-  { line: ['quota get', '--user =bob'], code: 'unknown-option' },
-  { line: ['quota get', '---user'], code: 'unknown-option' },
-  { line: ['quota get', '--u', 'bob'], code: 'abbreviated-option' },
-  { line: ['quota get', '--all'], code: 'abbreviated-option' },
-  { line: ['quota get', '--socket=/x'], code: 'abbreviated-option' },
-  { line: ['quota get', '--=x'], code: 'abbreviated-option' },
-  { line: ['quota get', '--all-users=1'], code: 'value-not-taken' },
-  { line: ['quota get', '--all-users='], code: 'value-not-taken' },
-  { line: ['quota get', '--all-users', 'false'], code: 'surplus-argument' },
-  { line: ['quota get', '-u'], code: 'value-missing' },
-  { line: ['quota get', '--user'], code: 'value-missing' },
-  { line: ['quota get', '-u', 'a', '-u', 'a'], code: 'repeated-option' },
-  { line: ['quota get', '-u', 'a', '--user=b'], code: 'repeated-option' },
-  { line: ['quota get', '-AA'], code: 'repeated-option' },
-  { line: ['save', '--file=a', '--file=b'], code: 'repeated-option' },
-  { line: ['quota get', 'x'], code: 'surplus-argument' },
-  { line: ['quota get', '--', '-u', 'x'], code: 'surplus-argument' },
-  { line: ['mailbox rename', 'a', 'b', 'c'], code: 'surplus-argument' },
-  { line: ['mailbox rename', 'a'], code: 'argument-missing' },
-  { line: ['mailbox rename', '--new-name=b'], code: 'argument-missing' },
-  { line: ['mailbox delete'], code: 'argument-missing' },
-  { line: ['fetch', 'uid'], code: 'argument-missing' },
-  { line: ['fetch', '', 'all'], code: 'argument-missing' },
-  { line: ['fetch', '  ', 'all'], code: 'argument-missing' },
-  { line: ['search'], code: 'argument-missing' },
-  { line: ['copy', 'Dst'], code: 'argument-missing' },
-  { series: '2.3', line: ['copy', 'Dst', 'user', 'bob'], code: 'argument-missing' },
-  { series: '2.4', line: ['copy', 'Dst', 'user', 'bob'], code: 'argument-missing' },
-  { line: ['fetch', '--field', 'uid', 'uid', 'all'], code: 'ambiguous-argument' },
-  { line: ['fetch', '--field', 'uid', 'all'], code: 'ambiguous-argument' },
-  { line: ['fetch', '--field', 'uid flags', '--query', 'all'], code: 'ambiguous-argument' },
-  { line: ['search', '--query', 'mailbox', 'INBOX'], code: 'ambiguous-argument' },
-  { series: '2.3', line: ['director status', '--tag=t'], code: 'ambiguous-argument' },
-  { series: '2.4', line: ['copy', 'Dst', 'USER', 'bob', 'all'], code: 'query-invalid' },
-  { series: '2.4', line: ['copy', '--query=user', '--query=x', 'Dst'], code: 'query-invalid' },
-  { line: ['copy', 'Dst', 'user', 'a', 'user', 'b', 'all'], code: 'query-invalid' },
-  { line: ['copy', 'Dst', 'Source-User', 'b', 'all'], code: 'query-invalid' },
-  { line: ['log errors', '-s', '+5'], code: 'number-invalid' },
-  { line: ['log errors', '-s', ' 5'], code: 'number-invalid' },
-  { line: ['log errors', '-s', '0x10'], code: 'number-invalid' },
-  { line: ['log errors', '-s', '5k'], code: 'number-invalid' },
-  { line: ['log errors', '-s', ''], code: 'number-invalid' },
-  { line: ['log errors', '-s', '-'], code: 'number-invalid' },
-  { line: ['log errors', '-s', '٣'], code: 'number-invalid' },
-  { line: ['log errors', '-s', '5\n'], code: 'number-invalid' },
-  { line: ['log errors', '-s', '9223372036854775808'], code: 'number-invalid' },
-  { series: '2.4', line: ['log errors', '-s', '-1'], code: 'number-invalid' },
-  { line: ['mailbox list', 'IN\0BOX'], code: 'text-invalid' },
-  { line: ['mailbox list', 'inbox', 'Archive'], code: 'ambiguous-argument' },
-  { line: ['mailbox status', 'messages', 'Archive', 'Inbox'], code: 'ambiguous-argument' },
-  { line: ['search', 'bogus'], code: 'query-invalid' },
-  { line: ['search', 'mailbox INBOX'], code: 'query-invalid' },
-  { line: ['fts lookup', 'mailbox'], code: 'query-invalid' },
-  { line: ['expunge', 'all'], code: 'query-invalid' },
-  { line: ['expunge', 'mailbox', 'INBOX'], code: 'query-invalid' },
-  { line: ['expunge', 'mailbox', 'A', 'seen', 'OR', 'all'], code: 'query-invalid' },
-  { line: ['move', 'Dst', 'user', 'bob', 'all'], code: 'query-invalid' },
-  { series: '2.3', line: ['oldstats dump', 'global\tuser=a'], code: 'text-invalid' },
-  // The director read a command of its own behind the line end, and removed the host (2.3.19.1).
-  { series: '2.3', line: ['director status', '', 'x\nHOST-REMOVE\t192.0.2.1'], code: 'text-invalid' },
-  { series: '2.3', line: ['director map', '192.0.2.1\tx'], code: 'text-invalid' },
-  { series: '2.3', line: ['replicator status', '*\nREMOVE\ta@b'], code: 'text-invalid' },
-  { line: ['process status', 'imap\nSTOP'], code: 'text-invalid' },
-  { line: ['auth cache flush', 'a@b\rx'], code: 'text-invalid' },
-  { line: ['who', 'a\u007f'], code: 'text-invalid' },
-  { series: '2.4', line: ['mailbox delete', 'Wor\u212A'], code: 'text-invalid' },
-  { series: '2.4', line: ['mailbox list', 'U\u0308*'], code: 'text-invalid' },
-  { series: '2.4', line: ['search', 'mailbox', 'U\u0308', 'all'], code: 'text-invalid' },
-  { line: ['mailbox update', '-N', 'x', 'New'], code: 'number-invalid' },
-  { line: ['mailbox update', '-H', '-1', 'New'], code: 'number-invalid' },
-  { line: ['mailbox update', '-V', '4294967296', 'New'], code: 'number-invalid' },
-  { line: ['index', '-n', '-1', 'INBOX'], code: 'number-invalid' },
-  { line: ['index', '-n', '', 'INBOX'], code: 'number-invalid' },
-  { line: ['mailbox metadata set', 'INBOX', '/private/', 'x'], code: 'argument-missing' },
-  { line: ['mailbox metadata unset', 'INBOX', '/shared'], code: 'argument-missing' },
-  { line: ['quota get', '--trans-flags=-1'], code: 'number-invalid' },
-  { line: ['sync', '-T', '4294967296', '--', 'x'], code: 'number-invalid' },
-  { series: '2.4', line: ['save', '-U', '4294967296'], code: 'number-invalid' },
-  { series: '2.3', line: ['mailbox cryptokey password', '-O', '-n', 'x'], code: 'ambiguous-argument' },
-  { line: ['mailbox metadata get', '', '/private/x'], code: 'argument-missing' },
-];
-
-for (const { series, line, code } of refused) {
-  for (const one of series === undefined ? allSeries : [series]) {
-    test(`${one} refuses ${JSON.stringify(line)}: ${code}`, () => {
-      const parsed = parse(one, line);
-      assert.equal(parsed.kind === 'unparsable' ? parsed.code : canonicalArguments(parsed).join(' '), code);
-    });
+test('however a parameter that reaches out is spelled, it is found by its name and needs a rule that names it', () => {
+  const spellings: [line: string[], parameter: string, caution: string, series?: Series][] = [
+    [['quota get', '-F/etc/passwd'], 'user-file', 'never'],
+    [['quota get', '--user-file=/etc/passwd'], 'user-file', 'never'],
+    [['quota get', '-S/run/x'], 'socket-path', 'never'],
+    [['quota get', '--trans-flags=1'], 'trans-flags', 'never'],
+    [['quota get', '--no-userdb-lookup'], 'no-userdb-lookup', 'never', '2.4'],
+    [['quota get', '--all-users'], 'all-users', 'all-users'],
+    [['save', '--file', '/etc/shadow'], 'file', 'named'],
+    [['sieve put', 'main', '/etc/shadow'], 'file', 'named'],
+    [['copy', 'Dst', 'user', 'victim', 'all'], 'source-user', 'named'],
+    [['import', '-Uvictim', 'maildir:/x', '', 'all'], 'source-user', 'named'],
+    [['dsync-server', '-r/etc/cron.d/x'], 'rawlog', 'named'],
+    [['sync', '-d'], 'default-destination', 'named', '2.3'],
+    [['backup', '-pmail_path=/x', 'x'], 'destination-option', 'named', '2.4'],
+    [['user', '-e%{env:PATH}', 'bob'], 'expand-field', 'named'],
+    [['kick', '-a/run/x', 'bob'], 'socket-path', 'named'],
+    [['mailbox delete', '-Zr', 'Old'], 'unsafe', 'named'],
+    [['expunge', '-d', 'mailbox', 'Trash', 'all'], 'delete-empty-mailbox', 'named'],
+  ];
+  for (const [line, name, caution, only] of spellings) {
+    for (const series of only === undefined ? allSeries : [only]) {
+      const parsed = accept(series, line);
+      assert.ok(parsed.values.has(name), line.join(' '));
+      const parameter = parsed.command.params.find((one) => one.name === name);
+      assert.ok(parameter);
+      assert.equal(parameter.caution, caution, line.join(' '));
+    }
   }
-}
+});
+
+test('commands that ignore the user of the line do not hide behind it', () => {
+  for (const line of [
+    ['user', 'victim'],
+    ['kick', 'victim'],
+    ['who', 'victim'],
+  ]) {
+    for (const series of allSeries) {
+      const who = touchedUsers(accept(series, line), 'bob');
+      assert.deepEqual(
+        who.users.map((one) => one.value),
+        ['victim'],
+      );
+    }
+  }
+});
+
+test('what a parameter does to the effect cannot be hidden in a cluster', () => {
+  assert.equal(effectOf(accept('2.4', ['stats dump', '-rfall'])), 'destroy');
+  assert.equal(effectOf(accept('2.3', ['stats dump', '--fields=x', '--reset'])), 'destroy');
+});
+
+test('whether input follows is known exactly, or known to be unclear', () => {
+  const rows: [line: string[], input: string][] = [
+    [['save'], 'dot'],
+    [['save', '-m', 'INBOX'], 'dot'],
+    [['save', '-m', 'INBOX', '--'], 'dot'],
+    [['save', '/dev/null'], 'unclear'],
+    [['save', '-'], 'unclear'],
+    [['save', '--file='], 'unclear'],
+    [['save', '--bogus'], 'unclear'],
+    [['save', 'a', 'b'], 'unclear'],
+    [['sieve put', 'main'], 'dot'],
+    [['sieve put', '-a', 'main'], 'dot'],
+    [['sieve put', 'main', '/x'], 'unclear'],
+    [['sieve put'], 'unclear'],
+    [['sieve put', '-x'], 'unclear'],
+    [['dsync-server'], 'duplex'],
+    [['quota get'], 'none'],
+    [['quota get', '--bogus'], 'none'],
+    [['mailbox delete', 'save'], 'none'],
+  ];
+  for (const series of allSeries) {
+    for (const [line, input] of rows) {
+      const found = resolveCommand(series, line);
+      assert.ok(found);
+      const parsed = parseArguments(series, found.command, found.args);
+      assert.equal(inputOf(found.command, parsed), input, line.join(' '));
+    }
+  }
+});
 
 test('a refusal does not repeat what the client wrote', () => {
   const lines = [
@@ -256,32 +132,152 @@ test('a refusal does not repeat what the client wrote', () => {
   ];
   for (const series of allSeries) {
     for (const line of lines) {
-      const parsed = parse(series, line);
-      assert.equal(parsed.kind, 'unparsable', line.join(' '));
-      if (parsed.kind === 'unparsable')
+      const parsed = read(series, line);
+      assert.equal(parsed?.kind, 'unparsable', line.join(' '));
+      if (parsed?.kind === 'unparsable')
         assert.equal(parsed.message.includes('hunter2'), false, parsed.message);
     }
   }
 });
 
 test('values are found under the long name, a bool as "true"', () => {
-  const parsed = parse('2.4', ['mailbox delete', '-r', 'A', 'B']);
-  assert.equal(parsed.kind, 'parsed');
-  if (parsed.kind !== 'parsed') return;
-  assert.deepEqual(
-    [...parsed.values],
-    [
-      ['recursive', ['true']],
-      ['mailbox', ['A', 'B']],
-    ],
-  );
-  assert.equal(parsed.values.has('recursive'), true);
-  assert.equal(parsed.values.has('unsafe'), false);
+  const { values } = accept('2.4', ['mailbox delete', '-r', 'A', 'B']);
+  assert.deepEqual(Object.fromEntries(values), { recursive: ['true'], mailbox: ['A', 'B'] });
 });
 
 test('parameters can be taken out, and the canonical form follows', () => {
-  const parsed = parse('2.3', ['quota get', '-A', '-u', 'bob']);
-  assert.equal(parsed.kind, 'parsed');
-  if (parsed.kind === 'parsed')
-    assert.deepEqual(canonicalArguments(withoutParameters(parsed, ['user', 'all-users'])), ['--']);
+  const parsed = accept('2.3', ['quota get', '-A', '-u', 'bob']);
+  assert.deepEqual(canonicalArguments(withoutParameters(parsed, ['user', 'all-users'])), ['--']);
+});
+
+// Goal: what nobody needs so long, or so often, is refused before anything is done for each part of it: its cost would be its
+// length times the number of patterns, rules and series.
+function times(count: number, word: (at: number) => string): string[] {
+  return Array.from({ length: count }, (_, at) => word(at));
+}
+
+const rowsOfSizes: readonly (readonly [
+  what: string,
+  fits: readonly string[],
+  tooMuch: readonly string[],
+  code: string,
+])[] = [
+  ['a mailbox', ['mailbox create', 'a'.repeat(1024)], ['mailbox create', 'a'.repeat(1025)], 'too-long'],
+  [
+    'a mailbox, counted in bytes',
+    ['mailbox create', 'ä'.repeat(512)],
+    ['mailbox create', 'ä'.repeat(513)],
+    'too-long',
+  ],
+  [
+    'a mask for mailboxes',
+    ['mailbox list', '*'.repeat(1024)],
+    ['mailbox list', '*'.repeat(62_000)],
+    'too-long',
+  ],
+  [
+    'a mailbox of a query',
+    ['fetch', 'uid', 'mailbox', 'a'.repeat(1024)],
+    ['fetch', 'uid', 'mailbox', 'a'.repeat(1025)],
+    'too-long',
+  ],
+  ['a user', ['auth cache flush', 'a'.repeat(320)], ['auth cache flush', 'a'.repeat(321)], 'too-long'],
+  ['a mask for users', ['who', '*'.repeat(320)], ['who', '*'.repeat(321)], 'too-long'],
+  [
+    'who an ACL is for',
+    ['acl get', 'INBOX', '-b'].slice(0, 2),
+    ['acl delete', 'INBOX', `user=${'a'.repeat(400)}`],
+    'too-long',
+  ],
+  [
+    'mailboxes',
+    ['mailbox subscribe', ...times(256, (at) => `m${at}`)],
+    ['mailbox subscribe', ...times(257, (at) => `m${at}`)],
+    'too-many',
+  ],
+  [
+    'mailboxes of a query',
+    ['search', ...times(256, (at) => `m${at}`).flatMap((name) => ['mailbox', name])],
+    ['search', ...times(257, (at) => `m${at}`).flatMap((name) => ['mailbox', name])],
+    'too-many',
+  ],
+  [
+    'keys of a query',
+    ['search', ...times(1000, () => 'seen')],
+    ['search', ...times(1001, () => 'seen')],
+    'too-many',
+  ],
+  [
+    'fields in one word',
+    ['fetch', times(256, () => 'uid').join(' '), 'all'],
+    ['fetch', times(257, () => 'uid').join(' '), 'all'],
+    'too-many',
+  ],
+  [
+    'values of any other parameter',
+    ['who', ...times(1000, (at) => `u${at}`)],
+    ['who', ...times(1001, (at) => `u${at}`)],
+    'too-many',
+  ],
+  [
+    'parentheses of a query',
+    ['search', ...times(23, () => '('), 'seen', ...times(23, () => ')')],
+    ['search', ...times(24, () => '('), 'seen', ...times(24, () => ')')],
+    'query-invalid',
+  ],
+];
+
+for (const [what, fits, tooMuch, code] of rowsOfSizes) {
+  for (const series of allSeries) {
+    // bounds.mailboxNameBytes, bounds.userArgumentBytes, bounds.listWords, bounds.mailboxesPerLine
+    // bounds.queryKeys, bounds.queryDepth, bounds.parameterValues
+    void test(`${what}: so much and no more (${series})`, () => {
+      assert.equal(answer(fits), 'parsed');
+      assert.equal(answer(tooMuch), code);
+    });
+
+    function answer(words: readonly string[]): string {
+      const found = resolveCommand(series, words);
+      assert.ok(found, words[0]);
+      const parsed = parseArguments(series, found.command, found.args);
+      return parsed.kind === 'parsed' ? parsed.kind : parsed.code;
+    }
+  }
+}
+
+void test('a letter given twice ends the reading of a word of 64 KiB', () => {
+  const found = resolveCommand('2.4', ['mailbox delete']);
+  assert.ok(found);
+  const parsed = parseArguments('2.4', found.command, [`-${'r'.repeat(65_000)}`]);
+  assert.equal(parsed.kind === 'unparsable' && parsed.code, 'repeated-option');
+});
+
+/** As servers read it, range by range: a comma may stand at the end. */
+function isSetByDefinition(text: string): boolean {
+  const isEnd = (each: string): boolean =>
+    each === '*' || (/^\d{1,10}$/.test(each) && Number(each) > 0 && Number(each) <= 2 ** 32 - 1);
+  return text
+    .replace(/(?<=.),$/, '')
+    .split(',')
+    .every((range) => {
+      const [first = '', last = first, ...more] = range.split(':');
+      return more.length === 0 && isEnd(first) && isEnd(last);
+    });
+}
+
+void test('a sequence set is what the definition says', () => {
+  const signs = ['0', '1', '12', '4294967295', '4294967296', '12345678901', ':', ',', '*', 'a', ''];
+  let count = 0;
+  for (const a of signs) {
+    for (const b of signs) {
+      for (const c of signs) {
+        for (const d of signs) {
+          const text = a + b + c + d;
+          assert.equal(isSequenceSet(text), isSetByDefinition(text), text);
+          count += 1;
+        }
+      }
+    }
+  }
+  assert.equal(count, signs.length ** 4);
 });

@@ -1,6 +1,5 @@
 // A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
@@ -59,20 +58,4 @@ export function settingsOf(text: string): Settings {
 /** What is told about a text: `LINE:COLUMN: [warning: ]PATH: MESSAGE` each. */
 export function told(text: string): string[] {
   return parse(text).problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', ''));
-}
-
-/** A change of the sound configuration, and all that must be told about it. */
-export type Mistake = readonly [name: string, from: string, to: string, ...expected: string[]];
-
-/** One test a row: exactly these problems, and settings if and only if none of them is an error. */
-export function testMistakes(mistakes: readonly Mistake[]): void {
-  for (const [name, from, to, ...expected] of mistakes) {
-    void test(`mistake: ${name}`, () => {
-      const text = sound.replace(from, to);
-      assert.notEqual(text, sound);
-      assert.deepEqual(told(text), expected);
-      const isError = expected.some((line) => !line.includes(': warning: '));
-      assert.equal(parse(text).settings === undefined, isError);
-    });
-  }
 }

@@ -1,8 +1,10 @@
 // Goal: the form of a key, its hash, and which key of a listener a text is. What must not happen: a secret that is not uniform; a key that
 // holds after its end, or from elsewhere; a stamp that outlives a change of the key.
+
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { readAuthorization } from '../../../src/domain/keys/authorization.js';
 import {
   hashKey,
   isKey,
@@ -156,4 +158,64 @@ void test('a login by a key holds until the key goes, changes or ends', () => {
     const found = new KeyRing([after]).stillRight('modoboa', answer.stamp, '192.0.2.1', nowMs);
     assert.equal(found?.policy, expected, what);
   }
+});
+
+// Goal: every form in which clients send a key or a password is read, in any case of the scheme. What must not happen: a mistyped key that
+// is taken for a password, or a header that throws.
+const keyOfAuthorization = makeKey(Buffer.alloc(keyBytes, 7));
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const unpadded = (text: string): string => base64(text).replaceAll('=', '');
+
+function told(header: string | undefined): string {
+  const read = readAuthorization(header);
+  if (read.kind === 'key') {
+    const text = read.text === keyOfAuthorization ? 'KEY' : read.text;
+    return read.name === undefined ? `key ${text}` : `key ${text} of ${read.name}`;
+  }
+  if (read.kind === 'password') return `password ${read.user} ${read.password.toString('utf8')}`;
+  return read.kind;
+}
+
+void test('the table of forms', () => {
+  const mistyped = `${keyOfAuthorization.slice(0, -1)}!`;
+  const cases: readonly (readonly [string | undefined, string])[] = [
+    [undefined, 'none'],
+    ['', 'none'],
+    ['  ', 'none'],
+    [`X-Dovecot-API ${base64(keyOfAuthorization)}`, 'key KEY'],
+    [`x-dovecot-api ${base64(keyOfAuthorization)}`, 'key KEY'],
+    [`X-DOVECOT-API   ${unpadded(keyOfAuthorization)}  `, 'key KEY'],
+    [`X-Dovecot-API ${keyOfAuthorization}`, 'key KEY'],
+    [`X-Dovecot-API ${base64('secret')}`, `key ${base64('secret')}`],
+    ['X-Dovecot-API secret', 'key secret'],
+    ['X-Dovecot-API', 'malformed'],
+    [`Basic ${base64(`doveadm:${keyOfAuthorization}`)}`, 'key KEY'],
+    [`basic ${base64(`modoboa:${keyOfAuthorization}`)}`, 'key KEY of modoboa'],
+    [`Basic ${base64(`Doveadm:${keyOfAuthorization}`)}`, 'key KEY of Doveadm'],
+    [`Basic ${base64(`:${keyOfAuthorization}`)}`, 'key KEY of '],
+    [`Basic ${base64(`doveadm:${mistyped}`)}`, `key ${mistyped}`],
+    [`BASIC ${base64('migrator:pass:word')}`, 'password migrator pass:word'],
+    [`Basic ${base64('migrätor:päss')}`, 'password migrätor päss'],
+    [`Basic ${unpadded('a:b')}`, 'password a b'],
+    [`Basic ${base64('migrator:')}`, 'password migrator '],
+    [`Basic ${base64('migrator')}`, 'malformed'],
+    [`Basic ${keyOfAuthorization}`, 'malformed'],
+    ['Basic', 'malformed'],
+    ['Basic ====', 'malformed'],
+    [`Bearer ${keyOfAuthorization}`, 'key KEY'],
+    [`bearer\t${keyOfAuthorization}`, 'key KEY'],
+    ['Bearer nonsense', 'key nonsense'],
+    ['Bearer', 'malformed'],
+    [keyOfAuthorization, 'malformed'],
+    [`Digest username="doveadm", response="${keyOfAuthorization}"`, 'malformed'],
+    [`Negotiate ${base64(keyOfAuthorization)}`, 'malformed'],
+  ];
+  for (const [header, expected] of cases) assert.equal(told(header), expected, header ?? '(no header)');
+});
+
+void test('the password can be wiped', () => {
+  const read = readAuthorization(`Basic ${base64('migrator:secret')}`);
+  assert.ok(read.kind === 'password');
+  read.password.fill(0);
+  assert.equal(read.user, 'migrator');
 });

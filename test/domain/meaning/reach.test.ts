@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { namesSeveral, reconcileUserOptions, touchedUsers } from '../../../src/domain/meaning/reach.js';
+import {
+  mayBeSecretField,
+  namesSeveral,
+  reconcileUserOptions,
+  sharedReach,
+  touchedUsers,
+  userdbContent,
+} from '../../../src/domain/meaning/reach.js';
 import { isAddress, maskCovers } from '../../../src/domain/names/glob.js';
 import { accept } from '../commands/reading.js';
 import { withoutArguments } from './parsed-command.js';
@@ -208,4 +215,123 @@ test('names are completed before they are compared', () => {
   const complete = (user: string): string => (user.includes('@') ? user : `${user}@example.org`);
   assert.equal(reconcileUserOptions(parsed, 'bob@example.org', 3).kind, 'unparsable');
   assert.equal(reconcileUserOptions(parsed, 'bob@example.org', 3, complete).kind, 'reconciled');
+});
+
+test('every dangerous parameter exists in some series', () => {
+  const names = [
+    'expunge delete-empty-mailbox,mailbox delete recursive,mailbox delete unsafe,deduplicate by-msgid,stats dump reset,kick force',
+    'kick dest-host,proxy kick dest-host,proxy kick host,director flush force-flush,sieve put activate,sieve delete ignore-active',
+    'force-resync fsck,fs delete recursive,mail fs delete recursive,mailbox cryptokey generate force,user expand-field,user field',
+    'mailbox cryptokey generate re-encrypt-box-keys,mailbox cryptokey generate user-key-only,mailbox cryptokey export user-key',
+    'mailbox cryptokey password clear-password,sync purge-remote,backup purge-remote,sync reverse-sync,backup reverse-sync',
+    'instance list show-config,mailbox metadata get allow-empty-mailbox-name,mailbox metadata list allow-empty-mailbox-name',
+    'mailbox metadata set allow-empty-mailbox-name,mailbox metadata unset allow-empty-mailbox-name',
+  ].flatMap((line) => line.split(','));
+  const found = new Set<string>();
+  for (const series of allSeries) {
+    for (const command of commandsOf(series)) {
+      for (const parameter of command.params) {
+        if (parameter.danger !== undefined) found.add(`${command.name} ${parameter.name}`);
+      }
+    }
+  }
+  assert.deepEqual(
+    [...found].toSorted((a, b) => (a < b ? -1 : 1)),
+    names.toSorted((a, b) => (a < b ? -1 : 1)),
+  );
+});
+
+const prefixes = ['shared/', 'Public/'];
+
+/** The parameter that reaches, with the prefixes said; `+` in front: only when they are not said. */
+const rowsOfSharedMailboxes: [line: string[], reaches: string, only?: Series][] = [
+  // Measured on 2.3.19.1 and 2.4.1: it lists what others have shared, as `*` does.
+  [['mailbox list'], 'mailbox-mask'],
+  [['mailbox list', '-s'], 'mailbox-mask'],
+  [['mailbox list', 'Trash*'], ''],
+  [['mailbox list', 'shared/eve/INBOX'], 'mailbox-mask'],
+  [['mailbox list', 'SHARED/eve'], 'mailbox-mask'],
+  [['mailbox list', '*'], 'mailbox-mask'],
+  [['mailbox list', '%'], 'mailbox-mask'],
+  [['mailbox list', 's%'], 'mailbox-mask'],
+  [['mailbox list', 'sh*/x'], 'mailbox-mask'],
+  [['mailbox list', 'INBOX', 'Pub*'], 'mailbox-mask'],
+  [['mailbox list', 'Sent*'], ''],
+  [['mailbox status', 'messages', 'INBOX'], ''],
+  [['mailbox status', 'messages', '*'], 'mailbox-mask'],
+  [['mailbox delete', 'shared'], 'mailbox'],
+  [['mailbox delete', 'shared/eve'], 'mailbox'],
+  [['mailbox delete', 'sharedx'], ''],
+  [['mailbox delete', 'INBOX/shared/x'], ''],
+  [['mailbox rename', 'Old', 'Public/x'], 'new-name'],
+  [['mailbox create', '*'], ''],
+  [['copy', 'shared/eve/INBOX', 'mailbox', 'INBOX'], 'destination-mailbox'],
+  [['copy', 'Dst', 'mailbox', 'shared/eve'], 'query'],
+  [['search', 'all'], '+query'],
+  [['search', 'mailbox', 'INBOX', 'seen'], ''],
+  [['search', 'mailbox', 'INBOX', 'or', 'seen'], '+query'],
+  [['search', 'not', 'mailbox', 'INBOX'], '+query'],
+  [['search', 'mailbox', '*'], 'query'],
+  [['search', 'mailbox', 'Trash*'], ''],
+  [['search', 'mailbox', 'INBOX', 'mailbox-guid', 'x'], 'query'],
+  [['search', 'mailbox', 'INBOX', 'not', 'mailbox', 'shared/eve'], 'query'],
+  [['search', '(', 'mailbox', 'A', 'or', 'mailbox', 'Public/x', ')', 'all'], 'query'],
+  [['fts rescan', 'shared/'], 'namespace'],
+  [['fts rescan'], ''],
+  [['sync', '-N', '--', 'x'], 'all-namespaces'],
+  [['sync', '-g', '0123456789abcdef0123456789abcdef', '--', 'x'], 'mailbox-guid'],
+  [['quota get'], ''],
+  [['save', '-m', 'shared/x'], 'mailbox'],
+  [['indexer add', 'bob', 'shared/x'], 'mailbox', '2.4'],
+];
+
+for (const [line, reaches, only] of rowsOfSharedMailboxes) {
+  for (const series of only === undefined ? allSeries : [only]) {
+    test(`${series}: ${line.join(' ')}: ${reaches === '' ? 'stays at home' : `reaches by ${reaches}`}`, () => {
+      const parsed = accept(series, line);
+      const known = reaches.startsWith('+') ? '' : reaches;
+      assert.equal(sharedReach(parsed, prefixes) ?? '', known);
+      assert.equal(sharedReach(parsed, undefined) ?? '', reaches.replace('+', ''));
+      assert.equal(sharedReach(parsed, []), undefined);
+    });
+  }
+}
+
+test('a prefix inside another mailbox is reached from above', () => {
+  const parsed = accept('2.4', ['mailbox delete', '-r', 'INBOX']);
+  assert.equal(sharedReach(parsed, ['INBOX/shared/']), 'mailbox');
+  assert.equal(sharedReach(parsed, ['INBOXES/shared/']), undefined);
+});
+
+test('fields whose names say that they are secret, or lead to a secret', () => {
+  const secret =
+    'pass password imapc_password mail_crypt_private_password mail_crypt_private_key mail_crypt_global_private_key oauth2_token';
+  const more =
+    'submission_relay_password proxy_master_password API_KEY client_secret nonce sasl_auth totp_seed_otp pw mail_pwd pwd password_hash';
+  for (const field of `${secret} ${more}`.split(' ')) assert.ok(mayBeSecretField(field), field);
+  const plain =
+    'uid gid home mail mail_path quota_rule quota_storage_size system_groups_user chroot acl_groups user';
+  for (const field of plain.split(' ')) assert.ok(!mayBeSecretField(field), field);
+});
+
+const lines: [args: string[], content: string | undefined][] = [
+  [['a@b'], 'every field'],
+  [['a@b', 'c@d'], 'every field'],
+  [['-x', 'service=imap', 'a@b'], 'every field'],
+  [['-f', 'home', 'a@b'], undefined],
+  [['--field=imapc_password', 'a@b'], 'a field that may be secret'],
+  [['-e', '%{home}', 'a@b'], 'whatever the expansion asks for'],
+  [['*'], undefined],
+  [['-f', 'imapc_password', 'a?'], undefined],
+  [['a@b', '*@b'], undefined],
+];
+
+for (const [args, content] of lines) {
+  test(`user ${args.join(' ')}: ${content ?? 'nothing secret'}`, () => {
+    for (const series of allSeries) assert.equal(userdbContent(accept(series, ['user', ...args])), content);
+  });
+}
+
+test('other commands show nothing of a userdb', () => {
+  for (const series of allSeries) assert.equal(userdbContent(accept(series, ['who', 'a@b'])), undefined);
 });

@@ -1,12 +1,16 @@
 // Goal: an attempt holds what was parsed, whatever the spelling, with users by their normal names.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
-import { type Attempt, attemptOf } from '../../../src/domain/policy/attempt.js';
+import { type Attempt, attemptOf, usersTouchedBy } from '../../../src/domain/policy/attempt.js';
+import { judge } from '../../../src/domain/policy/judge.js';
+import { parseCommandLine } from '../../../src/protocol/command.js';
+import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
 
@@ -32,22 +36,6 @@ function attempt(user: string, ...words: readonly string[]): Attempt {
   return result.attempt;
 }
 
-void test('two spellings of a command are one attempt', () => {
-  const one = attempt('alice', 'mailbox', 'status', '-t', 'messages vsize', 'INBOX');
-  const other = attempt(
-    'ALICE@Example.COM',
-    'mailbox status',
-    'messages  vsize',
-    '--total-sum',
-    '--',
-    'INBOX',
-  );
-  assert.deepEqual([...one.parsed.values], [...other.parsed.values]);
-  assert.equal(one.user, 'alice@example.com');
-  assert.equal(other.user, 'alice@example.com');
-  assert.deepEqual(one.parsed.values.get('field'), ['messages', 'vsize']);
-});
-
 void test('users in arguments are judged and sent by their normal names', () => {
   const kick = attempt('', 'kick', 'Carol', 'dave@EXAMPLE.org', 'e*@example.org', '10.0.0.1');
   assert.deepEqual(kick.users, ['carol@example.com', 'dave@example.org']);
@@ -64,15 +52,10 @@ void test('users in arguments are judged and sent by their normal names', () => 
   ]);
   const copy = attempt('alice', 'copy', 'Dest', 'user', 'Carol', 'mailbox', 'user', 'all');
   assert.deepEqual(copy.users, ['alice@example.com', 'carol@example.com']);
-  assert.deepEqual(canonicalArguments(copy.parsed), [
-    '--',
-    'Dest',
-    'user',
-    'carol@example.com',
-    'mailbox',
-    'user',
-    'all',
-  ]);
+  assert.deepEqual(
+    canonicalArguments(copy.parsed),
+    '-- Dest user carol@example.com mailbox user all'.split(' '),
+  );
   const acl = attempt('alice', 'acl', 'set', 'INBOX', 'user=Carol', 'lookup');
   assert.deepEqual(acl.users, ['alice@example.com', 'carol@example.com']);
   assert.deepEqual(acl.parsed.values.get('id'), ['user=carol@example.com']);
@@ -91,29 +74,6 @@ void test('what may mean several or all', () => {
   const byField = resultOf('', ['who', '-f', 'uid', '*'], '2.4');
   assert.ok(byField.kind === 'attempt');
   assert.deepEqual(byField.attempt.masks, [{ parameter: 'mask', value: '*', isUserMask: false }]);
-});
-
-void test('what a rule must speak of', () => {
-  const fetch = attempt('alice', 'fetch', 'uid hdr.subject', 'text', 'word', 'mailbox', 'shared/bob/INBOX');
-  assert.deepEqual(fetch.content, ['field hdr', 'key text']);
-  assert.equal(fetch.shared, 'query');
-  const expunge = attempt(
-    'alice',
-    'expunge',
-    '-d',
-    '-S',
-    '/run/x',
-    '-F',
-    '/etc/passwd',
-    'mailbox',
-    'Trash',
-    'all',
-  );
-  assert.deepEqual(expunge.mustBeNamed, ['delete-empty-mailbox']);
-  assert.deepEqual(expunge.never, ['socket-path', 'user-file']);
-  assert.equal(expunge.effect, 'destroy');
-  assert.equal(attempt('', 'stats', 'dump', '-r').effect, 'destroy');
-  assert.equal(attempt('', 'stats', 'dump').effect, 'read');
 });
 
 void test('a -u that nobody has settled is never let through', () => {
@@ -145,4 +105,77 @@ void test('a line names so many users, and so many masks, and no more', () => {
     [who(bounds.masksPerLine, mask), who(bounds.masksPerLine + 1, mask)],
     ['attempt', 'unparsable'],
   );
+});
+
+// Whom a command touches, as a table: what is recorded of it, and what an auditor finds.
+const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
+
+interface Around {
+  readonly series?: readonly Series[];
+  readonly aliases?: readonly string[];
+  readonly clientMinor?: number;
+  readonly shared?: readonly string[] | undefined;
+}
+
+function touched(line: string, around: Around = {}): readonly string[] | string {
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 300 });
+  assert.ok(read.kind === 'command', line);
+  const judgement = judge(read.command, around.series ?? ['2.4'], {
+    listener: 'support',
+    principal: 'anna@support',
+    clientMinor: around.clientMinor ?? 4,
+    policy,
+    userNames: createUserNames({ characters: defaultCharacters, defaultRealm: 'example.com' }),
+    sharedNamespaces: 'shared' in around ? around.shared : [],
+    nowMs: 0,
+    aliases: around.aliases,
+  });
+  return judgement.kind === 'judged' ? usersTouchedBy(judgement.attempt) : judgement.message;
+}
+
+const bob = 'bob@example.com';
+const alice = 'alice@example.com';
+const everybody = ['*'];
+const cases: readonly (readonly [line: string, users: readonly string[], around?: Around])[] = [
+  ['|bob|quota|get', [bob]],
+  ['|BOB@Example.COM|quota|get', [bob]],
+  ['|bob|quota|get', [bob, alice], { aliases: [alice] }],
+  ['|bob|quota|get|-A', everybody],
+  ['|bob|quota|get|-A', [bob], { clientMinor: 2, series: ['2.3'] }],
+  ['|bob|copy|Saved|user|alice|mailbox|INBOX', [bob, alice]],
+  ['|bob|copy|Saved|user|bob|mailbox|INBOX', [bob]],
+  ['|bob|acl|set|INBOX|user=alice|lookup', [bob, alice]],
+  ['|bob|acl|set|INBOX|owner|lookup', [bob]],
+  ['|bob|acl|set|INBOX|anyone|lookup', everybody],
+  ['|bob|acl|set|INBOX|group=staff|lookup', everybody],
+  ['||user|alice|bob', [alice, bob]],
+  ['||user|al*@example.com|bob', [bob, 'al*@example.com']],
+  ['||user|al?ce@example.com', ['al?ce@example.com']],
+  ['||user|*', everybody],
+  ['||user|?*', everybody],
+  ['||user|*@example.com', ['*@example.com']],
+  ['||auth|cache|flush|alice|bob', [alice, bob]],
+  ['||who', everybody],
+  ['||who|al*@example.com', ['al*@example.com']],
+  ['||who|192.0.2.0/24', everybody],
+  ['||kick|alice', [alice]],
+  ['||kick|--passdb-field=group|alice', everybody],
+  ['||log|errors', everybody],
+  ['||reload', []],
+  ['|bob|dict|get|file:/tmp/x|priv/key', everybody],
+  ['|bob|mailbox|status|messages|shared/alice/INBOX', everybody, { shared: ['shared/'] }],
+  ['|bob|mailbox|status|messages|*', [bob], { shared: ['shared/'] }],
+  ['|bob|mailbox|list', [bob], { shared: ['shared/'] }],
+  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { shared: ['shared/'] }],
+  ['|bob|fetch|uid|mailbox|shared/alice/INBOX', everybody, { shared: undefined }],
+  ['|bob|fetch|uid|mailbox|INBOX', [bob], { shared: undefined }],
+  ['|bob|fetch|uid|all', [bob], { shared: undefined }],
+];
+
+test('whom a command touches, table', () => {
+  const told = cases.flatMap(([line, users, around]) => {
+    const found = touched(line, around);
+    return JSON.stringify(found) === JSON.stringify(users) ? [] : [`${line}: ${JSON.stringify(found)}`];
+  });
+  assert.deepEqual(told, []);
 });

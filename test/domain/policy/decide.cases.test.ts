@@ -1,25 +1,31 @@
 // Goal: every table of test/domain/policy/cases comes out as it says. The tables are the specification that operators can read.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { caseFiles, judge, readCases, testCases } from './cases.js';
+import { type Asked, ask, matches, missesOf } from '../../../src/domain/policy/match.js';
+import { type Case, caseFiles, casesNowMs, judge, readCases, testCases } from './cases.js';
 
 for (const name of caseFiles) testCases(name);
 
-void test('the tables of the catalog allow and deny every command of each series at least once', () => {
+void test('every command of each series is allowed to one, and to nobody without a rule or with an option for the inside', () => {
+  const { settings, cases } = readCases('catalog.cases');
+  const allowed = cases.filter(({ who, expected }) => who === 'root@admin' && expected === 'allow');
   for (const series of allSeries) {
-    const { cases } = readCases(`catalog-${series}.cases`);
-    for (const command of commandsOf(series)) {
-      const own = cases.filter(({ words }) => {
-        const text = words.join(' ');
-        return text === command.name || text.startsWith(`${command.name} `);
+    for (const { name, words, scope } of commandsOf(series)) {
+      const own = allowed.find((each) => {
+        const line = each.words.join(' ');
+        return each.series.includes(series) && (line === name || line.startsWith(`${name} `));
       });
-      for (const expected of ['allow', 'deny']) {
-        assert.ok(
-          own.some((each) => each.expected.startsWith(expected)),
-          `${series} ${command.name}: no case with ${expected}`,
-        );
-      }
+      assert.ok(own, `${series} ${name}: no case`);
+      const codeOf = (each: Case): string => {
+        const judgement = judge(settings, each, series);
+        return judgement.kind === 'judged' ? judgement.decision.code : judgement.kind;
+      };
+      assert.equal(codeOf({ ...own, who: 'eve@visitor' }), 'no-rule', `${series} ${name}`);
+      if (scope === 'server') continue;
+      const inside = [...words, '-S', '/run/x', ...own.words.slice(words.length)];
+      assert.equal(codeOf({ ...own, words: inside }), 'never', `${series} ${name}`);
     }
   }
 });
@@ -49,4 +55,59 @@ void test('observe mode lets no duplex command through without a rule, whatever 
       }
     }
   }
+});
+
+// Goal: matching is the whole of its checks. The tables of test/domain/policy/cases try each of them; here is what they cannot show.
+void test('a rule matches exactly when it misses nothing', () => {
+  let compared = 0;
+  for (const name of [
+    'query.cases',
+    'masks.cases',
+    'dangerous.cases',
+    'time.cases',
+    'where-is-closed.cases',
+  ]) {
+    const { settings, cases } = readCases(name);
+    for (const each of cases) {
+      for (const series of each.series) {
+        const judgement = judge(settings, each, series);
+        if (judgement.kind === 'unparsable') continue;
+        for (const policy of settings.policies.values()) {
+          for (const rule of policy.allowByCommand.get(judgement.attempt.command.name) ?? []) {
+            const asked = (): Asked => ask(policy, judgement.attempt, casesNowMs);
+            assert.equal(matches(rule, asked()), missesOf(rule, asked()).length === 0);
+            compared += 1;
+          }
+        }
+      }
+    }
+  }
+  assert.ok(compared > 500);
+});
+
+function until(name: string, command: string): number | undefined {
+  const { settings, cases } = readCases(name);
+  const found: Case | undefined = cases.find((each) => each.words.join(' ') === command);
+  assert.ok(found, command);
+  const judgement = judge(settings, found, '2.4');
+  assert.ok(judgement.kind === 'judged');
+  return judgement.decision.holdsUntilMs;
+}
+
+void test('an answer that depends on the time says how long it holds', () => {
+  assert.equal(until('time.cases', 'mailbox list'), casesNowMs + 1000);
+  assert.equal(until('time.cases', 'quota get'), undefined, 'what is over stays over');
+  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 30d'), undefined);
+  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 2026-10-01'), casesNowMs + 1000);
+  assert.equal(until('query.cases', 'expunge mailbox Trash savedbefore 2026-11-19'), casesNowMs + 1000);
+});
+
+void test('what is missing names nothing that the client sent', () => {
+  const { settings, cases } = readCases('masks.cases');
+  const [first] = cases;
+  assert.ok(first);
+  const hostile = { ...first, words: ['who', '*\u202efoo@example.com'] };
+  const judgement = judge(settings, hostile, '2.4');
+  assert.ok(judgement.kind === 'judged');
+  assert.ok(!JSON.stringify(judgement.decision).includes('foo'));
 });

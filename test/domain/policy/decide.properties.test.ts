@@ -45,17 +45,9 @@ ${names.map((name) => `      - ${name}`).join('\n')}
   return settings?.policies.get('p') ?? assert.fail(JSON.stringify(problems));
 }
 
-const odd = [
-  'alice',
-  'carol@example.com',
-  'eve@example.org',
-  'ceo',
-  'CEO@example.com',
-  '*',
-  '*@example.com',
-  '10.0.0.1',
-  'a?',
-];
+const odd = 'alice carol@example.com eve@example.org ceo CEO@example.com * *@example.com 10.0.0.1 a?'.split(
+  ' ',
+);
 
 /** A line of the command: user field and words. Parameters that name users get users. */
 function lineOf(random: Random, command: Command): { user: string; words: readonly string[] } {
@@ -144,7 +136,7 @@ void test('what is allowed by a bare name is harmless, as it would be sent', () 
 });
 
 void test('the line that would be sent is judged like the line that came', () => {
-  const { settings } = readCases('catalog-2.4.cases');
+  const { settings } = readCases('catalog.cases');
   const admin = settings.policies.get('admin') ?? assert.fail();
   for (const policy of [domain, admin]) {
     const allowed = allowedLines(policy, 2, ({ series, attempt, canonical, decision }) => {

@@ -228,7 +228,7 @@ void test('every case of every table is judged alike in its JSON form', () => {
       for (const one of series) if (compareForms(one, user, words, context)) tried += 1;
     }
   }
-  assert.ok(tried > 2000, `${tried}`);
+  assert.ok(tried > 1500, `${tried}`);
 });
 
 function policyOf(settings: Settings, who: string): Policy {

@@ -1,20 +1,41 @@
 // Goal: a line is judged in every series that its backend may be of, and passes only if all agree.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import * as fc from 'fast-check';
 import type { Series } from '../../../src/domain/commands/catalog.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import {
+  createMailboxNames,
+  doubtedNames,
+  type MailboxNames,
+} from '../../../src/domain/names/mailbox-names.js';
 import { plainLine } from '../../../src/domain/policy/assess.js';
-import { isAllowed, type Judgement, judge } from '../../../src/domain/policy/judge.js';
-import { judgeLine } from '../../kit/judge-line.js';
+import type { Decision } from '../../../src/domain/policy/decide.js';
+import {
+  AnswerCache,
+  isAllowed,
+  type JudgeContext,
+  type Judged,
+  type Judgement,
+  type JudgementCache,
+  judge,
+  judgedBytes,
+  judgementKey,
+  judgeOnce,
+} from '../../../src/domain/policy/judge.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
+import { limitAsks } from '../../../src/domain/policy/terms.js';
+import { parseCommandLine } from '../../../src/protocol/command.js';
+import { openMemoryEngine } from '../../kit/memory-engine.js';
+import { withPolicies } from '../config/sound.js';
 import { casesNowMs, readCases } from './cases.js';
 
-const { settings } = readCases('catalog-2.4.cases');
+const { settings } = readCases('catalog.cases');
 const policy = settings.policies.get('admin') ?? assert.fail();
 const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });
-
-function line(user: string, ...words: readonly string[]) {
-  return { listener: 'admin', principal: 'root@admin', user, words, clientMinor: 4 };
-}
 
 function everywhere(series: readonly Series[], user: string, ...words: readonly string[]): Judgement {
   return judge(plainLine(user, words), series, {
@@ -36,40 +57,430 @@ void test('a command of one series passes only where the series is known', () =>
   assert.equal(isAllowed(everywhere(['2.3', '2.4'], 'alice', 'quota', 'get')), true);
 });
 
-void test('the canonical form is what would be sent', () => {
-  const judgement = judgeLine(
-    policy,
-    line('Alice', 'mailbox', 'delete', 'Old', '-s', '-u', 'alice@example.com'),
-    '2.3',
-    [],
-    userNames,
-    casesNowMs,
-  );
-  assert.ok(judgement.kind === 'judged');
-  assert.equal(judgement.attempt.user, 'alice@example.com');
-  assert.deepEqual(judgement.canonical, ['mailbox delete', '-s', '--', 'Old']);
-  assert.equal(judgement.wantsUsernameCell, false);
+// Goal: a remembered decision is given out only to the very same question, and only as long as it holds.
+const allowed: Decision = { kind: 'allow', code: 'allowed', reason: 'a rule allows it' };
+
+void test('a decision is found until its time', () => {
+  const cache = new AnswerCache<Decision>({ entriesMax: 10, bytesMax: 10_000, bytesOf: () => 1 });
+  cache.keep('for ever', allowed);
+  cache.keep('until 100', { ...allowed, holdsUntilMs: 100 });
+  assert.deepEqual(cache.find('for ever', 1e15), allowed);
+  assert.equal(cache.find('until 100', 99)?.code, 'allowed');
+  assert.equal(cache.find('until 100', 100), undefined);
+  assert.equal(cache.find('until 100', 99), undefined, 'it is gone, also for a clock that went back');
+  assert.equal(cache.find('never asked', 0), undefined);
 });
 
-void test('the -A of an old client is a column', () => {
-  const old = { ...line('alice', 'quota', 'get', '-A'), clientMinor: 2 };
-  const judgement = judgeLine(policy, old, '2.4', [], userNames, casesNowMs);
-  assert.ok(judgement.kind === 'judged');
-  assert.deepEqual(judgement.canonical, ['quota get', '--']);
-  assert.equal(judgement.wantsUsernameCell, true);
-});
-
-void test('what cannot be read says why', () => {
-  const codes = [
-    ['nonsense'],
-    ['fetch', '--nonsense'],
-    ['quota', 'get', '-u', 'carol'],
-    ['copy', 'Dest', 'user', 'a@b@c', 'all'],
-  ].map((words) => {
-    const judgement = everywhere(['2.4'], 'alice', ...words);
-    return judgement.kind === 'unparsable' ? judgement.code : 'judged';
+// bounds.judgementKeyChars
+void test('it is bounded in entries and in memory', () => {
+  const cache = new AnswerCache<Decision>({
+    entriesMax: 100,
+    bytesMax: 12_800,
+    bytesOf: (key) => key.length,
   });
-  assert.deepEqual(codes, ['command-unknown', 'unknown-option', 'user-invalid', 'user-invalid']);
-  const unnamable = everywhere(['2.4'], 'a b', 'quota', 'get');
-  assert.ok(unnamable.kind === 'unparsable' && unnamable.code === 'user-invalid');
+  for (let index = 0; index < 1000; index += 1) cache.keep(`key ${index}`, allowed);
+  assert.ok(cache.size <= 100);
+  assert.equal(cache.find('key 999', 0), allowed);
+  assert.equal(cache.find('key 0', 0), undefined);
+  cache.keep('x'.repeat(100_000), allowed);
+  assert.equal(cache.find('x'.repeat(100_000), 0), undefined);
+  for (let index = 0; index < 100; index += 1) cache.keep(`${index}${'y'.repeat(1000)}`, allowed);
+  assert.ok(cache.size < 20);
+});
+
+// Goal: a remembered judgement is given out only to the very same question.
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+
+const policyOfKey: Policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail();
+
+interface Question {
+  readonly version: string;
+  readonly listener: string;
+  readonly principal: string;
+  readonly series: readonly Series[];
+  readonly namespaces: readonly string[] | undefined;
+  readonly clientMinor: number;
+  readonly user: string;
+  readonly words: readonly string[];
+}
+
+function keyOf({ version, user, words, series, namespaces, ...who }: Question): string {
+  const context = { ...who, policy: { ...policyOfKey, version }, sharedNamespaces: namespaces };
+  return judgementKey({ user, words: [...words], named: undefined }, series, context);
+}
+
+/** Texts that run into each other when they are merely joined; no field of a line and no name can hold a NUL. */
+const text = fc.string({ unit: fc.constantFrom('a', ' ', '\t', '\n', '2.4'), maxLength: 3 });
+const questions: fc.Arbitrary<Question> = fc.record({
+  version: fc.constant('one'),
+  listener: text,
+  principal: text,
+  series: fc.constantFrom<readonly Series[]>(['2.3'], ['2.4'], ['2.3', '2.4']),
+  namespaces: fc.constantFrom<readonly string[] | undefined>(undefined, [], ['a'], ['a', 'b'], ['ab']),
+  clientMinor: fc.constantFrom(0, 2, 24),
+  user: text,
+  // A line of fewer fields is no command.
+  words: fc.array(text, { minLength: 1, maxLength: 4 }),
+});
+
+void test('two questions have one key only when they are one question', () => {
+  fc.assert(
+    fc.property(questions, questions, (one, other) => {
+      assert.equal(keyOf(one) === keyOf(other), isDeepStrictEqual(one, other));
+    }),
+    { numRuns: 5_000 * rounds },
+  );
+  // Neighbours of one question: what stands in one field moves into the next.
+  fc.assert(
+    fc.property(questions, fc.nat(), (one, at) => {
+      const words = [one.user, ...one.words];
+      const cut = at % (words.length + 1);
+      const glued = [...words.slice(0, cut), words.slice(cut).join(''), ''];
+      const [user = '', ...rest] = glued;
+      if (isDeepStrictEqual([user, ...rest], words)) return;
+      assert.notEqual(keyOf(one), keyOf({ ...one, user, words: rest }));
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+// From a command line to a judgement: what is sent is what was judged, and what cannot be read is refused.
+const configuration = withPolicies(`  support:
+    users: ["*@example.org"]
+    except: ["ceo@example.org"]
+    allow: [quota get, mailbox list, mailbox status, search, fetch, save, copy, who]
+`);
+
+const parsed = parseSettings('test.yaml', { readText: () => configuration, glob: () => [] });
+const policyOfLines = parsed.settings?.policies.get('support');
+const userNamesOfLines = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.org' });
+
+function contextOfLines(): JudgeContext {
+  assert.ok(policyOfLines, JSON.stringify(parsed.problems));
+  return {
+    listener: 'support',
+    principal: '-@support',
+    clientMinor: 4,
+    policy: policyOfLines,
+    userNames: userNamesOfLines,
+    sharedNamespaces: [],
+    nowMs: 0,
+  };
+}
+
+/** Judges a line written with `|` for TAB. */
+function judged(line: string, series: readonly Series[] = ['2.3', '2.4']): Judgement {
+  assert.ok(policyOfLines, JSON.stringify(parsed.problems));
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
+  assert.equal(read.kind, 'command');
+  if (read.kind !== 'command') throw new Error('no command');
+  return judge(read.command, series, contextOfLines());
+}
+
+test('what the series read differently is refused while nobody knows which one will read it', () => {
+  const line = '||kick|-f|bob@example.org|alice@example.org';
+  const both = judged(line);
+  assert.equal(both.kind, 'unparsable', JSON.stringify(both));
+  if (both.kind === 'unparsable') assert.equal(both.code, 'series-differ');
+  // 2.3: the sessions of both, by force; 2.4: of those whose field of that name is alice.
+  for (const series of ['2.3', '2.4'] as const) assert.equal(judged(line, [series]).kind, 'judged');
+});
+
+test('what is not UTF-8 is refused', () => {
+  assert.ok(policyOfLines);
+  const bytes = Buffer.concat([
+    Buffer.from('\talice@example.org\tmailbox list\t'),
+    Buffer.from([0xff, 0xfe]),
+  ]);
+  const read = parseCommandLine(bytes, { fieldsMax: 100 });
+  if (read.kind !== 'command') throw new Error('no command');
+  const judgement = judge(read.command, ['2.3'], contextOfLines());
+  assert.equal(judgement.kind, 'unparsable');
+});
+
+const rememberingConfiguration = `
+version: 1
+listeners:
+  support: { unix: /run/s, policy: support }
+  other: { unix: /run/o, policy: other }
+  team: { unix: /run/t, policy: team }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*"]
+    except: ["ceo@example.org"]
+    allow:
+      - { command: quota get, expires: "2026-11-20T12:00:00Z" }
+      - { command: mailbox list, expires: 2026-11-21 }
+      - { command: mailbox list, shared: true, expires: "2026-11-20T12:00:00Z", where: { mailbox-mask: ["shared/*"] } }
+      - { command: search, content: true }
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }
+      - { command: fetch, where: { field: [uid], query: { mailbox: [INBOX], savedsince: { at_most: 7d } } } }
+      - { command: mailbox metadata set }
+      - { command: import, root_equivalent: true, where: { source-location: any } }
+      - { command: kick, masks: true, where: { mask: any, force: any } }
+  other:
+    users: ["*"]
+    allow: [mailbox list]
+  names:
+    users: ["*"]
+    deny:
+      - { command: mailbox create, where: { mailbox: [Legal] } }
+      - { command: mailbox create, where: { mailbox: ["secret/*"] } }
+    allow:
+      - { command: mailbox create, where: { mailbox: ["A/*", B] } }
+      - { command: mailbox create, where: { mailbox: ["A/*", "B*"] } }
+  team:
+    users: ["*"]
+    allow: [purge]
+    shadow: candidate.yaml
+`;
+const candidate = `
+users: ["*"]
+allow: [{ command: purge, expires: "2026-11-20T12:00:00Z" }]
+`;
+const remembering = parseSettings('test.yaml', {
+  readText: (path) => (path === 'test.yaml' ? rememberingConfiguration : candidate),
+  glob: () => [],
+});
+const noonMs = Date.UTC(2026, 10, 20, 12);
+
+function policyNamed(name: string): Policy {
+  return remembering.settings?.policies.get(name) ?? assert.fail(JSON.stringify(remembering.problems));
+}
+
+interface Asked extends Partial<Omit<JudgeContext, 'policy'>> {
+  readonly line: string;
+  readonly policy?: string;
+  readonly series?: readonly Series[];
+}
+
+/** Asks through a cache. */
+function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
+  const cache: JudgementCache = new AnswerCache<Judged>({
+    entriesMax: 1000,
+    bytesMax: 1024 ** 2,
+    bytesOf: judgedBytes,
+  });
+  const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
+    const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'), { fieldsMax: 100 });
+    if (read.kind !== 'command') throw new Error('no command');
+    const asked = { ...contextOfLines(), nowMs: noonMs - 1000, policy: policyNamed(name), ...changes };
+    const judgement = judgeOnce(read.command, series, asked, cache);
+    const afresh = judge(read.command, series, asked);
+    assert.deepEqual(saidOf(judgement), saidOf(afresh), 'remembered or not, it is the same');
+    return judgement;
+  };
+  return { ask, cache };
+}
+
+/** All of it but what was parsed, which holds functions. */
+function saidOf(judgement: Judgement): unknown {
+  return judgement.kind === 'judged' ? { ...judgement, attempt: judgement.attempt.users } : judgement;
+}
+
+test('other names of a mailbox are found once a line, however many rules and series ask', () => {
+  const asked: string[] = [];
+  const mailboxNames: MailboxNames = {
+    ...doubtedNames,
+    readings: (name) => {
+      asked.push(`readings ${name}`);
+      return doubtedNames.readings(name);
+    },
+    spellings: (name) => {
+      asked.push(`spellings ${name}`);
+      return doubtedNames.spellings(name);
+    },
+  };
+  const { ask } = asker();
+  const judgeBoth = (): Judgement =>
+    ask({ line: '|alice|mailbox create|B|A/INBOX', policy: 'names', series: ['2.3', '2.4'], mailboxNames });
+  assert.equal(decisionOf(judgeBoth()), 'deny');
+  // Judged twice: `ask` compares with what is judged afresh.
+  const each = ['spellings A/INBOX', 'spellings B', 'readings A/INBOX', 'readings B'];
+  assert.deepEqual(asked.toSorted(), [...each, ...each].toSorted());
+});
+
+function decisionOf(judgement: Judgement): string {
+  return judgement.kind === 'judged' ? judgement.decision.kind : judgement.code;
+}
+
+test('the same question is judged once, and whatever makes another question is judged again', () => {
+  const { ask, cache } = asker();
+  const base: Asked = { line: '|alice|mailbox list|INBOX*' };
+  const first = ask(base);
+  assert.equal(decisionOf(first), 'allow');
+  assert.equal(ask(base), first);
+  const others: readonly Asked[] = [
+    { ...base, policy: 'other' },
+    { ...base, listener: 'other' },
+    { ...base, principal: 'eve@support' },
+    { ...base, clientMinor: 2 },
+    { ...base, series: ['2.3'] },
+    { ...base, series: ['2.3', '2.4'] },
+    { ...base, sharedNamespaces: undefined },
+    { ...base, sharedNamespaces: ['shared/'] },
+    { ...base, sharedNamespaces: ['shared/', 'Public/'] },
+    { ...base, mailboxNames: createMailboxNames(undefined, []) },
+    { ...base, mailboxNames: createMailboxNames([], []) },
+    { ...base, line: '|bob|mailbox list|INBOX*' },
+    { ...base, line: '|alice|mailbox list|INBOX' },
+    { ...base, line: '|alice|mailbox|list|INBOX*' },
+    { ...base, line: '|alice|mailbox list|INBOX*|' },
+    { ...base, line: '|alice|mailbox list|-A|INBOX*' },
+  ];
+  const answers = others.map(ask);
+  assert.equal(new Set([first, ...answers]).size, others.length + 1);
+  assert.equal(cache.size, others.length + 1);
+  assert.deepEqual(others.map(ask), answers);
+});
+
+// [what differs, one, the other]: the answers differ, whichever was asked first.
+const contrary: readonly (readonly [string, Asked, Asked])[] = [
+  ['policy', { line: '|alice|mailbox list' }, { line: '|alice|mailbox list', policy: 'team' }],
+  [
+    'namespaces that are said',
+    { line: '|alice|mailbox list' },
+    { line: '|alice|mailbox list', sharedNamespaces: ['x/'] },
+  ],
+  [
+    'namespaces that are not',
+    { line: '|alice|mailbox list' },
+    { line: '|alice|mailbox list', sharedNamespaces: undefined },
+  ],
+  [
+    'minor, on which -A depends',
+    { line: '|alice|mailbox list|-A', clientMinor: 2 },
+    { line: '|alice|mailbox list|-A', clientMinor: 3 },
+  ],
+  ['user', { line: '|alice@example.org|mailbox list' }, { line: '|ceo@example.org|mailbox list' }],
+  ['series', { line: '||kick|-f|x', series: ['2.3'] }, { line: '||kick|-f|x', series: ['2.4'] }],
+  [
+    'an alias',
+    { line: '|boss@example.org|mailbox list' },
+    { line: '|boss@example.org|mailbox list', aliases: ['ceo@example.org'] },
+  ],
+];
+for (const [what, one, other] of contrary) {
+  test(`no answer is taken for another: ${what}`, () => {
+    for (const [first, second] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      const { ask } = asker();
+      const expected = [ask(first), ask(second)].map(decisionOf);
+      assert.notEqual(expected[0], expected[1]);
+      assert.deepEqual([ask(first), ask(second), ask(first)].map(decisionOf), [...expected, expected[0]]);
+    }
+  });
+}
+
+test('what the userdb said, what is not UTF-8, and what nobody can read is not remembered', () => {
+  const { ask, cache } = asker();
+  ask({ line: '|alice|mailbox list', aliases: ['bob'] });
+  ask({ line: '|alice|mailbox list|\xff' });
+  ask({ line: '|alice|no such command' });
+  ask({ line: '|alice|mailbox list|--abbreviated' });
+  ask({ line: `|alice|mailbox list|${'x'.repeat(5000)}` });
+  assert.equal(cache.size, 0);
+});
+
+test('no line with a secret in it is remembered, allowed or denied', () => {
+  const { ask, cache } = asker();
+  const lines = [
+    '|alice|search|text|invoice',
+    '|alice|search|mailbox|INBOX|NOT|(|subject|invoice|)',
+    '|alice|expunge|mailbox|INBOX|from|eve',
+    '|alice|mailbox metadata set|INBOX|/private/comment|dear diary',
+    '|alice|import|imapc:host=x:password=y||all',
+    '|alice|mailbox cryptokey password|-n|new|-o|old',
+    '||user|-x|pass=hunter2|alice',
+  ];
+  for (const series of [['2.3'], ['2.4'], ['2.3', '2.4']] as const) {
+    for (const line of lines) ask({ line, series });
+  }
+  assert.equal(cache.size, 0);
+  ask({ line: '|alice|search|mailbox|INBOX' });
+  assert.equal(cache.size, 1);
+});
+
+// [line, its answer before noon, at noon, an hour later]. What looks at the age of mails is kept for a second, what ends to the moment.
+const timed: readonly (readonly [
+  line: string,
+  before: string,
+  at: string,
+  later: string,
+  policy?: string,
+])[] = [
+  ['|alice|quota get', 'allow', 'deny', 'deny'],
+  ['|alice|mailbox list', 'allow', 'allow', 'allow'],
+  // The other rule ends; what another allows goes on.
+  ['|alice|mailbox list|shared/*', 'allow', 'allow', 'allow'],
+  // 30 days before noon: too young a moment ago.
+  ['|alice|expunge|mailbox|Trash|savedbefore|1792584000', 'deny', 'allow', 'allow'],
+  // 7 days before noon: younger than that until noon.
+  ['|alice|fetch|uid|mailbox|INBOX|savedsince|1794571200', 'allow', 'allow', 'deny'],
+];
+for (const [line, ...expected] of timed) {
+  test(`an answer does not outlive its time: ${line}`, () => {
+    const { ask } = asker();
+    for (const [at, wanted] of expected.entries()) {
+      const nowMs = [noonMs - 2000, noonMs, noonMs + 3_600_000][at] ?? 0;
+      // Twice: the second one is remembered.
+      for (const _ of [1, 2]) assert.equal(decisionOf(ask({ line, nowMs })), wanted, String(at));
+    }
+  });
+}
+
+test('an expired rule ends to the millisecond', () => {
+  const { ask } = asker();
+  const line = '|alice|quota get';
+  const answers = [noonMs - 1, noonMs - 1, noonMs].map((nowMs) => decisionOf(ask({ line, nowMs })));
+  assert.deepEqual(answers, ['allow', 'allow', 'deny']);
+});
+
+test('nor does what a shadow says of it', () => {
+  const { ask } = asker();
+  const shadowAt = (nowMs: number): string | undefined => {
+    const judgement = ask({ line: '|alice|purge', policy: 'team', nowMs });
+    return judgement.kind === 'judged' ? judgement.shadow?.kind : judgement.code;
+  };
+  assert.equal(shadowAt(noonMs - 1), undefined);
+  assert.equal(shadowAt(noonMs), 'deny');
+});
+
+const byDate = withPolicies(`  support:
+    users: ["*@example.org"]
+    allow:
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 5/hour, max_matches: 10 }
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 1d } } }, limit: 7/hour, max_matches: 20, emergency: true }
+`);
+
+void test('of a backend whose series is not known, the terms of the rules of both series hold', () => {
+  const read = parseSettings('test.yaml', { readText: () => byDate, glob: () => [] });
+  const ruled = read.settings?.policies.get('support');
+  assert.ok(ruled, JSON.stringify(read.problems));
+  // A day begins at midnight in UTC to 2.4, and up to twelve hours later to 2.3: so it is 30 days ago to one of them only.
+  const nowMs = Date.UTC(2026, 10, 20, 11);
+  const line = parseCommandLine(
+    Buffer.from('\talice@example.org\texpunge\tmailbox\tTrash\tsavedbefore\t2026-10-21'),
+    { fieldsMax: 100 },
+  );
+  assert.equal(line.kind, 'command');
+  const termsFor = (...series: Series[]) => {
+    const judgement = judge(line.kind === 'command' ? line.command : assert.fail(), series, {
+      ...contextOfLines(),
+      policy: ruled,
+      nowMs,
+    });
+    assert.ok(judgement.kind === 'judged' && judgement.decision.kind === 'allow');
+    const { obligations, rule } = judgement.decision;
+    const asks = limitAsks(ruled, obligations, judgement.attempt).map(({ rate }) => rate.count);
+    return [rule?.line, obligations?.reason, obligations?.maxMatches, obligations?.emergency, asks];
+  };
+  assert.deepEqual(termsFor('2.4'), [9, true, 10, false, [5]]);
+  assert.deepEqual(termsFor('2.3'), [10, false, 20, true, [7]]);
+  assert.deepEqual(termsFor('2.3', '2.4'), [10, true, 10, false, [7, 5]]);
+  assert.deepEqual(termsFor('2.4', '2.3'), [9, true, 10, false, [5, 7]]);
 });

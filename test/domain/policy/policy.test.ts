@@ -1,8 +1,9 @@
 // Goal: a policy is immutable, named by the hash of its text, and finds its rules by command in the order of the file.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/domain/names/glob.js';
-import { createPolicy, type Rule } from '../../../src/domain/policy/policy.js';
+import { createPolicy, formatDuration, parseDuration, type Rule } from '../../../src/domain/policy/policy.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
 const rule = (command: string, line: number): Rule => ({
@@ -60,4 +61,41 @@ void test('it is for everybody only without exceptions', () => {
   assert.equal(of(['x', '**'], []), true);
   assert.equal(of(['*'], ['ceo']), false);
   assert.equal(of(['*@*'], []), false);
+});
+
+// Goal: durations mean what they say, and nothing is guessed.
+void test('durations', () => {
+  const table = {
+    '500ms': 500,
+    '5s': 5000,
+    '10m': 600_000,
+    '2h': 7_200_000,
+    '7d': 604_800_000,
+    '2w': 1_209_600_000,
+  };
+  for (const [text, ms] of Object.entries(table)) assert.equal(parseDuration(text), ms, text);
+  for (const text of [
+    '',
+    '5',
+    's',
+    '5 s',
+    '-5s',
+    '1.5s',
+    '5S',
+    '5M',
+    '5min',
+    '1e3s',
+    '9999999999s',
+    '5s\n',
+  ]) {
+    assert.equal(parseDuration(text), undefined, JSON.stringify(text));
+  }
+});
+
+void test('durations are written back as short as can be', () => {
+  for (const text of ['500ms', '5s', '90s', '10m', '2h', '36h', '7d', '1500ms']) {
+    const ms = parseDuration(text) ?? 0;
+    assert.equal(parseDuration(formatDuration(ms)), ms);
+  }
+  assert.equal(formatDuration(86_400_000), '1d');
 });

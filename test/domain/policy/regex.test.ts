@@ -1,9 +1,10 @@
 // Goal: an expression matches what JavaScript's own engine says it does, whole texts only, and no text takes long.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { createRegex, type Regex, regexTextMax } from '../../../src/domain/policy/regex.js';
-import { regexSizeMax } from '../../../src/domain/policy/regex-parser.js';
+import { parseRegex, RegexFault, regexSizeMax } from '../../../src/domain/policy/regex-parser.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
@@ -144,3 +145,50 @@ void test('the size is what its limit says', () => {
   assert.equal(regex(`a{${regexSizeMax}}`).matches('a'.repeat(regexSizeMax)), true);
   assert.equal(regex(`.*b.{${regexSizeMax - 2}}`).matches(`aab${'c'.repeat(regexSizeMax - 2)}`), true);
 });
+
+// Goal: what the small language does not have is a fault with a reason, and no expression takes long to read.
+const faults: readonly (readonly [source: string, why: RegExp])[] = [
+  ['(a', /not closed/],
+  ['a)', /closes nothing/],
+  ['[a', /not closed/],
+  ['[]', /not closed/],
+  ['[z-a]', /range/],
+  ['[a-\\d]', /range/],
+  ['[[:alpha:]]', /write \\\[/],
+  ['*a', /nothing before/],
+  ['a|*', /nothing before/],
+  ['a**', /repeats a repetition/],
+  ['a*?', /repeats a repetition/],
+  ['a{2}{3}', /repeats a repetition/],
+  ['a{', /\{/],
+  ['a{x}', /\{/],
+  ['a{,3}', /\{/],
+  ['a{3,2}', /backwards/],
+  ['a^b', /in the middle/],
+  ['a$b', /in the middle/],
+  ['(^a)', /in the middle/],
+  ['(?=a)', /\(\?/],
+  ['(?i)a', /\(\?/],
+  ['(?<n>a)', /\(\?/],
+  ['\\1', /not taken/],
+  ['\\b', /not taken/],
+  ['\\pL', /not taken/],
+  ['\\x41', /not taken/],
+  ['a\\', /backslash/],
+  [`a{${regexSizeMax + 1}}`, /more than/],
+  ['.{1,1000}.{1,1000}x', /more than/],
+  ['(((((a{9}){9}){9}){9}){9}){9}', /more than/],
+  ['(((((){99}){99}){99}){99}){99}', /repeats too much/],
+  ['('.repeat(30) + ')'.repeat(30), /nested/],
+  ['a|'.repeat(600), /too long|more than/],
+];
+
+for (const [source, why] of faults) {
+  // bounds.regexDepth, bounds.regexPositions, bounds.regexSourceChars, bounds.regexSteps
+  void test(`/${source.slice(0, 40)}/ is a fault`, () => {
+    assert.throws(
+      () => parseRegex(source),
+      (error) => error instanceof RegexFault && why.test(error.message),
+    );
+  });
+}

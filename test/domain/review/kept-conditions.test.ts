@@ -78,18 +78,3 @@ void test('conditions that the command meets are the same after the way through 
     assert.deepEqual(unmet, [], rule);
   }
 });
-
-void test('a condition that the command does not meet is replaced by the words of the command, and named', () => {
-  const list = kept(
-    'command: mailbox list, where: { mailbox-mask: [A], subscriptions: present }',
-    'mailbox list B',
-  );
-  assert.deepEqual(list.is, ['mailbox-mask: B', 'subscriptions: not given', 'no other options']);
-  assert.deepEqual(list.unmet, ['mailbox-mask', 'subscriptions']);
-  const users = kept('command: mailbox list, users: ["a*@example.com"], where: {}', 'mailbox list');
-  assert.deepEqual(users.is, ['no other options', 'only for bob@example.com']);
-  assert.deepEqual(users.unmet, ['users']);
-  const query = kept('command: search, where: { query: { regex: "seen" } }', 'search mailbox WORK');
-  assert.deepEqual(query.is, ['query: exactly mailbox WORK', 'no other options']);
-  assert.deepEqual(query.unmet, ['query']);
-});

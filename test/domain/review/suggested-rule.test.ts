@@ -55,11 +55,6 @@ void test('users are those of the lines, by domain', () => {
   assert.deepEqual(patternsOf(see(observing, 'root: quota get')), ['root']);
 });
 
-void test('the narrowest rule that does', () => {
-  const sights = see(observing, 'bob@example.com: mailbox create A', 'bob@example.com: mailbox create B');
-  assert.equal(found(observing, sights), '{ command: mailbox create, where: { mailbox: [A, B] } }');
-});
-
 void test('what destroys is held to the domains where it was seen', () => {
   const line = 'bob@example.com: expunge mailbox Trash savedbefore 30d';
   const where = 'where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }';

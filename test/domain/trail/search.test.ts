@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { Ledger } from '../../../src/domain/audit/ledger.js';
-import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
+import { bounds } from '../../../src/bounds/bounds.js';
+import { encodeBody, encodeRecord } from '../../../src/domain/audit/encode.js';
+import { Ledger, noteExchange, type OpenExchanges } from '../../../src/domain/audit/ledger.js';
+import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
+import { recordedLine } from '../../../src/domain/review/recorded.js';
+import {
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  isRowCut,
+  type Surveyed,
+  type TrailFilter,
+} from '../../../src/domain/trail/search.js';
+import { createView } from '../../../src/domain/views/view.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 
@@ -72,19 +82,19 @@ function trail(): string[] {
   return lines;
 }
 
-const lines = trail();
+const linesOfSearch = trail();
 
-function search(filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): ExchangeRow[] {
+function searched(filter: TrailFilter, pieces: readonly string[] = [linesOfSearch.join('')]): ExchangeRow[] {
   const found = createSearch(filter);
   return [...pieces.flatMap((piece) => found.take(Buffer.from(piece))), ...found.finish()];
 }
 
 function ids(filter: TrailFilter): unknown[] {
-  return search(filter).map(({ fields }) => fields['id']);
+  return searched(filter).map(({ fields }) => fields['id']);
 }
 
 void test('a row has the keys of both records', () => {
-  const [row] = search({ id: 'E1' });
+  const [row] = searched({ id: 'E1' });
   assert.deepEqual(row, {
     fields: {
       time: '2026-11-20T08:00:02.000Z',
@@ -148,21 +158,275 @@ for (const [filter, expected] of filters) {
 }
 
 void test('it does not matter how the lines are put into pieces', () => {
-  for (const [filter] of filters) assert.deepEqual(search(filter, lines), search(filter));
+  for (const [filter] of filters) assert.deepEqual(searched(filter, linesOfSearch), searched(filter));
 });
 
 void test('damage is stepped over', () => {
   const damaged = [
-    ...lines.slice(0, 3),
+    ...linesOfSearch.slice(0, 3),
     'garbage\n',
     '{"seq":9,"time":"\n',
     '\n',
-    ...lines.slice(3),
+    ...linesOfSearch.slice(3),
     '{"half',
   ];
   assert.deepEqual(
-    search({}, [damaged.join('')]).map(({ fields }) => fields['id']),
+    searched({}, [damaged.join('')]).map(({ fields }) => fields['id']),
     ['E2', 'E1', 'E3'],
   );
-  assert.deepEqual(search({ user: 'alice@example.com' }, [damaged.join('')]).length, 1);
+  assert.deepEqual(searched({ user: 'alice@example.com' }, [damaged.join('')]).length, 1);
+});
+
+// A command whose arguments are in records of their own is found by every one of them, wherever the pieces of the trail end; a view limited to
+// some users shows none of others' names in them; what is cut is shown as such.
+const padding = Array.from({ length: 80 }, (_, at) => `Invented-${at}-${'x'.repeat(110)}`);
+const people = Array.from({ length: 90 }, (_, at) => `user-number-${at}@example.org`);
+const set = `${Array.from({ length: 3000 }, (_, at) => 900_001 + at).join(',')},1:*`;
+
+function trailOfArguments(): Buffer {
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
+  const lines: string[] = [];
+  let time = Date.UTC(2026, 10, 20, 8);
+  const exchange = (id: string, more: Partial<AuditRecord>): void => {
+    time += 10;
+    const named = {
+      session: 'S',
+      id,
+      listener: 'support',
+      principal: 'bob@support',
+      policy: 'p',
+      series: '2.4',
+    };
+    const admission = { time, event: 'admission', ...named, decision: 'allow', ...more } as const;
+    const bodies = encodeRecord(admission);
+    for (const body of typeof bodies === 'string' ? [bodies] : bodies) lines.push(ledger.seal(body));
+    const end = encodeRecord({ time, event: 'completion', session: 'S', id, outcome: 'ok', sent: true });
+    assert.ok(typeof end === 'string');
+    lines.push(ledger.seal(end));
+  };
+  const alice = { user: 'alice@example.org', users: ['alice@example.org'] };
+  exchange('A', {
+    ...alice,
+    command: 'mailbox delete',
+    effect: 'destroy',
+    args: ['--', ...padding, 'Payroll-2026', ...padding],
+  });
+  exchange('B', { ...alice, command: 'mailbox list', effect: 'read', args: ['--', 'INBOX'] });
+  exchange('C', {
+    command: 'kick',
+    effect: 'session',
+    args: ['--', ...people, 'zoe@example.net'],
+    users: [...people, 'zoe@example.net', ...people.map((one) => `x${one}`)],
+  });
+  exchange('D', {
+    ...alice,
+    command: 'flags add',
+    effect: 'write',
+    args: ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set],
+  });
+  exchange('E', {
+    ...alice,
+    command: 'mailbox status',
+    effect: 'read',
+    args: ['messages', '--', ...padding, 'Hidden', ...padding],
+  });
+  return Buffer.from(lines.join(''));
+}
+
+const bytesOfArguments = trailOfArguments();
+
+/** In pieces of whole lines, so many in each. */
+function foundOfArguments(
+  filter: TrailFilter,
+  linesInPiece: number,
+  show = (piece: Buffer): Buffer => piece,
+): ExchangeRow[] {
+  const lines = bytesOfArguments.toString('utf8').split('\n').slice(0, -1);
+  const search = createSearch(filter);
+  const rows: ExchangeRow[] = [];
+  for (let at = 0; at < lines.length; at += linesInPiece)
+    rows.push(...search.take(show(Buffer.from(`${lines.slice(at, at + linesInPiece).join('\n')}\n`))));
+  return [...rows, ...search.finish()];
+}
+
+function idsOf(rows: readonly ExchangeRow[]): string {
+  return rows.map(({ fields }) => String(fields['id'])).join('');
+}
+
+for (const pieces of [1, 2, 3, 100]) {
+  void test(`what is in the middle is found, ${pieces} lines a piece`, () => {
+    const [first] = foundOfArguments({ id: 'A' }, pieces);
+    assert.deepEqual(first?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+    assert.deepEqual(
+      first?.argumentSeqs,
+      first?.argumentSeqs?.map((_, at) => 2 + at),
+    );
+    assert.equal(idsOf(foundOfArguments({ user: 'zoe@example.net' }, pieces)), 'C');
+    assert.equal(idsOf(foundOfArguments({ user: 'nobody@example.net' }, pieces)), '');
+    assert.equal(idsOf(foundOfArguments({ user: 'user-number-88@example.org' }, pieces)), 'C');
+    // The read may name it: its arguments were cut.
+    assert.equal(idsOf(foundOfArguments({ text: 'Payroll-2026' }, pieces)), 'AE');
+    assert.equal(idsOf(foundOfArguments({ text: ',1:*' }, pieces)), 'DE');
+    assert.deepEqual(
+      foundOfArguments({}, pieces).map(({ fields }) => isRowCut(fields)),
+      [false, false, false, false, true],
+    );
+  });
+}
+
+void test('a set of messages that goes over several records is one word again, and the line can be judged again', () => {
+  const [row] = foundOfArguments({ id: 'D' }, 1);
+  assert.deepEqual(row?.fields['args'], ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set]);
+  const line = row === undefined ? undefined : recordedLine(row);
+  assert.ok(line?.kind === 'line' && line.words.includes(set));
+});
+
+void test('a search that goes on later, from the lines that waited', () => {
+  const lines = bytesOfArguments.toString('utf8').split('\n').slice(0, -1);
+  const end = lines.findIndex((line) => line.includes('"event":"completion"'));
+  const first = createSearch({ id: 'A' });
+  assert.deepEqual(first.take(Buffer.from(`${lines.slice(0, end - 1).join('\n')}\n`)), []);
+  const later = createSearch({ id: 'A' });
+  later.take(Buffer.concat(first.waiting().flatMap((line) => [line, Buffer.from('\n')])));
+  // Some lines come a second time.
+  const rows = later.takeEnds(Buffer.from(`${lines.slice(1, end + 1).join('\n')}\n`), (line) => line);
+  assert.deepEqual(rows[0]?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+});
+
+void test('a limited view shows argument records with their admission, and hides those that name others', () => {
+  const view = createView(['alice@example.org']);
+  const rows = foundOfArguments({}, 3, (piece) => view.take(piece));
+  assert.equal(idsOf(rows), 'ABDE');
+  assert.deepEqual(rows[0]?.fields['args'], ['--', ...padding, 'Payroll-2026', ...padding]);
+  const shown = createView(['user-number-0@example.org']).take(bytesOfArguments).toString('utf8');
+  assert.doesNotMatch(shown, /Invented|user-number|Payroll|argument_hash/);
+});
+
+// Goal: a journal with admissions that nothing completes does not fill the memory of the program that reads it.
+const timeOfBounds = '2026-11-20T08:00:00.000Z';
+const seal = `,"prev":"${'0'.repeat(64)}","hash":"${'0'.repeat(64)}"}\n`;
+const admissionOfBounds = (at: number): string =>
+  `{"seq":${at + 1},"time":"${timeOfBounds}","event":"admission","session":"S","id":"E${at}","user":"a@example.com","users":["a@example.com"],"args":[],"decision":"allow"${seal}`;
+const completion = (at: number, seq: number): string =>
+  `{"seq":${seq},"time":"${timeOfBounds}","event":"completion","session":"S","id":"E${at}","outcome":"ok"${seal}`;
+
+/** Pieces of whole lines, as a journal is read. */
+function* piecesOfBounds(count: number, line: (at: number) => string): Generator<Buffer> {
+  for (let from = 0; from < count; from += 1_000) {
+    const lines = Array.from({ length: Math.min(1_000, count - from) }, (_, at) => line(from + at));
+    yield Buffer.from(lines.join(''));
+  }
+}
+
+// bounds.openSearched
+test('a search keeps so many admissions', () => {
+  const search = createSearch({});
+  for (const piece of piecesOfBounds(bounds.openSearched + 1_000, admissionOfBounds)) search.take(piece);
+  assert.equal(search.waiting().length, bounds.openSearched);
+});
+
+test('a search keeps so many bytes of admissions and their argument records', () => {
+  const bytesMax = bounds.openSearchedBytes;
+  const search = createSearch({});
+  const long = (at: number): string =>
+    admissionOfBounds(at).replace('"args":[]', `"args":["${'x'.repeat(6000)}"]`);
+  const part = (at: number): string => long(at).replace('"admission"', '"arguments"');
+  for (const piece of piecesOfBounds(20_000, (at) => long(at) + part(at))) search.take(piece);
+  const bytes = search.waiting().reduce((sum, line) => sum + line.length, 0);
+  assert.ok(bytes < bytesMax + (1 << 20) && bytes > bytesMax - (1 << 20), `${bytes} bytes`);
+  // What has ended makes room.
+  for (const piece of piecesOfBounds(20_000, (at) => completion(at, 20_001 + at))) search.take(piece);
+  assert.equal(search.waiting().length, 0);
+  search.take(Buffer.from(long(20_000)));
+  assert.equal(search.waiting().length, 1);
+});
+
+// bounds.openRecovered
+test('a start keeps so many open exchanges', () => {
+  const open: OpenExchanges = new Map();
+  for (let at = 0; at < bounds.openRecovered + 1_000; at += 1)
+    noteExchange(open, at + 1, admissionOfBounds(at));
+  assert.equal(open.size, bounds.openRecovered);
+});
+
+// bounds.openViewed, bounds.endedViewed
+test('a limited view keeps so many open exchanges, and so many that ended', () => {
+  const view = createView(['*@example.com']);
+  const count = bounds.openViewed + 1;
+  for (const piece of piecesOfBounds(count, admissionOfBounds)) view.take(piece);
+  const shows = (line: string): boolean => view.take(Buffer.from(line)).includes('"id"');
+  assert.equal(shows(completion(count - 1, count + 1)), false);
+  assert.equal(shows(completion(0, count + 2)), true);
+  const log = `{"seq":${count + 3},"time":"${timeOfBounds}","event":"log","session":"S","id":"E0","level":"info","text":"x"${seal}`;
+  assert.equal(shows(log), true);
+  for (let at = 1; at <= bounds.endedViewed; at += 1) view.take(Buffer.from(completion(at, count + 3 + at)));
+  assert.equal(shows(log), false);
+});
+
+const startMs = Date.UTC(2026, 10, 20, 8);
+
+function survey(
+  records: readonly Partial<AuditRecord>[],
+  asked: Parameters<typeof createSurvey>[0],
+): Surveyed {
+  const made = createSurvey(asked);
+  const lines = records.map((record, at) => {
+    const body = encodeBody({ time: startMs + at * 1000, event: 'admission', id: `E${at}`, ...record });
+    return `{"seq":${at + 1},${body},"prev":"ab","hash":"cd"}\n`;
+  });
+  made.take(Buffer.from(lines.slice(0, 2).join('')));
+  made.take(Buffer.from(`torn\n${lines.slice(2).join('')}`));
+  return made.finish();
+}
+
+const records: readonly Partial<AuditRecord>[] = [
+  { principal: 'alice@support', user: 'bob@example.com', users: ['bob@example.com'] },
+  { user: 'bob@example.com', users: ['bob@example.com', 'alice@example.com'] },
+  { user: 'alice@example.net', users: ['alice@example.net'], text: 'alice@text' },
+  { user: 'alicebob@example.net' },
+];
+
+test('records and times of a trail, and of the time that was asked for', () => {
+  const { names: _, isNamed: _n, ...all } = survey(records, {});
+  const [firstTime, lastTime] = ['2026-11-20T08:00:00.000Z', '2026-11-20T08:00:03.000Z'];
+  assert.deepEqual(all, { records: 4, all: 4, firstTime, lastTime });
+  assert.equal(survey(records, { sinceMs: startMs + 1000, untilMs: startMs + 3000 }).records, 2);
+  assert.equal(survey(records, { sinceMs: startMs + 9000 }).records, 0);
+  assert.deepEqual(survey([], { user: 'alice' }).firstTime, undefined);
+});
+
+test('users with that name and a domain, and no principals', () => {
+  assert.deepEqual(survey(records, { user: 'alice' }).names, ['alice@example.com', 'alice@example.net']);
+  assert.deepEqual(survey(records, { user: 'ALICE' }).names, ['alice@example.com', 'alice@example.net']);
+  assert.deepEqual(survey(records, { user: 'support' }).names, []);
+  assert.deepEqual(survey(records, { user: 'ali*' }).names, []);
+  assert.deepEqual(survey(records, {}).names, []);
+});
+
+test('whether a record names the user, whenever it was and however many are like it', () => {
+  const later = { sinceMs: startMs + 9000 };
+  assert.equal(survey(records, { user: 'Alice@example.com', ...later }).isNamed, true);
+  assert.equal(survey(records, { user: 'alice@support' }).isNamed, false);
+  assert.equal(survey(records, { user: 'alice' }).isNamed, false);
+  const many = Array.from({ length: 10_001 }, (_, at) => ({ user: `user${at}@example.com` }));
+  assert.equal(survey(many, { user: 'user10000@example.com' }).isNamed, true);
+});
+
+test('a misspelled user: the nearest name of its domain, and its name in the nearest domain', () => {
+  const namesFor = (user: string): readonly string[] => survey(records, { user }).names;
+  assert.deepEqual(namesFor('alcie@example.com'), ['alice@example.com']);
+  assert.deepEqual(namesFor('BOB@exmaple.com'), ['bob@example.com']);
+  assert.deepEqual(namesFor('alice@example.org'), ['alice@example.com']);
+  assert.deepEqual(namesFor('carol@example.com'), []);
+  assert.deepEqual(namesFor('alice@support'), [], 'a requester is no user');
+});
+
+// bounds.likeNames
+test('a misspelled user is looked for among so many', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, at) => ({ user: `user${at}x@example.com` }));
+  const asked = { user: 'someboyd@example.com' };
+  const meant = { user: 'somebody@example.com' };
+  assert.deepEqual(survey([...many(bounds.likeNames - 1), meant], asked).names, [meant.user]);
+  assert.deepEqual(survey([...many(bounds.likeNames), meant], asked).names, []);
 });

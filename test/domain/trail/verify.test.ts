@@ -1,10 +1,13 @@
 // What an intruder or a disk can do to a trail, and what verifying says about it: kind, file, line and seq, each in a table.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { bounds } from '../../../src/bounds/bounds.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../../src/domain/audit/record.js';
-import { createVerifier } from '../../../src/domain/trail/verify.js';
+import { createCheckpointVerifier } from '../../../src/domain/trail/checkpoints.js';
+import { createVerifier, type Verdict } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, nameOf, type PaperTrail, rehash, seal, started, verify } from './paper-trail.js';
 
 /** [kind, file, line, seq] of every fault. */
@@ -56,47 +59,19 @@ void test('an untouched trail is whole, and its signature reaches to its last ch
   );
 });
 
+/** Changes the text of line 4 of the second segment. */
+function inLine4(from: string | RegExp, to: string): (trail: PaperTrail) => void {
+  return (trail) => {
+    second(trail)[3] = (second(trail)[3] ?? '').replace(from, to);
+  };
+}
+
 const tampering: readonly [string, (trail: PaperTrail) => void, Told][] = [
-  [
-    'a byte flipped in a value',
-    (trail) => {
-      const lines = second(trail);
-      lines[3] = (lines[3] ?? '').replace('alice', 'alicf');
-    },
-    [['changed', nameOf(2), 4, 14]],
-  ],
-  [
-    'a byte flipped in seq',
-    (trail) => {
-      const lines = second(trail);
-      lines[3] = (lines[3] ?? '').replace('"seq":14', '"seq":15');
-    },
-    [['changed', nameOf(2), 4, 14]],
-  ],
-  [
-    'a byte flipped in prev',
-    (trail) => {
-      const lines = second(trail);
-      lines[3] = (lines[3] ?? '').replace(/"prev":"./, '"prev":"x');
-    },
-    [['changed', nameOf(2), 4, 14]],
-  ],
-  [
-    'a byte flipped in hash',
-    (trail) => {
-      const lines = second(trail);
-      lines[3] = (lines[3] ?? '').replace(/"hash":"./, '"hash":"x');
-    },
-    [['changed', nameOf(2), 4, 14]],
-  ],
-  [
-    'a byte flipped in the form of the line',
-    (trail) => {
-      const lines = second(trail);
-      lines[3] = (lines[3] ?? '').replace('{"seq"', '["seq"');
-    },
-    [['malformed', nameOf(2), 4, 14]],
-  ],
+  ['a byte flipped in a value', inLine4('alice', 'alicf'), [['changed', nameOf(2), 4, 14]]],
+  ['a byte flipped in seq', inLine4('"seq":14', '"seq":15'), [['changed', nameOf(2), 4, 14]]],
+  ['a byte flipped in prev', inLine4(/"prev":"./, '"prev":"x'), [['changed', nameOf(2), 4, 14]]],
+  ['a byte flipped in hash', inLine4(/"hash":"./, '"hash":"x'), [['changed', nameOf(2), 4, 14]]],
+  ['a byte flipped in the form of the line', inLine4('{"seq"', '["seq"'), [['malformed', nameOf(2), 4, 14]]],
   [
     'a record changed and hashed again',
     (trail) => {
@@ -515,4 +490,168 @@ void test('a record of another journal is foreign', () => {
   const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
   assert.deepEqual(told(trail, { trustedKeys: [] }), [['foreign', nameOf(1), 2, 2]]);
   assert.equal(verify(trail, { trustedKeys: [] }).isNewer, true);
+});
+
+// Goal: a forged journal does not fill the memory of the program that checks it.
+const journal = 'ab'.repeat(16);
+
+test('admissions without completion are kept up to a limit', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  for (let n = 0; n < bounds.openVerified + 1_000; n += 1)
+    seal(lines, ledger, { time: started, event: 'admission', id: `E${n}` });
+  const { openCount, faultCount } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.deepEqual([openCount, faultCount], [bounds.openVerified, 0]);
+});
+
+test('keys that sign are listed up to a limit', () => {
+  const verifier = createCheckpointVerifier([], [], () => undefined);
+  for (let n = 0; n < bounds.signingKeys + 1_000; n += 1) {
+    const text = `{"seq":${n + 1},"key":"key${n}","signature":"AAAA","prev":"","hash":"${'0'.repeat(64)}"}`;
+    verifier.judge(text, { key: `key${n}` }, { file: 'f', line: n, seq: n });
+  }
+  const { keys } = verifier.finish({ file: 'f', line: 1, seq: 1 }, 1);
+  assert.equal(keys.length, bounds.signingKeys);
+});
+
+// bounds.clockSteps
+test('steps of the clock are kept up to a limit', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  for (let n = 0; n < bounds.clockSteps + 10; n += 1)
+    seal(lines, ledger, { time: started + n * 60_000, event: 'clock', step_ms: 60_000 });
+  const { steps } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.equal(steps.length, bounds.clockSteps);
+});
+
+// bounds.shownOpen
+test('of warnings of one kind so many are listed, and all are counted', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  for (let n = 0; n < bounds.shownOpen + 5; n += 1)
+    seal(lines, ledger, { time: started, event: 'admission', id: `E${n}` });
+  const { open, openCount } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.deepEqual([open.length, openCount], [bounds.shownOpen, bounds.shownOpen + 5]);
+});
+
+// Goal: a start that did not find all that the run before had in memory is a warning at its place, and no fault: nobody changed anything.
+
+/** A first start, then one that says so much of the memory of the run before. */
+function twoStarts(said: Partial<OwnRecord>) {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  seal(lines, ledger, { time: started, event: 'start', journal, format: 1 });
+  seal(lines, ledger, { time: started + 1, event: 'start', journal, format: 1, ...said });
+  return verify({ segments: [{ name: nameOf(1), lines }], kept: [] }, { trustedKeys: [] });
+}
+
+const warnings: readonly [string, Partial<OwnRecord>, string][] = [
+  ['gone', { ring: 'missing' }, 'the memory of the run before was gone'],
+  [
+    'damaged',
+    { recovered: 5, ring: 'damaged', lost: 2 },
+    'the memory of the run before was damaged (2 places)',
+  ],
+  [
+    'damaged, nobody knows how much',
+    { ring: 'damaged', lost: 'unknown' },
+    'the memory of the run before was damaged',
+  ],
+  [
+    'replaced',
+    { ring: 'foreign', lost: 'unknown' },
+    'the memory of the run before was replaced, or the machine was started since',
+  ],
+  ['what a later release says', { ring: 'melted' }, 'the memory of the run before could not be used'],
+];
+
+for (const [name, said, what] of warnings) {
+  void test(`the memory was ${name}`, () => {
+    const { faults, forgotten } = twoStarts(said);
+    assert.deepEqual(faults, []);
+    const text = `${what}, so the last reads and outcomes before this start may be missing`;
+    const time = '2026-11-20T08:00:00.001Z';
+    assert.deepEqual(forgotten, [{ seq: 2, file: nameOf(1), line: 2, time, text }]);
+  });
+}
+
+void test('records that were recovered are no warning', () => {
+  assert.deepEqual(twoStarts({ recovered: 7 }).forgotten, []);
+});
+
+// A trail as a receiver stored it: cut into files of its own, with lines of others between the records.
+
+/** All records of the usual trail in files of so many lines; `''` is a line of somebody else. */
+function verifyShipped(lines: readonly string[], linesOfFile: number, isShipped = true): Verdict {
+  const verifier = createVerifier({
+    trustedKeys: [key.key],
+    kept: [],
+    isPart: false,
+    isShipped,
+    faultsMax: 10,
+  });
+  for (const [at, line] of lines.entries()) {
+    if (at % linesOfFile === 0) verifier.beginSegment(`received.${at / linesOfFile}`);
+    if (line === '') verifier.skipLine();
+    else verifier.takeLine(Buffer.from(line), true);
+  }
+  return verifier.finish();
+}
+
+const linesOfShipped = makeTrail().segments.flatMap((segment) => segment.lines);
+
+void test('it does not matter where a receiver cut its files', () => {
+  for (let count = 1; count <= linesOfShipped.length; count += 1) {
+    assert.deepEqual(verifyShipped(linesOfShipped, count).faults, [], `files of ${count} lines`);
+  }
+  // Segment 2 begins with line 11: as the start of a file it would ask for a file of the name 00000001.jsonl.
+  assert.equal(verifyShipped(linesOfShipped, 10, false).faults[0]?.kind, 'segment-missing');
+});
+
+void test('skipped lines count for the place of a fault, and for nothing else', () => {
+  const mixed = linesOfShipped.flatMap((line, at) => (at % 3 === 0 ? ['', line] : [line]));
+  assert.deepEqual(verifyShipped(mixed, 100).faults, []);
+  const at = mixed.findIndex((line) => line.includes('"seq":14,'));
+  const changed = mixed.with(at, (mixed[at] ?? '').replace('alice', 'alicf'));
+  const [fault] = verifyShipped(changed, 100).faults;
+  assert.deepEqual(
+    [fault?.kind, fault?.file, fault?.line, fault?.seq],
+    ['changed', 'received.0', at + 1, 14],
+  );
+});
+
+// Steps of the wall clock: those of a minute and more are told, and apart from them those that a start found, which may be a long stop.
+const minute = 60_000;
+
+test('what a step was, and whether a start found it', () => {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  const lines: string[] = [];
+  const start = { event: 'start', journal, format: 1, program: 'dovegate test' } as const;
+  const step = (time: number, stepMs: number): void =>
+    seal(lines, ledger, { time: started + time, event: 'clock', step_ms: stepMs });
+  seal(lines, ledger, { time: started, event: 'admission', id: 'E' });
+  step(0, -minute);
+  seal(lines, ledger, { time: started, event: 'completion', id: 'E', outcome: 'unknown' });
+  seal(lines, ledger, { time: started, ...start });
+  step(1_000, 1_000);
+  step(5 * minute, 4 * minute);
+  seal(lines, ledger, { time: started + 5 * minute, event: 'stop' });
+  seal(lines, ledger, { time: started + 5 * minute, ...start });
+  const { steps } = verify(
+    { segments: [{ name: '00000001.jsonl', lines }], kept: [] },
+    { trustedKeys: [], isPart: true },
+  );
+  assert.deepEqual(steps, [
+    { from: '2026-11-20T08:01:00.000Z', to: '2026-11-20T08:00:00.000Z', seq: 2, isAtStart: true },
+    { from: '2026-11-20T08:01:00.000Z', to: '2026-11-20T08:05:00.000Z', seq: 6, isAtStart: false },
+  ]);
 });

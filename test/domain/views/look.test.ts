@@ -28,16 +28,9 @@ void test('the roles: records are for auditors, whether the journal is whole is 
 
 void test('a path is one of the looks or none, and none of them acts', () => {
   for (const look of looks) assert.equal(lookAt(lookPath(look)), look);
-  for (const path of [
-    '/',
-    '/trail',
-    '/trail/',
-    '/trail/kill',
-    '/kill/A',
-    '/reload',
-    '/trail/search/x',
-    '/trail/constructor',
-  ])
+  for (const path of '/ /trail /trail/ /trail/kill /kill/A /reload /trail/search/x /trail/constructor'.split(
+    ' ',
+  ))
     assert.equal(lookAt(path), undefined, path);
 });
 

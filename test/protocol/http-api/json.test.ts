@@ -1,8 +1,10 @@
 // The JSON reader agrees with JSON.parse about what is JSON, except where it is stricter on purpose; and no cut of the bytes matters.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { JsonReader, type JsonSink } from '../../../src/protocol/http-api/json.js';
+import { hexDigit, joinSurrogates, StringReader } from '../../../src/protocol/http-api/json-string.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { isJson } from '../../kit/json-form.js';
 
@@ -15,7 +17,11 @@ interface Reading {
 
 const limits = { depthMax: 4, stringBytesMax: 40 };
 
-function read(chunks: readonly Buffer[], { depthMax, stringBytesMax } = limits, asPlaces = false): Reading {
+function readOfJson(
+  chunks: readonly Buffer[],
+  { depthMax, stringBytesMax } = limits,
+  asPlaces = false,
+): Reading {
   const events: Event[] = [];
   const note = (...event: Event): undefined => {
     events.push(event);
@@ -36,7 +42,7 @@ function read(chunks: readonly Buffer[], { depthMax, stringBytesMax } = limits, 
 }
 
 function readText(text: string | Buffer): Reading {
-  return read([Buffer.from(text)]);
+  return readOfJson([Buffer.from(text)]);
 }
 
 void test('values come in order, numbers as they were written', () => {
@@ -121,10 +127,10 @@ function inString(bytes: readonly number[]): Buffer {
 void test('what is no JSON has one error, whatever the cuts are', () => {
   for (const [text, error] of errors) {
     const bytes = Buffer.from(text);
-    const whole = read([bytes]);
+    const whole = readOfJson([bytes]);
     assert.equal(whole.error, `JSON parse error: ${error}`, bytes.toString());
     for (const { name, chunks } of chunkings(bytes))
-      assert.deepEqual(read(chunks), whole, `${bytes.toString()} ${name}`);
+      assert.deepEqual(readOfJson(chunks), whole, `${bytes.toString()} ${name}`);
   }
 });
 
@@ -139,7 +145,7 @@ void test('a place is where the inside of the string stands, and has no limit', 
   const text = `["", "${'\\"\u00e9'.repeat(100)}"]`;
   const bytes = Buffer.from(text);
   for (const { name, chunks } of chunkings(bytes)) {
-    const { events, error } = read(chunks, limits, true);
+    const { events, error } = readOfJson(chunks, limits, true);
     assert.equal(error, undefined, name);
     assert.deepEqual(
       events,
@@ -152,7 +158,10 @@ void test('a place is where the inside of the string stands, and has no limit', 
       name,
     );
   }
-  assert.equal(read([inString([0xc3])], limits, true).error, 'JSON parse error: Invalid UTF-8 character');
+  assert.equal(
+    readOfJson([inString([0xc3])], limits, true).error,
+    'JSON parse error: Invalid UTF-8 character',
+  );
 });
 
 void test('it agrees with JSON.parse, but for what it refuses on purpose', () => {
@@ -165,11 +174,56 @@ void test('it agrees with JSON.parse, but for what it refuses on purpose', () =>
   const value = fc.json({ maxDepth: 6 });
   fc.assert(
     fc.property(fc.oneof(soup, value), (text) => {
-      const { error } = read([Buffer.from(text)], { depthMax: 64, stringBytesMax: 65_536 });
+      const { error } = readOfJson([Buffer.from(text)], { depthMax: 64, stringBytesMax: 65_536 });
       // An error that JSON.parse does not know may stand in front of one that it knows.
       if (!/NUL|lonely/.test(error ?? ''))
         assert.equal(error === undefined, isJson(text), `${text}: ${error}`);
     }),
     { numRuns: 3000 },
   );
+});
+
+// The insides of strings, one after the other: what they say, where they end, and what only a check of them keeps.
+void test('several strings in a row, each up to its quote, in every cut', () => {
+  const insides = ['plain', '', 'a\\"b\\\\', '\u00fc\u{1f600}\\ud83d\\ude00\\u00e9\\/\\b\\f\\n\\r\\t'];
+  const expected = ['plain', '', 'a"b\\', '\u00fc\u{1f600}\u{1f600}\u00e9/\b\f\n\r\t'];
+  const bytes = Buffer.from(insides.map((inside) => `${inside}"`).join(''));
+  for (const { name, chunks } of chunkings(bytes)) {
+    const reader = new StringReader(100);
+    const read: string[] = [];
+    reader.begin(true);
+    for (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; ) {
+        const quote = reader.read(chunk, at);
+        assert.equal(reader.error, undefined);
+        if (quote < 0) break;
+        read.push(reader.take());
+        reader.begin(true);
+        at = quote + 1;
+      }
+    }
+    assert.deepEqual(read, expected, name);
+  }
+});
+
+void test('a string that is only checked holds nothing, whatever its length', () => {
+  const reader = new StringReader(4);
+  reader.begin(false);
+  for (let chunk = 0; chunk < 1000; chunk += 1) {
+    assert.equal(reader.read(Buffer.from('long \u00fc \\n \\u00e9 '), 0), -1);
+    assert.equal(reader.pendingBytes, 0);
+  }
+  assert.equal(reader.read(Buffer.from('x"'), 0), 1);
+  assert.equal(reader.error, undefined);
+  reader.begin(false);
+  reader.read(Buffer.of(0x61, 0xff), 0);
+  assert.equal(reader.error, 'Invalid UTF-8 character');
+});
+
+void test('digits and surrogates', () => {
+  assert.deepEqual(
+    Array.from('09afAFg/:@G`').map((one) => hexDigit(one.charCodeAt(0))),
+    [0, 9, 10, 15, 10, 15, -1, -1, -1, -1, -1, -1],
+  );
+  assert.equal(joinSurrogates(0xd83d, 0xde00), 0x1f600);
 });

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countCells, ReplyDecoder } from '../../../src/protocol/reply/reply.js';
-import { chunkings, cutEvery } from '../../kit/chunkings.js';
+import * as fc from 'fast-check';
+import {
+  countCells,
+  encodeLogLine,
+  formatStatus,
+  LogDecoder,
+  type LogLine,
+  type LogType,
+  parseStatus,
+  ReplyDecoder,
+} from '../../../src/protocol/reply/reply.js';
+import { chunkings, cutAtRandom, cutEvery, seededRandom } from '../../kit/chunkings.js';
 
 /** Replies as `body|code`, the last one without `|` when it is not over. */
 function decode(chunks: readonly Buffer[], statusBytesMax = 100): string[] {
@@ -102,4 +112,133 @@ void test('trap 12: the end of the input between replies is no fault, inside one
   }
   decoder.push(Buffer.from('USER\n'));
   assert.equal(decoder.isStarted, false);
+});
+
+function decodeOfLogLine(chunks: readonly Buffer[], lineBytesMax = 1000): LogLine[] {
+  const decoder = new LogDecoder({ lineBytesMax });
+  const lines = chunks.flatMap((chunk) => decoder.push(chunk));
+  return [...lines, ...decoder.end()];
+}
+
+const types: LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
+
+void test('a byte for the type, a text, LF', () => {
+  const bytes = Buffer.from('\x01d\n\x02i\n\x03w\n\x04e\n\x05f\n\x06p\n\x04\n');
+  for (const { name, chunks } of chunkings(bytes)) {
+    assert.deepEqual(
+      decodeOfLogLine(chunks),
+      [
+        ...types.map((type) => ({ type, text: type.slice(0, 1), isCut: false })),
+        { type: 'error', text: '', isCut: false },
+      ],
+      name,
+    );
+  }
+});
+
+void test('a type that is none is an error line with all of its text', () => {
+  for (const text of ['no type', '\x07bell', '\0', '']) {
+    assert.deepEqual(decodeOfLogLine([Buffer.from(`${text}\n`)]), [{ type: 'error', text, isCut: false }]);
+  }
+});
+
+// bounds.logLineBytes
+void test('what is too long is cut, and the next line is whole again', () => {
+  const bytes = Buffer.from('\x041234567\n\x0412345678\n\x03next\n');
+  for (const { name, chunks } of chunkings(bytes)) {
+    assert.deepEqual(
+      decodeOfLogLine(chunks, 8),
+      [
+        { type: 'error', text: '1234567', isCut: false },
+        { type: 'error', text: '1234567', isCut: true },
+        { type: 'warning', text: 'next', isCut: false },
+      ],
+      name,
+    );
+  }
+});
+
+void test('a line without LF is told at the end, as cut', () => {
+  for (const { name, chunks } of chunkings(Buffer.from('\x04half'))) {
+    assert.deepEqual(decodeOfLogLine(chunks), [{ type: 'error', text: 'half', isCut: true }], name);
+  }
+  assert.deepEqual(decodeOfLogLine([]), []);
+});
+
+void test('a message of several lines becomes several log lines', () => {
+  assert.equal(encodeLogLine('error', 'one\ntwo').toString(), '\x04one\n\x04two\n');
+});
+
+void test('round trip', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ type: fc.constantFrom(...types), text: fc.string({ unit: 'binary' }) }), {
+        maxLength: 5,
+      }),
+      fc.integer(),
+      (messages, seed) => {
+        const bytes = Buffer.concat(messages.map(({ type, text }) => encodeLogLine(type, text)));
+        const expected = messages.flatMap(({ type, text }) =>
+          text.split('\n').map((line) => ({ type, text: Buffer.from(line).toString(), isCut: false })),
+        );
+        assert.deepEqual(decodeOfLogLine(cutAtRandom(bytes, seededRandom(seed))), expected);
+      },
+    ),
+  );
+});
+
+const parse = (text: string): { kind: string; code: string; referral?: object } => {
+  const { raw, ...status } = parseStatus(Buffer.from(text));
+  assert.equal(raw.toString(), text);
+  return status;
+};
+
+void test('what begins with + went well', () => {
+  for (const text of ['+', '+ extra', '+\r']) assert.deepEqual(parse(text), { kind: 'ok', code: '' });
+});
+
+void test('trap 10: everything behind - failed, known or not', () => {
+  assert.deepEqual(parse('-NOUSER'), { kind: 'failed', code: 'NOUSER' });
+  assert.deepEqual(parse('-NOUSER\r'), { kind: 'failed', code: 'NOUSER' });
+  assert.deepEqual(parse('-'), { kind: 'failed', code: 'UNKNOWN' });
+  assert.deepEqual(parse('-\r'), { kind: 'failed', code: 'UNKNOWN' });
+  assert.deepEqual(parse('-75'), { kind: 'failed', code: '75' });
+  assert.deepEqual(parse('-WHAT ever'), { kind: 'failed', code: 'WHAT' });
+  assert.deepEqual(parse('-+'), { kind: 'failed', code: '+' });
+});
+
+void test('a code that could not be written is not told', () => {
+  for (const text of ['-NO\tUSER', '-NO\0USER', '-\x1b[2J', '-Ü', '- x', '-\ufffd', '-A\rB']) {
+    const { code } = parse(text);
+    assert.equal(code, 'UNKNOWN', JSON.stringify(text));
+    assert.equal(formatStatus(code).toString(), '-UNKNOWN\n');
+  }
+});
+
+void test('a referral is split at the last @', () => {
+  assert.deepEqual(parse('-REFERRAL moved@example.org@192.0.2.7:24245'), {
+    kind: 'referral',
+    code: 'REFERRAL',
+    referral: { user: 'moved@example.org', host: '192.0.2.7:24245' },
+  });
+  assert.deepEqual(parse('-REFERRAL moved@host\r').referral, { user: 'moved', host: 'host' });
+});
+
+void test('trap 31: a referral to nowhere is one all the same', () => {
+  for (const text of ['-REFERRAL', '-REFERRAL ', '-REFERRAL moved', '-REFERRAL @host', '-REFERRAL moved@']) {
+    assert.deepEqual(parse(text), { kind: 'referral', code: 'REFERRAL' }, text);
+  }
+  assert.equal(parse('-REFERRALS a@b').kind, 'failed');
+});
+
+void test('neither + nor - is no status', () => {
+  for (const text of ['', 'OK', ' +', '\0', '\r', 'a\tb']) {
+    assert.throws(() => parseStatus(Buffer.from(text)), { name: 'WireFault', code: 'bad-status' }, text);
+  }
+});
+
+void test('written with LF, and only what is one line', () => {
+  assert.equal(formatStatus('').toString(), '+\n');
+  assert.equal(formatStatus('NOPERM').toString(), '-NOPERM\n');
+  for (const code of ['A\nB', 'A\r', '\0', 'Ü']) assert.throws(() => formatStatus(code), RangeError);
 });

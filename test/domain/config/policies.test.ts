@@ -1,0 +1,185 @@
+// Goal: policies name commands that exist, hold for users in normal form, and have one version for one meaning.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
+import { whyUnnamable } from '../../../src/domain/config/parse-where.js';
+import { settingsOf, sound, told } from './sound.js';
+
+void test('users of policies and routes are compared in lower case', () => {
+  const settings = settingsOf(
+    sound.replaceAll('*@example.com', '*@Example.COM').replace('"*"]', '"*@EXAMPLE.com"]'),
+  );
+  assert.equal(settings.policies.get('support')?.users.matches('alice@example.com'), true);
+  assert.equal(settings.routes[0]?.users.matches('alice@example.com'), true);
+});
+
+void test('a weight is 1 unless it is said, and one that is said is a part of the meaning', () => {
+  const plain = settingsOf(sound).policies.get('support');
+  const said = (weight: number) =>
+    settingsOf(sound.replace('allow: [quota get]', `weight: ${weight}\n    allow: [quota get]`)).policies.get(
+      'support',
+    );
+  assert.equal(plain?.weight, 1);
+  assert.equal(said(1)?.version, plain.version);
+  assert.equal(said(5)?.weight, 5);
+  assert.notEqual(said(5)?.version, plain.version);
+});
+
+void test('equal meanings have equal hashes and versions, different ones do not', () => {
+  const one = settingsOf(sound);
+  const other = settingsOf(`# a comment\n${sound.replace('[quota get]', '\n      - "quota get"')}`);
+  assert.equal(other.hash, one.hash);
+  assert.equal(other.policies.get('support')?.version, one.policies.get('support')?.version);
+  for (const [from, to] of [
+    ['quota get', 'quota recalc'],
+    ['*@example.com', '*@example.org'],
+  ] as const) {
+    const changed = settingsOf(sound.replace(from, to));
+    assert.notEqual(changed.policies.get('support')?.version, one.policies.get('support')?.version);
+    assert.notEqual(changed.hash, one.hash);
+  }
+  assert.notEqual(settingsOf(sound.replace('24245', '24246')).hash, one.hash);
+  assert.notEqual(settingsOf(sound.replace('users: ["*"]', 'users: ["**"]')).hash, one.hash);
+  // The default realm changes which users a policy holds for.
+  const realm = settingsOf(`${sound}mail_users: { default_realm: example.com }\n`);
+  assert.notEqual(realm.policies.get('support')?.version, one.policies.get('support')?.version);
+});
+
+// Goal: a rule says all that it can say, and one that could never match, or promises what does not hold, is told.
+void test('a rule as it comes out', () => {
+  const text = sound.replace(
+    '[quota get]',
+    `
+      - command: expunge
+        expires: 2027-01-31
+        limit: 20/hour
+        reason: required
+        where: { query: { savedbefore: { at_least: 30d }, mailbox: [Trash] } }`,
+  );
+  const [rule] = settingsOf(text).policies.get('support')?.allow ?? [];
+  assert.ok(rule);
+  assert.deepEqual(rule.place, { file: '/etc/dovegate/d.yaml', line: 12, column: 9 });
+  assert.equal(rule.expiresMs, Date.UTC(2027, 1, 1));
+  assert.deepEqual(rule.where, []);
+  assert.deepEqual(rule.obligations, {
+    reason: true,
+    limit: { count: 20, windowMs: 3_600_000 },
+    limitKey: rule.obligations.limitKey,
+    emergency: false,
+  });
+  const other = settingsOf(
+    text
+      .replace('20/hour', '30/hour')
+      .replace('2027-01-31', '2028-01-31')
+      .replace('        reason: required\n', ''),
+  );
+  const [changed] = other.policies.get('support')?.allow ?? [];
+  assert.equal(changed?.obligations.limitKey, rule.obligations.limitKey, 'its counter goes on');
+  const narrower = settingsOf(text.replace('[Trash]', '[Junk]')).policies.get('support')?.allow[0];
+  assert.notEqual(narrower?.obligations.limitKey, rule.obligations.limitKey, 'it is another rule');
+});
+
+// Goal: names that sections use of each other exist, and what can never have an effect is told once.
+void test('two listeners with one socket', () => {
+  const text = sound.replace(
+    'backends:',
+    '  other: { unix: /run/../run/s.sock, policy: support }\nbackends:',
+  );
+  assert.deepEqual(told(text), ['4:12: listeners.other.unix: is the socket of listener support already']);
+});
+
+void test("the admin socket at a listener's place", () => {
+  const text = sound.replace('version: 1', 'version: 1\nadmin: { unix: /run/x/../s.sock }');
+  assert.deepEqual(told(text), ['2:10: admin.unix: is the socket of listener support already']);
+});
+
+void test('a command that no backend has', () => {
+  const withSeries = (series: string): string =>
+    sound
+      .replace('/etc/p,', `/etc/p, series: "${series}",`)
+      .replace('[quota get]', '[quota get, director status, fts flatcurve check]');
+  const never = (column: number, command: string): string =>
+    `11:${column}: warning: policies.support.allow: never matches: no backend is of a series that has "${command}"`;
+  assert.deepEqual(told(withSeries('2.4')), [never(24, 'director status')]);
+  assert.deepEqual(told(withSeries('2.3')), [never(41, 'fts flatcurve check')]);
+  assert.deepEqual(told(withSeries('auto')), []);
+});
+
+void test('where names get a realm, patterns without one match nobody; and an exception for nobody is an error', () => {
+  const text = sound
+    .replace('["*"]', '[carol, "*"]')
+    .replace(
+      '["*@example.com"]',
+      '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
+    );
+  const alias =
+    '11:5: warning: policies.support.except: an alias of such a user gets around it; set mail_users.resolve';
+  const excepted = '10:35: warning: policies.support.users[2]: is covered by except entirely';
+  assert.deepEqual(told(text), [excepted, alias]);
+  assert.deepEqual(told(`${text}mail_users: { resolve: /run/auth }\n`), [excepted]);
+  const nobody = (name: string): string =>
+    `matches nobody: names have a realm (default_realm); write ${name}@example.com`;
+  assert.deepEqual(told(`${text}mail_users: { default_realm: example.com }\n`), [
+    `7:15: warning: routes[0].users[0]: ${nobody('carol')}`,
+    `10:30: warning: policies.support.users[1]: ${nobody('bob')}`,
+    excepted,
+    alias,
+    `11:14: policies.support.except[0]: ${nobody('ceo')}`,
+    `11:19: policies.support.except[1]: ${nobody('boss*')}`,
+  ]);
+});
+
+// Goal: a rule can name every parameter of every command but those that no rule may speak of.
+void test('what is never allowed is named by no rule, in any command', () => {
+  for (const series of allSeries) {
+    for (const command of commandsOf(series)) {
+      for (const { name, role } of command.params) {
+        if (role === 'user-file' || role === 'internal') assert.ok(whyUnnamable(command.name, name), name);
+      }
+    }
+  }
+});
+
+// Goal: whoever allows a command that may leave the mailbox out is told that a backend must say its shared namespaces for that.
+const unsaid = sound.replace(', shared_namespaces: []', '');
+
+void test('a backend that does not say its shared namespaces is told where a rule lets mailboxes be left out', () => {
+  const warning = (command: string, line: number): string =>
+    `5:3: warning: backends.mail1: does not say its shared_namespaces ([] for none), so "${command}" without a mailbox is refused (/etc/dovegate/d.yaml:${line})`;
+  const withRule = (rule: string): readonly string[] => told(unsaid.replace('quota get', rule));
+  assert.deepEqual(withRule('mailbox list'), [warning('mailbox list', 11)]);
+  assert.deepEqual(withRule('{ command: fetch, where: { field: [uid] } }'), [warning('fetch', 11)]);
+  for (const rule of [
+    'mailbox status',
+    '{ command: mailbox list, shared: true }',
+    '{ command: mailbox list, where: { mailbox-mask: ["INBOX*"] } }',
+    '{ command: expunge, where: { query: { mailbox: [Trash] } } }',
+  ]) {
+    assert.deepEqual(withRule(rule), [], rule);
+  }
+  assert.deepEqual(told(sound.replace('quota get', 'search')), []);
+});
+
+void test('a mailbox that is denied may have other names while a backend does not list its namespaces', () => {
+  const withDeny = (rule: string, backend: string): readonly string[] =>
+    told(
+      sound
+        .replace('shared_namespaces: []', backend)
+        .replace('allow: [quota get]', `allow: [quota get]\n    deny: [${rule}]`),
+    );
+  const warning =
+    '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:12)';
+  const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';
+  for (const rule of [
+    '{ command: mailbox delete, where: { mailbox: INBOX } }',
+    '{ command: mailbox status, where: { mailbox-mask: { regex: "In.*" } } }',
+    '{ command: fetch, where: { query: { mailbox: Trash } } }',
+  ]) {
+    assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [warning], rule);
+    assert.deepEqual(withDeny(rule, listed), [], rule);
+  }
+  for (const rule of ['mailbox delete', '{ command: mailbox delete, where: { recursive: any } }']) {
+    assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [], rule);
+  }
+});

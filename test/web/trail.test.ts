@@ -1,0 +1,323 @@
+// Rows of the trail: values of records as people read them, the columns of an address, and what was looked through.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { test } from 'node:test';
+import type { AskTrail, TrailLine, TrailRow } from '../../src/domain/page/trail.js';
+import { formatCsvHeader } from '../../src/domain/trail/export.js';
+import type { Api } from '../../src/web/api.js';
+import { collectFile, csvHeader, fileNameOf, findMore, pageRows } from '../../src/web/trail-find.js';
+import {
+  commandOf,
+  completeQuery,
+  formatQuery,
+  parseQuery,
+  queryKeys,
+  shellQuoted,
+  trailPath,
+  withFilter,
+} from '../../src/web/trail-query.js';
+import {
+  columnsOf,
+  columnsText,
+  commandText,
+  knownValues,
+  lookedText,
+  lookedWith,
+  outcomeOf,
+  outcomeTone,
+  retiredTexts,
+  trailColumns,
+  valueText,
+  wantedOf,
+  wouldText,
+} from '../../src/web/trail-rows.js';
+
+const row = (fields: TrailRow['fields'], more: Partial<TrailRow> = {}): TrailRow => ({ fields, ...more });
+
+void test('every kind of value has a text', () => {
+  const cases: readonly (readonly [unknown, string])[] = [
+    [undefined, ''],
+    [null, ''],
+    ['<img onerror=alert(1)>', '<img onerror=alert(1)>'],
+    [1.5, '1.5'],
+    [true, 'true'],
+    [['a', { hmac: 'ab' }, { more: 3 }], 'a hmac:ab (3 more, not recorded)'],
+    [{ cut: 'abc', bytes: 4096, sha256: 'x' }, 'abc(cut: 4096 bytes)'],
+    [{ uid: 5, user: 'bob' }, 'uid=5 user=bob'],
+    // A program that is called as if it were another peer.
+    [{ uid: 5, exe: '/a" uid=0' }, 'uid=5 exe="/a\\" uid=0"'],
+    [{ bytes: 12, hmac: 'ab' }, 'hmac:ab'],
+    [{ bytes: 12 }, 'bytes=12'],
+  ];
+  for (const [value, text] of cases) assert.equal(valueText(value), text);
+});
+
+void test('an outcome is a word and a tone; without an end it is open', () => {
+  assert.equal(outcomeOf(row({ outcome: 'ok' }, { completedSeq: 2 })), 'ok');
+  assert.equal(outcomeOf(row({})), 'open');
+  assert.deepEqual(['ok', 'open', 'denied', 'unparsable', 'failed', 'x'].map(outcomeTone), [
+    'good',
+    'quiet',
+    'bad',
+    'bad',
+    'warn',
+    'warn',
+  ]);
+  assert.equal(wouldText(row({ would: 'deny', mode: 'observe' })), 'would be denied');
+  assert.equal(wouldText(row({ would: 'allow', mode: 'shadow' })), 'the shadow would allow');
+  assert.equal(wouldText(row({})), '');
+});
+
+void test('columns stand in the address; what is none is left out', () => {
+  const usual = columnsOf(null);
+  assert.equal(columnsText(usual), null);
+  assert.deepEqual(
+    columnsOf('id,nothing,time').map(({ id }) => id),
+    ['time', 'id'],
+  );
+  assert.deepEqual(columnsOf('nothing'), usual);
+  assert.equal(columnsText(columnsOf('id,time')), 'time,id');
+  assert.equal(new Set(trailColumns.map(({ title }) => title)).size, trailColumns.length);
+});
+
+void test('a row is opened by its id, or by its seq where the id is none', () => {
+  assert.equal(wantedOf(row({ id: '01M7' })), '01M7');
+  assert.equal(wantedOf(row({ id: '../x' }, { admittedSeq: 5 })), '5');
+  assert.equal(wantedOf(row({ id: { cut: 'x' } })), undefined);
+  assert.equal(commandText(row({ command: 'mailbox list', args: ['--', 'a b'] })), 'mailbox list -- a b');
+  assert.deepEqual(knownValues([row({ user: 'b' }), row({ user: 'a' }), row({ user: 5 })]).user, ['a', 'b']);
+});
+
+void test('pages add up what they looked through', () => {
+  const page = (fromSeq: number, toSeq: number, fromTime: string, toTime: string) => ({
+    rows: 0,
+    looked: { fromSeq, toSeq, fromTime, toTime },
+  });
+  const one = lookedWith(undefined, page(901, 2000, 'B', 'C'));
+  const two = lookedWith(one, page(1, 900, 'A', 'B'));
+  assert.deepEqual(two, { records: 2000, fromTime: 'A', toTime: 'C' });
+  assert.equal(lookedText(two, true), 'Looked through 2,000 records from {A} to {C}; nothing older is left.');
+  assert.equal(lookedWith(two, { rows: 0 }), two);
+  assert.match(lookedText(undefined, true), /^The journal holds no records/);
+  assert.deepEqual(
+    retiredTexts([
+      { segments: 2, until: 'A', by: 'age' },
+      { segments: 2, until: 'A', by: 'age' },
+      { segments: 1 },
+    ]),
+    [
+      'Records before {A} were removed by age (audit.keep): 2 segments.',
+      'Older records were removed: 1 segment.',
+    ],
+  );
+});
+
+// Pages of a search, and files of what it finds: asked for until there is something to show, whole or not at all.
+function scripted(answers: readonly (readonly TrailLine[])[]): {
+  api: Pick<Api, 'lines'>;
+  asked: [string, unknown][];
+} {
+  const asked: [string, unknown][] = [];
+  const left = [...answers];
+  const api = {
+    async *lines<T>(endpoint: string, { body }: { readonly body?: unknown } = {}) {
+      asked.push([endpoint, body]);
+      // Through JSON, as from the daemon.
+      for (const line of left.shift() ?? assert.fail('asked too often')) {
+        const value: T = JSON.parse(JSON.stringify(line));
+        yield value;
+      }
+    },
+  };
+  return { api, asked };
+}
+
+const { signal } = new AbortController();
+const rowOfTrailFind = (admittedSeq: number): TrailLine => ({ row: { fields: {}, admittedSeq } });
+const filter: AskTrail['filter'] = { user: 'alice' };
+const onChange = (): void => undefined;
+
+void test('a search goes on by itself where nothing was found yet, and stops with a full page', async () => {
+  const full = Array.from({ length: pageRows }, (_, at) => rowOfTrailFind(1_000 - at));
+  const { api, asked } = scripted([
+    [{ end: { rows: 0, before: 5_000 } }],
+    [rowOfTrailFind(4_000), { end: { rows: 1, before: 3_000 } }],
+    [...full.slice(1), { end: { rows: 49, before: 900 } }],
+  ]);
+  const found = await findMore({ api, filter, signal, onChange }, undefined);
+  assert.equal(found.rows.length, pageRows);
+  assert.equal(found.before, 900);
+  assert.deepEqual(
+    asked.map(([, body]) => Object(body).newest),
+    [{ rows: 50 }, { before: 5_000, rows: 50 }, { before: 3_000, rows: 49 }],
+  );
+});
+
+void test('where nothing is found at all, names like the one that was meant are asked for', async () => {
+  const { api, asked } = scripted([
+    [{ end: { rows: 0 } }],
+    [{ end: { rows: 0, surveyed: { names: ['alice@example.org'] } } }],
+  ]);
+  const found = await findMore({ api, filter, signal, onChange }, undefined);
+  assert.deepEqual(found.meant, ['alice@example.org']);
+  assert.deepEqual(
+    asked.map(([endpoint]) => endpoint),
+    ['POST /api/trail/search', 'POST /api/trail/survey'],
+  );
+  const without = scripted([[{ end: { rows: 0 } }]]);
+  await findMore({ api: without.api, filter: {}, signal, onChange }, undefined);
+});
+
+void test('an answer without its end is no answer', async () => {
+  await assert.rejects(
+    findMore({ api: scripted([[rowOfTrailFind(1)]]).api, filter, signal, onChange }, undefined),
+    /ended too early/,
+  );
+  await assert.rejects(
+    collectFile({ api: scripted([[{ line: 'x' }]]).api, filter, signal, onRows: onChange }, 'csv'),
+    /ended too early/,
+  );
+});
+
+void test('a file has all parts: CSV with one header, JSON lines, extracts with their signatures', async () => {
+  const cursor = { after: 9, open: [7] };
+  const parts = (): readonly (readonly TrailLine[])[] => [
+    [
+      { line: 'a' },
+      { line: 'b' },
+      { end: { rows: 2, cursor } },
+      { signed: { head: 'H', signature: 'S' }, notes: ['# n'] },
+    ],
+    [{ line: 'c' }, { end: { rows: 1 } }, { signed: { head: 'I', signature: 'T' }, notes: ['# n'] }],
+  ];
+  const textOf = async (form: 'csv' | 'json' | 'extract'): Promise<string> => {
+    const { api, asked } = scripted(parts());
+    const saved = await collectFile({ api, filter, signal, onRows: onChange }, form);
+    assert.deepEqual([saved.rows, saved.isWhole], [3, true]);
+    assert.deepEqual(asked[1]?.[1], { filter, as: form === 'csv' ? 'csv' : 'json', cursor });
+    return saved.texts.join('');
+  };
+  assert.equal(csvHeader, formatCsvHeader());
+  assert.equal(await textOf('csv'), `${csvHeader}\r\na\r\nb\r\nc\r\n`);
+  assert.equal(await textOf('json'), 'a\nb\nc\n');
+  assert.equal(await textOf('extract'), '# n\n@ H\n* a\n* b\n! S\n# n\n@ I\n* c\n! T\n');
+  const unsigned = scripted([[{ line: 'a' }, { end: { rows: 1 } }]]);
+  await assert.rejects(
+    collectFile({ api: unsigned.api, filter, signal, onRows: onChange }, 'extract'),
+    /not signed/,
+  );
+});
+
+void test('the name of a file holds nothing of a path', () => {
+  const name = fileNameOf('../mail 1/\u202e', 'csv', Date.parse('2026-11-21T22:00:00Z'));
+  assert.equal(name, 'dovegate-.._mail_1__-trail-2026-11-21.csv');
+});
+
+// The search line: what it means, what is wrong with it in a sentence, what may come next, and the command that finds the same.
+const nowMs = Date.parse('2026-11-21T22:00:00Z');
+
+function filterOf(line: string): unknown {
+  const parsed = parseQuery(line, nowMs);
+  return 'problem' in parsed ? parsed.problem : parsed.filter;
+}
+
+void test('a line becomes a filter', () => {
+  assert.deepEqual(filterOf(''), {});
+  assert.deepEqual(filterOf('  user:alice*  command:"mailbox list" outcome:failed since:7d '), {
+    user: 'alice*',
+    command: 'mailbox list',
+    outcome: 'failed',
+    sinceMs: nowMs - 7 * 86_400_000,
+  });
+  // A name alone is of any listener, as on the command line.
+  assert.deepEqual(filterOf('principal:bob'), { principal: 'bob@*' });
+  assert.deepEqual(filterOf('principal:bob@support'), { principal: 'bob@support' });
+  assert.deepEqual(filterOf('text:"a \\"b\\" \\\\ c:d"'), { text: 'a "b" \\ c:d' });
+  assert.deepEqual(filterOf('text:a:b'), { text: 'a:b' });
+});
+
+void test('times are read as the command line reads them', () => {
+  const since = (text: string): unknown => Object(filterOf(`since:${text}`)).sinceMs;
+  const until = (text: string): unknown => Object(filterOf(`until:${text}`)).untilMs;
+  assert.equal(since('90m'), nowMs - 90 * 60_000);
+  assert.equal(since('today'), Date.parse('2026-11-21T00:00:00Z'));
+  assert.equal(since('yesterday'), Date.parse('2026-11-20T00:00:00Z'));
+  assert.equal(until('2026-11-20'), Date.parse('2026-11-21T00:00:00Z'));
+  assert.equal(since('2026-11-20T10:00:00+01:00'), Date.parse('2026-11-20T09:00:00Z'));
+  for (const wrong of 'soon 7 2026-02-30 2026-11-20T10:00:00 -1d 1e3d constructor __proto__'.split(' '))
+    assert.match(String(filterOf(`since:${wrong}`)), /^since: is a time ago .* is none of these\.$/, wrong);
+});
+
+void test('what is wrong is said in a sentence', () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['alice', /^"alice" has no key\. Write for example user:alice$/],
+    ['"alice b"', /user:"alice b"$/],
+    ['usr:alice', /^There is no key "usr"\. The keys are user, command, /],
+    ['user:', /^user: has no value\.$/],
+    ['user:"alice', /^A quote is not closed/],
+    ['user:a user:b', /^user: stands there twice/],
+    ['outcome:bad', /^outcome: is one of ok, .*; "bad" is not\.$/],
+    ['since:1h until:2h', /^since: is not before until:/],
+    ['__proto__:x', /^There is no key "__proto__"/],
+    ['constructor:x', /^There is no key "constructor"/],
+  ];
+  for (const [line, wanted] of cases) assert.match(String(filterOf(line)), wanted, line);
+});
+
+void test('a line that is written from terms means these terms', () => {
+  const values = [
+    'alice*',
+    'a b',
+    '"',
+    '\\',
+    'a\\"b',
+    'k:v',
+    '<img onerror=x>',
+    '\u202eevil',
+    'x'.repeat(4096),
+  ];
+  for (const { key, values: list } of queryKeys) {
+    if (list !== undefined || key === 'since' || key === 'until') continue;
+    for (const value of values) {
+      const parsed = parseQuery(formatQuery({ [key]: value, outcome: 'ok' }), nowMs);
+      assert.deepEqual('terms' in parsed && parsed.terms, { [key]: value, outcome: 'ok' });
+    }
+  }
+  assert.equal(trailPath({}), '/trail');
+  assert.equal(trailPath({ user: 'a b&c' }), '/trail?q=user%3A%22a%20b%26c%22');
+  assert.ok('filter' in withFilter({ user: '' }, nowMs));
+});
+
+void test('a key is completed, then its value', () => {
+  const offers = (line: string, known = {}): string[] => completeQuery(line, known).map(({ text }) => text);
+  assert.deepEqual(offers('co'), ['command:']);
+  assert.deepEqual(offers('user:a o'), ['outcome:']);
+  assert.ok(!offers('user:a ').includes('user:'));
+  assert.deepEqual(offers('outcome:de'), ['denied']);
+  assert.deepEqual(offers('since:'), ['1h', '24h', '7d', '30d', 'today', 'yesterday']);
+  const known = { user: ['alice@example.org', 'a b'] };
+  assert.deepEqual(offers('user:AL', known), ['alice@example.org']);
+  const [offer] = completeQuery('outcome:ok user:a\\', known);
+  assert.equal(offer, undefined);
+  assert.equal(completeQuery('outcome:ok user:"a ', known)[0]?.line, 'outcome:ok user:"a b" ');
+  assert.deepEqual(offers('nothing:x'), []);
+});
+
+void test('the command finds the same, and nothing in it is more than its words', () => {
+  assert.equal(commandOf({}), 'dovegate audit search');
+  assert.equal(
+    commandOf({ user: 'alice*', since: '7d' }),
+    "dovegate audit search --user 'alice*' --since 7d",
+  );
+  const hostile = ['$(id)', "it's", '`id`', 'a\nb', '-x', '\u001b[2J', '\u202ea', "\\'\n;", '!x', '~', 'é'];
+  for (const value of hostile) {
+    const word = shellQuoted(value);
+    assert.doesNotMatch(word, /[\p{Cc}\p{Cf}]/u);
+    const said = execFileSync('bash', ['-c', `printf %s ${word}`], {
+      encoding: 'utf8',
+      env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' },
+    });
+    assert.equal(said, value);
+  }
+});
