@@ -1,13 +1,11 @@
-// Goal: the daemon starts, stops and dies without losing the truth. Phases: orderly stop; stop while something hangs; kill -9 and
-// restart; two daemons; wrong configurations. What must not happen: a hang, a client without an answer that was there to read one, an
-// admission without a completion after the next start, somebody else's socket taken.
+// Goal: the daemon starts, stops and dies without losing the truth. Phases: orderly stop; stop while something hangs; two daemons;
+// wrong usage. What must not happen: a hang, a client without an answer that was there to read one, somebody else's socket taken.
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
 import { DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
-import { openFolder } from '../kit/folder.js';
 import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
 import { createGate, type Script } from '../kit/script.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -18,11 +16,13 @@ const create = { user: 'alice@example.org', fields: ['mailbox create', 'New'] };
 const withCreate = `
     users: ["*@example.org"]
     allow: [quota get, mailbox create]`;
+const admin = 'admin: { unix: admin.sock }';
 const hangs: Script = (_command, connection) => connection.closed;
 
-test('SIGTERM: idle clients are closed, what runs is waited for, the socket is removed, the journal ends with stop', async (t) => {
+test('SIGTERM: probes hear that it drains, idle clients are closed, what runs is waited for, the socket is removed, the journal ends with stop', async (t) => {
   const gate = createGate();
   const { client, daemon, backend } = await openGateway(t, {
+    more: admin,
     backend: {
       script: async ({ user }, connection) => {
         if (user === slow.user) await gate.opened;
@@ -41,6 +41,10 @@ test('SIGTERM: idle clients are closed, what runs is waited for, the socket is r
   daemon.signal('SIGTERM');
   assert.equal((await ended).body.length, 0);
   await daemon.waitForLog((record) => record['event'] === 'stopping', 'stopping');
+  const ask = (path: string) => askHttp({ socketPath: daemon.path('admin.sock') }, path);
+  const { status, body } = await ask('/readyz');
+  assert.deepEqual([status, body.includes('"code": "draining"')], [503, true], body);
+  assert.equal((await ask('/healthz')).status, 200);
   gate.open();
   assert.deepEqual((await running.readReply()).cells, ['late']);
   assert.deepEqual(await daemon.exited, { code: 0, signal: null });
@@ -101,64 +105,6 @@ for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const)
   });
 }
 
-test('kill -9 between admission and completion: the admission is on disk, and the next start says unknown', async (t) => {
-  const { client, daemon, backend } = await openGateway(t, { backend: { script: hangs } });
-  const one = await client();
-  one.sendCommand(quota);
-  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
-  await daemon.kill();
-  const before = auditRecords(daemon);
-  const admission = before.find((record) => record['event'] === 'admission');
-  assert.equal(admission?.['command'], 'quota get');
-  assert.equal(admission?.['user'], 'alice@example.org');
-  assert.ok(!before.some((record) => record['event'] === 'completion'));
-  // The socket of the dead one is still there, and is replaced.
-  assert.ok(existsSync(daemon.path('support.sock')));
-  const again = await startDaemon(t, {
-    folder: daemon.folder,
-    config: readFileSync(daemon.configFile, 'utf8'),
-  });
-  await again.stop();
-  const after = auditRecords(again);
-  const completion = after.find((record) => record['event'] === 'completion');
-  assert.equal(completion?.['id'], admission['id']);
-  assert.equal(completion?.['outcome'], 'unknown');
-  assert.deepEqual(after.slice(0, before.length), before);
-  for (const [at, record] of after.entries()) {
-    assert.equal(record['seq'], at + 1);
-    if (at > 0) assert.equal(record['prev'], after[at - 1]?.['hash']);
-  }
-});
-
-test('check and serve say every problem of a configuration with its place, and end with 78', async (t) => {
-  const config = `version: 1
-listeners:
-  support: { unix: support.sock, mode: "0660", policy: suport }
-backends:
-  mail1: { address: mail1.example.org, tls: off, conections: 4 }
-routes:
-  - { users: ["*"], backend: mail2 }
-policies:
-  support: { users: ["*@example.org"], allow: [qouta get] }
-`;
-  const file = join(openFolder(t), 'wrong.yaml');
-  writeFileSync(file, config, { mode: 0o600 });
-  for (const [subcommand, run] of [
-    ['check', runWarm],
-    ['serve', runDovegate],
-  ] as const) {
-    const result = await run([subcommand, '--config', file]);
-    assert.equal(result.exit, 78, result.text);
-    for (const where of ['3:', '5:', '7:', '9:']) {
-      assert.match(
-        result.stdout.toString() + result.stderr,
-        new RegExp(`wrong\\.yaml:${where}\\d+: `),
-        result.text,
-      );
-    }
-  }
-});
-
 test('wrong usage ends with 64, help and version with 0, a missing file with 78', async () => {
   assert.equal((await runWarm([])).exit, 64);
   assert.equal((await runDovegate(['bogus'])).exit, 64);
@@ -169,19 +115,20 @@ test('wrong usage ends with 64, help and version with 0, a missing file with 78'
   assert.match((await runDovegate(['--version'])).stdout.toString(), /^\d+\.\d+\.\d+\n$/);
 });
 
-test('a second daemon on the same journal or the same socket does not start, and harms nobody; no password is written', async (t) => {
-  const { client, daemon, backend } = await openGateway(t, { more: 'log: { level: trace }' });
+test('a second daemon on the same journal or one of the same sockets does not start, and harms nobody; no password is written', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, { more: `${admin}\nlog: { level: trace }` });
   const config = readFileSync(daemon.configFile, 'utf8');
-  for (const [name, other] of [
-    ['the journal', config.replace('support.sock', 'other.sock')],
-    ['the socket', config.replace('directory: audit', 'directory: audit2')],
-  ] as const) {
+  const places = ['directory: audit', 'unix: support.sock', 'unix: admin.sock'];
+  for (const same of places) {
+    const others = places.filter((place) => place !== same);
+    const other = others.reduce((text, place) => text.replace(place, `${place}2`), config);
     const failed = await startDaemon(t, { folder: daemon.folder, config: other }).then(
-      () => assert.fail(`a second daemon started on ${name}`),
+      () => assert.fail(`a second daemon started on ${same}`),
       (fault: unknown) => fault,
     );
     assert.ok(failed instanceof DaemonStartError);
     assert.equal(failed.exit?.code, 78, failed.output);
+    if (same !== places[0]) assert.match(failed.output, /another process listens there/);
   }
   const one = await client();
   one.sendCommand(quota);
