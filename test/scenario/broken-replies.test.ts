@@ -78,6 +78,16 @@ const brokenReplies: readonly Broken[] = [
     outcome: 'unknown',
   },
   {
+    name: 'a status that is none, in the piece with the end of a cell',
+    script: async (_command, connection) => {
+      await connection.body('abc');
+      await connection.body('def\t\nXBAD\n');
+    },
+    cells: ['abc'],
+    goesOn: false,
+    outcome: 'unknown',
+  },
+  {
     name: 'the backend ends within the status line',
     script: async (_command, connection) => {
       await connection.body('a\t\n+');

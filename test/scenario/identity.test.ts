@@ -1,18 +1,15 @@
 // Goal: who connects is who the kernel says, and gets exactly the rights of that person. Phases: three users at three sockets and at a
-// shared one with policies by group; somebody without rights; records; descriptors that run out. What must not happen: rights of
+// shared one with policies by group; somebody without rights; descriptors that run out. What must not happen: rights of
 // somebody else, a session for whom nothing permits, a refusal without a line in the log, a daemon that spins when descriptors are out.
 
 import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Person, speakAs } from '../kit/person.js';
-import { openRawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
-import { runWarm } from '../kit/warm-program.js';
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot ? {} : { skip: 'only root can be somebody else' };
@@ -113,79 +110,6 @@ test(
     );
   },
 );
-
-test('the user of this process stands by name in records, log and principal', async (t) => {
-  const { client, daemon } = await openGateway(t);
-  const one = await client();
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '+');
-  one.close();
-  await daemon.stop();
-  const name = process.env['USER'] ?? (isRoot ? 'root' : undefined);
-  if (name === undefined) return;
-  const admission = auditRecords(daemon).find(({ event }) => event === 'admission');
-  assert.equal(admission?.['principal'], `${name}@support`);
-  const { peer } = admission ?? {};
-  assert.ok(typeof peer === 'object' && peer !== null && 'user' in peer && 'pid' in peer);
-  assert.deepEqual([peer.user, peer.pid], [name, process.pid]);
-});
-
-test('one session too many is told so, by the name of who has them, and is no record', async (t) => {
-  const { daemon, client, backend } = await openGateway(t, {
-    listeners: '\n  support: { unix: support.sock, policy: support, sessions_per_peer: 2 }',
-  });
-  const held = [await client(), await client()];
-  const surplus = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
-  surplus.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  const reply = await surplus.readReply();
-  const name = userInfo().username;
-  assert.deepEqual(
-    [reply.status, reply.logs.map(({ text }) => text)],
-    ['-TEMPFAIL', [`dovegate: more than 2 sessions of ${name} at once [sessions-limit]`]],
-  );
-  assert.equal((await surplus.readEnd()).isBroken, false);
-  const logged = await daemon.waitForLog(({ event }) => event === 'session-refused', 'refused');
-  assert.deepEqual(
-    [logged['principal'], logged['text']],
-    [`${name}@support`, `more than 2 sessions of ${name} at once`],
-  );
-  for (const each of held) each.close();
-  await daemon.stop();
-  assert.equal(backend.commands.length, 0);
-  assert.equal(auditRecords(daemon).filter(({ event }) => event === 'admission').length, 0);
-});
-
-test('a client that `peers` does not permit reads the reason, of each minor, and with `send`; nothing is recorded', async (t) => {
-  const { daemon, backend } = await openGateway(t, {
-    listeners: `\n  support: { unix: support.sock, mode: "0600", peers: { users: [${dave.uid}] }, policy: support }`,
-  });
-  const path = daemon.path('support.sock');
-  const me = `${userInfo().username} (uid ${process.getuid?.() ?? -1}, gid ${process.getgid?.() ?? -1})`;
-  const why = `${me} is not among the peers of listener support`;
-  const line = `dovegate: ${why}; ask the operators to add you to them, or use another listener [peer-refused]`;
-  for (const minor of [0, 1, 2, 3, 4]) {
-    const client = await openRawClient({ path, minor, optionLogPassthrough: minor >= 3 });
-    client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    const reply = await client.readReply();
-    assert.deepEqual(
-      [reply.status, reply.cells, reply.logs.map(({ text }) => text)],
-      ['-NOPERM', [], minor === 0 ? [] : [line]],
-      `minor ${minor}`,
-    );
-    assert.equal((await client.readEnd()).isBroken, false);
-  }
-  const sent = await runWarm(['send', '--socket', path, '--user', 'alice@example.org', '--', 'quota', 'get']);
-  assert.equal(sent.exit, 77, sent.text);
-  assert.ok(sent.stderr.includes(line), sent.stderr);
-  await daemon.waitForLog(({ event, text }) => event === 'session-refused' && text === why, 'it');
-  await daemon.stop();
-  assert.equal(backend.commands.length, 0);
-  const records = auditRecords(daemon);
-  assert.deepEqual(
-    records.filter(({ event }) => event !== 'start' && event !== 'stop' && event !== 'checkpoint'),
-    [],
-  );
-});
 
 test('descriptors that run out: the surplus is refused and told, the others keep their service, nothing spins', async (t) => {
   const { daemon: first, backend } = await openGateway(t, { more: 'limits: { handshake: 60s }' });

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 
@@ -118,51 +117,4 @@ function descriptorsOf(pid: number): number {
 
 function rssOf(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-}
-
-test('200 SIGHUPs and then a revocation by `dovegate reload`: at most three more reloads', async (t) => {
-  const names = Array.from({ length: 20_000 }, (_, at) => `"user${at}@example.org"`).join(', ');
-  const policyOf = (allowed: string): string =>
-    `\n    users: ["*@example.org", ${names}]\n    allow: [${allowed}]`;
-  const withAdmin = 'limits: { drain: 5s }\nadmin: { unix: admin.sock }';
-  const gateway = await openGateway(t, { policy: policyOf('quota get'), more: withAdmin });
-  const { daemon, client } = gateway;
-  const asking = await client();
-  const ask = async (): Promise<string> => {
-    asking.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    return (await asking.readReply()).status;
-  };
-  assert.equal(await ask(), '+');
-  for (let n = 0; n < 200; n += 1) {
-    daemon.signal('SIGHUP');
-    // The kernel keeps one signal of a kind: the daemon must have taken it before the next one.
-    await signalTaken(daemon.pid);
-  }
-  daemon.write('dovegate.yaml', gateway.configuration({ policy: policyOf('mailbox list') }));
-  const lastMs = Date.now();
-  const { exit, text } = await runDovegate(['reload', '--config', daemon.configFile]);
-  assert.equal(exit, 0, text);
-  assert.equal(await ask(), '-NOPERM');
-  await daemon.stop();
-  const records = auditRecords(daemon);
-  const all = records.filter(({ event }) => event === 'reload');
-  const after = all.filter(({ time }) => Date.parse(String(time)) > lastMs);
-  const operators = records.filter(({ event }) => event === 'operator');
-  t.diagnostic(
-    `${after.length} reloads after the revocation; in all ${all.length}, ${operators.length} operator records`,
-  );
-  // One that ran, one that waited, and one more where the waiting one began before the request came.
-  assert.ok(after.length <= 3, `${after.length} reloads after the revocation`);
-  assert.ok(
-    operators.length <= all.length + 1,
-    `${operators.length} operator records, ${all.length} reloads`,
-  );
-  assert.equal(operators.filter(({ by }) => by !== 'SIGHUP').length, 1);
-});
-
-/** Until no SIGHUP is pending for the process. */
-async function signalTaken(pid: number): Promise<void> {
-  const pending = (): boolean =>
-    /^(?:SigPnd|ShdPnd):\s*[0-9a-f]*[13579bdf]$/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-  while (pending()) await pause(1);
 }
