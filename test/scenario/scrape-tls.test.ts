@@ -145,32 +145,3 @@ test('a new certificate is shown; without the setting the last one is, until a r
   assert.equal((await ask('/metrics', token)).status, 200);
   await daemon.stop();
 });
-
-test('an address beyond this machine needs TLS and a token that nobody guesses, and `check` says so', async (t) => {
-  const { daemon, configuration, port } = await open(t);
-  const checked = async (admin: string) => {
-    daemon.write('dovegate.yaml', configuration({ more: `admin: { ${admin} }` }));
-    return runWarm(['check', '--config', daemon.configFile], { cwd: daemon.folder });
-  };
-  const tcp = `tcp: "192.0.2.1:${port}"`;
-  const secured = `${tcp}, tls: { certificate: a.crt, key: a.key }`;
-  const bare = await checked(tcp);
-  assert.equal(bare.exit, 78);
-  assert.match(bare.text, /admin\.tcp: .* so it needs TLS: add tls/);
-  assert.match(bare.text, /admin\.tcp: .* so it needs a token: add token_file/);
-  assert.match((await checked(secured)).text, /so it needs a token/);
-  assert.equal((await checked(`${secured}, token_file: token`)).exit, 0);
-  daemon.write('token', 'short\n');
-  const short = await checked(`${secured}, token_file: token`);
-  assert.deepEqual([short.exit, /token has fewer than 16 bytes/.test(short.text)], [78, true], short.text);
-  assert.equal((await checked('tcp: "127.0.0.1:9146", token_file: token')).exit, 0);
-  assert.match(
-    (await checked('unix: a.sock, tls: { certificate: a.crt, key: a.key }')).text,
-    /admin\.tls: is for tcp/,
-  );
-  assert.match(
-    (await checked(`${tcp}, token_file: token, tls: { certificate: ca.pem, key: a.key }`)).text,
-    /admin\.tls\.key: .*is not the key of the certificate/,
-  );
-  await daemon.stop();
-});

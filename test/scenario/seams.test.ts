@@ -1,5 +1,5 @@
 // Goal: the page's process and the daemon end and come back without each other, and nothing is lost or shown that is not recorded.
-// Phases: the page is there before the daemon; the page is killed under 20 watchers and a report; the daemon is killed under a watcher, and
+// Phases: the page is killed under 20 watchers and a report; the daemon is killed under a watcher, and
 // during reports; its socket is taken away; a daemon of another version; strangers and wrong calls at `admin.door`.
 // What must not happen: a command that fails, a session that is lost with the daemon, a report that looks complete without its record, an
 // answer at the door for a process of somebody else, a record that the settings do not permit.
@@ -107,24 +107,6 @@ const report = (port: number, token: string) =>
   });
 
 const textOf = ({ body }: { readonly body: string }): string => String(JSON.parse(body).text);
-
-test('the page may be there before the daemon, and serves when it comes', async (t) => {
-  const stage = await openStage(t);
-  await stage.daemon.stop();
-  await pageOf(stage).stop();
-  rmSync(stage.daemon.path('door.sock'), { force: true });
-  const page = await startWaitingPage(t, stage);
-  const { text } = await page.waitForLog(isAway, 'that dovegate is not there');
-  assert.match(String(text), /^dovegate does not answer at \S+door\.sock: /);
-  const early = await askPageAt(stage.port, 'GET', '/').catch(() => undefined);
-  assert.equal(early, undefined, 'it knows no settings yet, so it has no sockets');
-  await stage.startAgain();
-  await page.waitForLog(({ event }) => event === 'page-opened', 'its sockets');
-  const token = await signIn(stage.port, 'auditor', password);
-  assert.equal((await search(stage.port, token)).status, 200);
-  const told = page.logs.filter(isAway).length;
-  assert.ok(told <= 3, `it said ${told} times that it waits`);
-});
 
 test('the page is killed under 20 watchers and a report: no command notices, and it is back at once', async (t) => {
   const stage = await openStage(t);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { builtProgram, type Daemon, type DaemonOptions, DaemonStartError } from '../kit/daemon.js';
+import { builtProgram, type Daemon, type DaemonOptions } from '../kit/daemon.js';
 import { configurationOf, openSocket, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -94,30 +94,6 @@ async function closedBy(
   assert.equal((await daemon.stop()).code, 0);
   return daemon.logs.map(({ text }) => String(text)).join('\n');
 }
-
-void test('a socket that is not there, two of one name, one that is none: nobody is served, and why', async (t) => {
-  const { start, descriptor } = await openWorld(t);
-  assert.match(
-    await closedBy(start, { env: { LISTEN_FDNAMES: 'billing' } }),
-    /no socket named support \(handed over: billing\)/,
-  );
-  assert.match(
-    await closedBy(start, {
-      descriptors: [descriptor, descriptor],
-      env: { LISTEN_FDNAMES: 'support:support' },
-    }),
-    /2 sockets named support/,
-  );
-  // Standard output listens to nobody, whatever it is.
-  assert.match(await closedBy(start, { descriptors: [1] }), /as support is .*socket/);
-  // Nobody knows which socket is which.
-  await assert.rejects(start({ env: { LISTEN_FDNAMES: 'a:b' } }), (fault) => {
-    assert.ok(fault instanceof DaemonStartError);
-    assert.equal(fault.exit?.code, 78);
-    assert.match(fault.output, /LISTEN_FDNAMES has 2 names for 1 descriptors/);
-    return true;
-  });
-});
 
 void test('a stop that comes while it starts is obeyed', async (t) => {
   const { folder, backend } = await openWorld(t);

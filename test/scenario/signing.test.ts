@@ -200,13 +200,3 @@ test('a journal put in the place of this one fails verify, also with a key.pub t
   assert.doesNotMatch(blind.text, /own key/);
   assert.equal(JSON.parse((await verify(daemon, '--json')).text).by_own_key, false);
 });
-
-test('a configured key is used, and none is made', async (t) => {
-  const sign = await runWarm(['audit', 'keygen']);
-  const files = { 'sign.pem': sign.stdout.toString() };
-  const { daemon } = await openGateway(t, { audit: audit.replace('}', ', sign_key: sign.pem }'), files });
-  await daemon.stop();
-  assert.ok(!existsSync(daemon.path('state/audit-sign.key')));
-  assert.equal((await verify(daemon)).exit, 0);
-  assert.equal((await verify(daemon, '--key', daemon.path('sign.pem'))).exit, 0);
-});
