@@ -158,20 +158,6 @@ test('a text is read from stdin; one that is no UTF-8 ends with 65 and is not st
   assert.equal(server.requests.length, 1);
 });
 
-test('a dry run goes to a path of its own', async (t) => {
-  const { send, server } = await openHere(t, () => ok([{ what: 'decision', value: 'allow' }]));
-  const result = await send(['--dry-run', '--format', 'tab', '--', 'expunge', 'mailbox', 'Trash', 'all']);
-  assert.deepEqual(
-    [result.exit, result.stdout.toString()],
-    [0, 'what\tvalue\ndecision\tallow\n'],
-    result.text,
-  );
-  assert.deepEqual(
-    server.requests.map(({ line }) => line),
-    ['POST /dovegate/v1/dry-run HTTP/1.1'],
-  );
-});
-
 test('what does not fit together is a wrong usage, and nothing is sent', async (t) => {
   const { server, keyFile } = await openHere(t, () => ok([]));
   const cases: [readonly string[], RegExp][] = [
@@ -192,19 +178,6 @@ test('what does not fit together is a wrong usage, and nothing is sent', async (
   assert.equal(missing.exit, 78);
   assert.match(missing.stderr, /the key file cannot be read/);
   assert.equal(server.heads(), 0);
-});
-
-test('can --http prints the rights of the key', async (t) => {
-  const answer = ['listener', 'principal', 'policy', 'users', 'logs', 'allow', 'effect'].map((what, at) => ({
-    what,
-    value: ['panel', 'modoboa@panel', 'panel', '*@example.org', 'none', 'quota get', 'read'][at],
-  }));
-  const { server, keyFile } = await openHere(t, () => json(answer));
-  const { exit, text } = await runWarm(['can', '--http', server.url, '--key-file', keyFile]);
-  assert.equal(exit, 0, text);
-  assert.match(text, /requester\s+modoboa@panel/);
-  assert.match(text, /quota get\s+read/);
-  assert.equal(server.requests[0]?.line, 'GET /dovegate/v1/can HTTP/1.1');
 });
 
 test('the daemon: a key over TLS, a socket without one, rights and dry runs, as over a doveadm socket', {

@@ -177,25 +177,6 @@ test('a reader that goes away ends it quietly', async (t) => {
   assert.equal(text, 'mailbox 0\n');
 });
 
-test('status of all fields is right whether the server has `deleted` or does not say', async (t) => {
-  const guid = '0123456789abcdef0123456789abcdef';
-  let cells = ['INBOX', '1', '2', '3', '4', '5', '6', '7', guid, '9'];
-  const { send } = await openHere(t, async (_command, connection) => {
-    await connection.row(...cells);
-    await connection.row(...cells);
-    await connection.status('+');
-  });
-  const words = ['--format', 'flow', '--', 'mailbox', 'status', 'all', '*'];
-  const old = (await send(words)).stdout.toString().split('\n')[1];
-  assert.equal(
-    old,
-    `INBOX messages=1 recent=2 uidnext=3 uidvalidity=4 unseen=5 highestmodseq=6 vsize=7 guid=${guid} firstsaved=9`,
-  );
-  cells = cells.toSpliced(3, 0, '0');
-  const recent = (await send(words)).stdout.toString().split('\n')[1];
-  assert.match(recent ?? '', /^INBOX messages=1 recent=2 deleted=0 uidnext=3 .* firstsaved=9$/);
-});
-
 test('users of a mask are listed over the same socket, on a session of its own', async (t) => {
   const { doveadm, server, socket } = await openHere(t, async ({ user, fields }, connection) => {
     if (fields[0] === 'user') {
@@ -246,30 +227,6 @@ test('client.yaml says where to go over TCP, and who we are', async (t) => {
   assert.match(wrong.stderr, /client\.yaml:1:1/);
 });
 
-test('over TCP without TLS a text with a line that could be a command is not sent, and any other is', async (t) => {
-  const here = await openHere(t, () => undefined);
-  const tcp = await openScriptedDovecot({
-    script: async (_command, connection) => {
-      if ((await connection.readInput()) !== null) await connection.status('+');
-    },
-  });
-  t.after(() => tcp.close());
-  writeFileSync(join(here.folder, 'password'), 'secret\n');
-  writeFileSync(
-    join(here.folder, 'client.yaml'),
-    `address: 127.0.0.1:${tcp.port}\ntls: off\npassword_file: password\n`,
-  );
-  const save = (stdin: string): Promise<ProgramResult> =>
-    here.doveadm(['save', '-u', alice], { stdin: `Subject: x\n\n${stdin}\n` });
-  const plain = await save('a\ttable\tof words');
-  assert.equal(plain.exit, 0, plain.text);
-  const refused = await save('words\tbob@example.org\tmailbox delete\tINBOX');
-  assert.equal(refused.exit, 65, refused.text);
-  assert.match(refused.stderr, /could be taken for a command/);
-  assert.ok(!tcp.received().includes('mailbox delete'));
-  assert.equal(tcp.records[1]?.inputs.length, 0);
-});
-
 test('through the daemon: rows, the reason in the journal, and why it was denied', async (t) => {
   const gateway = await openGateway(t, {
     policy: `
@@ -290,25 +247,4 @@ test('through the daemon: rows, the reason in the journal, and why it was denied
   await gateway.daemon.stop();
   const reasons = auditRecords(gateway.daemon).map((record) => record['reason']);
   assert.ok(reasons.includes('ticket 7'));
-});
-
-test('the drop-in lists its commands as doveadm does, and needs no socket for it', async (t) => {
-  const { doveadm } = await openHere(t, () => assert.fail('the server was asked'));
-  for (const words of [[], ['help']]) {
-    const list = await doveadm(words);
-    assert.equal(list.exit, 64);
-    assert.match(
-      list.stderr,
-      /^usage: doveadm \[-Dv\] \[-f <formatter>\] <command> \[<args>\]\n {2}acl {10}add\|debug/,
-    );
-    assert.match(list.stderr, /^ {2}quota {8}get\|recalc$/m);
-    assert.equal(list.stdout.toString(), '');
-  }
-  const group = await doveadm(['mailbox']);
-  assert.equal(group.exit, 64);
-  assert.match(group.stderr, /^ {2}cache {8}decision\|purge\|remove$/m);
-  const usage = await doveadm(['help', 'quota', 'get']);
-  assert.equal(usage.exit, 0);
-  assert.equal(usage.stdout.toString(), 'doveadm quota get [-u <user>|-A] [-S <socket_path>]\n');
-  assert.equal((await doveadm(['help', 'nonsense'])).exit, 64);
 });

@@ -4,13 +4,11 @@
 
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { askHttp } from '../kit/ask-http.js';
 import type { Authority, Issued } from '../kit/certificates.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
-import { openFolder } from '../kit/folder.js';
 import { backendPassword, type GatewayOptions, openGateway } from '../kit/gateway.js';
 import type { GreetingFault } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -83,32 +81,7 @@ const cases: readonly Case[] = [
     text: /password|PLAIN|auth/i,
     isAuthenticated: true,
   },
-  {
-    name: 'refused whatever the password',
-    options: fault('plain-refused'),
-    code: 'auth-rejected',
-    text: /./,
-    isAuthenticated: true,
-  },
-  {
-    name: 'closes after PLAIN',
-    options: fault('closed-after-plain'),
-    code: 'closed-early',
-    text: /./,
-    isAuthenticated: true,
-  },
-  {
-    name: 'never answers PLAIN',
-    options: { ...fault('plain-unanswered'), mail1: quick },
-    code: 'dial-timeout',
-    text: /PLAIN/,
-    isAuthenticated: true,
-  },
   { name: 'speaks SSH', options: fault('banner-ssh'), code: 'version-unsupported', text: /doveadm/ },
-  { name: 'speaks HTTP', options: fault('banner-http'), code: 'version-unsupported', text: /doveadm/ },
-  { name: 'speaks IMAP', options: fault('banner-imap'), code: 'version-unsupported', text: /doveadm/ },
-  { name: 'another major version', options: fault('major-2'), code: 'version-unsupported', text: /./ },
-  { name: 'an endless greeting', options: fault('greeting-endless'), code: 'version-unsupported', text: /./ },
   {
     name: 'preauthenticated where TLS is configured',
     options: fault('greeting-plus'),
@@ -140,31 +113,10 @@ const cases: readonly Case[] = [
     text: /400 ms/,
   },
   {
-    name: 'silent after STARTTLS',
-    options: { ...fault('silent-after-starttls'), mail1: quick },
-    code: 'dial-timeout',
-    text: /TLS handshake/,
-  },
-  { name: 'closes after accept', options: fault('closed-after-accept'), code: 'closed-early', text: /./ },
-  { name: 'closes after STARTTLS', options: fault('closed-after-starttls'), code: 'tls-failed', text: /./ },
-  {
     name: 'resets after accept',
     options: fault('reset-after-accept'),
     code: ['closed-early', 'dial-refused'],
     text: /./,
-  },
-  {
-    name: 'a minor above the ones that are known',
-    options: { backend: { minor: 5 } },
-    code: 'version-unsupported',
-    text: /./,
-  },
-  {
-    name: 'a series other than configured',
-    options: { mail1: { series: '"2.4"' } },
-    code: 'version-unsupported',
-    text: /series/,
-    isAuthenticated: true,
   },
 ];
 
@@ -298,44 +250,4 @@ test('nobody listens: refused at once; and when somebody does again, it works', 
   const log = await daemon.waitForLog((record) => record['event'] === 'dial-failed', 'the failed dial');
   assert.equal(log['type'], 'dial-refused');
   assert.match(String(log['text']), new RegExp(`127\\.0\\.0\\.1:${port}: nobody listens there`));
-});
-
-test('implicit TLS with a pinned key', async (t) => {
-  const authority = makeAuthority({ name: 'pinned' });
-  const one = authority.issue({ names: ['localhost'] });
-  const { client, backend } = await openGateway(t, {
-    certificate: () => one,
-    authority,
-    backend: { tls: 'implicit' },
-    mail1: { tls: 'implicit', key_pins: `["sha256:${one.spkiSha256Hex}"]` },
-  });
-  const asking = await client();
-  asking.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await asking.readReply()).status, '+');
-  assert.equal(backend.tlsHandshakes, 1);
-});
-
-test('a preauthenticated UNIX socket needs neither TLS nor a password', async (t) => {
-  const path = join(openFolder(t), 'doveadm-server');
-  const { client } = await openGateway(t, {
-    backend: { unix: path, tls: 'plain' },
-    mail1: { tls: 'off', ca: '', server_name: '', password_file: '' },
-  });
-  const asking = await client();
-  asking.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await asking.readReply()).status, '+');
-});
-
-test('of two passwords the second is tried when the first is refused', async (t) => {
-  const { client, backend } = await openGateway(t, {
-    mail1: { password_file: '[old.password, mail1.password]' },
-    files: { 'old.password': 'yesterday' },
-  });
-  const asking = await client();
-  asking.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await asking.readReply()).status, '+');
-  assert.deepEqual(
-    backend.plainAttempts.map((attempt) => attempt.isAccepted),
-    [false, true],
-  );
 });
