@@ -64,29 +64,6 @@ void test('refused input is thrown away in a flood as well', async () => {
   assert.equal(engine.commands.length, 0);
 });
 
-void test('sessions that send nothing: ten leave records, the others a number; a broken handshake leaves neither', async () => {
-  const engine = openMemoryEngine({ settings });
-  for (let at = 0; at < 200; at += 1) {
-    const client = await engine.client(2);
-    client.peer.end();
-    await settle();
-    const stranger = await engine.client();
-    stranger.peer.send('GET / HTTP/1.1\n');
-    stranger.peer.end();
-    await settle();
-  }
-  engine.context.exchanges().floods.tell();
-  assert.deepEqual(limitsOf(engine), ['1000@support session 190']);
-  assert.deepEqual(
-    [recordsOf(engine, 'session-open').length, recordsOf(engine, 'session-close').length],
-    [10, 10],
-  );
-  const late = await engine.client(2);
-  await late.line('|alice@example.org|quota get');
-  const [admission] = recordsOf(engine, 'admission');
-  assert.equal(admission?.peer?.uid, 1000, 'what is sent in a session without records says who asked');
-});
-
 // bounds.logRecords
 void test('of the log lines of a backend 64 of a command get a record, and all are counted', async () => {
   const engine = openMemoryEngine({ settings });

@@ -6,12 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { LinkFailure } from '../../../src/gateway/lookup/auth-link.js';
-import {
-  Lookup,
-  type LookupAnswer,
-  type LookupLimits,
-  lookupLimits,
-} from '../../../src/gateway/lookup/lookup.js';
+import { Lookup, type LookupAnswer, type LookupLimits } from '../../../src/gateway/lookup/lookup.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
 import { randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
@@ -484,14 +479,6 @@ void test('closed while it dials, and while it waits for a dial', async () => {
   await waiting.ask('b');
   await waiting.finish();
   assert.deepEqual([...waiting.answers.values()], ['dial-refused', 'closed']);
-});
-
-void test('the usual limits are those that the service was measured for', () => {
-  assert.ok(lookupLimits.lineBytesMax >= 64 * 1024);
-  assert.ok(lookupLimits.questionTimeoutMs >= 10_000 && lookupLimits.questionTimeoutMs <= 30_000);
-  assert.ok(lookupLimits.lingerMs >= 5_000); // a failure may be 3 s late, and leaving before kills 2.4.1
-  assert.ok(lookupLimits.idleTimeoutMs <= 60_000 && lookupLimits.maxLifetimeMs <= 300_000);
-  assert.ok(lookupLimits.notFoundTtlMs < lookupLimits.foundTtlMs && lookupLimits.foundTtlMs <= 60_000);
 });
 
 void test('whatever port call fails: every question has an answer, and nothing stays', async () => {

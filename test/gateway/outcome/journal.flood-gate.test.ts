@@ -3,19 +3,6 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { FloodGate } from '../../../src/gateway/outcome/journal.js';
 
-void test('ten of a source in a second are recorded, the others become one number', () => {
-  const gate = new FloodGate({ perSecondMax: 10, sourcesMax: 100, namedMax: 9 });
-  const admitted = Array.from({ length: 500 }, (_, at) => gate.admit('bob', at)).filter(Boolean).length;
-  assert.equal(admitted, 10);
-  assert.equal(gate.admit('alice', 500), true, 'another source has a count of its own');
-  assert.deepEqual(gate.takeSwallowed(999), [], 'not before the second is over');
-  assert.equal(gate.isHolding, true);
-  assert.deepEqual(gate.takeSwallowed(1500), [{ source: 'bob', count: 490 }]);
-  assert.equal(gate.isHolding, false);
-  assert.deepEqual(gate.takeSwallowed(3000), [], 'told once');
-  assert.equal(gate.admit('bob', 1600), true, 'the next second is another one');
-});
-
 // bounds.floodNamed
 void test('of many sources the largest numbers are named, and the others are one number', () => {
   const gate = new FloodGate({ perSecondMax: 1, sourcesMax: 100, namedMax: 2 });

@@ -59,28 +59,6 @@ void test('so many at once, and not more', async () => {
   assert.deepEqual(story.dials.health.failed.dial, 0);
 });
 
-void test('a quiet backend is looked after; a dial does not wait for a look', async () => {
-  const story = open();
-  greets(story);
-  story.dials.health.watch();
-  story.dials.dial();
-  await settle();
-  await story.clock.advance(poolLimits.lookEveryMs);
-  assert.deepEqual([story.dialler.dials, story.dialler.open.length], [2, 1], 'a look leaves nothing open');
-  story.dialler.onAccept(() => undefined);
-  await story.clock.advance(poolLimits.lookEveryMs);
-  assert.deepEqual([story.dialler.dials, story.dialler.open.length, story.dials.count], [3, 2, 0]);
-  story.dials.dial();
-  assert.equal(story.dialler.open.length, 1);
-  await settle();
-  at(story.dialler.ends, -1).peer.send(greeting(2));
-  await settle();
-  assert.equal(story.told.at(-1), 'opened mail1-2');
-  story.dialler.setAnswer('refuse');
-  await story.clock.advance(poolLimits.lookEveryMs);
-  assert.equal(story.told.at(-1), 'failed dial-refused');
-});
-
 void test('one that died at once and unused counts as a dial that failed', async () => {
   const story = open();
   greets(story);

@@ -40,20 +40,6 @@ for (const [connections, half] of [
   });
 }
 
-void test('one upstream: turn by turn', async () => {
-  const story = openPool({ ...wide, connections: 1 });
-  const all = ['a@x', 'a@x', 'a@x', 'b@x', 'b@x'].map((principal) => story.lease({ principal }));
-  await settle();
-  const order: string[] = [];
-  for (let n = 0; n < all.length; n += 1) {
-    const one = all.find(({ outcome }) => outcome === 'leased');
-    order.push(one?.principal ?? '');
-    await one?.finish();
-  }
-  assert.deepEqual(order, ['a@x', 'b@x', 'a@x', 'b@x', 'a@x']);
-  story.pool.drain();
-});
-
 void test('whatever comes and goes: nobody gets a new one beyond half while somebody with less waits, and none stays idle', async () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     const random = seededRandom(seed);

@@ -10,7 +10,7 @@ import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
-import { at, greeting, logPacket, memoryTarget, replyPacket } from '../../kit/memory-backend.js';
+import { at, greeting, logPacket, memoryTarget } from '../../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';
 
 /** Sizes as `dialing idle leased waiters`. */
@@ -86,21 +86,6 @@ void test('never more than the maximum; who waits is served in the order of comi
   await assertEnds(story);
 });
 
-void test('who comes later does not get in front of who waits', async () => {
-  const story = openPool({ connections: 1 });
-  const first = await story.leased();
-  const second = story.lease();
-  // The upstream is idle for a moment within this call, and the newcomer asks in the same turn.
-  const done = first.finish();
-  const third = story.lease();
-  await done;
-  assert.deepEqual([second.outcome, third.outcome], ['leased', 'waiting']);
-  await second.finish();
-  assert.equal(third.outcome, 'leased');
-  await third.finish();
-  await assertEnds(story);
-});
-
 void test('the newest idle upstream is taken, so that the others age out', async () => {
   const story = openPool({ connections: 3 });
   const three = [await story.leased(), await story.leased(), await story.leased()];
@@ -152,25 +137,6 @@ void test('aborted while waiting: its place is free at once, and the others move
   await second.finish();
   assert.deepEqual([second.outcome, third.outcome], ['ended', 'leased']);
   await third.finish();
-  await assertEnds(story);
-});
-
-void test('aborted before it asked: no lease when one would have to wait, and no dial', async () => {
-  const story = openPool();
-  const abortable = new Abortable();
-  abortable.abort('early');
-  await assert.rejects(
-    story.pool.withLease({
-      principal: 'desk@support',
-      origin: 'uid 1',
-      weight: 1,
-      isFresh: false,
-      abortable,
-      use: () => assert.fail('leased'),
-    }),
-    (fault) => fault === 'early',
-  );
-  assert.equal(story.dialler.dials, 0);
   await assertEnds(story);
 });
 
@@ -239,18 +205,6 @@ void test('an upstream that ended oddly, or whose exchange threw, is closed and 
     await second.finish();
     await assertEnds(story);
   }
-});
-
-void test('handed back with bytes in it: closed, and who waits gets a new one', async () => {
-  const story = openPool({ connections: 1 });
-  const first = await story.leased();
-  const second = await story.leased();
-  at(story.dialler.ends, 0).peer.send(replyPacket('late\t\n+\n'));
-  await first.finish();
-  assert.deepEqual(closings(story), ['mail1-1 spoke-while-idle']);
-  assert.equal(second.upstream?.id, 'mail1-2');
-  await second.finish();
-  await assertEnds(story);
 });
 
 void test('an idle upstream that speaks, ends or vanishes is never handed out', async () => {
@@ -417,19 +371,6 @@ void test('a dial that worked makes a failure before it old', async () => {
   await assertEnds(story);
 });
 
-void test('an answer behind the greeting is no upstream', async () => {
-  const story = openPool({}, { minor: null });
-  story.dialler.onAccept(({ peer }) =>
-    peer.send(Buffer.concat([Buffer.from(greeting(2)), replyPacket('\n+\n')])),
-  );
-  assertFault(await story.leased(), 'version-unsupported');
-  assert.deepEqual(
-    story.events.map((event) => (event.kind === 'dial-failed' ? event.code : event.kind)),
-    ['version-unsupported', 'backend-down'],
-  );
-  await assertEnds(story);
-});
-
 void test('another series than before: idle ones go at once, leased ones when they come back', async () => {
   const story = openPool({ connections: 3 }, { minor: null });
   const minors = [2, 2, 3];
@@ -497,49 +438,6 @@ void test('an idle upstream is closed after its time', async () => {
   await assertEnds(story);
 });
 
-void test('a fresh one: never used before, dialled even while others are idle', async () => {
-  const story = openPool({ connections: 2 });
-  await (await story.leased()).finish();
-  const fresh = await story.leased({ isFresh: true });
-  assert.deepEqual([fresh.upstream?.id, fresh.upstream?.exchanges], ['mail1-2', 1]);
-  assertSizes(story, '0 1 1 0');
-  await fresh.finish('not-reusable');
-  assertSizes(story, '0 1 0 0');
-  await assertEnds(story);
-});
-
-void test('a fresh one: where all places are taken, an idle upstream makes room, and a leased one is waited for', async () => {
-  const story = openPool({ connections: 2 });
-  const [first, second] = [await story.leased(), await story.leased()];
-  const fresh = await story.leased({ isFresh: true });
-  assert.equal(fresh.outcome, 'waiting');
-  await first.finish();
-  assert.deepEqual(closings(story), ['mail1-1 not-reusable']);
-  assert.equal(fresh.upstream?.id, 'mail1-3');
-  await second.finish();
-  await fresh.finish('not-reusable');
-  await assertEnds(story);
-});
-
-void test('who waits for a fresh one does not hold up who would take any', async () => {
-  const story = openPool({ connections: 2 }, { minor: null });
-  story.dialler.onAccept((end) => {
-    if (story.dialler.ends.length === 1) end.peer.send(greeting(2));
-  });
-  const first = await story.leased();
-  await first.finish();
-  const fresh = await story.leased({ isFresh: true });
-  assertSizes(story, '1 1 0 1');
-  const any = await story.leased();
-  assert.deepEqual([fresh.outcome, any.upstream?.id], ['waiting', 'mail1-1']);
-  await any.finish();
-  at(story.dialler.ends, 1).peer.send(greeting(2));
-  await settle();
-  assert.equal(fresh.upstream?.id, 'mail1-2');
-  await fresh.finish('not-reusable');
-  await assertEnds(story);
-});
-
 void test('drain: while it dials, greets, waits, or is held back', async () => {
   for (const phase of ['dials', 'greets', 'waits', 'is held back'] as const) {
     const story = openPool({ connections: 2 }, { minor: phase === 'greets' ? null : 2 });
@@ -586,17 +484,5 @@ void test('an upstream that comes back goes to whose turn it is at once, and is 
   await second.finish();
   assert.equal(third.upstream?.id, upstream?.id);
   await third.finish();
-  await assertEnds(story);
-});
-
-void test('who must be alone on an upstream and has its turn is not passed over by those who need not', async () => {
-  const story = openPool({ connections: 1 });
-  const first = await story.leased();
-  const [alone, other] = [await story.leased({ isFresh: true }), await story.leased()];
-  await first.finish();
-  assert.deepEqual([alone.outcome, other.outcome], ['leased', 'waiting']);
-  await alone.finish('not-reusable');
-  assert.equal(other.outcome, 'leased');
-  await other.finish();
   await assertEnds(story);
 });

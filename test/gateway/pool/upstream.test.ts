@@ -333,12 +333,6 @@ void test('the end: first the log line that was not ended, then closed-early, ag
   await assert.rejects(upstream.next(), isEarlyEnd);
 });
 
-void test('the end before anything', async () => {
-  const { peer, upstream } = open();
-  peer.end();
-  await assert.rejects(upstream.next(), isEarlyEnd);
-});
-
 void test('gone: a TransportFault, and a log line that was not ended is told when it is closed', async () => {
   const { peer, upstream, told } = open();
   peer.send(Buffer.from('L\0\0\0\x07\x06Panic:'));

@@ -2,13 +2,11 @@
 // that nothing is held when it is over. Phases: gathering; pieces; ends; time; the count of all sessions.
 
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
 import { createRedactor } from '../../../src/domain/audit/record.js';
 import { heldBytesMax, UploadBuffer } from '../../../src/gateway/relay/upload.js';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
-import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 
@@ -43,28 +41,6 @@ async function drain(text: UploadBuffer): Promise<readonly [string, string]> {
   }
 }
 
-void test('a short text is gathered whole, at every cutting, and recorded with its HMAC', async () => {
-  const whole = 'Subject: x\n\n.\ntext';
-  for (const { name, chunks } of chunkings(Buffer.from('Subject: x\n\n..\ntext\n.\n'))) {
-    const { peer, clock, text, buffered } = open();
-    const gathering = text.gather(never);
-    for (const chunk of chunks) peer.send(chunk);
-    assert.equal(await gathering, undefined, name);
-    assert.deepEqual(
-      [buffered.bytes, clock.timers],
-      [whole.length, 0],
-      'no time runs while we keep it waiting',
-    );
-    text.start(() => assert.fail('late'));
-    assert.deepEqual(await drain(text), [whole, 'whole'], name);
-    text.close();
-    text.close();
-    assert.deepEqual([buffered.bytes, clock.timers], [0, 0]);
-    const hmac = createHmac('sha256', key).update(whole).digest('hex');
-    assert.deepEqual(text.recorded(), { bytes: whole.length, hmac });
-  }
-});
-
 // bounds.heldInputBytes
 void test('a long one is gathered to a MiB, and read on only as it is taken', async () => {
   const { peer, text, buffered } = open();
@@ -80,17 +56,6 @@ void test('a long one is gathered to a MiB, and read on only as it is taken', as
   assert.equal(buffered.bytes, 0);
   const [rest, end] = await drain(text);
   assert.deepEqual([(first.parts[0]?.length ?? 0) + rest.length, end], [20 * chunk.length, 'whole']);
-  text.close();
-});
-
-void test('an empty text is a piece too, the last one', async () => {
-  const { peer, text } = open();
-  const gathering = text.gather(never);
-  peer.send('.\n');
-  assert.equal(await gathering, undefined);
-  text.start(() => assert.fail('late'));
-  assert.deepEqual(await drain(text), ['', 'whole']);
-  assert.equal(text.recorded()?.bytes, 0);
   text.close();
 });
 

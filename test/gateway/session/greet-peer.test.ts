@@ -437,31 +437,6 @@ void test('more logins than a peer may have sessions: the last one is closed, wi
   await assertEnds(engine);
 });
 
-void test('failed logins of one place beyond ten a second are one record with their number', async () => {
-  const engine = open({ tls: 'none', plainWithoutTls: true });
-  for (let n = 0; n < 25; n += 1) {
-    const client = await accept(engine, `2001:db8::${n}`);
-    client.peer.send(`${version}LOGIN\n`);
-    await untilSaid(client, '-\n-\n');
-    await settle();
-  }
-  const logins = engine.events.filter((event) => event.kind === 'login');
-  assert.deepEqual([logins.length, logins.filter(({ isTold }) => isTold).length], [25, 10]);
-  await engine.clock.advance(1000);
-  assert.deepEqual(
-    engine.records.map(({ record: { event, action, count, listener, peer, principal } }) => [
-      event,
-      action,
-      count,
-      listener,
-      peer,
-      principal,
-    ]),
-    [['limit', 'login-failed', 15, 'support', { address: '2001:db8:0:0::/64' }, undefined]],
-  );
-  await assertEnds(engine);
-});
-
 // bounds.shownNameChars
 void test('of a name that nobody proved only the beginning is told', async () => {
   const engine = open({ tls: 'implicit' });

@@ -83,20 +83,6 @@ function answersOf(client: MemoryClient): string[] {
 const alice = 'alice@example.org';
 const list = ['mailboxList', { user: alice }, 't'];
 
-void test('another key on a kept connection is another principal, also with the same policy', async () => {
-  const engine = openWithKeys();
-  const client = stranger(engine);
-  for (const { text } of keys) {
-    client.send(`GET /dovegate/v1/can HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${text}\r\n\r\n`);
-    await turns();
-  }
-  const said = client.received().toString();
-  assert.deepEqual(said.match(/"principal","value":"[^"]*"/g), [
-    '"principal","value":"one@support"',
-    '"principal","value":"two@support"',
-  ]);
-});
-
 void test('a body that is no HTTP any more ends with 400, and its session', async () => {
   for (const [sent, isEnded] of [
     ['Transfer-Encoding: chunked\r\n\r\nzz\r\n', false],
@@ -252,17 +238,6 @@ void test('a text whose body fills the memory for bodies does not wait for room 
   // Each piece of the body is a write to the disk.
   await until(() => engine.commands.length > 0, 'the command is sent');
   assert.match(engine.commands[0]?.line ?? '', /\tsave\t/);
-});
-
-void test('a client above the limit of sessions hears HTTP or nothing', async () => {
-  const engine = openEngine(settings.replace('policy: support }', 'policy: support, sessions: 1 }'));
-  const first = await engine.client();
-  const second = await engine.client();
-  second.peer.send('OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n');
-  await turns();
-  assert.match(second.peer.received().toString(), /^(?:HTTP\/1\.1 503 [^]*)?$/);
-  assert.equal(second.transport.closedFor, 'sessions-limit');
-  first.peer.end();
 });
 
 void test('requests that run no command have their turn, however many connections send them', async () => {
