@@ -77,7 +77,7 @@ void test('a wrong password, a strange certificate, missing TLS, nobody there: e
 });
 
 void test('a server that says nothing is left in time, and at a signal', async () => {
-  const dovecot = await openScriptedDovecot({ processLimit: 0 });
+  const dovecot = await openScriptedDovecot({ fault: 'silent-after-accept' });
   const at = { host: '127.0.0.1', port: dovecot.port, tls: 'off' } as const;
   try {
     await assert.rejects(connect({ ...at, greetingTimeoutMs: 50 }), refusedFor('dial-timeout'));

@@ -184,17 +184,3 @@ void test('fail-at: every port call of a story has its turn, and the last run ha
     'ok, sent "line\\n"',
   ]);
 });
-
-void test('fail-at: what a run throws is told with the call that had failed', async () => {
-  const story = failAtEach(async (failAt) => {
-    const call = failable(
-      failAt,
-      'dial',
-      async () => 'up',
-      () => new Error('refused'),
-    );
-    await call();
-    await call();
-  });
-  await assert.rejects(story, /when dial, call 1 failed: Error: refused/);
-});

@@ -7,29 +7,19 @@ import type { KeyPairPem } from './certificates.js';
 /** What goes wrong between accept and login. */
 export type GreetingFault =
   | 'silent-after-accept' // nothing is ever answered
-  | 'closed-after-accept'
   | 'reset-after-accept'
-  | 'closed-after-version' // no greeting: what Dovecot does on a VERSION that it does not like
   | 'banner-ssh'
-  | 'banner-http'
-  | 'banner-imap'
-  | 'major-2' // the greeting's VERSION names major 2
   | 'greeting-endless' // a VERSION line that has no end
   | 'greeting-plus' // `+` in clear although TLS and PLAIN are configured
   | 'injected-same-segment' // "-\nINJECTED\n" in one write
   | 'injected-later-segment' // INJECTED in a write of its own, right after the greeting
   | 'injected-after-starttls' // INJECTED after STARTTLS came, before the TLS handshake
-  | 'silent-after-starttls'
-  | 'closed-after-starttls'
-  | 'plain-refused' // `-` and the end, whatever the password
-  | 'plain-unanswered'
-  | 'closed-after-plain';
+  | 'plain-refused'; // `-` and the end, whatever the password
 
 /** What goes wrong with every reply; the script is not asked. */
 export type ReplyFault =
   | 'reply-frame-4gib' // a frame whose length says 4 GiB - 1, and bytes without end
   | 'reply-endless-status' // a row, then a status line without end
-  | 'reply-endless-log' // a log line without end
   | 'reply-two-statuses' // a good reply, then one more status
   | 'reply-bytes-after-status'; // a good reply, then a row that nobody asked for
 
@@ -92,22 +82,16 @@ export interface ScriptedBehaviour {
   script: Script;
   /** N of the VERSION line. Default 2. */
   minor: number;
-  /** Where VERSION stands in the greeting: up to 2.2.33 it came after the go-ahead, older servers had none. Default before. */
-  versionPlace: 'before' | 'after' | 'none';
   /** starttls: offered, and demanded before PLAIN; implicit: TLS from the first byte; plain: PLAIN is taken in clear. Default plain. */
   tls: 'starttls' | 'implicit' | 'plain';
   /** Needed unless `tls` is plain. */
   certificate: KeyPairPem | undefined;
-  /** ALPN protocols to select from; what was selected is recorded. Default: none, as Dovecot. */
-  alpn: readonly string[];
   /** false: greets `+`. Default: true on TCP, false on a UNIX socket. */
   authenticate: boolean;
   /** Default `secret`; the user is always `doveadm`. */
   password: string;
   /** A second status line after each failed command, as 2.3.0 to 2.3.16 send it. Default false. */
   secondStatus: boolean;
-  /** Connections above this get no byte until another ends, as at Dovecot's process_limit. Default: no limit. */
-  processLimit: number;
   fault: ScriptedFault | undefined | ((connection: number) => ScriptedFault | undefined);
 }
 
@@ -122,8 +106,6 @@ export interface SessionRecord {
   /** Dot-inputs in order. */
   readonly inputs: Buffer[];
   isSecure: boolean;
-  /** What ALPN selected. */
-  alpnProtocol: string | undefined;
   /** M of the client's VERSION line. */
   clientMinor: number | undefined;
   isOpen: boolean;

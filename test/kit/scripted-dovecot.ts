@@ -62,14 +62,8 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
   const sessions = new Set<Promise<void>>();
   const errors: unknown[] = [];
   const events = createEventWait();
-  let processes = 0;
 
-  /** Waits for a process as Dovecot's master does, then plays the session. */
   const serve = async (socket: net.Socket, record: SessionRecord): Promise<void> => {
-    const isDue = (): boolean => processes < behaviour.processLimit || !record.isOpen;
-    await events.until(isDue, 'a free process', 2 ** 31 - 1);
-    if (!record.isOpen) return;
-    processes += 1;
     try {
       const { fault, certificate, script: _, ...rest } = behaviour;
       await playSession(socket, record, {
@@ -90,7 +84,6 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
         },
       });
     } finally {
-      processes -= 1;
       events.wake();
     }
   };
@@ -102,7 +95,6 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
       plain: [],
       inputs: [],
       isSecure: false,
-      alpnProtocol: undefined,
       clientMinor: undefined,
       isOpen: true,
       errors: [],
@@ -180,13 +172,10 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
 const defaults: ScriptedBehaviour = {
   script: cannedScript(),
   minor: 2,
-  versionPlace: 'before',
   tls: 'plain',
   certificate: undefined,
-  alpn: [],
   authenticate: true,
   password: 'secret',
   secondStatus: false,
-  processLimit: Number.POSITIVE_INFINITY,
   fault: undefined,
 };

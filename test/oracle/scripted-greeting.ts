@@ -45,11 +45,9 @@ export async function greet(
 ): Promise<Greeted> {
   const { fault } = plan;
   if (fault === 'silent-after-accept') return { next: 'silence', pipe: clear };
-  if (fault === 'closed-after-accept') return { next: 'end', pipe: clear };
   if (fault === 'reset-after-accept') return { next: 'reset', pipe: clear };
-  const banner = fault && banners[fault];
-  if (banner !== undefined) {
-    await write(tcp, banner);
+  if (fault === 'banner-ssh') {
+    await write(tcp, 'SSH-2.0-OpenSSH_9.2p1\r\n');
     return { next: 'silence', pipe: clear };
   }
 
@@ -61,9 +59,7 @@ export async function greet(
   }
   const version = await pipe.reader.readLine();
   const clientMinor = version && minorOf(version);
-  if (clientMinor === null || clientMinor === undefined || fault === 'closed-after-version') {
-    return { next: 'end', pipe };
-  }
+  if (clientMinor === null || clientMinor === undefined) return { next: 'end', pipe };
   record.clientMinor = clientMinor;
   if (fault === 'greeting-endless') {
     await write(pipe.socket, 'VERSION\tdoveadm-client\t1\t');
@@ -80,8 +76,6 @@ export async function greet(
 
   let line = await pipe.reader.readLine();
   if (line?.toString() === 'STARTTLS' && plan.tls === 'starttls') {
-    if (fault === 'silent-after-starttls') return { next: 'silence', pipe };
-    if (fault === 'closed-after-starttls') return { next: 'end', pipe };
     if (fault === 'injected-after-starttls') await write(pipe.socket, 'INJECTED\n');
     const secure = await startTls(pipe, record, plan);
     if (secure === undefined) return { next: 'end', pipe };
@@ -91,17 +85,9 @@ export async function greet(
   if (line === null) return { next: 'end', pipe };
   const isAccepted = login(line, pipe !== clear || plan.tls === 'plain', record, plan);
   plan.wake();
-  if (fault === 'plain-unanswered') return { next: 'silence', pipe };
-  if (fault === 'closed-after-plain') return { next: 'end', pipe };
   await write(pipe.socket, isAccepted ? '+\n' : '-\n');
   return isAccepted ? { next: 'commands', pipe, clientMinor } : { next: 'end', pipe };
 }
-
-const banners: Partial<Record<ScriptedFault, string>> = {
-  'banner-ssh': 'SSH-2.0-OpenSSH_9.2p1\r\n',
-  'banner-http': 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n',
-  'banner-imap': '* OK [CAPABILITY IMAP4rev1 STARTTLS] ready.\r\n',
-};
 
 /** M of the client's first line; undefined for all that Dovecot ends the connection for. */
 function minorOf(line: Buffer): number | undefined {
@@ -112,9 +98,7 @@ function minorOf(line: Buffer): number | undefined {
 
 function greetingOf(clientMinor: number, goAhead: string, plan: SessionPlan): string {
   const injected = plan.fault === 'injected-same-segment' ? `${goAhead}INJECTED\n` : goAhead;
-  if (clientMinor < 1 || plan.versionPlace === 'none') return injected;
-  const version = `VERSION\tdoveadm-client\t${plan.fault === 'major-2' ? 2 : 1}\t${plan.minor}\n`;
-  return plan.versionPlace === 'before' ? version + injected : injected + version;
+  return clientMinor < 1 ? injected : `VERSION\tdoveadm-client\t1\t${plan.minor}\n${injected}`;
 }
 
 /** `PLAIN TAB base64`; the password ends at a NUL, the authorization id is empty, the user is doveadm. */
@@ -143,7 +127,6 @@ async function startTls(pipe: Pipe, record: SessionRecord, plan: SessionPlan): P
   const secure = new TLSSocket(pipe.socket, {
     isServer: true,
     secureContext: plan.secureContext,
-    ...(plan.alpn.length > 0 && { ALPNProtocols: [...plan.alpn] }),
   });
   const isDone = await new Promise<boolean>((resolve) => {
     secure.once('secure', () => resolve(true));
@@ -160,7 +143,6 @@ async function startTls(pipe: Pipe, record: SessionRecord, plan: SessionPlan): P
   });
   if (!isDone) return undefined;
   record.isSecure = true;
-  record.alpnProtocol = typeof secure.alpnProtocol === 'string' ? secure.alpnProtocol : undefined;
   const reader = createByteReader(secure, (chunk) => {
     record.inTls.push(chunk);
     plan.wake();

@@ -66,7 +66,7 @@ async function serveCommands(
   record: SessionRecord,
   plan: SessionPlan,
 ): Promise<void> {
-  const framing = framingBetween(clientMinor, plan.versionPlace === 'none' ? 0 : plan.minor);
+  const framing = framingBetween(clientMinor, plan.minor);
   const frame = createFramer(framing);
   // Servers of minor 2 send log lines to everybody who is framed; later ones to clients of minor 3 and later only when asked.
   let hasLogChannel = framing !== 'none' && (clientMinor < 3 || plan.minor < 3);
@@ -177,9 +177,6 @@ async function answerWrongly(
       await connection.body('\n-');
       while (!socket.destroyed) await connection.body(Buffer.alloc(8192, 'X'));
       return;
-    case 'reply-endless-log':
-      while (!socket.destroyed) await connection.raw(packet(logChannel, Buffer.alloc(8192, 0x04)));
-      return;
     case 'reply-two-statuses':
       await connection.row('cell');
       await connection.body('\n+\n\n+\n');
@@ -191,10 +188,6 @@ async function answerWrongly(
     default:
       fault satisfies never;
   }
-}
-
-function packet(channel: number, payload: Buffer): Buffer {
-  return createFramer('packet')(channel, payload);
 }
 
 function reset(tcp: Socket): void {
