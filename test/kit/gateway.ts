@@ -126,3 +126,8 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
 export function auditRecords(daemon: Daemon): Readonly<Record<string, unknown>>[] {
   return daemon.audit().map((line) => line.record);
 }
+
+/** Those of one event. */
+export function recordsOf(daemon: Daemon, event: string): Readonly<Record<string, unknown>>[] {
+  return auditRecords(daemon).filter((record) => record['event'] === event);
+}

@@ -45,6 +45,8 @@ export interface RawClient extends RawConnection {
   sendCommand(command: { flags?: string; extra?: string; user: string; fields: readonly string[] }): void;
   /** The next reply; rejects with RawClientError when the session ends first. `keepBody: false` counts and hashes only. */
   readReply(options?: { keepBody?: boolean }): Promise<RawReply>;
+  /** One command, and its reply. */
+  ask(command: Parameters<RawClient['sendCommand']>[0], options?: { keepBody?: boolean }): Promise<RawReply>;
   /** Resolves when at least one more log line came since the last reply or call of this; all of them. */
   readLogs(): Promise<LogEntry[]>;
   /** The next line in clear, before any framing (for hand-made handshakes); null at the end. */
@@ -85,7 +87,7 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
   }
 
   const { socket, reader } = pipe;
-  return {
+  const client: RawClient = {
     ...greeting,
     ...connectionOn(socket, reader),
     send(line) {
@@ -96,6 +98,10 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
       const line = Buffer.concat(all.flatMap((field) => [escapeCell(field), Buffer.from('\t')]));
       line[line.length - 1] = 0x0a;
       socket.write(line);
+    },
+    ask(command, asked) {
+      client.sendCommand(command);
+      return client.readReply(asked);
     },
     readReply: ({ keepBody = true } = {}) => inTime(timeoutMs, 'reply', replies.readReply(keepBody)),
     readLogs: () => inTime(timeoutMs, 'log line', replies.readLogs()),
@@ -113,6 +119,7 @@ export async function openRawClient(options: RawClientOptions): Promise<RawClien
       }
     },
   };
+  return client;
 }
 
 interface Pipe {

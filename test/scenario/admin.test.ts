@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { type Daemon } from '../kit/daemon.js';
 import { backendPassword, openGateway } from '../kit/gateway.js';
@@ -30,9 +31,7 @@ async function until(
     assert.ok(tookMs < ms, `after ${ms} ms /readyz is still ${now}: ${body}`);
     await meanwhile();
     // What a probe asks for has no event: it asks again.
-    await new Promise((resolve) => {
-      setTimeout(resolve, 100);
-    });
+    await pause(100);
   }
 }
 
@@ -52,8 +51,7 @@ async function seriesOf(daemon: Daemon): Promise<ReadonlyMap<string, number>> {
 }
 
 async function run(client: RawClient): Promise<string> {
-  client.sendCommand(quota);
-  return (await client.readReply()).status;
+  return (await client.ask(quota)).status;
 }
 
 test('a healthy daemon: ready, its status and metrics show what it did, and the socket goes with it', async (t) => {
@@ -67,8 +65,7 @@ test('a healthy daemon: ready, its status and metrics show what it did, and the 
   const one = await client();
   assert.equal(await run(one), '+');
   assert.equal(await run(one), '+');
-  one.sendCommand({ user: 'alice@example.org', fields: ['expunge', 'all'] });
-  assert.notEqual((await one.readReply()).status, '+');
+  assert.notEqual((await one.ask({ user: 'alice@example.org', fields: ['expunge', 'all'] })).status, '+');
   let series = await seriesOf(daemon);
   // Known after the journal's first look at its disk, a moment after the start, and after its next sync.
   const records = (): number => series.get('dovegate_audit_records_total') ?? 0;

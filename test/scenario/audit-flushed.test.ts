@@ -47,8 +47,7 @@ test('search, show, report, export and tail wait until the records of the last m
     ] as const) {
       const lastSeq = Number(readAudit(directory).at(-1)?.record['seq']);
       assert.ok(runTool('fsfreeze', '-f', place));
-      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      assert.equal((await one.readReply()).status, '+');
+      assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
       const asked = new Promise<void>((resolve) => {
         onAsked = resolve;
       });

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { runDovegate } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { runTool, withSmallDisk } from '../kit/small-disk.js';
@@ -44,9 +45,7 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
         const { status } = await one.readReply();
         if (command === read && status === '-TEMPFAIL') refusedReads += 1;
         answers.push({ atMs, tookMs: performance.now() - atMs, status });
-        await new Promise((resolve) => {
-          setTimeout(resolve, 2);
-        });
+        await pause(2);
       }
       return answers;
     };
@@ -55,16 +54,13 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
     await until(() => backend.commands.length > 50, 'a service under load');
     assert.ok(runTool('fsfreeze', '-f', place));
     const frozenMs = performance.now();
-    await new Promise((resolve) => {
-      setTimeout(resolve, stallMs);
-    });
+    await pause(stallMs);
     await until(() => refusedReads > 0, 'half of the memory is used', 60_000);
     const thawedMs = performance.now();
     assert.ok(runTool('fsfreeze', '-u', place));
     const asked = async (command: typeof read): Promise<string> => {
       const one = await client();
-      one.sendCommand(command);
-      return (await one.readReply()).status;
+      return (await one.ask(command)).status;
     };
     // What the scripted backend does not know it answers with a plain minus.
     await until(async () => (await asked(change)) === '-', 'changes go on', 30_000);

@@ -87,8 +87,7 @@ test('who read the mail of alice, and is the log complete?', { timeout: 180_000 
   });
   const one = await client();
   for (const [user, fields] of day) {
-    one.sendCommand({ user, fields: [...fields] });
-    await one.readReply();
+    await one.ask({ user, fields: [...fields] });
   }
   one.halfClose();
   await one.readEnd();

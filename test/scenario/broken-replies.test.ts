@@ -24,8 +24,7 @@ async function begin(behaviour: Partial<ScriptedBehaviour> = {}, which = shared)
   backend.change(usual);
   const one: RawClient = await client();
   // A failed status closes the upstream.
-  one.sendCommand({ user: 'nouser@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '-NOUSER');
+  assert.equal((await one.ask({ user: 'nouser@example.org', fields: ['quota get'] })).status, '-NOUSER');
   backend.change(behaviour);
   const from = backend.commands.length;
   return {
@@ -150,21 +149,18 @@ for (const { name, script, cells, goesOn, outcome, isSilent } of brokenReplies) 
       },
     };
     const { one, client, daemon, connections } = await begin(behaviour, isSilent ? hurried : shared);
-    one.sendCommand(quota);
-    const reply = await one.readReply();
+    const reply = await one.ask(quota);
     assert.equal(reply.status, '-TEMPFAIL');
     assert.deepEqual(reply.cells, cells);
     const [, id] = /^dovegate: .* \[[a-z-]+\], id ([0-9A-Z]{26})$/.exec(reply.logs.at(-1)?.text ?? '') ?? [];
     assert.ok(id !== undefined);
     isBroken = false;
     if (goesOn) {
-      one.sendCommand(quota);
-      assert.deepEqual((await one.readReply()).cells, ['good']);
+      assert.deepEqual((await one.ask(quota)).cells, ['good']);
     } else {
       assert.equal((await one.readEnd()).body.length, 0);
       const other = await client();
-      other.sendCommand(quota);
-      assert.deepEqual((await other.readReply()).cells, ['good']);
+      assert.deepEqual((await other.ask(quota)).cells, ['good']);
     }
     // Each came on a connection of its own.
     assert.equal(new Set(connections()).size, 2, JSON.stringify(connections()));
@@ -187,11 +183,9 @@ const replyFaults: readonly (readonly [ReplyFault, string])[] = [
 for (const [fault, status] of replyFaults) {
   test(`${fault}: ${status}, and the upstream serves nobody else`, async () => {
     const { one, backend, connections } = await begin({ fault });
-    one.sendCommand(quota);
-    assert.equal((await one.readReply()).status, status);
+    assert.equal((await one.ask(quota)).status, status);
     backend.change({ fault: undefined });
-    one.sendCommand(quota);
-    const next = await one.readReply();
+    const next = await one.ask(quota);
     assert.equal(next.status, '+');
     assert.equal(next.cells.length, 10);
     assert.equal(connections().length, 1, 'no script was asked for the broken one');
@@ -202,10 +196,8 @@ for (const [fault, status] of replyFaults) {
 test('a failed status of a minor 2 backend closes the upstream: a second status line would answer the next command', async () => {
   const { one, backend, connections } = await begin({ secondStatus: true });
   const before = backend.records.length;
-  one.sendCommand({ user: 'nouser@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '-NOUSER');
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).cells.length, 10);
+  assert.equal((await one.ask({ user: 'nouser@example.org', fields: ['quota get'] })).status, '-NOUSER');
+  assert.equal((await one.ask(quota)).cells.length, 10);
   assert.deepEqual(connections(), [before + 1, before + 2]);
 });
 
@@ -214,8 +206,7 @@ test('an upstream that speaks, or ends, while nobody asked it anything is never 
   const before = backend.records.length;
   const kinds = ['speaks', 'logs', 'ends'] as const;
   for (const [round, kind] of kinds.entries()) {
-    one.sendCommand(quota);
-    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await one.ask(quota)).status, '+');
     const idle = backend.live.at(-1);
     assert.ok(idle);
     if (kind === 'speaks') await idle.body('surprise\t');
@@ -224,8 +215,7 @@ test('an upstream that speaks, or ends, while nobody asked it anything is never 
     await idle.closed;
     assert.equal(backend.records.length, before + round + 1);
   }
-  one.sendCommand(quota);
-  assert.deepEqual((await one.readReply()).cells.length, 10);
+  assert.deepEqual((await one.ask(quota)).cells.length, 10);
   assert.equal(backend.records.length, before + kinds.length + 1);
   await daemon.waitForLog(
     (record) =>

@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { ProgramOptions } from '../kit/program.js';
@@ -256,9 +257,7 @@ test('a daemon that is restarted meanwhile costs nobody anything', async (t) => 
     policy,
     backend: {
       script: async (_command, connection) => {
-        await new Promise((resolve) => {
-          setTimeout(resolve, 10);
-        });
+        await pause(10);
         await connection.status('+');
       },
     },

@@ -7,6 +7,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { configurationOf, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -46,9 +47,7 @@ async function notified(notify: { receive(): string[] }, expected: RegExp): Prom
   for (const since = Date.now(); Date.now() - since < 60_000; ) {
     seen.push(...notify.receive());
     if (seen.some((text) => expected.test(text))) return seen;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
+    await pause(10);
   }
   throw new Error(`not notified of ${expected}: ${seen.join('|')}`);
 }

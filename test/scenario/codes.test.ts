@@ -39,13 +39,11 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
       ['over-limit', '-TEMPFAIL', alice, status],
     ];
   const first = await client();
-  first.sendCommand({ user: alice, fields: status });
-  assert.equal((await first.readReply()).status, '-NOTFOUND');
+  assert.equal((await first.ask({ user: alice, fields: status })).status, '-NOTFOUND');
   for (const minor of [0, 1, 2, 3, 4]) {
     const one = await client({ minor, optionLogPassthrough: minor >= 3 });
     for (const [code, line, user, fields] of asked) {
-      one.sendCommand({ user, fields });
-      const reply = await one.readReply();
+      const reply = await one.ask({ user, fields });
       assert.equal(reply.status, line, code);
       // A client of minor 0 has no log channel.
       if (minor === 0) assert.deepEqual(reply.logs, []);

@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import type { Daemon } from '../kit/daemon.js';
 import { fileOwner } from '../kit/file-owner.js';
 import type { Owner } from '../kit/folder.js';
-import { auditRecords, type Gateway, type GatewayOptions, openGateway } from '../kit/gateway.js';
+import { type Gateway, type GatewayOptions, openGateway, recordsOf } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { cannedScript, createGate, type Script, type SessionRecord } from '../kit/script.js';
 import { readAudit } from '../kit/traces.js';
@@ -57,7 +57,7 @@ async function send(client: RawClient, text: string): Promise<void> {
 }
 
 function completions(daemon: Daemon): Readonly<Record<string, unknown>>[] {
-  return auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  return recordsOf(daemon, 'completion');
 }
 
 /** Outcome, error, whether a byte was sent, of each exchange. */
@@ -105,8 +105,11 @@ async function begin(onSave: Script = usual): Promise<Scene> {
   const { backend, client, daemon } = await shared;
   backend.change({ script: saving(onSave) });
   const one = await client();
-  one.sendCommand({ user: alice, fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '+', 'the backend is there, whatever the test before did');
+  assert.equal(
+    (await one.ask({ user: alice, fields: ['quota get'] })).status,
+    '+',
+    'the backend is there, whatever the test before did',
+  );
   const from = backend.commands.length;
   scenes += 1;
   const user = `u${scenes}@example.org`;
@@ -152,8 +155,7 @@ test('texts of every kind arrive as they are; the record has bytes and HMAC', as
     await one.write('\n.\n');
     assert.equal((await one.readReply()).status, '+');
   }
-  one.sendCommand({ user, fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask({ user, fields: ['quota get'] })).status, '+');
   scene.assertOnly([...texts.map(() => 'save'), 'quota get']);
   assert.deepEqual(
     scene.inputs(),
@@ -182,8 +184,7 @@ test('an upload that has hardly begun holds no upstream; one of a MiB goes up be
   await send(slow, 'Subject: slow\n\n');
   const other = await client();
   for (let n = 0; n < 3; n += 1) {
-    other.sendCommand({ user: alice, fields: ['quota get'] });
-    assert.equal((await other.readReply()).status, '+');
+    assert.equal((await other.ask({ user: alice, fields: ['quota get'] })).status, '+');
   }
   assertOnly(gateway, ['quota get', 'quota get', 'quota get']);
   await send(slow, long);
@@ -391,11 +392,9 @@ test('dsync-server, where a rule grants it: bytes both ways, an upstream of its 
       connection.end();
     },
   });
-  before.sendCommand({ user, fields: ['quota get'] });
-  assert.equal((await before.readReply()).status, '+');
+  assert.equal((await before.ask({ user, fields: ['quota get'] })).status, '+');
   const one = await client();
-  one.sendCommand({ user, fields: ['dsync-server', '-u', user] });
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask({ user, fields: ['dsync-server', '-u', user] })).status, '+');
   const text = `VERSION\tdsync\t3\t5\n${trap}.\n`;
   await one.write(text);
   one.halfClose();
@@ -405,8 +404,7 @@ test('dsync-server, where a rule grants it: bytes both ways, an upstream of its 
   await refused.write(text);
   assert.equal((await refused.readReply()).status, '-NOUSER');
   assert.equal((await refused.readEnd()).body.length, 0);
-  before.sendCommand({ user, fields: ['quota get'] });
-  assert.equal((await before.readReply()).status, '+');
+  assert.equal((await before.ask({ user, fields: ['quota get'] })).status, '+');
   scene.assertOnly(['quota get', 'dsync-server', 'dsync-server', 'quota get']);
   const seen = backend.commands.filter(({ fields }) => fields[0] === 'dsync-server');
   assert.equal(new Set(seen.map(({ connection }) => connection)).size, 2);

@@ -157,8 +157,7 @@ function storm(path: string, number: number, onEnded: () => void): void {
 }
 
 async function ask(client: RawClient, fields: readonly string[] = ['quota get']): Promise<string> {
-  client.sendCommand({ user: 'alice@example.org', fields });
-  return (await client.readReply({ keepBody: false })).status;
+  return (await client.ask({ user: 'alice@example.org', fields }, { keepBody: false })).status;
 }
 
 /** A session of minor 0 that was greeted and says nothing. */

@@ -293,8 +293,7 @@ test('a reload with an unsafe file changes nothing', async (t) => {
   daemon.signal('SIGHUP');
   const { text } = await daemon.waitForLog(({ event }) => event === 'reload-failed', 'the failed reload');
   assert.match(String(text), /mail1.password can be read by every user/);
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
   chmodSync(daemon.path('mail1.password'), 0o600);
   daemon.signal('SIGHUP');
   await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');

@@ -24,8 +24,7 @@ const questions = 300;
 const asked = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
 async function ask(client: RawClient, command: { user: string; fields: string[] }): Promise<string> {
-  client.sendCommand(command);
-  return (await client.readReply()).status;
+  return (await client.ask(command)).status;
 }
 
 /** So many lines to a listener on which nothing is allowed; how often each status was the answer. */

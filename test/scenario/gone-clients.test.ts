@@ -4,7 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { openGateway, recordsOf } from '../kit/gateway.js';
 import { createGate } from '../kit/script.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -54,7 +55,7 @@ test('away behind more than is read ahead', async (t) => {
   one.close();
   await daemon.waitForLog((record) => record['event'] === 'exchange-aborted', 'the end of the exchange');
   await daemon.stop();
-  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  const completions = recordsOf(daemon, 'completion');
   assert.equal(completions.length, 1, 'what it had not waited for was not run');
 });
 
@@ -72,15 +73,13 @@ test('half-closed and waiting: it gets its answer, and a change is left to finis
   );
   leaving.close();
   // Longer than it takes to notice.
-  await new Promise((resolve) => {
-    setTimeout(resolve, 700);
-  });
+  await pause(700);
   gate.open();
   const reply = await waiting.readReply();
   assert.equal(reply.status, '+');
   // What runs is let to its end: a command that went well is no line of the log.
   await daemon.stop();
-  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  const completions = recordsOf(daemon, 'completion');
   const outcomes = completions.map((record) => `${String(record['command'])}: ${String(record['outcome'])}`);
   assert.deepEqual(outcomes.toSorted(), ['mailbox create: ok', 'quota get: ok']);
 });

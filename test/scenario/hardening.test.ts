@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -17,8 +18,7 @@ test('a daemon that is looked at, stalled, and brought to fail', async (t) => {
 
   await t.test('no secret in arguments or environment, no core dump, nobody but root looks in', async () => {
     const one = await client();
-    one.sendCommand(quota);
-    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await one.ask(quota)).status, '+');
     for (const what of ['cmdline', 'environ']) {
       assert.ok(!readFileSync(`/proc/${first.pid}/${what}`, 'latin1').includes(backendPassword), what);
     }
@@ -33,9 +33,7 @@ test('a daemon that is looked at, stalled, and brought to fail', async (t) => {
 
   await t.test('a stall of the event loop is told with its length', async () => {
     first.signal('SIGSTOP');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1_200);
-    });
+    await pause(1_200);
     first.signal('SIGCONT');
     // On a busy machine there may have been others.
     const isLong = (length: unknown): boolean => Number(length) >= 800;

@@ -42,8 +42,7 @@ test('hostile receivers of syslog: bounded memory, one connection each, and ever
   const one = await client();
   const descriptorsMax = descriptors() + receivers.size;
   for (let at = 0; at < commands; at += 1) {
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
   }
   for (const [name, receiver] of receivers) {
     const pattern = said[name];
@@ -55,8 +54,7 @@ test('hostile receivers of syslog: bounded memory, one connection each, and ever
       );
     await until(() => receiver.connections.taken > 0, `${name}: it is dialled`);
   }
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
   await until(() => descriptors() <= descriptorsMax, 'one connection to each');
   const grown = memoryMiB(daemon.pid, 'VmHWM') - before;
   assert.ok(grown <= grownMiBMax, `${grown.toFixed(0)} MiB`);

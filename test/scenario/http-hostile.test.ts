@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { askRaw, encodePost, openRawHttp, type RawHttpOptions } from '../kit/raw-http.js';
 import type { Script } from '../kit/script.js';
@@ -144,9 +145,7 @@ void test('what others do to it', { timeout: 1_800_000 }, async (t) => {
       // Until no more is taken from the backend, or all of it was.
       for (let last = -1; last !== sentBytes; ) {
         last = sentBytes;
-        await new Promise((resolve) => {
-          setTimeout(resolve, 1_000);
-        });
+        await pause(1_000);
       }
       const more = memoryOf(panel) - before;
       own.diagnostic(
@@ -255,9 +254,7 @@ void test('what others do to it', { timeout: 1_800_000 }, async (t) => {
             await other.write(options);
             assert.equal((await other.readAnswer()).status, 200);
             worstMs = Math.max(worstMs, performance.now() - startMs);
-            await new Promise((resolve) => {
-              setTimeout(resolve, 3);
-            });
+            await pause(3);
           }
         };
         const watched = watch();

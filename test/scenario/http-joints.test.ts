@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { freePorts } from '../kit/free-ports.js';
-import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
+import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
 import { askRaw, authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
 import type { Script } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
@@ -172,6 +172,6 @@ test('an operator ends a command within its answer: no client takes it for whole
   const fault = await answer;
   assert.ok(fault instanceof HttpCut, String(fault));
   await daemon.stop();
-  const [done] = auditRecords(daemon).filter(({ event }) => event === 'completion');
+  const [done] = recordsOf(daemon, 'completion');
   assert.deepEqual([done?.['id'], done?.['outcome']], [admission?.['id'], 'unknown']);
 });

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Person, speakAs } from '../kit/person.js';
@@ -151,9 +152,7 @@ child.on('exit', (code) => process.exit(code ?? 1));`,
   assert.ok(open > 0);
   const before = cpuTicks(pid);
   assert.equal(await commandOn(served), '+');
-  await new Promise((resolve) => {
-    setTimeout(resolve, 1_000);
-  });
+  await pause(1_000);
   const spent = cpuTicks(pid) - before;
   assert.ok(spent < 30, `${spent} ticks of the processor in a second of nothing`);
   assert.ok(readdirSync(`/proc/${pid}/fd`).length < 400);

@@ -24,8 +24,7 @@ const victim = 'victim@example.org';
 async function ask({ client }: Gateway, user: string, times = 1): Promise<void> {
   const one = await client();
   for (let count = 0; count < times; count += 1) {
-    one.sendCommand({ user, fields: ['quota get'] });
-    assert.equal((await one.readReply()).status, '+');
+    assert.equal((await one.ask({ user, fields: ['quota get'] })).status, '+');
   }
   one.close();
 }

@@ -48,8 +48,7 @@ async function load(daemon: Daemon, name: string, first: number): Promise<number
   try {
     for (;;) {
       const fields = commands[(first + answered) % commands.length]?.(`${name}-${answered}`) ?? [];
-      client.sendCommand({ user: `u${answered % 7}@example.org`, fields });
-      await client.readReply();
+      await client.ask({ user: `u${answered % 7}@example.org`, fields });
       answered += 1;
     }
   } catch {

@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { askHttp } from '../kit/ask-http.js';
 import { DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
-import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
+import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
 import { createGate, type Script } from '../kit/script.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -32,8 +33,7 @@ test('SIGTERM: probes hear that it drains, idle clients are closed, what runs is
     },
   });
   const idle = await client();
-  idle.sendCommand(quota);
-  assert.equal((await idle.readReply()).status, '+');
+  assert.equal((await idle.ask(quota)).status, '+');
   const ended = idle.readEnd();
   const running = await client();
   running.sendCommand(slow);
@@ -75,10 +75,8 @@ for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const)
     const waiting = await client();
     waiting.sendCommand(quota);
     // Its admission is on disk before it waits for an upstream.
-    while (auditRecords(daemon).filter((record) => record['event'] === 'admission').length < 2) {
-      await new Promise((resolve) => {
-        setTimeout(resolve, 10);
-      });
+    while (recordsOf(daemon, 'admission').length < 2) {
+      await pause(10);
     }
     daemon.signal('SIGTERM');
     await daemon.waitForLog((record) => record['event'] === 'stopping', 'stopping');
@@ -92,7 +90,7 @@ for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const)
     assert.equal(second.status, '-TEMPFAIL');
     assert.match(second.logs[0]?.text ?? '', /dovegate is stopping/);
     assert.deepEqual(await daemon.exited, { code: 0, signal: null });
-    const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+    const completions = recordsOf(daemon, 'completion');
     assert.deepEqual(
       completions
         .map(({ command, outcome, sent, error }) => [command, outcome, sent, error])
@@ -131,14 +129,12 @@ test('a second daemon on the same journal or one of the same sockets does not st
     if (same !== places[0]) assert.match(failed.output, /another process listens there/);
   }
   const one = await client();
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask(quota)).status, '+');
 
   // No password in anything that a run with many faults wrote.
   for (const fault of [undefined, 'plain-refused', 'greeting-endless', 'injected-same-segment'] as const) {
     backend.change({ fault });
-    one.sendCommand(quota);
-    await one.readReply();
+    await one.ask(quota);
     for (const live of backend.live) live.end();
     one.send('\talice@example.org\tquota get\t--password=client-side-secret');
     await one.readReply();

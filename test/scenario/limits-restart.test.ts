@@ -21,8 +21,7 @@ test('twenty an hour are twenty an hour, over a stop and over kill -9', async (t
   const ask = async (count: number): Promise<void> => {
     const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
     for (let at = 0; at < count; at += 1) {
-      client.sendCommand(expunge);
-      statuses.push((await client.readReply()).status);
+      statuses.push((await client.ask(expunge)).status);
     }
     client.close();
   };

@@ -138,8 +138,10 @@ test('floods of strangers, clients and backends leave bounded lines, and the num
   const failing = await client();
   await bounded('commands for a backend that is away', 'exchange-failed', async () => {
     for (let at = 0; at < 300; at += 1) {
-      failing.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      assert.equal((await failing.readReply()).status, '-TEMPFAIL');
+      assert.equal(
+        (await failing.ask({ user: 'alice@example.org', fields: ['quota get'] })).status,
+        '-TEMPFAIL',
+      );
     }
   });
   assert.ok(linesOf(daemon, 'dial-failed').written <= linesMax);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { until } from '../kit/until.js';
 
 const quota = ['User quota', 'STORAGE', '72', '10240', '0', 'User quota', 'MESSAGE', '4', '-', '0'];
@@ -53,7 +53,7 @@ test('the usual policy', async (t) => {
     }
     assert.equal(backend.records.length, 0);
     one.close();
-    const completions = () => auditRecords(daemon).filter((record) => record['event'] === 'completion');
+    const completions = () => recordsOf(daemon, 'completion');
     await until(() => completions().length >= refused.length, 'a completion of each');
     assert.equal(completions().length, refused.length);
     assert.ok(completions().every((record) => record['sent'] === false));
@@ -86,13 +86,16 @@ test('the usual policy', async (t) => {
       const one = await client({ minor });
       assert.equal(one.goAhead, '+');
       assert.equal(one.serverMinor, minor === 0 ? undefined : 3);
-      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      const reply = await one.readReply();
+      const reply = await one.ask({ user: 'alice@example.org', fields: ['quota get'] });
       assert.deepEqual(reply.cells, quota);
       assert.equal(reply.status, '+');
       // A second one on the same session.
-      one.sendCommand({ user: 'alice@example.org', fields: ['mailbox', 'list'] });
-      assert.deepEqual((await one.readReply()).cells, ['Ünïcode', 'Drafts', 'Archive', 'INBOX']);
+      assert.deepEqual((await one.ask({ user: 'alice@example.org', fields: ['mailbox', 'list'] })).cells, [
+        'Ünïcode',
+        'Drafts',
+        'Archive',
+        'INBOX',
+      ]);
       one.close();
     }
     assert.equal(backend.tlsHandshakes, 1);
@@ -108,8 +111,7 @@ test('the usual policy', async (t) => {
       const before = backend.commands.length;
       const one = await client();
       for (let n = 0; n < 100; n += 1) {
-        one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-        assert.equal((await one.readReply()).status, '+');
+        assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
       }
       assert.equal(backend.tlsHandshakes, 1);
       assert.equal(backend.commands.length - before, 100);
@@ -117,8 +119,10 @@ test('the usual policy', async (t) => {
       await Promise.all(
         many.map(async (each) => {
           for (let n = 0; n < 10; n += 1) {
-            each.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-            assert.deepEqual((await each.readReply()).cells, quota);
+            assert.deepEqual(
+              (await each.ask({ user: 'alice@example.org', fields: ['quota get'] })).cells,
+              quota,
+            );
           }
         }),
       );
@@ -192,11 +196,10 @@ test('the usual policy', async (t) => {
 
   await t.test('a secret argument is recorded as an HMAC only', async () => {
     const one = await client();
-    one.sendCommand({
+    await one.ask({
       user: 'alice@example.org',
       fields: ['search', 'mailbox', 'INBOX', 'subject', 'very-private-words'],
     });
-    await one.readReply();
     // What is still in memory shows in the files then.
     await daemon.stop();
     assert.deepEqual(daemon.grepSecrets(['very-private-words']), []);

@@ -81,8 +81,7 @@ const wrong: readonly Command[] = [
 ];
 
 async function statusOf(client: RawClient, [user, ...fields]: Command): Promise<string> {
-  client.sendCommand({ user, fields });
-  return (await client.readReply()).status;
+  return (await client.ask({ user, fields })).status;
 }
 
 test('observe a day of work, suggest, enforce: the work goes on, twenty wrong things do not', async (t) => {

@@ -19,8 +19,7 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 const list = { user: 'alice@example.org', fields: ['mailbox list'] };
 
 async function run(client: RawClient, command = quota): Promise<string> {
-  client.sendCommand(command);
-  return (await client.readReply()).status;
+  return (await client.ask(command)).status;
 }
 
 function dovegate(daemon: Daemon, ...args: string[]) {

@@ -9,7 +9,7 @@ import { connect } from '../../src/client/connect.js';
 import { askHttp } from '../kit/ask-http.js';
 import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { until } from '../kit/until.js';
@@ -75,7 +75,7 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
 
   assert.equal(backend.commands.length, 0);
   // A client has its answer before the completion is counted and written.
-  const completions = () => auditRecords(daemon).filter(({ event }) => event === 'completion').length;
+  const completions = () => recordsOf(daemon, 'completion').length;
   await until(() => completions() === 8, 'the completion of each question');
   const counted = (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
   assert.match(

@@ -3,6 +3,7 @@
 // record, a secret in that record, an answer for somebody with a limited view.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type {
   AccessTable,
   Checked,
@@ -13,7 +14,7 @@ import type {
   Suggested,
 } from '../../src/domain/page/api.js';
 import { freePorts } from '../kit/free-ports.js';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askPageAt, signIn } from '../kit/page-client.js';
 import { askRaw, encodePost } from '../kit/raw-http.js';
 import { hash, password } from '../kit/tcp-gate.js';
@@ -86,7 +87,7 @@ test('the playground says what the gate then does; reviews come from a thread', 
   const token = await signIn(port, 'alice', password);
   const post = (path: string, body: unknown, as = token) =>
     askPageAt(port, 'POST', path, { token: as, body });
-  const admissions = () => auditRecords(daemon).filter(({ event }) => event === 'admission');
+  const admissions = () => recordsOf(daemon, 'admission');
   const carol = await signIn(port, 'carol', password);
   let asked = 0;
   const explain = async (question: Explain, as = token): Promise<Explained | string> => {
@@ -131,7 +132,7 @@ test('the playground says what the gate then does; reviews come from a thread', 
   let sent = 0;
   const pace = async (): Promise<void> => {
     sent += 1;
-    if (sent % 8 === 0) await new Promise((resolve) => setTimeout(resolve, 1_100));
+    if (sent % 8 === 0) await pause(1_100);
   };
   for (const [user, ...words] of lines) {
     await pace();
@@ -153,7 +154,7 @@ test('the playground says what the gate then does; reviews come from a thread', 
   }
   const answered = said.filter(({ found }) => typeof found === 'object');
   assert.equal(answered.length, said.length - refused);
-  const completions = () => auditRecords(daemon).filter(({ event }) => event === 'completion');
+  const completions = () => recordsOf(daemon, 'completion');
   await until(() => completions().length >= answered.length, 'a completion for each command');
   assert.equal(admissions().length, answered.length);
   for (const [at, admission] of admissions().entries()) {

@@ -1,18 +1,19 @@
 // Goal: nobody gets anything of the page but the people of `admin.page.people`, each what the role allows, and what was refused is in the
-// journal. Phases: a link of `dovegate page open`, once; requests that a page of somebody else could make; each role at each endpoint; a
-// person who is gone after a reload; TLS with passwords and certificates of people.
+// journal. Phases: a link of `dovegate page open`, once; requests that a page of somebody else could make; each role at each endpoint;
+// TLS with passwords and certificates of people.
 // What must not happen: data or a change for a stranger, a cookie, a token in an address, a refusal without a record.
 
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { endpoints, mayAsk } from '../../src/domain/page/api.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { freePorts } from '../kit/free-ports.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
-import { askRaw, type HttpAnswer, openRawHttp, type RawHttpOptions } from '../kit/raw-http.js';
+import { askRaw, type HttpAnswer, type RawHttpOptions } from '../kit/raw-http.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
 
@@ -232,7 +233,7 @@ test('a page of somebody else: a foreign Host, a foreign Origin, a cross-site PO
       assert.equal(answer.header('Access-Control-Allow-Origin'), undefined);
     }
     // Ten refusals a second of one network are recorded one by one.
-    if (headers === hostile[3]?.[2]) await new Promise((resolve) => setTimeout(resolve, 1_100));
+    if (headers === hostile[3]?.[2]) await pause(1_100);
   }
   const whys = hostile.flatMap(([, why]) => [why, why]);
   assert.deepEqual(
@@ -285,47 +286,6 @@ test('each role at each endpoint', { skip: !isRoot && 'only root can be somebody
     assert.equal((await ask('POST /api/logout', { token })).status, 200);
     assert.equal((await ask('GET /api/me', { token })).status, 401);
   }
-});
-
-test('a reload ends the session of a person who is gone, and the stream; others go on', {
-  skip: !isRoot && 'only root can be somebody else',
-}, async (t) => {
-  const stage = await openStage(t);
-  const { ask, gateway, port, where, refusals } = stage;
-  const [staying, going] = [
-    await redeem(stage, await open(stage)),
-    await redeem(stage, (await linkAs(stage, uids.view)).body),
-  ];
-  const unused = (await linkAs(stage, uids.view)).body;
-  const client = await openRawHttp(where);
-  t.after(() => client.close());
-  await client.write(requestOf('GET /api/now', port, { token: going }));
-  while (!client.received().includes('\r\n\r\n')) await new Promise((resolve) => setTimeout(resolve, 10));
-  const isStream = client.received().includes('text/event-stream');
-  const people = usualPeople.replace(/\n.*view:.*/, '');
-  writeFileSync(
-    gateway.daemon.path('dovegate.yaml'),
-    gateway.configuration({ more: settings(port, people) }),
-  );
-  const reload = await runWarm(['reload', '--socket', gateway.daemon.path('admin.sock')]);
-  assert.equal(reload.exit, 0, reload.text);
-  assert.doesNotMatch(reload.text, /restart/);
-  if (isStream) assert.equal((await client.readAnswer()).status, 200, 'it ends in order');
-  await until(
-    async () => (await ask('GET /api/me', { token: going })).status === 401,
-    'the end of the session',
-  );
-  assert.equal((await ask('GET /api/me', { token: staying })).status, 200);
-  const late = await ask('POST /api/redeem', { body: { link: unused.trim().split('#')[1] } });
-  assert.equal(late.status, 401);
-  assert.deepEqual(
-    (await refusals(2)).map(({ by, why }) => [by, why]),
-    [
-      ['view', 'session-ended'],
-      ['view', 'late-link'],
-    ],
-  );
-  assert.equal((await linkAs(stage, uids.view)).status, 403);
 });
 
 test('TLS, a password and certificates of people', async (t) => {

@@ -109,8 +109,7 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
     ['', 'mailbox delete', '-u', 'zuluq7bob@other.test', 'INBOX'],
   ];
   for (const [user, ...fields] of commands) {
-    client.sendCommand({ user, fields });
-    await client.readReply();
+    await client.ask({ user, fields });
   }
   const last = ({ troubles, running }: NowWatcher['now']): boolean =>
     troubles.reduce((all, { count = 1 }) => all + count, 0) >= 12 && running.length === 1;

@@ -57,8 +57,7 @@ async function openPage(t: TestContext, more = people()): Promise<Gateway> {
     ['', 'quota get', '-A'],
   ];
   for (const [user, ...fields] of commands) {
-    client.sendCommand({ user, fields });
-    await client.readReply();
+    await client.ask({ user, fields });
   }
   client.close();
   return gateway;

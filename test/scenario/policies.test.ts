@@ -113,10 +113,8 @@ test('policies beside one another', async (t) => {
       },
     });
     const one = await client();
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    assert.deepEqual((await one.readReply()).logs, []);
-    one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
-    assert.deepEqual((await one.readReply()).logs, [
+    assert.deepEqual((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).logs, []);
+    assert.deepEqual((await one.ask({ user: 'alice@example.org', fields: ['search', 'all'] })).logs, [
       { type: 'error', text: 'dovegate: the backend says: not found [backend-failed]' },
     ]);
     const record = await daemon.waitForLog(

@@ -66,8 +66,7 @@ test('two hundred waiting commands, and a killer: another team waits for one com
     const { status, logs } = await one.readReply();
     assert.equal(status, '-TEMPFAIL');
     assert.match(logs[0]?.text ?? '', /broke off; whether the command ran is not known \[closed-early\]/);
-    other.sendCommand(quota);
-    assert.equal((await other.readReply()).status, '+');
+    assert.equal((await other.ask(quota)).status, '+');
   }
   await daemon.stop();
   const completions = auditRecords(daemon).filter(
@@ -88,8 +87,7 @@ test('a backend that goes away: refused at once, told once, not ready within 10 
   const ask = (path: string) => askHttp({ socketPath: daemon.path('admin.sock') }, path);
   await backend.waitFor(({ live }) => live.length === 2, 'two upstreams that are kept ready');
   const one = await client();
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask(quota)).status, '+');
   const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });
   const { port } = backend;
   await backend.close();
@@ -99,16 +97,14 @@ test('a backend that goes away: refused at once, told once, not ready within 10 
   assert.match((await ask('/metrics')).body, /^dovegate_backend_up\{backend="mail1"\} 0$/m);
   for (let n = 0; n < 50; n += 1) {
     const startMs = performance.now();
-    one.sendCommand(quota);
-    assert.equal((await one.readReply()).status, '-TEMPFAIL');
+    assert.equal((await one.ask(quota)).status, '-TEMPFAIL');
     assert.ok(performance.now() - startMs < 8_000, 'a command that waits does so for 30 s');
   }
   const again = await openScriptedDovecot({ tls: 'starttls', certificate, password: backendPassword, port });
   t.after(() => again.close());
   await daemon.waitForLog(({ event }) => event === 'backend-up', 'that it is back', 12_000);
   assert.equal((await ask('/readyz')).status, 200);
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask(quota)).status, '+');
   const told = daemon.logs.filter(
     ({ event, level }) => /^(backend-|dial-)/.test(String(event)) && level !== 'debug',
   );

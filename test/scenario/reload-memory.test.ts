@@ -101,8 +101,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
   let commands = 0;
   const ask = async (worker: RawClient): Promise<void> => {
     commands += 1;
-    worker.sendCommand({ user: `user${commands % 5_000}@example.org`, fields: ['quota get'] });
-    await worker.readReply();
+    await worker.ask({ user: `user${commands % 5_000}@example.org`, fields: ['quota get'] });
   };
 
   const left: LogRecord[] = [];

@@ -74,9 +74,7 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
   // What the last clients and upstreams leave is closed within moments; a leak stays.
   let after = descriptorsOf(daemon.pid);
   for (let n = 0; n < 50 && after > descriptors + 4; n += 1) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200);
-    });
+    await pause(200);
     after = descriptorsOf(daemon.pid);
   }
   await daemon.stop();

@@ -9,13 +9,14 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { bounds } from '../../src/bounds/bounds.js';
 import { type DoorHead, doorVersionHeader } from '../../src/domain/door/door.js';
 import { askPageAs } from '../kit/ask-page.js';
 import { type Daemon, startDaemon, startPage } from '../kit/daemon.js';
 import { freePorts } from '../kit/free-ports.js';
-import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { auditRecords, type Gateway, openGateway, recordsOf } from '../kit/gateway.js';
 import { askPageAt, type NowWatcher, signIn, watchNow } from '../kit/page-client.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { hash, password } from '../kit/tcp-gate.js';
@@ -84,8 +85,7 @@ function keepAsking(client: RawClient): { readonly end: () => Promise<readonly s
   const statuses: string[] = [];
   const run = (async () => {
     while (!over.signal.aborted) {
-      client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-      statuses.push((await client.readReply()).status);
+      statuses.push((await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] })).status);
     }
   })();
   return {
@@ -189,8 +189,7 @@ test('the daemon is killed during a report: it ends as failed, or it was recorde
   let { daemon } = stage;
   const client = await stage.client();
   for (let at = 0; at < 200; at += 1) {
-    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-    await client.readReply();
+    await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] });
   }
   client.close();
   const token = await signIn(port, 'auditor', password);
@@ -203,9 +202,7 @@ test('the daemon is killed during a report: it ends as failed, or it was recorde
     const before = recorded();
     if (delayMs === undefined) daemon.signal('SIGSTOP');
     const answer = report(port, token);
-    await new Promise((resolve) => {
-      setTimeout(resolve, delayMs ?? 300);
-    });
+    await pause(delayMs ?? 300);
     await daemon.kill();
     const { status, body } = await answer;
     const isRecorded = recorded() > before;
@@ -230,8 +227,7 @@ test('the socket of the door is taken away: a new page waits, commands go on, an
   const { text } = await page.waitForLog(isAway, 'that dovegate is not there');
   assert.match(String(text), /door\.sock: connect ENOENT/);
   const client = await stage.client();
-  client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-  assert.equal((await client.readReply()).status, '+');
+  assert.equal((await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] })).status, '+');
   client.close();
   assert.equal((await daemon.stop()).code, 0);
   await stage.startAgain();
@@ -355,7 +351,7 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     after: [],
     rows: 1,
   });
-  const operators = () => auditRecords(daemon).filter(({ event }) => event === 'operator');
+  const operators = () => recordsOf(daemon, 'operator');
   const before = operators().length;
   const auditor = as('auditor', 'audit');
   const wrong: readonly (readonly [path: string, body: unknown, status: number, code: string])[] = [
@@ -449,8 +445,11 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     assert.equal(taken + busy, 800);
     assert.ok(taken <= 200 + spanMs / 30 + 1, `${taken} calls within ${spanMs} ms`);
     const client = await stage.client();
-    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-    assert.equal((await client.readReply()).status, '+', 'commands go on');
+    assert.equal(
+      (await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] })).status,
+      '+',
+      'commands go on',
+    );
     client.close();
   });
 
@@ -515,8 +514,11 @@ test('wrong calls at the door are refused by the daemon, and leave no record', a
     );
     for (const socket of sockets) socket.destroy();
     const client = await stage.client();
-    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
-    assert.equal((await client.readReply()).status, '+', 'commands go on');
+    assert.equal(
+      (await client.ask({ user: 'alice@example.org', fields: ['quota', 'get'] })).status,
+      '+',
+      'commands go on',
+    );
     client.close();
   });
 

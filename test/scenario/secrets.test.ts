@@ -4,6 +4,7 @@
 // anything that the admin socket and the commands for auditors show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Command,
   commandsOf,
@@ -125,8 +126,7 @@ const refusalsApartMs = 120;
 /** A session of its own each: those that could have input behind them are closed after their answer. */
 async function sendTo({ daemon }: Gateway, listener: string, { fields }: Asked): Promise<void> {
   const client = await openRawClient({ path: daemon.path(`${listener}.sock`), minor: 1 });
-  client.sendCommand({ user, fields });
-  await client.readReply();
+  await client.ask({ user, fields });
   client.close();
 }
 
@@ -136,9 +136,7 @@ async function sendDenied(lines: readonly Asked[], gateway: Gateway): Promise<vo
     deniedListeners.map(async (listener, at) => {
       for (const line of lines.filter((_, index) => index % deniedListeners.length === at)) {
         await sendTo(gateway, listener, line);
-        await new Promise((resolve) => {
-          setTimeout(resolve, refusalsApartMs);
-        });
+        await pause(refusalsApartMs);
       }
     }),
   );

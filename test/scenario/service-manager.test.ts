@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { builtProgram, type Daemon, type DaemonOptions } from '../kit/daemon.js';
 import { configurationOf, openSocket, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -24,9 +25,7 @@ void test('start, life and end are told; a client who comes between two daemons 
   const since = Date.now();
   while (seen.length < 2 && Date.now() - since < 60_000) {
     seen.push(...notify.receive());
-    await new Promise((resolve) => {
-      setTimeout(resolve, 10);
-    });
+    await pause(10);
   }
   assert.match(seen[0] ?? '', /^READY=1\nSTATUS=serves support, configuration [0-9a-f]{16}\n$/);
   assert.equal(seen[1], 'WATCHDOG=1\n');
@@ -149,8 +148,7 @@ test('a TCP socket that was handed over: TLS and accounts, or loopback alone', a
   const login = { port: local.port, minor: 2, auth: { user: 'migrator', password } };
   const client = await openRawClient({ ...login, tls: 'starttls', ca: authority.certificatePem });
   t.after(() => client.close());
-  client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.match((await client.readReply()).status, /^\+/);
+  assert.match((await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, /^\+/);
   // A reload that wants a UNIX socket there is none.
   daemon.write(
     'dovegate.yaml',

@@ -109,8 +109,7 @@ for (const [name, textOf] of Object.entries(configurations)) {
       const { users, allow } = policies[policy] ?? assert.fail(policy);
       const ask = async (command: string): Promise<string> => {
         const fields = [command, ...(argumentsOf[command] ?? [])];
-        client.sendCommand({ user: users[0].replace('*', 'bob'), fields });
-        return (await client.readReply()).status;
+        return (await client.ask({ user: users[0].replace('*', 'bob'), fields })).status;
       };
       for (const command of allow) assert.equal(await ask(command), '+', command);
       assert.equal(await ask('mailbox delete'), '-NOPERM');

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { readAudit } from '../kit/traces.js';
@@ -26,9 +27,7 @@ async function checkpoints(daemon: Daemon, more: number): Promise<void> {
   while (count() < wanted) {
     assert.ok(Date.now() < endMs, 'no checkpoints come');
     // A file has no event to wait for.
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
+    await pause(20);
   }
 }
 
@@ -38,8 +37,7 @@ test('an idle daemon writes no checkpoint to its log, and after the next command
   await checkpoints(daemon, 6);
   assert.equal(logged().length, 1, 'that of the start');
   const one = await client();
-  one.sendCommand(quota);
-  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await one.ask(quota)).status, '+');
   one.close();
   await checkpoints(daemon, 6);
   const before = logged().length;
@@ -56,8 +54,7 @@ test('an idle daemon writes no checkpoint to its log, and after the next command
 test('the first start makes a key, and verify checks by it', async (t) => {
   const { daemon, client } = await openGateway(t, { audit });
   const one = await client();
-  one.sendCommand(quota);
-  await one.readReply();
+  await one.ask(quota);
   await daemon.stop();
   const config = readFileSync(daemon.configFile, 'utf8');
   const secret = daemon.path('state/audit-sign.key');

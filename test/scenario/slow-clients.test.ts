@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runDovegate } from '../kit/daemon.js';
-import { auditRecords, openGateway } from '../kit/gateway.js';
+import { openGateway, recordsOf } from '../kit/gateway.js';
 import { until } from '../kit/until.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -40,7 +40,7 @@ test('a client that stops reading: closed after client_stall, and what it got ne
     assert.ok(end.body.length < bigBytes, `${end.body.length} bytes came`);
   }
   await daemon.stop();
-  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  const completions = recordsOf(daemon, 'completion');
   const ends = completions.map(({ command, outcome, error, sent }) =>
     [command, outcome, error, sent].join(' '),
   );
@@ -98,8 +98,7 @@ test('a pipeline that nobody reads ends its session, and holds no upstream meanw
   await daemon.waitForLog((record) => record['event'] === 'upstream-opened', 'the upstream');
   const other = await client();
   for (let n = 0; n < 5; n += 1) {
-    other.sendCommand(quota);
-    assert.equal((await other.readReply({ keepBody: false })).status, '+');
+    assert.equal((await other.ask(quota, { keepBody: false })).status, '+');
   }
   const closed = await daemon.waitForLog((record) => record['event'] === 'session-closed', 'its end');
   assert.equal(closed['reason'], 'client-stall');

@@ -37,8 +37,7 @@ function openList(owner: Owner, ...pems: readonly string[]) {
 }
 
 async function ask(client: RawClient): Promise<string> {
-  client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  return (await client.readReply()).status;
+  return (await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
 }
 
 test('a backend: an authority that only the system has, and one that only Node has', async (t) => {

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
-import { auditRecords } from '../kit/gateway.js';
+import { recordsOf } from '../kit/gateway.js';
 import { authority, type Gate, isServed, openGate, password } from '../kit/tcp-gate.js';
 
 /** Sends bytes to a fresh connection, and gives everything that comes until its end. */
@@ -43,7 +43,7 @@ async function openRelay(
 }
 
 function admissionsOf({ daemon }: Gate): number {
-  return auditRecords(daemon).filter(({ event }) => event === 'admission').length;
+  return recordsOf(daemon, 'admission').length;
 }
 
 function refusedFor(gate: Gate, reason: string, count = 1): Promise<unknown> {

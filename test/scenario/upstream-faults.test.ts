@@ -163,8 +163,7 @@ test('each fault: -TEMPFAIL, one clear log line, and the daemon goes on', async 
       const { dovecot, name, user } = faulty[at] ?? assert.fail();
       const one = await client();
       for (let round = 0; round < 2; round += 1) {
-        one.sendCommand({ user, fields: ['quota get'] });
-        const reply = await one.readReply();
+        const reply = await one.ask({ user, fields: ['quota get'] });
         assert.equal(reply.status, '-TEMPFAIL');
         const told = new RegExp(
           `^dovegate: backend ${name} is not reachable \\(([a-z-]+)\\) \\[(?:\\1|not-done)\\], id `,
@@ -184,10 +183,8 @@ test('each fault: -TEMPFAIL, one clear log line, and the daemon goes on', async 
       assert.ok(!inClear.includes('PLAIN'), inClear);
       assert.equal(dovecot.plainAttempts.length > 0, isAuthenticated === true);
       // Refused commands are still refused, and who lives elsewhere is served.
-      one.sendCommand({ user, fields: ['mailbox delete', 'INBOX'] });
-      assert.equal((await one.readReply()).status, '-NOPERM');
-      one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      assert.equal((await one.readReply()).status, '+');
+      assert.equal((await one.ask({ user, fields: ['mailbox delete', 'INBOX'] })).status, '-NOPERM');
+      assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
     });
   }
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
@@ -204,8 +201,7 @@ test('a bad certificate after a good one: its end is measured, and status names 
     Math.round((Number(expiry.exec((await askHttp(admin, '/metrics')).body)?.[1]) * 1000) / day);
   const one = await client();
   const ask = async (): Promise<string> => {
-    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-    return (await one.readReply()).status;
+    return (await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status;
   };
   assert.equal(await ask(), '+');
   await until(async () => (await daysLeft()) === 30, 'the good certificate');
@@ -245,8 +241,7 @@ test('nobody listens: refused at once; and when somebody does again, it works', 
   await new Promise((resolve) => holder.close(resolve));
   const { client, daemon } = await openGateway(t, { mail1: { address: `127.0.0.1:${port}` } });
   const one = await client();
-  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-  assert.equal((await one.readReply()).status, '-TEMPFAIL');
+  assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '-TEMPFAIL');
   const log = await daemon.waitForLog((record) => record['event'] === 'dial-failed', 'the failed dial');
   assert.equal(log['type'], 'dial-refused');
   assert.match(String(log['text']), new RegExp(`127\\.0\\.0\\.1:${port}: nobody listens there`));
