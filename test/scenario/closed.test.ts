@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
 import { configurationOf, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -156,25 +156,4 @@ test('a start that fails with a good file refuses clients too, and ends to be st
   assert.match(reload.text, /started again/);
   assert.equal((await daemon.exited).code, 78);
   assert.equal((await other.stop()).code, 0);
-});
-
-test('closed: a stop ends it, also with a client that is silent or does not read', async (t) => {
-  const { start, path } = await openBroken(t);
-  const daemon = await start();
-  const silent = await openRawClient({ path });
-  const deaf = await openRawClient({ path, minor: 2 });
-  deaf.setStopped(true);
-  for (let n = 0; n < 1000; n += 1) deaf.sendCommand(quota);
-  assert.equal((await daemon.stop()).code, 0);
-  silent.close();
-  deaf.close();
-});
-
-test('without a socket of systemd a broken file is the end: 78', async (t) => {
-  const { start, broken } = { ...(await openWorld(t)), broken: 'version: 9\n' };
-  await assert.rejects(start({ config: broken, launcher: [], env: { LISTEN_FDS: '' } }), (fault) => {
-    assert.ok(fault instanceof DaemonStartError);
-    assert.equal(fault.exit?.code, 78);
-    return true;
-  });
 });

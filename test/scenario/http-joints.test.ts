@@ -1,6 +1,6 @@
 // Goal: what works for clients of the doveadm protocol works over HTTP as well. Phases: certificates of clients, beside keys and taken away by a
-// reload; a listener from an included file; one command over several backends; an operator who ends a command within its answer. What must not
-// happen: a certificate that counts for another account or after its authority is gone, an answer of one backend taken for that of all, an
+// reload; a listener from an included file; an operator who ends a command within its answer. What must not
+// happen: a certificate that counts for another account or after its authority is gone, an
 // answer that was ended and can be read as JSON.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -8,10 +8,9 @@ import { test } from 'node:test';
 import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { freePorts } from '../kit/free-ports.js';
-import { auditRecords, backendPassword, openGateway, recordsOf } from '../kit/gateway.js';
+import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
 import { askRaw, authorizationOf, encodePost, HttpCut, openRawHttp } from '../kit/raw-http.js';
 import type { Script } from '../kit/script.js';
-import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { authority, filesOf } from '../kit/tcp-gate.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -91,61 +90,6 @@ test('a certificate lets a program in, a wrong one does not, and a reload takes 
     event === 'admission' ? [principal] : [],
   );
   assert.deepEqual(principals, ['backup@panel', 'panel@panel', 'backup@panel']);
-});
-
-test('one command over several backends: all of them, or an error', async (t) => {
-  const users: Script = async (_command, connection) => {
-    await connection.row('alice@example.org', 'INBOX');
-    await connection.status('+');
-  };
-  const second = await openScriptedDovecot({
-    tls: 'starttls',
-    certificate: authority.issue({ names: ['localhost', '127.0.0.1'] }),
-    password: backendPassword,
-    script: users,
-    minor: 4,
-  });
-  t.after(() => second.close());
-  const mail2 = `
-  mail2:
-    address: ${second.address}
-    tls: starttls
-    ca: ca.pem
-    server_name: localhost
-    password_file: mail1.password
-    shared_namespaces: []
-    series: "2.4"
-    idle: 0`;
-  const gateway = await openGateway(t, {
-    authority,
-    listeners: '\n  panel: { unix: panel.sock, protocol: http, mode: "0600", policy: support }',
-    policy: policy.replace('["*@example.org"]', '["*"]'),
-    mail1: { series: `"2.4"${mail2}` },
-    routes: '[{ users: ["a*"], backend: mail1 }, { users: ["*"], backend: mail2 }]',
-    backend: { script: users, minor: 4 },
-  });
-  const { daemon, backend } = gateway;
-  const all = encodePost({ body: JSON.stringify([['mailboxList', { allUsers: true }, 't']]) });
-  const place = { path: daemon.path('panel.sock') };
-  const rowsOf = async (): Promise<unknown> => {
-    const answer = await askRaw(place, all);
-    assert.equal(answer.status, 200);
-    const [[word, said]] = JSON.parse(answer.body.toString());
-    return word === 'error' ? [word, said.exitCode] : [word, said];
-  };
-  const row = { username: 'alice@example.org', mailbox: 'INBOX' };
-  assert.deepEqual(await rowsOf(), ['doveadmResponse', [row, row]]);
-  assert.deepEqual([backend.commands.length, second.commands.length], [1, 1]);
-  second.change({
-    script: async (_command, connection) => {
-      await connection.row('alice@example.org', 'INBOX');
-      await connection.status('-TEMPFAIL');
-    },
-  });
-  assert.deepEqual(await rowsOf(), ['error', 75]);
-  await second.close();
-  assert.deepEqual(await rowsOf(), ['error', 75]);
-  await daemon.stop();
 });
 
 test('an operator ends a command within its answer: no client takes it for whole', async (t) => {

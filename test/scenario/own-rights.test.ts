@@ -1,16 +1,12 @@
 // Goal: whoever may connect learns from the daemon itself what he may and why, without reading a file. Phases: can and explain over the
-// socket; a reload between two questions; send, the drop-in and the client library as other ways to ask; nobody there, or not
-// dovegate. What must not happen: a dial, an answer of the old policy, a path, a question without its two records.
+// socket; a reload between two questions; nobody there, or not dovegate.
+// What must not happen: a dial, an answer of the old policy, a path, a question without its two records.
 import assert from 'node:assert/strict';
-import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { connect } from '../../src/client/connect.js';
 import { askHttp } from '../kit/ask-http.js';
-import { builtProgram } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { auditRecords, openGateway, recordsOf } from '../kit/gateway.js';
-import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { until } from '../kit/until.js';
 import { runWarm } from '../kit/warm-program.js';
@@ -92,26 +88,6 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
   for (const { effect, decision } of admissions) assert.deepEqual([effect, decision], ['session', 'allow']);
   const verified = await runWarm(['audit', 'verify', daemon.path('audit'), '--unsigned']);
   assert.equal(verified.exit, 0, verified.text);
-});
-
-void test('other clients: send, the drop-in, the library', async (t) => {
-  const { daemon } = await openGateway(t, { policy });
-  const socket = daemon.path('support.sock');
-  const sent = await runWarm(['send', '--socket', socket, '--', 'dovegate', 'can']);
-  assert.equal(sent.exit, 0, sent.text);
-  assert.match(sent.stdout.toString(), /^what\tvalue\nlistener\tsupport\n/);
-  assert.match(sent.stdout.toString(), /^allow\tfetch\neffect\tread\nif\tfield: uid or flags\n/m);
-  const link = join(daemon.folder, 'doveadm');
-  symlinkSync(builtProgram, link);
-  const words = ['-f', 'json', 'dovegate', 'explain', '-u', 'bob@example.org', 'quota get'];
-  const dropIn = await runProgram(process.execPath, [link, ...words], { env: { DOVEADM_SOCKET: socket } });
-  assert.equal(dropIn.exit, 0, dropIn.text);
-  assert.deepEqual(JSON.parse(dropIn.stdout.toString())[0], { what: 'decision', value: 'allow' });
-  const wrong = await runWarm(['send', '--socket', socket, '--', 'dovegate', 'status']);
-  assert.equal(wrong.exit, 64);
-  await using session = await connect({ socket });
-  const rows = await session.run({ name: 'dovegate can', columns: 2 });
-  assert.deepEqual(rows[0], ['listener', 'support']);
 });
 
 void test('nobody there is 69, and so is somebody else; two places at once, or none, is 64', async (t) => {

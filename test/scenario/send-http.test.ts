@@ -123,28 +123,6 @@ test('a refused key: its file is named, and who knows why; the same for `can`; n
   }
 });
 
-test('an answer that is cut prints no row and ends with 75', async (t) => {
-  const whole = ok(rows).bytes.toString();
-  let answer: ScriptedAnswer = ok([]);
-  const { send } = await openHere(t, () => answer);
-  for (const next of ['close', 'reset'] as const) {
-    for (const at of [20, whole.length - 40, whole.length - 1]) {
-      answer = { bytes: whole.slice(0, at), next };
-      const result = await send(['--format', 'tab', '--', 'quota', 'get']);
-      assert.equal(result.exit, 75, result.text);
-      assert.doesNotMatch(result.stdout.toString(), /STORAGE/);
-      assert.match(result.stderr, /Command quota get failed for alice@example\.org: the server broke off/);
-    }
-  }
-  answer = {
-    bytes: `HTTP/1.1 200 OK\r\n\r\n${JSON.stringify([['doveadmResponse', rows, '1']]).slice(0, -1)}`,
-    next: 'close',
-  };
-  const result = await send(['--', 'quota', 'get']);
-  assert.equal(result.exit, 75);
-  assert.match(result.stderr, /the answer is cut/);
-});
-
 test('a text is read from stdin; one that is no UTF-8 ends with 65 and is not stored', async (t) => {
   const { send, server } = await openHere(t, () => ok([]));
   const stored = await send(['--', 'save', '-m', 'Drafts'], { stdin: 'Subject: ü\n\nhello\n' });

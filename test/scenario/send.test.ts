@@ -177,26 +177,6 @@ test('a reader that goes away ends it quietly', async (t) => {
   assert.equal(text, 'mailbox 0\n');
 });
 
-test('users of a mask are listed over the same socket, on a session of its own', async (t) => {
-  const { doveadm, server, socket } = await openHere(t, async ({ user, fields }, connection) => {
-    if (fields[0] === 'user') {
-      await connection.body(`{"userList":["a@example.org","b@example.org"]}`);
-      return connection.status('+');
-    }
-    if (user === 'a@example.org') return connection.status('-NOUSER');
-    await connection.row(`of ${user}`);
-    await connection.status('+');
-  });
-  const result = await doveadm(['-f', 'tab', 'mailbox', 'list', '-u', '*@example.org'], {
-    env: { DOVEADM_SOCKET: socket },
-  });
-  assert.equal(result.stdout.toString(), 'Username\tmailbox\nb@example.org\tof b@example.org\n');
-  assert.equal(result.exit, 67);
-  const lines = server.commands.map(({ user, fields, connection }) => [connection, user, ...fields]);
-  assert.deepEqual(lines[0], [1, '', 'user', '--', '*@example.org']);
-  assert.ok(lines.slice(1).every(([connection]) => connection !== 1));
-});
-
 test('client.yaml says where to go over TCP, and who we are', async (t) => {
   const authority = makeAuthority({ name: 'our authority' });
   const here = await openHere(t, async (_command, connection) => {
