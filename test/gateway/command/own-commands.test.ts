@@ -118,16 +118,6 @@ void describe('explain', () => {
     assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 4);
   });
 
-  void test('a denied one, with the nearest rule', async () => {
-    const { rows, status, completions } = await explain('-u|bob|mailbox list|-s|INBOX');
-    // The question is answered; the answer is no.
-    assert.equal(status, '+');
-    assert.equal(completions[0]?.record.outcome, 'ok');
-    assert.ok(rows.includes('decision deny'));
-    assert.ok(rows.includes('nearest mailbox list'));
-    assert.match(rows.join('\n'), /^missing .*subscriptions/m);
-  });
-
   void test('whoever may not be named: nothing of where he lives', async () => {
     for (const user of ['ceo', 'bob@example.net', 'a b']) {
       const { rows } = await explain(`-u|${user}|quota get`);

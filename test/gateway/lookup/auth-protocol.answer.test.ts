@@ -33,11 +33,6 @@ void test('passwords, and all fields that are not known, are gone', () => {
   assert.deepEqual(found, { kind: 'found', user: 'a', fields: new Map([['proxy', 'y']]) });
 });
 
-void test('the last of two equal fields holds; the first name does', () => {
-  const found = answer('pass', 'PASS\t1\tuser=a\thost=x\thost=y\tuser=b');
-  assert.deepEqual(found, { kind: 'found', user: 'a', fields: new Map([['host', 'y']]) });
-});
-
 void test('not found, and failures', () => {
   assert.deepEqual(answer('pass', 'NOTFOUND\t1'), { kind: 'not-found' });
   assert.deepEqual(answer('user', 'FAIL\t1\treason=db down'), { kind: 'failed', code: 'auth-failed' });
@@ -65,11 +60,4 @@ void test('a name or an address that is no sound text is no answer', () => {
   assert.deepEqual(answer('user', 'USER\t1\ta\x010'), { kind: 'failed', code: 'bad-answer' });
   // What is dropped is not looked at.
   assert.equal(answer('pass', 'PASS\t1\tuser=a\tnote=\xff\x01n')?.kind, 'found');
-});
-
-void test('a reply to another kind of question is none', () => {
-  for (const line of ['USER\t1\ta', 'LIST\t1\ta', 'DONE\t1\t', 'OK\t1\t2']) {
-    assert.equal(answer('pass', line), undefined, line);
-  }
-  assert.equal(answer('user', 'PASS\t1\tuser=a'), undefined);
 });

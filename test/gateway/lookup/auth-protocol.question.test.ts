@@ -5,20 +5,7 @@ import {
   isAskable,
   questionBytesMax,
   questionIdMax,
-  versionLine,
 } from '../../../src/gateway/lookup/auth-protocol.js';
-
-void test('the lines', () => {
-  assert.equal(versionLine, 'VERSION\t1\t1\n');
-  assert.equal(
-    encodeQuestion('pass', 0, 'alice@example.org').toString(),
-    'PASS\t0\talice@example.org\tservice=doveadm\n',
-  );
-  assert.equal(
-    encodeQuestion('user', questionIdMax, 'bücher@example.org').toString(),
-    'USER\t4294967295\tbücher@example.org\tservice=doveadm\n',
-  );
-});
 
 // bounds.lookupQuestionBytes
 void test('names that cannot be asked for', () => {

@@ -24,17 +24,6 @@ function assertFault(text: string, code: WireFaultCode): void {
 const greeting = 'VERSION\t1\t4\nSPID\t25893\n';
 const greeted = { kind: 'greeted' } as const;
 
-void test('a greeting, then replies in whatever order they come', () => {
-  assert.deepEqual(read(`${greeting}NOTFOUND\t3\nFAIL\t1\nNOTFOUND\t2\n`), [
-    greeted,
-    { kind: 'reply', reply: { kind: 'not-found', id: 3 } },
-    { kind: 'reply', reply: { kind: 'fail', id: 1, reason: undefined } },
-    { kind: 'reply', reply: { kind: 'not-found', id: 2 } },
-  ]);
-  assert.deepEqual(read(''), []);
-  assert.deepEqual(read('VERSION\t1\t4\n'), []);
-});
-
 void test('CRLF is LF, and a minor that nobody knows is one', () => {
   assert.deepEqual(read('VERSION\t1\t4\r\nSPID\t25893\r\nNOTFOUND\t3\r\n')[0], greeted);
   assert.deepEqual(read('VERSION\t1\t4294967295\nSPID\t1\n'), [greeted]);

@@ -122,24 +122,6 @@ void test('the queue has a limit, and waiting has one', async () => {
   await assertEnds(story);
 });
 
-void test('aborted while waiting: its place is free at once, and the others move up', async () => {
-  const story = openPool({ connections: 1, queue: 2 });
-  const running = await story.leased();
-  const [first, second] = [story.lease(), story.lease()];
-  first.abort('gone');
-  await settle();
-  assert.equal(first.outcome, 'gone');
-  assertSizes(story, '0 0 1 1');
-  const third = await story.leased();
-  await running.finish();
-  assert.deepEqual([second.outcome, third.outcome], ['leased', 'waiting']);
-  second.abort('too late to matter here');
-  await second.finish();
-  assert.deepEqual([second.outcome, third.outcome], ['ended', 'leased']);
-  await third.finish();
-  await assertEnds(story);
-});
-
 void test('aborted before it asked: no idle one is spent on it, nor the one kept for who must be alone', async () => {
   const story = openPool({ idle: 1 });
   story.pool.start();
@@ -179,32 +161,6 @@ void test('who waited leaves while the dial runs: the upstream is kept for the n
   assert.equal(second.upstream?.exchanges, 1, 'nothing ran on it yet');
   await second.finish();
   await assertEnds(story);
-});
-
-void test('an upstream that ended oddly, or whose exchange threw, is closed and replaced for who waits', async () => {
-  for (const end of ['not-reusable', 'throws', 'closed within'] as const) {
-    const story = openPool({ connections: 1 });
-    const first = await story.leased();
-    const second = await story.leased();
-    if (end === 'throws') {
-      await first.fail(new Error('a bug'));
-      assert.match(String(first.outcome), /a bug/);
-      assert.ok(at(story.dialler.ends, 0).peer.isReset);
-    } else if (end === 'closed within') {
-      first.upstream?.close('aborted', true);
-      await settle();
-      // The place is free at once, whatever the exchange still does.
-      assert.deepEqual([first.outcome, second.outcome], ['leased', 'leased']);
-      await first.finish();
-      assert.equal(first.outcome, 'ended');
-    } else {
-      await first.finish(end);
-    }
-    assert.equal(second.upstream?.id, 'mail1-2');
-    assert.equal(closings(story).length, 1);
-    await second.finish();
-    await assertEnds(story);
-  }
 });
 
 void test('an idle upstream that speaks, ends or vanishes is never handed out', async () => {
