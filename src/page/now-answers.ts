@@ -16,7 +16,10 @@ import type { NowStream, Sight } from './now-stream.js';
 const watchersMax = bounds.watchers;
 const watchersEachMax = bounds.watchersEach;
 
-export function createNowHandlers(daemon: Daemon, stream: NowStream): Partial<Record<Endpoint, PageHandler>> {
+export function createNowHandlers(
+  daemon: Pick<Daemon, 'states'>,
+  stream: NowStream,
+): Partial<Record<Endpoint, PageHandler>> {
   const byPerson = new Map<string, number>();
 
   return {
@@ -25,8 +28,7 @@ export function createNowHandlers(daemon: Daemon, stream: NowStream): Partial<Re
       if (own >= watchersEachMax) return Promise.resolve(refusedReply(503, tooManyOwn));
       if (own > 0 && stream.watchers >= watchersMax) return Promise.resolve(refusedReply(503, tooMany));
       byPerson.set(who.name, own + 1);
-      const [key, sight] = viewOf(who);
-      const pieces = stream.watch(key, sight, signal, isStill, () => {
+      const pieces = stream.watch(sightOf(who), signal, isStill, () => {
         const left = (byPerson.get(who.name) ?? 1) - 1;
         if (left === 0) byPerson.delete(who.name);
         else byPerson.set(who.name, left);
@@ -46,14 +48,28 @@ export function createNowHandlers(daemon: Daemon, stream: NowStream): Partial<Re
 const tooMany = `${watchersMax} windows watch already; close one of them, or use dovegate status --watch`;
 const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
 
-/** The name of a view, and what it shows. */
-function viewOf(who: PageCaller): readonly [string, Sight] {
+function sightOf(who: PageCaller): Sight {
   const { roles, users } = who;
-  if (!roles.includes('audit')) return ['nobody', undefined];
-  if (users === undefined) return ['all', 'all'];
-  if (seesOwnOnly(who)) return ['narrowed', { narrow }];
-  const covers = createCover(users);
-  return [JSON.stringify(users), (user) => covers({ user, users: [user], args: [] })];
+  if (!roles.includes('audit')) return ({ now }) => now;
+  if (seesOwnOnly(who)) return ({ now }) => narrow(now);
+  const covers = users === undefined ? () => true : createCover(users);
+  const isShown = (user: string): boolean => user !== '' && covers({ user, users: [user], args: [] });
+  return ({ now, runningUsers, troubleUsers }) => ({
+    ...now,
+    running: withUsers(now.running, runningUsers, isShown),
+    troubles: withUsers(now.troubles, troubleUsers, isShown),
+  });
+}
+
+function withUsers<Row>(
+  rows: readonly Row[],
+  users: readonly string[],
+  isShown: (user: string) => boolean,
+): readonly Row[] {
+  return rows.map((row, at) => {
+    const user = users[at] ?? '';
+    return isShown(user) ? { ...row, user } : row;
+  });
 }
 
 /** Of an auditor with a limited view, who has no role that sees what everybody does. */
@@ -62,7 +78,7 @@ export function seesOwnOnly({ roles, users }: Pick<PageCaller, 'roles' | 'users'
 }
 
 /** Numbers and backends, without exchanges and names of people and programs. */
-export function narrow(now: Now): Now {
+function narrow(now: Now): Now {
   const problems = now.head.problems.map((problem) =>
     namesNobody.has(problem.code) ? problem : unnamed(problem),
   );

@@ -1,8 +1,15 @@
-// Goal: the backends as CSV: a line each, and nothing that a spreadsheet obeys; a narrowed state names no person, program or command. What the page shows live is tested by test/scenario/page-now.
+// What the page shows of now. The daemon is asked only while somebody watches, and once for all; a mail user's name is in no byte for whom it
+// does not concern, and a narrowed state names no person, program or command; who reads slowly has the state of now; that the daemon does not
+// answer is told at once. As CSV, backends are a line each, with nothing that a spreadsheet obeys.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PageCaller } from '../../src/adapters/page/page-request.js';
+import type { MadeNow } from '../../src/domain/door/door.js';
 import type { BackendNow, Now } from '../../src/domain/page/api.js';
-import { formatBackends, narrow } from '../../src/page/now-answers.js';
+import { createNowHandlers, formatBackends } from '../../src/page/now-answers.js';
+import { NowStream } from '../../src/page/now-stream.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
+import { emptyNow } from '../kit/now.js';
 
 const up: BackendNow = {
   name: 'mail1',
@@ -57,16 +64,229 @@ void test('names of operators command no spreadsheet and make no further cell', 
   assert.equal(formatBackends([{ ...up, drained: ['a\r\nb'] }]).split('\r\n').length, 3);
 });
 
-void test('a narrowed state: no command, no refusal, and nobody by name in what is wrong and who drained', () => {
+/** A daemon that makes a state each time that it is told to. */
+function desk() {
+  const clock = createFakeClock();
+  let wake = (): void => undefined;
+  const story = {
+    clock,
+    now: emptyNow,
+    users: [] as readonly string[],
+    /** Why the daemon does not answer. */
+    away: undefined as string | undefined,
+    made: 0,
+    /** Whether it was asked, and let go. */
+    asked: [] as boolean[],
+    /** The daemon makes a state, or goes away. */
+    changed: async () => {
+      wake();
+      await settle();
+    },
+    watch,
+    watchers: () => stream.watchers,
+  };
+  async function* states(signal: AbortSignal): AsyncGenerator<MadeNow> {
+    story.asked.push(true);
+    const end = (): void => wake();
+    signal.addEventListener('abort', end, { once: true });
+    while (!signal.aborted) {
+      if (story.away !== undefined) throw new Error(story.away);
+      story.made += 1;
+      const { users } = story;
+      const names = { principal: 'job@support', listener: 'support' };
+      const now: Now = {
+        ...story.now,
+        at: `state ${story.made}`,
+        running: users.map((_, at) => ({ id: `R${at}`, ...names, command: 'search', durationMs: 1 })),
+        troubles: users.map((_, at) => ({ at: 'now', id: `T${at}`, kind: 'denied', ...names, text: 'No.' })),
+        runningCount: users.length,
+      };
+      yield { now, runningUsers: users, troubleUsers: users };
+      if (!signal.aborted)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+    story.asked.push(false);
+  }
+  const stream = new NowStream({ clock, states });
+  const { now: answer } = createNowHandlers({ states }, stream);
+
+  function watch(more: Partial<PageCaller> = {}, isStill: () => boolean = () => true) {
+    const controller = new AbortController();
+    let now: Now | undefined;
+    const reader = {
+      pieces: [] as string[],
+      hasEnded: false,
+      /** While true it does not read on. */
+      isSlow: false,
+      abort: () => controller.abort(),
+      /** As the page has it. */
+      now: () => now ?? assert.fail('no snapshot yet'),
+      events: () => reader.pieces.map((piece) => /^event: (\w+)\n/.exec(piece)?.[1] ?? piece),
+    };
+    const who: PageCaller = { name: 'oncall', roles: ['view'], users: undefined, from: [], ...more };
+    const request = {
+      endpoint: 'now',
+      params: [],
+      body: '',
+      who,
+      isStill,
+      signal: controller.signal,
+    } as const;
+    void (async () => {
+      const reply = await answer?.(request);
+      assert.ok(reply !== undefined && 'pieces' in reply);
+      for await (const piece of reply.pieces) {
+        reader.pieces.push(piece);
+        const [, name, data = ''] = /^event: (\w+)\ndata: ([^\n]*)\n\n$/.exec(piece) ?? [];
+        if (name !== 'away') now = name === 'snapshot' ? JSON.parse(data) : { ...now, ...JSON.parse(data) };
+        while (reader.isSlow) await new Promise(setImmediate);
+      }
+      reader.hasEnded = true;
+    })();
+    return reader;
+  }
+
+  return story;
+}
+
+const auditor: Partial<PageCaller> = { name: 'anna', roles: ['audit'] };
+
+void test('the daemon is asked while somebody watches, and not before or after', async () => {
+  const story = desk();
+  await settle();
+  assert.deepEqual([story.made, story.clock.timers, story.asked], [0, 0, []]);
+  const readers = [story.watch(), story.watch(auditor)];
+  await settle();
+  assert.deepEqual([story.watchers(), story.asked], [2, [true]]);
+  readers[0]?.abort();
+  await story.changed();
+  assert.deepEqual([readers.map(({ hasEnded }) => hasEnded), story.watchers()], [[true, false], 1]);
+  readers[1]?.abort();
+  story.watch().abort();
+  await settle();
+  const { made } = story;
+  await story.clock.advance(60_000);
+  assert.deepEqual([story.made, story.watchers(), story.clock.timers], [made, 0, 0]);
+  assert.equal(story.asked.at(-1), false);
+});
+
+void test('a snapshot first, then what differs', async () => {
+  const story = desk();
+  const reader = story.watch();
+  await settle();
+  assert.deepEqual(reader.events(), ['snapshot']);
+  assert.deepEqual(reader.now(), { ...emptyNow, at: 'state 1' });
+  await story.changed();
+  assert.equal(reader.pieces[1], 'event: change\ndata: {"at":"state 2"}\n\n');
+  story.users = ['alice@example.org'];
+  await story.changed();
+  const change = JSON.parse(reader.pieces[2]?.split('data: ')[1] ?? '');
+  assert.deepEqual(Object.keys(change).toSorted(), ['at', 'running', 'runningCount', 'troubles']);
+});
+
+void test('the daemon goes: told at once and twice a second, then what changed meanwhile', async () => {
+  const story = desk();
+  const reader = story.watch();
+  await settle();
+  story.away = 'nobody is there';
+  await story.changed();
+  assert.equal(reader.pieces[1], 'event: away\ndata: {"text":"nobody is there"}\n\n');
+  await story.clock.advance(1_000);
+  assert.equal(reader.events().filter((event) => event === 'away').length, 3);
+  const late = story.watch(auditor);
+  await settle();
+  assert.deepEqual(late.events(), ['away']);
+  story.away = undefined;
+  story.users = ['alice@example.org'];
+  await story.clock.advance(500);
+  assert.equal(reader.now().running.length, 1);
+  assert.deepEqual([reader.events().at(-1), late.events().at(-1)], ['change', 'snapshot']);
+  reader.abort();
+  late.abort();
+  await settle();
+  assert.equal(story.clock.timers, 0);
+});
+
+const users = [
+  'alice@example.org',
+  'zuluq7bob@other.test',
+  '*@example.org',
+  '*@other.test',
+  'zuluq7*',
+  '*',
+  'zuluq7bob@other.test@example.org',
+  '*@zuluq7@example.org',
+  'zuluq7"},{"user":"x"}@other.test',
+  'zuluq7\n\ndata: {}\n\n@other.test',
+  'zuluq7\u202e\ud800@other.test',
+  `zuluq7${'x'.repeat(4096)}@other.test`,
+  '',
+];
+
+void test('a view sees the users that it covers, and no byte of another; one that is narrowed sees no exchange', async () => {
+  const story = desk();
+  story.users = users;
+  const limits = { roles: ['audit', 'view'], users: ['*@example.org'] } as const;
+  const [nobody, all] = [story.watch(), story.watch(auditor)];
+  const [limited, narrowed] = [story.watch(limits), story.watch({ ...limits, roles: ['audit'] })];
+  await settle();
+  story.users = users.toReversed();
+  await story.changed();
+  assert.doesNotMatch(nobody.pieces.join(''), /"user"|zuluq7|example\.org/);
+  assert.doesNotMatch(limited.pieces.join(''), /zuluq7|other/);
+  for (const rows of [limited.now().running, limited.now().troubles])
+    assert.deepEqual(
+      // Where a user stood, nothing tells that there was one.
+      rows.flatMap((row) => ('user' in row ? [row.user] : [])),
+      ['*@example.org', 'alice@example.org'],
+    );
+  assert.deepEqual(
+    all.now().running.map(({ user = '' }) => user),
+    users.toReversed(),
+  );
+  assert.deepEqual([narrowed.now().running, narrowed.now().runningCount], [[], users.length]);
+  assert.doesNotMatch(narrowed.pieces.join(''), /job@support|zuluq7|example|"id"/);
+});
+
+void test('a slow reader has the state of now when it reads on, and nothing is kept for it', async () => {
+  const story = desk();
+  const [slow, quick] = [story.watch(), story.watch()];
+  await settle();
+  slow.isSlow = true;
+  for (let at = 0; at < 50; at += 1) {
+    story.users = at === 10 ? ['a@example.org'] : story.users;
+    story.now = { ...story.now, tiles: { ...story.now.tiles, perSecond: at } };
+    await story.changed();
+  }
+  const seen = slow.pieces.length;
+  slow.isSlow = false;
+  await settle();
+  await settle();
+  assert.ok(slow.pieces.length - seen <= 3, `${slow.pieces.length - seen}`);
+  assert.deepEqual(slow.now(), quick.now());
+});
+
+void test('who is not the same any more sees no further state', async () => {
+  const story = desk();
+  let isStill = true;
+  const reader = story.watch(auditor, () => isStill);
+  await settle();
+  isStill = false;
+  const seen = reader.pieces.length;
+  story.users = ['zuluq7@other.test'];
+  await story.changed();
+  const { hasEnded, pieces } = reader;
+  assert.deepEqual([hasEnded, pieces.length, story.watchers(), story.clock.timers], [true, seen, 0, 0]);
+});
+
+void test('a narrowed state: nobody by name in what is wrong and who drained', async () => {
+  const story = desk();
   const now: Now = {
-    at: '2026-11-21T02:14:00.000Z',
+    ...emptyNow,
     head: {
-      host: 'gate',
-      version: '1',
-      state: 'degraded',
-      since: '2026-11-21T02:14:00.000Z',
-      started: '2026-11-21T02:14:00.000Z',
-      configHash: 'abc',
+      ...emptyNow.head,
       problems: [
         {
           code: 'backend-down',
@@ -85,25 +305,13 @@ void test('a narrowed state: no command, no refusal, and nobody by name in what 
         { code: 'a-later-one', text: 'anna did it' },
       ],
     },
-    tiles: {
-      perSecond: 1,
-      history: [1],
-      failed: 2,
-      denied: 3,
-      waiting: 0,
-      oldestWaitMs: 0,
-      journal: { state: 'writable', seq: 1, unsyncedMs: 0, receivers: [] },
-    },
-    running: [
-      { id: '01ID', principal: 'anna@support', listener: 'support', command: 'search', durationMs: 1 },
-    ],
-    runningCount: 1,
-    waitingCount: 0,
-    troubles: [{ at: '2026-11-21T02:14:00.000Z', kind: 'denied', principal: 'anna@support', text: 'No.' }],
     backends: [{ ...up, drained: ['configuration', 'anna, who is on call, 2026-11-21T02:14:00.000Z'] }],
   };
-  const left = narrow(now);
-  assert.doesNotMatch(JSON.stringify(left), /anna|01ID|search/);
+  story.now = now;
+  const reader = story.watch({ ...auditor, users: ['*@example.org'] });
+  await settle();
+  const left = reader.now();
+  assert.doesNotMatch(JSON.stringify(left), /anna|01ID/);
   assert.deepEqual(left.backends[0]?.drained, ['configuration', 'an operator, 2026-11-21T02:14:00.000Z']);
   assert.deepEqual(left.head.problems[0], now.head.problems[0]);
   assert.deepEqual(
@@ -114,5 +322,4 @@ void test('a narrowed state: no command, no refusal, and nobody by name in what 
     left.head.problems[1]?.text,
     'Something is wrong (queue-grows). A person with the role "view" or "operate" sees what.',
   );
-  assert.deepEqual([left.tiles, left.runningCount], [now.tiles, 1]);
 });

@@ -131,7 +131,7 @@ test('no name of a mail user reaches whom it does not concern, whatever names an
   assert.match(principal, /@support$/);
   assert.ok(!auditor.bytes().includes(principal));
   assert.doesNotMatch(auditor.bytes(), /zuluq7|"(?:id|principal|command|user)":|@example\.org/i);
-  assert.match(auditor.bytes(), /"running":\[\],"troubles":\[\]/);
+  assert.match(auditor.bytes(), /"running":\[\],.*"troubles":\[\]/);
   assert.match(everything.bytes(), /"user":"zuluq7held@other\.test"/);
   assert.match(everything.bytes(), /"user":"zuluq7bob@other\.test"/);
   assert.deepEqual(
