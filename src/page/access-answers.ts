@@ -44,10 +44,11 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
       if (waitMs !== undefined)
         return refusedReply(429, `${who.name} asks too often; try again in ${waitMs} ms`);
       const { told } = daemon;
-      if (told === undefined) return unanswered;
+      if (told?.numbers === undefined) return unanswered;
       try {
         const { series } = await daemon.facts();
-        const found = await explainAsked(asked, await judgingBy(told.settings, series), clock, lookUpUser);
+        const judging = judgingBy(told.settings, told.numbers, series);
+        const found = await explainAsked(asked, judging, clock, lookUpUser);
         if ('status' in found) return refusedOf(found);
         const { explained, recorded } = found;
         const args = [`listener=${asked.listener}`, `principal=${explained.principal}`, ...recorded];

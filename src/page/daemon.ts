@@ -2,6 +2,7 @@
 // The rules: without the daemon nothing is recorded, so nothing of records is shown; what was told last is kept, so sessions go on when
 // it is back; a daemon of a version that is not known is not asked.
 
+import { lookUpNumbers, type NameNumbers } from '../adapters/host/accounts.js';
 import type { DoorClient } from '../adapters/page/door-client.js';
 import { DoorFault } from '../adapters/page/door-client.js';
 import type { Log } from '../adapters/telemetry/log.js';
@@ -25,11 +26,14 @@ import type { SignedExtract } from '../domain/views/extract.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { createSettingsBuilder } from '../setup/configuration-lines.js';
+import { namesIn } from '../setup/peers.js';
 
 /** What the daemon serves, as it told last. */
 export interface Told {
   readonly head: DoorHead;
   readonly settings: Settings;
+  /** Of all names in the settings; undefined while the system is asked. */
+  readonly numbers: NameNumbers | undefined;
 }
 
 /** Who asks, for what is asked of the daemon. */
@@ -170,10 +174,12 @@ export class Daemon {
         continue;
       }
       if (head === undefined) continue;
-      this.#told = { head, settings: builder.settings() };
+      const settings = builder.settings();
+      this.#told = { head, settings, numbers: undefined };
+      this.#away = undefined;
+      this.#told = { head, settings, numbers: await lookUpNumbers(namesIn(settings)) };
       head = undefined;
       builder = createSettingsBuilder();
-      this.#away = undefined;
       await onSettings();
     }
   }

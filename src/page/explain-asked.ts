@@ -2,7 +2,7 @@
 // judges with the code that judges clients.
 // The rule: a question is held to the limits of a client's line and request, so that no question costs more than a command.
 
-import { lookUpNumbers, type lookUpUser } from '../adapters/host/accounts.js';
+import type { lookUpUser, NameNumbers } from '../adapters/host/accounts.js';
 import { bounds } from '../bounds/bounds.js';
 import { explanationOf, sayExplanation } from '../domain/answers/explanation.js';
 import { explainQuestion, recordedWords } from '../domain/answers/own-questions.js';
@@ -33,7 +33,7 @@ import type { Clock } from '../ports/machine.js';
 import type { CommandLine } from '../protocol/command.js';
 import { RequestDecoder } from '../protocol/http-api/request.js';
 import { newestMinor } from '../protocol/minors.js';
-import { createPolicyChooser, namesIn, policyFor } from '../setup/peers.js';
+import { createPolicyChooser, policyFor } from '../setup/peers.js';
 
 /** What is served, as far as a question needs it. */
 export interface Judging {
@@ -49,11 +49,11 @@ export interface Judging {
 }
 
 /** As the daemon judges now. `series`: of the backends, where it is known. */
-export async function judgingBy(
+export function judgingBy(
   settings: Settings,
+  numbers: NameNumbers,
   series: Readonly<Record<string, string>>,
-): Promise<Judging> {
-  const numbers = await lookUpNumbers(namesIn(settings));
+): Judging {
   const backends = settings.backends.map((backend) => {
     const known = allSeries.find((each) => each === series[backend.name]);
     return known === undefined ? backend : { ...backend, series: known };

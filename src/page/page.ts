@@ -2,7 +2,7 @@
 // through `admin.door`; of the disk it reads the journal, its own certificate and key, and its files.
 // The rule: it goes on without the daemon, and says so: sessions are kept, and nothing that needs a record is answered.
 
-import { createFindPeer, lookUpNumbers } from '../adapters/host/accounts.js';
+import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { whyNoRight } from '../adapters/host/files.js';
 import { hostName, programVersion } from '../adapters/host/process.js';
@@ -178,7 +178,6 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     const { settings } = daemon.told ?? {};
     if (settings === undefined) return;
     log.setLevel(settings.log.level);
-    await people.review();
     readCertificate();
     browsers.review();
     await listen();
@@ -238,7 +237,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     }
   }
 
-  async function listenForPeople(socket: PageSettings['socket']): Promise<{ close(): Promise<unknown> }> {
+  function listenForPeople(socket: PageSettings['socket']): Promise<{ close(): Promise<unknown> }> {
     const answer = createPeopleSocket({
       bodyBytesMax: askedBytesMax,
       whoIs,
@@ -247,20 +246,15 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     return openHttpServer({
       clock,
       limits: peopleSocketLimits,
-      bind: async (server) => {
+      bind: (server) => {
         if (passed.has(passedNames.unix)) {
           const descriptor = passed.take(passedNames.unix, 'unix', pageName);
           return bindInherited(server, { name: passedNames.unix, descriptor }, onError);
         }
-        if (socket === undefined) throw new Error('admin.page.unix is not there');
-        const { owner, group } = socket;
-        const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
-        const place = placeOf(
-          'admin.page',
-          socket,
-          await lookUpNumbers({ users: set(owner), groups: set(group) }),
-        );
-        return withGroup('admin.page', group, () => bindUnix(server, place, onError));
+        const { numbers } = daemon.told ?? {};
+        if (socket === undefined || numbers === undefined) throw new Error('admin.page.unix is not there');
+        const place = placeOf('admin.page', socket, numbers);
+        return withGroup('admin.page', socket.group, () => bindUnix(server, place, onError));
       },
       headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' },
       refusal: plainAnswer,

@@ -1,13 +1,10 @@
 // The people of the page as the daemon told them last, found by name and by the kernel's number.
 
-import { lookUpNumbers } from '../adapters/host/accounts.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
-import { createPersonFinder } from '../setup/peers.js';
 import type { Daemon } from './daemon.js';
 
 export class People {
   readonly #daemon: Pick<Daemon, 'told'>;
-  #byUid: (uid: number) => PagePerson | undefined = () => undefined;
 
   constructor(daemon: Pick<Daemon, 'told'>) {
     this.#daemon = daemon;
@@ -21,17 +18,9 @@ export class People {
     return this.page?.people.find((each) => each.name === name);
   }
 
+  /** Two names of one number were refused when the daemon read the settings. */
   byUid(uid: number): PagePerson | undefined {
-    const found = this.#byUid(uid);
-    // Between the settings and the numbers of their names.
-    return found === undefined ? undefined : this.page?.people.find((each) => each === found);
-  }
-
-  /** After new settings: asks the system for the numbers of their names. */
-  async review(): Promise<void> {
-    const { page } = this;
-    const users = (page?.people ?? []).flatMap(({ user }) => (user === undefined ? [] : [user]));
-    const numbers = await lookUpNumbers({ users, groups: [] });
-    this.#byUid = createPersonFinder(page, numbers);
+    const { numbers } = this.#daemon.told ?? {};
+    return this.page?.people.find(({ user }) => user !== undefined && numbers?.uidOf(user) === uid);
   }
 }

@@ -138,20 +138,6 @@ export function namesIn({ listeners, audit, admin }: Settings): {
   };
 }
 
-/** Finds who may see the journal, by uid; undefined: no person of this host is named. */
-export function createPersonFinder(
-  page: PageSettings | undefined,
-  numbers: NameNumbers,
-): (uid: number) => PagePerson | undefined {
-  const byUid = new Map<number, PagePerson>();
-  for (const person of page?.people ?? []) {
-    const uid = person.user === undefined ? undefined : numbers.uidOf(person.user);
-    // Two names of one number were refused when the settings were read.
-    if (uid !== undefined) byUid.set(uid, person);
-  }
-  return (uid) => byUid.get(uid);
-}
-
 /** The process that checks. */
 export interface Ourselves {
   readonly isRoot: boolean;

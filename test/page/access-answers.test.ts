@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
 import { LookRefused } from '../../src/adapters/views/looks.js';
 import { bounds } from '../../src/bounds/bounds.js';
@@ -20,7 +21,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     clock: createFakeClock(),
     log: { report: ({ text }) => void logged.push(text ?? '') },
     daemon: {
-      told: { head, settings },
+      told: { head, settings, numbers: systemNumbers },
       async record({ name: by }, note) {
         await append();
         records.push({ by, ...note });

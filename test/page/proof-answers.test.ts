@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import type { PageCaller, PageReply } from '../../src/adapters/page/page-request.js';
 import { createLooks, LookRefused } from '../../src/adapters/views/looks.js';
@@ -60,6 +61,7 @@ function desk(
     daemon: {
       told: {
         head: { ...head, directory: more.directory ?? '/nowhere' },
+        numbers: systemNumbers,
         settings: settingsWith(more.fleetFile),
       },
       async record({ name: by }, note) {

@@ -2,6 +2,7 @@
 // a search runs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { TextAnswer } from '../../src/adapters/http/server.js';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
@@ -54,7 +55,7 @@ function desk(
   const parts: PageParts = {
     log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
     daemon: {
-      told: { head, settings },
+      told: { head, settings, numbers: systemNumbers },
       async record({ name: by }, note): Promise<void> {
         await more.append?.();
         records.push({ by, ...note });
