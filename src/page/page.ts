@@ -15,7 +15,6 @@ import { createPageFiles } from '../adapters/page/page-files.js';
 import { openPageServer, pageAddress, pagePlace } from '../adapters/page/page-server.js';
 import { createPeopleSocket, peopleSocketLimits, type SocketPeer } from '../adapters/page/people-socket.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
-import { createLooks } from '../adapters/views/looks.js';
 import { pause } from '../concurrency/waiting.js';
 import type { PagePerson, PageSettings } from '../domain/config/settings.js';
 import { networkOf } from '../domain/identity/peer.js';
@@ -29,6 +28,7 @@ import { acceptWith, PassedSockets, placeOf, withGroup } from '../setup/sockets.
 import { createAccessHandlers } from './access-answers.js';
 import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
+import { createLooks } from './looks.js';
 import { createNowHandlers } from './now-answers.js';
 import { NowStream } from './now-stream.js';
 import { People } from './people.js';
@@ -97,7 +97,7 @@ async function open(doorPath: string, log: Log, own: Own, opened: Opened): Promi
     onReplaced: () => browsers.review(),
   });
   opened.add('certificates', () => certificates.close());
-  const looks = createLooks(clock, new URL('./review-thread.js', import.meta.url));
+  const looks = createLooks(clock);
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
   const parts = { clock, log, daemon, people, looks };

@@ -10,7 +10,6 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { LookRefused, type Looks } from '../adapters/views/looks.js';
 import { type LongPart } from '../adapters/views/read-long.js';
 import { bounds } from '../bounds/bounds.js';
 import { TokenBuckets } from '../concurrency/limits.js';
@@ -23,6 +22,7 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
+import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
 
 /** What the answers are made from. */

@@ -1,4 +1,4 @@
-// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread of low priority.
+// The page's answers that review a policy by the journal: suggest, check of a text, replay. Each runs in a thread.
 // The rules: no record, no answer, as for every look at the trail; the page never writes a configuration.
 
 import {
@@ -8,7 +8,6 @@ import {
   refusedReply,
 } from '../adapters/page/page-request.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { LookRefused, type Looks } from '../adapters/views/looks.js';
 import { bounds } from '../bounds/bounds.js';
 import { formatTime, parseRequest } from '../domain/audit/record.js';
 import type { Endpoint } from '../domain/page/api.js';
@@ -16,7 +15,8 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { settingsLines } from '../setup/configuration-lines.js';
 import { type Daemon, isChanged, type Told, whyNotShown } from './daemon.js';
-import { isReviewAnswer, type ReviewAnswer, type ReviewTask } from './review-task.js';
+import { LookRefused, type Looks } from './looks.js';
+import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
 /** What the answers are made from. */
 export interface ReviewParts {
@@ -54,9 +54,7 @@ async function answer(
     return refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`);
   let found: ReviewAnswer;
   try {
-    const told = await looks.review(taskOf(known, what, asked), who.name, signal);
-    if (!isReviewAnswer(told)) throw new Error(`the thread answered ${told.kind}`);
-    found = told;
+    found = await looks.review(taskOf(known, what, asked), who.name, signal);
     if (found.kind === 'refused') return refusedReply(409, found.text);
     if (what !== 'check') {
       const { looked } = found.kind === 'suggested' ? found.value : lookedOf(found);

@@ -50,17 +50,6 @@ export type ReviewAnswer =
   | { readonly kind: 'replayed'; readonly value: Replayed }
   | { readonly kind: 'refused'; readonly text: string };
 
-const answers: readonly string[] = [
-  'suggested',
-  'checked',
-  'replayed',
-  'refused',
-] satisfies readonly ReviewAnswer['kind'][];
-
-export function isReviewAnswer(message: { readonly kind: string }): message is ReviewAnswer {
-  return answers.includes(message.kind);
-}
-
 /** The longest that the journal is read. What comes after it takes a part of that. */
 const readMsMax = bounds.reviewReadMs;
 /** Kinds of commands that are looked at: each is judged, and rules are tried out on it. */

@@ -6,7 +6,6 @@ import { plainAnswer, type TextAnswer } from '../adapters/http/server.js';
 import { type PageCaller, type PageHandler, refusedReply } from '../adapters/page/page-request.js';
 import { type PersonalRequest, pageSocketText, type SocketPeer } from '../adapters/page/people-socket.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { LookRefused, type Looks } from '../adapters/views/looks.js';
 import type { PagePerson } from '../domain/config/settings.js';
 import type { RecordedAction } from '../domain/door/door.js';
 import { type Endpoint, isAmong, type Refused, whyNotAsked } from '../domain/page/api.js';
@@ -22,13 +21,14 @@ import {
 } from '../domain/views/look.js';
 import { messageOf } from '../ports/faults.js';
 import { type Daemon, isChanged, whyNotShown } from './daemon.js';
+import { LookRefused, type Looks } from './looks.js';
 import type { People } from './people.js';
 
 /** What looks work on. */
 export interface TrailParts {
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'sign'>;
-  readonly looks: Pick<Looks, 'read' | 'close'>;
+  readonly looks: Pick<Looks, 'read'>;
 }
 
 /** What the socket of the page works on. */

@@ -216,7 +216,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     },
   ),
-  // The journal, as people may see it who have no rights on its files; read in threads.
+  // The journal, as people may see it who have no rights on its files.
   'adapters/views': rule(
     [
       'ports',
@@ -227,10 +227,8 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'domain/page',
       'domain/views',
       'adapters/journal',
-      'adapters/host/clock',
-      'adapters/host/process',
     ],
-    { public: ['find-exchange', 'looks', 'read-long', 'read-trail'], builtins: ['worker_threads'] },
+    { public: ['find-exchange', 'read-long', 'read-trail'] },
   ),
   // The one user of the NATS library, which is an optional package: loaded when a link is opened.
   'adapters/nats': rule(
@@ -368,8 +366,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     {
       public: ['page'],
-      // worker_threads: the entry of the threads that review policies, where domain/review meets adapters/journal.
-      builtins: ['process', 'worker_threads'],
+      builtins: ['process', 'events', 'worker_threads'],
     },
   ),
 

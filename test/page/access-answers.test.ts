@@ -4,15 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemNumbers } from '../../src/adapters/host/accounts.js';
 import type { PageCaller } from '../../src/adapters/page/page-request.js';
-import { LookRefused } from '../../src/adapters/views/looks.js';
 import { bounds } from '../../src/bounds/bounds.js';
 import type { Endpoint } from '../../src/domain/page/api.js';
 import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
 import type { Note } from '../../src/page/daemon.js';
+import { LookRefused } from '../../src/page/looks.js';
+import type { ReviewAnswer } from '../../src/page/review-task.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
-function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => { kind: string }) {
+function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => ReviewAnswer) {
   const settings = settingsOf(sound);
   const records: (Note & { readonly by: string })[] = [];
   const logged: string[] = [];
@@ -33,8 +34,9 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     looks: {
       review: (task) => {
         tasks.push(task);
-        const suggested = { kind: 'suggested', value: { looked: { records: 5 } } };
-        return Promise.resolve(review?.() ?? suggested);
+        const looked = { records: 5, isAll: true, notes: [] };
+        const value = { policy: 'support', place: 'd.yaml:1', looked, before: [], after: [], groups: [] };
+        return Promise.resolve(review?.() ?? { kind: 'suggested', value });
       },
     },
   };
@@ -154,8 +156,7 @@ void test('a review without a record, without a thread, of what there is not', a
 
 // bounds.reviewYamlChars
 void test('the text of a policy has a bound', async () => {
-  const checked = { kind: 'checked', value: { problems: [] } };
-  const { ask, tasks } = desk(undefined, () => checked);
+  const { ask, tasks } = desk(undefined, () => ({ kind: 'checked', value: { problems: [] } }));
   const check = (chars: number) =>
     ask('check', JSON.stringify({ policy: 'support', yaml: 'x'.repeat(chars) }));
   await check(bounds.reviewYamlChars);

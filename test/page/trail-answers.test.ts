@@ -7,12 +7,12 @@ import type { TextAnswer } from '../../src/adapters/http/server.js';
 import { DoorFault } from '../../src/adapters/page/door-client.js';
 import { type PageCaller, type PageRequest, refusedReply } from '../../src/adapters/page/page-request.js';
 import type { SocketPeer } from '../../src/adapters/page/people-socket.js';
-import { LookRefused } from '../../src/adapters/views/looks.js';
 import { isSignedBy, makeSignKey, parseSignKey } from '../../src/domain/audit/ledger.js';
 import type { PagePerson } from '../../src/domain/config/settings.js';
 import type { Endpoint, PageRole } from '../../src/domain/page/api.js';
 import { formatExtractHead } from '../../src/domain/views/extract.js';
 import { formatFilter, lookPath, looks } from '../../src/domain/views/look.js';
+import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
 import { JournalFault } from '../../src/ports/faults.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
@@ -81,7 +81,6 @@ function desk(
     people: { byUid: (uid: number) => (uid === 5 ? person : undefined) },
     link: () => undefined,
     looks: {
-      close: () => undefined,
       read: async (...task: Parameters<PageParts['looks']['read']>) => {
         asked.push(task[0]);
         const facts = { fromSeq: 1, toSeq: 4, isDamaged: false, sha256: 'ab' };

@@ -4,7 +4,7 @@
 // message that cannot be sent is tried again while the queue is full, else dropped.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { hostname, setPriority } from 'node:os';
+import { hostname } from 'node:os';
 import { bounds } from '../../bounds/bounds.js';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
 import { listFiles, readText, whyFailed } from './files.js';
@@ -405,17 +405,4 @@ export function createServiceManager(
       statusTimer?.cancel();
     },
   };
-}
-
-/** The nice value for threads that must not slow commands down. */
-const niceValue = 19;
-
-/** For the calling thread, permanently. */
-export function lowerPriority(): void {
-  try {
-    // For Linux 0 is the calling thread only.
-    setPriority(0, niceValue);
-  } catch {
-    // Without permission, everything still works.
-  }
 }

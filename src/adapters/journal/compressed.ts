@@ -85,8 +85,7 @@ async function feed(file: FileHandle, place: number, gunzip: Gunzip): Promise<vo
 }
 
 /**
- * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. It is inflated member by member in the calling thread,
- * because streams inflate in threads without a lower priority.
+ * The text in pieces of whole lines, the last ones first, as `readPiecesBack`. It is inflated member by member.
  */
 export async function* inflatedBack(path: string, bytesOf: () => number): AsyncGenerator<Piece | undefined> {
   const bytes = readWhole(path);

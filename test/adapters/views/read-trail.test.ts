@@ -5,6 +5,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type AnswerEnd, type ReadTask, readTrail } from '../../../src/adapters/views/read-trail.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
 import type { Cursor } from '../../../src/domain/views/look.js';
 import { createView } from '../../../src/domain/views/view.js';
@@ -146,4 +147,30 @@ void test('what is signed of an extract is what was read, and whether it was dam
   const path = join(directory, '00000002.jsonl');
   writeFileSync(path, readFileSync(path, 'utf8').replace('{"seq":250,', '{"sec":250,'));
   assert.deepEqual(await extract(), { fromSeq: 199, toSeq: 594, isDamaged: true });
+});
+
+// bounds.lookBytes
+void test('an answer has so many bytes, then a cursor; of commands without an end a note says how many are left out', async (t) => {
+  const record = (at: number): AuditRecord => ({
+    time: startMs + at,
+    event: 'admission',
+    id: `X${at}`,
+    users: ['a@example.com'],
+    args: ['x'.repeat(100)],
+  });
+  const opens = Array.from({ length: 300 }, (_, at) => record(at));
+  const limits = { rowsMax: 10_000, bytesMax: 20_000, timeMs: 60_000 };
+  for (const hasEnds of [true, false]) {
+    const directory = temporaryDirectory(t);
+    const ends = (id: string): AuditRecord => ({ time: startMs, event: 'completion', id, outcome: 'ok' });
+    writeJournal(
+      directory,
+      opens.flatMap((one, at) => (hasEnds ? [one, ends(`X${at}`)] : [one])),
+    );
+    const { rows, text, end } = await ask(taskOf(directory, { limits }));
+    assert.ok(rows.length < 300 && text.length > 20_000, `${rows.length} rows, ${text.length} bytes`);
+    assert.equal(end.cursor !== undefined, hasEnds);
+    const leftOut = `${300 - rows.length} commands without an end are left out: there are too many`;
+    assert.deepEqual(end.notes, hasEnds ? [] : [leftOut]);
+  }
 });

@@ -1,0 +1,57 @@
+// Entry of the threads that look at the journal for people, one task after the other. Main-thread code never imports it.
+
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { systemClock } from '../adapters/host/clock.js';
+import { type LongPart, type LongTask, readLong } from '../adapters/views/read-long.js';
+import { type ReadTask, readTrail } from '../adapters/views/read-trail.js';
+import { bounds } from '../bounds/bounds.js';
+import type { ReviewTask } from './review-task.js';
+
+export type SearchTask = Omit<ReadTask, 'limits'>;
+
+/** A part of an answer, and the end of it. */
+export type Told<Part> = { readonly part: Part } | { readonly isOver: true };
+
+/** Rows, bytes and time of one request, after which a search gives a cursor. */
+const limits = { rowsMax: bounds.lookRows, bytesMax: bounds.lookBytes, timeMs: bounds.lookAnswerMs } as const;
+
+if (parentPort !== null) begin(parentPort);
+
+function begin(port: MessagePort): void {
+  let untaken: Promise<void> | undefined;
+  let taken = (): void => undefined;
+  port.on('message', (task: SearchTask | LongTask | ReviewTask | 'taken') => {
+    if (task === 'taken') taken();
+    // What it rejects with ends the thread, and the look with it.
+    else void answer(task);
+  });
+
+  async function answer(task: SearchTask | LongTask | ReviewTask): Promise<void> {
+    if ('long' in task) await readLong(task, systemClock, tell);
+    else if ('kind' in task) {
+      // Only then: it takes three times as long to load as all that a search needs.
+      const { review } = await import('./review-task.js');
+      post({ part: await review(task, systemClock) });
+    } else post({ part: await readTrail({ ...task, limits }, systemClock) });
+    post({ isOver: true });
+  }
+
+  /** Resolves when the part was taken. Progress is left out while something waits for that. */
+  async function tell(part: LongPart): Promise<void> {
+    if (part.part === 'progress' && untaken !== undefined) return;
+    await untaken;
+    untaken = new Promise((resolve) => {
+      taken = () => {
+        untaken = undefined;
+        resolve();
+      };
+    });
+    post({ part });
+    await untaken;
+  }
+
+  function post(told: Told<unknown>): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    port.postMessage(told);
+  }
+}

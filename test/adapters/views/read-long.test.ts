@@ -1,0 +1,110 @@
+// Readings of the whole journal: how far they are, what they find, and no name of others in a limited view.
+
+import assert from 'node:assert/strict';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { type LongPart, type LongTask, readLong } from '../../../src/adapters/views/read-long.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import type { MailboxDay, MailboxHead } from '../../../src/domain/page/trail.js';
+import { temporaryDirectory } from '../journal/reading.js';
+
+const signer = makeSignKey();
+const startMs = Date.UTC(2026, 10, 20);
+
+/** Signed; the first of two segments is compressed. Every third command is of bob@other.org, every 50th for all users. */
+function journalOf(t: TestContext, count: number): string {
+  const directory = temporaryDirectory(t);
+  const ledger = new Ledger('dovegate 1', signer.secretPem, 'J');
+  const start = { time: startMs, event: 'start', journal: 'J', format: 1, program: 'dovegate 1' } as const;
+  let text = ledger.seal(encodeBody(start));
+  const half = count >> 1;
+  const checkpoint = (time: number, more: object = {}): string =>
+    ledger.sealSigned({ ...ledger.checkpoint(time), ...more });
+  for (let at = 0; at < count; at += 1) {
+    if (at === half) {
+      text += checkpoint(startMs + at);
+      writeFileSync(join(directory, '00000001.jsonl.gz'), gzipSync(text));
+      text = checkpoint(startMs + at, { segment: '00000001.jsonl', segment_hash: ledger.hash });
+    }
+    const user = at % 3 === 0 ? 'bob@other.org' : 'alice@example.com';
+    const users = at % 50 === 0 ? ['*'] : [user];
+    const more = {
+      principal: 'carol@support',
+      command: 'quota get',
+      effect: 'read',
+      decision: 'allow',
+    } as const;
+    const id = `X${at}`;
+    const time = startMs + at;
+    text += ledger.seal(encodeBody({ time, event: 'admission', id, user, users, args: ['--'], ...more }));
+    text += ledger.seal(encodeBody({ time, event: 'completion', id, outcome: 'ok', sent: true, cells: 1 }));
+  }
+  writeFileSync(join(directory, '00000002.jsonl'), text + checkpoint(startMs + count));
+  return directory;
+}
+
+function verifyOf(directory: string): LongTask {
+  return { long: 'verify', directory, ownKey: signer.key };
+}
+
+function reportOf(directory: string, mailbox: string, users?: readonly string[]): LongTask {
+  const time = { fromMs: undefined, toMs: undefined, nowMs: startMs };
+  const report = { mailbox, ...time, isContentOnly: false, host: 'mx1' };
+  const limits = users === undefined ? undefined : { viewer: 'eve', text: 'eve sees a part only' };
+  return { long: 'report', directory, ownKey: signer.key, report, form: 'page', users, limits };
+}
+
+async function read(task: LongTask): Promise<LongPart[]> {
+  const parts: LongPart[] = [];
+  await readLong(task, systemClock, (part) => Promise.resolve(void parts.push(part)));
+  return parts;
+}
+
+void test('a check of the whole journal tells how far it is, and ends with what it found', async (t) => {
+  const directory = journalOf(t, 1000);
+  const parts = await read(verifyOf(directory));
+  const last = parts.at(-1);
+  assert.ok(last?.part === 'verified');
+  const { isWhole, records, findings, fromSeq, toSeq } = last.result;
+  assert.deepEqual([isWhole, records, findings, fromSeq, toSeq], [true, 2004, [], 1, 2004]);
+  for (const part of parts.slice(0, -1)) {
+    assert.ok(part.part === 'progress');
+    assert.ok(part.progress.bytes <= part.progress.ofBytes && part.progress.ofBytes > 0);
+  }
+});
+
+void test('a damaged journal is no failure of the check', async (t) => {
+  const directory = journalOf(t, 1000);
+  truncateSync(join(directory, '00000001.jsonl.gz'), 500);
+  const last = (await read(verifyOf(directory))).at(-1);
+  assert.ok(last?.part === 'verified');
+  assert.equal(last.result.isWhole, false);
+});
+
+void test('a report through a limited view has no row and no name of others, and is never complete', async (t) => {
+  const directory = journalOf(t, 300);
+  const limited = await read(reportOf(directory, 'alice@example.com', ['*@example.com']));
+  const full = await read(reportOf(directory, 'alice@example.com'));
+  const headOf = (parts: readonly LongPart[]): MailboxHead => {
+    const found = parts.find((part) => part.part === 'event');
+    return JSON.parse(found?.part === 'event' ? found.data : '');
+  };
+  const daysOf = (parts: readonly LongPart[]): MailboxDay[] =>
+    parts.flatMap((part) => (part.part === 'event' && part.event === 'day' ? JSON.parse(part.data) : []));
+  assert.deepEqual([headOf(limited).isComplete, headOf(full).isComplete], [false, true]);
+  assert.deepEqual([headOf(limited).counts.commands, headOf(full).counts.commands], [196, 202]);
+  assert.equal(daysOf(limited).flatMap(({ lines }) => lines)[0]?.count, 196);
+  assert.doesNotMatch(JSON.stringify(limited), /other\.org/);
+  assert.deepEqual(limited.at(-1), { part: 'event', event: 'end', data: '{"commands":196}' });
+  assert.deepEqual(
+    limited.find(({ part }) => part === 'counted'),
+    { part: 'counted', commands: 196 },
+  );
+  // A name that others have is not offered either.
+  const typo = await read(reportOf(directory, 'bob@example.com', ['*@example.com']));
+  assert.doesNotMatch(JSON.stringify(typo), /other\.org/);
+});
