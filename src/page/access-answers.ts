@@ -18,7 +18,7 @@ import { createReviewHandlers, type ReviewParts } from './review-answers.js';
 
 /** What the answers are made from. */
 export interface AccessParts extends ReviewParts {
-  readonly clock: Pick<Clock, 'now' | 'wallMs' | 'nextTurn'>;
+  readonly clock: Pick<Clock, 'now' | 'wallMs'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'facts'>;
   /** The page's own. */
   readonly certificates: () => DoorFacts['certificates'];

@@ -266,7 +266,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
 
   /** Before anybody is known. */
   async function answerStranger(call: PageCall): Promise<PageReply> {
-    // Many strangers at once must not delay commands.
+    // Many strangers at once must not delay who is signed in.
     await loginsNow().turnOf(call.peer.address, call.signal);
     const body = parseBody(await call.readBody());
     if (body === undefined) return refusedReply(400, 'the request must be a JSON object, and short');

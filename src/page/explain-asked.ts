@@ -86,8 +86,6 @@ const uidMax = 2 ** 32 - 2;
 const reasonCharsMax = bounds.explainReasonChars;
 /** Longer ones are no line of a client. */
 const nameCharsMax = bounds.explainNameChars;
-/** Of a request's body, read at once. */
-const pieceBytes = 8 * 1024;
 
 /** Half a character of UTF-16, which no line can carry. */
 function isBroken(text: string): boolean {
@@ -130,7 +128,7 @@ export function parseExplain(body: string): Explain | string {
 export async function explainAsked(
   asked: Explain,
   now: Judging,
-  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
+  clock: Pick<Clock, 'wallMs'>,
   lookUp: typeof lookUpUser,
 ): Promise<Answer | QuestionFailure> {
   const { settings, table } = now;
@@ -139,7 +137,7 @@ export async function explainAsked(
     const names = settings.listeners.map(({ name }) => name);
     return { status: 404, text: unknownName('listener', asked.listener, names) };
   }
-  const line = await lineOf(asked, now, clock);
+  const line = lineOf(asked, now);
   if ('status' in line) return line;
   const who = await whoAsks(asked, listener, now, clock, lookUp);
   if ('status' in who) return who;
@@ -193,11 +191,7 @@ export async function explainAsked(
 }
 
 /** The line that a client would have sent. */
-async function lineOf(
-  asked: Explain,
-  now: Judging,
-  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
-): Promise<CommandLine | QuestionFailure> {
+function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
   const { lineBytesMax, fieldsMax, httpBodyBytesMax } = now.sessionLimits;
   const { words, json, user = '' } = asked;
   if (json === undefined) {
@@ -213,11 +207,8 @@ async function lineOf(
     return { status: 400, text: `the request is longer than ${httpBodyBytesMax} bytes` };
   const decoder = new RequestDecoder({ commandsMax: 1 });
   try {
-    for (let at = 0; at < bytes.length; at += pieceBytes) {
-      const text = decoder.push(bytes.subarray(at, at + pieceBytes));
-      if (text !== undefined) return { status: 400, text };
-      await clock.nextTurn();
-    }
+    const text = decoder.push(bytes);
+    if (text !== undefined) return { status: 400, text };
   } catch (fault) {
     if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
     throw fault;
@@ -250,7 +241,7 @@ async function whoAsks(
   { account, uid }: Explain,
   listener: ListenerSettings,
   now: Judging,
-  clock: Pick<Clock, 'wallMs' | 'nextTurn'>,
+  clock: Pick<Clock, 'wallMs'>,
   lookUp: typeof lookUpUser,
 ): Promise<Who | QuestionFailure> {
   const { policies } = now.settings;
