@@ -4,28 +4,19 @@
 // are no longer served.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { Browser, Route } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
-import { openPageDaemon, type PageDaemon, signIn } from '../kit/page-daemon.js';
+import type { Route } from 'playwright-core';
+import { browserTest, shareDesk, signIn } from '../kit/page-daemon.js';
 
-let daemon: PageDaemon;
-let browser: Browser;
+const desk = shareDesk();
 
-shareInFile(async (owner) => {
-  daemon = await openPageDaemon(owner);
-  browser = await openBrowser(owner);
-});
-
-test('what the next person at the desk sees', { skip: noBrowser }, async () => {
-  const client = await daemon.client();
+browserTest('what the next person at the desk sees', async (t) => {
+  const client = await desk.daemon.client();
   const ask = async (user: string): Promise<void> => {
     client.sendCommand({ user, fields: ['quota get'] });
     await client.readReply();
   };
   await ask('alice@example.org');
-  const { page, context } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'auditor', '/trail?q=user%3Aalice%2A');
+  const { page } = await desk.signIn(t, 'auditor', '/trail?q=user%3Aalice%2A');
   const menu = page.getByRole('navigation', { name: 'Screens' });
   const rows = page.locator('[data-row]');
   await page.getByText('nothing older is left').waitFor();
@@ -67,15 +58,14 @@ test('what the next person at the desk sees', { skip: noBrowser }, async () => {
   assert.equal(await page.getByLabel('Name', { exact: true }).inputValue(), 'somebody');
   await page.goBack();
   assert.doesNotMatch(await page.locator('body').innerText(), /alice/);
-  await context.close();
 });
 
-test('an hour ago, and the rights of now, are those of the daemon', { skip: noBrowser }, async () => {
-  const { page, context } = await openWatched(browser, { origin: daemon.origin });
+browserTest('an hour ago, and the rights of now, are those of the daemon', async (t) => {
+  const { page, context } = await desk.look(t);
   const aheadMs = 5 * 3_600_000;
   await context.addInitScript(`{ const now = Date.now; Date.now = () => now() + ${aheadMs}; }`);
   const asking = page.waitForRequest(/\/api\/trail\/search$/);
-  await signIn(page, daemon.origin, 'auditor', '/trail?q=since%3A1h');
+  await signIn(page, desk.daemon.origin, 'auditor', '/trail?q=since%3A1h');
   const { filter }: { readonly filter: { readonly sinceMs: number } } = (await asking).postDataJSON();
   const awayMs = Date.now() - filter.sinceMs;
   assert.ok(awayMs > 3_500_000 && awayMs < 3_700_000, `it looks ${awayMs} ms back`);
@@ -84,24 +74,22 @@ test('an hour ago, and the rights of now, are those of the daemon', { skip: noBr
   await page.getByRole('link', { name: 'Access', exact: true }).click();
   const rights = page.getByRole('table', { name: 'Who may do what' });
   await rights.filter({ hasText: 'migrator' }).waitFor();
-  daemon.daemon.write('dovegate.yaml', daemon.config.replaceAll('migrator:', 'mover:'));
-  daemon.daemon.signal('SIGHUP');
+  const { daemon, config } = desk.daemon;
+  daemon.write('dovegate.yaml', config.replaceAll('migrator:', 'mover:'));
+  daemon.signal('SIGHUP');
   await rights.filter({ hasText: 'mover' }).waitFor();
-  await context.close();
 });
 
-test('a report of a mailbox says first whether something was deleted', { skip: noBrowser }, async () => {
-  const client = await daemon.client();
+browserTest('a report of a mailbox says first whether something was deleted', async (t) => {
+  const client = await desk.daemon.client();
   for (const fields of [['quota get'], ['mailbox delete', 'INBOX']]) {
     client.sendCommand({ user: 'zelda@example.org', fields });
     await client.readReply();
   }
-  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'auditor', '/mailbox/zelda%40example.org');
+  const { page, faults } = await desk.signIn(t, 'auditor', '/mailbox/zelda%40example.org');
   await page.getByText('No recorded command deleted anything; 1 attempt was denied.').waitFor();
   await page.getByRole('columnheader', { name: 'tried, denied' }).waitFor();
   await page.getByRole('cell', { name: 'tried, denied' }).waitFor();
   await page.getByText('asked to delete', { exact: true }).waitFor();
   assert.deepEqual(faults, []);
-  await context.close();
 });

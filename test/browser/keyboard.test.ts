@@ -2,25 +2,20 @@
 // keeps the focus and closes by Escape, with the focus where it was. What must not happen: a control without a visible focus, a trap.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
+import type { Page } from 'playwright-core';
 import { auditRecords } from '../kit/gateway.js';
 import {
+  browserTest,
   examplePath,
   openPageDaemon,
-  type PageDaemon,
   screensOf,
   settled,
-  signIn,
+  shareDesk,
   visit,
 } from '../kit/page-daemon.js';
 
-let daemon: PageDaemon;
-let browser: Browser;
-
-shareInFile(async (owner) => {
-  daemon = await openPageDaemon(owner);
+const desk = shareDesk(async (owner) => {
+  const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
   for (const fields of [['quota get'], ['mailbox delete', 'INBOX'], ['mailbox list']]) {
     client.sendCommand({ user: 'alice@example.org', fields });
@@ -30,7 +25,7 @@ shareInFile(async (owner) => {
     const waiting = await daemon.client();
     waiting.sendCommand({ user: 'alice@example.org', fields: ['mailbox status', 'messages', name] });
   }
-  browser = await openBrowser(owner);
+  return daemon;
 });
 
 /** Marks what can have the focus, and returns how many there are. */
@@ -82,12 +77,9 @@ async function tabThrough(page: Page): Promise<string[]> {
 }
 
 for (const name of ['oncall', 'auditor'] as const)
-  test(`Tab reaches every control of every screen of ${name}, and shows where it is`, {
-    skip: noBrowser,
-  }, async () => {
-    const { page, context } = await openWatched(browser, { origin: daemon.origin });
-    await signIn(page, daemon.origin, name);
-    const id = String(auditRecords(daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
+  browserTest(`Tab reaches every control of every screen of ${name}, and shows where it is`, async (t) => {
+    const { page } = await desk.signIn(t, name);
+    const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
     const found: string[] = [];
     for (const { path, roles } of await screensOf(page)) {
       if (!roles.includes(name === 'oncall' ? 'operate' : 'audit')) continue;
@@ -95,13 +87,11 @@ for (const name of ['oncall', 'auditor'] as const)
       await settled(page);
       found.push(...(await tabThrough(page)).map((fault) => `${path}: ${fault}`));
     }
-    await context.close();
     assert.deepEqual(found, []);
   });
 
-test('keys go to screens, to the search line, along rows, and to the help', { skip: noBrowser }, async () => {
-  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'auditor');
+browserTest('keys go to screens, to the search line, along rows, and to the help', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor');
   const { keyboard } = page;
   for (const { path, key, title, roles } of await screensOf(page)) {
     if (key === undefined || !roles.includes('audit')) continue;
@@ -139,14 +129,10 @@ test('keys go to screens, to the search line, along rows, and to the help', { sk
   await keyboard.type('user:g b');
   assert.equal(new URL(page.url()).pathname, '/trail', 'what is typed into a field is no key');
   assert.deepEqual(faults, []);
-  await context.close();
 });
 
-test('a command is ended by the keyboard alone, after a question that keeps the focus', {
-  skip: noBrowser,
-}, async () => {
-  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'oncall');
+browserTest('a command is ended by the keyboard alone, after a question that keeps the focus', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'oncall');
   const rows = page.getByRole('region', { name: 'Commands that run now' }).locator('[data-row]');
   await rows.nth(1).waitFor();
   await page.keyboard.press('j');
@@ -172,7 +158,6 @@ test('a command is ended by the keyboard alone, after a question that keeps the 
   await dialog.getByRole('status').filter({ hasText: /\w/ }).waitFor();
   await page.keyboard.press('Escape');
   await rows.nth(1).waitFor({ state: 'detached' });
-  assert.ok(auditRecords(daemon.daemon).some(({ action, by }) => action === 'kill' && by === 'oncall'));
+  assert.ok(auditRecords(desk.daemon.daemon).some(({ action, by }) => action === 'kill' && by === 'oncall'));
   assert.deepEqual(faults, []);
-  await context.close();
 });

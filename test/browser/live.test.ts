@@ -4,10 +4,9 @@
 // asks for. How long each takes is printed and not asserted.
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
-import { openPageDaemon, type PageDaemon, pagePassword, signIn } from '../kit/page-daemon.js';
+import type { TestContext } from 'node:test';
+import type { Page } from 'playwright-core';
+import { browserTest, pagePassword, shareDesk } from '../kit/page-daemon.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { until } from '../kit/until.js';
 
@@ -31,13 +30,7 @@ function keepAsking(client: RawClient): { end: () => Promise<void> } {
   };
 }
 
-let daemon: PageDaemon;
-let browser: Browser;
-
-shareInFile(async (owner) => {
-  daemon = await openPageDaemon(owner);
-  browser = await openBrowser(owner);
-});
+const desk = shareDesk();
 
 /** The bar has the state of the daemon: degraded for a minute where a machine that is busy held it up. */
 const isShown = (page: Page): Promise<void> =>
@@ -49,19 +42,16 @@ const isShown = (page: Page): Promise<void> =>
 const tellTime = (t: TestContext, what: string, sinceMs: number): void =>
   t.diagnostic(`${what}: ${Math.round(performance.now() - sinceMs)} ms`);
 
-test('a backend stops: the red sentence names it, and goes when it is back', {
-  skip: noBrowser,
-}, async (t) => {
-  const { page, context, faults } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'oncall');
-  const asking = keepAsking(await daemon.client());
+browserTest('a backend stops: the red sentence names it, and goes when it is back', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'oncall');
+  const asking = keepAsking(await desk.daemon.client());
   t.after(() => asking.end());
   await isShown(page);
   // Where the machine held the daemon up for a moment, that is another problem, behind this one.
   const problems = page.getByRole('region', { name: 'What is wrong' }).filter({ hasText: /mail1/ });
   assert.equal(await problems.count(), 0);
 
-  const startAgain = await daemon.stopMail1();
+  const startAgain = await desk.daemon.stopMail1();
   const stoppedMs = performance.now();
   await problems.filter({ hasText: /mail1\s+is down since \d\d:\d\d[^]*refused/ }).waitFor();
   tellTime(t, 'from the end of mail1 to the red sentence', stoppedMs);
@@ -86,18 +76,15 @@ test('a backend stops: the red sentence names it, and goes when it is back', {
   await page.locator('header').filter({ hasText: 'serving' }).or(others).first().waitFor();
   await asking.end();
   assert.deepEqual(faults, []);
-  await context.close();
 });
 
-test('a person who is taken out of the configuration is out of the page', { skip: noBrowser }, async () => {
-  const { page, context } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'viewer');
-  const { config } = daemon;
-  daemon.daemon.write('dovegate.yaml', config.replace(/^ {6}viewer:.*\n/m, ''));
-  daemon.daemon.signal('SIGHUP');
+browserTest('a person who is taken out of the configuration is out of the page', async (t) => {
+  const { page } = await desk.signIn(t, 'viewer');
+  const { daemon, config } = desk.daemon;
+  daemon.write('dovegate.yaml', config.replace(/^ {6}viewer:.*\n/m, ''));
+  daemon.signal('SIGHUP');
   await page.getByLabel('Name', { exact: true }).waitFor();
   assert.equal(await page.evaluate('sessionStorage.length'), 0);
-  await context.close();
 });
 
 /** Until it is shown that what is shown is old, with the sentences beside it. */
@@ -110,51 +97,49 @@ async function waitForGrey(page: Page): Promise<string> {
   return notice;
 }
 
-test('the daemon is killed: the page turns grey, and is back by itself with the same session', {
-  skip: noBrowser,
-}, async (t) => {
-  const { page, context } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'auditor');
-  await isShown(page);
-  assert.equal(await page.locator('.old').count(), 0);
-  const startAgain = await daemon.killDaemon();
-  const killedMs = performance.now();
-  const notice = await waitForGrey(page);
-  tellTime(t, 'from the kill to a grey page', killedMs);
-  // The page's process says it; a browser that hears nothing would not know why.
-  assert.match(notice, /dovegate does not answer at \S+door\.sock/);
+browserTest(
+  'the daemon is killed: the page turns grey, and is back by itself with the same session',
+  async (t) => {
+    const { page } = await desk.signIn(t, 'auditor');
+    await isShown(page);
+    assert.equal(await page.locator('.old').count(), 0);
+    const startAgain = await desk.daemon.killDaemon();
+    const killedMs = performance.now();
+    const notice = await waitForGrey(page);
+    tellTime(t, 'from the kill to a grey page', killedMs);
+    // The page's process says it; a browser that hears nothing would not know why.
+    assert.match(notice, /dovegate does not answer at \S+door\.sock/);
 
-  await startAgain();
-  const startedMs = performance.now();
-  await page.locator('.old').waitFor({ state: 'detached' });
-  tellTime(t, 'from the start to a page with news', startedMs);
-  await isShown(page);
-  assert.equal(await page.getByRole('navigation', { name: 'Screens' }).count(), 1);
-  await context.close();
-});
+    await startAgain();
+    const startedMs = performance.now();
+    await page.locator('.old').waitFor({ state: 'detached' });
+    tellTime(t, 'from the start to a page with news', startedMs);
+    await isShown(page);
+    assert.equal(await page.getByRole('navigation', { name: 'Screens' }).count(), 1);
+  },
+);
 
-test("the page's process is killed: the page turns grey, and asks to sign in when it is back", {
-  skip: noBrowser,
-}, async (t) => {
-  const { page, context } = await openWatched(browser, { origin: daemon.origin });
-  await signIn(page, daemon.origin, 'auditor');
-  await isShown(page);
-  assert.equal(await page.locator('.old').count(), 0);
-  const startAgain = await daemon.killPage();
-  const killedMs = performance.now();
-  await waitForGrey(page);
-  tellTime(t, 'from the kill to a grey page', killedMs);
+browserTest(
+  "the page's process is killed: the page turns grey, and asks to sign in when it is back",
+  async (t) => {
+    const { page } = await desk.signIn(t, 'auditor');
+    await isShown(page);
+    assert.equal(await page.locator('.old').count(), 0);
+    const startAgain = await desk.daemon.killPage();
+    const killedMs = performance.now();
+    await waitForGrey(page);
+    tellTime(t, 'from the kill to a grey page', killedMs);
 
-  await startAgain();
-  const startedMs = performance.now();
-  // Sessions are in memory only.
-  const name = page.getByLabel('Name', { exact: true });
-  await name.waitFor();
-  tellTime(t, 'from the start to the sign-in', startedMs);
-  await name.fill('auditor');
-  await page.getByLabel('Password', { exact: true }).fill(pagePassword);
-  await page.keyboard.press('Enter');
-  await isShown(page);
-  await page.locator('.old').waitFor({ state: 'detached' });
-  await context.close();
-});
+    await startAgain();
+    const startedMs = performance.now();
+    // Sessions are in memory only.
+    const name = page.getByLabel('Name', { exact: true });
+    await name.waitFor();
+    tellTime(t, 'from the start to the sign-in', startedMs);
+    await name.fill('auditor');
+    await page.getByLabel('Password', { exact: true }).fill(pagePassword);
+    await page.keyboard.press('Enter');
+    await isShown(page);
+    await page.locator('.old').waitFor({ state: 'detached' });
+  },
+);

@@ -6,28 +6,22 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { after, before, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { findOverflow, noBrowser, openBrowser, openWatched } from '../kit/browser.js';
+import type { Page } from 'playwright-core';
+import { findOverflow } from '../kit/browser.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { type Owner, openFolder } from '../kit/folder.js';
+import { openFolder } from '../kit/folder.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
+  browserTest,
   type ConfigurationParts,
   configurationOf,
   hostileElements,
   openPageDaemon,
-  type PageDaemon,
   settled,
-  signIn,
+  shareDesk,
   visit,
 } from '../kit/page-daemon.js';
 import { askRaw } from '../kit/raw-http.js';
-
-const ends: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void ends.push(run) };
-let page: PageDaemon;
-let browser: Browser;
 
 /** A program of its own name: signs in at the socket, sends one command and reads its reply. */
 const program = `
@@ -87,43 +81,38 @@ function namesOf(parts: ConfigurationParts, authority: string): string {
     );
 }
 
-if (noBrowser === false) {
-  before(async () => {
-    const folder = openFolder(owner);
-    const clients = makeAuthority({ name: 'clients' });
-    const authority = join(folder, 'clients.pem');
-    writeFileSync(authority, clients.certificatePem);
-    page = await openPageDaemon(owner, { configuration: (parts) => namesOf(parts, authority) });
-    const node = join(folder, 'node');
-    copyFileSync(process.execPath, node);
-    const args = (at: number) => ['-e', program, page.daemon.path('support.sock'), `exe${at}@example.org`];
-    const running = paths.map((path, at) => {
-      const file = join(folder, `${at}`, path);
-      mkdirSync(dirname(file), { recursive: true });
-      linkSync(node, file);
-      return runOnce(file, args(at));
-    });
-    // No string of ours can name it, but a pattern of a shell does.
-    linkSync(node, Buffer.concat([Buffer.from(join(folder, 'raw')), Buffer.from([0xff, 0xfe, 0xc3])]));
-    running.push(runOnce('/bin/sh', ['-c', `exec ${folder}/raw* "$@"`, 'sh', ...args(paths.length)]));
-    await Promise.all(running);
-    const certificate = clients.issue({ names: [uri], client: true });
-    const owned = await page.accountClient('hasOwnProperty', { certificate });
-    owned.sendCommand({ user: 'cert@example.org', fields: ['mailbox list'] });
-    await owned.readReply();
-    for (const name of ['<img src=x onerror=alert(7)>', '\u202Emoc', 'x'.repeat(3000)])
-      await assert.rejects(page.accountClient(name));
-    const body = '[["mailboxList",{"user":"web@example.org"},"<img src=x onerror=alert(8)>"]]';
-    const reason = '<x-made>\u202Etwo  blanks \u05E9\u05DC\u05D5\u05DD';
-    const head = `POST /doveadm/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\nDovegate-Reason: ${reason}`;
-    const { status } = await askRaw({ path: page.daemon.path('web.sock') }, `${head}\r\n\r\n${body}`);
-    assert.equal(status, 200);
-    browser = await openBrowser(owner);
+const desk = shareDesk(async (owner) => {
+  const folder = openFolder(owner);
+  const clients = makeAuthority({ name: 'clients' });
+  const authority = join(folder, 'clients.pem');
+  writeFileSync(authority, clients.certificatePem);
+  const page = await openPageDaemon(owner, { configuration: (parts) => namesOf(parts, authority) });
+  const node = join(folder, 'node');
+  copyFileSync(process.execPath, node);
+  const args = (at: number) => ['-e', program, page.daemon.path('support.sock'), `exe${at}@example.org`];
+  const running = paths.map((path, at) => {
+    const file = join(folder, `${at}`, path);
+    mkdirSync(dirname(file), { recursive: true });
+    linkSync(node, file);
+    return runOnce(file, args(at));
   });
-  after(async () => {
-    for (const end of ends) await end();
-  });
-}
+  // No string of ours can name it, but a pattern of a shell does.
+  linkSync(node, Buffer.concat([Buffer.from(join(folder, 'raw')), Buffer.from([0xff, 0xfe, 0xc3])]));
+  running.push(runOnce('/bin/sh', ['-c', `exec ${folder}/raw* "$@"`, 'sh', ...args(paths.length)]));
+  await Promise.all(running);
+  const certificate = clients.issue({ names: [uri], client: true });
+  const owned = await page.accountClient('hasOwnProperty', { certificate });
+  owned.sendCommand({ user: 'cert@example.org', fields: ['mailbox list'] });
+  await owned.readReply();
+  for (const name of ['<img src=x onerror=alert(7)>', '\u202Emoc', 'x'.repeat(3000)])
+    await assert.rejects(page.accountClient(name));
+  const body = '[["mailboxList",{"user":"web@example.org"},"<img src=x onerror=alert(8)>"]]';
+  const reason = '<x-made>\u202Etwo  blanks \u05E9\u05DC\u05D5\u05DD';
+  const head = `POST /doveadm/v1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\nDovegate-Reason: ${reason}`;
+  const { status } = await askRaw({ path: page.daemon.path('web.sock') }, `${head}\r\n\r\n${body}`);
+  assert.equal(status, 200);
+  return page;
+});
 
 /** What must not be on a screen, each as a sentence. */
 async function findFaults(tab: Page): Promise<string[]> {
@@ -136,49 +125,48 @@ async function findFaults(tab: Page): Promise<string[]> {
   return [...(await findOverflow(tab)), ...odd, ...(made > 0 ? [`${made} elements that a name made`] : [])];
 }
 
-test('programs, certificates, tags, reasons and names of the configuration are text on every screen', {
-  skip: noBrowser,
-}, async () => {
-  const admitted = auditRecords(page.daemon).filter(({ event }) => event === 'admission');
-  const idOf = (user: string): string => String(admitted.find((record) => record['user'] === user)?.['id']);
-  assert.equal(admitted.length, paths.length + 3);
-  const watched = await openWatched(browser, { origin: page.origin });
-  const { page: tab } = watched;
-  await signIn(tab, page.origin, 'auditor');
-  const spacedPlace = `/trail/${idOf(`exe${paths.indexOf(spaced)}@example.org`)}`;
-  // One page of the trail has all of them as peers.
-  const places = [
-    '/',
-    '/keys',
-    '/trail?columns=time,principal,user,command,peer,reason,policy,listener',
-    spacedPlace,
-    `/trail/${idOf('web@example.org')}`,
-  ];
-  const found: string[] = [];
-  for (const place of places) {
-    await visit(tab, place);
-    await tab.locator('main .name').first().waitFor();
-    await settled(tab);
-    const faults = [...watched.faults, ...(await findFaults(tab))];
-    found.push(...faults.map((fault) => `${place}: ${fault}`));
-    watched.forget(() => true);
-    if (place === '/keys') {
-      // A long name takes no room from other columns: their sentences stay in one or two lines.
-      const heights = await tab.evaluate<number[]>(
-        `[...document.querySelectorAll('main tbody tr')].map((row) => row.offsetHeight)`,
-      );
-      assert.ok(Math.max(...heights) < 100, `a row of ${Math.max(...heights)} px`);
-    }
-    if (place === spacedPlace) {
-      // What is marked and copied is the value.
-      const copied = await tab.evaluate<string>(`(() => {
+browserTest(
+  'programs, certificates, tags, reasons and names of the configuration are text on every screen',
+  async (t) => {
+    const admitted = auditRecords(desk.daemon.daemon).filter(({ event }) => event === 'admission');
+    const idOf = (user: string): string => String(admitted.find((record) => record['user'] === user)?.['id']);
+    assert.equal(admitted.length, paths.length + 3);
+    const watched = await desk.signIn(t, 'auditor');
+    const { page: tab } = watched;
+    const spacedPlace = `/trail/${idOf(`exe${paths.indexOf(spaced)}@example.org`)}`;
+    // One page of the trail has all of them as peers.
+    const places = [
+      '/',
+      '/keys',
+      '/trail?columns=time,principal,user,command,peer,reason,policy,listener',
+      spacedPlace,
+      `/trail/${idOf('web@example.org')}`,
+    ];
+    const found: string[] = [];
+    for (const place of places) {
+      await visit(tab, place);
+      await tab.locator('main .name').first().waitFor();
+      await settled(tab);
+      const faults = [...watched.faults, ...(await findFaults(tab))];
+      found.push(...faults.map((fault) => `${place}: ${fault}`));
+      watched.forget(() => true);
+      if (place === '/keys') {
+        // A long name takes no room from other columns: their sentences stay in one or two lines.
+        const heights = await tab.evaluate<number[]>(
+          `[...document.querySelectorAll('main tbody tr')].map((row) => row.offsetHeight)`,
+        );
+        assert.ok(Math.max(...heights) < 100, `a row of ${Math.max(...heights)} px`);
+      }
+      if (place === spacedPlace) {
+        // What is marked and copied is the value.
+        const copied = await tab.evaluate<string>(`(() => {
         const name = [...document.querySelectorAll('main .told .name')].find(({ textContent }) => textContent.includes('blanks'));
         getSelection().selectAllChildren(name);
         return getSelection().toString();
       })()`);
-      assert.ok(copied.endsWith(`/${spaced}`), copied);
+        assert.ok(copied.endsWith(`/${spaced}`), copied);
+      }
     }
-  }
-  await watched.context.close();
-  assert.deepEqual(found, []);
-});
+    assert.deepEqual(found, []);
+  },
+);

@@ -3,39 +3,26 @@
 // request elsewhere, a dialog, an element that a name made, a barrier for people who do not see or point, a page that scrolls sideways.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { Browser } from 'playwright-core';
-import {
-  findBarriers,
-  findFaintText,
-  findOverflow,
-  noBrowser,
-  openBrowser,
-  openWatched,
-  shareInFile,
-  sizes,
-} from '../kit/browser.js';
+import { findBarriers, findFaintText, findOverflow, sizes } from '../kit/browser.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
+  browserTest,
   examplePath,
   hostileElements,
   openPageDaemon,
-  type PageDaemon,
   type PersonName,
   people,
   screensOf,
   sendHostile,
   settled,
-  signIn,
+  shareDesk,
   visit,
 } from '../kit/page-daemon.js';
 
-let page: PageDaemon;
-let browser: Browser;
 let examples: Readonly<Record<string, string>>;
 
-shareInFile(async (owner) => {
-  page = await openPageDaemon(owner);
+const desk = shareDesk(async (owner) => {
+  const page = await openPageDaemon(owner);
   const client = await page.client();
   await sendHostile(client);
   // Some that run while the screens are looked at: the daemon sends each at once, the backend does not answer.
@@ -54,7 +41,7 @@ shareInFile(async (owner) => {
       event === 'admission' && decision === 'allow' && user === 'alice@example.org',
   );
   examples = { id: String(one?.['id']), user: 'alice@example.org', policy: 'migration' };
-  browser = await openBrowser(owner);
+  return page;
 });
 
 /**
@@ -70,10 +57,9 @@ const kinds: readonly (readonly [PersonName, keyof typeof sizes, 'light' | 'ligh
 ];
 
 for (const [name, size, schemes] of kinds)
-  test(`every screen of ${name}, ${size}, ${schemes}`, { skip: noBrowser }, async () => {
-    const watched = await openWatched(browser, { size: sizes[size], origin: page.origin });
+  browserTest(`every screen of ${name}, ${size}, ${schemes}`, async (t) => {
+    const watched = await desk.signIn(t, name, '/', { size: sizes[size] });
     const { page: tab } = watched;
-    await signIn(tab, page.origin, name);
     const { role } = people[name];
     const screens = (await screensOf(tab)).filter(({ roles }) => roles.includes(role));
     assert.ok(screens.length >= 3, 'the table of screens was read');
@@ -100,6 +86,5 @@ for (const [name, size, schemes] of kinds)
       found.push(...[...watched.faults, ...here].map((fault) => `${path}: ${fault}`));
       watched.forget(() => true);
     }
-    await watched.context.close();
     assert.deepEqual(found, []);
   });

@@ -4,26 +4,22 @@
 // a byte of the other domain in any answer.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { noBrowser, openBrowser, openWatched, shareInFile } from '../kit/browser.js';
+import type { Page } from 'playwright-core';
 import { auditRecords } from '../kit/gateway.js';
 import {
+  browserTest,
   examplePath,
   openPageDaemon,
   openStranger,
-  type PageDaemon,
   screensOf,
   settled,
+  shareDesk,
   signIn,
   visit,
 } from '../kit/page-daemon.js';
 
-let daemon: PageDaemon;
-let browser: Browser;
-
-shareInFile(async (owner) => {
-  daemon = await openPageDaemon(owner);
+const desk = shareDesk(async (owner) => {
+  const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
   const commands: readonly (readonly [string, ...string[]])[] = [
     ['alice@example.org', 'quota get'],
@@ -36,19 +32,17 @@ shareInFile(async (owner) => {
     client.sendCommand({ user, fields });
     await client.readReply();
   }
-  browser = await openBrowser(owner);
+  return daemon;
 });
 
 const operatorRecords = (): string[] =>
-  auditRecords(daemon.daemon)
+  auditRecords(desk.daemon.daemon)
     .filter(({ event }) => event === 'operator')
     .map(({ action }) => String(action));
 
-test('a page of another server on this loopback reads nothing and changes nothing', {
-  skip: noBrowser,
-}, async (t) => {
-  const watched = await openWatched(browser, { origin: daemon.origin });
-  await signIn(watched.page, daemon.origin, 'oncall');
+browserTest('a page of another server on this loopback reads nothing and changes nothing', async (t) => {
+  const { daemon } = desk;
+  const watched = await desk.signIn(t, 'oncall');
   const asked = [
     ['GET', '/api/me'],
     ['GET', '/api/now'],
@@ -102,7 +96,6 @@ test('a page of another server on this loopback reads nothing and changes nothin
   assert.ok(operatorRecords().includes('page-refused'), 'what was refused is recorded');
   // The session of the person is as it was.
   assert.equal(await watched.page.getByRole('navigation', { name: 'Screens' }).count(), 1);
-  await watched.context.close();
 });
 
 async function stores(page: Page): Promise<{ session: string; other: string }> {
@@ -114,41 +107,41 @@ async function stores(page: Page): Promise<{ session: string; other: string }> {
   return { session, other };
 }
 
-test('a link works once, and its token is kept where no other page and no address has it', {
-  skip: noBrowser,
-}, async () => {
-  const link = await daemon.link();
-  assert.ok(link.startsWith(`${daemon.origin}/#`), link);
-  const secret = link.slice(link.indexOf('#') + 1);
-  const first = await openWatched(browser, { origin: daemon.origin });
-  await first.page.goto(link);
-  await first.page.getByRole('navigation', { name: 'Screens' }).waitFor();
-  const { session, other } = await stores(first.page);
-  const [token = ''] = /[A-Za-z0-9_-]{32,}/.exec(session) ?? [];
-  assert.notEqual(token, '', session);
-  assert.ok(!other.includes(token) && !other.includes(secret), other);
-  assert.deepEqual(await first.context.cookies(), []);
-  for (const request of first.requests)
-    assert.ok(!request.includes(token) && !request.includes(secret), request);
-  // Back and forth in the history brings no link again.
-  await first.page.getByRole('link', { name: 'Backends' }).click();
-  await first.page.goBack();
-  assert.equal(first.page.url(), `${daemon.origin}/`);
-  assert.deepEqual(first.faults, []);
+browserTest(
+  'a link works once, and its token is kept where no other page and no address has it',
+  async (t) => {
+    const { daemon } = desk;
+    const link = await daemon.link();
+    assert.ok(link.startsWith(`${daemon.origin}/#`), link);
+    const secret = link.slice(link.indexOf('#') + 1);
+    const first = await desk.look(t);
+    await first.page.goto(link);
+    await first.page.getByRole('navigation', { name: 'Screens' }).waitFor();
+    const { session, other } = await stores(first.page);
+    const [token = ''] = /[A-Za-z0-9_-]{32,}/.exec(session) ?? [];
+    assert.notEqual(token, '', session);
+    assert.ok(!other.includes(token) && !other.includes(secret), other);
+    assert.deepEqual(await first.context.cookies(), []);
+    for (const request of first.requests)
+      assert.ok(!request.includes(token) && !request.includes(secret), request);
+    // Back and forth in the history brings no link again.
+    await first.page.getByRole('link', { name: 'Backends' }).click();
+    await first.page.goBack();
+    assert.equal(first.page.url(), `${daemon.origin}/`);
+    assert.deepEqual(first.faults, []);
 
-  const second = await openWatched(browser, { origin: daemon.origin });
-  await second.page.goto(link);
-  const alert = second.page.getByRole('alert');
-  await alert.filter({ hasText: /\w/ }).waitFor();
-  assert.match((await alert.textContent()) ?? '', /link/);
-  assert.equal(await second.page.getByRole('navigation', { name: 'Screens' }).count(), 0);
-  assert.ok(!second.page.url().includes(secret), 'the link is gone from the address bar');
-  await second.context.close();
-  await first.context.close();
-});
+    const second = await desk.look(t);
+    await second.page.goto(link);
+    const alert = second.page.getByRole('alert');
+    await alert.filter({ hasText: /\w/ }).waitFor();
+    assert.match((await alert.textContent()) ?? '', /link/);
+    assert.equal(await second.page.getByRole('navigation', { name: 'Screens' }).count(), 0);
+    assert.ok(!second.page.url().includes(secret), 'the link is gone from the address bar');
+  },
+);
 
-test('a person with a view of one domain sees no other, by any address', { skip: noBrowser }, async () => {
-  const watched = await openWatched(browser, { origin: daemon.origin });
+browserTest('a person with a view of one domain sees no other, by any address', async (t) => {
+  const watched = await desk.look(t);
   const bodies: { readonly asked: string; readonly body: Promise<string> }[] = [];
   watched.page.on('response', (response) => {
     const { pathname } = new URL(response.url());
@@ -156,8 +149,8 @@ test('a person with a view of one domain sees no other, by any address', { skip:
     const asked = `${pathname} ${response.request().postData() ?? ''}`;
     bodies.push({ asked, body: response.text().catch(() => '') });
   });
-  await signIn(watched.page, daemon.origin, 'limited');
-  const records = auditRecords(daemon.daemon);
+  await signIn(watched.page, desk.daemon.origin, 'limited');
+  const records = auditRecords(desk.daemon.daemon);
   const ofOthers = records.filter((record) => JSON.stringify(record).includes('zuluq7'));
   const ids = [...new Set(ofOthers.flatMap(({ id, seq }) => [id, seq]).filter((id) => id !== undefined))].map(
     String,
@@ -184,5 +177,4 @@ test('a person with a view of one domain sees no other, by any address', { skip:
     // What was asked for is repeated, in an extract and in a refusal.
     if (!asked.includes('zuluq7')) assert.doesNotMatch(text, /zuluq7/, asked);
   }
-  await watched.context.close();
 });

@@ -2,10 +2,19 @@
 // ordinary commands, commands that wait, refusals, failures, and names that try to be markup in every column that a client or a backend fills.
 
 import { createServer, type Server } from 'node:http';
-import type { Page } from 'playwright-core';
+import { type TestContext, test } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
 import type { FleetStatus } from '../../src/domain/fleet/shapes.js';
 import { hashPassword } from '../../src/domain/identity/credentials.js';
-import { hasAllAnswers } from './browser.js';
+import {
+  hasAllAnswers,
+  noBrowser,
+  openBrowser,
+  openWatched,
+  shareInFile,
+  type WatchedPage,
+  type WatchOptions,
+} from './browser.js';
 import { type Authority, makeAuthority } from './certificates.js';
 import { type Daemon, runDovegate, startDaemon, startPage } from './daemon.js';
 import type { Owner } from './folder.js';
@@ -314,6 +323,50 @@ export async function sendHostile(client: RawClient): Promise<void> {
       await client.readReply();
     }
   }
+}
+
+/** A test that needs a browser. */
+export function browserTest(title: string, run: (t: TestContext) => Promise<void>): void {
+  void test(title, { skip: noBrowser }, run);
+}
+
+/** A daemon with its page, and a browser, that the tests of a file share. */
+export interface Desk {
+  readonly daemon: PageDaemon;
+  /** A watched page, up to the end of the test. */
+  look(t: TestContext, options?: WatchOptions): Promise<WatchedPage>;
+  /** One where somebody has signed in. */
+  signIn(t: TestContext, name: string, path?: string, options?: WatchOptions): Promise<WatchedPage>;
+}
+
+export function shareDesk(
+  open: (owner: Owner) => Promise<PageDaemon> = (owner) => openPageDaemon(owner),
+): Desk {
+  let shared: { readonly daemon: PageDaemon; readonly browser: Browser } | undefined;
+  shareInFile(async (owner) => {
+    shared = { daemon: await open(owner), browser: await openBrowser(owner) };
+  });
+  const now = (): NonNullable<typeof shared> => {
+    if (shared === undefined) throw new Error('there is no desk yet');
+    return shared;
+  };
+  const look: Desk['look'] = async (t, options) => {
+    const { daemon, browser } = now();
+    const watched = await openWatched(browser, { origin: daemon.origin, ...options });
+    t.after(() => watched.context.close());
+    return watched;
+  };
+  return {
+    get daemon() {
+      return now().daemon;
+    },
+    look,
+    async signIn(t, name, path, options) {
+      const watched = await look(t, options);
+      await signIn(watched.page, now().daemon.origin, name, path);
+      return watched;
+    },
+  };
 }
 
 /** Opens the page and signs in as somebody, by the password; until the menu is there. */
