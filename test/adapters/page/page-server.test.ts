@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { createSecureContext, TLSSocket, connect as tlsConnect } from 'node:tls';
 import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { bindTcp } from '../../../src/adapters/net/listen.js';
@@ -10,6 +11,7 @@ import { jsonReply, type PageReply } from '../../../src/adapters/page/page-reque
 import {
   openPageServer,
   type PageCall,
+  type PageServerOptions,
   pageAddress,
   pageConnectionsMax,
   pagePlace,
@@ -28,13 +30,15 @@ async function open(
   t: TestContext,
   answer: (call: PageCall) => Promise<PageReply> = () => Promise.resolve(jsonReply(200, {})),
   clock: FakeClock | typeof systemClock = systemClock,
+  secure?: PageServerOptions['secure'],
 ) {
   const [port = 0] = await freePorts(1);
   const refused: string[] = [];
   const errors: string[] = [];
   const server = await openPageServer({
     clock,
-    place: pagePlace('localhost', false, () => undefined),
+    place: { hasTls: secure !== undefined, isOwnName: (name) => name === 'localhost' },
+    ...(secure && { secure }),
     bind: (acceptor) => bindTcp(acceptor, { host: '127.0.0.1', port }, assert.fail),
     files: {
       find: (path) =>
@@ -317,9 +321,42 @@ void test('strangers of one address who fill all places take none from a strange
   await until(() => answered.startsWith('HTTP/1.1 '), 'an answer for the other one');
 });
 
-// bounds.pageHeadMs, bounds.pageRequestMs, bounds.pageIdleMs
-void test('half a request, and one that comes byte by byte, have their time', async (t) => {
-  const { port } = await open(t);
+/** TLS over what the server accepts. */
+function tlsOf(): NonNullable<PageServerOptions['secure']> {
+  const issued = makeAuthority({ name: 'page' }).issue({ names: ['localhost'] });
+  const secureContext = createSecureContext({ cert: issued.certificatePem, key: issued.keyPem });
+  return async (plain) => {
+    const socket = new TLSSocket(plain, { isServer: true, secureContext }).on('error', () => undefined);
+    await once(socket, 'secure');
+    return { socket, peer: undefined };
+  };
+}
+
+async function dialTls(t: TestContext, port: number): Promise<Socket> {
+  const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  t.after(() => socket.destroy());
+  await once(
+    socket.on('error', () => undefined),
+    'secureConnect',
+  );
+  return socket;
+}
+
+// bounds.pageHandshakeMs, bounds.pageHeadMs, bounds.pageRequestMs, bounds.pageIdleMs
+void test('half a request, and one that comes byte by byte, have their time, within TLS as well', async (t) => {
+  const answer = async (call: PageCall) => jsonReply(200, { body: await call.readBody() });
+  const secured = await open(t, answer, systemClock, tlsOf());
+  const sent = [
+    '',
+    'GET /api/me HTTP/1.1\r\nHost: local',
+    `POST /api/login HTTP/1.1\r\n${host}Content-Length: 9\r\n\r\n{`,
+  ];
+  const closed = sent.map(async (bytes) => {
+    const socket = await dialTls(t, secured.port);
+    socket.resume().write(bytes);
+    await once(socket, 'close');
+  });
+  const { port } = await open(t, answer);
   const [half, slow] = [await openRawHttp({ port }), await openRawHttp({ port })];
   const idle = connect({ port, host: '127.0.0.1' });
   idle.write(`GET /api/me HTTP/1.1\r\n${host}\r\n`);
@@ -336,6 +373,51 @@ void test('half a request, and one that comes byte by byte, have their time', as
   half.close();
   slow.close();
   await isClosed;
+  await Promise.all(closed);
+});
+
+for (const isTls of [false, true])
+  void test(`a request behind one that is not answered yet: the end is told for both${isTls ? ', within TLS' : ''}`, async (t) => {
+    const calls: PageCall[] = [];
+    const { port } = await open(
+      t,
+      (call) => {
+        calls.push(call);
+        return new Promise(() => undefined);
+      },
+      systemClock,
+      isTls ? tlsOf() : undefined,
+    );
+    const socket = isTls ? await dialTls(t, port) : connect(port, '127.0.0.1');
+    socket.write(`GET /api/now HTTP/1.1\r\n${host}\r\nGET /api/me HTTP/1.1\r\n${host}\r\n`);
+    await until(() => calls.length === 2, 'two calls');
+    assert.deepEqual(
+      calls.map(({ peer }) => peer.address),
+      ['127.0.0.1', '127.0.0.1'],
+    );
+    socket.destroy();
+    await until(() => calls.every(({ signal }) => signal.aborted), 'the end of both');
+  });
+
+void test('one person with many connections takes none of another', async (t) => {
+  const { port } = await open(t, (call) => {
+    call.known(call.token ?? '');
+    return Promise.resolve(jsonReply(200, {}));
+  });
+  const ask = async (token: string) => {
+    const connection = await openRawHttp({ port });
+    t.after(() => connection.close());
+    const again = async (): Promise<number> => {
+      await connection.write(`GET /api/me HTTP/1.1\r\n${host}Authorization: Bearer ${token}\r\n\r\n`);
+      return (await connection.readAnswer()).status;
+    };
+    assert.equal(await again(), 200);
+    return again;
+  };
+  const own = await ask('oncall');
+  for (let count = 0; count < pageConnectionsMax + 20; count += 1) await ask('carol');
+  await ask('oncall');
+  assert.equal(await own(), 200, 'the connection of another person is as it was');
 });
 
 void test('which names are ours, and the address that people are told', () => {
