@@ -45,25 +45,6 @@ void test('a link opens one session, of its person', () => {
   assert.equal(sessions.redeem(token, '192.0.2.1').kind, 'unknown', 'a token is no link');
 });
 
-void test('a link that comes twice ends the session that it opened', () => {
-  const { sessions, link } = desk();
-  const text = link();
-  const { token, session } = opened(sessions.redeem(text, '192.0.2.1'));
-  assert.deepEqual(sessions.redeem(text, '192.0.2.2'), { kind: 'used', name: 'alice' });
-  assert.ok(!sessions.isLive(session));
-  assert.equal(sessions.find(token).kind, 'ended');
-  assert.deepEqual(sessions.redeem(text, '192.0.2.2'), { kind: 'late', name: 'alice' }, 'a third time');
-});
-
-void test('a link that is opened again in the window that has its session ends nothing', () => {
-  const { sessions, link } = desk();
-  const text = link();
-  const { token, session } = opened(sessions.redeem(text, undefined));
-  assert.deepEqual(sessions.redeem(text, undefined, token), { kind: 'own', name: 'alice' });
-  assert.ok(sessions.isLive(session));
-  assert.equal(sessions.redeem(text, undefined, 'another').kind, 'used');
-});
-
 void test('a link holds for a minute', async () => {
   const { sessions, link, clock } = desk();
   const [early, late] = [link(), link()];
@@ -170,25 +151,6 @@ void test('twenty people at once; a person who comes back must wait as well; ses
   assert.deepEqual(sessions.redeem(text, undefined).kind, 'late', 'a minute is over');
   assert.equal(sessions.find(idle.token).kind, 'live');
   assert.equal(sessions.enter({ name: 'another', address: undefined, isStill: () => true }).kind, 'crowded');
-});
-
-void test('requests of a session at once have a limit', () => {
-  const { sessions, enter } = desk();
-  const { session } = enter();
-  const first = sessions.begin(session, 2, () => undefined);
-  assert.ok(first);
-  assert.ok(sessions.begin(session, 2, () => undefined));
-  assert.equal(
-    sessions.begin(session, 2, () => undefined),
-    undefined,
-  );
-  first();
-  assert.ok(sessions.begin(session, 2, () => undefined));
-  sessions.leave(session);
-  assert.equal(
-    sessions.begin(session, 9, () => undefined),
-    undefined,
-  );
 });
 
 void test('guesses are remembered nowhere', () => {

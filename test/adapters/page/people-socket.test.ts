@@ -16,13 +16,21 @@ import {
 } from '../../../src/adapters/page/people-socket.js';
 import { bounds } from '../../../src/bounds/bounds.js';
 import { askedBytesMax } from '../../../src/domain/views/look.js';
+import type { Clock } from '../../../src/ports/machine.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { until } from '../../kit/until.js';
 
 const connectionsMax = bounds.adminConnections;
 
-async function open(t: TestContext, bodyBytesMax = 10) {
+async function open(
+  t: TestContext,
+  {
+    bodyBytesMax = 10,
+    clock = systemClock,
+    pieces,
+  }: { bodyBytesMax?: number; clock?: Clock; pieces?: AsyncIterable<string> } = {},
+) {
   const path = join(openFolder(t), 'page.sock');
   const place = { path, mode: 0o600, uid: undefined, gid: undefined };
   const errors: string[] = [];
@@ -37,11 +45,12 @@ async function open(t: TestContext, bodyBytesMax = 10) {
     },
     answer(each) {
       asked.push(each);
-      return Promise.resolve(plainAnswer(200, `got ${each.body}`));
+      const answered = plainAnswer(200, `got ${each.body}`);
+      return Promise.resolve(pieces === undefined ? answered : { ...answered, pieces });
     },
   });
   const server = await openHttpServer({
-    clock: systemClock,
+    clock,
     limits: peopleSocketLimits,
     bind: (acceptor) => bindUnix(acceptor, place, onError),
     headers: {},
@@ -57,9 +66,9 @@ async function open(t: TestContext, bodyBytesMax = 10) {
   return { path, errors, asked, hasBegun };
 }
 
-function ask(socketPath: string, body: string): Promise<string> {
+function ask(socketPath: string, body: string, path = '/x', method = 'POST'): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method: 'POST', path: '/x', agent: false }, (response) => {
+    const sent = request({ socketPath, method, path, agent: false }, (response) => {
       let text = `${response.statusCode} `;
       response.setEncoding('utf8').on('data', (piece: string) => {
         text += piece;
@@ -96,7 +105,7 @@ test('half requests from as many connections as there may be keep nobody out, an
 
 // bounds.lookBodyBytes
 test('the longest body is taken whole, and a longer one is refused', async (t) => {
-  const { path, asked } = await open(t, askedBytesMax);
+  const { path, asked } = await open(t, { bodyBytesMax: askedBytesMax });
   assert.match(await ask(path, 'x'.repeat(bounds.lookBodyBytes)), /^200 /);
   assert.match(await ask(path, 'x'.repeat(bounds.lookBodyBytes + 1)), /^413 /);
   assert.deepEqual(
@@ -107,16 +116,7 @@ test('the longest body is taken whole, and a longer one is refused', async (t) =
 
 void test('a command for the admin socket is told which socket this is', async (t) => {
   const { path, asked } = await open(t);
-  const answer = await new Promise<string>((resolve, reject) => {
-    const sent = request({ socketPath: path, path: '/status.json', agent: false }, (response) => {
-      let text = `${response.statusCode} `;
-      response.setEncoding('utf8').on('data', (piece: string) => {
-        text += piece;
-      });
-      response.on('end', () => resolve(text));
-    });
-    sent.on('error', reject).end();
-  });
+  const answer = await ask(path, '', '/status.json', 'GET');
   assert.match(
     answer,
     /^405 this is the page's socket: .*`dovegate page open`; status, .* as root, or by sudo/,
@@ -127,8 +127,6 @@ void test('a command for the admin socket is told which socket this is', async (
 // bounds.adminUnreadMs
 test('an answer in pieces that nobody reads is ended after half a minute', async (t) => {
   const clock = createFakeClock();
-  const path = join(openFolder(t), 'page.sock');
-  const fail = (text: string): never => assert.fail(text);
   let isOver = false;
   let made = 0;
   async function* pieces(): AsyncGenerator<string> {
@@ -138,21 +136,11 @@ test('an answer in pieces that nobody reads is ended after half a minute', async
       isOver = true;
     }
   }
-  const place = { path, mode: 0o600, uid: undefined, gid: undefined };
-  const server = await openHttpServer({
-    clock,
-    limits: peopleSocketLimits,
-    bind: (acceptor) => bindUnix(acceptor, place, fail),
-    headers: {},
-    refusal: plainAnswer,
-    answer: () => Promise.resolve({ status: 200, type: 'text/plain', pieces: pieces() }),
-    onError: fail,
-  });
-  t.after(() => server.close());
+  const { path } = await open(t, { clock, pieces: pieces() });
   const socket = connect({ path });
   t.after(() => socket.destroy());
   socket.pause();
-  socket.write('GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  socket.write('POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n');
   await once(socket, 'connect');
   // Before the first piece it is the timer of the request.
   await until(() => made > 0 && clock.timers === 1, 'the timer of an answer that is not read');
