@@ -12,8 +12,7 @@ import { root, run } from './setup.mjs';
 const entries = [
   'adapters/journal/journal-thread',
   'adapters/nats/nats-thread',
-  'adapters/views/reading-thread',
-  'page/review-thread',
+  'page/look-thread',
   'setup/configuration-thread',
   'main',
   'cli/program',

@@ -1,9 +1,11 @@
 // The sources of this project obey the table; and the table itself goes down only.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { check, formatViolation } from './checker.js';
 import { findCycles } from './cycles.js';
-import { readManifest, readSources, textOf } from './project.js';
+import { readManifest, readSources, root, textOf } from './project.js';
 import { referencesOf } from './references.js';
 import { modules } from './table.js';
 
@@ -34,6 +36,19 @@ void test('every package that src/ imports is part of the program, and not only 
     .map((specifier) => specifier.match(/^(@[^/]+\/)?[^/]+/)?.[0] ?? specifier);
   assert.deepEqual(
     imported.filter((name) => !ours.has(name)),
+    [],
+  );
+});
+
+void test('the bundle has each file that a thread is started from (else: scripts/build.mjs)', () => {
+  const threads = [...sources.values()]
+    .flatMap((source) => referencesOf(source).references)
+    .flatMap(({ kind, specifier }) =>
+      kind === 'url' && /^\.\/[^/]+\.js$/.test(specifier) ? [specifier] : [],
+    );
+  assert.ok(threads.length >= 3, String(threads));
+  assert.deepEqual(
+    threads.filter((path) => !existsSync(join(root, 'dist', path))),
     [],
   );
 });
