@@ -7,6 +7,7 @@ import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
 import { parseDuration } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
+import { minorsOf } from '../protocol/minors.js';
 import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { InitFlags } from './begin/init.js';
 import type { BulkOptions } from './bulk/bulk.js';
@@ -324,8 +325,8 @@ function placeOf(
 
 /** The minor that doveadm of that release announces, or a minor itself. */
 function parseClient(text: string): number {
-  if (text === '2.3') return 2;
-  if (text === '2.4') return 4;
+  const series = allSeries.find((each) => each === text);
+  if (series !== undefined) return Math.max(...minorsOf(series));
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be 2.3, 2.4 or the minor of a protocol version.');
 }

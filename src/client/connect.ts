@@ -6,6 +6,7 @@ import { createConnect } from '../adapters/net/dial.js';
 import type { Timer } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
 import { shakeHands } from '../protocol/handshake/dial.js';
+import { type KnownMinor, newestMinor } from '../protocol/minors.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
@@ -58,8 +59,8 @@ export type ConnectOptions = ServerAddress &
     readonly password?: string | Buffer;
     /** Lets the password go in clear over TCP with `tls: 'off'`, to other machines too. Default: to loopback only. */
     readonly allowPlaintext?: boolean;
-    /** The newest minor of the protocol to speak, 0 to 4. Default 4. With 0 there are no log lines. */
-    readonly minor?: 0 | 1 | 2 | 3 | 4;
+    /** The newest minor of the protocol to speak. Default: the newest known. With 0 there are no log lines. */
+    readonly minor?: KnownMinor;
     /** Default 5 s. */
     readonly connectTimeoutMs?: number;
     /** From the connection to the end of the authentication. Default 5 s: a busy server accepts and sends nothing. */
@@ -112,7 +113,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
     controller.signal.addEventListener('abort', () => opened.close('dial-failed', true), { once: true });
     controller.signal.throwIfAborted();
     const shaken = await shakeHands(opened, {
-      minor: options.minor ?? 4,
+      minor: options.minor ?? newestMinor,
       tls: options.tls ?? (isUnix ? 'off' : 'starttls'),
       demand: {
         serverName: options.serverName ?? (isUnix ? 'localhost' : options.host),

@@ -1,5 +1,5 @@
-// The meaning of each minor of the doveadm protocol, one row for each; no other module compares minors. Measured on Dovecot 2.2.33 to
-// 2.4.5.
+// The meaning of each minor of the doveadm protocol, one row for each; no other module names a minor but 0 (no VERSION line came). Measured
+// on Dovecot 2.2.33 to 2.4.5.
 
 /** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';
@@ -23,8 +23,8 @@ interface Minor {
   readonly hasOptions: boolean;
   /** Some of its releases (up to 2.3.16) send a second status line after a failure, and the handshake does not show which. */
   readonly mayAnswerTwice: boolean;
-  /** `mailbox status all` shows the field `deleted`. */
-  readonly countsDeleted: boolean;
+  /** The fields of `mailbox status all` that some older server does not show. */
+  readonly lateFields: readonly string[];
 }
 
 const zero: Minor = {
@@ -36,7 +36,7 @@ const zero: Minor = {
   hasStartTls: false,
   hasOptions: false,
   mayAnswerTwice: true,
-  countsDeleted: false,
+  lateFields: [],
 };
 /** 2.3.0 to 2.3.8. */
 const one: Minor = { ...zero, framing: 'packet', logs: 'always', readsVersion: true };
@@ -50,12 +50,24 @@ const three: Minor = {
   mayAnswerTwice: false,
 };
 /** 2.4.5. */
-const four: Minor = { ...three, framing: 'stream', countsDeleted: true };
+const four: Minor = { ...three, framing: 'stream', lateFields: ['deleted'] };
 
-const rows = [zero, one, two, three, four];
+const rows = [zero, one, two, three, four] as const;
+
+/** The index of a row. */
+export type KnownMinor = Exclude<Partial<typeof rows>['length'], (typeof rows)['length']>;
 
 /** The newest known one, also used where no minor was announced (HTTP, `explain`): `-A` means everybody to such clients. */
 export const newestMinor = rows.length - 1;
+
+/** Every field that some server does not show in `mailbox status all`. */
+export const lateFields: ReadonlySet<string> = new Set(rows.flatMap((row) => row.lateFields));
+
+/** The minors that a server of the series announces. */
+export function minorsOf(series: Minor['series']): number[] {
+  return [...rows.keys()].filter((minor) => ofMinor(minor).series === series);
+}
+
 /** Announced to clients: PACKET framing for all, log lines after OPTION for the newer ones, flag x understood. */
 export const minorForClients = 3;
 /** Announced to backends: with it every release sends PACKET framing, and log lines without OPTION. */

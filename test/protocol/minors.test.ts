@@ -2,7 +2,14 @@
 // or a command that is read for the wrong series.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { minorForBackends, minorForClients, newestMinor, ofMinor } from '../../src/protocol/minors.js';
+import {
+  lateFields,
+  minorForBackends,
+  minorForClients,
+  minorsOf,
+  newestMinor,
+  ofMinor,
+} from '../../src/protocol/minors.js';
 
 const announced = [undefined, 0, 1, 2, 3, 4, 5, 4294967295];
 
@@ -20,7 +27,8 @@ void test('one row for each minor; nothing announced is 0, and what is newer is 
   assert.deepEqual(column('hasStartTls'), [no, no, no, yes, yes, yes, yes, yes]);
   assert.deepEqual(column('hasOptions'), [no, no, no, no, yes, yes, yes, yes]);
   assert.deepEqual(column('mayAnswerTwice'), [yes, yes, yes, yes, no, no, no, no]);
-  assert.deepEqual(column('countsDeleted'), [no, no, no, no, no, yes, yes, yes]);
+  assert.equal(column('lateFields').join('|'), '|||||deleted|deleted|deleted');
+  assert.deepEqual([minorsOf('2.3'), minorsOf('2.4'), [...lateFields]], [[0, 1, 2], [3, 4], ['deleted']]);
   assert.deepEqual([newestMinor, minorForClients, minorForBackends], [4, 3, 2]);
 });
 

@@ -363,7 +363,7 @@ export function fetchFieldClass(series: Series, field: string): 'plain' | 'conte
   return part.test(field) ? 'content' : undefined;
 }
 
-/** The fields of `mailbox status` in the order of the cells; `deleted` came with 2.4.5. */
+/** The fields of `mailbox status` in the order of the cells; `protocol/minors` has those that older servers lack. */
 export const statusFields: readonly string[] =
   'messages recent deleted uidnext uidvalidity unseen highestmodseq vsize guid firstsaved'.split(' ');
 

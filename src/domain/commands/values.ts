@@ -1,5 +1,6 @@
 // Checks single values of a parsed command: fields, flags and rights unknown to servers, and values that end the server's process or that
 // its releases read differently. An unknown one ends the process without a status, so it is refused here.
+import { lateFields } from '../../protocol/minors.js';
 import { foldAscii } from '../identity/user-name.js';
 import { isAddress } from '../names/glob.js';
 import {
@@ -50,9 +51,9 @@ function withUnknownWord({ series, command, values }: Reading): string | undefin
     return fields.every((field) => fetchFieldClass(series, field) !== undefined) ? undefined : 'field';
   if (command.name === 'mailbox status') {
     const known = values.has('total-sum') ? statusTotals : statusFields;
-    // Releases of 2.4 before 2.4.5 end the process for `deleted` (measured on 2.4.1), and 2.3 never had it; `all` has it where it is.
+    // Releases without a late field end the process for its name (`deleted`: measured on 2.4.1); `all` has it where it is.
     const isKnown = (field: string): boolean =>
-      field === 'all' || (known.includes(field) && field !== 'deleted');
+      field === 'all' || (known.includes(field) && !lateFields.has(field));
     return fields.every(isKnown) ? undefined : 'field';
   }
   if (command.name.startsWith('flags ')) {

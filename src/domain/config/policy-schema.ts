@@ -1,6 +1,7 @@
 // The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
 
 import { z } from 'zod';
+import { newestMinor } from '../../protocol/minors.js';
 import { allSeries } from '../commands/catalog.js';
 import {
   as,
@@ -170,7 +171,7 @@ const testKeys = {
     .transform((series) => `${series}` as const)
     .optional()
     .describe('series of the backend; default: that of the backends of the user'),
-  client: count(1, 4).optional().describe('minor of the protocol that the client announces'),
+  client: count(1, newestMinor).optional().describe('minor of the protocol that the client announces'),
   expect: oneOf(['allow', 'deny', 'unparsable', 'obstacle']).describe('what must be answered'),
 };
 

@@ -1,6 +1,6 @@
 // The rows of a reply: the number of their cells, the names of the columns, and the real program's output format. The wire has no row marks
 // and no names, so a reader of a reply needs this table.
-import { newestMinor, ofMinor } from '../../protocol/minors.js';
+import { lateFields, newestMinor, ofMinor } from '../../protocol/minors.js';
 import { statusFields, statusTotals } from '../commands/catalog.js';
 import type { ParsedArguments } from '../commands/parse.js';
 
@@ -206,10 +206,10 @@ function statusColumns(
       shown.add(field);
       continue;
     }
-    for (const one of isTotal ? statusTotals : statusFields) if (one !== 'deleted') shown.add(one);
+    for (const one of isTotal ? statusTotals : statusFields) if (!lateFields.has(one)) shown.add(one);
     if (isTotal || parsed.series === '2.3') continue;
     if (serverMinor === undefined) return undefined;
-    if (ofMinor(serverMinor).countsDeleted) shown.add('deleted');
+    for (const one of ofMinor(serverMinor).lateFields) shown.add(one);
   }
   const fields = statusFields.filter((field) => shown.has(field)).map(plainColumn);
   // A sum has no mailbox in front.

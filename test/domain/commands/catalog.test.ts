@@ -18,9 +18,11 @@ import {
   resolveCommand,
   resolveOwnCommand,
   type Series,
+  statusFields,
   strongerEffect,
   textOfList,
 } from '../../../src/domain/commands/catalog.js';
+import { lateFields } from '../../../src/protocol/minors.js';
 import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 void test('a command is found by its exact full name, and is the same object each time', () => {
@@ -34,6 +36,11 @@ void test('a command is found by its exact full name, and is the same object eac
   }
   for (const name of ['', 'mailbox', 'mailbox  list', 'constructor', '__proto__'])
     assert.equal(commandNamed('2.3', name), undefined, name);
+});
+
+void test('each field of mailbox status that came with some minor has its place among the fields', () => {
+  assert.ok(lateFields.size > 0);
+  for (const field of lateFields) assert.ok(statusFields.includes(field), field);
 });
 
 void test('nobody can change what others judge by', () => {
