@@ -12,6 +12,7 @@ import { systemContext } from '../adapters/host/system-trust.js';
 import { readSaidOfJson, type Said } from '../domain/codes/codes.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock, Timer } from '../ports/machine.js';
+import { minorForClients } from '../protocol/minors.js';
 import { type LogLine, wordOfExitCode } from '../protocol/reply/reply.js';
 import {
   type Command,
@@ -75,8 +76,6 @@ const apiPath = '/doveadm/v1';
  * a request is being sent, it is unknown whether the request was read.
  */
 const keptMsMax = 5_000;
-/** The columns of 2.4 are assumed, and dovegate takes reasons. */
-const assumedMinor = 3;
 
 /** Sends nothing before the first command, which shows whether the server is reachable and accepts the key. */
 export function openHttpSession(options: HttpOptions, clock: Clock): Session {
@@ -163,8 +162,9 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   }
 
   return {
-    minor: assumedMinor,
-    serverMinor: assumedMinor,
+    // As dovegate, which takes reasons: the columns of 2.4 are assumed.
+    minor: minorForClients,
+    serverMinor: minorForClients,
     run: async (command) => (await ask(command)).map(({ cells }) => cells),
     named: async (command) =>
       (await ask(command)).map(({ names, cells }) => {

@@ -70,6 +70,37 @@ void test('no file hands on names of another one, but for the face of the client
   );
 });
 
+/** A number from 1 on beside what is called a minor, or a union of minors. */
+const namedMinor =
+  /minor\w*(?: (?:[!=]==|[<>]=?|=|\?\?)|:) [1-9]|minor\w*\?: \d|\b[1-9] (?:[!=]==|[<>]=?) [\w.]*minor/i;
+
+void test('no file but the table of minors names one of them: what a minor means is asked of the table', () => {
+  for (const line of [
+    'serverMinor !== 3',
+    'minor ?? 3',
+    'minor >= 4',
+    '3 < a.minor',
+    'minor?: 0 | 1',
+    'aMinor = 3',
+  ])
+    assert.match(line, namedMinor);
+  for (const line of [
+    'minor === 0',
+    'serverMinor ?? 0',
+    'minor > newestMinor',
+    'minor: 0',
+    'of(a, minor) ?? 2',
+  ])
+    assert.doesNotMatch(line, namedMinor);
+  const naming = [...sources].filter(([, text]) =>
+    namedMinor.test(text.replaceAll(/^ *(?:\/?\*|\/\/).*/gm, '')),
+  );
+  assert.deepEqual(
+    naming.map(([path]) => path),
+    ['src/protocol/minors.ts'],
+  );
+});
+
 void test('the table names no module that it does not describe, and has no circle', () => {
   const arrows = new Map<string, string[]>();
   for (const [name, rule] of Object.entries(modules)) {

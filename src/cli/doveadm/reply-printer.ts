@@ -6,6 +6,7 @@ import { isObject } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/meaning/columns.js';
+import { minorForClients, minorsOf } from '../../protocol/minors.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';
@@ -44,7 +45,9 @@ export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, s
   }
 
   function settledShape(): ReplyShape | undefined {
-    return unknown === undefined ? replyShape(parsed, minor ?? 3) : unknown.shapeFrom(cellsOf(held));
+    return unknown === undefined
+      ? replyShape(parsed, minor ?? minorForClients)
+      : unknown.shapeFrom(cellsOf(held));
   }
 
   return {
@@ -106,15 +109,13 @@ export interface Unsettled {
   shapeFrom(cells: readonly string[]): ReplyShape | undefined;
 }
 
-/** The cell of `mailbox status all` that is a GUID if the server has no field `deleted`, which shows its release. */
-const guidCell = 8;
 const guid = /^[0-9a-f]{32}$/;
 const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
 
-/** Undefined: the columns are known. `serverMinor`: undefined if the server announced none. */
+/** Undefined: the columns are known. `serverMinor`: undefined if the server announced none; that of dovegate hides the backend's. */
 export function unsettled(parsed: ParsedArguments, serverMinor: number | undefined): Unsettled | undefined {
-  if (serverMinor !== undefined && serverMinor !== 3) return undefined;
-  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, serverMinor ?? 3);
+  if (serverMinor !== undefined && serverMinor !== minorForClients) return undefined;
+  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, minorForClients);
   const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): Unsettled => ({
     cells,
     shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
@@ -123,9 +124,12 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
     case 'mailbox status': {
       const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.values.has('total-sum');
       if (!isAll) return undefined;
+      // The place of the GUID shows which fields stand before it, and so the release.
+      const shapes = minorsOf('2.4').flatMap((minor) => replyShape(parsed, minor) ?? []);
+      const places = shapes.map(({ columns }) => columns.findIndex(({ key }) => key === 'guid'));
       const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
-        replyShape(parsed, cells.length <= guidCell || guid.test(cells[guidCell] ?? '') ? 3 : 4);
-      return { cells: guidCell + 1, shapeFrom };
+        shapes.find((_, at) => guid.test(cells[places[at] ?? -1] ?? '')) ?? shapes[0];
+      return { cells: Math.max(...places) + 1, shapeFrom };
     }
     case 'who':
       // The fifth cell is the client's address, or the next user.

@@ -7,6 +7,8 @@ import {
   unsettled,
 } from '../../../src/cli/doveadm/reply-printer.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
+import { replyShape } from '../../../src/domain/meaning/columns.js';
+import { minorsOf } from '../../../src/protocol/minors.js';
 
 function printed(json: string, options: Partial<UserReplyOptions> = {}): string {
   let text = '';
@@ -84,6 +86,16 @@ void test('mailbox status all: where the GUID stands', () => {
   const cells = ['INBOX', '1', '0', '2', '3', '0', '4', '5', 'ab'.repeat(16), '0'];
   assert.ok(!columns('mailbox status|all|*', cells)?.includes('deleted'));
   assert.ok(columns('mailbox status|all|*', cells.toSpliced(3, 0, '0'))?.includes('deleted'));
+});
+
+void test('mailbox status all: the row of each release tells its columns, also where it is the only one', () => {
+  const { parsed } = readTypedCommand(['mailbox', 'status', 'all', '*']);
+  for (const minor of minorsOf('2.4')) {
+    const keys = replyShape(parsed, minor)?.columns.map(({ key }) => key) ?? [];
+    const cells = keys.map((key) => (key === 'guid' ? 'ab'.repeat(16) : '7'));
+    assert.equal(columns('mailbox status|all|*', cells), keys.join(' '), String(minor));
+    assert.equal(columns('mailbox status|all|*', [...cells, ...cells]), keys.join(' '), String(minor));
+  }
 });
 
 void test('a server that says what it is needs no guess', () => {
