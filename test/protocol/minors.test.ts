@@ -32,6 +32,12 @@ void test('one row for each minor; nothing announced is 0, and what is newer is 
   assert.deepEqual([newestMinor, minorForClients, minorForBackends], [4, 3, 2]);
 });
 
+void test('a row has the late fields of the row before', () => {
+  for (let minor = 1; minor <= newestMinor; minor += 1)
+    for (const field of ofMinor(minor - 1).lateFields)
+      assert.ok(ofMinor(minor).lateFields.includes(field), `${field} in ${minor}`);
+});
+
 void test('trap 3: STREAM only where both sides have minor 4, no framing where one has 0', () => {
   for (const client of announced.slice(1))
     for (const server of announced.slice(1)) {
