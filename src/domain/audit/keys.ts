@@ -13,8 +13,8 @@ interface Row {
    * records. `added`: added by the journal to a long admission.
    */
   readonly of?: 'command' | 'own' | 'added';
-  /** Absent: shown in a limited view, in records of its users. */
-  readonly isHidden?: true;
+  /** Shown in a limited view, in records of its users. Absent: hidden there. */
+  readonly isShown?: true;
   /** A column of an exported exchange, and its position. */
   readonly column?: number;
   /** Omitted by `tail`. */
@@ -24,9 +24,10 @@ interface Row {
 type Stored = Exclude<keyof OwnRecord, 'time' | 'event'>;
 type Added = 'argument_records' | 'argument_hash';
 
-const own = { of: 'own', isHidden: true } as const;
+const own = { of: 'own' } as const;
 const command = { of: 'command' } as const;
 const quiet = { isQuiet: true } as const;
+const shown = { isShown: true } as const;
 
 const peerKeys = namesOf<keyof RecordedPeer>({
   uid: 1,
@@ -60,31 +61,31 @@ export const itemKeys: readonly string[] = namesOf<keyof Redacted | keyof Record
 const rows = {
   journal: { ...own, ...quiet },
   format: { ...own },
-  session: { column: 3, ...quiet },
-  id: { column: 2 },
-  for: {},
-  protocol: { isWord: true },
-  tag: {},
-  listener: { isWord: true, column: 4 },
-  peer: { members: peerKeys, ...quiet },
-  principal: { isWord: true, ...command, column: 5 },
-  policy: { isWord: true, ...command, column: 15 },
-  version: { isWord: true, ...command, ...quiet },
-  rule: { isWord: true, ...command, column: 16 },
-  series: { isWord: true, ...command, ...quiet },
-  decision: { isWord: true, ...command, column: 6 },
-  would: { isWord: true, ...command, column: 17 },
-  mode: { isWord: true, ...command },
-  reason: { ...command, column: 18 },
-  command: { isWord: true, ...command, column: 9 },
-  user: { isWord: true, ...command, column: 11 },
-  args: { ...command, column: 10 },
-  input: { members: inputKeys, ...command },
-  effect: { isWord: true, ...command, column: 12 },
-  backend: { isWord: true, ...command, column: 13 },
-  upstream: { isWord: true, ...command, column: 14 },
-  backends: { ...command },
-  matches: { ...command },
+  session: { column: 3, ...quiet, ...shown },
+  id: { column: 2, ...shown },
+  for: { ...shown },
+  protocol: { isWord: true, ...shown },
+  tag: { ...shown },
+  listener: { isWord: true, column: 4, ...shown },
+  peer: { members: peerKeys, ...quiet, ...shown },
+  principal: { isWord: true, ...command, column: 5, ...shown },
+  policy: { isWord: true, ...command, column: 15, ...shown },
+  version: { isWord: true, ...command, ...quiet, ...shown },
+  rule: { isWord: true, ...command, column: 16, ...shown },
+  series: { isWord: true, ...command, ...quiet, ...shown },
+  decision: { isWord: true, ...command, column: 6, ...shown },
+  would: { isWord: true, ...command, column: 17, ...shown },
+  mode: { isWord: true, ...command, ...shown },
+  reason: { ...command, column: 18, ...shown },
+  command: { isWord: true, ...command, column: 9, ...shown },
+  user: { isWord: true, ...command, column: 11, ...shown },
+  args: { ...command, column: 10, ...shown },
+  input: { members: inputKeys, ...command, ...shown },
+  effect: { isWord: true, ...command, column: 12, ...shown },
+  backend: { isWord: true, ...command, column: 13, ...shown },
+  upstream: { isWord: true, ...command, column: 14, ...shown },
+  backends: { ...command, ...shown },
+  matches: { ...command, ...shown },
   program: { ...own },
   catalog: { ...own, ...quiet },
   segment: { ...own },
@@ -93,24 +94,24 @@ const rows = {
   oldest_seq: { ...own },
   key: { ...own, ...quiet },
   signature: { ...own, ...quiet },
-  action: {},
-  by: { isHidden: true },
-  count: {},
-  level: {},
-  text: {},
-  status: { isWord: true, column: 8 },
-  outcome: { isWord: true, column: 7 },
-  sent: { column: 19 },
-  rows: { column: 20 },
-  cells: { column: 21 },
-  bytes_in: { column: 22 },
-  bytes_out: { column: 23 },
-  wait_ms: { column: 24 },
-  first_byte_ms: { column: 25 },
-  duration_ms: { column: 26 },
-  logs: { members: levels },
-  client: {},
-  users: { column: 31 },
+  action: { ...shown },
+  by: {},
+  count: { ...shown },
+  level: { ...shown },
+  text: { ...shown },
+  status: { isWord: true, column: 8, ...shown },
+  outcome: { isWord: true, column: 7, ...shown },
+  sent: { column: 19, ...shown },
+  rows: { column: 20, ...shown },
+  cells: { column: 21, ...shown },
+  bytes_in: { column: 22, ...shown },
+  bytes_out: { column: 23, ...shown },
+  wait_ms: { column: 24, ...shown },
+  first_byte_ms: { column: 25, ...shown },
+  duration_ms: { column: 26, ...shown },
+  logs: { members: levels, ...shown },
+  client: { ...shown },
+  users: { column: 31, ...shown },
   next_key: { ...own },
   open_seq: { ...own },
   step_ms: { ...own },
@@ -124,9 +125,9 @@ const rows = {
   last_hash: { ...own },
   appended: { members: tailKeys, ...own },
   until: { ...own },
-  argument_records: { of: 'added' },
-  argument_hash: { of: 'added', isHidden: true },
-  error: { column: 27 },
+  argument_records: { of: 'added', ...shown },
+  argument_hash: { of: 'added' },
+  error: { column: 27, ...shown },
 } as const satisfies Readonly<Record<Stored | Added, Row>>;
 
 export type RecordKey = keyof typeof rows;

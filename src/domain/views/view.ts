@@ -76,7 +76,7 @@ export const shownKeys: ReadonlySet<string> = new Set([
   'seq',
   'time',
   'event',
-  ...recordKeys.filter((key) => rowOf(key).isHidden !== true),
+  ...recordKeys.filter((key) => rowOf(key).isShown === true),
 ]);
 
 /** One reading of a trail. */

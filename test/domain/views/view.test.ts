@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { recordKeys, rowOf } from '../../../src/domain/audit/keys.js';
 import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, createSurvey, type TrailFilter } from '../../../src/domain/trail/search.js';
@@ -143,6 +144,16 @@ void test('a record of covered users is whole but for the hashes, with its log l
   const [strange] = stored;
   const odd = Buffer.from(`${strange?.replace('"id":"A"', '"id":"A","new_key":"bob@other.org"')}\n`);
   assert.doesNotMatch(createView(ours).take(odd).toString(), /new_key|bob@other/);
+});
+
+void test('a key of records is shown only if its row says so: a row that says nothing is hidden, and so is every key of the journal itself', () => {
+  assert.deepEqual(rowOf('by'), {}, 'a row that says nothing');
+  const [record = {}] = seen([{ ...admission, by: 'bob@support', principal: 'bob@support' }]);
+  assert.deepEqual([record['by'], record['principal']], [undefined, 'bob@support']);
+  for (const key of recordKeys) {
+    assert.equal(shownKeys.has(key), rowOf(key).isShown === true, key);
+    if (rowOf(key).of === 'own') assert.ok(!shownKeys.has(key), key);
+  }
 });
 
 void test('which admissions are covered for sure', () => {
