@@ -178,7 +178,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'gateway/command': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
-    { public: ['assessment', 'context', 'exchange', 'exchange-records', 'own-commands'] },
+    { public: ['assessment', 'context', 'exchange', 'exchange-records', 'own-commands', 'stated'] },
   ),
   'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins', 'key-uses'] }),
   'gateway/session': rule(

@@ -15,6 +15,7 @@ import type { ClientInput, RelayLimits } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import type { KnownLine, Router } from './assessment.js';
 import type { SessionNames } from './exchange-records.js';
+import type { Stated } from './stated.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits extends Omit<RelayLimits, 'deadlineMs'> {
@@ -78,9 +79,8 @@ export interface ExchangeSession {
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
   readonly writer: ReplyTarget;
-  /** The reason that the client stated for the next command. */
-  readonly reason: string | undefined;
-  readonly tag?: string | undefined;
+  /** About the next command. */
+  readonly stated: Stated;
   /** The context and policy that a new command would get now. */
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
   /** Whether a new command would still get that context. */

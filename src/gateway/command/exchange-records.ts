@@ -23,6 +23,7 @@ import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outco
 import { appendFirst, appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
 import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
+import type { Stated } from './stated.js';
 
 /** The names that all exchanges of a session share. */
 export interface SessionNames {
@@ -51,9 +52,7 @@ export interface AdmissionFacts {
   readonly judgement: Judgement;
   /** The backends that it would be sent to. */
   readonly backends: readonly { readonly name: string }[];
-  readonly reason: string | undefined;
-  /** The client's own name for the command, if its protocol has one. */
-  readonly tag?: string | undefined;
+  readonly stated: Stated;
   readonly redact: (value: string) => Redacted;
 }
 
@@ -121,7 +120,6 @@ export function admissionOf(
     session: names.session,
     id: facts.id,
     protocol: names.protocol,
-    tag: facts.tag,
     listener: names.listener,
     peer: names.recorded,
     principal: names.principal,
@@ -132,7 +130,6 @@ export function admissionOf(
     decision: recorded.decision,
     would: recorded.would,
     mode: recorded.mode,
-    reason: facts.reason,
     command: judgement.command,
     user: judgement.user,
     args: recorded.args,
@@ -142,6 +139,8 @@ export function admissionOf(
     text: recorded.text,
     client: clientMinor,
     users: recorded.users,
+    // Last: a spread in front of so many keys takes up to 100 µs.
+    ...facts.stated,
   };
 }
 

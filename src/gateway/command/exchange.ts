@@ -141,7 +141,7 @@ export class Exchange {
   ): Promise<CloseReason | undefined> {
     const context = this.#context;
     const session = this.#session;
-    const { subject, names, reason, tag } = session;
+    const { subject, names, stated } = session;
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
@@ -167,8 +167,7 @@ export class Exchange {
       subject,
       judgement: shown,
       backends: destinations,
-      reason,
-      tag,
+      stated,
       redact,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;

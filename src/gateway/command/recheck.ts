@@ -36,7 +36,7 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
 /** The policy's demands beyond the rule: room for its records, a reason, and counts within its limits. */
 export function refuseByLimits(
   { attempt, decision: { obligations } }: Judged,
-  { subject: { policy, principal }, reason }: ExchangeSession,
+  { subject: { policy, principal }, stated: { reason } }: ExchangeSession,
   { journal, limiter, clock }: ExchangeContext,
 ): Ending | undefined {
   // Checked before the limits: a command that the disk refuses must not use them up.
@@ -106,8 +106,8 @@ function afterReload(first: AllowedCommand, destination: Destination, series: Se
   const refusal = refusalOnRecheck(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason, maxMatches } = again.decision.obligations ?? {};
-  if (reason === true && !saysWhy(session.reason)) {
-    return { kind: 'denied', reason: whyNoReason(session.reason), policy: policy.name };
+  if (reason === true && !saysWhy(session.stated.reason)) {
+    return { kind: 'denied', reason: whyNoReason(session.stated.reason), policy: policy.name };
   }
   // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
   // afterwards.

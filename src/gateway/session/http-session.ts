@@ -18,6 +18,7 @@ import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/
 import type { CommandLine } from '../../protocol/command.js';
 import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/request.js';
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
+import { cutReason, type Stated } from '../command/stated.js';
 import { type ClientInput, waitForPeer } from '../relay/relay.js';
 import {
   acceptImplicitTls,
@@ -36,7 +37,6 @@ import type { RunningSession } from './roster.js';
 const keptMs = bounds.httpIdleMs;
 /** How long the rest of a refused request is read. */
 const lingerMs = bounds.httpLingerMs;
-const reasonBytesMax = bounds.reasonBytes;
 /** The body limit where no policy permits a `file`: commands alone need no more, and it stays in memory while there is room. */
 const commandsBytesMax = bounds.httpCommandsBytes;
 /** Bytes of a body that are parsed at once: with words of one letter these take some 3 ms. */
@@ -49,15 +49,6 @@ const entries = `[
 {"method":"POST","path":"/doveadm/v1"}
 ]
 `;
-
-/** The parts of an HTTP command besides its line. */
-export interface HttpCommand {
-  readonly answer: HttpAnswer;
-  readonly tag: string;
-  readonly reason: string | undefined;
-  readonly input: ClientInput | undefined;
-  readonly wish: ExchangeWish | undefined;
-}
 
 /** A request's view of its session. */
 export interface HttpHost {
@@ -78,18 +69,11 @@ export interface HttpHost {
   work<T>(run: () => T): Promise<T>;
   runNamed(
     line: CommandLine,
-    command: HttpCommand,
+    stated: Stated,
+    answer: HttpAnswer,
+    input: ClientInput | undefined,
+    wish: ExchangeWish | undefined,
   ): Promise<{ readonly id: string; readonly closeFor: CloseReason | undefined } | 'revoked'>;
-}
-
-/** A reason as it is recorded: cut to its limit at a character. */
-export function cutReason(stated: string): string {
-  if (Buffer.byteLength(stated) <= reasonBytesMax) return stated;
-  const bytes = Buffer.from(stated.slice(0, reasonBytesMax + 1));
-  let end = reasonBytesMax;
-  // In the middle of a character.
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return bytes.toString('utf8', 0, end);
 }
 
 /**
@@ -423,7 +407,7 @@ class HttpClient {
       const { inputBytesMax, inputTimeMs } = context.limits();
       const input = span && body && spanInput(body, span, inputBytesMax, inputTimeMs);
       answer.startCommand(userMaskOf(line));
-      const end = await host.runNamed(line, { answer, tag, reason, input, wish });
+      const end = await host.runNamed(line, { reason, tag }, answer, input, wish);
       if (end === 'revoked') {
         transport.close('revoked', true);
         return 'revoked';

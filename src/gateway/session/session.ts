@@ -18,13 +18,15 @@ import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { newestMinor } from '../../protocol/minors.js';
 import { findLine, lineKey, lineScope } from '../command/assessment.js';
 import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../command/context.js';
-import { Exchange } from '../command/exchange.js';
+import { Exchange, type ExchangeWish } from '../command/exchange.js';
 import { dryRunLine } from '../command/own-commands.js';
+import { nothingStated, type Stated, withOption } from '../command/stated.js';
 import { appendQuietly, networkSource } from '../outcome/journal.js';
 import type { ClientInput } from '../relay/relay.js';
 import { type ReplyTarget, ReplyWriter } from '../relay/reply-writer.js';
 import { type GreetedPeer, type Greeting, greetPeer, type SessionContext } from './greet-peer.js';
-import { cutReason, type HttpCommand, type HttpHost, serveRequests } from './http-session.js';
+import type { HttpAnswer } from './http-answer.js';
+import { type HttpHost, serveRequests } from './http-session.js';
 import { createLineShare, type LineTurns } from './line-turns.js';
 import type { RunningSession } from './roster.js';
 import { PeerInput, SessionInput } from './session-input.js';
@@ -60,8 +62,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   standing: RunningSession['standing'];
   running: Exchange | undefined;
   names: ExchangeSession['names'];
-  reason: string | undefined;
-  tag: string | undefined;
+  stated = nothingStated;
   /** Both are set before the first command. */
   subject!: Subject;
   writer!: ReplyTarget;
@@ -326,10 +327,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     }
   }
 
-  /** One command of a request; the answer goes to `command.answer`. */
+  /** One command of a request; the answer goes to `answer`. */
   async runNamed(
     line: CommandLine,
-    command: HttpCommand,
+    stated: Stated,
+    answer: HttpAnswer,
+    input: ClientInput | undefined,
+    wish: ExchangeWish | undefined,
   ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
     const { lineTurns } = this.#start;
     const { principal } = this.names;
@@ -337,19 +341,17 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     await lineTurns.enter(this.#share, principal);
     // A drain canceled it meanwhile, or closed the transport.
     const { closedFor: isClosed } = this.#start.transport;
-    const wish = this.isAborted ? 'draining' : isClosed === undefined ? command.wish : 'client-gone';
+    const wishNow = this.isAborted ? 'draining' : isClosed === undefined ? wish : 'client-gone';
     const startMs = clock.now();
     const exchanges = this.#context;
     this.#clientMinor = newestMinor;
     this.#lookPolicyUp(exchanges);
     if (this.#policy === undefined) return 'revoked';
-    const { answer, tag, reason, input } = command;
     this.writer = answer;
-    this.tag = tag;
-    this.reason = reason;
+    this.stated = stated;
     this.#httpInput = input;
     this.#exchanges += 1;
-    const running = new Exchange(exchanges, this, line, undefined, undefined, wish);
+    const running = new Exchange(exchanges, this, line, undefined, undefined, wishNow);
     this.running = running;
     const startedMs = clock.now();
     lineTurns.used(this.#share, principal, startedMs - startMs);
@@ -409,8 +411,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
         if (closeFor !== undefined) return closeFor;
       } finally {
         this.running = undefined;
-        this.reason = undefined;
-        this.tag = undefined;
+        this.stated = nothingStated;
       }
     }
   }
@@ -459,10 +460,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       const read = parseCommandLine(bytes, context.limits());
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') this.#lineWriter?.passLogs();
-        else {
-          this.reason = statedReason(read.name) ?? this.reason;
-          this.tag = statedTag(read.name) ?? this.tag;
-        }
+        else this.stated = withOption(this.stated, read.name);
         return 'option';
       }
       line = read.command;
@@ -504,25 +502,4 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
 function notServed(): never {
   throw new Error('a command came before the handshake was over');
-}
-
-const reasonOption = 'dovegate-reason=';
-
-/**
- * The client's reason for its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
- * character; undefined: it is another option.
- */
-function statedReason(name: string): string | undefined {
-  if (!name.startsWith(reasonOption)) return undefined;
-  return cutReason(name.slice(reasonOption.length));
-}
-
-const tagStated = /^dovegate-tag=([\w.:-]{1,64})$/;
-
-/**
- * The client's name for its next command, so that it can find the record without an answer: `TAB TAB OPTION TAB dovegate-tag=TAG`.
- * Undefined: it is another option, or no tag.
- */
-function statedTag(name: string): string | undefined {
-  return tagStated.exec(name)?.[1];
 }

@@ -8,6 +8,7 @@ import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 import { admissionOf } from '../../../src/gateway/command/exchange-records.js';
+import { nothingStated } from '../../../src/gateway/command/stated.js';
 
 /** 2026-11-20T12:00:00Z. */
 export const recordedMs = 1_795_176_000_000;
@@ -58,7 +59,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     subject: { clientMinor: sent.clientMinor ?? 4, policy },
     judgement,
     backends: [{ name: 'mail1' }],
-    reason: sent.reason,
+    stated: { ...nothingStated, reason: sent.reason },
     redact: (value) => redactor.redact(value),
   });
 }

@@ -17,6 +17,7 @@ import {
   logRecordOf,
   redactedWords,
 } from '../../../src/gateway/command/exchange-records.js';
+import { nothingStated } from '../../../src/gateway/command/stated.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import { RelayCount } from '../../../src/gateway/relay/relay.js';
@@ -58,7 +59,7 @@ function admission(judgement: Judgement, backend: string | undefined) {
     subject: { clientMinor: 2, policy },
     judgement,
     backends,
-    reason: 'ticket 7',
+    stated: { ...nothingStated, reason: 'ticket 7' },
     redact,
   });
 }

@@ -6,7 +6,6 @@ import { bounds } from '../../../src/bounds/bounds.js';
 import { hashKey, type Key, keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess, type ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
-import { cutReason } from '../../../src/gateway/session/http-session.js';
 import type { HeldBytes } from '../../../src/ports/machine.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -220,14 +219,6 @@ void test('a final answer to a client that waits to send its body is the last on
   );
   await turns();
   assert.match(client.peer.received().toString(), /^HTTP\/1\.1 404 [^]*Connection: close/);
-});
-
-// bounds.reasonBytes
-void test('a reason is cut at a character, at once', () => {
-  assert.equal(cutReason('because'), 'because');
-  assert.equal(cutReason('ü'.repeat(300)), 'ü'.repeat(256));
-  assert.equal(cutReason(`a${'ü'.repeat(300)}`), `a${'ü'.repeat(255)}`);
-  assert.equal(cutReason(`ab${'\u{1f600}'.repeat(200)}`), `ab${'\u{1f600}'.repeat(127)}`);
 });
 
 void test('a text whose body fills the memory for bodies does not wait for room there', async () => {
